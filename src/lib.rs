@@ -1,0 +1,1 @@
+//! shipfront ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.

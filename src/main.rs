@@ -1,0 +1,3 @@
+//! The terminal door: parse, run, exit code.
+
+fn main() {}
