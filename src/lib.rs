@@ -1,1 +1,5 @@
 //! shipfront ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
+
+pub mod error;
+pub mod exit;
+pub mod site;

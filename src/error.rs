@@ -1,0 +1,78 @@
+//! Errors that cross stages: each ends the run with an exit code and, where a fix is known, a hint.
+
+use crate::exit::Exit;
+
+/// The result of a stage.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a run, or a part of it, could not go on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+    code: Option<String>,
+}
+
+impl Error {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Error { exit, message: message.into(), hint: None, code: None }
+    }
+
+    /// The command line, or something it names, makes no sense (exit 2).
+    pub fn usage(message: impl Into<String>) -> Self {
+        Error::new(Exit::Usage, message)
+    }
+
+    /// A guard refused before anything was written (exit 6).
+    pub fn refused(message: impl Into<String>) -> Self {
+        Error::new(Exit::Refused, message)
+    }
+
+    /// Something outside failed; the caller says later whether anything had landed (exit 1).
+    pub fn failed(message: impl Into<String>) -> Self {
+        Error::new(Exit::Failed, message)
+    }
+
+    /// An invalidation was not accepted: what is live may be stale at the edge (exit 4).
+    pub fn stale(message: impl Into<String>) -> Self {
+        Error::new(Exit::Stale, message)
+    }
+
+    /// Says what the person can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the AWS error code, so that callers need not read the message.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<&str>) -> Self {
+        self.code = code.map(str::to_owned);
+        self
+    }
+
+    /// The same error with another exit code, once it is known what had landed.
+    #[must_use]
+    pub fn exiting(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// The exit code this error asks for.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// AWS's error code (`AccessDenied`, `NoSuchBucket`), when AWS answered with one.
+    pub fn aws_code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+}
