@@ -1,0 +1,70 @@
+//! How the cover scales with the size of a site: a tenth of its paths changed, budgets of 15 and 50
+//! items.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use shipfront::invalidation::cover::{Reach, SitePath, cover};
+
+/// A site's paths in their order, each with whether it changed: a blog, versioned documentation,
+/// tag pages, scripts and images. Two thirds of the changes come in runs, as when a section is
+/// rebuilt; the rest are scattered.
+fn site(size: usize) -> Vec<(String, bool)> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut paths: Vec<String> = (0..size)
+        .map(|number| match random(10) {
+            0..4 => {
+                let (year, month, day) = (2010 + random(16), 1 + random(12), 1 + random(28));
+                format!("/blog/{year}/{month:02}/{day:02}/release-notes-{number}/index.html")
+            }
+            4..7 => format!("/docs/{}.{}/guide/chapter-{}/page-{number}.html", random(4), random(20), random(40)),
+            7 => format!("/tags/{:x}/{number}/", random(512)),
+            8 => format!("/assets/js/chunk-{:08x}.{number}.js", random(1 << 32)),
+            _ => format!("/images/Fotos%20{}/bild-{number}%C3%A9.png", random(200)),
+        })
+        .collect();
+    paths.sort_unstable();
+    let mut run = 0_u64;
+    paths
+        .into_iter()
+        .map(|path| {
+            if run == 0 && random(600) == 0 {
+                run = 20 + random(40);
+            }
+            let in_run = run > 0;
+            run = run.saturating_sub(1);
+            (path, in_run || random(28) == 0)
+        })
+        .collect()
+}
+
+fn scaling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cover");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    for size in [1_000, 10_000, 100_000, 1_000_000] {
+        let site = site(size);
+        let paths: Vec<SitePath<'_>> = site
+            .iter()
+            .map(|(path, changed)| match changed {
+                true => SitePath::changed(path, Reach::Any),
+                false => SitePath::unchanged(path),
+            })
+            .collect();
+        group.throughput(Throughput::Elements(size as u64));
+        for budget in [15, 50] {
+            let name = BenchmarkId::new(format!("at most {budget} items"), size);
+            group.bench_with_input(name, &paths, |bencher, paths| bencher.iter(|| cover(black_box(paths), budget)));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scaling);
+criterion_main!(benches);

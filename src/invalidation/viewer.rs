@@ -1,0 +1,290 @@
+//! Every URL path at which a key answers through one distribution, and how an invalidation may
+//! reach each.
+//!
+//! All of it follows from the distribution's configuration ([`DistributionShape`]): a
+//! [`Viewer`] compiles that once, and then turns keys into [`ViewerPath`]s. Where AWS's pages
+//! leave more than one reading, a path is kept if any reading serves the key at it: one path too
+//! many costs an eviction, one too few leaves a stale page.
+
+mod compile;
+pub mod encoding;
+mod error_page;
+mod origin;
+mod pattern;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+pub use encoding::{PathError, TypedPath, path_from_input};
+pub use error_page::{CachedHeaders, ErrorPageAction, ErrorPagePolicy};
+pub use origin::{OriginKind, origin_is_bucket};
+pub use shape::{CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
+
+use compile::{Base, Behavior};
+use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, spellings};
+use pattern::normalised;
+use serde::{Deserialize, Serialize};
+
+/// Where the site lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub bucket: String,
+    /// Empty, or ending in `/`.
+    pub prefix: String,
+}
+
+/// Whether `/dir/` and `/dir` answer with `/dir/index.html` (`--index-alias`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IndexAlias {
+    /// Where the origin is a website endpoint, or a function may rewrite the request.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the configuration cannot tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewerOptions {
+    pub index_alias: IndexAlias,
+    /// Whether `/page` answers with `/page.html` (`--clean-urls`).
+    pub clean_urls: bool,
+    pub error_pages: ErrorPagePolicy,
+}
+
+/// One URL path that answers with a key, encoded as CloudFront wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViewerPath {
+    /// Begins with `/`. A name for the report only, unless `exact`.
+    pub path: String,
+    /// Whether an invalidation of `path` itself reaches it.
+    pub exact: bool,
+    /// The longest prefix `p`, in bytes, whose wildcard `p*` is trusted to reach it: shorter than
+    /// the path, as it is contested whether `/dir/*` reaches `/dir/`. Only for `/` is it 1, as AWS
+    /// documents that `/*` is everything. At least 1, and never within an encoded triplet.
+    pub wildcard_limit: usize,
+    pub form: Form,
+}
+
+/// Why a key answers at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// It is the key, less the origin path.
+    Key,
+    /// `/` answers with the default root object.
+    DefaultRoot,
+    /// `/dir/` answers with `/dir/index.html`.
+    DirectorySlash,
+    /// `/dir` answers with, or leads to, `/dir/index.html`.
+    DirectoryNoSlash,
+    /// `/page` answers with `/page.html`.
+    CleanUrl,
+    /// Another spelling of a `+` or a space in one of the above.
+    PlusSpelling,
+    /// The path with any query string, which is part of the cache key.
+    QueryVariants,
+}
+
+impl ViewerPath {
+    fn new(path: String, form: Form) -> Self {
+        let mut exact = true;
+        let mut limit = cut_at(&path, path.len() - 1);
+        let mut force = |longest: usize| {
+            exact = false;
+            limit = limit.min(longest);
+        };
+        // CloudFront does not support `~` in any spelling, and takes a raw `?` for a query string.
+        for forbidden in ["%7E", "%3F"] {
+            if let Some(at) = path.find(forbidden) {
+                force(at);
+            }
+        }
+        if path.ends_with('*') {
+            force(path.trim_end_matches('*').len());
+        }
+        if path.len() > MAX_PATH_CHARACTERS {
+            force(cut_at(&path, MAX_PATH_CHARACTERS - 1));
+        }
+        Self { wildcard_limit: limit.max(1), path, exact, form }
+    }
+
+    /// The same path with whatever query string: only a wildcard reaches those.
+    fn query_variants(&self) -> Self {
+        Self {
+            path: format!("{}?", self.path),
+            exact: false,
+            wildcard_limit: cut_at(&self.path, MAX_PATH_CHARACTERS - 1),
+            form: Form::QueryVariants,
+        }
+    }
+}
+
+/// How one distribution shows one site to viewers.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    bases: Vec<Base>,
+    behaviors: Vec<Behavior>,
+    default_root_object: Option<String>,
+    error_responses: Vec<CustomErrorResponse>,
+    options: ViewerOptions,
+    warnings: Vec<String>,
+}
+
+/// What becomes of a viewer path that a key may lie behind, over all readings.
+#[derive(Clone, Copy, Default)]
+struct Answer {
+    /// The key may be served there.
+    served: bool,
+    /// ... and be cached.
+    cached: bool,
+    /// ... as the index document of a directory.
+    index_documents: bool,
+    query_strings: bool,
+}
+
+impl Viewer {
+    /// Compiles what `shape` says about `site`.
+    pub fn new(shape: &DistributionShape, site: &Site, options: ViewerOptions) -> Self {
+        compile::compile(shape, site, options)
+    }
+
+    /// The paths at which `key`, a full key of the bucket, is served and cached: for a changed
+    /// key, a deleted one, and a created one too (its URL may hold a cached error).
+    ///
+    /// Two keys may share a path, so a universe is the union over its keys.
+    pub fn paths(&self, key: &str) -> Vec<ViewerPath> {
+        let mut found = Vec::new();
+        for base in &self.bases {
+            if let Some(rest) = key.strip_prefix(base.prefix.as_str()) {
+                self.add_forms(base, rest, &mut found);
+            }
+        }
+        found
+    }
+
+    /// What the user should know about how the paths were found, each with its remedy.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether the distribution serves nothing of the site, so that invalidating is pointless.
+    pub fn reaches_nothing(&self) -> bool {
+        !self.bases.iter().any(|base| {
+            let mut behaviors = self.behaviors.iter();
+            behaviors.any(|behavior| behavior.may_serve(base))
+        })
+    }
+
+    /// How far the change of `key` reaches if it is an error page; `None` if it is none.
+    ///
+    /// `cached` lists every set of headers that copies in the cache may carry: those before this
+    /// deploy and, where an earlier run was interrupted, those that it sent; none for a created
+    /// key.
+    pub fn error_page_action(&self, key: &str, cached: &[CachedHeaders]) -> Option<ErrorPageAction> {
+        if self.error_responses.is_empty() || !self.behaviors.iter().any(|found| found.caches) {
+            return None;
+        }
+        let own_path = |base: &Base| {
+            let path = encode_key(key.strip_prefix(base.prefix.as_str())?);
+            self.answer(base, &path).served.then_some(path)
+        };
+        let own_paths: Vec<String> = self.bases.iter().filter_map(own_path).collect();
+        let responses: Vec<&CustomErrorResponse> =
+            self.error_responses.iter().filter(|response| own_paths.contains(&response.response_page_path)).collect();
+        let page_path = &responses.first()?.response_page_path;
+        let page_ttls: Vec<Option<Ttl>> = self.behaviors_of(page_path).map(|found| found.ttl).collect();
+        error_page::decide(self.options.error_pages, &responses, &page_ttls, cached)
+    }
+
+    /// Adds the paths of a key that is `rest` below the origin path of `base`.
+    fn add_forms(&self, base: &Base, rest: &str, found: &mut Vec<ViewerPath>) {
+        self.add(base, rest, Form::Key, found);
+        if self.default_root_object.as_deref() == Some(rest) {
+            self.add(base, rest, Form::DefaultRoot, found);
+        }
+        if self.options.index_alias != IndexAlias::Never
+            && let Some(directory) = rest.strip_suffix("index.html")
+        {
+            if directory.is_empty() {
+                self.add(base, "", Form::DirectorySlash, found);
+            } else if let Some(without_slash) = directory.strip_suffix('/') {
+                self.add(base, directory, Form::DirectorySlash, found);
+                self.add(base, without_slash, Form::DirectoryNoSlash, found);
+            }
+        }
+        if self.options.clean_urls
+            && let Some(page) = rest.strip_suffix(".html")
+            && !page.is_empty()
+            && !page.ends_with('/')
+        {
+            self.add(base, page, Form::CleanUrl, found);
+        }
+    }
+
+    /// Adds the paths of one form, if the distribution serves them from `base`.
+    fn add(&self, base: &Base, target: &str, form: Form, found: &mut Vec<ViewerPath>) {
+        let paths = match form {
+            Form::DefaultRoot => vec!["/".to_owned()],
+            _ => spellings(target),
+        };
+        for (index, path) in paths.into_iter().enumerate() {
+            let mut answer = self.answer(base, &path);
+            if form == Form::DefaultRoot {
+                // AWS does not say whether `/` or the object's own path picks the behavior.
+                answer.merge(self.answer(base, &encode_key(target)));
+            }
+            let directory = matches!(form, Form::DirectorySlash | Form::DirectoryNoSlash);
+            let guessed = directory && self.options.index_alias == IndexAlias::Auto;
+            if !answer.cached || guessed && !answer.index_documents {
+                continue;
+            }
+            let form = if index == 0 { form } else { Form::PlusSpelling };
+            let viewer_path = ViewerPath::new(path, form);
+            // A wildcard that ends before the path reaches its variants as well.
+            let variants = (answer.query_strings && viewer_path.exact).then(|| viewer_path.query_variants());
+            for each in std::iter::once(viewer_path).chain(variants) {
+                if !found.iter().any(|known| known.path == each.path) {
+                    found.push(each);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, base: &Base, path: &str) -> Answer {
+        let mut answer = Answer::default();
+        for behavior in self.behaviors_of(path).filter(|found| found.may_serve(base)) {
+            answer.merge(Answer {
+                served: true,
+                cached: behavior.caches,
+                index_documents: behavior.caches && (base.index_documents || behavior.rewrites),
+                query_strings: behavior.caches && behavior.query_strings,
+            });
+        }
+        answer
+    }
+
+    /// The behavior that `path` belongs to; several where the readings differ: AWS does not say
+    /// whether patterns see encoded characters, and a browser may have normalised the path.
+    fn behaviors_of(&self, path: &str) -> impl Iterator<Item = &Behavior> {
+        let first = |path: &str| {
+            let mut behaviors = self.behaviors.iter();
+            behaviors.find(|behavior| behavior.pattern.matches(path))
+        };
+        let raw = first(path);
+        let decoded = path.contains('%').then(|| first(&decode(path)));
+        let dotted = path.contains("//") || path.contains("/.");
+        let normal = dotted.then(|| first(&normalised(path)));
+        [raw, decoded.flatten(), normal.flatten()].into_iter().flatten()
+    }
+}
+
+impl Answer {
+    fn merge(&mut self, other: Self) {
+        self.served |= other.served;
+        self.cached |= other.cached;
+        self.index_documents |= other.index_documents;
+        self.query_strings |= other.query_strings;
+    }
+}

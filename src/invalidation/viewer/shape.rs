@@ -1,0 +1,100 @@
+//! What CloudFront told us about a distribution, as far as it decides at which URLs a key answers.
+//!
+//! `distribution.rs` fills this in from `GetDistributionConfig` and the cache policies it names.
+
+use serde::{Deserialize, Serialize};
+
+/// The configuration of one distribution.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DistributionShape {
+    pub id: String,
+    /// Whether the configuration could be read. If not (no `cloudfront:GetDistributionConfig`),
+    /// all but `id` is empty, and the viewer paths are a conservative guess.
+    pub readable: bool,
+    pub origins: Vec<Origin>,
+    pub origin_groups: Vec<OriginGroup>,
+    /// The key below the origin path that `/` answers with, if any.
+    pub default_root_object: Option<String>,
+    /// In CloudFront's order, the default cache behavior (`*`) last.
+    pub cache_behaviors: Vec<CacheBehavior>,
+    pub custom_error_responses: Vec<CustomErrorResponse>,
+    /// The origin response header that carries cache tags (`CacheTagConfig`), in lower case.
+    pub cache_tag_header: Option<String>,
+    /// The ETag of the configuration: it changes whenever the configuration does.
+    pub config_etag: Option<String>,
+    pub staging: bool,
+    /// `ConnectionMode` is `tenant-only`: viewers reach it through distribution tenants alone.
+    pub tenants_only: bool,
+}
+
+impl DistributionShape {
+    /// A distribution whose configuration we may not read.
+    pub fn unreadable(id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..Self::default() }
+    }
+}
+
+/// Where CloudFront fetches from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub id: String,
+    pub domain_name: String,
+    /// What CloudFront puts before the path: empty, or `/` and a folder. In a multi-tenant
+    /// distribution it may hold a parameter (`{{name}}`).
+    pub origin_path: String,
+}
+
+/// Origins of which one stands in for the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginGroup {
+    pub id: String,
+    /// Origin ids.
+    pub members: Vec<String>,
+}
+
+/// How the paths of one pattern are fetched and cached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheBehavior {
+    pub path_pattern: String,
+    /// The id of an origin or of an origin group.
+    pub target_origin_id: String,
+    pub query_strings: QueryStrings,
+    /// `None` if the cache policy could not be read.
+    pub ttl: Option<Ttl>,
+    /// A CloudFront Function or Lambda@Edge function runs before the cache is looked up.
+    pub viewer_request_function: bool,
+    /// A Lambda@Edge function runs between the cache and the origin.
+    pub origin_request_function: bool,
+}
+
+/// Which query strings are part of the cache key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryStrings {
+    #[default]
+    None,
+    /// Only those named, or (`allExcept`) all but some: a short list stands for either.
+    Some(Vec<String>),
+    All,
+    /// The cache policy could not be read (no `cloudfront:GetCachePolicy`).
+    Unknown,
+}
+
+/// How long a behavior keeps what it caches, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ttl {
+    pub min: u64,
+    pub default: u64,
+    pub max: u64,
+}
+
+/// What CloudFront answers when the origin answers with an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomErrorResponse {
+    pub error_code: u16,
+    /// The viewer path of the page; empty if only the TTL is customised.
+    pub response_page_path: String,
+    /// `ErrorCachingMinTTL` in seconds; CloudFront's default is 10.
+    pub error_caching_min_ttl: u64,
+}
