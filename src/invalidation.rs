@@ -1,4 +1,231 @@
 //! From changed keys to what CloudFront is told: every door goes through here.
 
 pub mod cover;
+pub mod find;
+pub mod send;
+pub mod typed;
 pub mod viewer;
+
+use crate::site::Target;
+use cover::{Curve, Reach, SitePath};
+use send::{Coverage, Invalidation, Step};
+use serde::{Deserialize, Serialize};
+use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
+
+/// Everything.
+const ALL: &str = "/*";
+
+/// How items are chosen for the changed paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The items, at most --max-paths, that evict the fewest unchanged paths.
+    #[default]
+    Cover,
+    /// Each changed path, or /* when there are more than --max-paths.
+    Exact,
+    /// Always /*.
+    All,
+}
+
+/// What the person decides about invalidations.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How items are chosen.
+    pub strategy: Strategy,
+    /// The most items for one distribution.
+    pub max_paths: usize,
+    /// What the configuration of a distribution cannot tell.
+    pub viewer: ViewerOptions,
+}
+
+/// A key whose URLs answer otherwise than before.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangedKey<'a> {
+    /// The key below the target's prefix.
+    pub key: &'a str,
+    /// Whether there was no object before: the edge may hold a cached error, but no copy.
+    pub created: bool,
+}
+
+/// The distributions of a deploy, each with what it shows of the site.
+#[derive(Debug)]
+pub struct Viewers {
+    target: Target,
+    policy: Policy,
+    viewers: Vec<(String, Viewer)>,
+}
+
+impl Viewers {
+    /// Compiles the shapes of the distributions.
+    pub fn new(shapes: &[DistributionShape], target: &Target, policy: Policy) -> Viewers {
+        let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
+        let viewer = |shape: &DistributionShape| (shape.id.clone(), Viewer::new(shape, &site, policy.viewer));
+        Viewers { target: target.clone(), policy, viewers: shapes.iter().map(viewer).collect() }
+    }
+
+    /// What the person should know about how URLs are found.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (id, viewer) in &self.viewers {
+            warnings.extend(viewer.warnings().iter().cloned());
+            if viewer.reaches_nothing() {
+                warnings.push(format!(
+                    "distribution {id} shows nothing of {}: its origin, or its origin path, is another; nothing is invalidated there",
+                    self.target
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
+    pub fn plan(&self, changed: &[ChangedKey<'_>], unchanged: &[String]) -> Vec<Invalidation> {
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let plan = |(id, viewer): &(String, Viewer)| self.plan_one(id, viewer, changed, unchanged);
+        self.viewers.iter().filter_map(plan).collect()
+    }
+
+    fn plan_one(
+        &self,
+        id: &str,
+        viewer: &Viewer,
+        changed: &[ChangedKey<'_>],
+        unchanged: &[String],
+    ) -> Option<Invalidation> {
+        let paths = |key: &str| viewer.paths(&self.target.full_key(key));
+        let changed_paths: Vec<ViewerPath> = changed.iter().flat_map(|changed| paths(changed.key)).collect();
+        if changed_paths.is_empty() {
+            return None;
+        }
+        let other_paths: Vec<ViewerPath> = unchanged.iter().flat_map(|key| paths(key)).collect();
+        let mut universe: Vec<SitePath<'_>> = other_paths.iter().map(|path| SitePath::unchanged(&path.path)).collect();
+        universe.extend(changed_paths.iter().map(|path| SitePath::changed(&path.path, reach(path))));
+        // Two keys may share a path, and one changed makes it a changed path: each is counted once.
+        universe.sort_by(|a, b| (a.path, a.change.is_none()).cmp(&(b.path, b.change.is_none())));
+        universe.dedup_by(|later, first| {
+            let same = later.path == first.path;
+            if same && let (Some(first_reach), Some(later_reach)) = (first.change, later.change) {
+                first.change = Some(first_reach.and(later_reach));
+            }
+            same
+        });
+        let (everything, why) = self.error_pages(viewer, changed);
+        let strategy = if everything { Strategy::All } else { self.policy.strategy };
+        let chosen = choose(strategy, self.policy.max_paths, &universe);
+        Some(Invalidation { distribution: id.to_owned(), why, ..chosen })
+    }
+
+    /// Whether a changed error page forces everything out, and what is done about each and why.
+    fn error_pages(&self, viewer: &Viewer, changed: &[ChangedKey<'_>]) -> (bool, Vec<String>) {
+        let mut everything = false;
+        let mut why = Vec::new();
+        for changed in changed {
+            let cached: &[CachedHeaders] = if changed.created { &[] } else { &[CachedHeaders::Unknown] };
+            match viewer.error_page_action(&self.target.full_key(changed.key), cached) {
+                Some(ErrorPageAction::Everything { reason }) => {
+                    everything = true;
+                    why.push(reason);
+                }
+                Some(ErrorPageAction::OwnPath { reason }) => why.push(reason),
+                None => {}
+            }
+        }
+        (everything, why)
+    }
+}
+
+fn reach(path: &ViewerPath) -> Reach {
+    if path.exact { Reach::Any } else { Reach::WildcardOnly { limit: path.wildcard_limit } }
+}
+
+/// Chooses the items for a universe that is sorted and free of duplicates.
+fn choose(strategy: Strategy, max_paths: usize, universe: &[SitePath<'_>]) -> Invalidation {
+    let changed = universe.iter().filter(|path| path.change.is_some()).count();
+    let mut invalidation = Invalidation::of_items(String::new(), Vec::new());
+    invalidation.viewer_paths = changed as u64;
+    invalidation.universe = universe.len() as u64;
+    let items = match strategy {
+        Strategy::Cover => {
+            // Twice the budget, so that the plan can say what a larger one would buy.
+            let curve = Curve::new(universe, max_paths.max(1).saturating_mul(2));
+            let cover = curve.cover(max_paths.max(1));
+            invalidation.curve =
+                curve.steps().into_iter().map(|(items, collateral)| Step { items, collateral }).collect();
+            invalidation.coverage = cover
+                .items
+                .into_iter()
+                .map(|item| Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral })
+                .collect();
+            invalidation.collateral = cover.collateral;
+            invalidation.items = invalidation.coverage.iter().map(|coverage| coverage.item.clone()).collect();
+            return invalidation;
+        }
+        Strategy::Exact => exact_items(universe),
+        Strategy::All => vec![ALL.to_owned()],
+    };
+    let items = if items.len() > max_paths.max(1) { vec![ALL.to_owned()] } else { items };
+    let evicted = |path: &&SitePath<'_>| {
+        path.change.is_none()
+            && items.iter().any(|item| item.strip_suffix('*').is_some_and(|prefix| path.path.starts_with(prefix)))
+    };
+    invalidation.collateral = universe.iter().filter(evicted).count() as u64;
+    invalidation.items = items;
+    invalidation
+}
+
+/// Each changed path itself, or the longest wildcard that is sure to reach it.
+fn exact_items(universe: &[SitePath<'_>]) -> Vec<String> {
+    let mut items: Vec<String> = universe
+        .iter()
+        .filter_map(|path| match path.change? {
+            Reach::Any => Some(path.path.to_owned()),
+            Reach::WildcardOnly { limit } => Some(format!("{}*", path.path.get(..limit).unwrap_or("/"))),
+        })
+        .collect();
+    items.sort();
+    items.dedup();
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn universe<'a>(unchanged: &[&'a str], changed: &[&'a str]) -> Vec<SitePath<'a>> {
+        let mut all: Vec<SitePath<'a>> = unchanged.iter().map(|path| SitePath::unchanged(path)).collect();
+        all.extend(changed.iter().map(|path| SitePath::changed(path, Reach::Any)));
+        all.sort_by_key(|path| path.path);
+        all
+    }
+
+    #[test]
+    fn exact_sends_each_changed_path_and_everything_past_the_budget() {
+        let universe = universe(&["/a", "/b"], &["/c", "/d"]);
+        let within = choose(Strategy::Exact, 2, &universe);
+        assert_eq!((within.items.as_slice(), within.collateral), (&["/c".to_owned(), "/d".to_owned()][..], 0));
+        let past = choose(Strategy::Exact, 1, &universe);
+        assert_eq!((past.items.as_slice(), past.collateral), (&["/*".to_owned()][..], 2));
+    }
+
+    #[test]
+    fn all_is_everything_whatever_changed() {
+        let all = choose(Strategy::All, 50, &universe(&["/a"], &["/b"]));
+        assert_eq!(
+            (all.items.as_slice(), all.viewer_paths, all.collateral, all.universe),
+            (&["/*".to_owned()][..], 1, 1, 2)
+        );
+    }
+
+    #[test]
+    fn the_cover_says_what_each_item_does_and_what_another_budget_would_buy() {
+        let universe = universe(&["/blog/x", "/y"], &["/blog/a", "/blog/b", "/c"]);
+        let cover = choose(Strategy::Cover, 2, &universe);
+        assert_eq!(cover.items, ["/blog/*", "/c"]);
+        assert_eq!(cover.collateral, 1);
+        assert_eq!(cover.coverage[0].covers, 2);
+        assert_eq!(cover.curve.last().map(|step| (step.items, step.collateral)), Some((3, 0)));
+    }
+}

@@ -1,6 +1,27 @@
 //! shipfront ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
+//!
+//! A deploy is one recipe, [`deploy`], whose stages are the files below `deploy/`:
+//!
+//! ```text
+//! walk -> list -> diff -> plan -> apply(assets) -> apply(pages) -> apply(prune) -> invalidate -> report
+//! ```
+//!
+//! `diff`, `plan`, viewer paths and the cover are pure. Only [`bucket`] (S3) and [`distribution`]
+//! (CloudFront) talk to AWS; tests run them over HTTP against the local edge.
 
+// The doors' words and settings.
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod exit;
-pub mod site;
+pub mod terminal;
+
+// The pipeline, in its order.
+pub mod deploy;
 pub mod invalidation;
+pub mod site;
+
+// The two edges to AWS.
+pub mod aws;
+pub mod bucket;
+pub mod distribution;

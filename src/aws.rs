@@ -1,0 +1,228 @@
+//! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
+
+pub mod failure;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_types::service_config::ServiceConfigKey;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The region of the first request when none is configured; the bucket's own is found by it.
+const FIRST_REGION: &str = "us-east-1";
+/// Attempts of one call, the first included.
+const MAX_ATTEMPTS: u32 = 6;
+
+/// Where and as whom to call AWS, beyond what the environment and `~/.aws` say.
+#[derive(Debug, Clone, Default)]
+pub struct AwsOptions {
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `--region`.
+    pub region: Option<String>,
+    /// `--endpoint-url`, for every service.
+    pub endpoint_url: Option<String>,
+    /// The local edge takes any credentials, and none of the person's own should reach it.
+    pub local: bool,
+}
+
+/// AWS as configured: what `Bucket` and `Distributions` are made from.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    sdk: SdkConfig,
+    requests: Arc<RequestCounts>,
+}
+
+impl Aws {
+    /// Loads the standard AWS configuration: environment, profiles, SSO, web identity, container
+    /// and instance credentials.
+    pub async fn load(options: &AwsOptions) -> Aws {
+        let client = http_client(options.local);
+        let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client).retry_config(retries);
+        if let Some(profile) = &options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint_url) = &options.endpoint_url {
+            loader = loader.endpoint_url(endpoint_url);
+        }
+        if options.local {
+            let anyone = Credentials::new("local", "local", None, None, "shipfront-local-edge");
+            loader = loader.credentials_provider(anyone).region(Region::from_static(FIRST_REGION));
+        } else {
+            loader = loader.region(region_provider(options));
+        }
+        Aws { sdk: loader.load().await, requests: Arc::default() }
+    }
+
+    /// The number of requests sent so far, retries included.
+    pub fn requests(&self) -> Requests {
+        self.requests.snapshot()
+    }
+
+    /// An S3 client's configuration for a region, or for the one that is configured.
+    pub(crate) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Config {
+        let mut builder = aws_sdk_s3::config::Builder::from(&self.sdk)
+            .interceptor(CountRequests(self.requests.clone()))
+            // Content-MD5 goes with every upload: a second digest would only cost CPU, and its
+            // chunked framing is what third-party stores trip over.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .force_path_style(self.s3_endpoint().is_some_and(|endpoint| !is_amazon(&endpoint)));
+        if let Some(region) = region {
+            builder = builder.region(Region::new(region.to_owned()));
+        }
+        builder.build()
+    }
+
+    /// A CloudFront client's configuration.
+    pub(crate) fn cloudfront(&self) -> aws_sdk_cloudfront::Config {
+        aws_sdk_cloudfront::config::Builder::from(&self.sdk).interceptor(CountRequests(self.requests.clone())).build()
+    }
+
+    /// The endpoint that replaces S3's own, from wherever it was configured.
+    fn s3_endpoint(&self) -> Option<String> {
+        let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        let own = match (key, self.sdk.service_config()) {
+            (Ok(key), Some(config)) => config.load_config(key),
+            _ => None,
+        };
+        own.or_else(|| self.sdk.endpoint_url().map(str::to_owned))
+    }
+}
+
+/// Endpoints that are not Amazon's seldom have a host name for each bucket.
+fn is_amazon(endpoint: &str) -> bool {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint).split(['/', ':']).next().unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix))
+}
+
+fn region_provider(options: &AwsOptions) -> RegionProviderChain {
+    // Not the default chain: it ends with the instance metadata service, which costs seconds where
+    // there is none, to learn something that the bucket tells anyway.
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &options.profile {
+        profile = profile.profile_name(name);
+    }
+    RegionProviderChain::first_try(options.region.clone().map(Region::new))
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build())
+        .or_else(Region::from_static(FIRST_REGION))
+}
+
+fn http_client(local: bool) -> aws_sdk_s3::config::SharedHttpClient {
+    HttpClientBuilder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        if !local {
+            connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        }
+        connector.build()
+    })
+}
+
+/// Requests sent to AWS, by what they cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// `ListObjectsV2`.
+    pub list: u64,
+    /// `HeadObject`.
+    pub head: u64,
+    /// `GetObject`.
+    pub get: u64,
+    /// `PutObject` and every call of a multipart upload.
+    pub put: u64,
+    /// `DeleteObjects`.
+    pub delete: u64,
+    /// `CreateInvalidation`.
+    pub create_invalidation: u64,
+    /// CloudFront's reads: distributions, cache policies, the state of an invalidation.
+    pub cloudfront_read: u64,
+}
+
+#[derive(Debug, Default)]
+struct RequestCounts {
+    list: AtomicU64,
+    head: AtomicU64,
+    get: AtomicU64,
+    put: AtomicU64,
+    delete: AtomicU64,
+    create_invalidation: AtomicU64,
+    cloudfront_read: AtomicU64,
+}
+
+impl RequestCounts {
+    fn add(&self, operation: &str) {
+        let count = match operation {
+            // Only the local edge is asked for a bucket, and only to have a place to deploy to.
+            "CreateBucket" => return,
+            "ListObjectsV2" => &self.list,
+            "HeadObject" | "HeadBucket" => &self.head,
+            "GetObject" => &self.get,
+            "DeleteObjects" | "DeleteObject" | "AbortMultipartUpload" => &self.delete,
+            "CreateInvalidation" | "CreateInvalidationForDistributionTenant" => &self.create_invalidation,
+            read if read.starts_with("Get") || read.starts_with("List") => &self.cloudfront_read,
+            _ => &self.put,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> Requests {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Requests {
+            list: read(&self.list),
+            head: read(&self.head),
+            get: read(&self.get),
+            put: read(&self.put),
+            delete: read(&self.delete),
+            create_invalidation: read(&self.create_invalidation),
+            cloudfront_read: read(&self.cloudfront_read),
+        }
+    }
+}
+
+/// Counts attempts rather than calls: an attempt is what AWS charges and what takes time.
+#[derive(Debug)]
+struct CountRequests(Arc<RequestCounts>);
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for CountRequests {
+    fn name(&self) -> &'static str {
+        "CountRequests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), aws_sdk_s3::error::BoxError> {
+        if let Some(operation) = config.load::<Metadata>() {
+            self.0.add(operation.name());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_amazon;
+
+    #[test]
+    fn only_amazons_own_endpoints_have_a_host_name_for_each_bucket() {
+        assert!(is_amazon("https://s3.eu-west-1.amazonaws.com"));
+        assert!(is_amazon("https://bucket.vpce-1-a.s3.eu-west-1.vpce.amazonaws.com:443/"));
+        assert!(!is_amazon("http://127.0.0.1:9000"));
+        assert!(!is_amazon("https://minio.example/amazonaws.com"));
+    }
+}

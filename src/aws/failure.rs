@@ -1,0 +1,123 @@
+//! What an AWS error means to the person: in a sentence, with the missing permission or the fix.
+
+use crate::error::Error;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use std::error::Error as StdError;
+
+/// Turns an SDK error into one with AWS's code, a plain sentence and a hint.
+///
+/// `operation` is AWS's own name; `subject` is what it was done to, as a person would name it.
+pub(crate) fn explain<E>(operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = error.code().or(match status {
+        Some(403) => Some("AccessDenied"),
+        _ => None,
+    });
+    let code = code.map(str::to_owned);
+    let said = error.message().unwrap_or_default().to_owned();
+    let result = match (&error, code.as_deref()) {
+        (_, Some(code)) => of_code(operation, subject, code, &said),
+        (SdkError::TimeoutError(_), _) => {
+            Error::failed(format!("{operation} of {subject} timed out")).hint("check the network and run again")
+        }
+        (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _) => of_dispatch(operation, subject, error),
+        _ => Error::failed(format!("{operation} of {subject} failed: {}", status_text(status, &error))),
+    };
+    result.with_code(code.as_deref())
+}
+
+fn status_text<E>(status: Option<u16>, error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match status {
+        Some(status) if status >= 300 => format!("HTTP status {status}"),
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
+
+/// The request never got an answer: no credentials, no network, no such host.
+fn of_dispatch<E>(operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + Send + Sync + 'static,
+{
+    let mut causes = Vec::new();
+    let mut cause: Option<&dyn StdError> = StdError::source(&error);
+    while let Some(inner) = cause {
+        causes.push(inner.to_string());
+        cause = inner.source();
+    }
+    let text = causes.join(": ");
+    if text.to_ascii_lowercase().contains("credential") || text.contains("no providers in chain") {
+        return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {text}")).hint(
+            "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
+             '--local' needs no account",
+        );
+    }
+    let reason = causes.last().cloned().unwrap_or_else(|| error.to_string());
+    Error::failed(format!("cannot reach AWS for {operation} of {subject}: {reason}"))
+        .hint("check the network, HTTPS_PROXY and any --endpoint-url or AWS_ENDPOINT_URL, then run again")
+}
+
+fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
+    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    match code {
+        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => {
+            Error::failed(format!("not allowed: {operation} on {subject}{said}")).hint(permission_hint(operation))
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
+            Error::failed(format!("the AWS credentials have expired ({operation} on {subject})"))
+                .hint("renew them ('aws sso login', or a new session of the role) and run again")
+        }
+        "InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
+            Error::failed(format!("AWS does not accept these credentials: {code}{said}"))
+                .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or which profile is in use")
+        }
+        "RequestTimeTooSkewed" => {
+            Error::failed(format!("this machine's clock is wrong{said}")).hint("set the clock and run again")
+        }
+        "NoSuchBucket" => Error::failed(format!("{subject} does not exist"))
+            .hint("check the name, or create the bucket first; shipfront does not create buckets"),
+        "NoSuchDistribution" | "EntityNotFound" => Error::usage(format!("{subject} does not exist in this account"))
+            .hint("check the id, or pass '--distribution auto' to find the distributions of the bucket"),
+        "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "InternalError" => {
+            Error::failed(format!("AWS would not take {operation} of {subject} for now: {code}{said}"))
+                .hint("every retry was used up; run again in a minute, what is in place is not sent twice")
+        }
+        "BadDigest" => Error::failed(format!("{subject} changed while it was sent"))
+            .hint("let the build finish before the deploy starts, then run again"),
+        _ => Error::failed(format!("{operation} of {subject} failed: {code}{said}")),
+    }
+}
+
+fn permission_hint(operation: &str) -> String {
+    match iam_action(operation) {
+        Some((action, resource)) => format!("allow {action} on {resource}"),
+        None => format!("allow the action behind {operation}"),
+    }
+}
+
+/// The IAM action that a call needs, and on which kind of resource
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudfront.html>).
+pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
+    const OBJECTS: &str = "arn:aws:s3:::BUCKET/PREFIX*";
+    const DISTRIBUTION: &str = "arn:aws:cloudfront::ACCOUNT:distribution/ID";
+    Some(match operation {
+        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("s3:PutObject", OBJECTS),
+        "AbortMultipartUpload" => ("s3:AbortMultipartUpload", OBJECTS),
+        "GetObject" | "HeadObject" => ("s3:GetObject", OBJECTS),
+        "DeleteObject" | "DeleteObjects" => ("s3:DeleteObject", OBJECTS),
+        "CreateInvalidation" => ("cloudfront:CreateInvalidation", DISTRIBUTION),
+        "GetInvalidation" => ("cloudfront:GetInvalidation", DISTRIBUTION),
+        "GetDistributionConfig" => ("cloudfront:GetDistributionConfig", DISTRIBUTION),
+        "GetCachePolicy" => ("cloudfront:GetCachePolicy", "arn:aws:cloudfront::ACCOUNT:cache-policy/*"),
+        "ListDistributions" => ("cloudfront:ListDistributions", "* (it takes no narrower resource)"),
+        _ => return None,
+    })
+}

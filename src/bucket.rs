@@ -1,0 +1,214 @@
+//! Every S3 call: the only place that talks to the bucket.
+
+mod multipart;
+
+use crate::aws::Aws;
+use crate::aws::failure::explain;
+use crate::error::{Error, Result};
+use crate::site::Target;
+use crate::site::etag::{Etag, md5};
+use crate::site::headers::Headers;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+
+/// The most keys one `DeleteObjects` takes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
+pub const MAX_DELETE_KEYS: usize = 1000;
+
+/// An object as a listing tells it, its key without the target's prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteObject {
+    /// Key below the prefix.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// What the bytes are known by.
+    pub etag: Etag,
+}
+
+/// One answer of `ListObjectsV2`.
+#[derive(Debug)]
+pub struct Page {
+    /// In UTF-8 order of their keys.
+    pub objects: Vec<RemoteObject>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<String>,
+}
+
+/// The bucket of a target, in its own region.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: Client,
+    target: Target,
+    expected_owner: Option<String>,
+}
+
+impl Bucket {
+    /// Finds the bucket, and its region when that is not the configured one.
+    ///
+    /// One small listing: it needs no permission that a deploy does not need anyway, and unlike
+    /// `HeadBucket` its errors say what is wrong.
+    pub async fn open(aws: &Aws, target: &Target, expected_owner: Option<&str>) -> Result<Bucket> {
+        let mut bucket = Bucket {
+            client: Client::from_conf(aws.s3(None)),
+            target: target.clone(),
+            expected_owner: expected_owner.map(str::to_owned),
+        };
+        let Err(error) = bucket.probe().await else { return Ok(bucket) };
+        if let Some(region) = region_of(&error) {
+            bucket.client = Client::from_conf(aws.s3(Some(&region)));
+            return match bucket.probe().await {
+                Ok(()) => Ok(bucket),
+                Err(error) => Err(bucket.explain("ListObjectsV2", error)),
+            };
+        }
+        Err(bucket.explain("ListObjectsV2", error))
+    }
+
+    async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, aws_sdk_s3::config::http::HttpResponse>> {
+        let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let request = request.max_keys(1).set_expected_bucket_owner(self.expected_owner.clone());
+        request.send().await.map(|_| ())
+    }
+
+    /// The target this bucket was opened for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// One page of the target's objects, from the start or from where the last page ended.
+    pub async fn list(&self, token: Option<String>) -> Result<Page> {
+        let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let request = request.set_continuation_token(token).set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
+        let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
+        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            let key = object.key?.strip_prefix(self.target.prefix())?.to_owned();
+            let etag = Etag::parse(object.e_tag.as_deref().unwrap_or_default());
+            Some(RemoteObject { key, size: object.size.unwrap_or(0).max(0) as u64, etag })
+        });
+        Ok(Page { objects: objects.collect(), next })
+    }
+
+    /// Uploads an object in one request and checks that S3 stored these bytes.
+    pub async fn put(&self, key: &str, body: Bytes, headers: &Headers) -> Result<Etag> {
+        let digest = md5(&body);
+        let request = self
+            .client
+            .put_object()
+            .bucket(self.target.bucket())
+            .key(self.target.full_key(key))
+            .content_md5(BASE64.encode(digest))
+            .content_type(&headers.content_type)
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .body(ByteStream::from(body));
+        // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
+        let answer = request.customize().disable_payload_signing().send().await;
+        let answer = answer.map_err(|error| self.explain_key("PutObject", key, error))?;
+        let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
+        self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
+    }
+
+    /// Deletes objects, at most [`MAX_DELETE_KEYS`]; what could not be deleted comes back with its reason.
+    pub async fn delete(&self, keys: &[&str]) -> Result<Vec<(String, Error)>> {
+        let identifier = |key: &&str| ObjectIdentifier::builder().key(self.target.full_key(key)).build();
+        let objects: Result<Vec<_>, _> = keys.iter().map(identifier).collect();
+        let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
+        let delete = delete.map_err(|error| Error::failed(format!("cannot name the keys to delete: {error}")))?;
+        let request = self.client.delete_objects().bucket(self.target.bucket()).delete(delete);
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        let answer = answer.map_err(|error| self.explain("DeleteObjects", error))?;
+        // A 200 may carry an error for each key: peers take it for success.
+        let refused = answer.errors.unwrap_or_default().into_iter().map(|error| {
+            let key = error.key.unwrap_or_default();
+            let key = key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned();
+            let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
+            let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).with_code(Some(&code));
+            if code == "AccessDenied" {
+                failure = failure.hint("allow s3:DeleteObject on arn:aws:s3:::BUCKET/PREFIX*");
+            }
+            (key, failure)
+        });
+        Ok(refused.collect())
+    }
+
+    /// Compares the ETag that came back with the one of the bytes that were sent.
+    fn stored(&self, key: &str, sent: Etag, answered: Option<&str>, opaque: bool) -> Result<Etag> {
+        let answered = answered.map(Etag::parse);
+        match answered {
+            Some(etag) if opaque || etag == sent => Ok(etag),
+            Some(etag) => {
+                Err(Error::failed(format!("S3 stored other bytes for {key} than were sent: ETag {etag}, not {sent}"))
+                    .hint("something between here and S3 alters uploads; if a proxy is in use, try without"))
+            }
+            None => Err(Error::failed(format!("S3 answered without an ETag for {key}"))),
+        }
+    }
+
+    fn explain<E>(&self, operation: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let explained = explain(operation, &format!("the bucket {}", self.target.bucket()), error);
+        match (&self.expected_owner, explained.aws_code()) {
+            (Some(owner), Some("AccessDenied")) => Error::failed(explained.to_string()).hint(format!(
+                "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
+                explained.hint_text().unwrap_or_default()
+            )),
+            _ => explained,
+        }
+    }
+
+    fn explain_key<E>(
+        &self,
+        operation: &str,
+        key: &str,
+        error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+    ) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error)
+    }
+}
+
+/// Whether the ETag says nothing about the bytes, because of how the object is encrypted.
+fn is_opaque(encryption: Option<&ServerSideEncryption>, customer_algorithm: Option<&str>) -> bool {
+    customer_algorithm.is_some()
+        || matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
+}
+
+/// The bucket's region, when an error tells that another one was asked.
+fn region_of<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata,
+{
+    let response = error.raw_response()?;
+    if !matches!(response.status().as_u16(), 301 | 307 | 400) {
+        return None;
+    }
+    if let Some(region) = response.headers().get("x-amz-bucket-region") {
+        return Some(region.to_owned());
+    }
+    // AuthorizationHeaderMalformed names the region in its body only.
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = body.split_once("<Region>")?;
+    rest.split_once("</Region>").map(|(region, _)| region.to_owned())
+}
+
+/// Makes a bucket on the local edge. On AWS shipfront creates none.
+#[cfg(feature = "edge")]
+pub(crate) async fn create(aws: &Aws, bucket: &str) -> Result<()> {
+    let answer = Client::from_conf(aws.s3(None)).create_bucket().bucket(bucket).send().await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
+        Err(error) => Err(explain("CreateBucket", &format!("the bucket {bucket}"), error)),
+    }
+}

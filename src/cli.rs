@@ -1,0 +1,235 @@
+//! Flags as typed. What they mean is in `config.rs`.
+
+use crate::invalidation::Strategy;
+use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  shipfront deploy public --local                  try it, with no AWS account
+  shipfront plan public s3://www.example.com       see what a deploy would do
+  shipfront deploy public s3://www.example.com     deploy and invalidate what changed
+  shipfront invalidate /blog/ '/img/*'             something is stale: evict it
+
+Exit codes:
+  0 done, or nothing to do     4 live but stale: an invalidation failed
+  1 failed, nothing changed    5 locked, or superseded by a newer build
+  2 usage                      6 refused by a guard, nothing changed
+  3 some files failed; what landed is live and invalidated
+  130 interrupted; what had landed was invalidated
+
+Credentials, regions and profiles are found as the AWS command line finds them.";
+
+/// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
+///
+/// shipfront uploads what changed, assets before the pages that need them, and invalidates the
+/// fewest CloudFront paths that leave no visitor with a stale page.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object on stdout, for machines
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Print errors and warnings only
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Name every file and every step
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the target what the directory is, and invalidate what changed
+    Deploy(DeployArgs),
+    /// Show what a deploy would do; write nothing
+    Plan(PlanArgs),
+    /// Evict paths from CloudFront
+    Invalidate(InvalidateArgs),
+    /// Deploy to the local edge and keep it serving, to look at the site in a browser
+    #[cfg(feature = "edge")]
+    Preview(PreviewArgs),
+}
+
+/// Where the site is and where it goes.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The directory that your site generator wrote
+    pub source: PathBuf,
+    /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
+    /// Deploy to the local edge on this machine instead of AWS; its data is kept for the next run
+    #[cfg(feature = "edge")]
+    #[arg(long)]
+    pub local: bool,
+    /// Where else
+    #[command(flatten)]
+    pub options: SiteOptions,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// As for a deploy
+    #[command(flatten)]
+    pub deploy: DeployArgs,
+    /// Exit with 10 when there is something to do, 0 when there is not
+    #[arg(long)]
+    pub detailed_exit_code: bool,
+}
+
+/// `preview`.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// The directory that your site generator wrote
+    pub source: PathBuf,
+    /// Where the site goes on the local edge
+    #[arg(env = "SHIPFRONT_TARGET", hide_env = true)]
+    pub target: Option<String>,
+    /// The port to serve the site on; 0 takes any free one
+    #[arg(long, default_value_t = 8650)]
+    pub port: u16,
+    /// As for a deploy
+    #[command(flatten)]
+    pub options: SiteOptions,
+}
+
+/// What is deployed, and how.
+#[derive(Debug, Args)]
+pub struct SiteOptions {
+    /// The CloudFront distribution to invalidate; repeat it for several. 'auto' finds those whose origin is the bucket, 'none' invalidates nothing
+    #[arg(
+        long,
+        value_name = "ID|auto|none",
+        env = "SHIPFRONT_DISTRIBUTION",
+        value_delimiter = ',',
+        help_heading = "Invalidation"
+    )]
+    pub distribution: Vec<String>,
+    /// How to choose invalidation items: 'cover' evicts as little as --max-paths items can, 'exact' sends each changed path or '/*', 'all' sends '/*'
+    #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
+    pub strategy: Strategy,
+    /// The most items for one distribution; CloudFront charges by item
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
+    pub max_paths: u32,
+    /// Whether /dir/ and /dir answer with /dir/index.html; 'auto' reads it from the distribution
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
+    pub index_alias: IndexAliasArg,
+    /// /page answers with /page.html, too
+    #[arg(long, help_heading = "Invalidation")]
+    pub clean_urls: bool,
+    /// How far a changed error page reaches: 'auto' decides by how long copies may be cached, 'own-path' its own URL, 'all' everything
+    #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
+    pub error_page: ErrorPageArg,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// When objects that are no longer in the source are deleted: '0s' at once, 'never'
+    #[arg(long, value_name = "AGE", default_value = "never", help_heading = "Removals")]
+    pub prune_after: String,
+    /// Refuse to run when more objects than this would be deleted
+    #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
+    pub max_delete: u64,
+    /// Deploy the rest when some files cannot be read, and exit with 3
+    #[arg(long)]
+    pub keep_going: bool,
+    /// S3 requests in flight
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+}
+
+/// Waiting for CloudFront.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Do not wait until CloudFront has finished the invalidation
+    #[arg(long, help_heading = "Invalidation")]
+    pub no_wait: bool,
+    /// How long to wait for CloudFront; past it the run ends with a warning
+    #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Invalidation")]
+    pub wait_timeout: String,
+}
+
+/// `invalidate`.
+#[derive(Debug, Args)]
+pub struct InvalidateArgs {
+    /// Paths (/blog/), keys (blog/index.html), URLs (https://www.example.com/blog/) or wildcards ('/img/*'); '-' reads them from stdin, one a line
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one
+    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// Where and as whom AWS is called.
+#[derive(Debug, Args)]
+pub struct AwsArgs {
+    /// The profile of ~/.aws to use
+    #[arg(long, help_heading = "AWS")]
+    pub profile: Option<String>,
+    /// The region to begin with; the bucket's own is found
+    #[arg(long, help_heading = "AWS")]
+    pub region: Option<String>,
+    /// Another endpoint for every service, such as a store that speaks S3
+    #[arg(long, value_name = "URL", help_heading = "AWS")]
+    pub endpoint_url: Option<String>,
+    /// The account that must own the bucket
+    #[arg(long, value_name = "ACCOUNT", help_heading = "AWS")]
+    pub expected_bucket_owner: Option<String>,
+}
+
+/// `--index-alias`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IndexAliasArg {
+    /// By the distribution's configuration.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<IndexAliasArg> for IndexAlias {
+    fn from(arg: IndexAliasArg) -> IndexAlias {
+        match arg {
+            IndexAliasArg::Auto => IndexAlias::Auto,
+            IndexAliasArg::Always => IndexAlias::Always,
+            IndexAliasArg::Never => IndexAlias::Never,
+        }
+    }
+}
+
+/// `--error-page`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ErrorPageArg {
+    /// By how long copies may be cached.
+    Auto,
+    /// Its own URL.
+    OwnPath,
+    /// Everything.
+    All,
+}
+
+impl From<ErrorPageArg> for ErrorPagePolicy {
+    fn from(arg: ErrorPageArg) -> ErrorPagePolicy {
+        match arg {
+            ErrorPageArg::Auto => ErrorPagePolicy::Auto,
+            ErrorPageArg::OwnPath => ErrorPagePolicy::OwnPath,
+            ErrorPageArg::All => ErrorPagePolicy::All,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Settings as meant: what the flags come to.
+
+use crate::aws::AwsOptions;
+use crate::cli::{AwsArgs, SiteOptions, WaitArgs};
+use crate::deploy::Settings;
+use crate::deploy::plan::PruneAfter;
+use crate::error::{Error, Result};
+use crate::invalidation::Policy;
+use crate::invalidation::find::Which;
+use crate::invalidation::send::Patience;
+use crate::invalidation::viewer::ViewerOptions;
+use crate::site::Target;
+use jiff::{Span, SpanRelativeTo, Unit};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long CloudFront may be too busy to take an invalidation before that counts as a failure:
+/// crates.io, which sends many, waits up to 15 minutes between tries.
+const BUSY_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The settings of a deploy of `source` to `target`.
+pub fn settings(
+    source: PathBuf,
+    target: Target,
+    options: &SiteOptions,
+    expected_owner: Option<&str>,
+) -> Result<Settings> {
+    Ok(Settings {
+        source,
+        target,
+        distributions: Which::parse(&options.distribution)?,
+        policy: Policy {
+            strategy: options.strategy,
+            max_paths: options.max_paths as usize,
+            viewer: ViewerOptions {
+                index_alias: options.index_alias.into(),
+                clean_urls: options.clean_urls,
+                error_pages: options.error_page.into(),
+            },
+        },
+        patience: patience(&options.wait)?,
+        prune_after: prune_after(&options.prune_after)?,
+        max_delete: options.max_delete,
+        keep_going: options.keep_going,
+        concurrency: usize::from(options.concurrency),
+        expected_owner: expected_owner.map(str::to_owned),
+    })
+}
+
+/// How long to wait for CloudFront.
+pub fn patience(wait: &WaitArgs) -> Result<Patience> {
+    let limit = duration("--wait-timeout", &wait.wait_timeout)?;
+    Ok(Patience { busy: BUSY_LIMIT, completion: (!wait.no_wait).then_some(limit) })
+}
+
+/// Where and as whom AWS is called.
+pub fn aws_options(args: &AwsArgs) -> AwsOptions {
+    AwsOptions {
+        profile: args.profile.clone(),
+        region: args.region.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        local: false,
+    }
+}
+
+/// Refuses to deploy what a failed CodeBuild build left behind.
+///
+/// CodeBuild runs `post_build` after a failed build, too
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>).
+pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
+    match succeeding {
+        Some("0") => Err(Error::refused("the build failed (CODEBUILD_BUILD_SUCCEEDING is 0); nothing was deployed")
+            .hint("CodeBuild runs post_build after a failed build, too; see the build phase for what went wrong")),
+        _ => Ok(()),
+    }
+}
+
+fn prune_after(text: &str) -> Result<PruneAfter> {
+    if text == "never" {
+        return Ok(PruneAfter::Never);
+    }
+    match duration("--prune-after", text)? {
+        Duration::ZERO => Ok(PruneAfter::Now),
+        _ => Err(Error::usage(format!("--prune-after {text} is not supported yet"))
+            .hint("use '0s' to delete at once what left the source, or 'never'")),
+    }
+}
+
+/// Reads `90s`, `10m`, `7d`.
+fn duration(flag: &str, text: &str) -> Result<Duration> {
+    let wrong = || Error::usage(format!("{flag} {text:?} is no length of time")).hint("write it as 90s, 10m, 2h or 7d");
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("2h", 7200), ("7d", 604_800), ("0s", 0), ("1h30m", 5400)] {
+            assert_eq!(duration("--x", text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in ["", "5", "never", "-1s", "1 fortnight"] {
+            assert_eq!(duration("--x", text).unwrap_err().exit(), crate::exit::Exit::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_build_is_not_deployed() {
+        assert_eq!(guard_build(Some("0")).unwrap_err().exit(), crate::exit::Exit::Refused);
+        assert!(guard_build(Some("1")).is_ok() && guard_build(None).is_ok());
+    }
+}

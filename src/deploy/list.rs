@@ -1,0 +1,32 @@
+//! What the target holds now.
+
+use crate::bucket::{Bucket, RemoteObject};
+use crate::error::{Error, Result};
+
+/// The folder of shipfront's own records: never compared, pruned or invalidated.
+pub const RECORD_FOLDER: &str = ".shipfront/";
+
+/// Lists the target, page by page, in key order. `listed` is told the number of objects so far.
+pub async fn list(bucket: &Bucket, listed: &(dyn Fn(u64) + Sync)) -> Result<Vec<RemoteObject>> {
+    let mut objects: Vec<RemoteObject> = Vec::new();
+    let mut token = None;
+    loop {
+        let page = bucket.list(token).await?;
+        for object in page.objects {
+            // The merge with the source relies on the order; S3 promises it, others may not.
+            if objects.last().is_some_and(|last| last.key >= object.key) {
+                return Err(Error::failed(format!("the bucket lists {:?} out of order", object.key))
+                    .hint("shipfront needs a store that lists keys in UTF-8 order, as S3 does"));
+            }
+            // The empty key is the marker object of the prefix itself.
+            if !object.key.is_empty() && !object.key.starts_with(RECORD_FOLDER) {
+                objects.push(object);
+            }
+        }
+        listed(objects.len() as u64);
+        match page.next {
+            Some(next) => token = Some(next),
+            None => return Ok(objects),
+        }
+    }
+}

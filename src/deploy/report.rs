@@ -1,0 +1,218 @@
+//! What a run found, did and cost: one value with two faces, JSON and text.
+
+mod text;
+
+use super::apply::Applied;
+use super::plan::{Action, Change, Plan, Stage};
+use crate::aws::Requests;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::invalidation::send::{Invalidation, Sent};
+use serde::Serialize;
+
+/// How a run ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The site is live and the edge was told.
+    Deployed,
+    /// The target is what the source is.
+    NothingToDo,
+    /// `plan`: nothing was written.
+    Planned,
+    /// Some files failed; what landed is live and invalidated.
+    Partial,
+    /// An invalidation failed: the edge may answer with old bytes.
+    Stale,
+    /// Stopped by a signal; what had landed was invalidated.
+    Interrupted,
+    /// Nothing was changed, because something failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The exit code that goes with it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => Exit::Done,
+            Outcome::Partial => Exit::Partial,
+            Outcome::Stale => Exit::Stale,
+            Outcome::Interrupted => Exit::Interrupted,
+            Outcome::Failed => Exit::Failed,
+        }
+    }
+
+    /// The word for an error that ended a run before it had anything to report.
+    pub fn word_of(exit: Exit) -> &'static str {
+        match exit {
+            Exit::Locked => "locked",
+            Exit::Refused => "refused",
+            Exit::Stale => "stale",
+            Exit::Partial => "partial",
+            _ => "failed",
+        }
+    }
+}
+
+/// Objects by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectCounts {
+    /// Sent; in a plan, to be sent.
+    pub uploaded: u64,
+    /// Equal to their files, and left alone.
+    pub kept: u64,
+    /// Deleted; in a plan, to be deleted.
+    pub pruned: u64,
+    /// No longer in the source, and still there.
+    pub orphaned: u64,
+    /// Not enough is known to touch them.
+    pub unknown: u64,
+    /// Not done, because they or something before them failed.
+    pub failed: u64,
+    /// Bytes sent; in a plan, to be sent.
+    pub bytes_uploaded: u64,
+}
+
+/// Wall time by stage, in seconds. `walk`, `list` and the reading of distributions overlap.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Seconds {
+    /// Reading the source directory.
+    pub walk: f64,
+    /// Listing the target.
+    pub list: f64,
+    /// Comparing bytes.
+    pub hash: f64,
+    /// Uploads and deletions.
+    pub apply: f64,
+    /// Until CloudFront was done, or accepted it where nobody waits.
+    pub invalidate: f64,
+    /// All of it.
+    pub total: f64,
+}
+
+/// Something that failed, and what to do about it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The key, where it is about one.
+    pub key: Option<String>,
+    /// What happened.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// An error as the report tells it.
+    pub fn of(key: Option<&str>, error: &Error) -> Failure {
+        Failure { key: key.map(str::to_owned), error: error.to_string(), hint: error.hint_text().map(str::to_owned) }
+    }
+}
+
+/// The report of a deploy or a plan. Its JSON is an interface: fields are added, never changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The version of shipfront.
+    pub shipfront: &'static str,
+    /// The id of this run.
+    pub deploy: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The source as given.
+    pub source: String,
+    /// The target as a URL.
+    pub target: String,
+    /// Counts.
+    pub objects: ObjectCounts,
+    /// What differs, key by key, and why.
+    pub changes: Vec<Change>,
+    /// What CloudFront is told.
+    pub invalidations: Vec<Invalidation>,
+    /// What was sent to AWS.
+    pub requests: Requests,
+    /// Where the time went.
+    pub seconds: Seconds,
+    /// What an interrupted run had left and this one finished.
+    pub recovered: Option<String>,
+    /// What went other than one may expect.
+    pub warnings: Vec<String>,
+    /// What failed.
+    pub errors: Vec<Failure>,
+    /// Whether the text names every file.
+    #[serde(skip)]
+    pub verbose: bool,
+}
+
+impl Report {
+    /// The report of a plan; a deploy completes it.
+    pub fn planned(
+        deploy: String,
+        source: String,
+        target: String,
+        plan: Plan,
+        invalidations: Vec<Invalidation>,
+    ) -> Report {
+        let mut objects = ObjectCounts { kept: plan.kept, unknown: plan.unknown, ..ObjectCounts::default() };
+        for change in &plan.changes {
+            match change.action {
+                Action::Upload => {
+                    objects.uploaded += 1;
+                    objects.bytes_uploaded += change.bytes;
+                }
+                Action::Prune => objects.pruned += 1,
+                Action::Orphan => objects.orphaned += 1,
+            }
+        }
+        let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None };
+        Report {
+            shipfront: env!("CARGO_PKG_VERSION"),
+            deploy,
+            outcome: Outcome::Planned,
+            source,
+            target,
+            objects,
+            errors: plan.problems.iter().map(problem).collect(),
+            changes: plan.changes,
+            invalidations,
+            requests: Requests::default(),
+            seconds: Seconds::default(),
+            recovered: None,
+            warnings: Vec::new(),
+            verbose: false,
+        }
+    }
+
+    /// Enters what was really done in place of what was planned.
+    pub fn complete(&mut self, applied: &Applied, sent: Sent, interrupted: bool) {
+        let nothing_planned = !self.changes.iter().any(Change::is_visible);
+        let done: std::collections::HashSet<&str> = applied.done.iter().map(String::as_str).collect();
+        let is_done = |change: &&Change| change.is_visible() && done.contains(change.key.as_str());
+        self.objects.uploaded =
+            self.changes.iter().filter(is_done).filter(|change| change.wave != Stage::Prune).count() as u64;
+        self.objects.pruned =
+            self.changes.iter().filter(is_done).filter(|change| change.wave == Stage::Prune).count() as u64;
+        self.objects.bytes_uploaded = applied.bytes;
+        self.objects.failed = applied.failed.len() as u64 + applied.left;
+        self.errors.extend(applied.failed.iter().map(|(key, error)| Failure::of(Some(key), error)));
+        self.errors.extend(sent.failed.iter().map(|error| Failure::of(None, error)));
+        self.outcome = if !sent.failed.is_empty() {
+            Outcome::Stale
+        } else if interrupted {
+            Outcome::Interrupted
+        } else if !applied.is_complete() && applied.done.is_empty() && applied.doubtful.is_empty() {
+            Outcome::Failed
+        } else if !self.errors.is_empty() {
+            Outcome::Partial
+        } else if nothing_planned {
+            Outcome::NothingToDo
+        } else {
+            Outcome::Deployed
+        };
+        self.invalidations = sent.invalidations;
+        self.warnings.extend(sent.warnings);
+    }
+
+    /// Whether the plan has anything to do.
+    pub fn has_changes(&self) -> bool {
+        self.changes.iter().any(Change::is_visible)
+    }
+}

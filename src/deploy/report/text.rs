@@ -1,0 +1,174 @@
+//! The report as people read it.
+
+use super::{Outcome, Report};
+use crate::deploy::diff::Reason;
+use crate::deploy::plan::{Action, Change, Stage};
+use crate::invalidation::send::Invalidation;
+use indicatif::DecimalBytes;
+use std::fmt::{self, Display, Formatter};
+
+/// Lines of a list before the rest is only counted.
+const SHORT_LIST: usize = 20;
+/// Dollars for each path beyond the account's free 1,000 a month
+/// (<https://aws.amazon.com/cloudfront/pricing/>).
+const DOLLARS_PER_PATH: f64 = 0.005;
+
+impl Display for Report {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let planned = self.outcome == Outcome::Planned;
+        self.write_changes(out)?;
+        match self.outcome {
+            Outcome::Planned if !self.has_changes() => {
+                writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?
+            }
+            Outcome::Planned => writeln!(out, "Plan for {} -> {}; nothing was written", self.source, self.target)?,
+            Outcome::NothingToDo => writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?,
+            Outcome::Deployed => {
+                writeln!(out, "Deployed {} to {} in {:.1} s", self.source, self.target, self.seconds.total)?
+            }
+            Outcome::Partial => writeln!(
+                out,
+                "Partly deployed {} to {}: what landed is live and invalidated",
+                self.source, self.target
+            )?,
+            Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {} was not invalidated", self.target)?,
+            Outcome::Interrupted => {
+                writeln!(out, "Interrupted: what had landed in {} is live and invalidated", self.target)?
+            }
+            Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
+        }
+        self.write_counts(out, planned)?;
+        for invalidation in &self.invalidations {
+            self.write_invalidation(out, invalidation, planned)?;
+        }
+        let requests = &self.requests;
+        writeln!(
+            out,
+            "  requests: {} LIST, {} GET, {} PUT, {} DELETE, {} CreateInvalidation",
+            requests.list, requests.get, requests.put, requests.delete, requests.create_invalidation
+        )?;
+        if self.outcome == Outcome::Stale {
+            let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
+            for invalidation in items {
+                let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{item}'")).collect();
+                writeln!(
+                    out,
+                    "  repeat it with: shipfront invalidate --distribution {} {}",
+                    invalidation.distribution,
+                    quoted.join(" ")
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_changes(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (stage, title) in [(Stage::Assets, "assets"), (Stage::Pages, "pages"), (Stage::Prune, "removals")] {
+            let listed = |change: &&Change| change.wave == stage && (change.is_visible() || self.verbose);
+            let changes: Vec<&Change> = self.changes.iter().filter(listed).collect();
+            if changes.is_empty() {
+                continue;
+            }
+            writeln!(out, "{title}:")?;
+            let shown = if self.verbose { changes.len() } else { changes.len().min(SHORT_LIST) };
+            let width = changes[..shown].iter().map(|change| change.key.chars().count()).max().unwrap_or(0).min(60);
+            for change in &changes[..shown] {
+                write_change(out, change, width)?;
+            }
+            if changes.len() > shown {
+                writeln!(out, "  ... and {} more (--verbose names all)", changes.len() - shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {
+        let objects = &self.objects;
+        let (upload, delete) = if planned { ("to upload", "to delete") } else { ("uploaded", "deleted") };
+        write!(
+            out,
+            "  {} {upload} ({}), {} unchanged",
+            objects.uploaded,
+            DecimalBytes(objects.bytes_uploaded),
+            objects.kept
+        )?;
+        for (count, what) in
+            [(objects.pruned, delete), (objects.unknown, "unknown and left alone"), (objects.failed, "not done")]
+        {
+            if count > 0 {
+                write!(out, ", {count} {what}")?;
+            }
+        }
+        if objects.orphaned > 0 {
+            write!(out, ", {} no longer in the source and kept", objects.orphaned)?;
+        }
+        writeln!(out)
+    }
+
+    fn write_invalidation(&self, out: &mut Formatter<'_>, invalidation: &Invalidation, planned: bool) -> fmt::Result {
+        let Invalidation { distribution, items, viewer_paths, collateral, universe, .. } = invalidation;
+        let id = invalidation.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+        let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
+        let unchanged = universe.saturating_sub(*viewer_paths);
+        let items_word = if items.len() == 1 { "item" } else { "items" };
+        writeln!(
+            out,
+            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs, evicting {collateral} of {unchanged} unchanged ones",
+            items.len()
+        )?;
+        for why in &invalidation.why {
+            writeln!(out, "    {why}")?;
+        }
+        let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
+        for item in &items[..shown] {
+            match invalidation.coverage.iter().find(|coverage| coverage.item == *item) {
+                Some(coverage) if planned && item.ends_with('*') => {
+                    writeln!(
+                        out,
+                        "    {item}  (clears {}, evicts {} unchanged)",
+                        coverage.covers, coverage.collateral
+                    )?;
+                }
+                _ => writeln!(out, "    {item}")?,
+            }
+        }
+        if items.len() > shown {
+            writeln!(out, "    ... and {} more (--verbose names all)", items.len() - shown)?;
+        }
+        if planned {
+            write_curve(out, invalidation)?;
+            let dollars = items.len() as f64 * DOLLARS_PER_PATH;
+            writeln!(
+                out,
+                "    costs {} of the account's 1,000 free paths a month, or ${dollars:.3} beyond them",
+                items.len()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn write_change(out: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::Result {
+    let sign = match (change.action, change.reason) {
+        (Action::Upload, Reason::New) => '+',
+        (Action::Upload, _) => '~',
+        (Action::Prune, _) => '-',
+        (Action::Orphan, _) => '?',
+    };
+    let size = DecimalBytes(change.bytes).to_string();
+    writeln!(out, "  {sign} {:width$}  {size:>10}  {}", change.key, change.reason.word())
+}
+
+/// What one path more or fewer would change, around what was chosen.
+fn write_curve(out: &mut Formatter<'_>, invalidation: &Invalidation) -> fmt::Result {
+    let curve = &invalidation.curve;
+    let chosen = curve.iter().rposition(|step| step.items <= invalidation.items.len()).unwrap_or(0);
+    let around = curve.iter().skip(chosen.saturating_sub(1)).take(3);
+    let steps: Vec<String> = around.map(|step| format!("{} with {}", step.collateral, step.items)).collect();
+    if steps.len() > 1 {
+        writeln!(out, "    unchanged URLs evicted by number of items: {}", steps.join(", "))?;
+    }
+    Ok(())
+}

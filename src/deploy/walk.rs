@@ -1,0 +1,284 @@
+//! The source directory as a sorted list of files, and what could not be looked at.
+//!
+//! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
+//! nothing is deleted on its account.
+
+use crate::error::{Error, Result};
+use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
+
+/// A regular file of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFile {
+    /// Its key below the target's prefix.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The source as it was found.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// The source directory.
+    pub root: PathBuf,
+    /// In S3's order: the UTF-8 bytes of their keys.
+    pub files: Vec<LocalFile>,
+    /// What is neither known to be there nor known to be absent.
+    pub unknown: Unknown,
+    /// What cannot be deployed; the run is refused unless told to keep going.
+    pub problems: Vec<String>,
+    /// What was left out on purpose.
+    pub warnings: Vec<String>,
+}
+
+impl Walk {
+    /// The path of a key.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+}
+
+/// Keys, and directories of keys, of which nothing is known.
+#[derive(Debug, Default)]
+pub struct Unknown {
+    keys: HashSet<String>,
+    /// Each ends in `/`, or is empty for the whole source.
+    directories: HashSet<String>,
+}
+
+impl Unknown {
+    /// One key of which nothing is known.
+    pub fn add_key(&mut self, key: String) {
+        self.keys.insert(key);
+    }
+
+    /// Everything below a directory.
+    pub fn add_directory(&mut self, key: &str) {
+        self.directories.insert(if key.is_empty() { String::new() } else { format!("{key}/") });
+    }
+
+    /// Whether nothing is known of a key.
+    pub fn contains(&self, key: &str) -> bool {
+        if self.keys.contains(key) || self.directories.contains("") {
+            return true;
+        }
+        !self.directories.is_empty() && key.match_indices('/').any(|(at, _)| self.directories.contains(&key[..=at]))
+    }
+}
+
+/// Walks the source, following symlinks only inside it.
+///
+/// Hidden files are skipped, except `.well-known`, which browsers and certificate authorities ask for.
+/// `prefix` is the target's: it counts against the length of keys.
+pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
+    let root = existing_directory(source)?;
+    let mut found = Walk { root: source.to_owned(), ..Walk::default() };
+    let mut entries = WalkDir::new(source).follow_links(true).into_iter();
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                found.note_error(source, &error);
+                continue;
+            }
+        };
+        if entry.depth() == 0 {
+            continue;
+        }
+        let skip = skip_reason(&entry, &root);
+        if let Some(reason) = &skip {
+            found.note_skipped(source, &entry, reason);
+            if entry.file_type().is_dir() {
+                entries.skip_current_dir();
+            }
+        } else if entry.file_type().is_file() {
+            found.add_file(source, &entry, prefix);
+        }
+    }
+    found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let keys: Vec<&str> = found.files.iter().map(|file| file.key.as_str()).collect();
+    if let Some((one, other)) = unicode_collision(&keys) {
+        let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
+        return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
+    }
+    Ok(found)
+}
+
+fn existing_directory(source: &Path) -> Result<PathBuf> {
+    let shown = source.display();
+    let hint = "name the directory that your site generator writes, such as public, dist, _site or build";
+    let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::usage(format!("the source {shown} does not exist")).hint(hint),
+        _ => Error::usage(format!("the source {shown} cannot be read: {error}")).hint(hint),
+    })?;
+    if !metadata.is_dir() {
+        return Err(Error::usage(format!("the source {shown} is a file, not a directory")).hint(hint));
+    }
+    source.canonicalize().map_err(|error| Error::usage(format!("the source {shown} cannot be read: {error}")))
+}
+
+/// Why an entry is left out.
+enum Skip {
+    Hidden,
+    Outside(PathBuf),
+    Special,
+}
+
+fn skip_reason(entry: &DirEntry, root: &Path) -> Option<Skip> {
+    let name = entry.file_name().as_encoded_bytes();
+    if name.starts_with(b".") && name != b".well-known" {
+        return Some(Skip::Hidden);
+    }
+    if entry.path_is_symlink()
+        && let Ok(target) = entry.path().canonicalize()
+        && !target.starts_with(root)
+    {
+        return Some(Skip::Outside(target));
+    }
+    let kind = entry.file_type();
+    (!kind.is_file() && !kind.is_dir()).then_some(Skip::Special)
+}
+
+impl Walk {
+    fn add_file(&mut self, source: &Path, entry: &DirEntry, prefix: &str) {
+        let shown = entry.path().display();
+        let Some(key) = relative_key(source, entry.path()) else {
+            self.problems.push(format!("{shown}: the name is not valid Unicode, which S3 keys must be"));
+            self.note_unknown_parent(source, entry.path());
+            return;
+        };
+        let length = prefix.len() + key.len();
+        if length > MAX_KEY_BYTES {
+            self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
+            self.unknown.add_key(key);
+            return;
+        }
+        match entry.metadata() {
+            Ok(metadata) => self.files.push(LocalFile { key, size: metadata.len() }),
+            Err(error) => {
+                self.problems.push(format!("{shown}: {error}"));
+                self.unknown.add_key(key);
+            }
+        }
+    }
+
+    fn note_skipped(&mut self, source: &Path, entry: &DirEntry, reason: &Skip) {
+        let shown = entry.path().display();
+        match reason {
+            Skip::Hidden => {}
+            Skip::Outside(target) => {
+                self.warnings.push(format!("skipped {shown}: the symlink leaves the source, to {}", target.display()));
+            }
+            Skip::Special => self.warnings.push(format!("skipped {shown}: it is not a regular file")),
+        }
+        match relative_key(source, entry.path()) {
+            Some(key) if entry.file_type().is_dir() => self.unknown.add_directory(&key),
+            Some(key) => self.unknown.add_key(key),
+            None => self.note_unknown_parent(source, entry.path()),
+        }
+    }
+
+    fn note_error(&mut self, source: &Path, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(source);
+        let shown = path.display();
+        let key = relative_key(source, path);
+        if error.loop_ancestor().is_some() {
+            self.warnings.push(format!("skipped {shown}: the symlink leads back to a directory above it"));
+        } else {
+            let cause = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+            self.problems.push(format!("{shown}: {cause}"));
+        }
+        match key {
+            // It may be a file or a directory: both its key and everything below are unknown.
+            Some(key) => {
+                self.unknown.add_directory(&key);
+                self.unknown.add_key(key);
+            }
+            None => self.note_unknown_parent(source, path),
+        }
+    }
+
+    /// A name that is no key: everything beside it is unknown too.
+    fn note_unknown_parent(&mut self, source: &Path, path: &Path) {
+        let parent = path.ancestors().skip(1).find_map(|parent| relative_key(source, parent));
+        self.unknown.add_directory(&parent.unwrap_or_default());
+    }
+}
+
+fn relative_key(source: &Path, path: &Path) -> Option<String> {
+    key_of(path.strip_prefix(source).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{create_dir_all, write};
+
+    fn keys(found: &Walk) -> Vec<&str> {
+        found.files.iter().map(|file| file.key.as_str()).collect()
+    }
+
+    #[test]
+    fn files_come_in_the_order_in_which_s3_lists_keys() {
+        let source = tempfile::tempdir().unwrap();
+        for name in ["a/c", "a.txt", "a/b/d", "a-b", "é", "z"] {
+            let path = source.path().join(name);
+            create_dir_all(path.parent().unwrap()).unwrap();
+            write(path, name).unwrap();
+        }
+        let found = walk(source.path(), "").unwrap();
+        assert_eq!(keys(&found), ["a-b", "a.txt", "a/b/d", "a/c", "z", "é"]);
+    }
+
+    #[test]
+    fn hidden_files_are_unknown_rather_than_absent_and_well_known_is_no_hidden_file() {
+        let source = tempfile::tempdir().unwrap();
+        for name in [".well-known/security.txt", ".git/config", ".env", "x/.hidden", "x/y"] {
+            let path = source.path().join(name);
+            create_dir_all(path.parent().unwrap()).unwrap();
+            write(path, name).unwrap();
+        }
+        let found = walk(source.path(), "").unwrap();
+        assert_eq!(keys(&found), [".well-known/security.txt", "x/y"]);
+        for unknown in [".git/config", ".git/a/b", ".env", "x/.hidden"] {
+            assert!(found.unknown.contains(unknown), "{unknown}");
+        }
+        assert!(!found.unknown.contains("x/z") && !found.unknown.contains(".gitignore"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symlinks_are_followed_inside_the_source_only() {
+        use std::os::unix::fs::symlink;
+        let outside = tempfile::tempdir().unwrap();
+        write(outside.path().join("secret"), "s").unwrap();
+        let source = tempfile::tempdir().unwrap();
+        create_dir_all(source.path().join("real")).unwrap();
+        write(source.path().join("real/page.html"), "p").unwrap();
+        symlink(source.path().join("real"), source.path().join("alias")).unwrap();
+        symlink(outside.path(), source.path().join("away")).unwrap();
+        symlink(outside.path().join("secret"), source.path().join("away.txt")).unwrap();
+        symlink(source.path(), source.path().join("real/loop")).unwrap();
+        symlink("nowhere", source.path().join("broken")).unwrap();
+        let found = walk(source.path(), "").unwrap();
+        assert_eq!(keys(&found), ["alias/page.html", "real/page.html"]);
+        assert!(found.unknown.contains("away/x") && found.unknown.contains("away.txt"));
+        assert!(found.unknown.contains("broken") && found.unknown.contains("real/loop/x"));
+        assert_eq!(found.problems.len(), 1, "the broken one: {:?}", found.problems);
+        assert_eq!(found.warnings.len(), 4, "two away, a loop by each way: {:?}", found.warnings);
+    }
+
+    #[test]
+    fn a_key_too_long_for_s3_is_a_problem_and_unknown() {
+        let source = tempfile::tempdir().unwrap();
+        let deep: PathBuf = std::iter::repeat_n("d".repeat(200), 5).collect();
+        create_dir_all(source.path().join(&deep)).unwrap();
+        write(source.path().join(&deep).join("f.html"), "x").unwrap();
+        assert_eq!(walk(source.path(), "").unwrap().problems.len(), 0);
+        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/").unwrap();
+        assert_eq!((found.files.len(), found.problems.len()), (0, 1));
+        assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
+    }
+}

@@ -1,0 +1,157 @@
+//! Which distributions a run is about.
+
+use super::viewer::{DistributionShape, OriginKind, origin_is_bucket};
+use crate::distribution::{Distributions, Summary};
+use crate::error::{Error, Result};
+
+/// `--distribution`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose origin is the bucket.
+    Auto,
+    /// None: a plain sync is meant.
+    None,
+    /// These.
+    Ids(Vec<String>),
+}
+
+impl Which {
+    /// Reads the values of `--distribution`.
+    pub fn parse(values: &[String]) -> Result<Which> {
+        match values {
+            [] => Ok(Which::Auto),
+            [one] if one == "auto" => Ok(Which::Auto),
+            [one] if one == "none" => Ok(Which::None),
+            ids => {
+                let mut ids = ids.to_vec();
+                ids.sort();
+                ids.dedup();
+                match ids.iter().find(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric())) {
+                    Some(id) => Err(Error::usage(format!("{id:?} is no distribution id, 'auto' or 'none'"))
+                        .hint("ids look like E2QWRUHAPOMQZL; 'auto' and 'none' stand alone")),
+                    None if ids.iter().any(|id| id == "auto" || id == "none") => {
+                        Err(Error::usage("'auto' and 'none' stand alone, not beside other distributions"))
+                    }
+                    None => Ok(Which::Ids(ids)),
+                }
+            }
+        }
+    }
+}
+
+const HINT: &str = "pass --distribution ID, or '--distribution none' for a plain sync that invalidates nothing";
+
+/// The shapes of the distributions that show a bucket.
+pub async fn shapes(distributions: &Distributions, which: &Which, bucket: &str) -> Result<Vec<DistributionShape>> {
+    let ids = match which {
+        Which::None => return Ok(Vec::new()),
+        Which::Ids(ids) => ids.clone(),
+        Which::Auto => {
+            let all = list(distributions).await?;
+            let shows = |summary: &&Summary| {
+                summary.enabled
+                    && summary.origin_domains.iter().any(|domain| origin_is_bucket(domain, bucket) != OriginKind::Other)
+            };
+            let ids: Vec<String> = all.iter().filter(shows).map(|summary| summary.id.clone()).collect();
+            if ids.is_empty() {
+                let message = format!(
+                    "none of the account's {} CloudFront distributions has the bucket {bucket} as its origin",
+                    all.len()
+                );
+                return Err(Error::usage(message).hint(HINT));
+            }
+            ids
+        }
+    };
+    let mut shapes = Vec::with_capacity(ids.len());
+    for id in &ids {
+        shapes.push(distributions.shape(id).await?);
+    }
+    Ok(shapes)
+}
+
+/// The ids to invalidate typed paths on: those whose host was typed, or the account's only one.
+pub async fn ids_for_hosts(distributions: &Distributions, which: &Which, hosts: &[String]) -> Result<Vec<String>> {
+    match which {
+        Which::None => {
+            Err(Error::usage("'--distribution none' leaves nothing to invalidate").hint("pass --distribution ID"))
+        }
+        Which::Ids(ids) => Ok(ids.clone()),
+        Which::Auto => {
+            let all = list(distributions).await?;
+            let enabled: Vec<&Summary> = all.iter().filter(|summary| summary.enabled).collect();
+            if hosts.is_empty() {
+                let known: Vec<&str> = enabled.iter().map(|summary| summary.id.as_str()).collect();
+                return match known.as_slice() {
+                    [only] => Ok(vec![(*only).to_owned()]),
+                    [] => Err(Error::usage("the account has no enabled CloudFront distribution")
+                        .hint("check which account the credentials are for")),
+                    several => Err(Error::usage(format!(
+                        "the account has {} distributions: {}",
+                        several.len(),
+                        shown(several)
+                    ))
+                    .hint("pass --distribution ID, or whole URLs: their host names tell the distribution")),
+                };
+            }
+            let serves = |summary: &&&Summary| {
+                summary.hosts.iter().any(|host| hosts.iter().any(|typed| matches_host(host, typed)))
+            };
+            let ids: Vec<String> = enabled.iter().filter(serves).map(|summary| summary.id.clone()).collect();
+            if ids.is_empty() {
+                return Err(Error::usage(format!("no distribution of the account serves {}", hosts.join(", ")))
+                    .hint("pass --distribution ID"));
+            }
+            Ok(ids)
+        }
+    }
+}
+
+async fn list(distributions: &Distributions) -> Result<Vec<Summary>> {
+    distributions.list().await.map_err(|error| match error.aws_code() {
+        Some("AccessDenied" | "AccessDeniedException") => {
+            Error::usage(format!("cannot look for distributions: {error}"))
+                .hint(format!("allow cloudfront:ListDistributions, or {HINT}"))
+        }
+        _ => error,
+    })
+}
+
+/// An alias may begin with a wildcard label.
+fn matches_host(alias: &str, typed: &str) -> bool {
+    let (alias, typed) = (alias.to_ascii_lowercase(), typed.to_ascii_lowercase());
+    match alias.strip_prefix('*') {
+        Some(suffix) => typed.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.')),
+        None => alias == typed,
+    }
+}
+
+fn shown(ids: &[&str]) -> String {
+    const MOST: usize = 5;
+    let more = ids.len().saturating_sub(MOST);
+    let listed = ids[..ids.len().min(MOST)].join(", ");
+    if more == 0 { listed } else { format!("{listed} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_and_none_stand_alone() {
+        let parse = |values: &[&str]| Which::parse(&values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&[]).unwrap(), Which::Auto);
+        assert_eq!(parse(&["none"]).unwrap(), Which::None);
+        assert_eq!(parse(&["E2", "E1", "E2"]).unwrap(), Which::Ids(vec!["E1".into(), "E2".into()]));
+        assert!(parse(&["E1", "auto"]).is_err());
+        assert!(parse(&["https://d1.cloudfront.net"]).is_err());
+    }
+
+    #[test]
+    fn a_wildcard_alias_stands_for_one_label() {
+        assert!(matches_host("*.example.com", "www.Example.com"));
+        assert!(!matches_host("*.example.com", "a.b.example.com"));
+        assert!(!matches_host("*.example.com", ".example.com"));
+        assert!(!matches_host("example.com", "www.example.com"));
+    }
+}

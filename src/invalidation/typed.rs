@@ -1,0 +1,131 @@
+//! Paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
+
+use super::find::{Which, ids_for_hosts};
+use super::send::{Invalidation, Patience, send};
+use super::viewer::path_from_input;
+use crate::aws::{Aws, Requests};
+use crate::deploy::new_deploy_id;
+use crate::deploy::report::{Failure, Outcome};
+use crate::distribution::Distributions;
+use crate::error::{Error, Result};
+use crate::terminal::Terminal;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+
+/// What was sent for typed paths.
+#[derive(Debug, Serialize)]
+pub struct TypedReport {
+    shipfront: &'static str,
+    /// How it ended: `deployed`, or `stale` when CloudFront did not take it.
+    pub outcome: Outcome,
+    invalidations: Vec<Invalidation>,
+    requests: Requests,
+    warnings: Vec<String>,
+    errors: Vec<Failure>,
+}
+
+/// Encoded, without duplicates, and the hosts of what was typed as a URL.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Typed {
+    items: Vec<String>,
+    hosts: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Invalidates what was typed and waits for it.
+pub async fn invalidate(
+    aws: &Aws,
+    which: &Which,
+    paths: &[String],
+    patience: Patience,
+    terminal: &Terminal,
+) -> Result<TypedReport> {
+    let typed = read(paths)?;
+    for note in &typed.notes {
+        terminal.say(note);
+    }
+    let distributions = Distributions::new(aws);
+    let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
+    let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
+    let sent = send(&distributions, &new_deploy_id(), planned, patience, terminal).await;
+    // A distribution that does not exist is a slip of the pen, not a stale edge.
+    if sent.invalidations.len() == 1
+        && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage)
+    {
+        return Err(error.clone());
+    }
+    Ok(TypedReport {
+        shipfront: env!("CARGO_PKG_VERSION"),
+        outcome: if sent.failed.is_empty() { Outcome::Deployed } else { Outcome::Stale },
+        invalidations: sent.invalidations,
+        requests: aws.requests(),
+        warnings: sent.warnings,
+        errors: sent.failed.iter().map(|error| Failure::of(None, error)).collect(),
+    })
+}
+
+fn read(paths: &[String]) -> Result<Typed> {
+    let mut typed = Typed::default();
+    for text in paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()) {
+        let read = path_from_input(text).map_err(|problem| Error::usage(problem.to_string()).hint(problem.hint()))?;
+        typed.items.push(read.path);
+        typed.notes.extend(read.notes);
+        typed.hosts.extend(host(text));
+    }
+    typed.items.sort();
+    typed.items.dedup();
+    typed.hosts.sort();
+    typed.hosts.dedup();
+    if typed.items.is_empty() {
+        return Err(Error::usage("no path to invalidate").hint("name a path such as /blog/, or '/*' for everything"));
+    }
+    Ok(typed)
+}
+
+/// The host of a URL; `None` for a path or a key.
+fn host(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+impl TypedReport {
+    /// What did not end as hoped but is no failure.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What failed.
+    pub fn errors(&self) -> &[Failure] {
+        &self.errors
+    }
+}
+
+impl Display for TypedReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
+            let id = id.as_deref().unwrap_or("not accepted");
+            writeln!(out, "{distribution}: invalidation {id}, {status}: {}", items.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_urls_and_paths_come_to_the_same_item_once() {
+        let texts = ["blog/a b.html", "/blog/a%20b.html", "https://www.Example.com/blog/a b.html", "", "/img/*"];
+        let typed = read(&texts.map(str::to_owned)).unwrap();
+        assert_eq!(typed.items, ["/blog/a%20b.html", "/img/*"]);
+        assert_eq!(typed.hosts, ["www.example.com"]);
+    }
+
+    #[test]
+    fn nothing_to_invalidate_is_a_usage_error() {
+        assert_eq!(read(&[" ".to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage);
+    }
+}
