@@ -115,6 +115,15 @@ pub struct SiteOptions {
         help_heading = "Invalidation"
     )]
     pub distribution: Vec<String>,
+    /// The distribution tenant to invalidate, where the distribution is multi-tenant; repeat it for several
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "SHIPFRONT_DISTRIBUTION_TENANT",
+        value_delimiter = ',',
+        help_heading = "Invalidation"
+    )]
+    pub distribution_tenant: Vec<String>,
     /// How to choose invalidation items: 'cover' evicts as little as --max-paths items can, 'exact' sends each changed path or '/*', 'all' sends '/*'
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,
@@ -167,6 +176,9 @@ pub struct InvalidateArgs {
     /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one
     #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,

@@ -28,7 +28,7 @@ pub fn settings(
     Ok(Settings {
         source,
         target,
-        distributions: Which::parse(&options.distribution)?,
+        distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
         policy: Policy {
             strategy: options.strategy,
             max_paths: options.max_paths as usize,

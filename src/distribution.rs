@@ -7,11 +7,47 @@ use crate::aws::failure::explain;
 use crate::error::{Error, Result};
 use crate::invalidation::viewer::DistributionShape;
 use aws_sdk_cloudfront::Client;
+use aws_sdk_cloudfront::config::http::HttpResponse;
 use aws_sdk_cloudfront::config::retry::RetryConfig;
-use aws_sdk_cloudfront::error::ProvideErrorMetadata;
+use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
-use aws_smithy_types::retry::ErrorKind;
-use aws_smithy_types::retry::ProvideErrorKind;
+use aws_smithy_types::retry::{ErrorKind, ProvideErrorKind};
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// What is invalidated: a distribution, or one tenant of a multi-tenant one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DistributionId {
+    /// A distribution, such as `E2QWRUHAPOMQZL`.
+    Distribution(String),
+    /// A distribution tenant, such as `dt_2x3y`
+    /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/distribution-config-options.html>).
+    Tenant(String),
+}
+
+impl DistributionId {
+    /// The id alone.
+    pub fn as_str(&self) -> &str {
+        match self {
+            DistributionId::Distribution(id) | DistributionId::Tenant(id) => id,
+        }
+    }
+}
+
+impl fmt::Display for DistributionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DistributionId::Distribution(id) => write!(formatter, "distribution {id}"),
+            DistributionId::Tenant(id) => write!(formatter, "distribution tenant {id}"),
+        }
+    }
+}
+
+impl Serialize for DistributionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 /// What `ListDistributions` tells of a distribution.
 #[derive(Debug, Clone)]
@@ -84,14 +120,21 @@ impl Distributions {
     /// What the configuration of a distribution, and the cache policies it names, say about its URLs.
     ///
     /// Where permission is missing the shape says so: viewer paths are then a conservative guess.
-    pub async fn shape(&self, id: &str) -> Result<DistributionShape> {
+    pub async fn shape(&self, id: &DistributionId) -> Result<DistributionShape> {
+        match id {
+            DistributionId::Distribution(id) => self.distribution_shape(id).await,
+            DistributionId::Tenant(id) => self.tenant_shape(id).await,
+        }
+    }
+
+    async fn distribution_shape(&self, id: &str) -> Result<DistributionShape> {
         let answer = self.client.get_distribution_config().id(id).send().await;
-        let answer =
-            match answer.map_err(|error| explain("GetDistributionConfig", &format!("distribution {id}"), error)) {
-                Ok(answer) => answer,
-                Err(error) if is_denied(&error) => return Ok(DistributionShape::unreadable(id)),
-                Err(error) => return Err(error),
-            };
+        let subject = format!("the CloudFront distribution {id}");
+        let answer = match answer.map_err(|error| explain("GetDistributionConfig", &subject, error)) {
+            Ok(answer) => answer,
+            Err(error) if is_denied(&error) => return Ok(DistributionShape::unreadable(id)),
+            Err(error) => return Err(error),
+        };
         let etag = answer.e_tag;
         let Some(config) = answer.distribution_config else { return Ok(DistributionShape::unreadable(id)) };
         let mut policies = shape::Policies::default();
@@ -109,8 +152,33 @@ impl Distributions {
         Ok(shape::of(id, etag, config, &policies))
     }
 
+    /// The shape of the tenant's distribution, with the tenant's parameters in it.
+    async fn tenant_shape(&self, id: &str) -> Result<DistributionShape> {
+        let answer = self.client.get_distribution_tenant().identifier(id).send().await;
+        let subject = format!("the CloudFront distribution tenant {id}");
+        let tenant = match answer.map_err(|error| explain("GetDistributionTenant", &subject, error)) {
+            Ok(answer) => answer.distribution_tenant,
+            Err(error) if is_denied(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let Some((parent, parameters)) = tenant.and_then(|tenant| Some((tenant.distribution_id?, tenant.parameters)))
+        else {
+            return Ok(DistributionShape::unreadable(id));
+        };
+        let mut shape = self.distribution_shape(&parent).await?;
+        for parameter in parameters.unwrap_or_default() {
+            shape::fill_in(&mut shape, &parameter.name, &parameter.value);
+        }
+        Ok(DistributionShape { id: id.to_owned(), tenants_only: false, ..shape })
+    }
+
     /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.
-    pub async fn create_invalidation(&self, id: &str, reference: &str, items: &[String]) -> Result<Accepted, Refusal> {
+    pub async fn create_invalidation(
+        &self,
+        id: &DistributionId,
+        reference: &str,
+        items: &[String],
+    ) -> Result<Accepted, Refusal> {
         let paths = Paths::builder().quantity(items.len() as i32).set_items(Some(items.to_vec())).build();
         let batch =
             paths.and_then(|paths| InvalidationBatch::builder().paths(paths).caller_reference(reference).build());
@@ -118,30 +186,56 @@ impl Distributions {
             error: Error::stale(format!("cannot form the invalidation: {error}")),
             passes: false,
         })?;
-        let request = self.client.create_invalidation().distribution_id(id).invalidation_batch(batch);
+        // One owner of retries: `send` waits longer between them than the SDK would.
         let once = aws_sdk_cloudfront::config::Builder::new().retry_config(RetryConfig::disabled());
-        let answer = request.customize().config_override(once).send().await.map_err(|error| {
-            let passes = is_passing(error.code(), error.raw_response().map(|answer| answer.status().as_u16()))
-                || error.as_service_error().is_some_and(|error| {
-                    matches!(error.retryable_error_kind(), Some(ErrorKind::ThrottlingError | ErrorKind::ServerError))
-                });
-            let error = explain("CreateInvalidation", &format!("distribution {id}"), error);
-            Refusal { error, passes }
-        })?;
-        let created = answer.invalidation.ok_or_else(|| Refusal {
-            error: Error::stale(format!("CloudFront's answer for distribution {id} names no invalidation")),
+        let created = match id {
+            DistributionId::Distribution(name) => {
+                let request = self.client.create_invalidation().distribution_id(name).invalidation_batch(batch);
+                let answer = request.customize().config_override(once).send().await;
+                answer.map_err(|error| refusal("CreateInvalidation", id, error))?.invalidation
+            }
+            DistributionId::Tenant(name) => {
+                let request =
+                    self.client.create_invalidation_for_distribution_tenant().id(name).invalidation_batch(batch);
+                let answer = request.customize().config_override(once).send().await;
+                answer.map_err(|error| refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
+            }
+        };
+        let created = created.ok_or_else(|| Refusal {
+            error: Error::stale(format!("CloudFront's answer for {id} names no invalidation")),
             passes: true,
         })?;
         Ok(Accepted { id: created.id, status: created.status })
     }
 
     /// `InProgress` or `Completed`.
-    pub async fn invalidation_status(&self, distribution: &str, id: &str) -> Result<String> {
-        let answer = self.client.get_invalidation().distribution_id(distribution).id(id).send().await;
-        let answer =
-            answer.map_err(|error| explain("GetInvalidation", &format!("distribution {distribution}"), error))?;
-        Ok(answer.invalidation.map_or_else(|| "InProgress".to_owned(), |invalidation| invalidation.status))
+    pub async fn invalidation_status(&self, distribution: &DistributionId, id: &str) -> Result<String> {
+        let invalidation = match distribution {
+            DistributionId::Distribution(name) => {
+                let answer = self.client.get_invalidation().distribution_id(name).id(id).send().await;
+                answer.map_err(|error| explain("GetInvalidation", &distribution.to_string(), error))?.invalidation
+            }
+            DistributionId::Tenant(name) => {
+                let request =
+                    self.client.get_invalidation_for_distribution_tenant().distribution_tenant_id(name).id(id);
+                let operation = "GetInvalidationForDistributionTenant";
+                let answer = request.send().await;
+                answer.map_err(|error| explain(operation, &distribution.to_string(), error))?.invalidation
+            }
+        };
+        Ok(invalidation.map_or_else(|| "InProgress".to_owned(), |invalidation| invalidation.status))
     }
+}
+
+fn refusal<E>(operation: &str, id: &DistributionId, error: SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
+{
+    let busy =
+        |error: &E| matches!(error.retryable_error_kind(), Some(ErrorKind::ThrottlingError | ErrorKind::ServerError));
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let passes = is_passing(error.code(), status) || error.as_service_error().is_some_and(busy);
+    Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), passes }
 }
 
 fn is_denied(error: &Error) -> bool {

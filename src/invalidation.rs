@@ -6,6 +6,7 @@ pub mod send;
 pub mod typed;
 pub mod viewer;
 
+use crate::distribution::DistributionId;
 use crate::site::Target;
 use cover::{Curve, Reach, SitePath};
 use send::{Coverage, Invalidation, Step};
@@ -53,30 +54,21 @@ pub struct ChangedKey<'a> {
 pub struct Viewers {
     target: Target,
     policy: Policy,
-    viewers: Vec<(String, Viewer)>,
+    viewers: Vec<(DistributionId, Viewer)>,
 }
 
 impl Viewers {
     /// Compiles the shapes of the distributions.
-    pub fn new(shapes: &[DistributionShape], target: &Target, policy: Policy) -> Viewers {
+    pub fn new(shapes: &[(DistributionId, DistributionShape)], target: &Target, policy: Policy) -> Viewers {
         let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
-        let viewer = |shape: &DistributionShape| (shape.id.clone(), Viewer::new(shape, &site, policy.viewer));
+        let viewer =
+            |(id, shape): &(DistributionId, DistributionShape)| (id.clone(), Viewer::new(shape, &site, policy.viewer));
         Viewers { target: target.clone(), policy, viewers: shapes.iter().map(viewer).collect() }
     }
 
     /// What the person should know about how URLs are found.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (id, viewer) in &self.viewers {
-            warnings.extend(viewer.warnings().iter().cloned());
-            if viewer.reaches_nothing() {
-                warnings.push(format!(
-                    "distribution {id} shows nothing of {}: its origin, or its origin path, is another; nothing is invalidated there",
-                    self.target
-                ));
-            }
-        }
-        warnings
+        self.viewers.iter().flat_map(|(_, viewer)| viewer.warnings()).cloned().collect()
     }
 
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
@@ -84,13 +76,13 @@ impl Viewers {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |(id, viewer): &(String, Viewer)| self.plan_one(id, viewer, changed, unchanged);
+        let plan = |(id, viewer): &(DistributionId, Viewer)| self.plan_one(id, viewer, changed, unchanged);
         self.viewers.iter().filter_map(plan).collect()
     }
 
     fn plan_one(
         &self,
-        id: &str,
+        id: &DistributionId,
         viewer: &Viewer,
         changed: &[ChangedKey<'_>],
         unchanged: &[String],
@@ -114,8 +106,8 @@ impl Viewers {
         });
         let (everything, why) = self.error_pages(viewer, changed);
         let strategy = if everything { Strategy::All } else { self.policy.strategy };
-        let chosen = choose(strategy, self.policy.max_paths, &universe);
-        Some(Invalidation { distribution: id.to_owned(), why, ..chosen })
+        let chosen = choose(id, strategy, self.policy.max_paths, &universe);
+        Some(Invalidation { why, ..chosen })
     }
 
     /// Whether a changed error page forces everything out, and what is done about each and why.
@@ -142,9 +134,9 @@ fn reach(path: &ViewerPath) -> Reach {
 }
 
 /// Chooses the items for a universe that is sorted and free of duplicates.
-fn choose(strategy: Strategy, max_paths: usize, universe: &[SitePath<'_>]) -> Invalidation {
+fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, universe: &[SitePath<'_>]) -> Invalidation {
     let changed = universe.iter().filter(|path| path.change.is_some()).count();
-    let mut invalidation = Invalidation::of_items(String::new(), Vec::new());
+    let mut invalidation = Invalidation::of_items(id.clone(), Vec::new());
     invalidation.viewer_paths = changed as u64;
     invalidation.universe = universe.len() as u64;
     let items = match strategy {
@@ -194,6 +186,10 @@ fn exact_items(universe: &[SitePath<'_>]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn id() -> DistributionId {
+        DistributionId::Distribution("E1".to_owned())
+    }
+
     fn universe<'a>(unchanged: &[&'a str], changed: &[&'a str]) -> Vec<SitePath<'a>> {
         let mut all: Vec<SitePath<'a>> = unchanged.iter().map(|path| SitePath::unchanged(path)).collect();
         all.extend(changed.iter().map(|path| SitePath::changed(path, Reach::Any)));
@@ -204,15 +200,15 @@ mod tests {
     #[test]
     fn exact_sends_each_changed_path_and_everything_past_the_budget() {
         let universe = universe(&["/a", "/b"], &["/c", "/d"]);
-        let within = choose(Strategy::Exact, 2, &universe);
+        let within = choose(&id(), Strategy::Exact, 2, &universe);
         assert_eq!((within.items.as_slice(), within.collateral), (&["/c".to_owned(), "/d".to_owned()][..], 0));
-        let past = choose(Strategy::Exact, 1, &universe);
+        let past = choose(&id(), Strategy::Exact, 1, &universe);
         assert_eq!((past.items.as_slice(), past.collateral), (&["/*".to_owned()][..], 2));
     }
 
     #[test]
     fn all_is_everything_whatever_changed() {
-        let all = choose(Strategy::All, 50, &universe(&["/a"], &["/b"]));
+        let all = choose(&id(), Strategy::All, 50, &universe(&["/a"], &["/b"]));
         assert_eq!(
             (all.items.as_slice(), all.viewer_paths, all.collateral, all.universe),
             (&["/*".to_owned()][..], 1, 1, 2)
@@ -222,7 +218,7 @@ mod tests {
     #[test]
     fn the_cover_says_what_each_item_does_and_what_another_budget_would_buy() {
         let universe = universe(&["/blog/x", "/y"], &["/blog/a", "/blog/b", "/c"]);
-        let cover = choose(Strategy::Cover, 2, &universe);
+        let cover = choose(&id(), Strategy::Cover, 2, &universe);
         assert_eq!(cover.items, ["/blog/*", "/c"]);
         assert_eq!(cover.collateral, 1);
         assert_eq!(cover.coverage[0].covers, 2);

@@ -107,6 +107,7 @@ fn permission_hint(operation: &str) -> String {
 pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
     const OBJECTS: &str = "arn:aws:s3:::BUCKET/PREFIX*";
     const DISTRIBUTION: &str = "arn:aws:cloudfront::ACCOUNT:distribution/ID";
+    const TENANT: &str = "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID";
     Some(match operation {
         "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("s3:PutObject", OBJECTS),
@@ -115,6 +116,9 @@ pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
         "DeleteObject" | "DeleteObjects" => ("s3:DeleteObject", OBJECTS),
         "CreateInvalidation" => ("cloudfront:CreateInvalidation", DISTRIBUTION),
         "GetInvalidation" => ("cloudfront:GetInvalidation", DISTRIBUTION),
+        "CreateInvalidationForDistributionTenant" => ("cloudfront:CreateInvalidationForDistributionTenant", TENANT),
+        "GetInvalidationForDistributionTenant" => ("cloudfront:GetInvalidationForDistributionTenant", TENANT),
+        "GetDistributionTenant" => ("cloudfront:GetDistributionTenant", TENANT),
         "GetDistributionConfig" => ("cloudfront:GetDistributionConfig", DISTRIBUTION),
         "GetCachePolicy" => ("cloudfront:GetCachePolicy", "arn:aws:cloudfront::ACCOUNT:cache-policy/*"),
         "ListDistributions" => ("cloudfront:ListDistributions", "* (it takes no narrower resource)"),

@@ -49,6 +49,15 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
     }
 }
 
+/// Puts a tenant's parameter where the configuration names it, as `{{name}}`.
+pub(super) fn fill_in(shape: &mut DistributionShape, name: &str, value: &str) {
+    let place = format!("{{{{{name}}}}}");
+    for origin in &mut shape.origins {
+        origin.origin_path = origin.origin_path.replace(&place, value);
+        origin.domain_name = origin.domain_name.replace(&place, value);
+    }
+}
+
 fn origin(origin: types::Origin) -> Origin {
     Origin { id: origin.id, domain_name: origin.domain_name, origin_path: origin.origin_path.unwrap_or_default() }
 }

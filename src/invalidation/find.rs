@@ -1,7 +1,7 @@
 //! Which distributions a run is about.
 
 use super::viewer::{DistributionShape, OriginKind, origin_is_bucket};
-use crate::distribution::{Distributions, Summary};
+use crate::distribution::{DistributionId, Distributions, Summary};
 use crate::error::{Error, Result};
 
 /// `--distribution`.
@@ -12,66 +12,84 @@ pub enum Which {
     /// None: a plain sync is meant.
     None,
     /// These.
-    Ids(Vec<String>),
+    Ids(Vec<DistributionId>),
 }
 
 impl Which {
-    /// Reads the values of `--distribution`.
-    pub fn parse(values: &[String]) -> Result<Which> {
-        match values {
-            [] => Ok(Which::Auto),
-            [one] if one == "auto" => Ok(Which::Auto),
-            [one] if one == "none" => Ok(Which::None),
-            ids => {
-                let mut ids = ids.to_vec();
-                ids.sort();
-                ids.dedup();
-                match ids.iter().find(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric())) {
-                    Some(id) => Err(Error::usage(format!("{id:?} is no distribution id, 'auto' or 'none'"))
-                        .hint("ids look like E2QWRUHAPOMQZL; 'auto' and 'none' stand alone")),
-                    None if ids.iter().any(|id| id == "auto" || id == "none") => {
-                        Err(Error::usage("'auto' and 'none' stand alone, not beside other distributions"))
-                    }
-                    None => Ok(Which::Ids(ids)),
-                }
-            }
+    /// Reads the values of `--distribution` and `--distribution-tenant`.
+    pub fn parse(distributions: &[String], tenants: &[String]) -> Result<Which> {
+        match (distributions, tenants) {
+            ([], []) => return Ok(Which::Auto),
+            ([one], []) if one == "auto" => return Ok(Which::Auto),
+            ([one], []) if one == "none" => return Ok(Which::None),
+            _ => {}
         }
+        if distributions.iter().any(|id| id == "auto" || id == "none") {
+            return Err(Error::usage("'auto' and 'none' stand alone, not beside other distributions"));
+        }
+        let plain =
+            |id: &&String| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if let Some(id) = distributions.iter().chain(tenants).find(|id| !plain(id)) {
+            return Err(Error::usage(format!("{id:?} is no distribution id, 'auto' or 'none'"))
+                .hint("ids look like E2QWRUHAPOMQZL; it is in the first column of CloudFront's console"));
+        }
+        let mut ids: Vec<DistributionId> = distributions.iter().cloned().map(DistributionId::Distribution).collect();
+        ids.extend(tenants.iter().cloned().map(DistributionId::Tenant));
+        ids.sort();
+        ids.dedup();
+        Ok(Which::Ids(ids))
     }
 }
 
 const HINT: &str = "pass --distribution ID, or '--distribution none' for a plain sync that invalidates nothing";
 
-/// The shapes of the distributions that show a bucket.
-pub async fn shapes(distributions: &Distributions, which: &Which, bucket: &str) -> Result<Vec<DistributionShape>> {
+/// The distributions that show a bucket, with their shapes.
+pub async fn shapes(
+    distributions: &Distributions,
+    which: &Which,
+    bucket: &str,
+) -> Result<Vec<(DistributionId, DistributionShape)>> {
     let ids = match which {
         Which::None => return Ok(Vec::new()),
         Which::Ids(ids) => ids.clone(),
-        Which::Auto => {
-            let all = list(distributions).await?;
-            let shows = |summary: &&Summary| {
-                summary.enabled
-                    && summary.origin_domains.iter().any(|domain| origin_is_bucket(domain, bucket) != OriginKind::Other)
-            };
-            let ids: Vec<String> = all.iter().filter(shows).map(|summary| summary.id.clone()).collect();
-            if ids.is_empty() {
-                let message = format!(
-                    "none of the account's {} CloudFront distributions has the bucket {bucket} as its origin",
-                    all.len()
-                );
-                return Err(Error::usage(message).hint(HINT));
-            }
-            ids
-        }
+        Which::Auto => showing(bucket, list(distributions).await?)?,
     };
     let mut shapes = Vec::with_capacity(ids.len());
-    for id in &ids {
-        shapes.push(distributions.shape(id).await?);
+    for id in ids {
+        let shape = distributions.shape(&id).await?;
+        if *which == Which::Auto && shape.tenants_only {
+            // Whether an invalidation of the whole clears its tenants is not documented.
+            return Err(Error::usage(format!("the {id} is multi-tenant: viewers reach it through its tenants only"))
+                .hint("pass --distribution-tenant ID for each tenant that shows the site"));
+        }
+        shapes.push((id, shape));
     }
     Ok(shapes)
 }
 
+fn showing(bucket: &str, all: Vec<Summary>) -> Result<Vec<DistributionId>> {
+    let shows = |summary: &&Summary| {
+        let mut domains = summary.origin_domains.iter();
+        summary.enabled && domains.any(|domain| origin_is_bucket(domain, bucket) != OriginKind::Other)
+    };
+    let ids: Vec<DistributionId> =
+        all.iter().filter(shows).map(|summary| DistributionId::Distribution(summary.id.clone())).collect();
+    if ids.is_empty() {
+        let message = format!(
+            "none of the account's {} CloudFront distributions has the bucket {bucket} as its origin",
+            all.len()
+        );
+        return Err(Error::usage(message).hint(HINT));
+    }
+    Ok(ids)
+}
+
 /// The ids to invalidate typed paths on: those whose host was typed, or the account's only one.
-pub async fn ids_for_hosts(distributions: &Distributions, which: &Which, hosts: &[String]) -> Result<Vec<String>> {
+pub async fn ids_for_hosts(
+    distributions: &Distributions,
+    which: &Which,
+    hosts: &[String],
+) -> Result<Vec<DistributionId>> {
     match which {
         Which::None => {
             Err(Error::usage("'--distribution none' leaves nothing to invalidate").hint("pass --distribution ID"))
@@ -83,7 +101,7 @@ pub async fn ids_for_hosts(distributions: &Distributions, which: &Which, hosts: 
             if hosts.is_empty() {
                 let known: Vec<&str> = enabled.iter().map(|summary| summary.id.as_str()).collect();
                 return match known.as_slice() {
-                    [only] => Ok(vec![(*only).to_owned()]),
+                    [only] => Ok(vec![DistributionId::Distribution((*only).to_owned())]),
                     [] => Err(Error::usage("the account has no enabled CloudFront distribution")
                         .hint("check which account the credentials are for")),
                     several => Err(Error::usage(format!(
@@ -97,7 +115,8 @@ pub async fn ids_for_hosts(distributions: &Distributions, which: &Which, hosts: 
             let serves = |summary: &&&Summary| {
                 summary.hosts.iter().any(|host| hosts.iter().any(|typed| matches_host(host, typed)))
             };
-            let ids: Vec<String> = enabled.iter().filter(serves).map(|summary| summary.id.clone()).collect();
+            let ids: Vec<DistributionId> =
+                enabled.iter().filter(serves).map(|summary| DistributionId::Distribution(summary.id.clone())).collect();
             if ids.is_empty() {
                 return Err(Error::usage(format!("no distribution of the account serves {}", hosts.join(", ")))
                     .hint("pass --distribution ID"));
@@ -139,12 +158,16 @@ mod tests {
 
     #[test]
     fn auto_and_none_stand_alone() {
-        let parse = |values: &[&str]| Which::parse(&values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>());
-        assert_eq!(parse(&[]).unwrap(), Which::Auto);
-        assert_eq!(parse(&["none"]).unwrap(), Which::None);
-        assert_eq!(parse(&["E2", "E1", "E2"]).unwrap(), Which::Ids(vec!["E1".into(), "E2".into()]));
-        assert!(parse(&["E1", "auto"]).is_err());
-        assert!(parse(&["https://d1.cloudfront.net"]).is_err());
+        let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
+        let parse = |ids: &[&str], tenants: &[&str]| Which::parse(&owned(ids), &owned(tenants));
+        let distribution = |id: &str| DistributionId::Distribution(id.to_owned());
+        assert_eq!(parse(&[], &[]).unwrap(), Which::Auto);
+        assert_eq!(parse(&["none"], &[]).unwrap(), Which::None);
+        assert_eq!(parse(&["E2", "E1", "E2"], &[]).unwrap(), Which::Ids(vec![distribution("E1"), distribution("E2")]));
+        assert_eq!(parse(&[], &["dt_1"]).unwrap(), Which::Ids(vec![DistributionId::Tenant("dt_1".into())]));
+        assert!(parse(&["E1", "auto"], &[]).is_err());
+        assert!(parse(&["auto"], &["dt_1"]).is_err());
+        assert!(parse(&["https://d1.cloudfront.net"], &[]).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Hands items to CloudFront: in batches, at the published pace, until they are accepted and done.
 
-use crate::distribution::{Distributions, Refusal};
+use crate::distribution::{Accepted, DistributionId, Distributions, Refusal};
 use crate::error::Error;
 use crate::site::etag::{hex, md5};
 use crate::terminal::Terminal;
@@ -25,8 +25,8 @@ pub struct Patience {
 /// What is to be sent to one distribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Invalidation {
-    /// The distribution's id.
-    pub distribution: String,
+    /// The distribution, or the tenant of one.
+    pub distribution: DistributionId,
     /// CloudFront's id of the invalidation, once it was accepted.
     pub id: Option<String>,
     /// `planned`, `InProgress`, `Completed` or `failed`.
@@ -53,7 +53,7 @@ pub struct Invalidation {
 
 impl Invalidation {
     /// Items whose effect on the site nobody counted.
-    pub fn of_items(distribution: String, items: Vec<String>) -> Invalidation {
+    pub fn of_items(distribution: DistributionId, items: Vec<String>) -> Invalidation {
         Invalidation {
             distribution,
             id: None,
@@ -167,7 +167,7 @@ async fn create(
     reference: &str,
     busy: Duration,
     terminal: &Terminal,
-) -> Result<crate::distribution::Accepted, Error> {
+) -> Result<Accepted, Error> {
     let started = Instant::now();
     let progress = terminal.count("invalidate");
     let backoff = ExponentialBuilder::default()
@@ -231,7 +231,12 @@ mod tests {
 
     fn invalidation(items: usize) -> Invalidation {
         let items = (0..items).map(|at| format!("/{at}")).collect();
-        Invalidation { viewer_paths: 7, collateral: 3, universe: 9, ..Invalidation::of_items("E1".into(), items) }
+        Invalidation {
+            viewer_paths: 7,
+            collateral: 3,
+            universe: 9,
+            ..Invalidation::of_items(DistributionId::Distribution("E1".into()), items)
+        }
     }
 
     #[test]
