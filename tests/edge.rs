@@ -1,0 +1,3 @@
+//! The local edge behaves as S3 and CloudFront do, to AWS's own clients and to a plain viewer.
+
+mod objects;
