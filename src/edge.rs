@@ -12,10 +12,12 @@
 
 mod api;
 mod body;
+mod bucket;
 mod cache;
 mod chunked;
 mod cloudfront;
 mod distribution;
+mod distributions;
 mod faults;
 mod invalidation;
 mod journal;
@@ -50,9 +52,10 @@ pub use distribution::{
 pub use faults::{Fault, Faults, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
 
-use distribution::Distributions;
+use bucket::BucketSettings;
+use distributions::Distributions;
 use lock::writing;
-use store::{BucketSettings, Store};
+use store::Store;
 
 /// How the edge is started.
 #[derive(Clone, Debug)]

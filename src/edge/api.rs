@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -28,6 +29,7 @@ const ACCOUNT: &str = "000000000000";
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 /// CloudFront's bodies are small; S3's go through without being collected.
 const LARGEST_BATCH_BODY: usize = 32 << 20;
+const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
 
 /// A request by name.
 struct Named {
@@ -187,9 +189,13 @@ async fn truncate(response: Response<Body>) -> Response<Body> {
     parts
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    let half = bytes.slice(..bytes.len() / 2);
-    let pieces = [Ok(Frame::data(half)), Err(Reset)];
-    let body = Body::http_body_unsync(StreamBody::new(futures::stream::iter(pieces)));
+    let half = futures::stream::iter([Ok(Frame::data(bytes.slice(..bytes.len() / 2)))]);
+    // What came before is on its way by then; without the pause not even the head would be.
+    let end = futures::stream::once(async {
+        tokio::time::sleep(TRUNCATION_PAUSE).await;
+        Err(Reset)
+    });
+    let body = Body::http_body_unsync(StreamBody::new(half.chain(end)));
     Response::from_parts(parts, body)
 }
 

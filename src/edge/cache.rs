@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::HeaderMap;
 
-use super::distribution::Caching;
+use super::distributions::Caching;
 use super::lock::locked;
 
 /// More than an error or a page and its assets will take; past it the least recently used go.

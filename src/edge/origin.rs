@@ -8,10 +8,11 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, 
 use percent_encoding::percent_decode_str;
 
 use super::body::Body;
+use super::bucket::{Bucket, Object};
 use super::distribution::{CacheBehavior, Distribution, Origin, OriginKind};
 use super::lock::reading;
 use super::s3::stored_headers;
-use super::store::{Bucket, Object, Store};
+use super::store::Store;
 
 /// An answer of an origin.
 #[derive(Clone, Debug)]

@@ -12,9 +12,10 @@ use hyper::header::{HeaderName, HeaderValue};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::distribution::Distributions;
+use super::bucket::{Bucket, Conditions, Object, write_error};
+use super::distributions::Distributions;
 use super::lock::{locked, reading};
-use super::store::{Bucket, Conditions, Object, Store, write_error};
+use super::store::Store;
 
 pub(super) use upload::Uploads;
 

@@ -9,7 +9,8 @@ use s3s::Body;
 
 use super::State;
 use super::cache::{self, Key, Stored};
-use super::distribution::{CacheBehavior, Caching, Distribution, QueryStrings};
+use super::distribution::{CacheBehavior, Distribution, QueryStrings};
+use super::distributions::Caching;
 use super::origin::{self, Fetched};
 use super::server::host_name;
 

@@ -8,7 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3Response, S3Result, s3_error};
 
-use super::super::store::{self, Page, Position, Store};
+use super::super::bucket::{self, Page, Position};
+use super::super::store::Store;
 use super::{Answer, length, strong, timestamp};
 
 /// S3 never gives more in one page.
@@ -47,7 +48,7 @@ impl Encoding {
         }
     }
 
-    fn contents(&self, objects: &[(String, Arc<store::Object>)]) -> ObjectList {
+    fn contents(&self, objects: &[(String, Arc<bucket::Object>)]) -> ObjectList {
         let objects = objects.iter().map(|(key, object)| {
             let class = object.headers.get("x-amz-storage-class").cloned();
             let class = class.map_or_else(

@@ -11,8 +11,9 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::body::{Body, ReceiveError, Received};
+use super::super::bucket::{self, hex, no_such_key, now, write_error};
 use super::super::lock::locked;
-use super::super::store::{self, Store, hex, no_such_key, now, write_error};
+use super::super::store::Store;
 use super::{
     Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp,
 };
@@ -33,7 +34,7 @@ pub(super) async fn put(
     let headers = kept_headers(&request.headers);
     let input = request.input;
     let (bucket, received) = upload.receive(store, &input.bucket, input.body).await?;
-    let object = store::Object {
+    let object = bucket::Object {
         etag: bucket.etag(hex(&received.md5)),
         modified: now(),
         headers,
@@ -78,7 +79,7 @@ impl Upload {
         store: &Store,
         bucket: &str,
         body: Option<StreamingBlob>,
-    ) -> S3Result<(Arc<store::Bucket>, Received)> {
+    ) -> S3Result<(Arc<bucket::Bucket>, Received)> {
         let bucket = match store.bucket(bucket) {
             Ok(bucket) => bucket,
             Err(error) => {
@@ -232,7 +233,7 @@ pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOu
     Ok(S3Response::with_headers(output, stored_headers(&object)))
 }
 
-fn find(store: &Store, bucket: &str, key: &str) -> S3Result<Arc<store::Object>> {
+fn find(store: &Store, bucket: &str, key: &str) -> S3Result<Arc<bucket::Object>> {
     store.bucket(bucket)?.get(key).ok_or_else(no_such_key)
 }
 
@@ -245,7 +246,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn check(&self, object: &store::Object) -> S3Result<()> {
+    fn check(&self, object: &bucket::Object) -> S3Result<()> {
         let matches = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
             ETagCondition::ETag(etag) => etag.value() == object.etag,
@@ -280,7 +281,7 @@ pub(super) fn copy_source(
     source: &CopySource,
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
-) -> S3Result<Arc<store::Object>> {
+) -> S3Result<Arc<bucket::Object>> {
     let CopySource::Bucket { bucket, key, .. } = source else {
         return Err(s3_error!(NotImplemented, "only buckets can be copied from"));
     };
@@ -343,7 +344,7 @@ pub(super) async fn copy(
         }
     }
     let (body, md5) = duplicate(store, &source.body, 0..source.body.size()).await?;
-    let object = store::Object {
+    let object = bucket::Object {
         etag: bucket.etag(md5),
         modified: now(),
         headers,

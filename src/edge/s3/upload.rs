@@ -11,8 +11,9 @@ use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::body::{Body, Segment};
+use super::super::bucket::{self, hex, now};
 use super::super::lock::locked;
-use super::super::store::{self, Store, hex, now};
+use super::super::store::Store;
 use super::object::{Upload, copy_source, duplicate};
 use super::{Answer, conditions, encryption, kept_headers, length, strong, timestamp};
 
@@ -111,7 +112,7 @@ pub(super) async fn part(
 }
 
 fn insert(
-    bucket: &store::Bucket,
+    bucket: &bucket::Bucket,
     key: String,
     id: String,
     number: i32,
@@ -203,7 +204,7 @@ pub(super) fn complete(
         digest.update(&part.md5);
     }
     let etag = format!("{}-{}", hex(&digest.finalize()), parts.len());
-    let object = store::Object {
+    let object = bucket::Object {
         etag: bucket.etag(etag),
         modified: now(),
         headers: upload.headers.clone(),
@@ -331,7 +332,7 @@ pub(super) fn list(
 }
 
 pub(super) fn list_parts(store: &Store, input: ListPartsInput) -> Answer<ListPartsOutput> {
-    let bucket: Arc<store::Bucket> = store.bucket(&input.bucket)?;
+    let bucket: Arc<bucket::Bucket> = store.bucket(&input.bucket)?;
     let uploads = locked(&bucket.uploads);
     let name = (input.key.clone(), input.upload_id.clone());
     let upload = uploads.get(&name).ok_or_else(no_such_upload)?;
