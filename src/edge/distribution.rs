@@ -1,0 +1,319 @@
+//! Distributions: the parts of CloudFront's `DistributionConfig` that decide what a viewer gets.
+
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+
+/// A distribution. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// `E` and 13 upper-case letters and digits.
+    pub id: String,
+    /// The version; another one after each change. Set by the edge.
+    pub etag: String,
+    pub enabled: bool,
+    /// Alternate domain names.
+    pub aliases: Vec<String>,
+    /// A staging distribution of continuous deployment.
+    pub staging: bool,
+    pub comment: String,
+    pub origins: Vec<Origin>,
+    pub origin_groups: Vec<OriginGroup>,
+    /// The object that `/` answers with; empty for none.
+    pub default_root_object: String,
+    /// Cache behaviours in order of precedence, before the default one.
+    pub behaviors: Vec<CacheBehavior>,
+    pub default_behavior: CacheBehavior,
+    pub error_responses: Vec<ErrorResponse>,
+    /// `CacheTagConfig.HeaderName`: the origin's response header that carries cache tags.
+    pub cache_tag_header: Option<String>,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    pub id: String,
+    /// `<bucket>.s3.<region>.amazonaws.com`, or a website endpoint of a bucket.
+    pub domain_name: String,
+    /// Prepended to the path of each origin request: empty, or `/dir` without a slash at its end.
+    pub origin_path: String,
+    pub kind: OriginKind,
+}
+
+/// How an origin is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OriginKind {
+    /// The REST endpoint of a bucket (`S3OriginConfig`).
+    S3,
+    /// The website endpoint of a bucket (`CustomOriginConfig`): index documents and redirects.
+    Website,
+}
+
+/// Origins of which the second answers when the first fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OriginGroup {
+    pub id: String,
+    /// Ids of origins, the primary first.
+    pub members: Vec<String>,
+    /// Statuses of the primary that make CloudFront ask the next.
+    pub status_codes: Vec<u16>,
+}
+
+/// What holds for paths of one pattern.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CacheBehavior {
+    /// `*` and `?` are wild; the default behaviour's is `*`.
+    pub path_pattern: String,
+    /// Id of an origin or of an origin group.
+    pub target_origin_id: String,
+    pub cache: CacheSettings,
+    pub functions: Vec<FunctionAssociation>,
+    pub lambda_functions: Vec<FunctionAssociation>,
+    /// Local only: `/dir/` and `/dir` become `/dir/index.html` before the cache is asked, as a
+    /// viewer-request function would have it.
+    pub index_rewrite: bool,
+}
+
+/// What is in the cache key and for how long it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CacheSettings {
+    /// Id of a cache policy.
+    Policy(String),
+    /// Settings in the behaviour itself (`ForwardedValues`), as older distributions have them.
+    Legacy {
+        query_string: bool,
+        /// Seconds.
+        min_ttl: u64,
+        /// Seconds.
+        default_ttl: u64,
+        /// Seconds.
+        max_ttl: u64,
+    },
+}
+
+/// A function of a behaviour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionAssociation {
+    /// `viewer-request`, `origin-request`, `origin-response` or `viewer-response`.
+    pub event_type: String,
+    pub arn: String,
+}
+
+/// A custom error response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorResponse {
+    /// The origin's status.
+    pub error_code: u16,
+    /// The page in place of the origin's; `None` leaves the answer and sets only how long it is kept.
+    pub page_path: Option<String>,
+    /// The viewer's status; `None` is the origin's.
+    pub response_code: Option<u16>,
+    /// Seconds that the error is kept under the URL that was asked for.
+    pub error_caching_min_ttl: u64,
+}
+
+/// A cache policy. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CachePolicyConfig.html>
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CachePolicy {
+    pub id: String,
+    pub name: String,
+    /// Seconds.
+    pub min_ttl: u64,
+    /// Seconds.
+    pub default_ttl: u64,
+    /// Seconds.
+    pub max_ttl: u64,
+    pub query_strings: QueryStrings,
+}
+
+/// Query strings in the cache key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum QueryStrings {
+    None,
+    Whitelist(Vec<String>),
+    All,
+}
+
+/// The managed cache policy of AWS that keeps objects for a day, and no query strings in the key.
+pub const CACHING_OPTIMIZED: &str = "658327ea-f89d-4fab-a63d-7e88639e58f6";
+/// The managed cache policy of AWS that keeps nothing.
+pub const CACHING_DISABLED: &str = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
+
+pub(super) const DAY: u64 = 86_400;
+pub(super) const YEAR: u64 = 31_536_000;
+
+impl CacheBehavior {
+    /// A behaviour for `path_pattern` with the TTLs that CloudFront sets by default.
+    #[must_use]
+    pub fn new(path_pattern: &str, target_origin_id: &str) -> Self {
+        Self {
+            path_pattern: path_pattern.to_owned(),
+            target_origin_id: target_origin_id.to_owned(),
+            cache: CacheSettings::Legacy {
+                query_string: false,
+                min_ttl: 0,
+                default_ttl: DAY,
+                max_ttl: YEAR,
+            },
+            functions: Vec::new(),
+            lambda_functions: Vec::new(),
+            index_rewrite: false,
+        }
+    }
+}
+
+impl Origin {
+    /// The bucket behind the domain name; `None` for a host that is not of S3.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        let host = self.domain_name.strip_suffix(".amazonaws.com")?;
+        let end = [".s3-website", ".s3."]
+            .into_iter()
+            .filter_map(|mark| host.rfind(mark))
+            .max();
+        end.or_else(|| host.strip_suffix(".s3").map(str::len))
+            .map(|end| &host[..end])
+    }
+}
+
+impl Distribution {
+    /// The distribution that a new bucket gets.
+    #[must_use]
+    pub fn for_bucket(bucket: &str) -> Self {
+        let origin = format!("S3-{bucket}");
+        Self {
+            id: identifier(&format!("distribution of {bucket}")),
+            etag: String::new(),
+            enabled: true,
+            aliases: Vec::new(),
+            staging: false,
+            comment: format!("local edge of {bucket}"),
+            origins: vec![Origin {
+                id: origin.clone(),
+                domain_name: format!("{bucket}.s3.us-east-1.amazonaws.com"),
+                origin_path: String::new(),
+                kind: OriginKind::S3,
+            }],
+            origin_groups: Vec::new(),
+            default_root_object: "index.html".to_owned(),
+            behaviors: Vec::new(),
+            default_behavior: CacheBehavior::new("*", &origin),
+            error_responses: vec![ErrorResponse {
+                error_code: 404,
+                page_path: Some("/404.html".to_owned()),
+                response_code: Some(404),
+                error_caching_min_ttl: 10,
+            }],
+            cache_tag_header: None,
+        }
+    }
+
+    /// The first behaviour whose pattern matches `path`, else the default one.
+    #[must_use]
+    pub fn behavior(&self, path: &str) -> &CacheBehavior {
+        let mut behaviors = self.behaviors.iter();
+        let matching = behaviors.find(|behavior| {
+            let pattern = behavior.path_pattern.trim_start_matches('/');
+            matches_pattern(pattern.as_bytes(), path.trim_start_matches('/').as_bytes())
+        });
+        matching.unwrap_or(&self.default_behavior)
+    }
+
+    /// The origins that a behaviour asks, in order, and the statuses at which it asks the next.
+    pub(super) fn targets(&self, behavior: &CacheBehavior) -> (Vec<&Origin>, &[u16]) {
+        let origin = |id: &String| self.origins.iter().find(|origin| origin.id == *id);
+        let mut groups = self.origin_groups.iter();
+        match groups.find(|group| group.id == behavior.target_origin_id) {
+            Some(group) => {
+                let members = group.members.iter().filter_map(origin).collect();
+                (members, &group.status_codes)
+            }
+            None => (
+                origin(&behavior.target_origin_id).into_iter().collect(),
+                &[],
+            ),
+        }
+    }
+
+    /// The first target of a behaviour that does not exist.
+    pub(super) fn dangling(&self) -> Option<&str> {
+        let behaviors = self.behaviors.iter().chain([&self.default_behavior]);
+        let mut targets = behaviors.map(|behavior| behavior.target_origin_id.as_str());
+        targets.find(|target| {
+            !self.origins.iter().any(|origin| origin.id == *target)
+                && !self.origin_groups.iter().any(|group| group.id == *target)
+        })
+    }
+}
+
+/// `*` is any run of characters, `?` any one.
+fn matches_pattern(pattern: &[u8], path: &[u8]) -> bool {
+    match (pattern.split_first(), path.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            (0..=path.len()).any(|start| matches_pattern(rest, &path[start..]))
+        }
+        (Some((b'?', pattern)), Some((_, path))) => matches_pattern(pattern, path),
+        (Some((expected, pattern)), Some((found, path))) if expected == found => {
+            matches_pattern(pattern, path)
+        }
+        _ => false,
+    }
+}
+
+/// `E` and 13 letters and digits that depend on `seed` alone.
+pub(super) fn identifier(seed: &str) -> String {
+    const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let mut number = u128::from_be_bytes(Md5::digest(seed).into());
+    let mut id = String::from("E");
+    for _ in 0..13 {
+        id.push(char::from(ALPHABET[(number % 36) as usize]));
+        number /= 36;
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_of_an_origin_is_read_from_its_domain() {
+        let bucket = |domain: &str| {
+            let origin = Origin {
+                id: String::new(),
+                domain_name: domain.to_owned(),
+                origin_path: String::new(),
+                kind: OriginKind::S3,
+            };
+            origin.bucket().map(str::to_owned)
+        };
+        let www = Some("www.example.com".to_owned());
+        assert_eq!(bucket("www.example.com.s3.eu-west-1.amazonaws.com"), www);
+        assert_eq!(bucket("www.example.com.s3.amazonaws.com"), www);
+        assert_eq!(
+            bucket("www.example.com.s3-website-us-east-1.amazonaws.com"),
+            www
+        );
+        assert_eq!(
+            bucket("www.example.com.s3-website.eu-central-1.amazonaws.com"),
+            www
+        );
+        assert_eq!(bucket("www.example.com"), None);
+    }
+
+    #[test]
+    fn the_first_matching_behavior_wins() {
+        let mut distribution = Distribution::for_bucket("b");
+        for pattern in ["img/*.png", "/img/*", "a?c"] {
+            distribution
+                .behaviors
+                .push(CacheBehavior::new(pattern, "S3-b"));
+        }
+        let pattern = |path: &str| distribution.behavior(path).path_pattern.clone();
+        assert_eq!(pattern("/img/x/y.png"), "img/*.png");
+        assert_eq!(pattern("/img/x.gif"), "/img/*");
+        assert_eq!(pattern("/abc"), "a?c");
+        assert_eq!(pattern("/abcd"), "*");
+        assert_eq!(pattern("/IMG/x.gif"), "*");
+    }
+}

@@ -1,0 +1,107 @@
+//! AWS's name of an S3 request, from its method, path and query string.
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+/// Bucket and key of a path-style request.
+pub(super) fn target(path: &str) -> (Option<String>, Option<String>) {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    (some(bucket), some(key))
+}
+
+/// The name; `Unknown` for what `s3s` will refuse.
+pub(super) fn name(
+    method: &Method,
+    bucket: bool,
+    key: bool,
+    query: &str,
+    copies: bool,
+) -> &'static str {
+    let has = |name: &str| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
+    let plain = names_only(query, &["x-id", "partNumber"]);
+    match (method.as_str(), bucket, key) {
+        ("GET", false, _) => "ListBuckets",
+        ("HEAD", true, false) => "HeadBucket",
+        ("PUT", true, false) if plain => "CreateBucket",
+        ("DELETE", true, false) if plain => "DeleteBucket",
+        ("POST", true, false) if has("delete") => "DeleteObjects",
+        ("GET", true, false) if has("location") => "GetBucketLocation",
+        ("GET", true, false) if has("uploads") => "ListMultipartUploads",
+        ("GET", true, false) if has("list-type") => "ListObjectsV2",
+        ("GET", true, false) if is_listing(query) => "ListObjects",
+        ("HEAD", true, true) => "HeadObject",
+        ("GET", true, true) if has("uploadId") => "ListParts",
+        ("GET", true, true) if plain => "GetObject",
+        ("PUT", true, true) if has("partNumber") && copies => "UploadPartCopy",
+        ("PUT", true, true) if has("partNumber") => "UploadPart",
+        ("PUT", true, true) if copies => "CopyObject",
+        ("PUT", true, true) if plain => "PutObject",
+        ("POST", true, true) if has("uploads") => "CreateMultipartUpload",
+        ("POST", true, true) if has("uploadId") => "CompleteMultipartUpload",
+        ("DELETE", true, true) if has("uploadId") => "AbortMultipartUpload",
+        ("DELETE", true, true) if plain => "DeleteObject",
+        _ => "Unknown",
+    }
+}
+
+/// A `GET` of a bucket without a sub-resource (`?acl`, `?versioning`, ...) lists it.
+fn is_listing(query: &str) -> bool {
+    names_only(
+        query,
+        &[
+            "prefix",
+            "delimiter",
+            "marker",
+            "max-keys",
+            "encoding-type",
+            "x-id",
+        ],
+    )
+}
+
+/// Whether the query names nothing else, a signature and wishes for the answer's headers aside.
+fn names_only(query: &str, known: &[&str]) -> bool {
+    let mut names = query
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or_default());
+    names.all(|name| {
+        name.is_empty()
+            || known.contains(&name)
+            || name.starts_with("X-Amz-")
+            || name.starts_with("response-")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_named_as_aws_names_them() {
+        for (method, path, query, expected) in [
+            ("PUT", "/b/a%20b", "x-id=PutObject", "PutObject"),
+            ("PUT", "/b/k", "partNumber=1&uploadId=u", "UploadPart"),
+            ("GET", "/b/", "list-type=2&prefix=x", "ListObjectsV2"),
+            ("GET", "/b", "", "ListObjects"),
+            ("GET", "/b", "versioning=", "Unknown"),
+            ("POST", "/b/", "delete", "DeleteObjects"),
+            ("GET", "/", "", "ListBuckets"),
+        ] {
+            let (bucket, key) = target(path);
+            let method = method.parse().unwrap();
+            let found = name(&method, bucket.is_some(), key.is_some(), query, false);
+            assert_eq!(found, expected, "{path}?{query}");
+        }
+        assert_eq!(
+            target("/b/%C3%A9%20%2B"),
+            (Some("b".into()), Some("é +".into()))
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The local edge behaves as S3 and CloudFront do, to AWS's own clients and to a plain viewer.
+
+mod cloudfront;
+mod durability;
+mod faults;
+mod objects;
+mod uploads;
+mod viewer;
