@@ -8,20 +8,26 @@
 //!
 //! `diff`, `plan`, viewer paths and the cover are pure. Only [`bucket`] (S3) and [`distribution`]
 //! (CloudFront) talk to AWS; tests run them over HTTP against the local edge.
+
 // The doors' words and settings.
 pub mod cli;
 pub mod config;
 pub mod error;
 pub mod exit;
 pub mod terminal;
+
 // The pipeline, in its order.
 pub mod deploy;
 pub mod invalidation;
 pub mod site;
+
 // The two edges to AWS.
 pub mod aws;
 pub mod bucket;
 pub mod distribution;
+
 // AWS on this machine.
 #[cfg(feature = "edge")]
 pub mod edge;
+#[cfg(feature = "edge")]
+pub mod local;

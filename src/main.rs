@@ -1,3 +1,139 @@
 //! The terminal door: parse, run, exit code.
 
-fn main() {}
+use clap::Parser;
+use shipfront::aws::{Aws, AwsOptions};
+use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs};
+use shipfront::config;
+use shipfront::deploy::report::{Outcome, Report};
+use shipfront::deploy::{Deploy, Settings};
+use shipfront::error::{Error, Result};
+use shipfront::exit::Exit;
+use shipfront::invalidation::find::Which;
+use shipfront::invalidation::typed;
+use shipfront::site::Target;
+use shipfront::terminal::{Terminal, Volume};
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let volume = match (cli.quiet, cli.verbose) {
+        (true, _) => Volume::Quiet,
+        (_, true) => Volume::Verbose,
+        _ => Volume::Normal,
+    };
+    let terminal = Terminal::new(volume, cli.json);
+    match run(cli.command, &terminal).await {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            terminal.fail(&error, Outcome::word_of(error.exit()));
+            error.exit().into()
+        }
+    }
+}
+
+async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
+    match command {
+        Command::Deploy(args) => deploy(&args, terminal).await,
+        Command::Plan(args) => plan(&args, terminal).await,
+        Command::Invalidate(args) => invalidate(args, terminal).await,
+        #[cfg(feature = "edge")]
+        Command::Preview(args) => shipfront::local::preview(&args, terminal, stop_on_signal(*terminal)).await,
+    }
+}
+
+async fn deploy(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
+    config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref())?;
+    let stop = stop_on_signal(*terminal);
+    #[cfg(feature = "edge")]
+    if args.local {
+        return shipfront::local::deploy(args, terminal, stop).await;
+    }
+    let (settings, aws) = remote(args).await?;
+    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
+    Ok(finish(&report, terminal))
+}
+
+async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
+    let stop = CancellationToken::new();
+    #[cfg(feature = "edge")]
+    let report = if args.deploy.local {
+        shipfront::local::plan(&args.deploy, terminal, stop).await?
+    } else {
+        plan_remote(&args.deploy, terminal, stop).await?
+    };
+    #[cfg(not(feature = "edge"))]
+    let report = plan_remote(&args.deploy, terminal, stop).await?;
+    let exit = finish(&report, terminal);
+    Ok(if args.detailed_exit_code && report.has_changes() { Exit::Changes } else { exit })
+}
+
+async fn plan_remote(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
+    let (settings, aws) = remote(args).await?;
+    Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await
+}
+
+async fn remote(args: &DeployArgs) -> Result<(Settings, Aws)> {
+    let target = args.target.as_deref().ok_or_else(|| {
+        Error::usage("no target: where does the site go?")
+            .hint("add s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET, or try it with --local")
+    })?;
+    let owner = args.aws.expected_bucket_owner.as_deref();
+    let settings = config::settings(args.source.clone(), Target::parse(target)?, &args.options, owner)?;
+    Ok((settings, Aws::load(&config::aws_options(&args.aws)).await))
+}
+
+async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
+    let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
+    let patience = config::patience(&args.wait)?;
+    let mut paths = Vec::new();
+    for path in args.paths {
+        if path == "-" {
+            let read = std::io::read_to_string(std::io::stdin());
+            let text = read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
+            paths.extend(text.lines().map(str::to_owned));
+        } else {
+            paths.push(path);
+        }
+    }
+    let options: AwsOptions = config::aws_options(&args.aws);
+    let report = typed::invalidate(&Aws::load(&options).await, &which, &paths, patience, terminal).await?;
+    terminal.report(&report, report.warnings(), report.errors());
+    Ok(report.outcome.exit())
+}
+
+fn finish(report: &Report, terminal: &Terminal) -> Exit {
+    terminal.report(report, &report.warnings, &report.errors);
+    report.outcome.exit()
+}
+
+/// The first SIGINT or SIGTERM lets what is in flight finish; the second ends the process.
+fn stop_on_signal(terminal: Terminal) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let on_signal = stop.clone();
+    tokio::spawn(async move {
+        signal().await;
+        on_signal.cancel();
+        terminal.say("stopping: what is in flight is finished and invalidated; once more to stop at once");
+        signal().await;
+        #[expect(clippy::exit, reason = "the person asked twice")]
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    stop
+}
+
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -176,10 +176,17 @@ impl Origin {
 }
 
 impl Distribution {
-    /// The distribution that a new bucket gets.
+    /// The distribution that a new bucket gets: as most sites have it, with a viewer-request
+    /// function by which directories answer with their index.html.
     #[must_use]
     pub fn for_bucket(bucket: &str) -> Self {
         let origin = format!("S3-{bucket}");
+        let mut default_behavior = CacheBehavior::new("*", &origin);
+        default_behavior.index_rewrite = true;
+        default_behavior.functions = vec![FunctionAssociation {
+            event_type: "viewer-request".to_owned(),
+            arn: "arn:aws:cloudfront::000000000000:function/index-rewrite".to_owned(),
+        }];
         Self {
             id: identifier(&format!("distribution of {bucket}")),
             etag: String::new(),
@@ -196,7 +203,7 @@ impl Distribution {
             origin_groups: Vec::new(),
             default_root_object: "index.html".to_owned(),
             behaviors: Vec::new(),
-            default_behavior: CacheBehavior::new("*", &origin),
+            default_behavior,
             error_responses: vec![ErrorResponse {
                 error_code: 404,
                 page_path: Some("/404.html".to_owned()),

@@ -1,0 +1,174 @@
+//! The terminal's way to the local edge: `--local` and `preview`.
+//!
+//! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
+//! process at a time serves the data; another one's deploys go through it.
+
+use crate::aws::{Aws, AwsOptions};
+use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
+use crate::config;
+use crate::deploy::report::Report;
+use crate::deploy::{Deploy, Settings};
+use crate::edge::{Data, Edge, EdgeError, EdgeOptions};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::site::Target;
+use crate::site::etag::{hex, md5};
+use crate::terminal::Terminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Where the local edge keeps its data, if not in the user's data directory.
+pub const DIRECTORY_VARIABLE: &str = "SHIPFRONT_EDGE_DIRECTORY";
+
+/// `deploy --local`.
+pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let local = Local::attach(0, terminal).await?;
+    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
+    terminal.report(&report, &report.warnings, &report.errors);
+    match &local.edge {
+        Some(_) => {
+            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&args.source)));
+            terminal.say(format_args!("  kept in {}", local.directory.display()));
+        }
+        None => terminal.say(format_args!("  look at it: {}", local.site_url(&settings.target))),
+    }
+    local.stop().await;
+    Ok(report.outcome.exit())
+}
+
+/// `plan --local`.
+pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
+    let local = Local::attach(0, terminal).await?;
+    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await?;
+    local.stop().await;
+    Ok(report)
+}
+
+/// `preview`: deploys and keeps serving until a signal.
+pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let local = Local::attach(args.port, terminal).await?;
+    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let report = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() }.run().await?;
+    terminal.report(&report, &report.warnings, &report.errors);
+    let url = local.site_url(&settings.target);
+    if local.edge.is_none() {
+        terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
+        return Ok(report.outcome.exit());
+    }
+    terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
+    terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url));
+    terminal.say(format_args!("  after a change: shipfront deploy {} --local", shell_word(&args.source)));
+    stop.cancelled().await;
+    local.stop().await;
+    Ok(Exit::Done)
+}
+
+/// The local edge, in this process or in another one.
+struct Local {
+    edge: Option<Edge>,
+    api_url: String,
+    viewer_url: String,
+    directory: PathBuf,
+}
+
+impl Local {
+    /// Starts the local edge, or joins the one that has the data open.
+    async fn attach(viewer_port: u16, terminal: &Terminal) -> Result<Local> {
+        let directory = match std::env::var_os(DIRECTORY_VARIABLE) {
+            Some(directory) => PathBuf::from(directory),
+            None => Edge::default_directory().map_err(|error| edge_error(&error))?,
+        };
+        let data = Data::Directory(directory.clone());
+        let options = EdgeOptions { data, api_port: 0, viewer_port, latency: Duration::ZERO };
+        match Edge::start(options).await {
+            Ok(edge) => {
+                let (api_url, viewer_url) = (edge.api_url(), edge.viewer_url());
+                Ok(Local { edge: Some(edge), api_url, viewer_url, directory })
+            }
+            Err(error @ EdgeError::DirectoryInUse(_)) => {
+                let running = Edge::running(&directory).ok_or_else(|| edge_error(&error))?;
+                terminal.say(format_args!("going through the local edge that runs at {}", running.viewer_url));
+                Ok(Local { edge: None, api_url: running.api_url, viewer_url: running.viewer_url, directory })
+            }
+            Err(error) => Err(edge_error(&error)),
+        }
+    }
+
+    /// The settings for this site, whose bucket is made where it is missing.
+    async fn prepare(&self, source: &Path, target: Option<&str>, options: &SiteOptions) -> Result<(Settings, Aws)> {
+        let target = match target {
+            Some(target) => Target::parse(target)?,
+            None => Target::parse(&format!("s3://{}", bucket_for(source)))?,
+        };
+        let aws =
+            Aws::load(&AwsOptions { endpoint_url: Some(self.api_url.clone()), local: true, ..AwsOptions::default() })
+                .await;
+        let settings = config::settings(source.to_owned(), target, options, None)?;
+        crate::bucket::create(&aws, settings.target.bucket()).await?;
+        Ok((settings, aws))
+    }
+
+    /// Where a browser finds the site.
+    fn site_url(&self, target: &Target) -> String {
+        let id = crate::edge::Distribution::for_bucket(target.bucket()).id.to_ascii_lowercase();
+        let authority = self.viewer_url.replace("127.0.0.1", &format!("{id}.localhost"));
+        format!("{authority}/{}", target.prefix())
+    }
+
+    async fn stop(self) {
+        if let Some(edge) = self.edge {
+            edge.stop().await;
+        }
+    }
+}
+
+/// A bucket for each source directory: its name for people, a digest of its path to tell it apart.
+fn bucket_for(source: &Path) -> String {
+    let path = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let digest = hex(&md5(path.as_os_str().as_encoded_bytes()));
+    let plain = plain.trim_matches('-');
+    format!("{}-{}", if plain.is_empty() { "site" } else { plain }, &digest[..8])
+}
+
+fn edge_error(error: &EdgeError) -> Error {
+    let hint = match error {
+        EdgeError::PortTaken { .. } | EdgeError::Listen { .. } => {
+            "choose another with --port, or 0 for any free one".to_owned()
+        }
+        EdgeError::Directory { .. } | EdgeError::NoHome | EdgeError::Write(_) => {
+            format!("set {DIRECTORY_VARIABLE} to a directory that can be written and has room")
+        }
+        EdgeError::Damaged { path, .. } => {
+            format!("it holds only the local copy: remove {} and deploy again", path.display())
+        }
+        EdgeError::DirectoryInUse(_) => "another shipfront is just starting or ending: try again".to_owned(),
+        _ => "name another target".to_owned(),
+    };
+    Error::failed(format!("the local edge: {error}")).hint(hint)
+}
+
+/// A path as a person may paste it into a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_has_a_bucket_that_s3_would_take() {
+        for source in ["public", "/tmp/My Site/dist", "/", "é"] {
+            let bucket = bucket_for(Path::new(source));
+            assert!(Target::parse(&format!("s3://{bucket}")).is_ok(), "{bucket}");
+        }
+        assert_ne!(bucket_for(Path::new("/a/dist")), bucket_for(Path::new("/b/dist")));
+    }
+}
