@@ -293,6 +293,11 @@ impl Edge {
         self.viewer_url.clone()
     }
 
+    /// From now on, the distributions of new buckets rewrite directories to their index.html.
+    pub fn rewrite_indexes(&self) {
+        self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
+    }
+
     /// Makes the bucket and its distribution when they are missing; the distribution's id.
     ///
     /// # Errors

@@ -85,6 +85,8 @@ impl Local {
         let options = EdgeOptions { data, api_port: 0, viewer_port, latency: Duration::ZERO };
         match Edge::start(options).await {
             Ok(edge) => {
+                // Site generators link to directories, and most distributions have a function for that.
+                edge.rewrite_indexes();
                 let (api_url, viewer_url) = (edge.api_url(), edge.viewer_url());
                 Ok(Local { edge: Some(edge), api_url, viewer_url, directory })
             }

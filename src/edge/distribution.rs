@@ -176,17 +176,10 @@ impl Origin {
 }
 
 impl Distribution {
-    /// The distribution that a new bucket gets: as most sites have it, with a viewer-request
-    /// function by which directories answer with their index.html.
+    /// The distribution that a new bucket gets.
     #[must_use]
     pub fn for_bucket(bucket: &str) -> Self {
         let origin = format!("S3-{bucket}");
-        let mut default_behavior = CacheBehavior::new("*", &origin);
-        default_behavior.index_rewrite = true;
-        default_behavior.functions = vec![FunctionAssociation {
-            event_type: "viewer-request".to_owned(),
-            arn: "arn:aws:cloudfront::000000000000:function/index-rewrite".to_owned(),
-        }];
         Self {
             id: identifier(&format!("distribution of {bucket}")),
             etag: String::new(),
@@ -203,7 +196,7 @@ impl Distribution {
             origin_groups: Vec::new(),
             default_root_object: "index.html".to_owned(),
             behaviors: Vec::new(),
-            default_behavior,
+            default_behavior: CacheBehavior::new("*", &origin),
             error_responses: vec![ErrorResponse {
                 error_code: 404,
                 page_path: Some("/404.html".to_owned()),
@@ -212,6 +205,18 @@ impl Distribution {
             }],
             cache_tag_header: None,
         }
+    }
+
+    /// The same with a viewer-request function, as most sites have it, by which directories answer
+    /// with their index.html.
+    #[must_use]
+    pub fn with_index_rewrite(mut self) -> Self {
+        self.default_behavior.index_rewrite = true;
+        self.default_behavior.functions = vec![FunctionAssociation {
+            event_type: "viewer-request".to_owned(),
+            arn: "arn:aws:cloudfront::000000000000:function/index-rewrite".to_owned(),
+        }];
+        self
     }
 
     /// The first behaviour whose pattern matches `path`, else the default one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub(super) struct Distributions {
     state: RwLock<State>,
     policies: RwLock<BTreeMap<String, CachePolicy>>,
     path: Option<PathBuf>,
+    /// Whether the distributions of new buckets rewrite directories to their index.html.
+    pub(super) index_rewrite: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -70,6 +73,7 @@ impl Distributions {
             state: RwLock::new(state),
             policies: RwLock::new(policies.into()),
             path,
+            index_rewrite: AtomicBool::new(false),
         })
     }
 
@@ -97,7 +101,10 @@ impl Distributions {
 
     /// The distribution of `bucket`, made when it is missing; its id.
     pub(super) fn ensure(&self, bucket: &str) -> io::Result<String> {
-        let distribution = Distribution::for_bucket(bucket);
+        let mut distribution = Distribution::for_bucket(bucket);
+        if self.index_rewrite.load(Ordering::Relaxed) {
+            distribution = distribution.with_index_rewrite();
+        }
         let id = distribution.id.clone();
         if self.get(&id).is_none() {
             self.put(distribution)?;
