@@ -1,5 +1,7 @@
 //! Every S3 call: the only place that talks to the bucket.
 
+pub mod conditional;
+pub mod head;
 mod multipart;
 
 use crate::aws::Aws;
@@ -30,6 +32,15 @@ pub struct RemoteObject {
     pub size: u64,
     /// What the bytes are known by.
     pub etag: Etag,
+}
+
+/// What S3 stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The object's ETag.
+    pub etag: Etag,
+    /// The ETag of its bytes: another one where the object is encrypted with KMS.
+    pub content: Etag,
 }
 
 /// One answer of `ListObjectsV2`.
@@ -77,6 +88,14 @@ impl Bucket {
         request.send().await.map(|_| ())
     }
 
+    /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
+        if target.bucket() == self.target.bucket() {
+            return Ok(Bucket { target: target.clone(), ..self.clone() });
+        }
+        Bucket::open(aws, target, self.expected_owner.as_deref()).await
+    }
+
     /// The target this bucket was opened for.
     pub fn target(&self) -> &Target {
         &self.target
@@ -97,7 +116,7 @@ impl Bucket {
     }
 
     /// Uploads an object in one request and checks that S3 stored these bytes.
-    pub async fn put(&self, key: &str, body: Bytes, headers: &Headers) -> Result<Etag> {
+    pub async fn put(&self, key: &str, body: Bytes, headers: &Headers) -> Result<Stored> {
         let digest = md5(&body);
         let request = self
             .client
@@ -116,8 +135,13 @@ impl Bucket {
     }
 
     /// Deletes objects, at most [`MAX_DELETE_KEYS`]; what could not be deleted comes back with its reason.
-    pub async fn delete(&self, keys: &[&str]) -> Result<Vec<(String, Error)>> {
-        let identifier = |key: &&str| ObjectIdentifier::builder().key(self.target.full_key(key)).build();
+    ///
+    /// With an ETag, an object goes only while it has that one: what others wrote since is not ours to delete.
+    pub async fn delete(&self, keys: &[(&str, Option<&Etag>)]) -> Result<Vec<(String, Error)>> {
+        let identifier = |(key, etag): &(&str, Option<&Etag>)| {
+            let etag = etag.map(|etag| format!("\"{etag}\""));
+            ObjectIdentifier::builder().key(self.target.full_key(key)).set_e_tag(etag).build()
+        };
         let objects: Result<Vec<_>, _> = keys.iter().map(identifier).collect();
         let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
         let delete = delete.map_err(|error| Error::failed(format!("cannot name the keys to delete: {error}")))?;
@@ -125,7 +149,9 @@ impl Bucket {
         let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
         let answer = answer.map_err(|error| self.explain("DeleteObjects", error))?;
         // A 200 may carry an error for each key: peers take it for success.
-        let refused = answer.errors.unwrap_or_default().into_iter().map(|error| {
+        let refused = answer.errors.unwrap_or_default().into_iter();
+        // A retry whose first try did delete the object finds none: that is what was wanted.
+        let refused = refused.filter(|error| error.code.as_deref() != Some("NoSuchKey")).map(|error| {
             let key = error.key.unwrap_or_default();
             let key = key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned();
             let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
@@ -139,10 +165,10 @@ impl Bucket {
     }
 
     /// Compares the ETag that came back with the one of the bytes that were sent.
-    fn stored(&self, key: &str, sent: Etag, answered: Option<&str>, opaque: bool) -> Result<Etag> {
+    fn stored(&self, key: &str, sent: Etag, answered: Option<&str>, opaque: bool) -> Result<Stored> {
         let answered = answered.map(Etag::parse);
         match answered {
-            Some(etag) if opaque || etag == sent => Ok(etag),
+            Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag }),
             Some(etag) => {
                 Err(Error::failed(format!("S3 stored other bytes for {key} than were sent: ETag {etag}, not {sent}"))
                     .hint("something between here and S3 alters uploads; if a proxy is in use, try without"))

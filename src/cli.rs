@@ -51,6 +51,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Evict paths from CloudFront
     Invalidate(InvalidateArgs),
+    /// Show the last deploy, who deploys now, what is pending and which orphans go when
+    Status(TargetArgs),
+    /// Take the lease away from a deploy that is dead
+    Unlock(UnlockArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
@@ -142,18 +146,69 @@ pub struct SiteOptions {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
-    /// When objects that are no longer in the source are deleted: '0s' at once, 'never'
-    #[arg(long, value_name = "AGE", default_value = "never", help_heading = "Removals")]
-    pub prune_after: String,
-    /// Refuse to run when more objects than this would be deleted
+    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
+    #[arg(long, value_name = "AGE", help_heading = "Removals")]
+    pub prune_after: Option<String>,
+    /// Refuse to run when more objects than this left the source
     #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
     pub max_delete: u64,
+    /// Treat what is in the bucket but not in the source as shipfront's own from now on, so that it is removed
+    #[arg(long, help_heading = "Removals")]
+    pub adopt: bool,
+    /// The deploy record
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long)]
     pub keep_going: bool,
     /// S3 requests in flight
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
+}
+
+/// The deploy record: lock, crash recovery, ownership.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Keep the deploy record here rather than in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD", help_heading = "Deploy record")]
+    pub record: Option<String>,
+    /// Keep no record: no lock, no crash recovery, no ownership, no check of headers
+    #[arg(long, conflicts_with_all = ["record", "adopt", "build_number", "force"], help_heading = "Deploy record")]
+    pub no_record: bool,
+    /// How long to wait for another deploy of the same target
+    #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
+    pub lock_timeout: String,
+    /// The number of this build: an older one never goes over a newer one [default: CODEBUILD_BUILD_NUMBER]
+    #[arg(long, value_name = "N", env = "SHIPFRONT_BUILD_NUMBER", help_heading = "Deploy record")]
+    pub build_number: Option<u64>,
+    /// Deploy although a newer build went before
+    #[arg(long, help_heading = "Deploy record")]
+    pub force: bool,
+}
+
+/// `status` and `unlock`.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: String,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// `unlock`.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// Which site
+    #[command(flatten)]
+    pub site: TargetArgs,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// Waiting for CloudFront.

@@ -3,12 +3,13 @@
 use crate::aws::AwsOptions;
 use crate::cli::{AwsArgs, SiteOptions, WaitArgs};
 use crate::deploy::Settings;
-use crate::deploy::plan::PruneAfter;
+use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
 use crate::invalidation::Policy;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::Patience;
 use crate::invalidation::viewer::ViewerOptions;
+use crate::record::{Build, Place};
 use crate::site::Target;
 use jiff::{Span, SpanRelativeTo, Unit};
 use std::path::PathBuf;
@@ -39,12 +40,34 @@ pub fn settings(
             },
         },
         patience: patience(&options.wait)?,
-        prune_after: prune_after(&options.prune_after)?,
+        prune_after: prune_after(options)?,
         max_delete: options.max_delete,
         keep_going: options.keep_going,
         concurrency: usize::from(options.concurrency),
         expected_owner: expected_owner.map(str::to_owned),
+        record: place(options.record.record.as_deref(), options.record.no_record)?,
+        adopt: options.adopt,
+        lock_timeout: duration("--lock-timeout", &options.record.lock_timeout)?,
+        build: build(options.record.build_number, |name| std::env::var(name).ok()),
+        force: options.record.force,
     })
+}
+
+/// Where the deploy record is kept.
+pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
+    match record {
+        _ if none => Ok(Place::Nowhere),
+        Some(url) => Target::parse(url).map(Place::At),
+        None => Ok(Place::Beside),
+    }
+}
+
+/// Which build this is: CodeBuild numbers the builds of a project
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>).
+fn build(number: Option<u64>, variable: impl Fn(&str) -> Option<String>) -> Option<Build> {
+    let project = variable("CODEBUILD_BUILD_ID").and_then(|id| Some(id.split_once(':')?.0.to_owned()));
+    let number = number.or_else(|| variable("CODEBUILD_BUILD_NUMBER")?.parse().ok())?;
+    Some(Build { project: project.unwrap_or_default(), number })
 }
 
 /// How long to wait for CloudFront.
@@ -75,14 +98,21 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
     }
 }
 
-fn prune_after(text: &str) -> Result<PruneAfter> {
-    if text == "never" {
-        return Ok(PruneAfter::Never);
-    }
-    match duration("--prune-after", text)? {
-        Duration::ZERO => Ok(PruneAfter::Now),
-        _ => Err(Error::usage(format!("--prune-after {text} is not supported yet"))
-            .hint("use '0s' to delete at once what left the source, or 'never'")),
+/// A week, so that open tabs keep finding their old chunks. Without a record nobody knows what is
+/// ours, and nothing goes unless that is asked for.
+fn prune_after(options: &SiteOptions) -> Result<PruneAfter> {
+    const WEEK: i64 = 7 * 86_400;
+    let recorded = !options.record.no_record;
+    match options.prune_after.as_deref() {
+        None if recorded => Ok(PruneAfter::Seconds(WEEK)),
+        None | Some("never") => Ok(PruneAfter::Never),
+        Some(text) => match duration("--prune-after", text)?.as_secs() {
+            age if age > 0 && !recorded => {
+                Err(Error::usage("without a deploy record nobody knows how old an orphan is")
+                    .hint("use '--prune-after 0s' or 'never' with --no-record"))
+            }
+            age => Ok(PruneAfter::Seconds(i64::try_from(age).unwrap_or(i64::MAX))),
+        },
     }
 }
 
@@ -106,6 +136,20 @@ mod tests {
         for text in ["", "5", "never", "-1s", "1 fortnight"] {
             assert_eq!(duration("--x", text).unwrap_err().exit(), crate::exit::Exit::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn a_build_is_numbered_by_its_project() {
+        let codebuild = |name: &str| match name {
+            "CODEBUILD_BUILD_ID" => Some("site:1f-2e".to_owned()),
+            "CODEBUILD_BUILD_NUMBER" => Some("7".to_owned()),
+            _ => None,
+        };
+        let expected = |project: &str, number| Some(Build { project: project.to_owned(), number });
+        assert_eq!(build(None, codebuild), expected("site", 7));
+        assert_eq!(build(Some(9), codebuild), expected("site", 9));
+        assert_eq!(build(Some(9), |_| None), expected("", 9));
+        assert_eq!(build(None, |_| None), None);
     }
 
     #[test]

@@ -2,30 +2,37 @@
 
 pub mod apply;
 pub mod diff;
+pub mod inspect;
 pub mod list;
 pub mod plan;
 pub mod read;
 pub mod report;
+mod survey;
+mod turn;
 pub mod walk;
 
 use crate::aws::Aws;
-use crate::bucket::{Bucket, RemoteObject};
-use crate::distribution::Distributions;
 use crate::error::{Error, Result};
-use crate::invalidation::find::{Which, shapes};
-use crate::invalidation::send::{Invalidation, Patience, Sent, send};
-use crate::invalidation::{ChangedKey, Policy, Viewers};
+use crate::exit::Exit;
+use crate::invalidation::find::Which;
+use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
+use crate::invalidation::{ChangedKey, Policy};
+use crate::record::lease::Lease;
+use crate::record::manifest::Row;
+use crate::record::{Build, Place};
 use crate::site::Target;
+use crate::site::headers::Headers;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
-use diff::Reason;
-use plan::{Plan, PruneAfter, Stage};
-use report::{Report, Seconds};
-use std::collections::HashSet;
+use diff::{PruneAfter, Reason, Rules};
+use plan::{Change, Plan, Stage};
+use report::{Recovered, Report, Seconds};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use survey::Survey;
 use tokio_util::sync::CancellationToken;
-use walk::Walk;
+use turn::Turn;
 
 /// What a deploy is to do.
 #[derive(Debug, Clone)]
@@ -42,7 +49,7 @@ pub struct Settings {
     pub patience: Patience,
     /// When objects that left the source go.
     pub prune_after: PruneAfter,
-    /// The most objects that one run may delete.
+    /// The most objects that may leave the source in one run.
     pub max_delete: u64,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
@@ -50,6 +57,16 @@ pub struct Settings {
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,
+    /// Where the deploy record is kept.
+    pub record: Place,
+    /// Whether objects that are not in the source become ours.
+    pub adopt: bool,
+    /// How long to wait for another deploy.
+    pub lock_timeout: Duration,
+    /// Which build this is.
+    pub build: Option<Build>,
+    /// Whether an older build may go over a newer one.
+    pub force: bool,
 }
 
 /// One run: its settings and the world it runs in.
@@ -65,14 +82,23 @@ pub struct Deploy<'a> {
     pub stop: CancellationToken,
 }
 
-/// What was found before anything was decided.
-struct Survey {
-    walk: Walk,
-    objects: Vec<RemoteObject>,
-    bucket: Bucket,
-    viewers: Viewers,
-    distributions: Distributions,
+/// What is to be done about what was found.
+struct Decided {
+    plan: Plan,
+    recovered: Option<Recovered>,
     seconds: Seconds,
+}
+
+impl Decided {
+    fn promises_key(&self, key: &str) -> bool {
+        let at = self.plan.changes.binary_search_by(|change| change.key.as_str().cmp(key));
+        at.is_ok_and(|at| self.plan.changes[at].is_visible())
+    }
+
+    /// Whether nothing in the bucket, at the edge or in the record is to change.
+    fn is_empty(&self) -> bool {
+        self.plan.is_empty() && !self.plan.record_differs && self.recovered.is_none()
+    }
 }
 
 impl Deploy<'_> {
@@ -80,110 +106,183 @@ impl Deploy<'_> {
     pub async fn plan(&self) -> Result<Report> {
         let started = Instant::now();
         let mut survey = self.survey().await?;
-        let (plan, mut seconds) = self.decide(&mut survey)?;
-        let invalidations = survey.viewers.plan(&changed_keys(&plan, |_| true), &plan.unchanged);
-        seconds.total = started.elapsed().as_secs_f64();
-        Ok(self.report(new_deploy_id(), survey, plan, invalidations, seconds))
+        let decided = self.decide(&mut survey).await?;
+        let changed = changed_keys(&survey, &decided.plan, |_| true);
+        let invalidations = survey.viewers.plan(&changed, &decided.plan.unchanged);
+        let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
+        if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
+            report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
+        }
+        report.seconds.total = started.elapsed().as_secs_f64();
+        Ok(report)
     }
 
     /// Makes the target what the source is, and tells CloudFront what changed.
     pub async fn run(&self) -> Result<Report> {
         let started = Instant::now();
         let deploy = new_deploy_id();
-        let mut survey = self.survey().await?;
-        let (plan, mut seconds) = self.decide(&mut survey)?;
-
-        let applying = Instant::now();
-        let mut applied = self.upload(&survey, &plan, Stage::Assets).await;
-        if self.may_go_on(&applied) {
-            applied.extend(self.upload(&survey, &plan, Stage::Pages).await);
-        } else {
-            applied.left += plan.stage(Stage::Pages).count() as u64;
-        }
-        if applied.is_complete() && !self.stop.is_cancelled() {
-            applied.extend(self.prune(&survey, &plan).await);
-        } else {
-            applied.left += plan.stage(Stage::Prune).count() as u64;
-        }
-        seconds.apply = applying.elapsed().as_secs_f64();
-
-        let invalidating = Instant::now();
-        let sent = self.invalidate(&survey, &plan, &applied, &deploy).await;
-        seconds.invalidate = invalidating.elapsed().as_secs_f64();
-
-        seconds.total = started.elapsed().as_secs_f64();
-        let mut report = self.report(deploy, survey, plan, Vec::new(), seconds);
-        report.complete(&applied, sent, self.stop.is_cancelled());
-        Ok(report)
-    }
-
-    /// Looks at the source, the target and the distributions, all at once.
-    async fn survey(&self) -> Result<Survey> {
-        let settings = self.settings;
-        let walk = async {
-            let started = Instant::now();
-            let (source, prefix) = (settings.source.clone(), settings.target.prefix().to_owned());
-            let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
-            let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
-            self.guard_source(&walk)?;
-            Ok((walk, started.elapsed().as_secs_f64()))
-        };
-        let list = async {
-            let bucket = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref()).await?;
-            let started = Instant::now();
-            let progress = self.terminal.count("listing");
-            let objects = list::list(&bucket, &|listed| progress.set(listed)).await?;
-            Ok((bucket, objects, started.elapsed().as_secs_f64()))
-        };
-        let distributions = Distributions::new(self.aws);
-        let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
-        let (walk, list, shapes) = tokio::join!(walk, list, shapes);
-        // The person's own mistakes first, then AWS's answers.
-        let ((walk, walk_seconds), shapes, (bucket, objects, list_seconds)) = (walk?, shapes?, list?);
-        let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        let seconds = Seconds { walk: walk_seconds, list: list_seconds, ..Seconds::default() };
-        Ok(Survey { walk, objects, bucket, viewers, distributions, seconds })
-    }
-
-    fn guard_source(&self, walk: &Walk) -> Result<()> {
-        let source = self.settings.source.display();
-        if walk.files.is_empty() {
-            return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
-                .hint("build the site first; shipfront never empties a site"));
-        }
-        self.guard_problems(&walk.problems)
-    }
-
-    fn guard_problems(&self, problems: &[String]) -> Result<()> {
-        match problems {
-            [] => Ok(()),
-            _ if self.settings.keep_going => Ok(()),
-            [first, rest @ ..] => {
-                let more = if rest.is_empty() { String::new() } else { format!(" (and {} more like it)", rest.len()) };
-                Err(Error::refused(format!("{first}{more}; nothing was changed"))
-                    .hint("repair it, or deploy the rest with --keep-going: what cannot be read is then left as it is"))
+        loop {
+            let mut survey = self.survey().await?;
+            self.guard_order(&survey).await?;
+            if self.wait_for_turn(&survey, started).await? {
+                continue;
             }
+            let decided = self.decide(&mut survey).await?;
+            if decided.is_empty() {
+                return self.nothing_to_do(deploy, survey, decided, started).await;
+            }
+            let outcome = match self.take_turn(&survey, &decided, &deploy).await? {
+                Turn::LookAgain => continue,
+                Turn::Unrecorded => self.carry_out(deploy, survey, decided, None).await,
+                Turn::Leased(lease) => self.carry_out(deploy, survey, decided, Some(lease)).await,
+            };
+            return outcome.map(|mut report| {
+                report.seconds.total = started.elapsed().as_secs_f64();
+                report.requests = self.aws.requests();
+                report
+            });
         }
     }
 
     /// Compares, decides and guards.
-    fn decide(&self, survey: &mut Survey) -> Result<(Plan, Seconds)> {
-        let mut seconds = survey.seconds;
+    async fn decide(&self, survey: &mut Survey) -> Result<Decided> {
+        let settings = self.settings;
+        let mut seconds = Seconds { walk: survey.seconds.0, list: survey.seconds.1, ..Seconds::default() };
         let hashing = Instant::now();
-        let pairs = diff::join(std::mem::take(&mut survey.walk.files), std::mem::take(&mut survey.objects));
-        let to_read = pairs.iter().filter(|pair| pair.needs_digest()).filter_map(|pair| pair.local).sum();
+        let snapshot = survey.record.as_mut().map(|(_, snapshot)| snapshot);
+        let rows = snapshot.and_then(|snapshot| snapshot.manifest.take()).unwrap_or_default();
+        let pairs = diff::join(std::mem::take(&mut survey.walk.files), std::mem::take(&mut survey.objects), rows);
+
+        let to_read = pairs.iter().filter(|pair| pair.expected().is_some()).filter_map(|pair| pair.local).sum();
         let progress = self.terminal.bytes("comparing", to_read);
         let read = |bytes| progress.add(bytes);
-        let contents = tokio::task::block_in_place(|| read::compare(&survey.walk.root, &pairs, &read));
+        let mut contents = tokio::task::block_in_place(|| read::compare(&survey.walk.root, &pairs, &read));
+        drop(progress);
+        let progress = self.terminal.count("inspecting");
+        let asked = |count| progress.add(count);
+        let (root, recorded) = (&survey.walk.root, survey.record.is_some());
+        let inspected =
+            inspect::inspect(&survey.bucket, root, &pairs, &mut contents, recorded, settings.concurrency, &asked)
+                .await?;
         seconds.hash = hashing.elapsed().as_secs_f64();
-        let unknown = &survey.walk.unknown;
+
+        let snapshot = survey.record.as_ref().map(|(_, snapshot)| snapshot);
+        let abandoned = snapshot.and_then(|snapshot| snapshot.abandoned.as_ref());
+        let rules = Rules {
+            unknown: &survey.walk.unknown,
+            abandoned,
+            recorded,
+            adopt: settings.adopt,
+            prune_after: settings.prune_after,
+            now: snapshot.map_or(0, |snapshot| snapshot.now.as_second()),
+        };
+        let sides = pairs.iter().zip(&contents).zip(&inspected);
         let decisions =
-            pairs.iter().zip(&contents).map(|(pair, content)| diff::decide(pair, content, unknown)).collect();
-        let mut plan = plan::plan(pairs, decisions, self.settings.prune_after);
+            sides.map(|((pair, content), inspected)| rules.decide(pair, content, inspected.headers)).collect();
+        let mut plan = plan::plan(pairs, decisions, &inspected);
         self.guard_problems(&plan.problems)?;
-        plan.guard(self.settings.max_delete)?;
+        plan.guard(settings.max_delete, settings.prune_after)?;
         plan.problems.splice(0..0, std::mem::take(&mut survey.walk.problems));
-        Ok((plan, seconds))
+        plan.record_differs &= recorded;
+        plan.record_differs |= snapshot.is_some_and(|snapshot| snapshot.state.manifest.is_none());
+        let recovered = abandoned
+            .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
+        Ok(Decided { plan, recovered, seconds })
+    }
+
+    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
+    /// without that, a slow older build would win later.
+    async fn nothing_to_do(
+        &self,
+        deploy: String,
+        mut survey: Survey,
+        decided: Decided,
+        started: Instant,
+    ) -> Result<Report> {
+        if let (Some((record, snapshot)), Some(build)) = (survey.record.take(), &self.settings.build)
+            && snapshot.state.is_older_than(Some(build))
+        {
+            record.note_build(snapshot, build.clone()).await?;
+        }
+        let mut report = self.report(deploy, &survey, decided, Vec::new());
+        report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
+        report.seconds.total = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    /// Uploads, removes, invalidates and writes down what is now true.
+    async fn carry_out(
+        &self,
+        deploy: String,
+        survey: Survey,
+        decided: Decided,
+        lease: Option<Lease>,
+    ) -> Result<Report> {
+        let mut seconds = decided.seconds;
+        let work = self.write_and_tell(&deploy, &survey, &decided.plan, &mut seconds);
+        let (applied, mut sent) = match &lease {
+            None => work.await,
+            Some(lease) => tokio::select! {
+                done = work => done,
+                () = lease.lost() => return Err(lost_lease()),
+            },
+        };
+        if let Some(lease) = lease {
+            self.give_back(lease, &survey, &decided.plan, &applied, &mut sent).await;
+        }
+        let waiting = Instant::now();
+        wait(&survey.distributions, &mut sent, self.settings.patience, self.terminal).await;
+        seconds.invalidate += waiting.elapsed().as_secs_f64();
+        let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
+        report.complete(&applied, sent, self.stop.is_cancelled());
+        Ok(report)
+    }
+
+    /// The waves, each behind a complete one, and the invalidation of whatever landed.
+    async fn write_and_tell(
+        &self,
+        deploy: &str,
+        survey: &Survey,
+        plan: &Plan,
+        seconds: &mut Seconds,
+    ) -> (Applied, Sent) {
+        let applying = Instant::now();
+        let mut applied = self.upload(survey, plan, Stage::Assets).await;
+        if self.may_go_on(&applied) {
+            applied.extend(self.upload(survey, plan, Stage::Pages).await);
+        } else {
+            applied.left += plan.uploads(Stage::Pages).count() as u64;
+        }
+        self.remove(survey, plan, false, &mut applied).await;
+        seconds.apply = applying.elapsed().as_secs_f64();
+
+        let invalidating = Instant::now();
+        let mut sent = self.tell(survey, plan, &applied, deploy).await;
+        if plan.removals(true).next().is_some() && sent.failed.is_empty() {
+            // No page that needs them is at the edge any more.
+            let mut late = Applied { left: applied.left, ..Applied::default() };
+            self.remove(survey, plan, true, &mut late).await;
+            late.left -= applied.left;
+            sent.extend(self.tell(survey, plan, &late, &format!("{deploy}-late")).await);
+            applied.extend(late);
+        }
+        seconds.invalidate = invalidating.elapsed().as_secs_f64();
+        (applied, sent)
+    }
+
+    /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
+    async fn give_back(&self, lease: Lease, survey: &Survey, plan: &Plan, applied: &Applied, sent: &mut Sent) {
+        let rows = next_rows(plan, applied);
+        let done = if sent.failed.is_empty() {
+            let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
+            lease.complete(rows.iter(), uploaded, applied.done.len() as u64 - uploaded).await
+        } else {
+            lease.abandon().await
+        };
+        if let Err(error) = done {
+            let place = survey.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
+            sent.warnings.push(format!("the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"));
+        }
     }
 
     fn limits(&self) -> Limits {
@@ -196,46 +295,84 @@ impl Deploy<'_> {
     }
 
     async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
-        let changes: Vec<_> = plan.stage(stage).collect();
+        let changes: Vec<_> = plan.uploads(stage).collect();
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
         let progress = self.terminal.bytes(label, changes.iter().map(|change| change.bytes).sum());
         apply::upload(&survey.bucket, &survey.walk.root, changes, &self.limits(), &|bytes| progress.add(bytes)).await
     }
 
-    async fn prune(&self, survey: &Survey, plan: &Plan) -> Applied {
-        apply::prune(&survey.bucket, plan.stage(Stage::Prune).collect(), &self.limits()).await
+    /// Deletes only when everything before it is done.
+    async fn remove(&self, survey: &Survey, plan: &Plan, late: bool, applied: &mut Applied) {
+        let changes: Vec<&Change> = plan.removals(late).collect();
+        if !applied.is_complete() || self.stop.is_cancelled() {
+            applied.left += changes.len() as u64;
+            return;
+        }
+        let recorded = survey.record.is_some();
+        let etag_of = |key| plan.etag_of(key).filter(|_| recorded);
+        applied.extend(apply::prune(&survey.bucket, changes, etag_of, &self.limits()).await);
     }
 
     /// Tells CloudFront about everything that landed, whatever else failed.
-    async fn invalidate(&self, survey: &Survey, plan: &Plan, applied: &Applied, deploy: &str) -> Sent {
-        let landed: HashSet<&str> = applied.done.iter().chain(&applied.doubtful).map(String::as_str).collect();
-        let changed = changed_keys(plan, |key| landed.contains(key));
+    async fn tell(&self, survey: &Survey, plan: &Plan, applied: &Applied, deploy: &str) -> Sent {
+        let done = applied.done.iter().map(|(key, _)| key);
+        let landed: HashSet<&str> =
+            done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect();
+        let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
         let planned = survey.viewers.plan(&changed, &plan.unchanged);
-        send(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
+        submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
     }
 
-    fn report(
-        &self,
-        deploy: String,
-        survey: Survey,
-        plan: Plan,
-        invalidations: Vec<Invalidation>,
-        seconds: Seconds,
-    ) -> Report {
+    fn report(&self, deploy: String, survey: &Survey, decided: Decided, invalidations: Vec<Invalidation>) -> Report {
         let source = self.settings.source.display().to_string();
-        let mut report = Report::planned(deploy, source, self.settings.target.to_string(), plan, invalidations);
-        report.seconds = seconds;
+        let mut report = Report::planned(deploy, source, self.settings.target.to_string(), decided.plan, invalidations);
+        report.seconds = decided.seconds;
+        report.recovered = decided.recovered;
         report.requests = self.aws.requests();
         report.verbose = self.terminal.is_verbose();
-        report.warnings.extend(survey.walk.warnings);
+        report.warnings.extend(survey.walk.warnings.iter().cloned());
         report.warnings.extend(survey.viewers.warnings());
         report
     }
 }
 
-fn changed_keys<'a>(plan: &'a Plan, landed: impl Fn(&str) -> bool) -> Vec<ChangedKey<'a>> {
-    let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(&change.key));
-    visible.map(|change| ChangedKey { key: &change.key, created: change.reason == Reason::New }).collect()
+/// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
+fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change) -> bool) -> Vec<ChangedKey<'a>> {
+    let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
+    let mut changed: Vec<_> =
+        visible.map(|change| ChangedKey { key: &change.key, created: change.reason == Reason::New }).collect();
+    let abandoned = survey.record.iter().filter_map(|(_, snapshot)| snapshot.abandoned.as_ref());
+    let left = abandoned.flat_map(|abandoned| &abandoned.promises);
+    changed.extend(left.map(|promise| ChangedKey { key: &promise.key, created: false }));
+    // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
+    changed.sort_by_key(|changed| (changed.key, changed.created));
+    changed.dedup_by_key(|changed| changed.key);
+    changed
+}
+
+/// What the manifest will say: what landed, and what was there before and was not touched.
+fn next_rows(plan: &Plan, applied: &Applied) -> Vec<Row> {
+    let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
+    let overwritten: HashSet<&str> = applied.overwritten.iter().map(String::as_str).collect();
+    let stays = |row: &&Row| !done.contains_key(row.key.as_str()) && !overwritten.contains(row.key.as_str());
+    let mut rows: Vec<Row> = plan.rows.iter().filter(stays).cloned().collect();
+    let uploads = plan.changes.iter().filter_map(|change| Some((change, done.get(change.key.as_str())?.as_ref()?)));
+    rows.extend(uploads.map(|(change, stored)| Row {
+        key: change.key.clone(),
+        size: change.bytes,
+        etag: stored.etag.clone(),
+        content: (stored.content != stored.etag).then(|| stored.content.clone()),
+        headers: Some(Headers::of(&change.key).digest()),
+        orphaned: None,
+    }));
+    rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    rows
+}
+
+fn lost_lease() -> Error {
+    Error::failed("the lease could not be renewed and was given up: another deploy may have taken over")
+        .exiting(Exit::Partial)
+        .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }
 
 /// A new id for each run, in the order of time: an id that came back would let CloudFront take a

@@ -13,11 +13,12 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     code: Option<String>,
+    superseded: bool,
 }
 
 impl Error {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Error { exit, message: message.into(), hint: None, code: None }
+        Error { exit, message: message.into(), hint: None, code: None, superseded: false }
     }
 
     /// The command line, or something it names, makes no sense (exit 2).
@@ -38,6 +39,29 @@ impl Error {
     /// An invalidation was not accepted: what is live may be stale at the edge (exit 4).
     pub fn stale(message: impl Into<String>) -> Self {
         Error::new(Exit::Stale, message)
+    }
+
+    /// Another deploy holds the target (exit 5).
+    pub fn locked(message: impl Into<String>) -> Self {
+        Error::new(Exit::Locked, message)
+    }
+
+    /// A newer build went before (exit 5).
+    pub fn superseded(message: impl Into<String>) -> Self {
+        Error { superseded: true, ..Error::new(Exit::Locked, message) }
+    }
+
+    /// The word for the outcome, as the JSON has it.
+    pub fn outcome(&self) -> &'static str {
+        match self.exit {
+            Exit::Locked if self.superseded => "superseded",
+            Exit::Locked => "locked",
+            Exit::Refused => "refused",
+            Exit::Stale => "stale",
+            Exit::Partial => "partial",
+            Exit::Interrupted => "interrupted",
+            _ => "failed",
+        }
     }
 
     /// Says what the person can do about it.

@@ -71,6 +71,11 @@ impl Viewers {
         self.viewers.iter().flat_map(|(_, viewer)| viewer.warnings()).cloned().collect()
     }
 
+    /// Whether any of the distributions answers with an object, given its full key.
+    pub fn reach_key(&self, full_key: &str) -> bool {
+        self.viewers.iter().any(|(_, viewer)| !viewer.paths(full_key).is_empty())
+    }
+
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
     pub fn plan(&self, changed: &[ChangedKey<'_>], unchanged: &[String]) -> Vec<Invalidation> {
         if changed.is_empty() {

@@ -19,6 +19,7 @@ pub mod terminal;
 // The pipeline, in its order.
 pub mod deploy;
 pub mod invalidation;
+pub mod record;
 pub mod site;
 
 // The two edges to AWS.

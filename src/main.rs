@@ -2,14 +2,15 @@
 
 use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions};
-use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs};
+use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, TargetArgs, UnlockArgs};
 use shipfront::config;
-use shipfront::deploy::report::{Outcome, Report};
+use shipfront::deploy::report::Report;
 use shipfront::deploy::{Deploy, Settings};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::invalidation::find::Which;
 use shipfront::invalidation::typed;
+use shipfront::record::{self, status::Locked};
 use shipfront::site::Target;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ async fn main() -> ExitCode {
     match run(cli.command, &terminal).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            terminal.fail(&error, Outcome::word_of(error.exit()));
+            terminal.fail(&error);
             error.exit().into()
         }
     }
@@ -38,6 +39,8 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Deploy(args) => deploy(&args, terminal).await,
         Command::Plan(args) => plan(&args, terminal).await,
         Command::Invalidate(args) => invalidate(args, terminal).await,
+        Command::Status(args) => status(&args, terminal).await,
+        Command::Unlock(args) => unlock(&args, terminal).await,
         #[cfg(feature = "edge")]
         Command::Preview(args) => shipfront::local::preview(&args, terminal, stop_on_signal(*terminal)).await,
     }
@@ -101,6 +104,34 @@ async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let report = typed::invalidate(&Aws::load(&options).await, &which, &paths, patience, terminal).await?;
     terminal.report(&report, report.warnings(), report.errors());
     Ok(report.outcome.exit())
+}
+
+async fn status(args: &TargetArgs, terminal: &Terminal) -> Result<Exit> {
+    let place = config::place(args.record.as_deref(), false)?;
+    let aws = Aws::load(&config::aws_options(&args.aws)).await;
+    let owner = args.aws.expected_bucket_owner.as_deref();
+    let status = record::status::status(&aws, &Target::parse(&args.target)?, &place, owner).await?;
+    terminal.report(&status, &[], &[]);
+    Ok(Exit::Done)
+}
+
+async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
+    let place = config::place(args.site.record.as_deref(), false)?;
+    let aws = Aws::load(&config::aws_options(&args.site.aws)).await;
+    let owner = args.site.aws.expected_bucket_owner.as_deref();
+    let locked = Locked::find(&aws, &Target::parse(&args.site.target)?, &place, owner).await?;
+    let Some((holder, alive)) = locked.holder() else {
+        terminal.say("nobody holds the lease");
+        return Ok(Exit::Done);
+    };
+    let state = if alive { "and renewed it lately: it may be alive" } else { "and does not renew it any more" };
+    let question = format!("{} holds the lease since {} {state}.", holder.owner, holder.since);
+    if !args.yes && !terminal.confirm(&question, "Take it away?") {
+        return Err(Error::locked(question).hint("pass --yes to take the lease away"));
+    }
+    locked.unlock().await?;
+    terminal.say("the lease is free; the next deploy finishes what the dead one had begun");
+    Ok(Exit::Done)
 }
 
 fn finish(report: &Report, terminal: &Terminal) -> Exit {

@@ -8,6 +8,9 @@ pub mod media_type;
 use crate::error::{Error, Result};
 use std::fmt;
 
+/// The folder of deploy records in a bucket: never compared, pruned or invalidated.
+pub const RECORD_FOLDER: &str = ".shipfront/";
+
 /// Where a site lives: a bucket and a key prefix that is empty or ends in `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -36,6 +39,11 @@ impl Target {
         }
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Ok(Target { bucket: bucket.to_owned(), prefix })
+    }
+
+    /// Where the deploy record of this target is kept: beside its prefix, not in it.
+    pub fn record_folder(&self) -> Target {
+        Target { bucket: self.bucket.clone(), prefix: format!("{RECORD_FOLDER}{}", self.prefix) }
     }
 
     /// The bucket's name.

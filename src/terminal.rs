@@ -65,7 +65,7 @@ impl Terminal {
     }
 
     /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
-    pub fn fail(&self, error: &Error, outcome: &'static str) {
+    pub fn fail(&self, error: &Error) {
         if self.json {
             #[derive(Serialize)]
             struct Failure<'a> {
@@ -75,7 +75,12 @@ impl Terminal {
                 hint: Option<&'a str>,
             }
             let shipfront = env!("CARGO_PKG_VERSION");
-            self.write_json(&Failure { shipfront, outcome, error: error.to_string(), hint: error.hint_text() });
+            self.write_json(&Failure {
+                shipfront,
+                outcome: error.outcome(),
+                error: error.to_string(),
+                hint: error.hint_text(),
+            });
         }
         self.problem(error, error.hint_text());
     }
@@ -117,6 +122,16 @@ impl Terminal {
             Ok(text) => write_line(&mut anstream::stdout(), &text),
             Err(error) => self.warn(format_args!("the result cannot be written as JSON: {error}")),
         }
+    }
+
+    /// Asks a person; without one at a terminal the answer is no.
+    pub fn confirm(&self, statement: &str, question: &str) -> bool {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return false;
+        }
+        write_line(&mut anstream::stderr(), &format_args!("{statement}\n{question} [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }
 
     /// A bar that counts bytes to a known total.

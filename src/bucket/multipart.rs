@@ -1,6 +1,6 @@
 //! Large files: uploaded part by part from the disk, never held in memory, never left half done.
 
-use super::{BASE64, Bucket, is_opaque};
+use super::{BASE64, Bucket, Stored, is_opaque};
 use crate::error::{Error, Result};
 use crate::site::etag::{self, Etag, multipart, part_size};
 use crate::site::headers::Headers;
@@ -35,7 +35,7 @@ impl Bucket {
         headers: &Headers,
         stop: &CancellationToken,
         uploaded: &(dyn Fn(u64) + Sync),
-    ) -> Result<Etag> {
+    ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.content_type(&headers.content_type);
         let created = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
@@ -43,7 +43,7 @@ impl Bucket {
         let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
         let opaque = is_opaque(created.server_side_encryption.as_ref(), created.sse_customer_algorithm.as_deref());
         match self.send_parts(key, path, size, &id, opaque, stop, uploaded).await {
-            Ok(etag) => Ok(etag),
+            Ok(stored) => Ok(stored),
             Err(error) => {
                 let abort = self.client.abort_multipart_upload().bucket(self.target.bucket());
                 let abort = abort.key(self.target.full_key(key)).upload_id(&id);
@@ -70,7 +70,7 @@ impl Bucket {
         opaque: bool,
         stop: &CancellationToken,
         uploaded: &(dyn Fn(u64) + Sync),
-    ) -> Result<Etag> {
+    ) -> Result<Stored> {
         let before = modified(path, size).map_err(|error| read_error(path, &error))?;
         let length = part_size(size);
         let numbers = 0..size.div_ceil(length);

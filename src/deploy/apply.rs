@@ -1,12 +1,13 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
 use super::plan::Change;
-use crate::bucket::{Bucket, MAX_DELETE_KEYS};
-use crate::error::{Error, Result};
-use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, read_all};
+use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
+use crate::error::Error;
+use crate::site::etag::{Etag, MULTIPART_THRESHOLD, changed_while_read, read_all};
 use crate::site::headers::Headers;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ const BODY_BUDGET_KIB: u32 = 48 * 1024;
 /// What became of the changes of a wave.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Keys that are done.
-    pub done: Vec<String>,
+    /// Keys that are done, and what S3 stored under those that were uploaded.
+    pub done: Vec<(String, Option<Stored>)>,
     /// Keys that failed, with the reason.
     pub failed: Vec<(String, Error)>,
     /// Keys that failed in such a way that they may be done all the same: they count as changed.
@@ -32,6 +33,8 @@ pub struct Applied {
     pub bytes: u64,
     /// Keys that were not begun, because something failed or the run was interrupted.
     pub left: u64,
+    /// Keys that were not removed, because others had written them.
+    pub overwritten: Vec<String>,
 }
 
 impl Applied {
@@ -42,6 +45,7 @@ impl Applied {
         self.doubtful.extend(other.doubtful);
         self.bytes += other.bytes;
         self.left += other.left;
+        self.overwritten.extend(other.overwritten);
     }
 
     /// Whether every change of the wave is done.
@@ -62,7 +66,7 @@ pub struct Limits {
 }
 
 enum Outcome {
-    Done(u64),
+    Done(Stored),
     Failed { error: Error, doubtful: bool },
     Left,
 }
@@ -94,9 +98,9 @@ pub async fn upload(
     let mut tasks = std::pin::pin!(tasks.buffer_unordered(limits.concurrency.max(1)));
     while let Some((change, outcome)) = tasks.next().await {
         match outcome {
-            Outcome::Done(bytes) => {
-                applied.bytes += bytes;
-                applied.done.push(change.key.clone());
+            Outcome::Done(stored) => {
+                applied.bytes += change.bytes;
+                applied.done.push((change.key.clone(), Some(stored)));
             }
             Outcome::Failed { error, doubtful } => {
                 if doubtful {
@@ -139,7 +143,7 @@ async fn upload_one(
         }
     };
     match result {
-        Ok(_) => Outcome::Done(change.bytes),
+        Ok(stored) => Outcome::Done(stored),
         Err(error) => Outcome::Failed { doubtful: may_have_landed(&error), error },
     }
 }
@@ -165,27 +169,37 @@ async fn read_whole(path: PathBuf, size: u64) -> io::Result<Bytes> {
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
-/// Deletes the objects of the last wave, in as few requests as S3 allows.
-pub async fn prune(bucket: &Bucket, changes: Vec<&Change>, limits: &Limits) -> Applied {
+/// Deletes objects, in as few requests as S3 allows, each only while it has the ETag that `etag_of` says.
+pub async fn prune<'a>(
+    bucket: &Bucket,
+    changes: Vec<&'a Change>,
+    etag_of: impl Fn(&'a str) -> Option<&'a Etag>,
+    limits: &Limits,
+) -> Applied {
     let mut applied = Applied::default();
     for batch in changes.chunks(MAX_DELETE_KEYS) {
         if limits.stop.is_cancelled() || !applied.failed.is_empty() {
             applied.left += batch.len() as u64;
             continue;
         }
-        let keys: Vec<&str> = batch.iter().map(|change| change.key.as_str()).collect();
-        let refused: Result<Vec<(String, Error)>> = bucket.delete(&keys).await;
-        match refused {
+        let keys: Vec<_> = batch.iter().map(|change| (change.key.as_str(), etag_of(&change.key))).collect();
+        match bucket.delete(&keys).await {
             Ok(refused) => {
-                let failed = |key: &str| refused.iter().any(|(refused, _)| refused == key);
-                applied.done.extend(keys.iter().filter(|key| !failed(key)).map(|&key| key.to_owned()));
-                applied.failed.extend(refused);
+                let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
+                let done = keys.iter().filter(|(key, _)| !refused_keys.contains(key));
+                applied.done.extend(done.map(|&(key, _)| (key.to_owned(), None)));
+                for (key, error) in refused {
+                    match error.aws_code() {
+                        Some("PreconditionFailed") => applied.overwritten.push(key),
+                        _ => applied.failed.push((key, error)),
+                    }
+                }
             }
             Err(error) => {
                 if may_have_landed(&error) {
-                    applied.doubtful.extend(keys.iter().map(|&key| key.to_owned()));
+                    applied.doubtful.extend(keys.iter().map(|&(key, _)| key.to_owned()));
                 }
-                applied.failed.extend(keys.iter().map(|&key| (key.to_owned(), error.clone())));
+                applied.failed.extend(keys.iter().map(|&(key, _)| (key.to_owned(), error.clone())));
             }
         }
     }

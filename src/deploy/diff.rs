@@ -1,13 +1,16 @@
-//! What differs between the source and the target: a merge of two sorted lists, pure.
+//! What differs between the source, the target and the record: a merge of sorted lists, pure.
 //!
 //! Modification times are never looked at: a fresh checkout makes them all new.
 
 use super::walk::{LocalFile, Unknown};
 use crate::bucket::RemoteObject;
+use crate::record::intent::Abandoned;
+use crate::record::manifest::Row;
+use crate::site::Wave;
 use crate::site::etag::Etag;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// A key and what is known of it on either side.
+/// A key and what is known of it on every side.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The key below the prefix.
@@ -16,30 +19,47 @@ pub struct Pair {
     pub local: Option<u64>,
     /// The object's size and ETag, if there is an object.
     pub remote: Option<(u64, Etag)>,
+    /// What the edge was last told of it.
+    pub row: Option<Row>,
 }
 
 impl Pair {
-    /// Whether only the bytes can tell: both are there, and of one size.
-    pub fn needs_digest(&self) -> bool {
-        matches!((&self.local, &self.remote), (Some(local), Some((remote, _))) if local == remote)
+    /// The ETag that the file's bytes would have if they were the object's; `None` where the sizes
+    /// tell enough.
+    ///
+    /// Under KMS the object's own ETag is no digest, but the manifest knows the one of its bytes.
+    pub fn expected(&self) -> Option<&Etag> {
+        match (&self.local, &self.remote) {
+            (Some(local), Some((remote, etag))) if local == remote => Some(self.described().map_or(etag, Row::content)),
+            _ => None,
+        }
+    }
+
+    /// The row, if it describes the object that is there.
+    pub fn described(&self) -> Option<&Row> {
+        let (_, etag) = self.remote.as_ref()?;
+        self.row.as_ref().filter(|row| row.etag == *etag)
     }
 }
 
-/// Pairs files and objects by key. Both must be sorted by key.
-pub fn join(files: Vec<LocalFile>, objects: Vec<RemoteObject>) -> Vec<Pair> {
-    let mut pairs = Vec::with_capacity(files.len().max(objects.len()));
+/// Joins files, objects and rows by key. Each must be sorted by key.
+pub fn join(files: Vec<LocalFile>, objects: Vec<RemoteObject>, rows: Vec<Row>) -> Vec<Pair> {
+    let mut pairs = Vec::with_capacity(files.len().max(objects.len()).max(rows.len()));
+    let mut files = files.into_iter().peekable();
     let mut objects = objects.into_iter().peekable();
-    let only_remote =
-        |object: RemoteObject| Pair { key: object.key, local: None, remote: Some((object.size, object.etag)) };
-    for file in files {
-        while let Some(object) = objects.next_if(|object| object.key < file.key) {
-            pairs.push(only_remote(object));
-        }
-        let remote = objects.next_if(|object| object.key == file.key).map(|object| (object.size, object.etag));
-        pairs.push(Pair { key: file.key, local: Some(file.size), remote });
+    let mut rows = rows.into_iter().peekable();
+    loop {
+        let heads = [
+            files.peek().map(|file| file.key.as_str()),
+            objects.peek().map(|object| object.key.as_str()),
+            rows.peek().map(|row| row.key.as_str()),
+        ];
+        let Some(key) = heads.into_iter().flatten().min().map(str::to_owned) else { return pairs };
+        let local = files.next_if(|file| file.key == key).map(|file| file.size);
+        let remote = objects.next_if(|object| object.key == key).map(|object| (object.size, object.etag));
+        let row = rows.next_if(|row| row.key == key);
+        pairs.push(Pair { key, local, remote, row });
     }
-    pairs.extend(objects.map(only_remote));
-    pairs
 }
 
 /// What reading a file told.
@@ -47,7 +67,7 @@ pub fn join(files: Vec<LocalFile>, objects: Vec<RemoteObject>) -> Vec<Pair> {
 pub enum Content {
     /// It was not necessary to compare, and the file can be read.
     NotCompared,
-    /// The file's digest is the object's ETag.
+    /// The file's digest is the one expected.
     Same,
     /// It is not.
     Different,
@@ -55,8 +75,19 @@ pub enum Content {
     Unreadable(String),
 }
 
-/// Why an object is uploaded, kept or removed: the word is the same in text, JSON and tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What is known of the headers of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadersMatch {
+    /// They are what the rules say.
+    Same,
+    /// They are not.
+    Different,
+    /// Nobody knows, and nobody was to ask.
+    Unknown,
+}
+
+/// Why an object is uploaded, kept, evicted or removed: the word is the same in text, JSON and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The target has no such object.
@@ -65,8 +96,16 @@ pub enum Reason {
     Size,
     /// The sizes agree, the digest differs from the ETag.
     Etag,
+    /// The bytes agree, the headers do not.
+    Headers,
     /// The object is no longer in the source.
     Orphaned,
+    /// The object is not in the source, and shipfront did not upload it.
+    Foreign,
+    /// Others wrote or deleted the object, and nobody told the edge.
+    Untold,
+    /// An interrupted run may have changed it without telling the edge.
+    Recovered,
 }
 
 impl Reason {
@@ -76,7 +115,11 @@ impl Reason {
             Reason::New => "new",
             Reason::Size => "size",
             Reason::Etag => "etag",
+            Reason::Headers => "headers",
             Reason::Orphaned => "orphaned",
+            Reason::Foreign => "foreign",
+            Reason::Untold => "untold",
+            Reason::Recovered => "recovered",
         }
     }
 }
@@ -88,22 +131,94 @@ pub enum Decision {
     Upload(Reason),
     /// The object is what the file is.
     Keep,
-    /// The object is not in the source.
-    Orphan,
+    /// The object is what the file is, but the edge may have another one.
+    Evict(Reason),
+    /// The object is deleted before the edge is told or, when this run orphaned it, after.
+    Prune {
+        /// Whether open tabs may still look for it until the edge is told.
+        late: bool,
+    },
+    /// The object is not in the source and stays; since when, in seconds of S3's clock.
+    Orphan(Reason, i64),
+    /// The object is not in the source, and not ours.
+    Foreign,
+    /// There is neither file nor object; the edge may have a copy of what there was.
+    Gone,
     /// Not enough is known to touch it.
     Unknown(Option<String>),
 }
 
-/// Decides on a pair.
-pub fn decide(pair: &Pair, content: &Content, unknown: &Unknown) -> Decision {
-    match (pair.local, &pair.remote, content) {
-        (Some(_), _, Content::Unreadable(why)) => Decision::Unknown(Some(why.clone())),
-        (Some(_), None, _) => Decision::Upload(Reason::New),
-        (Some(_), Some(_), Content::Same) => Decision::Keep,
-        (Some(_), Some(_), Content::Different) => Decision::Upload(Reason::Etag),
-        (Some(_), Some(_), Content::NotCompared) => Decision::Upload(Reason::Size),
-        (None, _, _) if unknown.contains(&pair.key) => Decision::Unknown(None),
-        (None, _, _) => Decision::Orphan,
+/// When objects that are no longer in the source are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PruneAfter {
+    /// Pages at once, assets when they have been orphans for so many seconds.
+    Seconds(i64),
+    /// Not at all.
+    Never,
+}
+
+/// By what the decisions are made, beside the pair itself.
+#[derive(Debug)]
+pub struct Rules<'a> {
+    /// Keys that could not be looked at.
+    pub unknown: &'a Unknown,
+    /// What an interrupted run left.
+    pub abandoned: Option<&'a Abandoned>,
+    /// Whether a record is kept: without one, nobody knows what the edge was told, nor what is ours.
+    pub recorded: bool,
+    /// Whether objects that are not in the source become ours.
+    pub adopt: bool,
+    /// When orphans go.
+    pub prune_after: PruneAfter,
+    /// S3's time, in seconds.
+    pub now: i64,
+}
+
+impl Rules<'_> {
+    /// Decides on a pair.
+    pub fn decide(&self, pair: &Pair, content: &Content, headers: HeadersMatch) -> Decision {
+        match (pair.local, &pair.remote) {
+            (Some(_), remote) => match (content, remote) {
+                (Content::Unreadable(why), _) => Decision::Unknown(Some(why.clone())),
+                (_, None) => Decision::Upload(Reason::New),
+                (Content::NotCompared, Some(_)) => Decision::Upload(Reason::Size),
+                (Content::Different, Some(_)) => Decision::Upload(Reason::Etag),
+                (Content::Same, Some(_)) if headers == HeadersMatch::Different => Decision::Upload(Reason::Headers),
+                (Content::Same, Some(_)) => self.keep(pair),
+            },
+            (None, _) if self.unknown.contains(&pair.key) => Decision::Unknown(None),
+            (None, Some((size, _))) => self.orphan(pair, *size),
+            (None, None) => Decision::Gone,
+        }
+    }
+
+    fn keep(&self, pair: &Pair) -> Decision {
+        if !self.recorded {
+            Decision::Keep
+        } else if self.abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some()) {
+            Decision::Evict(Reason::Recovered)
+        } else if pair.described().is_none() {
+            Decision::Evict(Reason::Untold)
+        } else {
+            Decision::Keep
+        }
+    }
+
+    fn orphan(&self, pair: &Pair, size: u64) -> Decision {
+        let left_by_a_crash = self.abandoned.is_some_and(|abandoned| abandoned.uploaded(&pair.key, size));
+        let ours = !self.recorded || self.adopt || pair.described().is_some() || left_by_a_crash;
+        if !ours {
+            return Decision::Foreign;
+        }
+        let since = pair.row.as_ref().and_then(|row| row.orphaned).unwrap_or(self.now);
+        match self.prune_after {
+            PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
+            PruneAfter::Seconds(_) if Wave::of(&pair.key) == Wave::Pages => Decision::Prune { late: false },
+            PruneAfter::Seconds(age) if self.now - since >= age => {
+                Decision::Prune { late: since == self.now && self.recorded }
+            }
+            PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
+        }
     }
 }
 
@@ -117,19 +232,36 @@ mod tests {
         proptest::collection::btree_map("[ab/.]{1,4}", 0..3u64, 0..12)
     }
 
+    fn etag() -> Etag {
+        Etag::Opaque("x".into())
+    }
+
+    fn row(key: &str, size: u64) -> Row {
+        Row { key: key.to_owned(), size, etag: etag(), content: None, headers: None, orphaned: None }
+    }
+
+    fn rules(unknown: &Unknown, prune_after: PruneAfter) -> Rules<'_> {
+        Rules { unknown, abandoned: None, recorded: true, adopt: false, prune_after, now: 1000 }
+    }
+
+    fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {
+        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row }
+    }
+
     proptest! {
         #[test]
-        fn the_merge_pairs_every_key_once_and_in_order(local in side(), remote in side()) {
-            let etag = Etag::Opaque("x".into());
+        fn the_merge_joins_every_key_once_and_in_order(local in side(), remote in side(), told in side()) {
             let files = local.iter().map(|(key, &size)| LocalFile { key: key.clone(), size }).collect();
-            let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag.clone() });
-            let pairs = join(files, objects.collect());
+            let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag() });
+            let rows = told.iter().map(|(key, &size)| row(key, size)).collect();
+            let pairs = join(files, objects.collect(), rows);
             let keys: Vec<&String> = pairs.iter().map(|pair| &pair.key).collect();
-            let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).collect();
+            let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).chain(told.keys()).collect();
             prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
             for pair in &pairs {
                 prop_assert_eq!(pair.local, local.get(&pair.key).copied());
                 prop_assert_eq!(pair.remote.as_ref().map(|(size, _)| *size), remote.get(&pair.key).copied());
+                prop_assert_eq!(pair.row.as_ref().map(|row| row.size), told.get(&pair.key).copied());
             }
         }
     }
@@ -138,10 +270,53 @@ mod tests {
     fn unreadable_or_skipped_is_never_taken_for_absent() {
         let mut unknown = Unknown::default();
         unknown.add_directory("locked");
-        let pair = |key: &str, local| Pair { key: key.to_owned(), local, remote: Some((1, Etag::Opaque("x".into()))) };
-        assert_eq!(decide(&pair("locked/a", None), &Content::NotCompared, &unknown), Decision::Unknown(None));
-        assert_eq!(decide(&pair("locked-not/a", None), &Content::NotCompared, &unknown), Decision::Orphan);
+        let rules = rules(&unknown, PruneAfter::Seconds(0));
+        let decide = |pair: Pair, content| rules.decide(&pair, &content, HeadersMatch::Unknown);
+        let owned = |key: &str| pair(key, None, Some(row(key, 1)));
+        assert_eq!(decide(owned("locked/a.html"), Content::NotCompared), Decision::Unknown(None));
+        assert_eq!(decide(owned("locked-not/a.html"), Content::NotCompared), Decision::Prune { late: false });
         let unreadable = Content::Unreadable("permission denied".into());
-        assert!(matches!(decide(&pair("a", Some(1)), &unreadable, &unknown), Decision::Unknown(Some(_))));
+        assert!(matches!(decide(pair("a", Some(1), None), unreadable), Decision::Unknown(Some(_))));
+    }
+
+    #[test]
+    fn only_what_shipfront_uploaded_and_nobody_overwrote_is_pruned() {
+        let unknown = Unknown::default();
+        let rules = rules(&unknown, PruneAfter::Seconds(0));
+        let decide = |pair: Pair| rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown);
+        assert_eq!(decide(pair("a.html", None, None)), Decision::Foreign);
+        let overwritten = Row { etag: Etag::Opaque("y".into()), ..row("a.html", 1) };
+        assert_eq!(decide(pair("a.html", None, Some(overwritten))), Decision::Foreign);
+        assert_eq!(decide(pair("a.html", None, Some(row("a.html", 1)))), Decision::Prune { late: false });
+    }
+
+    #[test]
+    fn pages_go_at_once_and_assets_when_they_are_old_enough() {
+        let unknown = Unknown::default();
+        let rules = rules(&unknown, PruneAfter::Seconds(100));
+        let decide = |key: &str, orphaned| {
+            rules.decide(
+                &pair(key, None, Some(Row { orphaned, ..row(key, 1) })),
+                &Content::NotCompared,
+                HeadersMatch::Unknown,
+            )
+        };
+        assert_eq!(decide("a.html", None), Decision::Prune { late: false });
+        assert_eq!(decide("a.css", None), Decision::Orphan(Reason::Orphaned, 1000));
+        assert_eq!(decide("a.css", Some(901)), Decision::Orphan(Reason::Orphaned, 901));
+        assert_eq!(decide("a.css", Some(900)), Decision::Prune { late: false });
+    }
+
+    #[test]
+    fn what_the_edge_was_not_told_of_is_evicted_even_when_it_is_kept() {
+        let unknown = Unknown::default();
+        let rules = rules(&unknown, PruneAfter::Never);
+        let decide = |row| rules.decide(&pair("a", Some(1), row), &Content::Same, HeadersMatch::Same);
+        assert_eq!(decide(Some(row("a", 1))), Decision::Keep);
+        assert_eq!(decide(None), Decision::Evict(Reason::Untold));
+        assert_eq!(
+            decide(Some(Row { etag: Etag::Opaque("y".into()), ..row("a", 1) })),
+            Decision::Evict(Reason::Untold)
+        );
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::bucket::{Bucket, RemoteObject};
 use crate::error::{Error, Result};
-
-/// The folder of shipfront's own records: never compared, pruned or invalidated.
-pub const RECORD_FOLDER: &str = ".shipfront/";
+use crate::site::RECORD_FOLDER;
 
 /// Lists the target, page by page, in key order. `listed` is told the number of objects so far.
 pub async fn list(bucket: &Bucket, listed: &(dyn Fn(u64) + Sync)) -> Result<Vec<RemoteObject>> {

@@ -1,12 +1,15 @@
 //! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
 
-use super::diff::{Decision, Pair, Reason};
+use super::diff::{Decision, HeadersMatch, Pair, PruneAfter, Reason};
+use super::inspect::Inspected;
 use crate::error::{Error, Result};
+use crate::record::manifest::Row;
 use crate::site::Wave;
-use serde::Serialize;
+use crate::site::headers::Headers;
+use serde::{Deserialize, Serialize};
 
 /// What is done with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// The file is sent.
@@ -15,6 +18,8 @@ pub enum Action {
     Prune,
     /// The object is no longer in the source, and stays.
     Orphan,
+    /// The object stays as it is; the edge is told.
+    Evict,
 }
 
 /// When it is done: the three waves of a deploy, one after the other.
@@ -27,6 +32,15 @@ pub enum Stage {
     Pages,
     /// Removals.
     Prune,
+}
+
+impl Stage {
+    fn of(key: &str) -> Stage {
+        match Wave::of(key) {
+            Wave::Assets => Stage::Assets,
+            Wave::Pages => Stage::Pages,
+        }
+    }
 }
 
 /// One line of the plan.
@@ -42,102 +56,164 @@ pub struct Change {
     pub wave: Stage,
     /// The size of what is sent or removed.
     pub bytes: u64,
+    /// Whether a removal waits until the edge was told of everything else.
+    #[serde(skip)]
+    pub late: bool,
 }
 
 impl Change {
-    /// Whether the URLs of the key answer differently once this is done.
+    /// Whether the URLs of the key may answer differently once this is done.
     pub fn is_visible(&self) -> bool {
         self.action != Action::Orphan
+    }
+
+    /// Whether anything in the bucket changes by this.
+    pub fn is_write(&self) -> bool {
+        matches!(self.action, Action::Upload | Action::Prune)
     }
 }
 
 /// What is known of all keys of the site once every decision is made.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Uploads, removals and orphans, in key order.
+    /// Uploads, evictions, removals and orphans, in key order.
     pub changes: Vec<Change>,
     /// Keys whose objects stay as they are, orphans and unknown ones included: the rest of the site.
     pub unchanged: Vec<String>,
+    /// What the manifest says of keys that this run does not upload or remove, in key order.
+    pub rows: Vec<Row>,
     /// Objects equal to their files.
     pub kept: u64,
     /// Keys of which not enough is known.
     pub unknown: u64,
+    /// Keys that were in the source at the last deploy and no longer are.
+    pub newly_orphaned: u64,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
+    /// Whether the record differs from what is there in ways that no viewer sees.
+    pub record_differs: bool,
 }
 
-/// When objects that are no longer in the source are removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PruneAfter {
-    /// In the deploy that orphans them.
-    Now,
-    /// Not at all.
-    Never,
-}
-
-/// Collects the decisions into a plan.
-pub fn plan(pairs: Vec<Pair>, decisions: Vec<Decision>, prune_after: PruneAfter) -> Plan {
+/// Collects the decisions into a plan. The digest of a kept object's headers is that of the rules,
+/// where they were compared.
+pub fn plan(pairs: Vec<Pair>, decisions: Vec<Decision>, inspected: &[Inspected]) -> Plan {
     let mut plan = Plan::default();
-    for (pair, decision) in pairs.into_iter().zip(decisions) {
-        let Pair { key, local, remote } = pair;
-        let remote_size = remote.as_ref().map(|(size, _)| *size);
-        let was_there = remote.is_some();
-        match decision {
-            Decision::Upload(reason) => {
-                let wave = match Wave::of(&key) {
-                    Wave::Assets => Stage::Assets,
-                    Wave::Pages => Stage::Pages,
-                };
-                plan.changes.push(Change { key, action: Action::Upload, reason, wave, bytes: local.unwrap_or(0) });
-            }
-            Decision::Keep => {
-                plan.kept += 1;
-                plan.unchanged.push(key);
-            }
-            Decision::Orphan => {
-                let action = match prune_after {
-                    PruneAfter::Now => Action::Prune,
-                    PruneAfter::Never => Action::Orphan,
-                };
-                if action == Action::Orphan {
-                    plan.unchanged.push(key.clone());
-                }
-                let bytes = remote_size.unwrap_or(0);
-                plan.changes.push(Change { key, action, reason: Reason::Orphaned, wave: Stage::Prune, bytes });
-            }
-            Decision::Unknown(problem) => {
-                plan.unknown += 1;
-                plan.problems.extend(problem.map(|problem| format!("{key}: {problem}")));
-                if was_there {
-                    plan.unchanged.push(key);
-                }
-            }
-        }
+    for ((pair, decision), inspected) in pairs.into_iter().zip(decisions).zip(inspected) {
+        plan.add(pair, decision, inspected);
     }
     plan
 }
 
 impl Plan {
-    /// The changes of a stage that are to be carried out.
-    pub fn stage(&self, stage: Stage) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(move |change| change.wave == stage && change.is_visible())
+    fn add(&mut self, pair: Pair, decision: Decision, inspected: &Inspected) {
+        let Pair { key, local, remote, row } = pair;
+        let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
+        let known = row.as_ref().is_some_and(|row| row.orphaned.is_none());
+        match decision {
+            Decision::Upload(reason) => {
+                let wave = Stage::of(&key);
+                self.change(&key, Action::Upload, reason, wave, bytes);
+                // Until it is done, what was there before stays true.
+                self.rows.extend(row);
+            }
+            Decision::Keep | Decision::Evict(_) => {
+                if let Decision::Evict(reason) = decision {
+                    self.change(&key, Action::Evict, reason, Stage::of(&key), 0);
+                } else {
+                    self.unchanged.push(key.clone());
+                }
+                self.kept += 1;
+                if let Some((size, etag)) = remote {
+                    let before = row.as_ref().filter(|row| row.etag == etag);
+                    let content = before.and_then(|row| row.content.clone()).or(inspected.content.clone());
+                    let headers = (inspected.headers == HeadersMatch::Same).then(|| Headers::of(&key).digest());
+                    let next = Row { key, size, etag, content, headers, orphaned: None };
+                    self.record_differs |= row.as_ref() != Some(&next);
+                    self.rows.push(next);
+                }
+            }
+            Decision::Prune { late } => {
+                self.newly_orphaned += u64::from(known || row.is_none());
+                self.change(&key, Action::Prune, Reason::Orphaned, Stage::Prune, bytes);
+                if let Some(change) = self.changes.last_mut() {
+                    change.late = late;
+                }
+                self.rows.extend(row.or_else(|| {
+                    let (size, etag) = remote?;
+                    Some(Row { key, size, etag, content: None, headers: None, orphaned: None })
+                }));
+            }
+            Decision::Orphan(reason, since) => {
+                self.newly_orphaned += u64::from(known || row.is_none());
+                self.change(&key, Action::Orphan, reason, Stage::Prune, bytes);
+                self.unchanged.push(key.clone());
+                if let Some((size, etag)) = remote {
+                    let before = row.as_ref().filter(|row| row.etag == etag);
+                    let (content, headers) =
+                        before.map_or((None, None), |row| (row.content.clone(), row.headers.clone()));
+                    let next = Row { key, size, etag, content, headers, orphaned: Some(since) };
+                    self.record_differs |= row.as_ref() != Some(&next);
+                    self.rows.push(next);
+                }
+            }
+            Decision::Foreign => {
+                // What others overwrote is theirs from now on.
+                if row.is_some() {
+                    self.change(&key, Action::Evict, Reason::Untold, Stage::of(&key), 0);
+                } else {
+                    self.change(&key, Action::Orphan, Reason::Foreign, Stage::Prune, bytes);
+                    self.unchanged.push(key);
+                }
+            }
+            Decision::Gone => self.change(&key, Action::Evict, Reason::Untold, Stage::of(&key), 0),
+            Decision::Unknown(problem) => {
+                self.unknown += 1;
+                self.problems.extend(problem.map(|problem| format!("{key}: {problem}")));
+                if remote.is_some() {
+                    self.unchanged.push(key);
+                }
+                self.rows.extend(row);
+            }
+        }
     }
 
-    /// Whether nothing is to be uploaded or removed.
+    fn change(&mut self, key: &str, action: Action, reason: Reason, wave: Stage, bytes: u64) {
+        self.changes.push(Change { key: key.to_owned(), action, reason, wave, bytes, late: false });
+    }
+
+    /// The uploads of a wave.
+    pub fn uploads(&self, stage: Stage) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.action == Action::Upload && change.wave == stage)
+    }
+
+    /// The removals before the edge is told, or those after.
+    pub fn removals(&self, late: bool) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.action == Action::Prune && change.late == late)
+    }
+
+    /// The ETag that an object must still have to be removed.
+    pub fn etag_of(&self, key: &str) -> Option<&crate::site::etag::Etag> {
+        let at = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()?;
+        self.rows.get(at).map(|row| &row.etag)
+    }
+
+    /// Whether nothing is to be uploaded, removed or invalidated.
     pub fn is_empty(&self) -> bool {
         !self.changes.iter().any(Change::is_visible)
     }
 
-    /// Refuses the plan as a whole when it would remove more than was allowed.
-    pub fn guard(&self, max_delete: u64) -> Result<()> {
-        let prune = self.stage(Stage::Prune).count() as u64;
-        if prune <= max_delete {
+    /// Refuses the plan as a whole when more left the source than was allowed. Orphans of earlier
+    /// deploys were announced then, and do not count; nor do those that are never deleted.
+    pub fn guard(&self, max_delete: u64, prune_after: PruneAfter) -> Result<()> {
+        let orphaned = self.newly_orphaned;
+        if orphaned <= max_delete || prune_after == PruneAfter::Never {
             return Ok(());
         }
-        Err(Error::refused(format!(
-            "{prune} objects would be deleted, more than --max-delete {max_delete}; nothing was changed"
-        ))
-        .hint(format!("check that the source is the whole site; if it is, pass --max-delete {prune}")))
+        let message = format!(
+            "{orphaned} objects are no longer in the source, more than --max-delete {max_delete}; nothing was changed"
+        );
+        Err(Error::refused(message)
+            .hint(format!("check that the source is the whole site; if it is, pass --max-delete {orphaned}")))
     }
 }
 
@@ -146,28 +222,46 @@ mod tests {
     use super::*;
     use crate::site::etag::Etag;
 
-    fn pair(key: &str) -> Pair {
-        Pair { key: key.to_owned(), local: Some(1), remote: Some((1, Etag::Opaque("x".into()))) }
+    fn row(key: &str, orphaned: Option<i64>) -> Row {
+        Row { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
+    }
+
+    fn pair(key: &str, row: Option<Row>) -> Pair {
+        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row }
+    }
+
+    fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {
+        let inspected = vec![Inspected::default(); pairs.len()];
+        plan(pairs, decisions, &inspected)
     }
 
     #[test]
-    fn a_removal_beyond_the_guard_refuses_the_whole_plan() {
-        let pairs = vec![pair("a"), pair("b"), pair("c")];
-        let decisions = vec![Decision::Orphan, Decision::Orphan, Decision::Keep];
-        let plan = plan(pairs, decisions, PruneAfter::Now);
-        assert_eq!(plan.guard(1).unwrap_err().exit(), crate::exit::Exit::Refused);
-        assert!(plan.guard(2).is_ok());
+    fn a_guard_refuses_the_whole_plan_and_counts_only_what_newly_left_the_source() {
+        let pairs =
+            vec![pair("a", Some(row("a", None))), pair("b", Some(row("b", Some(5)))), pair("c", Some(row("c", None)))];
+        let prune = || Decision::Prune { late: false };
+        let plan = of(pairs, vec![prune(), prune(), Decision::Orphan(Reason::Orphaned, 9)]);
+        let everything = PruneAfter::Seconds(0);
+        assert_eq!(plan.newly_orphaned, 2);
+        assert_eq!(plan.guard(1, everything).unwrap_err().exit(), crate::exit::Exit::Refused);
+        assert!(plan.guard(2, everything).is_ok() && plan.guard(0, PruneAfter::Never).is_ok());
     }
 
     #[test]
     fn orphans_stay_part_of_the_site_unless_they_are_pruned() {
-        let decisions = || vec![Decision::Orphan, Decision::Unknown(None), Decision::Keep];
-        let pairs = || vec![pair("a"), pair("b"), pair("c")];
-        let kept = plan(pairs(), decisions(), PruneAfter::Never);
+        let pairs = || vec![pair("a", None), pair("b", None)];
+        let kept = of(pairs(), vec![Decision::Orphan(Reason::Orphaned, 9), Decision::Unknown(None)]);
         assert!(kept.is_empty());
-        assert_eq!(kept.unchanged, ["a", "b", "c"]);
-        let pruned = plan(pairs(), decisions(), PruneAfter::Now);
-        assert_eq!(pruned.unchanged, ["b", "c"]);
-        assert_eq!(pruned.stage(Stage::Prune).count(), 1);
+        assert_eq!(kept.unchanged, ["a", "b"]);
+        let pruned = of(pairs(), vec![Decision::Prune { late: false }, Decision::Unknown(None)]);
+        assert_eq!(pruned.unchanged, ["b"]);
+        assert_eq!(pruned.removals(false).count(), 1);
+    }
+
+    #[test]
+    fn an_orphan_is_remembered_with_its_first_day() {
+        let plan = of(vec![pair("a", Some(row("a", Some(5))))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
+        assert_eq!(plan.rows, [row("a", Some(5))]);
+        assert!(!plan.record_differs);
     }
 }

@@ -24,7 +24,7 @@ pub fn compare(root: &Path, pairs: &[Pair], read: &(dyn Fn(u64) + Sync)) -> Vec<
             match compare_one(root, pair) {
                 Content::NotCompared => {}
                 content => {
-                    if pair.needs_digest() {
+                    if pair.expected().is_some() {
                         read(pair.local.unwrap_or(0));
                     }
                     found.push((at, content));
@@ -48,9 +48,9 @@ pub fn compare(root: &Path, pairs: &[Pair], read: &(dyn Fn(u64) + Sync)) -> Vec<
 fn compare_one(root: &Path, pair: &Pair) -> Content {
     let Some(size) = pair.local else { return Content::NotCompared };
     let opened = File::open(root.join(&pair.key));
-    let compared = match (&pair.remote, pair.needs_digest()) {
-        (Some((_, etag)), true) => opened.and_then(|file| etag::matches(file, size, etag)).map(Some),
-        _ => opened.map(|_| None),
+    let compared = match pair.expected() {
+        Some(etag) => opened.and_then(|file| etag::matches(file, size, etag)).map(Some),
+        None => opened.map(|_| None),
     };
     match compared {
         Ok(None) => Content::NotCompared,

@@ -3,7 +3,7 @@
 mod text;
 
 use super::apply::Applied;
-use super::plan::{Action, Change, Plan, Stage};
+use super::plan::{Action, Change, Plan};
 use crate::aws::Requests;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -39,17 +39,6 @@ impl Outcome {
             Outcome::Stale => Exit::Stale,
             Outcome::Interrupted => Exit::Interrupted,
             Outcome::Failed => Exit::Failed,
-        }
-    }
-
-    /// The word for an error that ended a run before it had anything to report.
-    pub fn word_of(exit: Exit) -> &'static str {
-        match exit {
-            Exit::Locked => "locked",
-            Exit::Refused => "refused",
-            Exit::Stale => "stale",
-            Exit::Partial => "partial",
-            _ => "failed",
         }
     }
 }
@@ -108,6 +97,15 @@ impl Failure {
     }
 }
 
+/// An interrupted run whose work this one finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// The interrupted run.
+    pub deploy: String,
+    /// Keys that it may have changed without telling the edge.
+    pub keys: u64,
+}
+
 /// The report of a deploy or a plan. Its JSON is an interface: fields are added, never changed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -132,7 +130,7 @@ pub struct Report {
     /// Where the time went.
     pub seconds: Seconds,
     /// What an interrupted run had left and this one finished.
-    pub recovered: Option<String>,
+    pub recovered: Option<Recovered>,
     /// What went other than one may expect.
     pub warnings: Vec<String>,
     /// What failed.
@@ -160,6 +158,7 @@ impl Report {
                 }
                 Action::Prune => objects.pruned += 1,
                 Action::Orphan => objects.orphaned += 1,
+                Action::Evict => {}
             }
         }
         let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None };
@@ -184,12 +183,8 @@ impl Report {
     /// Enters what was really done in place of what was planned.
     pub fn complete(&mut self, applied: &Applied, sent: Sent, interrupted: bool) {
         let nothing_planned = !self.changes.iter().any(Change::is_visible);
-        let done: std::collections::HashSet<&str> = applied.done.iter().map(String::as_str).collect();
-        let is_done = |change: &&Change| change.is_visible() && done.contains(change.key.as_str());
-        self.objects.uploaded =
-            self.changes.iter().filter(is_done).filter(|change| change.wave != Stage::Prune).count() as u64;
-        self.objects.pruned =
-            self.changes.iter().filter(is_done).filter(|change| change.wave == Stage::Prune).count() as u64;
+        self.objects.uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
+        self.objects.pruned = applied.done.iter().filter(|(_, stored)| stored.is_none()).count() as u64;
         self.objects.bytes_uploaded = applied.bytes;
         self.objects.failed = applied.failed.len() as u64 + applied.left;
         self.errors.extend(applied.failed.iter().map(|(key, error)| Failure::of(Some(key), error)));
@@ -209,6 +204,9 @@ impl Report {
         };
         self.invalidations = sent.invalidations;
         self.warnings.extend(sent.warnings);
+        let overwritten =
+            |key| format!("{key} was overwritten by others since the last deploy: it is theirs now, and stays");
+        self.warnings.extend(applied.overwritten.iter().map(overwritten));
     }
 
     /// Whether the plan has anything to do.

@@ -51,6 +51,15 @@ pub struct Invalidation {
     pub curve: Vec<Step>,
 }
 
+impl Sent {
+    /// Adds what was sent later.
+    pub fn extend(&mut self, other: Sent) {
+        self.invalidations.extend(other.invalidations);
+        self.failed.extend(other.failed);
+        self.warnings.extend(other.warnings);
+    }
+}
+
 impl Invalidation {
     /// Items whose effect on the site nobody counted.
     pub fn of_items(distribution: DistributionId, items: Vec<String>) -> Invalidation {
@@ -100,8 +109,8 @@ pub struct Sent {
     pub warnings: Vec<String>,
 }
 
-/// Sends what was planned, distribution by distribution, and waits until it is done.
-pub async fn send(
+/// Asks CloudFront for what was planned, distribution by distribution, until it takes it.
+pub async fn submit(
     distributions: &Distributions,
     deploy: &str,
     planned: Vec<Invalidation>,
@@ -125,9 +134,6 @@ pub async fn send(
         }
         pause = pace(&invalidation.items);
         sent.invalidations.push(invalidation);
-    }
-    if let Some(limit) = patience.completion {
-        wait(distributions, &mut sent, limit, terminal).await;
     }
     sent
 }
@@ -187,8 +193,10 @@ async fn create(
         .map_err(|refusal| refusal.error)
 }
 
-/// Polls until all are completed. What is not done in time is left to CloudFront, with a warning.
-async fn wait(distributions: &Distributions, sent: &mut Sent, limit: Duration, terminal: &Terminal) {
+/// Waits until all are completed, if that is asked for. What is not done in time is left to
+/// CloudFront, with a warning.
+pub async fn wait(distributions: &Distributions, sent: &mut Sent, patience: Patience, terminal: &Terminal) {
+    let Some(limit) = patience.completion else { return };
     let started = Instant::now();
     let progress = terminal.count("invalidate");
     // CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.

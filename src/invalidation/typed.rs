@@ -1,7 +1,7 @@
 //! Paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
 
 use super::find::{Which, ids_for_hosts};
-use super::send::{Invalidation, Patience, send};
+use super::send::{Invalidation, Patience, submit, wait};
 use super::viewer::path_from_input;
 use crate::aws::{Aws, Requests};
 use crate::deploy::new_deploy_id;
@@ -47,7 +47,8 @@ pub async fn invalidate(
     let distributions = Distributions::new(aws);
     let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
-    let sent = send(&distributions, &new_deploy_id(), planned, patience, terminal).await;
+    let mut sent = submit(&distributions, &new_deploy_id(), planned, patience, terminal).await;
+    wait(&distributions, &mut sent, patience, terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     if sent.invalidations.len() == 1
         && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage)

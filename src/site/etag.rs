@@ -5,6 +5,8 @@
 //! and SSE-C an ETag has the form of the first but says nothing about the bytes.
 
 use md5::{Digest, Md5};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
@@ -61,6 +63,18 @@ impl fmt::Display for Etag {
             Etag::Multipart(digest, parts) => write!(formatter, "{}-{parts}", hex(digest)),
             Etag::Opaque(text) => formatter.write_str(text),
         }
+    }
+}
+
+impl Serialize for Etag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Etag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Etag, D::Error> {
+        Ok(Etag::parse(&Cow::<str>::deserialize(deserializer)?))
     }
 }
 

@@ -156,6 +156,7 @@ fn write_change(out: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::
         (Action::Upload, _) => '~',
         (Action::Prune, _) => '-',
         (Action::Orphan, _) => '?',
+        (Action::Evict, _) => '!',
     };
     let size = DecimalBytes(change.bytes).to_string();
     writeln!(out, "  {sign} {:width$}  {size:>10}  {}", change.key, change.reason.word())

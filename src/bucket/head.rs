@@ -1,0 +1,41 @@
+//! What only a HEAD tells of an object: its headers, its encryption and its checksum.
+
+use super::{Bucket, is_opaque};
+use crate::error::Result;
+use crate::site::etag::Etag;
+use crate::site::headers::Headers;
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+
+/// An object as `HeadObject` tells it.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The headers it was uploaded with.
+    pub headers: Headers,
+    /// Its ETag.
+    pub etag: Etag,
+    /// Whether the ETag says nothing about the bytes.
+    pub opaque: bool,
+    /// The CRC-64/NVME of the whole object, base64, which S3 computes for every object that comes
+    /// without a checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+    pub crc64: Option<String>,
+}
+
+impl Bucket {
+    /// Asks for an object's headers; `None` if it is gone.
+    pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.checksum_mode(ChecksumMode::Enabled);
+        let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => return Ok(None),
+            Err(error) => return Err(self.explain_key("HeadObject", key, error)),
+        };
+        let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
+        Ok(Some(Head {
+            headers: Headers { content_type: answer.content_type.unwrap_or_default() },
+            etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
+            opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
+            crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+        }))
+    }
+}

@@ -1,0 +1,83 @@
+//! What there is before anything is decided: the source, the target, the record, the distributions.
+
+use super::walk::{self, Walk};
+use super::{Deploy, list};
+use crate::bucket::{Bucket, RemoteObject};
+use crate::distribution::Distributions;
+use crate::error::{Error, Result};
+use crate::invalidation::Viewers;
+use crate::invalidation::find::shapes;
+use crate::record::{Record, Snapshot};
+use std::time::Instant;
+
+/// The world as it was found.
+pub(super) struct Survey {
+    pub walk: Walk,
+    pub objects: Vec<RemoteObject>,
+    pub bucket: Bucket,
+    /// `None` where no record is kept.
+    pub record: Option<(Record, Snapshot)>,
+    pub viewers: Viewers,
+    pub distributions: Distributions,
+    /// Wall time of the walk and of the listing.
+    pub seconds: (f64, f64),
+}
+
+impl Deploy<'_> {
+    /// Looks at everything at once.
+    pub(super) async fn survey(&self) -> Result<Survey> {
+        let settings = self.settings;
+        let walk = async {
+            let started = Instant::now();
+            let (source, prefix) = (settings.source.clone(), settings.target.prefix().to_owned());
+            let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
+            let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
+            self.guard_source(&walk)?;
+            Ok((walk, started.elapsed().as_secs_f64()))
+        };
+        let target = async {
+            let bucket = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref()).await?;
+            let started = Instant::now();
+            let progress = self.terminal.count("listing");
+            let record = async {
+                match Record::of(self.aws, &bucket, &settings.record).await? {
+                    Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
+                    None => Ok(None),
+                }
+            };
+            // The record first: what it says is then never newer than what the listing shows, and
+            // whoever writes in between makes the conditional write fail.
+            let record = record.await?;
+            let objects = list::list(&bucket, &|listed| progress.set(listed)).await?;
+            Ok((bucket, objects, record, started.elapsed().as_secs_f64()))
+        };
+        let distributions = Distributions::new(self.aws);
+        let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
+        let (walk, target, shapes) = tokio::join!(walk, target, shapes);
+        // The person's own mistakes first, then AWS's answers.
+        let ((walk, walk_seconds), shapes, (bucket, objects, record, list_seconds)) = (walk?, shapes?, target?);
+        let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
+        Ok(Survey { walk, objects, bucket, record, viewers, distributions, seconds: (walk_seconds, list_seconds) })
+    }
+
+    fn guard_source(&self, walk: &Walk) -> Result<()> {
+        let source = self.settings.source.display();
+        if walk.files.is_empty() {
+            return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
+                .hint("build the site first; shipfront never empties a site"));
+        }
+        self.guard_problems(&walk.problems)
+    }
+
+    pub(super) fn guard_problems(&self, problems: &[String]) -> Result<()> {
+        match problems {
+            [] => Ok(()),
+            _ if self.settings.keep_going => Ok(()),
+            [first, rest @ ..] => {
+                let more = if rest.is_empty() { String::new() } else { format!(" (and {} more like it)", rest.len()) };
+                Err(Error::refused(format!("{first}{more}; nothing was changed"))
+                    .hint("repair it, or deploy the rest with --keep-going: what cannot be read is then left as it is"))
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lease.
+
+use super::survey::Survey;
+use super::{Decided, Deploy};
+use crate::error::{Error, Result};
+use crate::invalidation::ChangedKey;
+use crate::invalidation::send::{Sent, submit};
+use crate::record::intent::Promise;
+use crate::record::lease::{Holder, Lease};
+use crate::record::{Record, Snapshot};
+use std::time::{Duration, Instant};
+
+/// How often a waiting deploy looks whether the lease is free.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The right to write.
+pub(super) enum Turn {
+    /// Under a lease.
+    Leased(Lease),
+    /// No record is kept: nothing keeps another deploy away.
+    Unrecorded,
+    /// The record changed since it was read: look at everything again.
+    LookAgain,
+}
+
+impl Deploy<'_> {
+    /// Waits while another deploy holds the lease. `true` if it had to: what was seen is then old.
+    pub(super) async fn wait_for_turn(&self, survey: &Survey, waiting_since: Instant) -> Result<bool> {
+        let Some((record, snapshot)) = &survey.record else { return Ok(false) };
+        let Some(holder) = snapshot.holder() else { return Ok(false) };
+        let limit = self.settings.lock_timeout;
+        let progress = self.terminal.count("waiting");
+        self.terminal.say(format_args!("waiting for another deploy: {}", who(holder)));
+        loop {
+            if waiting_since.elapsed() >= limit {
+                return Err(locked(holder, limit));
+            }
+            progress.message(format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
+                () = self.stop.cancelled() => {
+                    return Err(Error::failed("interrupted while waiting for another deploy; nothing was changed")
+                        .exiting(crate::exit::Exit::Interrupted));
+                }
+            }
+            if record.look().await?.holder().is_none() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Refuses a build that is older than what is deployed, after finishing what an interrupted run left.
+    pub(super) async fn guard_order(&self, survey: &Survey) -> Result<()> {
+        let Some((_, snapshot)) = &survey.record else { return Ok(()) };
+        let build = self.settings.build.as_ref();
+        if self.settings.force || !snapshot.state.supersedes(build) {
+            return Ok(());
+        }
+        let recovered = self.finish_abandoned(survey, snapshot).await;
+        let (Some(newer), Some(ours)) = (&snapshot.state.build, build) else { return Ok(()) };
+        let message = format!(
+            "build {} of {} is superseded: build {} went before; nothing was written",
+            ours.number, ours.project, newer.number
+        );
+        let hint = match recovered {
+            Some(deploy) => format!(
+                "what the interrupted deploy {deploy} had left was invalidated; --force deploys the older build all the same"
+            ),
+            None => "--force deploys the older build all the same".to_owned(),
+        };
+        Err(Error::superseded(message).hint(hint))
+    }
+
+    /// Tells CloudFront what an interrupted run did not. The intent stays: the next deploy needs it
+    /// to know what is whose.
+    async fn finish_abandoned(&self, survey: &Survey, snapshot: &Snapshot) -> Option<String> {
+        let abandoned = snapshot.abandoned.as_ref().filter(|_| snapshot.holder().is_none())?;
+        let changed: Vec<_> =
+            abandoned.promises.iter().map(|promise| ChangedKey { key: &promise.key, created: false }).collect();
+        let unchanged: Vec<String> = survey.objects.iter().map(|object| object.key.clone()).collect();
+        let planned = survey.viewers.plan(&changed, &unchanged);
+        let id = super::new_deploy_id();
+        let sent: Sent = submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await;
+        sent.failed.is_empty().then(|| abandoned.deploy.clone())
+    }
+
+    /// Writes down what may become stale and takes the lease, in this order.
+    pub(super) async fn take_turn(&self, survey: &Survey, decided: &Decided, deploy: &str) -> Result<Turn> {
+        let Some((record, snapshot)) = &survey.record else { return Ok(Turn::Unrecorded) };
+        self.warn_if_public(survey, record);
+        let promises = promises(decided, snapshot);
+        match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &promises).await? {
+            Some(lease) => Ok(Turn::Leased(lease)),
+            None => Ok(Turn::LookAgain),
+        }
+    }
+
+    /// The record holds file names and digests, no secrets; all the same viewers have no business with it.
+    fn warn_if_public(&self, survey: &Survey, record: &Record) {
+        if record.place().bucket() == self.settings.target.bucket() && survey.viewers.reach_key(&record.state_key()) {
+            self.terminal.warn(format_args!(
+                "viewers may be able to read the deploy record at {}: deny them s3:GetObject on {}* in the bucket policy, \
+                 or keep it elsewhere with --record",
+                record.place(),
+                record.place().prefix()
+            ));
+        }
+    }
+}
+
+/// Everything this run may leave stale, and what an interrupted one did.
+fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
+    let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(|change| Promise {
+        key: change.key.clone(),
+        action: change.action,
+        created: change.reason == super::diff::Reason::New,
+        bytes: change.bytes,
+    });
+    let mut promises: Vec<Promise> = ours.collect();
+    let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());
+    let left: Vec<Promise> = left.filter(|left| !decided.promises_key(&left.key)).collect();
+    promises.extend(left);
+    promises.sort_by(|a, b| a.key.cmp(&b.key));
+    promises
+}
+
+fn who(holder: &Holder) -> String {
+    let since = holder.since.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("{} has the lease since {since}", holder.owner)
+}
+
+fn locked(holder: &Holder, limit: Duration) -> Error {
+    Error::locked(format!(
+        "another deploy is under way: {}; waited {} s, nothing was changed",
+        who(holder),
+        limit.as_secs()
+    ))
+    .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
+}

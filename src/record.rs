@@ -1,0 +1,269 @@
+//! The deploy record kept in the bucket: lock, write-ahead log and memory in one small folder.
+//!
+//! `state.json` is written only on condition, so that it serves as lock and log at once: it names
+//! who deploys (the lease), what that run may leave stale (the intent), and what the edge was last
+//! told (the manifest). The intent is written before the first change and cleared only after
+//! CloudFront took the invalidation; whoever comes after a crash finds it and finishes the work.
+
+pub mod intent;
+pub mod lease;
+pub mod manifest;
+mod ndjson;
+pub mod status;
+
+use crate::aws::Aws;
+use crate::bucket::Bucket;
+use crate::bucket::conditional::{Condition, Written};
+use crate::error::{Error, Result};
+use crate::site::Target;
+use intent::Abandoned;
+use jiff::Timestamp;
+use lease::{Holder, LEASE};
+use manifest::Row;
+use serde::{Deserialize, Serialize};
+
+/// The one object that is written on condition.
+const STATE: &str = "state.json";
+/// The version of what is written; a later one is not read.
+const FORMAT: u32 = 1;
+
+/// Where a record is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Below `.shipfront/` in the target's bucket.
+    Beside,
+    /// Elsewhere.
+    At(Target),
+    /// Nowhere: no lock, no memory.
+    Nowhere,
+}
+
+/// A build of a CodeBuild project, or of whatever numbers its builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Numbers of different projects say nothing about each other.
+    pub project: String,
+    /// Higher is newer.
+    pub number: u64,
+}
+
+/// The last deploy that was completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDeploy {
+    /// Its id.
+    pub deploy: String,
+    /// When it was completed, by its own clock.
+    pub at: Timestamp,
+    /// Objects it uploaded.
+    pub uploaded: u64,
+    /// Objects it deleted.
+    pub pruned: u64,
+}
+
+/// What `state.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State {
+    format: u32,
+    /// Two sites must not share a record.
+    target: String,
+    /// Rises with every write, so that no two states have the same ETag.
+    revision: u64,
+    /// Who deploys now.
+    pub lease: Option<Holder>,
+    /// The deploy whose changes CloudFront may not have been told about; its plan is the file of that name.
+    pub intent: Option<String>,
+    /// The deploy whose manifest is current.
+    pub manifest: Option<String>,
+    /// The last deploy that was completed.
+    pub last: Option<LastDeploy>,
+    /// The newest build that was deployed or found nothing to do.
+    pub build: Option<Build>,
+}
+
+impl State {
+    fn new(target: &Target) -> State {
+        State {
+            format: FORMAT,
+            target: target.to_string(),
+            revision: 0,
+            lease: None,
+            intent: None,
+            manifest: None,
+            last: None,
+            build: None,
+        }
+    }
+
+    /// Whether a newer build of the same project went before.
+    pub fn supersedes(&self, build: Option<&Build>) -> bool {
+        matches!((&self.build, build), (Some(recorded), Some(ours))
+            if recorded.project == ours.project && ours.number < recorded.number)
+    }
+
+    /// Whether this build is newer than what is recorded, and so worth recording.
+    pub fn is_older_than(&self, build: Option<&Build>) -> bool {
+        build.is_some_and(|ours| {
+            self.build.as_ref().is_none_or(|recorded| recorded.project != ours.project || recorded.number < ours.number)
+        })
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The state; a new one where there is no record yet.
+    pub state: State,
+    /// `None` where there is no record yet.
+    etag: Option<String>,
+    /// How long ago the state was written, in seconds of S3's clock.
+    age: i64,
+    /// S3's time when it was read.
+    pub now: Timestamp,
+    /// What the edge was last told, in key order; `None` where no deploy was ever completed.
+    pub manifest: Option<Vec<Row>>,
+    /// What an interrupted run may have left stale.
+    pub abandoned: Option<Abandoned>,
+}
+
+impl Snapshot {
+    /// Who holds the lease, unless it has expired.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.state.lease.as_ref().filter(|_| self.age < LEASE.as_secs() as i64)
+    }
+
+    /// Whether there is no record yet.
+    pub fn is_new(&self) -> bool {
+        self.etag.is_none()
+    }
+}
+
+/// A record in its bucket.
+#[derive(Debug, Clone)]
+pub struct Record {
+    bucket: Bucket,
+    target: Target,
+}
+
+impl Record {
+    /// The record of the site in `bucket`; `None` where none is kept.
+    pub async fn of(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Record>> {
+        let target = bucket.target().clone();
+        let at = match place {
+            Place::Nowhere => return Ok(None),
+            Place::At(at) => at.clone(),
+            Place::Beside => target.record_folder(),
+        };
+        Ok(Some(Record { bucket: bucket.place(aws, &at).await?, target }))
+    }
+
+    /// The full key of the state, to see whether viewers can reach it.
+    pub fn state_key(&self) -> String {
+        self.bucket.target().full_key(STATE)
+    }
+
+    /// Where the record is.
+    pub fn place(&self) -> &Target {
+        self.bucket.target()
+    }
+
+    /// Reads the state alone.
+    pub async fn look(&self) -> Result<Snapshot> {
+        let Some(found) = self.bucket.get(STATE).await? else {
+            let now = Timestamp::now();
+            let state = State::new(&self.target);
+            return Ok(Snapshot { state, etag: None, age: 0, now, manifest: None, abandoned: None });
+        };
+        let state = self.parse(&found.body)?;
+        let age = found.read.as_second() - found.modified.as_second();
+        Ok(Snapshot { state, etag: Some(found.etag), age, now: found.read, manifest: None, abandoned: None })
+    }
+
+    /// Reads the state and all that it names.
+    pub async fn read(&self) -> Result<Snapshot> {
+        let mut snapshot = self.look().await?;
+        if let Some(deploy) = &snapshot.state.manifest {
+            let name = manifest::file_name(deploy);
+            snapshot.manifest = Some(manifest::decode(&self.fetch(&name).await?, &self.what(&name))?);
+        }
+        if let Some(deploy) = &snapshot.state.intent {
+            let name = intent::file_name(deploy);
+            snapshot.abandoned = Some(intent::decode(deploy, &self.fetch(&name).await?, &self.what(&name))?);
+        }
+        Ok(snapshot)
+    }
+
+    fn what(&self, name: &str) -> String {
+        format!("s3://{}/{}", self.bucket.target().bucket(), self.bucket.target().full_key(name))
+    }
+
+    async fn fetch(&self, name: &str) -> Result<bytes::Bytes> {
+        match self.bucket.get(name).await? {
+            Some(found) => Ok(found.body),
+            None => Err(damaged(&self.what(name), "it is missing, although state.json names it")),
+        }
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<State> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let what = self.what(STATE);
+        let version: Version = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
+        if version.format > FORMAT {
+            return Err(Error::refused(format!("{what} was written by a newer shipfront"))
+                .hint("install the newer version here, too"));
+        }
+        let state: State = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
+        if state.target != self.target.to_string() {
+            let message = format!("{what} is the record of {}, not of {}", state.target, self.target);
+            return Err(Error::refused(message).hint("give each site a --record of its own"));
+        }
+        Ok(state)
+    }
+
+    /// Writes a state in place of the one that was read; `None` if another write came first.
+    ///
+    /// A write whose answer was lost meets its own success when it is tried again: the state is then
+    /// read back, and it is ours if it has our bytes.
+    async fn replace(&self, mut state: State, etag: Option<&str>) -> Result<Option<(State, String)>> {
+        state.revision += 1;
+        let body = serde_json::to_vec_pretty(&state).map_err(|error| Error::failed(format!("the record: {error}")))?;
+        let condition = etag.map_or(Condition::Absent, Condition::Match);
+        match self.bucket.put_if(STATE, &body, condition).await? {
+            Written::Yes(etag) => Ok(Some((state, etag))),
+            Written::Refused => match self.bucket.get(STATE).await? {
+                Some(found) if found.body == body => Ok(Some((state, found.etag))),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// Notes a newer build that found nothing to do: one write.
+    pub async fn note_build(&self, snapshot: Snapshot, build: Build) -> Result<bool> {
+        let state = State { build: Some(build), ..snapshot.state };
+        Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
+    }
+
+    /// Takes the lease away from whoever holds it; `false` if it changed meanwhile.
+    pub async fn unlock(&self, snapshot: Snapshot) -> Result<bool> {
+        let state = State { lease: None, ..snapshot.state };
+        Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
+    }
+
+    /// Removes the files of a record that nothing names any more; failing to is no harm.
+    async fn remove(&self, names: &[String]) {
+        let keys: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+        if !keys.is_empty() {
+            let _ = self.bucket.delete(&keys).await;
+        }
+    }
+}
+
+/// A record that cannot be read is never taken for an empty one.
+fn damaged(what: &str, why: &str) -> Error {
+    Error::refused(format!("the deploy record {what} cannot be read: {why}")).hint(
+        "restore it from a version of the bucket, or remove the folder's files: the next deploy then looks at every \
+         object anew, invalidates all of them once, and owns what is in its source",
+    )
+}

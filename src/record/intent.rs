@@ -1,0 +1,58 @@
+//! The intent: what a run may leave stale, written before its first change.
+
+use super::ndjson;
+use crate::deploy::plan::Action;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// A key whose URLs the run may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// The key below the target's prefix.
+    pub key: String,
+    /// What was to be done.
+    pub action: Action,
+    /// Whether there was no object before.
+    pub created: bool,
+    /// The size of what was to be uploaded.
+    pub bytes: u64,
+}
+
+/// The intent of a run that never said it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The run.
+    pub deploy: String,
+    /// In key order.
+    pub promises: Vec<Promise>,
+}
+
+impl Abandoned {
+    /// What was promised for a key.
+    pub fn promise(&self, key: &str) -> Option<&Promise> {
+        let at = self.promises.binary_search_by(|promise| promise.key.as_str().cmp(key)).ok()?;
+        self.promises.get(at)
+    }
+
+    /// Whether an object at this key, of this size, is one that the run uploaded.
+    pub fn uploaded(&self, key: &str, size: u64) -> bool {
+        self.promise(key).is_some_and(|promise| promise.action == Action::Upload && promise.bytes == size)
+    }
+}
+
+/// The name of the plan of a deploy.
+pub(super) fn file_name(deploy: &str) -> String {
+    format!("plan-{deploy}.ndjson.gz")
+}
+
+/// An intent as it is kept.
+pub(super) fn encode<'a>(deploy: &str, promises: impl Iterator<Item = &'a Promise>) -> Result<Vec<u8>> {
+    ndjson::encode("plan", deploy, promises)
+}
+
+/// Reads an intent.
+pub(super) fn decode(deploy: &str, bytes: &[u8], what: &str) -> Result<Abandoned> {
+    let mut promises: Vec<Promise> = ndjson::decode("plan", bytes, what)?;
+    promises.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(Abandoned { deploy: deploy.to_owned(), promises })
+}

@@ -1,0 +1,183 @@
+//! The lease: one deploy at a time, by conditional writes and S3's own clock.
+
+use super::{Build, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
+use crate::bucket::conditional::{Condition, Written};
+use crate::error::{Error, Result};
+use intent::Promise;
+use jiff::Timestamp;
+use manifest::Row;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a lease lasts after its last renewal, by S3's clock.
+pub const LEASE: Duration = Duration::from_secs(90);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(20);
+/// When its holder gives up if it could not be renewed: what is still under way has the rest of the
+/// lease to end in.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// Who holds the lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The id of the run, which nobody else has.
+    pub deploy: String,
+    /// Where it runs, for people.
+    pub owner: String,
+    /// Since when, by the holder's clock, for people.
+    pub since: Timestamp,
+}
+
+/// The lease, held and renewed until it is given back.
+#[derive(Debug)]
+pub struct Lease {
+    record: Record,
+    deploy: String,
+    current: Arc<Mutex<(State, String)>>,
+    lost: CancellationToken,
+    renewer: JoinHandle<()>,
+    /// Files that nothing names once this run is completed.
+    outdated: Vec<String>,
+}
+
+impl Lease {
+    /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
+    /// is no longer the one that was read.
+    pub async fn take(
+        record: &Record,
+        snapshot: &Snapshot,
+        deploy: &str,
+        build: Option<&Build>,
+        promises: &[Promise],
+    ) -> Result<Option<Lease>> {
+        let plan = intent::file_name(deploy);
+        record.bucket.put_plain(&plan, intent::encode(deploy, promises.iter())?).await?;
+        let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: Timestamp::now() };
+        let mut state = snapshot.state.clone();
+        state.lease = Some(holder);
+        state.intent = Some(deploy.to_owned());
+        if snapshot.state.is_older_than(build) {
+            state.build = build.cloned();
+        }
+        let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.aws_code() {
+            Some("NotImplemented") => unconditional(),
+            _ => error,
+        })?;
+        let Some((state, etag)) = taken else {
+            record.remove(&[plan]).await;
+            return Ok(None);
+        };
+        if snapshot.is_new()
+            && let Err(error) = check_conditions(record, &state).await
+        {
+            record.remove(&[plan]).await;
+            return Err(error);
+        }
+        let mut outdated = vec![plan];
+        outdated.extend(snapshot.state.intent.as_deref().map(intent::file_name));
+        outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
+        let current = Arc::new(Mutex::new((state, etag)));
+        let lost = CancellationToken::new();
+        let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
+        Ok(Some(Lease { record: record.clone(), deploy: deploy.to_owned(), current, lost, renewer, outdated }))
+    }
+
+    /// Ends when the lease can no longer be relied on: everything under way must stop.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    /// Whether it can no longer be relied on.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
+    }
+
+    /// Everything is live and CloudFront was told: writes the manifest, then clears the intent and
+    /// gives the lease back in one write.
+    pub async fn complete(self, rows: impl Iterator<Item = &Row>, uploaded: u64, pruned: u64) -> Result<()> {
+        let name = manifest::file_name(&self.deploy);
+        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await?;
+        let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
+        let deploy = self.deploy.clone();
+        let outdated = self.outdated.clone();
+        let record = self.record.clone();
+        self.give_back(|state| State { intent: None, manifest: Some(deploy), last: Some(last), ..state }).await?;
+        record.remove(&outdated).await;
+        Ok(())
+    }
+
+    /// Gives the lease back and leaves the intent to the next run.
+    pub async fn abandon(self) -> Result<()> {
+        self.give_back(|state| state).await
+    }
+
+    async fn give_back(self, change: impl FnOnce(State) -> State) -> Result<()> {
+        self.renewer.abort();
+        let (state, etag) = self.current.lock().await.clone();
+        let state = State { lease: None, ..change(state) };
+        match self.record.replace(state, Some(&etag)).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::failed("another deploy took over the lease of this one")
+                .hint("the next deploy invalidates once more what this one changed")),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewer.abort();
+    }
+}
+
+/// Renews until aborted; gives up when it must.
+async fn renew(record: Record, current: Arc<Mutex<(State, String)>>, lost: CancellationToken) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::time::sleep(if renewed.elapsed() < RENEWAL { RENEWAL - renewed.elapsed() } else { RENEWAL / 10 }).await;
+        let mut held = current.lock().await;
+        let started = Instant::now();
+        let left = GIVE_UP.saturating_sub(renewed.elapsed());
+        match tokio::time::timeout(left, record.replace(held.0.clone(), Some(&held.1))).await {
+            Ok(Ok(Some(next))) => {
+                *held = next;
+                renewed = started;
+            }
+            Ok(Ok(None)) => return lost.cancel(),
+            Ok(Err(_)) | Err(_) if renewed.elapsed() >= GIVE_UP => return lost.cancel(),
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// Whether the store refuses what must be refused: one that ignores conditions locks nobody out.
+async fn check_conditions(record: &Record, state: &State) -> Result<()> {
+    let body = serde_json::to_vec_pretty(state).map_err(|error| Error::failed(format!("the record: {error}")))?;
+    match record.bucket.put_if(STATE, &body, Condition::Absent).await {
+        Ok(Written::Refused) => Ok(()),
+        Ok(Written::Yes(_)) => {
+            record.remove(&[STATE.to_owned()]).await;
+            Err(unconditional())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The error of a store on which nothing can be written on condition.
+fn unconditional() -> Error {
+    Error::refused("this store does not support conditional writes, which the deploy record needs")
+        .hint("use --no-record: there is then no lock, no crash recovery and no ownership of objects")
+}
+
+/// Where this run runs, for whoever waits for it.
+fn owner() -> String {
+    if let Ok(build) = std::env::var("CODEBUILD_BUILD_ID") {
+        return format!("CodeBuild {build}");
+    }
+    let host = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
+    format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "a machine without a name".to_owned()))
+}

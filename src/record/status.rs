@@ -1,0 +1,185 @@
+//! `shipfront status` and `shipfront unlock`: the record as people ask for it.
+
+use super::lease::{Holder, LEASE};
+use super::{Build, LastDeploy, Place, Record, Snapshot};
+use crate::aws::Aws;
+use crate::bucket::Bucket;
+use crate::error::{Error, Result};
+use crate::site::Target;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+
+/// Orphans named in the text before the rest is only counted.
+const SHORT_LIST: usize = 20;
+
+/// What the record says about a site.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    shipfront: &'static str,
+    /// The site.
+    target: String,
+    /// The folder of the record.
+    record: String,
+    /// The last deploy that was completed.
+    last: Option<LastDeploy>,
+    /// The newest build.
+    build: Option<Build>,
+    /// Who deploys now.
+    lease: Option<Holder>,
+    /// A lease that its holder no longer renews: the next deploy takes it.
+    expired_lease: Option<Holder>,
+    /// What an interrupted run left for the next one.
+    pending: Option<Pending>,
+    /// Objects that the manifest knows.
+    objects: u64,
+    /// Those that are no longer in the source.
+    orphans: Vec<Orphan>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pending {
+    deploy: String,
+    keys: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Orphan {
+    key: String,
+    bytes: u64,
+    since: Timestamp,
+}
+
+async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
+    let bucket = Bucket::open(aws, target, owner).await?;
+    let record = Record::of(aws, &bucket, place).await?;
+    record.ok_or_else(|| Error::usage("without a deploy record there is nothing to show"))
+}
+
+/// Reads what the record says.
+pub async fn status(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Status> {
+    let record = find(aws, target, place, owner).await?;
+    let snapshot = record.read().await?;
+    if snapshot.is_new() {
+        return Err(Error::failed(format!("there is no deploy record at {}", record.place()))
+            .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
+    }
+    let lease = snapshot.holder().cloned();
+    let rows = snapshot.manifest.as_deref().unwrap_or_default();
+    let orphans = rows.iter().filter_map(|row| {
+        let since = Timestamp::from_second(row.orphaned?).ok()?;
+        Some(Orphan { key: row.key.clone(), bytes: row.size, since })
+    });
+    let mut orphans: Vec<Orphan> = orphans.collect();
+    orphans.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
+    Ok(Status {
+        shipfront: env!("CARGO_PKG_VERSION"),
+        target: target.to_string(),
+        record: record.place().to_string(),
+        objects: rows.len() as u64,
+        orphans,
+        pending: snapshot
+            .abandoned
+            .as_ref()
+            .map(|abandoned| Pending { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 }),
+        expired_lease: snapshot.state.lease.clone().filter(|_| lease.is_none()),
+        lease,
+        last: snapshot.state.last,
+        build: snapshot.state.build,
+    })
+}
+
+impl Display for Status {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{} (record in {})", self.target, self.record)?;
+        match &self.last {
+            Some(last) => writeln!(
+                out,
+                "  last deploy: {}, {}: {} uploaded, {} deleted",
+                last.deploy,
+                time(last.at),
+                last.uploaded,
+                last.pruned
+            )?,
+            None => writeln!(out, "  last deploy: none was completed yet")?,
+        }
+        if let Some(build) = &self.build {
+            let project = if build.project.is_empty() { String::new() } else { format!(" of {}", build.project) };
+            writeln!(out, "  newest build: {}{project}", build.number)?;
+        }
+        match (&self.lease, &self.expired_lease) {
+            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", holder.owner, time(holder.since))?,
+            (None, Some(holder)) => writeln!(
+                out,
+                "  lease: expired; {} took it {} and has not renewed it for {} s",
+                holder.owner,
+                time(holder.since),
+                LEASE.as_secs()
+            )?,
+            (None, None) => writeln!(out, "  lease: free")?,
+        }
+        if let Some(pending) = &self.pending {
+            let whose = if self.lease.is_some() {
+                "the deploy under way"
+            } else {
+                "an interrupted deploy; the next one finishes it"
+            };
+            writeln!(out, "  pending: {} keys of {} ({whose})", pending.keys, pending.deploy)?;
+        }
+        writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
+        for orphan in self.orphans.iter().take(SHORT_LIST) {
+            writeln!(
+                out,
+                "    {}  since {}; goes with the first deploy after {}",
+                orphan.key,
+                time(orphan.since),
+                goes(orphan.since)
+            )?;
+        }
+        if self.orphans.len() > SHORT_LIST {
+            writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;
+        }
+        Ok(())
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// When an orphan is old enough at the default `--prune-after`.
+fn goes(since: Timestamp) -> String {
+    let week = jiff::SignedDuration::from_hours(7 * 24);
+    since.checked_add(week).map(time).unwrap_or_default()
+}
+
+/// What an unlock would do, and did.
+#[derive(Debug)]
+pub struct Locked {
+    record: Record,
+    snapshot: Snapshot,
+}
+
+impl Locked {
+    /// Looks whether anybody holds the lease.
+    pub async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Locked> {
+        let record = find(aws, target, place, owner).await?;
+        let snapshot = record.look().await?;
+        Ok(Locked { record, snapshot })
+    }
+
+    /// Who holds the lease, and whether it is still being renewed.
+    pub fn holder(&self) -> Option<(&Holder, bool)> {
+        let holder = self.snapshot.state.lease.as_ref()?;
+        Some((holder, self.snapshot.holder().is_some()))
+    }
+
+    /// Takes the lease away. What its holder had begun stays pending for the next deploy.
+    pub async fn unlock(self) -> Result<()> {
+        match self.record.unlock(self.snapshot).await? {
+            true => Ok(()),
+            false => Err(Error::locked("the lease was renewed just now: that deploy is alive")
+                .hint("stop that deploy first, or wait for it")),
+        }
+    }
+}
