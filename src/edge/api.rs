@@ -282,13 +282,7 @@ fn signed_region(headers: &HeaderMap) -> Option<String> {
 /// it cannot check), and the framing of `aws-chunked`.
 fn prepare(parts: &mut Parts, body: Incoming, call: &Call) -> Body {
     parts.headers.remove(AUTHORIZATION);
-    if parts
-        .uri
-        .query()
-        .is_some_and(|query| query.contains("X-Amz-"))
-    {
-        parts.uri = without_signature(&parts.uri);
-    }
+    parts.uri = without_signature(&parts.uri);
     let hash = parts.headers.remove("x-amz-content-sha256");
     let chunked = hash.is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
     if !chunked {
@@ -308,8 +302,12 @@ fn prepare(parts: &mut Parts, body: Incoming, call: &Call) -> Body {
 /// A presigned URL without its signature.
 fn without_signature(uri: &Uri) -> Uri {
     let query = uri.query().unwrap_or_default().split('&');
-    let query: Vec<&str> = query.filter(|pair| !pair.starts_with("X-Amz-")).collect();
-    let text = format!("{}?{}", uri.path(), query.join("&"));
+    let (signature, rest): (Vec<&str>, Vec<&str>) =
+        query.partition(|pair| operation::is_signature(pair.split('=').next().unwrap_or_default()));
+    if signature.is_empty() {
+        return uri.clone();
+    }
+    let text = format!("{}?{}", uri.path(), rest.join("&"));
     text.trim_end_matches('?')
         .parse()
         .unwrap_or_else(|_| uri.clone())

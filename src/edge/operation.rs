@@ -74,9 +74,14 @@ fn names_only(query: &str, known: &[&str]) -> bool {
     names.all(|name| {
         name.is_empty()
             || known.contains(&name)
-            || name.starts_with("X-Amz-")
+            || is_signature(name)
             || name.starts_with("response-")
     })
+}
+
+/// Whether a query parameter only proves who is asking (presigned URLs of version 4 and 2).
+pub(super) fn is_signature(name: &str) -> bool {
+    name.starts_with("X-Amz-") || ["AWSAccessKeyId", "Signature", "Expires"].contains(&name)
 }
 
 #[cfg(test)]
@@ -93,6 +98,13 @@ mod tests {
             ("GET", "/b", "versioning=", "Unknown"),
             ("POST", "/b/", "delete", "DeleteObjects"),
             ("GET", "/", "", "ListBuckets"),
+            ("GET", "/b/k", "X-Amz-Signature=x&X-Amz-Date=y", "GetObject"),
+            (
+                "GET",
+                "/b/k",
+                "AWSAccessKeyId=x&Signature=y&Expires=1",
+                "GetObject",
+            ),
         ] {
             let (bucket, key) = target(path);
             let method = method.parse().unwrap();
