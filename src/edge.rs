@@ -47,8 +47,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use distribution::{
-    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, Distribution,
-    ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
+    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse,
+    FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
 pub use error::EdgeError;
 pub use faults::{Fault, Faults, RecordedRequest, Rule};
@@ -176,10 +176,7 @@ impl Edge {
         let distributions = Distributions::open(directory)
             .map_err(|error| EdgeError::directory(directory.unwrap_or(Path::new("")), error))?;
         let (store, distributions) = (Arc::new(store), Arc::new(distributions));
-        let service = || s3::Service {
-            store: Arc::clone(&store),
-            distributions: Arc::clone(&distributions),
-        };
+        let service = || s3::Service { store: Arc::clone(&store), distributions: Arc::clone(&distributions) };
         let state = Arc::new(State {
             store: Arc::clone(&store),
             distributions: Arc::clone(&distributions),
@@ -196,34 +193,21 @@ impl Edge {
         let (api, api_url) = listen(options.api_port).await?;
         let (viewer, viewer_url) = listen(options.viewer_port).await?;
         if let Some(directory) = directory {
-            let running = Running {
-                api_url: api_url.clone(),
-                viewer_url: viewer_url.clone(),
-            };
+            let running = Running { api_url: api_url.clone(), viewer_url: viewer_url.clone() };
             let path = directory.join(ADDRESS_FILE);
             let text = serde_json::to_vec(&running).map_err(io::Error::other);
-            text.and_then(|text| fs::write(&path, text))
-                .map_err(|error| EdgeError::directory(&path, error))?;
+            text.and_then(|text| fs::write(&path, text)).map_err(|error| EdgeError::directory(&path, error))?;
         }
         let api_state = Arc::clone(&state);
         let viewer_state = Arc::clone(&state);
         let tasks = vec![
-            tokio::spawn(server::serve(api, move |request| {
-                api::answer(Arc::clone(&api_state), request)
-            })),
+            tokio::spawn(server::serve(api, move |request| api::answer(Arc::clone(&api_state), request))),
             tokio::spawn(server::serve(viewer, move |request| {
                 let state = Arc::clone(&viewer_state);
                 async move { Ok(viewer::answer(&state, request).await) }
             })),
         ];
-        Ok(Self {
-            state,
-            service: service(),
-            api_url,
-            viewer_url,
-            tasks,
-            _directory: lock,
-        })
+        Ok(Self { state, service: service(), api_url, viewer_url, tasks, _directory: lock })
     }
 
     /// The directory that holds the data of the user's own local edge.
@@ -294,10 +278,7 @@ impl Edge {
     /// # Errors
     /// A behaviour whose target does not exist, or a disk that does not take the change.
     pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
-        self.state
-            .distributions
-            .put(distribution)
-            .map_err(EdgeError::Write)
+        self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
     /// Forgets a distribution.
@@ -305,10 +286,7 @@ impl Edge {
     /// # Errors
     /// A disk that does not take the change.
     pub fn remove_distribution(&self, id: &str) -> Result<(), EdgeError> {
-        self.state
-            .distributions
-            .remove(id)
-            .map_err(EdgeError::Write)
+        self.state.distributions.remove(id).map_err(EdgeError::Write)
     }
 
     /// Chooses the distribution that answers on hosts that name none; the first one until then.
@@ -319,10 +297,7 @@ impl Edge {
         if self.distribution(id).is_none() {
             return Err(EdgeError::NoSuchDistribution(id.to_owned()));
         }
-        self.state
-            .distributions
-            .set_default(id)
-            .map_err(EdgeError::Write)
+        self.state.distributions.set_default(id).map_err(EdgeError::Write)
     }
 
     /// Adds or replaces a cache policy, for this process.
@@ -369,11 +344,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
     }
 
-    fn settings(
-        &self,
-        bucket: &str,
-        change: impl FnOnce(&mut BucketSettings),
-    ) -> Result<(), EdgeError> {
+    fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
         change(&mut writing(&found.settings));
@@ -415,9 +386,7 @@ impl Edge {
 
     /// How many distributions or invalidations one page of a list holds, at most.
     pub fn set_list_page_size(&self, size: usize) {
-        self.state
-            .list_page_size
-            .store(size.max(1), Ordering::Relaxed);
+        self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
     }
 
     /// Puts the clock of the cache and of invalidations forward.
@@ -466,9 +435,7 @@ async fn listen(port: u16) -> Result<(TcpListener, String), EdgeError> {
         io::ErrorKind::AddrInUse => EdgeError::PortTaken { port },
         _ => EdgeError::Listen { port, source },
     };
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .await
-        .map_err(failed)?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{address}")))
 }

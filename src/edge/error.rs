@@ -31,9 +31,6 @@ pub enum EdgeError {
 
 impl EdgeError {
     pub(super) fn directory(path: &Path, source: io::Error) -> Self {
-        Self::Directory {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Directory { path: path.to_owned(), source }
     }
 }
