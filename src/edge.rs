@@ -18,6 +18,7 @@ mod chunked;
 mod cloudfront;
 mod distribution;
 mod distributions;
+mod error;
 mod faults;
 mod invalidation;
 mod journal;
@@ -46,9 +47,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use distribution::{
-    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, Distribution,
-    ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
+    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse,
+    FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
+pub use error::EdgeError;
 pub use faults::{Fault, Faults, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
 
@@ -76,41 +78,6 @@ pub enum Data {
     Memory,
     /// Found again at the next start. One process at a time.
     Directory(PathBuf),
-}
-
-/// Why the edge cannot do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EdgeError {
-    #[error("port {port} is taken by another program")]
-    PortTaken { port: u16 },
-    #[error("cannot listen on port {port}: {source}")]
-    Listen { port: u16, source: io::Error },
-    #[error("{} is in use by another local edge", .0.display())]
-    DirectoryInUse(PathBuf),
-    #[error("cannot use {}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
-    #[error("{} is damaged at line {line}", path.display())]
-    Damaged { path: PathBuf, line: usize },
-    #[error("{0} is not a bucket name")]
-    BucketName(String),
-    #[error("there is no bucket {0}")]
-    NoSuchBucket(String),
-    #[error("there is no distribution {0}")]
-    NoSuchDistribution(String),
-    #[error("cannot keep the change: {0}")]
-    Write(io::Error),
-    #[error("no home directory is known: say where the local edge keeps its data")]
-    NoHome,
-}
-
-impl EdgeError {
-    fn directory(path: &Path, source: io::Error) -> Self {
-        Self::Directory {
-            path: path.to_owned(),
-            source,
-        }
-    }
 }
 
 /// An object, for assertions.
@@ -209,10 +176,7 @@ impl Edge {
         let distributions = Distributions::open(directory)
             .map_err(|error| EdgeError::directory(directory.unwrap_or(Path::new("")), error))?;
         let (store, distributions) = (Arc::new(store), Arc::new(distributions));
-        let service = || s3::Service {
-            store: Arc::clone(&store),
-            distributions: Arc::clone(&distributions),
-        };
+        let service = || s3::Service { store: Arc::clone(&store), distributions: Arc::clone(&distributions) };
         let state = Arc::new(State {
             store: Arc::clone(&store),
             distributions: Arc::clone(&distributions),
@@ -229,34 +193,21 @@ impl Edge {
         let (api, api_url) = listen(options.api_port).await?;
         let (viewer, viewer_url) = listen(options.viewer_port).await?;
         if let Some(directory) = directory {
-            let running = Running {
-                api_url: api_url.clone(),
-                viewer_url: viewer_url.clone(),
-            };
+            let running = Running { api_url: api_url.clone(), viewer_url: viewer_url.clone() };
             let path = directory.join(ADDRESS_FILE);
             let text = serde_json::to_vec(&running).map_err(io::Error::other);
-            text.and_then(|text| fs::write(&path, text))
-                .map_err(|error| EdgeError::directory(&path, error))?;
+            text.and_then(|text| fs::write(&path, text)).map_err(|error| EdgeError::directory(&path, error))?;
         }
         let api_state = Arc::clone(&state);
         let viewer_state = Arc::clone(&state);
         let tasks = vec![
-            tokio::spawn(server::serve(api, move |request| {
-                api::answer(Arc::clone(&api_state), request)
-            })),
+            tokio::spawn(server::serve(api, move |request| api::answer(Arc::clone(&api_state), request))),
             tokio::spawn(server::serve(viewer, move |request| {
                 let state = Arc::clone(&viewer_state);
                 async move { Ok(viewer::answer(&state, request).await) }
             })),
         ];
-        Ok(Self {
-            state,
-            service: service(),
-            api_url,
-            viewer_url,
-            tasks,
-            _directory: lock,
-        })
+        Ok(Self { state, service: service(), api_url, viewer_url, tasks, _directory: lock })
     }
 
     /// The directory that holds the data of the user's own local edge.
@@ -327,10 +278,7 @@ impl Edge {
     /// # Errors
     /// A behaviour whose target does not exist, or a disk that does not take the change.
     pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
-        self.state
-            .distributions
-            .put(distribution)
-            .map_err(EdgeError::Write)
+        self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
     /// Forgets a distribution.
@@ -338,10 +286,7 @@ impl Edge {
     /// # Errors
     /// A disk that does not take the change.
     pub fn remove_distribution(&self, id: &str) -> Result<(), EdgeError> {
-        self.state
-            .distributions
-            .remove(id)
-            .map_err(EdgeError::Write)
+        self.state.distributions.remove(id).map_err(EdgeError::Write)
     }
 
     /// Chooses the distribution that answers on hosts that name none; the first one until then.
@@ -352,10 +297,7 @@ impl Edge {
         if self.distribution(id).is_none() {
             return Err(EdgeError::NoSuchDistribution(id.to_owned()));
         }
-        self.state
-            .distributions
-            .set_default(id)
-            .map_err(EdgeError::Write)
+        self.state.distributions.set_default(id).map_err(EdgeError::Write)
     }
 
     /// Adds or replaces a cache policy, for this process.
@@ -402,11 +344,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
     }
 
-    fn settings(
-        &self,
-        bucket: &str,
-        change: impl FnOnce(&mut BucketSettings),
-    ) -> Result<(), EdgeError> {
+    fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
         change(&mut writing(&found.settings));
@@ -448,9 +386,7 @@ impl Edge {
 
     /// How many distributions or invalidations one page of a list holds, at most.
     pub fn set_list_page_size(&self, size: usize) {
-        self.state
-            .list_page_size
-            .store(size.max(1), Ordering::Relaxed);
+        self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
     }
 
     /// Puts the clock of the cache and of invalidations forward.
@@ -499,9 +435,7 @@ async fn listen(port: u16) -> Result<(TcpListener, String), EdgeError> {
         io::ErrorKind::AddrInUse => EdgeError::PortTaken { port },
         _ => EdgeError::Listen { port, source },
     };
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .await
-        .map_err(failed)?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{address}")))
 }

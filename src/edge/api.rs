@@ -8,9 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
-};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use s3s::{Body, StdError};
@@ -45,24 +43,13 @@ impl Named {
         let path = parts.uri.path();
         if path.starts_with(cloudfront::VERSION) {
             let operation = cloudfront::operation(&parts.method, path);
-            return Self {
-                name: operation.name,
-                bucket: None,
-                key: operation.id.clone(),
-                cloudfront: Some(operation),
-            };
+            return Self { name: operation.name, bucket: None, key: operation.id.clone(), cloudfront: Some(operation) };
         }
         let query = parts.uri.query().unwrap_or_default();
         let copies = parts.headers.contains_key("x-amz-copy-source");
         let (bucket, key) = operation::target(path);
         Self {
-            name: operation::name(
-                &parts.method,
-                bucket.is_some(),
-                key.is_some(),
-                query,
-                copies,
-            ),
+            name: operation::name(&parts.method, bucket.is_some(), key.is_some(), query, copies),
             bucket,
             key,
             cloudfront: None,
@@ -79,8 +66,7 @@ impl Named {
             quick_xml::escape::escape(message)
         );
         let mut response = Response::new(Body::from(text));
-        *response.status_mut() =
-            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let xml = HeaderValue::from_static("application/xml");
         response.headers_mut().insert(CONTENT_TYPE, xml);
         response
@@ -88,10 +74,7 @@ impl Named {
 }
 
 /// Answers one API request.
-pub(super) async fn answer(
-    state: Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Reset> {
+pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (parts, body) = request.into_parts();
     let named = Named::of(&parts);
     let ordinal = state.trace.begin(RecordedRequest {
@@ -107,19 +90,14 @@ pub(super) async fn answer(
     if !state.latency.is_zero() {
         tokio::time::sleep(state.latency).await;
     }
-    let s3_write =
-        named.cloudfront.is_none() && !matches!(parts.method, Method::GET | Method::HEAD);
-    let verdict = state
-        .faults
-        .judge(named.name, named.key.as_deref(), s3_write);
+    let s3_write = named.cloudfront.is_none() && !matches!(parts.method, Method::GET | Method::HEAD);
+    let verdict = state.faults.judge(named.name, named.key.as_deref(), s3_write);
     let mut items = Vec::new();
     let result = match verdict {
         Verdict::Pass => Ok(handle(&state, &named, parts, body, &mut items, Vec::new()).await),
         Verdict::Fault(fault) => strike(&state, &named, fault, parts, body, &mut items).await,
     };
-    let status = result
-        .as_ref()
-        .map_or(0, |response| response.status().as_u16());
+    let status = result.as_ref().map_or(0, |response| response.status().as_u16());
     state.trace.finish(ordinal, status, items);
     result
 }
@@ -142,34 +120,20 @@ async fn strike(
             tokio::time::sleep(duration).await;
             Ok(handle(state, named, parts, body, items, Vec::new()).await)
         }
-        Fault::TruncateBody => {
-            Ok(truncate(handle(state, named, parts, body, items, Vec::new()).await).await)
-        }
+        Fault::TruncateBody => Ok(truncate(handle(state, named, parts, body, items, Vec::new()).await).await),
         Fault::DeleteErrors { keys } => Ok(handle(state, named, parts, body, items, keys).await),
         Fault::SlowDown => {
             drain(&mut body).await;
-            let code = if named.cloudfront.is_some() {
-                "ServiceUnavailable"
-            } else {
-                "SlowDown"
-            };
+            let code = if named.cloudfront.is_some() { "ServiceUnavailable" } else { "SlowDown" };
             Ok(named.error(503, code, "Please reduce your request rate."))
         }
-        Fault::Error {
-            status,
-            code,
-            message,
-        } => {
+        Fault::Error { status, code, message } => {
             drain(&mut body).await;
             Ok(named.error(status, &code, &message))
         }
         Fault::ErrorInBody { code } => {
             drain(&mut body).await;
-            Ok(named.error(
-                200,
-                &code,
-                "We encountered an internal error. Please try again.",
-            ))
+            Ok(named.error(200, &code, "We encountered an internal error. Please try again."))
         }
     }
 }
@@ -182,13 +146,8 @@ async fn drain(body: &mut Incoming) {
 /// Half of the body, then the end of the connection.
 async fn truncate(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
-    let bytes = BodyExt::collect(body)
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default();
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let bytes = BodyExt::collect(body).await.map(|body| body.to_bytes()).unwrap_or_default();
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = futures::stream::iter([Ok(Frame::data(bytes.slice(..bytes.len() / 2)))]);
     // What came before is on its way by then; without the pause not even the head would be.
     let end = futures::stream::once(async {
@@ -226,16 +185,11 @@ async fn handle_s3(
     items: &mut Vec<String>,
     undeletable: Vec<String>,
 ) -> Response<Body> {
-    if let Some(refusal) =
-        refuse_owner(named, &parts.headers).or_else(|| refuse_region(state, named, &parts.headers))
-    {
+    if let Some(refusal) = refuse_owner(named, &parts.headers).or_else(|| refuse_region(state, named, &parts.headers)) {
         drain(&mut body).await;
         return refusal;
     }
-    let call = Arc::new(Call {
-        undeletable,
-        ..Call::default()
-    });
+    let call = Arc::new(Call { undeletable, ..Call::default() });
     let body = prepare(&mut parts, body, &call);
     parts.extensions.insert(Arc::clone(&call));
     let answer = state.s3.0.call(Request::from_parts(parts, body)).await;
@@ -245,10 +199,7 @@ async fn handle_s3(
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
 fn refuse_owner(named: &Named, headers: &HeaderMap) -> Option<Response<Body>> {
-    let names = [
-        "x-amz-expected-bucket-owner",
-        "x-amz-source-expected-bucket-owner",
-    ];
+    let names = ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"];
     let mut expected = names.iter().filter_map(|name| headers.get(*name));
     expected
         .any(|owner| owner.as_bytes() != ACCOUNT.as_bytes())
@@ -282,13 +233,7 @@ fn signed_region(headers: &HeaderMap) -> Option<String> {
 /// it cannot check), and the framing of `aws-chunked`.
 fn prepare(parts: &mut Parts, body: Incoming, call: &Call) -> Body {
     parts.headers.remove(AUTHORIZATION);
-    if parts
-        .uri
-        .query()
-        .is_some_and(|query| query.contains("X-Amz-"))
-    {
-        parts.uri = without_signature(&parts.uri);
-    }
+    parts.uri = without_signature(&parts.uri);
     let hash = parts.headers.remove("x-amz-content-sha256");
     let chunked = hash.is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
     if !chunked {
@@ -308,25 +253,21 @@ fn prepare(parts: &mut Parts, body: Incoming, call: &Call) -> Body {
 /// A presigned URL without its signature.
 fn without_signature(uri: &Uri) -> Uri {
     let query = uri.query().unwrap_or_default().split('&');
-    let query: Vec<&str> = query.filter(|pair| !pair.starts_with("X-Amz-")).collect();
-    let text = format!("{}?{}", uri.path(), query.join("&"));
-    text.trim_end_matches('?')
-        .parse()
-        .unwrap_or_else(|_| uri.clone())
+    let (signature, rest): (Vec<&str>, Vec<&str>) =
+        query.partition(|pair| operation::is_signature(pair.split('=').next().unwrap_or_default()));
+    if signature.is_empty() {
+        return uri.clone();
+    }
+    let text = format!("{}?{}", uri.path(), rest.join("&"));
+    text.trim_end_matches('?').parse().unwrap_or_else(|_| uri.clone())
 }
 
 /// `aws-chunked` is how the body travels, not how the object is encoded.
 fn strip_aws_chunked(headers: &mut HeaderMap) {
-    let encodings = headers
-        .get(CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok());
+    let encodings = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let encodings = encodings.unwrap_or_default().split(',').map(str::trim);
-    let kept: Vec<&str> = encodings
-        .filter(|name| !name.is_empty() && *name != "aws-chunked")
-        .collect();
-    let kept = HeaderValue::from_str(&kept.join(","))
-        .ok()
-        .filter(|kept| !kept.is_empty());
+    let kept: Vec<&str> = encodings.filter(|name| !name.is_empty() && *name != "aws-chunked").collect();
+    let kept = HeaderValue::from_str(&kept.join(",")).ok().filter(|kept| !kept.is_empty());
     match kept {
         Some(kept) => headers.insert(CONTENT_ENCODING, kept),
         None => headers.remove(CONTENT_ENCODING),
@@ -346,9 +287,9 @@ fn recorded_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         "x-amz-copy-source",
         "x-amz-expected-bucket-owner",
     ];
-    let wanted = headers.iter().filter(|(name, _)| {
-        RECORDED.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-")
-    });
+    let wanted = headers
+        .iter()
+        .filter(|(name, _)| RECORDED.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-"));
     wanted
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -93,10 +93,7 @@ impl Digests {
 impl Bodies {
     /// Bodies in memory, or in files below `directory` numbered from `next`.
     pub(super) fn new(directory: Option<PathBuf>, next: u64) -> Self {
-        Self {
-            directory,
-            next: AtomicU64::new(next),
-        }
+        Self { directory, next: AtomicU64::new(next) }
     }
 
     /// Reads `stream` to its end. In a directory a large body is never held in memory as a whole.
@@ -105,10 +102,7 @@ impl Bodies {
         stream: Option<StreamingBlob>,
         checksums: ChecksumHasher,
     ) -> Result<Received, ReceiveError> {
-        let mut digests = Digests {
-            md5: Md5::new(),
-            checksums,
-        };
+        let mut digests = Digests { md5: Md5::new(), checksums };
         let mut file = None;
         let mut size = 0;
         let mut pending: Vec<u8> = Vec::new();
@@ -124,8 +118,7 @@ impl Bodies {
                         Some(open) => Target::Open(open),
                         None => self.target(directory),
                     };
-                    let (written, returned) =
-                        append(target, std::mem::take(&mut pending), digests).await?;
+                    let (written, returned) = append(target, std::mem::take(&mut pending), digests).await?;
                     file = Some(written);
                     digests = returned;
                 }
@@ -168,11 +161,7 @@ impl Bodies {
 
     fn target(&self, directory: &Path) -> Target {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        Target::New(BodyFile {
-            id,
-            path: path_of(directory, id),
-            kept: AtomicBool::new(false),
-        })
+        Target::New(BodyFile { id, path: path_of(directory, id), kept: AtomicBool::new(false) })
     }
 }
 
@@ -182,11 +171,7 @@ enum Target {
 }
 
 /// Writes and digests on a blocking thread: both take as long as the piece is large.
-async fn append(
-    target: Target,
-    data: Vec<u8>,
-    mut digests: Digests,
-) -> io::Result<((Arc<BodyFile>, File), Digests)> {
+async fn append(target: Target, data: Vec<u8>, mut digests: Digests) -> io::Result<((Arc<BodyFile>, File), Digests)> {
     tokio::task::spawn_blocking(move || {
         let (body, mut file) = match target {
             Target::Open(open) => open,
@@ -206,9 +191,7 @@ async fn append(
 
 /// 256 sub-directories keep each small enough to be listed by a person.
 pub(super) fn path_of(directory: &Path, id: u64) -> PathBuf {
-    directory
-        .join(format!("{:02x}", id % 256))
-        .join(format!("{id:x}"))
+    directory.join(format!("{:02x}", id % 256)).join(format!("{id:x}"))
 }
 
 impl Body {
@@ -255,9 +238,7 @@ impl Body {
         }
         let stream = futures::stream::iter(pieces)
             .map(Ok::<_, io::Error>)
-            .try_filter_map(|(data, range)| async move {
-                Ok((range.start < range.end).then_some((data, range)))
-            })
+            .try_filter_map(|(data, range)| async move { Ok((range.start < range.end).then_some((data, range))) })
             .and_then(|(data, range)| async move { read_segment(data, range).await })
             .try_flatten()
             .map_ok(Frame::data);
@@ -295,18 +276,13 @@ impl Body {
 
 impl From<Segment> for Body {
     fn from(segment: Segment) -> Self {
-        Self {
-            segments: vec![segment],
-        }
+        Self { segments: vec![segment] }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::from(Segment {
-            size: bytes.len() as u64,
-            data: SegmentData::Memory(bytes),
-        })
+        Self::from(Segment { size: bytes.len() as u64, data: SegmentData::Memory(bytes) })
     }
 }
 
@@ -327,20 +303,15 @@ async fn read_segment(data: SegmentData, range: Range<u64>) -> io::Result<Pieces
         SegmentData::File(body) => {
             let file = File::open(&body.path)?;
             // The body travels with the stream, so that the file is not discarded under it.
-            Ok(
-                futures::stream::try_unfold(
-                    (file, body, range),
-                    |(file, body, range)| async move {
-                        if range.start >= range.end {
-                            return Ok(None);
-                        }
-                        let (file, bytes) = read_piece(file, range.clone()).await?;
-                        let next = range.start + bytes.len() as u64..range.end;
-                        Ok(Some((bytes, (file, body, next))))
-                    },
-                )
-                .boxed(),
-            )
+            Ok(futures::stream::try_unfold((file, body, range), |(file, body, range)| async move {
+                if range.start >= range.end {
+                    return Ok(None);
+                }
+                let (file, bytes) = read_piece(file, range.clone()).await?;
+                let next = range.start + bytes.len() as u64..range.end;
+                Ok(Some((bytes, (file, body, next))))
+            })
+            .boxed())
         }
     }
 }

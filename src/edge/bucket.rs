@@ -70,9 +70,7 @@ impl Conditions {
         match (&self.if_match, existing) {
             (None, _) | (Some(ETagCondition::Any), Some(_)) => Ok(()),
             (Some(_), None) => Err(no_such_key()),
-            (Some(ETagCondition::ETag(etag)), Some(object)) if etag.value() == object.etag => {
-                Ok(())
-            }
+            (Some(ETagCondition::ETag(etag)), Some(object)) if etag.value() == object.etag => Ok(()),
             (Some(_), Some(_)) => Err(precondition_failed()),
         }
     }
@@ -119,23 +117,14 @@ impl Bucket {
     pub(super) fn all(&self) -> Vec<(String, Arc<Object>)> {
         let contents = reading(&self.contents);
         let pairs = contents.objects.iter();
-        pairs
-            .map(|(key, object)| (key.clone(), Arc::clone(object)))
-            .collect()
+        pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
     /// Stores `object`. Conditions, journal and map are one step: two writers never both win.
-    pub(super) fn put(
-        &self,
-        key: &str,
-        object: Object,
-        conditions: &Conditions,
-    ) -> S3Result<Arc<Object>> {
+    pub(super) fn put(&self, key: &str, object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
         let mut contents = writing(&self.contents);
         conditions.check(contents.objects.get(key))?;
-        contents
-            .record(key, Some(&object))
-            .map_err(|error| write_error(&error))?;
+        contents.record(key, Some(&object)).map_err(|error| write_error(&error))?;
         object.body.keep();
         let object = Arc::new(object);
         if let Some(old) = contents.objects.insert(key.to_owned(), Arc::clone(&object)) {
@@ -149,9 +138,7 @@ impl Bucket {
         let mut contents = writing(&self.contents);
         conditions.check(contents.objects.get(key))?;
         if contents.objects.contains_key(key) {
-            contents
-                .record(key, None)
-                .map_err(|error| write_error(&error))?;
+            contents.record(key, None).map_err(|error| write_error(&error))?;
             if let Some(old) = contents.objects.remove(key) {
                 old.body.discard();
             }
@@ -160,13 +147,7 @@ impl Bucket {
     }
 
     /// At most `limit` keys and common prefixes after `after`.
-    pub(super) fn list(
-        &self,
-        prefix: &str,
-        delimiter: Option<&str>,
-        after: Option<Position>,
-        limit: usize,
-    ) -> Page {
+    pub(super) fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<Position>, limit: usize) -> Page {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let contents = reading(&self.contents);
         let mut page = Page::default();
@@ -262,10 +243,7 @@ pub(super) fn no_such_key() -> S3Error {
 }
 
 fn precondition_failed() -> S3Error {
-    s3_error!(
-        PreconditionFailed,
-        "At least one of the pre-conditions you specified did not hold"
-    )
+    s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
 }
 
 /// An error of the disk in S3's words. Nothing was stored.
@@ -286,20 +264,13 @@ mod tests {
     fn bucket(keys: &[&str]) -> Bucket {
         let bucket = Bucket::new("b", 0, Contents::default());
         for key in keys {
-            bucket
-                .put(key, object("e"), &Conditions::default())
-                .unwrap();
+            bucket.put(key, object("e"), &Conditions::default()).unwrap();
         }
         bucket
     }
 
     fn object(etag: &str) -> Object {
-        Object {
-            etag: etag.to_owned(),
-            modified: 0,
-            headers: BTreeMap::new(),
-            body: Body::default(),
-        }
+        Object { etag: etag.to_owned(), modified: 0, headers: BTreeMap::new(), body: Body::default() }
     }
 
     /// Keys and prefixes of all pages of `limit`.
@@ -341,27 +312,15 @@ mod tests {
     #[test]
     fn a_conditional_write_needs_the_state_it_names() {
         let bucket = bucket(&["there"]);
-        let create_only = Conditions {
-            if_none_match: Some(ETagCondition::Any),
-            ..Conditions::default()
-        };
+        let create_only = Conditions { if_none_match: Some(ETagCondition::Any), ..Conditions::default() };
         let replace = |etag: &str| Conditions {
             if_match: Some(ETagCondition::ETag(s3s::dto::ETag::Strong(etag.to_owned()))),
             ..Conditions::default()
         };
         let code = |result: S3Result<Arc<Object>>| result.unwrap_err().code().as_str().to_owned();
-        assert_eq!(
-            code(bucket.put("there", object("n"), &create_only)),
-            "PreconditionFailed"
-        );
-        assert_eq!(
-            code(bucket.put("there", object("n"), &replace("x"))),
-            "PreconditionFailed"
-        );
-        assert_eq!(
-            code(bucket.put("gone", object("n"), &replace("e"))),
-            "NoSuchKey"
-        );
+        assert_eq!(code(bucket.put("there", object("n"), &create_only)), "PreconditionFailed");
+        assert_eq!(code(bucket.put("there", object("n"), &replace("x"))), "PreconditionFailed");
+        assert_eq!(code(bucket.put("gone", object("n"), &replace("e"))), "NoSuchKey");
         assert!(bucket.put("there", object("n"), &replace("e")).is_ok());
         assert!(bucket.put("new", object("n"), &create_only).is_ok());
     }

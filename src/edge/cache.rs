@@ -71,12 +71,7 @@ pub(super) struct Fill(u64);
 
 impl Cache {
     /// The answer for `key` and its age, asked for under the URLs `spellings`.
-    pub(super) fn lookup(
-        &self,
-        key: &Key,
-        spellings: &[&str],
-        now: Instant,
-    ) -> Option<(Arc<Stored>, Duration)> {
+    pub(super) fn lookup(&self, key: &Key, spellings: &[&str], now: Instant) -> Option<(Arc<Stored>, Duration)> {
         let mut state = locked(&self.state);
         state.clock += 1;
         let clock = state.clock;
@@ -121,10 +116,7 @@ impl Cache {
             since: now,
             ttl,
             tags,
-            uncovered: spellings
-                .iter()
-                .map(|&spelling| spelling.to_owned())
-                .collect(),
+            uncovered: spellings.iter().map(|&spelling| spelling.to_owned()).collect(),
             covered: BTreeSet::new(),
             used: state.clock,
         };
@@ -142,9 +134,8 @@ impl Cache {
             if key.distribution != distribution {
                 continue;
             }
-            let (covered, uncovered) = std::mem::take(&mut entry.uncovered)
-                .into_iter()
-                .partition(|url| items.cover(url));
+            let (covered, uncovered) =
+                std::mem::take(&mut entry.uncovered).into_iter().partition(|url| items.cover(url));
             entry.uncovered = uncovered;
             entry.covered = entry.covered.union(&covered).cloned().collect();
             if entry.uncovered.is_empty() || entry.tags.iter().any(|tag| items.tags.contains(tag)) {
@@ -168,11 +159,7 @@ impl State {
         if self.bytes <= CAPACITY {
             return;
         }
-        let mut by_age: Vec<(u64, Key)> = self
-            .entries
-            .iter()
-            .map(|(key, entry)| (entry.used, key.clone()))
-            .collect();
+        let mut by_age: Vec<(u64, Key)> = self.entries.iter().map(|(key, entry)| (entry.used, key.clone())).collect();
         by_age.sort_by_key(|(used, _)| *used);
         // More than needed, so that a full cache is not sorted for each answer.
         for (_, key) in by_age {
@@ -193,11 +180,7 @@ struct Items<'a> {
 
 impl<'a> Items<'a> {
     fn of(items: &'a [String]) -> Self {
-        let mut sorted = Self {
-            exact: HashSet::new(),
-            prefixes: Vec::new(),
-            tags: HashSet::new(),
-        };
+        let mut sorted = Self { exact: HashSet::new(), prefixes: Vec::new(), tags: HashSet::new() };
         for item in items {
             if let Some(tag) = item.strip_prefix('#') {
                 sorted.tags.insert(tag.to_ascii_lowercase());
@@ -214,9 +197,8 @@ impl<'a> Items<'a> {
     fn cover(&self, url: &str) -> bool {
         self.exact.contains(url)
             || self.prefixes.iter().any(|prefix| {
-                url.strip_prefix(prefix).is_some_and(|rest| {
-                    !rest.is_empty() || !prefix.ends_with('/') || *prefix == "/"
-                })
+                url.strip_prefix(prefix)
+                    .is_some_and(|rest| !rest.is_empty() || !prefix.ends_with('/') || *prefix == "/")
             })
     }
 }
@@ -240,35 +222,20 @@ pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Vec<String> {
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html>
 pub(super) fn time_to_live(caching: &Caching, headers: &HeaderMap) -> Duration {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let control = text("cache-control")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let control = text("cache-control").unwrap_or_default().to_ascii_lowercase();
     let directives: Vec<&str> = control.split(',').map(str::trim).collect();
     let seconds = |name: &str| {
-        let mut values = directives
-            .iter()
-            .filter_map(|directive| directive.split_once('='));
+        let mut values = directives.iter().filter_map(|directive| directive.split_once('='));
         let (_, value) = values.find(|(found, _)| *found == name)?;
-        value
-            .trim_matches('"')
-            .parse()
-            .ok()
-            .map(Duration::from_secs)
+        value.trim_matches('"').parse().ok().map(Duration::from_secs)
     };
     let forbidden = ["no-store", "no-cache", "private"];
-    let wish = if directives
-        .iter()
-        .any(|directive| forbidden.contains(directive))
-    {
+    let wish = if directives.iter().any(|directive| forbidden.contains(directive)) {
         Some(Duration::ZERO)
     } else {
-        seconds("s-maxage")
-            .or_else(|| seconds("max-age"))
-            .or_else(|| text("expires").map(until))
+        seconds("s-maxage").or_else(|| seconds("max-age")).or_else(|| text("expires").map(until))
     };
-    wish.unwrap_or(caching.default_ttl)
-        .min(caching.max_ttl)
-        .max(caching.min_ttl)
+    wish.unwrap_or(caching.default_ttl).min(caching.max_ttl).max(caching.min_ttl)
 }
 
 /// A date that cannot be read is one that has passed.
@@ -291,23 +258,15 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            Self {
-                cache: Cache::default(),
-                now: Instant::now(),
-            }
+            Self { cache: Cache::default(), now: Instant::now() }
         }
 
         fn store(&self, url: &str, spellings: &[&str], tags: &[&str]) {
-            let stored = Arc::new(Stored {
-                status: 200,
-                headers: HeaderMap::new(),
-                body: Bytes::from_static(b"x"),
-            });
+            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::from_static(b"x") });
             let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
             let fill = self.cache.begin_fill();
             let time = (self.now, Duration::from_secs(60));
-            self.cache
-                .store(fill, key(url), spellings, stored, tags, time);
+            self.cache.store(fill, key(url), spellings, stored, tags, time);
         }
 
         fn holds(&self, url: &str) -> bool {
@@ -321,10 +280,7 @@ mod tests {
     }
 
     fn key(url: &str) -> Key {
-        Key {
-            distribution: "E".to_owned(),
-            url: url.to_owned(),
-        }
+        Key { distribution: "E".to_owned(), url: url.to_owned() }
     }
 
     #[test]
@@ -375,15 +331,9 @@ mod tests {
         let world = World::new();
         let fill = world.cache.begin_fill();
         world.invalidate(&["/a"]);
-        let stored = Arc::new(Stored {
-            status: 200,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        });
+        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
         let time = (world.now, Duration::from_secs(60));
-        world
-            .cache
-            .store(fill, key("/a"), &["/a"], stored, Vec::new(), time);
+        world.cache.store(fill, key("/a"), &["/a"], stored, Vec::new(), time);
         assert!(!world.holds("/a"));
     }
 
@@ -392,17 +342,11 @@ mod tests {
         let world = World::new();
         let body = Bytes::from(vec![0; CAPACITY / 4]);
         for number in 0..6 {
-            let stored = Arc::new(Stored {
-                status: 200,
-                headers: HeaderMap::new(),
-                body: body.clone(),
-            });
+            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: body.clone() });
             let url = format!("/{number}");
             let fill = world.cache.begin_fill();
             let time = (world.now, Duration::from_secs(60));
-            world
-                .cache
-                .store(fill, key(&url), &[&url], stored, Vec::new(), time);
+            world.cache.store(fill, key(&url), &[&url], stored, Vec::new(), time);
             assert!(world.holds("/0"));
         }
         assert!(!world.holds("/1"));

@@ -40,12 +40,7 @@ pub(super) fn decode<S>(
 where
     S: Stream<Item = Result<Bytes, StdError>> + Send + Unpin,
 {
-    let decoder = Decoder {
-        source,
-        buffer: BytesMut::new(),
-        state: State::Size,
-        trailers,
-    };
+    let decoder = Decoder { source, buffer: BytesMut::new(), state: State::Size, trailers };
     futures::stream::try_unfold(decoder, |mut decoder| async move {
         Ok(decoder.next().await?.map(|bytes| (bytes, decoder)))
     })
@@ -62,11 +57,7 @@ where
                     let line = self.line().await?;
                     let size = line.split(';').next().unwrap_or_default().trim();
                     let size = usize::from_str_radix(size, 16).map_err(|_| malformed())?;
-                    self.state = if size == 0 {
-                        State::Trailers
-                    } else {
-                        State::Data(size)
-                    };
+                    self.state = if size == 0 { State::Trailers } else { State::Data(size) };
                 }
                 State::Data(left) => {
                     if self.buffer.is_empty() {
@@ -131,11 +122,7 @@ where
     }
 
     async fn fill(&mut self) -> Result<(), StdError> {
-        if self.try_fill().await? {
-            Ok(())
-        } else {
-            Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
-        }
+        if self.try_fill().await? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
     }
 
     async fn try_fill(&mut self) -> Result<bool, StdError> {
@@ -151,11 +138,7 @@ where
 }
 
 fn malformed() -> StdError {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the aws-chunked body is malformed",
-    )
-    .into()
+    io::Error::new(io::ErrorKind::InvalidData, "the aws-chunked body is malformed").into()
 }
 
 #[cfg(test)]
@@ -165,9 +148,7 @@ mod tests {
 
     async fn decoded(text: &str, piece: usize) -> Result<(Vec<u8>, HeaderMap), StdError> {
         let pieces = text.as_bytes().chunks(piece);
-        let pieces: Vec<_> = pieces
-            .map(|bytes| Ok(Bytes::copy_from_slice(bytes)))
-            .collect();
+        let pieces: Vec<_> = pieces.map(|bytes| Ok(Bytes::copy_from_slice(bytes))).collect();
         let trailers = Arc::new(Mutex::new(HeaderMap::new()));
         let stream = decode(futures::stream::iter(pieces), Arc::clone(&trailers));
         let data = stream.try_fold(Vec::new(), |mut data, piece| async move {

@@ -40,11 +40,7 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
         ("GET", ["cache-policy", id]) => ("GetCachePolicy", Some(*id), None),
         _ => ("Unknown", None, None),
     };
-    Operation {
-        name,
-        id: id.map(str::to_owned),
-        second: second.map(str::to_owned),
-    }
+    Operation { name, id: id.map(str::to_owned), second: second.map(str::to_owned) }
 }
 
 /// Answers a request; the items of a `CreateInvalidation` go to `items` for the record.
@@ -58,9 +54,7 @@ pub(super) fn answer(
     let id = operation.id.as_deref().unwrap_or_default();
     let result = match operation.name {
         "ListDistributions" => list_distributions(state, query),
-        "GetDistribution" => {
-            find(state, id).map(|found| versioned(render::distribution(&found), &found.etag))
-        }
+        "GetDistribution" => find(state, id).map(|found| versioned(render::distribution(&found), &found.etag)),
         "GetDistributionConfig" => find(state, id).map(|found| {
             let text = Xml::document("DistributionConfig", |xml| render::config(xml, &found));
             versioned(text, &found.etag)
@@ -69,11 +63,7 @@ pub(super) fn answer(
         "GetInvalidation" => get_invalidation(state, id, operation.second.as_deref()),
         "ListInvalidations" => list_invalidations(state, id, query),
         "GetCachePolicy" => get_cache_policy(state, id),
-        _ => Err(Refusal::new(
-            501,
-            "NotImplemented",
-            "The local edge does not know this operation.",
-        )),
+        _ => Err(Refusal::new(501, "NotImplemented", "The local edge does not know this operation.")),
     };
     result.unwrap_or_else(|refusal| refuse(refusal.status, refusal.code, &refusal.message))
 }
@@ -87,9 +77,7 @@ pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
 fn document(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
 }
 
@@ -103,13 +91,7 @@ fn versioned(text: String, etag: &str) -> Response<Body> {
 
 fn find(state: &State, id: &str) -> Result<Distribution, Refusal> {
     let found = state.distributions.get(id).filter(|found| found.id == id);
-    found.ok_or_else(|| {
-        Refusal::new(
-            404,
-            "NoSuchDistribution",
-            "The specified distribution does not exist.",
-        )
-    })
+    found.ok_or_else(|| Refusal::new(404, "NoSuchDistribution", "The specified distribution does not exist."))
 }
 
 fn create_invalidation(
@@ -121,48 +103,34 @@ fn create_invalidation(
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
     find(state, id)?;
-    let (invalidation, new) =
-        state
-            .invalidations
-            .create(id, reference, batch, state.clock.now())?;
+    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.clock.now())?;
     if new {
         state.cache.invalidate(id, &invalidation.items);
     }
     let mut response = document(StatusCode::CREATED, render::invalidation(&invalidation));
-    let location = format!(
-        "https://cloudfront.amazonaws.com{VERSION}distribution/{id}/invalidation/{}",
-        invalidation.id
-    );
+    let location =
+        format!("https://cloudfront.amazonaws.com{VERSION}distribution/{id}/invalidation/{}", invalidation.id);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
 }
 
-fn get_invalidation(
-    state: &State,
-    id: &str,
-    invalidation: Option<&str>,
-) -> Result<Response<Body>, Refusal> {
+fn get_invalidation(state: &State, id: &str, invalidation: Option<&str>) -> Result<Response<Body>, Refusal> {
     find(state, id)?;
     let wanted = invalidation.unwrap_or_default();
     let found = state
         .invalidations
         .poll(id, wanted, state.clock.now())
-        .ok_or_else(|| {
-            Refusal::new(
-                404,
-                "NoSuchInvalidation",
-                "The specified invalidation does not exist.",
-            )
-        })?;
+        .ok_or_else(|| Refusal::new(404, "NoSuchInvalidation", "The specified invalidation does not exist."))?;
     Ok(document(StatusCode::OK, render::invalidation(&found)))
 }
 
 fn get_cache_policy(state: &State, id: &str) -> Result<Response<Body>, Refusal> {
-    let policy = state.distributions.policy(id).ok_or_else(|| {
-        Refusal::new(404, "NoSuchCachePolicy", "The cache policy does not exist.")
-    })?;
+    let policy = state
+        .distributions
+        .policy(id)
+        .ok_or_else(|| Refusal::new(404, "NoSuchCachePolicy", "The cache policy does not exist."))?;
     Ok(versioned(render::cache_policy(&policy), &policy.id))
 }
 
@@ -217,29 +185,16 @@ impl Paging {
         let limit = match query_parameter(query, "MaxItems") {
             None => page_size,
             Some(text) => {
-                let asked: usize = text.parse().map_err(|_| {
-                    Refusal::new(400, "InvalidArgument", "MaxItems is not a number.")
-                })?;
+                let asked: usize =
+                    text.parse().map_err(|_| Refusal::new(400, "InvalidArgument", "MaxItems is not a number."))?;
                 asked.clamp(1, page_size)
             }
         };
-        Ok(Self {
-            marker: query_parameter(query, "Marker").unwrap_or_default(),
-            limit,
-        })
+        Ok(Self { marker: query_parameter(query, "Marker").unwrap_or_default(), limit })
     }
 
-    fn render<T>(
-        &self,
-        name: &str,
-        all: &[T],
-        id: impl Fn(&T) -> &String,
-        each: impl Fn(&mut Xml, &T),
-    ) -> String {
-        let start = all
-            .iter()
-            .position(|item| *id(item) == self.marker)
-            .map_or(0, |at| at + 1);
+    fn render<T>(&self, name: &str, all: &[T], id: impl Fn(&T) -> &String, each: impl Fn(&mut Xml, &T)) -> String {
+        let start = all.iter().position(|item| *id(item) == self.marker).map_or(0, |at| at + 1);
         let page = &all[start..all.len().min(start + self.limit)];
         let truncated = start + page.len() < all.len();
         Xml::document(name, |xml| {

@@ -148,12 +148,7 @@ impl CacheBehavior {
         Self {
             path_pattern: path_pattern.to_owned(),
             target_origin_id: target_origin_id.to_owned(),
-            cache: CacheSettings::Legacy {
-                query_string: false,
-                min_ttl: 0,
-                default_ttl: DAY,
-                max_ttl: YEAR,
-            },
+            cache: CacheSettings::Legacy { query_string: false, min_ttl: 0, default_ttl: DAY, max_ttl: YEAR },
             functions: Vec::new(),
             lambda_functions: Vec::new(),
             index_rewrite: false,
@@ -166,12 +161,8 @@ impl Origin {
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
         let host = self.domain_name.strip_suffix(".amazonaws.com")?;
-        let end = [".s3-website", ".s3."]
-            .into_iter()
-            .filter_map(|mark| host.rfind(mark))
-            .max();
-        end.or_else(|| host.strip_suffix(".s3").map(str::len))
-            .map(|end| &host[..end])
+        let end = [".s3-website", ".s3."].into_iter().filter_map(|mark| host.rfind(mark)).max();
+        end.or_else(|| host.strip_suffix(".s3").map(str::len)).map(|end| &host[..end])
     }
 }
 
@@ -239,10 +230,7 @@ impl Distribution {
                 let members = group.members.iter().filter_map(origin).collect();
                 (members, &group.status_codes)
             }
-            None => (
-                origin(&behavior.target_origin_id).into_iter().collect(),
-                &[],
-            ),
+            None => (origin(&behavior.target_origin_id).into_iter().collect(), &[]),
         }
     }
 
@@ -261,13 +249,9 @@ impl Distribution {
 fn matches_pattern(pattern: &[u8], path: &[u8]) -> bool {
     match (pattern.split_first(), path.split_first()) {
         (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            (0..=path.len()).any(|start| matches_pattern(rest, &path[start..]))
-        }
+        (Some((b'*', rest)), _) => (0..=path.len()).any(|start| matches_pattern(rest, &path[start..])),
         (Some((b'?', pattern)), Some((_, path))) => matches_pattern(pattern, path),
-        (Some((expected, pattern)), Some((found, path))) if expected == found => {
-            matches_pattern(pattern, path)
-        }
+        (Some((expected, pattern)), Some((found, path))) if expected == found => matches_pattern(pattern, path),
         _ => false,
     }
 }
@@ -302,14 +286,8 @@ mod tests {
         let www = Some("www.example.com".to_owned());
         assert_eq!(bucket("www.example.com.s3.eu-west-1.amazonaws.com"), www);
         assert_eq!(bucket("www.example.com.s3.amazonaws.com"), www);
-        assert_eq!(
-            bucket("www.example.com.s3-website-us-east-1.amazonaws.com"),
-            www
-        );
-        assert_eq!(
-            bucket("www.example.com.s3-website.eu-central-1.amazonaws.com"),
-            www
-        );
+        assert_eq!(bucket("www.example.com.s3-website-us-east-1.amazonaws.com"), www);
+        assert_eq!(bucket("www.example.com.s3-website.eu-central-1.amazonaws.com"), www);
         assert_eq!(bucket("www.example.com"), None);
     }
 
@@ -317,9 +295,7 @@ mod tests {
     fn the_first_matching_behavior_wins() {
         let mut distribution = Distribution::for_bucket("b");
         for pattern in ["img/*.png", "/img/*", "a?c"] {
-            distribution
-                .behaviors
-                .push(CacheBehavior::new(pattern, "S3-b"));
+            distribution.behaviors.push(CacheBehavior::new(pattern, "S3-b"));
         }
         let pattern = |path: &str| distribution.behavior(path).path_pattern.clone();
         assert_eq!(pattern("/img/x/y.png"), "img/*.png");

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::{
-    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, DAY,
-    Distribution, QueryStrings, YEAR, identifier,
+    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, DAY, Distribution, QueryStrings,
+    YEAR, identifier,
 };
 use super::lock::{reading, writing};
 
@@ -61,11 +61,7 @@ impl Distributions {
             query_strings: QueryStrings::None,
         };
         let policies = [
-            managed(
-                CACHING_OPTIMIZED,
-                "Managed-CachingOptimized",
-                [1, DAY, YEAR],
-            ),
+            managed(CACHING_OPTIMIZED, "Managed-CachingOptimized", [1, DAY, YEAR]),
             managed(CACHING_DISABLED, "Managed-CachingDisabled", [0, 0, 0]),
         ];
         let policies = policies.map(|policy| (policy.id.clone(), policy));
@@ -80,8 +76,7 @@ impl Distributions {
     pub(super) fn get(&self, id: &str) -> Option<Distribution> {
         let state = reading(&self.state);
         let mut all = state.distributions.iter();
-        all.find(|distribution| distribution.id.eq_ignore_ascii_case(id))
-            .cloned()
+        all.find(|distribution| distribution.id.eq_ignore_ascii_case(id)).cloned()
     }
 
     /// In the order in which they came to be.
@@ -91,8 +86,7 @@ impl Distributions {
 
     pub(super) fn default(&self) -> Option<Distribution> {
         let id = reading(&self.state).default.clone();
-        id.and_then(|id| self.get(&id))
-            .or_else(|| self.all().into_iter().next())
+        id.and_then(|id| self.get(&id)).or_else(|| self.all().into_iter().next())
     }
 
     pub(super) fn set_default(&self, id: &str) -> io::Result<()> {
@@ -131,11 +125,7 @@ impl Distributions {
     }
 
     pub(super) fn remove(&self, id: &str) -> io::Result<()> {
-        self.change(|state| {
-            state
-                .distributions
-                .retain(|distribution| distribution.id != id)
-        })
+        self.change(|state| state.distributions.retain(|distribution| distribution.id != id))
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
@@ -162,34 +152,17 @@ impl Distributions {
     /// A policy that is unknown keeps nothing: never staler than AWS.
     pub(super) fn caching(&self, behavior: &CacheBehavior) -> Caching {
         let (times, query_strings) = match &behavior.cache {
-            CacheSettings::Legacy {
-                query_string,
-                min_ttl,
-                default_ttl,
-                max_ttl,
-            } => {
-                let query = if *query_string {
-                    QueryStrings::All
-                } else {
-                    QueryStrings::None
-                };
+            CacheSettings::Legacy { query_string, min_ttl, default_ttl, max_ttl } => {
+                let query = if *query_string { QueryStrings::All } else { QueryStrings::None };
                 ([*min_ttl, *default_ttl, *max_ttl], query)
             }
             CacheSettings::Policy(id) => match self.policy(id) {
-                Some(policy) => (
-                    [policy.min_ttl, policy.default_ttl, policy.max_ttl],
-                    policy.query_strings,
-                ),
+                Some(policy) => ([policy.min_ttl, policy.default_ttl, policy.max_ttl], policy.query_strings),
                 None => ([0; 3], QueryStrings::All),
             },
         };
         let [min_ttl, default_ttl, max_ttl] = times.map(Duration::from_secs);
-        Caching {
-            min_ttl,
-            default_ttl,
-            max_ttl,
-            query_strings,
-        }
+        Caching { min_ttl, default_ttl, max_ttl, query_strings }
     }
 }
 
@@ -206,10 +179,7 @@ mod tests {
         let before = distribution.etag.clone();
         distribution.default_root_object = "home.html".to_owned();
         distributions.put(distribution).unwrap();
-        let again = Distributions::open(Some(directory.path()))
-            .unwrap()
-            .get(&id)
-            .unwrap();
+        let again = Distributions::open(Some(directory.path())).unwrap().get(&id).unwrap();
         assert_eq!(again.default_root_object, "home.html");
         assert_ne!(again.etag, before);
         assert_eq!(id.len(), 14);
@@ -219,9 +189,7 @@ mod tests {
     fn a_behavior_without_an_origin_is_refused() {
         let distributions = Distributions::open(None).unwrap();
         let mut distribution = Distribution::for_bucket("b");
-        distribution
-            .behaviors
-            .push(CacheBehavior::new("/x", "nowhere"));
+        distribution.behaviors.push(CacheBehavior::new("/x", "nowhere"));
         assert!(distributions.put(distribution).is_err());
     }
 }

@@ -31,11 +31,7 @@ pub enum Fault {
     /// 503, S3's `SlowDown` or CloudFront's `ServiceUnavailable`.
     SlowDown,
     /// An error in AWS's XML.
-    Error {
-        status: u16,
-        code: String,
-        message: String,
-    },
+    Error { status: u16, code: String, message: String },
     /// The connection breaks before the request has any effect.
     ResetBefore,
     /// The request has its effect, and its answer is lost.
@@ -119,10 +115,7 @@ impl Faults {
     pub fn clear(&self) {
         let mut state = locked(&self.state);
         let crashed = state.crashed;
-        *state = State {
-            crashed,
-            ..State::default()
-        };
+        *state = State { crashed, ..State::default() };
     }
 
     /// Answers again after a crash.
@@ -132,10 +125,7 @@ impl Faults {
 
     /// Crashes at the `nth_request` from now, the next being the first, whatever it is.
     pub fn crash_at(&self, nth_request: u64, after_effect: bool) {
-        locked(&self.state).crash = Some(Crash {
-            requests_left: nth_request.max(1),
-            after_effect,
-        });
+        locked(&self.state).crash = Some(Crash { requests_left: nth_request.max(1), after_effect });
     }
 
     /// Answers `SlowDown` to S3 writes past so many in a second.
@@ -156,11 +146,7 @@ impl Faults {
             crash.requests_left -= 1;
             if crash.requests_left == 0 {
                 let after = crash.after_effect;
-                fault = Some(if after {
-                    Fault::CrashAfter
-                } else {
-                    Fault::CrashBefore
-                });
+                fault = Some(if after { Fault::CrashAfter } else { Fault::CrashBefore });
                 state.crash = None;
             }
         }
@@ -179,10 +165,7 @@ impl State {
         let mut fault = None;
         for counted in &mut self.rules {
             let rule = &counted.rule;
-            let matches = rule
-                .operation
-                .as_deref()
-                .is_none_or(|wanted| wanted == operation)
+            let matches = rule.operation.as_deref().is_none_or(|wanted| wanted == operation)
                 && rule.key.as_deref().is_none_or(|wanted| Some(wanted) == key);
             if !matches {
                 continue;
@@ -231,9 +214,7 @@ impl Trace {
 
     pub(super) fn finish(&self, ordinal: u64, status: u16, items: Vec<String>) {
         let mut state = locked(&self.state);
-        let found = state
-            .1
-            .binary_search_by_key(&ordinal, |request| request.ordinal);
+        let found = state.1.binary_search_by_key(&ordinal, |request| request.ordinal);
         if let Ok(index) = found
             && let Some(request) = state.1.get_mut(index)
         {
@@ -256,13 +237,7 @@ mod tests {
     use super::*;
 
     fn rule(operation: Option<&str>, skip: u64, count: u64, fault: Fault) -> Rule {
-        Rule {
-            operation: operation.map(str::to_owned),
-            key: None,
-            skip,
-            count,
-            fault,
-        }
+        Rule { operation: operation.map(str::to_owned), key: None, skip, count, fault }
     }
 
     #[test]
@@ -293,10 +268,7 @@ mod tests {
     fn writes_past_the_cap_are_slowed_down() {
         let faults = Faults::default();
         faults.cap_writes_per_second(Some(0));
-        assert_eq!(
-            faults.judge("PutObject", None, true),
-            Verdict::Fault(Fault::SlowDown)
-        );
+        assert_eq!(faults.judge("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
         assert_eq!(faults.judge("GetObject", None, false), Verdict::Pass);
     }
 }

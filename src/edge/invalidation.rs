@@ -65,11 +65,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self { status, code, message: message.into() }
     }
 }
 
@@ -129,9 +125,7 @@ impl Invalidations {
         let (progress, most) = (state.progress, state.most_in_progress);
         let accepted = state.accepted.entry(distribution.to_owned()).or_default();
         let mut known = accepted.iter();
-        if let Some(known) =
-            known.find(|known| known.invalidation.caller_reference == caller_reference)
-        {
+        if let Some(known) = known.find(|known| known.invalidation.caller_reference == caller_reference) {
             let sorted = |items: &[String]| {
                 let mut items = items.to_vec();
                 items.sort();
@@ -158,11 +152,7 @@ impl Invalidations {
             }
         }
         let invalidation = Invalidation {
-            id: identifier(&format!(
-                "{distribution}/{}/{caller_reference}",
-                accepted.len()
-            ))
-            .replacen('E', "I", 1),
+            id: identifier(&format!("{distribution}/{}/{caller_reference}", accepted.len())).replacen('E', "I", 1),
             caller_reference,
             items,
             status: InvalidationStatus::InProgress,
@@ -172,11 +162,7 @@ impl Invalidations {
             Progress::Polls(polls) => (polls, None),
             Progress::After(duration) => (0, Some(now + duration)),
         };
-        accepted.push(Accepted {
-            invalidation: invalidation.clone(),
-            polls_left,
-            done_at,
-        });
+        accepted.push(Accepted { invalidation: invalidation.clone(), polls_left, done_at });
         Ok((invalidation, true))
     }
 
@@ -197,41 +183,28 @@ impl Invalidations {
     pub(super) fn list(&self, distribution: &str) -> Vec<Invalidation> {
         let state = locked(&self.state);
         let accepted = state.accepted.get(distribution).into_iter().flatten();
-        accepted
-            .map(|accepted| accepted.invalidation.clone())
-            .collect()
+        accepted.map(|accepted| accepted.invalidation.clone()).collect()
     }
 }
 
 impl Accepted {
     fn done(&self, now: Instant) -> bool {
-        self.invalidation.status == InvalidationStatus::Completed
-            || self.done_at.is_some_and(|done_at| now >= done_at)
+        self.invalidation.status == InvalidationStatus::Completed || self.done_at.is_some_and(|done_at| now >= done_at)
     }
 }
 
 fn check_batch(items: &[String]) -> Result<(), Refusal> {
     if items.is_empty() {
-        return Err(Refusal::new(
-            400,
-            "InvalidArgument",
-            "The batch holds no path.",
-        ));
+        return Err(Refusal::new(400, "InvalidArgument", "The batch holds no path."));
     }
     if items.len() > LARGEST_BATCH {
-        return Err(Refusal::new(
-            413,
-            "BatchTooLarge",
-            "Invalidation batch specified is too large.",
-        ));
+        return Err(Refusal::new(413, "BatchTooLarge", "Invalidation batch specified is too large."));
     }
     match items.iter().find(|item| !is_valid(item)) {
         None => Ok(()),
-        Some(_) => Err(Refusal::new(
-            400,
-            "InvalidArgument",
-            "Your request contains one or more invalid invalidation paths.",
-        )),
+        Some(_) => {
+            Err(Refusal::new(400, "InvalidArgument", "Your request contains one or more invalid invalidation paths."))
+        }
     }
 }
 
@@ -246,11 +219,8 @@ fn is_valid(item: &str) -> bool {
 /// No byte that RFC 1738 calls unsafe, and `%` only before two hexadecimal digits.
 fn is_encoded(path: &[u8]) -> bool {
     path.iter().enumerate().all(|(index, byte)| match byte {
-        b'%' => path
-            .get(index + 1..index + 3)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        b' ' | b'<' | b'>' | b'"' | b'#' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'~' | b'['
-        | b']' | b'`' => false,
+        b'%' => path.get(index + 1..index + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        b' ' | b'<' | b'>' | b'"' | b'#' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'~' | b'[' | b']' | b'`' => false,
         byte => byte.is_ascii_graphic(),
     })
 }
@@ -261,24 +231,11 @@ mod tests {
 
     #[test]
     fn paths_and_tags_are_checked_as_cloudfront_does() {
-        for item in [
-            "/",
-            "/*",
-            "/a%20b",
-            "/caf%C3%A9*",
-            "/a+b",
-            "/a?b=c",
-            "/%7Euser",
-            "#tag",
-            "#a:b@c",
-        ] {
+        for item in ["/", "/*", "/a%20b", "/caf%C3%A9*", "/a+b", "/a?b=c", "/%7Euser", "#tag", "#a:b@c"] {
             assert!(is_valid(item), "{item}");
         }
         let long = format!("/{}", "x".repeat(4000));
-        for item in [
-            "", "a", "*", "/a b", "/café", "/~user", "/a[1]", "/%zz", "/a%2", "#", "#a b", "#a,b",
-            &long,
-        ] {
+        for item in ["", "a", "*", "/a b", "/café", "/~user", "/a[1]", "/%zz", "/a%2", "#", "#a b", "#a,b", &long] {
             assert!(!is_valid(item), "{item}");
         }
     }
@@ -296,10 +253,7 @@ mod tests {
         let (again, new) = create(&["/b", "/a"]).unwrap();
         assert!(!new);
         assert_eq!(again.id, first.id);
-        assert_eq!(
-            create(&["/c"]).unwrap_err().code,
-            "InvalidationBatchAlreadyExists"
-        );
+        assert_eq!(create(&["/c"]).unwrap_err().code, "InvalidationBatchAlreadyExists");
     }
 
     #[test]
@@ -312,10 +266,7 @@ mod tests {
             invalidations.create("E1", reference.to_owned(), items, now)
         };
         let first = create("1", 2).unwrap().0;
-        assert_eq!(
-            create("2", 1).unwrap_err().code,
-            "TooManyInvalidationsInProgress"
-        );
+        assert_eq!(create("2", 1).unwrap_err().code, "TooManyInvalidationsInProgress");
         assert!(invalidations.poll("E1", &first.id, now).is_some());
         assert!(create("2", 1).is_ok());
     }

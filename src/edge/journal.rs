@@ -114,16 +114,11 @@ fn compact(path: &Path, objects: &Replayed) -> io::Result<()> {
     let fresh: PathBuf = path.with_extension("new");
     let mut writer = BufWriter::new(File::create(&fresh)?);
     for (key, object) in objects {
-        let line = Line {
-            key: Cow::Borrowed(key),
-            object: Some(object.clone()),
-        };
+        let line = Line { key: Cow::Borrowed(key), object: Some(object.clone()) };
         serde_json::to_writer(&mut writer, &line)?;
         writer.write_all(b"\n")?;
     }
-    writer
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
+    writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     std::fs::rename(&fresh, path)
 }
 
@@ -165,10 +160,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         std::fs::write(&path, "{\"key\":\"a\",\n{\"key\":\"b\",\"object\":null}\n").unwrap();
-        assert!(matches!(
-            Journal::open(&path),
-            Err(JournalError::Corrupt(1))
-        ));
+        assert!(matches!(Journal::open(&path), Err(JournalError::Corrupt(1))));
     }
 
     #[test]
@@ -177,12 +169,7 @@ mod tests {
         let path = directory.path().join("journal");
         let (mut journal, _) = Journal::open(&path).unwrap();
         journal.append(&put("a")).unwrap();
-        journal
-            .append(&Line {
-                key: Cow::Borrowed("a"),
-                object: None,
-            })
-            .unwrap();
+        journal.append(&Line { key: Cow::Borrowed("a"), object: None }).unwrap();
         let (_, objects) = Journal::open(&path).unwrap();
         assert!(objects.is_empty());
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
@@ -191,10 +178,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error() {
-        let mut journal = Journal {
-            file: OpenOptions::new().append(true).open("/dev/full").unwrap(),
-            length: 0,
-        };
+        let mut journal = Journal { file: OpenOptions::new().append(true).open("/dev/full").unwrap(), length: 0 };
         let error = journal.append(&put("a")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }

@@ -13,18 +13,8 @@ pub(super) fn target(path: &str) -> (Option<String>, Option<String>) {
 }
 
 /// The name; `Unknown` for what `s3s` will refuse.
-pub(super) fn name(
-    method: &Method,
-    bucket: bool,
-    key: bool,
-    query: &str,
-    copies: bool,
-) -> &'static str {
-    let has = |name: &str| {
-        query
-            .split('&')
-            .any(|pair| pair.split('=').next() == Some(name))
-    };
+pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies: bool) -> &'static str {
+    let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
     let plain = names_only(query, &["x-id", "partNumber"]);
     match (method.as_str(), bucket, key) {
         ("GET", false, _) => "ListBuckets",
@@ -53,30 +43,18 @@ pub(super) fn name(
 
 /// A `GET` of a bucket without a sub-resource (`?acl`, `?versioning`, ...) lists it.
 fn is_listing(query: &str) -> bool {
-    names_only(
-        query,
-        &[
-            "prefix",
-            "delimiter",
-            "marker",
-            "max-keys",
-            "encoding-type",
-            "x-id",
-        ],
-    )
+    names_only(query, &["prefix", "delimiter", "marker", "max-keys", "encoding-type", "x-id"])
 }
 
 /// Whether the query names nothing else, a signature and wishes for the answer's headers aside.
 fn names_only(query: &str, known: &[&str]) -> bool {
-    let mut names = query
-        .split('&')
-        .map(|pair| pair.split('=').next().unwrap_or_default());
-    names.all(|name| {
-        name.is_empty()
-            || known.contains(&name)
-            || name.starts_with("X-Amz-")
-            || name.starts_with("response-")
-    })
+    let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    names.all(|name| name.is_empty() || known.contains(&name) || is_signature(name) || name.starts_with("response-"))
+}
+
+/// Whether a query parameter only proves who is asking (presigned URLs of version 4 and 2).
+pub(super) fn is_signature(name: &str) -> bool {
+    name.starts_with("X-Amz-") || ["AWSAccessKeyId", "Signature", "Expires"].contains(&name)
 }
 
 #[cfg(test)]
@@ -93,15 +71,14 @@ mod tests {
             ("GET", "/b", "versioning=", "Unknown"),
             ("POST", "/b/", "delete", "DeleteObjects"),
             ("GET", "/", "", "ListBuckets"),
+            ("GET", "/b/k", "X-Amz-Signature=x&X-Amz-Date=y", "GetObject"),
+            ("GET", "/b/k", "AWSAccessKeyId=x&Signature=y&Expires=1", "GetObject"),
         ] {
             let (bucket, key) = target(path);
             let method = method.parse().unwrap();
             let found = name(&method, bucket.is_some(), key.is_some(), query, false);
             assert_eq!(found, expected, "{path}?{query}");
         }
-        assert_eq!(
-            target("/b/%C3%A9%20%2B"),
-            (Some("b".into()), Some("é +".into()))
-        );
+        assert_eq!(target("/b/%C3%A9%20%2B"), (Some("b".into()), Some("é +".into())));
     }
 }

@@ -24,42 +24,25 @@ pub(super) struct Fetched {
 
 impl Fetched {
     fn error(status: u16, code: &str) -> Self {
-        let text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code></Error>"
-        );
+        let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code></Error>");
         Self {
             status,
-            headers: HeaderMap::from_iter([(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/xml"),
-            )]),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/xml"))]),
             body: Body::from(Bytes::from(text)),
         }
     }
 
     fn redirect(status: u16, location: &str) -> Self {
-        Self {
-            status,
-            headers: header(LOCATION, location),
-            body: Body::default(),
-        }
+        Self { status, headers: header(LOCATION, location), body: Body::default() }
     }
 }
 
 fn header(name: HeaderName, value: &str) -> HeaderMap {
-    HeaderValue::from_bytes(value.as_bytes())
-        .map(|value| (name, value))
-        .into_iter()
-        .collect()
+    HeaderValue::from_bytes(value.as_bytes()).map(|value| (name, value)).into_iter().collect()
 }
 
 /// Asks the origins of a behaviour for `path`, raw as the viewer or a function spelled it.
-pub(super) fn fetch(
-    store: &Store,
-    distribution: &Distribution,
-    behavior: &CacheBehavior,
-    path: &str,
-) -> Fetched {
+pub(super) fn fetch(store: &Store, distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> Fetched {
     let (origins, failover) = distribution.targets(behavior);
     let mut answer = Fetched::error(502, "BadGateway");
     for origin in origins {
@@ -101,11 +84,7 @@ fn missing(bucket: &Bucket) -> Fetched {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/IndexDocumentSupport.html>
 fn website(bucket: &Bucket, raw: &str, key: &str) -> Fetched {
     let directory = key.is_empty() || key.ends_with('/');
-    let name = if directory {
-        format!("{key}index.html")
-    } else {
-        key.to_owned()
-    };
+    let name = if directory { format!("{key}index.html") } else { key.to_owned() };
     match bucket.get(&name) {
         Some(object) => match object.headers.get("x-amz-website-redirect-location") {
             Some(location) => Fetched::redirect(301, location),
@@ -124,14 +103,9 @@ fn serve(object: &Arc<Object>) -> Fetched {
     headers.remove("x-amz-storage-class");
     headers.extend(header(ETAG, &format!("\"{}\"", object.etag)));
     if let Ok(modified) = jiff::Timestamp::from_second(object.modified)
-        && let Ok(text) =
-            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&modified)
+        && let Ok(text) = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&modified)
     {
         headers.extend(header(LAST_MODIFIED, &text));
     }
-    Fetched {
-        status: 200,
-        headers,
-        body: object.body.clone(),
-    }
+    Fetched { status: 200, headers, body: object.body.clone() }
 }

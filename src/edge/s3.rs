@@ -58,20 +58,14 @@ const KEPT_HEADERS: [&str; 8] = [
 fn kept_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = headers
         .iter()
-        .filter(|(name, _)| {
-            KEPT_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-")
-        })
+        .filter(|(name, _)| KEPT_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-"))
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.as_str().to_owned(), value)
         })
         .collect();
-    kept.entry("content-type".to_owned())
-        .or_insert_with(|| "binary/octet-stream".to_owned());
-    if kept
-        .get("x-amz-storage-class")
-        .is_some_and(|class| class == "STANDARD")
-    {
+    kept.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
+    if kept.get("x-amz-storage-class").is_some_and(|class| class == "STANDARD") {
         kept.remove("x-amz-storage-class");
     }
     kept
@@ -95,19 +89,9 @@ fn conditions(headers: &HeaderMap) -> S3Result<Conditions> {
             .map(Some)
             .map_err(|_| s3_error!(InvalidArgument, "{name} is not an ETag")),
     };
-    let conditions = Conditions {
-        if_match: condition("if-match")?,
-        if_none_match: condition("if-none-match")?,
-    };
-    if conditions
-        .if_none_match
-        .as_ref()
-        .is_some_and(|condition| !condition.is_any())
-    {
-        return Err(s3_error!(
-            NotImplemented,
-            "If-None-Match of a write can only be *"
-        ));
+    let conditions = Conditions { if_match: condition("if-match")?, if_none_match: condition("if-none-match")? };
+    if conditions.if_none_match.as_ref().is_some_and(|condition| !condition.is_any()) {
+        return Err(s3_error!(NotImplemented, "If-None-Match of a write can only be *"));
     }
     Ok(conditions)
 }
@@ -123,11 +107,7 @@ fn strong(etag: &str) -> Option<ETag> {
 
 fn encryption(bucket: &Bucket) -> Option<ServerSideEncryption> {
     let opaque = reading(&bucket.settings).opaque_etags;
-    let name = if opaque {
-        ServerSideEncryption::AWS_KMS
-    } else {
-        ServerSideEncryption::AES256
-    };
+    let name = if opaque { ServerSideEncryption::AWS_KMS } else { ServerSideEncryption::AES256 };
     Some(ServerSideEncryption::from_static(name))
 }
 
@@ -145,25 +125,18 @@ impl Service {
 
 #[async_trait::async_trait]
 impl S3 for Service {
-    async fn create_bucket(
-        &self,
-        request: S3Request<CreateBucketInput>,
-    ) -> Answer<CreateBucketOutput> {
+    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> Answer<CreateBucketOutput> {
         let name = request.input.bucket;
         let exists = self.store.bucket(&name).is_ok();
         let configuration = request.input.create_bucket_configuration;
         let region = configuration.and_then(|configuration| configuration.location_constraint);
-        let elsewhere = region
-            .as_ref()
-            .is_some_and(|region| region.as_str() != DEFAULT_REGION);
+        let elsewhere = region.as_ref().is_some_and(|region| region.as_str() != DEFAULT_REGION);
         // us-east-1 alone answers 200 for a bucket that is already there.
         if exists && elsewhere {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
         self.create(&name).map_err(|error| write_error(&error))?;
-        Ok(S3Response::new(CreateBucketOutput {
-            location: Some(format!("/{name}")),
-        }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
     }
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> Answer<HeadBucketOutput> {
@@ -175,18 +148,12 @@ impl S3 for Service {
         }))
     }
 
-    async fn delete_bucket(
-        &self,
-        request: S3Request<DeleteBucketInput>,
-    ) -> Answer<DeleteBucketOutput> {
+    async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> Answer<DeleteBucketOutput> {
         self.store.remove(&request.input.bucket)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
-    async fn get_bucket_location(
-        &self,
-        request: S3Request<GetBucketLocationInput>,
-    ) -> Answer<GetBucketLocationOutput> {
+    async fn get_bucket_location(&self, request: S3Request<GetBucketLocationInput>) -> Answer<GetBucketLocationOutput> {
         let bucket = self.store.bucket(&request.input.bucket)?;
         let region = reading(&bucket.settings).region.clone();
         // us-east-1 has no constraint.
@@ -196,10 +163,7 @@ impl S3 for Service {
         }))
     }
 
-    async fn list_buckets(
-        &self,
-        _request: S3Request<ListBucketsInput>,
-    ) -> Answer<ListBucketsOutput> {
+    async fn list_buckets(&self, _request: S3Request<ListBucketsInput>) -> Answer<ListBucketsOutput> {
         let buckets = self.store.buckets();
         let buckets = buckets.iter().map(|bucket| s3s::dto::Bucket {
             creation_date: Some(timestamp(bucket.created)),
@@ -213,17 +177,11 @@ impl S3 for Service {
         }))
     }
 
-    async fn list_objects(
-        &self,
-        request: S3Request<ListObjectsInput>,
-    ) -> Answer<ListObjectsOutput> {
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> Answer<ListObjectsOutput> {
         listing::list_objects(&self.store, request.input)
     }
 
-    async fn list_objects_v2(
-        &self,
-        request: S3Request<ListObjectsV2Input>,
-    ) -> Answer<ListObjectsV2Output> {
+    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> Answer<ListObjectsV2Output> {
         listing::list_objects_v2(&self.store, request.input)
     }
 
@@ -243,58 +201,33 @@ impl S3 for Service {
         object::copy(&self.store, request).await
     }
 
-    async fn delete_object(
-        &self,
-        request: S3Request<DeleteObjectInput>,
-    ) -> Answer<DeleteObjectOutput> {
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
         let bucket = self.store.bucket(&request.input.bucket)?;
-        let conditions = Conditions {
-            if_match: request.input.if_match,
-            if_none_match: None,
-        };
+        let conditions = Conditions { if_match: request.input.if_match, if_none_match: None };
         bucket.delete(&request.input.key, &conditions)?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
-    async fn delete_objects(
-        &self,
-        request: S3Request<DeleteObjectsInput>,
-    ) -> Answer<DeleteObjectsOutput> {
-        let call = request
-            .extensions
-            .get::<Arc<Call>>()
-            .cloned()
-            .unwrap_or_default();
+    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
+        let call = request.extensions.get::<Arc<Call>>().cloned().unwrap_or_default();
         let bucket = self.store.bucket(&request.input.bucket)?;
         let delete = request.input.delete;
         if delete.objects.is_empty() || delete.objects.len() > 1000 {
-            return Err(s3_error!(
-                MalformedXML,
-                "between 1 and 1000 keys can be deleted at once"
-            ));
+            return Err(s3_error!(MalformedXML, "between 1 and 1000 keys can be deleted at once"));
         }
         let keys = delete.objects.iter().map(|object| object.key.clone());
         *locked(&call.items) = keys.collect();
         let mut deleted = Vec::new();
         let mut errors = Vec::new();
         for object in delete.objects {
-            let conditions = Conditions {
-                if_match: object.e_tag.map(ETagCondition::ETag),
-                if_none_match: None,
-            };
+            let conditions = Conditions { if_match: object.e_tag.map(ETagCondition::ETag), if_none_match: None };
             let result = if call.undeletable.contains(&object.key) {
-                Err(s3_error!(
-                    InternalError,
-                    "We encountered an internal error. Please try again."
-                ))
+                Err(s3_error!(InternalError, "We encountered an internal error. Please try again."))
             } else {
                 bucket.delete(&object.key, &conditions)
             };
             match result {
-                Ok(()) => deleted.push(DeletedObject {
-                    key: Some(object.key),
-                    ..DeletedObject::default()
-                }),
+                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
                 Err(error) => errors.push(s3s::dto::Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(object.key),
@@ -322,10 +255,7 @@ impl S3 for Service {
         upload::part(&self.store, request).await
     }
 
-    async fn upload_part_copy(
-        &self,
-        request: S3Request<UploadPartCopyInput>,
-    ) -> Answer<UploadPartCopyOutput> {
+    async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> Answer<UploadPartCopyOutput> {
         upload::part_copy(&self.store, request.input).await
     }
 

@@ -82,9 +82,7 @@ fn is_loopback(headers: &HeaderMap) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host == "[::1]"
-        || host
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|address| IpAddr::V4(address).is_loopback())
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| IpAddr::V4(address).is_loopback())
 }
 
 fn refuse() -> Response<Body> {
@@ -101,30 +99,11 @@ mod tests {
 
     #[test]
     fn only_loopback_hosts_are_answered() {
-        let allowed = |host: &'static str| {
-            is_loopback(&HeaderMap::from_iter([(
-                HOST,
-                HeaderValue::from_static(host),
-            )]))
-        };
-        for host in [
-            "127.0.0.1:80",
-            "127.1.2.3",
-            "localhost:1",
-            "LOCALHOST",
-            "e1.localhost:9",
-            "[::1]:8",
-        ] {
+        let allowed = |host: &'static str| is_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
+        for host in ["127.0.0.1:80", "127.1.2.3", "localhost:1", "LOCALHOST", "e1.localhost:9", "[::1]:8"] {
             assert!(allowed(host), "{host}");
         }
-        for host in [
-            "example.com",
-            "128.0.0.1",
-            "localhost.example.com",
-            "[::2]",
-            "notlocalhost",
-            "127.0.0.1.nip.io",
-        ] {
+        for host in ["example.com", "128.0.0.1", "localhost.example.com", "[::2]", "notlocalhost", "127.0.0.1.nip.io"] {
             assert!(!allowed(host), "{host}");
         }
         assert!(!is_loopback(&HeaderMap::new()));

@@ -25,11 +25,7 @@ pub(super) struct Store {
 impl Store {
     /// An empty store in memory.
     pub(super) fn in_memory() -> Self {
-        Self {
-            bodies: Bodies::new(None, 0),
-            directory: None,
-            buckets: RwLock::default(),
-        }
+        Self { bodies: Bodies::new(None, 0), directory: None, buckets: RwLock::default() }
     }
 
     /// The store that `directory` holds; files of bodies that no journal refers to are removed.
@@ -53,17 +49,12 @@ impl Store {
             };
             let (journal, objects) = Journal::open(&path).map_err(|error| match error {
                 JournalError::Io(error) => EdgeError::directory(&path, error),
-                JournalError::Corrupt(line) => EdgeError::Damaged {
-                    path: path.clone(),
-                    line,
-                },
+                JournalError::Corrupt(line) => EdgeError::Damaged { path: path.clone(), line },
             })?;
             replayed.push((name.to_owned(), journal, objects));
         }
         let segments = replayed.iter().flat_map(|(_, _, objects)| objects.values());
-        let used: HashMap<u64, u64> = segments
-            .flat_map(|object| object.segments.iter().copied())
-            .collect();
+        let used: HashMap<u64, u64> = segments.flat_map(|object| object.segments.iter().copied()).collect();
         let next = sweep(&bodies, &used).map_err(unusable)?;
         let store = Self {
             bodies: Bodies::new(Some(bodies), next),
@@ -73,10 +64,7 @@ impl Store {
         for (name, journal, records) in replayed {
             let objects = records.into_iter();
             let objects = objects.map(|(key, record)| (key, Arc::new(store.object(record))));
-            let contents = Contents {
-                objects: objects.collect(),
-                journal: Some(journal),
-            };
+            let contents = Contents { objects: objects.collect(), journal: Some(journal) };
             let bucket = Arc::new(Bucket::new(&name, now(), contents));
             writing(&store.buckets).insert(name, bucket);
         }
@@ -89,11 +77,7 @@ impl Store {
             etag: record.etag.into_owned(),
             modified: record.modified,
             headers: record.headers.into_owned(),
-            body: Body {
-                segments: segments
-                    .map(|&(id, size)| self.bodies.existing(id, size))
-                    .collect(),
-            },
+            body: Body { segments: segments.map(|&(id, size)| self.bodies.existing(id, size)).collect() },
         }
     }
 
@@ -119,10 +103,7 @@ impl Store {
             let (journal, _) = Journal::open(&path).map_err(io::Error::other)?;
             contents.journal = Some(journal);
         }
-        buckets.insert(
-            name.to_owned(),
-            Arc::new(Bucket::new(name, now(), contents)),
-        );
+        buckets.insert(name.to_owned(), Arc::new(Bucket::new(name, now(), contents)));
         Ok(())
     }
 
@@ -131,10 +112,7 @@ impl Store {
         let bucket = self.bucket(name)?;
         let mut buckets = writing(&self.buckets);
         if !bucket.is_empty() {
-            return Err(s3_error!(
-                BucketNotEmpty,
-                "The bucket you tried to delete is not empty"
-            ));
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
         if let Some(path) = self.journal_path(name) {
             fs::remove_file(path).map_err(|error| write_error(&error))?;
@@ -156,10 +134,7 @@ fn sweep(bodies: &Path, used: &HashMap<u64, u64>) -> io::Result<u64> {
     for shard in fs::read_dir(bodies)? {
         for file in fs::read_dir(shard?.path())? {
             let path = file?.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if let Ok(id) = u64::from_str_radix(name, 16)
                 && !used.contains_key(&id)
             {

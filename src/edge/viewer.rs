@@ -26,23 +26,15 @@ const ERROR_TTL: Duration = Duration::from_secs(10);
 /// Answers one viewer.
 pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
     let host = host_name(request.headers()).unwrap_or_default();
-    let named = host
-        .strip_suffix(".localhost")
-        .and_then(|id| state.distributions.get(id));
+    let named = host.strip_suffix(".localhost").and_then(|id| state.distributions.get(id));
     let Some(distribution) = named.or_else(|| state.distributions.default()) else {
-        return plain(
-            StatusCode::NOT_FOUND,
-            "There is no distribution yet: deploy a site first.\n",
-        );
+        return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");
     };
     if !distribution.enabled {
         return plain(StatusCode::FORBIDDEN, "The distribution is disabled.\n");
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return plain(
-            StatusCode::FORBIDDEN,
-            "This distribution is for GET and HEAD only.\n",
-        );
+        return plain(StatusCode::FORBIDDEN, "This distribution is for GET and HEAD only.\n");
     }
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
@@ -66,16 +58,10 @@ struct Answer {
 }
 
 fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
-    let Answer {
-        stored,
-        stream,
-        age,
-    } = answer;
+    let Answer { stored, stream, age } = answer;
     let unchanged = stored.status == 200
         && stored.headers.get(ETAG).is_some_and(|etag| {
-            let seen = conditions
-                .get(IF_NONE_MATCH)
-                .and_then(|value| value.to_str().ok());
+            let seen = conditions.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
             let etag = etag.to_str().unwrap_or_default();
             let mut seen = seen.unwrap_or_default().split(',').map(str::trim);
             seen.any(|seen| seen == "*" || seen.trim_start_matches("W/") == etag)
@@ -85,9 +71,7 @@ fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
         Some(body) => {
             let size = body.size();
             let mut response = Response::new(Body::from(body.stream(0..size)));
-            response
-                .headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(size));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
             response
         }
         None => Response::new(Body::from(stored.body.clone())),
@@ -100,13 +84,9 @@ fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
         Some(_) => "Hit from shipfront-edge",
         None => "Miss from shipfront-edge",
     };
-    response
-        .headers_mut()
-        .insert(X_CACHE, HeaderValue::from_static(verdict));
+    response.headers_mut().insert(X_CACHE, HeaderValue::from_static(verdict));
     if let Some(age) = age {
-        response
-            .headers_mut()
-            .insert(AGE, HeaderValue::from(age.as_secs()));
+        response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
     }
     response
 }
@@ -117,13 +97,8 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
     let rewritten = rewrite(distribution, behavior, path);
     let query = query_in_key(&caching.query_strings, query);
     let asked = format!("{path}{query}");
-    let target = Target {
-        key: Key {
-            distribution: distribution.id.clone(),
-            url: format!("{rewritten}{query}"),
-        },
-        asked,
-    };
+    let target =
+        Target { key: Key { distribution: distribution.id.clone(), url: format!("{rewritten}{query}") }, asked };
     if let Some(hit) = target.lookup(state) {
         return hit;
     }
@@ -146,9 +121,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
             });
         }
     }
-    let ttl = rule.map_or(ERROR_TTL, |rule| {
-        Duration::from_secs(rule.error_caching_min_ttl)
-    });
+    let ttl = rule.map_or(ERROR_TTL, |rule| Duration::from_secs(rule.error_caching_min_ttl));
     // A behaviour that caches nothing caches no errors either.
     if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
         let time = (state.clock.now(), ttl);
@@ -156,37 +129,24 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
         // Whether the tags of an error page hold for its copies is not documented: they do not.
         let no_tags = Vec::new();
         let key = target.key.clone();
-        state
-            .cache
-            .store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
+        state.cache.store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
     }
-    Answer {
-        stored,
-        stream: None,
-        age: None,
-    }
+    Answer { stored, stream: None, age: None }
 }
 
 /// A page from the cache under its own URL, as CloudFront takes it: a stale one stays stale.
 async fn error_page(state: &State, distribution: &Distribution, page: &str) -> Arc<Stored> {
     let behavior = distribution.behavior(page);
     let caching = state.distributions.caching(behavior);
-    let target = Target {
-        key: Key {
-            distribution: distribution.id.clone(),
-            url: page.to_owned(),
-        },
-        asked: page.to_owned(),
-    };
+    let target =
+        Target { key: Key { distribution: distribution.id.clone(), url: page.to_owned() }, asked: page.to_owned() };
     if let Some(hit) = target.lookup(state) {
         return hit.stored;
     }
     let fill = state.cache.begin_fill();
     let fetched = origin::fetch(&state.store, distribution, behavior, page);
     if fetched.status < 400 {
-        keep(state, distribution, &caching, target, fill, fetched)
-            .await
-            .stored
+        keep(state, distribution, &caching, target, fill, fetched).await.stored
     } else {
         Arc::new(whole(&fetched).await)
     }
@@ -201,14 +161,8 @@ struct Target {
 impl Target {
     fn lookup(&self, state: &State) -> Option<Answer> {
         let spellings = [self.asked.as_str(), self.key.url.as_str()];
-        let (stored, age) = state
-            .cache
-            .lookup(&self.key, &spellings, state.clock.now())?;
-        Some(Answer {
-            stored,
-            stream: None,
-            age: Some(age),
-        })
+        let (stored, age) = state.cache.lookup(&self.key, &spellings, state.clock.now())?;
+        Some(Answer { stored, stream: None, age: Some(age) })
     }
 }
 
@@ -222,16 +176,8 @@ async fn keep(
     fetched: Fetched,
 ) -> Answer {
     if fetched.body.size() > LARGEST_CACHED {
-        let stored = Arc::new(Stored {
-            status: fetched.status,
-            headers: fetched.headers,
-            body: bytes::Bytes::new(),
-        });
-        return Answer {
-            stored,
-            stream: Some(fetched.body),
-            age: None,
-        };
+        let stored = Arc::new(Stored { status: fetched.status, headers: fetched.headers, body: bytes::Bytes::new() });
+        return Answer { stored, stream: Some(fetched.body), age: None };
     }
     let ttl = cache::time_to_live(caching, &fetched.headers);
     let tags = cache::tags(distribution.cache_tag_header.as_deref(), &fetched.headers);
@@ -240,30 +186,18 @@ async fn keep(
         let time = (state.clock.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         let key = target.key.clone();
-        state
-            .cache
-            .store(fill, key, &spellings, Arc::clone(&stored), tags, time);
+        state.cache.store(fill, key, &spellings, Arc::clone(&stored), tags, time);
     }
-    Answer {
-        stored,
-        stream: None,
-        age: None,
-    }
+    Answer { stored, stream: None, age: None }
 }
 
 /// The answer in memory; a body that cannot be read is the origin's failure.
 async fn whole(fetched: &Fetched) -> Stored {
     match fetched.body.bytes().await {
-        Ok(body) => Stored {
-            status: fetched.status,
-            headers: fetched.headers.clone(),
-            body,
-        },
-        Err(_) => Stored {
-            status: 502,
-            headers: HeaderMap::new(),
-            body: bytes::Bytes::from_static(b"The origin failed.\n"),
-        },
+        Ok(body) => Stored { status: fetched.status, headers: fetched.headers.clone(), body },
+        Err(_) => {
+            Stored { status: 502, headers: HeaderMap::new(), body: bytes::Bytes::from_static(b"The origin failed.\n") }
+        }
     }
 }
 
@@ -297,9 +231,5 @@ fn query_in_key(policy: &QueryStrings, query: &str) -> String {
             pairs.collect::<Vec<_>>().join("&")
         }
     };
-    if kept.is_empty() {
-        kept
-    } else {
-        format!("?{kept}")
-    }
+    if kept.is_empty() { kept } else { format!("?{kept}") }
 }

@@ -14,9 +14,7 @@ pub(super) struct Xml(String);
 impl Xml {
     /// A document whose root is `name`, in CloudFront's namespace.
     pub(super) fn document(name: &str, fill: impl FnOnce(&mut Self)) -> String {
-        let mut xml = Self(format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{NAMESPACE}\">"
-        ));
+        let mut xml = Self(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{NAMESPACE}\">"));
         fill(&mut xml);
         xml.0.push_str(&format!("</{name}>"));
         xml.0
@@ -30,9 +28,7 @@ impl Xml {
 
     pub(super) fn text(&mut self, name: &str, value: impl ToString) {
         let value = value.to_string();
-        self.element(name, |xml| {
-            xml.0.push_str(&quick_xml::escape::escape(&value))
-        });
+        self.element(name, |xml| xml.0.push_str(&quick_xml::escape::escape(&value)));
     }
 
     /// CloudFront's lists: their number, and the items unless there are none.
@@ -83,16 +79,11 @@ struct Items {
 /// Caller reference and items of an `InvalidationBatch`.
 pub(super) fn read_batch(body: &[u8]) -> Result<(String, Vec<String>), Refusal> {
     if body.is_empty() {
-        return Err(Refusal::new(
-            400,
-            "MissingBody",
-            "This operation requires a body.",
-        ));
+        return Err(Refusal::new(400, "MissingBody", "This operation requires a body."));
     }
     let malformed = |message: String| Refusal::new(400, "MalformedInput", message);
     let text = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
-    let batch: Batch =
-        quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))?;
+    let batch: Batch = quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))?;
     let items = batch.paths.items.path;
     if items.len() != batch.paths.quantity {
         return Err(Refusal::new(
@@ -102,11 +93,7 @@ pub(super) fn read_batch(body: &[u8]) -> Result<(String, Vec<String>), Refusal> 
         ));
     }
     if batch.caller_reference.is_empty() {
-        return Err(Refusal::new(
-            400,
-            "InvalidArgument",
-            "The caller reference is empty.",
-        ));
+        return Err(Refusal::new(400, "InvalidArgument", "The caller reference is empty."));
     }
     Ok((batch.caller_reference, items))
 }
@@ -131,10 +118,7 @@ mod tests {
             read_batch(body.as_bytes())
         };
         let (reference, items) = batch(2).unwrap();
-        assert_eq!(
-            (reference.as_str(), items),
-            ("r", vec!["/a&b".to_owned(), "#t".to_owned()])
-        );
+        assert_eq!((reference.as_str(), items), ("r", vec!["/a&b".to_owned(), "#t".to_owned()]));
         assert_eq!(batch(3).unwrap_err().code, "InconsistentQuantities");
         assert_eq!(read_batch(b"").unwrap_err().code, "MissingBody");
         assert_eq!(read_batch(b"<x/>").unwrap_err().code, "MalformedInput");

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::error::SdkError;
-use aws_sdk_cloudfront::operation::create_invalidation::{
-    CreateInvalidationError, CreateInvalidationOutput,
-};
+use aws_sdk_cloudfront::operation::create_invalidation::{CreateInvalidationError, CreateInvalidationOutput};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use shipfront::edge::{
-    CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, FunctionAssociation, Origin,
-    OriginGroup, OriginKind, Progress, QueryStrings,
+    CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, FunctionAssociation, Origin, OriginGroup, OriginKind,
+    Progress, QueryStrings,
 };
 
 use crate::world::aws::{cloudfront, code, edge, s3};
@@ -20,21 +18,10 @@ type Created = Result<CreateInvalidationOutput, SdkError<CreateInvalidationError
 async fn invalidate(client: &Client, id: &str, reference: &str, items: &[&str]) -> Created {
     let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
     let quantity = i32::try_from(items.len()).unwrap();
-    let paths = Paths::builder()
-        .quantity(quantity)
-        .set_items(Some(items))
-        .build()
-        .unwrap();
-    let batch = InvalidationBatch::builder()
-        .paths(paths)
-        .caller_reference(reference);
+    let paths = Paths::builder().quantity(quantity).set_items(Some(items)).build().unwrap();
+    let batch = InvalidationBatch::builder().paths(paths).caller_reference(reference);
     let batch = batch.build().unwrap();
-    client
-        .create_invalidation()
-        .distribution_id(id)
-        .invalidation_batch(batch)
-        .send()
-        .await
+    client.create_invalidation().distribution_id(id).invalidation_batch(batch).send().await
 }
 
 fn refusal(result: Created) -> String {
@@ -47,21 +34,14 @@ async fn an_invalidation_is_accepted_polled_and_listed() {
     let edge = edge().await;
     let id = edge.ensure_site("site").unwrap();
     let client = cloudfront(&edge);
-    let created = invalidate(&client, &id, "one", &["/a&b", "/caf%C3%A9/*", "#tag"])
-        .await
-        .unwrap();
+    let created = invalidate(&client, &id, "one", &["/a&b", "/caf%C3%A9/*", "#tag"]).await.unwrap();
     assert!(created.location().unwrap().contains(&id));
     let invalidation = created.invalidation().unwrap();
     assert_eq!(invalidation.status(), "InProgress");
-    let again = invalidate(&client, &id, "one", &["/a&b", "/caf%C3%A9/*", "#tag"])
-        .await
-        .unwrap();
+    let again = invalidate(&client, &id, "one", &["/a&b", "/caf%C3%A9/*", "#tag"]).await.unwrap();
     assert_eq!(again.invalidation().unwrap().id(), invalidation.id());
 
-    let got = client
-        .get_invalidation()
-        .distribution_id(&id)
-        .id(invalidation.id());
+    let got = client.get_invalidation().distribution_id(&id).id(invalidation.id());
     let got = got.send().await.unwrap();
     let got = got.invalidation().unwrap();
     assert_eq!(got.status(), "Completed");
@@ -69,12 +49,7 @@ async fn an_invalidation_is_accepted_polled_and_listed() {
     assert_eq!(items, ["/a&b", "/caf%C3%A9/*", "#tag"]);
 
     invalidate(&client, &id, "two", &["/c"]).await.unwrap();
-    let list = client
-        .list_invalidations()
-        .distribution_id(&id)
-        .send()
-        .await
-        .unwrap();
+    let list = client.list_invalidations().distribution_id(&id).send().await.unwrap();
     let list = list.invalidation_list().unwrap();
     assert_eq!((list.quantity(), list.is_truncated()), (2, false));
     assert_eq!(list.items()[1].status(), "Completed");
@@ -94,32 +69,19 @@ async fn batches_that_cloudfront_refuses_are_refused() {
         let result = invalidate(&client, &id, bad, &["/good", bad]).await;
         assert_eq!(refusal(result), "InvalidArgument", "{bad}");
     }
-    assert_eq!(
-        refusal(invalidate(&client, &id, "none", &[]).await),
-        "InvalidArgument"
-    );
+    assert_eq!(refusal(invalidate(&client, &id, "none", &[]).await), "InvalidArgument");
     let nowhere = invalidate(&client, "E0000000000000", "x", &["/a"]).await;
     assert_eq!(refusal(nowhere), "NoSuchDistribution");
     invalidate(&client, &id, "used", &["/a"]).await.unwrap();
     let other = invalidate(&client, &id, "used", &["/b"]).await;
     assert_eq!(refusal(other), "InvalidationBatchAlreadyExists");
     let paths = Paths::builder().quantity(2).items("/a").build().unwrap();
-    let batch = InvalidationBatch::builder()
-        .paths(paths)
-        .caller_reference("q")
-        .build()
-        .unwrap();
-    let result = client
-        .create_invalidation()
-        .distribution_id(&id)
-        .invalidation_batch(batch);
+    let batch = InvalidationBatch::builder().paths(paths).caller_reference("q").build().unwrap();
+    let result = client.create_invalidation().distribution_id(&id).invalidation_batch(batch);
     assert_eq!(refusal(result.send().await), "InconsistentQuantities");
     let many: Vec<String> = (0..3001).map(|number| format!("/{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    assert_eq!(
-        refusal(invalidate(&client, &id, "many", &many).await),
-        "BatchTooLarge"
-    );
+    assert_eq!(refusal(invalidate(&client, &id, "many", &many).await), "BatchTooLarge");
     assert_eq!(edge.invalidations(&id).len(), 1);
 }
 
@@ -129,12 +91,7 @@ async fn progress_and_its_limit_can_be_scripted() {
     let id = edge.ensure_site("site").unwrap();
     let client = cloudfront(&edge);
     let status = async |invalidation: &str| {
-        let got = client
-            .get_invalidation()
-            .distribution_id(&id)
-            .id(invalidation)
-            .send()
-            .await;
+        let got = client.get_invalidation().distribution_id(&id).id(invalidation).send().await;
         got.unwrap().invalidation().unwrap().status().to_owned()
     };
     let create = async |reference: &str| {
@@ -170,12 +127,7 @@ async fn distributions_are_listed_in_pages_and_told_in_full() {
     let mut found = Vec::new();
     let mut marker = None;
     loop {
-        let page = client
-            .list_distributions()
-            .set_marker(marker)
-            .send()
-            .await
-            .unwrap();
+        let page = client.list_distributions().set_marker(marker).send().await.unwrap();
         let page = page.distribution_list().unwrap().clone();
         found.extend(page.items().to_vec());
         marker = page.next_marker().map(str::to_owned);
@@ -184,10 +136,7 @@ async fn distributions_are_listed_in_pages_and_told_in_full() {
             break;
         }
     }
-    let domains: Vec<_> = found
-        .iter()
-        .map(|found| found.origins().unwrap().items()[0].domain_name())
-        .collect();
+    let domains: Vec<_> = found.iter().map(|found| found.origins().unwrap().items()[0].domain_name()).collect();
     assert_eq!(
         domains,
         [
@@ -227,23 +176,12 @@ async fn distributions_are_listed_in_pages_and_told_in_full() {
     let before = distribution.etag.clone();
     edge.put_distribution(distribution).unwrap();
 
-    let answer = client
-        .get_distribution_config()
-        .id(&id)
-        .send()
-        .await
-        .unwrap();
+    let answer = client.get_distribution_config().id(&id).send().await.unwrap();
     assert_ne!(answer.e_tag().unwrap(), before);
-    assert_eq!(
-        answer.e_tag().unwrap(),
-        edge.distribution(&id).unwrap().etag
-    );
+    assert_eq!(answer.e_tag().unwrap(), edge.distribution(&id).unwrap().etag);
     let config = answer.distribution_config().unwrap();
     assert_eq!(config.default_root_object(), Some("index.html"));
-    assert_eq!(
-        config.cache_tag_config().unwrap().header_name(),
-        "x-amz-meta-cache-tag"
-    );
+    assert_eq!(config.cache_tag_config().unwrap().header_name(), "x-amz-meta-cache-tag");
     assert_eq!(config.aliases().unwrap().items(), ["www.example.com"]);
     let origins = config.origins().unwrap().items();
     assert!(origins[0].s3_origin_config().is_some());
@@ -251,57 +189,29 @@ async fn distributions_are_listed_in_pages_and_told_in_full() {
     assert_eq!(origins[1].origin_path(), Some("/production"));
     let group = &config.origin_groups().unwrap().items()[0];
     assert_eq!(group.members().unwrap().items()[1].origin_id(), "website");
-    assert_eq!(
-        group
-            .failover_criteria()
-            .unwrap()
-            .status_codes()
-            .unwrap()
-            .items(),
-        [403, 404]
-    );
+    assert_eq!(group.failover_criteria().unwrap().status_codes().unwrap().items(), [403, 404]);
     let default = config.default_cache_behavior().unwrap();
     #[expect(deprecated, reason = "older distributions have their TTLs here")]
     let ttls = (default.min_ttl(), default.default_ttl(), default.max_ttl());
     assert_eq!(ttls, (Some(0), Some(86_400), Some(31_536_000)));
-    #[expect(
-        deprecated,
-        reason = "older distributions have their query strings here"
-    )]
+    #[expect(deprecated, reason = "older distributions have their query strings here")]
     let forwarded = default.forwarded_values().unwrap();
     assert!(!forwarded.query_string());
     let behavior = &config.cache_behaviors().unwrap().items()[0];
-    assert_eq!(
-        (behavior.path_pattern(), behavior.target_origin_id()),
-        ("/img/*", "both")
-    );
+    assert_eq!((behavior.path_pattern(), behavior.target_origin_id()), ("/img/*", "both"));
     assert_eq!(behavior.cache_policy_id(), Some(CACHING_OPTIMIZED));
     let function = &behavior.function_associations().unwrap().items()[0];
     assert_eq!(function.event_type().as_str(), "viewer-request");
     let lambda = &behavior.lambda_function_associations().unwrap().items()[0];
     assert_eq!(lambda.event_type().as_str(), "origin-request");
     let error = &config.custom_error_responses().unwrap().items()[0];
-    assert_eq!(
-        (error.error_code(), error.response_page_path()),
-        (404, Some("/404.html"))
-    );
-    assert_eq!(
-        (error.response_code(), error.error_caching_min_ttl()),
-        (Some("404"), Some(10))
-    );
+    assert_eq!((error.error_code(), error.response_page_path()), (404, Some("/404.html")));
+    assert_eq!((error.response_code(), error.error_caching_min_ttl()), (Some("404"), Some(10)));
 
     let whole = client.get_distribution().id(&id).send().await.unwrap();
     assert_eq!(whole.e_tag(), answer.e_tag());
-    assert_eq!(
-        whole.distribution().unwrap().distribution_config(),
-        Some(config)
-    );
-    let missing = client
-        .get_distribution_config()
-        .id("E0000000000000")
-        .send()
-        .await
-        .unwrap_err();
+    assert_eq!(whole.distribution().unwrap().distribution_config(), Some(config));
+    let missing = client.get_distribution_config().id("E0000000000000").send().await.unwrap_err();
     assert_eq!(code(&missing), Some("NoSuchDistribution"));
 }
 
@@ -319,30 +229,16 @@ async fn cache_policies_say_what_is_in_the_key() {
     let client = cloudfront(&edge);
     let get = async |id: &str| {
         let got = client.get_cache_policy().id(id).send().await.unwrap();
-        got.cache_policy()
-            .unwrap()
-            .cache_policy_config()
-            .unwrap()
-            .clone()
+        got.cache_policy().unwrap().cache_policy_config().unwrap().clone()
     };
     let mine = get("mine").await;
-    assert_eq!(
-        (mine.min_ttl(), mine.default_ttl(), mine.max_ttl()),
-        (1, Some(2), Some(3))
-    );
-    let parameters = mine
-        .parameters_in_cache_key_and_forwarded_to_origin()
-        .unwrap();
+    assert_eq!((mine.min_ttl(), mine.default_ttl(), mine.max_ttl()), (1, Some(2), Some(3)));
+    let parameters = mine.parameters_in_cache_key_and_forwarded_to_origin().unwrap();
     let query = parameters.query_strings_config().unwrap();
     assert_eq!(query.query_string_behavior().as_str(), "whitelist");
     assert_eq!(query.query_strings().unwrap().items(), ["v"]);
     let optimized = get(CACHING_OPTIMIZED).await;
     assert_eq!(optimized.name(), "Managed-CachingOptimized");
-    let missing = client
-        .get_cache_policy()
-        .id("none")
-        .send()
-        .await
-        .unwrap_err();
+    let missing = client.get_cache_policy().id("none").send().await.unwrap_err();
     assert_eq!(code(&missing), Some("NoSuchCachePolicy"));
 }

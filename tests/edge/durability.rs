@@ -9,22 +9,13 @@ use shipfront::edge::{Data, Edge, EdgeError, EdgeOptions};
 use crate::world::aws::{s3, start};
 
 fn options(path: &Path, api_port: u16) -> EdgeOptions {
-    EdgeOptions {
-        data: Data::Directory(path.to_owned()),
-        api_port,
-        viewer_port: 0,
-        latency: std::time::Duration::ZERO,
-    }
+    EdgeOptions { data: Data::Directory(path.to_owned()), api_port, viewer_port: 0, latency: std::time::Duration::ZERO }
 }
 
 /// Files below `directory`.
 fn files(directory: &Path) -> usize {
-    let entries = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
 #[tokio::test]
@@ -37,23 +28,12 @@ async fn objects_and_distributions_are_there_after_a_restart() {
     distribution.default_root_object = "home.html".to_owned();
     edge.put_distribution(distribution).unwrap();
     let client = s3(&edge);
-    for (key, size) in [
-        ("é a/1", 10),
-        ("large", 3 << 20),
-        ("gone", 10),
-        ("large", 2 << 20),
-    ] {
+    for (key, size) in [("é a/1", 10), ("large", 3 << 20), ("gone", 10), ("large", 2 << 20)] {
         let body = ByteStream::from(vec![1; size]);
         let put = client.put_object().bucket("site").key(key).body(body);
         put.metadata("tag", "t").send().await.unwrap();
     }
-    client
-        .delete_object()
-        .bucket("site")
-        .key("gone")
-        .send()
-        .await
-        .unwrap();
+    client.delete_object().bucket("site").key("gone").send().await.unwrap();
     let before = (edge.objects("site"), edge.distribution(&id));
     edge.stop().await;
 
@@ -68,13 +48,7 @@ async fn objects_and_distributions_are_there_after_a_restart() {
     let edge = start(data()).await;
     assert_eq!((edge.objects("site"), edge.distribution(&id)), before);
     assert_eq!(files(&directory.path().join("bodies")), 2);
-    let got = s3(&edge)
-        .get_object()
-        .bucket("site")
-        .key("large")
-        .send()
-        .await
-        .unwrap();
+    let got = s3(&edge).get_object().bucket("site").key("large").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().to_vec(), vec![1; 2 << 20]);
 }
 
@@ -85,32 +59,10 @@ async fn a_body_that_is_being_read_outlives_its_object() {
     edge.ensure_site("site").unwrap();
     let client = s3(&edge);
     let body = ByteStream::from(vec![1; 20 << 20]);
-    client
-        .put_object()
-        .bucket("site")
-        .key("k")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    let got = client
-        .get_object()
-        .bucket("site")
-        .key("k")
-        .send()
-        .await
-        .unwrap();
-    client
-        .delete_object()
-        .bucket("site")
-        .key("k")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        got.body.collect().await.unwrap().to_vec(),
-        vec![1; 20 << 20]
-    );
+    client.put_object().bucket("site").key("k").body(body).send().await.unwrap();
+    let got = client.get_object().bucket("site").key("k").send().await.unwrap();
+    client.delete_object().bucket("site").key("k").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), vec![1; 20 << 20]);
 }
 
 #[tokio::test]
@@ -121,10 +73,7 @@ async fn a_directory_has_one_edge_at_a_time_and_tells_where_it_is() {
     let second = Edge::start(options(directory.path(), 0)).await.unwrap_err();
     assert!(matches!(second, EdgeError::DirectoryInUse(_)), "{second}");
     let running = Edge::running(directory.path()).unwrap();
-    assert_eq!(
-        (running.api_url, running.viewer_url),
-        (edge.api_url(), edge.viewer_url())
-    );
+    assert_eq!((running.api_url, running.viewer_url), (edge.api_url(), edge.viewer_url()));
     edge.stop().await;
     assert_eq!(Edge::running(directory.path()), None);
 }
@@ -134,15 +83,11 @@ async fn a_port_or_a_directory_that_cannot_be_had_is_said() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let error = Edge::start(options(directory.path(), port))
-        .await
-        .unwrap_err();
+    let error = Edge::start(options(directory.path(), port)).await.unwrap_err();
     assert!(matches!(error, EdgeError::PortTaken { .. }), "{error}");
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = Edge::start(options(&file.join("below"), 0))
-        .await
-        .unwrap_err();
+    let error = Edge::start(options(&file.join("below"), 0)).await.unwrap_err();
     assert!(matches!(error, EdgeError::Directory { .. }), "{error}");
 }
 

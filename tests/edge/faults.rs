@@ -17,35 +17,18 @@ async fn world() -> (Edge, Client) {
 }
 
 fn once(operation: &str, fault: Fault) -> Rule {
-    Rule {
-        operation: Some(operation.to_owned()),
-        key: None,
-        skip: 0,
-        count: 1,
-        fault,
-    }
+    Rule { operation: Some(operation.to_owned()), key: None, skip: 0, count: 1, fault }
 }
 
 /// The error code of a put, `reset` for a broken connection.
 async fn put(s3: &Client, key: &str) -> Result<(), String> {
     let body = ByteStream::from(vec![1; 100_000]);
-    let result = s3
-        .put_object()
-        .bucket("site")
-        .key(key)
-        .body(body)
-        .send()
-        .await;
-    result
-        .map(|_| ())
-        .map_err(|error| code(&error).unwrap_or("reset").to_owned())
+    let result = s3.put_object().bucket("site").key(key).body(body).send().await;
+    result.map(|_| ()).map_err(|error| code(&error).unwrap_or("reset").to_owned())
 }
 
 fn keys(edge: &Edge) -> Vec<String> {
-    edge.objects("site")
-        .into_iter()
-        .map(|object| object.key)
-        .collect()
+    edge.objects("site").into_iter().map(|object| object.key).collect()
 }
 
 #[tokio::test]
@@ -60,22 +43,14 @@ async fn errors_come_in_their_turn_and_in_awss_shape() {
     });
     edge.faults().add(once(
         "PutObject",
-        Fault::Error {
-            status: 412,
-            code: "PreconditionFailed".to_owned(),
-            message: "no".to_owned(),
-        },
+        Fault::Error { status: 412, code: "PreconditionFailed".to_owned(), message: "no".to_owned() },
     ));
     assert_eq!(put(&s3, "other").await.unwrap_err(), "PreconditionFailed");
     put(&s3, "k").await.unwrap();
     assert_eq!(put(&s3, "k").await.unwrap_err(), "SlowDown");
     assert_eq!(put(&s3, "k").await.unwrap_err(), "SlowDown");
     put(&s3, "k").await.unwrap();
-    let statuses: Vec<_> = edge
-        .requests()
-        .iter()
-        .map(|request| request.status)
-        .collect();
+    let statuses: Vec<_> = edge.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [412, 200, 503, 503, 200]);
 }
 
@@ -88,11 +63,7 @@ async fn a_reset_before_has_no_effect_and_a_reset_after_has() {
     edge.faults().add(once("PutObject", Fault::ResetAfter));
     assert_eq!(put(&s3, "after").await.unwrap_err(), "reset");
     assert_eq!(keys(&edge), ["after"]);
-    let statuses: Vec<_> = edge
-        .requests()
-        .iter()
-        .map(|request| request.status)
-        .collect();
+    let statuses: Vec<_> = edge.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [0, 0]);
 }
 
@@ -117,29 +88,16 @@ async fn an_answer_can_break_off_or_come_late() {
     put(&s3, "k").await.unwrap();
     edge.faults().add(once("GetObject", Fault::TruncateBody));
     let get = async || {
-        let got = s3
-            .get_object()
-            .bucket("site")
-            .key("k")
-            .send()
-            .await
-            .unwrap();
+        let got = s3.get_object().bucket("site").key("k").send().await.unwrap();
         got.body.collect().await
     };
     assert!(get().await.is_err());
     assert_eq!(get().await.unwrap().to_vec().len(), 100_000);
-    edge.faults()
-        .add(once("ListObjectsV2", Fault::TruncateBody));
+    edge.faults().add(once("ListObjectsV2", Fault::TruncateBody));
     assert!(s3.list_objects_v2().bucket("site").send().await.is_err());
-    edge.faults()
-        .add(once("HeadObject", Fault::Delay(Duration::from_millis(50))));
+    edge.faults().add(once("HeadObject", Fault::Delay(Duration::from_millis(50))));
     let start = Instant::now();
-    s3.head_object()
-        .bucket("site")
-        .key("k")
-        .send()
-        .await
-        .unwrap();
+    s3.head_object().bucket("site").key("k").send().await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(50));
 }
 
@@ -148,77 +106,32 @@ async fn a_200_can_hide_an_error() {
     let (edge, s3) = world().await;
     put(&s3, "a").await.unwrap();
     put(&s3, "b").await.unwrap();
-    edge.faults().add(once(
-        "DeleteObjects",
-        Fault::DeleteErrors {
-            keys: vec!["a".to_owned()],
-        },
-    ));
+    edge.faults().add(once("DeleteObjects", Fault::DeleteErrors { keys: vec!["a".to_owned()] }));
     let object = |key: &str| ObjectIdentifier::builder().key(key).build().unwrap();
-    let delete = Delete::builder()
-        .objects(object("a"))
-        .objects(object("b"))
-        .build()
-        .unwrap();
-    let result = s3
-        .delete_objects()
-        .bucket("site")
-        .delete(delete)
-        .send()
-        .await
-        .unwrap();
+    let delete = Delete::builder().objects(object("a")).objects(object("b")).build().unwrap();
+    let result = s3.delete_objects().bucket("site").delete(delete).send().await.unwrap();
     assert_eq!(result.errors()[0].key(), Some("a"));
     assert_eq!(keys(&edge), ["a"]);
 
-    let in_body = || Fault::ErrorInBody {
-        code: "InternalError".to_owned(),
-    };
+    let in_body = || Fault::ErrorInBody { code: "InternalError".to_owned() };
     edge.faults().add(once("CopyObject", in_body()));
-    let copy = s3
-        .copy_object()
-        .bucket("site")
-        .key("c")
-        .copy_source("site/a")
-        .send()
-        .await;
+    let copy = s3.copy_object().bucket("site").key("c").copy_source("site/a").send().await;
     assert_eq!(code(&copy.unwrap_err()), Some("InternalError"));
-    edge.faults()
-        .add(once("CompleteMultipartUpload", in_body()));
-    let complete = s3
-        .complete_multipart_upload()
-        .bucket("site")
-        .key("c")
-        .upload_id("u");
+    edge.faults().add(once("CompleteMultipartUpload", in_body()));
+    let complete = s3.complete_multipart_upload().bucket("site").key("c").upload_id("u");
     let complete = complete.multipart_upload(CompletedMultipartUpload::builder().build());
-    assert_eq!(
-        code(&complete.send().await.unwrap_err()),
-        Some("InternalError")
-    );
+    assert_eq!(code(&complete.send().await.unwrap_err()), Some("InternalError"));
     assert_eq!(keys(&edge), ["a"]);
 }
 
 #[tokio::test]
 async fn requests_are_recorded_in_the_order_of_their_arrival() {
     let (edge, s3) = world().await;
-    s3.put_object()
-        .bucket("site")
-        .key("a/é")
-        .if_none_match("*")
-        .send()
-        .await
-        .unwrap();
+    s3.put_object().bucket("site").key("a/é").if_none_match("*").send().await.unwrap();
     s3.list_objects_v2().bucket("site").send().await.unwrap();
-    s3.get_object()
-        .bucket("site")
-        .key("x")
-        .send()
-        .await
-        .unwrap_err();
+    s3.get_object().bucket("site").key("x").send().await.unwrap_err();
     let requests = edge.requests();
-    let names: Vec<_> = requests
-        .iter()
-        .map(|request| request.operation.as_str())
-        .collect();
+    let names: Vec<_> = requests.iter().map(|request| request.operation.as_str()).collect();
     assert_eq!(names, ["PutObject", "ListObjectsV2", "GetObject"]);
     assert_eq!(requests[0].key.as_deref(), Some("a/é"));
     assert_eq!(requests[0].bucket.as_deref(), Some("site"));

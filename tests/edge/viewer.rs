@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use shipfront::edge::{
-    CACHING_DISABLED, CacheBehavior, CachePolicy, CacheSettings, Distribution, Edge, ErrorResponse,
-    Origin, OriginGroup, OriginKind, QueryStrings,
+    CACHING_DISABLED, CacheBehavior, CachePolicy, CacheSettings, Distribution, Edge, ErrorResponse, Origin,
+    OriginGroup, OriginKind, QueryStrings,
 };
 
 use crate::world::aws::{cloudfront, edge, s3};
@@ -21,11 +21,7 @@ impl Site {
     async fn new() -> Self {
         let edge = edge().await;
         let id = edge.ensure_site("site").unwrap();
-        Self {
-            edge,
-            id,
-            invalidations: 0.into(),
-        }
+        Self { edge, id, invalidations: 0.into() }
     }
 
     async fn put(&self, key: &str, body: &str) {
@@ -61,19 +57,13 @@ impl Site {
         self.invalidations.set(self.invalidations.get() + 1);
         let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
         let quantity = i32::try_from(items.len()).unwrap();
-        let paths = Paths::builder()
-            .quantity(quantity)
-            .set_items(Some(items))
-            .build()
-            .unwrap();
+        let paths = Paths::builder().quantity(quantity).set_items(Some(items)).build().unwrap();
         let batch = InvalidationBatch::builder()
             .paths(paths)
             .caller_reference(self.invalidations.get().to_string())
             .build()
             .unwrap();
-        let create = cloudfront(&self.edge)
-            .create_invalidation()
-            .distribution_id(&self.id);
+        let create = cloudfront(&self.edge).create_invalidation().distribution_id(&self.id);
         create.invalidation_batch(batch).send().await.unwrap();
     }
 
@@ -95,25 +85,19 @@ fn miss(text: &str) -> (String, bool) {
 #[tokio::test]
 async fn a_page_is_cached_until_it_is_invalidated_or_expires() {
     let site = Site::new().await;
-    site.put_with("a.txt", "old", Some("max-age=60"), None)
-        .await;
+    site.put_with("a.txt", "old", Some("max-age=60"), None).await;
     let first = site.get("/a.txt").await;
     assert_eq!((first.status, first.text().as_str()), (200, "old"));
     assert_eq!(first.header("x-cache"), Some("Miss from shipfront-edge"));
     assert_eq!(first.header("content-type"), Some("text/plain"));
-    site.put_with("a.txt", "new", Some("max-age=60"), None)
-        .await;
+    site.put_with("a.txt", "new", Some("max-age=60"), None).await;
     let second = site.get("/a.txt").await;
     assert_eq!(second.header("x-cache"), Some("Hit from shipfront-edge"));
-    assert_eq!(
-        (second.text().as_str(), second.header("age")),
-        ("old", Some("0"))
-    );
+    assert_eq!((second.text().as_str(), second.header("age")), ("old", Some("0")));
     site.invalidate(&["/a.txt"]).await;
     assert_eq!(site.seen("/a.txt").await, miss("new"));
 
-    site.put_with("a.txt", "newer", Some("max-age=60"), None)
-        .await;
+    site.put_with("a.txt", "newer", Some("max-age=60"), None).await;
     site.edge.advance_clock(Duration::from_secs(59));
     assert_eq!(site.get("/a.txt").await.header("age"), Some("59"));
     site.edge.advance_clock(Duration::from_secs(1));
@@ -129,10 +113,7 @@ async fn a_viewer_that_has_the_page_is_told_so() {
     let again = request(&base, "GET", "/a.txt", &[("if-none-match", &etag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     let head = request(&base, "HEAD", "/a.txt", &[]).await;
-    assert_eq!(
-        (head.status, head.header("content-length"), head.body.len()),
-        (200, Some("4"), 0)
-    );
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("4"), 0));
     assert_eq!(request(&base, "POST", "/a.txt", &[]).await.status, 403);
 }
 
@@ -231,10 +212,7 @@ async fn behaviors_decide_what_is_cached_and_query_strings_are_part_of_the_key_i
     site.put("live/a", "live").await;
     assert_eq!(site.seen("/live/a").await, miss("live"));
     assert_eq!(site.seen("/live/a").await, miss("live"));
-    assert_eq!(
-        site.seen("/live/none").await.1,
-        site.seen("/live/none").await.1
-    );
+    assert_eq!(site.seen("/live/none").await.1, site.seen("/live/none").await.1);
     site.put("live/none", "now").await;
     assert_eq!(site.seen("/live/none").await, miss("now"));
 
@@ -305,43 +283,27 @@ async fn origins_have_paths_groups_and_website_endpoints() {
         distribution.origins[0].origin_path = "/production".to_owned();
         let website = origin("website", "", OriginKind::Website, "s3-website-us-east-1");
         distribution.origins.push(website);
-        distribution
-            .origins
-            .push(origin("spare", "/spare", OriginKind::S3, "s3.us-east-1"));
+        distribution.origins.push(origin("spare", "/spare", OriginKind::S3, "s3.us-east-1"));
         distribution.origin_groups.push(OriginGroup {
             id: "group".to_owned(),
             members: vec!["S3-site".to_owned(), "spare".to_owned()],
             status_codes: vec![404],
         });
-        distribution
-            .behaviors
-            .push(CacheBehavior::new("/web*", "website"));
-        distribution
-            .behaviors
-            .push(CacheBehavior::new("/img/*", "group"));
+        distribution.behaviors.push(CacheBehavior::new("/web*", "website"));
+        distribution.behaviors.push(CacheBehavior::new("/img/*", "group"));
     });
     site.put("production/a", "production").await;
     site.put("spare/img/x", "spare").await;
     site.put("web/index.html", "index").await;
     let redirect = s3(&site.edge).put_object().bucket("site").key("web/old");
-    redirect
-        .website_redirect_location("/web/")
-        .send()
-        .await
-        .unwrap();
+    redirect.website_redirect_location("/web/").send().await.unwrap();
     assert_eq!(site.seen("/a").await, miss("production"));
     assert_eq!(site.seen("/img/x").await, miss("spare"));
     assert_eq!(site.seen("/web/").await, miss("index"));
     let folder = site.get("/web").await;
-    assert_eq!(
-        (folder.status, folder.header("location")),
-        (302, Some("/web/"))
-    );
+    assert_eq!((folder.status, folder.header("location")), (302, Some("/web/")));
     let moved = site.get("/web/old").await;
-    assert_eq!(
-        (moved.status, moved.header("location")),
-        (301, Some("/web/"))
-    );
+    assert_eq!((moved.status, moved.header("location")), (301, Some("/web/")));
 }
 
 #[tokio::test]
@@ -350,35 +312,19 @@ async fn the_host_chooses_the_distribution_and_strangers_are_refused() {
     let other = site.edge.ensure_site("other").unwrap();
     site.put("name", "site").await;
     let body = ByteStream::from_static(b"other");
-    s3(&site.edge)
-        .put_object()
-        .bucket("other")
-        .key("name")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
+    s3(&site.edge).put_object().bucket("other").key("name").body(body).send().await.unwrap();
     let named = async |host: &str| {
         let answer = request(&site.edge.viewer_url(), "GET", "/name", &[("host", host)]).await;
         (answer.status, answer.text())
     };
     let text = |text: &str| (200, text.to_owned());
     assert_eq!(named(&format!("{other}.localhost:80")).await, text("other"));
-    assert_eq!(
-        named(&format!("{}.LOCALHOST", site.id.to_lowercase())).await,
-        text("site")
-    );
+    assert_eq!(named(&format!("{}.LOCALHOST", site.id.to_lowercase())).await, text("site"));
     assert_eq!(named("localhost").await, text("site"));
     site.edge.set_default(&other).unwrap();
     assert_eq!(named("localhost").await, text("other"));
     assert_eq!(named("evil.example.com").await.0, 403);
-    let api = request(
-        &site.edge.api_url(),
-        "GET",
-        "/site",
-        &[("host", "evil.example.com")],
-    )
-    .await;
+    let api = request(&site.edge.api_url(), "GET", "/site", &[("host", "evil.example.com")]).await;
     assert_eq!(api.status, 403);
 }
 
@@ -387,10 +333,7 @@ async fn a_large_object_is_streamed_and_not_kept() {
     let site = Site::new().await;
     let body = vec![7; 33 << 20];
     let put = s3(&site.edge).put_object().bucket("site").key("large");
-    put.body(ByteStream::from(body.clone()))
-        .send()
-        .await
-        .unwrap();
+    put.body(ByteStream::from(body.clone())).send().await.unwrap();
     for _ in 0..2 {
         let answer = site.get("/large").await;
         assert_eq!(answer.header("x-cache"), Some("Miss from shipfront-edge"));

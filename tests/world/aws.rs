@@ -12,12 +12,7 @@ pub(crate) async fn edge() -> Edge {
 
 /// An edge on free ports.
 pub(crate) async fn start(data: Data) -> Edge {
-    let options = EdgeOptions {
-        data,
-        api_port: 0,
-        viewer_port: 0,
-        latency: std::time::Duration::ZERO,
-    };
+    let options = EdgeOptions { data, api_port: 0, viewer_port: 0, latency: std::time::Duration::ZERO };
     Edge::start(options).await.unwrap()
 }
 

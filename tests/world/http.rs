@@ -30,12 +30,7 @@ pub(crate) async fn get(base: &str, path: &str) -> Answer {
 }
 
 /// Any request without a body; a `host` header replaces the one of `base`.
-pub(crate) async fn request(
-    base: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Answer {
+pub(crate) async fn request(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(base, method, path, headers, b"").await.unwrap()
 }
 
@@ -51,10 +46,7 @@ pub(crate) async fn send(
     let mut stream = TcpStream::connect(address).await?;
     // HTTP/1.0: the answer ends with the connection, and is never chunked.
     let mut text = format!("{method} {path} HTTP/1.0\r\n");
-    if !headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text += &format!("host: {address}\r\n");
     }
     if !body.is_empty() {
@@ -78,9 +70,5 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    Some(Answer {
-        status,
-        headers: headers.collect(),
-        body: answer[end + 4..].to_vec(),
-    })
+    Some(Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec() })
 }

@@ -4,8 +4,7 @@
 use jiff::Timestamp;
 
 use super::super::distribution::{
-    CacheBehavior, CachePolicy, CacheSettings, Distribution, FunctionAssociation, Origin,
-    OriginKind, QueryStrings,
+    CacheBehavior, CachePolicy, CacheSettings, Distribution, FunctionAssociation, Origin, OriginKind, QueryStrings,
 };
 use super::super::invalidation::Invalidation;
 use super::super::xml::Xml;
@@ -20,19 +19,14 @@ pub(super) fn invalidation(invalidation: &Invalidation) -> String {
         xml.text("Status", invalidation.status.as_str());
         xml.text("CreateTime", time(invalidation.created));
         xml.element("InvalidationBatch", |xml| {
-            xml.list("Paths", &invalidation.items, |xml, item| {
-                xml.text("Path", item)
-            });
+            xml.list("Paths", &invalidation.items, |xml, item| xml.text("Path", item));
             xml.text("CallerReference", &invalidation.caller_reference);
         });
     })
 }
 
 fn arn(distribution: &Distribution) -> String {
-    format!(
-        "arn:aws:cloudfront::000000000000:distribution/{}",
-        distribution.id
-    )
+    format!("arn:aws:cloudfront::000000000000:distribution/{}", distribution.id)
 }
 
 fn domain(distribution: &Distribution) -> String {
@@ -73,9 +67,7 @@ pub(super) fn config(xml: &mut Xml, distribution: &Distribution) {
 }
 
 fn shared(xml: &mut Xml, distribution: &Distribution) {
-    xml.list("Aliases", &distribution.aliases, |xml, alias| {
-        xml.text("CNAME", alias)
-    });
+    xml.list("Aliases", &distribution.aliases, |xml, alias| xml.text("CNAME", alias));
     xml.list("Origins", &distribution.origins, origin);
     xml.list("OriginGroups", &distribution.origin_groups, |xml, group| {
         xml.element("OriginGroup", |xml| {
@@ -90,38 +82,27 @@ fn shared(xml: &mut Xml, distribution: &Distribution) {
             });
         });
     });
-    xml.element("DefaultCacheBehavior", |xml| {
-        behavior(xml, &distribution.default_behavior)
-    });
+    xml.element("DefaultCacheBehavior", |xml| behavior(xml, &distribution.default_behavior));
     xml.list("CacheBehaviors", &distribution.behaviors, |xml, found| {
         xml.element("CacheBehavior", |xml| {
             xml.text("PathPattern", &found.path_pattern);
             behavior(xml, found);
         });
     });
-    xml.list(
-        "CustomErrorResponses",
-        &distribution.error_responses,
-        |xml, response| {
-            xml.element("CustomErrorResponse", |xml| {
-                xml.text("ErrorCode", response.error_code);
-                if let Some(path) = &response.page_path {
-                    xml.text("ResponsePagePath", path);
-                    xml.text(
-                        "ResponseCode",
-                        response.response_code.unwrap_or(response.error_code),
-                    );
-                }
-                xml.text("ErrorCachingMinTTL", response.error_caching_min_ttl);
-            });
-        },
-    );
+    xml.list("CustomErrorResponses", &distribution.error_responses, |xml, response| {
+        xml.element("CustomErrorResponse", |xml| {
+            xml.text("ErrorCode", response.error_code);
+            if let Some(path) = &response.page_path {
+                xml.text("ResponsePagePath", path);
+                xml.text("ResponseCode", response.response_code.unwrap_or(response.error_code));
+            }
+            xml.text("ErrorCachingMinTTL", response.error_caching_min_ttl);
+        });
+    });
     xml.text("Comment", &distribution.comment);
     xml.text("PriceClass", "PriceClass_All");
     xml.text("Enabled", distribution.enabled);
-    xml.element("ViewerCertificate", |xml| {
-        xml.text("CloudFrontDefaultCertificate", true)
-    });
+    xml.element("ViewerCertificate", |xml| xml.text("CloudFrontDefaultCertificate", true));
     xml.element("Restrictions", |xml| {
         xml.element("GeoRestriction", |xml| {
             xml.text("RestrictionType", "none");
@@ -157,15 +138,14 @@ fn origin(xml: &mut Xml, origin: &Origin) {
 }
 
 fn behavior(xml: &mut Xml, behavior: &CacheBehavior) {
-    let functions =
-        |xml: &mut Xml, list: &str, item: &str, arn: &str, all: &[FunctionAssociation]| {
-            xml.list(list, all, |xml, function| {
-                xml.element(item, |xml| {
-                    xml.text(arn, &function.arn);
-                    xml.text("EventType", &function.event_type);
-                });
+    let functions = |xml: &mut Xml, list: &str, item: &str, arn: &str, all: &[FunctionAssociation]| {
+        xml.list(list, all, |xml, function| {
+            xml.element(item, |xml| {
+                xml.text(arn, &function.arn);
+                xml.text("EventType", &function.event_type);
             });
-        };
+        });
+    };
     xml.text("TargetOriginId", &behavior.target_origin_id);
     xml.text("ViewerProtocolPolicy", "allow-all");
     xml.text("SmoothStreaming", false);
@@ -177,21 +157,10 @@ fn behavior(xml: &mut Xml, behavior: &CacheBehavior) {
         "LambdaFunctionARN",
         &behavior.lambda_functions,
     );
-    functions(
-        xml,
-        "FunctionAssociations",
-        "FunctionAssociation",
-        "FunctionARN",
-        &behavior.functions,
-    );
+    functions(xml, "FunctionAssociations", "FunctionAssociation", "FunctionARN", &behavior.functions);
     match &behavior.cache {
         CacheSettings::Policy(id) => xml.text("CachePolicyId", id),
-        CacheSettings::Legacy {
-            query_string,
-            min_ttl,
-            default_ttl,
-            max_ttl,
-        } => {
+        CacheSettings::Legacy { query_string, min_ttl, default_ttl, max_ttl } => {
             xml.element("ForwardedValues", |xml| {
                 xml.text("QueryString", query_string);
                 xml.element("Cookies", |xml| xml.text("Forward", "none"));

@@ -16,19 +16,11 @@ use super::{Answer, length, strong, timestamp};
 const LARGEST_PAGE: i32 = 1000;
 
 /// What `encoding-type=url` leaves alone; a space becomes `+`, as in a form.
-const LEFT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'*')
-    .remove(b'/')
-    .remove(b' ');
+const LEFT_PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
 pub(super) fn owner() -> Owner {
-    Owner {
-        display_name: Some("local".to_owned()),
-        id: Some("000000000000".to_owned()),
-    }
+    Owner { display_name: Some("local".to_owned()), id: Some("000000000000".to_owned()) }
 }
 
 struct Encoding(bool);
@@ -39,13 +31,7 @@ impl Encoding {
     }
 
     fn apply(&self, text: &str) -> String {
-        if self.0 {
-            utf8_percent_encode(text, LEFT_PLAIN)
-                .to_string()
-                .replace(' ', "+")
-        } else {
-            text.to_owned()
-        }
+        if self.0 { utf8_percent_encode(text, LEFT_PLAIN).to_string().replace(' ', "+") } else { text.to_owned() }
     }
 
     fn contents(&self, objects: &[(String, Arc<bucket::Object>)]) -> ObjectList {
@@ -68,9 +54,7 @@ impl Encoding {
     }
 
     fn prefixes(&self, prefixes: &[String]) -> CommonPrefixList {
-        let prefixes = prefixes.iter().map(|prefix| CommonPrefix {
-            prefix: Some(self.apply(prefix)),
-        });
+        let prefixes = prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(self.apply(prefix)) });
         prefixes.collect()
     }
 }
@@ -83,15 +67,10 @@ fn page_size(requested: Option<i32>) -> S3Result<(i32, usize)> {
 }
 
 fn delimiter(requested: Option<&String>) -> Option<&str> {
-    requested
-        .map(String::as_str)
-        .filter(|delimiter| !delimiter.is_empty())
+    requested.map(String::as_str).filter(|delimiter| !delimiter.is_empty())
 }
 
-pub(super) fn list_objects_v2(
-    store: &Store,
-    input: ListObjectsV2Input,
-) -> Answer<ListObjectsV2Output> {
+pub(super) fn list_objects_v2(store: &Store, input: ListObjectsV2Input) -> Answer<ListObjectsV2Output> {
     let bucket = store.bucket(&input.bucket)?;
     let (max_keys, limit) = page_size(input.max_keys)?;
     let after = match &input.continuation_token {
@@ -101,11 +80,7 @@ pub(super) fn list_objects_v2(
     let prefix = input.prefix.unwrap_or_default();
     let page = bucket.list(&prefix, delimiter(input.delimiter.as_ref()), after, limit);
     let encoding = Encoding::of(input.encoding_type.as_ref());
-    let Page {
-        objects,
-        common_prefixes,
-        next,
-    } = page;
+    let Page { objects, common_prefixes, next } = page;
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(encoding.apply(&prefix)),
@@ -127,32 +102,21 @@ pub(super) fn list_objects(store: &Store, input: ListObjectsInput) -> Answer<Lis
     let bucket = store.bucket(&input.bucket)?;
     let (max_keys, limit) = page_size(input.max_keys)?;
     let delimiter = delimiter(input.delimiter.as_ref());
-    let after = input
-        .marker
-        .clone()
-        .filter(|marker| !marker.is_empty())
-        .map(|marker| {
-            // A marker that is a common prefix of the page before stands for all that it holds.
-            if delimiter.is_some_and(|delimiter| marker.ends_with(delimiter)) {
-                Position::CommonPrefix(marker)
-            } else {
-                Position::Key(marker)
-            }
-        });
+    let after = input.marker.clone().filter(|marker| !marker.is_empty()).map(|marker| {
+        // A marker that is a common prefix of the page before stands for all that it holds.
+        if delimiter.is_some_and(|delimiter| marker.ends_with(delimiter)) {
+            Position::CommonPrefix(marker)
+        } else {
+            Position::Key(marker)
+        }
+    });
     let prefix = input.prefix.unwrap_or_default();
-    let Page {
-        objects,
-        common_prefixes,
-        next,
-    } = bucket.list(&prefix, delimiter, after, limit);
+    let Page { objects, common_prefixes, next } = bucket.list(&prefix, delimiter, after, limit);
     let encoding = Encoding::of(input.encoding_type.as_ref());
     // S3 sends a next marker only where the last key would not do.
-    let next_marker = next
-        .as_ref()
-        .filter(|_| delimiter.is_some())
-        .map(|next| match next {
-            Position::Key(text) | Position::CommonPrefix(text) => encoding.apply(text),
-        });
+    let next_marker = next.as_ref().filter(|_| delimiter.is_some()).map(|next| match next {
+        Position::Key(text) | Position::CommonPrefix(text) => encoding.apply(text),
+    });
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(input.bucket),
         prefix: Some(encoding.apply(&prefix)),
@@ -176,12 +140,7 @@ fn write_token(position: &Position) -> String {
 }
 
 fn read_token(token: &str) -> S3Result<Position> {
-    let invalid = || {
-        s3_error!(
-            InvalidArgument,
-            "The continuation token provided is incorrect"
-        )
-    };
+    let invalid = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
     let text = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
     let text = String::from_utf8(text).map_err(|_| invalid())?;
     match (text.strip_prefix('k'), text.strip_prefix('p')) {

@@ -14,22 +14,13 @@ use super::super::body::{Body, ReceiveError, Received};
 use super::super::bucket::{self, hex, no_such_key, now, write_error};
 use super::super::lock::locked;
 use super::super::store::Store;
-use super::{
-    Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp,
-};
+use super::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
 
 /// The largest body of one request, in bytes.
 const LARGEST_PUT: i64 = 5 << 30;
 
-pub(super) async fn put(
-    store: &Store,
-    request: S3Request<PutObjectInput>,
-) -> Answer<PutObjectOutput> {
-    let upload = Upload::of(
-        &request,
-        request.input.content_md5.as_deref(),
-        request.input.content_length,
-    );
+pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+    let upload = Upload::of(&request, request.input.content_md5.as_deref(), request.input.content_length);
     let conditions = conditions(&request.headers)?;
     let headers = kept_headers(&request.headers);
     let input = request.input;
@@ -93,9 +84,7 @@ impl Upload {
         let received = store.bodies.receive(body, self.hasher()).await;
         let received = received.map_err(|error| match error {
             ReceiveError::Write(error) => write_error(&error),
-            ReceiveError::Interrupted(source) => {
-                S3Error::with_source(S3ErrorCode::IncompleteBody, source)
-            }
+            ReceiveError::Interrupted(source) => S3Error::with_source(S3ErrorCode::IncompleteBody, source),
         })?;
         self.check(&received)?;
         Ok((bucket, received))
@@ -103,18 +92,13 @@ impl Upload {
 
     /// Computes the checksums that came in a header or are announced to come after the body.
     fn hasher(&self) -> ChecksumHasher {
-        let announced = self
-            .headers
-            .get("x-amz-trailer")
-            .and_then(|value| value.to_str().ok());
+        let announced = self.headers.get("x-amz-trailer").and_then(|value| value.to_str().ok());
         let announced = announced.unwrap_or_default().to_ascii_lowercase();
         let wanted = |name: &str| self.headers.contains_key(name) || announced.contains(name);
         ChecksumHasher {
             // "crc32" is also how "crc32c" begins.
             crc32: (self.headers.contains_key("x-amz-checksum-crc32")
-                || announced
-                    .split(',')
-                    .any(|name| name.trim() == "x-amz-checksum-crc32"))
+                || announced.split(',').any(|name| name.trim() == "x-amz-checksum-crc32"))
             .then(Default::default),
             crc32c: wanted("x-amz-checksum-crc32c").then(Default::default),
             sha1: wanted("x-amz-checksum-sha1").then(Default::default),
@@ -124,28 +108,18 @@ impl Upload {
     }
 
     fn check(&self, received: &Received) -> S3Result<()> {
-        if self
-            .length
-            .is_some_and(|expected| length(received.segment.size) != Some(expected))
-        {
+        if self.length.is_some_and(|expected| length(received.segment.size) != Some(expected)) {
             return Err(s3_error!(
                 IncompleteBody,
                 "You did not provide the number of bytes specified by the Content-Length HTTP header"
             ));
         }
         if let Some(expected) = &self.md5 {
-            let expected = STANDARD
-                .decode(expected)
-                .ok()
-                .filter(|digest| digest.len() == 16);
-            let expected = expected.ok_or_else(|| {
-                s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid.")
-            })?;
+            let expected = STANDARD.decode(expected).ok().filter(|digest| digest.len() == 16);
+            let expected =
+                expected.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?;
             if expected != received.md5 {
-                return Err(s3_error!(
-                    BadDigest,
-                    "The Content-MD5 you specified did not match what we received."
-                ));
+                return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
             }
         }
         let trailers = locked(&self.call.trailers);
@@ -161,10 +135,7 @@ impl Upload {
             if let (Some(said), Some(computed)) = (said, computed)
                 && said.as_bytes() != computed.as_bytes()
             {
-                return Err(s3_error!(
-                    BadDigest,
-                    "The {name} you specified did not match the calculated checksum."
-                ));
+                return Err(s3_error!(BadDigest, "The {name} you specified did not match the calculated checksum."));
             }
         }
         Ok(())
@@ -193,9 +164,7 @@ pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutpu
         None => None,
     };
     let part = range.clone().unwrap_or(0..size);
-    let content_range = range
-        .as_ref()
-        .map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1));
+    let content_range = range.as_ref().map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1));
     let output = GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         body: Some(object.body.stream(part.clone())),
@@ -258,10 +227,7 @@ impl Seen {
             (None, None) => false,
         };
         if unmet {
-            return Err(s3_error!(
-                PreconditionFailed,
-                "At least one of the pre-conditions you specified did not hold"
-            ));
+            return Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"));
         }
         let unchanged = match (&self.if_none_match, &self.if_modified_since) {
             (Some(condition), _) => matches(condition),
@@ -286,39 +252,19 @@ pub(super) fn copy_source(
         return Err(s3_error!(NotImplemented, "only buckets can be copied from"));
     };
     let object = find(store, bucket, key)?;
-    let seen = Seen {
-        if_match,
-        if_none_match,
-        if_modified_since: None,
-        if_unmodified_since: None,
-    };
+    let seen = Seen { if_match, if_none_match, if_modified_since: None, if_unmodified_since: None };
     // A copy has no 304.
-    let unmet = |_| {
-        s3_error!(
-            PreconditionFailed,
-            "At least one of the pre-conditions you specified did not hold"
-        )
-    };
+    let unmet = |_| s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
     seen.check(&object).map_err(unmet)?;
     Ok(object)
 }
 
-pub(super) async fn copy(
-    store: &Store,
-    request: S3Request<CopyObjectInput>,
-) -> Answer<CopyObjectOutput> {
+pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
     let conditions = conditions(&request.headers)?;
     let input = request.input;
     let bucket = store.bucket(&input.bucket)?;
-    let source = copy_source(
-        store,
-        &input.copy_source,
-        input.copy_source_if_match,
-        input.copy_source_if_none_match,
-    )?;
-    let replace = input
-        .metadata_directive
-        .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+    let source = copy_source(store, &input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match)?;
+    let replace = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. }
         if **bucket == *input.bucket && **key == *input.key);
     let mut headers: BTreeMap<String, String>;
@@ -334,22 +280,13 @@ pub(super) async fn copy(
         // Neither is ever copied: both are what this request says.
         for name in ["x-amz-website-redirect-location", "x-amz-storage-class"] {
             headers.remove(name);
-            if let Some(value) = request
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-            {
+            if let Some(value) = request.headers.get(name).and_then(|value| value.to_str().ok()) {
                 headers.insert(name.to_owned(), value.to_owned());
             }
         }
     }
     let (body, md5) = duplicate(store, &source.body, 0..source.body.size()).await?;
-    let object = bucket::Object {
-        etag: bucket.etag(md5),
-        modified: now(),
-        headers,
-        body,
-    };
+    let object = bucket::Object { etag: bucket.etag(md5), modified: now(), headers, body };
     let object = bucket.put(&input.key, object, &conditions)?;
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {
@@ -363,21 +300,12 @@ pub(super) async fn copy(
 }
 
 /// A copy of part of a body with its MD5, in hexadecimal.
-pub(super) async fn duplicate(
-    store: &Store,
-    body: &Body,
-    range: std::ops::Range<u64>,
-) -> S3Result<(Body, String)> {
+pub(super) async fn duplicate(store: &Store, body: &Body, range: std::ops::Range<u64>) -> S3Result<(Body, String)> {
     let stream = body.stream(range);
-    let received = store
-        .bodies
-        .receive(Some(stream), ChecksumHasher::default())
-        .await;
+    let received = store.bodies.receive(Some(stream), ChecksumHasher::default()).await;
     let received = received.map_err(|error| match error {
         ReceiveError::Write(error) => write_error(&error),
-        ReceiveError::Interrupted(source) => {
-            S3Error::with_source(S3ErrorCode::InternalError, source)
-        }
+        ReceiveError::Interrupted(source) => S3Error::with_source(S3ErrorCode::InternalError, source),
     })?;
     let md5 = hex(&received.md5);
     Ok((received.segment.into(), md5))

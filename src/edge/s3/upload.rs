@@ -56,11 +56,7 @@ pub(super) fn create(
     // The time keeps an id of before a restart from meaning another upload.
     let started = jiff::Timestamp::now().as_microsecond();
     let id = format!("{started:x}-{:x}", bucket.unique());
-    let upload = InProgress {
-        initiated: now(),
-        headers,
-        parts: BTreeMap::new(),
-    };
+    let upload = InProgress { initiated: now(), headers, parts: BTreeMap::new() };
     locked(&bucket.uploads).insert((input.key.clone(), id.clone()), upload);
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -73,15 +69,8 @@ pub(super) fn create(
     }))
 }
 
-pub(super) async fn part(
-    store: &Store,
-    request: S3Request<UploadPartInput>,
-) -> Answer<UploadPartOutput> {
-    let upload = Upload::of(
-        &request,
-        request.input.content_md5.as_deref(),
-        request.input.content_length,
-    );
+pub(super) async fn part(store: &Store, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
+    let upload = Upload::of(&request, request.input.content_md5.as_deref(), request.input.content_length);
     let input = request.input;
     let (bucket, received) = upload.receive(store, &input.bucket, input.body).await?;
     let checksum = received.checksum;
@@ -92,13 +81,7 @@ pub(super) async fn part(
         segment: received.segment,
     };
     let etag = stored.etag.clone();
-    insert(
-        &bucket,
-        input.key,
-        input.upload_id,
-        input.part_number,
-        stored,
-    )?;
+    insert(&bucket, input.key, input.upload_id, input.part_number, stored)?;
     Ok(S3Response::new(UploadPartOutput {
         e_tag: strong(&etag),
         checksum_crc32: checksum.checksum_crc32,
@@ -111,18 +94,9 @@ pub(super) async fn part(
     }))
 }
 
-fn insert(
-    bucket: &bucket::Bucket,
-    key: String,
-    id: String,
-    number: i32,
-    part: Stored,
-) -> S3Result<()> {
+fn insert(bucket: &bucket::Bucket, key: String, id: String, number: i32, part: Stored) -> S3Result<()> {
     if !(1..=10_000).contains(&number) {
-        return Err(s3_error!(
-            InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive"
-        ));
+        return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let mut uploads = locked(&bucket.uploads);
     let upload = uploads.get_mut(&(key, id)).ok_or_else(no_such_upload)?;
@@ -130,17 +104,9 @@ fn insert(
     Ok(())
 }
 
-pub(super) async fn part_copy(
-    store: &Store,
-    input: UploadPartCopyInput,
-) -> Answer<UploadPartCopyOutput> {
+pub(super) async fn part_copy(store: &Store, input: UploadPartCopyInput) -> Answer<UploadPartCopyOutput> {
     let bucket = store.bucket(&input.bucket)?;
-    let source = copy_source(
-        store,
-        &input.copy_source,
-        input.copy_source_if_match,
-        input.copy_source_if_none_match,
-    )?;
+    let source = copy_source(store, &input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match)?;
     let size = source.body.size();
     let range = match &input.copy_source_range {
         Some(range) => Range::parse(range)
@@ -152,35 +118,19 @@ pub(super) async fn part_copy(
     let Some(segment) = body.segments.into_iter().next() else {
         return Err(s3_error!(InternalError));
     };
-    let stored = Stored {
-        etag: bucket.etag(md5.clone()),
-        md5: unhex(&md5),
-        modified: now(),
-        segment,
-    };
+    let stored = Stored { etag: bucket.etag(md5.clone()), md5: unhex(&md5), modified: now(), segment };
     let result = CopyPartResult {
         e_tag: strong(&stored.etag),
         last_modified: Some(timestamp(stored.modified)),
         ..CopyPartResult::default()
     };
-    insert(
-        &bucket,
-        input.key,
-        input.upload_id,
-        input.part_number,
-        stored,
-    )?;
-    Ok(S3Response::new(UploadPartCopyOutput {
-        copy_part_result: Some(result),
-        ..UploadPartCopyOutput::default()
-    }))
+    insert(&bucket, input.key, input.upload_id, input.part_number, stored)?;
+    Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
 }
 
 fn unhex(text: &str) -> Vec<u8> {
     let pairs = text.as_bytes().chunks(2);
-    pairs
-        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    pairs.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 pub(super) fn complete(
@@ -194,10 +144,7 @@ pub(super) fn complete(
     // Held until the object is stored: an upload is completed once.
     let mut uploads = locked(&bucket.uploads);
     let upload = uploads.get(&name).ok_or_else(no_such_upload)?;
-    let requested = input
-        .multipart_upload
-        .and_then(|upload| upload.parts)
-        .unwrap_or_default();
+    let requested = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let parts = chosen_parts(upload, &requested)?;
     let mut digest = Md5::new();
     for part in &parts {
@@ -208,9 +155,7 @@ pub(super) fn complete(
         etag: bucket.etag(etag),
         modified: now(),
         headers: upload.headers.clone(),
-        body: Body {
-            segments: parts.into_iter().map(|part| part.segment.clone()).collect(),
-        },
+        body: Body { segments: parts.into_iter().map(|part| part.segment.clone()).collect() },
     };
     let object = bucket.put(&input.key, object, &conditions)?;
     uploads.remove(&name);
@@ -224,68 +169,39 @@ pub(super) fn complete(
     }))
 }
 
-fn chosen_parts<'a>(
-    upload: &'a InProgress,
-    requested: &[CompletedPart],
-) -> S3Result<Vec<&'a Stored>> {
+fn chosen_parts<'a>(upload: &'a InProgress, requested: &[CompletedPart]) -> S3Result<Vec<&'a Stored>> {
     if requested.is_empty() {
-        return Err(s3_error!(
-            MalformedXML,
-            "You must specify at least one part"
-        ));
+        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
     let mut parts: Vec<&Stored> = Vec::with_capacity(requested.len());
     let mut before = 0;
     for wanted in requested {
         let number = wanted.part_number.unwrap_or(0);
         if number <= before {
-            return Err(s3_error!(
-                InvalidPartOrder,
-                "The list of parts was not in ascending order."
-            ));
+            return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
         }
         before = number;
         let said = wanted.e_tag.as_ref().map(ETag::value);
-        let part = upload
-            .parts
-            .get(&number)
-            .filter(|part| said == Some(part.etag.as_str()));
-        parts.push(part.ok_or_else(|| {
-            s3_error!(
-                InvalidPart,
-                "One or more of the specified parts could not be found."
-            )
-        })?);
+        let part = upload.parts.get(&number).filter(|part| said == Some(part.etag.as_str()));
+        parts.push(
+            part.ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?,
+        );
     }
     let all_but_last = parts.iter().rev().skip(1);
-    if all_but_last
-        .into_iter()
-        .any(|part| part.segment.size < SMALLEST_PART)
-    {
-        return Err(s3_error!(
-            EntityTooSmall,
-            "Your proposed upload is smaller than the minimum allowed size"
-        ));
+    if all_but_last.into_iter().any(|part| part.segment.size < SMALLEST_PART) {
+        return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
     }
     Ok(parts)
 }
 
-pub(super) fn abort(
-    store: &Store,
-    input: &AbortMultipartUploadInput,
-) -> Answer<AbortMultipartUploadOutput> {
+pub(super) fn abort(store: &Store, input: &AbortMultipartUploadInput) -> Answer<AbortMultipartUploadOutput> {
     let bucket = store.bucket(&input.bucket)?;
     let name = (input.key.clone(), input.upload_id.clone());
-    locked(&bucket.uploads)
-        .remove(&name)
-        .ok_or_else(no_such_upload)?;
+    locked(&bucket.uploads).remove(&name).ok_or_else(no_such_upload)?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
-pub(super) fn list(
-    store: &Store,
-    input: ListMultipartUploadsInput,
-) -> Answer<ListMultipartUploadsOutput> {
+pub(super) fn list(store: &Store, input: ListMultipartUploadsInput) -> Answer<ListMultipartUploadsOutput> {
     let bucket = store.bucket(&input.bucket)?;
     let prefix = input.prefix.clone().unwrap_or_default();
     let after = input.key_marker.clone().unwrap_or_default();
@@ -300,15 +216,9 @@ pub(super) fn list(
         };
         key.starts_with(&prefix) && (later || after.is_empty())
     });
-    let page: Vec<_> = matching
-        .by_ref()
-        .take(usize::try_from(limit).unwrap_or(1))
-        .collect();
+    let page: Vec<_> = matching.by_ref().take(usize::try_from(limit).unwrap_or(1)).collect();
     let truncated = matching.next().is_some();
-    let last = page
-        .last()
-        .filter(|_| truncated)
-        .map(|(name, _)| (*name).clone());
+    let last = page.last().filter(|_| truncated).map(|(name, _)| (*name).clone());
     let listed = page.iter().map(|((key, id), upload)| MultipartUpload {
         initiated: Some(timestamp(upload.initiated)),
         key: Some(key.clone()),
@@ -339,15 +249,9 @@ pub(super) fn list_parts(store: &Store, input: ListPartsInput) -> Answer<ListPar
     let after = input.part_number_marker.unwrap_or(0).max(0);
     let limit = input.max_parts.unwrap_or(1000).clamp(1, 1000);
     let mut later = upload.parts.range(after.saturating_add(1)..);
-    let page: Vec<_> = later
-        .by_ref()
-        .take(usize::try_from(limit).unwrap_or(1))
-        .collect();
+    let page: Vec<_> = later.by_ref().take(usize::try_from(limit).unwrap_or(1)).collect();
     let truncated = later.next().is_some();
-    let next = page
-        .last()
-        .filter(|_| truncated)
-        .map(|(number, _)| **number);
+    let next = page.last().filter(|_| truncated).map(|(number, _)| **number);
     let parts = page.iter().map(|(number, part)| Part {
         e_tag: strong(&part.etag),
         last_modified: Some(timestamp(part.modified)),
