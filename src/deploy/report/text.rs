@@ -38,6 +38,10 @@ impl Display for Report {
             Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
         }
         self.write_counts(out, planned)?;
+        if let Some(recovered) = &self.recovered {
+            let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
+            writeln!(out, "  {done} what the interrupted deploy {} had left: {keys} keys", recovered.deploy)?;
+        }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
         }
