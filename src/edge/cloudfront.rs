@@ -9,6 +9,7 @@ use s3s::Body;
 use super::State;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
+use super::timeline::Effect;
 use super::xml::{self, Xml, query_parameter};
 
 /// The prefix of every path of the API.
@@ -103,9 +104,11 @@ fn create_invalidation(
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
     find(state, id)?;
-    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.clock.now())?;
+    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
         state.cache.invalidate(id, &invalidation.items);
+        let items = invalidation.items.clone();
+        state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }
     let mut response = document(StatusCode::CREATED, render::invalidation(&invalidation));
     let location =
@@ -121,7 +124,7 @@ fn get_invalidation(state: &State, id: &str, invalidation: Option<&str>) -> Resu
     let wanted = invalidation.unwrap_or_default();
     let found = state
         .invalidations
-        .poll(id, wanted, state.clock.now())
+        .poll(id, wanted, state.timeline.now())
         .ok_or_else(|| Refusal::new(404, "NoSuchInvalidation", "The specified invalidation does not exist."))?;
     Ok(document(StatusCode::OK, render::invalidation(&found)))
 }
