@@ -170,6 +170,15 @@ impl World {
         }
     }
 
+    /// Waits until so many requests of an operation have arrived.
+    pub(crate) async fn arrival_of(&self, operation: &str, count: usize) {
+        let started = Instant::now();
+        while self.count(operation) < count {
+            assert!(started.elapsed() < LIMIT, "{operation} came {} times", self.count(operation));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// What changed something, in order of arrival: `PUT app.js`, `DELETE a b`, `INVALIDATE /a /b`;
     /// ` -> 503` or ` -> reset` is added to what did not end well.
     pub(crate) fn writes(&self) -> Vec<String> {
