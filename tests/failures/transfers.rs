@@ -62,6 +62,26 @@ async fn an_upload_whose_answer_was_lost_is_invalidated_although_it_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removal_whose_answer_was_lost_is_invalidated_although_it_failed() {
+    let world = World::deployed(&SITE).await;
+    world.remove("about.html");
+    world.fault("DeleteObjects", 0, 1, Fault::ResetAfter);
+    world.fault("DeleteObjects", 1, ALWAYS, error(400, "ExpiredToken"));
+    world.deploy(&exact_and_prune()).expect(3).says("credentials have expired");
+    assert_eq!(world.writes(), ["DELETE about.html -> reset", "DELETE -> 400", "INVALIDATE /about.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completion_whose_answer_was_lost_is_invalidated_whatever_the_next_answer_is() {
+    let world = with_large_file().await;
+    world.fault("CompleteMultipartUpload", 0, 1, Fault::ResetAfter);
+    world.fault("CompleteMultipartUpload", 1, ALWAYS, error(404, "NoSuchUpload"));
+    world.deploy(&EXACT).expect(3).says("film.webm");
+    assert!(world.keys().contains(&"film.webm".to_owned()));
+    assert_eq!(world.writes().last().unwrap(), "INVALIDATE /film.webm");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_breaks_off_is_not_taken_for_the_whole() {
     let world = World::deployed(&SITE).await;
     world.fault("ListObjectsV2", 1, 1, Fault::TruncateBody);
