@@ -4,8 +4,13 @@ mod files;
 
 use crate::world::site::{EXACT, TARGET, World, run};
 
-const SITE: [(&str, &str); 5] =
-    [("about.html", "about"), ("app.js", "code"), ("index.html", "welcome"), ("news.html", "news"), ("old.html", "old")];
+const SITE: [(&str, &str); 5] = [
+    ("about.html", "about"),
+    ("app.js", "code"),
+    ("index.html", "welcome"),
+    ("news.html", "news"),
+    ("old.html", "old"),
+];
 
 const PRUNE: [&str; 2] = ["--prune-after", "0s"];
 

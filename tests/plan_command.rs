@@ -52,10 +52,7 @@ async fn a_plan_writes_nothing_and_says_what_the_deploy_after_it_does() {
 
     let deploy = world.deploy(&options()).expect(0);
     assert_eq!(plan.json["changes"], deploy.json["changes"]);
-    assert_eq!(
-        deploy.changes(),
-        ["upload etag index.html", "upload new new.css", "prune orphaned old.html"]
-    );
+    assert_eq!(deploy.changes(), ["upload etag index.html", "upload new new.css", "prune orphaned old.html"]);
     for count in ["uploaded", "kept", "pruned", "orphaned", "unknown", "failed", "bytes_uploaded"] {
         assert_eq!(plan.objects(count), deploy.objects(count), "{count}");
     }
@@ -96,8 +93,7 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
     assert_eq!((&json["requests"]["delete"], &json["requests"]["create_invalidation"]), (&1.into(), &1.into()));
     assert_eq!(json["requests"]["list"], world.count("ListObjectsV2"));
     let invalidation = &json["invalidations"][0];
-    let base: BTreeSet<&str> =
-        "distribution id status items viewer_paths collateral universe".split(' ').collect();
+    let base: BTreeSet<&str> = "distribution id status items viewer_paths collateral universe".split(' ').collect();
     assert!(fields(invalidation).is_superset(&base), "{invalidation}");
     // `/` and three keys changed; two keys did not.
     assert_eq!((&invalidation["viewer_paths"], &invalidation["universe"]), (&4.into(), &6.into()));

@@ -97,8 +97,7 @@ impl Bucket {
         let lost = LostAnswer::default();
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.customize().interceptor(lost.clone()).send().await;
-        let answer =
-            answer.map_err(|error| lost.mark(self.explain_key("CompleteMultipartUpload", key, error)))?;
+        let answer = answer.map_err(|error| lost.mark(self.explain_key("CompleteMultipartUpload", key, error)))?;
         let digests: Vec<_> = parts.iter().map(|part| part.digest).collect();
         self.stored(key, multipart(&digests), answer.e_tag.as_deref(), opaque)
     }
