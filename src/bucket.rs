@@ -161,10 +161,13 @@ impl Bucket {
     {
         let explained = explain(operation, &format!("the bucket {}", self.target.bucket()), error);
         match (&self.expected_owner, explained.aws_code()) {
-            (Some(owner), Some("AccessDenied")) => Error::failed(explained.to_string()).hint(format!(
-                "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
-                explained.hint_text().unwrap_or_default()
-            )),
+            (Some(owner), Some("AccessDenied")) => {
+                let hint = format!(
+                    "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
+                    explained.hint_text().unwrap_or_default()
+                );
+                explained.hint(hint)
+            }
             _ => explained,
         }
     }

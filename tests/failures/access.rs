@@ -83,6 +83,16 @@ async fn a_missing_permission_to_delete_is_named_and_what_was_uploaded_is_live()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_was_denied_changed_nothing_whoever_must_own_the_bucket() {
+    let world = World::deployed(&SITE).await;
+    world.remove("about.html");
+    world.fault("DeleteObjects", 0, ALWAYS, denied());
+    let run = world.deploy(&[PRUNE[0], PRUNE[1], "--expected-bucket-owner", "000000000000"]).expect(1);
+    assert_eq!(run.outcome(), "failed");
+    assert_eq!(world.writes(), ["DELETE -> 403"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_to_invalidate_is_named_and_the_site_called_stale() {
     let world = World::new(&SITE).await;
     world.fault("CreateInvalidation", 0, ALWAYS, denied());
