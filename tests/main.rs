@@ -4,4 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod edge;
+mod failures;
+mod guards;
+mod order;
+mod plan_command;
+mod types;
 mod world;
