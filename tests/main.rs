@@ -3,5 +3,9 @@
 // What a test cannot do without may panic, also in the helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod buildspec;
 mod edge;
+mod invalidate_command;
+mod local;
+mod shell;
 mod world;
