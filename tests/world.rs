@@ -1,5 +1,6 @@
-//! What the tests stand in: a local edge, AWS's own clients for it, a viewer, and a site to deploy.
+//! What the tests stand in: a local edge, AWS's own clients for it, a viewer, the binary, and a site to deploy.
 
 pub(crate) mod aws;
+pub(crate) mod command;
 pub(crate) mod http;
 pub(crate) mod site;
