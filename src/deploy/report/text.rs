@@ -3,6 +3,7 @@
 use super::{Outcome, Report};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Stage};
+use crate::distribution::DistributionId;
 use crate::invalidation::send::Invalidation;
 use indicatif::DecimalBytes;
 use std::fmt::{self, Display, Formatter};
@@ -55,12 +56,11 @@ impl Display for Report {
             let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
             for invalidation in items {
                 let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{item}'")).collect();
-                writeln!(
-                    out,
-                    "  repeat it with: shipfront invalidate --distribution {} {}",
-                    invalidation.distribution,
-                    quoted.join(" ")
-                )?;
+                let flag = match &invalidation.distribution {
+                    DistributionId::Distribution(id) => format!("--distribution {id}"),
+                    DistributionId::Tenant(id) => format!("--distribution-tenant {id}"),
+                };
+                writeln!(out, "  repeat it with: shipfront invalidate {flag} {}", quoted.join(" "))?;
             }
         }
         Ok(())
