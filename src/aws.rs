@@ -1,6 +1,7 @@
 //! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
 
 pub mod failure;
+pub(crate) mod lost;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;

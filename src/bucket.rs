@@ -7,6 +7,7 @@ mod policy;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
+use crate::aws::lost::LostAnswer;
 use crate::error::{Error, Result};
 use crate::site::Target;
 use crate::site::etag::{Etag, md5};
@@ -129,8 +130,9 @@ impl Bucket {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .body(ByteStream::from(body));
         // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
-        let answer = request.customize().disable_payload_signing().send().await;
-        let answer = answer.map_err(|error| self.explain_key("PutObject", key, error))?;
+        let lost = LostAnswer::default();
+        let request = request.customize().disable_payload_signing().interceptor(lost.clone());
+        let answer = request.send().await.map_err(|error| lost.mark(self.explain_key("PutObject", key, error)))?;
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
         self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
     }
@@ -147,8 +149,10 @@ impl Bucket {
         let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
         let delete = delete.map_err(|error| Error::failed(format!("cannot name the keys to delete: {error}")))?;
         let request = self.client.delete_objects().bucket(self.target.bucket()).delete(delete);
-        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        let answer = answer.map_err(|error| self.explain("DeleteObjects", error))?;
+        let lost = LostAnswer::default();
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let request = request.customize().interceptor(lost.clone());
+        let answer = request.send().await.map_err(|error| lost.mark(self.explain("DeleteObjects", error)))?;
         // A 200 may carry an error for each key: peers take it for success.
         let refused = answer.errors.unwrap_or_default().into_iter();
         // A retry whose first try did delete the object finds none: that is what was wanted.
@@ -184,11 +188,12 @@ impl Bucket {
     {
         let explained = explain(operation, &format!("the bucket {}", self.target.bucket()), error);
         match (&self.expected_owner, explained.aws_code()) {
-            (Some(owner), code @ Some("AccessDenied")) => {
-                Error::failed(explained.to_string()).with_code(code).hint(format!(
+            (Some(owner), Some("AccessDenied")) => {
+                let hint = format!(
                     "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
                     explained.hint_text().unwrap_or_default()
-                ))
+                );
+                explained.hint(hint)
             }
             _ => explained,
         }

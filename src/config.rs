@@ -57,7 +57,11 @@ pub fn settings(
 pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
     match record {
         _ if none => Ok(Place::Nowhere),
-        Some(url) => Target::parse(url).map(Place::At),
+        Some(url) => match Target::parse(url)? {
+            place if place.prefix().is_empty() => Err(Error::usage(format!("--record {url} names a whole bucket"))
+                .hint("name a folder of it, one for each site: s3://BUCKET/FOLDER")),
+            place => Ok(Place::At(place)),
+        },
         None => Ok(Place::Beside),
     }
 }

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::{ChangedKey, Policy};
+use crate::record::intent::Abandoned;
 use crate::record::lease::Lease;
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
@@ -25,7 +26,8 @@ use crate::site::Target;
 use crate::site::headers::Headers;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
-use diff::{PruneAfter, Reason, Rules};
+use diff::{Content, Pair, PruneAfter, Reason, Rules};
+use inspect::{Inspected, Inspector};
 use plan::{Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use std::collections::{HashMap, HashSet};
@@ -125,12 +127,18 @@ impl Deploy<'_> {
         loop {
             let mut survey = self.survey().await?;
             self.guard_order(&survey).await?;
+            if self.stop.is_cancelled() {
+                return Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted));
+            }
             if self.wait_for_turn(&survey, started).await? {
                 continue;
             }
             let decided = self.decide(&mut survey).await?;
             if decided.is_empty() {
-                return self.nothing_to_do(deploy, survey, decided, started).await;
+                if !self.note_build(&mut survey).await? {
+                    continue;
+                }
+                return Ok(self.nothing_to_do(deploy, &survey, decided, started));
             }
             let outcome = match self.take_turn(&survey, &decided, &deploy).await? {
                 Turn::LookAgain => continue,
@@ -159,16 +167,12 @@ impl Deploy<'_> {
         let read = |bytes| progress.add(bytes);
         let mut contents = tokio::task::block_in_place(|| read::compare(&survey.walk.root, &pairs, &read));
         drop(progress);
-        let progress = self.terminal.count("inspecting");
-        let asked = |count| progress.add(count);
-        let (root, recorded) = (&survey.walk.root, survey.record.is_some());
-        let inspected =
-            inspect::inspect(&survey.bucket, root, &pairs, &mut contents, recorded, settings.concurrency, &asked)
-                .await?;
+        let snapshot = survey.record.as_ref().map(|(_, snapshot)| snapshot);
+        let recorded = snapshot.is_some();
+        let abandoned = snapshot.and_then(|snapshot| snapshot.abandoned.as_ref());
+        let inspected = self.inspect(survey, &pairs, &mut contents, abandoned).await?;
         seconds.hash = hashing.elapsed().as_secs_f64();
 
-        let snapshot = survey.record.as_ref().map(|(_, snapshot)| snapshot);
-        let abandoned = snapshot.and_then(|snapshot| snapshot.abandoned.as_ref());
         let rules = Rules {
             unknown: &survey.walk.unknown,
             abandoned,
@@ -191,24 +195,41 @@ impl Deploy<'_> {
         Ok(Decided { plan, recovered, seconds })
     }
 
-    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
-    /// without that, a slow older build would win later.
-    async fn nothing_to_do(
+    async fn inspect(
         &self,
-        deploy: String,
-        mut survey: Survey,
-        decided: Decided,
-        started: Instant,
-    ) -> Result<Report> {
-        if let (Some((record, snapshot)), Some(build)) = (survey.record.take(), &self.settings.build)
-            && snapshot.state.is_older_than(Some(build))
-        {
-            record.note_build(snapshot, build.clone()).await?;
+        survey: &Survey,
+        pairs: &[Pair],
+        contents: &mut [Content],
+        abandoned: Option<&Abandoned>,
+    ) -> Result<Vec<Inspected>> {
+        let progress = self.terminal.count("inspecting");
+        let inspector = Inspector {
+            bucket: &survey.bucket,
+            root: &survey.walk.root,
+            recorded: survey.record.is_some(),
+            abandoned,
+            concurrency: self.settings.concurrency,
+            asked: &|count| progress.add(count),
+        };
+        inspector.inspect(pairs, contents).await
+    }
+
+    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
+    /// without that, a slow older build would win later. `false` if another deploy came in between.
+    async fn note_build(&self, survey: &mut Survey) -> Result<bool> {
+        match (survey.record.take(), &self.settings.build) {
+            (Some((record, snapshot)), Some(build)) if snapshot.state.is_older_than(Some(build)) => {
+                record.note_build(snapshot, build.clone()).await
+            }
+            _ => Ok(true),
         }
-        let mut report = self.report(deploy, &survey, decided, Vec::new());
+    }
+
+    fn nothing_to_do(&self, deploy: String, survey: &Survey, decided: Decided, started: Instant) -> Report {
+        let mut report = self.report(deploy, survey, decided, Vec::new());
         report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
         report.seconds.total = started.elapsed().as_secs_f64();
-        Ok(report)
+        report
     }
 
     /// Uploads, removes, invalidates and writes down what is now true.

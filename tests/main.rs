@@ -3,5 +3,14 @@
 // What a test cannot do without may panic, also in the helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod buildspec;
 mod edge;
+mod failures;
+mod guards;
+mod invalidate_command;
+mod local;
+mod order;
+mod plan_command;
+mod shell;
+mod types;
 mod world;

@@ -1,4 +1,6 @@
-//! What the tests stand in: a local edge, AWS's own clients for it, and a viewer.
+//! What the tests stand in: a local edge, AWS's own clients for it, a viewer, the binary, and a site to deploy.
 
 pub(crate) mod aws;
+pub(crate) mod command;
 pub(crate) mod http;
+pub(crate) mod site;

@@ -1,6 +1,7 @@
 //! Large files: uploaded part by part from the disk, never held in memory, never left half done.
 
 use super::{BASE64, Bucket, Stored, is_opaque};
+use crate::aws::lost::LostAnswer;
 use crate::error::{Error, Result};
 use crate::site::etag::{self, Etag, multipart, part_size};
 use crate::site::headers::Headers;
@@ -93,8 +94,10 @@ impl Bucket {
         let request =
             self.client.complete_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.upload_id(id).multipart_upload(completed);
-        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        let answer = answer.map_err(|error| self.explain_key("CompleteMultipartUpload", key, error))?;
+        let lost = LostAnswer::default();
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.customize().interceptor(lost.clone()).send().await;
+        let answer = answer.map_err(|error| lost.mark(self.explain_key("CompleteMultipartUpload", key, error)))?;
         let digests: Vec<_> = parts.iter().map(|part| part.digest).collect();
         self.stored(key, multipart(&digests), answer.e_tag.as_deref(), opaque)
     }

@@ -7,6 +7,7 @@
 use super::diff::{Content, HeadersMatch, Pair};
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
+use crate::record::intent::Abandoned;
 use crate::record::manifest::Row;
 use crate::site::etag::{Etag, read_all};
 use crate::site::headers::Headers;
@@ -34,52 +35,59 @@ impl Default for Inspected {
     }
 }
 
-/// Finds out about each pair, in order, and corrects `contents` where a checksum knows better.
-///
-/// `recorded` tells whether there is a record in which the headers are kept: without one, they
-/// would have to be asked for again in every run.
-pub async fn inspect(
-    bucket: &Bucket,
-    root: &Path,
-    pairs: &[Pair],
-    contents: &mut [Content],
-    recorded: bool,
-    concurrency: usize,
-    asked: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<Inspected>> {
-    let mut inspected: Vec<Inspected> = pairs.iter().map(from_manifest).collect();
-    let unclear = |at: &usize| {
-        let described = pairs[*at].described();
-        match &contents[*at] {
-            Content::Same => recorded && described.and_then(|row| row.headers.as_ref()).is_none(),
-            Content::Different => described.is_none(),
-            _ => false,
-        }
-    };
-    let questions: Vec<usize> = (0..pairs.len()).filter(unclear).collect();
-    let answers = stream::iter(questions).map(|at| {
-        let (pair, content) = (&pairs[at], contents[at].clone());
-        async move {
-            let answer = ask(bucket, root, pair, content).await?;
-            asked(1);
-            Ok::<_, Error>((at, answer))
-        }
-    });
-    let answers: Vec<_> = answers.buffer_unordered(concurrency.max(1)).try_collect().await?;
-    for (at, (content, answer)) in answers {
-        contents[at] = content;
-        inspected[at] = answer;
-    }
-    Ok(inspected)
+/// Where to look and whom to ask.
+pub struct Inspector<'a> {
+    /// The target.
+    pub bucket: &'a Bucket,
+    /// The source directory.
+    pub root: &'a Path,
+    /// Whether there is a record in which the headers are kept: without one, they would have to be
+    /// asked for again in every run.
+    pub recorded: bool,
+    /// What an interrupted run may have changed: the manifest knows no headers of that.
+    pub abandoned: Option<&'a Abandoned>,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// Told the number of objects that were asked for.
+    pub asked: &'a (dyn Fn(u64) + Sync),
 }
 
-fn from_manifest(pair: &Pair) -> Inspected {
-    let headers = match pair.described().and_then(|row: &Row| row.headers.as_ref()) {
-        Some(digest) if *digest == Headers::of(&pair.key).digest() => HeadersMatch::Same,
-        Some(_) => HeadersMatch::Different,
-        None => HeadersMatch::Unknown,
-    };
-    Inspected { headers, content: None }
+impl Inspector<'_> {
+    /// Finds out about each pair, in order, and corrects `contents` where a checksum knows better.
+    pub async fn inspect(&self, pairs: &[Pair], contents: &mut [Content]) -> Result<Vec<Inspected>> {
+        let mut inspected: Vec<Inspected> = pairs.iter().map(|pair| self.by_manifest(pair)).collect();
+        let unclear = |at: &usize| match &contents[*at] {
+            Content::Same => self.recorded && inspected[*at].headers == HeadersMatch::Unknown,
+            Content::Different => pairs[*at].described().is_none(),
+            _ => false,
+        };
+        let questions: Vec<usize> = (0..pairs.len()).filter(unclear).collect();
+        let answers = stream::iter(questions).map(|at| {
+            let (pair, content) = (&pairs[at], contents[at].clone());
+            async move {
+                let answer = ask(self.bucket, self.root, pair, content).await?;
+                (self.asked)(1);
+                Ok::<_, Error>((at, answer))
+            }
+        });
+        let answers: Vec<_> = answers.buffer_unordered(self.concurrency.max(1)).try_collect().await?;
+        for (at, (content, answer)) in answers {
+            contents[at] = content;
+            inspected[at] = answer;
+        }
+        Ok(inspected)
+    }
+
+    fn by_manifest(&self, pair: &Pair) -> Inspected {
+        let promised = self.abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some());
+        let digest = pair.described().filter(|_| !promised).and_then(|row: &Row| row.headers.as_ref());
+        let headers = match digest {
+            Some(digest) if *digest == Headers::of(&pair.key).digest() => HeadersMatch::Same,
+            Some(_) => HeadersMatch::Different,
+            None => HeadersMatch::Unknown,
+        };
+        Inspected { headers, content: None }
+    }
 }
 
 async fn ask(bucket: &Bucket, root: &Path, pair: &Pair, content: Content) -> Result<(Content, Inspected)> {

@@ -197,7 +197,7 @@ impl Report {
             Outcome::Failed
         } else if !self.errors.is_empty() {
             Outcome::Partial
-        } else if nothing_planned {
+        } else if nothing_planned && sent.invalidations.is_empty() {
             Outcome::NothingToDo
         } else {
             Outcome::Deployed

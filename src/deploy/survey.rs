@@ -48,7 +48,9 @@ impl Deploy<'_> {
             // The record first: what it says is then never newer than what the listing shows, and
             // whoever writes in between makes the conditional write fail.
             let record = record.await?;
-            let objects = list::list(&bucket, &|listed| progress.set(listed)).await?;
+            let objects =
+                list::list(&bucket, record.as_ref().map(|(record, _)| record.place()), &|listed| progress.set(listed))
+                    .await?;
             Ok((bucket, objects, record, started.elapsed().as_secs_f64()))
         };
         let distributions = Distributions::new(self.aws);

@@ -52,7 +52,7 @@ pub async fn shapes(
     let ids = match which {
         Which::None => return Ok(Vec::new()),
         Which::Ids(ids) => ids.clone(),
-        Which::Auto => showing(bucket, list(distributions).await?)?,
+        Which::Auto => showing(bucket, list(distributions, HINT).await?)?,
     };
     let mut shapes = Vec::with_capacity(ids.len());
     for id in ids {
@@ -96,7 +96,7 @@ pub async fn ids_for_hosts(
         }
         Which::Ids(ids) => Ok(ids.clone()),
         Which::Auto => {
-            let all = list(distributions).await?;
+            let all = list(distributions, "pass --distribution ID").await?;
             let enabled: Vec<&Summary> = all.iter().filter(|summary| summary.enabled).collect();
             if hosts.is_empty() {
                 let known: Vec<&str> = enabled.iter().map(|summary| summary.id.as_str()).collect();
@@ -112,25 +112,29 @@ pub async fn ids_for_hosts(
                     .hint("pass --distribution ID, or whole URLs: their host names tell the distribution")),
                 };
             }
-            let serves = |summary: &&&Summary| {
-                summary.hosts.iter().any(|host| hosts.iter().any(|typed| matches_host(host, typed)))
-            };
-            let ids: Vec<DistributionId> =
-                enabled.iter().filter(serves).map(|summary| DistributionId::Distribution(summary.id.clone())).collect();
-            if ids.is_empty() {
-                return Err(Error::usage(format!("no distribution of the account serves {}", hosts.join(", ")))
+            let served = |host: &String, summary: &Summary| summary.hosts.iter().any(|name| matches_host(name, host));
+            let unserved: Vec<&str> = hosts
+                .iter()
+                .filter(|host| !enabled.iter().any(|summary| served(host, summary)))
+                .map(String::as_str)
+                .collect();
+            // One slip among several hosts would otherwise leave its pages stale, and say nothing.
+            if !unserved.is_empty() {
+                return Err(Error::usage(format!("no distribution of the account serves {}", unserved.join(", ")))
                     .hint("pass --distribution ID"));
             }
+            let serving = enabled.iter().filter(|summary| hosts.iter().any(|host| served(host, summary)));
+            let ids = serving.map(|summary| DistributionId::Distribution(summary.id.clone())).collect();
             Ok(ids)
         }
     }
 }
 
-async fn list(distributions: &Distributions) -> Result<Vec<Summary>> {
+async fn list(distributions: &Distributions, otherwise: &str) -> Result<Vec<Summary>> {
     distributions.list().await.map_err(|error| match error.aws_code() {
         Some("AccessDenied" | "AccessDeniedException") => {
             Error::usage(format!("cannot look for distributions: {error}"))
-                .hint(format!("allow cloudfront:ListDistributions, or {HINT}"))
+                .hint(format!("allow cloudfront:ListDistributions, or {otherwise}"))
         }
         _ => error,
     })

@@ -50,9 +50,8 @@ pub async fn invalidate(
     let mut sent = submit(&distributions, &new_deploy_id(), planned, patience, terminal).await;
     wait(&distributions, &mut sent, patience, terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
-    if sent.invalidations.len() == 1
-        && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage)
-    {
+    let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
+    if !taken && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage) {
         return Err(error.clone());
     }
     Ok(TypedReport {

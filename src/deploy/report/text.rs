@@ -3,6 +3,7 @@
 use super::{Outcome, Report};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Stage};
+use crate::distribution::DistributionId;
 use crate::invalidation::send::Invalidation;
 use indicatif::DecimalBytes;
 use std::fmt::{self, Display, Formatter};
@@ -38,6 +39,10 @@ impl Display for Report {
             Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
         }
         self.write_counts(out, planned)?;
+        if let Some(recovered) = &self.recovered {
+            let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
+            writeln!(out, "  {done} what the interrupted deploy {} had left: {keys} keys", recovered.deploy)?;
+        }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
         }
@@ -51,12 +56,11 @@ impl Display for Report {
             let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
             for invalidation in items {
                 let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{item}'")).collect();
-                writeln!(
-                    out,
-                    "  repeat it with: shipfront invalidate --distribution {} {}",
-                    invalidation.distribution,
-                    quoted.join(" ")
-                )?;
+                let flag = match &invalidation.distribution {
+                    DistributionId::Distribution(id) => format!("--distribution {id}"),
+                    DistributionId::Tenant(id) => format!("--distribution-tenant {id}"),
+                };
+                writeln!(out, "  repeat it with: shipfront invalidate {flag} {}", quoted.join(" "))?;
             }
         }
         Ok(())

@@ -1,0 +1,10 @@
+//! What goes wrong on the way to AWS or there: told plainly, with the right exit code, nothing lost.
+
+mod access;
+mod invalidations;
+mod transfers;
+
+const SITE: [(&str, &str); 4] =
+    [("about.html", "about"), ("app.js", "code"), ("index.html", "welcome"), ("style.css", "style")];
+
+const PRUNE: [&str; 2] = ["--prune-after", "0s"];

@@ -1,0 +1,178 @@
+//! `preview` serves what was deployed, and later deploys go through it.
+
+use super::Machine;
+use crate::world::command::{Run, run};
+use crate::world::http::{Answer, request};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Only so that a test that fails ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `shipfront preview SITE --port 0`.
+struct Preview {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it said until it was ready.
+    said: String,
+    /// `host:port` of the site, as printed.
+    authority: String,
+}
+
+impl Preview {
+    fn start(machine: &Machine) -> Preview {
+        let mut command = machine.command(&["preview", "SITE", "--port", "0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut preview = Preview { child, lines, said: String::new(), authority: String::new() };
+        while !preview.said.contains("after a change: ") {
+            match preview.lines.recv_timeout(PATIENCE) {
+                Ok(line) => preview.said += &format!("{line}\n"),
+                Err(error) => panic!("preview is not ready ({error}): {}", preview.said),
+            }
+        }
+        preview.authority = preview.url_after("look at it: http://").trim_end_matches('/').to_owned();
+        preview
+    }
+
+    fn url_after(&self, label: &str) -> String {
+        let (_, rest) = self.said.split_once(label).unwrap_or_else(|| panic!("no {label:?} in {}", self.said));
+        rest.split([' ', ',', '\n']).next().unwrap().to_owned()
+    }
+
+    /// The path from a browser's point of view: the name of the distribution is resolved to loopback.
+    async fn get(&self, path: &str) -> Answer {
+        let port = self.authority.rsplit(':').next().unwrap();
+        request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &self.authority)]).await
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end.
+    fn end(mut self) -> Run {
+        let mut stdout = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let code = self.child.wait().unwrap().code();
+        let rest: Vec<String> = self.lines.iter().collect();
+        Run { code, stdout, stderr: format!("{}{}", self.said, rest.join("\n")) }
+    }
+}
+
+impl Drop for Preview {
+    fn drop(&mut self) {
+        // Ended already, most of the time.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cache(answer: &Answer) -> &str {
+    answer.header("x-cache").unwrap_or_default().split(' ').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_page_is_served_at_the_urls_that_people_use() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    for (path, key, kind) in [
+        ("/", "index.html", "text/html; charset=utf-8"),
+        ("/index.html", "index.html", "text/html; charset=utf-8"),
+        ("/docs/the-lens/", "docs/the-lens/index.html", "text/html; charset=utf-8"),
+        ("/docs/the-lens", "docs/the-lens/index.html", "text/html; charset=utf-8"),
+        ("/downloads/press%20kit.txt", "downloads/press kit.txt", "text/plain; charset=utf-8"),
+        ("/blog/caf%C3%A9-men%C3%BC.html", "blog/café-menü.html", "text/html; charset=utf-8"),
+        ("/assets/site.dfd3853c.css", "assets/site.dfd3853c.css", "text/css; charset=utf-8"),
+        ("/assets/logo.svg", "assets/logo.svg", "image/svg+xml; charset=utf-8"),
+        ("/images/greywick-light.png", "images/greywick-light.png", "image/png"),
+        ("/site.webmanifest", "site.webmanifest", "application/manifest+json; charset=utf-8"),
+    ] {
+        let answer = preview.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.body, std::fs::read(machine.site().join(key)).unwrap(), "{path}");
+        assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+    }
+    let missing = preview.get("/nothing/here.html").await;
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.body, std::fs::read(machine.site().join("404.html")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_goes_through_the_running_preview_and_is_seen_at_once() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    for path in ["/about/", "/", "/blog/", "/assets/logo.svg"] {
+        assert_eq!(cache(&preview.get(path).await), "Miss", "{path}");
+        assert_eq!(cache(&preview.get(path).await), "Hit", "{path}");
+    }
+
+    machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
+    let deployed = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    deployed.says("going through the local edge that runs at http://127.0.0.1:");
+    deployed.says(&format!("look at it: http://{}", preview.authority));
+    assert!(deployed.stdout.contains("1 uploaded"), "{deployed:?}");
+
+    let seen = preview.get("/about/").await;
+    assert!(seen.text().contains("New."), "{}", seen.text());
+    assert_eq!(cache(&seen), "Miss");
+    for path in ["/", "/blog/", "/assets/logo.svg"] {
+        assert_eq!(cache(&preview.get(path).await), "Hit", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_preview_says_who_serves_and_ends() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    let second = machine.run(&["preview", "SITE"]).ended_with(0);
+    second.says("another shipfront serves it");
+    second.says(&preview.authority);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_tools_address_speaks_s3() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    let api = preview.url_after("S3 and CloudFront for other tools: ");
+    let list = request(&api, "GET", "/", &[]).await;
+    assert_eq!(list.status, 200);
+    assert!(list.text().contains("<ListAllMyBucketsResult"), "{}", list.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_preview_cleanly_and_its_data_stays() {
+    for name in ["TERM", "INT"] {
+        let machine = Machine::new();
+        let preview = Preview::start(&machine);
+        preview.signal(name);
+        assert_eq!(preview.end().code, Some(0), "SIG{name}");
+        assert_eq!(machine.deploy()["outcome"], "nothing-to-do", "SIG{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_preview_leaves_nothing_in_the_way_and_nothing_is_lost() {
+    let machine = Machine::new();
+    let mut preview = Preview::start(&machine);
+    preview.child.kill().unwrap();
+    assert_eq!(preview.end().code, None);
+    let report = machine.deploy();
+    assert_eq!(report["outcome"], "nothing-to-do", "{report:#}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_a_way_out() {
+    let machine = Machine::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = run(&mut machine.command(&["preview", "SITE", "--port", &port])).ended_with(1);
+    refused.says(&format!("port {port} is taken"));
+    refused.says("hint: ");
+    refused.says("--port");
+}
