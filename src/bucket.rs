@@ -3,6 +3,7 @@
 pub mod conditional;
 pub mod head;
 mod multipart;
+mod policy;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -235,13 +236,16 @@ where
     rest.split_once("</Region>").map(|(region, _)| region.to_owned())
 }
 
-/// Makes a bucket on the local edge. On AWS shipfront creates none.
+/// Makes a bucket on the local edge, closed where it should be on AWS. There shipfront creates none.
 #[cfg(feature = "edge")]
 pub(crate) async fn create(aws: &Aws, bucket: &str) -> Result<()> {
-    let answer = Client::from_conf(aws.s3(None)).create_bucket().bucket(bucket).send().await;
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-        Err(error) => Err(explain("CreateBucket", &format!("the bucket {bucket}"), error)),
+    let client = Client::from_conf(aws.s3(None));
+    let subject = format!("the bucket {bucket}");
+    match client.create_bucket().bucket(bucket).send().await {
+        Ok(_) => {}
+        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => {}
+        Err(error) => return Err(explain("CreateBucket", &subject, error)),
     }
+    let policy = client.put_bucket_policy().bucket(bucket).policy(policy::for_records(bucket)).send().await;
+    policy.map(|_| ()).map_err(|error| explain("PutBucketPolicy", &subject, error))
 }

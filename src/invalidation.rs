@@ -72,8 +72,8 @@ impl Viewers {
     }
 
     /// Whether any of the distributions answers with an object, given its full key.
-    pub fn reach_key(&self, full_key: &str) -> bool {
-        self.viewers.iter().any(|(_, viewer)| !viewer.paths(full_key).is_empty())
+    pub fn serve_key(&self, full_key: &str) -> bool {
+        self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))
     }
 
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.

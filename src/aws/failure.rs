@@ -111,8 +111,10 @@ pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
     const OBJECTS: &str = "arn:aws:s3:::BUCKET/PREFIX*";
     const DISTRIBUTION: &str = "arn:aws:cloudfront::ACCOUNT:distribution/ID";
     const TENANT: &str = "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID";
+    const BUCKET: &str = "arn:aws:s3:::BUCKET";
     Some(match operation {
-        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", BUCKET),
+        "GetBucketPolicy" => ("s3:GetBucketPolicy", BUCKET),
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("s3:PutObject", OBJECTS),
         "AbortMultipartUpload" => ("s3:AbortMultipartUpload", OBJECTS),
         "GetObject" | "HeadObject" => ("s3:GetObject", OBJECTS),

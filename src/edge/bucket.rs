@@ -45,6 +45,8 @@ pub(super) struct Bucket {
     pub(super) created: i64,
     pub(super) settings: RwLock<BucketSettings>,
     pub(super) uploads: Mutex<Uploads>,
+    /// The bucket policy's JSON.
+    policy: RwLock<Option<String>>,
     contents: RwLock<Contents>,
     sequence: AtomicU64,
 }
@@ -101,9 +103,19 @@ impl Bucket {
             created,
             settings: RwLock::default(),
             uploads: Mutex::default(),
+            policy: RwLock::default(),
             contents: RwLock::new(contents),
             sequence: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn policy(&self) -> Option<String> {
+        reading(&self.policy).clone()
+    }
+
+    /// For this process; [`super::store::Store::set_policy`] keeps it.
+    pub(super) fn set_policy(&self, policy: Option<String>) {
+        *writing(&self.policy) = policy;
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Object>> {
