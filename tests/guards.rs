@@ -83,10 +83,7 @@ async fn a_prefix_never_touches_its_neighbours() {
     assert!(!keys.contains(&"blog/removed.html".to_owned()));
     let writes = world.writes();
     assert!(writes.contains(&"DELETE blog/removed.html".to_owned()), "{writes:?}");
-    assert_eq!(
-        writes.last().unwrap(),
-        "INVALIDATE /blog/about.html /blog/removed.html"
-    );
+    assert_eq!(writes.last().unwrap(), "INVALIDATE /blog/about.html /blog/removed.html");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,6 +165,7 @@ async fn with_json_stdout_is_one_object_whatever_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_says_nothing_of_success_and_everything_of_failure() {
     let world = edited().await;
+    world.close_the_record().await;
     for command in ["plan", "deploy", "deploy"] {
         let run = world.run(&as_text(&world, command, &["--quiet"])).expect(0);
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""), "{command}");

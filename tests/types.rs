@@ -75,7 +75,8 @@ fn media_type(key: &str) -> &'static str {
 /// Uploads as other tools do: in parts of 8 MiB.
 async fn upload_in_parts_of_8_mib(world: &World, key: &str, content: &[u8]) {
     let s3 = aws::s3(&world.edge);
-    let upload = s3.create_multipart_upload().bucket(BUCKET).key(key).content_type(media_type(key)).send().await.unwrap();
+    let upload =
+        s3.create_multipart_upload().bucket(BUCKET).key(key).content_type(media_type(key)).send().await.unwrap();
     let id = upload.upload_id().unwrap();
     let mut parts = Vec::new();
     for (number, part) in (1..).zip(content.chunks(8 * MIB)) {

@@ -110,6 +110,19 @@ impl World {
         self.edge.clear_requests();
     }
 
+    /// Keeps viewers from the deploy record, of which a deploy else warns.
+    pub(crate) async fn close_the_record(&self) {
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Deny",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:GetObject",
+            "Resource": format!("arn:aws:s3:::{BUCKET}/{RECORD}*"),
+        }]});
+        let put = aws::s3(&self.edge).put_bucket_policy().bucket(BUCKET).policy(policy.to_string());
+        put.send().await.unwrap();
+        self.edge.clear_requests();
+    }
+
     /// The keys of the site, in order: all of the bucket but the deploy record.
     pub(crate) fn keys(&self) -> Vec<String> {
         let keys = self.edge.objects(BUCKET).into_iter().map(|object| object.key);
