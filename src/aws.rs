@@ -139,7 +139,7 @@ pub struct Requests {
     pub list: u64,
     /// `HeadObject`.
     pub head: u64,
-    /// `GetObject`.
+    /// `GetObject`, and `GetBucketPolicy` in a run that wrote.
     pub get: u64,
     /// `PutObject` and every call of a multipart upload.
     pub put: u64,
@@ -166,10 +166,10 @@ impl RequestCounts {
     fn add(&self, operation: &str) {
         let count = match operation {
             // Only the local edge is asked for a bucket, and only to have a place to deploy to.
-            "CreateBucket" => return,
+            "CreateBucket" | "PutBucketPolicy" => return,
             "ListObjectsV2" => &self.list,
             "HeadObject" | "HeadBucket" => &self.head,
-            "GetObject" => &self.get,
+            "GetObject" | "GetBucketPolicy" => &self.get,
             "DeleteObjects" | "DeleteObject" | "AbortMultipartUpload" => &self.delete,
             "CreateInvalidation" | "CreateInvalidationForDistributionTenant" => &self.create_invalidation,
             read if read.starts_with("Get") || read.starts_with("List") => &self.cloudfront_read,

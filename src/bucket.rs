@@ -3,6 +3,7 @@
 pub mod conditional;
 pub mod head;
 mod multipart;
+mod policy;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -163,7 +164,7 @@ impl Bucket {
             if code == "AccessDenied" {
                 failure = failure.hint("allow s3:DeleteObject on arn:aws:s3:::BUCKET/PREFIX*");
             }
-            (key, failure)
+            (key, self.named(failure))
         });
         Ok(refused.collect())
     }
@@ -185,7 +186,7 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let explained = explain(operation, &format!("the bucket {}", self.target.bucket()), error);
+        let explained = self.named(explain(operation, &format!("the bucket {}", self.target.bucket()), error));
         match (&self.expected_owner, explained.aws_code()) {
             (Some(owner), Some("AccessDenied")) => {
                 let hint = format!(
@@ -207,7 +208,12 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error)
+        self.named(explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error))
+    }
+
+    /// The hint with this bucket's name, to be pasted into a policy.
+    fn named(&self, error: Error) -> Error {
+        error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
     }
 }
 
@@ -235,13 +241,16 @@ where
     rest.split_once("</Region>").map(|(region, _)| region.to_owned())
 }
 
-/// Makes a bucket on the local edge. On AWS shipfront creates none.
+/// Makes a bucket on the local edge, closed where it should be on AWS. There shipfront creates none.
 #[cfg(feature = "edge")]
 pub(crate) async fn create(aws: &Aws, bucket: &str) -> Result<()> {
-    let answer = Client::from_conf(aws.s3(None)).create_bucket().bucket(bucket).send().await;
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-        Err(error) => Err(explain("CreateBucket", &format!("the bucket {bucket}"), error)),
+    let client = Client::from_conf(aws.s3(None));
+    let subject = format!("the bucket {bucket}");
+    match client.create_bucket().bucket(bucket).send().await {
+        Ok(_) => {}
+        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => {}
+        Err(error) => return Err(explain("CreateBucket", &subject, error)),
     }
+    let policy = client.put_bucket_policy().bucket(bucket).policy(policy::for_records(bucket)).send().await;
+    policy.map(|_| ()).map_err(|error| explain("PutBucketPolicy", &subject, error))
 }

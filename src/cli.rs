@@ -26,7 +26,7 @@ Credentials, regions and profiles are found as the AWS command line finds them."
 /// shipfront uploads what changed, assets before the pages that need them, and invalidates the
 /// fewest CloudFront paths that leave no visitor with a stale page.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -128,19 +128,19 @@ pub struct SiteOptions {
         help_heading = "Invalidation"
     )]
     pub distribution_tenant: Vec<String>,
-    /// How to choose invalidation items: 'cover' evicts as little as --max-paths items can, 'exact' sends each changed path or '/*', 'all' sends '/*'
+    /// How to choose what CloudFront is told to evict
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,
     /// The most items for one distribution; CloudFront charges by item
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
     pub max_paths: u32,
-    /// Whether /dir/ and /dir answer with /dir/index.html; 'auto' reads it from the distribution
+    /// Whether /dir/ and /dir answer with /dir/index.html
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
     pub index_alias: IndexAliasArg,
     /// /page answers with /page.html, too
     #[arg(long, help_heading = "Invalidation")]
     pub clean_urls: bool,
-    /// How far a changed error page reaches: 'auto' decides by how long copies may be cached, 'own-path' its own URL, 'all' everything
+    /// How far a changed error page reaches, which CloudFront serves under any URL
     #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
     pub error_page: ErrorPageArg,
     /// The wait for CloudFront
@@ -159,10 +159,10 @@ pub struct SiteOptions {
     #[command(flatten)]
     pub record: RecordArgs,
     /// Deploy the rest when some files cannot be read, and exit with 3
-    #[arg(long)]
+    #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
     /// S3 requests in flight
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
 }
 
@@ -262,11 +262,11 @@ pub struct AwsArgs {
 /// `--index-alias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IndexAliasArg {
-    /// By the distribution's configuration.
+    /// As the distribution's configuration says
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
@@ -283,11 +283,11 @@ impl From<IndexAliasArg> for IndexAlias {
 /// `--error-page`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ErrorPageArg {
-    /// By how long copies may be cached.
+    /// Everything if copies may be cached for more than 60 s, else its own URL
     Auto,
-    /// Its own URL.
+    /// Its own URL
     OwnPath,
-    /// Everything.
+    /// Everything
     All,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod diff;
+mod exposure;
 pub mod inspect;
 pub mod list;
 pub mod plan;
@@ -252,10 +253,12 @@ impl Deploy<'_> {
             self.give_back(lease, &survey, &decided.plan, &applied, &mut sent).await;
         }
         let waiting = Instant::now();
-        wait(&survey.distributions, &mut sent, self.settings.patience, self.terminal).await;
+        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, self.terminal);
+        let ((), exposed) = tokio::join!(wait, self.exposed_record(&survey));
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
         report.complete(&applied, sent, self.stop.is_cancelled());
+        report.warnings.extend(exposed);
         Ok(report)
     }
 

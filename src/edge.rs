@@ -25,9 +25,11 @@ mod journal;
 mod lock;
 mod operation;
 mod origin;
+mod policy;
 mod s3;
 mod server;
 mod store;
+mod tenant;
 mod timeline;
 mod viewer;
 mod xml;
@@ -48,12 +50,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use distribution::{
-    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse,
-    FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
+    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution,
+    ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
 pub use error::EdgeError;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use tenant::Tenant;
 pub use timeline::Effect;
 
 use bucket::BucketSettings;
@@ -280,6 +283,17 @@ impl Edge {
         self.state.distributions.remove(id).map_err(EdgeError::Write)
     }
 
+    /// Adds or replaces a tenant of a distribution.
+    ///
+    /// # Errors
+    /// A distribution that does not exist, or a disk that does not take the change.
+    pub fn put_tenant(&self, tenant: Tenant) -> Result<(), EdgeError> {
+        if self.distribution(&tenant.distribution_id).is_none() {
+            return Err(EdgeError::NoSuchDistribution(tenant.distribution_id));
+        }
+        self.state.distributions.put_tenant(tenant).map_err(EdgeError::Write)
+    }
+
     /// Chooses the distribution that answers on hosts that name none; the first one until then.
     ///
     /// # Errors
@@ -367,7 +381,7 @@ impl Edge {
         self.state.trace.clear();
     }
 
-    /// The invalidations of a distribution, in the order of their acceptance.
+    /// The invalidations of a distribution or of a tenant, in the order of their acceptance.
     #[must_use]
     pub fn invalidations(&self, distribution: &str) -> Vec<Invalidation> {
         self.state.invalidations.list(distribution)

@@ -20,12 +20,12 @@ const ALL: &str = "/*";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// The items, at most --max-paths, that evict the fewest unchanged paths.
+    /// The items, at most --max-paths, that evict the fewest unchanged URLs
     #[default]
     Cover,
-    /// Each changed path, or /* when there are more than --max-paths.
+    /// Each changed URL, or /* when there are more than --max-paths
     Exact,
-    /// Always /*.
+    /// Always /*
     All,
 }
 
@@ -72,8 +72,8 @@ impl Viewers {
     }
 
     /// Whether any of the distributions answers with an object, given its full key.
-    pub fn reach_key(&self, full_key: &str) -> bool {
-        self.viewers.iter().any(|(_, viewer)| !viewer.paths(full_key).is_empty())
+    pub fn serve_key(&self, full_key: &str) -> bool {
+        self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))
     }
 
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.

@@ -4,5 +4,7 @@ mod cloudfront;
 mod durability;
 mod faults;
 mod objects;
+mod policies;
+mod tenants;
 mod uploads;
 mod viewer;

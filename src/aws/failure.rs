@@ -84,6 +84,9 @@ fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
             .hint("check the name, or create the bucket first; shipfront does not create buckets"),
         "NoSuchDistribution" | "EntityNotFound" => Error::usage(format!("{subject} does not exist in this account"))
             .hint("check the id, or pass '--distribution auto' to find the distributions of the bucket"),
+        // The local edge, whose disk may be full.
+        "InsufficientStorage" => Error::failed(format!("no room for {subject}{said}"))
+            .hint("free some room and run again; what is in place is not sent twice"),
         "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "InternalError" => {
             Error::failed(format!("AWS would not take {operation} of {subject} for now: {code}{said}"))
                 .hint("every retry was used up; run again in a minute, what is in place is not sent twice")
@@ -108,8 +111,10 @@ pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
     const OBJECTS: &str = "arn:aws:s3:::BUCKET/PREFIX*";
     const DISTRIBUTION: &str = "arn:aws:cloudfront::ACCOUNT:distribution/ID";
     const TENANT: &str = "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID";
+    const BUCKET: &str = "arn:aws:s3:::BUCKET";
     Some(match operation {
-        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", BUCKET),
+        "GetBucketPolicy" => ("s3:GetBucketPolicy", BUCKET),
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("s3:PutObject", OBJECTS),
         "AbortMultipartUpload" => ("s3:AbortMultipartUpload", OBJECTS),
         "GetObject" | "HeadObject" => ("s3:GetObject", OBJECTS),

@@ -5,9 +5,9 @@ use super::{Decided, Deploy};
 use crate::error::{Error, Result};
 use crate::invalidation::ChangedKey;
 use crate::invalidation::send::{Sent, submit};
+use crate::record::Snapshot;
 use crate::record::intent::Promise;
 use crate::record::lease::{Holder, Lease};
-use crate::record::{Record, Snapshot};
 use std::time::{Duration, Instant};
 
 /// How often a waiting deploy looks whether the lease is free.
@@ -87,23 +87,10 @@ impl Deploy<'_> {
     /// Writes down what may become stale and takes the lease, in this order.
     pub(super) async fn take_turn(&self, survey: &Survey, decided: &Decided, deploy: &str) -> Result<Turn> {
         let Some((record, snapshot)) = &survey.record else { return Ok(Turn::Unrecorded) };
-        self.warn_if_public(survey, record);
         let promises = promises(decided, snapshot);
         match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &promises).await? {
             Some(lease) => Ok(Turn::Leased(lease)),
             None => Ok(Turn::LookAgain),
-        }
-    }
-
-    /// The record holds file names and digests, no secrets; all the same viewers have no business with it.
-    fn warn_if_public(&self, survey: &Survey, record: &Record) {
-        if record.place().bucket() == self.settings.target.bucket() && survey.viewers.reach_key(&record.state_key()) {
-            self.terminal.warn(format_args!(
-                "viewers may be able to read the deploy record at {}: deny them s3:GetObject on {}* in the bucket policy, \
-                 or keep it elsewhere with --record",
-                record.place(),
-                record.place().prefix()
-            ));
         }
     }
 }

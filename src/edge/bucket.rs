@@ -48,6 +48,8 @@ pub(super) struct Bucket {
     pub(super) created: i64,
     pub(super) settings: RwLock<BucketSettings>,
     pub(super) uploads: Mutex<Uploads>,
+    /// The bucket policy's JSON.
+    policy: RwLock<Option<String>>,
     contents: RwLock<Contents>,
     sequence: AtomicU64,
     timeline: Arc<Timeline>,
@@ -105,10 +107,20 @@ impl Bucket {
             created: timeline.time().as_second(),
             settings: RwLock::default(),
             uploads: Mutex::default(),
+            policy: RwLock::default(),
             contents: RwLock::new(contents),
             sequence: AtomicU64::new(0),
             timeline,
         }
+    }
+
+    pub(super) fn policy(&self) -> Option<String> {
+        reading(&self.policy).clone()
+    }
+
+    /// For this process; [`super::store::Store::set_policy`] keeps it.
+    pub(super) fn set_policy(&self, policy: Option<String>) {
+        *writing(&self.policy) = policy;
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Object>> {
@@ -264,13 +276,16 @@ fn precondition_failed() -> S3Error {
 
 /// An error of the disk in S3's words. Nothing was stored.
 pub(super) fn write_error(error: &io::Error) -> S3Error {
-    let message = match error.kind() {
+    match error.kind() {
+        // No code of S3's, whose disks are never full: clients would try InternalError again.
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "disk full: the local edge could not store the object".to_owned()
+            let code = S3ErrorCode::Custom("InsufficientStorage".into());
+            let mut full = S3Error::with_message(code, "disk full: the local edge could not store the object");
+            full.set_status_code(hyper::StatusCode::INSUFFICIENT_STORAGE);
+            full
         }
-        _ => format!("the local edge could not write: {error}"),
-    };
-    S3Error::with_message(S3ErrorCode::InternalError, message)
+        _ => S3Error::with_message(S3ErrorCode::InternalError, format!("the local edge could not write: {error}")),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use s3s::Body;
 use super::State;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
+use super::tenant::Tenant;
 use super::timeline::Effect;
 use super::xml::{self, Xml, query_parameter};
 
@@ -19,7 +20,7 @@ pub(super) const VERSION: &str = "/2020-05-31/";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
-    /// Id of the distribution or of the cache policy.
+    /// Id of the distribution, of the tenant or of the cache policy.
     pub(super) id: Option<String>,
     /// Id of the invalidation.
     second: Option<String>,
@@ -37,6 +38,13 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
         ("GET", ["distribution", id, "invalidation"]) => ("ListInvalidations", Some(*id), None),
         ("GET", ["distribution", id, "invalidation", invalidation]) => {
             ("GetInvalidation", Some(*id), Some(*invalidation))
+        }
+        ("GET", ["distribution-tenant", id]) => ("GetDistributionTenant", Some(*id), None),
+        ("POST", ["distribution-tenant", id, "invalidation"]) => {
+            ("CreateInvalidationForDistributionTenant", Some(*id), None)
+        }
+        ("GET", ["distribution-tenant", id, "invalidation", invalidation]) => {
+            ("GetInvalidationForDistributionTenant", Some(*id), Some(*invalidation))
         }
         ("GET", ["cache-policy", id]) => ("GetCachePolicy", Some(*id), None),
         _ => ("Unknown", None, None),
@@ -60,8 +68,15 @@ pub(super) fn answer(
             let text = Xml::document("DistributionConfig", |xml| render::config(xml, &found));
             versioned(text, &found.etag)
         }),
-        "CreateInvalidation" => create_invalidation(state, id, body, items),
-        "GetInvalidation" => get_invalidation(state, id, operation.second.as_deref()),
+        "GetDistributionTenant" => find_tenant(state, id).map(|found| versioned(render::tenant(&found), &found.id)),
+        "CreateInvalidation" => create_invalidation(state, "distribution", id, body, items, find(state, id).map(drop)),
+        "CreateInvalidationForDistributionTenant" => {
+            create_invalidation(state, "distribution-tenant", id, body, items, find_tenant(state, id).map(drop))
+        }
+        "GetInvalidation" => find(state, id).and_then(|_| get_invalidation(state, id, operation.second.as_deref())),
+        "GetInvalidationForDistributionTenant" => {
+            find_tenant(state, id).and_then(|_| get_invalidation(state, id, operation.second.as_deref()))
+        }
         "ListInvalidations" => list_invalidations(state, id, query),
         "GetCachePolicy" => get_cache_policy(state, id),
         _ => Err(Refusal::new(501, "NotImplemented", "The local edge does not know this operation.")),
@@ -95,15 +110,23 @@ fn find(state: &State, id: &str) -> Result<Distribution, Refusal> {
     found.ok_or_else(|| Refusal::new(404, "NoSuchDistribution", "The specified distribution does not exist."))
 }
 
+fn find_tenant(state: &State, id: &str) -> Result<Tenant, Refusal> {
+    let found = state.distributions.tenant(id);
+    found.ok_or_else(|| Refusal::new(404, "EntityNotFound", "The specified distribution tenant does not exist."))
+}
+
+/// `kind` is what the id is of, in the words of a path; `found` is whether there is one.
 fn create_invalidation(
     state: &State,
+    kind: &str,
     id: &str,
     body: &[u8],
     items: &mut Vec<String>,
+    found: Result<(), Refusal>,
 ) -> Result<Response<Body>, Refusal> {
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
-    find(state, id)?;
+    found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
         state.cache.invalidate(id, &invalidation.items);
@@ -111,8 +134,7 @@ fn create_invalidation(
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }
     let mut response = document(StatusCode::CREATED, render::invalidation(&invalidation));
-    let location =
-        format!("https://cloudfront.amazonaws.com{VERSION}distribution/{id}/invalidation/{}", invalidation.id);
+    let location = format!("https://cloudfront.amazonaws.com{VERSION}{kind}/{id}/invalidation/{}", invalidation.id);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -120,7 +142,6 @@ fn create_invalidation(
 }
 
 fn get_invalidation(state: &State, id: &str, invalidation: Option<&str>) -> Result<Response<Body>, Refusal> {
-    find(state, id)?;
     let wanted = invalidation.unwrap_or_default();
     let found = state
         .invalidations

@@ -26,6 +26,18 @@ pub struct Distribution {
     pub error_responses: Vec<ErrorResponse>,
     /// `CacheTagConfig.HeaderName`: the origin's response header that carries cache tags.
     pub cache_tag_header: Option<String>,
+    #[serde(default)]
+    pub connection_mode: ConnectionMode,
+}
+
+/// How viewers reach a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConnectionMode {
+    /// At its own domain name and aliases.
+    #[default]
+    Direct,
+    /// At those of its tenants.
+    TenantOnly,
 }
 
 /// Where objects come from.
@@ -195,6 +207,7 @@ impl Distribution {
                 error_caching_min_ttl: 10,
             }],
             cache_tag_header: None,
+            connection_mode: ConnectionMode::Direct,
         }
     }
 
@@ -246,7 +259,7 @@ impl Distribution {
 }
 
 /// `*` is any run of characters, `?` any one.
-fn matches_pattern(pattern: &[u8], path: &[u8]) -> bool {
+pub(super) fn matches_pattern(pattern: &[u8], path: &[u8]) -> bool {
     match (pattern.split_first(), path.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) => (0..=path.len()).any(|start| matches_pattern(rest, &path[start..])),

@@ -14,6 +14,7 @@ use super::distribution::{
     YEAR, identifier,
 };
 use super::lock::{reading, writing};
+use super::tenant::Tenant;
 
 /// All distributions, and which one answers on a host that names none.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Distributions {
 struct State {
     distributions: Vec<Distribution>,
     default: Option<String>,
+    #[serde(default)]
+    tenants: Vec<Tenant>,
 }
 
 /// TTLs and query strings of a behaviour, wherever they are written.
@@ -79,6 +82,20 @@ impl Distributions {
         all.find(|distribution| distribution.id.eq_ignore_ascii_case(id)).cloned()
     }
 
+    pub(super) fn tenant(&self, id: &str) -> Option<Tenant> {
+        let state = reading(&self.state);
+        state.tenants.iter().find(|tenant| tenant.id == id).cloned()
+    }
+
+    /// What answers at `<label>.localhost`: a distribution, or one as a tenant of it shows it.
+    pub(super) fn at(&self, label: &str) -> Option<Distribution> {
+        let tenant = reading(&self.state).tenants.iter().find(|tenant| tenant.answers_at(label)).cloned();
+        match tenant {
+            Some(tenant) => Some(tenant.view(&self.get(&tenant.distribution_id)?)),
+            None => self.get(label),
+        }
+    }
+
     /// In the order in which they came to be.
     pub(super) fn all(&self) -> Vec<Distribution> {
         reading(&self.state).distributions.clone()
@@ -121,6 +138,14 @@ impl Distributions {
                 Some(old) => *old = distribution,
                 None => state.distributions.push(distribution),
             }
+        })
+    }
+
+    /// Adds or replaces.
+    pub(super) fn put_tenant(&self, tenant: Tenant) -> io::Result<()> {
+        self.change(|state| {
+            state.tenants.retain(|old| old.id != tenant.id);
+            state.tenants.push(tenant);
         })
     }
 

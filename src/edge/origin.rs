@@ -11,6 +11,7 @@ use super::body::Body;
 use super::bucket::{Bucket, Object};
 use super::distribution::{CacheBehavior, Distribution, Origin, OriginKind};
 use super::lock::reading;
+use super::policy;
 use super::s3::stored_headers;
 use super::store::Store;
 
@@ -64,6 +65,9 @@ fn ask(store: &Store, origin: &Origin, path: &str) -> Fetched {
     let Ok(key) = percent_decode_str(&spaced).decode_utf8() else {
         return Fetched::error(400, "InvalidURI");
     };
+    if bucket.policy().is_some_and(|policy| policy::denies(&policy, &bucket.name, &key)) {
+        return Fetched::error(403, "AccessDenied");
+    }
     match origin.kind {
         OriginKind::S3 => match bucket.get(&key) {
             Some(object) => serve(&object),

@@ -15,6 +15,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use super::bucket::{Bucket, Conditions, Object, write_error};
 use super::distributions::Distributions;
 use super::lock::{locked, reading};
+use super::policy;
 use super::store::Store;
 
 pub(super) use upload::Uploads;
@@ -161,6 +162,30 @@ impl S3 for Service {
         Ok(S3Response::new(GetBucketLocationOutput {
             location_constraint: constraint.map(BucketLocationConstraint::from),
         }))
+    }
+
+    async fn get_bucket_policy(&self, request: S3Request<GetBucketPolicyInput>) -> Answer<GetBucketPolicyOutput> {
+        let policy = self.store.bucket(&request.input.bucket)?.policy();
+        let policy = policy.ok_or_else(|| s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"))?;
+        Ok(S3Response::new(GetBucketPolicyOutput { policy: Some(policy) }))
+    }
+
+    async fn put_bucket_policy(&self, request: S3Request<PutBucketPolicyInput>) -> Answer<PutBucketPolicyOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        if !policy::is_policy(&request.input.policy) {
+            return Err(s3_error!(MalformedPolicy, "This policy contains invalid Json"));
+        }
+        self.store.set_policy(&bucket, Some(request.input.policy)).map_err(|error| write_error(&error))?;
+        Ok(S3Response::new(PutBucketPolicyOutput {}))
+    }
+
+    async fn delete_bucket_policy(
+        &self,
+        request: S3Request<DeleteBucketPolicyInput>,
+    ) -> Answer<DeleteBucketPolicyOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        self.store.set_policy(&bucket, None).map_err(|error| write_error(&error))?;
+        Ok(S3Response::new(DeleteBucketPolicyOutput {}))
     }
 
     async fn list_buckets(&self, _request: S3Request<ListBucketsInput>) -> Answer<ListBucketsOutput> {

@@ -1,4 +1,4 @@
-//! All buckets, in memory or in a directory: `buckets/<name>.ndjson` and `bodies/`.
+//! All buckets, in memory or in a directory: `buckets/<name>.ndjson`, `buckets/<name>.policy` and `bodies/`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -69,6 +69,11 @@ impl Store {
             let objects = objects.map(|(key, record)| (key, Arc::new(store.object(record))));
             let contents = Contents { objects: objects.collect(), journal: Some(journal) };
             let bucket = Arc::new(Bucket::new(&name, contents, Arc::clone(&store.timeline)));
+            match fs::read_to_string(journals.join(format!("{name}.policy"))) {
+                Ok(policy) => bucket.set_policy(Some(policy)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unusable(error)),
+            }
             writing(&store.buckets).insert(name, bucket);
         }
         Ok(store)
@@ -124,14 +129,38 @@ impl Store {
         if let Some(path) = self.journal_path(name) {
             fs::remove_file(path).map_err(|error| write_error(&error))?;
         }
+        self.set_policy(&bucket, None).map_err(|error| write_error(&error))?;
         locked(&bucket.uploads).clear();
         buckets.remove(name);
         Ok(())
     }
 
+    /// Keeps the bucket's policy, or drops it.
+    pub(super) fn set_policy(&self, bucket: &Bucket, policy: Option<String>) -> io::Result<()> {
+        if let Some(path) = self.file_of(&bucket.name, "policy") {
+            match &policy {
+                Some(policy) => fs::write(path, policy)?,
+                None => remove_if_present(&path)?,
+            }
+        }
+        bucket.set_policy(policy);
+        Ok(())
+    }
+
     fn journal_path(&self, name: &str) -> Option<PathBuf> {
+        self.file_of(name, "ndjson")
+    }
+
+    fn file_of(&self, name: &str, extension: &str) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;
-        Some(directory.join("buckets").join(format!("{name}.ndjson")))
+        Some(directory.join("buckets").join(format!("{name}.{extension}")))
+    }
+}
+
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -9,7 +9,7 @@ use s3s::Body;
 
 use super::State;
 use super::cache::{self, Key, Stored};
-use super::distribution::{CacheBehavior, Distribution, QueryStrings};
+use super::distribution::{CacheBehavior, ConnectionMode, Distribution, QueryStrings};
 use super::distributions::Caching;
 use super::origin::{self, Fetched};
 use super::server::host_name;
@@ -26,10 +26,14 @@ const ERROR_TTL: Duration = Duration::from_secs(10);
 /// Answers one viewer.
 pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
     let host = host_name(request.headers()).unwrap_or_default();
-    let named = host.strip_suffix(".localhost").and_then(|id| state.distributions.get(id));
+    let named = host.strip_suffix(".localhost").and_then(|label| state.distributions.at(label));
     let Some(distribution) = named.or_else(|| state.distributions.default()) else {
         return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");
     };
+    let is_tenant = state.distributions.tenant(&distribution.id).is_some();
+    if distribution.connection_mode == ConnectionMode::TenantOnly && !is_tenant {
+        return plain(StatusCode::NOT_FOUND, "Viewers reach this distribution through its tenants only.\n");
+    }
     if !distribution.enabled {
         return plain(StatusCode::FORBIDDEN, "The distribution is disabled.\n");
     }

@@ -164,6 +164,12 @@ impl Viewer {
         found
     }
 
+    /// Whether `key` is served at any path, cached or not.
+    pub fn serves(&self, key: &str) -> bool {
+        let served = |base: &Base, rest: &str| self.answer(base, &encode_key(rest)).served;
+        self.bases.iter().any(|base| key.strip_prefix(base.prefix.as_str()).is_some_and(|rest| served(base, rest)))
+    }
+
     /// What the user should know about how the paths were found, each with its remedy.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 
 use super::super::distribution::{
-    CacheBehavior, CachePolicy, CacheSettings, Distribution, FunctionAssociation, Origin, OriginKind, QueryStrings,
+    CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution, FunctionAssociation, Origin, OriginKind,
+    QueryStrings,
 };
 use super::super::invalidation::Invalidation;
+use super::super::tenant::Tenant;
 use super::super::xml::Xml;
 
 pub(super) fn time(timestamp: Timestamp) -> String {
@@ -42,6 +44,34 @@ pub(super) fn distribution(distribution: &Distribution) -> String {
         xml.text("InProgressInvalidationBatches", 0);
         xml.text("DomainName", domain(distribution));
         xml.element("DistributionConfig", |xml| config(xml, distribution));
+    })
+}
+
+/// Lists of a tenant have no number, unlike those of a distribution.
+pub(super) fn tenant(tenant: &Tenant) -> String {
+    Xml::document("DistributionTenant", |xml| {
+        xml.text("Id", &tenant.id);
+        xml.text("DistributionId", &tenant.distribution_id);
+        xml.text("Name", &tenant.id);
+        xml.text("Arn", format!("arn:aws:cloudfront::000000000000:distribution-tenant/{}", tenant.id));
+        xml.element("Domains", |xml| {
+            for domain in &tenant.domains {
+                xml.element("member", |xml| {
+                    xml.text("Domain", domain);
+                    xml.text("Status", "active");
+                });
+            }
+        });
+        xml.element("Parameters", |xml| {
+            for (name, value) in &tenant.parameters {
+                xml.element("member", |xml| {
+                    xml.text("Name", name);
+                    xml.text("Value", value);
+                });
+            }
+        });
+        xml.text("Enabled", true);
+        xml.text("Status", "Deployed");
     })
 }
 
@@ -113,7 +143,11 @@ fn shared(xml: &mut Xml, distribution: &Distribution) {
     xml.text("HttpVersion", "http2");
     xml.text("IsIPV6Enabled", true);
     xml.text("Staging", distribution.staging);
-    xml.text("ConnectionMode", "direct");
+    let mode = match distribution.connection_mode {
+        ConnectionMode::Direct => "direct",
+        ConnectionMode::TenantOnly => "tenant-only",
+    };
+    xml.text("ConnectionMode", mode);
 }
 
 fn origin(xml: &mut Xml, origin: &Origin) {
