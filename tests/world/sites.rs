@@ -94,6 +94,11 @@ impl Place {
         after_effect: bool,
     ) -> Fate {
         self.edge.faults().crash_at(nth, after_effect);
+        self.die(source, target, options).await
+    }
+
+    /// Runs a deploy until the crash that is in the fault script.
+    pub(crate) async fn die(&self, source: &Path, target: &str, options: &[&str]) -> Fate {
         let crash = async {
             while !self.edge.faults().has_crashed() {
                 tokio::time::sleep(Duration::from_micros(300)).await;
