@@ -11,6 +11,7 @@ mod failures;
 mod guards;
 mod invalidate_command;
 mod local;
+mod model;
 mod order;
 mod plan_command;
 mod record;
