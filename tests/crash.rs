@@ -5,7 +5,7 @@ mod scripts;
 
 use crate::world::manifest::drift;
 use crate::world::oracle::{Oracle, is_record};
-use crate::world::sites::{Fate, Place, Site, directory, is_page, site};
+use crate::world::sites::{Place, Site, directory, is_page, site};
 use shipfront::deploy::report::{Outcome, Report};
 use shipfront::edge::{Effect, Fault, ObjectSummary, Rule};
 use std::path::Path;
@@ -94,7 +94,7 @@ async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64,
     let second = second();
     let (target, distribution) = (attempt.target.clone(), attempt.distribution.clone());
     let options = options(scenario, &distribution);
-    if let Fate::Ended(report) = place.crash(sources.second.path(), &target, &options, nth, after_effect).await {
+    if let Some(report) = place.crash(sources.second.path(), &target, &options, nth, after_effect).await {
         assert_eq!(report.unwrap().outcome, Outcome::Deployed);
         return false;
     }
