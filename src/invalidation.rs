@@ -98,7 +98,9 @@ impl Viewers {
             return None;
         }
         let other_paths: Vec<ViewerPath> = unchanged.iter().flat_map(|key| paths(key)).collect();
+        let foreign = viewer.foreign_paths();
         let mut universe: Vec<SitePath<'_>> = other_paths.iter().map(|path| SitePath::unchanged(&path.path)).collect();
+        universe.extend(foreign.iter().map(|path| SitePath::unchanged(path)));
         universe.extend(changed_paths.iter().map(|path| SitePath::changed(&path.path, reach(path))));
         // Two keys may share a path, and one changed makes it a changed path: each is counted once.
         universe.sort_by(|a, b| (a.path, a.change.is_none()).cmp(&(b.path, b.change.is_none())));

@@ -38,7 +38,7 @@ pub struct Invalidation {
     pub viewer_paths: u64,
     /// Unchanged viewer paths that the items evict.
     pub collateral: u64,
-    /// All viewer paths of the site on this distribution.
+    /// All viewer paths of the site on this distribution, and one for each cache behavior beside it.
     pub universe: u64,
     /// What made the choice other than one may expect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
