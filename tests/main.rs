@@ -13,4 +13,5 @@ mod order;
 mod plan_command;
 mod shell;
 mod types;
+mod viewers;
 mod world;
