@@ -164,7 +164,7 @@ impl Bucket {
             if code == "AccessDenied" {
                 failure = failure.hint("allow s3:DeleteObject on arn:aws:s3:::BUCKET/PREFIX*");
             }
-            (key, failure)
+            (key, self.named(failure))
         });
         Ok(refused.collect())
     }
@@ -186,7 +186,7 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let explained = explain(operation, &format!("the bucket {}", self.target.bucket()), error);
+        let explained = self.named(explain(operation, &format!("the bucket {}", self.target.bucket()), error));
         match (&self.expected_owner, explained.aws_code()) {
             (Some(owner), Some("AccessDenied")) => {
                 let hint = format!(
@@ -208,7 +208,12 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error)
+        self.named(explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error))
+    }
+
+    /// The hint with this bucket's name, to be pasted into a policy.
+    fn named(&self, error: Error) -> Error {
+        error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
     }
 }
 

@@ -21,12 +21,19 @@ Exit codes:
 
 Credentials, regions and profiles are found as the AWS command line finds them.";
 
+const DEPLOY_EXAMPLES: &str = "\
+Examples:
+  shipfront deploy public s3://www.example.com
+  shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
+  shipfront deploy public s3://www.example.com --prune-after never --json > report.json
+  shipfront deploy public --local";
+
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
 /// shipfront uploads what changed, assets before the pages that need them, and invalidates the
 /// fewest CloudFront paths that leave no visitor with a stale page.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,10 +53,21 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the target what the directory is, and invalidate what changed
+    ///
+    /// Files are compared by size and MD5, never by time. New and changed assets go up first, then
+    /// pages, then what left the source is removed; then CloudFront is told what changed. A deploy
+    /// that is interrupted is finished by the next one.
+    #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
     /// Show what a deploy would do; write nothing
+    ///
+    /// The same comparison as a deploy's, stopped before the first write: each change with its reason,
+    /// the items that CloudFront would be told, and what they cost.
     Plan(PlanArgs),
     /// Evict paths from CloudFront
+    ///
+    /// Encodes what is typed as CloudFront wants it, sends each path once, in as many requests as
+    /// CloudFront takes at its pace, and waits until the edges are clean.
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
     Status(TargetArgs),
@@ -128,19 +146,19 @@ pub struct SiteOptions {
         help_heading = "Invalidation"
     )]
     pub distribution_tenant: Vec<String>,
-    /// How to choose invalidation items: 'cover' evicts as little as --max-paths items can, 'exact' sends each changed path or '/*', 'all' sends '/*'
+    /// How to choose what CloudFront is told to evict
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,
     /// The most items for one distribution; CloudFront charges by item
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
     pub max_paths: u32,
-    /// Whether /dir/ and /dir answer with /dir/index.html; 'auto' reads it from the distribution
+    /// Whether /dir/ and /dir answer with /dir/index.html
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
     pub index_alias: IndexAliasArg,
     /// /page answers with /page.html, too
     #[arg(long, help_heading = "Invalidation")]
     pub clean_urls: bool,
-    /// How far a changed error page reaches: 'auto' decides by how long copies may be cached, 'own-path' its own URL, 'all' everything
+    /// How far a changed error page reaches, which CloudFront serves under any URL
     #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
     pub error_page: ErrorPageArg,
     /// The wait for CloudFront
@@ -159,10 +177,10 @@ pub struct SiteOptions {
     #[command(flatten)]
     pub record: RecordArgs,
     /// Deploy the rest when some files cannot be read, and exit with 3
-    #[arg(long)]
+    #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
     /// S3 requests in flight
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
 }
 
@@ -262,11 +280,11 @@ pub struct AwsArgs {
 /// `--index-alias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IndexAliasArg {
-    /// By the distribution's configuration.
+    /// As the distribution's configuration says
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
@@ -283,11 +301,11 @@ impl From<IndexAliasArg> for IndexAlias {
 /// `--error-page`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ErrorPageArg {
-    /// By how long copies may be cached.
+    /// Everything if copies may be cached for more than 60 s, else its own URL
     Auto,
-    /// Its own URL.
+    /// Its own URL
     OwnPath,
-    /// Everything.
+    /// Everything
     All,
 }
 

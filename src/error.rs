@@ -71,6 +71,13 @@ impl Error {
         self
     }
 
+    /// Puts the names at hand in the place of those that stand for any.
+    #[must_use]
+    pub(crate) fn name_in_hint(mut self, any: &str, this: &str) -> Self {
+        self.hint = self.hint.map(|hint| hint.replace(any, this));
+        self
+    }
+
     /// Keeps the AWS error code, so that callers need not read the message.
     #[must_use]
     pub fn with_code(mut self, code: Option<&str>) -> Self {

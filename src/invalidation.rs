@@ -20,12 +20,12 @@ const ALL: &str = "/*";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// The items, at most --max-paths, that evict the fewest unchanged paths.
+    /// The items, at most --max-paths, that evict the fewest unchanged URLs
     #[default]
     Cover,
-    /// Each changed path, or /* when there are more than --max-paths.
+    /// Each changed URL, or /* when there are more than --max-paths
     Exact,
-    /// Always /*.
+    /// Always /*
     All,
 }
 

@@ -42,13 +42,17 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
         #[cfg(feature = "edge")]
-        Command::Preview(args) => shipfront::local::preview(&args, terminal, stop_on_signal(*terminal)).await,
+        Command::Preview(args) => {
+            let stop = stop_on_signal(*terminal, "stopping");
+            shipfront::local::preview(&args, terminal, stop).await
+        }
     }
 }
 
 async fn deploy(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref())?;
-    let stop = stop_on_signal(*terminal);
+    let stop =
+        stop_on_signal(*terminal, "stopping: what is in flight is finished and invalidated; once more to stop at once");
     #[cfg(feature = "edge")]
     if args.local {
         return shipfront::local::deploy(args, terminal, stop).await;
@@ -140,13 +144,13 @@ fn finish(report: &Report, terminal: &Terminal) -> Exit {
 }
 
 /// The first SIGINT or SIGTERM lets what is in flight finish; the second ends the process.
-fn stop_on_signal(terminal: Terminal) -> CancellationToken {
+fn stop_on_signal(terminal: Terminal, saying: &'static str) -> CancellationToken {
     let stop = CancellationToken::new();
     let on_signal = stop.clone();
     tokio::spawn(async move {
         signal().await;
         on_signal.cancel();
-        terminal.say("stopping: what is in flight is finished and invalidated; once more to stop at once");
+        terminal.say(saying);
         signal().await;
         #[expect(clippy::exit, reason = "the person asked twice")]
         std::process::exit(Exit::Interrupted as i32);

@@ -168,8 +168,8 @@ impl Record {
 
     /// Reads the state alone.
     pub async fn look(&self) -> Result<Snapshot> {
-        let Some(found) = self.bucket.get(STATE).await? else {
-            let now = Timestamp::now();
+        let (found, now) = self.bucket.get_at(STATE).await?;
+        let Some(found) = found else {
             let state = State::new(&self.target);
             return Ok(Snapshot { state, etag: None, age: 0, now, manifest: None, abandoned: None });
         };

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -15,6 +16,9 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// Errors named one by one; a wall of the same one helps nobody.
 const MOST_FAILURES: usize = 10;
+
+/// What takes no longer than this shows no progress.
+const FLICKER: Duration = Duration::from_millis(200);
 
 /// How much a person wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,7 +140,11 @@ impl Terminal {
 
     /// A bar that counts bytes to a known total.
     pub fn bytes(&self, label: &'static str, total: u64) -> Progress {
-        self.progress(label, Some(total), "{prefix:11} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        self.progress(
+            label,
+            Some(total),
+            "{prefix:11} {bar:24} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+        )
     }
 
     /// A count of things whose total nobody knows.
@@ -146,15 +154,11 @@ impl Terminal {
 
     fn progress(&self, label: &'static str, total: Option<u64>, template: &str) -> Progress {
         let shown = self.volume >= Volume::Normal && std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(total, target).with_prefix(label);
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_prefix(label);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        if shown {
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
-        Progress(bar)
+        Progress { bar, since: Instant::now(), waiting: AtomicBool::new(shown) }
     }
 }
 
@@ -165,27 +169,45 @@ fn write_line(stream: &mut dyn Write, text: &dyn Display) {
 
 /// Progress of something long, shown on a terminal only, gone when dropped.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    since: Instant,
+    /// Whether it is to be shown and is not yet: what is done at once only flickers.
+    waiting: AtomicBool,
+}
 
 impl Progress {
     /// More is done.
     pub fn add(&self, amount: u64) {
-        self.0.inc(amount);
+        self.show();
+        self.bar.inc(amount);
     }
 
     /// So much is done in all.
     pub fn set(&self, position: u64) {
-        self.0.set_position(position);
+        self.show();
+        self.bar.set_position(position);
     }
 
     /// What is being waited for.
     pub fn message(&self, text: String) {
-        self.0.set_message(text);
+        self.show();
+        self.bar.set_message(text);
+    }
+
+    fn show(&self) {
+        if self.waiting.load(Ordering::Relaxed)
+            && self.since.elapsed() > FLICKER
+            && self.waiting.swap(false, Ordering::Relaxed)
+        {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(120));
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

@@ -49,7 +49,7 @@ fn assert_before(lines: &[String], first: impl Fn(&str) -> bool, then: impl Fn(&
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn assets_go_up_before_pages_removals_follow_and_cloudfront_hears_last() {
+async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once_the_edge_was_told() {
     let world = edited().await;
     let mut options = EXACT_AND_PRUNE.to_vec();
     options.extend(["--concurrency", "1"]);
@@ -62,8 +62,10 @@ async fn assets_go_up_before_pages_removals_follow_and_cloudfront_hears_last() {
             "PUT assets/new.css",
             "PUT index.html",
             "PUT news/index.html",
-            "DELETE assets/gone.png old.html",
-            "INVALIDATE / /assets/app.js /assets/gone.png /assets/new.css /index.html /news/index.html /old.html",
+            "DELETE old.html",
+            "INVALIDATE / /assets/app.js /assets/new.css /index.html /news/index.html /old.html",
+            "DELETE assets/gone.png",
+            "INVALIDATE /assets/gone.png",
         ]
     );
 }
@@ -78,10 +80,11 @@ async fn each_wave_waits_until_the_one_before_has_landed() {
     world.fault("DeleteObjects", 0, 1, Fault::SlowDown);
     world.deploy(&EXACT_AND_PRUNE).expect(0);
     let writes = world.writes();
-    assert_eq!(writes.len(), 9, "{writes:#?}");
+    assert_eq!(writes.len(), 11, "{writes:#?}");
     assert_before(&writes, is_asset, is_page);
     assert_before(&writes, is_page, is_removal);
-    assert_before(&writes, is_removal, |line| line.starts_with("INVALIDATE"));
+    assert_before(&writes, |line| line == "DELETE old.html", |line| line.starts_with("INVALIDATE"));
+    assert_before(&writes, |line| line.contains("/index.html"), |line| line == "DELETE assets/gone.png");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,9 +206,19 @@ async fn an_edit_that_keeps_size_and_time_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_the_source_stays_unless_pruning_was_asked_for() {
+async fn pages_that_left_the_source_go_at_once_and_assets_stay_for_open_tabs() {
     let world = edited().await;
     let run = world.deploy(&EXACT).expect(0);
+    assert_eq!((run.objects("orphaned"), run.objects("pruned")), (1, 1));
+    assert!(world.keys().contains(&"assets/gone.png".to_owned()) && !world.keys().contains(&"old.html".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_left_the_source_goes_where_that_was_asked_for() {
+    let world = edited().await;
+    let mut options = EXACT.to_vec();
+    options.extend(["--prune-after", "never"]);
+    let run = world.deploy(&options).expect(0);
     assert_eq!((run.objects("orphaned"), run.objects("pruned")), (2, 0));
     assert_eq!(world.count("DeleteObjects"), 0);
     assert!(world.keys().contains(&"old.html".to_owned()));

@@ -84,6 +84,9 @@ fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
             .hint("check the name, or create the bucket first; shipfront does not create buckets"),
         "NoSuchDistribution" | "EntityNotFound" => Error::usage(format!("{subject} does not exist in this account"))
             .hint("check the id, or pass '--distribution auto' to find the distributions of the bucket"),
+        // The local edge, whose disk may be full.
+        "InsufficientStorage" => Error::failed(format!("no room for {subject}{said}"))
+            .hint("free some room and run again; what is in place is not sent twice"),
         "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "InternalError" => {
             Error::failed(format!("AWS would not take {operation} of {subject} for now: {code}{said}"))
                 .hint("every retry was used up; run again in a minute, what is in place is not sent twice")

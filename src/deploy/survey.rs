@@ -56,8 +56,8 @@ impl Deploy<'_> {
         let distributions = Distributions::new(self.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
         let (walk, target, shapes) = tokio::join!(walk, target, shapes);
-        // The person's own mistakes first, then AWS's answers.
-        let ((walk, walk_seconds), shapes, (bucket, objects, record, list_seconds)) = (walk?, shapes?, target?);
+        // The person's own mistakes first, then the bucket, without which nothing has an origin.
+        let ((walk, walk_seconds), (bucket, objects, record, list_seconds), shapes) = (walk?, target?, shapes?);
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
         Ok(Survey { walk, objects, bucket, record, viewers, distributions, seconds: (walk_seconds, list_seconds) })
     }

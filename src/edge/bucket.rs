@@ -260,13 +260,16 @@ fn precondition_failed() -> S3Error {
 
 /// An error of the disk in S3's words. Nothing was stored.
 pub(super) fn write_error(error: &io::Error) -> S3Error {
-    let message = match error.kind() {
+    match error.kind() {
+        // No code of S3's, whose disks are never full: clients would try InternalError again.
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "disk full: the local edge could not store the object".to_owned()
+            let code = S3ErrorCode::Custom("InsufficientStorage".into());
+            let mut full = S3Error::with_message(code, "disk full: the local edge could not store the object");
+            full.set_status_code(hyper::StatusCode::INSUFFICIENT_STORAGE);
+            full
         }
-        _ => format!("the local edge could not write: {error}"),
-    };
-    S3Error::with_message(S3ErrorCode::InternalError, message)
+        _ => S3Error::with_message(S3ErrorCode::InternalError, format!("the local edge could not write: {error}")),
+    }
 }
 
 #[cfg(test)]

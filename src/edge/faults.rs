@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::lock::locked;
+use crate::site::RECORD_FOLDER;
 
 /// How many requests the trace holds; the oldest go first.
 const LONGEST_TRACE: usize = 200_000;
@@ -16,7 +17,8 @@ const LONGEST_TRACE: usize = 200_000;
 pub struct Rule {
     /// AWS's name of the operation, as `PutObject`; `None` is any.
     pub operation: Option<String>,
-    /// The S3 key or the distribution id; `None` is any.
+    /// The S3 key or the distribution id; `None` is any but the objects of the deploy record, whose
+    /// requests would upset the count.
     pub key: Option<String>,
     /// Matching requests that pass first.
     pub skip: u64,
@@ -166,7 +168,10 @@ impl State {
         for counted in &mut self.rules {
             let rule = &counted.rule;
             let matches = rule.operation.as_deref().is_none_or(|wanted| wanted == operation)
-                && rule.key.as_deref().is_none_or(|wanted| Some(wanted) == key);
+                && match rule.key.as_deref() {
+                    Some(wanted) => Some(wanted) == key,
+                    None => !key.is_some_and(|key| key.starts_with(RECORD_FOLDER)),
+                };
             if !matches {
                 continue;
             }

@@ -91,11 +91,6 @@ impl Lease {
         self.lost.cancelled().await;
     }
 
-    /// Whether it can no longer be relied on.
-    pub fn is_lost(&self) -> bool {
-        self.lost.is_cancelled()
-    }
-
     /// Everything is live and CloudFront was told: writes the manifest, then clears the intent and
     /// gives the lease back in one write.
     pub async fn complete(self, rows: impl Iterator<Item = &Row>, uploaded: u64, pruned: u64) -> Result<()> {
@@ -116,8 +111,11 @@ impl Lease {
     }
 
     async fn give_back(self, change: impl FnOnce(State) -> State) -> Result<()> {
+        // Not in the middle of a renewal: its write would make this one fail.
+        let held = self.current.lock().await;
         self.renewer.abort();
-        let (state, etag) = self.current.lock().await.clone();
+        let (state, etag) = held.clone();
+        drop(held);
         let state = State { lease: None, ..change(state) };
         match self.record.replace(state, Some(&etag)).await? {
             Some(_) => Ok(()),

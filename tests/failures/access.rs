@@ -79,7 +79,9 @@ async fn a_missing_permission_to_delete_is_named_and_what_was_uploaded_is_live()
     let run = world.deploy(&[PRUNE[0], PRUNE[1], EXACT[0], EXACT[1]]).expect(3);
     assert_eq!(run.outcome(), "partial");
     names_action(run, "s3:DeleteObject");
-    assert_eq!(world.writes(), ["PUT index.html", "DELETE -> 403", "INVALIDATE / /index.html"]);
+    // The last is the record's own, which leaves an outdated file behind and is no failure.
+    let writes = ["PUT index.html", "DELETE -> 403", "INVALIDATE / /index.html", "DELETE -> 403"];
+    assert_eq!(world.writes(), writes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +91,8 @@ async fn a_removal_that_was_denied_changed_nothing_whoever_must_own_the_bucket()
     world.fault("DeleteObjects", 0, ALWAYS, denied());
     let run = world.deploy(&[PRUNE[0], PRUNE[1], "--expected-bucket-owner", "000000000000"]).expect(1);
     assert_eq!(run.outcome(), "failed");
-    assert_eq!(world.writes(), ["DELETE -> 403"]);
+    assert!(world.writes().iter().all(|line| line == "DELETE -> 403"), "{:?}", world.writes());
+    assert!(world.keys().contains(&"about.html".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

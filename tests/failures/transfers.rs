@@ -35,7 +35,8 @@ async fn uploads_that_s3_slows_down_are_sent_again() {
     world.fault("PutObject", 1, 2, Fault::SlowDown);
     let run = world.deploy(&[]).expect(0);
     assert_eq!((run.outcome(), world.count("PutObject")), ("deployed", SITE.len() + 2));
-    assert_eq!(run.json["requests"]["put"], SITE.len() + 2, "the report counts what AWS charges");
+    let puts = world.edge.requests().iter().filter(|request| request.operation == "PutObject").count();
+    assert_eq!(run.json["requests"]["put"], puts, "the report counts what AWS charges");
     assert_eq!(world.keys().len(), SITE.len());
 }
 
@@ -68,7 +69,7 @@ async fn a_removal_whose_answer_was_lost_is_invalidated_although_it_failed() {
     world.fault("DeleteObjects", 0, 1, Fault::ResetAfter);
     world.fault("DeleteObjects", 1, ALWAYS, error(400, "ExpiredToken"));
     world.deploy(&exact_and_prune()).expect(3).says("credentials have expired");
-    assert_eq!(world.writes(), ["DELETE about.html -> reset", "DELETE -> 400", "INVALIDATE /about.html"]);
+    assert_eq!(world.writes()[..3], ["DELETE about.html -> reset", "DELETE -> 400", "INVALIDATE /about.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,15 +94,14 @@ async fn a_listing_that_breaks_off_is_not_taken_for_the_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_s3_would_not_delete_is_named_and_the_others_are_gone_and_invalidated() {
     let world = World::deployed(&SITE).await;
-    world.put("one.html", "1").await;
-    world.put("two.html", "2").await;
+    world.orphan(&[("one.html", "1"), ("two.html", "2")]);
     world.fault("DeleteObjects", 0, ALWAYS, Fault::DeleteErrors { keys: vec!["two.html".to_owned()] });
     let run = world.deploy(&exact_and_prune()).expect(3).says("two.html");
     assert_eq!((run.outcome(), run.objects("pruned"), run.objects("failed")), ("partial", 1, 1));
     assert_eq!(run.json["errors"][0]["key"], "two.html");
     assert!(world.keys().contains(&"two.html".to_owned()));
-    let invalidated = world.writes().pop().unwrap();
-    assert!(invalidated.contains("/one.html"), "{invalidated}");
+    let writes = world.writes();
+    assert!(writes.iter().any(|line| line.starts_with("INVALIDATE") && line.contains("/one.html")), "{writes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ async fn with_keep_going_the_rest_is_deployed_and_the_unreadable_file_stays_as_i
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_below_an_unreadable_directory_is_deleted() {
     let world = World::deployed(&[("docs/a.html", "a"), ("docs/deep/b.html", "b"), ("index.html", "i")]).await;
-    world.put("docs.html", "not below it").await;
+    world.orphan(&[("docs.html", "not below it")]);
     set_mode(&world.path("docs"), 0);
     if let Some(run) = deploy_unprivileged(&world, &PRUNE) {
         run.expect(6).says("docs");

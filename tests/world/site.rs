@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// The bucket of every world.
 pub(crate) const BUCKET: &str = "www.example.com";
+/// The folder of the deploy record.
+const RECORD: &str = ".shipfront/";
 /// The whole bucket.
 pub(crate) const TARGET: &str = "s3://www.example.com";
 /// Each changed URL is an item of its own, so that a test can name them.
@@ -89,6 +91,18 @@ impl World {
         fs::remove_file(self.path(name)).unwrap();
     }
 
+    /// Deploys files that are then no longer in the source: objects of shipfront's own.
+    pub(crate) fn orphan(&self, files: &[(&str, &str)]) {
+        for (name, content) in files {
+            self.write(name, content);
+        }
+        self.deploy(&[]).expect(0);
+        for (name, _) in files {
+            self.remove(name);
+        }
+        self.edge.clear_requests();
+    }
+
     /// Puts an object into the bucket as another tool would, beside all requests of a test.
     pub(crate) async fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         let put = aws::s3(&self.edge).put_object().bucket(BUCKET).key(key);
@@ -96,9 +110,23 @@ impl World {
         self.edge.clear_requests();
     }
 
-    /// The keys of the bucket, in order.
+    /// Keeps viewers from the deploy record, of which a deploy else warns.
+    pub(crate) async fn close_the_record(&self) {
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Deny",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:GetObject",
+            "Resource": format!("arn:aws:s3:::{BUCKET}/{RECORD}*"),
+        }]});
+        let put = aws::s3(&self.edge).put_bucket_policy().bucket(BUCKET).policy(policy.to_string());
+        put.send().await.unwrap();
+        self.edge.clear_requests();
+    }
+
+    /// The keys of the site, in order: all of the bucket but the deploy record.
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.edge.objects(BUCKET).into_iter().map(|object| object.key).collect()
+        let keys = self.edge.objects(BUCKET).into_iter().map(|object| object.key);
+        keys.filter(|key| !key.starts_with(RECORD)).collect()
     }
 
     /// Scripts a fault for requests of one operation.
@@ -183,13 +211,20 @@ impl World {
     /// ` -> 503` or ` -> reset` is added to what did not end well.
     pub(crate) fn writes(&self) -> Vec<String> {
         let requests = self.edge.requests();
-        requests.iter().filter(|request| is_write(request)).map(line).collect()
+        requests.iter().filter(|request| is_write(request) && !is_record(request)).map(line).collect()
     }
 
-    /// How many requests of an operation came.
+    /// How many requests of an operation came, those about the deploy record left out.
     pub(crate) fn count(&self, operation: &str) -> usize {
-        self.edge.requests().iter().filter(|request| request.operation == operation).count()
+        let requests = self.edge.requests();
+        requests.iter().filter(|request| request.operation == operation && !is_record(request)).count()
     }
+}
+
+/// Whether a request is about the deploy record, not about the site.
+fn is_record(request: &RecordedRequest) -> bool {
+    let keys: Vec<&String> = request.key.iter().chain(&request.items).collect();
+    !keys.is_empty() && keys.iter().all(|key| key.starts_with(RECORD))
 }
 
 /// Runs a command to its end.

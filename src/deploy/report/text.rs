@@ -49,8 +49,14 @@ impl Display for Report {
         let requests = &self.requests;
         writeln!(
             out,
-            "  requests: {} LIST, {} GET, {} PUT, {} DELETE, {} CreateInvalidation",
-            requests.list, requests.get, requests.put, requests.delete, requests.create_invalidation
+            "  requests: {} LIST, {} GET, {} HEAD, {} PUT, {} DELETE, {} CreateInvalidation, {} CloudFront reads",
+            requests.list,
+            requests.get,
+            requests.head,
+            requests.put,
+            requests.delete,
+            requests.create_invalidation,
+            requests.cloudfront_read
         )?;
         if self.outcome == Outcome::Stale {
             let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
