@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod buildspec;
+mod crash;
 mod edge;
 mod failures;
 mod guards;

@@ -3,4 +3,6 @@
 pub(crate) mod aws;
 pub(crate) mod command;
 pub(crate) mod http;
+pub(crate) mod oracle;
 pub(crate) mod site;
+pub(crate) mod sites;
