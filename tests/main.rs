@@ -12,6 +12,7 @@ mod invalidate_command;
 mod local;
 mod order;
 mod plan_command;
+mod record;
 mod semantics;
 mod shell;
 mod types;
