@@ -21,6 +21,13 @@ Exit codes:
 
 Credentials, regions and profiles are found as the AWS command line finds them.";
 
+const DEPLOY_EXAMPLES: &str = "\
+Examples:
+  shipfront deploy public s3://www.example.com
+  shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
+  shipfront deploy public s3://www.example.com --prune-after never --json > report.json
+  shipfront deploy public --local";
+
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
 /// shipfront uploads what changed, assets before the pages that need them, and invalidates the
@@ -46,10 +53,21 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the target what the directory is, and invalidate what changed
+    ///
+    /// Files are compared by size and MD5, never by time. New and changed assets go up first, then
+    /// pages, then what left the source is removed; then CloudFront is told what changed. A deploy
+    /// that is interrupted is finished by the next one.
+    #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
     /// Show what a deploy would do; write nothing
+    ///
+    /// The same comparison as a deploy's, stopped before the first write: each change with its reason,
+    /// the items that CloudFront would be told, and what they cost.
     Plan(PlanArgs),
     /// Evict paths from CloudFront
+    ///
+    /// Encodes what is typed as CloudFront wants it, sends each path once, in as many requests as
+    /// CloudFront takes at its pace, and waits until the edges are clean.
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
     Status(TargetArgs),

@@ -163,13 +163,13 @@ impl Distributions {
         };
         let Some((parent, parameters)) = tenant.and_then(|tenant| Some((tenant.distribution_id?, tenant.parameters)))
         else {
-            return Ok(DistributionShape::unreadable(id));
+            return Ok(DistributionShape { tenant: true, ..DistributionShape::unreadable(id) });
         };
         let mut shape = self.distribution_shape(&parent).await?;
         for parameter in parameters.unwrap_or_default() {
             shape::fill_in(&mut shape, &parameter.name, &parameter.value);
         }
-        Ok(DistributionShape { id: id.to_owned(), tenants_only: false, ..shape })
+        Ok(DistributionShape { id: id.to_owned(), tenants_only: false, tenant: true, ..shape })
     }
 
     /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.

@@ -71,6 +71,11 @@ impl Viewers {
         self.viewers.iter().flat_map(|(_, viewer)| viewer.warnings()).cloned().collect()
     }
 
+    /// The distributions.
+    pub fn ids(&self) -> Vec<DistributionId> {
+        self.viewers.iter().map(|(id, _)| id.clone()).collect()
+    }
+
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))
@@ -98,7 +103,9 @@ impl Viewers {
             return None;
         }
         let other_paths: Vec<ViewerPath> = unchanged.iter().flat_map(|key| paths(key)).collect();
+        let foreign = viewer.foreign_paths();
         let mut universe: Vec<SitePath<'_>> = other_paths.iter().map(|path| SitePath::unchanged(&path.path)).collect();
+        universe.extend(foreign.iter().map(|path| SitePath::unchanged(path)));
         universe.extend(changed_paths.iter().map(|path| SitePath::changed(&path.path, reach(path))));
         // Two keys may share a path, and one changed makes it a changed path: each is counted once.
         universe.sort_by(|a, b| (a.path, a.change.is_none()).cmp(&(b.path, b.change.is_none())));

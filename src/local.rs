@@ -60,7 +60,8 @@ pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: Cancellation
     }
     terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
     terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url));
-    terminal.say(format_args!("  after a change: shipfront deploy {} --local", shell_word(&args.source)));
+    let target = args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
+    terminal.say(format_args!("  after a change: shipfront deploy {}{target} --local", shell_word(&args.source)));
     stop.cancelled().await;
     local.stop().await;
     Ok(Exit::Done)

@@ -15,6 +15,9 @@ const BUCKET: &str = "www.example.com";
 const TARGET: &str = "s3://www.example.com";
 const STATE: &str = ".shipfront/state.json";
 
+/// How long a test waits for what must happen; far more than it takes.
+const LIMIT: Duration = Duration::from_secs(90);
+
 /// What build `number` made.
 fn build(number: u32) -> Site {
     let index = format!(r#"welcome {number} <img src="/app.{number}.js"><img src="/style.css">"#);
@@ -205,9 +208,12 @@ async fn a_lease_that_is_renewed_is_not_taken_over() {
         let writes = || place.edge.requests().iter().filter(|request| is_state_write(request)).count();
         let before = writes();
         place.edge.advance_clock(Duration::from_secs(80));
-        while writes() == before {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let renewal = async {
+            while writes() == before {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, renewal).await.expect("the lease is renewed");
         place.edge.advance_clock(Duration::from_secs(60));
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await;
         assert_eq!(exit(&other), Exit::Locked, "{other:?}");
@@ -233,8 +239,9 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
         place.outlive_lease();
         deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap()
     };
+    let holder = async { tokio::time::timeout(LIMIT, holder).await.expect("it notices") };
     let (holder, other) = tokio::join!(holder, other);
-    assert_eq!(exit(&holder), Exit::Partial, "{holder:?}");
+    assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
     assert!(other.recovered.is_some());
     assert_eq!(held(&place), Some(3));
     oracle.replay(&place.edge.effects(), &[&build(2), &build(3)]);

@@ -18,4 +18,5 @@ mod record;
 mod semantics;
 mod shell;
 mod types;
+mod viewers;
 mod world;

@@ -49,21 +49,26 @@ pub enum Written {
 impl Bucket {
     /// Reads an object, if there is one.
     pub async fn get(&self, key: &str) -> Result<Option<Fetched>> {
+        self.get_at(key).await.map(|(found, _)| found)
+    }
+
+    /// Reads an object, if there is one, and S3's clock in any case.
+    pub async fn get_at(&self, key: &str) -> Result<(Option<Fetched>, Timestamp)> {
         let date = Arc::new(AtomicI64::new(0));
+        let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = match request.customize().interceptor(ReadDate(date.clone())).send().await {
             Ok(answer) => answer,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok((None, time(date.load(Ordering::Relaxed)))),
             Err(error) => return Err(self.explain_key("GetObject", key, error)),
         };
         let modified = answer.last_modified.map_or(0, |modified| modified.secs());
         let etag = answer.e_tag.unwrap_or_default();
         let body = answer.body.collect().await;
         let body = body.map_err(|error| Error::failed(format!("reading {key} from the bucket broke off: {error}")))?;
-        let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let read = time(date.load(Ordering::Relaxed));
-        Ok(Some(Fetched { body: body.into_bytes(), etag, modified: time(modified), read }))
+        Ok((Some(Fetched { body: body.into_bytes(), etag, modified: time(modified), read }), read))
     }
 
     /// Writes an object if a condition holds.

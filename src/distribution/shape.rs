@@ -46,6 +46,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
         config_etag: etag,
         staging: config.staging.unwrap_or(false),
         tenants_only: config.connection_mode == Some(ConnectionMode::TenantOnly),
+        tenant: false,
     }
 }
 

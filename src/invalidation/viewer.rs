@@ -21,7 +21,7 @@ pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
 
 use compile::{Base, Behavior};
-use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, spellings};
+use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,14 @@ impl Viewer {
     pub fn serves(&self, key: &str) -> bool {
         let served = |base: &Base, rest: &str| self.answer(base, &encode_key(rest)).served;
         self.bases.iter().any(|base| key.strip_prefix(base.prefix.as_str()).is_some_and(|rest| served(base, rest)))
+    }
+
+    /// A path for each cache behavior that certainly shows nothing of the site, such as an API's: its
+    /// pattern as it stands. What viewers cached there is not to be evicted without need.
+    pub fn foreign_paths(&self) -> Vec<String> {
+        let shows_site = |behavior: &Behavior| self.bases.iter().any(|base| behavior.may_serve(base));
+        let foreign = self.behaviors.iter().filter(|behavior| behavior.caches && !shows_site(behavior));
+        foreign.map(|behavior| encode_typed(&behavior.pattern.text())).collect()
     }
 
     /// What the user should know about how the paths were found, each with its remedy.

@@ -190,10 +190,11 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
     if !shape.readable {
         let roots = viewer.bases.iter().map(|base| format!("/{}", base.prefix));
         let roots: Vec<String> = roots.collect();
+        let tenant = if shape.tenant { "cloudfront:GetDistributionTenant, " } else { "" };
         warnings.push(format!(
             "the configuration of {id} could not be read: assuming that / shows {}, that \
              directories answer with their index.html and that query strings are cached apart, \
-             and leaving copies of error pages under other URLs to expire; allow \
+             and leaving copies of error pages under other URLs to expire; allow {tenant}\
              cloudfront:GetDistributionConfig and cloudfront:GetCachePolicy for exact paths",
             roots.join(" or ")
         ));

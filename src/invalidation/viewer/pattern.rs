@@ -13,6 +13,11 @@ impl PathPattern {
         Self(pattern.strip_prefix('/').unwrap_or(pattern).into())
     }
 
+    /// The pattern as it was written, less its leading `/`.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
     /// Whether the pattern takes `path`, which begins with `/`.
     pub(super) fn matches(&self, path: &str) -> bool {
         let pattern = self.0.as_slice();

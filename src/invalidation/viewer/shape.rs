@@ -26,6 +26,8 @@ pub struct DistributionShape {
     pub staging: bool,
     /// `ConnectionMode` is `tenant-only`: viewers reach it through distribution tenants alone.
     pub tenants_only: bool,
+    /// This is how one tenant shows the distribution, and `id` is the tenant's.
+    pub tenant: bool,
 }
 
 impl DistributionShape {

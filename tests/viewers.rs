@@ -1,0 +1,9 @@
+//! After a deploy no URL form answers with old bytes, and what did not change stays in the cache.
+
+mod audience;
+mod choices;
+mod configurations;
+mod origins;
+mod record;
+mod story;
+mod tenants;
