@@ -11,6 +11,7 @@ mod invalidate_command;
 mod local;
 mod order;
 mod plan_command;
+mod replay;
 mod semantics;
 mod shell;
 mod types;
