@@ -30,6 +30,7 @@ mod s3;
 mod server;
 mod store;
 mod tenant;
+mod timeline;
 mod viewer;
 mod xml;
 
@@ -38,7 +39,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
@@ -53,14 +54,16 @@ pub use distribution::{
     ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
 pub use error::EdgeError;
-pub use faults::{Fault, Faults, RecordedRequest, Rule};
+pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
 pub use tenant::Tenant;
+pub use timeline::Effect;
 
 use bucket::BucketSettings;
 use distributions::Distributions;
 use lock::writing;
 use store::Store;
+use timeline::Timeline;
 
 /// How the edge is started.
 #[derive(Clone, Debug)]
@@ -112,7 +115,7 @@ struct State {
     cache: cache::Cache,
     faults: Faults,
     trace: faults::Trace,
-    clock: Clock,
+    timeline: Arc<Timeline>,
     s3: S3,
     latency: Duration,
     started: Instant,
@@ -131,18 +134,6 @@ struct S3(S3Service);
 impl std::fmt::Debug for S3 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("S3")
-    }
-}
-
-/// A clock that tests can put forward.
-#[derive(Debug, Default)]
-struct Clock {
-    ahead_ms: AtomicU64,
-}
-
-impl Clock {
-    fn now(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -187,7 +178,7 @@ impl Edge {
             cache: cache::Cache::default(),
             faults: Faults::default(),
             trace: faults::Trace::default(),
-            clock: Clock::default(),
+            timeline: Arc::clone(store.timeline()),
             s3: S3(S3ServiceBuilder::new(service()).build()),
             latency: options.latency,
             started: Instant::now(),
@@ -358,6 +349,14 @@ impl Edge {
         self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
     }
 
+    /// Makes writes succeed whatever their conditions say, as some other stores do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_ignore_conditions(&self, bucket: &str, ignore: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.ignores_conditions = ignore)
+    }
+
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
@@ -403,10 +402,22 @@ impl Edge {
         self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
     }
 
-    /// Puts the clock of the cache and of invalidations forward.
+    /// Puts the clock forward: of the cache, of invalidations, and what S3 says of the time and of
+    /// when it stored what comes later.
     pub fn advance_clock(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.state.clock.ahead_ms.fetch_add(by, Ordering::Relaxed);
+        self.state.timeline.advance(by);
+    }
+
+    /// What changed objects and cached copies, in the order in which it did, whether or not
+    /// anybody got an answer.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        self.state.timeline.effects()
+    }
+
+    /// Forgets what changed so far.
+    pub fn clear_effects(&self) {
+        self.state.timeline.clear_effects();
     }
 
     /// Closes both listeners and waits until they are closed.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod buildspec;
+mod crash;
 mod edge;
 mod failures;
 mod guards;
@@ -11,6 +12,7 @@ mod invalidate_command;
 mod local;
 mod order;
 mod plan_command;
+mod record;
 mod replay;
 mod semantics;
 mod shell;

@@ -3,4 +3,7 @@
 pub(crate) mod aws;
 pub(crate) mod command;
 pub(crate) mod http;
+pub(crate) mod manifest;
+pub(crate) mod oracle;
 pub(crate) mod site;
+pub(crate) mod sites;

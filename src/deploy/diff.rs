@@ -187,7 +187,7 @@ impl Rules<'_> {
                 (Content::Same, Some(_)) => self.keep(pair),
             },
             (None, _) if self.unknown.contains(&pair.key) => Decision::Unknown(None),
-            (None, Some((size, _))) => self.orphan(pair, *size),
+            (None, Some((size, etag))) => self.orphan(pair, *size, etag),
             (None, None) => Decision::Gone,
         }
     }
@@ -204,8 +204,8 @@ impl Rules<'_> {
         }
     }
 
-    fn orphan(&self, pair: &Pair, size: u64) -> Decision {
-        let left_by_a_crash = self.abandoned.is_some_and(|abandoned| abandoned.uploaded(&pair.key, size));
+    fn orphan(&self, pair: &Pair, size: u64, etag: &Etag) -> Decision {
+        let left_by_a_crash = self.abandoned.is_some_and(|abandoned| abandoned.owns(&pair.key, size, etag));
         let ours = !self.recorded || self.adopt || pair.described().is_some() || left_by_a_crash;
         if !ours {
             return Decision::Foreign;

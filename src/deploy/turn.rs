@@ -1,5 +1,6 @@
 //! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lease.
 
+use super::plan::Action;
 use super::survey::Survey;
 use super::{Decided, Deploy};
 use crate::error::{Error, Result};
@@ -102,6 +103,7 @@ fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
         action: change.action,
         created: change.reason == super::diff::Reason::New,
         bytes: change.bytes,
+        etag: decided.plan.etag_of(&change.key).filter(|_| change.action == Action::Prune).cloned(),
     });
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use s3s::{Body, StdError};
 
 use super::State;
@@ -99,7 +100,18 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     };
     let status = result.as_ref().map_or(0, |response| response.status().as_u16());
     state.trace.finish(ordinal, status, items);
-    result
+    result.map(|response| dated(&state, response))
+}
+
+/// The time as the edge's clock has it, where that is not the machine's own.
+fn dated(state: &State, mut response: Response<Body>) -> Response<Body> {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&state.timeline.time());
+    if !state.timeline.ahead().is_zero()
+        && let Some(date) = date.ok().and_then(|date| HeaderValue::from_str(&date).ok())
+    {
+        response.headers_mut().insert(DATE, date);
+    }
+    response
 }
 
 async fn strike(
@@ -111,10 +123,23 @@ async fn strike(
     items: &mut Vec<String>,
 ) -> Result<Response<Body>, Reset> {
     match fault {
-        Fault::ResetBefore | Fault::CrashBefore => Err(Reset),
-        Fault::ResetAfter | Fault::CrashAfter => {
+        Fault::ResetBefore => Err(Reset),
+        Fault::ResetAfter => {
             handle(state, named, parts, body, items, Vec::new()).await;
             Err(Reset)
+        }
+        Fault::CrashBefore => {
+            state.faults.settle();
+            Err(Reset)
+        }
+        Fault::CrashAfter => {
+            handle(state, named, parts, body, items, Vec::new()).await;
+            state.faults.settle();
+            Err(Reset)
+        }
+        Fault::Hold(gate) => {
+            gate.pass().await;
+            Ok(handle(state, named, parts, body, items, Vec::new()).await)
         }
         Fault::Delay(duration) => {
             tokio::time::sleep(duration).await;

@@ -14,6 +14,7 @@ use super::body::Body;
 use super::journal::{Journal, Line, ObjectRecord};
 use super::lock::{reading, writing};
 use super::s3::Uploads;
+use super::timeline::{Effect, Timeline};
 
 /// An object, immutable: a change is another object under the same key.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct BucketSettings {
     pub(super) opaque_etags: bool,
     /// A missing key is 403 at the origin, as without `s3:ListBucket`.
     pub(super) missing_is_forbidden: bool,
+    /// Writes succeed whatever their conditions say.
+    pub(super) ignores_conditions: bool,
 }
 
 /// A bucket.
@@ -49,6 +52,7 @@ pub(super) struct Bucket {
     policy: RwLock<Option<String>>,
     contents: RwLock<Contents>,
     sequence: AtomicU64,
+    timeline: Arc<Timeline>,
 }
 
 #[derive(Debug, Default)]
@@ -97,15 +101,16 @@ pub(super) enum Position {
 }
 
 impl Bucket {
-    pub(super) fn new(name: &str, created: i64, contents: Contents) -> Self {
+    pub(super) fn new(name: &str, contents: Contents, timeline: Arc<Timeline>) -> Self {
         Self {
             name: name.to_owned(),
-            created,
+            created: timeline.time().as_second(),
             settings: RwLock::default(),
             uploads: Mutex::default(),
             policy: RwLock::default(),
             contents: RwLock::new(contents),
             sequence: AtomicU64::new(0),
+            timeline,
         }
     }
 
@@ -135,27 +140,43 @@ impl Bucket {
     /// Stores `object`. Conditions, journal and map are one step: two writers never both win.
     pub(super) fn put(&self, key: &str, object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
         let mut contents = writing(&self.contents);
-        conditions.check(contents.objects.get(key))?;
+        self.check(conditions, contents.objects.get(key))?;
         contents.record(key, Some(&object)).map_err(|error| write_error(&error))?;
         object.body.keep();
         let object = Arc::new(object);
         if let Some(old) = contents.objects.insert(key.to_owned(), Arc::clone(&object)) {
             old.body.discard();
         }
+        self.timeline.record(Effect::Put {
+            bucket: self.name.clone(),
+            key: key.to_owned(),
+            etag: object.etag.clone(),
+            headers: object.headers.clone(),
+        });
         Ok(object)
     }
 
     /// Removes `key`; that it is missing is no error, unless a condition says so.
     pub(super) fn delete(&self, key: &str, conditions: &Conditions) -> S3Result<()> {
         let mut contents = writing(&self.contents);
-        conditions.check(contents.objects.get(key))?;
+        self.check(conditions, contents.objects.get(key))?;
         if contents.objects.contains_key(key) {
             contents.record(key, None).map_err(|error| write_error(&error))?;
             if let Some(old) = contents.objects.remove(key) {
                 old.body.discard();
             }
+            self.timeline.record(Effect::Delete { bucket: self.name.clone(), key: key.to_owned() });
         }
         Ok(())
+    }
+
+    fn check(&self, conditions: &Conditions, existing: Option<&Arc<Object>>) -> S3Result<()> {
+        if reading(&self.settings).ignores_conditions { Ok(()) } else { conditions.check(existing) }
+    }
+
+    /// S3's time, in seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.timeline.time().as_second()
     }
 
     /// At most `limit` keys and common prefixes after `after`.
@@ -237,11 +258,6 @@ impl Contents {
     }
 }
 
-/// Seconds since the epoch.
-pub(super) fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
-
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -277,7 +293,7 @@ mod tests {
     use super::*;
 
     fn bucket(keys: &[&str]) -> Bucket {
-        let bucket = Bucket::new("b", 0, Contents::default());
+        let bucket = Bucket::new("b", Contents::default(), Arc::default());
         for key in keys {
             bucket.put(key, object("e"), &Conditions::default()).unwrap();
         }

@@ -10,6 +10,7 @@ use super::State;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
 use super::tenant::Tenant;
+use super::timeline::Effect;
 use super::xml::{self, Xml, query_parameter};
 
 /// The prefix of every path of the API.
@@ -126,9 +127,11 @@ fn create_invalidation(
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
     found?;
-    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.clock.now())?;
+    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
         state.cache.invalidate(id, &invalidation.items);
+        let items = invalidation.items.clone();
+        state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }
     let mut response = document(StatusCode::CREATED, render::invalidation(&invalidation));
     let location = format!("https://cloudfront.amazonaws.com{VERSION}{kind}/{id}/invalidation/{}", invalidation.id);
@@ -142,7 +145,7 @@ fn get_invalidation(state: &State, id: &str, invalidation: Option<&str>) -> Resu
     let wanted = invalidation.unwrap_or_default();
     let found = state
         .invalidations
-        .poll(id, wanted, state.clock.now())
+        .poll(id, wanted, state.timeline.now())
         .ok_or_else(|| Refusal::new(404, "NoSuchInvalidation", "The specified invalidation does not exist."))?;
     Ok(document(StatusCode::OK, render::invalidation(&found)))
 }

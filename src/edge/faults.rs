@@ -3,8 +3,10 @@
 //! Faults are counted, never random: the same requests in the same order meet the same faults.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
 
 use super::lock::locked;
 use crate::site::RECORD_FOLDER;
@@ -42,6 +44,8 @@ pub enum Fault {
     TruncateBody,
     /// The request waits first.
     Delay(Duration),
+    /// The request waits until somebody opens the gate.
+    Hold(Gate),
     /// This request and all later ones are reset, until [`Faults::revive`].
     CrashBefore,
     /// The same, but this request has its effect.
@@ -50,6 +54,42 @@ pub enum Fault {
     DeleteErrors { keys: Vec<String> },
     /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
     ErrorInBody { code: String },
+}
+
+/// A gate before which requests wait until it is opened; then it stays open.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<(Semaphore, Semaphore)>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new((Semaphore::new(0), Semaphore::new(0))))
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Gate {
+    /// Waits until one more request stands before the gate.
+    pub async fn reached(&self) {
+        if let Ok(permit) = self.0.0.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// Lets all requests go on.
+    pub fn open(&self) {
+        self.0.1.close();
+    }
+
+    pub(super) async fn pass(&self) {
+        self.0.0.add_permits(1);
+        // An error is the gate that was opened.
+        let _ = self.0.1.acquire().await;
+    }
 }
 
 /// One API request, answered or not.
@@ -90,6 +130,8 @@ struct State {
     rules: Vec<Counted>,
     crash: Option<Crash>,
     crashed: bool,
+    /// The request that met the crash had its effect, if any.
+    settled: bool,
     writes_per_second: Option<u32>,
     window: Option<(Instant, u32)>,
 }
@@ -116,13 +158,24 @@ impl Faults {
     /// Forgets all rules, a crash to come and the cap of writes.
     pub fn clear(&self) {
         let mut state = locked(&self.state);
-        let crashed = state.crashed;
-        *state = State { crashed, ..State::default() };
+        let (crashed, settled) = (state.crashed, state.settled);
+        *state = State { crashed, settled, ..State::default() };
     }
 
     /// Answers again after a crash.
     pub fn revive(&self) {
-        locked(&self.state).crashed = false;
+        let mut state = locked(&self.state);
+        (state.crashed, state.settled) = (false, false);
+    }
+
+    /// Whether a scripted crash came, and whatever effect its request was to have is there.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        locked(&self.state).settled
+    }
+
+    pub(super) fn settle(&self) {
+        locked(&self.state).settled = true;
     }
 
     /// Crashes at the `nth_request` from now, the next being the first, whatever it is.

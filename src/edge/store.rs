@@ -10,9 +10,10 @@ use s3s::{S3Result, s3_error};
 
 use super::EdgeError;
 use super::body::{Bodies, Body};
-use super::bucket::{Bucket, Contents, Object, now, write_error};
+use super::bucket::{Bucket, Contents, Object, write_error};
 use super::journal::{Journal, JournalError, ObjectRecord};
 use super::lock::{locked, reading, writing};
+use super::timeline::Timeline;
 
 /// All buckets.
 #[derive(Debug)]
@@ -20,12 +21,13 @@ pub(super) struct Store {
     pub(super) bodies: Bodies,
     directory: Option<PathBuf>,
     buckets: RwLock<BTreeMap<String, Arc<Bucket>>>,
+    timeline: Arc<Timeline>,
 }
 
 impl Store {
     /// An empty store in memory.
     pub(super) fn in_memory() -> Self {
-        Self { bodies: Bodies::new(None, 0), directory: None, buckets: RwLock::default() }
+        Self { bodies: Bodies::new(None, 0), directory: None, buckets: RwLock::default(), timeline: Arc::default() }
     }
 
     /// The store that `directory` holds; files of bodies that no journal refers to are removed.
@@ -60,12 +62,13 @@ impl Store {
             bodies: Bodies::new(Some(bodies), next),
             directory: Some(directory.to_owned()),
             buckets: RwLock::default(),
+            timeline: Arc::default(),
         };
         for (name, journal, records) in replayed {
             let objects = records.into_iter();
             let objects = objects.map(|(key, record)| (key, Arc::new(store.object(record))));
             let contents = Contents { objects: objects.collect(), journal: Some(journal) };
-            let bucket = Arc::new(Bucket::new(&name, now(), contents));
+            let bucket = Arc::new(Bucket::new(&name, contents, Arc::clone(&store.timeline)));
             match fs::read_to_string(journals.join(format!("{name}.policy"))) {
                 Ok(policy) => bucket.set_policy(Some(policy)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -93,6 +96,10 @@ impl Store {
             .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
     }
 
+    pub(super) fn timeline(&self) -> &Arc<Timeline> {
+        &self.timeline
+    }
+
     pub(super) fn buckets(&self) -> Vec<Arc<Bucket>> {
         reading(&self.buckets).values().cloned().collect()
     }
@@ -108,7 +115,7 @@ impl Store {
             let (journal, _) = Journal::open(&path).map_err(io::Error::other)?;
             contents.journal = Some(journal);
         }
-        buckets.insert(name.to_owned(), Arc::new(Bucket::new(name, now(), contents)));
+        buckets.insert(name.to_owned(), Arc::new(Bucket::new(name, contents, Arc::clone(&self.timeline))));
         Ok(())
     }
 

@@ -128,7 +128,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
     let ttl = rule.map_or(ERROR_TTL, |rule| Duration::from_secs(rule.error_caching_min_ttl));
     // A behaviour that caches nothing caches no errors either.
     if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
-        let time = (state.clock.now(), ttl);
+        let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         // Whether the tags of an error page hold for its copies is not documented: they do not.
         let no_tags = Vec::new();
@@ -165,7 +165,7 @@ struct Target {
 impl Target {
     fn lookup(&self, state: &State) -> Option<Answer> {
         let spellings = [self.asked.as_str(), self.key.url.as_str()];
-        let (stored, age) = state.cache.lookup(&self.key, &spellings, state.clock.now())?;
+        let (stored, age) = state.cache.lookup(&self.key, &spellings, state.timeline.now())?;
         Some(Answer { stored, stream: None, age: Some(age) })
     }
 }
@@ -187,7 +187,7 @@ async fn keep(
     let tags = cache::tags(distribution.cache_tag_header.as_deref(), &fetched.headers);
     let stored = Arc::new(whole(&fetched).await);
     if stored.status < 400 {
-        let time = (state.clock.now(), ttl);
+        let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         let key = target.key.clone();
         state.cache.store(fill, key, &spellings, Arc::clone(&stored), tags, time);

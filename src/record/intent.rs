@@ -3,6 +3,7 @@
 use super::ndjson;
 use crate::deploy::plan::Action;
 use crate::error::Result;
+use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
 
 /// A key whose URLs the run may change.
@@ -16,6 +17,9 @@ pub struct Promise {
     pub created: bool,
     /// The size of what was to be uploaded.
     pub bytes: u64,
+    /// The ETag of what was to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub etag: Option<Etag>,
 }
 
 /// The intent of a run that never said it was done.
@@ -34,9 +38,14 @@ impl Abandoned {
         self.promises.get(at)
     }
 
-    /// Whether an object at this key, of this size, is one that the run uploaded.
-    pub fn uploaded(&self, key: &str, size: u64) -> bool {
-        self.promise(key).is_some_and(|promise| promise.action == Action::Upload && promise.bytes == size)
+    /// Whether an object that the manifest does not know is ours: one that the run uploaded, or one
+    /// of an earlier interrupted run that it was about to delete.
+    pub fn owns(&self, key: &str, size: u64, etag: &Etag) -> bool {
+        self.promise(key).is_some_and(|promise| match promise.action {
+            Action::Upload => promise.bytes == size,
+            Action::Prune => promise.etag.as_ref() == Some(etag),
+            Action::Orphan | Action::Evict => false,
+        })
     }
 }
 

@@ -172,7 +172,7 @@ fn write_change(out: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::
 fn write_coverage(out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
     let mut sorted: Vec<&Coverage> = coverage.iter().collect();
     sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
-    let sorted = &sorted[..shown];
+    sorted.truncate(shown);
     let width = sorted.iter().map(|coverage| coverage.item.chars().count()).max().unwrap_or(0).min(60);
     for Coverage { item, covers, collateral } in sorted {
         match (item.ends_with('*'), collateral) {

@@ -11,7 +11,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::body::{Body, ReceiveError, Received};
-use super::super::bucket::{self, hex, no_such_key, now, write_error};
+use super::super::bucket::{self, hex, no_such_key, write_error};
 use super::super::lock::locked;
 use super::super::store::Store;
 use super::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
@@ -27,7 +27,7 @@ pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> An
     let (bucket, received) = upload.receive(store, &input.bucket, input.body).await?;
     let object = bucket::Object {
         etag: bucket.etag(hex(&received.md5)),
-        modified: now(),
+        modified: bucket.now(),
         headers,
         body: received.segment.into(),
     };
@@ -286,7 +286,7 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
         }
     }
     let (body, md5) = duplicate(store, &source.body, 0..source.body.size()).await?;
-    let object = bucket::Object { etag: bucket.etag(md5), modified: now(), headers, body };
+    let object = bucket::Object { etag: bucket.etag(md5), modified: bucket.now(), headers, body };
     let object = bucket.put(&input.key, object, &conditions)?;
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {

@@ -11,7 +11,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::body::{Body, Segment};
-use super::super::bucket::{self, hex, now};
+use super::super::bucket::{self, hex};
 use super::super::lock::locked;
 use super::super::store::Store;
 use super::object::{Upload, copy_source, duplicate};
@@ -56,7 +56,7 @@ pub(super) fn create(
     // The time keeps an id of before a restart from meaning another upload.
     let started = jiff::Timestamp::now().as_microsecond();
     let id = format!("{started:x}-{:x}", bucket.unique());
-    let upload = InProgress { initiated: now(), headers, parts: BTreeMap::new() };
+    let upload = InProgress { initiated: bucket.now(), headers, parts: BTreeMap::new() };
     locked(&bucket.uploads).insert((input.key.clone(), id.clone()), upload);
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -77,7 +77,7 @@ pub(super) async fn part(store: &Store, request: S3Request<UploadPartInput>) -> 
     let stored = Stored {
         etag: bucket.etag(hex(&received.md5)),
         md5: received.md5.to_vec(),
-        modified: now(),
+        modified: bucket.now(),
         segment: received.segment,
     };
     let etag = stored.etag.clone();
@@ -118,7 +118,7 @@ pub(super) async fn part_copy(store: &Store, input: UploadPartCopyInput) -> Answ
     let Some(segment) = body.segments.into_iter().next() else {
         return Err(s3_error!(InternalError));
     };
-    let stored = Stored { etag: bucket.etag(md5.clone()), md5: unhex(&md5), modified: now(), segment };
+    let stored = Stored { etag: bucket.etag(md5.clone()), md5: unhex(&md5), modified: bucket.now(), segment };
     let result = CopyPartResult {
         e_tag: strong(&stored.etag),
         last_modified: Some(timestamp(stored.modified)),
@@ -153,7 +153,7 @@ pub(super) fn complete(
     let etag = format!("{}-{}", hex(&digest.finalize()), parts.len());
     let object = bucket::Object {
         etag: bucket.etag(etag),
-        modified: now(),
+        modified: bucket.now(),
         headers: upload.headers.clone(),
         body: Body { segments: parts.into_iter().map(|part| part.segment.clone()).collect() },
     };

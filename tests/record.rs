@@ -1,0 +1,70 @@
+//! The deploy record: what it remembers, whose each object is, and what happens when it is not as it should be.
+
+mod builds;
+mod damage;
+mod interruptions;
+mod ownership;
+mod places;
+
+use crate::world::site::{BUCKET, Run, TARGET, World};
+use serde_json::Value;
+use shipfront::edge::{Fault, Gate};
+use std::time::Duration;
+
+const SITE: [(&str, &str); 5] = [
+    ("about.html", "about"),
+    ("app.js", "code"),
+    ("index.html", "welcome"),
+    ("old.html", "old"),
+    ("style.css", "style"),
+];
+const STATE: &str = ".shipfront/state.json";
+const PRUNE: [&str; 2] = ["--prune-after", "0s"];
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Past the end of a lease that nobody renews.
+fn outlive_lease(world: &World) {
+    world.edge.advance_clock(shipfront::record::lease::LEASE + Duration::from_secs(1));
+}
+
+/// A gate before one kind of requests, of one key where that is said.
+fn hold(world: &World, operation: &str, key: Option<&str>) -> Gate {
+    let gate = Gate::default();
+    let fault = Fault::Hold(gate.clone());
+    match key {
+        Some(key) => world.fault_of(operation, key, 0, 1, fault),
+        None => world.fault(operation, 0, 1, fault),
+    }
+    gate
+}
+
+/// `status --json`.
+fn status(world: &World) -> Value {
+    world.run(&["status", TARGET, "--json"]).expect(0).json
+}
+
+/// The next deploy changes nothing more.
+fn is_settled(world: &World, options: &[&str]) {
+    world.edge.clear_requests();
+    assert_eq!(world.deploy(options).expect(0).outcome(), "nothing-to-do");
+    assert_eq!(writes_of_any_kind(world), 0);
+}
+
+/// Writes to the record included.
+fn writes_of_any_kind(world: &World) -> usize {
+    ["PutObject", "DeleteObjects", "CreateInvalidation"].iter().map(|operation| count(world, operation)).sum()
+}
+
+/// Requests of an operation, those to the record included.
+fn count(world: &World, operation: &str) -> usize {
+    world.edge.requests().iter().filter(|request| request.operation == operation).count()
+}
+
+fn hint(run: &Run) -> &str {
+    run.json["hint"].as_str().unwrap_or_default()
+}
+
+fn object(world: &World, key: &str) -> shipfront::edge::ObjectSummary {
+    let mut objects = world.edge.objects(BUCKET).into_iter();
+    objects.find(|object| object.key == key).unwrap_or_else(|| panic!("{key} is missing"))
+}

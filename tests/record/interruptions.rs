@@ -1,0 +1,151 @@
+//! Runs that are stopped or killed, and what people are told of them.
+
+use super::{SITE, STATE, hold, is_settled, outlive_lease, status, writes_of_any_kind};
+use crate::world::site::{ALWAYS, TARGET, World, error, finish};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command};
+
+/// A deployed site with a changed asset and a changed page.
+async fn edited() -> World {
+    let world = World::deployed(&SITE).await;
+    world.write("app.js", "code two");
+    world.write("index.html", "welcome two");
+    world.edge.clear_requests();
+    world
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits until a run says that it heard the signal.
+fn await_stopping(child: &mut Child) {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("stopping")));
+}
+
+async fn stops_in_order(name: &str) {
+    let world = edited().await;
+    let gate = hold(&world, "PutObject", Some("app.js"));
+    let mut child = world.start(&["--concurrency", "1"]);
+    gate.reached().await;
+    signal(&child, name);
+    await_stopping(&mut child);
+    gate.open();
+    let run = finish(child).expect(130);
+    assert_eq!(run.outcome(), "interrupted");
+    assert_eq!(world.writes(), ["PUT app.js", "INVALIDATE /app.js"]);
+    let told = status(&world);
+    assert!(told["lease"].is_null() && told["pending"].is_null(), "{told}");
+    world.edge.clear_requests();
+    world.deploy(&[]).expect(0);
+    assert_eq!(world.writes(), ["PUT index.html", "INVALIDATE / /index.html"]);
+    is_settled(&world, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_finishes_and_invalidates_what_is_in_flight() {
+    stops_in_order("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_stopped_finishes_and_invalidates_what_is_in_flight() {
+    stops_in_order("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_stops_at_once_and_the_next_run_finishes() {
+    let world = edited().await;
+    let gate = hold(&world, "CreateInvalidation", None);
+    let mut child = world.start(&[]);
+    gate.reached().await;
+    signal(&child, "INT");
+    await_stopping(&mut child);
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    world.edge.faults().clear();
+    outlive_lease(&world);
+    world.edge.clear_requests();
+    let run = world.deploy(&[]).expect(0);
+    assert_eq!(run.json["recovered"]["keys"], 2);
+    assert_eq!(world.writes(), ["INVALIDATE / /app.js /index.html"]);
+    is_settled(&world, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_deploy_is_shown_can_be_unlocked_and_is_finished() {
+    let world = edited().await;
+    let gate = hold(&world, "PutObject", Some("index.html"));
+    let mut child = world.start(&["--build-number", "3"]);
+    gate.reached().await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.edge.faults().clear();
+
+    let told = status(&world);
+    assert!(told["lease"]["owner"].is_string(), "{told}");
+    assert_eq!(told["pending"]["keys"], 2);
+    let text = world.run(&["status", TARGET]).expect(0).stdout;
+    assert!(text.contains("lease: process") && text.contains("pending: 2 keys"), "{text}");
+    let run = world.deploy(&["--lock-timeout", "0s"]).expect(5);
+    assert!(run.json["hint"].as_str().unwrap().contains("shipfront unlock"), "{}", run.stdout);
+    world.edge.clear_requests();
+    world.run(&["unlock", TARGET]).expect(5);
+    assert_eq!(writes_of_any_kind(&world), 0, "nobody was asked");
+    world.run(&["unlock", TARGET, "--yes"]).expect(0);
+    assert!(status(&world)["lease"].is_null());
+
+    world.edge.clear_requests();
+    let run = world.deploy(&["--lock-timeout", "0s"]).expect(0);
+    assert_eq!(run.json["recovered"]["keys"], 2);
+    let invalidated = world.writes().pop().unwrap();
+    assert_eq!(invalidated, "INVALIDATE / /app.js /index.html");
+    is_settled(&world, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_lease_is_taken_over_without_asking() {
+    let world = edited().await;
+    let gate = hold(&world, "PutObject", Some("app.js"));
+    let mut child = world.start(&[]);
+    gate.reached().await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.edge.faults().clear();
+    world.deploy(&["--lock-timeout", "0s"]).expect(5);
+    outlive_lease(&world);
+    assert!(status(&world)["expired_lease"].is_object());
+    world.deploy(&["--lock-timeout", "0s"]).expect(0);
+    is_settled(&world, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_expire_in_the_middle_leave_nothing_stale_for_good() {
+    let world = edited().await;
+    let expired = || error(400, "ExpiredToken");
+    world.fault_of("PutObject", "index.html", 0, ALWAYS, expired());
+    world.fault("CreateInvalidation", 0, ALWAYS, expired());
+    world.fault_of("PutObject", STATE, 1, ALWAYS, expired());
+    world.deploy(&[]).expect(4);
+    world.edge.faults().clear();
+    outlive_lease(&world);
+    world.edge.clear_requests();
+    let run = world.deploy(&[]).expect(0);
+    assert!(!run.json["recovered"].is_null());
+    assert_eq!(world.writes(), ["PUT index.html", "INVALIDATE / /app.js /index.html"]);
+    is_settled(&world, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_an_interrupted_run_may_have_changed_are_asked_for_again() {
+    let world = edited().await;
+    world.fault("CreateInvalidation", 0, ALWAYS, error(403, "AccessDenied"));
+    world.deploy(&[]).expect(4);
+    world.edge.faults().clear();
+    // As another version of shipfront would have left it: the same bytes, and so the same ETag.
+    world.put("app.js", "code two").await;
+    let run = world.deploy(&[]).expect(0);
+    assert!(run.changes().contains(&"upload headers app.js".to_owned()), "{:?}", run.changes());
+    is_settled(&world, &[]);
+}

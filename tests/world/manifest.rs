@@ -1,0 +1,49 @@
+//! The deploy record as a file: to make it as an older rule, or a broken disk, would have left it.
+
+use super::aws::s3;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use shipfront::edge::Edge;
+use std::io::{Read, Write};
+
+/// The key of the one manifest of a bucket.
+pub(crate) fn key(edge: &Edge, bucket: &str) -> String {
+    edge.objects(bucket).into_iter().find(|object| object.key.contains("/manifest-")).unwrap().key
+}
+
+/// The bytes of an object.
+pub(crate) async fn read(edge: &Edge, bucket: &str, key: &str) -> Vec<u8> {
+    let got = s3(edge).get_object().bucket(bucket).key(key).send().await.unwrap();
+    got.body.collect().await.unwrap().to_vec()
+}
+
+/// Changes the lines of the manifest of a bucket.
+pub(crate) async fn rewrite(edge: &Edge, bucket: &str, change: impl Fn(&mut Value)) {
+    let name = key(edge, bucket);
+    let mut text = String::new();
+    GzDecoder::new(read(edge, bucket, &name).await.as_slice()).read_to_string(&mut text).unwrap();
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    for line in text.lines() {
+        let mut line = serde_json::from_str(line).unwrap();
+        change(&mut line);
+        writeln!(out, "{line}").unwrap();
+    }
+    s3(edge).put_object().bucket(bucket).key(&name).body(out.finish().unwrap().into()).send().await.unwrap();
+}
+
+/// Makes the headers of an object other than the rules say, in the bucket and in the manifest: as
+/// if it had been uploaded under an older rule.
+pub(crate) async fn drift(edge: &Edge, bucket: &str, key: &str, body: &str) {
+    let put = s3(edge).put_object().bucket(bucket).key(key).content_type("text/x-old");
+    put.body(body.as_bytes().to_vec().into()).send().await.unwrap();
+    let etag = edge.objects(bucket).into_iter().find(|object| object.key == key).unwrap().etag;
+    rewrite(edge, bucket, |line| {
+        if line["key"] == key {
+            line["headers"] = "0123456789abcdef".into();
+            line["etag"] = etag.clone().into();
+        }
+    })
+    .await;
+}

@@ -1,0 +1,157 @@
+//! What viewers may hold: a cache that keeps whatever anybody could have fetched at any moment, as
+//! full as the worst day makes it.
+//!
+//! It replays what the edge says changed, and knows nothing of how shipfront decides.
+
+use super::sites::{Site, is_page, references};
+use shipfront::edge::{Edge, Effect};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What answers at a URL: bytes and media type, or nothing.
+type Version = Option<(String, String)>;
+
+/// A bucket and the edge before it, as viewers see them.
+pub(crate) struct Oracle {
+    bucket: String,
+    distribution: String,
+    now: BTreeMap<String, (String, String)>,
+    /// By URL path: every answer that somebody may have got since it was last invalidated.
+    cached: BTreeMap<String, BTreeSet<Version>>,
+    /// Whatever is wrong.
+    pub(crate) complaints: Vec<String>,
+}
+
+impl Oracle {
+    /// A bucket that holds `contents`, all of it cached, with an error cached at the URL of each
+    /// key of `others` that is missing.
+    pub(crate) fn new<'a>(
+        edge: &Edge,
+        bucket: &str,
+        distribution: &str,
+        contents: &'a Site,
+        others: impl Iterator<Item = &'a String>,
+    ) -> Oracle {
+        let objects = edge.objects(bucket);
+        let media_type = |key: &str| {
+            let found = objects.iter().find(|object| object.key == key).unwrap();
+            found.headers["content-type"].clone()
+        };
+        let now: BTreeMap<String, (String, String)> =
+            contents.iter().map(|(key, body)| (key.clone(), (body.clone(), media_type(key)))).collect();
+        let mut oracle = Oracle {
+            bucket: bucket.to_owned(),
+            distribution: distribution.to_owned(),
+            now,
+            cached: BTreeMap::new(),
+            complaints: Vec::new(),
+        };
+        for key in contents.keys().chain(others) {
+            let version = oracle.now.get(key).cloned();
+            oracle.cached.extend(urls(key).into_iter().map(|url| (url, BTreeSet::from([version.clone()]))));
+        }
+        oracle
+    }
+
+    /// Somebody looks at every URL of a key; of one that nobody heard of, an error was cached before.
+    fn fetch(&mut self, key: &str) {
+        let version = self.now.get(key).cloned();
+        for url in urls(key) {
+            self.cached.entry(url).or_insert_with(|| BTreeSet::from([None])).insert(version.clone());
+        }
+    }
+
+    /// Takes in what changed while `source` was being deployed.
+    pub(crate) fn replay(&mut self, effects: &[Effect], source: &Site) {
+        for effect in effects {
+            match effect {
+                Effect::Put { bucket, key, headers, .. } if *bucket == self.bucket && !is_record(key) => {
+                    let Some(body) = source.get(key) else {
+                        self.complaints.push(format!("{key} was uploaded, and is not in the source"));
+                        continue;
+                    };
+                    if is_page(key) {
+                        self.check_references(key, body, source);
+                    }
+                    self.now.insert(key.clone(), (body.clone(), headers["content-type"].clone()));
+                    self.fetch(key);
+                }
+                Effect::Delete { bucket, key } if *bucket == self.bucket && !is_record(key) => {
+                    if source.contains_key(key) {
+                        self.complaints.push(format!("{key} was deleted, and is in the source"));
+                    }
+                    self.check_unreferenced(key);
+                    self.now.remove(key);
+                    self.fetch(key);
+                }
+                Effect::Invalidate { distribution, items } if *distribution == self.distribution => {
+                    self.invalidate(items);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Forgets what viewers hold; at the next moment they come again.
+    fn invalidate(&mut self, items: &[String]) {
+        for (url, versions) in &mut self.cached {
+            let hit = items.iter().any(|item| match item.strip_suffix('*') {
+                Some(prefix) => url.starts_with(prefix),
+                None => url == item,
+            });
+            if hit {
+                let key = if url == "/" { "index.html" } else { &url[1..] };
+                *versions = BTreeSet::from([self.now.get(key).cloned()]);
+            }
+        }
+    }
+
+    /// A page needs the assets of its own build.
+    fn check_references(&mut self, page: &str, body: &str, source: &Site) {
+        for asset in references(body) {
+            let there = self.now.get(asset).map(|(body, _)| body);
+            if there != source.get(asset) {
+                self.complaints.push(format!("{page} was visible before its {asset}"));
+            }
+        }
+    }
+
+    /// No page that anybody can see needs an asset that goes.
+    fn check_unreferenced(&mut self, asset: &str) {
+        let pages = self.now.iter().filter(|(key, _)| is_page(key) && *key != asset);
+        let visible = pages.filter(|(_, (body, _))| references(body).any(|needed| needed == asset));
+        let visible: Vec<String> =
+            visible.map(|(page, _)| format!("{page} in the bucket still needs {asset}")).collect();
+        self.complaints.extend(visible);
+        let cached = self.cached.iter().filter(|(url, versions)| {
+            is_page(url) && versions.iter().flatten().any(|(body, _)| references(body).any(|needed| needed == asset))
+        });
+        let cached: Vec<String> = cached.map(|(url, _)| format!("a cached {url} still needs {asset}")).collect();
+        self.complaints.extend(cached);
+    }
+
+    /// Every URL at which anybody may hold another answer than the bucket gives now.
+    pub(crate) fn stale(&self) -> Vec<String> {
+        let stale = self.cached.iter().filter(|(url, versions)| {
+            let key = if *url == "/" { "index.html" } else { &url[1..] };
+            versions.len() != 1 || !versions.contains(&self.now.get(key).cloned())
+        });
+        stale.map(|(url, _)| url.clone()).collect()
+    }
+
+    /// The bucket as replayed.
+    pub(crate) fn contents(&self) -> Site {
+        self.now.iter().map(|(key, (body, _))| (key.clone(), body.clone())).collect()
+    }
+}
+
+fn urls(key: &str) -> Vec<String> {
+    let mut urls = vec![format!("/{key}")];
+    if key == "index.html" {
+        urls.push("/".to_owned());
+    }
+    urls
+}
+
+pub(crate) fn is_record(key: &str) -> bool {
+    key.starts_with(".shipfront/")
+}

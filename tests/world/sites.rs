@@ -1,0 +1,146 @@
+//! Sites as maps, and deploys of them inside the test process: for tests that run hundreds.
+
+use super::aws;
+use clap::Parser;
+use shipfront::aws::{Aws, AwsOptions};
+use shipfront::cli::{Cli, Command};
+use shipfront::config;
+use shipfront::deploy::report::Report;
+use shipfront::deploy::{Deploy, Settings};
+use shipfront::edge::Edge;
+use shipfront::error::Error;
+use shipfront::site::Target;
+use shipfront::terminal::{Terminal, Volume};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Contents by key.
+pub(crate) type Site = BTreeMap<String, String>;
+
+/// A site of these files.
+pub(crate) fn site(files: &[(&str, &str)]) -> Site {
+    files.iter().map(|&(key, body)| (key.to_owned(), body.to_owned())).collect()
+}
+
+/// Whether visitors and crawlers enter by it.
+pub(crate) fn is_page(key: &str) -> bool {
+    key == "/" || key.ends_with(".html") || key.ends_with("feed.xml")
+}
+
+/// The assets that a page names as `src="/..."`.
+pub(crate) fn references(body: &str) -> impl Iterator<Item = &str> {
+    body.split("src=\"/").skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// A source directory that holds a site.
+pub(crate) fn directory(site: &Site) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), site);
+    directory
+}
+
+/// Makes a directory hold a site and nothing else.
+pub(crate) fn write(directory: &Path, site: &Site) {
+    fs::remove_dir_all(directory).unwrap();
+    fs::create_dir_all(directory).unwrap();
+    for (key, body) in site {
+        let path = directory.join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, body).unwrap();
+    }
+}
+
+/// An edge and one client of it.
+pub(crate) struct Place {
+    pub(crate) edge: Edge,
+    pub(crate) aws: Aws,
+}
+
+/// How a deploy that was to crash ended.
+pub(crate) enum Fate {
+    Crashed,
+    Ended(Result<Report, Error>),
+}
+
+impl Place {
+    pub(crate) async fn new() -> Place {
+        let edge = aws::edge().await;
+        let aws = client(&edge).await;
+        Place { edge, aws }
+    }
+
+    /// Runs a deploy to its end.
+    pub(crate) async fn deploy(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
+        run(settings(source, target, options), self.aws.clone()).await
+    }
+
+    /// A deploy with connections of its own, that ends when it is dropped.
+    pub(crate) async fn start(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
+        run(settings(source, target, options), client(&self.edge).await).await
+    }
+
+    /// Runs a deploy that dies at its `nth` request, before or after that has its effect, and lets
+    /// the edge answer again.
+    pub(crate) async fn crash(
+        &self,
+        source: &Path,
+        target: &str,
+        options: &[&str],
+        nth: u64,
+        after_effect: bool,
+    ) -> Fate {
+        self.edge.faults().crash_at(nth, after_effect);
+        let crash = async {
+            while !self.edge.faults().has_crashed() {
+                tokio::time::sleep(Duration::from_micros(300)).await;
+            }
+        };
+        // Its own connections die with it.
+        let fate = tokio::select! {
+            biased;
+            () = crash => Fate::Crashed,
+            ended = self.start(source, target, options) => Fate::Ended(ended),
+        };
+        self.edge.faults().clear();
+        self.edge.faults().revive();
+        fate
+    }
+
+    /// Puts the clock past the end of whatever lease a dead run holds.
+    pub(crate) fn outlive_lease(&self) {
+        self.edge.advance_clock(shipfront::record::lease::LEASE + Duration::from_secs(1));
+    }
+
+    /// The state of the record of a bucket.
+    pub(crate) async fn state(&self, bucket: &str) -> Option<serde_json::Value> {
+        let got = aws::s3(&self.edge).get_object().bucket(bucket).key(".shipfront/state.json").send().await.ok()?;
+        let body = got.body.collect().await.unwrap().to_vec();
+        Some(serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Replaces an object as another tool would.
+    pub(crate) async fn put(&self, bucket: &str, key: &str, body: impl Into<Vec<u8>>, media_type: &str) {
+        let put = aws::s3(&self.edge).put_object().bucket(bucket).key(key).content_type(media_type);
+        put.body(body.into().into()).send().await.unwrap();
+    }
+}
+
+async fn client(edge: &Edge) -> Aws {
+    let options = AwsOptions { endpoint_url: Some(edge.api_url()), local: true, ..AwsOptions::default() };
+    Aws::load(&options).await
+}
+
+fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
+    let line = ["shipfront", "deploy", source.to_str().unwrap(), target].into_iter().chain(options.iter().copied());
+    let Command::Deploy(args) = Cli::parse_from(line).command else { panic!("no deploy") };
+    config::settings(args.source, Target::parse(target).unwrap(), &args.options, None).unwrap()
+}
+
+async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {
+    let terminal = Terminal::new(Volume::Quiet, true);
+    Deploy { settings: &settings, aws: &aws, terminal: &terminal, stop: CancellationToken::new() }.run().await
+}
