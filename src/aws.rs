@@ -7,6 +7,7 @@ use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents};
@@ -18,9 +19,13 @@ use aws_types::service_config::ServiceConfigKey;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The region of the first request when none is configured; the bucket's own is found by it.
 const FIRST_REGION: &str = "us-east-1";
+/// How long one attempt may take until its answer begins: enough for a part of 16 MiB on a slow line
+/// that many share, and an end to an answer that never comes.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 /// Attempts of one call, the first included.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -50,7 +55,9 @@ impl Aws {
     pub async fn load(options: &AwsOptions) -> Aws {
         let client = http_client(options.local);
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client).retry_config(retries);
+        let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).build();
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
+        let mut loader = loader.retry_config(retries).timeout_config(timeouts);
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }

@@ -26,6 +26,14 @@ pub fn settings(
     options: &SiteOptions,
     expected_owner: Option<&str>,
 ) -> Result<Settings> {
+    let record = place(options.record.record.as_deref(), options.record.no_record)?;
+    if let Place::At(folder) = &record
+        && folder.bucket() == target.bucket()
+        && target.prefix().starts_with(folder.prefix())
+    {
+        return Err(Error::usage(format!("--record {folder} is the site's own folder, or one above it"))
+            .hint("keep the record beside the site, or in another bucket"));
+    }
     Ok(Settings {
         source,
         target,
@@ -45,7 +53,7 @@ pub fn settings(
         keep_going: options.keep_going,
         concurrency: usize::from(options.concurrency),
         expected_owner: expected_owner.map(str::to_owned),
-        record: place(options.record.record.as_deref(), options.record.no_record)?,
+        record,
         adopt: options.adopt,
         lock_timeout: duration("--lock-timeout", &options.record.lock_timeout)?,
         build: build(options.record.build_number, |name| std::env::var(name).ok()),

@@ -28,7 +28,7 @@ use crate::terminal::Terminal;
 use apply::{Applied, Limits};
 use diff::{Content, Pair, PruneAfter, Reason, Rules};
 use inspect::{Inspected, Inspector};
-use plan::{Change, Plan, Stage};
+use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -109,6 +109,9 @@ impl Deploy<'_> {
     pub async fn plan(&self) -> Result<Report> {
         let started = Instant::now();
         let mut survey = self.survey().await?;
+        if let Some(error) = self.superseded(&survey) {
+            return Err(error);
+        }
         let decided = self.decide(&mut survey).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
         let invalidations = survey.viewers.plan(&changed, &decided.plan.unchanged);
@@ -182,9 +185,10 @@ impl Deploy<'_> {
             now: snapshot.map_or(0, |snapshot| snapshot.now.as_second()),
         };
         let sides = pairs.iter().zip(&contents).zip(&inspected);
-        let decisions =
-            sides.map(|((pair, content), inspected)| rules.decide(pair, content, inspected.headers)).collect();
-        let mut plan = plan::plan(pairs, decisions, &inspected);
+        let verdicts = sides
+            .map(|((pair, content), inspected)| (rules.decide(pair, content, inspected.headers), rules.owns(pair)))
+            .collect();
+        let mut plan = plan::plan(pairs, verdicts, &inspected);
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
         plan.problems.splice(0..0, std::mem::take(&mut survey.walk.problems));
@@ -249,15 +253,17 @@ impl Deploy<'_> {
                 () = lease.lost() => return Err(lost_lease()),
             },
         };
+        // A signal after this point interrupts nothing but the waiting.
+        let interrupted = self.stop.is_cancelled();
         if let Some(lease) = lease {
             self.give_back(lease, &survey, &decided.plan, &applied, &mut sent).await;
         }
         let waiting = Instant::now();
-        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, self.terminal);
+        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
         let ((), exposed) = tokio::join!(wait, self.exposed_record(&survey));
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
-        report.complete(&applied, sent, self.stop.is_cancelled());
+        report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
         Ok(report)
     }
@@ -282,12 +288,13 @@ impl Deploy<'_> {
 
         let invalidating = Instant::now();
         let mut sent = self.tell(survey, plan, &applied, deploy).await;
-        if plan.removals(true).next().is_some() && sent.failed.is_empty() {
+        let none_failed = sent.failed.is_empty();
+        if plan.removals(true).next().is_some() && none_failed {
             // No page that needs them is at the edge any more.
             let mut late = Applied { left: applied.left, ..Applied::default() };
             self.remove(survey, plan, true, &mut late).await;
             late.left -= applied.left;
-            sent.extend(self.tell(survey, plan, &late, &format!("{deploy}-late")).await);
+            sent.extend(self.tell_late(survey, plan, &late, deploy).await);
             applied.extend(late);
         }
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
@@ -299,11 +306,15 @@ impl Deploy<'_> {
         let rows = next_rows(plan, applied);
         let done = if sent.failed.is_empty() {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
-            lease.complete(rows.iter(), uploaded, applied.done.len() as u64 - uploaded).await
+            let pruned = applied.done.len() as u64 - uploaded;
+            lease.complete(rows.iter(), uploaded, pruned, !applied.doubtful.is_empty()).await
         } else {
             lease.abandon().await
         };
         if let Err(error) = done {
+            if error.exit() == Exit::Stale {
+                return sent.failed.push(error);
+            }
             let place = survey.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
             sent.warnings.push(format!("the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"));
         }
@@ -315,7 +326,9 @@ impl Deploy<'_> {
 
     /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle.
     fn may_go_on(&self, applied: &Applied) -> bool {
-        !self.stop.is_cancelled() && applied.left == 0 && (applied.failed.is_empty() || self.settings.keep_going)
+        !self.stop.is_cancelled()
+            && applied.left == 0
+            && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
     }
 
     async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
@@ -333,8 +346,7 @@ impl Deploy<'_> {
             return;
         }
         let recorded = survey.record.is_some();
-        let etag_of = |key| plan.etag_of(key).filter(|_| recorded);
-        applied.extend(apply::prune(&survey.bucket, changes, etag_of, &self.limits()).await);
+        applied.extend(apply::prune(&survey.bucket, changes, recorded, &self.limits()).await);
     }
 
     /// Tells CloudFront about everything that landed, whatever else failed.
@@ -345,6 +357,20 @@ impl Deploy<'_> {
         let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
         let planned = survey.viewers.plan(&changed, &plan.unchanged);
         submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
+    }
+
+    /// Tells CloudFront about what was removed after it had heard of everything else.
+    async fn tell_late(&self, survey: &Survey, plan: &Plan, late: &Applied, deploy: &str) -> Sent {
+        let done = late.done.iter().map(|(key, _)| key);
+        let landed: HashSet<&str> = done.chain(&late.doubtful).chain(&late.overwritten).map(String::as_str).collect();
+        let changed: Vec<_> = landed.iter().map(|&key| ChangedKey { key, created: false }).collect();
+        let others =
+            plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
+        let others = others.map(|change| change.key.clone());
+        let unchanged: Vec<String> = plan.unchanged.iter().cloned().chain(others).collect();
+        let planned = survey.viewers.plan(&changed, &unchanged);
+        let id = format!("{deploy}-late");
+        submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
 
     fn report(&self, deploy: String, survey: &Survey, decided: Decided, invalidations: Vec<Invalidation>) -> Report {
@@ -394,8 +420,7 @@ fn next_rows(plan: &Plan, applied: &Applied) -> Vec<Row> {
 }
 
 fn lost_lease() -> Error {
-    Error::failed("the lease could not be renewed and was given up: another deploy may have taken over")
-        .exiting(Exit::Partial)
+    Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
         .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }
 

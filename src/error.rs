@@ -1,6 +1,8 @@
 //! Errors that cross stages: each ends the run with an exit code and, where a fix is known, a hint.
 
 use crate::exit::Exit;
+use std::io;
+use std::path::Path;
 
 /// The result of a stage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,11 +16,12 @@ pub struct Error {
     hint: Option<String>,
     code: Option<String>,
     superseded: bool,
+    about_the_file: bool,
 }
 
 impl Error {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Error { exit, message: message.into(), hint: None, code: None, superseded: false }
+        Error { exit, message: message.into(), hint: None, code: None, superseded: false, about_the_file: false }
     }
 
     /// The command line, or something it names, makes no sense (exit 2).
@@ -62,6 +65,18 @@ impl Error {
             Exit::Interrupted => "interrupted",
             _ => "failed",
         }
+    }
+
+    /// A file of the source cannot be read, or changed while it was (exit 1).
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let message = format!("cannot read {}: {error}", path.display());
+        let hint = "let the build finish before the deploy starts, then run again";
+        Error { about_the_file: true, ..Error::new(Exit::Failed, message).hint(hint) }
+    }
+
+    /// Whether a file of the source is to blame, not AWS.
+    pub fn is_about_the_file(&self) -> bool {
+        self.about_the_file
     }
 
     /// Says what the person can do about it.

@@ -19,8 +19,6 @@ pub enum Exit {
     Locked = 5,
     /// A guard refused; nothing was changed.
     Refused = 6,
-    /// Live, but `--verify` found a difference.
-    Differs = 7,
     /// `plan --detailed-exit-code` found changes.
     Changes = 10,
     /// Stopped by SIGINT or SIGTERM; what had landed was invalidated.

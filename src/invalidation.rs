@@ -71,6 +71,11 @@ impl Viewers {
         self.viewers.iter().flat_map(|(_, viewer)| viewer.warnings()).cloned().collect()
     }
 
+    /// The distributions.
+    pub fn ids(&self) -> Vec<DistributionId> {
+        self.viewers.iter().map(|(id, _)| id.clone()).collect()
+    }
+
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))

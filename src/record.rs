@@ -14,6 +14,7 @@ pub mod status;
 use crate::aws::Aws;
 use crate::bucket::Bucket;
 use crate::bucket::conditional::{Condition, Written};
+use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use crate::site::Target;
 use intent::Abandoned;
@@ -60,6 +61,30 @@ pub struct LastDeploy {
     pub pruned: u64,
 }
 
+/// A run whose changes CloudFront may not have been told about; its plan is the file of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The run.
+    pub deploy: String,
+    /// The distributions that it had to tell, whatever a later run is told to look at.
+    pub distributions: Vec<String>,
+    /// The distribution tenants, likewise.
+    pub tenants: Vec<String>,
+}
+
+impl Intent {
+    fn new(deploy: &str, ids: &[DistributionId]) -> Intent {
+        let (mut distributions, mut tenants) = (Vec::new(), Vec::new());
+        for id in ids {
+            match id {
+                DistributionId::Distribution(id) => distributions.push(id.clone()),
+                DistributionId::Tenant(id) => tenants.push(id.clone()),
+            }
+        }
+        Intent { deploy: deploy.to_owned(), distributions, tenants }
+    }
+}
+
 /// What `state.json` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
@@ -70,8 +95,8 @@ pub struct State {
     revision: u64,
     /// Who deploys now.
     pub lease: Option<Holder>,
-    /// The deploy whose changes CloudFront may not have been told about; its plan is the file of that name.
-    pub intent: Option<String>,
+    /// What CloudFront may not have been told.
+    pub intent: Option<Intent>,
     /// The deploy whose manifest is current.
     pub manifest: Option<String>,
     /// The last deploy that was completed.
@@ -178,16 +203,28 @@ impl Record {
         Ok(Snapshot { state, etag: Some(found.etag), age, now: found.read, manifest: None, abandoned: None })
     }
 
-    /// Reads the state and all that it names.
+    /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what
+    /// the state named before: then it is read again.
     pub async fn read(&self) -> Result<Snapshot> {
-        let mut snapshot = self.look().await?;
+        let mut tries = 5;
+        loop {
+            let snapshot = self.look().await?;
+            let etag = snapshot.etag.clone();
+            match self.read_files(snapshot).await {
+                Err(_) if tries > 0 && self.look().await?.etag != etag => tries -= 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_files(&self, mut snapshot: Snapshot) -> Result<Snapshot> {
         if let Some(deploy) = &snapshot.state.manifest {
             let name = manifest::file_name(deploy);
             snapshot.manifest = Some(manifest::decode(&self.fetch(&name).await?, &self.what(&name))?);
         }
-        if let Some(deploy) = &snapshot.state.intent {
-            let name = intent::file_name(deploy);
-            snapshot.abandoned = Some(intent::decode(deploy, &self.fetch(&name).await?, &self.what(&name))?);
+        if let Some(intent) = &snapshot.state.intent {
+            let name = intent::file_name(&intent.deploy);
+            snapshot.abandoned = Some(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?);
         }
         Ok(snapshot)
     }

@@ -119,7 +119,7 @@ async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64,
     }
     let crashed = place.edge.effects();
     oracle.replay(&crashed, &second);
-    let touched = crashed.iter().any(|effect| touches_site(effect));
+    let touched = crashed.iter().any(touches_site);
     let intent = place.state(&bucket).await.is_some_and(|state| !state["intent"].is_null());
     if !oracle.stale().is_empty() {
         assert!(touched && intent, "{which}: stale URLs that no intent names: {:?}", oracle.stale());

@@ -21,13 +21,17 @@ pub struct Head {
 }
 
 impl Bucket {
-    /// Asks for an object's headers; `None` if it is gone.
+    /// Asks for an object's headers; `None` if it is gone, or would not tell.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
         let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.checksum_mode(ChecksumMode::Enabled);
         let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => return Ok(None),
+            // An object under SSE-C answers only to whoever has its key.
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400) => {
+                return Ok(None);
+            }
             Err(error) => return Err(self.explain_key("HeadObject", key, error)),
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);

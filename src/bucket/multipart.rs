@@ -72,7 +72,7 @@ impl Bucket {
         stop: &CancellationToken,
         uploaded: &(dyn Fn(u64) + Sync),
     ) -> Result<Stored> {
-        let before = modified(path, size).map_err(|error| read_error(path, &error))?;
+        let before = modified(path, size).map_err(|error| Error::unreadable(path, &error))?;
         let length = part_size(size);
         let numbers = 0..size.div_ceil(length);
         let parts = stream::iter(numbers).map(|at| async move {
@@ -85,8 +85,8 @@ impl Bucket {
             Ok(part)
         });
         let parts: Vec<Part> = parts.buffered(PARTS_IN_FLIGHT).try_collect().await?;
-        if modified(path, size).map_err(|error| read_error(path, &error))? != before {
-            return Err(read_error(path, &etag::changed_while_read()));
+        if modified(path, size).map_err(|error| Error::unreadable(path, &error))? != before {
+            return Err(Error::unreadable(path, &etag::changed_while_read()));
         }
         let completed =
             parts.iter().map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
@@ -115,10 +115,11 @@ impl Bucket {
     ) -> Result<Part> {
         // Hashed first and read again from the page cache to be sent: S3 checks the digest, and no
         // part is held in memory, however large it is.
-        let digest = digest_of(path.to_owned(), offset, length).await.map_err(|error| read_error(path, &error))?;
+        let digest =
+            digest_of(path.to_owned(), offset, length).await.map_err(|error| Error::unreadable(path, &error))?;
         let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length));
         let body = body.buffer_size(256 * 1024).build().await;
-        let body = body.map_err(|error| read_error(path, &io::Error::other(error)))?;
+        let body = body.map_err(|error| Error::unreadable(path, &io::Error::other(error)))?;
         let request = self.client.upload_part().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.upload_id(id).part_number(number).content_md5(BASE64.encode(digest)).body(body);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
@@ -145,9 +146,4 @@ async fn digest_of(path: PathBuf, offset: u64, length: u64) -> io::Result<[u8; 1
 fn modified(path: &Path, size: u64) -> io::Result<std::time::SystemTime> {
     let metadata = std::fs::metadata(path)?;
     if metadata.len() == size { metadata.modified() } else { Err(etag::changed_while_read()) }
-}
-
-fn read_error(path: &Path, error: &io::Error) -> Error {
-    Error::failed(format!("cannot read {}: {error}", path.display()))
-        .hint("let the build finish before the deploy starts, then run again")
 }

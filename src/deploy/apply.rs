@@ -3,7 +3,7 @@
 use super::plan::Change;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::Error;
-use crate::site::etag::{Etag, MULTIPART_THRESHOLD, changed_while_read, read_all};
+use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, read_all};
 use crate::site::headers::Headers;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -88,7 +88,7 @@ pub async fn upload(
         }
         let outcome = upload_one(bucket, root, change, memory, limits, sent).await;
         if let Outcome::Failed { error, .. } = &outcome
-            && !(limits.keep_going && is_about_the_file(error))
+            && !(limits.keep_going && error.is_about_the_file())
         {
             halt.store(true, Ordering::Relaxed);
         }
@@ -114,12 +114,6 @@ pub async fn upload(
     applied
 }
 
-const UNREADABLE: &str = "unreadable file";
-
-fn is_about_the_file(error: &Error) -> bool {
-    error.aws_code() == Some(UNREADABLE)
-}
-
 async fn upload_one(
     bucket: &Bucket,
     root: &Path,
@@ -137,9 +131,7 @@ async fn upload_one(
         let _held = memory.acquire_many(kibibytes).await;
         match read_whole(path.clone(), change.bytes).await {
             Ok(body) => bucket.put(&change.key, body, &headers).await.inspect(|_| sent(change.bytes)),
-            Err(error) => Err(Error::failed(format!("cannot read {}: {error}", path.display()))
-                .with_code(Some(UNREADABLE))
-                .hint("let the build finish before the deploy starts, then run again")),
+            Err(error) => Err(Error::unreadable(&path, &error)),
         }
     };
     match result {
@@ -151,10 +143,11 @@ async fn upload_one(
 /// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
 fn may_have_landed(error: &Error) -> bool {
-    match error.aws_code() {
-        None => true,
-        Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
-    }
+    !error.is_about_the_file()
+        && match error.aws_code() {
+            None => true,
+            Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
+        }
 }
 
 /// A file's bytes, if they are still as many as planned and nobody wrote while they were read.
@@ -169,20 +162,19 @@ async fn read_whole(path: PathBuf, size: u64) -> io::Result<Bytes> {
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
-/// Deletes objects, in as few requests as S3 allows, each only while it has the ETag that `etag_of` says.
-pub async fn prune<'a>(
-    bucket: &Bucket,
-    changes: Vec<&'a Change>,
-    etag_of: impl Fn(&'a str) -> Option<&'a Etag>,
-    limits: &Limits,
-) -> Applied {
+/// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
+/// one that was listed.
+pub async fn prune(bucket: &Bucket, changes: Vec<&Change>, unchanged_only: bool, limits: &Limits) -> Applied {
     let mut applied = Applied::default();
     for batch in changes.chunks(MAX_DELETE_KEYS) {
         if limits.stop.is_cancelled() || !applied.failed.is_empty() {
             applied.left += batch.len() as u64;
             continue;
         }
-        let keys: Vec<_> = batch.iter().map(|change| (change.key.as_str(), etag_of(&change.key))).collect();
+        let keys: Vec<_> = batch
+            .iter()
+            .map(|change| (change.key.as_str(), change.before.as_ref().filter(|_| unchanged_only)))
+            .collect();
         match bucket.delete(&keys).await {
             Ok(refused) => {
                 let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();

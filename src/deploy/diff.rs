@@ -137,6 +137,8 @@ pub enum Decision {
     Prune {
         /// Whether open tabs may still look for it until the edge is told.
         late: bool,
+        /// Since when it has not been in the source, in seconds of S3's clock.
+        since: i64,
     },
     /// The object is not in the source and stays; since when, in seconds of S3's clock.
     Orphan(Reason, i64),
@@ -187,7 +189,7 @@ impl Rules<'_> {
                 (Content::Same, Some(_)) => self.keep(pair),
             },
             (None, _) if self.unknown.contains(&pair.key) => Decision::Unknown(None),
-            (None, Some((size, etag))) => self.orphan(pair, *size, etag),
+            (None, Some(_)) => self.orphan(pair),
             (None, None) => Decision::Gone,
         }
     }
@@ -204,19 +206,23 @@ impl Rules<'_> {
         }
     }
 
-    fn orphan(&self, pair: &Pair, size: u64, etag: &Etag) -> Decision {
-        let left_by_a_crash = self.abandoned.is_some_and(|abandoned| abandoned.owns(&pair.key, size, etag));
-        let ours = !self.recorded || self.adopt || pair.described().is_some() || left_by_a_crash;
-        if !ours {
+    /// Whether the object of a pair is ours: the manifest describes it, or an interrupted run left it.
+    pub fn owns(&self, pair: &Pair) -> bool {
+        let Some((size, etag)) = &pair.remote else { return false };
+        !self.recorded
+            || pair.described().is_some()
+            || self.abandoned.is_some_and(|abandoned| abandoned.owns(&pair.key, *size, etag))
+    }
+
+    fn orphan(&self, pair: &Pair) -> Decision {
+        if !self.adopt && !self.owns(pair) {
             return Decision::Foreign;
         }
-        let since = pair.row.as_ref().and_then(|row| row.orphaned).unwrap_or(self.now);
+        let since = pair.described().and_then(|row| row.orphaned).unwrap_or(self.now);
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
-            PruneAfter::Seconds(_) if Wave::of(&pair.key) == Wave::Pages => Decision::Prune { late: false },
-            PruneAfter::Seconds(age) if self.now - since >= age => {
-                Decision::Prune { late: since == self.now && self.recorded }
-            }
+            PruneAfter::Seconds(_) if Wave::of(&pair.key) == Wave::Pages => Decision::Prune { late: false, since },
+            PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: since == self.now, since },
             PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
         }
     }
@@ -274,7 +280,10 @@ mod tests {
         let decide = |pair: Pair, content| rules.decide(&pair, &content, HeadersMatch::Unknown);
         let owned = |key: &str| pair(key, None, Some(row(key, 1)));
         assert_eq!(decide(owned("locked/a.html"), Content::NotCompared), Decision::Unknown(None));
-        assert_eq!(decide(owned("locked-not/a.html"), Content::NotCompared), Decision::Prune { late: false });
+        assert_eq!(
+            decide(owned("locked-not/a.html"), Content::NotCompared),
+            Decision::Prune { late: false, since: 1000 }
+        );
         let unreadable = Content::Unreadable("permission denied".into());
         assert!(matches!(decide(pair("a", Some(1), None), unreadable), Decision::Unknown(Some(_))));
     }
@@ -287,7 +296,7 @@ mod tests {
         assert_eq!(decide(pair("a.html", None, None)), Decision::Foreign);
         let overwritten = Row { etag: Etag::Opaque("y".into()), ..row("a.html", 1) };
         assert_eq!(decide(pair("a.html", None, Some(overwritten))), Decision::Foreign);
-        assert_eq!(decide(pair("a.html", None, Some(row("a.html", 1)))), Decision::Prune { late: false });
+        assert_eq!(decide(pair("a.html", None, Some(row("a.html", 1)))), Decision::Prune { late: false, since: 1000 });
     }
 
     #[test]
@@ -301,10 +310,10 @@ mod tests {
                 HeadersMatch::Unknown,
             )
         };
-        assert_eq!(decide("a.html", None), Decision::Prune { late: false });
+        assert_eq!(decide("a.html", None), Decision::Prune { late: false, since: 1000 });
         assert_eq!(decide("a.css", None), Decision::Orphan(Reason::Orphaned, 1000));
         assert_eq!(decide("a.css", Some(901)), Decision::Orphan(Reason::Orphaned, 901));
-        assert_eq!(decide("a.css", Some(900)), Decision::Prune { late: false });
+        assert_eq!(decide("a.css", Some(900)), Decision::Prune { late: false, since: 900 });
     }
 
     #[test]

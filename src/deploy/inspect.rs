@@ -91,7 +91,11 @@ impl Inspector<'_> {
 }
 
 async fn ask(bucket: &Bucket, root: &Path, pair: &Pair, content: Content) -> Result<(Content, Inspected)> {
-    let Some(head) = bucket.head(&pair.key).await? else { return Ok((content, Inspected::default())) };
+    let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+    // Another object than the one that was listed answers for itself in the next run.
+    let Some(head) = bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
+        return Ok((content, Inspected::default()));
+    };
     let headers = if head.headers == Headers::of(&pair.key) { HeadersMatch::Same } else { HeadersMatch::Different };
     if content == Content::Same || !head.opaque {
         return Ok((content, Inspected { headers, content: None }));

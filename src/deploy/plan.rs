@@ -5,6 +5,7 @@ use super::inspect::Inspected;
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
 use crate::site::Wave;
+use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,12 @@ pub struct Change {
     /// Whether a removal waits until the edge was told of everything else.
     #[serde(skip)]
     pub late: bool,
+    /// The ETag of the object that is there now.
+    #[serde(skip)]
+    pub before: Option<Etag>,
+    /// Whether that object is ours.
+    #[serde(skip)]
+    pub owned: bool,
 }
 
 impl Change {
@@ -94,91 +101,92 @@ pub struct Plan {
     pub record_differs: bool,
 }
 
-/// Collects the decisions into a plan. The digest of a kept object's headers is that of the rules,
+/// Collects the decisions into a plan, each with whether the object that is there is ours. The digest of a kept object's headers is that of the rules,
 /// where they were compared.
-pub fn plan(pairs: Vec<Pair>, decisions: Vec<Decision>, inspected: &[Inspected]) -> Plan {
+pub fn plan(pairs: Vec<Pair>, verdicts: Vec<(Decision, bool)>, inspected: &[Inspected]) -> Plan {
     let mut plan = Plan::default();
-    for ((pair, decision), inspected) in pairs.into_iter().zip(decisions).zip(inspected) {
-        plan.add(pair, decision, inspected);
+    for ((pair, (decision, owned)), inspected) in pairs.into_iter().zip(verdicts).zip(inspected) {
+        plan.add(pair, decision, owned, inspected);
     }
     plan
 }
 
 impl Plan {
-    fn add(&mut self, pair: Pair, decision: Decision, inspected: &Inspected) {
+    fn add(&mut self, pair: Pair, decision: Decision, owned: bool, inspected: &Inspected) {
+        let described = pair.described().cloned();
         let Pair { key, local, remote, row } = pair;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
-        let known = row.as_ref().is_some_and(|row| row.orphaned.is_none());
+        let change = |action, reason, wave| Change {
+            key: key.clone(),
+            action,
+            reason,
+            wave,
+            bytes: if action == Action::Evict { 0 } else { bytes },
+            late: false,
+            before: remote.as_ref().map(|(_, etag)| etag.clone()),
+            owned,
+        };
+        // The row of the object as it is there now, which is not always as the manifest has it.
+        let live = |orphaned: Option<i64>| {
+            let (size, etag) = remote.clone()?;
+            let (content, headers) =
+                described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers.clone()));
+            Some(Row { key: key.clone(), size, etag, content, headers, orphaned })
+        };
+        let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         match decision {
             Decision::Upload(reason) => {
-                let wave = Stage::of(&key);
-                self.change(&key, Action::Upload, reason, wave, bytes);
-                // Until it is done, what was there before stays true.
-                self.rows.extend(row);
+                self.changes.push(change(Action::Upload, reason, Stage::of(&key)));
+                // Until it is done, what is there stays true, and ours if it is.
+                self.rows.extend(if owned { live(None) } else { row.clone() });
             }
             Decision::Keep | Decision::Evict(_) => {
-                if let Decision::Evict(reason) = decision {
-                    self.change(&key, Action::Evict, reason, Stage::of(&key), 0);
-                } else {
-                    self.unchanged.push(key.clone());
-                }
                 self.kept += 1;
-                if let Some((size, etag)) = remote {
-                    let before = row.as_ref().filter(|row| row.etag == etag);
-                    let content = before.and_then(|row| row.content.clone()).or(inspected.content.clone());
-                    let headers = (inspected.headers == HeadersMatch::Same).then(|| Headers::of(&key).digest());
-                    let next = Row { key, size, etag, content, headers, orphaned: None };
-                    self.record_differs |= row.as_ref() != Some(&next);
-                    self.rows.push(next);
+                match decision {
+                    Decision::Evict(reason) => self.changes.push(change(Action::Evict, reason, Stage::of(&key))),
+                    _ => self.unchanged.push(key.clone()),
                 }
+                let next = live(None).map(|next| Row {
+                    content: next.content.or(inspected.content.clone()),
+                    headers: (inspected.headers == HeadersMatch::Same).then(|| Headers::of(&key).digest()),
+                    ..next
+                });
+                self.record_differs |= row != next;
+                self.rows.extend(next);
             }
-            Decision::Prune { late } => {
-                self.newly_orphaned += u64::from(known || row.is_none());
-                self.change(&key, Action::Prune, Reason::Orphaned, Stage::Prune, bytes);
-                if let Some(change) = self.changes.last_mut() {
-                    change.late = late;
-                }
-                self.rows.extend(row.or_else(|| {
-                    let (size, etag) = remote?;
-                    Some(Row { key, size, etag, content: None, headers: None, orphaned: None })
-                }));
+            Decision::Prune { late, since } => {
+                // Pages go at once, so that no earlier run can have announced their going.
+                self.newly_orphaned += u64::from(was_in_source || Wave::of(&key) == Wave::Pages);
+                self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Stage::Prune) });
+                self.rows.extend(live(Some(since)));
             }
             Decision::Orphan(reason, since) => {
-                self.newly_orphaned += u64::from(known || row.is_none());
-                self.change(&key, Action::Orphan, reason, Stage::Prune, bytes);
+                self.newly_orphaned += u64::from(was_in_source);
+                self.changes.push(change(Action::Orphan, reason, Stage::Prune));
                 self.unchanged.push(key.clone());
-                if let Some((size, etag)) = remote {
-                    let before = row.as_ref().filter(|row| row.etag == etag);
-                    let (content, headers) =
-                        before.map_or((None, None), |row| (row.content.clone(), row.headers.clone()));
-                    let next = Row { key, size, etag, content, headers, orphaned: Some(since) };
-                    self.record_differs |= row.as_ref() != Some(&next);
-                    self.rows.push(next);
-                }
+                let next = live(Some(since));
+                self.record_differs |= row != next;
+                self.rows.extend(next);
+            }
+            Decision::Foreign if row.is_some() => {
+                // What others overwrote is theirs from now on.
+                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
             }
             Decision::Foreign => {
-                // What others overwrote is theirs from now on.
-                if row.is_some() {
-                    self.change(&key, Action::Evict, Reason::Untold, Stage::of(&key), 0);
-                } else {
-                    self.change(&key, Action::Orphan, Reason::Foreign, Stage::Prune, bytes);
-                    self.unchanged.push(key);
-                }
+                self.changes.push(change(Action::Orphan, Reason::Foreign, Stage::Prune));
+                self.unchanged.push(key.clone());
             }
-            Decision::Gone => self.change(&key, Action::Evict, Reason::Untold, Stage::of(&key), 0),
+            Decision::Gone => self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key))),
             Decision::Unknown(problem) => {
                 self.unknown += 1;
                 self.problems.extend(problem.map(|problem| format!("{key}: {problem}")));
                 if remote.is_some() {
-                    self.unchanged.push(key);
+                    self.unchanged.push(key.clone());
                 }
-                self.rows.extend(row);
+                let orphaned = row.as_ref().and_then(|row| row.orphaned);
+                self.rows.extend(if owned { live(orphaned) } else { row.clone() });
             }
         }
-    }
-
-    fn change(&mut self, key: &str, action: Action, reason: Reason, wave: Stage, bytes: u64) {
-        self.changes.push(Change { key: key.to_owned(), action, reason, wave, bytes, late: false });
     }
 
     /// The uploads of a wave.
@@ -189,12 +197,6 @@ impl Plan {
     /// The removals before the edge is told, or those after.
     pub fn removals(&self, late: bool) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.action == Action::Prune && change.late == late)
-    }
-
-    /// The ETag that an object must still have to be removed.
-    pub fn etag_of(&self, key: &str) -> Option<&crate::site::etag::Etag> {
-        let at = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()?;
-        self.rows.get(at).map(|row| &row.etag)
     }
 
     /// Whether nothing is to be uploaded, removed or invalidated.
@@ -220,7 +222,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::etag::Etag;
 
     fn row(key: &str, orphaned: Option<i64>) -> Row {
         Row { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
@@ -232,14 +233,14 @@ mod tests {
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {
         let inspected = vec![Inspected::default(); pairs.len()];
-        plan(pairs, decisions, &inspected)
+        plan(pairs, decisions.into_iter().map(|decision| (decision, true)).collect(), &inspected)
     }
 
     #[test]
     fn a_guard_refuses_the_whole_plan_and_counts_only_what_newly_left_the_source() {
         let pairs =
             vec![pair("a", Some(row("a", None))), pair("b", Some(row("b", Some(5)))), pair("c", Some(row("c", None)))];
-        let prune = || Decision::Prune { late: false };
+        let prune = || Decision::Prune { late: false, since: 9 };
         let plan = of(pairs, vec![prune(), prune(), Decision::Orphan(Reason::Orphaned, 9)]);
         let everything = PruneAfter::Seconds(0);
         assert_eq!(plan.newly_orphaned, 2);
@@ -253,7 +254,7 @@ mod tests {
         let kept = of(pairs(), vec![Decision::Orphan(Reason::Orphaned, 9), Decision::Unknown(None)]);
         assert!(kept.is_empty());
         assert_eq!(kept.unchanged, ["a", "b"]);
-        let pruned = of(pairs(), vec![Decision::Prune { late: false }, Decision::Unknown(None)]);
+        let pruned = of(pairs(), vec![Decision::Prune { late: false, since: 9 }, Decision::Unknown(None)]);
         assert_eq!(pruned.unchanged, ["b"]);
         assert_eq!(pruned.removals(false).count(), 1);
     }

@@ -211,6 +211,6 @@ impl Report {
 
     /// Whether the plan has anything to do.
     pub fn has_changes(&self) -> bool {
-        self.changes.iter().any(Change::is_visible)
+        self.recovered.is_some() || self.changes.iter().any(Change::is_visible)
     }
 }

@@ -3,11 +3,15 @@
 use super::walk::{self, Walk};
 use super::{Deploy, list};
 use crate::bucket::{Bucket, RemoteObject};
-use crate::distribution::Distributions;
+use crate::distribution::{DistributionId, Distributions};
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::invalidation::Viewers;
 use crate::invalidation::find::shapes;
+use crate::invalidation::viewer::DistributionShape;
+use crate::record::intent::Abandoned;
 use crate::record::{Record, Snapshot};
+use crate::site::Target;
 use std::time::Instant;
 
 /// The world as it was found.
@@ -58,8 +62,34 @@ impl Deploy<'_> {
         let (walk, target, shapes) = tokio::join!(walk, target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
         let ((walk, walk_seconds), (bucket, objects, record, list_seconds), shapes) = (walk?, target?, shapes?);
+        let abandoned = record.iter().filter_map(|(_, snapshot)| snapshot.abandoned.as_ref());
+        let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
+        guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
         Ok(Survey { walk, objects, bucket, record, viewers, distributions, seconds: (walk_seconds, list_seconds) })
+    }
+
+    /// The distributions of this run, and those that an interrupted one had to tell.
+    async fn with_abandoned(
+        &self,
+        distributions: &Distributions,
+        mut shapes: Vec<(DistributionId, DistributionShape)>,
+        abandoned: impl Iterator<Item = &Abandoned>,
+    ) -> Result<Vec<(DistributionId, DistributionShape)>> {
+        for id in abandoned.flat_map(|abandoned| &abandoned.distributions) {
+            if shapes.iter().any(|(known, _)| known == id) {
+                continue;
+            }
+            match distributions.shape(id).await {
+                Ok(shape) => shapes.push((id.clone(), shape)),
+                // One that was deleted meanwhile has nothing stale.
+                Err(error) if error.exit() == Exit::Usage => {
+                    self.terminal.warn(format_args!("an interrupted deploy had to tell the {id}, which is gone"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(shapes)
     }
 
     fn guard_source(&self, walk: &Walk) -> Result<()> {
@@ -81,5 +111,18 @@ impl Deploy<'_> {
                     .hint("repair it, or deploy the rest with --keep-going: what cannot be read is then left as it is"))
             }
         }
+    }
+}
+
+/// A record in a folder that the source fills, too, would hide what is there.
+fn guard_record(walk: &Walk, record: Option<&Target>, target: &Target) -> Result<()> {
+    let Some(record) = record.filter(|record| record.bucket() == target.bucket()) else { return Ok(()) };
+    let Some(folder) = record.prefix().strip_prefix(target.prefix()) else { return Ok(()) };
+    match walk.files.iter().find(|file| file.key.starts_with(folder)) {
+        Some(file) => {
+            Err(Error::usage(format!("the deploy record at {record} is where the source has {:?}", file.key))
+                .hint("keep it in a folder, or a bucket, that is no part of the site"))
+        }
+        None => Ok(()),
     }
 }

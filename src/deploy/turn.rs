@@ -1,6 +1,5 @@
 //! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lease.
 
-use super::plan::Action;
 use super::survey::Survey;
 use super::{Decided, Deploy};
 use crate::error::{Error, Result};
@@ -52,29 +51,35 @@ impl Deploy<'_> {
 
     /// Refuses a build that is older than what is deployed, after finishing what an interrupted run left.
     pub(super) async fn guard_order(&self, survey: &Survey) -> Result<()> {
-        let Some((_, snapshot)) = &survey.record else { return Ok(()) };
-        let build = self.settings.build.as_ref();
-        if self.settings.force || !snapshot.state.supersedes(build) {
-            return Ok(());
+        let (Some(error), Some((_, snapshot))) = (self.superseded(survey), &survey.record) else { return Ok(()) };
+        let hint = match self.finish_abandoned(survey, snapshot).await {
+            None => return Err(error),
+            Some((deploy, None)) => format!("what the interrupted deploy {deploy} had left was invalidated"),
+            Some((deploy, Some(failure))) => {
+                format!("what the interrupted deploy {deploy} had left could not be invalidated: {failure}")
+            }
+        };
+        let force = error.hint_text().unwrap_or_default().to_owned();
+        Err(error.hint(format!("{hint}; {force}")))
+    }
+
+    /// Why this build must not go over what is deployed, if it must not.
+    pub(super) fn superseded(&self, survey: &Survey) -> Option<Error> {
+        let (_, snapshot) = survey.record.as_ref()?;
+        let (newer, ours) = (snapshot.state.build.as_ref()?, self.settings.build.as_ref()?);
+        if self.settings.force || !snapshot.state.supersedes(Some(ours)) {
+            return None;
         }
-        let recovered = self.finish_abandoned(survey, snapshot).await;
-        let (Some(newer), Some(ours)) = (&snapshot.state.build, build) else { return Ok(()) };
         let message = format!(
             "build {} of {} is superseded: build {} went before; nothing was written",
             ours.number, ours.project, newer.number
         );
-        let hint = match recovered {
-            Some(deploy) => format!(
-                "what the interrupted deploy {deploy} had left was invalidated; --force deploys the older build all the same"
-            ),
-            None => "--force deploys the older build all the same".to_owned(),
-        };
-        Err(Error::superseded(message).hint(hint))
+        Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 
     /// Tells CloudFront what an interrupted run did not. The intent stays: the next deploy needs it
     /// to know what is whose.
-    async fn finish_abandoned(&self, survey: &Survey, snapshot: &Snapshot) -> Option<String> {
+    async fn finish_abandoned(&self, survey: &Survey, snapshot: &Snapshot) -> Option<(String, Option<Error>)> {
         let abandoned = snapshot.abandoned.as_ref().filter(|_| snapshot.holder().is_none())?;
         let changed: Vec<_> =
             abandoned.promises.iter().map(|promise| ChangedKey { key: &promise.key, created: false }).collect();
@@ -82,14 +87,16 @@ impl Deploy<'_> {
         let planned = survey.viewers.plan(&changed, &unchanged);
         let id = super::new_deploy_id();
         let sent: Sent = submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await;
-        sent.failed.is_empty().then(|| abandoned.deploy.clone())
+        Some((abandoned.deploy.clone(), sent.failed.into_iter().next()))
     }
 
     /// Writes down what may become stale and takes the lease, in this order.
     pub(super) async fn take_turn(&self, survey: &Survey, decided: &Decided, deploy: &str) -> Result<Turn> {
         let Some((record, snapshot)) = &survey.record else { return Ok(Turn::Unrecorded) };
         let promises = promises(decided, snapshot);
-        match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &promises).await? {
+        match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &survey.viewers.ids(), &promises)
+            .await?
+        {
             Some(lease) => Ok(Turn::Leased(lease)),
             None => Ok(Turn::LookAgain),
         }
@@ -103,7 +110,8 @@ fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
         action: change.action,
         created: change.reason == super::diff::Reason::New,
         bytes: change.bytes,
-        etag: decided.plan.etag_of(&change.key).filter(|_| change.action == Action::Prune).cloned(),
+        before: change.before.clone(),
+        owned: change.owned,
     });
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());

@@ -8,6 +8,7 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// Items in one request: CloudFront takes 150 paths or tags a second
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
@@ -195,7 +196,13 @@ async fn create(
 
 /// Waits until all are completed, if that is asked for. What is not done in time is left to
 /// CloudFront, with a warning.
-pub async fn wait(distributions: &Distributions, sent: &mut Sent, patience: Patience, terminal: &Terminal) {
+pub async fn wait(
+    distributions: &Distributions,
+    sent: &mut Sent,
+    patience: Patience,
+    stop: &CancellationToken,
+    terminal: &Terminal,
+) {
     let Some(limit) = patience.completion else { return };
     let started = Instant::now();
     let progress = terminal.count("invalidate");
@@ -229,7 +236,13 @@ pub async fn wait(distributions: &Distributions, sent: &mut Sent, patience: Pati
             return;
         }
         progress.message(format!("waiting for CloudFront, {} s", started.elapsed().as_secs()));
-        sleep(delay).await;
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = stop.cancelled() => {
+                let left = "no longer waiting: CloudFront accepted the invalidation and goes on without shipfront";
+                return sent.warnings.push(left.to_owned());
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::terminal::Terminal;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
+use tokio_util::sync::CancellationToken;
 
 /// What was sent for typed paths.
 #[derive(Debug, Serialize)]
@@ -48,7 +49,7 @@ pub async fn invalidate(
     let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
     let mut sent = submit(&distributions, &new_deploy_id(), planned, patience, terminal).await;
-    wait(&distributions, &mut sent, patience, terminal).await;
+    wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
     if !taken && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage) {

@@ -1,7 +1,8 @@
 //! The intent: what a run may leave stale, written before its first change.
 
-use super::ndjson;
+use super::{Intent, ndjson};
 use crate::deploy::plan::Action;
+use crate::distribution::DistributionId;
 use crate::error::Result;
 use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,23 @@ pub struct Promise {
     pub created: bool,
     /// The size of what was to be uploaded.
     pub bytes: u64,
-    /// The ETag of what was to be deleted.
+    /// The ETag of the object that was there before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub etag: Option<Etag>,
+    pub before: Option<Etag>,
+    /// Whether that object was ours.
+    pub owned: bool,
+}
+
+impl Promise {
+    /// Whether the object that is there now is ours: the one that was, if it was ours, or another
+    /// one of the size that was to be uploaded.
+    fn owns(&self, size: u64, etag: &Etag) -> bool {
+        if self.before.as_ref() == Some(etag) {
+            self.owned
+        } else {
+            self.action == Action::Upload && self.bytes == size
+        }
+    }
 }
 
 /// The intent of a run that never said it was done.
@@ -27,6 +42,8 @@ pub struct Promise {
 pub struct Abandoned {
     /// The run.
     pub deploy: String,
+    /// The distributions that it had to tell.
+    pub distributions: Vec<DistributionId>,
     /// In key order.
     pub promises: Vec<Promise>,
 }
@@ -38,14 +55,9 @@ impl Abandoned {
         self.promises.get(at)
     }
 
-    /// Whether an object that the manifest does not know is ours: one that the run uploaded, or one
-    /// of an earlier interrupted run that it was about to delete.
+    /// Whether an object that the manifest does not describe is ours all the same.
     pub fn owns(&self, key: &str, size: u64, etag: &Etag) -> bool {
-        self.promise(key).is_some_and(|promise| match promise.action {
-            Action::Upload => promise.bytes == size,
-            Action::Prune => promise.etag.as_ref() == Some(etag),
-            Action::Orphan | Action::Evict => false,
-        })
+        self.promise(key).is_some_and(|promise| promise.owns(size, etag))
     }
 }
 
@@ -60,8 +72,10 @@ pub(super) fn encode<'a>(deploy: &str, promises: impl Iterator<Item = &'a Promis
 }
 
 /// Reads an intent.
-pub(super) fn decode(deploy: &str, bytes: &[u8], what: &str) -> Result<Abandoned> {
+pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<Abandoned> {
     let mut promises: Vec<Promise> = ndjson::decode("plan", bytes, what)?;
     promises.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(Abandoned { deploy: deploy.to_owned(), promises })
+    let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);
+    let tenants = intent.tenants.iter().cloned().map(DistributionId::Tenant);
+    Ok(Abandoned { deploy: intent.deploy.clone(), distributions: distributions.chain(tenants).collect(), promises })
 }

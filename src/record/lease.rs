@@ -1,14 +1,15 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
-use super::{Build, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
+use super::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::bucket::conditional::{Condition, Written};
+use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use intent::Promise;
 use jiff::Timestamp;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,7 @@ impl Lease {
         snapshot: &Snapshot,
         deploy: &str,
         build: Option<&Build>,
+        distributions: &[DistributionId],
         promises: &[Promise],
     ) -> Result<Option<Lease>> {
         let plan = intent::file_name(deploy);
@@ -59,7 +61,7 @@ impl Lease {
         let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: Timestamp::now() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
-        state.intent = Some(deploy.to_owned());
+        state.intent = Some(Intent::new(deploy, distributions));
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
@@ -71,14 +73,11 @@ impl Lease {
             record.remove(&[plan]).await;
             return Ok(None);
         };
-        if snapshot.is_new()
-            && let Err(error) = check_conditions(record, &state).await
-        {
-            record.remove(&[plan]).await;
-            return Err(error);
+        if snapshot.is_new() {
+            check_conditions(record, &state, &plan).await?;
         }
         let mut outdated = vec![plan];
-        outdated.extend(snapshot.state.intent.as_deref().map(intent::file_name));
+        outdated.extend(snapshot.state.intent.as_ref().map(|intent| intent::file_name(&intent.deploy)));
         outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
@@ -93,14 +92,30 @@ impl Lease {
 
     /// Everything is live and CloudFront was told: writes the manifest, then clears the intent and
     /// gives the lease back in one write.
-    pub async fn complete(self, rows: impl Iterator<Item = &Row>, uploaded: u64, pruned: u64) -> Result<()> {
+    ///
+    /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
+    /// needs the plan to know that they are ours.
+    pub async fn complete(
+        self,
+        rows: impl Iterator<Item = &Row>,
+        uploaded: u64,
+        pruned: u64,
+        in_doubt: bool,
+    ) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await?;
         let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
-        let deploy = self.deploy.clone();
-        let outdated = self.outdated.clone();
-        let record = self.record.clone();
-        self.give_back(|state| State { intent: None, manifest: Some(deploy), last: Some(last), ..state }).await?;
+        let own_plan = intent::file_name(&self.deploy);
+        let outdated: Vec<String> =
+            self.outdated.iter().filter(|name| !in_doubt || **name != own_plan).cloned().collect();
+        let (deploy, record) = (self.deploy.clone(), self.record.clone());
+        self.give_back(|state| State {
+            intent: state.intent.filter(|_| in_doubt),
+            manifest: Some(deploy.clone()),
+            last: Some(last.clone()),
+            ..state
+        })
+        .await?;
         record.remove(&outdated).await;
         Ok(())
     }
@@ -110,18 +125,26 @@ impl Lease {
         self.give_back(|state| state).await
     }
 
-    async fn give_back(self, change: impl FnOnce(State) -> State) -> Result<()> {
+    async fn give_back(self, change: impl Fn(State) -> State) -> Result<()> {
         // Not in the middle of a renewal: its write would make this one fail.
         let held = self.current.lock().await;
         self.renewer.abort();
-        let (state, etag) = held.clone();
+        let (mut state, mut etag) = held.clone();
         drop(held);
-        let state = State { lease: None, ..change(state) };
-        match self.record.replace(state, Some(&etag)).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::failed("another deploy took over the lease of this one")
-                .hint("the next deploy invalidates once more what this one changed")),
+        for _ in 0..3 {
+            let next = State { lease: None, ..change(state) };
+            if self.record.replace(next, Some(&etag)).await?.is_some() {
+                return Ok(());
+            }
+            // A renewal whose answer was lost is still ours.
+            let found = self.record.look().await?;
+            match (found.state.lease.as_ref(), found.etag) {
+                (Some(holder), Some(now)) if holder.deploy == self.deploy => (state, etag) = (found.state, now),
+                _ => break,
+            }
         }
+        Err(Error::stale("another deploy took over the lease of this one")
+            .hint("the next deploy invalidates once more what this one changed"))
     }
 }
 
@@ -132,36 +155,46 @@ impl Drop for Lease {
 }
 
 /// Renews until aborted; gives up when it must.
+///
+/// Both clocks count: the steady one stands still while a machine sleeps, the other may be set.
 async fn renew(record: Record, current: Arc<Mutex<(State, String)>>, lost: CancellationToken) {
-    let mut renewed = Instant::now();
+    let (mut renewed, mut renewed_at) = (Instant::now(), SystemTime::now());
+    let age = |renewed: Instant, at: SystemTime| renewed.elapsed().max(at.elapsed().unwrap_or_default());
     loop {
-        tokio::time::sleep(if renewed.elapsed() < RENEWAL { RENEWAL - renewed.elapsed() } else { RENEWAL / 10 }).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if age(renewed, renewed_at) >= GIVE_UP {
+            return lost.cancel();
+        }
+        if age(renewed, renewed_at) < RENEWAL {
+            continue;
+        }
         let mut held = current.lock().await;
-        let started = Instant::now();
-        let left = GIVE_UP.saturating_sub(renewed.elapsed());
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let left = GIVE_UP.saturating_sub(age(renewed, renewed_at));
         match tokio::time::timeout(left, record.replace(held.0.clone(), Some(&held.1))).await {
             Ok(Ok(Some(next))) => {
                 *held = next;
-                renewed = started;
+                (renewed, renewed_at) = (started, started_at);
             }
             Ok(Ok(None)) => return lost.cancel(),
-            Ok(Err(_)) | Err(_) if renewed.elapsed() >= GIVE_UP => return lost.cancel(),
             Ok(Err(_)) | Err(_) => {}
         }
     }
 }
 
 /// Whether the store refuses what must be refused: one that ignores conditions locks nobody out.
-async fn check_conditions(record: &Record, state: &State) -> Result<()> {
+async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<()> {
     let body = serde_json::to_vec_pretty(state).map_err(|error| Error::failed(format!("the record: {error}")))?;
-    match record.bucket.put_if(STATE, &body, Condition::Absent).await {
-        Ok(Written::Refused) => Ok(()),
-        Ok(Written::Yes(_)) => {
-            record.remove(&[STATE.to_owned()]).await;
-            Err(unconditional())
+    for condition in [Condition::Absent, Condition::Match("\"00000000000000000000000000000000\"")] {
+        if let Written::Yes(_) = record.bucket.put_if(STATE, &body, condition).await? {
+            // The state first: it must never name a plan that is gone.
+            if record.bucket.delete(&[(STATE, None)]).await.is_ok_and(|refused| refused.is_empty()) {
+                record.remove(&[plan.to_owned()]).await;
+            }
+            return Err(unconditional());
         }
-        Err(error) => Err(error),
     }
+    Ok(())
 }
 
 /// The error of a store on which nothing can be written on condition.

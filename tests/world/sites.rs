@@ -61,6 +61,7 @@ pub(crate) struct Place {
 }
 
 /// How a deploy that was to crash ended.
+#[expect(clippy::large_enum_variant, reason = "one at a time is on the stack of a test")]
 pub(crate) enum Fate {
     Crashed,
     Ended(Result<Report, Error>),
