@@ -288,12 +288,13 @@ impl Deploy<'_> {
 
         let invalidating = Instant::now();
         let mut sent = self.tell(survey, plan, &applied, deploy).await;
-        let none_failed = sent.failed.is_empty();
-        if plan.removals(true).next().is_some() && none_failed {
+        if !applied.is_complete() {
+            // A page that did not go up, or did not go, may still need them.
+            applied.left += plan.removals(true).count() as u64;
+        } else if plan.removals(true).next().is_some() && sent.failed.is_empty() {
             // No page that needs them is at the edge any more.
-            let mut late = Applied { left: applied.left, ..Applied::default() };
+            let mut late = Applied::default();
             self.remove(survey, plan, true, &mut late).await;
-            late.left -= applied.left;
             sent.extend(self.tell_late(survey, plan, &late, deploy).await);
             applied.extend(late);
         }

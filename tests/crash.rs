@@ -1,15 +1,20 @@
 //! A deploy that dies at any of its requests: the next one leaves nothing stale, deletes nothing
 //! that is not its own and comes to the same end.
 
+mod scripts;
+
 use crate::world::manifest::drift;
 use crate::world::oracle::{Oracle, is_record};
-use crate::world::sites::{Fate, Place, Site, directory, is_page, site};
-use shipfront::deploy::report::Outcome;
+use crate::world::sites::{Place, Site, directory, is_page, site};
+use shipfront::deploy::report::{Outcome, Report};
+use shipfront::edge::{Effect, Fault, ObjectSummary, Rule};
+use std::path::Path;
 use tempfile::TempDir;
 
 const FOREIGN: [(&str, &str); 2] = [("foreign.html", "theirs"), ("uploads/photo.jpg", "theirs, too")];
 /// Objects whose stored headers are not what the rules say, although their bytes are.
 const DRIFTED: [&str; 2] = ["data.json", "drifted.html"];
+const WRITES: [&str; 3] = ["PutObject", "DeleteObjects", "CreateInvalidation"];
 const EVERYTHING: [&str; 2] = ["--prune-after", "0s"];
 
 fn first() -> Site {
@@ -85,87 +90,130 @@ async fn everywhere(scenario: Scenario) -> u64 {
 /// One bucket, one crash and what follows; `false` when the run ended before its `nth` request.
 async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64, after_effect: bool) -> bool {
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
-    let bucket = format!("crash-{nth}-{after_effect}");
-    let target = format!("s3://{bucket}");
-    let distribution = place.edge.ensure_site(&bucket).unwrap();
-    let mut options = vec!["--distribution", &distribution, "--concurrency", "1"];
-    options.extend(scenario.options);
-    place.edge.set_opaque_etags(&bucket, scenario.opaque).unwrap();
-
-    let mut before = first();
-    if scenario.unrecorded {
-        for (key, body) in &before {
-            place.put(&bucket, key, body.as_str(), "text/html; charset=utf-8").await;
-        }
-    } else {
-        let report = place.deploy(sources.first.path(), &target, &options).await.unwrap();
-        assert_eq!(report.outcome, Outcome::Deployed);
-        for key in DRIFTED {
-            drift(&place.edge, &bucket, key, &before[key]).await;
-        }
-    }
-    for (key, body) in FOREIGN {
-        place.put(&bucket, key, body, "text/plain").await;
-        before.insert(key.to_owned(), body.to_owned());
-    }
-    let theirs = foreign(place, &bucket);
-
+    let mut attempt = Attempt::prepare(place, sources, scenario, &format!("crash-{nth}-{after_effect}"), which).await;
     let second = second();
-    let mut oracle = Oracle::new(&place.edge, &bucket, &distribution, &before, second.keys());
-    place.edge.clear_effects();
-    if let Fate::Ended(report) = place.crash(sources.second.path(), &target, &options, nth, after_effect).await {
+    let (target, distribution) = (attempt.target.clone(), attempt.distribution.clone());
+    let options = options(scenario, &distribution);
+    if let Some(report) = place.crash(sources.second.path(), &target, &options, nth, after_effect).await {
         assert_eq!(report.unwrap().outcome, Outcome::Deployed);
         return false;
     }
-    let crashed = place.edge.effects();
-    oracle.replay(&crashed, &second);
+    let crashed = attempt.replay(place, &second);
     let touched = crashed.iter().any(touches_site);
-    let intent = place.state(&bucket).await.is_some_and(|state| !state["intent"].is_null());
-    if !oracle.stale().is_empty() {
-        assert!(touched && intent, "{which}: stale URLs that no intent names: {:?}", oracle.stale());
-    }
+    let intent = place.state(&attempt.bucket).await.is_some_and(|state| !state["intent"].is_null());
+    let stale = attempt.oracle.stale();
+    assert!(stale.is_empty() || touched && intent, "{}: stale URLs that no intent names: {stale:?}", attempt.which);
+
     let (source, expected) = match scenario.rollback {
-        true => (&sources.first, first()),
-        false => (&sources.second, second),
+        true => (sources.first.path(), first()),
+        false => (sources.second.path(), second),
     };
     if let Some(again_at) = scenario.again_at.map(|again_at| again_at(nth)) {
         place.outlive_lease();
-        place.edge.clear_effects();
-        place.crash(source.path(), &target, &options, again_at, !after_effect).await;
-        oracle.replay(&place.edge.effects(), &expected);
+        place.crash(source, &target, &options, again_at, !after_effect).await;
+        attempt.replay(place, &expected);
+        // And the third, at the worst moment.
+        place.outlive_lease();
+        let operation = Some("CreateInvalidation".to_owned());
+        place.edge.faults().add(Rule { operation, key: None, skip: 0, count: 1, fault: Fault::CrashBefore });
+        place.die(source, &target, &options).await;
+        attempt.replay(place, &expected);
     }
-
     place.outlive_lease();
-    place.edge.clear_effects();
-    let report = place.deploy(source.path(), &target, &options).await.unwrap();
-    oracle.replay(&place.edge.effects(), &expected);
-    assert_eq!(oracle.complaints, [""; 0], "{which}");
-    assert_eq!(oracle.stale(), [""; 0], "{which}: stale at the end; {report:#?}");
-    assert_eq!(foreign(place, &bucket), theirs, "{which}: foreign objects");
+    let report = attempt.conclude(place, source, &expected).await;
     if scenario.again_at.is_none() {
-        assert_eq!(report.recovered.is_some(), intent, "{which}: recovered");
+        assert_eq!(report.recovered.is_some(), intent, "{}: recovered", attempt.which);
     }
-    check_contents(place, &bucket, &expected, scenario, &which);
-    assert_eq!(oracle.contents().len(), site_keys(place, &bucket).len(), "{which}: the oracle lost count");
-
-    place.edge.clear_requests();
-    let report = place.deploy(source.path(), &target, &options).await.unwrap();
-    assert_eq!(report.outcome, Outcome::NothingToDo, "{which}: {report:#?}");
-    let requests = place.edge.requests();
-    let writes: Vec<&str> = requests.iter().map(|request| request.operation.as_str()).collect();
-    assert!(
-        !writes.iter().any(|name| ["PutObject", "DeleteObjects", "CreateInvalidation"].contains(name)),
-        "{which}: {writes:?}"
-    );
     true
 }
 
-fn touches_site(effect: &shipfront::edge::Effect) -> bool {
-    use shipfront::edge::Effect::{Delete, Put};
-    matches!(effect, Put { key, .. } | Delete { key, .. } if !is_record(key))
+/// A bucket where the first site is deployed, with objects of others beside it and a few whose
+/// headers are old.
+struct Attempt {
+    which: String,
+    scenario: Scenario,
+    bucket: String,
+    target: String,
+    distribution: String,
+    oracle: Oracle,
+    theirs: Vec<ObjectSummary>,
 }
 
-fn foreign(place: &Place, bucket: &str) -> Vec<shipfront::edge::ObjectSummary> {
+impl Attempt {
+    async fn prepare(place: &Place, sources: &Sources, scenario: Scenario, bucket: &str, which: String) -> Attempt {
+        let target = format!("s3://{bucket}");
+        let distribution = place.edge.ensure_site(bucket).unwrap();
+        place.edge.set_opaque_etags(bucket, scenario.opaque).unwrap();
+        let mut before = first();
+        if scenario.unrecorded {
+            for (key, body) in &before {
+                place.put(bucket, key, body.as_str(), "text/html; charset=utf-8").await;
+            }
+        } else {
+            let options = options(scenario, &distribution);
+            let report = place.deploy(sources.first.path(), &target, &options).await.unwrap();
+            assert_eq!(report.outcome, Outcome::Deployed);
+            for key in DRIFTED {
+                drift(&place.edge, bucket, key, &before[key]).await;
+            }
+        }
+        for (key, body) in FOREIGN {
+            place.put(bucket, key, body, "text/plain").await;
+            before.insert(key.to_owned(), body.to_owned());
+        }
+        let theirs = foreign(place, bucket);
+        let oracle = Oracle::new(&place.edge, bucket, &distribution, &before, second().keys());
+        place.edge.clear_effects();
+        Attempt { which, scenario, bucket: bucket.to_owned(), target, distribution, oracle, theirs }
+    }
+
+    fn options(&self) -> Vec<&str> {
+        options(self.scenario, &self.distribution)
+    }
+
+    /// Shows the oracle what changed since the last time.
+    fn replay(&mut self, place: &Place, source: &Site) -> Vec<Effect> {
+        let effects = place.edge.effects();
+        place.edge.clear_effects();
+        self.oracle.replay(&effects, &[source]);
+        effects
+    }
+
+    /// The run after: all is as it should be, and one more has nothing to do.
+    async fn conclude(&mut self, place: &Place, source: &Path, expected: &Site) -> Report {
+        let report = place.deploy(source, &self.target, &self.options()).await.unwrap();
+        self.replay(place, expected);
+        let which = &self.which;
+        assert_eq!(self.oracle.complaints, [""; 0], "{which}");
+        assert_eq!(self.oracle.stale(), [""; 0], "{which}: stale at the end; {report:#?}");
+        assert_eq!(foreign(place, &self.bucket), self.theirs, "{which}: foreign objects");
+        check_contents(place, &self.bucket, expected, self.scenario, which);
+        assert_eq!(
+            self.oracle.contents().len(),
+            site_keys(place, &self.bucket).len(),
+            "{which}: the oracle lost count"
+        );
+
+        place.edge.clear_requests();
+        let third = place.deploy(source, &self.target, &self.options()).await.unwrap();
+        assert_eq!(third.outcome, Outcome::NothingToDo, "{which}: {third:#?}");
+        let requests = place.edge.requests().into_iter().map(|request| request.operation);
+        let writes: Vec<String> = requests.filter(|name| WRITES.contains(&name.as_str())).collect();
+        assert_eq!(writes, [""; 0], "{which}");
+        report
+    }
+}
+
+fn options(scenario: Scenario, distribution: &str) -> Vec<&str> {
+    let fixed = ["--distribution", distribution, "--concurrency", "1"];
+    fixed.iter().chain(scenario.options).copied().collect()
+}
+
+fn touches_site(effect: &Effect) -> bool {
+    matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key))
+}
+
+fn foreign(place: &Place, bucket: &str) -> Vec<ObjectSummary> {
     let objects = place.edge.objects(bucket).into_iter();
     objects.filter(|object| FOREIGN.iter().any(|(key, _)| *key == object.key)).collect()
 }

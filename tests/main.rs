@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod buildspec;
+mod concurrent;
 mod crash;
 mod edge;
 mod failures;
 mod guards;
 mod invalidate_command;
 mod local;
+mod model;
 mod order;
 mod plan_command;
 mod record;

@@ -1,7 +1,9 @@
 //! Runs that are stopped or killed, and what people are told of them.
 
 use super::{SITE, STATE, hold, is_settled, outlive_lease, status, writes_of_any_kind};
-use crate::world::site::{ALWAYS, TARGET, World, error, finish};
+use crate::world::manifest;
+use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error, finish};
+use shipfront::site::headers::Headers;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
 
@@ -27,6 +29,7 @@ fn await_stopping(child: &mut Child) {
 
 async fn stops_in_order(name: &str) {
     let world = edited().await;
+    world.write("style.css", "style two");
     let gate = hold(&world, "PutObject", Some("app.js"));
     let mut child = world.start(&["--concurrency", "1"]);
     gate.reached().await;
@@ -40,7 +43,7 @@ async fn stops_in_order(name: &str) {
     assert!(told["lease"].is_null() && told["pending"].is_null(), "{told}");
     world.edge.clear_requests();
     world.deploy(&[]).expect(0);
-    assert_eq!(world.writes(), ["PUT index.html", "INVALIDATE / /index.html"]);
+    assert_eq!(world.writes(), ["PUT style.css", "PUT index.html", "INVALIDATE / /index.html /style.css"]);
     is_settled(&world, &[]);
 }
 
@@ -139,13 +142,23 @@ async fn credentials_that_expire_in_the_middle_leave_nothing_stale_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_an_interrupted_run_may_have_changed_are_asked_for_again() {
-    let world = edited().await;
+    let world = World::deployed(&SITE).await;
+    manifest::drift(&world.edge, BUCKET, "style.css", "style").await;
     world.fault("CreateInvalidation", 0, ALWAYS, error(403, "AccessDenied"));
     world.deploy(&[]).expect(4);
+    let run = world.deploy(&[]).expect(4);
+    assert_eq!(run.changes(), ["evict recovered style.css"], "it was uploaded already");
     world.edge.faults().clear();
-    // As another version of shipfront would have left it: the same bytes, and so the same ETag.
-    world.put("app.js", "code two").await;
-    let run = world.deploy(&[]).expect(0);
-    assert!(run.changes().contains(&"upload headers app.js".to_owned()), "{:?}", run.changes());
+    // And the other way round, as after the step back to an older version: the manifest still
+    // tells what the rules say, and the interrupted run stored something else.
+    let told = Headers::of("style.css").digest();
+    manifest::rewrite(&world.edge, BUCKET, |line| {
+        if line["key"] == "style.css" {
+            line["headers"] = told.clone().into();
+        }
+    })
+    .await;
+    world.put("style.css", "style").await;
+    assert_eq!(world.deploy(&[]).expect(0).changes(), ["upload headers style.css"]);
     is_settled(&world, &[]);
 }

@@ -3,7 +3,7 @@
 use super::{DAY, PRUNE, SITE, hold, is_settled, object, status};
 use crate::world::aws::s3;
 use crate::world::manifest;
-use crate::world::site::{BUCKET, World, finish};
+use crate::world::site::{ALWAYS, BUCKET, World, denied, finish};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -168,4 +168,17 @@ async fn too_many_removals_are_refused_as_a_whole() {
     world.deploy(&["--prune-after", "0s", "--max-delete", "1"]).expect(6);
     assert_eq!(super::writes_of_any_kind(&world), 0);
     world.deploy(&["--prune-after", "0s", "--max-delete", "2"]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_stays_while_a_page_that_may_need_it_could_not_be_replaced() {
+    let world = World::deployed(&SITE).await;
+    world.write("index.html", "does without a style");
+    world.remove("style.css");
+    world.fault_of("PutObject", "index.html", 0, ALWAYS, denied());
+    world.deploy(&PRUNE);
+    assert!(world.keys().contains(&"style.css".to_owned()), "{:?}", world.writes());
+    world.edge.faults().clear();
+    world.deploy(&PRUNE).expect(0);
+    assert!(!world.keys().contains(&"style.css".to_owned()));
 }

@@ -5,6 +5,7 @@
 
 use super::sites::{Site, is_page, references};
 use shipfront::edge::{Edge, Effect};
+use shipfront::site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What answers at a URL: bytes and media type, or nothing.
@@ -60,23 +61,29 @@ impl Oracle {
         }
     }
 
-    /// Takes in what changed while `source` was being deployed.
-    pub(crate) fn replay(&mut self, effects: &[Effect], source: &Site) {
+    /// Takes in what changed while `sources` were being deployed.
+    pub(crate) fn replay(&mut self, effects: &[Effect], sources: &[&Site]) {
         for effect in effects {
             match effect {
-                Effect::Put { bucket, key, headers, .. } if *bucket == self.bucket && !is_record(key) => {
-                    let Some(body) = source.get(key) else {
-                        self.complaints.push(format!("{key} was uploaded, and is not in the source"));
+                Effect::Put { bucket, key, etag, headers } if *bucket == self.bucket && !is_record(key) => {
+                    // ETags that say nothing are no matter where there is one source only.
+                    let made = |source: &&Site| {
+                        let body = source.get(key);
+                        body.is_some_and(|body| sources.len() == 1 || *etag == hex(&md5(body.as_bytes())))
+                    };
+                    let makers: Vec<&Site> = sources.iter().copied().filter(made).collect();
+                    let Some(body) = makers.first().map(|source| &source[key]) else {
+                        self.complaints.push(format!("{key} was uploaded, and is in no source"));
                         continue;
                     };
                     if is_page(key) {
-                        self.check_references(key, body, source);
+                        self.check_references(key, body, &makers);
                     }
                     self.now.insert(key.clone(), (body.clone(), headers["content-type"].clone()));
                     self.fetch(key);
                 }
                 Effect::Delete { bucket, key } if *bucket == self.bucket && !is_record(key) => {
-                    if source.contains_key(key) {
+                    if sources.iter().all(|source| source.contains_key(key)) {
                         self.complaints.push(format!("{key} was deleted, and is in the source"));
                     }
                     self.check_unreferenced(key);
@@ -106,12 +113,11 @@ impl Oracle {
     }
 
     /// A page needs the assets of its own build.
-    fn check_references(&mut self, page: &str, body: &str, source: &Site) {
-        for asset in references(body) {
-            let there = self.now.get(asset).map(|(body, _)| body);
-            if there != source.get(asset) {
-                self.complaints.push(format!("{page} was visible before its {asset}"));
-            }
+    fn check_references(&mut self, page: &str, body: &str, makers: &[&Site]) {
+        let there = |asset: &str| self.now.get(asset).map(|(body, _)| body);
+        let complete = |source: &&Site| references(body).all(|asset| there(asset) == source.get(asset));
+        if !makers.iter().any(complete) {
+            self.complaints.push(format!("{page} was visible before its assets"));
         }
     }
 

@@ -60,13 +60,6 @@ pub(crate) struct Place {
     pub(crate) aws: Aws,
 }
 
-/// How a deploy that was to crash ended.
-#[expect(clippy::large_enum_variant, reason = "one at a time is on the stack of a test")]
-pub(crate) enum Fate {
-    Crashed,
-    Ended(Result<Report, Error>),
-}
-
 impl Place {
     pub(crate) async fn new() -> Place {
         let edge = aws::edge().await;
@@ -85,7 +78,7 @@ impl Place {
     }
 
     /// Runs a deploy that dies at its `nth` request, before or after that has its effect, and lets
-    /// the edge answer again.
+    /// the edge answer again; how it ended, if it had no such request.
     pub(crate) async fn crash(
         &self,
         source: &Path,
@@ -93,8 +86,13 @@ impl Place {
         options: &[&str],
         nth: u64,
         after_effect: bool,
-    ) -> Fate {
+    ) -> Option<Result<Report, Error>> {
         self.edge.faults().crash_at(nth, after_effect);
+        self.die(source, target, options).await
+    }
+
+    /// Runs a deploy until the crash that is in the fault script; how it ended, if that never came.
+    pub(crate) async fn die(&self, source: &Path, target: &str, options: &[&str]) -> Option<Result<Report, Error>> {
         let crash = async {
             while !self.edge.faults().has_crashed() {
                 tokio::time::sleep(Duration::from_micros(300)).await;
@@ -103,8 +101,8 @@ impl Place {
         // Its own connections die with it.
         let fate = tokio::select! {
             biased;
-            () = crash => Fate::Crashed,
-            ended = self.start(source, target, options) => Fate::Ended(ended),
+            () = crash => None,
+            ended = self.start(source, target, options) => Some(ended),
         };
         self.edge.faults().clear();
         self.edge.faults().revive();

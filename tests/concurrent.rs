@@ -1,0 +1,242 @@
+//! Two deploys at once: one after the other, the newer build last, and no mixture of the two.
+
+use crate::world::oracle::{Oracle, is_record};
+use crate::world::sites::{Place, Site, directory, site};
+use shipfront::deploy::report::{Outcome, Report};
+use shipfront::edge::{Fault, Gate, Rule};
+use shipfront::error::Error;
+use shipfront::exit::Exit;
+use shipfront::site::etag::{hex, md5};
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+const BUCKET: &str = "www.example.com";
+const TARGET: &str = "s3://www.example.com";
+const STATE: &str = ".shipfront/state.json";
+
+/// What build `number` made.
+fn build(number: u32) -> Site {
+    let index = format!(r#"welcome {number} <img src="/app.{number}.js"><img src="/style.css">"#);
+    let page = format!(r#"news of {number} <img src="/style.css">"#);
+    site(&[
+        (&format!("app.{number}.js"), &format!("code {number}")),
+        ("index.html", &index),
+        (&format!("news/{number}.html"), &page),
+        ("style.css", &format!("style {number}")),
+    ])
+}
+
+/// A place where build 1 is deployed.
+async fn deployed() -> (Place, Oracle) {
+    let place = Place::new().await;
+    let distribution = place.edge.ensure_site(BUCKET).unwrap();
+    deploy(&place, 1, &["--build-number", "1"]).await.unwrap();
+    place.edge.clear_effects();
+    place.edge.clear_requests();
+    let others = [build(2), build(3)];
+    let oracle = Oracle::new(&place.edge, BUCKET, &distribution, &build(1), others.iter().flat_map(Site::keys));
+    (place, oracle)
+}
+
+async fn deploy(place: &Place, number: u32, options: &[&str]) -> Result<Report, Error> {
+    let source = directory(&build(number));
+    start(place, source.path(), options).await
+}
+
+async fn start(place: &Place, source: &Path, options: &[&str]) -> Result<Report, Error> {
+    let options: Vec<&str> = ["--prune-after", "0s", "--concurrency", "1"].iter().chain(options).copied().collect();
+    place.start(source, TARGET, &options).await
+}
+
+fn once(place: &Place, operation: Option<&str>, key: Option<&str>, skip: u64, fault: Fault) {
+    let (operation, key) = (operation.map(str::to_owned), key.map(str::to_owned));
+    place.edge.faults().add(Rule { operation, key, skip, count: 1, fault });
+}
+
+/// Which build the bucket holds, if it holds one whole.
+fn held(place: &Place) -> Option<u32> {
+    let objects = place.edge.objects(BUCKET).into_iter().filter(|object| !is_record(&object.key));
+    let held: Vec<(String, String)> = objects.map(|object| (object.key, object.etag)).collect();
+    let digests = |site: Site| site.into_iter().map(|(key, body)| (key, hex(&md5(body.as_bytes()))));
+    (1..=3).find(|&number| digests(build(number)).collect::<Vec<_>>() == held)
+}
+
+fn exit(result: &Result<Report, Error>) -> Exit {
+    match result {
+        Ok(report) => report.outcome.exit(),
+        Err(error) => error.exit(),
+    }
+}
+
+/// Ends when nobody has asked the edge for anything for a while: whoever is left waits.
+async fn quiet(place: &Place) {
+    let count = || place.edge.requests().last().map_or(0, |request| request.ordinal);
+    loop {
+        let before = count();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        if count() == before {
+            return;
+        }
+    }
+}
+
+/// Holds one deploy before its `nth` request, lets the other run as far as it comes, and lets both
+/// go on. `None` when the first ended before its `nth` request.
+async fn interleave(nth: u64, builds: Option<(u32, u32)>) -> Option<u32> {
+    let (place, mut oracle) = deployed().await;
+    let (one, other) = builds.unwrap_or((2, 3));
+    let sources = (directory(&build(one)), directory(&build(other)));
+    let numbers = (one.to_string(), other.to_string());
+    let options = |number| match builds {
+        Some(_) => vec!["--build-number", number],
+        None => Vec::new(),
+    };
+    let gate = Gate::default();
+    once(&place, None, None, nth - 1, Fault::Hold(gate.clone()));
+    let one_options = options(numbers.0.as_str());
+    let mut first = pin!(start(&place, sources.0.path(), &one_options));
+    tokio::select! {
+        ended = &mut first => {
+            assert_eq!(ended.unwrap().outcome, Outcome::Deployed);
+            return None;
+        }
+        () = gate.reached() => {}
+    }
+    let release = async {
+        quiet(&place).await;
+        gate.open();
+    };
+    let other_options = options(numbers.1.as_str());
+    let second = start(&place, sources.1.path(), &other_options);
+    let (first, second, ()) = tokio::join!(first, second, release);
+
+    oracle.replay(&place.edge.effects(), &[&build(one), &build(other)]);
+    assert_eq!(oracle.complaints, [""; 0], "request {nth}");
+    assert_eq!(oracle.stale(), [""; 0], "request {nth}: stale; {first:#?} {second:#?}");
+    let held = held(&place).unwrap_or_else(|| panic!("request {nth}: a mixture: {:?}", oracle.contents()));
+    if builds.is_some() {
+        assert_eq!(held, 3, "request {nth}: the newer build wins");
+        let (older, newer) = if one == 3 { (&second, &first) } else { (&first, &second) };
+        assert_eq!(exit(newer), Exit::Done, "request {nth}: {newer:?}");
+        assert!(matches!(exit(older), Exit::Done | Exit::Locked), "request {nth}: {older:?}");
+    } else {
+        assert_eq!((exit(&first), exit(&second)), (Exit::Done, Exit::Done), "request {nth}");
+    }
+    let number = if held == one { &numbers.0 } else { &numbers.1 };
+    let again = deploy(&place, held, &options(number.as_str())).await.unwrap();
+    assert_eq!(again.outcome, Outcome::NothingToDo, "request {nth}: {again:#?}");
+    Some(held)
+}
+
+/// Every request of the first, many at a time: most of them wait.
+async fn everywhere(builds: Option<(u32, u32)>) -> Vec<u32> {
+    let mut winners = Vec::new();
+    for batch in 0.. {
+        let tries = (1..=12).map(|at| interleave(batch * 12 + at, builds));
+        let ended = futures::future::join_all(tries).await;
+        winners.extend(ended.iter().flatten());
+        if ended.contains(&None) {
+            assert!(winners.len() > 15, "a deploy has more requests than {}", winners.len());
+            return winners;
+        }
+    }
+    winners
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_deploys_at_once_one_comes_whole_after_the_other() {
+    let winners = everywhere(None).await;
+    assert!(winners.contains(&2) && winners.contains(&3), "whoever is last: {winners:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_build_that_is_held_up_anywhere_never_wins() {
+    everywhere(Some((2, 3))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_build_that_is_held_up_anywhere_wins() {
+    everywhere(Some((3, 2))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_the_state_whose_answer_was_lost_is_known_as_ones_own() {
+    for skip in [0, 1] {
+        let (place, _) = deployed().await;
+        once(&place, Some("PutObject"), Some(STATE), skip, Fault::ResetAfter);
+        let report = deploy(&place, 2, &[]).await.unwrap();
+        assert_eq!(report.outcome, Outcome::Deployed, "write {skip}");
+        let doubts = report.warnings.iter().filter(|warning| warning.contains("not brought up to date")).count();
+        assert_eq!(doubts, 0, "write {skip}: {:?}", report.warnings);
+        let lists = place.edge.requests().iter().filter(|request| request.operation == "ListObjectsV2").count();
+        assert_eq!(lists, 2, "nothing was looked at again");
+        assert_eq!(deploy(&place, 2, &[]).await.unwrap().outcome, Outcome::NothingToDo);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_over_the_state_makes_a_deploy_look_again() {
+    for (status, code) in [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict")] {
+        let (place, _) = deployed().await;
+        let fault = Fault::Error { status, code: code.to_owned(), message: "said the script".to_owned() };
+        once(&place, Some("PutObject"), Some(STATE), 0, fault);
+        assert_eq!(deploy(&place, 2, &[]).await.unwrap().outcome, Outcome::Deployed, "{code}");
+        let requests = place.edge.requests();
+        let lists = requests.iter().filter(|request| request.operation == "ListObjectsV2").count();
+        assert_eq!(lists, 4, "{code}: everything was looked at again");
+        assert_eq!(held(&place), Some(2));
+    }
+}
+
+/// Holds a deploy of build 2 at its first page, under its lease.
+async fn stuck(place: &Place, gate: &Gate) {
+    once(place, Some("PutObject"), Some("index.html"), 0, Fault::Hold(gate.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_renewed_is_not_taken_over() {
+    let (place, _) = deployed().await;
+    let gate = Gate::default();
+    stuck(&place, &gate).await;
+    let holder = deploy(&place, 2, &[]);
+    let others = async {
+        gate.reached().await;
+        let writes = || place.edge.requests().iter().filter(|request| is_state_write(request)).count();
+        let before = writes();
+        place.edge.advance_clock(Duration::from_secs(80));
+        while writes() == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        place.edge.advance_clock(Duration::from_secs(60));
+        let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await;
+        assert_eq!(exit(&other), Exit::Locked, "{other:?}");
+        gate.open();
+    };
+    let (holder, ()) = tokio::join!(holder, others);
+    assert_eq!(holder.unwrap().outcome, Outcome::Deployed);
+    assert_eq!(held(&place), Some(2));
+}
+
+fn is_state_write(request: &shipfront::edge::RecordedRequest) -> bool {
+    request.operation == "PutObject" && request.key.as_deref() == Some(STATE)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_whose_lease_was_taken_over_stops() {
+    let (place, mut oracle) = deployed().await;
+    let gate = Gate::default();
+    stuck(&place, &gate).await;
+    let holder = deploy(&place, 2, &[]);
+    let other = async {
+        gate.reached().await;
+        place.outlive_lease();
+        deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap()
+    };
+    let (holder, other) = tokio::join!(holder, other);
+    assert_eq!(exit(&holder), Exit::Partial, "{holder:?}");
+    assert!(other.recovered.is_some());
+    assert_eq!(held(&place), Some(3));
+    oracle.replay(&place.edge.effects(), &[&build(2), &build(3)]);
+    assert_eq!(oracle.stale(), [""; 0]);
+}

@@ -1,0 +1,181 @@
+//! A reference model: random sites, writes of others, prune ages and crashes over a few deploys.
+//! Model and tool agree on what is in the bucket, and nothing is stale.
+
+use crate::world::oracle::{Oracle, is_record};
+use crate::world::sites::{Place, Site, directory, is_page};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use shipfront::edge::Effect;
+use shipfront::site::etag::{hex, md5};
+use shipfront::site::media_type;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const KEYS: [&str; 8] =
+    ["a.html", "app.js", "b.html", "data.json", "img/x.png", "index.html", "style.css", "sub/c.html"];
+/// Two of a size, so that only the digest tells them apart.
+const BODIES: [&str; 3] = ["one", "two", "three"];
+const AGES: [(&str, Option<u32>); 3] = [("0s", Some(0)), ("3d", Some(3)), ("never", None)];
+
+/// A deploy and what happened before it.
+#[derive(Clone, Debug)]
+struct Step {
+    /// Days since the last one.
+    days: u32,
+    /// What others did to a key: wrote a body, or deleted it.
+    others: BTreeMap<usize, Option<usize>>,
+    /// The body of each key, if it is in the source.
+    source: Vec<Option<usize>>,
+    /// Which of [`AGES`].
+    age: usize,
+    /// At which request a first try died, and whether after its effect.
+    crash: Option<(u64, bool)>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let body = || proptest::option::weighted(0.7, 0..BODIES.len());
+    let others = proptest::collection::btree_map(0..KEYS.len(), body(), 0..3);
+    let source = proptest::collection::vec(body(), KEYS.len());
+    let crash = proptest::option::weighted(0.4, (5..28_u64, any::<bool>()));
+    (0..4_u32, others, source, 0..AGES.len(), crash).prop_map(|(days, others, source, age, crash)| Step {
+        days,
+        others,
+        source,
+        age,
+        crash,
+    })
+}
+
+impl Step {
+    fn site(&self) -> Site {
+        let body = |(at, body): (usize, &Option<usize>)| {
+            // A site without any file is refused.
+            let body = body.or((KEYS[at] == "index.html").then_some(0))?;
+            Some((KEYS[at].to_owned(), BODIES[body].to_owned()))
+        };
+        self.source.iter().enumerate().filter_map(body).collect()
+    }
+}
+
+/// What the tool promises, in a few lines.
+#[derive(Default)]
+struct Model {
+    today: u32,
+    objects: Site,
+    /// What is ours: the body that we left there, and the day since which it has been an orphan.
+    owned: BTreeMap<String, (String, Option<u32>)>,
+}
+
+impl Model {
+    fn deploy(&mut self, source: &Site, age: Option<u32>) {
+        let absent: Vec<String> = self.objects.keys().filter(|key| !source.contains_key(*key)).cloned().collect();
+        let mut owned = BTreeMap::new();
+        for key in absent {
+            let Some((body, orphaned)) = self.owned.get(&key) else { continue };
+            if *body != self.objects[&key] {
+                continue;
+            }
+            let since = orphaned.unwrap_or(self.today);
+            let due = age.is_some_and(|age| is_page(&key) || self.today - since >= age);
+            if due {
+                self.objects.remove(&key);
+            } else {
+                owned.insert(key, (body.clone(), Some(since)));
+            }
+        }
+        owned.extend(source.iter().map(|(key, body)| (key.clone(), (body.clone(), None))));
+        self.objects.extend(source.clone());
+        self.owned = owned;
+    }
+}
+
+async fn check(place: &Place, bucket: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+    let target = format!("s3://{bucket}");
+    let distribution = place.edge.ensure_site(bucket).unwrap();
+    let mut model = Model::default();
+    let keys = KEYS.map(str::to_owned);
+    let mut oracle = Oracle::new(&place.edge, bucket, &distribution, &Site::new(), keys.iter());
+    for step in steps {
+        place.edge.advance_clock(step.days * Duration::from_secs(86_400));
+        model.today += step.days;
+        place.edge.clear_effects();
+        let mut written = Site::new();
+        for (&at, body) in &step.others {
+            let key = KEYS[at];
+            match body.map(|body| BODIES[body]) {
+                // Nobody could tell that this happened.
+                Some(body) if model.objects.get(key).is_some_and(|held| held == body) => {}
+                Some(body) => {
+                    place.put(bucket, key, body, &media_type::of(key)).await;
+                    model.objects.insert(key.to_owned(), body.to_owned());
+                    written.insert(key.to_owned(), body.to_owned());
+                }
+                None => {
+                    let client = crate::world::aws::s3(&place.edge);
+                    client.delete_object().bucket(bucket).key(key).send().await.unwrap();
+                    model.objects.remove(key);
+                }
+            }
+        }
+        oracle.replay(&place.edge.effects(), &[&written]);
+        // What others do is theirs to answer for.
+        oracle.complaints.clear();
+        place.edge.clear_effects();
+
+        let (age, days) = AGES[step.age];
+        let options = ["--distribution", &distribution, "--concurrency", "1", "--prune-after", age];
+        let (source, shown) = (step.site(), model.owned.keys().cloned().collect::<Vec<_>>());
+        let directory = directory(&source);
+        if let Some((nth, after_effect)) = step.crash {
+            place.crash(directory.path(), &target, &options, nth, after_effect).await;
+            place.outlive_lease();
+        }
+        let report = place.deploy(directory.path(), &target, &options).await;
+        let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        model.deploy(&source, days);
+        let effects: Vec<Effect> = place.edge.effects();
+        oracle.replay(&effects, &[&source]);
+
+        prop_assert_eq!(report.outcome.exit(), shipfront::exit::Exit::Done, "{:#?}", report);
+        let objects = place.edge.objects(bucket).into_iter().filter(|object| !is_record(&object.key));
+        let held: Vec<(String, String)> = objects.map(|object| (object.key, object.etag)).collect();
+        let expected = model.objects.iter().map(|(key, body)| (key.clone(), hex(&md5(body.as_bytes()))));
+        prop_assert_eq!(held, expected.collect::<Vec<_>>(), "{:#?}", report);
+        prop_assert_eq!(&oracle.complaints, &Vec::<String>::new());
+        // Of what was neither ours nor is now, the edge is told by whoever wrote it.
+        let known = |key: &str| source.contains_key(key) || shown.iter().any(|shown| shown == key);
+        let stale = oracle.stale().into_iter().filter(|url| known(url.trim_start_matches('/')));
+        prop_assert_eq!(stale.collect::<Vec<_>>(), Vec::<String>::new(), "{:#?}", report);
+    }
+    Ok(())
+}
+
+fn run(mut runner: TestRunner) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let place = runtime.block_on(Place::new());
+    let case = std::cell::Cell::new(0);
+    let result = runner.run(&proptest::collection::vec(step(), 1..5), |steps| {
+        case.set(case.get() + 1);
+        runtime.block_on(check(&place, &format!("model-{}", case.get()), &steps))
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+fn config(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+#[test]
+fn model_and_tool_agree_on_what_is_in_the_bucket() {
+    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)));
+}
+
+/// `SHIPFRONT_SOAK` says how many thousand cases, other ones each time. CONTRIBUTING names the command.
+#[test]
+#[ignore = "takes minutes"]
+fn soak_model_and_tool_agree_on_what_is_in_the_bucket() {
+    let thousands = std::env::var("SHIPFRONT_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    run(TestRunner::new(config(1000 * thousands)));
+}
