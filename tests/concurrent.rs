@@ -234,7 +234,7 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
         deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap()
     };
     let (holder, other) = tokio::join!(holder, other);
-    assert_eq!(exit(&holder), Exit::Partial, "{holder:?}");
+    assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
     assert!(other.recovered.is_some());
     assert_eq!(held(&place), Some(3));
     oracle.replay(&place.edge.effects(), &[&build(2), &build(3)]);
