@@ -243,7 +243,7 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (https://www.example.com/blog/) or wildcards ('/img/*'); '-' reads them from stdin, one a line
+    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`) or wildcards ('/img/*'); '-' reads them from stdin, one a line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
     /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one

@@ -15,6 +15,7 @@ mod model;
 mod order;
 mod plan_command;
 mod record;
+mod replay;
 mod semantics;
 mod shell;
 mod types;

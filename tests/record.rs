@@ -3,8 +3,10 @@
 mod builds;
 mod damage;
 mod interruptions;
+mod limits;
 mod ownership;
 mod places;
+mod unfinished;
 
 use crate::world::site::{BUCKET, Run, TARGET, World};
 use serde_json::Value;

@@ -133,9 +133,10 @@ pub enum Decision {
     Keep,
     /// The object is what the file is, but the edge may have another one.
     Evict(Reason),
-    /// The object is deleted before the edge is told or, when this run orphaned it, after.
+    /// The object is deleted: a page before the edge is told, an asset after, when no page that needs
+    /// it is at the edge any more.
     Prune {
-        /// Whether open tabs may still look for it until the edge is told.
+        /// Whether it waits until the edge was told.
         late: bool,
         /// Since when it has not been in the source, in seconds of S3's clock.
         since: i64,
@@ -222,7 +223,7 @@ impl Rules<'_> {
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
             PruneAfter::Seconds(_) if Wave::of(&pair.key) == Wave::Pages => Decision::Prune { late: false, since },
-            PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: since == self.now, since },
+            PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: true, since },
             PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
         }
     }
@@ -313,7 +314,7 @@ mod tests {
         assert_eq!(decide("a.html", None), Decision::Prune { late: false, since: 1000 });
         assert_eq!(decide("a.css", None), Decision::Orphan(Reason::Orphaned, 1000));
         assert_eq!(decide("a.css", Some(901)), Decision::Orphan(Reason::Orphaned, 901));
-        assert_eq!(decide("a.css", Some(900)), Decision::Prune { late: false, since: 900 });
+        assert_eq!(decide("a.css", Some(900)), Decision::Prune { late: true, since: 900 });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::aws::Aws;
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
-use crate::site::Target;
+use crate::site::{Target, Wave};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -48,6 +48,8 @@ struct Orphan {
     key: String,
     bytes: u64,
     since: Timestamp,
+    /// When the first deploy with the default `--prune-after` removes it.
+    goes_after: Option<Timestamp>,
 }
 
 async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
@@ -68,7 +70,7 @@ pub async fn status(aws: &Aws, target: &Target, place: &Place, owner: Option<&st
     let rows = snapshot.manifest.as_deref().unwrap_or_default();
     let orphans = rows.iter().filter_map(|row| {
         let since = Timestamp::from_second(row.orphaned?).ok()?;
-        Some(Orphan { key: row.key.clone(), bytes: row.size, since })
+        Some(Orphan { key: row.key.clone(), bytes: row.size, since, goes_after: goes_after(&row.key, since) })
     });
     let mut orphans: Vec<Orphan> = orphans.collect();
     orphans.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
@@ -133,7 +135,7 @@ impl Display for Status {
                 "    {}  since {}; goes with the first deploy after {}",
                 orphan.key,
                 time(orphan.since),
-                goes(orphan.since)
+                orphan.goes_after.map(time).unwrap_or_default()
             )?;
         }
         if self.orphans.len() > SHORT_LIST {
@@ -147,10 +149,12 @@ fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// When an orphan is old enough at the default `--prune-after`.
-fn goes(since: Timestamp) -> String {
-    let week = jiff::SignedDuration::from_hours(7 * 24);
-    since.checked_add(week).map(time).unwrap_or_default()
+/// When an orphan is old enough: a page at once, an asset after a week.
+fn goes_after(key: &str, since: Timestamp) -> Option<Timestamp> {
+    match Wave::of(key) {
+        Wave::Pages => Some(since),
+        Wave::Assets => since.checked_add(jiff::SignedDuration::from_hours(7 * 24)).ok(),
+    }
 }
 
 /// What an unlock would do, and did.

@@ -4,8 +4,9 @@ use super::{Outcome, Report};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Stage};
 use crate::distribution::DistributionId;
-use crate::invalidation::send::Invalidation;
+use crate::invalidation::send::{Coverage, Invalidation};
 use indicatif::DecimalBytes;
+use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 /// Lines of a list before the rest is only counted.
@@ -132,16 +133,11 @@ impl Report {
             writeln!(out, "    {why}")?;
         }
         let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
-        for item in &items[..shown] {
-            match invalidation.coverage.iter().find(|coverage| coverage.item == *item) {
-                Some(coverage) if planned && item.ends_with('*') => {
-                    writeln!(
-                        out,
-                        "    {item}  (clears {}, evicts {} unchanged)",
-                        coverage.covers, coverage.collateral
-                    )?;
-                }
-                _ => writeln!(out, "    {item}")?,
+        if planned && !invalidation.coverage.is_empty() {
+            write_coverage(out, &invalidation.coverage, shown)?;
+        } else {
+            for item in &items[..shown] {
+                writeln!(out, "    {item}")?;
             }
         }
         if items.len() > shown {
@@ -172,14 +168,34 @@ fn write_change(out: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::
     writeln!(out, "  {sign} {:width$}  {size:>10}  {}", change.key, change.reason.word())
 }
 
+/// What each item does, the costly ones first: those are what a person looks for.
+fn write_coverage(out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
+    let mut sorted: Vec<&Coverage> = coverage.iter().collect();
+    sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
+    sorted.truncate(shown);
+    let width = sorted.iter().map(|coverage| coverage.item.chars().count()).max().unwrap_or(0).min(60);
+    for Coverage { item, covers, collateral } in sorted {
+        match (item.ends_with('*'), collateral) {
+            (false, _) => writeln!(out, "    {item}")?,
+            (true, 0) => writeln!(out, "    {item:width$}  {covers} changed")?,
+            (true, _) => writeln!(out, "    {item:width$}  {covers} changed, {collateral} unchanged")?,
+        }
+    }
+    Ok(())
+}
+
 /// What one path more or fewer would change, around what was chosen.
 fn write_curve(out: &mut Formatter<'_>, invalidation: &Invalidation) -> fmt::Result {
     let curve = &invalidation.curve;
     let chosen = curve.iter().rposition(|step| step.items <= invalidation.items.len()).unwrap_or(0);
-    let around = curve.iter().skip(chosen.saturating_sub(1)).take(3);
-    let steps: Vec<String> = around.map(|step| format!("{} with {}", step.collateral, step.items)).collect();
-    if steps.len() > 1 {
-        writeln!(out, "    unchanged URLs evicted by number of items: {}", steps.join(", "))?;
+    if curve.len() < 2 {
+        return Ok(());
+    }
+    writeln!(out, "    what other budgets would evict:")?;
+    for (at, step) in curve.iter().enumerate().skip(chosen.saturating_sub(1)).take(4) {
+        let mark = if at == chosen { "  <- this plan" } else { "" };
+        let word = if step.items == 1 { "item " } else { "items" };
+        writeln!(out, "      {:>4} {word} {:>6} unchanged URLs{mark}", step.items, step.collateral)?;
     }
     Ok(())
 }
