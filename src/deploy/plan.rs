@@ -158,9 +158,7 @@ impl Plan {
                 // Pages go at once, so that no earlier run can have announced their going.
                 self.newly_orphaned += u64::from(was_in_source || Wave::of(&key) == Wave::Pages);
                 self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Stage::Prune) });
-                // One that should have gone late and did not must go late the next time, too: the
-                // pages that need it may still be there.
-                self.rows.extend(live((!late).then_some(since)));
+                self.rows.extend(live(Some(since)));
             }
             Decision::Orphan(reason, since) => {
                 self.newly_orphaned += u64::from(was_in_source);
