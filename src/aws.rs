@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub(crate) mod lost;
+pub mod permission;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;

@@ -8,6 +8,7 @@ mod policy;
 use crate::aws::Aws;
 use crate::aws::failure::explain;
 use crate::aws::lost::LostAnswer;
+use crate::aws::permission;
 use crate::error::{Error, Result};
 use crate::site::Target;
 use crate::site::etag::{Etag, md5};
@@ -162,7 +163,7 @@ impl Bucket {
             let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
             let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).with_code(Some(&code));
             if code == "AccessDenied" {
-                failure = failure.hint("allow s3:DeleteObject on arn:aws:s3:::BUCKET/PREFIX*");
+                failure = failure.hint(permission::hint("DeleteObjects"));
             }
             (key, self.named(failure))
         });
