@@ -11,6 +11,7 @@ mod failures;
 mod guards;
 mod hosting;
 mod invalidate_command;
+mod listing;
 mod local;
 mod model;
 mod order;
