@@ -13,6 +13,7 @@ use crate::site::Target;
 use crate::site::etag::{Etag, md5};
 use crate::site::headers::Headers;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use aws_sdk_s3::primitives::ByteStream;
@@ -91,11 +92,16 @@ impl Bucket {
     }
 
     /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    ///
+    /// Its requests do not wait for their turn: a lease must be renewed however many uploads are queued.
     pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
-        if target.bucket() == self.target.bucket() {
-            return Ok(Bucket { target: target.clone(), ..self.clone() });
-        }
-        Bucket::open(aws, target, self.expected_owner.as_deref()).await
+        let bucket = if target.bucket() == self.target.bucket() {
+            Bucket { target: target.clone(), ..self.clone() }
+        } else {
+            Bucket::open(aws, target, self.expected_owner.as_deref()).await?
+        };
+        let region = bucket.client.config().region().map(Region::as_ref);
+        Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
     }
 
     /// The target this bucket was opened for.
