@@ -10,6 +10,7 @@ mod edge;
 mod failures;
 mod guards;
 mod invalidate_command;
+mod listing;
 mod local;
 mod model;
 mod order;
