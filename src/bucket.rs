@@ -14,6 +14,7 @@ use crate::site::Target;
 use crate::site::etag::{Etag, md5};
 use crate::site::headers::Headers;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use aws_sdk_s3::primitives::ByteStream;
@@ -111,12 +112,16 @@ impl Bucket {
     }
 
     /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    ///
+    /// Its requests do not wait for their turn: a lease must be renewed however many uploads are queued.
     pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
-        if target.bucket() == self.target.bucket() {
-            return Ok(Bucket { target: target.clone(), ..self.clone() });
-        }
-        let opened = Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await;
-        opened.map(|(bucket, ())| bucket)
+        let bucket = if target.bucket() == self.target.bucket() {
+            Bucket { target: target.clone(), ..self.clone() }
+        } else {
+            Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await?.0
+        };
+        let region = bucket.client.config().region().map(Region::as_ref);
+        Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
     }
 
     /// The target this bucket was opened for.

@@ -59,7 +59,7 @@ pub struct Settings {
     pub max_delete: u64,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
-    /// S3 requests in flight.
+    /// Transfers under way, of which the limiter lets some be sent.
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,
@@ -159,6 +159,7 @@ impl Deploy<'_> {
             return outcome.map(|mut report| {
                 report.seconds.total = started.elapsed().as_secs_f64();
                 report.requests = self.aws.requests();
+                report.concurrency = self.aws.concurrency();
                 report
             });
         }
@@ -342,6 +343,7 @@ impl Deploy<'_> {
         report.seconds = decided.seconds;
         report.recovered = decided.recovered;
         report.requests = self.aws.requests();
+        report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
         report.warnings.extend(decided.warning);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
