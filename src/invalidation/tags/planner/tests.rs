@@ -75,7 +75,7 @@ proptest! {
 
     #[test]
     fn every_changed_path_is_cleared_within_the_budget_and_never_worse_than_by_paths_alone(
-        rows in prop::collection::vec(row(30, 8), 1..80),
+        rows in prop::collection::vec(row(30, 8), 1..40),
         budget in 1..20_usize,
     ) {
         let ours = cover(&tagged(&rows), budget);
