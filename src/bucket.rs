@@ -11,7 +11,7 @@ use crate::aws::lost::LostAnswer;
 use crate::aws::permission;
 use crate::error::{Error, Result};
 use crate::site::Target;
-use crate::site::etag::{Etag, md5};
+use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
@@ -148,9 +148,8 @@ impl Bucket {
         Ok(Page { objects: objects.collect(), next })
     }
 
-    /// Uploads an object in one request and checks that S3 stored these bytes.
-    pub async fn put(&self, key: &str, body: Bytes, headers: &Headers) -> Result<Stored> {
-        let digest = md5(&body);
+    /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
+    pub async fn put(&self, key: &str, body: Bytes, digest: [u8; 16], headers: &Headers) -> Result<Stored> {
         let request = self
             .client
             .put_object()

@@ -297,10 +297,10 @@ impl Deploy<'_> {
     }
 
     async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
-        let changes: Vec<_> = plan.uploads(stage).collect();
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
-        let progress = self.terminal.bytes(label, changes.iter().map(|change| change.bytes).sum());
-        apply::upload(&survey.bucket, &survey.walk.root, changes, &self.limits(), &|bytes| progress.add(bytes)).await
+        let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
+        let changes = plan.uploads(stage);
+        apply::upload(&survey.bucket, &survey.walk.root, changes, self.limits(), progress).await
     }
 
     /// Deletes only when everything before it is done.
@@ -398,7 +398,7 @@ fn next_rows<'a>(
 async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
-    receiver.await.map_err(|_| Error::failed("comparing the source with the target broke off; nothing was changed"))
+    receiver.await.map_err(|_| Error::failed("reading or comparing the source broke off"))
 }
 
 fn lost_lease() -> Error {
