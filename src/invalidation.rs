@@ -3,6 +3,7 @@
 pub mod cover;
 pub mod find;
 pub mod send;
+pub mod tags;
 pub mod typed;
 mod universe;
 pub mod viewer;
