@@ -8,6 +8,8 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+#[cfg(feature = "lambda")]
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents};
@@ -97,6 +99,20 @@ impl Aws {
         aws_sdk_cloudfront::config::Builder::from(&self.sdk).interceptor(CountRequests(self.requests.clone())).build()
     }
 
+    /// A CodePipeline client's configuration.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn codepipeline(&self) -> aws_sdk_codepipeline::Config {
+        aws_sdk_codepipeline::config::Builder::from(&self.sdk).build()
+    }
+
+    /// AWS as somebody else, with counts of its own.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn as_holder_of(&self, credentials: Credentials) -> Aws {
+        let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
+        let sdk = self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
+        Aws { sdk, requests: Arc::default() }
+    }
+
     /// The endpoint that replaces S3's own, from wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -174,6 +190,8 @@ impl RequestCounts {
         let count = match operation {
             // Only the local edge is asked for a bucket, and only to have a place to deploy to.
             "CreateBucket" | "PutBucketPolicy" => return,
+            // The answer to a job is no part of its work.
+            "PutJobSuccessResult" | "PutJobFailureResult" => return,
             "ListObjectsV2" => &self.list,
             "HeadObject" | "HeadBucket" => &self.head,
             "GetObject" | "GetBucketPolicy" => &self.get,
