@@ -4,12 +4,12 @@ pub mod failure;
 pub(crate) mod lost;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
+#[cfg(feature = "lambda")]
+use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-#[cfg(feature = "lambda")]
-use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents};
@@ -109,7 +109,8 @@ impl Aws {
     #[cfg(feature = "lambda")]
     pub(crate) fn as_holder_of(&self, credentials: Credentials) -> Aws {
         let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
-        let sdk = self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
+        let sdk =
+            self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
         Aws { sdk, requests: Arc::default() }
     }
 

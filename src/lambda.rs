@@ -49,8 +49,10 @@ pub fn is_asked_for() -> bool {
 pub async fn run(terminal: Terminal) -> Result<()> {
     for name in ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"] {
         if std::env::var_os(name).is_none() {
-            return Err(Error::usage(format!("'{BOOTSTRAP}' is the program of a Lambda function, and {name} is not set"))
-                .hint("call the program shipfront, or give it arguments, to use it from a command line"));
+            return Err(Error::usage(format!(
+                "'{BOOTSTRAP}' is the program of a Lambda function, and {name} is not set"
+            ))
+            .hint("call the program shipfront, or give it arguments, to use it from a command line"));
         }
     }
     let door = Arc::new(Door {
@@ -63,7 +65,7 @@ pub async fn run(terminal: Terminal) -> Result<()> {
         let door = door.clone();
         async move {
             let deadline = Deadline::at(invocation.context.deadline());
-            door.answer(invocation.payload, &invocation.context.request_id, deadline).await
+            Box::pin(door.answer(invocation.payload, &invocation.context.request_id, deadline)).await
         }
     });
     lambda_runtime::run(handler).await.map_err(|error| Error::failed(format!("Lambda's runtime: {error}")))
@@ -102,6 +104,12 @@ impl FunctionSettings {
             policy: config::policy(&options),
             elsewhere,
         })
+    }
+
+    /// Whether a key is part of a record that is kept elsewhere than in `.shipfront/`.
+    fn is_record(&self, bucket: &str, key: &str) -> bool {
+        let place = self.elsewhere.as_ref().map(|(_, place)| place);
+        place.is_some_and(|place| place.bucket() == bucket && key.starts_with(place.prefix()))
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> ExitCode {
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
-        return function().await;
+        return Box::pin(function()).await;
     }
     let cli = Cli::parse();
     let volume = match (cli.quiet, cli.verbose) {
@@ -122,7 +122,8 @@ async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
         }
     }
     let options: AwsOptions = config::aws_options(&args.aws);
-    let report = typed::invalidate(&Aws::load(&options).await, &which, &paths, &new_deploy_id(), patience, terminal).await?;
+    let report =
+        typed::invalidate(&Aws::load(&options).await, &which, &paths, &new_deploy_id(), patience, terminal).await?;
     terminal.report(&report, report.warnings(), report.errors());
     Ok(report.outcome.exit())
 }
