@@ -10,6 +10,8 @@ mod edge;
 mod failures;
 mod guards;
 mod invalidate_command;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod local;
 mod model;
 mod order;

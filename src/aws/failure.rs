@@ -127,6 +127,8 @@ pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
         "GetDistributionConfig" => ("cloudfront:GetDistributionConfig", DISTRIBUTION),
         "GetCachePolicy" => ("cloudfront:GetCachePolicy", "arn:aws:cloudfront::ACCOUNT:cache-policy/*"),
         "ListDistributions" => ("cloudfront:ListDistributions", "* (it takes no narrower resource)"),
+        "PutJobSuccessResult" => ("codepipeline:PutJobSuccessResult", "* (it takes no narrower resource)"),
+        "PutJobFailureResult" => ("codepipeline:PutJobFailureResult", "* (it takes no narrower resource)"),
         _ => return None,
     })
 }

@@ -90,6 +90,8 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
         };
         let Verdicts { judged: of_bucket, viewers, unchanged, warnings, left } = verdicts;
         skipped += left;
+        let unmarked = of_bucket.unmarked.iter();
+        failed_keys.extend(unmarked.map(|(key, reason)| ((bucket.clone(), key.clone()), reason.clone())));
         for warning in warnings.iter().chain(&viewers.warnings()) {
             door.terminal.warn(warning);
         }

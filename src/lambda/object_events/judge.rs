@@ -44,6 +44,8 @@ pub(super) struct Verdicts {
 pub(super) struct Judged {
     pub(super) changed: Vec<String>,
     memories: Vec<(Foreign, Vec<Settled>)>,
+    /// Keys that could not be marked, and why: they are told, and their messages come again.
+    pub(super) unmarked: Vec<(String, String)>,
 }
 
 /// A key that is what the manifest says again.
@@ -120,7 +122,7 @@ pub(super) async fn judge(door: &Door, bucket: &str, keys: &BTreeMap<String, Vec
     let found = door.buckets.find(door, bucket).await?;
     let mut warnings = Vec::new();
     let sites = sites(door, &found.bucket, &mut warnings).await?;
-    let mut verdicts = Judged { changed: Vec::new(), memories: Vec::new() };
+    let mut verdicts = Judged { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
     let mut described: Vec<Vec<(&str, &Row, &[&ObjectEvent])>> = sites.iter().map(|_| Vec::new()).collect();
     let mut all_in_sites = true;
     let mut left = 0;
@@ -191,9 +193,11 @@ async fn compare(
     });
     let mut fates: Vec<_> = fates.buffer_unordered(CONCURRENCY).collect().await;
     fates.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let foreign = fates.iter().filter(|(_, _, fate)| *fate == Fate::Foreign).map(|(_, key, _)| (*key).to_owned());
-    if let Some(memory) = &mut memory {
-        memory.mark(foreign.collect()).await?;
+    let foreign = fates.iter().filter(|(_, _, fate)| *fate == Fate::Foreign);
+    if let Some(memory) = &mut memory
+        && let Err(error) = memory.mark(foreign.clone().map(|(_, key, _)| (*key).to_owned()).collect()).await
+    {
+        verdicts.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), told(&error))));
     }
     let mut settled = Vec::new();
     let mut known = 0;
