@@ -56,6 +56,17 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// With the first key.
+    Beginning,
+    /// With the first key after one.
+    After(String),
+    /// Where another page ended, as S3 put it.
+    Token(String),
+}
+
 /// The bucket of a target, in its own region.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -65,21 +76,29 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Finds the bucket, and its region when that is not the configured one.
+    /// Finds the bucket, and its region when that is not the configured one, and asks it a first thing.
     ///
     /// One small listing: it needs no permission that a deploy does not need anyway, and unlike
-    /// `HeadBucket` its errors say what is wrong.
-    pub async fn open(aws: &Aws, target: &Target, expected_owner: Option<&str>) -> Result<Bucket> {
+    /// `HeadBucket` its errors say what is wrong. `first` is asked along with it, so that a bucket in
+    /// the configured region costs no round trip, and asked again where that was another.
+    pub async fn open<T>(
+        aws: &Aws,
+        target: &Target,
+        expected_owner: Option<&str>,
+        first: impl AsyncFn(&Bucket) -> Result<T>,
+    ) -> Result<(Bucket, T)> {
         let mut bucket = Bucket {
             client: Client::from_conf(aws.s3(None)),
             target: target.clone(),
             expected_owner: expected_owner.map(str::to_owned),
         };
-        let Err(error) = bucket.probe().await else { return Ok(bucket) };
+        let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+        let Err(error) = probe else { return answer.map(|answer| (bucket, answer)) };
         if let Some(region) = region_of(&error) {
             bucket.client = Client::from_conf(aws.s3(Some(&region)));
-            return match bucket.probe().await {
-                Ok(()) => Ok(bucket),
+            let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+            return match probe {
+                Ok(()) => answer.map(|answer| (bucket, answer)),
                 Err(error) => Err(bucket.explain("ListObjectsV2", error)),
             };
         }
@@ -97,7 +116,8 @@ impl Bucket {
         if target.bucket() == self.target.bucket() {
             return Ok(Bucket { target: target.clone(), ..self.clone() });
         }
-        Bucket::open(aws, target, self.expected_owner.as_deref()).await
+        let opened = Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await;
+        opened.map(|(bucket, ())| bucket)
     }
 
     /// The target this bucket was opened for.
@@ -105,10 +125,15 @@ impl Bucket {
         &self.target
     }
 
-    /// One page of the target's objects, from the start or from where the last page ended.
-    pub async fn list(&self, token: Option<String>) -> Result<Page> {
+    /// One page of the target's objects.
+    pub async fn list(&self, start: Start) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
-        let request = request.set_continuation_token(token).set_expected_bucket_owner(self.expected_owner.clone());
+        let request = match start {
+            Start::Beginning => request,
+            Start::After(key) => request.start_after(self.target.full_key(&key)),
+            Start::Token(token) => request.continuation_token(token),
+        };
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {

@@ -1,6 +1,7 @@
 //! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
 
 pub mod apply;
+mod compare;
 pub mod diff;
 mod exposure;
 pub mod inspect;
@@ -9,6 +10,7 @@ pub mod plan;
 pub mod read;
 pub mod report;
 mod survey;
+pub mod told;
 mod turn;
 pub mod walk;
 
@@ -18,7 +20,6 @@ use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::{ChangedKey, Policy};
-use crate::record::intent::Abandoned;
 use crate::record::lease::Lease;
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
@@ -26,15 +27,17 @@ use crate::site::Target;
 use crate::site::headers::Headers;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
-use diff::{Content, Pair, PruneAfter, Reason, Rules};
-use inspect::{Inspected, Inspector};
+use compare::Compared;
+use diff::{PruneAfter, Reason};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use survey::Survey;
 use tokio_util::sync::CancellationToken;
+use told::Told;
 use turn::Turn;
 
 /// What a deploy is to do.
@@ -88,7 +91,12 @@ pub struct Deploy<'a> {
 /// What is to be done about what was found.
 struct Decided {
     plan: Plan,
+    /// What the edge was last told.
+    told: Arc<Told>,
+    /// Whether the record differs from what is there in ways that no viewer sees.
+    record_differs: bool,
     recovered: Option<Recovered>,
+    warning: Option<String>,
     seconds: Seconds,
 }
 
@@ -100,7 +108,7 @@ impl Decided {
 
     /// Whether nothing in the bucket, at the edge or in the record is to change.
     fn is_empty(&self) -> bool {
-        self.plan.is_empty() && !self.plan.record_differs && self.recovered.is_none()
+        self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
     }
 }
 
@@ -114,7 +122,7 @@ impl Deploy<'_> {
         }
         let decided = self.decide(&mut survey).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
-        let invalidations = survey.viewers.plan(&changed, &decided.plan.unchanged);
+        let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(&survey.walk.files));
         let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
         if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
@@ -129,7 +137,7 @@ impl Deploy<'_> {
         let deploy = new_deploy_id();
         loop {
             let mut survey = self.survey().await?;
-            self.guard_order(&survey).await?;
+            self.guard_order(&mut survey).await?;
             if self.stop.is_cancelled() {
                 return Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted));
             }
@@ -159,63 +167,17 @@ impl Deploy<'_> {
     /// Compares, decides and guards.
     async fn decide(&self, survey: &mut Survey) -> Result<Decided> {
         let settings = self.settings;
-        let mut seconds = Seconds { walk: survey.seconds.0, list: survey.seconds.1, ..Seconds::default() };
-        let hashing = Instant::now();
-        let snapshot = survey.record.as_mut().map(|(_, snapshot)| snapshot);
-        let rows = snapshot.and_then(|snapshot| snapshot.manifest.take()).unwrap_or_default();
-        let pairs = diff::join(std::mem::take(&mut survey.walk.files), std::mem::take(&mut survey.objects), rows);
-
-        let to_read = pairs.iter().filter(|pair| pair.expected().is_some()).filter_map(|pair| pair.local).sum();
-        let progress = self.terminal.bytes("comparing", to_read);
-        let read = |bytes| progress.add(bytes);
-        let mut contents = tokio::task::block_in_place(|| read::compare(&survey.walk.root, &pairs, &read));
-        drop(progress);
-        let snapshot = survey.record.as_ref().map(|(_, snapshot)| snapshot);
-        let recorded = snapshot.is_some();
-        let abandoned = snapshot.and_then(|snapshot| snapshot.abandoned.as_ref());
-        let inspected = self.inspect(survey, &pairs, &mut contents, abandoned).await?;
-        seconds.hash = hashing.elapsed().as_secs_f64();
-
-        let rules = Rules {
-            unknown: &survey.walk.unknown,
-            abandoned,
-            recorded,
-            adopt: settings.adopt,
-            prune_after: settings.prune_after,
-            now: snapshot.map_or(0, |snapshot| snapshot.now.as_second()),
-        };
-        let sides = pairs.iter().zip(&contents).zip(&inspected);
-        let verdicts = sides
-            .map(|((pair, content), inspected)| (rules.decide(pair, content, inspected.headers), rules.owns(pair)))
-            .collect();
-        let mut plan = plan::plan(pairs, verdicts, &inspected);
+        let manifest = survey.take_manifest();
+        let has_manifest = manifest.is_some();
+        let Compared { mut plan, told, warning, seconds } = self.compare(survey, manifest).await?;
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
-        plan.problems.splice(0..0, std::mem::take(&mut survey.walk.problems));
-        plan.record_differs &= recorded;
-        plan.record_differs |= snapshot.is_some_and(|snapshot| snapshot.state.manifest.is_none());
-        let recovered = abandoned
+        plan.problems.splice(0..0, survey.walk.problems.iter().cloned());
+        let record_differs = survey.record.is_some() && (!has_manifest || !plan.rows.is_empty());
+        let recovered = survey
+            .abandoned()
             .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
-        Ok(Decided { plan, recovered, seconds })
-    }
-
-    async fn inspect(
-        &self,
-        survey: &Survey,
-        pairs: &[Pair],
-        contents: &mut [Content],
-        abandoned: Option<&Abandoned>,
-    ) -> Result<Vec<Inspected>> {
-        let progress = self.terminal.count("inspecting");
-        let inspector = Inspector {
-            bucket: &survey.bucket,
-            root: &survey.walk.root,
-            recorded: survey.record.is_some(),
-            abandoned,
-            concurrency: self.settings.concurrency,
-            asked: &|count| progress.add(count),
-        };
-        inspector.inspect(pairs, contents).await
+        Ok(Decided { plan, told, record_differs, recovered, warning, seconds })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
@@ -256,7 +218,7 @@ impl Deploy<'_> {
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
         if let Some(lease) = lease {
-            self.give_back(lease, &survey, &decided.plan, &applied, &mut sent).await;
+            self.give_back(lease, &survey, &decided, &applied, &mut sent).await;
         }
         let waiting = Instant::now();
         let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
@@ -303,12 +265,13 @@ impl Deploy<'_> {
     }
 
     /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
-    async fn give_back(&self, lease: Lease, survey: &Survey, plan: &Plan, applied: &Applied, sent: &mut Sent) {
-        let rows = next_rows(plan, applied);
+    async fn give_back(&self, lease: Lease, survey: &Survey, decided: &Decided, applied: &Applied, sent: &mut Sent) {
         let done = if sent.failed.is_empty() {
+            let changed = changed_rows(&decided.plan, applied);
+            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            lease.complete(rows.iter(), uploaded, pruned, !applied.doubtful.is_empty()).await
+            lease.complete(rows, uploaded, pruned, !applied.doubtful.is_empty()).await
         } else {
             lease.abandon().await
         };
@@ -356,7 +319,7 @@ impl Deploy<'_> {
         let landed: HashSet<&str> =
             done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect();
         let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
-        let planned = survey.viewers.plan(&changed, &plan.unchanged);
+        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files));
         submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
     }
 
@@ -367,9 +330,8 @@ impl Deploy<'_> {
         let changed: Vec<_> = landed.iter().map(|&key| ChangedKey { key, created: false }).collect();
         let others =
             plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
-        let others = others.map(|change| change.key.clone());
-        let unchanged: Vec<String> = plan.unchanged.iter().cloned().chain(others).collect();
-        let planned = survey.viewers.plan(&changed, &unchanged);
+        let others = others.map(|change| &*change.key);
+        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files).chain(others));
         let id = format!("{deploy}-late");
         submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
@@ -381,6 +343,7 @@ impl Deploy<'_> {
         report.recovered = decided.recovered;
         report.requests = self.aws.requests();
         report.verbose = self.terminal.is_verbose();
+        report.warnings.extend(decided.warning);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
         report.warnings.extend(survey.viewers.warnings());
         report
@@ -392,8 +355,7 @@ fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change)
     let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
     let mut changed: Vec<_> =
         visible.map(|change| ChangedKey { key: &change.key, created: change.reason == Reason::New }).collect();
-    let abandoned = survey.record.iter().filter_map(|(_, snapshot)| snapshot.abandoned.as_ref());
-    let left = abandoned.flat_map(|abandoned| &abandoned.promises);
+    let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
     changed.extend(left.map(|promise| ChangedKey { key: &promise.key, created: false }));
     // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
     changed.sort_by_key(|changed| (changed.key, changed.created));
@@ -401,23 +363,40 @@ fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change)
     changed
 }
 
-/// What the manifest will say: what landed, and what was there before and was not touched.
-fn next_rows(plan: &Plan, applied: &Applied) -> Vec<Row> {
+/// The rows in which the next manifest differs from the last: what landed, what was removed, and what was
+/// found to be otherwise.
+fn changed_rows(plan: &Plan, applied: &Applied) -> BTreeMap<String, Option<Row>> {
+    let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
+    rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
     let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
-    let overwritten: HashSet<&str> = applied.overwritten.iter().map(String::as_str).collect();
-    let stays = |row: &&Row| !done.contains_key(row.key.as_str()) && !overwritten.contains(row.key.as_str());
-    let mut rows: Vec<Row> = plan.rows.iter().filter(stays).cloned().collect();
-    let uploads = plan.changes.iter().filter_map(|change| Some((change, done.get(change.key.as_str())?.as_ref()?)));
-    rows.extend(uploads.map(|(change, stored)| Row {
-        key: change.key.clone(),
-        size: change.bytes,
-        etag: stored.etag.clone(),
-        content: (stored.content != stored.etag).then(|| stored.content.clone()),
-        headers: Some(Headers::of(&change.key).digest()),
-        orphaned: None,
-    }));
-    rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    for change in plan.changes.iter().filter(|change| change.is_write()) {
+        let Some(stored) = done.get(change.key.as_str()) else { continue };
+        let row = stored.as_ref().map(|stored| Row {
+            size: change.bytes,
+            etag: stored.etag.clone(),
+            content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
+            headers: Some(Headers::of(&change.key).digest()),
+            orphaned: None,
+        });
+        rows.insert(change.key.clone(), row);
+    }
     rows
+}
+
+/// The rows of the next manifest, in key order.
+fn next_rows<'a>(
+    last: impl Iterator<Item = (&'a str, &'a Row)>,
+    changed: &'a BTreeMap<String, Option<Row>>,
+) -> impl Iterator<Item = (&'a str, &'a Row)> {
+    let changed = changed.iter().map(|(key, row)| (key.as_str(), row.as_ref()));
+    told::merge(last.map(|(key, row)| (key, Some(row))), changed).filter_map(|(key, row)| Some((key, row?)))
+}
+
+/// Runs what takes a core's time where it holds up no answer of AWS.
+async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    rayon::spawn(move || drop(sender.send(work())));
+    receiver.await.map_err(|_| Error::failed("comparing the source with the target broke off; nothing was changed"))
 }
 
 fn lost_lease() -> Error {

@@ -361,6 +361,14 @@ impl Edge {
         self.settings(bucket, |settings| settings.ignores_conditions = ignore)
     }
 
+    /// Makes each page of a listing come backwards, as no page of S3 does, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_lists_backwards(&self, bucket: &str, backwards: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.lists_backwards = backwards)
+    }
+
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;

@@ -88,29 +88,40 @@ impl Viewers {
     }
 
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
-    pub fn plan(&self, changed: &[ChangedKey<'_>], unchanged: &[String]) -> Vec<Invalidation> {
+    pub fn plan<'a>(
+        &self,
+        changed: &[ChangedKey<'_>],
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+    ) -> Vec<Invalidation> {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |(id, viewer): &(DistributionId, Viewer)| self.plan_one(id, viewer, changed, unchanged);
+        let plan = |(id, viewer): &(DistributionId, Viewer)| self.plan_one(id, viewer, changed, unchanged.clone());
         self.viewers.iter().filter_map(plan).collect()
     }
 
-    fn plan_one(
+    fn plan_one<'a>(
         &self,
         id: &DistributionId,
         viewer: &Viewer,
         changed: &[ChangedKey<'_>],
-        unchanged: &[String],
+        unchanged: impl Iterator<Item = &'a str>,
     ) -> Option<Invalidation> {
         let paths = |key: &str| viewer.paths(&self.target.full_key(key));
         let changed_paths: Vec<ViewerPath> = changed.iter().flat_map(|changed| paths(changed.key)).collect();
         if changed_paths.is_empty() {
             return None;
         }
-        let other_paths: Vec<ViewerPath> = unchanged.iter().flat_map(|key| paths(key)).collect();
+        // Of a million paths, a string each would be most of the memory of a deploy.
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for path in unchanged.flat_map(paths) {
+            text.push_str(&path.path);
+            ends.push(text.len());
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
         let foreign = viewer.foreign_paths();
-        let mut universe: Vec<SitePath<'_>> = other_paths.iter().map(|path| SitePath::unchanged(&path.path)).collect();
+        let mut universe: Vec<SitePath<'_>> =
+            starts.zip(&ends).map(|(start, &end)| SitePath::unchanged(&text[start..end])).collect();
         universe.extend(foreign.iter().map(|path| SitePath::unchanged(path)));
         universe.extend(changed_paths.iter().map(|path| SitePath::changed(&path.path, reach(path))));
         // Two keys may share a path, and one changed makes it a changed path: each is counted once.

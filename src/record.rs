@@ -22,8 +22,9 @@ use crate::site::Target;
 use intent::Abandoned;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
-use manifest::Row;
+use manifest::Manifest;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The one object that is written on condition.
 pub(crate) const STATE: &str = "state.json";
@@ -146,10 +147,10 @@ pub struct Snapshot {
     age: i64,
     /// S3's time when it was read.
     pub now: Timestamp,
-    /// What the edge was last told, in key order; `None` where no deploy was ever completed.
-    pub manifest: Option<Vec<Row>>,
+    /// What the edge was last told; `None` where no deploy was ever completed.
+    pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
-    pub abandoned: Option<Abandoned>,
+    pub abandoned: Option<Arc<Abandoned>>,
 }
 
 impl Snapshot {
@@ -222,11 +223,11 @@ impl Record {
     async fn read_files(&self, mut snapshot: Snapshot) -> Result<Snapshot> {
         if let Some(deploy) = &snapshot.state.manifest {
             let name = manifest::file_name(deploy);
-            snapshot.manifest = Some(manifest::decode(&self.fetch(&name).await?, &self.what(&name))?);
+            snapshot.manifest = Some(Manifest::new(self.what(&name), self.fetch(&name).await?));
         }
         if let Some(intent) = &snapshot.state.intent {
             let name = intent::file_name(&intent.deploy);
-            snapshot.abandoned = Some(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?);
+            snapshot.abandoned = Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?));
         }
         Ok(snapshot)
     }

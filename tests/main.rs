@@ -12,6 +12,7 @@ mod guards;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
 mod lambda;
+mod listing;
 mod local;
 mod model;
 mod order;

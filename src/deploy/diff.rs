@@ -43,21 +43,25 @@ impl Pair {
 }
 
 /// Joins files, objects and rows by key. Each must be sorted by key.
-pub fn join(files: Vec<LocalFile>, objects: Vec<RemoteObject>, rows: Vec<Row>) -> Vec<Pair> {
-    let mut pairs = Vec::with_capacity(files.len().max(objects.len()).max(rows.len()));
-    let mut files = files.into_iter().peekable();
+pub fn join<'a>(
+    files: &[LocalFile],
+    objects: Vec<RemoteObject>,
+    rows: impl Iterator<Item = (&'a str, &'a Row)>,
+) -> Vec<Pair> {
+    let mut pairs = Vec::with_capacity(files.len().max(objects.len()));
+    let mut files = files.iter().peekable();
     let mut objects = objects.into_iter().peekable();
-    let mut rows = rows.into_iter().peekable();
+    let mut rows = rows.peekable();
     loop {
         let heads = [
-            files.peek().map(|file| file.key.as_str()),
+            files.peek().map(|file| &*file.key),
             objects.peek().map(|object| object.key.as_str()),
-            rows.peek().map(|row| row.key.as_str()),
+            rows.peek().map(|(key, _)| *key),
         ];
         let Some(key) = heads.into_iter().flatten().min().map(str::to_owned) else { return pairs };
-        let local = files.next_if(|file| file.key == key).map(|file| file.size);
+        let local = files.next_if(|file| *file.key == *key).map(|file| file.size);
         let remote = objects.next_if(|object| object.key == key).map(|object| (object.size, object.etag));
-        let row = rows.next_if(|row| row.key == key);
+        let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
         pairs.push(Pair { key, local, remote, row });
     }
 }
@@ -243,8 +247,8 @@ mod tests {
         Etag::Opaque("x".into())
     }
 
-    fn row(key: &str, size: u64) -> Row {
-        Row { key: key.to_owned(), size, etag: etag(), content: None, headers: None, orphaned: None }
+    fn row(size: u64) -> Row {
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None }
     }
 
     fn rules(unknown: &Unknown, prune_after: PruneAfter) -> Rules<'_> {
@@ -258,10 +262,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_merge_joins_every_key_once_and_in_order(local in side(), remote in side(), told in side()) {
-            let files = local.iter().map(|(key, &size)| LocalFile { key: key.clone(), size }).collect();
+            let files: Vec<_> =
+                local.iter().map(|(key, &size)| LocalFile { key: key.as_str().into(), size }).collect();
             let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag() });
-            let rows = told.iter().map(|(key, &size)| row(key, size)).collect();
-            let pairs = join(files, objects.collect(), rows);
+            let rows: Vec<_> = told.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
+            let pairs = join(&files, objects.collect(), rows.iter().map(|(key, row)| (*key, row)));
             let keys: Vec<&String> = pairs.iter().map(|pair| &pair.key).collect();
             let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).chain(told.keys()).collect();
             prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
@@ -279,7 +284,7 @@ mod tests {
         unknown.add_directory("locked");
         let rules = rules(&unknown, PruneAfter::Seconds(0));
         let decide = |pair: Pair, content| rules.decide(&pair, &content, HeadersMatch::Unknown);
-        let owned = |key: &str| pair(key, None, Some(row(key, 1)));
+        let owned = |key: &str| pair(key, None, Some(row(1)));
         assert_eq!(decide(owned("locked/a.html"), Content::NotCompared), Decision::Unknown(None));
         assert_eq!(
             decide(owned("locked-not/a.html"), Content::NotCompared),
@@ -295,9 +300,9 @@ mod tests {
         let rules = rules(&unknown, PruneAfter::Seconds(0));
         let decide = |pair: Pair| rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown);
         assert_eq!(decide(pair("a.html", None, None)), Decision::Foreign);
-        let overwritten = Row { etag: Etag::Opaque("y".into()), ..row("a.html", 1) };
+        let overwritten = Row { etag: Etag::Opaque("y".into()), ..row(1) };
         assert_eq!(decide(pair("a.html", None, Some(overwritten))), Decision::Foreign);
-        assert_eq!(decide(pair("a.html", None, Some(row("a.html", 1)))), Decision::Prune { late: false, since: 1000 });
+        assert_eq!(decide(pair("a.html", None, Some(row(1)))), Decision::Prune { late: false, since: 1000 });
     }
 
     #[test]
@@ -306,7 +311,7 @@ mod tests {
         let rules = rules(&unknown, PruneAfter::Seconds(100));
         let decide = |key: &str, orphaned| {
             rules.decide(
-                &pair(key, None, Some(Row { orphaned, ..row(key, 1) })),
+                &pair(key, None, Some(Row { orphaned, ..row(1) })),
                 &Content::NotCompared,
                 HeadersMatch::Unknown,
             )
@@ -322,11 +327,8 @@ mod tests {
         let unknown = Unknown::default();
         let rules = rules(&unknown, PruneAfter::Never);
         let decide = |row| rules.decide(&pair("a", Some(1), row), &Content::Same, HeadersMatch::Same);
-        assert_eq!(decide(Some(row("a", 1))), Decision::Keep);
+        assert_eq!(decide(Some(row(1))), Decision::Keep);
         assert_eq!(decide(None), Decision::Evict(Reason::Untold));
-        assert_eq!(
-            decide(Some(Row { etag: Etag::Opaque("y".into()), ..row("a", 1) })),
-            Decision::Evict(Reason::Untold)
-        );
+        assert_eq!(decide(Some(Row { etag: Etag::Opaque("y".into()), ..row(1) })), Decision::Evict(Reason::Untold));
     }
 }

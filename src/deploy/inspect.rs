@@ -8,9 +8,8 @@ use super::diff::{Content, HeadersMatch, Pair};
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
 use crate::record::intent::Abandoned;
-use crate::record::manifest::Row;
 use crate::site::etag::{Etag, read_all};
-use crate::site::headers::Headers;
+use crate::site::headers::{Headers, HeadersDigest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
@@ -25,13 +24,15 @@ use std::path::{Path, PathBuf};
 pub struct Inspected {
     /// Whether its headers are what the rules say.
     pub headers: HeadersMatch,
+    /// The digest of the headers that the rules say, where it has those.
+    pub digest: Option<HeadersDigest>,
     /// The ETag of its bytes, where that had to be found out.
     pub content: Option<Etag>,
 }
 
 impl Default for Inspected {
     fn default() -> Inspected {
-        Inspected { headers: HeadersMatch::Unknown, content: None }
+        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None }
     }
 }
 
@@ -44,18 +45,32 @@ pub struct Inspector<'a> {
     /// Whether there is a record in which the headers are kept: without one, they would have to be
     /// asked for again in every run.
     pub recorded: bool,
-    /// What an interrupted run may have changed: the manifest knows no headers of that.
-    pub abandoned: Option<&'a Abandoned>,
     /// Requests in flight.
     pub concurrency: usize,
-    /// Told the number of objects that were asked for.
-    pub asked: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What the manifest tells of each pair's headers, in order.
+pub fn by_manifest(pairs: &[Pair], abandoned: Option<&Abandoned>) -> Vec<Inspected> {
+    let inspect = |pair: &Pair| {
+        let promised = abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some());
+        let recorded = pair.described().filter(|_| !promised && pair.local.is_some()).and_then(|row| row.headers);
+        recorded.map_or_else(Inspected::default, |recorded| Inspected::of(recorded, Headers::of(&pair.key).digest()))
+    };
+    pairs.iter().map(inspect).collect()
+}
+
+impl Inspected {
+    fn of(found: HeadersDigest, wanted: HeadersDigest) -> Inspected {
+        let same = found == wanted;
+        let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
+        Inspected { headers, digest: same.then_some(wanted), content: None }
+    }
 }
 
 impl Inspector<'_> {
-    /// Finds out about each pair, in order, and corrects `contents` where a checksum knows better.
-    pub async fn inspect(&self, pairs: &[Pair], contents: &mut [Content]) -> Result<Vec<Inspected>> {
-        let mut inspected: Vec<Inspected> = pairs.iter().map(|pair| self.by_manifest(pair)).collect();
+    /// Asks about the pairs of which the manifest did not tell enough, and corrects `contents` and
+    /// `inspected` where the answer knows better.
+    pub async fn inspect(&self, pairs: &[Pair], contents: &mut [Content], inspected: &mut [Inspected]) -> Result<()> {
         let unclear = |at: &usize| match &contents[*at] {
             Content::Same => self.recorded && inspected[*at].headers == HeadersMatch::Unknown,
             Content::Different => pairs[*at].described().is_none(),
@@ -66,7 +81,6 @@ impl Inspector<'_> {
             let (pair, content) = (&pairs[at], contents[at].clone());
             async move {
                 let answer = ask(self.bucket, self.root, pair, content).await?;
-                (self.asked)(1);
                 Ok::<_, Error>((at, answer))
             }
         });
@@ -75,18 +89,7 @@ impl Inspector<'_> {
             contents[at] = content;
             inspected[at] = answer;
         }
-        Ok(inspected)
-    }
-
-    fn by_manifest(&self, pair: &Pair) -> Inspected {
-        let promised = self.abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some());
-        let digest = pair.described().filter(|_| !promised).and_then(|row: &Row| row.headers.as_ref());
-        let headers = match digest {
-            Some(digest) if *digest == Headers::of(&pair.key).digest() => HeadersMatch::Same,
-            Some(_) => HeadersMatch::Different,
-            None => HeadersMatch::Unknown,
-        };
-        Inspected { headers, content: None }
+        Ok(())
     }
 }
 
@@ -96,18 +99,18 @@ async fn ask(bucket: &Bucket, root: &Path, pair: &Pair, content: Content) -> Res
     let Some(head) = bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
         return Ok((content, Inspected::default()));
     };
-    let headers = if head.headers == Headers::of(&pair.key) { HeadersMatch::Same } else { HeadersMatch::Different };
+    let inspected = Inspected::of(head.headers.digest(), Headers::of(&pair.key).digest());
     if content == Content::Same || !head.opaque {
-        return Ok((content, Inspected { headers, content: None }));
+        return Ok((content, inspected));
     }
     let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
-        return Ok((content, Inspected { headers, content: None }));
+        return Ok((content, inspected));
     };
     let path = root.join(&pair.key);
     let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
     match digests.map_err(io::Error::other).flatten() {
-        Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { headers, content: Some(etag) })),
-        Ok(_) => Ok((Content::Different, Inspected { headers, content: None })),
+        Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
+        Ok(_) => Ok((Content::Different, inspected)),
         Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
     }
 }

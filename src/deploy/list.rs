@@ -1,39 +1,336 @@
-//! What the target holds now.
+//! What the target holds now, listed in ranges at once.
+//!
+//! S3 gives a thousand keys an answer, one answer after the other. The source's own keys tell where the
+//! target's are, too: they cut the listing into ranges that hold about as many keys each, and every
+//! range is listed on its own. Where the target holds more than the source lets expect, a range that
+//! runs long is cut again.
 
-use crate::bucket::{Bucket, RemoteObject};
+use super::told::between;
+use super::walk::LocalFile;
+use crate::bucket::{Page, RemoteObject, Start};
 use crate::error::{Error, Result};
-use crate::site::{RECORD_FOLDER, Target};
+use std::collections::VecDeque;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
 
-/// Lists the target but for the deploy record, page by page, in key order. `listed` is told the number of objects so far.
-pub async fn list(
-    bucket: &Bucket,
-    record: Option<&Target>,
-    listed: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<RemoteObject>> {
-    // Wherever the record is kept, it is no part of the site.
-    let target = bucket.target();
-    let record = record.filter(|record| record.bucket() == target.bucket());
-    let record = record.and_then(|record| record.prefix().strip_prefix(target.prefix())).unwrap_or(RECORD_FOLDER);
-    let mut objects: Vec<RemoteObject> = Vec::new();
-    let mut token = None;
+/// Keys of the source in one range, where there are ranges enough: a tenth less than an answer holds,
+/// so that a few orphans among them do not cost a second one.
+const KEYS_A_RANGE: usize = 900;
+
+/// All that the target holds of the keys after one and up to another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The key after which it begins; `None` for the first.
+    pub after: Option<String>,
+    /// The key with which it ends; `None` for the last.
+    pub up_to: Option<String>,
+    /// In key order.
+    pub objects: Vec<RemoteObject>,
+}
+
+/// What is still to be listed of the keys after one and up to another.
+#[derive(Debug)]
+struct Range {
+    start: Start,
+    after: Option<String>,
+    up_to: Option<String>,
+    /// Answers that the source lets expect, less those that came.
+    expected: usize,
+}
+
+/// Lists the target, up to `concurrency` answers at once, and hands on what each tells, in any order.
+///
+/// Gives the first key that came out of order, if one did: ranges mean nothing then, and what was handed
+/// on may have gaps. `files` are the source, in key order.
+pub async fn list<A>(
+    ask: impl Fn(Start) -> A,
+    files: &[LocalFile],
+    concurrency: usize,
+    found: Sender<Listed>,
+) -> Result<Option<String>>
+where
+    A: Future<Output = Result<Page>> + Send + 'static,
+{
+    let concurrency = concurrency.max(1);
+    let mut waiting = ranges(files, concurrency);
+    let mut running = JoinSet::new();
     loop {
-        let page = bucket.list(token).await?;
-        for object in page.objects {
-            // The merge with the source relies on the order; S3 promises it, others may not.
-            if objects.last().is_some_and(|last| last.key >= object.key) {
-                return Err(Error::failed(format!("the bucket lists {:?} out of order", object.key))
-                    .hint("shipfront needs a store that lists keys in UTF-8 order, as S3 does"));
-            }
-            // The empty key is the marker object of the prefix itself.
-            let ours = object.key.starts_with(RECORD_FOLDER) || object.key.starts_with(record);
-            if !object.key.is_empty() && !ours {
-                objects.push(object);
-            }
+        while running.len() < concurrency
+            && let Some(range) = waiting.pop_front()
+        {
+            let answer = ask(range.start.clone());
+            running.spawn(async move { (range, answer.await) });
         }
-        listed(objects.len() as u64);
+        let Some(answered) = running.join_next().await else { return Ok(None) };
+        let (range, page) = answered.map_err(|error| Error::failed(format!("listing failed: {error}")))?;
+        let page = page?;
+        if let Some(key) = range.disorder(&page) {
+            return Ok(Some(key));
+        }
+        let first = page.objects.first().map(|object| object.key.clone());
+        let (listed, rest) = range.advance(page);
+        if let Some(listed) = listed
+            && found.send(listed).await.is_err()
+        {
+            // Whoever compares has failed, and says why.
+            return Ok(None);
+        }
+        let Some(rest) = rest else { continue };
+        let idle = running.len() + waiting.len() + 1 < concurrency;
+        match first.filter(|_| idle).and_then(|first| rest.middle(files, &first)) {
+            Some(middle) => waiting.extend(rest.split(middle, files)),
+            None => waiting.push_back(rest),
+        }
+    }
+}
+
+/// Lists the target answer by answer, whatever the order, and sorts it: for stores that do not list as S3.
+pub async fn one_by_one<A>(ask: impl Fn(Start) -> A) -> Result<Vec<RemoteObject>>
+where
+    A: Future<Output = Result<Page>>,
+{
+    let mut objects = Vec::new();
+    let mut start = Start::Beginning;
+    loop {
+        let page = ask(start).await?;
+        objects.extend(page.objects);
         match page.next {
-            Some(next) => token = Some(next),
-            None => return Ok(objects),
+            Some(next) => start = Start::Token(next),
+            None => break,
         }
+    }
+    objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    match objects.windows(2).find(|pair| pair[0].key == pair[1].key) {
+        Some(pair) => Err(Error::failed(format!("the bucket lists {:?} twice", pair[0].key))
+            .hint("shipfront needs a store that lists each key once, in UTF-8 order, as S3 does")),
+        None => Ok(objects),
+    }
+}
+
+/// Ranges of equally many files.
+fn ranges(files: &[LocalFile], concurrency: usize) -> VecDeque<Range> {
+    let count = files.len().div_ceil(KEYS_A_RANGE).clamp(1, concurrency);
+    let bound = |at: usize| (1..count).contains(&at).then(|| files[at * files.len() / count - 1].key.to_string());
+    (0..count).map(|at| Range::new(bound(at), bound(at + 1), files)).collect()
+}
+
+impl Range {
+    fn new(after: Option<String>, up_to: Option<String>, files: &[LocalFile]) -> Range {
+        let start = after.clone().map_or(Start::Beginning, Start::After);
+        let expected = expected(files, after.as_deref(), up_to.as_deref());
+        Range { start, after, up_to, expected }
+    }
+
+    /// The first key of an answer that is not after the one before it.
+    fn disorder(&self, page: &Page) -> Option<String> {
+        let mut last = self.after.as_deref();
+        for object in &page.objects {
+            if last.is_some_and(|last| last >= object.key.as_str()) {
+                return Some(object.key.clone());
+            }
+            last = Some(&object.key);
+        }
+        None
+    }
+
+    /// What an answer tells of the range, and what is left of it.
+    fn advance(self, page: Page) -> (Option<Listed>, Option<Range>) {
+        let Page { mut objects, next } = page;
+        let beyond = self.up_to.as_ref().and_then(|up_to| objects.iter().position(|object| object.key > *up_to));
+        objects.truncate(beyond.unwrap_or(objects.len()));
+        let last = objects.last().map(|object| object.key.clone());
+        let complete = beyond.is_some() || last.is_some() && last == self.up_to;
+        let Some(token) = next.filter(|_| !complete) else {
+            return (Some(Listed { after: self.after, up_to: self.up_to, objects }), None);
+        };
+        let rest = |after| Range {
+            start: Start::Token(token),
+            after,
+            up_to: self.up_to,
+            expected: self.expected.saturating_sub(1),
+        };
+        match last {
+            Some(last) => {
+                let listed = Listed { after: self.after, up_to: Some(last.clone()), objects };
+                (Some(listed), Some(rest(Some(last))))
+            }
+            None => (None, Some(rest(self.after))),
+        }
+    }
+
+    /// A key at which what is left is worth cutting in two, if there is one: the middle one of the
+    /// source, where many are left or more came than were expected; without any, one made up.
+    fn middle(&self, files: &[LocalFile], first: &str) -> Option<String> {
+        let inside = between(files, |file| &file.key, self.after.as_deref(), self.up_to.as_deref());
+        let runs_long = self.expected == 0;
+        if inside.len() < 2 * KEYS_A_RANGE && !runs_long {
+            return None;
+        }
+        let middle = files[inside.clone()].get(inside.len().saturating_sub(1) / 2).map(|file| file.key.to_string());
+        let cuts = |middle: &String| self.up_to.as_ref().is_none_or(|up_to| middle < up_to);
+        middle.filter(cuts).or_else(|| midway(first, self.after.as_deref()?, self.up_to.as_deref()))
+    }
+
+    fn split(self, middle: String, files: &[LocalFile]) -> [Range; 2] {
+        let right = Range::new(Some(middle.clone()), self.up_to, files);
+        let expected = expected(files, self.after.as_deref(), Some(&middle));
+        [Range { up_to: Some(middle), expected, ..self }, right]
+    }
+}
+
+/// How many answers the source lets expect of a range.
+fn expected(files: &[LocalFile], after: Option<&str>, up_to: Option<&str>) -> usize {
+    between(files, |file| &file.key, after, up_to).len() / KEYS_A_RANGE + 1
+}
+
+/// A key about half way between the last one seen and the end: where the keys of the last answer begin
+/// to differ, a character half way to the largest.
+fn midway(first: &str, last: &str, end: Option<&str>) -> Option<String> {
+    let common = first.char_indices().zip(last.chars()).find(|((_, a), b)| a != b).map(|((at, _), _)| at)?;
+    let (shared, rest) = last.split_at(common);
+    let low = u8::try_from(rest.chars().next()?).ok()?;
+    let high = end.and_then(|end| end.strip_prefix(shared)?.bytes().next()).unwrap_or(b'~').min(b'~');
+    let middle = low.checked_add(high.checked_sub(low)?.div_ceil(2))?;
+    let middle = format!("{shared}{}", char::from(middle));
+    (middle.as_str() > last && end.is_none_or(|end| middle.as_str() < end) && middle.is_ascii()).then_some(middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::etag::Etag;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn object(key: &str) -> RemoteObject {
+        RemoteObject { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()) }
+    }
+
+    fn files(keys: impl IntoIterator<Item = String>) -> Vec<LocalFile> {
+        keys.into_iter().map(|key| LocalFile { key: key.into(), size: 1 }).collect()
+    }
+
+    /// A store that answers with at most so many keys.
+    fn answer(keys: &[String], page: usize, start: &Start) -> Page {
+        let from = match start {
+            Start::Beginning => 0,
+            Start::After(after) => keys.partition_point(|key| key <= after),
+            Start::Token(token) => token.parse().unwrap(),
+        };
+        let to = (from + page).min(keys.len());
+        Page {
+            objects: keys[from..to].iter().map(|key| object(key)).collect(),
+            next: (to < keys.len()).then(|| to.to_string()),
+        }
+    }
+
+    /// Lists a store, and gives what was told in order, the key out of order, and the number of answers.
+    fn listed(
+        remote: Vec<String>,
+        local: &[LocalFile],
+        page: usize,
+        concurrency: usize,
+    ) -> (Vec<Listed>, Option<String>, usize) {
+        let (remote, asked) = (Arc::new(remote), Arc::new(AtomicUsize::new(0)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+            let ask = |start| {
+                let remote = remote.clone();
+                asked.fetch_add(1, Ordering::Relaxed);
+                async move { Ok(answer(&remote, page, &start)) }
+            };
+            let collect = async {
+                let mut all = Vec::new();
+                while let Some(listed) = receiver.recv().await {
+                    all.push(listed);
+                }
+                all
+            };
+            let (disorder, mut all) = tokio::join!(list(ask, local, concurrency, sender), collect);
+            all.sort_by(|a, b| a.after.cmp(&b.after));
+            (all, disorder.unwrap(), asked.load(Ordering::Relaxed))
+        })
+    }
+
+    fn keys() -> impl Strategy<Value = BTreeSet<String>> {
+        proptest::collection::btree_set("[a-c/~é]{1,5}", 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_ranges_every_key_is_told_once_and_every_gap_is_known(
+            local in keys(), remote in keys(), page in 1..8usize, concurrency in 1..9usize, copies in 1..40usize,
+        ) {
+            // Enough files for several ranges, around the same keys.
+            let local: BTreeSet<String> =
+                local.iter().flat_map(|key| (0..copies).map(move |copy| format!("{key}{copy:02}"))).collect();
+            let local = files(local);
+            let remote: Vec<String> = remote.into_iter().collect();
+            let (all, disorder, _) = listed(remote.clone(), &local, page, concurrency);
+            prop_assert_eq!(disorder, None);
+            let told: Vec<&String> = all.iter().flat_map(|listed| &listed.objects).map(|object| &object.key).collect();
+            prop_assert_eq!(told, remote.iter().collect::<Vec<_>>());
+            // One begins where the other ends, from the first key to the last.
+            prop_assert_eq!(&all[0].after, &None);
+            prop_assert_eq!(&all[all.len() - 1].up_to, &None);
+            for pair in all.windows(2) {
+                prop_assert!(pair[0].up_to.is_some() && pair[0].up_to == pair[1].after);
+            }
+            for listed in &all {
+                for object in &listed.objects {
+                    prop_assert!(listed.after.as_ref().is_none_or(|after| *after < object.key));
+                    prop_assert!(listed.up_to.as_ref().is_none_or(|up_to| object.key <= *up_to));
+                }
+            }
+        }
+
+        #[test]
+        fn a_key_made_up_to_cut_at_lies_between(first in "[a-c/~é]{0,4}", last in "[a-c/~é]{0,4}", end in proptest::option::of("[a-d/~é]{0,4}")) {
+            if let Some(middle) = midway(&first, &last, end.as_deref()) {
+                prop_assert!(middle > last && end.is_none_or(|end| middle < end));
+            }
+        }
+    }
+
+    fn numbered(prefix: &str, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|at| format!("{prefix}{:08x}", (at as u32).wrapping_mul(2_654_435_761)))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn a_target_that_is_as_the_source_needs_one_answer_a_range_and_few_more_in_all() {
+        let keys = numbered("page/", 100_000);
+        let local = files(keys.clone());
+        let (_, _, asked) = listed(keys.clone(), &local, 1000, 256);
+        assert!(asked <= 112, "{asked} answers for 100 000 keys");
+        let (_, _, asked) = listed(keys, &local, 1000, 32);
+        assert!(asked <= 132, "{asked} answers for 100 000 keys at 32 at once");
+    }
+
+    #[test]
+    fn what_the_source_does_not_know_is_cut_as_it_comes() {
+        let local = files(["a.html".to_owned(), "z.html".to_owned()]);
+        let (all, _, asked) = listed(numbered("assets/", 50_000), &local, 1000, 16);
+        assert_eq!(all.iter().map(|listed| listed.objects.len()).sum::<usize>(), 50_000);
+        let starts = all.windows(2).filter(|pair| pair[0].objects.len() < 1000 && !pair[0].objects.is_empty()).count();
+        assert!(starts >= 8, "only {starts} ranges ended early: it was listed one answer after the other");
+        assert!(asked < 50 + 40, "{asked} answers");
+    }
+
+    #[test]
+    fn a_store_that_lists_out_of_order_is_found_out_and_can_still_be_listed() {
+        let shuffled: Vec<String> = ["a", "c", "b", "d"].map(str::to_owned).into();
+        let (_, disorder, _) = listed(shuffled.clone(), &[], 2, 4);
+        assert_eq!(disorder.as_deref(), Some("b"));
+        let ask = |start| std::future::ready(Ok(answer(&shuffled, 2, &start)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let all = runtime.block_on(one_by_one(ask)).unwrap();
+        assert_eq!(all.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
     }
 }

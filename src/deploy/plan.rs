@@ -1,12 +1,12 @@
 //! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
 
-use super::diff::{Decision, HeadersMatch, Pair, PruneAfter, Reason};
+use super::diff::{Decision, Pair, PruneAfter, Reason};
 use super::inspect::Inspected;
+use super::walk::LocalFile;
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
 use crate::site::Wave;
 use crate::site::etag::Etag;
-use crate::site::headers::Headers;
 use serde::{Deserialize, Serialize};
 
 /// What is done with a key.
@@ -85,10 +85,14 @@ impl Change {
 pub struct Plan {
     /// Uploads, evictions, removals and orphans, in key order.
     pub changes: Vec<Change>,
-    /// Keys whose objects stay as they are, orphans and unknown ones included: the rest of the site.
-    pub unchanged: Vec<String>,
-    /// What the manifest says of keys that this run does not upload or remove, in key order.
-    pub rows: Vec<Row>,
+    /// Keys that are not in the source and whose objects stay as they are: orphans, unknown and
+    /// foreign ones.
+    pub staying: Vec<String>,
+    /// Keys of files that could not be read, and that have no object.
+    pub missing: Vec<String>,
+    /// What the manifest must say otherwise than it does, in key order, whether or not any upload or
+    /// removal is done: `None` where it must not have the key.
+    pub rows: Vec<(String, Option<Row>)>,
     /// Objects equal to their files.
     pub kept: u64,
     /// Keys of which not enough is known.
@@ -97,22 +101,12 @@ pub struct Plan {
     pub newly_orphaned: u64,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
-    /// Whether the record differs from what is there in ways that no viewer sees.
-    pub record_differs: bool,
-}
-
-/// Collects the decisions into a plan, each with whether the object that is there is ours. The digest of a kept object's headers is that of the rules,
-/// where they were compared.
-pub fn plan(pairs: Vec<Pair>, verdicts: Vec<(Decision, bool)>, inspected: &[Inspected]) -> Plan {
-    let mut plan = Plan::default();
-    for ((pair, (decision, owned)), inspected) in pairs.into_iter().zip(verdicts).zip(inspected) {
-        plan.add(pair, decision, owned, inspected);
-    }
-    plan
 }
 
 impl Plan {
-    fn add(&mut self, pair: Pair, decision: Decision, owned: bool, inspected: &Inspected) {
+    /// Adds what was decided about a key, and whether the object that is there is ours. Keys must come
+    /// in order.
+    pub fn add(&mut self, pair: Pair, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
         let Pair { key, local, remote, row } = pair;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
@@ -129,64 +123,93 @@ impl Plan {
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
-            let (content, headers) =
-                described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers.clone()));
-            Some(Row { key: key.clone(), size, etag, content, headers, orphaned })
+            let (content, headers) = described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers));
+            Some(Row { size, etag, content, headers, orphaned })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
-        match decision {
+        let next = match decision {
             Decision::Upload(reason) => {
                 self.changes.push(change(Action::Upload, reason, Stage::of(&key)));
                 // Until it is done, what is there stays true, and ours if it is.
-                self.rows.extend(if owned { live(None) } else { row.clone() });
+                if owned { live(None) } else { row.clone() }
             }
             Decision::Keep | Decision::Evict(_) => {
                 self.kept += 1;
-                match decision {
-                    Decision::Evict(reason) => self.changes.push(change(Action::Evict, reason, Stage::of(&key))),
-                    _ => self.unchanged.push(key.clone()),
+                if let Decision::Evict(reason) = decision {
+                    self.changes.push(change(Action::Evict, reason, Stage::of(&key)));
                 }
-                let next = live(None).map(|next| Row {
-                    content: next.content.or(inspected.content.clone()),
-                    headers: (inspected.headers == HeadersMatch::Same).then(|| Headers::of(&key).digest()),
+                live(None).map(|next| Row {
+                    content: next.content.or(inspected.content.map(Box::new)),
+                    headers: inspected.digest,
                     ..next
-                });
-                self.record_differs |= row != next;
-                self.rows.extend(next);
+                })
             }
             Decision::Prune { late, since } => {
                 // Pages go at once, so that no earlier run can have announced their going.
                 self.newly_orphaned += u64::from(was_in_source || Wave::of(&key) == Wave::Pages);
                 self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Stage::Prune) });
-                self.rows.extend(live(Some(since)));
+                live(Some(since))
             }
             Decision::Orphan(reason, since) => {
                 self.newly_orphaned += u64::from(was_in_source);
                 self.changes.push(change(Action::Orphan, reason, Stage::Prune));
-                self.unchanged.push(key.clone());
-                let next = live(Some(since));
-                self.record_differs |= row != next;
-                self.rows.extend(next);
-            }
-            Decision::Foreign if row.is_some() => {
-                // What others overwrote is theirs from now on.
-                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
+                self.staying.push(key.clone());
+                live(Some(since))
             }
             Decision::Foreign => {
-                self.changes.push(change(Action::Orphan, Reason::Foreign, Stage::Prune));
-                self.unchanged.push(key.clone());
+                if row.is_some() {
+                    // What others overwrote is theirs from now on.
+                    self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
+                } else {
+                    self.changes.push(change(Action::Orphan, Reason::Foreign, Stage::Prune));
+                    self.staying.push(key.clone());
+                }
+                None
             }
-            Decision::Gone => self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key))),
+            Decision::Gone => {
+                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
+                None
+            }
             Decision::Unknown(problem) => {
                 self.unknown += 1;
                 self.problems.extend(problem.map(|problem| format!("{key}: {problem}")));
-                if remote.is_some() {
-                    self.unchanged.push(key.clone());
+                match (local.is_some(), remote.is_some()) {
+                    (true, false) => self.missing.push(key.clone()),
+                    (false, true) => self.staying.push(key.clone()),
+                    _ => {}
                 }
-                let orphaned = row.as_ref().and_then(|row| row.orphaned);
-                self.rows.extend(if owned { live(orphaned) } else { row.clone() });
+                if owned { live(row.as_ref().and_then(|row| row.orphaned)) } else { row.clone() }
             }
+        };
+        if next != row {
+            self.rows.push((key, next));
         }
+    }
+
+    /// Adds the plan of later keys.
+    pub fn append(&mut self, mut later: Plan) {
+        self.changes.append(&mut later.changes);
+        self.staying.append(&mut later.staying);
+        self.missing.append(&mut later.missing);
+        self.rows.append(&mut later.rows);
+        self.kept += later.kept;
+        self.unknown += later.unknown;
+        self.newly_orphaned += later.newly_orphaned;
+        self.problems.append(&mut later.problems);
+    }
+
+    /// The keys whose objects stay as they are, orphans and unknown ones included: the rest of the
+    /// site. `files` are the source.
+    pub fn unchanged<'a>(&'a self, files: &'a [LocalFile]) -> impl Iterator<Item = &'a str> + Clone {
+        let mut changes =
+            self.changes.iter().filter(|change| change.is_visible()).map(|change| &*change.key).peekable();
+        let mut missing = self.missing.iter().map(String::as_str).peekable();
+        let stays = move |key: &&str| {
+            while changes.next_if(|changed| changed < key).is_some() {}
+            while missing.next_if(|missing| missing < key).is_some() {}
+            changes.peek() != Some(key) && missing.peek() != Some(key)
+        };
+        files.iter().map(|file| &*file.key).filter(stays).chain(self.staying.iter().map(String::as_str))
     }
 
     /// The uploads of a wave.
@@ -223,8 +246,8 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn row(key: &str, orphaned: Option<i64>) -> Row {
-        Row { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
+    fn row(orphaned: Option<i64>) -> Row {
+        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
@@ -232,14 +255,16 @@ mod tests {
     }
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {
-        let inspected = vec![Inspected::default(); pairs.len()];
-        plan(pairs, decisions.into_iter().map(|decision| (decision, true)).collect(), &inspected)
+        let mut plan = Plan::default();
+        for (pair, decision) in pairs.into_iter().zip(decisions) {
+            plan.add(pair, decision, true, Inspected::default());
+        }
+        plan
     }
 
     #[test]
     fn a_guard_refuses_the_whole_plan_and_counts_only_what_newly_left_the_source() {
-        let pairs =
-            vec![pair("a", Some(row("a", None))), pair("b", Some(row("b", Some(5)))), pair("c", Some(row("c", None)))];
+        let pairs = vec![pair("a", Some(row(None))), pair("b", Some(row(Some(5)))), pair("c", Some(row(None)))];
         let prune = || Decision::Prune { late: false, since: 9 };
         let plan = of(pairs, vec![prune(), prune(), Decision::Orphan(Reason::Orphaned, 9)]);
         let everything = PruneAfter::Seconds(0);
@@ -253,16 +278,17 @@ mod tests {
         let pairs = || vec![pair("a", None), pair("b", None)];
         let kept = of(pairs(), vec![Decision::Orphan(Reason::Orphaned, 9), Decision::Unknown(None)]);
         assert!(kept.is_empty());
-        assert_eq!(kept.unchanged, ["a", "b"]);
+        assert_eq!(kept.staying, ["a", "b"]);
         let pruned = of(pairs(), vec![Decision::Prune { late: false, since: 9 }, Decision::Unknown(None)]);
-        assert_eq!(pruned.unchanged, ["b"]);
+        assert_eq!(pruned.staying, ["b"]);
         assert_eq!(pruned.removals(false).count(), 1);
     }
 
     #[test]
     fn an_orphan_is_remembered_with_its_first_day() {
-        let plan = of(vec![pair("a", Some(row("a", Some(5))))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
-        assert_eq!(plan.rows, [row("a", Some(5))]);
-        assert!(!plan.record_differs);
+        let plan = of(vec![pair("a", Some(row(Some(5))))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
+        assert_eq!(plan.rows, [], "the manifest says so already");
+        let plan = of(vec![pair("a", Some(row(None)))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
+        assert_eq!(plan.rows, [("a".to_owned(), Some(row(Some(5))))]);
     }
 }

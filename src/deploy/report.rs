@@ -62,7 +62,8 @@ pub struct ObjectCounts {
     pub bytes_uploaded: u64,
 }
 
-/// Wall time by stage, in seconds. `walk`, `list` and the reading of distributions overlap.
+/// Wall time by stage, in seconds. `walk` and the reading of distributions overlap, and so do `list` and
+/// `hash`.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Seconds {
     /// Reading the source directory.

@@ -1,8 +1,8 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
+use super::Deploy;
 use super::walk::{self, Walk};
-use super::{Deploy, list};
-use crate::bucket::{Bucket, RemoteObject};
+use crate::bucket::Bucket;
 use crate::distribution::{DistributionId, Distributions};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -10,25 +10,40 @@ use crate::invalidation::Viewers;
 use crate::invalidation::find::shapes;
 use crate::invalidation::viewer::DistributionShape;
 use crate::record::intent::Abandoned;
+use crate::record::manifest::Manifest;
 use crate::record::{Record, Snapshot};
 use crate::site::Target;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The world as it was found.
 pub(super) struct Survey {
-    pub walk: Walk,
-    pub objects: Vec<RemoteObject>,
+    pub walk: Arc<Walk>,
     pub bucket: Bucket,
     /// `None` where no record is kept.
     pub record: Option<(Record, Snapshot)>,
     pub viewers: Viewers,
     pub distributions: Distributions,
-    /// Wall time of the walk and of the listing.
-    pub seconds: (f64, f64),
+    /// Wall time of the walk, in seconds.
+    pub walk_seconds: f64,
+}
+
+impl Survey {
+    /// What an interrupted run left.
+    pub(super) fn abandoned(&self) -> Option<&Arc<Abandoned>> {
+        self.record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_ref())
+    }
+
+    /// The manifest, once.
+    pub(super) fn take_manifest(&mut self) -> Option<Manifest> {
+        self.record.as_mut().and_then(|(_, snapshot)| snapshot.manifest.take())
+    }
 }
 
 impl Deploy<'_> {
-    /// Looks at everything at once.
+    /// Looks at everything but the target's objects, which are listed once it is clear that it is our turn:
+    /// what the record says is then never newer than what the listing shows, and whoever writes in
+    /// between makes the conditional write fail.
     pub(super) async fn survey(&self) -> Result<Survey> {
         let settings = self.settings;
         let walk = async {
@@ -39,34 +54,21 @@ impl Deploy<'_> {
             self.guard_source(&walk)?;
             Ok((walk, started.elapsed().as_secs_f64()))
         };
-        let target = async {
-            let bucket = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref()).await?;
-            let started = Instant::now();
-            let progress = self.terminal.count("listing");
-            let record = async {
-                match Record::of(self.aws, &bucket, &settings.record).await? {
-                    Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
-                    None => Ok(None),
-                }
-            };
-            // The record first: what it says is then never newer than what the listing shows, and
-            // whoever writes in between makes the conditional write fail.
-            let record = record.await?;
-            let objects =
-                list::list(&bucket, record.as_ref().map(|(record, _)| record.place()), &|listed| progress.set(listed))
-                    .await?;
-            Ok((bucket, objects, record, started.elapsed().as_secs_f64()))
+        let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
+            Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
+            None => Ok(None),
         };
+        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), read_record);
         let distributions = Distributions::new(self.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
         let (walk, target, shapes) = tokio::join!(walk, target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
-        let ((walk, walk_seconds), (bucket, objects, record, list_seconds), shapes) = (walk?, target?, shapes?);
-        let abandoned = record.iter().filter_map(|(_, snapshot)| snapshot.abandoned.as_ref());
+        let ((walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk, objects, bucket, record, viewers, distributions, seconds: (walk_seconds, list_seconds) })
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, walk_seconds })
     }
 
     /// The distributions of this run, and those that an interrupted one had to tell.
@@ -74,9 +76,9 @@ impl Deploy<'_> {
         &self,
         distributions: &Distributions,
         mut shapes: Vec<(DistributionId, DistributionShape)>,
-        abandoned: impl Iterator<Item = &Abandoned>,
+        abandoned: Option<&Abandoned>,
     ) -> Result<Vec<(DistributionId, DistributionShape)>> {
-        for id in abandoned.flat_map(|abandoned| &abandoned.distributions) {
+        for id in abandoned.iter().flat_map(|abandoned| &abandoned.distributions) {
             if shapes.iter().any(|(known, _)| known == id) {
                 continue;
             }

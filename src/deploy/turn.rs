@@ -1,6 +1,7 @@
 //! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lease.
 
 use super::survey::Survey;
+use super::told::Told;
 use super::{Decided, Deploy};
 use crate::error::{Error, Result};
 use crate::invalidation::ChangedKey;
@@ -50,9 +51,9 @@ impl Deploy<'_> {
     }
 
     /// Refuses a build that is older than what is deployed, after finishing what an interrupted run left.
-    pub(super) async fn guard_order(&self, survey: &Survey) -> Result<()> {
-        let (Some(error), Some((_, snapshot))) = (self.superseded(survey), &survey.record) else { return Ok(()) };
-        let hint = match self.finish_abandoned(survey, snapshot).await {
+    pub(super) async fn guard_order(&self, survey: &mut Survey) -> Result<()> {
+        let Some(error) = self.superseded(survey) else { return Ok(()) };
+        let hint = match self.finish_abandoned(survey).await? {
             None => return Err(error),
             Some((deploy, None)) => format!("what the interrupted deploy {deploy} had left was invalidated"),
             Some((deploy, Some(failure))) => {
@@ -79,15 +80,20 @@ impl Deploy<'_> {
 
     /// Tells CloudFront what an interrupted run did not. The intent stays: the next deploy needs it
     /// to know what is whose.
-    async fn finish_abandoned(&self, survey: &Survey, snapshot: &Snapshot) -> Option<(String, Option<Error>)> {
-        let abandoned = snapshot.abandoned.as_ref().filter(|_| snapshot.holder().is_none())?;
+    async fn finish_abandoned(&self, survey: &mut Survey) -> Result<Option<(String, Option<Error>)>> {
+        let told = Told::of(survey.take_manifest(), survey.walk.clone()).await?;
+        let Some((_, snapshot)) = survey.record.as_ref().filter(|(_, snapshot)| snapshot.holder().is_none()) else {
+            return Ok(None);
+        };
+        let Some(abandoned) = &snapshot.abandoned else { return Ok(None) };
         let changed: Vec<_> =
             abandoned.promises.iter().map(|promise| ChangedKey { key: &promise.key, created: false }).collect();
-        let unchanged: Vec<String> = survey.objects.iter().map(|object| object.key.clone()).collect();
-        let planned = survey.viewers.plan(&changed, &unchanged);
+        let files = &survey.walk.files;
+        let unchanged: Vec<&str> = told.rows(files).map(|(key, _)| key).collect();
+        let planned = survey.viewers.plan(&changed, unchanged.iter().copied());
         let id = super::new_deploy_id();
         let sent: Sent = submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await;
-        Some((abandoned.deploy.clone(), sent.failed.into_iter().next()))
+        Ok(Some((abandoned.deploy.clone(), sent.failed.into_iter().next())))
     }
 
     /// Writes down what may become stale and takes the lease, in this order.

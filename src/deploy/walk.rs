@@ -13,7 +13,7 @@ use walkdir::{DirEntry, WalkDir};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
     /// Its key below the target's prefix.
-    pub key: String,
+    pub key: Box<str>,
     /// Bytes.
     pub size: u64,
 }
@@ -98,7 +98,7 @@ pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
         }
     }
     found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let keys: Vec<&str> = found.files.iter().map(|file| file.key.as_str()).collect();
+    let keys: Vec<&str> = found.files.iter().map(|file| &*file.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
         return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
@@ -156,7 +156,7 @@ impl Walk {
             return;
         }
         match entry.metadata() {
-            Ok(metadata) => self.files.push(LocalFile { key, size: metadata.len() }),
+            Ok(metadata) => self.files.push(LocalFile { key: key.into_boxed_str(), size: metadata.len() }),
             Err(error) => {
                 self.problems.push(format!("{shown}: {error}"));
                 self.unknown.add_key(key);
@@ -217,7 +217,7 @@ mod tests {
     use std::fs::{create_dir_all, write};
 
     fn keys(found: &Walk) -> Vec<&str> {
-        found.files.iter().map(|file| file.key.as_str()).collect()
+        found.files.iter().map(|file| &*file.key).collect()
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct BucketSettings {
     pub(super) missing_is_forbidden: bool,
     /// Writes succeed whatever their conditions say.
     pub(super) ignores_conditions: bool,
+    /// Each page of a listing comes backwards, as no page of S3 does.
+    pub(super) lists_backwards: bool,
 }
 
 /// A bucket.

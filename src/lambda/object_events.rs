@@ -97,7 +97,7 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
         }
         let changed: Vec<ChangedKey<'_>> =
             of_bucket.changed.iter().map(|key| ChangedKey { key, created: false }).collect();
-        for invalidation in viewers.plan(&changed, &unchanged) {
+        for invalidation in viewers.plan(&changed, unchanged.iter()) {
             merge(&mut planned, invalidation);
         }
         let mut shown: BTreeMap<DistributionId, Vec<Place>> = BTreeMap::new();

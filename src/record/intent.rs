@@ -73,7 +73,11 @@ pub(super) fn encode<'a>(deploy: &str, promises: impl Iterator<Item = &'a Promis
 
 /// Reads an intent.
 pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<Abandoned> {
-    let mut promises: Vec<Promise> = ndjson::decode("plan", bytes, what)?;
+    let mut promises: Vec<Promise> = Vec::new();
+    ndjson::decode("plan", bytes, what, |line| {
+        promises.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
+        Ok(())
+    })?;
     promises.sort_by(|a, b| a.key.cmp(&b.key));
     let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);
     let tenants = intent.tenants.iter().cloned().map(DistributionId::Tenant);

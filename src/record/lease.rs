@@ -95,9 +95,9 @@ impl Lease {
     ///
     /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
     /// needs the plan to know that they are ours.
-    pub async fn complete(
+    pub async fn complete<'a>(
         self,
-        rows: impl Iterator<Item = &Row>,
+        rows: impl Iterator<Item = (&'a str, &'a Row)>,
         uploaded: u64,
         pruned: u64,
         in_doubt: bool,

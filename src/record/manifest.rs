@@ -1,34 +1,86 @@
 //! The manifest: what the edge was last told, object by object. What is in it is ours.
+//!
+//! It is read and written row by row, so that nobody needs to hold it whole.
 
 use super::ndjson;
 use crate::error::Result;
 use crate::site::etag::Etag;
+use crate::site::headers::HeadersDigest;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-/// An object as it was when a deploy was completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An object as it was when a deploy was completed, but for its key. Small, because a site has many.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The key below the target's prefix.
-    pub key: String,
     /// Bytes.
     pub size: u64,
     /// The object's ETag.
     pub etag: Etag,
     /// The ETag of its bytes, where that is another one: under KMS.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub content: Option<Etag>,
+    pub content: Option<Box<Etag>>,
     /// A digest of the headers it was uploaded with; `None` where nobody knows them.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub headers: Option<String>,
+    pub headers: Option<HeadersDigest>,
     /// Since when it has not been in the source, in seconds of S3's clock.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub orphaned: Option<i64>,
 }
 
 impl Row {
     /// The ETag of the bytes.
     pub fn content(&self) -> &Etag {
-        self.content.as_ref().unwrap_or(&self.etag)
+        self.content.as_deref().unwrap_or(&self.etag)
+    }
+}
+
+/// A row as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    size: u64,
+    etag: Cow<'a, Etag>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    content: Option<Cow<'a, Etag>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    headers: Option<HeadersDigest>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    orphaned: Option<i64>,
+}
+
+/// A manifest as it lies in the bucket: compressed.
+#[derive(Debug)]
+pub struct Manifest {
+    what: String,
+    bytes: Bytes,
+}
+
+impl Manifest {
+    /// A manifest of these bytes; `what` names it in errors.
+    pub(super) fn new(what: String, bytes: Bytes) -> Manifest {
+        Manifest { what, bytes }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of<'a>(rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Manifest {
+        Manifest::new("a manifest".to_owned(), encode("d1", rows).unwrap().into())
+    }
+
+    /// Hands out the rows, in key order. An error may come after some of them: then none counts.
+    pub fn read(&self, mut take: impl FnMut(&str, Row)) -> Result<()> {
+        let mut last: Option<String> = None;
+        ndjson::decode("manifest", &self.bytes, &self.what, |line| {
+            let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            let Line { key, size, etag, content, headers, orphaned } = line;
+            if last.as_deref().is_some_and(|last| last >= &*key) {
+                return Err(format!("{key:?} is out of order"));
+            }
+            let last = last.get_or_insert_default();
+            last.clear();
+            last.push_str(&key);
+            let content = content.map(|content| Box::new(content.into_owned()));
+            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned });
+            Ok(())
+        })
     }
 }
 
@@ -37,62 +89,75 @@ pub(super) fn file_name(deploy: &str) -> String {
     format!("manifest-{deploy}.ndjson.gz")
 }
 
-/// The manifest as it is kept.
-pub(super) fn encode<'a>(deploy: &str, rows: impl Iterator<Item = &'a Row>) -> Result<Vec<u8>> {
-    ndjson::encode("manifest", deploy, rows)
-}
-
-/// Reads a manifest.
-pub(super) fn decode(bytes: &[u8], what: &str) -> Result<Vec<Row>> {
-    let rows: Vec<Row> = ndjson::decode("manifest", bytes, what)?;
-    match rows.windows(2).find(|pair| pair[0].key >= pair[1].key) {
-        Some(pair) => Err(super::damaged(what, &format!("{:?} is out of order", pair[1].key))),
-        None => Ok(rows),
-    }
+/// The manifest as it is kept, of rows in key order.
+pub(super) fn encode<'a>(deploy: &str, rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Result<Vec<u8>> {
+    let lines = rows.map(|(key, row)| Line {
+        key: Cow::Borrowed(key),
+        size: row.size,
+        etag: Cow::Borrowed(&row.etag),
+        content: row.content.as_deref().map(Cow::Borrowed),
+        headers: row.headers,
+        orphaned: row.orphaned,
+    });
+    ndjson::encode("manifest", deploy, lines)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::headers::Headers;
 
-    fn rows() -> Vec<Row> {
-        let row = |key: &str| Row {
-            key: key.to_owned(),
+    fn rows() -> Vec<(&'static str, Row)> {
+        let row = || Row {
             size: 3,
             etag: Etag::parse("900150983cd24fb0d6963f7d28e17f72"),
             content: None,
-            headers: Some("0011".to_owned()),
+            headers: Some(Headers::of("a").digest()),
             orphaned: None,
         };
-        vec![
-            row("a"),
-            row("b/é"),
-            Row { orphaned: Some(7), content: Some(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2")), ..row("c") },
-        ]
+        let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
+        vec![("a", row()), ("b/é\"", row()), ("c", Row { orphaned: Some(7), content: Some(other), ..row() })]
+    }
+
+    fn encoded(rows: &[(&str, Row)]) -> Vec<u8> {
+        encode("d1", rows.iter().map(|(key, row)| (*key, row))).unwrap()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Vec<(String, Row)>> {
+        let mut rows = Vec::new();
+        let manifest = Manifest::new("m".to_owned(), Bytes::copy_from_slice(bytes));
+        manifest.read(|key, row| rows.push((key.to_owned(), row))).map(|()| rows)
     }
 
     #[test]
     fn a_manifest_is_read_as_it_was_written() {
-        let bytes = encode("d1", rows().iter()).unwrap();
-        assert_eq!(decode(&bytes, "m").unwrap(), rows());
+        let expected: Vec<_> = rows().into_iter().map(|(key, row)| (key.to_owned(), row)).collect();
+        assert_eq!(decode(&encoded(&rows())).unwrap(), expected);
+    }
+
+    #[test]
+    fn rows_out_of_order_are_an_error() {
+        let mut rows = rows();
+        rows.swap(0, 1);
+        assert!(decode(&encoded(&rows)).unwrap_err().to_string().contains("out of order"));
     }
 
     #[test]
     fn whatever_is_cut_off_or_altered_is_an_error_and_never_an_empty_manifest() {
-        let bytes = encode("d1", rows().iter()).unwrap();
+        let bytes = encoded(&rows());
         for length in 0..bytes.len() {
-            assert!(decode(&bytes[..length], "m").is_err(), "cut at {length}");
+            assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
         }
         for at in 10..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 0x55;
-            assert!(decode(&altered, "m").is_err(), "altered at {at}");
+            assert!(decode(&altered).is_err(), "altered at {at}");
         }
     }
 
     #[test]
     fn a_plan_is_no_manifest() {
-        let plan = ndjson::encode("plan", "d1", rows().iter()).unwrap();
-        assert!(decode(&plan, "m").is_err());
+        let plan = ndjson::encode("plan", "d1", [1, 2].iter()).unwrap();
+        assert!(decode(&plan).is_err());
     }
 }

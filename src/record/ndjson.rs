@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 
@@ -42,15 +41,21 @@ pub(super) fn encode<R: Serialize>(kind: &str, deploy: &str, rows: impl Iterator
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
 }
 
-/// Reads rows; whatever is not complete and right is an error.
-pub(super) fn decode<R: DeserializeOwned>(kind: &str, bytes: &[u8], what: &str) -> Result<Vec<R>> {
+/// Hands out the lines of the rows as they are read; whatever is not complete and right is an error, and
+/// so is a line that `take` refuses. Lines handed out before an error do not count.
+pub(super) fn decode(
+    kind: &str,
+    bytes: &[u8],
+    what: &str,
+    mut take: impl FnMut(&str) -> Result<(), String>,
+) -> Result<()> {
     let broken = |why: &dyn std::fmt::Display| damaged(what, &why.to_string());
     let mut reader = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes));
-    let mut line = String::new();
     let mut next = |line: &mut String| -> Result<bool> {
         line.clear();
         reader.read_line(line).map(|length| length > 0).map_err(|error| broken(&error))
     };
+    let mut line = String::new();
     next(&mut line)?;
     let header: Header = serde_json::from_str(&line).map_err(|error| broken(&error))?;
     if header.shipfront != kind {
@@ -60,19 +65,21 @@ pub(super) fn decode<R: DeserializeOwned>(kind: &str, bytes: &[u8], what: &str) 
         return Err(Error::refused(format!("{what} was written by a newer shipfront"))
             .hint("install the newer version here, too"));
     }
-    let mut rows = Vec::new();
+    let mut rows = 0;
+    // The last line is no row, so each is taken when another one follows.
     let mut previous = String::new();
     while next(&mut line)? {
         if !previous.is_empty() {
-            rows.push(serde_json::from_str(&previous).map_err(|error| broken(&error))?);
+            take(&previous).map_err(|why| broken(&why))?;
+            rows += 1;
         }
         std::mem::swap(&mut previous, &mut line);
     }
     let footer: Footer = serde_json::from_str(&previous).map_err(|_| broken(&"it ends too soon"))?;
-    if footer.rows != rows.len() as u64 {
-        return Err(broken(&format!("it has {} rows of {}", rows.len(), footer.rows)));
+    if footer.rows != rows {
+        return Err(broken(&format!("it has {rows} rows of {}", footer.rows)));
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// One closure writes lines of three types.

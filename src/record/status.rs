@@ -53,8 +53,7 @@ struct Orphan {
 }
 
 async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
-    let bucket = Bucket::open(aws, target, owner).await?;
-    let record = Record::of(aws, &bucket, place).await?;
+    let (_, record) = Bucket::open(aws, target, owner, async |bucket| Record::of(aws, bucket, place).await).await?;
     record.ok_or_else(|| Error::usage("without a deploy record there is nothing to show"))
 }
 
@@ -67,18 +66,25 @@ pub async fn status(aws: &Aws, target: &Target, place: &Place, owner: Option<&st
             .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
     }
     let lease = snapshot.holder().cloned();
-    let rows = snapshot.manifest.as_deref().unwrap_or_default();
-    let orphans = rows.iter().filter_map(|row| {
-        let since = Timestamp::from_second(row.orphaned?).ok()?;
-        Some(Orphan { key: row.key.clone(), bytes: row.size, since, goes_after: goes_after(&row.key, since) })
-    });
-    let mut orphans: Vec<Orphan> = orphans.collect();
+    let (mut objects, mut orphans) = (0, Vec::new());
+    if let Some(manifest) = &snapshot.manifest {
+        manifest.read(|key, row| {
+            objects += 1;
+            let since = row.orphaned.and_then(|since| Timestamp::from_second(since).ok());
+            orphans.extend(since.map(|since| Orphan {
+                key: key.to_owned(),
+                bytes: row.size,
+                since,
+                goes_after: goes_after(key, since),
+            }));
+        })?;
+    }
     orphans.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
     Ok(Status {
         shipfront: env!("CARGO_PKG_VERSION"),
         target: target.to_string(),
         record: record.place().to_string(),
-        objects: rows.len() as u64,
+        objects,
         orphans,
         pending: snapshot
             .abandoned

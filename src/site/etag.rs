@@ -5,8 +5,7 @@
 //! and SSE-C an ETag has the form of the first but says nothing about the bytes.
 
 use md5::{Digest, Md5};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::io::{self, Read};
 
@@ -74,7 +73,22 @@ impl Serialize for Etag {
 
 impl<'de> Deserialize<'de> for Etag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Etag, D::Error> {
-        Ok(Etag::parse(&Cow::<str>::deserialize(deserializer)?))
+        /// Reads from the text where it lies: a manifest has a million.
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = Etag;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an ETag")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Etag, E> {
+                Ok(Etag::parse(text))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

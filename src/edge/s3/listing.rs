@@ -9,6 +9,7 @@ use s3s::dto::*;
 use s3s::{S3Response, S3Result, s3_error};
 
 use super::super::bucket::{self, Page, Position};
+use super::super::lock::reading;
 use super::super::store::Store;
 use super::{Answer, length, strong, timestamp};
 
@@ -78,7 +79,10 @@ pub(super) fn list_objects_v2(store: &Store, input: ListObjectsV2Input) -> Answe
         None => input.start_after.clone().map(Position::Key),
     };
     let prefix = input.prefix.unwrap_or_default();
-    let page = bucket.list(&prefix, delimiter(input.delimiter.as_ref()), after, limit);
+    let mut page = bucket.list(&prefix, delimiter(input.delimiter.as_ref()), after, limit);
+    if reading(&bucket.settings).lists_backwards {
+        page.objects.reverse();
+    }
     let encoding = Encoding::of(input.encoding_type.as_ref());
     let Page { objects, common_prefixes, next } = page;
     Ok(S3Response::new(ListObjectsV2Output {

@@ -11,8 +11,8 @@
 
 use super::event::{Change, ObjectEvent};
 use super::find::Found;
-use crate::bucket::Bucket;
 use crate::bucket::head::Head;
+use crate::bucket::{Bucket, Start};
 use crate::deploy::plan::Action;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use crate::record::manifest::Row;
 use crate::record::{Place, Record, Snapshot};
 use crate::site::{RECORD_FOLDER, Target};
 use futures::{StreamExt, stream};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// `HeadObject` requests in flight.
 const CONCURRENCY: usize = 64;
@@ -34,7 +34,7 @@ pub(super) struct Verdicts {
     pub(super) judged: Judged,
     pub(super) viewers: Viewers,
     /// The keys of the rest of the site.
-    pub(super) unchanged: Vec<String>,
+    pub(super) unchanged: Keys,
     pub(super) warnings: Vec<String>,
     /// Keys that need not be told.
     pub(super) left: usize,
@@ -70,12 +70,40 @@ struct Site {
     prefix: String,
     record: Record,
     snapshot: Snapshot,
+    /// What the manifest says of the keys that have events, by the key below the prefix.
+    rows: HashMap<String, Row>,
 }
 
 impl Site {
-    fn row(&self, key: &str) -> Option<&Row> {
-        let rows = self.snapshot.manifest.as_deref()?;
-        rows.get(rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()?)
+    /// Reads what the manifest says, row by row: of keys with events all of it, of the others their names.
+    fn new(
+        target: &Target,
+        record: Record,
+        snapshot: Snapshot,
+        has_events: impl Fn(&str) -> bool,
+        others: &mut Keys,
+    ) -> Result<Site> {
+        let prefix = target.prefix().to_owned();
+        let mut site = Site { prefix, record, snapshot, rows: HashMap::new() };
+        let before = others.ends.len();
+        let read = site.snapshot.manifest.as_ref().map(|manifest| {
+            let mut full_key = String::new();
+            manifest.read(|key, row| {
+                full_key.clear();
+                full_key.push_str(&site.prefix);
+                full_key.push_str(key);
+                if has_events(&full_key) {
+                    site.rows.insert(key.to_owned(), row);
+                } else {
+                    others.push(&full_key);
+                }
+            })
+        });
+        if let Some(Err(error)) = read {
+            others.truncate(before);
+            return Err(error);
+        }
+        Ok(site)
     }
 
     /// Whether a deploy under way does all of this itself.
@@ -94,6 +122,31 @@ fn keeps(promise: &Promise, event: &ObjectEvent) -> bool {
         }
         (Action::Prune, Change::Removed) => true,
         _ => false,
+    }
+}
+
+/// Many keys in little memory.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    fn push(&mut self, key: &str) {
+        self.text.push_str(key);
+        self.ends.push(self.text.len());
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// In the order in which they came.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end])
     }
 }
 
@@ -121,7 +174,8 @@ fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
 pub(super) async fn judge(door: &Door, bucket: &str, keys: &BTreeMap<String, Vec<&ObjectEvent>>) -> Result<Verdicts> {
     let found = door.buckets.find(door, bucket).await?;
     let mut warnings = Vec::new();
-    let sites = sites(door, &found.bucket, &mut warnings).await?;
+    let mut unchanged = Keys::default();
+    let sites = sites(door, &found.bucket, keys, &mut unchanged, &mut warnings).await?;
     let mut verdicts = Judged { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
     let mut described: Vec<Vec<(&str, &Row, &[&ObjectEvent])>> = sites.iter().map(|_| Vec::new()).collect();
     let mut all_in_sites = true;
@@ -131,7 +185,7 @@ pub(super) async fn judge(door: &Door, bucket: &str, keys: &BTreeMap<String, Vec
         let mut holding =
             sites.iter().enumerate().filter_map(|(at, site)| Some((at, full_key.strip_prefix(&*site.prefix)?)));
         let holding = holding.by_ref().min_by_key(|(_, key)| key.len());
-        match holding.map(|(at, key)| (at, key, sites[at].row(key))) {
+        match holding.map(|(at, key)| (at, key, sites[at].rows.get(key))) {
             Some((at, key, _)) if sites[at].is_deploying(key, events) => left += 1,
             Some((at, key, Some(row))) => described[at].push((key, row, events)),
             place => {
@@ -144,13 +198,9 @@ pub(super) async fn judge(door: &Door, bucket: &str, keys: &BTreeMap<String, Vec
         left += compare(site, &found, described, &mut verdicts, &mut warnings).await?;
     }
     let changed: HashSet<&str> = verdicts.changed.iter().map(String::as_str).collect();
-    let rows = |site: &Site| {
-        site.snapshot.manifest.iter().flatten().map(|row| site.prefix.clone() + &row.key).collect::<Vec<_>>()
-    };
-    let mut unchanged: Vec<String> =
-        sites.iter().flat_map(rows).filter(|key| !changed.contains(key.as_str())).collect();
-    unchanged.sort();
-    unchanged.dedup();
+    for key in keys.keys().filter(|key| !changed.contains(key.as_str())) {
+        unchanged.push(key);
+    }
     let mut policy = door.settings.policy;
     if policy.strategy == Strategy::Cover && !all_in_sites {
         // Nobody knows what else a wildcard would evict.
@@ -217,17 +267,25 @@ async fn compare(
 
 /// Whether an object is the one that the edge was last told of by a deploy.
 fn is_row(head: &Head, row: &Row) -> bool {
-    head.etag == row.etag && row.headers.as_ref() == Some(&head.headers.digest())
+    head.etag == row.etag && row.headers == Some(head.headers.digest())
 }
 
 /// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then told.
-async fn sites(door: &Door, bucket: &Bucket, warnings: &mut Vec<String>) -> Result<Vec<Site>> {
+async fn sites(
+    door: &Door,
+    bucket: &Bucket,
+    keys: &BTreeMap<String, Vec<&ObjectEvent>>,
+    others: &mut Keys,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Site>> {
     let mut sites = Vec::new();
     for (target, place) in places(door, bucket).await? {
         let at = bucket.place(&door.aws, &target).await?;
         let Some(record) = Record::of(&door.aws, &at, &place).await? else { continue };
-        match record.read().await {
-            Ok(snapshot) => sites.push(Site { prefix: target.prefix().to_owned(), record, snapshot }),
+        let read = record.read().await;
+        let has_events = |key: &str| keys.contains_key(key);
+        match read.and_then(|snapshot| Site::new(&target, record, snapshot, has_events, others)) {
+            Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.exit() == Exit::Refused => {
                 warnings.push(format!("every change is told, as its record cannot be read: {}", told(&error)));
             }
@@ -247,16 +305,16 @@ async fn places(door: &Door, bucket: &Bucket) -> Result<Vec<(Target, Place)>> {
     let name = bucket.target().bucket();
     let folder = bucket.place(&door.aws, &Target::parse(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
     let mut places = Vec::new();
-    let mut token = None;
+    let mut start = Start::Beginning;
     loop {
-        let page = folder.list(token).await?;
+        let page = folder.list(start).await?;
         let states = page.objects.iter().filter_map(|object| object.key.strip_suffix(crate::record::STATE));
         for prefix in states.filter(|prefix| prefix.is_empty() || prefix.ends_with('/')) {
             places.push((Target::parse(&format!("s3://{name}/{prefix}"))?, Place::Beside));
         }
-        token = page.next;
-        if token.is_none() {
-            return Ok(places);
+        match page.next {
+            Some(token) => start = Start::Token(token),
+            None => return Ok(places),
         }
     }
 }
