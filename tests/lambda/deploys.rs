@@ -48,7 +48,7 @@ fn job(number: u32, deploy: &Value) -> Value {
     job
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_artifact_is_deployed_by_the_recipe_of_the_command_line() {
     let (world, function) = pipeline(&SITE).await;
     function.invoke(&job(1, &json!({}))).await.unwrap();
@@ -70,7 +70,7 @@ async fn the_artifact_is_deployed_by_the_recipe_of_the_command_line() {
     assert_eq!(success(&world).1["outcome"], "nothing-to-do");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_artifact_is_read_with_the_credentials_of_the_job_and_the_bucket_with_the_functions() {
     let (world, function) = pipeline(&SITE).await;
     function.invoke(&job(1, &json!({}))).await.unwrap();
@@ -82,7 +82,7 @@ async fn the_artifact_is_read_with_the_credentials_of_the_job_and_the_bucket_wit
     assert_eq!(of_store.map(|request| request.operation).collect::<Vec<_>>(), ["GetObject"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_the_artifact_goes_to_a_folder_of_the_bucket_with_options_of_the_command_line() {
     let (world, function) = pipeline(&[("dist/index.html", "home"), ("buildspec.yml", "x")]).await;
     let deploy = json!({"source": "dist", "prefix": "blog", "artifact": "BuildOutput", "max-paths": 3});
@@ -91,7 +91,7 @@ async fn a_folder_of_the_artifact_goes_to_a_folder_of_the_bucket_with_options_of
     assert_eq!(world.keys(), ["blog/index.html"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_on_the_functions_disk() {
     let (world, function) = pipeline(&SITE).await;
     // A run that was killed left this.
@@ -103,7 +103,7 @@ async fn nothing_is_left_on_the_functions_disk() {
     assert_eq!(std::fs::read_dir(function.disk()).unwrap().count(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_artifact_that_is_not_there_or_may_not_be_read_is_the_right_kind_of_failure() {
     let (world, function) = pipeline(&SITE).await;
     aws::s3(&world.edge).delete_object().bucket(STORE).key(KEY).send().await.unwrap();
@@ -117,7 +117,7 @@ async fn an_artifact_that_is_not_there_or_may_not_be_read_is_the_right_kind_of_f
     assert_eq!(world.keys().len(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_that_breaks_off_is_begun_again() {
     let (world, function) = pipeline(&SITE).await;
     world.fault_of("GetObject", KEY, 0, 1, Fault::TruncateBody);
@@ -126,7 +126,7 @@ async fn a_download_that_breaks_off_is_begun_again() {
     assert_eq!(world.keys().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_artifact_in_another_region_is_found() {
     let (world, function) = pipeline(&SITE).await;
     world.edge.set_bucket_region(STORE, "ap-southeast-2").unwrap();
@@ -134,7 +134,7 @@ async fn an_artifact_in_another_region_is_found() {
     token(&world);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
     let (world, function) = pipeline(&SITE).await;
     for (number, (bytes, told)) in [
@@ -155,7 +155,7 @@ async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
     assert_eq!(world.keys().len(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_and_what_landed_is_said() {
     let (world, function) = pipeline(&SITE).await;
     world.fault_of("PutObject", "index.html", 0, ALWAYS, denied());
@@ -165,7 +165,7 @@ async fn what_failed_and_what_landed_is_said() {
     assert!(message.contains("what landed is live") && message.contains("allow s3:PutObject"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guard_of_the_recipe_is_a_guard_here() {
     let (world, function) = pipeline(&SITE).await;
     function.invoke(&job(1, &json!({}))).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_guard_of_the_recipe_is_a_guard_here() {
     assert_eq!(world.keys().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_build_is_out_of_sync() {
     let (world, function) = pipeline(&SITE).await;
     function.invoke(&job(1, &json!({"build-number": 7}))).await.unwrap();
@@ -185,7 +185,7 @@ async fn an_older_build_is_out_of_sync() {
     assert_eq!(failure(&world).0, "RevisionOutOfSync");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn near_the_deadline_what_landed_is_invalidated_and_a_retry_goes_on() {
     let files: Vec<(String, String)> = (0..30).map(|at| (format!("p/{at:02}.js"), at.to_string())).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(key, body)| (key.as_str(), body.as_str())).collect();

@@ -61,7 +61,7 @@ fn items(world: &World) -> Vec<Vec<String>> {
     world.edge.invalidations(&world.distribution).into_iter().map(|told| told.items).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_distributions_id_alone_invalidates_everything_and_waits_by_its_token() {
     let (world, function) = function().await;
     function.invoke(&job(1, &world.distribution)).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_distributions_id_alone_invalidates_everything_and_waits_by_its_token(
     assert_eq!(world.count("CreateInvalidation"), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_goes_on_until_cloudfront_is_done_and_is_done_without_it_when_that_takes_too_long() {
     let (world, function) = function().await;
     world.edge.set_invalidation_progress(Progress::After(Duration::from_secs(3600)));
@@ -90,7 +90,7 @@ async fn a_job_goes_on_until_cloudfront_is_done_and_is_done_without_it_when_that
     assert!(success(&world).0.contains("goes on alone"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn json_says_which_paths_and_whether_to_wait() {
     let (world, function) = function().await;
     let parameters = json!({"distribution": world.distribution, "paths": ["/blog/", "img/a b.png"], "wait": false});
@@ -99,7 +99,7 @@ async fn json_says_which_paths_and_whether_to_wait() {
     assert_eq!(success(&world).1["outcome"], "invalidated");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_distribution_is_found_from_the_bucket_and_no_other_is_touched() {
     let (world, function) = function().await;
     let other = world.edge.ensure_site("other.example.com").unwrap();
@@ -108,7 +108,7 @@ async fn the_distribution_is_found_from_the_bucket_and_no_other_is_touched() {
     assert_eq!((items(&world).len(), world.edge.invalidations(&other).len()), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parameters_that_make_no_sense_are_named() {
     let (world, function) = function().await;
     for (number, (parameters, told)) in [
@@ -133,7 +133,7 @@ async fn parameters_that_make_no_sense_are_named() {
     assert_eq!(world.count("CreateInvalidation"), 1, "only the one that does not exist was asked for");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_aws_does_not_allow_is_a_permission_error_and_what_it_is_too_busy_for_is_not() {
     let (world, function) = function().await;
     world.fault("CreateInvalidation", 0, 1, denied());
@@ -147,7 +147,7 @@ async fn what_aws_does_not_allow_is_a_permission_error_and_what_it_is_too_busy_f
     assert_eq!(failure(&world).0, "SystemUnavailable");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_was_lost_is_given_again_and_a_job_that_is_answered_already_is_answered() {
     let (world, function) = function().await;
     world.fault("PutJobSuccessResult", 0, 1, Fault::ResetAfter);
@@ -161,7 +161,7 @@ async fn an_answer_that_was_lost_is_given_again_and_a_job_that_is_answered_alrea
     assert_eq!(items(&world).len(), 1, "and it is paid once");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_success_that_codepipeline_does_not_take_is_answered_as_a_failure() {
     let (world, function) = function().await;
     world.fault("PutJobSuccessResult", 0, ALWAYS, denied());
@@ -174,7 +174,7 @@ async fn a_success_that_codepipeline_does_not_take_is_answered_as_a_failure() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_cannot_be_answered_fails_the_invocation_so_that_lambda_tries_again() {
     let (world, function) = function().await;
     for operation in ["PutJobSuccessResult", "PutJobFailureResult"] {
@@ -188,7 +188,7 @@ async fn a_job_that_cannot_be_answered_fails_the_invocation_so_that_lambda_tries
     assert_eq!(items(&world).len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cloudfront_that_never_answers_is_answered_for_before_the_deadline() {
     let (world, function) = function().await;
     world.fault("CreateInvalidation", 0, ALWAYS, Fault::Hold(shipfront::edge::Gate::default()));
@@ -198,7 +198,7 @@ async fn a_cloudfront_that_never_answers_is_answered_for_before_the_deadline() {
     assert!(message.contains("time limit"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_of_somebody_else_is_refused() {
     let (world, function) = function().await;
     function.invoke(&continued(1, "another's")).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_token_of_somebody_else_is_refused() {
     assert!(success(&world).0.contains("cannot see whether CloudFront is done"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_log_nor_answer_ever_tells_the_credentials_of_a_job() {
     let (world, function) = function().await;
     world.fault("PutJobSuccessResult", 0, 1, denied());

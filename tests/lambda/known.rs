@@ -35,7 +35,7 @@ fn count(world: &World) -> usize {
     world.count("CreateInvalidation")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_events_of_a_deploy_cost_no_path() {
     let (world, function) = deployed().await;
     let events: Vec<Value> = SITE.iter().map(|(key, _)| written(key, &etag(&world, key))).collect();
@@ -44,7 +44,7 @@ async fn the_events_of_a_deploy_cost_no_path() {
     assert_eq!(world.count("HeadObject"), SITE.len());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploading_the_same_bytes_again_costs_no_path() {
     let (world, function) = deployed().await;
     let event = overwrite(&world, "about.html", "about", HTML).await;
@@ -52,7 +52,7 @@ async fn uploading_the_same_bytes_again_costs_no_path() {
     assert_eq!(count(&world), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_bytes_other_headers_and_removals_are_told_exactly() {
     let (world, function) = deployed().await;
     let bytes = overwrite(&world, "about.html", "About", HTML).await;
@@ -67,7 +67,7 @@ async fn other_bytes_other_headers_and_removals_are_told_exactly() {
     assert_eq!(told[told.len() - 3..], [["/about.html"], ["/notes/a.html"], ["/notes/b.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_come_back_after_others_are_told_and_then_known_again() {
     let (world, function) = deployed().await;
     let other = overwrite(&world, "about.html", "other", HTML).await;
@@ -81,7 +81,7 @@ async fn bytes_that_come_back_after_others_are_told_and_then_known_again() {
     assert_eq!(count(&world), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_comes_late_is_told_although_the_object_is_the_manifests_again() {
     let (world, function) = deployed().await;
     let other = overwrite(&world, "about.html", "other", HTML).await;
@@ -94,7 +94,7 @@ async fn an_event_that_comes_late_is_told_although_the_object_is_the_manifests_a
     assert_eq!(count(&world), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_record_may_not_be_written_nothing_is_taken_for_known() {
     let (world, function) = deployed().await;
     world.fault_of("PutObject", ".shipfront/foreign.json", 0, u64::MAX, denied());
@@ -104,7 +104,7 @@ async fn where_the_record_may_not_be_written_nothing_is_taken_for_known() {
     assert!(function.log().contains("allow s3:PutObject"), "{}", function.log());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_cannot_be_marked_is_told_and_comes_again() {
     let (world, function) = deployed().await;
     let known = overwrite(&world, "about.html", "about", HTML).await;
@@ -116,7 +116,7 @@ async fn a_write_that_cannot_be_marked_is_told_and_comes_again() {
     assert_eq!(told(&world).pop().unwrap(), ["/about.html"], "and it is told all the same");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cover_knows_the_rest_of_the_site_from_the_manifest() {
     let pages: Vec<(String, String)> = (0..40).map(|at| (format!("blog/{at}.html"), at.to_string())).collect();
     let files: Vec<(&str, &str)> =
@@ -131,7 +131,7 @@ async fn the_cover_knows_the_rest_of_the_site_from_the_manifest() {
     assert_eq!(told(&world).pop().unwrap(), ["/b*"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_deploy_under_way_uploads_is_left_to_it_and_other_writes_are_not() {
     let (world, function) = deployed().await;
     world.write("about.html", "about, and more");
@@ -150,7 +150,7 @@ async fn what_a_deploy_under_way_uploads_is_left_to_it_and_other_writes_are_not(
     crate::world::site::finish(deploy).expect(0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
     let (world, function) = deployed().await;
     world.write("about.html", "about, and more");
@@ -176,7 +176,7 @@ async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
     assert_eq!(told(&world).pop().unwrap(), ["/about.html"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_in_a_folder_has_its_own_record() {
     let world = World::new(&SITE).await;
     let run = world.run(&world.arguments("deploy", "s3://www.example.com/blog", &[])).expect(0);
@@ -191,7 +191,7 @@ async fn a_site_in_a_folder_has_its_own_record() {
     assert_eq!(told(&world).pop().unwrap(), ["/blog/about.html"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_is_a_warning_and_everything_is_told() {
     let (world, function) = deployed().await;
     world.put(".shipfront/state.json", "{").await;

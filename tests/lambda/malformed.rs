@@ -64,7 +64,7 @@ fn poison() -> Vec<Value> {
     poison
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poison_message_goes_back_and_its_neighbours_are_dealt_with() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
@@ -77,7 +77,7 @@ async fn a_poison_message_goes_back_and_its_neighbours_are_dealt_with() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poison_record_of_a_notification_fails_it_after_its_neighbours_were_dealt_with() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
@@ -89,7 +89,7 @@ async fn a_poison_record_of_a_notification_fails_it_after_its_neighbours_were_de
     assert_eq!(told(&world), [["/", "/index.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_no_known_kind_fails_and_the_next_one_is_dealt_with() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
@@ -102,18 +102,18 @@ async fn an_event_of_no_known_kind_fails_and_the_next_one_is_dealt_with() {
     assert_eq!(told(&world), [["/", "/index.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_message_of_6_mib_is_read_like_any_other() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
     let record = written("a.html", ETAG)["Records"][0].clone();
-    let body = json!({"Records": vec![record; 9000]});
-    assert!(body.to_string().len() > 6 << 20);
+    let body = json!({"Records": vec![record; 10_000]});
+    assert!(body.to_string().len() > 6_000_000);
     function.invoke(&body).await.unwrap();
     assert_eq!(told(&world), [["/a.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_not_as_documented_is_answered_as_long_as_it_has_an_id() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;

@@ -58,7 +58,7 @@ pub(super) fn back(answer: &Value) -> Vec<&str> {
     failures.map(|failure| failure["itemIdentifier"].as_str().unwrap()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_shape_of_an_event_its_url_is_invalidated_once() {
     for (name, items) in [
         ("s3-object-created-put", vec!["/index.html"]),
@@ -83,7 +83,7 @@ async fn whatever_the_shape_of_an_event_its_url_is_invalidated_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
     // The same name, once encoded as in a form and once as it is.
     for (name, key) in [
@@ -102,7 +102,7 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
     let (world, function) = function().await;
     for name in ["s3-test-event", "sqs-s3-test-event", "s3-object-tagging-put"] {
@@ -114,7 +114,7 @@ async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
     assert!(world.edge.requests().is_empty(), "{:?}", world.edge.requests());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_record_and_its_changes_never_cause_anything() {
     let (world, function) = function().await;
     for key in [".shipfront/state.json", ".shipfront/blog/manifest-x.ndjson.gz", ".shipfront/foreign.json"] {
@@ -123,7 +123,7 @@ async fn the_record_and_its_changes_never_cause_anything() {
     assert!(world.edge.requests().is_empty(), "{:?}", world.edge.requests());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_messages_of_an_invocation_are_one_invalidation_and_duplicates_are_one_url() {
     let (world, function) = function().await;
     let etag = "0cc175b9c0f1b6a831c399e269772661";
@@ -135,7 +135,7 @@ async fn all_messages_of_an_invocation_are_one_invalidation_and_duplicates_are_o
     assert_eq!(told(&world), [["/about.html", "/old.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_messages_again_are_the_same_invalidation() {
     let (world, function) = function().await;
     for _ in 0..2 {
@@ -145,7 +145,7 @@ async fn the_same_messages_again_are_the_same_invalidation() {
     assert_eq!(told(&world).len(), 1, "the second is answered with the first");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_distributions_are_looked_for_once_and_remembered() {
     let (world, function) = function().await;
     for key in ["about.html", "old.html", "notes/a.html"] {
@@ -154,7 +154,7 @@ async fn the_distributions_are_looked_for_once_and_remembered() {
     assert_eq!((world.count("ListDistributions"), world.count("GetDistributionConfig")), (1, 1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_distribution_that_is_named_is_not_looked_for() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[("SHIPFRONT_DISTRIBUTION", &world.distribution)]).await;
@@ -163,7 +163,7 @@ async fn a_distribution_that_is_named_is_not_looked_for() {
     assert_eq!(told(&world), [["/", "/index.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_changes_than_the_budget_are_everything_where_nobody_knows_the_rest_of_the_site() {
     let (world, function) = function().await;
     let messages: Vec<Value> =
@@ -172,7 +172,7 @@ async fn more_changes_than_the_budget_are_everything_where_nobody_knows_the_rest
     assert_eq!(told(&world), [["/*"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn options_of_the_function_are_those_of_a_deploy() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[("SHIPFRONT_OPTIONS", "--clean-urls")]).await;
@@ -180,7 +180,7 @@ async fn options_of_the_function_are_those_of_a_deploy() {
     assert_eq!(told(&world), [["/about", "/about.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     let world = World::new(&[]).await;
     // Two buckets, each behind a distribution of its own; only one of the two is throttled.
@@ -201,7 +201,7 @@ async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     assert_eq!(told(&world), [["/", "/index.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_queue_a_failure_is_the_invocations_own_so_that_lambda_tries_again() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
@@ -214,7 +214,7 @@ async fn without_a_queue_a_failure_is_the_invocations_own_so_that_lambda_tries_a
     assert_eq!(told(&world), [["/", "/index.html"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_of_10000_messages_is_one_invalidation() {
     let (world, function) = function().await;
     let messages: Vec<Value> =

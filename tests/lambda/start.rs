@@ -17,20 +17,20 @@ fn named(world: &World, name: &str) -> Command {
     command
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bootstrap_asks_for_its_first_event() {
     let world = World::new(&[]).await;
     Function::start(&world, &[]).await.is_ready().await;
     assert!(world.edge.requests().is_empty(), "it calls nobody before");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bootstrap_outside_of_lambda_says_so() {
     let world = World::new(&[]).await;
     run(&mut named(&world, "bootstrap")).expect(2).says("AWS_LAMBDA_RUNTIME_API is not set").says("hint: ");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_within_a_function_is_a_command() {
     // CodeBuild's Lambda compute runs builds in a function.
     let world = World::new(&[("index.html", "x")]).await;
@@ -42,7 +42,7 @@ async fn a_command_within_a_function_is_a_command() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn options_that_make_no_sense_end_the_function_at_its_start() {
     let world = World::new(&[]).await;
     let mut command = named(&world, "bootstrap");

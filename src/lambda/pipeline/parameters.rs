@@ -55,9 +55,11 @@ impl Parameters {
     /// Reads them.
     pub(super) fn parse(text: &str) -> Result<Parameters> {
         let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::usage("the action has no UserParameters").hint(HINT));
+        }
         if !text.starts_with('{') {
-            let distribution = (!text.is_empty()).then(|| text.to_owned());
-            let paths = vec!["/*".to_owned()];
+            let (distribution, paths) = (Some(text.to_owned()), vec!["/*".to_owned()]);
             return Ok(Parameters { distribution, bucket: None, paths, wait: true, deploy: None });
         }
         let wrong = |problem: String| Error::usage(format!("UserParameters: {problem}")).hint(HINT);
