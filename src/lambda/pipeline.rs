@@ -221,8 +221,11 @@ fn count(count: usize, of: &str) -> String {
 mod tests {
     use super::*;
 
-    async fn message<F: Future<Output = Result<Verdict>>>(work: impl FnOnce() -> F + Send + 'static) -> String {
-        match guarded(work, Duration::from_millis(50)).await {
+    async fn message<F: Future<Output = Result<Verdict>>>(
+        work: impl FnOnce() -> F + Send + 'static,
+        limit: Duration,
+    ) -> String {
+        match guarded(work, limit).await {
             Verdict::Failed(failure) => failure.message,
             other => panic!("{other}"),
         }
@@ -239,8 +242,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn work_that_breaks_down_or_does_not_end_in_time_is_a_verdict_all_the_same() {
-        assert!(message(broken).await.contains("broke down"));
-        assert!(message(std::future::pending).await.contains("time limit"));
-        assert!(message(deaf).await.contains("time limit"));
+        assert!(message(broken, Duration::from_secs(60)).await.contains("broke down"));
+        assert!(message(std::future::pending, Duration::from_millis(50)).await.contains("time limit"));
+        assert!(message(deaf, Duration::from_millis(50)).await.contains("time limit"));
     }
 }

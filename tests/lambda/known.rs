@@ -128,7 +128,7 @@ async fn the_cover_knows_the_rest_of_the_site_from_the_manifest() {
         events.push(overwrite(&world, key, "new", HTML).await);
     }
     function.invoke(&queue(&events)).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/b*"]);
+    assert_eq!(told(&world).pop().unwrap(), ["/blog/*"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,7 @@ impl Buckets {
         {
             return Ok(found.clone());
         }
-        let bucket = Bucket::open(&door.aws, &Target::parse(&format!("s3://{name}"))?, None, async |_| Ok(())).await;
+        let bucket = Bucket::open(&door.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
         let (bucket, ()) = bucket?;
         let shapes = shapes(&Distributions::new(&door.aws), &door.settings.distributions, name).await?;
         let found = Arc::new(Found { bucket, shapes });

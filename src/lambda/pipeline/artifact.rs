@@ -64,7 +64,7 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
     }
     let path = unpacked.folder.join("artifact.zip");
     let mut file = tokio::fs::File::create_new(&path).await.map_err(disk)?;
-    let mut store = Bucket::unseen(&aws, &Target::parse(&format!("s3://{bucket}"))?);
+    let mut store = Bucket::unseen(&aws, &Target::whole(bucket)?);
     let size = store.download(&aws, key, &mut file, room(&unpacked.folder)?).await.map_err(no_room)?;
     drop(file);
     let room = room(&unpacked.folder)?;

@@ -66,13 +66,11 @@ impl Parameters {
         let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
         let typed: Typed = super::read_shape(&value).map_err(wrong)?;
         refuse_unknown("", typed.unknown.keys(), "distribution, bucket, paths, wait and deploy")?;
-        let bucket = typed.bucket.map(|name| Target::parse(&format!("s3://{name}"))).transpose();
-        let bucket = bucket.map_err(|error| wrong(format!("bucket: {error}")))?;
-        if bucket.as_ref().is_some_and(|bucket| !bucket.prefix().is_empty()) {
-            return Err(wrong(
-                "bucket is a bucket's name alone; a folder of it is \"prefix\" in \"deploy\"".to_owned(),
-            ));
-        }
+        let bucket = typed.bucket.map(|name| Target::whole(&name)).transpose();
+        let bucket = bucket.map_err(|error| {
+            wrong(format!("bucket: {error}"))
+                .hint("it is a bucket's name alone; a folder of it is \"prefix\" in \"deploy\"")
+        })?;
         let deploy = match (typed.deploy, &bucket) {
             (None, _) => None,
             (Some(_), _) if typed.paths.is_some() => {
@@ -195,7 +193,7 @@ mod tests {
             (r#"{"paths": "/a"}"#, "paths: expected"),
             (r#"{"paths": [1]}"#, "paths[0]: expected"),
             (r#"{"bucket": "a"}"#, "bucket: "),
-            (r#"{"bucket": "www/blog"}"#, "prefix"),
+            (r#"{"bucket": "www/blog"}"#, "bucket: "),
             (r#"{"deploy": {}}"#, "needs \"bucket\""),
             (r#"{"bucket": "www", "deploy": {}, "paths": ["/a"]}"#, "\"paths\""),
             (r#"{"bucket": "www", "deploy": {"source": "../x"}}"#, "deploy.source"),
