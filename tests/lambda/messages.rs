@@ -191,7 +191,7 @@ async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     elsewhere["Records"][0]["s3"]["bucket"]["name"] = "other.example.com".into();
     let messages =
         [event("s3-object-removed-delete"), elsewhere, event("sqs-s3-test-event")["Records"][0]["body"].clone()];
-    let answer = function.invoke_within(&queue(&messages), Duration::from_secs(4)).await.unwrap();
+    let answer = function.invoke_within(&queue(&messages), Duration::from_secs(3)).await.unwrap();
     assert_eq!(back(&answer), ["m0"]);
     assert_eq!(world.edge.invalidations(&other).len(), 1);
 
