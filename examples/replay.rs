@@ -1,5 +1,7 @@
 //! Replays a site's real deploys through the planner of invalidations, and tells what each strategy
 //! would have sent and evicted: `cargo run --release --example replay -- HISTORY --max-paths 15`.
+//! With `--tags`, objects carry cache tags as shipfront would have uploaded them, and one strategy
+//! more may send those.
 //!
 //! A history is one JSON object a line, one line a deploy: `put` holds `[key, etag, size,
 //! [references]]` rows, `delete` holds keys; the first line is the first deploy. A viewer path is
@@ -9,7 +11,10 @@
 //! The paths of a deploy are those of the site before it and after it. Collateral counts the ones
 //! that were there before and stay as they are; a path that the deploy creates has no cached copy
 //! to lose, so it is no collateral, and is not cleared either unless `--count-created` asks for it
-//! (shipfront does clear it: error pages are cached too).
+//! (shipfront does clear it: error pages are cached too; they carry no tags, so it goes by path).
+//!
+//! Tags are those of an object's last upload, which is when its bytes last changed, and were
+//! derived from what was known then. Each deploy's number stands for its id.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
@@ -24,6 +29,8 @@ use flate2::read::MultiGzDecoder;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use shipfront::invalidation::cover::{Reach, SitePath, cover};
+use shipfront::invalidation::tags::planner::{self, TaggedPath};
+use shipfront::invalidation::tags::{Bytes, Tagger, Tags, Upload};
 
 /// Replays a history of deploys through the planner of invalidations.
 #[derive(Parser)]
@@ -33,9 +40,12 @@ struct Options {
     /// The most items that `cover` and `exact` send for a deploy
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     max_paths: u32,
-    /// A strategy to replay; may be repeated [default: all four]
+    /// A strategy to replay; may be repeated [default: all four, but for tags]
     #[arg(long = "strategy", value_name = "STRATEGY")]
     strategies: Vec<Strategy>,
+    /// Replay the strategy that chooses among cache tags too
+    #[arg(long)]
+    tags: bool,
     /// Clear created paths too
     #[arg(long)]
     count_created: bool,
@@ -56,24 +66,41 @@ enum Strategy {
     Exact,
     /// Directories until at most eight are left, or `/*`, as bep/s3deploy has it
     Collapse,
+    /// As `cover`, with cache tags as items too
+    #[value(skip)]
+    Tags,
+}
+
+/// What there is to invalidate: paths in their order, each with the tags of its cached copies.
+#[derive(Default)]
+struct Invalidation<'a> {
+    /// At least one.
+    changed: BTreeMap<&'a str, &'a Tags>,
+    /// The rest of the site.
+    unchanged: BTreeMap<&'a str, &'a Tags>,
 }
 
 impl Strategy {
-    /// The items for the changed paths of a deploy, which are at least one; `unchanged` is the rest
-    /// of the site.
-    fn items(self, changed: &BTreeSet<&str>, unchanged: &BTreeSet<&str>, budget: usize) -> BTreeSet<String> {
+    /// The items that clear the changed paths of a deploy.
+    fn items(self, invalidation: &Invalidation<'_>, budget: usize) -> BTreeSet<String> {
+        let Invalidation { changed, unchanged } = invalidation;
         let everything = || BTreeSet::from(["/*".to_owned()]);
-        match self {
-            Strategy::Cover => {
-                let unchanged = unchanged.iter().map(|path| SitePath::unchanged(path));
-                let changed = changed.iter().map(|path| SitePath::changed(path, Reach::Any));
-                let universe: Vec<SitePath<'_>> = unchanged.chain(changed).collect();
-                cover(&universe, budget).items.into_iter().map(|item| item.text).collect()
+        let unchanged =
+            unchanged.iter().map(|(path, tags)| TaggedPath { path: SitePath::unchanged(path), tags: tags.as_slice() });
+        let to_clear = changed
+            .iter()
+            .map(|(path, tags)| TaggedPath { path: SitePath::changed(path, Reach::Any), tags: tags.as_slice() });
+        let universe = unchanged.chain(to_clear);
+        let chosen = match self {
+            Strategy::Cover => cover(&universe.map(|tagged| tagged.path).collect::<Vec<_>>(), budget),
+            Strategy::Tags => planner::cover(&universe.collect::<Vec<_>>(), budget),
+            Strategy::Exact if changed.len() <= budget => {
+                return changed.keys().map(|path| (*path).to_owned()).collect();
             }
-            Strategy::Exact if changed.len() <= budget => changed.iter().map(|path| (*path).to_owned()).collect(),
-            Strategy::All | Strategy::Exact => everything(),
-            Strategy::Collapse => collapse(changed).unwrap_or_else(everything),
-        }
+            Strategy::All | Strategy::Exact => return everything(),
+            Strategy::Collapse => return collapse(changed.keys().copied()).unwrap_or_else(everything),
+        };
+        chosen.items.into_iter().map(|item| item.text).collect()
     }
 }
 
@@ -84,9 +111,9 @@ const COLLAPSE_THRESHOLD: usize = 8;
 /// level becomes a wildcard two directories further up (a file's directory, then its parent; never
 /// above the first directory). `None` if more than the threshold are left. It also sends `/dir/`
 /// for `/dir/index.html`; that is about viewer paths, and left out.
-fn collapse(changed: &BTreeSet<&str>) -> Option<BTreeSet<String>> {
+fn collapse<'a>(changed: impl Iterator<Item = &'a str>) -> Option<BTreeSet<String>> {
     let slashes = |path: &str| path.matches('/').count();
-    let mut items: BTreeSet<String> = changed.iter().map(|path| (*path).to_owned()).collect();
+    let mut items: BTreeSet<String> = changed.map(str::to_owned).collect();
     let deepest = items.iter().map(|path| slashes(path)).max().unwrap_or(0);
     for level in (1..=deepest).rev() {
         if items.len() <= COLLAPSE_THRESHOLD {
@@ -108,19 +135,14 @@ fn collapse(changed: &BTreeSet<&str>) -> Option<BTreeSet<String>> {
 }
 
 /// How many of `paths` the items evict, counted anew and not taken from the planner.
-fn evicted(items: &BTreeSet<String>, paths: &BTreeSet<&str>) -> usize {
-    let mut total = 0;
-    let mut outer: Option<&str> = None;
-    // In their order, an item that another includes comes after it.
-    let mut prefixes: Vec<&str> = items.iter().filter_map(|item| item.strip_suffix('*')).collect();
-    prefixes.sort_unstable();
-    for prefix in prefixes {
-        if outer.is_none_or(|outer| !prefix.starts_with(outer)) {
-            total += paths.range(prefix..).take_while(|path| path.starts_with(prefix)).count();
-            outer = Some(prefix);
-        }
-    }
-    total
+fn evicted(items: &BTreeSet<String>, paths: &BTreeMap<&str, &Tags>) -> usize {
+    let tags: BTreeSet<&str> = items.iter().filter_map(|item| item.strip_prefix('#')).collect();
+    let prefixes: Vec<&str> = items.iter().filter_map(|item| item.strip_suffix('*')).collect();
+    let evicted = |(path, carried): &(&&str, &&Tags)| {
+        prefixes.iter().any(|prefix| path.starts_with(prefix))
+            || !tags.is_empty() && carried.as_slice().iter().any(|tag| tags.contains(tag.to_string().as_str()))
+    };
+    paths.iter().filter(evicted).count()
 }
 
 /// One line of a history.
@@ -130,9 +152,10 @@ struct Deploy {
     delete: Vec<String>,
 }
 
-/// Key, ETag, and what does not matter to paths: the size and the references.
+/// Key, ETag, what does not matter here (the size), and the keys of the scripts and style sheets
+/// referred to.
 #[derive(Deserialize)]
-struct Put(String, String, IgnoredAny, IgnoredAny);
+struct Put(String, String, IgnoredAny, Vec<String>);
 
 /// What a deploy does to a path that it touches.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,9 +165,10 @@ enum Touch {
     Created,
 }
 
-/// The site between two deploys: the ETag of each viewer path.
+/// The site between two deploys: by viewer path, the ETag of its object, and the tags that this was
+/// uploaded with.
 #[derive(Default)]
-struct Site(BTreeMap<String, String>);
+struct Site(BTreeMap<String, (String, Tags)>);
 
 impl Site {
     /// What a deploy would do, by path.
@@ -159,7 +183,7 @@ impl Site {
         for Put(key, etag, ..) in &deploy.put {
             let path = viewer_path(key);
             match self.0.get(&path) {
-                Some(known) if known == etag => touched.remove(&path),
+                Some((known, _)) if known == etag => touched.remove(&path),
                 Some(_) => touched.insert(path, Touch::Changed),
                 None => touched.insert(path, Touch::Created),
             };
@@ -167,11 +191,41 @@ impl Site {
         touched
     }
 
-    fn apply(&mut self, deploy: Deploy) {
-        for key in deploy.delete {
-            self.0.remove(&viewer_path(&key));
+    /// What is to be cleared if `touched` is what a deploy does.
+    fn invalidation<'a>(&'a self, touched: &'a BTreeMap<String, Touch>, count_created: bool) -> Invalidation<'a> {
+        const NONE: &Tags = &Tags::NONE;
+        let mut invalidation = Invalidation::default();
+        for (path, touch) in touched {
+            match touch {
+                Touch::Changed => invalidation.changed.insert(path, self.0.get(path).map_or(NONE, |(_, tags)| tags)),
+                Touch::Created if count_created => invalidation.changed.insert(path, NONE),
+                Touch::Created => None,
+            };
         }
-        self.0.extend(deploy.put.into_iter().map(|Put(key, etag, ..)| (viewer_path(&key), etag)));
+        let unchanged = self.0.iter().filter(|(path, _)| !touched.contains_key(*path));
+        invalidation.unchanged = unchanged.map(|(path, (_, tags))| (path.as_str(), tags)).collect();
+        invalidation
+    }
+
+    /// Carries out a deploy.
+    fn apply(&mut self, id: &str, deploy: Deploy, tagger: &Tagger) {
+        let before: BTreeMap<String, Option<(String, Tags)>> =
+            deploy.delete.iter().map(|key| (viewer_path(key), self.0.remove(&viewer_path(key)))).collect();
+        for Put(key, etag, _, references) in deploy.put {
+            let path = viewer_path(&key);
+            let known = self.0.remove(&path).or_else(|| before.get(&path).cloned().flatten());
+            let bytes = match &known {
+                None => Bytes::New,
+                Some((same, previous)) if *same == etag => Bytes::Same { previous },
+                Some((_, previous)) => Bytes::Changed { previous },
+            };
+            // What has not changed is not uploaded.
+            let tags = match bytes {
+                Bytes::Same { previous } => previous.clone(),
+                bytes => tagger.tags(&Upload { key: &key, references: &references, deploy: id, bytes }),
+            };
+            self.0.insert(path, (etag, tags));
+        }
     }
 }
 
@@ -206,8 +260,10 @@ struct Totals {
 /// Replays the lines of a history.
 fn replay(history: impl BufRead, options: &Options) -> Result<Report, Box<dyn Error>> {
     let chosen = if options.strategies.is_empty() { Strategy::value_variants() } else { &options.strategies };
-    let strategies = chosen.iter().map(|strategy| (*strategy, Totals::default())).collect();
+    let chosen = chosen.iter().copied().chain(options.tags.then_some(Strategy::Tags));
+    let strategies = chosen.map(|strategy| (strategy, Totals::default())).collect();
     let mut report = Report { deploys: 0, invalidating: 0, changed: 0, created: 0, strategies };
+    let tagger = Tagger::new("replay");
     let mut site = Site::default();
     for (index, line) in history.lines().enumerate() {
         let deploy: Deploy = serde_json::from_str(&line?).map_err(|error| format!("line {}: {error}", index + 1))?;
@@ -217,21 +273,17 @@ fn replay(history: impl BufRead, options: &Options) -> Result<Report, Box<dyn Er
         report.created += created;
         report.changed += touched.len() - created;
 
-        let clears = |touch: Touch| touch == Touch::Changed || options.count_created;
-        let changed: BTreeSet<&str> =
-            touched.iter().filter(|(_, touch)| clears(**touch)).map(|(path, _)| path.as_str()).collect();
-        if !changed.is_empty() {
+        let invalidation = site.invalidation(&touched, options.count_created);
+        if !invalidation.changed.is_empty() {
             report.invalidating += 1;
-            let unchanged: BTreeSet<&str> =
-                site.0.keys().map(String::as_str).filter(|path| !touched.contains_key(*path)).collect();
             for (strategy, totals) in &mut report.strategies {
-                let items = strategy.items(&changed, &unchanged, options.max_paths as usize);
+                let items = strategy.items(&invalidation, options.max_paths as usize);
                 totals.items += items.len();
-                totals.collateral += evicted(&items, &unchanged);
+                totals.collateral += evicted(&items, &invalidation.unchanged);
                 totals.fallbacks += usize::from(items.contains("/*"));
             }
         }
-        site.apply(deploy);
+        site.apply(&index.to_string(), deploy, &tagger);
     }
     Ok(report)
 }
@@ -251,7 +303,7 @@ fn print_table(report: &Report, options: &Options) {
     println!();
     println!("{:<10} {:>8} {:>12} {:>10}", "strategy", "items", "collateral", "sent /*");
     for (strategy, totals) in &report.strategies {
-        let name = strategy.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        let name = strategy.to_possible_value().map_or_else(|| "tags".to_owned(), |value| value.get_name().to_owned());
         println!("{name:<10} {:>8} {:>12} {:>10}", totals.items, totals.collateral, totals.fallbacks);
     }
 }

@@ -1,7 +1,9 @@
 //! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
 
 pub mod failure;
+pub mod limiter;
 pub(crate) mod lost;
+pub mod permission;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 #[cfg(feature = "lambda")]
@@ -12,12 +14,16 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents};
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_s3::config::{
+    ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents, SharedHttpClient,
+};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_types::service_config::ServiceConfigKey;
+use limiter::{Concurrency, Limited, Limiter};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +36,15 @@ const FIRST_REGION: &str = "us-east-1";
 const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 /// Attempts of one call, the first included.
 const MAX_ATTEMPTS: u32 = 6;
+/// The same for S3, where the pauses between them, drawn up to twice as long each time, begin short:
+/// the limiter slows all down when S3 asks for it, so that a call need not do so alone.
+const S3_ATTEMPTS: u32 = 10;
+const S3_FIRST_PAUSE: Duration = Duration::from_millis(100);
+const S3_LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// All attempts of one call to S3 and the pauses between them.
+const S3_CALL_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// S3 requests in flight, at most, where nobody said otherwise.
+pub const MOST_IN_FLIGHT: u16 = 256;
 
 /// Where and as whom to call AWS, beyond what the environment and `~/.aws` say.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +57,8 @@ pub struct AwsOptions {
     pub endpoint_url: Option<String>,
     /// The local edge takes any credentials, and none of the person's own should reach it.
     pub local: bool,
+    /// `--concurrency`.
+    pub concurrency: Option<u16>,
 }
 
 /// AWS as configured: what `Bucket` and `Distributions` are made from.
@@ -49,6 +66,7 @@ pub struct AwsOptions {
 pub struct Aws {
     sdk: SdkConfig,
     requests: Arc<RequestCounts>,
+    limiter: Arc<Limiter>,
 }
 
 impl Aws {
@@ -72,7 +90,8 @@ impl Aws {
         } else {
             loader = loader.region(region_provider(options));
         }
-        Aws { sdk: loader.load().await, requests: Arc::default() }
+        let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter) }
     }
 
     /// The number of requests sent so far, retries included.
@@ -80,9 +99,31 @@ impl Aws {
         self.requests.snapshot()
     }
 
+    /// What became of the number of S3 requests in flight.
+    pub fn concurrency(&self) -> Concurrency {
+        self.limiter.trace()
+    }
+
     /// An S3 client's configuration for a region, or for the one that is configured.
     pub(crate) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Config {
+        let mut config = self.s3_unlimited(region).to_builder();
+        let client = self.sdk.http_client().map(|client| Limited::new(client, self.limiter.clone()));
+        config.set_http_client(client.map(SharedHttpClient::new));
+        config.build()
+    }
+
+    /// The same for the few requests that must not wait behind all others.
+    pub(crate) fn s3_unlimited(&self, region: Option<&str>) -> aws_sdk_s3::Config {
+        let retries = RetryConfig::standard().with_max_attempts(S3_ATTEMPTS);
+        let retries = retries.with_initial_backoff(S3_FIRST_PAUSE).with_max_backoff(S3_LONGEST_PAUSE);
+        let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(S3_CALL_LIMIT).build();
+        // The SDK's own bucket of retries is used up by the first seconds of a storm and not filled
+        // again: then each call that is told to slow down fails at once.
+        let partition = RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build();
         let mut builder = aws_sdk_s3::config::Builder::from(&self.sdk)
+            .retry_config(retries)
+            .retry_partition(partition)
+            .timeout_config(timeouts)
             .interceptor(CountRequests(self.requests.clone()))
             // Content-MD5 goes with every upload: a second digest would only cost CPU, and its
             // chunked framing is what third-party stores trip over.
@@ -105,13 +146,19 @@ impl Aws {
         aws_sdk_codepipeline::config::Builder::from(&self.sdk).build()
     }
 
-    /// AWS as somebody else, with counts of its own.
+    /// The same AWS with counts and a limit of its own, for one of many runs in a process.
     #[cfg(feature = "lambda")]
-    pub(crate) fn as_holder_of(&self, credentials: Credentials) -> Aws {
+    pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
+        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter) }
+    }
+
+    /// The same AWS with somebody else's credentials.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Aws {
         let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
-        let sdk =
-            self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
-        Aws { sdk, requests: Arc::default() }
+        let sdk = self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
+        Aws { sdk: sdk.build(), ..self.afresh(None) }
     }
 
     /// The endpoint that replaces S3's own, from wherever it was configured.

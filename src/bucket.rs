@@ -10,11 +10,13 @@ mod policy;
 use crate::aws::Aws;
 use crate::aws::failure::explain;
 use crate::aws::lost::LostAnswer;
+use crate::aws::permission;
 use crate::error::{Error, Result};
 use crate::site::Target;
-use crate::site::etag::{Etag, md5};
+use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use aws_sdk_s3::primitives::ByteStream;
@@ -112,12 +114,16 @@ impl Bucket {
     }
 
     /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    ///
+    /// Its requests do not wait for their turn: a lease must be renewed however many uploads are queued.
     pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
-        if target.bucket() == self.target.bucket() {
-            return Ok(Bucket { target: target.clone(), ..self.clone() });
-        }
-        let opened = Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await;
-        opened.map(|(bucket, ())| bucket)
+        let bucket = if target.bucket() == self.target.bucket() {
+            Bucket { target: target.clone(), ..self.clone() }
+        } else {
+            Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await?.0
+        };
+        let region = bucket.client.config().region().map(Region::as_ref);
+        Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
     }
 
     /// The target this bucket was opened for.
@@ -144,9 +150,8 @@ impl Bucket {
         Ok(Page { objects: objects.collect(), next })
     }
 
-    /// Uploads an object in one request and checks that S3 stored these bytes.
-    pub async fn put(&self, key: &str, body: Bytes, headers: &Headers) -> Result<Stored> {
-        let digest = md5(&body);
+    /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
+    pub async fn put(&self, key: &str, body: Bytes, digest: [u8; 16], headers: &Headers) -> Result<Stored> {
         let request = self
             .client
             .put_object()
@@ -189,7 +194,7 @@ impl Bucket {
             let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
             let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).with_code(Some(&code));
             if code == "AccessDenied" {
-                failure = failure.hint("allow s3:DeleteObject on arn:aws:s3:::BUCKET/PREFIX*");
+                failure = failure.hint(permission::hint("DeleteObjects"));
             }
             (key, self.named(failure))
         });

@@ -1,5 +1,6 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+use crate::aws::MOST_IN_FLIGHT;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -179,8 +180,8 @@ pub struct SiteOptions {
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
-    /// S3 requests in flight
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
+    /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
+    #[arg(long, value_name = "N", default_value_t = MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
 }
 

@@ -99,7 +99,7 @@ pub fn aws_options(args: &AwsArgs) -> AwsOptions {
         profile: args.profile.clone(),
         region: args.region.clone(),
         endpoint_url: args.endpoint_url.clone(),
-        local: false,
+        ..AwsOptions::default()
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Settings {
     pub max_delete: u64,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
-    /// S3 requests in flight.
+    /// Transfers under way, of which the limiter lets some be sent.
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,
@@ -159,6 +159,7 @@ impl Deploy<'_> {
             return outcome.map(|mut report| {
                 report.seconds.total = started.elapsed().as_secs_f64();
                 report.requests = self.aws.requests();
+                report.concurrency = self.aws.concurrency();
                 report
             });
         }
@@ -296,10 +297,10 @@ impl Deploy<'_> {
     }
 
     async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
-        let changes: Vec<_> = plan.uploads(stage).collect();
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
-        let progress = self.terminal.bytes(label, changes.iter().map(|change| change.bytes).sum());
-        apply::upload(&survey.bucket, &survey.walk.root, changes, &self.limits(), &|bytes| progress.add(bytes)).await
+        let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
+        let changes = plan.uploads(stage);
+        apply::upload(&survey.bucket, &survey.walk.root, changes, self.limits(), progress).await
     }
 
     /// Deletes only when everything before it is done.
@@ -342,6 +343,7 @@ impl Deploy<'_> {
         report.seconds = decided.seconds;
         report.recovered = decided.recovered;
         report.requests = self.aws.requests();
+        report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
         report.warnings.extend(decided.warning);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
@@ -396,7 +398,7 @@ fn next_rows<'a>(
 async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
-    receiver.await.map_err(|_| Error::failed("comparing the source with the target broke off; nothing was changed"))
+    receiver.await.map_err(|_| Error::failed("reading or comparing the source broke off"))
 }
 
 fn lost_lease() -> Error {

@@ -3,7 +3,9 @@
 pub mod cover;
 pub mod find;
 pub mod send;
+pub mod tags;
 pub mod typed;
+mod universe;
 pub mod viewer;
 
 use crate::distribution::DistributionId;
@@ -11,6 +13,7 @@ use crate::site::Target;
 use cover::{Curve, Reach, SitePath};
 use send::{Coverage, Invalidation, Step};
 use serde::{Deserialize, Serialize};
+use universe::Universe;
 use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
 
 /// Everything.
@@ -108,31 +111,17 @@ impl Viewers {
         unchanged: impl Iterator<Item = &'a str>,
     ) -> Option<Invalidation> {
         let paths = |key: &str| viewer.paths(&self.target.full_key(key));
-        let changed_paths: Vec<ViewerPath> = changed.iter().flat_map(|changed| paths(changed.key)).collect();
-        if changed_paths.is_empty() {
+        let changed_paths = changed.iter().flat_map(|changed| paths(changed.key));
+        let changed_paths = changed_paths.map(|path| {
+            let reach = reach(&path);
+            (path.path, reach)
+        });
+        let mut universe = Universe::of_changed(changed_paths);
+        if universe.len() == 0 {
             return None;
         }
-        // Of a million paths, a string each would be most of the memory of a deploy.
-        let (mut text, mut ends) = (String::new(), Vec::new());
-        for path in unchanged.flat_map(paths) {
-            text.push_str(&path.path);
-            ends.push(text.len());
-        }
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let foreign = viewer.foreign_paths();
-        let mut universe: Vec<SitePath<'_>> =
-            starts.zip(&ends).map(|(start, &end)| SitePath::unchanged(&text[start..end])).collect();
-        universe.extend(foreign.iter().map(|path| SitePath::unchanged(path)));
-        universe.extend(changed_paths.iter().map(|path| SitePath::changed(&path.path, reach(path))));
-        // Two keys may share a path, and one changed makes it a changed path: each is counted once.
-        universe.sort_by(|a, b| (a.path, a.change.is_none()).cmp(&(b.path, b.change.is_none())));
-        universe.dedup_by(|later, first| {
-            let same = later.path == first.path;
-            if same && let (Some(first_reach), Some(later_reach)) = (first.change, later.change) {
-                first.change = Some(first_reach.and(later_reach));
-            }
-            same
-        });
+        unchanged.flat_map(paths).for_each(|path| universe.add_unchanged(&path.path));
+        viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path));
         let (everything, why) = self.error_pages(viewer, changed);
         let strategy = if everything { Strategy::All } else { self.policy.strategy };
         let chosen = choose(id, strategy, self.policy.max_paths, &universe);
@@ -162,12 +151,13 @@ fn reach(path: &ViewerPath) -> Reach {
     if path.exact { Reach::Any } else { Reach::WildcardOnly { limit: path.wildcard_limit } }
 }
 
-/// Chooses the items for a universe that is sorted and free of duplicates.
-fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, universe: &[SitePath<'_>]) -> Invalidation {
+/// Chooses the items.
+fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &Universe) -> Invalidation {
+    let universe = &all.paths();
     let changed = universe.iter().filter(|path| path.change.is_some()).count();
     let mut invalidation = Invalidation::of_items(id.clone(), Vec::new());
     invalidation.viewer_paths = changed as u64;
-    invalidation.universe = universe.len() as u64;
+    invalidation.universe = all.len();
     let items = match strategy {
         Strategy::Cover => {
             // Twice the budget, so that the plan can say what a larger one would buy.
@@ -192,7 +182,7 @@ fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, universe: &
         path.change.is_none()
             && items.iter().any(|item| item.strip_suffix('*').is_some_and(|prefix| path.path.starts_with(prefix)))
     };
-    invalidation.collateral = universe.iter().filter(evicted).count() as u64;
+    invalidation.collateral = universe.iter().filter(evicted).map(|path| path.weight).sum();
     invalidation.items = items;
     invalidation
 }
@@ -219,10 +209,9 @@ mod tests {
         DistributionId::Distribution("E1".to_owned())
     }
 
-    fn universe<'a>(unchanged: &[&'a str], changed: &[&'a str]) -> Vec<SitePath<'a>> {
-        let mut all: Vec<SitePath<'a>> = unchanged.iter().map(|path| SitePath::unchanged(path)).collect();
-        all.extend(changed.iter().map(|path| SitePath::changed(path, Reach::Any)));
-        all.sort_by_key(|path| path.path);
+    fn universe(unchanged: &[&str], changed: &[&str]) -> Universe {
+        let mut all = Universe::of_changed(changed.iter().map(|&path| (path.to_owned(), Reach::Any)));
+        unchanged.iter().for_each(|path| all.add_unchanged(path));
         all
     }
 

@@ -106,9 +106,13 @@ impl Local {
             Some(target) => Target::parse(target)?,
             None => Target::parse(&format!("s3://{}", bucket_for(source)))?,
         };
-        let aws =
-            Aws::load(&AwsOptions { endpoint_url: Some(self.api_url.clone()), local: true, ..AwsOptions::default() })
-                .await;
+        let aws = Aws::load(&AwsOptions {
+            endpoint_url: Some(self.api_url.clone()),
+            local: true,
+            concurrency: Some(options.concurrency),
+            ..AwsOptions::default()
+        })
+        .await;
         let settings = config::settings(source.to_owned(), target, options, None)?;
         crate::bucket::create(&aws, settings.target.bucket()).await?;
         Ok((settings, aws))

@@ -105,7 +105,8 @@ async fn remote(args: &DeployArgs) -> Result<(Settings, Aws)> {
     })?;
     let owner = args.aws.expected_bucket_owner.as_deref();
     let settings = config::settings(args.source.clone(), Target::parse(target)?, &args.options, owner)?;
-    Ok((settings, Aws::load(&config::aws_options(&args.aws)).await))
+    let concurrency = Some(args.options.concurrency);
+    Ok((settings, Aws::load(&AwsOptions { concurrency, ..config::aws_options(&args.aws) }).await))
 }
 
 async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {

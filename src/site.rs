@@ -4,6 +4,7 @@ pub mod etag;
 pub mod headers;
 pub mod key;
 pub mod media_type;
+pub mod references;
 
 use crate::error::{Error, Result};
 use std::fmt;

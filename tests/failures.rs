@@ -2,6 +2,7 @@
 
 mod access;
 mod invalidations;
+mod storm;
 mod transfers;
 
 const SITE: [(&str, &str); 4] =

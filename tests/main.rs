@@ -9,6 +9,7 @@ mod crash;
 mod edge;
 mod failures;
 mod guards;
+mod hosting;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
 mod lambda;
@@ -16,6 +17,7 @@ mod listing;
 mod local;
 mod model;
 mod order;
+mod permissions;
 mod plan_command;
 mod record;
 mod replay;

@@ -1,5 +1,6 @@
 //! What an AWS error means to the person: in a sentence, with the missing permission or the fix.
 
+use super::permission;
 use crate::error::Error;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -67,7 +68,7 @@ fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     match code {
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => {
-            Error::failed(format!("not allowed: {operation} on {subject}{said}")).hint(permission_hint(operation))
+            Error::failed(format!("not allowed: {operation} on {subject}{said}")).hint(permission::hint(operation))
         }
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             Error::failed(format!("the AWS credentials have expired ({operation} on {subject})"))
@@ -95,40 +96,4 @@ fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
             .hint("let the build finish before the deploy starts, then run again"),
         _ => Error::failed(format!("{operation} of {subject} failed: {code}{said}")),
     }
-}
-
-fn permission_hint(operation: &str) -> String {
-    match iam_action(operation) {
-        Some((action, resource)) => format!("allow {action} on {resource}"),
-        None => format!("allow the action behind {operation}"),
-    }
-}
-
-/// The IAM action that a call needs, and on which kind of resource
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
-/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudfront.html>).
-pub fn iam_action(operation: &str) -> Option<(&'static str, &'static str)> {
-    const OBJECTS: &str = "arn:aws:s3:::BUCKET/PREFIX*";
-    const DISTRIBUTION: &str = "arn:aws:cloudfront::ACCOUNT:distribution/ID";
-    const TENANT: &str = "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID";
-    const BUCKET: &str = "arn:aws:s3:::BUCKET";
-    Some(match operation {
-        "ListObjectsV2" | "HeadBucket" => ("s3:ListBucket", BUCKET),
-        "GetBucketPolicy" => ("s3:GetBucketPolicy", BUCKET),
-        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => ("s3:PutObject", OBJECTS),
-        "AbortMultipartUpload" => ("s3:AbortMultipartUpload", OBJECTS),
-        "GetObject" | "HeadObject" => ("s3:GetObject", OBJECTS),
-        "DeleteObject" | "DeleteObjects" => ("s3:DeleteObject", OBJECTS),
-        "CreateInvalidation" => ("cloudfront:CreateInvalidation", DISTRIBUTION),
-        "GetInvalidation" => ("cloudfront:GetInvalidation", DISTRIBUTION),
-        "CreateInvalidationForDistributionTenant" => ("cloudfront:CreateInvalidationForDistributionTenant", TENANT),
-        "GetInvalidationForDistributionTenant" => ("cloudfront:GetInvalidationForDistributionTenant", TENANT),
-        "GetDistributionTenant" => ("cloudfront:GetDistributionTenant", TENANT),
-        "GetDistributionConfig" => ("cloudfront:GetDistributionConfig", DISTRIBUTION),
-        "GetCachePolicy" => ("cloudfront:GetCachePolicy", "arn:aws:cloudfront::ACCOUNT:cache-policy/*"),
-        "ListDistributions" => ("cloudfront:ListDistributions", "* (it takes no narrower resource)"),
-        "PutJobSuccessResult" => ("codepipeline:PutJobSuccessResult", "* (it takes no narrower resource)"),
-        "PutJobFailureResult" => ("codepipeline:PutJobFailureResult", "* (it takes no narrower resource)"),
-        _ => return None,
-    })
 }

@@ -1,19 +1,22 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
+use super::on_cores;
 use super::plan::Change;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
-use crate::error::Error;
-use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, read_all};
+use crate::error::{Error, Result};
+use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, md5};
 use crate::site::headers::Headers;
+use crate::terminal::Progress;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of file contents held in memory at once, in KiB: three of the largest that are sent in one
@@ -65,78 +68,104 @@ pub struct Limits {
     pub stop: CancellationToken,
 }
 
-enum Outcome {
-    Done(Stored),
-    Failed { error: Error, doubtful: bool },
-    Left,
+/// What the lanes of one wave share.
+struct Wave {
+    bucket: Bucket,
+    root: PathBuf,
+    /// Keys and sizes that nobody has taken, in order.
+    files: Mutex<vec::IntoIter<(String, u64)>>,
+    halt: AtomicBool,
+    memory: Semaphore,
+    limits: Limits,
+    progress: Progress,
 }
 
-/// Uploads the changes of one wave. `sent` is told the bytes of each finished piece.
-pub async fn upload(
+/// Uploads the changes of one wave.
+///
+/// As many lanes as may be in flight each take one file after the other, spread over the runtime's threads.
+/// They end with the future that is returned.
+pub async fn upload<'a>(
     bucket: &Bucket,
     root: &Path,
-    changes: Vec<&Change>,
-    limits: &Limits,
-    sent: &(dyn Fn(u64) + Sync),
+    changes: impl Iterator<Item = &'a Change>,
+    limits: Limits,
+    progress: Progress,
 ) -> Applied {
-    let halt = AtomicBool::new(false);
-    let memory = Arc::new(Semaphore::new(BODY_BUDGET_KIB as usize));
-    let (halt, memory) = (&halt, &memory);
-    let tasks = stream::iter(changes).map(|change| async move {
-        if halt.load(Ordering::Relaxed) || limits.stop.is_cancelled() {
-            return (change, Outcome::Left);
-        }
-        let outcome = upload_one(bucket, root, change, memory, limits, sent).await;
-        if let Outcome::Failed { error, .. } = &outcome
-            && !(limits.keep_going && error.is_about_the_file())
-        {
-            halt.store(true, Ordering::Relaxed);
-        }
-        (change, outcome)
+    let files: Vec<_> = changes.map(|change| (change.key.clone(), change.bytes)).collect();
+    let lanes = limits.concurrency.clamp(1, files.len().max(1));
+    let wave = Arc::new(Wave {
+        bucket: bucket.clone(),
+        root: root.to_owned(),
+        files: Mutex::new(files.into_iter()),
+        halt: AtomicBool::new(false),
+        memory: Semaphore::new(BODY_BUDGET_KIB as usize),
+        limits,
+        progress,
     });
+    let mut running: JoinSet<Applied> = (0..lanes).map(|_| wave.clone().lane()).collect();
     let mut applied = Applied::default();
-    let mut tasks = std::pin::pin!(tasks.buffer_unordered(limits.concurrency.max(1)));
-    while let Some((change, outcome)) = tasks.next().await {
-        match outcome {
-            Outcome::Done(stored) => {
-                applied.bytes += change.bytes;
-                applied.done.push((change.key.clone(), Some(stored)));
-            }
-            Outcome::Failed { error, doubtful } => {
-                if doubtful {
-                    applied.doubtful.push(change.key.clone());
+    while let Some(lane) = running.join_next().await {
+        match lane {
+            Ok(lane) => applied.extend(lane),
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
                 }
-                applied.failed.push((change.key.clone(), error));
             }
-            Outcome::Left => applied.left += 1,
         }
     }
     applied
 }
 
-async fn upload_one(
-    bucket: &Bucket,
-    root: &Path,
-    change: &Change,
-    memory: &Semaphore,
-    limits: &Limits,
-    sent: &(dyn Fn(u64) + Sync),
-) -> Outcome {
-    let path = root.join(&change.key);
-    let headers = Headers::of(&change.key);
-    let result = if change.bytes > MULTIPART_THRESHOLD {
-        bucket.put_parts(&change.key, &path, change.bytes, &headers, &limits.stop, sent).await
-    } else {
-        let kibibytes = (change.bytes.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
-        let _held = memory.acquire_many(kibibytes).await;
-        match read_whole(path.clone(), change.bytes).await {
-            Ok(body) => bucket.put(&change.key, body, &headers).await.inspect(|_| sent(change.bytes)),
-            Err(error) => Err(Error::unreadable(&path, &error)),
+impl Wave {
+    /// One file after the other, until there are no more.
+    async fn lane(self: Arc<Wave>) -> Applied {
+        let mut applied = Applied::default();
+        while let Some((key, size)) = self.next() {
+            if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
+                applied.left += 1;
+                continue;
+            }
+            match self.send(&key, size).await {
+                Ok(stored) => {
+                    applied.bytes += size;
+                    applied.done.push((key, Some(stored)));
+                }
+                Err(error) => {
+                    if !(self.limits.keep_going && error.is_about_the_file()) {
+                        self.halt.store(true, Ordering::Relaxed);
+                    }
+                    if may_have_landed(&error) {
+                        applied.doubtful.push(key.clone());
+                    }
+                    applied.failed.push((key, error));
+                }
+            }
         }
-    };
-    match result {
-        Ok(stored) => Outcome::Done(stored),
-        Err(error) => Outcome::Failed { doubtful: may_have_landed(&error), error },
+        applied
+    }
+
+    fn next(&self) -> Option<(String, u64)> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    async fn send(&self, key: &str, size: u64) -> Result<Stored> {
+        let path = self.root.join(key);
+        let headers = Headers::of(key);
+        if size > MULTIPART_THRESHOLD {
+            let sent = |bytes| self.progress.add(bytes);
+            return self.bucket.put_parts(key, &path, size, &headers, &self.limits.stop, &sent).await;
+        }
+        let kibibytes = (size.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
+        let _held = self.memory.acquire_many(kibibytes).await;
+        let read = on_cores({
+            let path = path.clone();
+            move || read_whole(&path, size)
+        });
+        let (body, digest) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
+        let stored = self.bucket.put(key, body, digest, &headers).await?;
+        self.progress.add(size);
+        Ok(stored)
     }
 }
 
@@ -150,16 +179,18 @@ fn may_have_landed(error: &Error) -> bool {
         }
 }
 
-/// A file's bytes, if they are still as many as planned and nobody wrote while they were read.
-async fn read_whole(path: PathBuf, size: u64) -> io::Result<Bytes> {
-    let read = move || {
-        let file = File::open(path)?;
-        let before = file.metadata()?.modified().ok();
-        let mut body = Vec::with_capacity(size as usize);
-        read_all(&file, size, |chunk| body.extend_from_slice(chunk))?;
-        if file.metadata()?.modified().ok() == before { Ok(Bytes::from(body)) } else { Err(changed_while_read()) }
-    };
-    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+/// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
+fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
+    let file = File::open(path)?;
+    let before = file.metadata()?.modified().ok();
+    let mut body = Vec::with_capacity(size as usize);
+    // One byte more would be a file that grew.
+    (&file).take(size + 1).read_to_end(&mut body)?;
+    if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
+        return Err(changed_while_read());
+    }
+    let digest = md5(&body);
+    Ok((Bytes::from(body), digest))
 }
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the

@@ -5,6 +5,7 @@ mod text;
 use super::apply::Applied;
 use super::plan::{Action, Change, Plan};
 use crate::aws::Requests;
+use crate::aws::limiter::Concurrency;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::invalidation::send::{Invalidation, Sent};
@@ -136,6 +137,8 @@ pub struct Report {
     pub invalidations: Vec<Invalidation>,
     /// What was sent to AWS.
     pub requests: Requests,
+    /// How many S3 requests were in flight.
+    pub concurrency: Concurrency,
     /// Where the time went.
     pub seconds: Seconds,
     /// What an interrupted run had left and this one finished.
@@ -182,6 +185,7 @@ impl Report {
             changes: plan.changes,
             invalidations,
             requests: Requests::default(),
+            concurrency: Concurrency::default(),
             seconds: Seconds::default(),
             recovered: None,
             warnings: Vec::new(),

@@ -115,6 +115,19 @@ pub struct Item {
     pub collateral: u64,
 }
 
+impl Item {
+    /// Whether the item, a path or a wildcard, is sure to clear `path` if that changed, or evicts it
+    /// if not.
+    pub(super) fn evicts(&self, path: &SitePath<'_>) -> bool {
+        let prefix = self.text.strip_suffix('*').filter(|_| self.wildcard);
+        match (prefix, path.change) {
+            (Some(prefix), None) => path.path.starts_with(prefix),
+            (Some(prefix), Some(reach)) => reach.stem(path.path).starts_with(prefix),
+            (None, change) => self.text == path.path && matches!(change, None | Some(Reach::Any)),
+        }
+    }
+}
+
 /// The best cover of `universe`'s changed paths with at most `budget` items; see [`Curve`].
 pub fn cover(universe: &[SitePath<'_>], budget: usize) -> Cover {
     Curve::new(universe, budget).cover(budget)
@@ -215,7 +228,7 @@ impl<'a> Curve<'a> {
 }
 
 /// How many bytes two paths share from their beginning.
-fn common_bytes(left: &str, right: &str) -> usize {
+pub(super) fn common_bytes(left: &str, right: &str) -> usize {
     left.bytes().zip(right.bytes()).take_while(|(left, right)| left == right).count()
 }
 

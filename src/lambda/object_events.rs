@@ -19,7 +19,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use event::{Batch, ObjectEvent};
 use judge::{Judged, Verdicts};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A key of a bucket.
 type Place = (String, String);
@@ -124,13 +124,13 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
     }
     for (of_bucket, shown) in judged {
         let back = shown.into_iter().filter(|(id, _)| refused.contains(id)).flat_map(|(_, places)| places);
-        let back: HashSet<Place> = back.collect();
-        let settled = of_bucket.settle(|key| back.iter().all(|(_, refused)| refused != key)).await;
+        let back: HashMap<String, Place> = back.map(|place| (place.1.clone(), place)).collect();
+        let settled = of_bucket.settle(|key| !back.contains_key(key)).await;
         if let Err(error) = settled {
             // It costs a path the next time, and no more.
             door.terminal.warn(format_args!("the deploy record was not brought up to date: {error}"));
         }
-        failed_keys.extend(back.into_iter().map(|place| (place, reason.clone())));
+        failed_keys.extend(back.into_values().map(|place| (place, reason.clone())));
     }
     let events: usize = batch.messages.iter().map(|message| message.events.len()).sum();
     let distinct: usize = keys.values().map(BTreeMap::len).sum();

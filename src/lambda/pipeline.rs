@@ -141,7 +141,8 @@ async fn deploy_artifact(
         tokio::time::sleep(deadline.wind_down()).await;
         near_the_end.cancel();
     });
-    let report = Deploy { settings: &settings, aws: &door.aws, terminal: &door.terminal, stop }.run().await;
+    let aws = door.aws.afresh(u16::try_from(settings.concurrency).ok());
+    let report = Deploy { settings: &settings, aws: &aws, terminal: &door.terminal, stop }.run().await;
     timer.abort();
     let report = report.map_err(|error| match error.exit() {
         Exit::Interrupted => error.hint("the function's time limit is near: raise its timeout, and retry the action"),

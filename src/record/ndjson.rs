@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -24,7 +24,8 @@ struct Footer {
 /// Compresses rows as they come.
 pub(super) fn encode<R: Serialize>(kind: &str, deploy: &str, rows: impl Iterator<Item = R>) -> Result<Vec<u8>> {
     let written = || -> io::Result<Vec<u8>> {
-        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        // JSON comes in crumbs, and the compressor clears its buffer for each piece it is given.
+        let mut out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
         let mut line = |value: &dyn erased::Line| -> io::Result<()> {
             value.write(&mut out)?;
             out.write_all(b"\n")
@@ -36,7 +37,7 @@ pub(super) fn encode<R: Serialize>(kind: &str, deploy: &str, rows: impl Iterator
             count += 1;
         }
         line(&Footer { rows: count })?;
-        out.finish()
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
     };
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
 }

@@ -1,6 +1,7 @@
 //! The report as people read it.
 
 use super::{Outcome, Report};
+use crate::aws::limiter::Turn;
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Stage};
 use crate::distribution::DistributionId;
@@ -59,6 +60,9 @@ impl Display for Report {
             requests.create_invalidation,
             requests.cloudfront_read
         )?;
+        if self.verbose {
+            self.write_concurrency(out)?;
+        }
         if self.outcome == Outcome::Stale {
             let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
             for invalidation in items {
@@ -93,6 +97,13 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let turn = |turn: &Turn| format!("{} at {:.1} s", turn.limit, turn.seconds);
+        let turns: Vec<String> = self.concurrency.turns.iter().map(turn).collect();
+        let slow_downs = self.concurrency.slow_downs;
+        writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", turns.join(", "))
     }
 
     fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {

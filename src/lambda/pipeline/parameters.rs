@@ -9,7 +9,7 @@ use crate::site::Target;
 use clap::{Args, Command};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, PathBuf};
 
 const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"distribution\": \"auto\", \"bucket\": \
                     \"www.example.com\", \"deploy\": {}} or {\"distribution\": \"E2QWRUHAPOMQZL\", \"paths\": [\"/*\"]}";
@@ -103,9 +103,10 @@ impl DeployParameters {
         };
         let (source, artifact, prefix) = (text("source")?, text("artifact")?, text("prefix")?);
         let source = PathBuf::from(source.unwrap_or_default());
-        if !is_below(&source) {
+        if !source.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(wrong("source: expected a folder of the artifact, such as \"dist\"".to_owned()));
         }
+        let source = source.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         let target = match prefix {
             Some(prefix) => Target::parse(&format!("s3://{}/{prefix}", bucket.bucket())),
             None => Ok(bucket.clone()),
@@ -134,11 +135,6 @@ impl DeployParameters {
         let settings = config::settings(site, self.target.clone(), &options, None)?;
         Ok(Settings { distributions: which, ..settings })
     }
-}
-
-/// Whether a path stays below where it begins.
-fn is_below(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 fn known_options() -> Vec<String> {
@@ -212,6 +208,8 @@ mod tests {
             r#"{"bucket": "www", "deploy": {"prefix": "blog", "max-paths": 7, "clean-urls": true, "adopt": false}}"#;
         let settings = Parameters::parse(text).unwrap().deploy.unwrap().settings("x".into(), Which::None).unwrap();
         assert_eq!(settings.target.to_string(), "s3://www/blog");
+        let whole = Parameters::parse(r#"{"bucket": "www", "deploy": {"source": "./"}}"#).unwrap().deploy.unwrap();
+        assert_eq!(whole.source, PathBuf::new());
         assert_eq!((settings.policy.max_paths, settings.policy.viewer.clean_urls, settings.adopt), (7, true, false));
     }
 }

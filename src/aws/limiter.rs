@@ -1,0 +1,298 @@
+//! How many S3 requests are in flight: as many as S3 answers without asking to slow down.
+//!
+//! Additive increase and multiplicative decrease, as in TCP (<https://www.rfc-editor.org/rfc/rfc5681>).
+//! The limit doubles each round trip until S3 first answers `503 Slow Down`. That halves it, once
+//! for all requests that were sent before, and from there it grows by one each round trip. Where S3
+//! takes nothing at all for a while, the limit falls to its least, and comes back to half of what it
+//! was as fast as it rose at first.
+//!
+//! Attempts are limited, not calls: a call that waits to be tried again holds nobody up. Retrying is
+//! the SDK's affair.
+
+use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Requests in flight at the start: any bucket takes them.
+const START: usize = 32;
+/// Fewer would be slow to find out that S3 takes more again.
+const LEAST: usize = 4;
+/// Turns that are kept for the report.
+const MOST_TURNS: usize = 1000;
+
+/// The limit, shared by all that send.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    permits: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Its whole part is the limit.
+    limit: f64,
+    most: f64,
+    /// Below it the limit doubles each round trip, above it grows by one.
+    threshold: f64,
+    /// Permits to take away when they come back.
+    debt: usize,
+    started: Instant,
+    /// When the limit was last halved.
+    halved: Option<Instant>,
+    /// Whether a request that was sent after that was answered well.
+    recovering: bool,
+    slow_downs: u64,
+    turns: Vec<Turn>,
+}
+
+/// What became of the limit in a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Concurrency {
+    /// Answers that asked to slow down.
+    pub slow_downs: u64,
+    /// Where the limit turned: its start, each peak before it was halved, each low, its end.
+    pub turns: Vec<Turn>,
+}
+
+/// The limit at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Turn {
+    /// Since the start, in seconds.
+    pub seconds: f64,
+    /// S3 requests in flight, at most.
+    pub limit: usize,
+}
+
+impl Limiter {
+    /// At most `most` in flight.
+    pub(crate) fn new(most: usize) -> Limiter {
+        let most = most.max(1);
+        let start = START.min(most);
+        let state = State {
+            limit: start as f64,
+            most: most as f64,
+            threshold: f64::INFINITY,
+            debt: 0,
+            started: Instant::now(),
+            halved: None,
+            recovering: true,
+            slow_downs: 0,
+            turns: vec![Turn { seconds: 0.0, limit: start }],
+        };
+        Limiter { permits: Semaphore::new(start), state: Mutex::new(state) }
+    }
+
+    /// What became of the limit so far.
+    pub(crate) fn trace(&self) -> Concurrency {
+        let state = self.state();
+        let mut turns = state.turns.clone();
+        turns.push(state.now());
+        Concurrency { slow_downs: state.slow_downs, turns }
+    }
+
+    /// Waits for a turn.
+    async fn admit(&self) -> Option<Admitted<'_>> {
+        // It is never closed.
+        let permit = self.permits.acquire().await.ok()?;
+        Some(Admitted { limiter: self, permit: Some(permit), sent: Instant::now() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self, sent: Instant, status: u16) {
+        let mut state = self.state();
+        let before = state.limit as usize;
+        // A limit that nobody reaches was not tried.
+        let used = self.permits.available_permits() * 2 <= before;
+        match status {
+            429 | 503 => state.slow_down(sent),
+            200..=499 if used => state.go_on(sent),
+            _ => {}
+        }
+        let after = state.limit as usize;
+        if after < before {
+            let missing = before - after;
+            state.debt += missing - self.permits.forget_permits(missing);
+        } else {
+            let settled = state.debt.min(after - before);
+            state.debt -= settled;
+            self.permits.add_permits(after - before - settled);
+        }
+    }
+}
+
+impl State {
+    fn now(&self) -> Turn {
+        Turn { seconds: self.started.elapsed().as_secs_f64(), limit: self.limit as usize }
+    }
+
+    fn turn(&mut self) {
+        if self.turns.len() < MOST_TURNS {
+            self.turns.push(self.now());
+        }
+    }
+
+    fn slow_down(&mut self, sent: Instant) {
+        self.slow_downs += 1;
+        if self.halved.is_some_and(|halved| sent <= halved) {
+            return;
+        }
+        let half = (self.limit / 2.0).max((LEAST as f64).min(self.most));
+        if self.recovering {
+            self.turn();
+            self.threshold = half;
+            self.recovering = false;
+        }
+        self.limit = half;
+        self.halved = Some(Instant::now());
+    }
+
+    fn go_on(&mut self, sent: Instant) {
+        if self.halved.is_some_and(|halved| sent <= halved) {
+            return;
+        }
+        if !self.recovering {
+            self.turn();
+            self.recovering = true;
+        }
+        self.limit += if self.limit < self.threshold { 1.0 } else { 1.0 / self.limit };
+        self.limit = self.limit.min(self.most);
+    }
+}
+
+/// A request in flight.
+struct Admitted<'a> {
+    limiter: &'a Limiter,
+    permit: Option<SemaphorePermit<'a>>,
+    sent: Instant,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limiter.state();
+        if state.debt > 0
+            && let Some(permit) = self.permit.take()
+        {
+            state.debt -= 1;
+            permit.forget();
+        }
+    }
+}
+
+/// An HTTP client whose requests wait for their turn.
+#[derive(Debug)]
+pub(crate) struct Limited {
+    client: SharedHttpClient,
+    limiter: Arc<Limiter>,
+}
+
+impl Limited {
+    pub(crate) fn new(client: SharedHttpClient, limiter: Arc<Limiter>) -> Limited {
+        Limited { client, limiter }
+    }
+}
+
+impl HttpClient for Limited {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(LimitedConnector { connector, limiter: self.limiter.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct LimitedConnector {
+    connector: SharedHttpConnector,
+    limiter: Arc<Limiter>,
+}
+
+impl HttpConnector for LimitedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (connector, limiter) = (self.connector.clone(), self.limiter.clone());
+        HttpConnectorFuture::new(async move {
+            let admitted = limiter.admit().await;
+            let answer = connector.call(request).await;
+            if let (Some(admitted), Ok(answer)) = (&admitted, &answer) {
+                limiter.answered(admitted.sent, answer.status().as_u16());
+            }
+            answer
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(limiter: &Limiter) -> usize {
+        limiter.state().limit as usize
+    }
+
+    /// Sends as many as are let in at once, which all get the same answer.
+    async fn round(limiter: &Limiter, status: u16) -> usize {
+        let mut sent = Vec::new();
+        while limiter.permits.available_permits() > 0 {
+            sent.extend(limiter.admit().await);
+        }
+        // On a coarse clock they would seem to be sent when the limit was last halved.
+        let now = Instant::now();
+        while Instant::now() == now {}
+        sent.iter().for_each(|admitted| limiter.answered(admitted.sent, status));
+        sent.len()
+    }
+
+    #[tokio::test]
+    async fn the_limit_doubles_until_it_is_told_to_slow_down_and_then_grows_by_one() {
+        let limiter = Limiter::new(256);
+        let mut sent = Vec::new();
+        for status in [200, 200, 503, 200, 200] {
+            sent.push(round(&limiter, status).await);
+        }
+        assert_eq!(sent, [32, 64, 128, 64, 65]);
+        assert_eq!(limiter.trace().slow_downs, 128);
+    }
+
+    #[tokio::test]
+    async fn after_a_storm_the_limit_comes_back() {
+        let limiter = Limiter::new(256);
+        for status in [200, 200, 200, 503, 503, 503, 503, 503, 503, 503] {
+            round(&limiter, status).await;
+        }
+        assert_eq!(limit(&limiter), LEAST);
+        for _ in 0..5 {
+            round(&limiter, 200).await;
+        }
+        assert_eq!(limit(&limiter), 128);
+        let turns: Vec<usize> = limiter.trace().turns.iter().map(|turn| turn.limit).collect();
+        assert_eq!(turns, [32, 256, 4, 128]);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_nobody_reaches_does_not_grow_and_one_that_is_set_is_kept() {
+        let limiter = Limiter::new(256);
+        for _ in 0..100 {
+            let admitted = limiter.admit().await.unwrap();
+            limiter.answered(admitted.sent, 200);
+        }
+        assert_eq!(limit(&limiter), 32);
+        let one = Limiter::new(1);
+        for status in [200, 503, 503, 200, 200] {
+            assert_eq!(round(&one, status).await, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_are_given_up_leave_room_for_others() {
+        let limiter = Limiter::new(8);
+        let first: Vec<_> = futures::future::join_all((0..8).map(|_| limiter.admit())).await;
+        drop(first);
+        assert_eq!(limiter.permits.available_permits(), 8);
+    }
+}

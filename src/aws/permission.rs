@@ -1,0 +1,209 @@
+//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, door by door.
+//!
+//! The only such table. Hints name actions from it; a test holds it against the calls in the code, and
+//! the policies of `examples/` and of the README against it.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+
+/// A way into the program that runs under permissions of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.
+    Deploy,
+    /// `invalidate`, and a pipeline's action that does no more.
+    Invalidate,
+    /// What a pipeline's action needs besides, to answer its job. The artifact is read with
+    /// credentials that come with the job.
+    PipelineJob,
+    /// S3's notifications of changed objects.
+    ObjectEvents,
+}
+
+/// What only some setups need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setup {
+    /// No distribution is named: it is looked for.
+    AnyDistribution,
+    /// The distribution is a tenant of a multi-tenant one.
+    Tenant,
+    /// Objects are encrypted with a KMS key of the customer's own.
+    KmsKey,
+}
+
+/// What an action is allowed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// The bucket itself.
+    Bucket,
+    /// The site's objects and its deploy record.
+    Objects,
+    /// The deploy records of the bucket, where they are not kept elsewhere.
+    Records,
+    /// The distribution.
+    Distribution,
+    /// The distribution tenant.
+    Tenant,
+    /// Cache policies, known by name only once the distribution was read.
+    CachePolicies,
+    /// The KMS key.
+    Key,
+    /// The action takes no narrower resource.
+    All,
+}
+
+impl Display for Resource {
+    /// As in a policy, with `BUCKET`, `PREFIX`, `ACCOUNT`, `REGION` and `ID` for what only the person knows.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Resource::Bucket => "arn:aws:s3:::BUCKET",
+            Resource::Objects => "arn:aws:s3:::BUCKET/PREFIX*",
+            Resource::Records => "arn:aws:s3:::BUCKET/.shipfront/*",
+            Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
+            Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
+            Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
+            Resource::Key => "arn:aws:kms:REGION:ACCOUNT:key/ID",
+            Resource::All => "*",
+        })
+    }
+}
+
+/// One action that one call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permission {
+    /// AWS's own name of the call.
+    pub operation: &'static str,
+    /// As a policy names it.
+    pub action: &'static str,
+    /// What it is allowed on.
+    pub resource: Resource,
+    /// `None` where every setup needs it.
+    pub setup: Option<Setup>,
+    /// Who makes the call.
+    pub doors: &'static [Door],
+}
+
+const fn always(operation: &'static str, action: &'static str, on: Resource, doors: &'static [Door]) -> Permission {
+    Permission { operation, action, resource: on, setup: None, doors }
+}
+
+const fn with(
+    setup: Setup,
+    operation: &'static str,
+    action: &'static str,
+    on: Resource,
+    doors: &'static [Door],
+) -> Permission {
+    Permission { operation, action, resource: on, setup: Some(setup), doors }
+}
+
+const DEPLOY: &[Door] = &[Door::Deploy];
+const JOB: &[Door] = &[Door::PipelineJob];
+const READ_SITE: &[Door] = &[Door::Deploy, Door::ObjectEvents];
+const ASK_STATUS: &[Door] = &[Door::Deploy, Door::Invalidate];
+const EVENTS: &[Door] = &[Door::ObjectEvents];
+const INVALIDATE: &[Door] = &[Door::Deploy, Door::Invalidate, Door::ObjectEvents];
+
+/// Every call, the action it is chiefly about first. Sources:
+/// S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
+/// conditional writes <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+/// and deletes <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>,
+/// uploads in parts <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions>,
+/// CloudFront <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudfront.html>,
+/// CodePipeline <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html>.
+pub const PERMISSIONS: &[Permission] = &[
+    always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, READ_SITE),
+    always("GetObject", "s3:GetObject", Resource::Objects, READ_SITE),
+    // Without it S3 answers 403 for a missing key, and missing could not be told from unreadable.
+    always("GetObject", "s3:ListBucket", Resource::Bucket, READ_SITE),
+    with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, READ_SITE),
+    always("HeadObject", "s3:GetObject", Resource::Objects, READ_SITE),
+    always("HeadObject", "s3:ListBucket", Resource::Bucket, READ_SITE),
+    with(Setup::KmsKey, "HeadObject", "kms:Decrypt", Resource::Key, READ_SITE),
+    always("PutObject", "s3:PutObject", Resource::Objects, DEPLOY),
+    // For `If-Match`.
+    always("PutObject", "s3:GetObject", Resource::Objects, DEPLOY),
+    // Events write their marks and nothing of the site.
+    always("PutObject", "s3:PutObject", Resource::Records, EVENTS),
+    with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
+    with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, DEPLOY),
+    always("UploadPart", "s3:PutObject", Resource::Objects, DEPLOY),
+    with(Setup::KmsKey, "UploadPart", "kms:Decrypt", Resource::Key, DEPLOY),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
+    with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, DEPLOY),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, DEPLOY),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
+    // For a key that goes only while it has its ETag.
+    always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
+    always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
+    with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
+    always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
+    always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
+    with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
+    always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
+    always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, ASK_STATUS),
+    with(
+        Setup::Tenant,
+        "CreateInvalidationForDistributionTenant",
+        "cloudfront:CreateInvalidationForDistributionTenant",
+        Resource::Tenant,
+        INVALIDATE,
+    ),
+    with(
+        Setup::Tenant,
+        "GetInvalidationForDistributionTenant",
+        "cloudfront:GetInvalidationForDistributionTenant",
+        Resource::Tenant,
+        ASK_STATUS,
+    ),
+    always("PutJobSuccessResult", "codepipeline:PutJobSuccessResult", Resource::All, JOB),
+    always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
+];
+
+/// What to allow where a call was denied.
+pub(crate) fn hint(operation: &str) -> String {
+    match PERMISSIONS.iter().find(|permission| permission.operation == operation) {
+        // Said aloud, lest it be taken for carelessness.
+        Some(Permission { action, resource: all @ Resource::All, .. }) => {
+            format!("allow {action} on {all} (it takes no narrower resource)")
+        }
+        Some(Permission { action, resource, .. }) => format!("allow {action} on {resource}"),
+        None => format!("allow the action behind {operation}"),
+    }
+}
+
+/// What a role must be allowed that uses these doors in a setup like this.
+pub fn needed(doors: &[Door], setups: &[Setup]) -> BTreeSet<(&'static str, Resource)> {
+    let applies = |permission: &&Permission| {
+        permission.doors.iter().any(|door| doors.contains(door))
+            && permission.setup.is_none_or(|setup| setups.contains(&setup))
+    };
+    PERMISSIONS.iter().filter(applies).map(|permission| (permission.action, permission.resource)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalidating_takes_two_actions_on_one_distribution_and_more_only_where_it_must() {
+        let plain = needed(&[Door::Invalidate], &[]);
+        let both = ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"];
+        assert_eq!(plain, both.map(|action| (action, Resource::Distribution)).into());
+        let searching = needed(&[Door::Invalidate], &[Setup::AnyDistribution]);
+        assert_eq!(
+            searching.difference(&plain).copied().collect::<Vec<_>>(),
+            [("cloudfront:ListDistributions", Resource::All)]
+        );
+    }
+
+    #[test]
+    fn only_a_deploy_may_write_to_the_bucket() {
+        let writes = |action: &str| action.starts_with("s3:") && !action.contains("Get") && !action.contains("List");
+        for door in [Door::Invalidate, Door::PipelineJob, Door::ObjectEvents] {
+            let actions = needed(&[door], &[Setup::AnyDistribution, Setup::Tenant, Setup::KmsKey]);
+            assert!(!actions.iter().any(|(action, _)| writes(action)), "{door:?}: {actions:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What AWS must allow: the calls in the code, the one table of them, and every policy we hand out.
+
+mod policies;
+
+use crate::world::command::repository;
+use crate::world::site::{ALWAYS, World, error};
+use shipfront::aws::permission::{Door, PERMISSIONS};
+#[cfg(feature = "lambda")]
+use shipfront::edge::JobResult;
+use shipfront::edge::{CACHING_OPTIMIZED, CacheSettings, ConnectionMode, Tenant};
+use std::collections::{BTreeMap, BTreeSet};
+use walkdir::WalkDir;
+
+/// Only the local edge is ever asked for these, to have a bucket to deploy to.
+const ON_THE_LOCAL_EDGE: [&str; 2] = ["CreateBucket", "PutBucketPolicy"];
+
+/// The SDK's name of a call as AWS writes it: `list_objects_v2` is `ListObjectsV2`.
+fn operation_of(method: &str) -> String {
+    let capitalised = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+    method.split('_').map(capitalised).collect()
+}
+
+/// Every call on an SDK client in the sources, the local edge's own aside.
+fn calls_in_the_code() -> BTreeSet<String> {
+    let files = WalkDir::new(repository("src")).into_iter().map(Result::unwrap);
+    let is_own = |path: &std::path::Path| {
+        let path = path.strip_prefix(repository("src")).unwrap();
+        path.extension().is_some_and(|extension| extension == "rs") && !path.starts_with("edge") && path != "edge.rs"
+    };
+    let mut calls = BTreeSet::new();
+    for file in files.filter(|file| is_own(file.path())) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code: String = code.split_whitespace().collect();
+        let methods: Vec<&str> = code
+            .split("client.")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("()"))
+            .map(|(method, _)| method)
+            .filter(|method| !method.is_empty() && method.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+            // Asks the client, not AWS.
+            .filter(|method| *method != "config")
+            .collect();
+        // Nothing escapes that goes through a client of another name, or is sent in another way.
+        let sent = code.matches(".send()").count();
+        let told = "a call on `client` is sent once, by .send(), or this test cannot see it";
+        assert_eq!(methods.len(), sent, "{}: {told}: {methods:?}", file.path().display());
+        calls.extend(methods.into_iter().map(operation_of));
+    }
+    calls
+}
+
+#[test]
+fn every_call_in_the_code_is_in_the_table_of_permissions_and_every_row_is_a_call() {
+    let calls = calls_in_the_code();
+    let known = PERMISSIONS.iter().map(|permission| permission.operation).chain(ON_THE_LOCAL_EDGE);
+    let known: BTreeSet<String> = known.map(str::to_owned).collect();
+    assert_eq!(calls, known);
+}
+
+/// The operations of the table that belong to a door.
+fn of_door(door: Door) -> BTreeSet<String> {
+    let rows = PERMISSIONS.iter().filter(|permission| permission.doors.contains(&door));
+    rows.map(|permission| permission.operation.to_owned()).collect()
+}
+
+/// The operations that came since they were last forgotten.
+fn asked(world: &World) -> BTreeSet<String> {
+    world.edge.requests().into_iter().map(|request| request.operation).collect()
+}
+
+/// A world of one tenant, `dt_red`.
+async fn tenant_world(files: &[(&str, &str)]) -> World {
+    let world = World::new(files).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.connection_mode = ConnectionMode::TenantOnly;
+    distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
+    world.edge.put_distribution(distribution).unwrap();
+    let (id, distribution_id) = ("dt_red".to_owned(), world.distribution.clone());
+    world.edge.put_tenant(Tenant { id, distribution_id, parameters: BTreeMap::new(), domains: Vec::new() }).unwrap();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
+    const LARGE: usize = 20 << 20;
+    let world = World::new(&[("index.html", "the same"), ("old.html", "old")]).await;
+    // An object that is right already, whose headers have to be asked for.
+    world.put("index.html", "the same").await;
+    world.write("film.webm", vec![1; LARGE]);
+    world.deploy(&[]).expect(0);
+    world.remove("old.html");
+    world.deploy(&[]).expect(0);
+    world.write("film.webm", vec![2; LARGE]);
+    world.fault("UploadPart", 0, ALWAYS, error(400, "EntityTooSmall"));
+    world.deploy(&[]).expect(1);
+
+    let tenants = tenant_world(&[("index.html", "welcome")]).await;
+    tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
+    let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    assert_eq!(all, of_door(Door::Deploy));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalidations_make_exactly_the_calls_that_their_door_is_allowed() {
+    let world = World::new(&[]).await;
+    world.run(&["invalidate", "/a", "--json"]).expect(0);
+    let tenants = tenant_world(&[]).await;
+    tenants.run(&["invalidate", "/a", "--json", "--distribution-tenant", "dt_red"]).expect(0);
+    let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    assert_eq!(all, of_door(Door::Invalidate));
+}
+
+#[cfg(feature = "lambda")]
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_make_exactly_the_calls_that_their_doors_are_allowed() {
+    use crate::world::function::{Function, event};
+    let world = World::new(&[]).await;
+    let function = Function::start(&world, &[]).await;
+    let mut job = event("codepipeline-job");
+    let parameters = "/CodePipeline.job/data/actionConfiguration/configuration/UserParameters";
+    *job.pointer_mut(parameters).unwrap() = "auto".into();
+    function.invoke(&job).await.unwrap();
+    let (_, JobResult::Success { continuation_token, .. }) = world.edge.job_results().remove(0) else { panic!() };
+    job["CodePipeline.job"]["data"]["continuationToken"] = continuation_token.unwrap().into();
+    job["CodePipeline.job"]["id"] = "5e0b1c2d-3f4a-4b6c-8d9e-a0b1c2d3e4f6".into();
+    function.invoke(&job).await.unwrap();
+    *job.pointer_mut(parameters).unwrap() = "".into();
+    job["CodePipeline.job"]["data"]["continuationToken"] = "".into();
+    job["CodePipeline.job"]["id"] = "5e0b1c2d-3f4a-4b6c-8d9e-a0b1c2d3e4f7".into();
+    function.invoke(&job).await.unwrap();
+    let of_tenants = |operation: &String| operation.contains("Tenant");
+    let mut allowed: BTreeSet<String> = of_door(Door::Invalidate).union(&of_door(Door::PipelineJob)).cloned().collect();
+    allowed.retain(|operation| !of_tenants(operation));
+    assert_eq!(asked(&world), allowed);
+}
+
+#[cfg(feature = "lambda")]
+#[tokio::test(flavor = "multi_thread")]
+async fn events_make_exactly_the_calls_that_their_door_is_allowed() {
+    use crate::world::function::{Function, event};
+    let world = World::deployed(&[("index.html", "x")]).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
+    world.edge.put_distribution(distribution).unwrap();
+    let function = Function::start(&world, &[]).await;
+    function.invoke(&event("s3-object-created-put")).await.unwrap();
+    let written: Vec<_> =
+        world.edge.requests().into_iter().filter(|request| request.operation == "PutObject").collect();
+    assert!(written.iter().all(|put| put.key.as_deref().is_some_and(|key| key.starts_with(".shipfront/"))));
+    let tenants = tenant_world(&[]).await;
+    let variables = [("SHIPFRONT_DISTRIBUTION_TENANT", "dt_red")];
+    let function = Function::start(&tenants, &variables).await;
+    function.invoke(&event("s3-object-removed-delete")).await.unwrap();
+    let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    assert_eq!(all, of_door(Door::ObjectEvents));
+}

@@ -1,0 +1,201 @@
+//! Each policy that we hand out grants what its doors need, action by action, and nothing else.
+
+use crate::world::command::repository;
+use shipfront::aws::permission::{Door, Resource, Setup, needed};
+use std::collections::BTreeSet;
+use walkdir::WalkDir;
+use yaml_serde::Value;
+
+/// What a role of a template is for.
+struct Role {
+    template: &'static str,
+    name: &'static str,
+    /// The doors of shipfront that run under it.
+    doors: &'static [Door],
+    /// What the AWS service that runs them, or the service itself, needs besides.
+    service: &'static [[&'static str; 2]],
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html>
+const WRITE_LOG: [[&str; 2]; 2] = [["logs:CreateLogStream", "${Logs.Arn}"], ["logs:PutLogEvents", "${Logs.Arn}"]];
+
+/// Every role of the examples.
+const ROLES: [Role; 6] = [
+    Role {
+        template: "codebuild/template.yaml",
+        name: "Role",
+        doors: &[Door::Deploy],
+        // <https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html>
+        service: &[
+            WRITE_LOG[0],
+            WRITE_LOG[1],
+            ["codeconnections:GetConnection", "${ConnectionArn}"],
+            ["codeconnections:GetConnectionToken", "${ConnectionArn}"],
+            ["s3:GetObject", "arn:${AWS::Partition}:s3:::${CodeBucket}/${CodeKey}"],
+        ],
+    },
+    Role {
+        template: "codepipeline-action/template.yaml",
+        name: "FunctionRole",
+        doors: &[Door::Deploy, Door::PipelineJob],
+        service: &WRITE_LOG,
+    },
+    Role { template: "codepipeline-action/template.yaml", name: "PipelineRole", doors: &[], service: &PIPELINE },
+    Role {
+        template: "codepipeline-action/invalidate-only.yaml",
+        name: "FunctionRole",
+        doors: &[Door::Invalidate, Door::PipelineJob],
+        service: &WRITE_LOG,
+    },
+    Role {
+        template: "codepipeline-action/invalidate-only.yaml",
+        name: "PipelineRole",
+        doors: &[],
+        service: &[
+            PIPELINE[0],
+            PIPELINE[1],
+            PIPELINE[2],
+            PIPELINE[3],
+            PIPELINE[4],
+            PIPELINE[5],
+            PIPELINE[6],
+            PIPELINE[7],
+            // CodePipeline's own action that copies the site.
+            ["s3:PutObject", "arn:${AWS::Partition}:s3:::${BucketName}/*"],
+        ],
+    },
+    Role {
+        template: "s3-events/template.yaml",
+        name: "Role",
+        doors: &[Door::ObjectEvents],
+        // <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+        service: &[
+            WRITE_LOG[0],
+            WRITE_LOG[1],
+            ["sqs:DeleteMessage", "${Queue.Arn}"],
+            ["sqs:GetQueueAttributes", "${Queue.Arn}"],
+            ["sqs:ReceiveMessage", "${Queue.Arn}"],
+        ],
+    },
+];
+
+/// <https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html>
+const PIPELINE: [[&str; 2]; 8] = [
+    ["codeconnections:UseConnection", "${ConnectionArn}"],
+    ["lambda:InvokeFunction", "${Function.Arn}"],
+    ["s3:GetBucketAcl", "${Artifacts.Arn}"],
+    ["s3:GetBucketLocation", "${Artifacts.Arn}"],
+    ["s3:GetBucketVersioning", "${Artifacts.Arn}"],
+    ["s3:GetObject", "${Artifacts.Arn}/*"],
+    ["s3:GetObjectVersion", "${Artifacts.Arn}/*"],
+    ["s3:PutObject", "${Artifacts.Arn}/*"],
+];
+
+/// An action and the resource it is granted on.
+type Grant = (String, String);
+
+/// A string of a template in the notation of `!Sub`, whichever way it is written.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Tagged(tagged) if tagged.tag == "!Sub" => text(&tagged.value),
+        Value::Tagged(tagged) if tagged.tag == "!Ref" || tagged.tag == "!GetAtt" => {
+            format!("${{{}}}", text(&tagged.value))
+        }
+        other => panic!("neither a string nor !Sub, !Ref or !GetAtt: {other:?}"),
+    }
+}
+
+fn one_or_many(value: &Value) -> Vec<String> {
+    match value {
+        Value::Sequence(values) => values.iter().map(text).collect(),
+        one => vec![text(one)],
+    }
+}
+
+/// What a policy document allows. It must do so plainly: a `NotAction` would be missed here, and fails.
+fn grants(document: &Value) -> BTreeSet<Grant> {
+    let mut found = BTreeSet::new();
+    for statement in document["Statement"].as_sequence().unwrap() {
+        let fields: Vec<&str> = statement.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap()).collect();
+        assert!(fields.iter().all(|field| ["Sid", "Effect", "Action", "Resource"].contains(field)), "{fields:?}");
+        assert_eq!(text(&statement["Effect"]), "Allow");
+        for action in one_or_many(&statement["Action"]) {
+            for resource in one_or_many(&statement["Resource"]) {
+                assert!(found.insert((action.clone(), resource.clone())), "{action} on {resource} is granted twice");
+            }
+        }
+    }
+    found
+}
+
+/// What the doors need, on resources as a policy names them.
+fn expected(doors: &[Door], setups: &[Setup], named: impl Fn(&str) -> String) -> BTreeSet<Grant> {
+    let grant = |(action, resource): (&str, Resource)| (action.to_owned(), named(&resource.to_string()));
+    needed(doors, setups).into_iter().map(grant).collect()
+}
+
+fn as_in_templates(resource: &str) -> String {
+    let names = [
+        ("arn:aws:", "arn:${AWS::Partition}:"),
+        ("ACCOUNT", "${AWS::AccountId}"),
+        ("BUCKET", "${BucketName}"),
+        ("PREFIX", ""),
+        ("distribution/ID", "distribution/${DistributionId}"),
+    ];
+    names.into_iter().fold(resource.to_owned(), |resource, (from, to)| resource.replace(from, to))
+}
+
+fn templates() -> Vec<(String, Value)> {
+    let examples = repository("examples");
+    let files = WalkDir::new(&examples).sort_by_file_name().into_iter().map(Result::unwrap);
+    let files = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "yaml"));
+    let read = |path: &std::path::Path| {
+        let name = path.strip_prefix(&examples).unwrap().to_str().unwrap().to_owned();
+        (name, yaml_serde::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+    };
+    files.map(|file| read(file.path())).collect()
+}
+
+#[test]
+fn each_role_of_the_examples_is_allowed_what_its_doors_need_and_nothing_else() {
+    let mut seen = Vec::new();
+    for (template, value) in templates() {
+        for (name, resource) in value["Resources"].as_mapping().unwrap() {
+            let (name, kind) = (name.as_str().unwrap(), resource["Type"].as_str().unwrap());
+            if !kind.starts_with("AWS::IAM::") {
+                continue;
+            }
+            let place = format!("{name} of examples/{template}");
+            assert_eq!(kind, "AWS::IAM::Role", "{place}: this test reads roles only");
+            let role = ROLES.iter().find(|role| role.template == template && role.name == name);
+            let role = role.unwrap_or_else(|| panic!("{place} is not in ROLES: what is it for?"));
+            let properties = resource["Properties"].as_mapping().unwrap();
+            assert!(!properties.contains_key("ManagedPolicyArns"), "{place}: nobody knows what AWS adds to those");
+            let policies = resource["Properties"]["Policies"].as_sequence().unwrap();
+            let granted: BTreeSet<Grant> =
+                policies.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
+            let mut wanted = expected(role.doors, &[], as_in_templates);
+            wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
+            assert_eq!(granted, wanted, "{place}");
+            seen.push((template.clone(), name.to_owned()));
+        }
+    }
+    assert_eq!(seen.len(), ROLES.len(), "a role of ROLES is in no template: {seen:?}");
+}
+
+/// The first policy with `Effect: Allow` among a document's blocks of JSON.
+fn policy_in(document: &str) -> Value {
+    let text = std::fs::read_to_string(repository(document)).unwrap();
+    let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let policy = blocks.into_iter().find(|block| block.contains("\"Allow\"") && block.contains("Statement"));
+    yaml_serde::from_str(policy.expect(document)).unwrap()
+}
+
+#[test]
+fn the_policies_in_the_documents_allow_what_their_doors_need_and_nothing_else() {
+    let named = |resource: &str| resource.replace("BUCKET", "www.example.com").replace("PREFIX", "");
+    let anywhere = [Setup::AnyDistribution];
+    assert_eq!(grants(&policy_in("README.md")), expected(&[Door::Deploy], &anywhere, named));
+    assert_eq!(grants(&policy_in("examples/shell/README.md")), expected(&[Door::Invalidate], &anywhere, named));
+}
