@@ -34,6 +34,10 @@ const BOOTSTRAP: &str = "bootstrap";
 /// Options of a deploy that matter for the events of a bucket too, such as `--clean-urls`.
 const OPTIONS_VARIABLE: &str = "SHIPFRONT_OPTIONS";
 
+/// The longest that an invocation may take
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
 /// Whether Lambda started the program: it is called `bootstrap`, with no arguments.
 ///
 /// The environment would be the worse witness: CodeBuild's Lambda compute runs builds inside a
@@ -47,7 +51,14 @@ pub fn is_asked_for() -> bool {
 
 /// Answers invocations until Lambda ends the process.
 pub async fn run(terminal: Terminal) -> Result<()> {
-    for name in ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"] {
+    // Without these the runtime's own crate would break down.
+    const NEEDED: [&str; 4] = [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ];
+    for name in NEEDED {
         if std::env::var_os(name).is_none() {
             return Err(Error::usage(format!(
                 "'{BOOTSTRAP}' is the program of a Lambda function, and {name} is not set"
@@ -151,7 +162,12 @@ struct Deadline {
 
 impl Deadline {
     fn at(end: SystemTime) -> Deadline {
-        let remaining = end.duration_since(SystemTime::now()).unwrap_or_default();
+        let remaining = match end.duration_since(SystemTime::now()) {
+            Ok(remaining) => remaining,
+            // cargo-lambda's emulator tells a time in 1970.
+            Err(past) if past.duration() > LONGEST => LONGEST,
+            Err(_) => Duration::ZERO,
+        };
         Deadline { started: Instant::now(), remaining }
     }
 
@@ -218,5 +234,8 @@ mod tests {
             assert!(deadline.wind_down() < deadline.last_call());
             assert!(deadline.last_call() < deadline.remaining);
         }
+        let told = |end| Deadline::at(end).remaining;
+        assert_eq!(told(SystemTime::UNIX_EPOCH + Duration::from_secs(600)), LONGEST);
+        assert_eq!(told(SystemTime::now() - Duration::from_secs(1)), Duration::ZERO);
     }
 }

@@ -46,8 +46,8 @@ async fn a_command_within_a_function_is_a_command() {
 async fn options_that_make_no_sense_end_the_function_at_its_start() {
     let world = World::new(&[]).await;
     let mut command = named(&world, "bootstrap");
-    for name in ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"] {
-        command.env(name, "x");
+    for name in ["RUNTIME_API", "FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE"] {
+        command.env(format!("AWS_LAMBDA_{name}"), "x");
     }
     command.env("SHIPFRONT_OPTIONS", "--clean-url");
     run(&mut command).expect(2).says("--clean-url");
