@@ -4,7 +4,7 @@ pub mod conditional;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
-mod multipart;
+pub mod multipart;
 mod policy;
 
 use crate::aws::Aws;
@@ -151,7 +151,15 @@ impl Bucket {
     }
 
     /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
-    pub async fn put(&self, key: &str, body: Bytes, digest: [u8; 16], headers: &Headers) -> Result<Stored> {
+    /// With `create_only`, an object that is there stays as it is: `PreconditionFailed`.
+    pub async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        digest: [u8; 16],
+        headers: &Headers,
+        create_only: bool,
+    ) -> Result<Stored> {
         let request = self
             .client
             .put_object()
@@ -160,6 +168,7 @@ impl Bucket {
             .content_md5(BASE64.encode(digest))
             .content_type(&headers.content_type)
             .set_expected_bucket_owner(self.expected_owner.clone())
+            .set_if_none_match(create_only.then(|| "*".to_owned()))
             .body(ByteStream::from(body));
         // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
         let lost = LostAnswer::default();

@@ -1,6 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -177,6 +178,9 @@ pub struct SiteOptions {
     /// The deploy record
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
+    #[arg(long, value_name = "I/N", help_heading = "Uploads")]
+    pub shard: Option<Shard>,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,

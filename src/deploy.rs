@@ -9,6 +9,7 @@ pub mod list;
 pub mod plan;
 pub mod read;
 pub mod report;
+pub mod shard;
 mod survey;
 pub mod told;
 mod turn;
@@ -31,6 +32,7 @@ use compare::Compared;
 use diff::{PruneAfter, Reason};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
+use shard::Shard;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub build: Option<Build>,
     /// Whether an older build may go over a newer one.
     pub force: bool,
+    /// Whether only a part of the assets is created, because other machines create the rest.
+    pub shard: Option<Shard>,
 }
 
 /// One run: its settings and the world it runs in.
@@ -115,9 +119,12 @@ impl Decided {
 impl Deploy<'_> {
     /// Decides what a deploy would do, and writes nothing.
     pub async fn plan(&self) -> Result<Report> {
+        if let Some(shard) = self.settings.shard {
+            return self.run_shard(shard, true).await;
+        }
         let started = Instant::now();
         let mut survey = self.survey().await?;
-        if let Some(error) = self.superseded(&survey) {
+        if let Some(error) = self.superseded(survey.record.as_ref().map(|(_, snapshot)| snapshot)) {
             return Err(error);
         }
         let decided = self.decide(&mut survey).await?;
@@ -133,6 +140,9 @@ impl Deploy<'_> {
 
     /// Makes the target what the source is, and tells CloudFront what changed.
     pub async fn run(&self) -> Result<Report> {
+        if let Some(shard) = self.settings.shard {
+            return self.run_shard(shard, false).await;
+        }
         let started = Instant::now();
         let deploy = new_deploy_id();
         loop {
@@ -286,7 +296,12 @@ impl Deploy<'_> {
     }
 
     fn limits(&self) -> Limits {
-        Limits { concurrency: self.settings.concurrency, keep_going: self.settings.keep_going, stop: self.stop.clone() }
+        Limits {
+            concurrency: self.settings.concurrency,
+            keep_going: self.settings.keep_going,
+            create_only: false,
+            stop: self.stop.clone(),
+        }
     }
 
     /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle.

@@ -17,6 +17,17 @@ use tokio_util::sync::CancellationToken;
 /// Parts of one file in flight: two hide the round trip and the hashing of the next part.
 const PARTS_IN_FLIGHT: usize = 4;
 
+/// How a large file is sent.
+#[derive(Clone, Copy)]
+pub struct Transfer<'a> {
+    /// An object that is there stays as it is: `PreconditionFailed`.
+    pub create_only: bool,
+    /// Set by a signal: no further part is begun.
+    pub stop: &'a CancellationToken,
+    /// Told the bytes of each part that is done.
+    pub uploaded: &'a (dyn Fn(u64) + Sync),
+}
+
 /// A part that is in S3.
 struct Part {
     number: i32,
@@ -26,16 +37,13 @@ struct Part {
 
 impl Bucket {
     /// Uploads a file in parts and aborts the upload on any failure, so that no parts are paid for.
-    ///
-    /// `uploaded` is told the bytes of each part that is done.
     pub async fn put_parts(
         &self,
         key: &str,
         path: &Path,
         size: u64,
         headers: &Headers,
-        stop: &CancellationToken,
-        uploaded: &(dyn Fn(u64) + Sync),
+        transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.content_type(&headers.content_type);
@@ -43,7 +51,7 @@ impl Bucket {
         let created = created.map_err(|error| self.explain_key("CreateMultipartUpload", key, error))?;
         let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
         let opaque = is_opaque(created.server_side_encryption.as_ref(), created.sse_customer_algorithm.as_deref());
-        match self.send_parts(key, path, size, &id, opaque, stop, uploaded).await {
+        match self.send_parts(key, path, size, &id, opaque, transfer).await {
             Ok(stored) => Ok(stored),
             Err(error) => {
                 let abort = self.client.abort_multipart_upload().bucket(self.target.bucket());
@@ -58,10 +66,7 @@ impl Bucket {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the body of put_parts, apart only so that every way out of it aborts"
-    )]
+    /// The body of `put_parts`, apart so that every way out of it aborts.
     async fn send_parts(
         &self,
         key: &str,
@@ -69,19 +74,18 @@ impl Bucket {
         size: u64,
         id: &str,
         opaque: bool,
-        stop: &CancellationToken,
-        uploaded: &(dyn Fn(u64) + Sync),
+        transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let before = modified(path, size).map_err(|error| Error::unreadable(path, &error))?;
         let length = part_size(size);
         let numbers = 0..size.div_ceil(length);
         let parts = stream::iter(numbers).map(|at| async move {
-            if stop.is_cancelled() {
+            if transfer.stop.is_cancelled() {
                 return Err(Error::failed(format!("the upload of {key} was interrupted")));
             }
             let offset = at * length;
             let part = self.send_part(key, path, id, at as i32 + 1, offset, length.min(size - offset), opaque).await?;
-            uploaded(length.min(size - offset));
+            (transfer.uploaded)(length.min(size - offset));
             Ok(part)
         });
         let parts: Vec<Part> = parts.buffered(PARTS_IN_FLIGHT).try_collect().await?;
@@ -94,6 +98,7 @@ impl Bucket {
         let request =
             self.client.complete_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.upload_id(id).multipart_upload(completed);
+        let request = request.set_if_none_match(transfer.create_only.then(|| "*".to_owned()));
         let lost = LostAnswer::default();
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.customize().interceptor(lost.clone()).send().await;

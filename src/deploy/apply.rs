@@ -2,6 +2,7 @@
 
 use super::on_cores;
 use super::plan::Change;
+use crate::bucket::multipart::Transfer;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::{Error, Result};
 use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, md5};
@@ -36,7 +37,7 @@ pub struct Applied {
     pub bytes: u64,
     /// Keys that were not begun, because something failed or the run was interrupted.
     pub left: u64,
-    /// Keys that were not removed, because others had written them.
+    /// Keys that were not removed, or not created, because others had written them.
     pub overwritten: Vec<String>,
 }
 
@@ -64,6 +65,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// Whether a file that cannot be read ends the wave.
     pub keep_going: bool,
+    /// Whether an object that is there meanwhile stays as it is.
+    pub create_only: bool,
     /// Set by a signal: nothing new is begun, what is in flight is finished.
     pub stop: CancellationToken,
 }
@@ -131,6 +134,7 @@ impl Wave {
                     applied.bytes += size;
                     applied.done.push((key, Some(stored)));
                 }
+                Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
                 Err(error) => {
                     if !(self.limits.keep_going && error.is_about_the_file()) {
                         self.halt.store(true, Ordering::Relaxed);
@@ -154,7 +158,8 @@ impl Wave {
         let headers = Headers::of(key);
         if size > MULTIPART_THRESHOLD {
             let sent = |bytes| self.progress.add(bytes);
-            return self.bucket.put_parts(key, &path, size, &headers, &self.limits.stop, &sent).await;
+            let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
+            return self.bucket.put_parts(key, &path, size, &headers, transfer).await;
         }
         let kibibytes = (size.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
         let _held = self.memory.acquire_many(kibibytes).await;
@@ -163,10 +168,15 @@ impl Wave {
             move || read_whole(&path, size)
         });
         let (body, digest) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
-        let stored = self.bucket.put(key, body, digest, &headers).await?;
+        let stored = self.bucket.put(key, body, digest, &headers, self.limits.create_only).await?;
         self.progress.add(size);
         Ok(stored)
     }
+}
+
+/// Whether an object could not be created because there is one.
+fn is_taken(error: &Error) -> bool {
+    matches!(error.aws_code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
 }
 
 /// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed

@@ -78,7 +78,7 @@ impl Deploy<'_> {
             Ok((judge, parts))
         };
         let listing = async {
-            let disorder = list::list(ask, &walk.files, self.settings.concurrency, sender).await?;
+            let disorder = list::list(ask, &walk.files, (None, None), self.settings.concurrency, sender).await?;
             Ok((disorder, started.elapsed().as_secs_f64()))
         };
         let ((disorder, list), (judge, mut parts)) = tokio::try_join!(listing, judging)?;

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 /// Keys of the source in one range, where there are ranges enough: a tenth less than an answer holds,
 /// so that a few orphans among them do not cost a second one.
 const KEYS_A_RANGE: usize = 900;
+/// Answers under way for each core: of more, each a third of a megabyte, most would only wait to be read.
+const ANSWERS_A_CORE: usize = 32;
 
 /// All that the target holds of the keys after one and up to another.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,24 +40,27 @@ struct Range {
     expected: usize,
 }
 
-/// Lists the target, up to `concurrency` answers at once, and hands on what each tells, in any order.
+/// Lists the target in up to `concurrency` ranges, and hands on what each answer tells, in any order.
 ///
 /// Gives the first key that came out of order, if one did: ranges mean nothing then, and what was handed
-/// on may have gaps. `files` are the source, in key order.
+/// on may have gaps. `files` are the source, in key order; `within` are the key after which to begin and
+/// the one with which to end.
 pub async fn list<A>(
     ask: impl Fn(Start) -> A,
     files: &[LocalFile],
+    within: (Option<String>, Option<String>),
     concurrency: usize,
     found: Sender<Listed>,
 ) -> Result<Option<String>>
 where
     A: Future<Output = Result<Page>> + Send + 'static,
 {
-    let concurrency = concurrency.max(1);
-    let mut waiting = ranges(files, concurrency);
+    let mut waiting = ranges(files, &within, concurrency.max(1));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let at_once = concurrency.clamp(1, ANSWERS_A_CORE * cores);
     let mut running = JoinSet::new();
     loop {
-        while running.len() < concurrency
+        while running.len() < at_once
             && let Some(range) = waiting.pop_front()
         {
             let answer = ask(range.start.clone());
@@ -76,7 +81,7 @@ where
             return Ok(None);
         }
         let Some(rest) = rest else { continue };
-        let idle = running.len() + waiting.len() + 1 < concurrency;
+        let idle = running.len() + waiting.len() + 1 < at_once;
         match first.filter(|_| idle).and_then(|first| rest.middle(files, &first)) {
             Some(middle) => waiting.extend(rest.split(middle, files)),
             None => waiting.push_back(rest),
@@ -108,9 +113,13 @@ where
 }
 
 /// Ranges of equally many files.
-fn ranges(files: &[LocalFile], concurrency: usize) -> VecDeque<Range> {
+fn ranges(files: &[LocalFile], within: &(Option<String>, Option<String>), concurrency: usize) -> VecDeque<Range> {
     let count = files.len().div_ceil(KEYS_A_RANGE).clamp(1, concurrency);
-    let bound = |at: usize| (1..count).contains(&at).then(|| files[at * files.len() / count - 1].key.to_string());
+    let bound = |at: usize| match at {
+        0 => within.0.clone(),
+        at if at == count => within.1.clone(),
+        at => Some(files[at * files.len() / count - 1].key.to_string()),
+    };
     (0..count).map(|at| Range::new(bound(at), bound(at + 1), files)).collect()
 }
 
@@ -249,7 +258,7 @@ mod tests {
                 }
                 all
             };
-            let (disorder, mut all) = tokio::join!(list(ask, local, concurrency, sender), collect);
+            let (disorder, mut all) = tokio::join!(list(ask, local, (None, None), concurrency, sender), collect);
             all.sort_by(|a, b| a.after.cmp(&b.after));
             (all, disorder.unwrap(), asked.load(Ordering::Relaxed))
         })

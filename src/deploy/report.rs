@@ -147,6 +147,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What failed.
     pub errors: Vec<Failure>,
+    /// Which shard of a deploy that several machines share this was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// Whether the text names every file.
     #[serde(skip)]
     pub verbose: bool,
@@ -189,6 +192,7 @@ impl Report {
             seconds: Seconds::default(),
             recovered: None,
             warnings: Vec::new(),
+            shard: None,
             verbose: false,
         }
     }

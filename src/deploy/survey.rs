@@ -46,14 +46,6 @@ impl Deploy<'_> {
     /// between makes the conditional write fail.
     pub(super) async fn survey(&self) -> Result<Survey> {
         let settings = self.settings;
-        let walk = async {
-            let started = Instant::now();
-            let (source, prefix) = (settings.source.clone(), settings.target.prefix().to_owned());
-            let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
-            let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
-            self.guard_source(&walk)?;
-            Ok((walk, started.elapsed().as_secs_f64()))
-        };
         let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
             Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
             None => Ok(None),
@@ -61,7 +53,7 @@ impl Deploy<'_> {
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), read_record);
         let distributions = Distributions::new(self.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
-        let (walk, target, shapes) = tokio::join!(walk, target, shapes);
+        let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
         let ((walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
         let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
@@ -69,6 +61,16 @@ impl Deploy<'_> {
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
         Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, walk_seconds })
+    }
+
+    /// The source, and how many seconds the walk took.
+    pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
+        let started = Instant::now();
+        let (source, prefix) = (self.settings.source.clone(), self.settings.target.prefix().to_owned());
+        let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
+        let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
+        self.guard_source(&walk)?;
+        Ok((walk, started.elapsed().as_secs_f64()))
     }
 
     /// The distributions of this run, and those that an interrupted one had to tell.

@@ -52,7 +52,7 @@ impl Deploy<'_> {
 
     /// Refuses a build that is older than what is deployed, after finishing what an interrupted run left.
     pub(super) async fn guard_order(&self, survey: &mut Survey) -> Result<()> {
-        let Some(error) = self.superseded(survey) else { return Ok(()) };
+        let Some(error) = self.superseded(survey.record.as_ref().map(|(_, snapshot)| snapshot)) else { return Ok(()) };
         let hint = match self.finish_abandoned(survey).await? {
             None => return Err(error),
             Some((deploy, None)) => format!("what the interrupted deploy {deploy} had left was invalidated"),
@@ -65,8 +65,8 @@ impl Deploy<'_> {
     }
 
     /// Why this build must not go over what is deployed, if it must not.
-    pub(super) fn superseded(&self, survey: &Survey) -> Option<Error> {
-        let (_, snapshot) = survey.record.as_ref()?;
+    pub(super) fn superseded(&self, snapshot: Option<&Snapshot>) -> Option<Error> {
+        let snapshot = snapshot?;
         let (newer, ours) = (snapshot.state.build.as_ref()?, self.settings.build.as_ref()?);
         if self.settings.force || !snapshot.state.supersedes(Some(ours)) {
             return None;

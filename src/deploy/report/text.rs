@@ -41,6 +41,9 @@ impl Display for Report {
             Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
         }
         self.write_counts(out, planned)?;
+        if let Some(shard) = &self.shard {
+            writeln!(out, "  these are the assets of shard {shard}; a deploy without --shard does the rest")?;
+        }
         if let Some(recovered) = &self.recovered {
             let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
             writeln!(out, "  {done} what the interrupted deploy {} had left: {keys} keys", recovered.deploy)?;
