@@ -4,6 +4,7 @@
 //! It prints `{"url": ...}` when it is up, and then answers each line with one of JSON:
 //! - `site BUCKET`: makes the bucket and its distribution;
 //! - `cap N`: answers 503 to S3 writes past N a second; `cap none` ends that;
+//! - `trace`: each request that came, with the millisecond of its arrival;
 //! - `count`: what came since it was last asked, by operation, and the bytes of all bodies.
 //!
 //! It ends with its stdin.
@@ -47,9 +48,19 @@ fn answer(edge: &Edge, line: &str) -> Result<Value, Box<dyn Error>> {
             edge.faults().cap_writes_per_second(cap.parse().ok());
             Ok(Value::Null)
         }
+        ("trace", _) => Ok(trace(edge)),
         ("count", _) => Ok(count(edge)),
         _ => Err(format!("no such command: {line}").into()),
     }
+}
+
+fn trace(edge: &Edge) -> Value {
+    let requests = edge.requests();
+    let first = requests.first().map(|request| request.at).unwrap_or_default();
+    let line = |at: Duration, operation: &str, key: Option<&str>| {
+        json!(format!("{:>6} ms  {operation} {}", (at - first).as_millis(), key.unwrap_or_default()))
+    };
+    requests.iter().map(|request| line(request.at, &request.operation, request.key.as_deref())).collect()
 }
 
 fn count(edge: &Edge) -> Value {
