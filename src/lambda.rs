@@ -173,7 +173,7 @@ impl Deadline {
 
     /// Until nothing new should be begun: what is in flight needs time to end, and CloudFront to be told.
     fn wind_down(&self) -> Duration {
-        (self.remaining - (self.remaining / 4).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
+        (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
     }
 
     /// Until the answer must be on its way.

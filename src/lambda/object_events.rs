@@ -20,6 +20,10 @@ use event::{Batch, ObjectEvent};
 use judge::{Judged, Verdicts};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// How long CloudFront may be too busy before the messages go back: their queue waits for nothing a second.
+const BUSY_LIMIT: Duration = Duration::from_secs(3);
 
 /// A key of a bucket.
 type Place = (String, String);
@@ -108,7 +112,7 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
         }
         judged.push((of_bucket, shown));
     }
-    let patience = Patience { busy: deadline.wind_down() / 2, completion: None };
+    let patience = Patience { busy: BUSY_LIMIT.min(deadline.wind_down()), completion: None };
     let distributions = Distributions::new(&door.aws);
     let sent = submit(&distributions, run, planned.into_values().collect(), patience, &door.terminal).await;
     for told in &sent.invalidations {

@@ -190,9 +190,9 @@ async fn near_the_deadline_what_landed_is_invalidated_and_a_retry_goes_on() {
     let files: Vec<(String, String)> = (0..30).map(|at| (format!("p/{at:02}.js"), at.to_string())).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(key, body)| (key.as_str(), body.as_str())).collect();
     let (world, function) = pipeline(&files).await;
-    world.fault("PutObject", 0, ALWAYS, Fault::Delay(Duration::from_millis(300)));
+    world.fault("PutObject", 0, ALWAYS, Fault::Delay(Duration::from_millis(400)));
     let slow = json!({"concurrency": 1});
-    function.invoke_within(&job(1, &slow), Duration::from_secs(4)).await.unwrap();
+    function.invoke_within(&job(1, &slow), Duration::from_secs(12)).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "JobFailed");
     assert!(message.contains("time limit") && message.contains("retry the action"), "{message}");

@@ -143,7 +143,7 @@ async fn what_aws_does_not_allow_is_a_permission_error_and_what_it_is_too_busy_f
     assert!(message.contains("allow cloudfront:CreateInvalidation"), "{message}");
 
     world.fault("CreateInvalidation", 0, ALWAYS, error(400, "TooManyInvalidationsInProgress"));
-    function.invoke_within(&job(2, &world.distribution), Duration::from_secs(4)).await.unwrap();
+    function.invoke_within(&job(2, &world.distribution), Duration::from_secs(8)).await.unwrap();
     assert_eq!(failure(&world).0, "SystemUnavailable");
 }
 

@@ -4,7 +4,6 @@ use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, World};
 use serde_json::{Value, json};
 use shipfront::edge::Fault;
-use std::time::Duration;
 
 const SITE: [(&str, &str); 4] =
     [("index.html", "home"), ("about.html", "about"), ("notes/a.html", "a"), ("old.html", "old")];
@@ -191,7 +190,7 @@ async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     elsewhere["Records"][0]["s3"]["bucket"]["name"] = "other.example.com".into();
     let messages =
         [event("s3-object-removed-delete"), elsewhere, event("sqs-s3-test-event")["Records"][0]["body"].clone()];
-    let answer = function.invoke_within(&queue(&messages), Duration::from_secs(3)).await.unwrap();
+    let answer = function.invoke(&queue(&messages)).await.unwrap();
     assert_eq!(back(&answer), ["m0"]);
     assert_eq!(world.edge.invalidations(&other).len(), 1);
 
@@ -207,7 +206,7 @@ async fn without_a_queue_a_failure_is_the_invocations_own_so_that_lambda_tries_a
     let function = Function::start(&world, &[]).await;
     world.fault("CreateInvalidation", 0, ALWAYS, Fault::SlowDown);
     let event = event("s3-object-removed-delete");
-    let error = function.invoke_within(&event, Duration::from_secs(3)).await.unwrap_err();
+    let error = function.invoke(&event).await.unwrap_err();
     assert!(error.contains("CreateInvalidation"), "{error}");
     world.edge.faults().clear();
     function.invoke(&event).await.unwrap();
