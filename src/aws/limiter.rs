@@ -163,7 +163,7 @@ impl State {
             self.turn();
             self.recovering = true;
         }
-        self.limit += if self.limit < self.threshold { 1.0 } else { 1.0 / self.limit };
+        self.limit += if self.limit < self.threshold { 1.0 } else { 1.0 / self.limit.floor() };
         self.limit = self.limit.min(self.most);
     }
 }
