@@ -6,6 +6,8 @@ pub(crate) mod lost;
 pub mod permission;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
+#[cfg(feature = "lambda")]
+use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
@@ -138,6 +140,27 @@ impl Aws {
         aws_sdk_cloudfront::config::Builder::from(&self.sdk).interceptor(CountRequests(self.requests.clone())).build()
     }
 
+    /// A CodePipeline client's configuration.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn codepipeline(&self) -> aws_sdk_codepipeline::Config {
+        aws_sdk_codepipeline::config::Builder::from(&self.sdk).build()
+    }
+
+    /// The same AWS with counts and a limit of its own, for one of many runs in a process.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
+        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter) }
+    }
+
+    /// The same AWS with somebody else's credentials.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Aws {
+        let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
+        let sdk = self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
+        Aws { sdk: sdk.build(), ..self.afresh(None) }
+    }
+
     /// The endpoint that replaces S3's own, from wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -215,6 +238,8 @@ impl RequestCounts {
         let count = match operation {
             // Only the local edge is asked for a bucket, and only to have a place to deploy to.
             "CreateBucket" | "PutBucketPolicy" => return,
+            // The answer to a job is no part of its work.
+            "PutJobSuccessResult" | "PutJobFailureResult" => return,
             "ListObjectsV2" => &self.list,
             "HeadObject" | "HeadBucket" => &self.head,
             "GetObject" | "GetBucketPolicy" => &self.get,

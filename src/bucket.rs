@@ -1,6 +1,8 @@
 //! Every S3 call: the only place that talks to the bucket.
 
 pub mod conditional;
+#[cfg(feature = "lambda")]
+mod download;
 pub mod head;
 pub mod multipart;
 mod policy;

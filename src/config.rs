@@ -38,15 +38,7 @@ pub fn settings(
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
-        policy: Policy {
-            strategy: options.strategy,
-            max_paths: options.max_paths as usize,
-            viewer: ViewerOptions {
-                index_alias: options.index_alias.into(),
-                clean_urls: options.clean_urls,
-                error_pages: options.error_page.into(),
-            },
-        },
+        policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(options)?,
         max_delete: options.max_delete,
@@ -60,6 +52,19 @@ pub fn settings(
         force: options.record.force,
         shard: options.shard,
     })
+}
+
+/// What the person decides about invalidations.
+pub fn policy(options: &SiteOptions) -> Policy {
+    Policy {
+        strategy: options.strategy,
+        max_paths: options.max_paths as usize,
+        viewer: ViewerOptions {
+            index_alias: options.index_alias.into(),
+            clean_urls: options.clean_urls,
+            error_pages: options.error_page.into(),
+        },
+    }
 }
 
 /// Where the deploy record is kept.

@@ -1,8 +1,8 @@
 //! The embedded local edge: S3, CloudFront's API and a caching front, in one process on loopback.
 //!
 //! It is a pre-release check and the bed of the tests, not a CDN. Two listeners:
-//! - the **API listener** speaks CloudFront's REST API below `/2020-05-31/` and path-style S3
-//!   elsewhere. Any credentials are accepted, also none;
+//! - the **API listener** speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers to
+//!   jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
 //! - the **viewer listener** serves `http://<distribution id>.localhost:<port>/` through a cache
 //!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that
 //!   invalidates too little would leave stale (see `cache`).
@@ -16,6 +16,7 @@ mod bucket;
 mod cache;
 mod chunked;
 mod cloudfront;
+mod codepipeline;
 mod distribution;
 mod distributions;
 mod error;
@@ -49,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use codepipeline::JobResult;
 pub use distribution::{
     CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution,
     ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
@@ -112,6 +114,7 @@ struct State {
     store: Arc<Store>,
     distributions: Arc<Distributions>,
     invalidations: invalidation::Invalidations,
+    jobs: codepipeline::Jobs,
     cache: cache::Cache,
     faults: Faults,
     trace: faults::Trace,
@@ -175,6 +178,7 @@ impl Edge {
             store: Arc::clone(&store),
             distributions: Arc::clone(&distributions),
             invalidations: invalidation::Invalidations::default(),
+            jobs: codepipeline::Jobs::default(),
             cache: cache::Cache::default(),
             faults: Faults::default(),
             trace: faults::Trace::default(),
@@ -393,6 +397,12 @@ impl Edge {
     #[must_use]
     pub fn invalidations(&self, distribution: &str) -> Vec<Invalidation> {
         self.state.invalidations.list(distribution)
+    }
+
+    /// The answers to CodePipeline's jobs, by the job's id, in the order in which they came.
+    #[must_use]
+    pub fn job_results(&self) -> Vec<(String, JobResult)> {
+        self.state.jobs.all()
     }
 
     /// How long later invalidations are in progress. The default is until the first poll.

@@ -84,6 +84,12 @@ impl Viewers {
         self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))
     }
 
+    /// The distributions that cache anything of an object, given its full key.
+    #[cfg(feature = "lambda")]
+    pub fn showing(&self, full_key: &str) -> impl Iterator<Item = &DistributionId> {
+        self.viewers.iter().filter(|(_, viewer)| !viewer.paths(full_key).is_empty()).map(|(id, _)| id)
+    }
+
     /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
     pub fn plan<'a>(
         &self,

@@ -27,6 +27,10 @@ pub mod aws;
 pub mod bucket;
 pub mod distribution;
 
+// The binary as a Lambda function.
+#[cfg(feature = "lambda")]
+pub mod lambda;
+
 // AWS on this machine.
 #[cfg(feature = "edge")]
 pub mod edge;

@@ -1,11 +1,11 @@
-//! The terminal door: parse, run, exit code.
+//! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
 use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions};
 use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, TargetArgs, UnlockArgs};
 use shipfront::config;
 use shipfront::deploy::report::Report;
-use shipfront::deploy::{Deploy, Settings};
+use shipfront::deploy::{Deploy, Settings, new_deploy_id};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::invalidation::find::Which;
@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    #[cfg(feature = "lambda")]
+    if shipfront::lambda::is_asked_for() {
+        return Box::pin(function()).await;
+    }
     let cli = Cli::parse();
     let volume = match (cli.quiet, cli.verbose) {
         (true, _) => Volume::Quiet,
@@ -27,6 +31,19 @@ async fn main() -> ExitCode {
     let terminal = Terminal::new(volume, cli.json);
     match run(cli.command, &terminal).await {
         Ok(exit) => exit.into(),
+        Err(error) => {
+            terminal.fail(&error);
+            error.exit().into()
+        }
+    }
+}
+
+/// The Lambda doors: what they say goes to the function's log.
+#[cfg(feature = "lambda")]
+async fn function() -> ExitCode {
+    let terminal = Terminal::new(Volume::Normal, false);
+    match shipfront::lambda::run(terminal).await {
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             terminal.fail(&error);
             error.exit().into()
@@ -106,7 +123,8 @@ async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
         }
     }
     let options: AwsOptions = config::aws_options(&args.aws);
-    let report = typed::invalidate(&Aws::load(&options).await, &which, &paths, patience, terminal).await?;
+    let report =
+        typed::invalidate(&Aws::load(&options).await, &which, &paths, &new_deploy_id(), patience, terminal).await?;
     terminal.report(&report, report.warnings(), report.errors());
     Ok(report.outcome.exit())
 }

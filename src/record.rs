@@ -5,6 +5,8 @@
 //! told (the manifest). The intent is written before the first change and cleared only after
 //! CloudFront took the invalidation; whoever comes after a crash finds it and finishes the work.
 
+#[cfg(feature = "lambda")]
+pub mod foreign;
 pub mod intent;
 pub mod lease;
 pub mod manifest;
@@ -25,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The one object that is written on condition.
-const STATE: &str = "state.json";
+pub(crate) const STATE: &str = "state.json";
 /// The version of what is written; a later one is not read.
 const FORMAT: u32 = 1;
 

@@ -42,6 +42,14 @@ impl Target {
         Ok(Target { bucket: bucket.to_owned(), prefix })
     }
 
+    /// The whole of the bucket with this name.
+    pub fn whole(bucket: &str) -> Result<Target> {
+        match Target::parse(&format!("s3://{bucket}"))? {
+            target if target.bucket == bucket => Ok(target),
+            _ => Err(Error::usage(format!("{bucket:?} is no bucket's name"))),
+        }
+    }
+
     /// Where the deploy record of this target is kept: beside its prefix, not in it.
     pub fn record_folder(&self) -> Target {
         Target { bucket: self.bucket.clone(), prefix: format!("{RECORD_FOLDER}{}", self.prefix) }

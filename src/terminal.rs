@@ -102,7 +102,7 @@ impl Terminal {
         for warning in warnings {
             self.warn(warning);
         }
-        for Failure { key, error, hint } in failures.iter().take(MOST_FAILURES) {
+        for Failure { key, error, hint, .. } in failures.iter().take(MOST_FAILURES) {
             let key =
                 key.as_deref().filter(|key| !error.contains(key)).map(|key| format!("{key}: ")).unwrap_or_default();
             self.problem(&format_args!("{key}{error}"), hint.as_deref());

@@ -11,6 +11,8 @@ mod failures;
 mod guards;
 mod hosting;
 mod invalidate_command;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod listing;
 mod local;
 mod model;

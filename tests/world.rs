@@ -2,6 +2,8 @@
 
 pub(crate) mod aws;
 pub(crate) mod command;
+#[cfg(feature = "lambda")]
+pub(crate) mod function;
 pub(crate) mod http;
 pub(crate) mod manifest;
 pub(crate) mod oracle;

@@ -37,7 +37,7 @@ for architecture; do
     fi
     # The optimisations of cargo-lambda are turned off because they replace those of Cargo.toml,
     # and make a panic end the process: a pipeline's job would then never be answered.
-    cargo lambda build --release --locked --no-default-features --bin shipfront \
+    cargo lambda build --release --locked --no-default-features --features lambda --bin shipfront \
         --disable-optimizations --output-format zip \
         --target "$target" --lambda-dir "target/lambda/$architecture"
     mv "target/lambda/$architecture/shipfront/bootstrap.zip" "target/lambda/shipfront-$architecture.zip"

@@ -38,6 +38,8 @@ pub enum Resource {
     Bucket,
     /// The site's objects and its deploy record.
     Objects,
+    /// The deploy records of the bucket, where they are not kept elsewhere.
+    Records,
     /// The distribution.
     Distribution,
     /// The distribution tenant.
@@ -56,6 +58,7 @@ impl Display for Resource {
         out.write_str(match self {
             Resource::Bucket => "arn:aws:s3:::BUCKET",
             Resource::Objects => "arn:aws:s3:::BUCKET/PREFIX*",
+            Resource::Records => "arn:aws:s3:::BUCKET/.shipfront/*",
             Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
@@ -98,6 +101,7 @@ const DEPLOY: &[Door] = &[Door::Deploy];
 const JOB: &[Door] = &[Door::PipelineJob];
 const READ_SITE: &[Door] = &[Door::Deploy, Door::ObjectEvents];
 const ASK_STATUS: &[Door] = &[Door::Deploy, Door::Invalidate];
+const EVENTS: &[Door] = &[Door::ObjectEvents];
 const INVALIDATE: &[Door] = &[Door::Deploy, Door::Invalidate, Door::ObjectEvents];
 
 /// Every call, the action it is chiefly about first. Sources:
@@ -119,7 +123,9 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutObject", "s3:PutObject", Resource::Objects, DEPLOY),
     // For `If-Match`.
     always("PutObject", "s3:GetObject", Resource::Objects, DEPLOY),
-    with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, DEPLOY),
+    // Events write their marks and nothing of the site.
+    always("PutObject", "s3:PutObject", Resource::Records, EVENTS),
+    with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
     always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, DEPLOY),
     always("UploadPart", "s3:PutObject", Resource::Objects, DEPLOY),
@@ -134,7 +140,7 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
-    with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, DEPLOY),
+    with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, ASK_STATUS),
     with(
@@ -142,7 +148,7 @@ pub const PERMISSIONS: &[Permission] = &[
         "CreateInvalidationForDistributionTenant",
         "cloudfront:CreateInvalidationForDistributionTenant",
         Resource::Tenant,
-        ASK_STATUS,
+        INVALIDATE,
     ),
     with(
         Setup::Tenant,
@@ -193,11 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_deploy_may_write_to_the_bucket() {
+    fn only_a_deploy_may_write_to_the_site_and_events_to_its_record() {
         let writes = |action: &str| action.starts_with("s3:") && !action.contains("Get") && !action.contains("List");
         for door in [Door::Invalidate, Door::PipelineJob, Door::ObjectEvents] {
             let actions = needed(&[door], &[Setup::AnyDistribution, Setup::Tenant, Setup::KmsKey]);
-            assert!(!actions.iter().any(|(action, _)| writes(action)), "{door:?}: {actions:?}");
+            let mut written = actions.iter().filter(|(action, _)| writes(action)).map(|(_, resource)| *resource);
+            let allowed = |resource| door == Door::ObjectEvents && resource == Resource::Records;
+            assert!(written.all(allowed), "{door:?}: {actions:?}");
         }
     }
 }

@@ -90,12 +90,20 @@ pub struct Failure {
     pub error: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// AWS's error code, where AWS answered with one.
+    #[serde(skip)]
+    pub code: Option<String>,
 }
 
 impl Failure {
     /// An error as the report tells it.
     pub fn of(key: Option<&str>, error: &Error) -> Failure {
-        Failure { key: key.map(str::to_owned), error: error.to_string(), hint: error.hint_text().map(str::to_owned) }
+        Failure {
+            key: key.map(str::to_owned),
+            error: error.to_string(),
+            hint: error.hint_text().map(str::to_owned),
+            code: error.aws_code().map(str::to_owned),
+        }
     }
 }
 
@@ -168,7 +176,7 @@ impl Report {
                 Action::Evict => {}
             }
         }
-        let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None };
+        let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None, code: None };
         Report {
             shipfront: env!("CARGO_PKG_VERSION"),
             deploy,

@@ -1,4 +1,4 @@
-//! The API listener: names each request, asks the fault script, and hands it to S3 or CloudFront.
+//! The API listener: names each request, asks the fault script, and hands it to S3, CloudFront or CodePipeline.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use s3s::{Body, StdError};
 use super::State;
 use super::chunked;
 use super::cloudfront;
+use super::codepipeline;
 use super::faults::{Fault, RecordedRequest, Verdict};
 use super::lock::{locked, reading};
 use super::operation;
@@ -26,7 +27,7 @@ use super::server::Reset;
 /// The only account there is.
 const ACCOUNT: &str = "000000000000";
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
-/// CloudFront's bodies are small; S3's go through without being collected.
+/// The others' bodies are small; S3's go through without being collected.
 const LARGEST_BATCH_BODY: usize = 32 << 20;
 const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
 
@@ -36,15 +37,27 @@ struct Named {
     bucket: Option<String>,
     /// The S3 key or the distribution id.
     key: Option<String>,
-    cloudfront: Option<cloudfront::Operation>,
+    service: Service,
+}
+
+/// Whom a request is for.
+#[derive(Debug, PartialEq)]
+enum Service {
+    S3,
+    CloudFront(cloudfront::Operation),
+    CodePipeline,
 }
 
 impl Named {
     fn of(parts: &Parts) -> Self {
         let path = parts.uri.path();
+        if let Some(name) = codepipeline::operation(&parts.headers) {
+            return Self { name, bucket: None, key: None, service: Service::CodePipeline };
+        }
         if path.starts_with(cloudfront::VERSION) {
             let operation = cloudfront::operation(&parts.method, path);
-            return Self { name: operation.name, bucket: None, key: operation.id.clone(), cloudfront: Some(operation) };
+            let (name, key) = (operation.name, operation.id.clone());
+            return Self { name, bucket: None, key, service: Service::CloudFront(operation) };
         }
         let query = parts.uri.query().unwrap_or_default();
         let copies = parts.headers.contains_key("x-amz-copy-source");
@@ -53,13 +66,15 @@ impl Named {
             name: operation::name(&parts.method, bucket.is_some(), key.is_some(), query, copies),
             bucket,
             key,
-            cloudfront: None,
+            service: Service::S3,
         }
     }
 
     fn error(&self, status: u16, code: &str, message: &str) -> Response<Body> {
-        if self.cloudfront.is_some() {
-            return cloudfront::refuse(status, code, message);
+        match self.service {
+            Service::CloudFront(_) => return cloudfront::refuse(status, code, message),
+            Service::CodePipeline => return codepipeline::refuse(status, code, message),
+            Service::S3 => {}
         }
         let text = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
@@ -87,11 +102,12 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         status: 0,
         at: state.started.elapsed(),
         headers: recorded_headers(&parts.headers),
+        access_key: credential(&parts.headers, 0),
     });
     if !state.latency.is_zero() {
         tokio::time::sleep(state.latency).await;
     }
-    let s3_write = named.cloudfront.is_none() && !matches!(parts.method, Method::GET | Method::HEAD);
+    let s3_write = named.service == Service::S3 && !matches!(parts.method, Method::GET | Method::HEAD);
     let verdict = state.faults.judge(named.name, named.key.as_deref(), s3_write);
     let mut items = Vec::new();
     let result = match verdict {
@@ -149,7 +165,7 @@ async fn strike(
         Fault::DeleteErrors { keys } => Ok(handle(state, named, parts, body, items, keys).await),
         Fault::SlowDown => {
             drain(&mut body).await;
-            let code = if named.cloudfront.is_some() { "ServiceUnavailable" } else { "SlowDown" };
+            let code = if named.service == Service::S3 { "SlowDown" } else { "ServiceUnavailable" };
             Ok(named.error(503, code, "Please reduce your request rate."))
         }
         Fault::Error { status, code, message } => {
@@ -191,15 +207,24 @@ async fn handle(
     items: &mut Vec<String>,
     undeletable: Vec<String>,
 ) -> Response<Body> {
-    let Some(operation) = &named.cloudfront else {
+    if named.service == Service::S3 {
         return handle_s3(state, named, parts, body, items, undeletable).await;
-    };
+    }
     let limited = http_body_util::Limited::new(body, LARGEST_BATCH_BODY);
     let Ok(body) = BodyExt::collect(limited).await else {
         return named.error(413, "BatchTooLarge", "The request body could not be read.");
     };
-    let query = parts.uri.query().unwrap_or_default();
-    cloudfront::answer(state, operation, query, &body.to_bytes(), items)
+    let body = body.to_bytes();
+    match &named.service {
+        Service::CloudFront(operation) => {
+            let query = parts.uri.query().unwrap_or_default();
+            cloudfront::answer(state, operation, query, &body, items)
+        }
+        _ => {
+            items.extend(codepipeline::job(&body));
+            state.jobs.answer(named.name, &body)
+        }
+    }
 }
 
 async fn handle_s3(
@@ -234,7 +259,7 @@ fn refuse_owner(named: &Named, headers: &HeaderMap) -> Option<Response<Body>> {
 fn refuse_region(state: &State, named: &Named, headers: &HeaderMap) -> Option<Response<Body>> {
     let bucket = state.store.bucket(named.bucket.as_deref()?).ok()?;
     let region = reading(&bucket.settings).region.clone()?;
-    let signed = signed_region(headers)?;
+    let signed = credential(headers, 2)?;
     // This one is answered everywhere: it is how a client finds the region.
     if signed == region || named.name == "GetBucketLocation" {
         return None;
@@ -247,11 +272,11 @@ fn refuse_region(state: &State, named: &Named, headers: &HeaderMap) -> Option<Re
     Some(response)
 }
 
-/// The region in `Authorization: AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/s3/aws4_request`.
-fn signed_region(headers: &HeaderMap) -> Option<String> {
+/// A part of `Authorization: AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/s3/aws4_request`.
+fn credential(headers: &HeaderMap, part: usize) -> Option<String> {
     let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;
-    credential.split('/').nth(2).map(str::to_owned)
+    credential.split('/').nth(part).map(str::to_owned)
 }
 
 /// Takes off what only proves who is asking (any credentials will do, and `s3s` would refuse what

@@ -110,6 +110,8 @@ pub struct RecordedRequest {
     pub at: Duration,
     /// Conditions, content headers and metadata, by lower-case name.
     pub headers: BTreeMap<String, String>,
+    /// The access key that signed it.
+    pub access_key: Option<String>,
 }
 
 /// What the script says of one request.

@@ -52,7 +52,7 @@ pub async fn shapes(
     let ids = match which {
         Which::None => return Ok(Vec::new()),
         Which::Ids(ids) => ids.clone(),
-        Which::Auto => showing(bucket, list(distributions, HINT).await?)?,
+        Which::Auto => ids_showing(distributions, bucket).await?,
     };
     let mut shapes = Vec::with_capacity(ids.len());
     for id in ids {
@@ -65,6 +65,11 @@ pub async fn shapes(
         shapes.push((id, shape));
     }
     Ok(shapes)
+}
+
+/// The ids of the distributions whose origin is a bucket.
+pub async fn ids_showing(distributions: &Distributions, bucket: &str) -> Result<Vec<DistributionId>> {
+    showing(bucket, list(distributions, HINT).await?)
 }
 
 fn showing(bucket: &str, all: Vec<Summary>) -> Result<Vec<DistributionId>> {

@@ -181,6 +181,7 @@ async fn create(
         .with_min_delay(Duration::from_millis(500))
         .with_max_delay(Duration::from_secs(60))
         .with_jitter()
+        .with_total_delay(Some(busy))
         .without_max_times();
     let request = || distributions.create_invalidation(&invalidation.distribution, reference, &invalidation.items);
     request

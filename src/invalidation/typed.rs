@@ -4,7 +4,6 @@ use super::find::{Which, ids_for_hosts};
 use super::send::{Invalidation, Patience, submit, wait};
 use super::viewer::path_from_input;
 use crate::aws::{Aws, Requests};
-use crate::deploy::new_deploy_id;
 use crate::deploy::report::{Failure, Outcome};
 use crate::distribution::Distributions;
 use crate::error::{Error, Result};
@@ -33,11 +32,13 @@ struct Typed {
     notes: Vec<String>,
 }
 
-/// Invalidates what was typed and waits for it.
+/// Invalidates what was typed and waits for it. The same `run` again asks for the same invalidations,
+/// free of charge.
 pub async fn invalidate(
     aws: &Aws,
     which: &Which,
     paths: &[String],
+    run: &str,
     patience: Patience,
     terminal: &Terminal,
 ) -> Result<TypedReport> {
@@ -48,7 +49,7 @@ pub async fn invalidate(
     let distributions = Distributions::new(aws);
     let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
-    let mut sent = submit(&distributions, &new_deploy_id(), planned, patience, terminal).await;
+    let mut sent = submit(&distributions, run, planned, patience, terminal).await;
     wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
@@ -92,6 +93,11 @@ fn host(text: &str) -> Option<String> {
 }
 
 impl TypedReport {
+    /// What was sent, and what became of it.
+    pub fn invalidations(&self) -> &[Invalidation] {
+        &self.invalidations
+    }
+
     /// What did not end as hoped but is no failure.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

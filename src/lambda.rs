@@ -1,0 +1,241 @@
+//! The Lambda doors: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
+//!
+//! Which door an invocation comes through is in its event. Neither has logic of its own beyond
+//! reading the event and reporting back: a job deploys through [`crate::deploy`], and events go
+//! through [`crate::invalidation`] as every other change does.
+//!
+//! Nothing here prints an event: CodePipeline's carries credentials
+//! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html>).
+
+mod object_events;
+mod pipeline;
+
+use crate::aws::{Aws, AwsOptions};
+use crate::cli::SiteOptions;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::invalidation::Policy;
+use crate::invalidation::find::Which;
+use crate::record::Place;
+use crate::site::Target;
+use crate::terminal::Terminal;
+use clap::{Args, Command, FromArgMatches};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use object_events::find::Buckets;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The name that Lambda gives the program of its `provided` runtimes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/rust-package.html>).
+const BOOTSTRAP: &str = "bootstrap";
+/// Options of a deploy that matter for the events of a bucket too, such as `--clean-urls`.
+const OPTIONS_VARIABLE: &str = "SHIPFRONT_OPTIONS";
+
+/// The longest that an invocation may take
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Whether Lambda started the program: it is called `bootstrap`, with no arguments.
+///
+/// The environment would be the worse witness: CodeBuild's Lambda compute runs builds inside a
+/// function, where `AWS_LAMBDA_RUNTIME_API` may be set and a `shipfront deploy` is still meant as one.
+pub fn is_asked_for() -> bool {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
+    let named = |path: &OsStr| Path::new(path).file_name() == Some(OsStr::new(BOOTSTRAP));
+    name.is_some_and(|name| named(&name)) && arguments.next().is_none()
+}
+
+/// Answers invocations until Lambda ends the process.
+pub async fn run(terminal: Terminal) -> Result<()> {
+    // Without these the runtime's own crate would break down.
+    const NEEDED: [&str; 4] = [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ];
+    for name in NEEDED {
+        if std::env::var_os(name).is_none() {
+            return Err(Error::usage(format!(
+                "'{BOOTSTRAP}' is the program of a Lambda function, and {name} is not set"
+            ))
+            .hint("call the program shipfront, or give it arguments, to use it from a command line"));
+        }
+    }
+    let door = Arc::new(Door {
+        settings: FunctionSettings::read()?,
+        aws: Aws::load(&AwsOptions::default()).await,
+        terminal,
+        buckets: Buckets::default(),
+    });
+    let handler = service_fn(move |invocation: LambdaEvent<Value>| {
+        let door = door.clone();
+        async move {
+            let deadline = Deadline::at(invocation.context.deadline());
+            Box::pin(door.answer(invocation.payload, &invocation.context.request_id, deadline)).await
+        }
+    });
+    lambda_runtime::run(handler).await.map_err(|error| Error::failed(format!("Lambda's runtime: {error}")))
+}
+
+/// What lives as long as the function's execution environment.
+#[derive(Debug)]
+struct Door {
+    settings: FunctionSettings,
+    aws: Aws,
+    terminal: Terminal,
+    buckets: Buckets,
+}
+
+/// What the function's environment variables say: the same that the command line reads.
+#[derive(Debug)]
+struct FunctionSettings {
+    distributions: Which,
+    policy: Policy,
+    /// The site whose record `SHIPFRONT_RECORD` is, and where that is.
+    elsewhere: Option<(Option<Target>, Target)>,
+}
+
+impl FunctionSettings {
+    fn read() -> Result<FunctionSettings> {
+        let text = std::env::var(OPTIONS_VARIABLE).unwrap_or_default();
+        let options = site_options(text.split_whitespace().map(str::to_owned))
+            .map_err(|problem| Error::usage(format!("{OPTIONS_VARIABLE}: {problem}")))?;
+        let site = std::env::var("SHIPFRONT_TARGET").ok().map(|text| Target::parse(&text)).transpose()?;
+        let elsewhere = match config::place(options.record.record.as_deref(), options.record.no_record)? {
+            Place::At(place) => Some((site, place)),
+            Place::Beside | Place::Nowhere => None,
+        };
+        Ok(FunctionSettings {
+            distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+            policy: config::policy(&options),
+            elsewhere,
+        })
+    }
+
+    /// Whether a key is part of a record that is kept elsewhere than in `.shipfront/`.
+    fn is_record(&self, bucket: &str, key: &str) -> bool {
+        let place = self.elsewhere.as_ref().map(|(_, place)| place);
+        place.is_some_and(|place| place.bucket() == bucket && key.starts_with(place.prefix()))
+    }
+}
+
+/// Reads options as the command line does; the problem in clap's own words, on one line.
+fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, String> {
+    let command = SiteOptions::augment_args(Command::new("options").no_binary_name(true));
+    let read = command.try_get_matches_from(arguments).and_then(|matches| SiteOptions::from_arg_matches(&matches));
+    read.map_err(|error| {
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let told: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+        told.join(" ").trim_start_matches("error: ").to_owned()
+    })
+}
+
+impl Door {
+    /// Finds out which door it is, and goes through it.
+    async fn answer(self: Arc<Door>, event: Value, request: &str, deadline: Deadline) -> Result<Value, Diagnostic> {
+        let answer = match &event {
+            Value::Object(fields) if fields.contains_key(pipeline::JOB) => {
+                pipeline::answer(&self, &event[pipeline::JOB], deadline).await
+            }
+            _ => object_events::answer(&self, &event, request, deadline).await,
+        };
+        answer.map_err(|error| {
+            self.terminal.fail(&error);
+            let hint = error.hint_text().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+            Diagnostic { error_type: error.outcome().to_owned(), error_message: format!("{error}{hint}") }
+        })
+    }
+}
+
+/// Until when an invocation may work.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    started: Instant,
+    remaining: Duration,
+}
+
+impl Deadline {
+    fn at(end: SystemTime) -> Deadline {
+        let remaining = match end.duration_since(SystemTime::now()) {
+            Ok(remaining) => remaining,
+            // cargo-lambda's emulator tells a time in 1970.
+            Err(past) if past.duration() > LONGEST => LONGEST,
+            Err(_) => Duration::ZERO,
+        };
+        Deadline { started: Instant::now(), remaining }
+    }
+
+    /// Until nothing new should be begun: what is in flight needs time to end, and CloudFront to be told.
+    fn wind_down(&self) -> Duration {
+        (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
+    }
+
+    /// Until the answer must be on its way.
+    fn last_call(&self) -> Duration {
+        (self.remaining - (self.remaining / 8).min(Duration::from_secs(10))).saturating_sub(self.started.elapsed())
+    }
+}
+
+/// What is wrong with an event, without the values in it: they may be credentials.
+fn read_shape<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let place = match error.path().to_string() {
+            place if place == "." => String::new(),
+            place => format!("{place}: "),
+        };
+        let problem = error.inner().to_string();
+        match problem.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("{place}expected {expected}"),
+            None if problem.starts_with("missing field") => format!("{place}{problem}"),
+            None => format!("{place}not as documented"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_an_event_is_said_without_its_values() {
+        #[derive(serde::Deserialize, Debug)]
+        struct Shape {
+            #[expect(dead_code, reason = "only its type matters")]
+            inner: Inner,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        struct Inner {
+            #[expect(dead_code, reason = "only its type matters")]
+            number: u32,
+        }
+        let problem = |value| read_shape::<Shape>(&value).unwrap_err();
+        assert_eq!(problem(serde_json::json!({"inner": {"number": "secret"}})), "inner.number: expected u32");
+        assert_eq!(problem(serde_json::json!({"inner": {}})), "inner: missing field `number`");
+        assert!(!problem(serde_json::json!({"inner": "secret"})).contains("secret"));
+    }
+
+    #[test]
+    fn options_are_read_as_the_command_line_reads_them() {
+        let read = |text: &str| site_options(text.split_whitespace().map(str::to_owned));
+        assert!(read("--clean-urls --max-paths 7").is_ok_and(|options| options.clean_urls && options.max_paths == 7));
+        assert!(read("--no-such-thing").unwrap_err().contains("--no-such-thing"));
+    }
+
+    #[test]
+    fn the_answer_leaves_before_the_deadline_whatever_the_time_limit() {
+        for seconds in [3, 60, 900] {
+            let deadline = Deadline { started: Instant::now(), remaining: Duration::from_secs(seconds) };
+            assert!(deadline.wind_down() < deadline.last_call());
+            assert!(deadline.last_call() < deadline.remaining);
+        }
+        let told = |end| Deadline::at(end).remaining;
+        assert_eq!(told(SystemTime::UNIX_EPOCH + Duration::from_secs(600)), LONGEST);
+        assert_eq!(told(SystemTime::now() - Duration::from_secs(1)), Duration::ZERO);
+    }
+}

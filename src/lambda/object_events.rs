@@ -1,0 +1,169 @@
+//! The events of a bucket: S3's notifications, EventBridge's, and queues of both.
+//!
+//! All changed keys of an invocation become one set, and each distribution is told once. What was
+//! said twice, late or out of order does no harm: what counts is what is in the bucket now
+//! (see `judge`).
+
+mod event;
+pub(super) mod find;
+mod judge;
+
+use super::{Deadline, Door};
+use crate::distribution::{DistributionId, Distributions};
+use crate::error::{Error, Result};
+use crate::invalidation::ChangedKey;
+use crate::invalidation::send::{Invalidation, Patience, submit};
+use crate::site::RECORD_FOLDER;
+use crate::site::etag::{hex, md5};
+use aws_lambda_events::sqs::SqsBatchResponse;
+use event::{Batch, ObjectEvent};
+use judge::{Judged, Verdicts};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// How long CloudFront may be too busy before the messages go back: their queue waits for nothing a second.
+const BUSY_LIMIT: Duration = Duration::from_secs(3);
+
+/// A key of a bucket.
+type Place = (String, String);
+
+/// Reads an event, tells CloudFront, and says which messages are to come again.
+pub(super) async fn answer(door: &Door, event: &Value, request: &str, deadline: Deadline) -> Result<Value> {
+    let batch = event::read(event).map_err(|problem| {
+        Error::failed(format!("the event is none that shipfront knows: {problem}")).hint(
+            "it takes CodePipeline jobs, S3 notifications, EventBridge events of S3, and SQS messages with either of \
+             the latter",
+        )
+    })?;
+    let run = reference(&batch, request);
+    let work = tell(door, &batch, &run, deadline);
+    let mut failed = match tokio::time::timeout(deadline.last_call(), work).await {
+        Ok(failed) => failed,
+        Err(_) => batch.all("the function's time limit came before the end"),
+    };
+    for (at, message) in batch.messages.iter().enumerate() {
+        if let Some(problem) = message.problems.first() {
+            failed.entry(at).or_insert_with(|| problem.clone());
+        }
+    }
+    reply(door, &batch, &failed)
+}
+
+/// What the invalidations of these messages are known by: the same messages again are free.
+fn reference(batch: &Batch, request: &str) -> String {
+    let mut ids: Vec<&str> = batch.messages.iter().filter_map(|message| message.id.as_deref()).collect();
+    if ids.is_empty() {
+        ids.push(request);
+    }
+    ids.sort_unstable();
+    format!("events-{}", hex(&md5(ids.join("\n").as_bytes())))
+}
+
+/// What SQS takes back, or an error where there is no queue: then Lambda tries again itself.
+fn reply(door: &Door, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
+    let mut answer = SqsBatchResponse::default();
+    for (at, reason) in failed {
+        let Some(id) = batch.messages.get(*at).and_then(|message| message.id.as_deref()) else {
+            return Err(Error::failed(format!("not every event could be dealt with: {reason}")));
+        };
+        door.terminal.warn(format_args!("message {id} goes back to the queue: {reason}"));
+        answer.add_failure(id);
+    }
+    if batch.queued {
+        return serde_json::to_value(answer).map_err(|error| Error::failed(format!("cannot form the answer: {error}")));
+    }
+    Ok(json!({"dealtWith": batch.messages.iter().map(|message| message.events.len()).sum::<usize>()}))
+}
+
+/// Tells CloudFront what changed. The messages that must come again, each with its reason.
+async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
+    let keys = keys(door, batch);
+    let mut failed_keys: HashMap<Place, String> = HashMap::new();
+    let mut planned: BTreeMap<DistributionId, Invalidation> = BTreeMap::new();
+    let mut judged: Vec<(Judged, BTreeMap<DistributionId, Vec<Place>>)> = Vec::new();
+    let mut skipped = 0;
+    for (bucket, events) in &keys {
+        let verdicts = match judge::judge(door, bucket, events).await {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                let keys = events.keys().map(|key| ((bucket.clone(), key.clone()), error.to_string()));
+                failed_keys.extend(keys);
+                continue;
+            }
+        };
+        let Verdicts { judged: of_bucket, viewers, unchanged, warnings, left } = verdicts;
+        skipped += left;
+        let unmarked = of_bucket.unmarked.iter();
+        failed_keys.extend(unmarked.map(|(key, reason)| ((bucket.clone(), key.clone()), reason.clone())));
+        for warning in warnings.iter().chain(&viewers.warnings()) {
+            door.terminal.warn(warning);
+        }
+        let changed: Vec<ChangedKey<'_>> =
+            of_bucket.changed.iter().map(|key| ChangedKey { key, created: false }).collect();
+        for invalidation in viewers.plan(&changed, unchanged.iter()) {
+            merge(&mut planned, invalidation);
+        }
+        let mut shown: BTreeMap<DistributionId, Vec<Place>> = BTreeMap::new();
+        for key in &of_bucket.changed {
+            for id in viewers.showing(key) {
+                shown.entry(id.clone()).or_default().push((bucket.clone(), key.clone()));
+            }
+        }
+        judged.push((of_bucket, shown));
+    }
+    let patience = Patience { busy: BUSY_LIMIT.min(deadline.wind_down()), completion: None };
+    let distributions = Distributions::new(&door.aws);
+    let sent = submit(&distributions, run, planned.into_values().collect(), patience, &door.terminal).await;
+    for told in &sent.invalidations {
+        let id = told.id.as_deref().unwrap_or("not accepted");
+        door.terminal.say(format_args!("{}: invalidation {id}: {}", told.distribution, told.items.join(" ")));
+    }
+    let refused: BTreeSet<&DistributionId> =
+        sent.invalidations.iter().filter(|sent| sent.id.is_none()).map(|sent| &sent.distribution).collect();
+    let reason = sent.failed.first().map(ToString::to_string).unwrap_or_default();
+    if !refused.is_empty() {
+        // It may be gone, or another one may show the bucket now.
+        door.buckets.forget().await;
+    }
+    for (of_bucket, shown) in judged {
+        let back = shown.into_iter().filter(|(id, _)| refused.contains(id)).flat_map(|(_, places)| places);
+        let back: HashMap<String, Place> = back.map(|place| (place.1.clone(), place)).collect();
+        let settled = of_bucket.settle(|key| !back.contains_key(key)).await;
+        if let Err(error) = settled {
+            // It costs a path the next time, and no more.
+            door.terminal.warn(format_args!("the deploy record was not brought up to date: {error}"));
+        }
+        failed_keys.extend(back.into_values().map(|place| (place, reason.clone())));
+    }
+    let events: usize = batch.messages.iter().map(|message| message.events.len()).sum();
+    let distinct: usize = keys.values().map(BTreeMap::len).sum();
+    door.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} of them known already"));
+    batch.with_keys(&failed_keys)
+}
+
+/// The events of each key that matters, by bucket.
+fn keys<'a>(door: &Door, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
+    let mut keys: BTreeMap<String, BTreeMap<String, Vec<&ObjectEvent>>> = BTreeMap::new();
+    for event in batch.messages.iter().flat_map(|message| &message.events) {
+        // What shipfront itself writes must never cause anything: the function would feed itself.
+        if event.key.starts_with(RECORD_FOLDER) || door.settings.is_record(&event.bucket, &event.key) {
+            continue;
+        }
+        keys.entry(event.bucket.clone()).or_default().entry(event.key.clone()).or_default().push(event);
+    }
+    keys
+}
+
+/// Two buckets behind one distribution make one invalidation.
+fn merge(planned: &mut BTreeMap<DistributionId, Invalidation>, more: Invalidation) {
+    match planned.get_mut(&more.distribution) {
+        None => {
+            planned.insert(more.distribution.clone(), more);
+        }
+        Some(known) => {
+            let items: BTreeSet<String> = known.items.drain(..).chain(more.items).collect();
+            known.items = items.into_iter().collect();
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The shapes of events: what happened to which key, message by message.
+//!
+//! Each message, and each record in it, is read for itself: what one of them lacks is its own
+//! problem, never its neighbours'
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
+
+use crate::lambda::read_shape;
+use crate::site::etag::Etag;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::s3::S3EventRecord;
+use aws_lambda_events::sqs::SqsMessage;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// What an invocation is about.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) messages: Vec<Message>,
+    /// Whether the messages come from a queue that takes single ones back.
+    pub(super) queued: bool,
+}
+
+/// What is dealt with, or comes again, as a whole.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Message {
+    /// SQS's id of it.
+    pub(super) id: Option<String>,
+    pub(super) events: Vec<ObjectEvent>,
+    /// What in it could not be read.
+    pub(super) problems: Vec<String>,
+}
+
+/// Something happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ObjectEvent {
+    pub(super) bucket: String,
+    /// The full key, decoded.
+    pub(super) key: String,
+    pub(super) change: Change,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It was written, and has this ETag and size where the event says so.
+    Written { etag: Option<Etag>, size: Option<u64> },
+    /// It went, by whoever's hand or a lifecycle rule's.
+    Removed,
+    /// Who may read it changed: an archived object came back or went again, or its access list is another.
+    Reachable,
+}
+
+impl Batch {
+    /// All of its messages, for one reason.
+    pub(super) fn all(&self, reason: &str) -> BTreeMap<usize, String> {
+        (0..self.messages.len()).map(|at| (at, reason.to_owned())).collect()
+    }
+
+    /// The messages about any of these keys, each with the reason of the first.
+    pub(super) fn with_keys(&self, keys: &HashMap<(String, String), String>) -> BTreeMap<usize, String> {
+        let mut found = BTreeMap::new();
+        if keys.is_empty() {
+            return found;
+        }
+        for (at, message) in self.messages.iter().enumerate() {
+            let reason = |event: &ObjectEvent| keys.get(&(event.bucket.clone(), event.key.clone()));
+            if let Some(reason) = message.events.iter().find_map(reason) {
+                found.insert(at, reason.clone());
+            }
+        }
+        found
+    }
+}
+
+/// Reads an invocation's event.
+pub(super) fn read(event: &Value) -> Result<Batch, String> {
+    let queued = |record: &Value| record.get("eventSource").and_then(Value::as_str) == Some("aws:sqs");
+    match event.get("Records").and_then(Value::as_array) {
+        Some(records) if records.iter().any(queued) => {
+            Ok(Batch { messages: records.iter().map(message).collect(), queued: true })
+        }
+        _ => Ok(Batch { messages: vec![content(event)?], queued: false }),
+    }
+}
+
+/// One record of a queue's event.
+fn message(record: &Value) -> Message {
+    let id = record.get("messageId").and_then(Value::as_str).map(str::to_owned);
+    let body = read_shape::<SqsMessage>(record).and_then(|message| message.body.ok_or_else(|| "no body".to_owned()));
+    let read = body.and_then(|body| {
+        let event: Value = serde_json::from_str(&body).map_err(|error| format!("its body is no JSON: {error}"))?;
+        content(&event)
+    });
+    match read {
+        Ok(message) => Message { id, ..message },
+        Err(problem) => Message { id, events: Vec::new(), problems: vec![problem] },
+    }
+}
+
+/// What S3 or EventBridge says: an error where it is nothing of theirs.
+fn content(event: &Value) -> Result<Message, String> {
+    let mut message = Message::default();
+    if let Some(records) = event.get("Records") {
+        let records = records.as_array().ok_or("Records: expected a list")?;
+        for record in records {
+            match native(record) {
+                Ok(found) => message.events.extend(found),
+                Err(problem) => message.problems.push(problem),
+            }
+        }
+    } else if event.get("detail-type").is_some() {
+        message.events.extend(bridged(event)?);
+    } else if event.get("Event").and_then(Value::as_str) != Some("s3:TestEvent") {
+        // S3 sends a test event when notifications are configured; it is about nothing.
+        return Err("it has neither Records nor a detail-type".to_owned());
+    }
+    Ok(message)
+}
+
+/// A record of an S3 notification
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>).
+fn native(record: &Value) -> Result<Option<ObjectEvent>, String> {
+    let record: S3EventRecord = read_shape(record)?;
+    match record.event_source.as_deref() {
+        Some("aws:s3") => {}
+        Some(other) => return Err(format!("a record of {other:?}, which is not S3")),
+        None => return Err("a record without an eventSource".to_owned()),
+    }
+    // Fields are added within a major version, which is 2.
+    let version = record.event_version.as_deref().unwrap_or("2");
+    if version.split('.').next() != Some("2") {
+        return Err(format!("a record of version {version:?}"));
+    }
+    let name = record.event_name.ok_or("a record without an eventName")?;
+    let bucket = record.s3.bucket.name.filter(|name| !name.is_empty()).ok_or("a record without a bucket")?;
+    let key = record.s3.object.key.filter(|key| !key.is_empty()).ok_or("a record without a key")?;
+    let key = form_decoded(&key)?;
+    let etag = record.s3.object.e_tag.as_deref().map(Etag::parse);
+    let size = record.s3.object.size.and_then(|size| u64::try_from(size).ok());
+    let change = match name.strip_prefix("s3:").unwrap_or(&name).split_once(':') {
+        Some(("ObjectCreated", _)) => Change::Written { etag, size },
+        Some(("ObjectRemoved" | "LifecycleExpiration", _)) => Change::Removed,
+        Some(("ObjectRestore", "Completed" | "Delete") | ("ObjectAcl", _)) => Change::Reachable,
+        None if name == "ReducedRedundancyLostObject" => Change::Removed,
+        // Tags, storage classes, replication: what viewers get stays the same.
+        _ => return Ok(None),
+    };
+    Ok(Some(ObjectEvent { bucket, key, change }))
+}
+
+/// The `detail` of an EventBridge event of S3, which `aws_lambda_events` leaves open
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
+#[derive(Deserialize)]
+struct Detail {
+    bucket: DetailBucket,
+    object: DetailObject,
+}
+
+#[derive(Deserialize)]
+struct DetailBucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct DetailObject {
+    /// As it is: EventBridge's keys are not encoded.
+    key: String,
+    etag: Option<String>,
+    size: Option<u64>,
+}
+
+fn bridged(event: &Value) -> Result<Option<ObjectEvent>, String> {
+    let event: EventBridgeEvent = read_shape(event)?;
+    if event.source != "aws.s3" {
+        return Err(format!("an event of {:?}, which is not S3", event.source));
+    }
+    let detail: Result<Detail, String> = read_shape(&event.detail).map_err(|problem| format!("detail.{problem}"));
+    let change = |object: &DetailObject| match event.detail_type.as_str() {
+        "Object Created" => Some(Change::Written { etag: object.etag.as_deref().map(Etag::parse), size: object.size }),
+        "Object Deleted" => Some(Change::Removed),
+        "Object Restore Completed" | "Object Restore Expired" | "Object ACL Updated" => Some(Change::Reachable),
+        _ => None,
+    };
+    let Detail { bucket, object } = detail?;
+    if object.key.is_empty() || bucket.name.is_empty() {
+        return Err("detail: a bucket or key without a name".to_owned());
+    }
+    Ok(change(&object).map(|change| ObjectEvent { bucket: bucket.name, key: object.key, change }))
+}
+
+/// A key as a notification has it: a space is `+`, and a plus sign `%2B`.
+fn form_decoded(key: &str) -> Result<String, String> {
+    let mut rest = key.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        let digits = rest.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        if digits.is_none() {
+            return Err(format!("the key {key:?} is not encoded as S3 does it"));
+        }
+        rest = &rest[at + 3..];
+    }
+    let spaced = key.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(|key| key.into_owned()).map_err(|_| format!("the key {key:?} is no UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_notification_is_form_encoded() {
+        assert_eq!(form_decoded("a+b%2Bc/caf%C3%A9%25.html").unwrap(), "a b+c/café%.html");
+        for wrong in ["a%", "a%4", "a%zz", "%C3", "%ff%fe"] {
+            assert!(form_decoded(wrong).is_err(), "{wrong}");
+        }
+    }
+}

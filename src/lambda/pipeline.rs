@@ -1,0 +1,250 @@
+//! CodePipeline's invoke action: reads the job, does what it asks for, and answers it, whatever happens.
+//!
+//! An action whose job nobody answers hangs for 20 minutes
+//! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Lambda.html>). So the
+//! work runs beside the answer: when it panics, or the function's time runs out, the job is failed.
+
+mod answer;
+mod artifact;
+mod parameters;
+mod token;
+
+use super::{Deadline, Door, read_shape};
+use crate::deploy::Deploy;
+use crate::deploy::report::{Outcome, Report};
+use crate::distribution::Distributions;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::invalidation::find::{Which, ids_showing};
+use crate::invalidation::send::{Invalidation, Patience};
+use crate::invalidation::typed;
+use answer::{Answerer, Failure, FailureKind, Verdict};
+use aws_lambda_events::codepipeline_job::CodePipelineJob;
+use parameters::{DeployParameters, Parameters};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use token::Waiting;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+/// The field of an event that makes it a job.
+pub(super) const JOB: &str = "CodePipeline.job";
+
+/// Does a job and answers it. An error only where the job could not be answered: then Lambda tries
+/// the event again, and everything in it can be done twice.
+pub(super) async fn answer(door: &Arc<Door>, job: &Value, deadline: Deadline) -> Result<Value> {
+    let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
+        return Err(Error::failed(format!("the event has a {JOB:?} without an id: nobody can be answered")));
+    };
+    let (door_of_work, id_of_work, job) = (door.clone(), id.clone(), job.clone());
+    let work = move || work(door_of_work, id_of_work, job, deadline);
+    let verdict = guarded(work, deadline.last_call()).await;
+    door.terminal.say(format_args!("job {id}: {verdict}"));
+    Answerer::new(&door.aws).put(&id, verdict).await.map(|how| json!({"job": id, "answered": how}))
+}
+
+/// The verdict of the work; of whatever keeps it from giving one, too.
+///
+/// It has a thread of its own: while files are compared it lets nothing else run on its thread, and
+/// this one must see the time run out.
+async fn guarded<F>(work: impl FnOnce() -> F + Send + 'static, limit: Duration) -> Verdict
+where
+    F: Future<Output = Result<Verdict>>,
+{
+    let given_up = CancellationToken::new();
+    // Also when this future is dropped.
+    let _end = given_up.clone().drop_guard();
+    let runtime = Handle::current();
+    let task = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                verdict = Box::pin(work()) => Some(verdict),
+                () = given_up.cancelled() => None,
+            }
+        })
+    });
+    let failed = |message: &str| Verdict::Failed(Failure { kind: FailureKind::JobFailed, message: message.to_owned() });
+    match tokio::time::timeout(limit, task).await {
+        Ok(Ok(Some(Ok(verdict)))) => verdict,
+        Ok(Ok(Some(Err(error)))) => Verdict::Failed(Failure::of(&error)),
+        Ok(Err(_)) => failed(
+            "shipfront broke down; the function's log says where. What had landed is finished by the next deploy: retry \
+             the action",
+        ),
+        Ok(Ok(None)) | Err(_) => failed(
+            "the function's time limit came before the end; hint: raise the function's timeout (at most 15 minutes) and \
+             memory, and retry the action: it goes on where this run ended",
+        ),
+    }
+}
+
+async fn work(door: Arc<Door>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
+    let shape = |problem| Error::usage(format!("the job is not as CodePipeline documents it: {problem}"));
+    let job: CodePipelineJob = read_shape(&job).map_err(shape)?;
+    let distributions = Distributions::new(&door.aws);
+    if let Some(token) = job.data.continuation_token.as_deref().filter(|token| !token.is_empty()) {
+        return Ok(Waiting::parse(token)?.look(&distributions).await);
+    }
+    let text = job.data.action_configuration.configuration.user_parameters.as_deref().unwrap_or_default();
+    let parameters = Parameters::parse(text)?;
+    let which = parameters.which(&door.settings.distributions)?;
+    match &parameters.deploy {
+        Some(deploy) => deploy_artifact(&door, &job, &parameters, deploy, which, deadline).await,
+        None => invalidate(&door, &id, &parameters, which, &distributions, deadline).await,
+    }
+}
+
+/// Invalidates the paths, as the command does.
+async fn invalidate(
+    door: &Door,
+    id: &str,
+    parameters: &Parameters,
+    which: Which,
+    distributions: &Distributions,
+    deadline: Deadline,
+) -> Result<Verdict> {
+    let which = match (&which, &parameters.bucket) {
+        (Which::Auto, Some(bucket)) => Which::Ids(ids_showing(distributions, bucket.bucket()).await?),
+        _ => which,
+    };
+    let patience = Patience { busy: deadline.wind_down(), completion: None };
+    // The job's id: Lambda may hand out an event twice, and the second time is free.
+    let report = typed::invalidate(&door.aws, &which, &parameters.paths, id, patience, &door.terminal).await?;
+    if let Some(failure) = report.errors().first() {
+        let about = "an invalidation was not accepted: what is at the edge may be stale";
+        return Ok(Verdict::Failed(Failure::told(about, failure)));
+    }
+    let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
+    let summary = format!("{} told", count(report.invalidations().len(), "distribution"));
+    Ok(finish(report.invalidations(), variables, summary, parameters.wait.then_some(token::WAIT_LIMIT)))
+}
+
+/// Deploys the job's artifact, by the same recipe as the command line.
+async fn deploy_artifact(
+    door: &Door,
+    job: &CodePipelineJob,
+    parameters: &Parameters,
+    deploy: &DeployParameters,
+    which: Which,
+    deadline: Deadline,
+) -> Result<Verdict> {
+    let unpacked = artifact::fetch(&door.aws, &job.data, deploy).await?;
+    let mut settings = deploy.settings(unpacked.site(), which)?;
+    let wait = settings.patience.completion.take().filter(|_| parameters.wait);
+    settings.patience.busy = settings.patience.busy.min(deadline.wind_down());
+    let stop = CancellationToken::new();
+    let near_the_end = stop.clone();
+    let timer = tokio::spawn(async move {
+        tokio::time::sleep(deadline.wind_down()).await;
+        near_the_end.cancel();
+    });
+    let aws = door.aws.afresh(u16::try_from(settings.concurrency).ok());
+    let report = Deploy { settings: &settings, aws: &aws, terminal: &door.terminal, stop }.run().await;
+    timer.abort();
+    let report = report.map_err(|error| match error.exit() {
+        Exit::Interrupted => error.hint("the function's time limit is near: raise its timeout, and retry the action"),
+        _ => error,
+    })?;
+    door.terminal.report(&report, &report.warnings, &report.errors);
+    let summary = summary(&report);
+    match report.outcome {
+        Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => {
+            Ok(finish(&report.invalidations, variables(&report), summary, wait))
+        }
+        Outcome::Interrupted => Ok(Verdict::Failed(Failure {
+            kind: FailureKind::JobFailed,
+            message: format!(
+                "the function's time limit came near after {summary}; what landed is live and invalidated; hint: raise \
+                 the function's timeout (at most 15 minutes) and memory, and retry the action: it goes on from here"
+            ),
+        })),
+        Outcome::Partial | Outcome::Stale | Outcome::Failed => {
+            let about = match report.outcome {
+                Outcome::Stale => "live, but the edge may be stale: the next deploy invalidates again",
+                Outcome::Partial => "some files failed; what landed is live and invalidated",
+                _ => "nothing was changed",
+            };
+            Ok(Verdict::Failed(match report.errors.first() {
+                Some(failure) => Failure::told(&format!("{about} ({summary})"), failure),
+                None => Failure { kind: FailureKind::JobFailed, message: format!("{about} ({summary})") },
+            }))
+        }
+    }
+}
+
+/// Done, or to be looked at again when CloudFront had time.
+fn finish(
+    invalidations: &[Invalidation],
+    variables: BTreeMap<String, String>,
+    summary: String,
+    wait: Option<Duration>,
+) -> Verdict {
+    let waiting = Waiting::new(invalidations, variables, summary);
+    match wait {
+        Some(limit) if waiting.is_open() => waiting.for_at_most(limit).verdict(),
+        _ => waiting.done(),
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let objects = &report.objects;
+    format!(
+        "{} uploaded ({} bytes), {} unchanged, {} deleted, {} failed",
+        objects.uploaded, objects.bytes_uploaded, objects.kept, objects.pruned, objects.failed
+    )
+}
+
+fn variables(report: &Report) -> BTreeMap<String, String> {
+    let objects = &report.objects;
+    let counts = [
+        ("uploaded", objects.uploaded),
+        ("unchanged", objects.kept),
+        ("deleted", objects.pruned),
+        ("bytesUploaded", objects.bytes_uploaded),
+        ("warnings", report.warnings.len() as u64),
+    ];
+    let mut variables: BTreeMap<String, String> =
+        counts.into_iter().map(|(name, count)| (name.to_owned(), count.to_string())).collect();
+    let outcome = if report.outcome == Outcome::NothingToDo { "nothing-to-do" } else { "deployed" };
+    variables.insert("outcome".to_owned(), outcome.to_owned());
+    variables.insert("deploy".to_owned(), report.deploy.clone());
+    variables
+}
+
+fn count(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn message<F: Future<Output = Result<Verdict>>>(
+        work: impl FnOnce() -> F + Send + 'static,
+        limit: Duration,
+    ) -> String {
+        match guarded(work, limit).await {
+            Verdict::Failed(failure) => failure.message,
+            other => panic!("{other}"),
+        }
+    }
+
+    async fn broken() -> Result<Verdict> {
+        panic!("a defect")
+    }
+
+    async fn deaf() -> Result<Verdict> {
+        tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(300)));
+        Err(Error::failed("too late"))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn work_that_breaks_down_or_does_not_end_in_time_is_a_verdict_all_the_same() {
+        assert!(message(broken, Duration::from_secs(60)).await.contains("broke down"));
+        assert!(message(std::future::pending, Duration::from_millis(50)).await.contains("time limit"));
+        assert!(message(deaf, Duration::from_millis(50)).await.contains("time limit"));
+    }
+}
