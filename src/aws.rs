@@ -191,6 +191,12 @@ fn region_provider(options: &AwsOptions) -> RegionProviderChain {
         .or_else(Region::from_static(FIRST_REGION))
 }
 
+/// For requests as viewers send them: the same TLS and proxies as AWS is reached with.
+pub(crate) fn viewer_connector() -> Connector {
+    let tls = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    tls.proxy_config(ProxyConfig::from_env()).build()
+}
+
 fn http_client(local: bool) -> aws_sdk_s3::config::SharedHttpClient {
     HttpClientBuilder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));

@@ -1,5 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+pub mod verify;
+
 use crate::aws::MOST_IN_FLIGHT;
 use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
@@ -19,6 +21,7 @@ Exit codes:
   1 failed, nothing changed    5 locked, or superseded by a newer build
   2 usage                      6 refused by a guard, nothing changed
   3 some files failed; what landed is live and invalidated
+  7 live, but --verify found URLs that answer otherwise
   130 interrupted; what had landed was invalidated
 
 Credentials, regions and profiles are found as the AWS command line finds them.";
@@ -166,6 +169,9 @@ pub struct SiteOptions {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
+    /// The look at the site afterwards
+    #[command(flatten)]
+    pub verify: verify::VerifyArgs,
     /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
     #[arg(long, value_name = "AGE", help_heading = "Removals")]
     pub prune_after: Option<String>,

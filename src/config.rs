@@ -50,6 +50,7 @@ pub fn settings(
         lock_timeout: duration("--lock-timeout", &options.record.lock_timeout)?,
         build: build(options.record.build_number, |name| std::env::var(name).ok()),
         force: options.record.force,
+        verify: options.verify.verify.clone(),
         shard: options.shard,
     })
 }

@@ -13,6 +13,7 @@ pub mod shard;
 mod survey;
 pub mod told;
 mod turn;
+pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
@@ -21,7 +22,7 @@ use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::{ChangedKey, Policy};
-use crate::record::lease::Lease;
+use crate::record::lease::{Lease, Left};
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
@@ -41,6 +42,7 @@ use survey::Survey;
 use tokio_util::sync::CancellationToken;
 use told::Told;
 use turn::Turn;
+use verify::Verified;
 
 /// What a deploy is to do.
 #[derive(Debug, Clone)]
@@ -75,6 +77,8 @@ pub struct Settings {
     pub build: Option<Build>,
     /// Whether an older build may go over a newer one.
     pub force: bool,
+    /// The site to look at once it is deployed.
+    pub verify: Option<verify::Site>,
     /// Whether only a part of the assets is created, because other machines create the rest.
     pub shard: Option<Shard>,
 }
@@ -228,16 +232,33 @@ impl Deploy<'_> {
         };
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
-        if let Some(lease) = lease {
-            self.give_back(lease, &survey, &decided, &applied, &mut sent).await;
-        }
+        let changed = changed_rows(&decided.plan, &applied);
         let waiting = Instant::now();
-        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
+        let mut verified = None;
+        // What viewers get is looked at under the lease, so that the record can tell the next deploy.
+        if self.settings.verify.is_some() && sent.failed.is_empty() && !interrupted {
+            wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+            let landed = landed(&applied);
+            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+            verified = self.verify(&survey, &decided.plan, &landed, rows).await;
+        }
+        if let Some(lease) = lease {
+            self.give_back(lease, &survey, &decided, (&applied, &changed), verified.as_ref(), &mut sent).await;
+        }
+        let looked = self.settings.verify.is_some();
+        let patience =
+            Patience { completion: self.settings.patience.completion.filter(|_| !looked), ..self.settings.patience };
+        let wait = wait(&survey.distributions, &mut sent, patience, &self.stop, self.terminal);
         let ((), exposed) = tokio::join!(wait, self.exposed_record(&survey));
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
+        match verified {
+            Some(verified) => report.verify(verified),
+            None if looked => report.warnings.push("what viewers get was not verified".to_owned()),
+            None => {}
+        }
         Ok(report)
     }
 
@@ -276,13 +297,28 @@ impl Deploy<'_> {
     }
 
     /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
-    async fn give_back(&self, lease: Lease, survey: &Survey, decided: &Decided, applied: &Applied, sent: &mut Sent) {
+    /// What viewers do not get as it is stays in it, too.
+    async fn give_back(
+        &self,
+        lease: Lease,
+        survey: &Survey,
+        decided: &Decided,
+        (applied, changed): (&Applied, &BTreeMap<String, Option<Row>>),
+        verified: Option<&Verified>,
+        sent: &mut Sent,
+    ) {
         let done = if sent.failed.is_empty() {
-            let changed = changed_rows(&decided.plan, applied);
-            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+            let rows = next_rows(decided.told.rows(&survey.walk.files), changed);
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            lease.complete(rows, uploaded, pruned, !applied.doubtful.is_empty()).await
+            let before = survey.abandoned().map_or(&[][..], |abandoned| &abandoned.promises);
+            let different = verified.map(|found| found.promises(&decided.plan, before)).unwrap_or_default();
+            let left = match different.as_slice() {
+                _ if !applied.doubtful.is_empty() => Left::Plan,
+                [] => Left::Nothing,
+                promises => Left::Promises(promises),
+            };
+            lease.complete(rows, uploaded, pruned, left).await
         } else {
             lease.abandon().await
         };
@@ -331,9 +367,7 @@ impl Deploy<'_> {
 
     /// Tells CloudFront about everything that landed, whatever else failed.
     async fn tell(&self, survey: &Survey, plan: &Plan, applied: &Applied, deploy: &str) -> Sent {
-        let done = applied.done.iter().map(|(key, _)| key);
-        let landed: HashSet<&str> =
-            done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect();
+        let landed = landed(applied);
         let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
         let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files));
         submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
@@ -341,8 +375,7 @@ impl Deploy<'_> {
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
     async fn tell_late(&self, survey: &Survey, plan: &Plan, late: &Applied, deploy: &str) -> Sent {
-        let done = late.done.iter().map(|(key, _)| key);
-        let landed: HashSet<&str> = done.chain(&late.doubtful).chain(&late.overwritten).map(String::as_str).collect();
+        let landed = landed(late);
         let changed: Vec<_> = landed.iter().map(|&key| ChangedKey { key, created: false }).collect();
         let others =
             plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
@@ -365,6 +398,12 @@ impl Deploy<'_> {
         report.warnings.extend(survey.viewers.warnings());
         report
     }
+}
+
+/// The keys whose objects are, or may be, other ones now.
+fn landed(applied: &Applied) -> HashSet<&str> {
+    let done = applied.done.iter().map(|(key, _)| key);
+    done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
 }
 
 /// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.

@@ -25,5 +25,6 @@ mod semantics;
 mod shards;
 mod shell;
 mod types;
+mod verify;
 mod viewers;
 mod world;

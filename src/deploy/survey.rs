@@ -24,6 +24,8 @@ pub(super) struct Survey {
     pub record: Option<(Record, Snapshot)>,
     pub viewers: Viewers,
     pub distributions: Distributions,
+    /// The distribution of the site that `--verify` names.
+    pub verified: Option<DistributionId>,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -59,8 +61,9 @@ impl Deploy<'_> {
         let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
+        let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, walk_seconds })
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, verified, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.

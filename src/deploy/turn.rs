@@ -111,14 +111,7 @@ impl Deploy<'_> {
 
 /// Everything this run may leave stale, and what an interrupted one did.
 fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
-    let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(|change| Promise {
-        key: change.key.clone(),
-        action: change.action,
-        created: change.reason == super::diff::Reason::New,
-        bytes: change.bytes,
-        before: change.before.clone(),
-        owned: change.owned,
-    });
+    let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(Promise::of);
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());
     let left: Vec<Promise> = left.filter(|left| !decided.promises_key(&left.key)).collect();

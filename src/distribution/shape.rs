@@ -37,6 +37,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
     DistributionShape {
         id: id.to_owned(),
         readable: true,
+        hosts: config.aliases.and_then(|aliases| aliases.items).unwrap_or_default(),
         origins: origins.into_iter().map(origin).collect(),
         origin_groups: groups.into_iter().map(origin_group).collect(),
         default_root_object: config.default_root_object.filter(|object| !object.is_empty()),

@@ -52,14 +52,17 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
     Operation { name, id: id.map(str::to_owned), second: second.map(str::to_owned) }
 }
 
-/// Answers a request; the items of a `CreateInvalidation` go to `items` for the record.
+/// Answers a request; the items of a `CreateInvalidation` go to `items` for the record. With
+/// `keeps_copies` it clears nothing.
 pub(super) fn answer(
     state: &State,
     operation: &Operation,
     query: &str,
     body: &[u8],
     items: &mut Vec<String>,
+    keeps_copies: bool,
 ) -> Response<Body> {
+    let mut invalidate = |kind, id, found| create_invalidation(state, (kind, id), body, items, keeps_copies, found);
     let id = operation.id.as_deref().unwrap_or_default();
     let result = match operation.name {
         "ListDistributions" => list_distributions(state, query),
@@ -69,9 +72,9 @@ pub(super) fn answer(
             versioned(text, &found.etag)
         }),
         "GetDistributionTenant" => find_tenant(state, id).map(|found| versioned(render::tenant(&found), &found.id)),
-        "CreateInvalidation" => create_invalidation(state, "distribution", id, body, items, find(state, id).map(drop)),
+        "CreateInvalidation" => invalidate("distribution", id, find(state, id).map(drop)),
         "CreateInvalidationForDistributionTenant" => {
-            create_invalidation(state, "distribution-tenant", id, body, items, find_tenant(state, id).map(drop))
+            invalidate("distribution-tenant", id, find_tenant(state, id).map(drop))
         }
         "GetInvalidation" => find(state, id).and_then(|_| get_invalidation(state, id, operation.second.as_deref())),
         "GetInvalidationForDistributionTenant" => {
@@ -118,17 +121,17 @@ fn find_tenant(state: &State, id: &str) -> Result<Tenant, Refusal> {
 /// `kind` is what the id is of, in the words of a path; `found` is whether there is one.
 fn create_invalidation(
     state: &State,
-    kind: &str,
-    id: &str,
+    (kind, id): (&str, &str),
     body: &[u8],
     items: &mut Vec<String>,
+    keeps_copies: bool,
     found: Result<(), Refusal>,
 ) -> Result<Response<Body>, Refusal> {
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
     found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
-    if new {
+    if new && !keeps_copies {
         state.cache.invalidate(id, &invalidation.items);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });

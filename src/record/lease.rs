@@ -33,6 +33,18 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
+/// What a deploy that is complete leaves for the next one to invalidate once more.
+#[derive(Debug, Clone, Copy)]
+pub enum Left<'a> {
+    /// Nothing.
+    Nothing,
+    /// Its whole plan: it is unknown whether some uploads landed, and the next run needs the plan to
+    /// know that they are ours.
+    Plan,
+    /// These keys.
+    Promises(&'a [Promise]),
+}
+
 /// The lease, held and renewed until it is given back.
 #[derive(Debug)]
 pub struct Lease {
@@ -91,26 +103,34 @@ impl Lease {
     }
 
     /// Everything is live and CloudFront was told: writes the manifest, then clears the intent and
-    /// gives the lease back in one write.
-    ///
-    /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
-    /// needs the plan to know that they are ours.
+    /// gives the lease back in one write, but for what is `left` to the next run.
     pub async fn complete<'a>(
         self,
         rows: impl Iterator<Item = (&'a str, &'a Row)>,
         uploaded: u64,
         pruned: u64,
-        in_doubt: bool,
+        left: Left<'_>,
     ) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await?;
         let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
-        let own_plan = intent::file_name(&self.deploy);
+        let left = match left {
+            Left::Nothing => None,
+            Left::Plan => Some(self.deploy.clone()),
+            Left::Promises(promises) => {
+                // Under another name, so that until the state names it the whole plan stands.
+                let name = format!("{}-verify", self.deploy);
+                let plan = intent::encode(&name, promises.iter())?;
+                self.record.bucket.put_plain(&intent::file_name(&name), plan).await?;
+                Some(name)
+            }
+        };
+        let named = left.as_deref().map(intent::file_name);
         let outdated: Vec<String> =
-            self.outdated.iter().filter(|name| !in_doubt || **name != own_plan).cloned().collect();
+            self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
         let (deploy, record) = (self.deploy.clone(), self.record.clone());
         self.give_back(|state| State {
-            intent: state.intent.filter(|_| in_doubt),
+            intent: state.intent.zip(left.clone()).map(|(intent, deploy)| Intent { deploy, ..intent }),
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
             ..state

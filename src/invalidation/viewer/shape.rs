@@ -12,6 +12,8 @@ pub struct DistributionShape {
     /// Whether the configuration could be read. If not (no `cloudfront:GetDistributionConfig`),
     /// all but `id` is empty, and the viewer paths are a conservative guess.
     pub readable: bool,
+    /// The host names that viewers use beside CloudFront's own.
+    pub hosts: Vec<String>,
     pub origins: Vec<Origin>,
     pub origin_groups: Vec<OriginGroup>,
     /// The key below the origin path that `/` answers with, if any.
