@@ -4,8 +4,9 @@ pub mod conditional;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
+mod inspect;
 pub mod multipart;
-mod policy;
+pub mod policy;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -124,6 +125,11 @@ impl Bucket {
         };
         let region = bucket.client.config().region().map(Region::as_ref);
         Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
+    }
+
+    /// The region whose endpoint it is asked at.
+    pub fn region(&self) -> Option<&str> {
+        self.client.config().region().map(Region::as_ref)
     }
 
     /// The target this bucket was opened for.

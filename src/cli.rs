@@ -1,5 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+pub mod doctor;
+pub mod documents;
 pub mod verify;
 
 use crate::aws::MOST_IN_FLIGHT;
@@ -15,6 +17,7 @@ Examples:
   shipfront plan public s3://www.example.com       see what a deploy would do
   shipfront deploy public s3://www.example.com     deploy and invalidate what changed
   shipfront invalidate /blog/ '/img/*'             something is stale: evict it
+  shipfront doctor s3://www.example.com            is everything set up as it should be?
 
 Exit codes:
   0 done, or nothing to do     4 live but stale: an invalidation failed
@@ -78,6 +81,19 @@ pub enum Command {
     Status(TargetArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
+    /// Look at credentials, bucket, distribution and permissions, and say what to repair
+    ///
+    /// Changes nothing. What cannot be seen from here is told as not checked. Exits with 1 if anything
+    /// would make a deploy fail, or viewers get errors.
+    Doctor(doctor::DoctorArgs),
+    /// Print the IAM policy that a role needs, or the bucket policy
+    ///
+    /// The policy allows what shipfront calls and nothing else. What it cannot know stands in capitals.
+    Policy(doctor::PolicyArgs),
+    /// Print the completions of a shell
+    Completions(documents::CompletionsArgs),
+    /// Print the manual page
+    Man,
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),

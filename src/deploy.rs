@@ -3,7 +3,7 @@
 pub mod apply;
 mod compare;
 pub mod diff;
-mod exposure;
+pub mod exposure;
 pub mod inspect;
 pub mod list;
 pub mod plan;

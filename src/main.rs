@@ -2,10 +2,13 @@
 
 use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions};
+use shipfront::cli::doctor::DoctorArgs;
+use shipfront::cli::documents;
 use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, TargetArgs, UnlockArgs};
 use shipfront::config;
 use shipfront::deploy::report::Report;
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
+use shipfront::doctor::{self, State};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::invalidation::find::Which;
@@ -58,6 +61,19 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Invalidate(args) => invalidate(args, terminal).await,
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
+        Command::Doctor(args) => doctor(&args, terminal).await,
+        Command::Policy(args) => {
+            terminal.print(config::policy_document(&args)?);
+            Ok(Exit::Done)
+        }
+        Command::Completions(args) => {
+            terminal.print(documents::completions(args.shell)?.trim_end());
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            terminal.print(documents::manual()?.trim_end());
+            Ok(Exit::Done)
+        }
         #[cfg(feature = "edge")]
         Command::Preview(args) => {
             let stop = stop_on_signal(*terminal, "stopping");
@@ -136,6 +152,20 @@ async fn status(args: &TargetArgs, terminal: &Terminal) -> Result<Exit> {
     let status = record::status::status(&aws, &Target::parse(&args.target)?, &place, owner).await?;
     terminal.report(&status, &[], &[]);
     Ok(Exit::Done)
+}
+
+async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
+    #[cfg(feature = "edge")]
+    let report = if args.local { shipfront::local::doctor(args, terminal).await? } else { doctor_remote(args).await? };
+    #[cfg(not(feature = "edge"))]
+    let report = doctor_remote(args).await?;
+    terminal.report(&report, &[], &[]);
+    Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
+}
+
+async fn doctor_remote(args: &DoctorArgs) -> Result<doctor::Report> {
+    let aws = Aws::load(&config::aws_options(&args.aws)).await;
+    Ok(config::doctor(args, Target::parse(&args.target)?)?.examine(&aws).await)
 }
 
 async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {

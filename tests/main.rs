@@ -6,6 +6,8 @@
 mod buildspec;
 mod concurrent;
 mod crash;
+mod doctor;
+mod documents;
 mod edge;
 mod failures;
 mod guards;

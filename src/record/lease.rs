@@ -218,7 +218,7 @@ async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<
 }
 
 /// The error of a store on which nothing can be written on condition.
-fn unconditional() -> Error {
+pub(crate) fn unconditional() -> Error {
     Error::refused("this store does not support conditional writes, which the deploy record needs")
         .hint("use --no-record: there is then no lock, no crash recovery and no ownership of objects")
 }
