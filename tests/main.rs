@@ -19,6 +19,7 @@ mod listing;
 mod local;
 mod model;
 mod order;
+mod packaging;
 mod permissions;
 mod plan_command;
 mod record;
