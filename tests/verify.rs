@@ -150,3 +150,41 @@ async fn without_a_record_a_difference_is_told_all_the_same() {
     let run = verify(&world, &["--no-record"]).expect(7);
     assert_eq!(differences(&run).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_dies_while_it_verifies_is_finished_by_the_next() {
+    // The requests of such a run, to die at each of them from the invalidation on.
+    let rehearsal = looked_at().await;
+    rehearsal.write("index.html", "an edit");
+    rehearsal.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
+    verify(&rehearsal, &[]).expect(7);
+    let requests = rehearsal.edge.requests();
+    let told = requests.iter().position(|request| request.operation == "CreateInvalidation").unwrap();
+    let ends: Vec<usize> = (told + 2..=requests.len()).collect();
+    assert!(ends.len() >= 4, "the state of it, two files and the state of the record: {requests:?}");
+    for nth in ends {
+        for after in [false, true] {
+            let world = looked_at().await;
+            world.write("index.html", "an edit");
+            world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
+            world.edge.faults().crash_at(nth as u64, after);
+            let site = world.edge.viewer_url();
+            let mut running = world.start(&["--verify", &site]);
+            while !world.edge.faults().has_crashed() {
+                if running.try_wait().unwrap().is_some() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            let _ = running.kill();
+            running.wait().unwrap();
+            world.edge.faults().clear();
+            world.edge.faults().revive();
+            world.edge.advance_clock(std::time::Duration::from_secs(120));
+            let next = verify(&world, &[]);
+            assert_eq!(next.exit, 0, "request {nth}, {after}: {}", next.stderr);
+            assert_eq!(get(&world.edge.viewer_url(), "/index.html").await.text(), "an edit", "request {nth}, {after}");
+            assert_eq!(verify(&world, &[]).expect(0).outcome(), "nothing-to-do");
+        }
+    }
+}
