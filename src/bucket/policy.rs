@@ -1,7 +1,6 @@
 //! The bucket policy, read for one question: does it keep viewers away from a folder?
 
 use super::Bucket;
-use crate::aws::policy::{Document, Statement as WrittenStatement};
 use crate::error::Result;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use serde::Deserialize;
@@ -214,7 +213,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 /// The policy of a bucket on the local edge: CloudFront reads everything but deploy records.
 #[cfg(feature = "edge")]
 pub(super) fn for_records(bucket: &str) -> String {
-    serde_json::json!(Document::of(vec![WrittenStatement::closing_records(bucket)])).to_string()
+    use crate::aws::policy;
+    policy::Document::of(vec![policy::Statement::closing_records(bucket)]).to_string()
 }
 
 #[cfg(test)]
