@@ -306,14 +306,7 @@ impl Deploy<'_> {
     }
 
     /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays.
-    async fn give_back(
-        &self,
-        lease: Lease,
-        survey: &Survey,
-        applied: &Applied,
-        recorded: Result<()>,
-        sent: &mut Sent,
-    ) {
+    async fn give_back(&self, lease: Lease, survey: &Survey, applied: &Applied, recorded: Result<()>, sent: &mut Sent) {
         let done = if !sent.failed.is_empty() {
             lease.abandon().await
         } else if recorded.is_err() {

@@ -186,8 +186,11 @@ impl Walk {
 
     /// Finds out the sizes of files, on all cores.
     fn add_files(&mut self, files: &mut Vec<(String, DirEntry)>) {
-        let sizes: Vec<_> =
-            files.par_iter().with_min_len(64).map(|(_, entry)| entry.metadata().map(|metadata| metadata.len())).collect();
+        let sizes: Vec<_> = files
+            .par_iter()
+            .with_min_len(64)
+            .map(|(_, entry)| entry.metadata().map(|metadata| metadata.len()))
+            .collect();
         for ((key, entry), size) in files.drain(..).zip(sizes) {
             match size {
                 Ok(size) => self.files.push(LocalFile { key: key.into_boxed_str(), size }),
