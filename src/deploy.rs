@@ -26,10 +26,12 @@ use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
 use crate::site::headers::Headers;
+use crate::site::waves::Waves;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
 use compare::Compared;
 use diff::{PruneAfter, Reason};
+use globset::GlobSet;
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
@@ -49,6 +51,10 @@ pub struct Settings {
     pub source: PathBuf,
     /// Where it goes.
     pub target: Target,
+    /// Keys that are left alone, here and there.
+    pub excluded: GlobSet,
+    /// What goes up when.
+    pub waves: Waves,
     /// Which distributions show it.
     pub distributions: Which,
     /// How items are chosen.

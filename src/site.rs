@@ -1,10 +1,12 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
 pub mod etag;
+pub mod glob;
 pub mod headers;
 pub mod key;
 pub mod media_type;
 pub mod references;
+pub mod waves;
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -111,7 +113,7 @@ pub enum Wave {
 impl Wave {
     /// Pages are HTML, and the files by which browsers and crawlers discover the rest: service
     /// workers, feeds, sitemaps and web manifests.
-    pub fn of(key: &str) -> Wave {
+    fn of(key: &str) -> Wave {
         let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
         let page = match extension {

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::record::intent::Abandoned;
 use crate::record::manifest::Manifest;
 use crate::site::RECORD_FOLDER;
+use crate::site::waves::Waves;
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -45,6 +46,7 @@ struct Judge {
     recorded: bool,
     adopt: bool,
     prune_after: PruneAfter,
+    waves: Waves,
     now: i64,
     concurrency: usize,
 }
@@ -116,6 +118,7 @@ impl Judge {
             recorded: record.is_some(),
             adopt: settings.adopt,
             prune_after: settings.prune_after,
+            waves: settings.waves.clone(),
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
         }
@@ -161,12 +164,14 @@ impl Judge {
             recorded: self.recorded,
             adopt: self.adopt,
             prune_after: self.prune_after,
+            waves: &self.waves,
             now: self.now,
         };
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
+            let wave = self.waves.of(&pair.key);
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, decision, owned, inspected);
+            plan.add(pair, wave, decision, owned, inspected);
         }
         if !self.recorded {
             plan.rows.clear();

@@ -11,7 +11,7 @@ use super::list::{self, Listed};
 use super::plan::{Action, Change, Plan, Stage};
 use super::report::{Report, Seconds};
 use super::walk::LocalFile;
-use super::{Deploy, new_deploy_id};
+use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
 use crate::error::{Error, Result};
 use crate::invalidation::send::Sent;
@@ -90,7 +90,7 @@ impl Deploy<'_> {
 
         let range = shard.range(&walk.files);
         let listing = Instant::now();
-        let missing = missing(&bucket, &walk.files, range.clone(), settings.concurrency).await?;
+        let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
         let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
         let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
         plan.changes = missing.into_iter().map(creation).collect();
@@ -126,7 +126,7 @@ async fn missing(
     bucket: &Bucket,
     files: &[LocalFile],
     range: Range<usize>,
-    concurrency: usize,
+    settings: &Settings,
 ) -> Result<Vec<LocalFile>> {
     let after = range.start.checked_sub(1).map(|at| files[at].key.to_string());
     let files = &files[range];
@@ -136,7 +136,7 @@ async fn missing(
         async move { bucket.list(start).await }
     };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-    let listing = list::list(ask, files, (after, Some(last.key.to_string())), concurrency, sender);
+    let listing = list::list(ask, files, (after, Some(last.key.to_string())), settings.concurrency, sender);
     let reading = async {
         let mut there = std::collections::HashSet::new();
         while let Some(Listed { objects, .. }) = receiver.recv().await {
@@ -149,7 +149,8 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking = files.iter().filter(|file| Wave::of(&file.key) == Wave::Assets && !there.contains(&file.key));
+    let lacking =
+        files.iter().filter(|file| settings.waves.of(&file.key) == Wave::Assets && !there.contains(&file.key));
     Ok(lacking.cloned().collect())
 }
 

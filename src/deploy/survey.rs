@@ -67,7 +67,8 @@ impl Deploy<'_> {
     pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
         let started = Instant::now();
         let (source, prefix) = (self.settings.source.clone(), self.settings.target.prefix().to_owned());
-        let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
+        let excluded = self.settings.excluded.clone();
+        let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix, &excluded)).await;
         let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
         self.guard_source(&walk)?;
         Ok((walk, started.elapsed().as_secs_f64()))

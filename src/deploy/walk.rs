@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use globset::GlobSet;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
@@ -46,6 +47,8 @@ pub struct Unknown {
     keys: HashSet<String>,
     /// Each ends in `/`, or is empty for the whole source.
     directories: HashSet<String>,
+    /// Patterns of keys that the person wants left alone.
+    excluded: GlobSet,
 }
 
 impl Unknown {
@@ -61,7 +64,7 @@ impl Unknown {
 
     /// Whether nothing is known of a key.
     pub fn contains(&self, key: &str) -> bool {
-        if self.keys.contains(key) || self.directories.contains("") {
+        if self.keys.contains(key) || self.directories.contains("") || self.excluded.is_match(key) {
             return true;
         }
         !self.directories.is_empty() && key.match_indices('/').any(|(at, _)| self.directories.contains(&key[..=at]))
@@ -71,10 +74,12 @@ impl Unknown {
 /// Walks the source, following symlinks only inside it.
 ///
 /// Hidden files are skipped, except `.well-known`, which browsers and certificate authorities ask for.
-/// `prefix` is the target's: it counts against the length of keys.
-pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
+/// `prefix` is the target's: it counts against the length of keys. Keys that `excluded` matches are left
+/// alone, whether or not there is a file.
+pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
     let root = existing_directory(source)?;
-    let mut found = Walk { root: source.to_owned(), ..Walk::default() };
+    let unknown = Unknown { excluded: excluded.clone(), ..Unknown::default() };
+    let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
     let mut entries = WalkDir::new(source).follow_links(true).into_iter();
     while let Some(entry) = entries.next() {
         let entry = match entry {
@@ -149,6 +154,9 @@ impl Walk {
             self.note_unknown_parent(source, entry.path());
             return;
         };
+        if self.unknown.excluded.is_match(&key) {
+            return;
+        }
         let length = prefix.len() + key.len();
         if length > MAX_KEY_BYTES {
             self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
@@ -184,6 +192,10 @@ impl Walk {
         let path = error.path().unwrap_or(source);
         let shown = path.display();
         let key = relative_key(source, path);
+        if key.as_ref().is_some_and(|key| self.unknown.excluded.is_match(key)) {
+            // It may be a directory, too.
+            return self.unknown.add_directory(key.as_deref().unwrap_or_default());
+        }
         if error.loop_ancestor().is_some() {
             self.warnings.push(format!("skipped {shown}: the symlink leads back to a directory above it"));
         } else {
@@ -228,7 +240,7 @@ mod tests {
             create_dir_all(path.parent().unwrap()).unwrap();
             write(path, name).unwrap();
         }
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), ["a-b", "a.txt", "a/b/d", "a/c", "z", "é"]);
     }
 
@@ -240,7 +252,7 @@ mod tests {
             create_dir_all(path.parent().unwrap()).unwrap();
             write(path, name).unwrap();
         }
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), [".well-known/security.txt", "x/y"]);
         for unknown in [".git/config", ".git/a/b", ".env", "x/.hidden"] {
             assert!(found.unknown.contains(unknown), "{unknown}");
@@ -262,7 +274,7 @@ mod tests {
         symlink(outside.path().join("secret"), source.path().join("away.txt")).unwrap();
         symlink(source.path(), source.path().join("real/loop")).unwrap();
         symlink("nowhere", source.path().join("broken")).unwrap();
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), ["alias/page.html", "real/page.html"]);
         assert!(found.unknown.contains("away/x") && found.unknown.contains("away.txt"));
         assert!(found.unknown.contains("broken") && found.unknown.contains("real/loop/x"));
@@ -276,8 +288,8 @@ mod tests {
         let deep: PathBuf = std::iter::repeat_n("d".repeat(200), 5).collect();
         create_dir_all(source.path().join(&deep)).unwrap();
         write(source.path().join(&deep).join("f.html"), "x").unwrap();
-        assert_eq!(walk(source.path(), "").unwrap().problems.len(), 0);
-        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/").unwrap();
+        assert_eq!(walk(source.path(), "", &GlobSet::empty()).unwrap().problems.len(), 0);
+        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/", &GlobSet::empty()).unwrap();
         assert_eq!((found.files.len(), found.problems.len()), (0, 1));
         assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
     }
