@@ -38,6 +38,7 @@ pub fn settings(
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+        headers: Vec::new(),
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(options)?,

@@ -1,10 +1,13 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
 pub mod etag;
+pub mod glob;
 pub mod headers;
 pub mod key;
 pub mod media_type;
 pub mod references;
+pub mod rules;
+pub mod url_pattern;
 
 use crate::error::{Error, Result};
 use std::fmt;
