@@ -5,6 +5,7 @@ use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
 use crate::site::glob::Glob;
+use crate::site::rules::HeaderRule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -88,6 +89,36 @@ pub enum Command {
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
+    /// Write a shipfront.toml for the project in a directory
+    ///
+    /// Looks for the project files and outputs of Hugo, Vite, Next.js, Astro, Docusaurus, Jekyll, mdBook and
+    /// Sphinx, and writes a commented file with the source and the cache rules that suit them.
+    Init(InitArgs),
+    /// Print the settings of another tool as a shipfront.toml
+    ///
+    /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
+    /// TOML, YAML or JSON. What cannot be carried over is named.
+    Import(ImportArgs),
+    /// Print the JSON schema of shipfront.toml, for editors
+    Schema,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The project
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Overwrite a shipfront.toml that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The other tool's file, such as .s3deploy.yml or hugo.toml
+    pub file: PathBuf,
 }
 
 /// Where the site is and where it goes.
@@ -226,6 +257,8 @@ pub struct OrphanArgs {
 pub struct FileRules {
     /// The file itself, which is no part of the site wherever it is.
     pub path: Option<PathBuf>,
+    /// Which objects get which headers.
+    pub headers: Vec<HeaderRule>,
 }
 
 /// The deploy record: lock, crash recovery, ownership.

@@ -2,7 +2,10 @@
 
 pub mod file;
 mod find;
+pub mod import;
+pub mod init;
 pub mod merge;
+pub mod schema;
 
 use crate::aws::AwsOptions;
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
@@ -65,6 +68,7 @@ pub fn settings(
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+        headers: options.file.headers.clone(),
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,

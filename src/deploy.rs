@@ -26,6 +26,7 @@ use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
 use crate::site::headers::Headers;
+use crate::site::rules::HeaderRule;
 use crate::site::waves::Waves;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
@@ -57,6 +58,8 @@ pub struct Settings {
     pub waves: Waves,
     /// Which distributions show it.
     pub distributions: Which,
+    /// Header rules, which prevail over those of the source's `_headers` file.
+    pub headers: Vec<HeaderRule>,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

@@ -74,6 +74,19 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
             let stop = stop_on_signal(*terminal, "stopping");
             shipfront::local::preview(&args, terminal, stop).await
         }
+        Command::Init(args) => {
+            terminal.report(&config::init::init(&args.directory, args.force)?, &[], &[]);
+            Ok(Exit::Done)
+        }
+        Command::Import(args) => {
+            let imported = config::import::import(&args.file)?;
+            terminal.report(&imported, &imported.not_carried_over, &[]);
+            Ok(Exit::Done)
+        }
+        Command::Schema => {
+            terminal.report(&config::schema::Schema::new(), &[], &[]);
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -6,6 +6,8 @@ pub mod headers;
 pub mod key;
 pub mod media_type;
 pub mod references;
+pub mod rules;
+pub mod url_pattern;
 pub mod waves;
 
 use crate::error::{Error, Result};

@@ -36,7 +36,7 @@ impl Bucket {
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
         Ok(Some(Head {
-            headers: Headers { content_type: answer.content_type.unwrap_or_default() },
+            headers: Headers { content_type: answer.content_type.unwrap_or_default(), ..Headers::default() },
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),

@@ -8,19 +8,23 @@ use crate::cli::DeployArgs;
 use crate::error::{Error, Result};
 use crate::invalidation::find::Which;
 use crate::site::Target;
+use crate::site::rules::HeaderRule;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
+use serde::Deserialize;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// The file's name, where none is given.
 pub const FILE_NAME: &str = "shipfront.toml";
 /// What differs from one run to the next.
 const OF_ONE_RUN: [&str; 4] = ["build-number", "force", "local", "shard"];
+/// The list of header rules.
+pub(super) const HEADERS: &str = "headers";
 /// The table of sections that go over the rest of the file.
 pub(super) const SECTIONS: &str = "env";
 
@@ -28,12 +32,18 @@ pub(super) const SECTIONS: &str = "env";
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct FileSettings {
     values: BTreeMap<String, Vec<String>>,
+    headers: Option<Vec<HeaderRule>>,
 }
 
 impl FileSettings {
     /// What the file says of an option, as it would be typed.
     pub fn values(&self, option: &str) -> Option<&[String]> {
         self.values.get(option).map(Vec::as_slice)
+    }
+
+    /// Its header rules.
+    pub fn headers(&self) -> &[HeaderRule] {
+        self.headers.as_deref().unwrap_or_default()
     }
 
     /// The options that it sets.
@@ -58,6 +68,7 @@ pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSet
             return Err(unknown_section(name, environment, sections.keys().map(String::as_str)));
         };
         settings.values.extend(section.values.clone());
+        settings.headers = section.headers.clone().or(settings.headers);
     }
     Ok(settings)
 }
@@ -155,12 +166,35 @@ impl File<'_> {
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in entries {
+            if key.get_ref() == HEADERS {
+                settings.headers = Some(self.headers(value)?);
+                continue;
+            }
             let option = self.option(&key)?;
             let values = self.values(option, &key, &value)?;
             settings.values.insert(key.into_inner().into_owned(), values);
         }
         self.check_together(&settings)?;
         Ok(settings)
+    }
+
+    fn headers(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<HeaderRule>> {
+        let span = value.span();
+        Vec::deserialize(ValueDeserializer::from(value)).map_err(|error| {
+            let problem = error.message();
+            let wrong = |problem| self.wrong(&error.span().unwrap_or(span), format!("{HEADERS}: {problem}"));
+            // serde's words for it list the names that it knows.
+            let Some(rest) = problem.strip_prefix("unknown field ") else {
+                return wrong(problem.replace('`', "\"")).hint("a rule is a section [[headers]] with files = \"*.html\" and headers such as cache-control = \"...\"");
+            };
+            let mut names = rest.split('`').skip(1).step_by(2);
+            let name = names.next().unwrap_or_default();
+            let wrong = wrong(format!("unknown key {name:?}"));
+            match nearest(name, names.clone()) {
+                Some(near) => wrong.hint(format!("did you mean {near:?}?")),
+                None => wrong.hint(format!("known are {}", names.collect::<Vec<_>>().join(", "))),
+            }
+        })
     }
 
     fn option(&self, named: &Spanned<std::borrow::Cow<'_, str>>) -> Result<&Arg> {
@@ -174,7 +208,7 @@ impl File<'_> {
         if let Some(option) = self.options.get_arguments().find(|option| key(option) == **name) {
             return Ok(option);
         }
-        let known: Vec<String> = keys().iter().map(key).chain([SECTIONS.to_owned()]).collect();
+        let known: Vec<String> = keys().iter().map(key).chain([HEADERS, SECTIONS].map(str::to_owned)).collect();
         let hint = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("known are {}", known.join(", ")),
@@ -312,4 +346,105 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     let plain = name.to_ascii_lowercase().replace(['_', ' '], "-");
     let apart = known.map(|known| (strsim::damerau_levenshtein(&plain, known), known));
     apart.min().filter(|(distance, known)| *distance <= known.len().max(plain.len()) / 3).map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use proptest::prelude::*;
+
+    fn values(text: &str, environment: Option<&str>, option: &str) -> Vec<String> {
+        read(FILE_NAME, text, environment).unwrap().values(option).unwrap_or_default().to_vec()
+    }
+
+    fn problem(text: &str) -> (String, String) {
+        let error = read(FILE_NAME, text, None).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        (error.to_string(), error.hint_text().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn settings_are_as_they_would_be_typed() {
+        let text = "max-paths = 0x10\nclean-urls = true\ndistribution = [\"E1\", \"E2\"]\nexclude = \"*.map\"\nprune-after = \"never\"";
+        let settings = read(FILE_NAME, text, None).unwrap();
+        assert_eq!(settings.values("max-paths").unwrap(), ["16"]);
+        assert_eq!(settings.values("clean-urls").unwrap(), ["true"]);
+        assert_eq!(settings.values("distribution").unwrap(), ["E1", "E2"]);
+        assert_eq!(settings.values("exclude").unwrap(), ["*.map"]);
+        assert_eq!(settings.values("prune-after").unwrap(), ["never"]);
+        assert_eq!(settings.values("target"), None);
+    }
+
+    #[test]
+    fn a_section_goes_over_the_rest_value_by_value() {
+        let text = "target = \"s3://www\"\nmax-paths = 5\nexclude = [\"a\", \"b\"]\n[[headers]]\nfiles = \"*\"\n\
+                    [env.staging]\ntarget = \"s3://staging\"\nexclude = [\"c\"]\n[[env.bare.headers]]\nfiles = \"x\"\n";
+        assert_eq!(values(text, None, "target"), ["s3://www"]);
+        assert_eq!(values(text, Some("staging"), "target"), ["s3://staging"]);
+        assert_eq!(values(text, Some("staging"), "max-paths"), ["5"]);
+        assert_eq!(values(text, Some("staging"), "exclude"), ["c"], "a list is one value");
+        let rules = |environment| read(FILE_NAME, text, environment).unwrap().headers()[0].files.0[0].to_string();
+        assert_eq!((rules(Some("staging")), rules(Some("bare"))), ("*".to_owned(), "x".to_owned()));
+        let error = read(FILE_NAME, text, Some("stagin")).unwrap_err();
+        assert!(error.to_string().contains("[env.stagin]") && error.hint_text().unwrap().contains("\"staging\""));
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+        for (text, place, near) in [
+            ("source = \"public\"\n  max_paths = 5", "shipfront.toml:2:3: unknown key \"max_paths\"", "\"max-paths\""),
+            ("distributions = []", "shipfront.toml:1:1:", "\"distribution\""),
+            ("[env.staging]\ntraget = \"s3://x\"", "shipfront.toml:2:1:", "\"target\""),
+            ("[[headers]]\nfiles = \"*\"\ncache-contol = \"x\"", "shipfront.toml:3:1:", "\"cache-control\""),
+            ("[[header]]\nfiles = \"*\"", "shipfront.toml:1:3:", "\"headers\""),
+            ("zzzzzzzz = 1", "shipfront.toml:1:1:", "known are source, "),
+            ("[env.x.env.y]\ntarget = \"s3://bucket\"", "unknown key \"env\"", ""),
+            ("shard = \"1/2\"", "one run", "SHIPFRONT_SHARD"),
+        ] {
+            let (told, hint) = problem(text);
+            assert!(told.contains(place) && hint.contains(near), "{text}: {told}; {hint}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_place() {
+        for (text, told) in [
+            ("max-paths = 0", "1:13: max-paths: 0 is not in 1.."),
+            ("max-paths = \"5\"", "1:13: max-paths: expected a number, not a string"),
+            ("max-paths = -1", "max-paths: "),
+            ("max-paths = 1.5", "not a fraction"),
+            ("max-paths = 99999999999999999999", "max-paths: "),
+            ("clean-urls = \"yes\"", "1:14: clean-urls: expected true or false"),
+            ("strategy = \"best\"", "\"best\" is none of cover, exact, all"),
+            ("target = \"www.example.com\"", "1:10: target: \"www.example.com\" is not an s3:// URL"),
+            ("target = \"\"", "empty"),
+            ("\nprune-after = \"5\"", "2:15: prune-after: "),
+            ("exclude = [\"a\",\n \"b[\"]", "2:2: exclude: "),
+            ("exclude = [1]", "1:12: exclude: expected a string"),
+            ("distribution = \"E 1\"", "1:16: distribution: "),
+            ("record = \"s3://bucket\"", "1:10: record: "),
+            ("no-record = true\nadopt = true", "exclude each other"),
+            ("headers = 1", "1:11: headers: "),
+            ("[[headers]]\ncache-control = \"x\"", "headers: missing field \"files\""),
+            ("[[headers]]\nfiles = \"a[\"", "2:9: headers: "),
+            ("[[headers]]\nfiles = \"*\"\nacl = \"all\"", "3:7: headers: "),
+            ("env = 1", "1:7: env: "),
+            ("[env]\nstaging = 1", "2:11: env.staging: "),
+            ("source = ", "shipfront.toml:1:"),
+            ("a = 1\na = 2", "shipfront.toml:2:1: duplicate key"),
+            ("é = \"x", "shipfront.toml:1:"),
+        ] {
+            let (problem, _) = problem(text);
+            assert!(problem.contains(told), "{text}: {problem}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_text_it_is_read_or_refused(text in "[a-z\\[\\]{}=\"'#.,*\\\\0-9é\n -]{0,60}") {
+            let _ = read(FILE_NAME, &text, Some("a"));
+            let _ = read(FILE_NAME, &format!("exclude = [\"{text}\"]"), None);
+        }
+    }
 }

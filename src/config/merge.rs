@@ -75,7 +75,7 @@ impl Typed {
         let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
         let mut cli = cli.map_err(|error| Error::usage(format!("{shown}: {}", in_one_line(&error))))?;
         let section = environment.map(|environment| format!(" [env.{environment}]")).unwrap_or_default();
-        let rules = FileRules { path: Some(path) };
+        let rules = FileRules { path: Some(path), headers: settings.headers().to_vec() };
         match &mut cli.command {
             cli::Command::Deploy(args) => args.options.file = rules,
             cli::Command::Plan(args) => args.deploy.options.file = rules,
