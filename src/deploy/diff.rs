@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None }
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None }
     }
 
     fn rules(unknown: &Unknown, prune_after: PruneAfter) -> Rules<'_> {

@@ -3,9 +3,12 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+use super::conventions::is_convention;
 use crate::error::{Error, Result};
+use crate::site::headers::Headers;
 use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
-use std::collections::HashSet;
+use crate::site::rules::{Encoding, HeaderRules};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -31,12 +34,35 @@ pub struct Walk {
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,
+    /// Which headers the objects get.
+    pub rules: HeaderRules,
+    /// Where the keys lead that are no files but redirects.
+    pub redirects: HashMap<Box<str>, String>,
 }
 
 impl Walk {
     /// The path of a key.
     pub fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
+    }
+
+    /// Whether a key is no file, but an empty object that redirects.
+    pub fn is_redirect(&self, key: &str) -> bool {
+        !self.redirects.is_empty() && self.redirects.contains_key(key)
+    }
+
+    /// The headers of a key.
+    pub fn headers(&self, key: &str) -> Headers {
+        let headers = self.rules.headers(key);
+        match self.redirects.get(key) {
+            Some(to) => Headers { website_redirect: Some(to.clone()), compress: Vec::new(), ..headers },
+            None => headers,
+        }
+    }
+
+    /// How to compress a key, the best first; empty where it is left as it is.
+    pub fn compression(&self, key: &str) -> Vec<Encoding> {
+        if self.is_redirect(key) { Vec::new() } else { self.rules.compression(key) }
     }
 }
 
@@ -153,6 +179,9 @@ impl Walk {
         if length > MAX_KEY_BYTES {
             self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
             self.unknown.add_key(key);
+            return;
+        }
+        if is_convention(&key) {
             return;
         }
         match entry.metadata() {
