@@ -1,9 +1,12 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
+pub mod compression;
 pub mod etag;
 pub mod glob;
 pub mod headers;
+pub mod headers_file;
 pub mod key;
+pub mod line_error;
 pub mod media_type;
 pub mod references;
 pub mod rules;

@@ -129,9 +129,9 @@ impl Judge {
         let after = listed.after.clone();
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
-        let root = &self.walk.root;
+        let walk = &self.walk;
         let inspector =
-            Inspector { bucket: &self.bucket, root, recorded: self.recorded, concurrency: self.concurrency };
+            Inspector { bucket: &self.bucket, walk, recorded: self.recorded, concurrency: self.concurrency };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
         progress.add(part.pairs.iter().filter_map(|pair| pair.local).sum());
         let plan = on_cores(move || self.decide(part)).await?;
@@ -152,8 +152,8 @@ impl Judge {
         let rows = self.told.rows_between(files, after, up_to);
         let files = &files[between(files, |file| &file.key, after, up_to)];
         let pairs = diff::join(files, objects, rows);
-        let contents = read::compare(&self.walk.root, &pairs);
-        let inspected = inspect::by_manifest(&pairs, self.abandoned.as_deref());
+        let (contents, compressed) = read::compare(&self.walk, &pairs).into_iter().unzip();
+        let inspected = inspect::by_manifest(&pairs, compressed, &self.walk, self.abandoned.as_deref());
         Part { pairs, contents, inspected }
     }
 

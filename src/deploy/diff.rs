@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None }
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None }
     }
 
     static WAVES: LazyLock<Waves> = LazyLock::new(Waves::default);

@@ -123,8 +123,10 @@ impl Plan {
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
-            let (content, headers) = described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers));
-            Some(Row { size, etag, content, headers, orphaned })
+            Some(match &described {
+                Some(row) => Row { orphaned, ..row.clone() },
+                None => Row { size, etag, content: None, headers: None, orphaned, compressed: None },
+            })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         let next = match decision {
@@ -141,6 +143,7 @@ impl Plan {
                 live(None).map(|next| Row {
                     content: next.content.or(inspected.content.map(Box::new)),
                     headers: inspected.digest,
+                    compressed: inspected.compressed,
                     ..next
                 })
             }
@@ -247,7 +250,7 @@ mod tests {
     use super::*;
 
     fn row(orphaned: Option<i64>) -> Row {
-        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
+        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned, compressed: None }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {

@@ -20,6 +20,7 @@ use crate::site::Wave;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
@@ -84,6 +85,7 @@ impl Deploy<'_> {
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
         let (walk, target) = tokio::join!(self.walk(), target);
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
+        let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
             return Err(error);
         }
@@ -101,13 +103,13 @@ impl Deploy<'_> {
             let applying = Instant::now();
             let limits = Limits { create_only: true, ..self.limits() };
             let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
-            applied = apply::upload(&bucket, &walk.root, plan.changes.iter(), limits, progress).await;
+            applied = apply::upload(&bucket, &walk, plan.changes.iter(), limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
         }
         let source = settings.source.display().to_string();
         let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
         report.shard = Some(shard.to_string());
-        report.warnings.extend(walk.warnings);
+        report.warnings.extend(walk.warnings.iter().cloned());
         if !planned {
             let others = |key| format!("{key} was put there by others meanwhile: the deploy that follows looks at it");
             report.warnings.extend(std::mem::take(&mut applied.overwritten).into_iter().map(others));

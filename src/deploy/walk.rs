@@ -3,11 +3,14 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+use super::conventions::is_convention;
 use crate::error::{Error, Result};
+use crate::site::headers::Headers;
 use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use crate::site::rules::{Encoding, HeaderRules};
 use globset::GlobSet;
 use rayon::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -36,12 +39,35 @@ pub struct Walk {
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,
+    /// Which headers the objects get.
+    pub rules: HeaderRules,
+    /// Where the keys lead that are no files but redirects.
+    pub redirects: HashMap<Box<str>, String>,
 }
 
 impl Walk {
     /// The path of a key.
     pub fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
+    }
+
+    /// Whether a key is no file, but an empty object that redirects.
+    pub fn is_redirect(&self, key: &str) -> bool {
+        !self.redirects.is_empty() && self.redirects.contains_key(key)
+    }
+
+    /// The headers of a key.
+    pub fn headers(&self, key: &str) -> Headers {
+        let headers = self.rules.headers(key);
+        match self.redirects.get(key) {
+            Some(to) => Headers { website_redirect: Some(to.clone()), compress: Vec::new(), ..headers },
+            None => headers,
+        }
+    }
+
+    /// How to compress a key, the best first; empty where it is left as it is.
+    pub fn compression(&self, key: &str) -> Vec<Encoding> {
+        if self.is_redirect(key) { Vec::new() } else { self.rules.compression(key) }
     }
 }
 
@@ -189,13 +215,19 @@ impl Walk {
             self.unknown.add_key(key);
             return None;
         }
+        if is_convention(&key) {
+            return None;
+        }
         Some(key)
     }
 
     /// Finds out the sizes of files, on all cores.
     fn add_files(&mut self, files: &mut Vec<(String, DirEntry)>) {
-        let sizes: Vec<_> =
-            files.par_iter().with_min_len(64).map(|(_, entry)| entry.metadata().map(|metadata| metadata.len())).collect();
+        let sizes: Vec<_> = files
+            .par_iter()
+            .with_min_len(64)
+            .map(|(_, entry)| entry.metadata().map(|metadata| metadata.len()))
+            .collect();
         for ((key, entry), size) in files.drain(..).zip(sizes) {
             match size {
                 Ok(size) => self.files.push(LocalFile { key: key.into_boxed_str(), size }),

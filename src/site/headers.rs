@@ -5,7 +5,7 @@ use super::media_type;
 use super::rules::Encoding;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -43,7 +43,7 @@ impl Headers {
     /// A digest by which two sets of headers are told apart. One that only has a type is digested as it
     /// was before there was anything else.
     pub fn digest(&self) -> HeadersDigest {
-        let Headers { content_type, metadata, compress, .. } = self;
+        let Headers { content_type, metadata, .. } = self;
         let mut text = format!("content-type: {content_type}\n");
         let mut add = |name: &str, value: &str| {
             for part in [name, ": ", value, "\n"] {
@@ -56,9 +56,34 @@ impl Headers {
             }
         }
         metadata.iter().for_each(|(name, value)| add(&format!("x-amz-meta-{name}"), value));
-        compress.iter().for_each(|encoding| add("compress", encoding.word()));
         let [a, b, c, d, e, f, g, h, ..] = md5(text.as_bytes());
         HeadersDigest(NonZeroU64::new(u64::from_be_bytes([a, b, c, d, e, f, g, h])).unwrap_or(NonZeroU64::MAX))
+    }
+
+    /// The same once it is known how the bytes were compressed.
+    #[must_use]
+    pub fn compressed(self, encoding: Option<Encoding>) -> Headers {
+        match encoding {
+            Some(encoding) => Headers { content_encoding: Some(encoding.word().to_owned()), ..self },
+            None => self,
+        }
+    }
+
+    /// Whether an object has these headers, as a HEAD tells them.
+    ///
+    /// What the rules do not speak of and visitors do not see may be otherwise: the storage class, which
+    /// lifecycle rules change, and other tools' metadata. Nobody tells an ACL: an object that is to have
+    /// one has it for certain only after an upload.
+    pub fn are_those_of(&self, found: &Headers, metadata: &HashMap<String, String>) -> bool {
+        let class = self.storage_class.is_none() || self.storage_class == found.storage_class;
+        let metadata = self.metadata.iter().all(|(name, value)| metadata.get(name) == Some(value));
+        let visible = |headers: &Headers| Headers {
+            storage_class: None,
+            metadata: BTreeMap::new(),
+            compress: Vec::new(),
+            ..headers.clone()
+        };
+        class && metadata && visible(self) == visible(found)
     }
 
     fn single(&self) -> [(&'static str, Option<&str>); 7] {

@@ -214,6 +214,8 @@ pub struct HeaderRules {
     rule_of_glob: Vec<usize>,
     /// Rules that go by URL path.
     by_path: Vec<usize>,
+    /// Whether any rule asks for compression.
+    compresses: bool,
 }
 
 impl fmt::Debug for HeaderRules {
@@ -232,6 +234,7 @@ impl HeaderRules {
         Ok(HeaderRules {
             rule_of_glob: rule_of_glob.collect(),
             by_path: by_path.map(|(at, _)| at).collect(),
+            compresses: rules.iter().any(|rule| rule.compress.as_ref().is_some_and(|asked| !asked.is_empty())),
             globs,
             rules,
         })
@@ -306,6 +309,11 @@ impl HeaderRules {
             headers.compress.clear();
         }
         headers
+    }
+
+    /// How to compress a key, the best first; empty where it is left as it is.
+    pub fn compression(&self, key: &str) -> Vec<Encoding> {
+        if self.compresses { self.headers(key).compress } else { Vec::new() }
     }
 
     /// Refuses the keys that would get more than S3 takes.
