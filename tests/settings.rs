@@ -1,5 +1,6 @@
 //! `shipfront.toml`: found, merged, refused with its place, and obeyed.
 
+use crate::world::aws;
 use crate::world::command::{self, repository, shipfront};
 use crate::world::site::{BUCKET, EXACT, Run, TARGET, World, run};
 use std::fs;
@@ -195,6 +196,23 @@ async fn header_rules_of_the_file_are_checked_with_it() {
     let world = World::new(&[PAGE]).await;
     settings(&world, &format!("{SITE}[[headers]]\nfiles = \"*.html\"\ncache-contrl = \"no-cache\"\n"));
     run_there(&world, &["plan"]).expect(2).says("shipfront.toml:5:1: headers: unknown key \"cache-contrl\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_have_the_headers_of_the_file_and_a_section_has_its_own() {
+    let world = World::new(&[PAGE, ("app.js", "1")]).await;
+    let rule = |files: &str, value: &str| format!("files = \"{files}\"\ncache-control = \"{value}\"\n");
+    let (pages, scripts, staging) = (rule("*", "max-age=0"), rule("*.js", "immutable"), rule("*", "no-store"));
+    settings(&world, &format!("{SITE}[[headers]]\n{pages}[[headers]]\n{scripts}[[env.staging.headers]]\n{staging}"));
+    run_there(&world, &["deploy"]).expect(0);
+    let cache_control = async |key: &str| {
+        let head = aws::s3(&world.edge).head_object().bucket(BUCKET).key(key).send().await.unwrap();
+        head.cache_control().unwrap_or_default().to_owned()
+    };
+    assert_eq!(cache_control("index.html").await, "max-age=0");
+    assert_eq!(cache_control("app.js").await, "immutable");
+    run_there(&world, &["deploy", "--env", "staging"]).expect(0);
+    assert_eq!(cache_control("app.js").await, "no-store");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,8 +60,10 @@ impl Typed {
         let path = self.cli.config.clone().or_else(|| find::find(source.map(PathBuf::as_path), here));
         let Some(path) = path else {
             return match environment {
-                Some(environment) => Err(Error::usage(format!("there is no {FILE_NAME} with a section [env.{environment}]"))
-                    .hint(format!("it is looked for beside the source and in this directory, and above both up to the repository's root; name it with --config, or write one with 'shipfront init'"))),
+                Some(name) => Err(Error::usage(format!("there is no {FILE_NAME} with a section [env.{name}]")).hint(
+                    "it is looked for beside and above the source and the working directory, up to the repository's \
+                     root; name it with --config, or write one with 'shipfront init'",
+                )),
                 None => Ok(Merged { cli: self.cli, file: None }),
             };
         };

@@ -226,7 +226,14 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
     let mut globs = vec!["/".to_owned()];
     let mut pieces = pieces.iter().peekable();
     while let Some(piece) = pieces.next() {
-        if *piece != Piece::Anything {
+        let mut through_folders = *piece == Piece::Anything;
+        if through_folders || *piece == Piece::InFolder {
+            // Several in a row are one, as far as the farthest of them goes.
+            while let Some(next) = pieces.next_if(|next| matches!(next, Piece::Anything | Piece::InFolder)) {
+                through_folders |= *next == Piece::Anything;
+            }
+        }
+        if !through_folders {
             let text = match piece {
                 Piece::Literal(c @ ('*' | '?' | '[' | ']' | '{' | '}' | '\\' | ',')) => format!("\\{c}"),
                 Piece::Literal(c) => c.to_string(),
@@ -236,7 +243,6 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
             globs.iter_mut().for_each(|glob| glob.push_str(&text));
             continue;
         }
-        while pieces.next_if(|next| matches!(next, Piece::Anything | Piece::InFolder)).is_some() {}
         let next = pieces.peek().copied();
         let mut longer = Vec::new();
         for glob in globs {
@@ -255,8 +261,9 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
             return None;
         }
     }
-    // No path ends in a slash.
-    Some(globs.into_iter().filter(|glob| !glob.ends_with('/')).map(short).collect())
+    // No path ends in a slash, and none has a folder `..`.
+    let possible = |glob: &String| !glob.ends_with('/') && glob.split('/').all(|part| part != "..");
+    Some(globs.into_iter().filter(possible).map(short).collect())
 }
 
 /// A pattern of a file's name in any folder is written as that name.
