@@ -268,7 +268,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD", help_heading = "Deploy record")]
     pub record: Option<String>,
     /// Keep no record: no lock, no crash recovery, no ownership, no check of headers
-    #[arg(long, conflicts_with_all = ["record", "adopt", "build_number", "force"], help_heading = "Deploy record")]
+    #[arg(long, help_heading = "Deploy record")]
     pub no_record: bool,
     /// How long to wait for another deploy of the same target
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]

@@ -54,6 +54,7 @@ pub fn settings(
     options: &SiteOptions,
     expected_owner: Option<&str>,
 ) -> Result<Settings> {
+    guard_no_record(options)?;
     let record = place(options.record.record.as_deref(), options.record.no_record)?;
     if let Place::At(folder) = &record
         && folder.bucket() == target.bucket()
@@ -95,6 +96,22 @@ fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
         patterns.extend(format!("/{}", globset::escape(&key)).parse::<Glob>().ok());
     }
     glob::set(&patterns).map_err(Error::usage)
+}
+
+/// Refuses what only a record makes possible, where there is to be none.
+fn guard_no_record(options: &SiteOptions) -> Result<()> {
+    let record = &options.record;
+    let needing = [
+        ("--record", record.record.is_some()),
+        ("--adopt", options.adopt),
+        ("--build-number", record.build_number.is_some()),
+        ("--force", record.force),
+    ];
+    match needing.iter().find(|(_, is_set)| *is_set && record.no_record) {
+        Some((option, _)) => Err(Error::usage(format!("{option} cannot be used with --no-record"))
+            .hint("leave one of the two away; both may come from the environment or shipfront.toml, too")),
+        None => Ok(()),
+    }
 }
 
 /// What the person decides about invalidations.

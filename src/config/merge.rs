@@ -120,14 +120,14 @@ pub(super) fn variable(option: &str) -> String {
 
 /// Makes the settings of the file the defaults of a command's arguments.
 fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folder: &Path) -> Command {
-    let overruled = overruled(&command, typed);
+    let overruled = overruled(typed);
     let local = command.get_name() == "preview" || is_on(typed, "local");
     let elsewhere = command.get_name() == "invalidate" && names_sites(typed);
     command.mut_args(|arg| {
         let key = file::key(&arg);
         let Some(values) = settings.values(&key) else { return arg };
         let of_aws = OF_AWS.contains(&key.as_str());
-        if overruled.contains(arg.get_id()) || of_aws && (local || elsewhere) {
+        if overruled.contains(&key.as_str()) || of_aws && (local || elsewhere) {
             return arg;
         }
         match key.as_str() {
@@ -138,24 +138,24 @@ fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folde
     })
 }
 
-/// The arguments that what was typed excludes: `--no-record` goes over `record` of the file.
-fn overruled(command: &Command, typed: &ArgMatches) -> Vec<clap::Id> {
-    let said: Vec<&Arg> = command.get_arguments().filter(|arg| is_said(typed, arg)).collect();
-    let mut overruled = Vec::new();
-    for arg in command.get_arguments() {
-        let excludes = |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|c| c.get_id() == b.get_id());
-        if said.iter().any(|said| excludes(said, arg) || excludes(arg, said)) {
-            overruled.push(arg.get_id().clone());
-        }
+/// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
+/// round.
+fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
+    if is_said(typed, "no_record") {
+        &["record", "adopt"]
+    } else if ["record", "adopt", "build_number", "force"].iter().any(|id| is_said(typed, id)) {
+        &["no-record"]
+    } else {
+        &[]
     }
-    overruled
 }
 
 /// Whether an argument is on the command line or in the environment, and not to take it back.
-fn is_said(typed: &ArgMatches, arg: &Arg) -> bool {
-    let id = arg.get_id().as_str();
-    let source = typed.value_source(id);
-    let said = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+fn is_said(typed: &ArgMatches, id: &str) -> bool {
+    if typed.try_contains_id(id).is_err() {
+        return false;
+    }
+    let said = matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
     said && !matches!(typed.try_get_one::<bool>(id), Ok(Some(false)))
 }
 

@@ -344,7 +344,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(500))]
         #[test]
         fn globs_match_what_the_expression_finds(
             parts in proptest::collection::vec(part(), 1..6), start: bool, end: bool,
