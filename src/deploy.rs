@@ -1,7 +1,9 @@
 //! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
 
 pub mod apply;
+mod body;
 mod compare;
+pub mod conventions;
 pub mod diff;
 mod exposure;
 pub mod inspect;
@@ -25,11 +27,13 @@ use crate::record::lease::Lease;
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
-use crate::site::headers::Headers;
+use crate::site::rules::HeaderRule;
+use crate::site::waves::Waves;
 use crate::terminal::Terminal;
-use apply::{Applied, Limits};
+use apply::{Applied, Limits, Uploaded};
 use compare::Compared;
 use diff::{PruneAfter, Reason};
+use globset::GlobSet;
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
@@ -49,8 +53,14 @@ pub struct Settings {
     pub source: PathBuf,
     /// Where it goes.
     pub target: Target,
+    /// Keys that are left alone, here and there.
+    pub excluded: GlobSet,
+    /// What goes up when.
+    pub waves: Waves,
     /// Which distributions show it.
     pub distributions: Which,
+    /// Header rules, which prevail over those of the source's `_headers` file.
+    pub headers: Vec<HeaderRule>,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
@@ -345,7 +355,7 @@ impl Deploy<'_> {
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
         let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
         let changes = plan.uploads(stage);
-        apply::upload(&survey.bucket, &survey.walk.root, changes, self.limits(), progress).await
+        apply::upload(&survey.bucket, &survey.walk, changes, self.limits(), progress).await
     }
 
     /// Deletes only when everything before it is done.
@@ -415,15 +425,16 @@ fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change)
 fn changed_rows(plan: &Plan, applied: &Applied) -> BTreeMap<String, Option<Row>> {
     let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
     rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
-    let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
+    let done: HashMap<&str, _> = applied.done.iter().map(|(key, uploaded)| (key.as_str(), uploaded)).collect();
     for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(stored) = done.get(change.key.as_str()) else { continue };
-        let row = stored.as_ref().map(|stored| Row {
-            size: change.bytes,
+        let Some(uploaded) = done.get(change.key.as_str()) else { continue };
+        let row = uploaded.as_ref().map(|Uploaded { stored, size, headers, compressed }| Row {
+            size: *size,
             etag: stored.etag.clone(),
             content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(Headers::of(&change.key).digest()),
+            headers: Some(*headers),
             orphaned: None,
+            compressed: compressed.clone(),
         });
         rows.insert(change.key.clone(), row);
     }

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::record::intent::Abandoned;
 use crate::record::manifest::Manifest;
 use crate::site::RECORD_FOLDER;
+use crate::site::waves::Waves;
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -45,6 +46,7 @@ struct Judge {
     recorded: bool,
     adopt: bool,
     prune_after: PruneAfter,
+    waves: Waves,
     now: i64,
     concurrency: usize,
 }
@@ -116,6 +118,7 @@ impl Judge {
             recorded: record.is_some(),
             adopt: settings.adopt,
             prune_after: settings.prune_after,
+            waves: settings.waves.clone(),
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
         }
@@ -126,9 +129,9 @@ impl Judge {
         let after = listed.after.clone();
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
-        let root = &self.walk.root;
+        let walk = &self.walk;
         let inspector =
-            Inspector { bucket: &self.bucket, root, recorded: self.recorded, concurrency: self.concurrency };
+            Inspector { bucket: &self.bucket, walk, recorded: self.recorded, concurrency: self.concurrency };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
         progress.add(part.pairs.iter().filter_map(|pair| pair.local).sum());
         let plan = on_cores(move || self.decide(part)).await?;
@@ -149,8 +152,8 @@ impl Judge {
         let rows = self.told.rows_between(files, after, up_to);
         let files = &files[between(files, |file| &file.key, after, up_to)];
         let pairs = diff::join(files, objects, rows);
-        let contents = read::compare(&self.walk.root, &pairs);
-        let inspected = inspect::by_manifest(&pairs, self.abandoned.as_deref());
+        let (contents, compressed) = read::compare(&self.walk, &pairs).into_iter().unzip();
+        let inspected = inspect::by_manifest(&pairs, compressed, &self.walk, self.abandoned.as_deref());
         Part { pairs, contents, inspected }
     }
 
@@ -161,12 +164,14 @@ impl Judge {
             recorded: self.recorded,
             adopt: self.adopt,
             prune_after: self.prune_after,
+            waves: &self.waves,
             now: self.now,
         };
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
+            let wave = self.waves.of(&pair.key);
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, decision, owned, inspected);
+            plan.add(pair, wave, decision, owned, inspected);
         }
         if !self.recorded {
             plan.rows.clear();

@@ -11,7 +11,7 @@ use super::list::{self, Listed};
 use super::plan::{Action, Change, Plan, Stage};
 use super::report::{Report, Seconds};
 use super::walk::LocalFile;
-use super::{Deploy, new_deploy_id};
+use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
 use crate::error::{Error, Result};
 use crate::invalidation::send::Sent;
@@ -20,6 +20,7 @@ use crate::site::Wave;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
@@ -84,13 +85,14 @@ impl Deploy<'_> {
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
         let (walk, target) = tokio::join!(self.walk(), target);
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
+        let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
             return Err(error);
         }
 
         let range = shard.range(&walk.files);
         let listing = Instant::now();
-        let missing = missing(&bucket, &walk.files, range.clone(), settings.concurrency).await?;
+        let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
         let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
         let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
         plan.changes = missing.into_iter().map(creation).collect();
@@ -101,13 +103,13 @@ impl Deploy<'_> {
             let applying = Instant::now();
             let limits = Limits { create_only: true, ..self.limits() };
             let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
-            applied = apply::upload(&bucket, &walk.root, plan.changes.iter(), limits, progress).await;
+            applied = apply::upload(&bucket, &walk, plan.changes.iter(), limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
         }
         let source = settings.source.display().to_string();
         let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
         report.shard = Some(shard.to_string());
-        report.warnings.extend(walk.warnings);
+        report.warnings.extend(walk.warnings.iter().cloned());
         if !planned {
             let others = |key| format!("{key} was put there by others meanwhile: the deploy that follows looks at it");
             report.warnings.extend(std::mem::take(&mut applied.overwritten).into_iter().map(others));
@@ -126,7 +128,7 @@ async fn missing(
     bucket: &Bucket,
     files: &[LocalFile],
     range: Range<usize>,
-    concurrency: usize,
+    settings: &Settings,
 ) -> Result<Vec<LocalFile>> {
     let after = range.start.checked_sub(1).map(|at| files[at].key.to_string());
     let files = &files[range];
@@ -136,7 +138,7 @@ async fn missing(
         async move { bucket.list(start).await }
     };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-    let listing = list::list(ask, files, (after, Some(last.key.to_string())), concurrency, sender);
+    let listing = list::list(ask, files, (after, Some(last.key.to_string())), settings.concurrency, sender);
     let reading = async {
         let mut there = std::collections::HashSet::new();
         while let Some(Listed { objects, .. }) = receiver.recv().await {
@@ -149,7 +151,8 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking = files.iter().filter(|file| Wave::of(&file.key) == Wave::Assets && !there.contains(&file.key));
+    let lacking =
+        files.iter().filter(|file| settings.waves.of(&file.key) == Wave::Assets && !there.contains(&file.key));
     Ok(lacking.cloned().collect())
 }
 
