@@ -131,6 +131,7 @@ impl Wave {
             }
             match self.send(&key, size).await {
                 Ok(stored) => {
+                    self.progress.file();
                     applied.bytes += size;
                     applied.done.push((key, Some(stored)));
                 }
