@@ -1,6 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::deploy::report::file::ReportFile;
 use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
@@ -98,6 +99,17 @@ pub struct DeployArgs {
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,
+    /// The report in files
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+/// The report in files.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.xml is JUnit for CodeBuild's report groups, FILE.json what --json prints; repeat it for several
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Vec<ReportFile>,
 }
 
 /// `plan`.

@@ -6,7 +6,7 @@
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
 use crate::config;
-use crate::deploy::report::Report;
+use crate::deploy::report::{Report, file};
 use crate::deploy::{Deploy, Settings};
 use crate::edge::{Data, Edge, EdgeError, EdgeOptions};
 use crate::error::{Error, Result};
@@ -25,7 +25,9 @@ pub const DIRECTORY_VARIABLE: &str = "SHIPFRONT_EDGE_DIRECTORY";
 pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
     let local = Local::attach(0, terminal).await?;
     let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
-    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
+    let outcome = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await;
+    file::write(&args.reports.report, &outcome, &args.source, Some(&settings.target.to_string()), terminal);
+    let report = outcome?;
     terminal.report(&report, &report.warnings, &report.errors);
     match &local.edge {
         Some(_) => {

@@ -3,6 +3,7 @@
 mod progress;
 
 use crate::deploy::report::Failure;
+use crate::deploy::report::file::ErrorReport;
 use crate::error::Error;
 use anstyle::{AnsiColor, Style};
 pub use progress::Progress;
@@ -73,20 +74,7 @@ impl Terminal {
     /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
-            #[derive(Serialize)]
-            struct Failure<'a> {
-                shipfront: &'static str,
-                outcome: &'static str,
-                error: String,
-                hint: Option<&'a str>,
-            }
-            let shipfront = env!("CARGO_PKG_VERSION");
-            self.write_json(&Failure {
-                shipfront,
-                outcome: error.outcome(),
-                error: error.to_string(),
-                hint: error.hint_text(),
-            });
+            self.write_json(&ErrorReport::of(error));
         }
         self.problem(error, error.hint_text());
     }

@@ -1,6 +1,9 @@
 //! What a run found, did and cost: one value with two faces, JSON and text.
 
 pub mod cost;
+pub mod file;
+mod junit;
+mod page;
 mod text;
 
 use super::apply::Applied;

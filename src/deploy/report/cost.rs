@@ -92,23 +92,19 @@ fn puts(bytes: u64) -> u64 {
 
 impl Display for Cost {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "at most {}: {} for requests", dollars(self.dollars), dollars(self.requests_dollars))?;
-        match self.paths {
-            0 => Ok(()),
-            1 => write!(out, ", {} for 1 path, unless it is of the account's free 1,000 a month", dollars(PER_PATH)),
-            paths => write!(
-                out,
-                ", {} for {paths} paths, less what is left of the account's free 1,000 a month",
-                dollars(self.invalidation_dollars)
-            ),
+        write!(out, "at most {}: ", dollars(self.dollars))?;
+        if self.paths > 0 {
+            let (word, price) = (if self.paths == 1 { "path" } else { "paths" }, dollars(self.invalidation_dollars));
+            write!(out, "{} {word} {price} (an account's first 1,000 a month are free), ", self.paths)?;
         }
+        write!(out, "requests {}", dollars(self.requests_dollars))
     }
 }
 
 /// An amount as people write it: as many digits as it has, and cents at least.
 fn dollars(amount: f64) -> String {
     if amount > 0.0 && amount < 0.0001 {
-        return "less than $0.0001".to_owned();
+        return "under $0.0001".to_owned();
     }
     let text = format!("{amount:.4}");
     let short = text.trim_end_matches('0');
@@ -128,15 +124,15 @@ mod tests {
         assert!((cost.invalidation_dollars - 0.01).abs() < 1e-9, "{cost:?}");
         assert_eq!(
             cost.to_string(),
-            "at most $0.0154: $0.0054 for requests, $0.01 for 2 paths, less what is left of the account's free 1,000 a month"
+            "at most $0.0154: 2 paths $0.01 (an account's first 1,000 a month are free), requests $0.0054"
         );
-        assert_eq!(Cost::default().to_string(), "at most $0.00: $0.00 for requests");
+        assert_eq!(Cost::default().to_string(), "at most $0.00: requests $0.00");
     }
 
     #[test]
     fn amounts_have_the_digits_that_they_need() {
         for (amount, text) in
-            [(0.0, "$0.00"), (0.005, "$0.005"), (0.5, "$0.50"), (12.25, "$12.25"), (0.00001, "less than $0.0001")]
+            [(0.0, "$0.00"), (0.005, "$0.005"), (0.5, "$0.50"), (12.25, "$12.25"), (0.00001, "under $0.0001")]
         {
             assert_eq!(dollars(amount), text);
         }

@@ -12,7 +12,7 @@ const SHORT_LIST: usize = 20;
 /// The widest column of names, where nobody knows how wide the terminal is.
 const NAMES: usize = 60;
 /// What a line has beside its name: indents, sign, size and reason.
-const BESIDE: usize = 30;
+const BESIDE: usize = 26;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy)]
