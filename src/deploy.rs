@@ -345,14 +345,7 @@ impl Deploy<'_> {
     }
 
     /// Deletes only when everything before it is done.
-    async fn remove(
-        &self,
-        survey: &Survey,
-        plan: &Plan,
-        late: bool,
-        applied: &mut Applied,
-        timeline: &mut Timeline,
-    ) {
+    async fn remove(&self, survey: &Survey, plan: &Plan, late: bool, applied: &mut Applied, timeline: &mut Timeline) {
         let changes: Vec<&Change> = plan.removals(late).collect();
         if !applied.is_complete() || self.stop.is_cancelled() {
             applied.left += changes.len() as u64;

@@ -61,11 +61,8 @@ impl Deploy<'_> {
     pub(super) async fn compare(&self, survey: &Survey, manifest: Option<Manifest>) -> Result<Compared> {
         let started = Instant::now();
         let walk = &survey.walk;
-        let progress = self.terminal.transfer(
-            "comparing",
-            walk.files.len() as u64,
-            walk.files.iter().map(|file| file.size).sum(),
-        );
+        let progress =
+            self.terminal.transfer("comparing", walk.files.len() as u64, walk.files.iter().map(|file| file.size).sum());
         let bucket = &survey.bucket;
         let ask = |start: Start| {
             let bucket = bucket.clone();

@@ -171,9 +171,7 @@ impl Face {
 fn template(columns: Option<u16>) -> &'static str {
     match columns {
         Some(columns) if columns < NARROW => "{prefix:9} {percent:>3}% {files} {decimal_bytes_per_sec} {eta}",
-        _ => {
-            "{prefix:9} {bar:16} {files} files, {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta}"
-        }
+        _ => "{prefix:9} {bar:16} {files} files, {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta}",
     }
 }
 

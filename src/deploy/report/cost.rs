@@ -64,7 +64,8 @@ impl Report {
 
     /// What a deploy of this plan sends: the same reads, and the writes.
     fn expected(&self, recorded: bool) -> Requests {
-        let removals = |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
+        let removals =
+            |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
         let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
         let batch = |items: usize| items.div_ceil(ITEMS_PER_REQUEST) as u64;

@@ -62,7 +62,8 @@ fn of_report(report: &Report) -> Vec<Suite> {
     let sum_up = changes.clone().count() > MOST_CHANGES;
     for (stage, name) in [(Stage::Assets, "assets"), (Stage::Pages, "pages"), (Stage::Prune, "removals")] {
         let changes: Vec<&Change> = changes.clone().filter(|change| change.wave == stage).collect();
-        let cases = if sum_up { sums(report, &changes) } else { changes.iter().map(|change| one(report, change)).collect() };
+        let cases =
+            if sum_up { sums(report, &changes) } else { changes.iter().map(|change| one(report, change)).collect() };
         let spans = report.timeline.iter().filter(|span| span.stage.ends_with(name));
         suites.push(Suite { name, seconds: spans.map(|span| span.end - span.start).sum(), cases });
     }
@@ -71,7 +72,11 @@ fn of_report(report: &Report) -> Vec<Suite> {
         let failed = invalidation.status == "failed";
         Case {
             name: format!("invalidate {items} items on {} for {urls} URLs", invalidation.distribution),
-            state: if failed { State::Failed("failed".to_owned(), invalidation.items.join("\n")) } else { State::Passed },
+            state: if failed {
+                State::Failed("failed".to_owned(), invalidation.items.join("\n"))
+            } else {
+                State::Passed
+            },
             said: invalidation.items.join("\n"),
         }
     });
@@ -154,7 +159,9 @@ fn write(suites: &[Suite]) -> io::Result<String> {
             let element = element.with_attribute(("failures", failures(only).as_str()));
             let element = element.with_attribute(("skipped", skipped(suite).as_str()));
             let element = element.with_attribute(("time", format!("{:.3}", suite.seconds).as_str()));
-            element.write_inner_content(|writer| suite.cases.iter().try_for_each(|case| write_case(writer, suite, case)))?;
+            element.write_inner_content(|writer| {
+                suite.cases.iter().try_for_each(|case| write_case(writer, suite, case))
+            })?;
         }
         Ok(())
     })?;
@@ -201,4 +208,52 @@ fn skipped(suite: &Suite) -> String {
 fn clean(text: &str) -> Cow<'_, str> {
     let wrong = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::diff::Reason;
+    use crate::deploy::plan::Plan;
+
+    fn report(done: usize, failed: usize) -> Report {
+        let change = |at: usize, fate| Change {
+            key: format!("folder-{:03}/{at}.html", at % 300),
+            action: Action::Upload,
+            reason: Reason::New,
+            wave: if at.is_multiple_of(2) { Stage::Assets } else { Stage::Pages },
+            bytes: 1,
+            late: false,
+            before: None,
+            owned: true,
+            fate,
+        };
+        let mut plan = Plan::default();
+        plan.changes.extend((0..done).map(|at| change(at, Fate::Done)));
+        plan.changes.extend((0..failed).map(|at| change(at, Fate::Failed)));
+        Report::planned(String::new(), "public".to_owned(), "s3://b".to_owned(), plan, Vec::new())
+    }
+
+    #[test]
+    fn there_are_never_more_cases_than_codebuild_takes_and_failures_are_named() {
+        for (done, failed) in [(380, 0), (381, 0), (9000, 0), (0, 9000), (9000, 9000), (100, 280)] {
+            let suites = of_report(&report(done, failed));
+            let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+            assert!(cases.len() + MOST_INVALIDATIONS <= 500, "{done} {failed}: {}", cases.len());
+            let undone = cases.iter().filter(|case| matches!(case.state, State::Failed(..))).count();
+            assert!(undone >= failed.min(MOST_SUMS), "{done} {failed}: {undone}");
+        }
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced_and_the_rest_is_escaped() {
+        let case = Case {
+            name: "a\u{1}<\"&".to_owned(),
+            state: State::Failed("]]>\u{FFFF}".to_owned(), "<x>".to_owned()),
+            said: String::new(),
+        };
+        let xml = write(&[Suite { name: "pages", seconds: 1.5, cases: vec![case] }]).unwrap();
+        assert!(xml.contains("name=\"a\u{FFFD}&lt;&quot;&amp;\""), "{xml}");
+        assert!(xml.contains("message=\"]]&gt;\u{FFFD}\">&lt;x&gt;</failure>"), "{xml}");
+    }
 }

@@ -69,9 +69,7 @@ fn ink(change: &Change) -> Ink {
 /// The page.
 pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
     let (title, body) = match ending {
-        Ending::Report(report) => {
-            (format!("{}: {}", headline(report.outcome), report.target), of_report(report, at))
-        }
+        Ending::Report(report) => (format!("{}: {}", headline(report.outcome), report.target), of_report(report, at)),
         Ending::Error { error, source, target } => {
             let failure = Failure::of(None, error);
             let body = html! {
@@ -134,14 +132,7 @@ fn of_report(report: &Report, at: Timestamp) -> Markup {
     }
 }
 
-fn header(
-    class: &str,
-    headline: &str,
-    source: &str,
-    target: &str,
-    at: Timestamp,
-    report: Option<&Report>,
-) -> Markup {
+fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp, report: Option<&Report>) -> Markup {
     html! {
         header class=(class) {
             h1 { (headline) }

@@ -234,6 +234,9 @@ mod tests {
     fn more_files_than_lines_in_one_folder_are_counted() {
         let changes: Vec<Change> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
         let text = text(&changes, false);
-        assert!(text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more\n  (--verbose names all 25 files)\n"), "{text}");
+        assert!(
+            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more\n  (--verbose names all 25 files)\n"),
+            "{text}"
+        );
     }
 }
