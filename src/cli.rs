@@ -77,6 +77,9 @@ pub enum Command {
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
+    ///
+    /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
+    /// invalidation evicted and why, while you deploy.
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
 }
@@ -134,6 +137,9 @@ pub struct PreviewArgs {
     /// The port to serve the site on; 0 takes any free one
     #[arg(long, default_value_t = 8650)]
     pub port: u16,
+    /// Deploy again whenever the directory has changed and come to rest
+    #[arg(long)]
+    pub watch: bool,
     /// As for a deploy
     #[command(flatten)]
     pub options: SiteOptions,
