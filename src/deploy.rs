@@ -138,7 +138,7 @@ impl Deploy<'_> {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
         report.seconds.total = started.elapsed().as_secs_f64();
-        report.count_cost(survey.record.is_some());
+        report.count_cost(survey.record.as_ref().map(|(_, snapshot)| snapshot.is_new()));
         Ok(report)
     }
 
@@ -174,7 +174,7 @@ impl Deploy<'_> {
                 report.seconds.total = started.elapsed().as_secs_f64();
                 report.requests = self.aws.requests();
                 report.concurrency = self.aws.concurrency();
-                report.count_cost(true);
+                report.count_cost(None);
                 report
             });
         }
@@ -216,7 +216,7 @@ impl Deploy<'_> {
         let mut report = self.report(deploy, survey, decided, Vec::new());
         report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
         report.seconds.total = started.elapsed().as_secs_f64();
-        report.count_cost(true);
+        report.count_cost(None);
         report
     }
 

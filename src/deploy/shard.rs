@@ -128,7 +128,7 @@ impl Deploy<'_> {
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
         report.columns = self.terminal.columns();
-        report.count_cost(false);
+        report.count_cost(None);
         Ok(report)
     }
 }

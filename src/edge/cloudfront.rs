@@ -6,8 +6,8 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Method, Response, StatusCode};
 use s3s::Body;
 
-use super::dashboard;
 use super::State;
+use super::dashboard;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
 use super::tenant::Tenant;

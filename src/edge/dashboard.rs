@@ -7,7 +7,9 @@
 
 use std::collections::HashSet;
 
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, LOCATION,
+};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::Body;
@@ -126,9 +128,8 @@ pub(super) fn tell(state: &State, id: &str, invalidation: &Invalidation, gone: V
     };
     let gone: Vec<_> = gone.into_iter().map(outdated).collect();
     let origins = distribution.origins.iter();
-    let buckets: Vec<_> = origins
-        .filter_map(|origin| Some((origin.bucket()?.to_owned(), origin.origin_path.clone())))
-        .collect();
+    let buckets: Vec<_> =
+        origins.filter_map(|origin| Some((origin.bucket()?.to_owned(), origin.origin_path.clone()))).collect();
     state.timeline.watch.invalidated(id, &invalidation.id, &invalidation.items, &buckets, &gone);
 }
 
@@ -209,8 +210,8 @@ fn keys(state: &State, distribution: &Distribution) -> Vec<Key> {
 
 fn of_copy(state: &State, copy: Copy, seen: Seen) -> Url {
     let Copy { key, stored, age, ttl, urls } = copy;
-    let outdated = find(state, &key.distribution)
-        .is_some_and(|distribution| is_outdated(state, &distribution, &key, &stored));
+    let outdated =
+        find(state, &key.distribution).is_some_and(|distribution| is_outdated(state, &distribution, &key, &stored));
     let standing = match (age >= ttl, outdated) {
         (true, _) => Standing::Expired,
         (false, true) => Standing::Stale,

@@ -121,7 +121,11 @@ impl Watch {
             *(if hit { &mut seen.hits } else { &mut seen.misses }) += 1;
         }
         let verdict = if hit { "hit" } else { "miss" };
-        log.add("view", asked.to_owned(), if status < 400 { verdict.to_owned() } else { format!("{verdict} {status}") });
+        log.add(
+            "view",
+            asked.to_owned(),
+            if status < 400 { verdict.to_owned() } else { format!("{verdict} {status}") },
+        );
     }
 
     /// An object was stored, over another one or not.
@@ -174,14 +178,15 @@ impl Watch {
         let changes: Vec<(&Change, Vec<String>)> =
             changes.filter_map(|change| Some((change, paths(change, buckets)?))).collect();
         let items: Vec<ItemTold> = items.iter().map(|item| item_told(item, &changes, gone)).collect();
-        let evicted: usize = gone.len();
         let outdated = gone.iter().filter(|(_, outdated)| *outdated).count();
         for item in &items {
             for (copy, _) in gone.iter().filter(|(copy, _)| copy.goes_by(&item.item)) {
                 log.seen.entry(copy.key.clone()).or_default().evicted_by.get_or_insert(item.item.clone());
             }
         }
-        let what = format!("{} items, {evicted} copies evicted, {outdated} of them outdated", items.len());
+        let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+        let (items_sent, copies) = (count(items.len(), "item", "items"), count(gone.len(), "copy", "copies"));
+        let what = format!("{items_sent}, {copies} evicted, {outdated} outdated");
         log.add("invalidate", id.to_owned(), what);
         let number = log.number;
         log.told_up_to.insert(distribution.to_owned(), number);

@@ -26,8 +26,8 @@ impl Watch {
     pub(super) fn begin(source: &Path) -> Result<Watch> {
         let (sender, changes) = unbounded_channel();
         let told = move |event: notify::Result<Event>| {
-            // Reading is no change: the deploy itself reads every file.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            // What went wrong may be that there was too much to tell.
+            if event.as_ref().map_or(true, is_change) {
                 let _ = sender.send(());
             }
         };
@@ -56,5 +56,38 @@ impl Watch {
         }
         *self = Watch::begin(&self.source)?;
         Ok(())
+    }
+}
+
+/// Reading is no change: the deploy itself reads every file, and would deploy for ever.
+fn is_change(event: &Event) -> bool {
+    !matches!(event.kind, EventKind::Access(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn reading_is_no_change_and_writing_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.html");
+        fs::write(&file, "a").unwrap();
+        let (sender, mut events) = unbounded_channel();
+        let mut watcher = notify::recommended_watcher(move |event| drop(sender.send(event))).unwrap();
+        watcher.watch(directory.path(), RecursiveMode::Recursive).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"a");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::write(directory.path().join("last.html"), "b").unwrap();
+        // They come in order: all until this one is created are about reading.
+        loop {
+            let event: Event = events.recv().await.unwrap().unwrap();
+            let is_last = event.paths.iter().any(|path| path.ends_with("last.html"));
+            assert_eq!(is_change(&event), is_last, "{event:?}");
+            if is_last {
+                return;
+            }
+        }
     }
 }

@@ -18,6 +18,8 @@ const PER_WRITE: f64 = 0.005 / 1000.0;
 const PER_READ: f64 = 0.0004 / 1000.0;
 /// What the deploy record of a run takes: the intent, the lease, the manifest and the release.
 const RECORD_WRITES: u64 = 4;
+/// The first time, whether the store honours conditions is tried out, too.
+const NEW_RECORD_WRITES: u64 = 6;
 /// The check that viewers cannot read the record, and reads of the state of an invalidation.
 const RECORD_READS: u64 = 1;
 
@@ -53,24 +55,29 @@ impl Cost {
 }
 
 impl Report {
-    /// Enters what the run cost; of a plan, what the deploy after it would.
-    pub fn count_cost(&mut self, recorded: bool) {
+    /// Enters what the run cost; of a plan, what the deploy after it would. `new_record` is whether there is
+    /// no record yet; `None` where none is kept.
+    pub fn count_cost(&mut self, new_record: Option<bool>) {
         let accepted = self.invalidations.iter().filter(|invalidation| invalidation.status != "failed");
         let paths = accepted.map(|invalidation| invalidation.items.len() as u64).sum();
         let planned = self.outcome == super::Outcome::Planned && self.has_changes();
-        let requests = if planned { self.expected(recorded) } else { self.requests };
+        let requests = if planned { self.expected(new_record) } else { self.requests };
         self.cost = Cost::of(requests, paths);
     }
 
     /// What a deploy of this plan sends: the same reads, and the writes.
-    fn expected(&self, recorded: bool) -> Requests {
+    fn expected(&self, new_record: Option<bool>) -> Requests {
         let removals =
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
         let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
         let batch = |items: usize| items.div_ceil(ITEMS_PER_REQUEST) as u64;
         let invalidations: u64 = self.invalidations.iter().map(|invalidation| batch(invalidation.items.len())).sum();
-        let (writes, reads, cleanings) = if recorded { (RECORD_WRITES, RECORD_READS, 1) } else { (0, 0, 0) };
+        let (writes, reads, cleanings) = match new_record {
+            Some(true) => (NEW_RECORD_WRITES, RECORD_READS, 1),
+            Some(false) => (RECORD_WRITES, RECORD_READS, 1),
+            None => (0, 0, 0),
+        };
         Requests {
             put: self.requests.put + uploads.map(|change| puts(change.bytes)).sum::<u64>() + writes,
             get: self.requests.get + reads,
