@@ -1,6 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::deploy::report::file::ReportFile;
 use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
@@ -87,6 +88,9 @@ pub enum Command {
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
+    ///
+    /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
+    /// invalidation evicted and why, while you deploy.
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
     /// Write a shipfront.toml for the project in a directory
@@ -140,6 +144,17 @@ pub struct DeployArgs {
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,
+    /// The report in files
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+/// The report in files.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.xml is JUnit for CodeBuild's report groups, FILE.json what --json prints; repeat it for several
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Vec<ReportFile>,
 }
 
 /// `plan`.
@@ -165,6 +180,9 @@ pub struct PreviewArgs {
     /// The port to serve the site on; 0 takes any free one
     #[arg(long, default_value_t = 8650)]
     pub port: u16,
+    /// Deploy again whenever the directory has changed and come to rest
+    #[arg(long)]
+    pub watch: bool,
     /// As for a deploy
     #[command(flatten)]
     pub options: SiteOptions,

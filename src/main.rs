@@ -4,7 +4,7 @@ use shipfront::aws::{Aws, AwsOptions};
 use shipfront::cli::{Command, DeployArgs, InvalidateArgs, PlanArgs, StatusArgs, UnlockArgs};
 use shipfront::config;
 use shipfront::config::merge::{Merged, Typed};
-use shipfront::deploy::report::Report;
+use shipfront::deploy::report::{Report, file};
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
@@ -91,28 +91,40 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
 }
 
 async fn deploy(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
-    config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref())?;
+    let source = config::source(args.source.as_deref())?;
+    file::guard(&args.reports.report, &source)?;
     let stop =
         stop_on_signal(*terminal, "stopping: what is in flight is finished and invalidated; once more to stop at once");
+    let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
     #[cfg(feature = "edge")]
-    if args.local {
+    if args.local && built.is_ok() {
         return shipfront::local::deploy(args, terminal, stop).await;
     }
-    let (settings, aws) = remote(args).await?;
-    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
-    Ok(finish(&report, terminal))
+    let run = async {
+        built?;
+        let (settings, aws) = remote(args).await?;
+        Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await
+    };
+    let outcome = run.await;
+    file::write(&args.reports.report, &outcome, &source, args.target.as_deref(), terminal);
+    Ok(finish(&outcome?, terminal))
 }
 
 async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
+    let DeployArgs { source, target, reports, .. } = &args.deploy;
+    let source = config::source(source.as_deref())?;
+    file::guard(&reports.report, &source)?;
     let stop = CancellationToken::new();
     #[cfg(feature = "edge")]
-    let report = if args.deploy.local {
-        shipfront::local::plan(&args.deploy, terminal, stop).await?
+    let outcome = if args.deploy.local {
+        shipfront::local::plan(&args.deploy, terminal, stop).await
     } else {
-        plan_remote(&args.deploy, terminal, stop).await?
+        plan_remote(&args.deploy, terminal, stop).await
     };
     #[cfg(not(feature = "edge"))]
-    let report = plan_remote(&args.deploy, terminal, stop).await?;
+    let outcome = plan_remote(&args.deploy, terminal, stop).await;
+    file::write(&reports.report, &outcome, &source, target.as_deref(), terminal);
+    let report = outcome?;
     let exit = finish(&report, terminal);
     Ok(if args.detailed_exit_code && report.has_changes() { Exit::Changes } else { exit })
 }

@@ -21,6 +21,7 @@ mod permissions;
 mod plan_command;
 mod record;
 mod replay;
+mod reports;
 mod semantics;
 mod settings;
 mod shards;

@@ -63,7 +63,8 @@ impl Deploy<'_> {
     pub(super) async fn compare(&self, survey: &Survey, manifest: Option<Manifest>) -> Result<Compared> {
         let started = Instant::now();
         let walk = &survey.walk;
-        let progress = self.terminal.bytes("comparing", walk.files.iter().map(|file| file.size).sum());
+        let progress =
+            self.terminal.transfer("comparing", walk.files.len() as u64, walk.files.iter().map(|file| file.size).sum());
         let bucket = &survey.bucket;
         let ask = |start: Start| {
             let bucket = bucket.clone();
@@ -133,7 +134,10 @@ impl Judge {
         let inspector =
             Inspector { bucket: &self.bucket, walk, recorded: self.recorded, concurrency: self.concurrency };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
-        progress.add(part.pairs.iter().filter_map(|pair| pair.local).sum());
+        for size in part.pairs.iter().filter_map(|pair| pair.local) {
+            progress.add(size);
+            progress.file();
+        }
         let plan = on_cores(move || self.decide(part)).await?;
         Ok((after, plan))
     }

@@ -44,6 +44,20 @@ impl Stage {
     }
 }
 
+/// What became of a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing was tried yet.
+    #[default]
+    Planned,
+    /// It is live.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was not begun, because something failed or the run was interrupted.
+    Left,
+}
+
 /// One line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -66,6 +80,9 @@ pub struct Change {
     /// Whether that object is ours.
     #[serde(skip)]
     pub owned: bool,
+    /// What became of it.
+    #[serde(skip)]
+    pub fate: Fate,
 }
 
 impl Change {
@@ -119,6 +136,7 @@ impl Plan {
             late: false,
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
             owned,
+            fate: Fate::Planned,
         };
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {

@@ -8,8 +8,9 @@
 use super::apply::{self, Applied, Limits};
 use super::diff::Reason;
 use super::list::{self, Listed};
-use super::plan::{Action, Change, Plan, Stage};
+use super::plan::{Action, Change, Fate, Plan, Stage};
 use super::report::{Report, Seconds};
+use super::timeline::Timeline;
 use super::walk::LocalFile;
 use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
@@ -21,7 +22,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
 /// as those of few large ones.
@@ -83,6 +84,7 @@ impl Deploy<'_> {
             None => Ok(None),
         };
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
+        let mut timeline = Timeline::since(started);
         let (walk, target) = tokio::join!(self.walk(), target);
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
         let walk = Arc::new(walk);
@@ -94,6 +96,8 @@ impl Deploy<'_> {
         let listing = Instant::now();
         let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
         let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
+        timeline.took("walk", started, Duration::from_secs_f64(walk_seconds));
+        timeline.ends("list", listing);
         let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
         plan.changes = missing.into_iter().map(creation).collect();
         plan.problems = walk.problems.clone();
@@ -102,9 +106,14 @@ impl Deploy<'_> {
         if !planned {
             let applying = Instant::now();
             let limits = Limits { create_only: true, ..self.limits() };
-            let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
+            let progress = self.terminal.transfer(
+                "assets",
+                plan.changes.len() as u64,
+                plan.changes.iter().map(|change| change.bytes).sum(),
+            );
             applied = apply::upload(&bucket, &walk, plan.changes.iter(), limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
+            timeline.ends("assets", applying);
         }
         let source = settings.source.display().to_string();
         let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
@@ -116,9 +125,12 @@ impl Deploy<'_> {
             report.complete(&applied, Sent::default(), self.stop.is_cancelled());
         }
         report.seconds = Seconds { total: started.elapsed().as_secs_f64(), ..seconds };
+        report.timeline = timeline.into_spans();
         report.requests = self.aws.requests();
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
+        report.columns = self.terminal.columns();
+        report.count_cost(None);
         Ok(report)
     }
 }
@@ -166,6 +178,7 @@ fn creation(file: LocalFile) -> Change {
         late: false,
         before: None,
         owned: false,
+        fate: Fate::Planned,
     }
 }
 
