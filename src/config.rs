@@ -39,6 +39,7 @@ pub fn settings(
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
         headers: Vec::new(),
+        redirect_objects: options.redirect_objects,
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(options)?,

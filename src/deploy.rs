@@ -31,6 +31,7 @@ use crate::site::rules::HeaderRule;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits, Uploaded};
 use compare::Compared;
+use conventions::RedirectObjects;
 use diff::{PruneAfter, Reason};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub distributions: Which,
     /// Header rules, which prevail over those of the source's `_headers` file.
     pub headers: Vec<HeaderRule>,
+    /// Whether redirects become objects.
+    pub redirect_objects: RedirectObjects,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

@@ -2,8 +2,9 @@
 
 use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions};
-use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, TargetArgs, UnlockArgs};
+use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, RedirectsArgs, TargetArgs, UnlockArgs};
 use shipfront::config;
+use shipfront::deploy::conventions;
 use shipfront::deploy::report::Report;
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
 use shipfront::error::{Error, Result};
@@ -58,6 +59,7 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Invalidate(args) => invalidate(args, terminal).await,
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
+        Command::Redirects(args) => redirects(&args, terminal),
         #[cfg(feature = "edge")]
         Command::Preview(args) => {
             let stop = stop_on_signal(*terminal, "stopping");
@@ -154,6 +156,12 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
     }
     locked.unlock().await?;
     terminal.say("the lease is free; the next deploy finishes what the dead one had begun");
+    Ok(Exit::Done)
+}
+
+fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
+    let function = conventions::redirect_function(&args.source, args.directory_index)?;
+    terminal.report(&function, &function.warnings, &[]);
     Ok(Exit::Done)
 }
 

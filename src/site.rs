@@ -8,6 +8,8 @@ pub mod headers_file;
 pub mod key;
 pub mod line_error;
 pub mod media_type;
+pub mod redirect_function;
+pub mod redirects_file;
 pub mod references;
 pub mod rules;
 pub mod url_pattern;

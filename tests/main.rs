@@ -20,6 +20,7 @@ mod order;
 mod permissions;
 mod plan_command;
 mod record;
+mod redirects;
 mod replay;
 mod semantics;
 mod shards;
