@@ -111,6 +111,14 @@ struct Decided {
     seconds: Seconds,
 }
 
+/// What came of the writing part.
+struct Done {
+    applied: Applied,
+    sent: Sent,
+    /// Whether the manifest of it is written.
+    recorded: Result<()>,
+}
+
 impl Decided {
     fn promises_key(&self, key: &str) -> bool {
         let at = self.plan.changes.binary_search_by(|change| change.key.as_str().cmp(key));
@@ -225,8 +233,9 @@ impl Deploy<'_> {
         lease: Option<Lease>,
     ) -> Result<Report> {
         let mut seconds = decided.seconds;
-        let work = self.write_and_tell(&deploy, &survey, &decided.plan, &mut seconds);
-        let (applied, mut sent) = match &lease {
+        let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds);
+        let work = async { tokio::join!(work, self.exposed_record(&survey)) };
+        let (Done { applied, mut sent, recorded }, exposed) = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
                 done = work => done,
@@ -236,11 +245,10 @@ impl Deploy<'_> {
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
         if let Some(lease) = lease {
-            self.give_back(lease, &survey, &decided, &applied, &mut sent).await;
+            self.give_back(lease, &survey, &applied, recorded, &mut sent).await;
         }
         let waiting = Instant::now();
-        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
-        let ((), exposed) = tokio::join!(wait, self.exposed_record(&survey));
+        wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
@@ -248,14 +256,16 @@ impl Deploy<'_> {
         Ok(report)
     }
 
-    /// The waves, each behind a complete one, and the invalidation of whatever landed.
+    /// The waves, each behind a complete one, the invalidation of whatever landed, and what is then true.
     async fn write_and_tell(
         &self,
         deploy: &str,
         survey: &Survey,
-        plan: &Plan,
+        decided: &Decided,
+        lease: Option<&Lease>,
         seconds: &mut Seconds,
-    ) -> (Applied, Sent) {
+    ) -> Done {
+        let plan = &decided.plan;
         let applying = Instant::now();
         let mut applied = self.upload(survey, plan, Stage::Assets).await;
         if self.may_go_on(&applied) {
@@ -267,31 +277,51 @@ impl Deploy<'_> {
         seconds.apply = applying.elapsed().as_secs_f64();
 
         let invalidating = Instant::now();
-        let mut sent = self.tell(survey, plan, &applied, deploy).await;
-        if !applied.is_complete() {
+        let late = plan.removals(true).count() as u64;
+        let (sent, recorded) = if late > 0 && applied.is_complete() {
+            let mut sent = self.tell(survey, plan, &applied, deploy).await;
+            if sent.failed.is_empty() {
+                // No page that needs them is at the edge any more.
+                let mut late = Applied::default();
+                self.remove(survey, plan, true, &mut late).await;
+                sent.extend(self.tell_late(survey, plan, &late, deploy).await);
+                applied.extend(late);
+            }
+            (sent, self.write_manifest(lease, survey, decided, &applied).await)
+        } else {
             // A page that did not go up, or did not go, may still need them.
-            applied.left += plan.removals(true).count() as u64;
-        } else if plan.removals(true).next().is_some() && sent.failed.is_empty() {
-            // No page that needs them is at the edge any more.
-            let mut late = Applied::default();
-            self.remove(survey, plan, true, &mut late).await;
-            sent.extend(self.tell_late(survey, plan, &late, deploy).await);
-            applied.extend(late);
-        }
+            applied.left += late;
+            let tell = self.tell(survey, plan, &applied, deploy);
+            // While CloudFront answers: nobody reads it before it is named.
+            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied))
+        };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
-        (applied, sent)
+        Done { applied, sent, recorded }
     }
 
-    /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
-    async fn give_back(&self, lease: Lease, survey: &Survey, decided: &Decided, applied: &Applied, sent: &mut Sent) {
-        let done = if sent.failed.is_empty() {
-            let changed = changed_rows(&decided.plan, applied);
-            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+    /// Writes the manifest of what is there now.
+    async fn write_manifest(
+        &self,
+        lease: Option<&Lease>,
+        survey: &Survey,
+        decided: &Decided,
+        applied: &Applied,
+    ) -> Result<()> {
+        let Some(lease) = lease else { return Ok(()) };
+        let changed = changed_rows(&decided.plan, applied);
+        lease.write_manifest(next_rows(decided.told.rows(&survey.walk.files), &changed)).await
+    }
+
+    /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays.
+    async fn give_back(&self, lease: Lease, survey: &Survey, applied: &Applied, recorded: Result<()>, sent: &mut Sent) {
+        let done = if !sent.failed.is_empty() {
+            lease.abandon().await
+        } else if recorded.is_err() {
+            lease.abandon().await.and(recorded)
+        } else {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            lease.complete(rows, uploaded, pruned, !applied.doubtful.is_empty()).await
-        } else {
-            lease.abandon().await
+            lease.complete(uploaded, pruned, !applied.doubtful.is_empty()).await
         };
         if let Err(error) = done {
             if error.exit() == Exit::Stale {

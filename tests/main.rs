@@ -9,6 +9,7 @@ mod crash;
 mod edge;
 mod failures;
 mod guards;
+mod headers;
 mod hosting;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
