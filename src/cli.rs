@@ -84,6 +84,12 @@ pub enum Command {
     Status(TargetArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
+    /// Print what S3 does not keep of the source's _headers, as CloudFormation
+    ///
+    /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
+    /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
+    /// path of the file, to be named in the distribution's behavior for that path.
+    Headers(HeadersArgs),
     /// Print the code of a CloudFront Function that follows the source's _redirects
     ///
     /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
@@ -251,6 +257,13 @@ pub struct UnlockArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `headers`.
+#[derive(Debug, Args)]
+pub struct HeadersArgs {
+    /// The directory that your site generator wrote
+    pub source: PathBuf,
 }
 
 /// `redirects`.

@@ -2,7 +2,9 @@
 
 use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions};
-use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, RedirectsArgs, TargetArgs, UnlockArgs};
+use shipfront::cli::{
+    Cli, Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, TargetArgs, UnlockArgs,
+};
 use shipfront::config;
 use shipfront::deploy::conventions;
 use shipfront::deploy::report::Report;
@@ -59,6 +61,7 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Invalidate(args) => invalidate(args, terminal).await,
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
+        Command::Headers(args) => headers(&args, terminal),
         Command::Redirects(args) => redirects(&args, terminal),
         #[cfg(feature = "edge")]
         Command::Preview(args) => {
@@ -156,6 +159,12 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
     }
     locked.unlock().await?;
     terminal.say("the lease is free; the next deploy finishes what the dead one had begun");
+    Ok(Exit::Done)
+}
+
+fn headers(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
+    let template = conventions::policy_template(&args.source)?;
+    terminal.report(&template, &template.warnings, &[]);
     Ok(Exit::Done)
 }
 

@@ -11,6 +11,7 @@ pub mod media_type;
 pub mod redirect_function;
 pub mod redirects_file;
 pub mod references;
+pub mod response_headers_policy;
 pub mod rules;
 pub mod url_pattern;
 

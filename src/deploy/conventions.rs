@@ -12,6 +12,7 @@ use crate::site::headers_file::{self, HeadersFile};
 use crate::site::key::MAX_KEY_BYTES;
 use crate::site::redirect_function::{self, RedirectFunction};
 use crate::site::redirects_file::{self, RedirectRule, RedirectsFile, without_slash};
+use crate::site::response_headers_policy::{self, PolicyTemplate};
 use crate::site::rules::{HeaderRules, Redirect};
 use clap::ValueEnum;
 use percent_encoding::percent_decode_str;
@@ -62,6 +63,16 @@ pub fn headers(source: &Path) -> Result<HeadersFile> {
         Some(text) => headers_file::parse(&text).map_err(|error| error.of(&source.join(HEADERS))),
         None => Ok(HeadersFile::default()),
     }
+}
+
+/// The policies that add what S3 does not keep of the `_headers` file of a source.
+pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
+    let others = headers(source)?.others;
+    if others.is_empty() {
+        let message = format!("{} has no header that S3 does not keep", source.join(HEADERS).display());
+        return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
+    }
+    Ok(response_headers_policy::template(&others))
 }
 
 /// Gives the files of a source their headers. Rules of the settings prevail over those of `_headers`.

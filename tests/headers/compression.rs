@@ -119,12 +119,12 @@ async fn a_large_file_is_compressed_and_compared_in_one_piece_or_in_parts_as_its
     let place = place().await;
     let source = directory(&site(&[("index.html", "i")]));
     // It shrinks below the size of one piece.
-    let even = "all the same ".repeat(18 * MIB / 13);
+    let even = "all the same ".repeat(17 * MIB / 13);
     fs::write(source.path().join("even.dat"), &even).unwrap();
     // It pays, and is in parts all the same.
     let mut odd: Vec<u8> =
-        (0..24 * MIB as u64 / 8).flat_map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect();
-    odd.resize(48 * MIB, b' ');
+        (0..18 * MIB as u64 / 8).flat_map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect();
+    odd.resize(21 * MIB, b' ');
     fs::write(source.path().join("odd.dat"), &odd).unwrap();
     let gzip = [json!({"files": "*.dat", "compress": ["gzip"]})];
     deploy(&place, &gzip, source.path()).await;

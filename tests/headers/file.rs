@@ -50,6 +50,18 @@ async fn headers_that_s3_does_not_keep_are_named_once_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_policy_that_adds_them_is_printed_as_a_template() {
+    let world = World::new(&[("index.html", "i")]).await;
+    let source = world.source().to_str().unwrap();
+    world.run(&["headers", source]).expect(2).says("hint:");
+    world.write("_headers", "/*\n  Cache-Control: max-age=0\n  X-Frame-Options: DENY\n");
+    let run = world.run(&["headers", source]).expect(0);
+    let config = &run.json["Resources"]["Headers1"]["Properties"]["ResponseHeadersPolicyConfig"];
+    assert_eq!(config["SecurityHeadersConfig"]["FrameOptions"]["FrameOption"], "DENY");
+    assert!(!run.stdout.contains("Cache-Control"), "S3 keeps that: {}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_makes_no_sense_is_named_with_its_file_and_nothing_is_written() {
     let world = World::new(&[("index.html", "i")]).await;
     world.write("_headers", "/*\n  Cache-Control max-age=0\n");

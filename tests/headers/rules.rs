@@ -3,9 +3,11 @@
 use crate::world::aws;
 use crate::world::http::get;
 use crate::world::manifest;
+use crate::world::site::denied;
 use crate::world::sites::{Place, directory, site};
 use serde_json::json;
 use shipfront::deploy::report::{Outcome, Report};
+use shipfront::edge::Rule;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -56,15 +58,26 @@ async fn every_header_arrives_with_an_object_in_one_piece_and_with_one_in_parts(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acl_is_asked_for_only_where_a_rule_does() {
+async fn an_acl_that_a_rule_asks_for_is_a_change_of_what_it_is_for_once() {
     let place = place().await;
     let source = directory(&site(&[("index.html", "i"), ("open.html", "o")]));
     place.deploy_under(&[], source.path(), TARGET).await.unwrap();
     let rule = json!({"files": "open.html", "acl": "public-read"});
     let report = place.deploy_under(&[rule.clone()], source.path(), TARGET).await.unwrap();
     assert_eq!(changes(&report), ["headers open.html"]);
-    let again = place.deploy_under(&[rule], source.path(), TARGET).await.unwrap();
+    let again = place.deploy_under(std::slice::from_ref(&rule), source.path(), TARGET).await.unwrap();
     assert_eq!(again.outcome, Outcome::NothingToDo);
+
+    fs::write(source.path().join("open.html"), "more").unwrap();
+    place.edge.faults().add(Rule {
+        operation: Some("PutObject".to_owned()),
+        key: Some("open.html".to_owned()),
+        skip: 0,
+        count: u64::MAX,
+        fault: denied(),
+    });
+    let report = place.deploy_under(&[rule], source.path(), TARGET).await.unwrap();
+    assert!(report.errors[0].hint.as_ref().unwrap().contains("s3:PutObjectAcl"), "{:?}", report.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]
