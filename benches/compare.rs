@@ -60,7 +60,14 @@ fn merge(criterion: &mut Criterion) {
             having(0).map(|(_, key)| LocalFile { key: key.as_str().into(), size: 1000 }).collect();
         let objects: Vec<RemoteObject> =
             having(1).map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key) }).collect();
-        let row = |key: &str| Row { size: 1000, etag: etag(key), content: None, headers: None, orphaned: None };
+        let row = |key: &str| Row {
+            size: 1000,
+            etag: etag(key),
+            content: None,
+            headers: None,
+            orphaned: None,
+            compressed: None,
+        };
         let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {

@@ -38,7 +38,7 @@ async fn every_header_arrives_with_an_object_in_one_piece_and_with_one_in_parts(
         "content-disposition": "attachment", "content-language": "de", "storage-class": "STANDARD_IA",
         "website-redirect": "/c", "metadata": {"Owner": "web", "x-amz-meta-more": "1"},
     });
-    place.deploy_under(&[rules.clone()], source.path(), TARGET).await.unwrap();
+    place.deploy_under(std::slice::from_ref(&rules), source.path(), TARGET).await.unwrap();
     let expected = [
         ("cache-control", "max-age=1"),
         ("content-disposition", "attachment"),
@@ -63,7 +63,7 @@ async fn an_acl_that_a_rule_asks_for_is_a_change_of_what_it_is_for_once() {
     let source = directory(&site(&[("index.html", "i"), ("open.html", "o")]));
     place.deploy_under(&[], source.path(), TARGET).await.unwrap();
     let rule = json!({"files": "open.html", "acl": "public-read"});
-    let report = place.deploy_under(&[rule.clone()], source.path(), TARGET).await.unwrap();
+    let report = place.deploy_under(std::slice::from_ref(&rule), source.path(), TARGET).await.unwrap();
     assert_eq!(changes(&report), ["headers open.html"]);
     let again = place.deploy_under(std::slice::from_ref(&rule), source.path(), TARGET).await.unwrap();
     assert_eq!(again.outcome, Outcome::NothingToDo);
