@@ -14,6 +14,7 @@ pub mod references;
 pub mod response_headers_policy;
 pub mod rules;
 pub mod url_pattern;
+pub mod waves;
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -120,7 +121,7 @@ pub enum Wave {
 impl Wave {
     /// Pages are HTML, and the files by which browsers and crawlers discover the rest: service
     /// workers, feeds, sitemaps and web manifests.
-    pub fn of(key: &str) -> Wave {
+    fn of(key: &str) -> Wave {
         let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
         let page = match extension {

@@ -144,6 +144,7 @@ impl Wave {
             }
             match self.send(&key, size).await {
                 Ok(uploaded) => {
+                    self.progress.file();
                     applied.bytes += uploaded.size;
                     applied.done.push((key, Some(uploaded)));
                 }

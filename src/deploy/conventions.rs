@@ -15,6 +15,7 @@ use crate::site::redirects_file::{self, RedirectRule, RedirectsFile, without_sla
 use crate::site::response_headers_policy::{self, PolicyTemplate};
 use crate::site::rules::{HeaderRules, Redirect};
 use clap::ValueEnum;
+use globset::GlobSet;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -124,7 +125,7 @@ pub fn redirects(source: &Path) -> Result<RedirectsFile> {
 
 /// The function that follows the `_redirects` file of a source.
 pub fn redirect_function(source: &Path, directory_index: bool) -> Result<RedirectFunction> {
-    let walk = walk::walk(source, "")?;
+    let walk = walk::walk(source, "", &GlobSet::empty())?;
     let file = redirects(source)?;
     if file.rules.is_empty() {
         let message = format!("{} has no redirects", source.join(REDIRECTS).display());

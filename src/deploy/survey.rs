@@ -24,6 +24,8 @@ pub(super) struct Survey {
     pub record: Option<(Record, Snapshot)>,
     pub viewers: Viewers,
     pub distributions: Distributions,
+    /// When the looking began, and the walk with it.
+    pub began: Instant,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -45,7 +47,7 @@ impl Deploy<'_> {
     /// what the record says is then never newer than what the listing shows, and whoever writes in
     /// between makes the conditional write fail.
     pub(super) async fn survey(&self) -> Result<Survey> {
-        let settings = self.settings;
+        let (settings, began) = (self.settings, Instant::now());
         let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
             Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
             None => Ok(None),
@@ -61,7 +63,7 @@ impl Deploy<'_> {
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, walk_seconds })
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, began, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.
@@ -69,7 +71,7 @@ impl Deploy<'_> {
         let started = Instant::now();
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
-            let mut walk = walk::walk(&settings.source, settings.target.prefix())?;
+            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
             conventions::apply_headers(&mut walk, &settings)?;
             Ok::<_, Error>(walk)
         });

@@ -31,13 +31,13 @@ impl Deploy<'_> {
         let Some((record, snapshot)) = &survey.record else { return Ok(false) };
         let Some(holder) = snapshot.holder() else { return Ok(false) };
         let limit = self.settings.lock_timeout;
-        let progress = self.terminal.count("waiting");
+        let progress = self.terminal.wait("waiting");
         self.terminal.say(format_args!("waiting for another deploy: {}", who(holder)));
         loop {
             if waiting_since.elapsed() >= limit {
                 return Err(locked(holder, limit));
             }
-            progress.message(format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
+            progress.message(&format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
                 () = self.stop.cancelled() => {

@@ -7,6 +7,7 @@ use hyper::{Method, Response, StatusCode};
 use s3s::Body;
 
 use super::State;
+use super::dashboard;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
 use super::tenant::Tenant;
@@ -129,7 +130,8 @@ fn create_invalidation(
     found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
-        state.cache.invalidate(id, &invalidation.items);
+        let gone = state.cache.invalidate(id, &invalidation.items);
+        dashboard::tell(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }

@@ -29,6 +29,9 @@ async fn a_website_endpoint_follows_redirects_that_are_objects() {
     );
     let run = world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["index.html", "kept/index.html", "new.html", "old", "old.html", "old/index.html"]);
+    let changes = run.json["changes"].as_array().unwrap();
+    let redirect = changes.iter().find(|change| change["key"] == "old").unwrap();
+    assert_eq!(redirect["wave"], "pages", "what it leads to is there first");
     let warnings = run.warnings();
     assert!(warnings.contains("2 redirects take a CloudFront Function"), "{warnings}");
     for url in ["/old", "/old/"] {
