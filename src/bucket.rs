@@ -171,7 +171,10 @@ impl Bucket {
         // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
         let lost = LostAnswer::default();
         let request = request.customize().disable_payload_signing().interceptor(lost.clone());
-        let answer = request.send().await.map_err(|error| lost.mark(self.explain_key("PutObject", key, error)))?;
+        let answer = request.send().await.map_err(|error| {
+            let error = headers::of_upload(self.explain_key("PutObject", key, error), headers);
+            lost.mark(error)
+        })?;
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
         self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
     }

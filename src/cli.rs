@@ -1,6 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::deploy::conventions::RedirectObjects;
 use crate::deploy::report::file::ReportFile;
 use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
@@ -35,6 +36,14 @@ Examples:
   shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
   shipfront deploy public s3://www.example.com --prune-after never --json > report.json
   shipfront deploy public --local";
+
+const REDIRECTS_EXAMPLES: &str = "\
+Examples:
+  shipfront redirects public > redirects.js
+  aws cloudfront create-function --name redirects --function-code fileb://redirects.js \\
+    --function-config Comment=redirects,Runtime=cloudfront-js-2.0
+
+Then publish it and name it in the distribution's behavior, as its viewer-request function.";
 
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
@@ -87,6 +96,19 @@ pub enum Command {
     Status(StatusArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
+    /// Print what S3 does not keep of the source's _headers, as CloudFormation
+    ///
+    /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
+    /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
+    /// path of the file, to be named in the distribution's behavior for that path.
+    Headers(HeadersArgs),
+    /// Print the code of a CloudFront Function that follows the source's _redirects
+    ///
+    /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
+    /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
+    /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
+    #[command(after_help = REDIRECTS_EXAMPLES)]
+    Redirects(RedirectsArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     ///
     /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
@@ -245,6 +267,9 @@ pub struct SiteOptions {
     /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
     #[arg(long, value_name = "I/N", help_heading = "Uploads")]
     pub shard: Option<Shard>,
+    /// Whether the redirects of the source's _redirects become objects, which S3 website endpoints follow
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = RedirectObjects::Auto, help_heading = "Uploads")]
+    pub redirect_objects: RedirectObjects,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
@@ -333,6 +358,23 @@ pub struct UnlockArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `headers`.
+#[derive(Debug, Args)]
+pub struct HeadersArgs {
+    /// The directory that your site generator wrote
+    pub source: Option<PathBuf>,
+}
+
+/// `redirects`.
+#[derive(Debug, Args)]
+pub struct RedirectsArgs {
+    /// The directory that your site generator wrote
+    pub source: Option<PathBuf>,
+    /// Show /dir/index.html at /dir/ and lead from /dir to /dir/, too: a behavior takes one function
+    #[arg(long)]
+    pub directory_index: bool,
 }
 
 /// Waiting for CloudFront.

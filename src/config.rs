@@ -70,6 +70,7 @@ pub fn settings(
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
         headers: options.file.headers.clone(),
+        redirect_objects: options.redirect_objects,
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,

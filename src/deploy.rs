@@ -33,6 +33,7 @@ use crate::site::waves::Waves;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits, Uploaded};
 use compare::Compared;
+use conventions::RedirectObjects;
 use diff::{PruneAfter, Reason};
 use globset::GlobSet;
 use plan::{Action, Change, Plan, Stage};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub distributions: Which,
     /// Header rules, which prevail over those of the source's `_headers` file.
     pub headers: Vec<HeaderRule>,
+    /// Whether redirects become objects.
+    pub redirect_objects: RedirectObjects,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

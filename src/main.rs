@@ -1,9 +1,12 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
 use shipfront::aws::{Aws, AwsOptions};
-use shipfront::cli::{Command, DeployArgs, InvalidateArgs, PlanArgs, StatusArgs, UnlockArgs};
+use shipfront::cli::{
+    Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, StatusArgs, UnlockArgs,
+};
 use shipfront::config;
 use shipfront::config::merge::{Merged, Typed};
+use shipfront::deploy::conventions;
 use shipfront::deploy::report::{Report, file};
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
 use shipfront::error::{Error, Result};
@@ -69,6 +72,8 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Invalidate(args) => invalidate(args, terminal).await,
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
+        Command::Headers(args) => headers(&args, terminal),
+        Command::Redirects(args) => redirects(&args, terminal),
         #[cfg(feature = "edge")]
         Command::Preview(args) => {
             let stop = stop_on_signal(*terminal, "stopping");
@@ -192,6 +197,18 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
     }
     locked.unlock().await?;
     terminal.say("the lease is free; the next deploy finishes what the dead one had begun");
+    Ok(Exit::Done)
+}
+
+fn headers(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
+    let template = conventions::policy_template(&config::source(args.source.as_deref())?)?;
+    terminal.report(&template, &template.warnings, &[]);
+    Ok(Exit::Done)
+}
+
+fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
+    let function = conventions::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
+    terminal.report(&function, &function.warnings, &[]);
     Ok(Exit::Done)
 }
 

@@ -9,6 +9,7 @@ mod crash;
 mod edge;
 mod failures;
 mod guards;
+mod headers;
 mod hosting;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
@@ -20,6 +21,7 @@ mod order;
 mod permissions;
 mod plan_command;
 mod record;
+mod redirects;
 mod replay;
 mod reports;
 mod semantics;

@@ -1,5 +1,6 @@
 //! The headers of an object in S3's own words: sent with an upload, and read back by a HEAD.
 
+use crate::error::Error;
 use crate::site::headers::Headers;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
@@ -21,6 +22,20 @@ macro_rules! with_headers {
     }};
 }
 pub(super) use with_headers;
+
+/// An error of an upload, with what an ACL takes where the headers have one.
+pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
+    match (&headers.acl, error.aws_code()) {
+        (Some(acl), Some("AccessControlListNotSupported")) => error.hint(format!(
+            "the bucket has ACLs turned off: take acl = \"{acl}\" out of the header rules, and let a bucket policy say who may read"
+        )),
+        (Some(_), Some("AccessDenied")) => {
+            let hint = error.hint_text().unwrap_or_default().to_owned();
+            error.hint(format!("{hint}, and s3:PutObjectAcl for the acl of the header rules"))
+        }
+        _ => error,
+    }
+}
 
 /// What an object was uploaded with, as far as S3 tells: of its ACL it does not. Its metadata is apart,
 /// because not all of it comes from header rules.

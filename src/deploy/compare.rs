@@ -17,8 +17,8 @@ use crate::bucket::{Bucket, RemoteObject, Start};
 use crate::error::Result;
 use crate::record::intent::Abandoned;
 use crate::record::manifest::Manifest;
-use crate::site::RECORD_FOLDER;
 use crate::site::waves::Waves;
+use crate::site::{RECORD_FOLDER, Wave};
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -173,7 +173,9 @@ impl Judge {
         };
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
-            let wave = self.waves.of(&pair.key);
+            // A redirect leads to a page: what it leads to goes up first, or with it.
+            let redirects = self.walk.is_redirect(&pair.key);
+            let wave = if redirects { Wave::Pages } else { self.waves.of(&pair.key) };
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
             plan.add(pair, wave, decision, owned, inspected);
         }

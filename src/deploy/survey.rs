@@ -57,7 +57,8 @@ impl Deploy<'_> {
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
         let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
-        let ((walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        let ((mut walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        conventions::apply_redirects(&mut walk, settings, &shapes)?;
         let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;

@@ -215,10 +215,8 @@ impl Walk {
             self.unknown.add_key(key);
             return None;
         }
-        if is_convention(&key) {
-            return None;
-        }
-        Some(key)
+        // What says how the others are served is read, and not served itself.
+        Some(key).filter(|key| !is_convention(key))
     }
 
     /// Finds out the sizes of files, on all cores.
