@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use globset::GlobSet;
 use shipfront::bucket::RemoteObject;
 use shipfront::deploy::diff::join;
 use shipfront::deploy::walk::{LocalFile, walk};
@@ -41,7 +42,7 @@ fn key_order(criterion: &mut Criterion) {
         }
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), source.path(), |bencher, source| {
-            bencher.iter(|| walk(black_box(source), ""));
+            bencher.iter(|| walk(black_box(source), "", &GlobSet::empty()));
         });
     }
     group.finish();
@@ -60,7 +61,14 @@ fn merge(criterion: &mut Criterion) {
             having(0).map(|(_, key)| LocalFile { key: key.as_str().into(), size: 1000 }).collect();
         let objects: Vec<RemoteObject> =
             having(1).map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key) }).collect();
-        let row = |key: &str| Row { size: 1000, etag: etag(key), content: None, headers: None, orphaned: None };
+        let row = |key: &str| Row {
+            size: 1000,
+            etag: etag(key),
+            content: None,
+            headers: None,
+            compressed: None,
+            orphaned: None,
+        };
         let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {

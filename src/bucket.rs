@@ -4,6 +4,7 @@ pub mod conditional;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
+mod headers;
 mod inspect;
 pub mod multipart;
 pub mod policy;
@@ -166,20 +167,20 @@ impl Bucket {
         headers: &Headers,
         create_only: bool,
     ) -> Result<Stored> {
-        let request = self
-            .client
-            .put_object()
+        let request = headers::with_headers!(self.client.put_object(), headers)
             .bucket(self.target.bucket())
             .key(self.target.full_key(key))
             .content_md5(BASE64.encode(digest))
-            .content_type(&headers.content_type)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_if_none_match(create_only.then(|| "*".to_owned()))
             .body(ByteStream::from(body));
         // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
         let lost = LostAnswer::default();
         let request = request.customize().disable_payload_signing().interceptor(lost.clone());
-        let answer = request.send().await.map_err(|error| lost.mark(self.explain_key("PutObject", key, error)))?;
+        let answer = request.send().await.map_err(|error| {
+            let error = headers::of_upload(self.explain_key("PutObject", key, error), headers);
+            lost.mark(error)
+        })?;
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
         self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
     }

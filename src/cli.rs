@@ -5,9 +5,13 @@ pub mod documents;
 pub mod verify;
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::deploy::conventions::RedirectObjects;
+use crate::deploy::report::file::ReportFile;
 use crate::deploy::shard::Shard;
 use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
+use crate::site::glob::Glob;
+use crate::site::rules::HeaderRule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -18,6 +22,7 @@ Examples:
   shipfront deploy public s3://www.example.com     deploy and invalidate what changed
   shipfront invalidate /blog/ '/img/*'             something is stale: evict it
   shipfront doctor s3://www.example.com            is everything set up as it should be?
+  shipfront init                                   write shipfront.toml; then 'shipfront deploy' is enough
 
 Exit codes:
   0 done, or nothing to do     4 live but stale: an invalidation failed
@@ -27,6 +32,8 @@ Exit codes:
   7 live, but --verify found URLs that answer otherwise
   130 interrupted; what had landed was invalidated
 
+Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
+shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md tells them all.
 Credentials, regions and profiles are found as the AWS command line finds them.";
 
 const DEPLOY_EXAMPLES: &str = "\
@@ -35,6 +42,14 @@ Examples:
   shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
   shipfront deploy public s3://www.example.com --prune-after never --json > report.json
   shipfront deploy public --local";
+
+const REDIRECTS_EXAMPLES: &str = "\
+Examples:
+  shipfront redirects public > redirects.js
+  aws cloudfront create-function --name redirects --function-code fileb://redirects.js \\
+    --function-config Comment=redirects,Runtime=cloudfront-js-2.0
+
+Then publish it and name it in the distribution's behavior, as its viewer-request function.";
 
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
@@ -55,6 +70,12 @@ pub struct Cli {
     /// Name every file and every step
     #[arg(long, short, global = true, help_heading = "Output")]
     pub verbose: bool,
+    /// The file of settings, rather than shipfront.toml beside or above the source
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// The [env.NAME] section of the file to use over the rest of it
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Settings")]
+    pub env: Option<String>,
 }
 
 /// What to do.
@@ -78,7 +99,7 @@ pub enum Command {
     /// CloudFront takes at its pace, and waits until the edges are clean.
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
-    Status(TargetArgs),
+    Status(StatusArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
     /// Look at credentials, bucket, distribution and permissions, and say what to repair
@@ -94,16 +115,63 @@ pub enum Command {
     Completions(documents::CompletionsArgs),
     /// Print the manual page
     Man,
+    /// Print what S3 does not keep of the source's _headers, as CloudFormation
+    ///
+    /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
+    /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
+    /// path of the file, to be named in the distribution's behavior for that path.
+    Headers(HeadersArgs),
+    /// Print the code of a CloudFront Function that follows the source's _redirects
+    ///
+    /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
+    /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
+    /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
+    #[command(after_help = REDIRECTS_EXAMPLES)]
+    Redirects(RedirectsArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
+    ///
+    /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
+    /// invalidation evicted and why, while you deploy.
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
+    /// Write a shipfront.toml for the project in a directory
+    ///
+    /// Looks for the project files and outputs of Hugo, Vite, Next.js, Astro, Docusaurus, Jekyll, mdBook and
+    /// Sphinx, and writes a commented file with the source and the cache rules that suit them.
+    Init(InitArgs),
+    /// Print the settings of another tool as a shipfront.toml
+    ///
+    /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
+    /// TOML, YAML or JSON. What cannot be carried over is named.
+    Import(ImportArgs),
+    /// Print the JSON schema of shipfront.toml, for editors
+    Schema,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The project
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Overwrite a shipfront.toml that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The other tool's file, such as .s3deploy.yml or hugo.toml
+    pub file: PathBuf,
 }
 
 /// Where the site is and where it goes.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// The directory that your site generator wrote
-    pub source: PathBuf,
+    #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
+    pub source: Option<PathBuf>,
     /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
@@ -117,6 +185,17 @@ pub struct DeployArgs {
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,
+    /// The report in files
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+/// The report in files.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.xml is JUnit for CodeBuild's report groups, FILE.json what --json prints; repeat it for several
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Vec<ReportFile>,
 }
 
 /// `plan`.
@@ -134,13 +213,17 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
     /// The directory that your site generator wrote
-    pub source: PathBuf,
+    #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
+    pub source: Option<PathBuf>,
     /// Where the site goes on the local edge
     #[arg(env = "SHIPFRONT_TARGET", hide_env = true)]
     pub target: Option<String>,
     /// The port to serve the site on; 0 takes any free one
     #[arg(long, default_value_t = 8650)]
     pub port: u16,
+    /// Deploy again whenever the directory has changed and come to rest
+    #[arg(long)]
+    pub watch: bool,
     /// As for a deploy
     #[command(flatten)]
     pub options: SiteOptions,
@@ -188,9 +271,9 @@ pub struct SiteOptions {
     /// The look at the site afterwards
     #[command(flatten)]
     pub verify: verify::VerifyArgs,
-    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
-    #[arg(long, value_name = "AGE", help_heading = "Removals")]
-    pub prune_after: Option<String>,
+    /// When orphans go
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
     /// Refuse to run when more objects than this left the source
     #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
     pub max_delete: u64,
@@ -200,15 +283,47 @@ pub struct SiteOptions {
     /// The deploy record
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Leave files of these patterns alone, here and in the bucket; repeat it for several
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub exclude: Vec<Glob>,
     /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
     #[arg(long, value_name = "I/N", help_heading = "Uploads")]
     pub shard: Option<Shard>,
+    /// Whether the redirects of the source's _redirects become objects, which S3 website endpoints follow
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = RedirectObjects::Auto, help_heading = "Uploads")]
+    pub redirect_objects: RedirectObjects,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
     /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
     #[arg(long, value_name = "N", default_value_t = MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
+    /// What only the file of settings says
+    #[arg(skip)]
+    pub file: FileRules,
+}
+
+/// Which objects are pages, and when those go that left the source.
+#[derive(Debug, Args)]
+pub struct OrphanArgs {
+    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
+    #[arg(long, value_name = "AGE", help_heading = "Removals")]
+    pub prune_after: Option<String>,
+    /// Treat files of these patterns as pages, which go up last and are removed at once
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub pages: Vec<Glob>,
+    /// Treat files of these patterns as assets, which go up first and are removed late
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub assets: Vec<Glob>,
+}
+
+/// What the file of settings says and no flag does.
+#[derive(Debug, Clone, Default)]
+pub struct FileRules {
+    /// The file itself, which is no part of the site wherever it is.
+    pub path: Option<PathBuf>,
+    /// Which objects get which headers.
+    pub headers: Vec<HeaderRule>,
 }
 
 /// The deploy record: lock, crash recovery, ownership.
@@ -218,7 +333,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD", help_heading = "Deploy record")]
     pub record: Option<String>,
     /// Keep no record: no lock, no crash recovery, no ownership, no check of headers
-    #[arg(long, conflicts_with_all = ["record", "adopt", "build_number", "force"], help_heading = "Deploy record")]
+    #[arg(long, help_heading = "Deploy record")]
     pub no_record: bool,
     /// How long to wait for another deploy of the same target
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
@@ -236,13 +351,24 @@ pub struct RecordArgs {
 pub struct TargetArgs {
     /// The site: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: String,
+    pub target: Option<String>,
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which site
+    #[command(flatten)]
+    pub site: TargetArgs,
+    /// When orphans go
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
 }
 
 /// `unlock`.
@@ -254,6 +380,23 @@ pub struct UnlockArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `headers`.
+#[derive(Debug, Args)]
+pub struct HeadersArgs {
+    /// The directory that your site generator wrote
+    pub source: Option<PathBuf>,
+}
+
+/// `redirects`.
+#[derive(Debug, Args)]
+pub struct RedirectsArgs {
+    /// The directory that your site generator wrote
+    pub source: Option<PathBuf>,
+    /// Show /dir/index.html at /dir/ and lead from /dir to /dir/, too: a behavior takes one function
+    #[arg(long)]
+    pub directory_index: bool,
 }
 
 /// Waiting for CloudFront.

@@ -1,7 +1,9 @@
 //! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
 
 pub mod apply;
+mod body;
 mod compare;
+pub mod conventions;
 pub mod diff;
 pub mod exposure;
 pub mod inspect;
@@ -11,6 +13,7 @@ pub mod read;
 pub mod report;
 pub mod shard;
 mod survey;
+pub mod timeline;
 pub mod told;
 mod turn;
 pub mod verify;
@@ -26,11 +29,14 @@ use crate::record::lease::{Lease, Left};
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
-use crate::site::headers::Headers;
+use crate::site::rules::HeaderRule;
+use crate::site::waves::Waves;
 use crate::terminal::Terminal;
-use apply::{Applied, Limits};
+use apply::{Applied, Limits, Uploaded};
 use compare::Compared;
+use conventions::RedirectObjects;
 use diff::{PruneAfter, Reason};
+use globset::GlobSet;
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
@@ -39,6 +45,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use survey::Survey;
+use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
 use told::Told;
 use turn::Turn;
@@ -51,8 +58,16 @@ pub struct Settings {
     pub source: PathBuf,
     /// Where it goes.
     pub target: Target,
+    /// Keys that are left alone, here and there.
+    pub excluded: GlobSet,
+    /// What goes up when.
+    pub waves: Waves,
     /// Which distributions show it.
     pub distributions: Which,
+    /// Header rules, which prevail over those of the source's `_headers` file.
+    pub headers: Vec<HeaderRule>,
+    /// Whether redirects become objects.
+    pub redirect_objects: RedirectObjects,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
@@ -106,6 +121,7 @@ struct Decided {
     recovered: Option<Recovered>,
     warning: Option<String>,
     seconds: Seconds,
+    timeline: Timeline,
 }
 
 /// What came of the writing part.
@@ -114,6 +130,8 @@ struct Done {
     sent: Sent,
     /// Whether the manifest of it is written.
     recorded: Result<()>,
+    /// What to tell the person if viewers may read the record.
+    exposed: Option<String>,
 }
 
 impl Decided {
@@ -139,7 +157,7 @@ impl Deploy<'_> {
         if let Some(error) = self.superseded(survey.record.as_ref().map(|(_, snapshot)| snapshot)) {
             return Err(error);
         }
-        let decided = self.decide(&mut survey).await?;
+        let decided = self.decide(&mut survey, started).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
         let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(&survey.walk.files));
         let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
@@ -147,6 +165,7 @@ impl Deploy<'_> {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
         report.seconds.total = started.elapsed().as_secs_f64();
+        report.count_cost(survey.record.as_ref().map(|(_, snapshot)| snapshot.is_new()));
         Ok(report)
     }
 
@@ -166,7 +185,7 @@ impl Deploy<'_> {
             if self.wait_for_turn(&survey, started).await? {
                 continue;
             }
-            let decided = self.decide(&mut survey).await?;
+            let decided = self.decide(&mut survey, started).await?;
             if decided.is_empty() {
                 if !self.note_build(&mut survey).await? {
                     continue;
@@ -182,17 +201,23 @@ impl Deploy<'_> {
                 report.seconds.total = started.elapsed().as_secs_f64();
                 report.requests = self.aws.requests();
                 report.concurrency = self.aws.concurrency();
+                report.count_cost(None);
                 report
             });
         }
     }
 
     /// Compares, decides and guards.
-    async fn decide(&self, survey: &mut Survey) -> Result<Decided> {
+    async fn decide(&self, survey: &mut Survey, started: Instant) -> Result<Decided> {
         let settings = self.settings;
+        let mut timeline = Timeline::since(started);
+        timeline.took("walk", survey.began, Duration::from_secs_f64(survey.walk_seconds));
         let manifest = survey.take_manifest();
         let has_manifest = manifest.is_some();
+        let comparing = Instant::now();
         let Compared { mut plan, told, warning, seconds } = self.compare(survey, manifest).await?;
+        timeline.took("list", comparing, Duration::from_secs_f64(seconds.list));
+        timeline.ends("compare", comparing);
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
         plan.problems.splice(0..0, survey.walk.problems.iter().cloned());
@@ -200,7 +225,7 @@ impl Deploy<'_> {
         let recovered = survey
             .abandoned()
             .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
-        Ok(Decided { plan, told, record_differs, recovered, warning, seconds })
+        Ok(Decided { plan, told, record_differs, recovered, warning, seconds, timeline })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
@@ -218,6 +243,7 @@ impl Deploy<'_> {
         let mut report = self.report(deploy, survey, decided, Vec::new());
         report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
         report.seconds.total = started.elapsed().as_secs_f64();
+        report.count_cost(None);
         report
     }
 
@@ -229,10 +255,9 @@ impl Deploy<'_> {
         decided: Decided,
         lease: Option<Lease>,
     ) -> Result<Report> {
-        let mut seconds = decided.seconds;
-        let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds);
-        let work = async { tokio::join!(work, self.exposed_record(&survey)) };
-        let (Done { applied, mut sent, recorded }, exposed) = match &lease {
+        let (mut seconds, mut timeline) = (decided.seconds, decided.timeline.clone());
+        let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds, &mut timeline);
+        let Done { applied, mut sent, recorded, exposed } = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
                 done = work => done,
@@ -252,13 +277,18 @@ impl Deploy<'_> {
             verified = self.verify(&survey, &decided.plan, &landed, rows).await;
         }
         if let Some(lease) = lease {
+            let recording = Instant::now();
             self.give_back(lease, &survey, &decided.plan, (&applied, recorded), verified.as_ref(), &mut sent).await;
+            timeline.ends("record", recording);
         }
         if !look {
             wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
         }
         seconds.invalidate += waiting.elapsed().as_secs_f64();
-        let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
+        if !sent.invalidations.is_empty() {
+            timeline.ends("wait", waiting);
+        }
+        let mut report = self.report(deploy, &survey, Decided { seconds, timeline, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
         match verified {
@@ -279,39 +309,47 @@ impl Deploy<'_> {
         decided: &Decided,
         lease: Option<&Lease>,
         seconds: &mut Seconds,
+        timeline: &mut Timeline,
     ) -> Done {
         let plan = &decided.plan;
         let applying = Instant::now();
-        let mut applied = self.upload(survey, plan, Stage::Assets).await;
+        let mut applied = self.upload(survey, plan, Stage::Assets, timeline).await;
         if self.may_go_on(&applied) {
-            applied.extend(self.upload(survey, plan, Stage::Pages).await);
+            applied.extend(self.upload(survey, plan, Stage::Pages, timeline).await);
         } else {
             applied.left += plan.uploads(Stage::Pages).count() as u64;
         }
-        self.remove(survey, plan, false, &mut applied).await;
+        self.remove(survey, plan, false, &mut applied, timeline).await;
         seconds.apply = applying.elapsed().as_secs_f64();
 
         let invalidating = Instant::now();
         let late = plan.removals(true).count() as u64;
-        let (sent, recorded) = if late > 0 && applied.is_complete() {
-            let mut sent = self.tell(survey, plan, &applied, deploy).await;
+        // No write to the site is under way beside it: what is in flight when a run dies may still land.
+        let exposed = self.exposed_record(survey);
+        let (sent, recorded, exposed) = if late > 0 && applied.is_complete() {
+            let (mut sent, exposed) = tokio::join!(self.tell(survey, plan, &applied, deploy), exposed);
+            timeline.ends("invalidate", invalidating);
             if sent.failed.is_empty() {
                 // No page that needs them is at the edge any more.
                 let mut late = Applied::default();
-                self.remove(survey, plan, true, &mut late).await;
+                self.remove(survey, plan, true, &mut late, timeline).await;
                 sent.extend(self.tell_late(survey, plan, &late, deploy).await);
                 applied.extend(late);
             }
-            (sent, self.write_manifest(lease, survey, decided, &applied).await)
+            (sent, self.write_manifest(lease, survey, decided, &applied).await, exposed)
         } else {
             // A page that did not go up, or did not go, may still need them.
             applied.left += late;
-            let tell = self.tell(survey, plan, &applied, deploy);
+            let tell = async {
+                let sent = self.tell(survey, plan, &applied, deploy).await;
+                timeline.ends("invalidate", invalidating);
+                sent
+            };
             // While CloudFront answers: nobody reads it before it is named.
-            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied))
+            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied), exposed)
         };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
-        Done { applied, sent, recorded }
+        Done { applied, sent, recorded, exposed }
     }
 
     /// Writes the manifest of what is there now.
@@ -346,7 +384,7 @@ impl Deploy<'_> {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
             let before = survey.abandoned().map_or(&[][..], |abandoned| &abandoned.promises);
-            let different = verified.map(|found| found.promises(plan, before)).unwrap_or_default();
+            let different = verified.map(|found| found.promises(plan, &survey.walk, before)).unwrap_or_default();
             let left = match different.as_slice() {
                 _ if !applied.doubtful.is_empty() => Left::Plan,
                 [] => Left::Nothing,
@@ -379,22 +417,34 @@ impl Deploy<'_> {
             && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
     }
 
-    async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
+    async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage, timeline: &mut Timeline) -> Applied {
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
-        let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
+        let (files, bytes) =
+            plan.uploads(stage).fold((0, 0), |(files, bytes), change| (files + 1, bytes + change.bytes));
+        if files == 0 {
+            return Applied::default();
+        }
+        let began = Instant::now();
+        let progress = self.terminal.transfer(label, files, bytes);
         let changes = plan.uploads(stage);
-        apply::upload(&survey.bucket, &survey.walk.root, changes, self.limits(), progress).await
+        let applied = apply::upload(&survey.bucket, &survey.walk, changes, self.limits(), progress).await;
+        timeline.ends(label, began);
+        applied
     }
 
     /// Deletes only when everything before it is done.
-    async fn remove(&self, survey: &Survey, plan: &Plan, late: bool, applied: &mut Applied) {
+    async fn remove(&self, survey: &Survey, plan: &Plan, late: bool, applied: &mut Applied, timeline: &mut Timeline) {
         let changes: Vec<&Change> = plan.removals(late).collect();
         if !applied.is_complete() || self.stop.is_cancelled() {
             applied.left += changes.len() as u64;
             return;
         }
-        let recorded = survey.record.is_some();
+        if changes.is_empty() {
+            return;
+        }
+        let (recorded, began) = (survey.record.is_some(), Instant::now());
         applied.extend(apply::prune(&survey.bucket, changes, recorded, &self.limits()).await);
+        timeline.ends(if late { "late removals" } else { "removals" }, began);
     }
 
     /// Tells CloudFront about everything that landed, whatever else failed.
@@ -421,10 +471,12 @@ impl Deploy<'_> {
         let source = self.settings.source.display().to_string();
         let mut report = Report::planned(deploy, source, self.settings.target.to_string(), decided.plan, invalidations);
         report.seconds = decided.seconds;
+        report.timeline = decided.timeline.into_spans();
         report.recovered = decided.recovered;
         report.requests = self.aws.requests();
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
+        report.columns = self.terminal.columns();
         report.warnings.extend(decided.warning);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
         report.warnings.extend(survey.viewers.warnings());
@@ -456,15 +508,16 @@ fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change)
 fn changed_rows(plan: &Plan, applied: &Applied) -> BTreeMap<String, Option<Row>> {
     let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
     rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
-    let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
+    let done: HashMap<&str, _> = applied.done.iter().map(|(key, uploaded)| (key.as_str(), uploaded)).collect();
     for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(stored) = done.get(change.key.as_str()) else { continue };
-        let row = stored.as_ref().map(|stored| Row {
-            size: change.bytes,
+        let Some(uploaded) = done.get(change.key.as_str()) else { continue };
+        let row = uploaded.as_ref().map(|Uploaded { stored, size, headers, compressed }| Row {
+            size: *size,
             etag: stored.etag.clone(),
             content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(Headers::of(&change.key).digest()),
+            headers: Some(*headers),
             orphaned: None,
+            compressed: compressed.clone(),
         });
         rows.insert(change.key.clone(), row);
     }

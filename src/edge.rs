@@ -5,7 +5,8 @@
 //!   jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
 //! - the **viewer listener** serves `http://<distribution id>.localhost:<port>/` through a cache
 //!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that
-//!   invalidates too little would leave stale (see `cache`).
+//!   invalidates too little would leave stale (see `cache`); at `http://dashboard.localhost:<port>/` it
+//!   shows what is in that cache, and why.
 //!
 //! Data lives in memory, or in a directory that outlives the process. The cache, invalidations and
 //! multipart uploads in progress are always in memory.
@@ -17,6 +18,7 @@ mod cache;
 mod chunked;
 mod cloudfront;
 mod codepipeline;
+mod dashboard;
 mod distribution;
 mod distributions;
 mod error;
@@ -33,6 +35,7 @@ mod store;
 mod tenant;
 mod timeline;
 mod viewer;
+mod watch;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -240,6 +243,17 @@ impl Edge {
     #[must_use]
     pub fn viewer_url(&self) -> String {
         self.viewer_url.clone()
+    }
+
+    /// `http://dashboard.localhost:<port>/`, where a browser sees what is at the edge that serves `viewer_url`.
+    #[must_use]
+    pub fn dashboard_of(viewer_url: &str) -> String {
+        viewer_url.replace("127.0.0.1", dashboard::HOST_NAME) + "/"
+    }
+
+    /// Writes a line into the log that the dashboard shows.
+    pub fn note(&self, text: &str) {
+        self.state.timeline.watch.note(text);
     }
 
     /// From now on, the distributions of new buckets rewrite directories to their index.html.

@@ -3,11 +3,13 @@
 //! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
 //! process at a time serves the data; another one's deploys go through it.
 
+mod watch;
+
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
 use crate::config;
-use crate::deploy::report::Report;
+use crate::deploy::report::{Outcome, Report, file};
 use crate::deploy::{Deploy, Settings};
 use crate::edge::{Data, Edge, EdgeError, EdgeOptions};
 use crate::error::{Error, Result};
@@ -18,19 +20,23 @@ use crate::terminal::Terminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// Where the local edge keeps its data, if not in the user's data directory.
 pub const DIRECTORY_VARIABLE: &str = "SHIPFRONT_EDGE_DIRECTORY";
 
 /// `deploy --local`.
 pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
-    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
+    let outcome = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await;
+    file::write(&args.reports.report, &outcome, &source, Some(&settings.target.to_string()), terminal);
+    let report = outcome?;
     terminal.report(&report, &report.warnings, &report.errors);
     match &local.edge {
         Some(_) => {
-            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&args.source)));
+            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&source)));
             terminal.say(format_args!("  kept in {}", local.directory.display()));
         }
         None => terminal.say(format_args!("  look at it: {}", local.site_url(&settings.target))),
@@ -41,8 +47,9 @@ pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationTo
 
 /// `plan --local`.
 pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await?;
     local.stop().await;
     Ok(report)
@@ -63,20 +70,36 @@ pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doc
 
 /// `preview`: deploys and keeps serving until a signal.
 pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(args.port, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    // Begun before the first deploy: what changes meanwhile is not missed.
+    let watch = if args.watch { Some(Watch::begin(&source)?) } else { None };
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() }.run().await?;
     terminal.report(&report, &report.warnings, &report.errors);
     let url = local.site_url(&settings.target);
     if local.edge.is_none() {
         terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
-        return Ok(report.outcome.exit());
+        if watch.is_none() {
+            return Ok(report.outcome.exit());
+        }
+    } else {
+        terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
     }
-    terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
+    terminal.say(format_args!("  what is at the edge, and why: {}", local.dashboard_url()));
     terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url));
-    let target = args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
-    terminal.say(format_args!("  after a change: shipfront deploy {}{target} --local", shell_word(&args.source)));
-    stop.cancelled().await;
+    let shown = shell_word(&source);
+    match watch {
+        None => {
+            let target = args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
+            terminal.say(format_args!("  after a change: shipfront deploy {shown}{target} --local"));
+            stop.cancelled().await;
+        }
+        Some(watch) => {
+            terminal.say(format_args!("  watching {shown}: what changes is deployed"));
+            local.keep_deploying(&source, args, watch, terminal, &stop).await?;
+        }
+    }
     local.stop().await;
     Ok(Exit::Done)
 }
@@ -130,6 +153,47 @@ impl Local {
     async fn aws(&self, concurrency: Option<u16>) -> Aws {
         let endpoint_url = Some(self.api_url.clone());
         Aws::load(&AwsOptions { endpoint_url, local: true, concurrency, ..AwsOptions::default() }).await
+    }
+
+    /// Deploys after each change, until a signal.
+    async fn keep_deploying(
+        &self,
+        source: &Path,
+        args: &PreviewArgs,
+        mut watch: Watch,
+        terminal: &Terminal,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        loop {
+            tokio::select! {
+                changed = watch.change() => changed?,
+                () = stop.cancelled() => return Ok(()),
+            }
+            let (settings, aws) = self.prepare(source, args.target.as_deref(), &args.options).await?;
+            let deploy = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() };
+            let said = match deploy.run().await {
+                // Touched, or written back as it was.
+                Ok(report) if report.outcome == Outcome::NothingToDo => continue,
+                Ok(report) => {
+                    terminal.report(&report, &report.warnings, &report.errors);
+                    let objects = &report.objects;
+                    format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned)
+                }
+                // Half a build, say: the next change is another chance.
+                Err(error) => {
+                    terminal.fail(&error);
+                    format!("not deployed: {error}")
+                }
+            };
+            if let Some(edge) = &self.edge {
+                edge.note(&said);
+            }
+        }
+    }
+
+    /// Where a browser finds the dashboard.
+    fn dashboard_url(&self) -> String {
+        Edge::dashboard_of(&self.viewer_url)
     }
 
     /// Where a browser finds the site.

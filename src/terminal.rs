@@ -1,14 +1,15 @@
 //! The only module that prints: data to stdout, everything else to stderr.
 
+mod progress;
+
 use crate::deploy::report::Failure;
+use crate::deploy::report::file::ErrorReport;
 use crate::error::Error;
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub use progress::Progress;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -16,9 +17,6 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// Errors named one by one; a wall of the same one helps nobody.
 const MOST_FAILURES: usize = 10;
-
-/// What takes no longer than this shows no progress.
-const FLICKER: Duration = Duration::from_millis(200);
 
 /// How much a person wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +42,11 @@ impl Terminal {
         Terminal { volume, json }
     }
 
+    /// How wide stdout is; `None` where it is no terminal.
+    pub fn columns(&self) -> Option<u16> {
+        columns(&std::io::stdout())
+    }
+
     /// Whether every file is to be named.
     pub fn is_verbose(&self) -> bool {
         self.volume == Volume::Verbose
@@ -52,47 +55,34 @@ impl Terminal {
     /// Tells what is going on.
     pub fn say(&self, text: impl Display) {
         if self.volume >= Volume::Normal {
-            write_line(&mut anstream::stderr(), &text);
+            to_stderr(&text);
         }
     }
 
     /// Tells what only the curious want to know.
     pub fn detail(&self, text: impl Display) {
         if self.volume == Volume::Verbose {
-            write_line(&mut anstream::stderr(), &text);
+            to_stderr(&text);
         }
     }
 
     /// Tells what went other than one may expect.
     pub fn warn(&self, text: impl Display) {
-        write_line(&mut anstream::stderr(), &format_args!("{WARNING}warning:{WARNING:#} {text}"));
+        to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {text}"));
     }
 
     /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
-            #[derive(Serialize)]
-            struct Failure<'a> {
-                shipfront: &'static str,
-                outcome: &'static str,
-                error: String,
-                hint: Option<&'a str>,
-            }
-            let shipfront = env!("CARGO_PKG_VERSION");
-            self.write_json(&Failure {
-                shipfront,
-                outcome: error.outcome(),
-                error: error.to_string(),
-                hint: error.hint_text(),
-            });
+            self.write_json(&ErrorReport::of(error));
         }
         self.problem(error, error.hint_text());
     }
 
     fn problem(&self, error: &dyn Display, hint: Option<&str>) {
-        write_line(&mut anstream::stderr(), &format_args!("{ERROR}error:{ERROR:#} {error}"));
+        to_stderr(&format_args!("{ERROR}error:{ERROR:#} {error}"));
         if let Some(hint) = hint {
-            write_line(&mut anstream::stderr(), &format_args!("{HINT}hint:{HINT:#} {hint}"));
+            to_stderr(&format_args!("{HINT}hint:{HINT:#} {hint}"));
         }
     }
 
@@ -116,7 +106,7 @@ impl Terminal {
         if self.json {
             self.write_json(result);
         } else if self.volume >= Volume::Normal {
-            let text = result.to_string();
+            let text = wrapped(&result.to_string(), columns(&std::io::stdout()));
             write_line(&mut anstream::stdout(), &text.trim_end());
         }
     }
@@ -143,27 +133,14 @@ impl Terminal {
         std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }
 
-    /// A bar that counts bytes to a known total.
-    pub fn bytes(&self, label: &'static str, total: u64) -> Progress {
-        self.progress(
-            label,
-            Some(total),
-            "{prefix:11} {bar:24} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
-        )
+    /// Progress of comparing or sending so many files and bytes.
+    pub fn transfer(&self, label: &'static str, files: u64, bytes: u64) -> Progress {
+        Progress::transfer(label, files, bytes, self.volume >= Volume::Normal)
     }
 
-    /// A count of things whose total nobody knows.
-    pub fn count(&self, label: &'static str) -> Progress {
-        self.progress(label, None, "{prefix:11} {human_pos} {msg}")
-    }
-
-    fn progress(&self, label: &'static str, total: Option<u64>, template: &str) -> Progress {
-        let shown = self.volume >= Volume::Normal && std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_prefix(label);
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Progress { bar, since: Instant::now(), waiting: AtomicBool::new(shown) }
+    /// Progress of waiting for something.
+    pub fn wait(&self, label: &'static str) -> Progress {
+        Progress::wait(label, self.volume >= Volume::Normal)
     }
 }
 
@@ -172,47 +149,49 @@ fn write_line(stream: &mut dyn Write, text: &dyn Display) {
     let _ = writeln!(stream, "{text}");
 }
 
-/// Progress of something long, shown on a terminal only, gone when dropped.
-#[derive(Debug)]
-pub struct Progress {
-    bar: ProgressBar,
-    since: Instant,
-    /// Whether it is to be shown and is not yet: what is done at once only flickers.
-    waiting: AtomicBool,
+/// A line for people.
+fn to_stderr(text: &dyn Display) {
+    write_line(&mut anstream::stderr(), &wrapped(&text.to_string(), columns(&std::io::stderr())));
 }
 
-impl Progress {
-    /// More is done.
-    pub fn add(&self, amount: u64) {
-        self.show();
-        self.bar.inc(amount);
-    }
-
-    /// So much is done in all.
-    pub fn set(&self, position: u64) {
-        self.show();
-        self.bar.set_position(position);
-    }
-
-    /// What is being waited for.
-    pub fn message(&self, text: String) {
-        self.show();
-        self.bar.set_message(text);
-    }
-
-    fn show(&self) {
-        if self.waiting.load(Ordering::Relaxed)
-            && self.since.elapsed() > FLICKER
-            && self.waiting.swap(false, Ordering::Relaxed)
-        {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            self.bar.enable_steady_tick(Duration::from_millis(120));
-        }
-    }
+/// How wide the terminal is behind a stream; `None` where there is none.
+#[cfg(unix)]
+fn columns(stream: &impl std::os::fd::AsFd) -> Option<u16> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+/// How wide the terminal is; `None` where there is none.
+#[cfg(not(unix))]
+fn columns<S>(_stream: &S) -> Option<u16> {
+    terminal_size::terminal_size().map(|(width, _)| width.0)
+}
+
+/// Breaks the lines that a terminal is too narrow for, and indents what goes on in the next by two more.
+fn wrapped(text: &str, columns: Option<u16>) -> String {
+    let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
+    let wrap = |line: &str| {
+        let start = line.len() - line.trim_start().len();
+        let indent = " ".repeat(start.min(usize::from(columns) / 2));
+        let next = format!("{indent}  ");
+        let options = textwrap::Options::new(usize::from(columns)).initial_indent(&indent).subsequent_indent(&next);
+        // A path or a command is copied whole.
+        let options = options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation);
+        textwrap::fill(&line[start..], options)
+    };
+    text.lines().map(wrap).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_on_a_narrow_terminal_and_nowhere_else() {
+        let text = "Done:\n  invalidation I1 on distribution E1: 2 items for 6 changed URLs\n    /a-path-that-is-too-long-for-any-line-here\n";
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(
+            wrapped(text, Some(36)),
+            "Done:\n  invalidation I1 on distribution\n    E1: 2 items for 6 changed URLs\n    /a-path-that-is-too-long-for-any-line-here"
+        );
     }
 }

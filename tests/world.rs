@@ -1,6 +1,7 @@
 //! What the tests stand in: a local edge, AWS's own clients for it, a viewer, the binary, and a site to deploy.
 
 pub(crate) mod aws;
+pub(crate) mod browser;
 pub(crate) mod command;
 #[cfg(feature = "lambda")]
 pub(crate) mod function;

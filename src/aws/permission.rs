@@ -31,6 +31,8 @@ pub enum Setup {
     Tenant,
     /// Objects are encrypted with a KMS key of the customer's own.
     KmsKey,
+    /// A header rule asks for an ACL.
+    Acl,
 }
 
 /// What an action is allowed on.
@@ -129,8 +131,10 @@ pub const PERMISSIONS: &[Permission] = &[
     // Events write their marks and nothing of the site.
     always("PutObject", "s3:PutObject", Resource::Records, EVENTS),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
+    with(Setup::Acl, "PutObject", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
     always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, DEPLOY),
+    with(Setup::Acl, "CreateMultipartUpload", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
     always("UploadPart", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::KmsKey, "UploadPart", "kms:Decrypt", Resource::Key, DEPLOY),
     always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),

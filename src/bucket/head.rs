@@ -1,10 +1,11 @@
 //! What only a HEAD tells of an object: its headers, its encryption and its checksum.
 
-use super::{Bucket, is_opaque};
+use super::{Bucket, headers, is_opaque};
 use crate::error::Result;
 use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use std::collections::HashMap;
 
 /// An object as `HeadObject` tells it.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Head {
     /// The CRC-64/NVME of the whole object, base64, which S3 computes for every object that comes
     /// without a checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
     pub crc64: Option<String>,
+    /// Its user metadata.
+    pub metadata: HashMap<String, String>,
 }
 
 impl Bucket {
@@ -36,10 +39,11 @@ impl Bucket {
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
         Ok(Some(Head {
-            headers: Headers { content_type: answer.content_type.unwrap_or_default() },
+            headers: headers::found(&answer),
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            metadata: answer.metadata.unwrap_or_default(),
         }))
     }
 }

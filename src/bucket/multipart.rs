@@ -46,9 +46,11 @@ impl Bucket {
         transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
-        let request = request.content_type(&headers.content_type);
+        let request = super::headers::with_headers!(request, headers);
         let created = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        let created = created.map_err(|error| self.explain_key("CreateMultipartUpload", key, error))?;
+        let created = created.map_err(|error| {
+            super::headers::of_upload(self.explain_key("CreateMultipartUpload", key, error), headers)
+        })?;
         let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
         let opaque = is_opaque(created.server_side_encryption.as_ref(), created.sse_customer_algorithm.as_deref());
         match self.send_parts(key, path, size, &id, opaque, transfer).await {

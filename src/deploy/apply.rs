@@ -1,18 +1,18 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
+use super::body::{self, Body, Prepared};
 use super::on_cores;
 use super::plan::Change;
+use super::walk::Walk;
 use crate::bucket::multipart::Transfer;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::{Error, Result};
-use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, md5};
-use crate::site::headers::Headers;
+use crate::site::compression::Compressed;
+use crate::site::etag::MULTIPART_THRESHOLD;
+use crate::site::headers::{Headers, HeadersDigest};
 use crate::terminal::Progress;
-use bytes::Bytes;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec;
@@ -24,11 +24,24 @@ use tokio_util::sync::CancellationToken;
 /// piece, or thousands of pages.
 const BODY_BUDGET_KIB: u32 = 48 * 1024;
 
+/// What was uploaded under a key.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// What S3 stored.
+    pub stored: Stored,
+    /// Bytes of the object.
+    pub size: u64,
+    /// A digest of the headers it was uploaded with.
+    pub headers: HeadersDigest,
+    /// What came of compressing the file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
+}
+
 /// What became of the changes of a wave.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Keys that are done, and what S3 stored under those that were uploaded.
-    pub done: Vec<(String, Option<Stored>)>,
+    /// Keys that are done, and what was stored under those that were uploaded.
+    pub done: Vec<(String, Option<Uploaded>)>,
     /// Keys that failed, with the reason.
     pub failed: Vec<(String, Error)>,
     /// Keys that failed in such a way that they may be done all the same: they count as changed.
@@ -74,7 +87,7 @@ pub struct Limits {
 /// What the lanes of one wave share.
 struct Wave {
     bucket: Bucket,
-    root: PathBuf,
+    walk: Arc<Walk>,
     /// Keys and sizes that nobody has taken, in order.
     files: Mutex<vec::IntoIter<(String, u64)>>,
     halt: AtomicBool,
@@ -89,7 +102,7 @@ struct Wave {
 /// They end with the future that is returned.
 pub async fn upload<'a>(
     bucket: &Bucket,
-    root: &Path,
+    walk: &Arc<Walk>,
     changes: impl Iterator<Item = &'a Change>,
     limits: Limits,
     progress: Progress,
@@ -98,7 +111,7 @@ pub async fn upload<'a>(
     let lanes = limits.concurrency.clamp(1, files.len().max(1));
     let wave = Arc::new(Wave {
         bucket: bucket.clone(),
-        root: root.to_owned(),
+        walk: walk.clone(),
         files: Mutex::new(files.into_iter()),
         halt: AtomicBool::new(false),
         memory: Semaphore::new(BODY_BUDGET_KIB as usize),
@@ -130,9 +143,10 @@ impl Wave {
                 continue;
             }
             match self.send(&key, size).await {
-                Ok(stored) => {
-                    applied.bytes += size;
-                    applied.done.push((key, Some(stored)));
+                Ok(uploaded) => {
+                    self.progress.file();
+                    applied.bytes += uploaded.size;
+                    applied.done.push((key, Some(uploaded)));
                 }
                 Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
                 Err(error) => {
@@ -153,25 +167,39 @@ impl Wave {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    async fn send(&self, key: &str, size: u64) -> Result<Stored> {
-        let path = self.root.join(key);
-        let headers = Headers::of(key);
-        if size > MULTIPART_THRESHOLD {
-            let sent = |bytes| self.progress.add(bytes);
-            let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
-            // Apart, so that the hundreds of lanes that send small files are not as large as this.
-            return Box::pin(self.bucket.put_parts(key, &path, size, &headers, transfer)).await;
-        }
-        let kibibytes = (size.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
-        let _held = self.memory.acquire_many(kibibytes).await;
-        let read = on_cores({
-            let path = path.clone();
-            move || read_whole(&path, size)
+    async fn send(&self, key: &str, size: u64) -> Result<Uploaded> {
+        let headers = self.walk.headers(key);
+        let in_memory = match (size > MULTIPART_THRESHOLD, headers.compress.is_empty()) {
+            // What is sent in parts is read from its file.
+            (true, true) => 0,
+            (false, true) => size,
+            // Before and after.
+            (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
+        };
+        let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
+        let prepare = on_cores({
+            let (walk, key, asked) = (self.walk.clone(), key.to_owned(), headers.compress.clone());
+            move || body::prepare(&walk, &key, size, &asked)
         });
-        let (body, digest) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
-        let stored = self.bucket.put(key, body, digest, &headers, self.limits.create_only).await?;
-        self.progress.add(size);
-        Ok(stored)
+        let Prepared { body, size: sent, compressed } = prepare.await??;
+        let headers = headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
+        let stored = match &body {
+            Body::Whole(bytes, digest) => {
+                let stored = self.bucket.put(key, bytes.clone(), *digest, &headers, self.limits.create_only).await?;
+                self.progress.add(size);
+                stored
+            }
+            Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, &headers)).await?,
+            Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, &headers)).await?,
+        };
+        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed })
+    }
+
+    /// Apart, so that the hundreds of lanes that send small files are not as large as this.
+    async fn send_parts(&self, key: &str, path: &Path, size: u64, headers: &Headers) -> Result<Stored> {
+        let sent = |bytes| self.progress.add(bytes);
+        let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
+        self.bucket.put_parts(key, path, size, headers, transfer).await
     }
 }
 
@@ -188,20 +216,6 @@ fn may_have_landed(error: &Error) -> bool {
             None => true,
             Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
         }
-}
-
-/// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
-fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
-    let file = File::open(path)?;
-    let before = file.metadata()?.modified().ok();
-    let mut body = Vec::with_capacity(size as usize);
-    // One byte more would be a file that grew.
-    (&file).take(size + 1).read_to_end(&mut body)?;
-    if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
-        return Err(changed_while_read());
-    }
-    let digest = md5(&body);
-    Ok((Bytes::from(body), digest))
 }
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the

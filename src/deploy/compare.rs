@@ -17,7 +17,8 @@ use crate::bucket::{Bucket, RemoteObject, Start};
 use crate::error::Result;
 use crate::record::intent::Abandoned;
 use crate::record::manifest::Manifest;
-use crate::site::RECORD_FOLDER;
+use crate::site::waves::Waves;
+use crate::site::{RECORD_FOLDER, Wave};
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -45,6 +46,7 @@ struct Judge {
     recorded: bool,
     adopt: bool,
     prune_after: PruneAfter,
+    waves: Waves,
     now: i64,
     concurrency: usize,
 }
@@ -61,7 +63,8 @@ impl Deploy<'_> {
     pub(super) async fn compare(&self, survey: &Survey, manifest: Option<Manifest>) -> Result<Compared> {
         let started = Instant::now();
         let walk = &survey.walk;
-        let progress = self.terminal.bytes("comparing", walk.files.iter().map(|file| file.size).sum());
+        let progress =
+            self.terminal.transfer("comparing", walk.files.len() as u64, walk.files.iter().map(|file| file.size).sum());
         let bucket = &survey.bucket;
         let ask = |start: Start| {
             let bucket = bucket.clone();
@@ -116,6 +119,7 @@ impl Judge {
             recorded: record.is_some(),
             adopt: settings.adopt,
             prune_after: settings.prune_after,
+            waves: settings.waves.clone(),
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
         }
@@ -126,11 +130,14 @@ impl Judge {
         let after = listed.after.clone();
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
-        let root = &self.walk.root;
+        let walk = &self.walk;
         let inspector =
-            Inspector { bucket: &self.bucket, root, recorded: self.recorded, concurrency: self.concurrency };
+            Inspector { bucket: &self.bucket, walk, recorded: self.recorded, concurrency: self.concurrency };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
-        progress.add(part.pairs.iter().filter_map(|pair| pair.local).sum());
+        for size in part.pairs.iter().filter_map(|pair| pair.local) {
+            progress.add(size);
+            progress.file();
+        }
         let plan = on_cores(move || self.decide(part)).await?;
         Ok((after, plan))
     }
@@ -149,8 +156,8 @@ impl Judge {
         let rows = self.told.rows_between(files, after, up_to);
         let files = &files[between(files, |file| &file.key, after, up_to)];
         let pairs = diff::join(files, objects, rows);
-        let contents = read::compare(&self.walk.root, &pairs);
-        let inspected = inspect::by_manifest(&pairs, self.abandoned.as_deref());
+        let (contents, compressed) = read::compare(&self.walk, &pairs).into_iter().unzip();
+        let inspected = inspect::by_manifest(&pairs, compressed, &self.walk, self.abandoned.as_deref());
         Part { pairs, contents, inspected }
     }
 
@@ -161,12 +168,16 @@ impl Judge {
             recorded: self.recorded,
             adopt: self.adopt,
             prune_after: self.prune_after,
+            waves: &self.waves,
             now: self.now,
         };
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
+            // A redirect leads to a page: what it leads to goes up first, or with it.
+            let redirects = self.walk.is_redirect(&pair.key);
+            let wave = if redirects { Wave::Pages } else { self.waves.of(&pair.key) };
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, decision, owned, inspected);
+            plan.add(pair, wave, decision, owned, inspected);
         }
         if !self.recorded {
             plan.rows.clear();

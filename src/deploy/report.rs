@@ -1,16 +1,23 @@
 //! What a run found, did and cost: one value with two faces, JSON and text.
 
+pub mod cost;
+pub mod file;
+mod junit;
+mod page;
 mod text;
 
 use super::apply::Applied;
-use super::plan::{Action, Change, Plan};
+use super::plan::{Action, Change, Fate, Plan};
+use super::timeline::Span;
 use super::verify::{Difference, Verified};
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::invalidation::send::{Invalidation, Sent};
+use cost::Cost;
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// How a run ended, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -141,10 +148,14 @@ pub struct Report {
     pub invalidations: Vec<Invalidation>,
     /// What was sent to AWS.
     pub requests: Requests,
+    /// What that costs; of a plan, what the deploy would.
+    pub cost: Cost,
     /// How many S3 requests were in flight.
     pub concurrency: Concurrency,
     /// Where the time went.
     pub seconds: Seconds,
+    /// When each stage began and ended.
+    pub timeline: Vec<Span>,
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
     /// What went other than one may expect.
@@ -160,6 +171,9 @@ pub struct Report {
     /// Whether the text names every file.
     #[serde(skip)]
     pub verbose: bool,
+    /// How wide the terminal is that the text is for.
+    #[serde(skip)]
+    pub columns: Option<u16>,
 }
 
 impl Report {
@@ -195,13 +209,16 @@ impl Report {
             changes: plan.changes,
             invalidations,
             requests: Requests::default(),
+            cost: Cost::default(),
             concurrency: Concurrency::default(),
             seconds: Seconds::default(),
+            timeline: Vec::new(),
             recovered: None,
             warnings: Vec::new(),
             verified: None,
             shard: None,
             verbose: false,
+            columns: None,
         }
     }
 
@@ -227,6 +244,7 @@ impl Report {
         } else {
             Outcome::Deployed
         };
+        self.settle(applied, sent.failed.is_empty());
         self.invalidations = sent.invalidations;
         self.warnings.extend(sent.warnings);
         let overwritten =
@@ -250,6 +268,23 @@ impl Report {
             }
         }
         self.verified = Some(verified);
+    }
+
+    /// Enters what became of each change.
+    fn settle(&mut self, applied: &Applied, told: bool) {
+        let done: HashSet<&str> =
+            applied.done.iter().map(|(key, _)| key).chain(&applied.overwritten).map(String::as_str).collect();
+        let failed: HashSet<&str> = applied.failed.iter().map(|(key, _)| key.as_str()).collect();
+        for change in &mut self.changes {
+            change.fate = match change.action {
+                Action::Orphan => Fate::Done,
+                Action::Evict if told => Fate::Done,
+                Action::Evict => Fate::Failed,
+                _ if done.contains(change.key.as_str()) => Fate::Done,
+                _ if failed.contains(change.key.as_str()) => Fate::Failed,
+                _ => Fate::Left,
+            };
+        }
     }
 
     /// Whether the plan has anything to do.

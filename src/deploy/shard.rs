@@ -8,10 +8,11 @@
 use super::apply::{self, Applied, Limits};
 use super::diff::Reason;
 use super::list::{self, Listed};
-use super::plan::{Action, Change, Plan, Stage};
+use super::plan::{Action, Change, Fate, Plan, Stage};
 use super::report::{Report, Seconds};
+use super::timeline::Timeline;
 use super::walk::LocalFile;
-use super::{Deploy, new_deploy_id};
+use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
 use crate::error::{Error, Result};
 use crate::invalidation::send::Sent;
@@ -20,7 +21,8 @@ use crate::site::Wave;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
 /// as those of few large ones.
@@ -82,16 +84,20 @@ impl Deploy<'_> {
             None => Ok(None),
         };
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
+        let mut timeline = Timeline::since(started);
         let (walk, target) = tokio::join!(self.walk(), target);
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
+        let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
             return Err(error);
         }
 
         let range = shard.range(&walk.files);
         let listing = Instant::now();
-        let missing = missing(&bucket, &walk.files, range.clone(), settings.concurrency).await?;
+        let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
         let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
+        timeline.took("walk", started, Duration::from_secs_f64(walk_seconds));
+        timeline.ends("list", listing);
         let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
         plan.changes = missing.into_iter().map(creation).collect();
         plan.problems = walk.problems.clone();
@@ -100,23 +106,31 @@ impl Deploy<'_> {
         if !planned {
             let applying = Instant::now();
             let limits = Limits { create_only: true, ..self.limits() };
-            let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
-            applied = apply::upload(&bucket, &walk.root, plan.changes.iter(), limits, progress).await;
+            let progress = self.terminal.transfer(
+                "assets",
+                plan.changes.len() as u64,
+                plan.changes.iter().map(|change| change.bytes).sum(),
+            );
+            applied = apply::upload(&bucket, &walk, plan.changes.iter(), limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
+            timeline.ends("assets", applying);
         }
         let source = settings.source.display().to_string();
         let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
         report.shard = Some(shard.to_string());
-        report.warnings.extend(walk.warnings);
+        report.warnings.extend(walk.warnings.iter().cloned());
         if !planned {
             let others = |key| format!("{key} was put there by others meanwhile: the deploy that follows looks at it");
             report.warnings.extend(std::mem::take(&mut applied.overwritten).into_iter().map(others));
             report.complete(&applied, Sent::default(), self.stop.is_cancelled());
         }
         report.seconds = Seconds { total: started.elapsed().as_secs_f64(), ..seconds };
+        report.timeline = timeline.into_spans();
         report.requests = self.aws.requests();
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
+        report.columns = self.terminal.columns();
+        report.count_cost(None);
         Ok(report)
     }
 }
@@ -126,7 +140,7 @@ async fn missing(
     bucket: &Bucket,
     files: &[LocalFile],
     range: Range<usize>,
-    concurrency: usize,
+    settings: &Settings,
 ) -> Result<Vec<LocalFile>> {
     let after = range.start.checked_sub(1).map(|at| files[at].key.to_string());
     let files = &files[range];
@@ -136,7 +150,7 @@ async fn missing(
         async move { bucket.list(start).await }
     };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-    let listing = list::list(ask, files, (after, Some(last.key.to_string())), concurrency, sender);
+    let listing = list::list(ask, files, (after, Some(last.key.to_string())), settings.concurrency, sender);
     let reading = async {
         let mut there = std::collections::HashSet::new();
         while let Some(Listed { objects, .. }) = receiver.recv().await {
@@ -149,7 +163,8 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking = files.iter().filter(|file| Wave::of(&file.key) == Wave::Assets && !there.contains(&file.key));
+    let lacking =
+        files.iter().filter(|file| settings.waves.of(&file.key) == Wave::Assets && !there.contains(&file.key));
     Ok(lacking.cloned().collect())
 }
 
@@ -163,6 +178,7 @@ fn creation(file: LocalFile) -> Change {
         late: false,
         before: None,
         owned: false,
+        fate: Fate::Planned,
     }
 }
 

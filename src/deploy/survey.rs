@@ -1,7 +1,7 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
-use super::Deploy;
 use super::walk::{self, Walk};
+use super::{Deploy, conventions};
 use crate::bucket::Bucket;
 use crate::distribution::{DistributionId, Distributions};
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub distributions: Distributions,
     /// The distribution of the site that `--verify` names.
     pub verified: Option<DistributionId>,
+    /// When the looking began, and the walk with it.
+    pub began: Instant,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -47,7 +49,7 @@ impl Deploy<'_> {
     /// what the record says is then never newer than what the listing shows, and whoever writes in
     /// between makes the conditional write fail.
     pub(super) async fn survey(&self) -> Result<Survey> {
-        let settings = self.settings;
+        let (settings, began) = (self.settings, Instant::now());
         let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
             Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
             None => Ok(None),
@@ -57,20 +59,26 @@ impl Deploy<'_> {
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
         let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
-        let ((walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        let ((mut walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        conventions::apply_redirects(&mut walk, settings, &shapes)?;
         let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, verified, walk_seconds })
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, verified, began, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.
     pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
         let started = Instant::now();
-        let (source, prefix) = (self.settings.source.clone(), self.settings.target.prefix().to_owned());
-        let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
+        let settings = self.settings.clone();
+        let walk = tokio::task::spawn_blocking(move || {
+            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
+            conventions::apply_headers(&mut walk, &settings)?;
+            Ok::<_, Error>(walk)
+        });
+        let walk = walk.await;
         let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
         self.guard_source(&walk)?;
         Ok((walk, started.elapsed().as_secs_f64()))

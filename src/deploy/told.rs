@@ -103,7 +103,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn row(size: u64) -> Row {
-        Row { size, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned: None }
+        Row { size, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned: None, compressed: None }
     }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {

@@ -2,6 +2,7 @@
 
 use super::survey::Survey;
 use super::told::Told;
+use super::walk::Walk;
 use super::{Decided, Deploy};
 use crate::error::{Error, Result};
 use crate::invalidation::ChangedKey;
@@ -30,13 +31,13 @@ impl Deploy<'_> {
         let Some((record, snapshot)) = &survey.record else { return Ok(false) };
         let Some(holder) = snapshot.holder() else { return Ok(false) };
         let limit = self.settings.lock_timeout;
-        let progress = self.terminal.count("waiting");
+        let progress = self.terminal.wait("waiting");
         self.terminal.say(format_args!("waiting for another deploy: {}", who(holder)));
         loop {
             if waiting_since.elapsed() >= limit {
                 return Err(locked(holder, limit));
             }
-            progress.message(format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
+            progress.message(&format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
                 () = self.stop.cancelled() => {
@@ -99,7 +100,7 @@ impl Deploy<'_> {
     /// Writes down what may become stale and takes the lease, in this order.
     pub(super) async fn take_turn(&self, survey: &Survey, decided: &Decided, deploy: &str) -> Result<Turn> {
         let Some((record, snapshot)) = &survey.record else { return Ok(Turn::Unrecorded) };
-        let promises = promises(decided, snapshot);
+        let promises = promises(decided, snapshot, &survey.walk);
         match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &survey.viewers.ids(), &promises)
             .await?
         {
@@ -110,8 +111,9 @@ impl Deploy<'_> {
 }
 
 /// Everything this run may leave stale, and what an interrupted one did.
-fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
-    let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(Promise::of);
+fn promises(decided: &Decided, snapshot: &Snapshot, walk: &Walk) -> Vec<Promise> {
+    let ours = decided.plan.changes.iter().filter(|change| change.is_visible());
+    let ours = ours.map(|change| Promise::of(change, walk));
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());
     let left: Vec<Promise> = left.filter(|left| !decided.promises_key(&left.key)).collect();

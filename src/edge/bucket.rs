@@ -146,7 +146,10 @@ impl Bucket {
         contents.record(key, Some(&object)).map_err(|error| write_error(&error))?;
         object.body.keep();
         let object = Arc::new(object);
-        if let Some(old) = contents.objects.insert(key.to_owned(), Arc::clone(&object)) {
+        let old = contents.objects.insert(key.to_owned(), Arc::clone(&object));
+        let before = old.as_ref().map(|old| old.etag.as_str());
+        self.timeline.watch.put(&self.name, key, before, &object.etag);
+        if let Some(old) = old {
             old.body.discard();
         }
         self.timeline.record(Effect::Put {
@@ -167,6 +170,7 @@ impl Bucket {
             if let Some(old) = contents.objects.remove(key) {
                 old.body.discard();
             }
+            self.timeline.watch.deleted(&self.name, key);
             self.timeline.record(Effect::Delete { bucket: self.name.clone(), key: key.to_owned() });
         }
         Ok(())

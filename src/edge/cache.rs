@@ -31,6 +31,27 @@ pub(super) struct Stored {
     pub(super) body: Bytes,
 }
 
+/// A copy that was evicted.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) key: Key,
+    pub(super) stored: Arc<Stored>,
+    /// The URLs that it answered.
+    pub(super) urls: Vec<String>,
+    pub(super) tags: Vec<String>,
+}
+
+/// A copy that is there.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) key: Key,
+    pub(super) stored: Arc<Stored>,
+    pub(super) age: Duration,
+    pub(super) ttl: Duration,
+    /// The URLs that it answers.
+    pub(super) urls: Vec<String>,
+}
+
 /// A distribution, and the path and query string that decide.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -124,8 +145,21 @@ impl Cache {
         state.shrink();
     }
 
-    /// Clears what `items` cover.
-    pub(super) fn invalidate(&self, distribution: &str, items: &[String]) {
+    /// All copies.
+    pub(super) fn copies(&self, now: Instant) -> Vec<Copy> {
+        let state = locked(&self.state);
+        let copy = |(key, entry): (&Key, &Entry)| Copy {
+            key: key.clone(),
+            stored: Arc::clone(&entry.stored),
+            age: now.saturating_duration_since(entry.since),
+            ttl: entry.ttl,
+            urls: entry.uncovered.union(&entry.covered).cloned().collect(),
+        };
+        state.entries.iter().map(copy).collect()
+    }
+
+    /// Clears what `items` cover, and tells what that was.
+    pub(super) fn invalidate(&self, distribution: &str, items: &[String]) -> Vec<Gone> {
         let items = Items::of(items);
         let mut state = locked(&self.state);
         state.invalidations += 1;
@@ -142,17 +176,20 @@ impl Cache {
                 gone.push(key.clone());
             }
         }
-        for key in gone {
-            state.remove(&key);
-        }
+        let remove = |key: Key| {
+            let entry = state.remove(&key)?;
+            let urls = entry.covered.union(&entry.uncovered).cloned().collect();
+            Some(Gone { key, stored: entry.stored, urls, tags: entry.tags })
+        };
+        gone.into_iter().filter_map(remove).collect()
     }
 }
 
 impl State {
-    fn remove(&mut self, key: &Key) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.bytes -= entry.stored.body.len();
-        }
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.bytes -= entry.stored.body.len();
+        Some(entry)
     }
 
     fn shrink(&mut self) {
@@ -169,6 +206,13 @@ impl State {
             self.remove(&key);
         }
     }
+}
+
+/// Whether an item clears a copy that answers these URLs and carries these tags.
+pub(super) fn covers(item: &str, urls: &[String], tags: &[String]) -> bool {
+    let items = [item.to_owned()];
+    let items = Items::of(&items);
+    urls.iter().any(|url| items.cover(url)) || tags.iter().any(|tag| items.tags.contains(tag))
 }
 
 /// The items of an invalidation, sorted out so that each entry is matched once.

@@ -7,6 +7,7 @@ use hyper::{Method, Response, StatusCode};
 use s3s::Body;
 
 use super::State;
+use super::dashboard;
 use super::distribution::Distribution;
 use super::invalidation::{Invalidation, Refusal};
 use super::tenant::Tenant;
@@ -131,8 +132,9 @@ fn create_invalidation(
     items.clone_from(&batch);
     found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
-    if new && !keeps_copies {
-        state.cache.invalidate(id, &invalidation.items);
+    if new {
+        let gone = if keeps_copies { Default::default() } else { state.cache.invalidate(id, &invalidation.items) };
+        dashboard::tell(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::lock::locked;
+use super::watch::Watch;
 
 /// How many changes are remembered; the oldest go first.
 const LONGEST_MEMORY: usize = 200_000;
@@ -36,6 +37,8 @@ pub enum Effect {
 pub(super) struct Timeline {
     ahead_ms: AtomicU64,
     effects: Mutex<VecDeque<Effect>>,
+    /// What the dashboard shows of it.
+    pub(super) watch: Watch,
 }
 
 impl Timeline {

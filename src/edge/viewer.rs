@@ -9,6 +9,7 @@ use s3s::Body;
 
 use super::State;
 use super::cache::{self, Key, Stored};
+use super::dashboard;
 use super::distribution::{CacheBehavior, ConnectionMode, Distribution, QueryStrings};
 use super::distributions::Caching;
 use super::origin::{self, Fetched};
@@ -26,6 +27,9 @@ const ERROR_TTL: Duration = Duration::from_secs(10);
 /// Answers one viewer.
 pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
     let host = host_name(request.headers()).unwrap_or_default();
+    if host == dashboard::HOST_NAME {
+        return dashboard::answer(state, &request);
+    }
     let named = host.strip_suffix(".localhost").and_then(|label| state.distributions.at(label));
     let Some(distribution) = named.or_else(|| state.distributions.default()) else {
         return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");
@@ -103,11 +107,14 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
     let asked = format!("{path}{query}");
     let target =
         Target { key: Key { distribution: distribution.id.clone(), url: format!("{rewritten}{query}") }, asked };
+    let watch = &state.timeline.watch;
     if let Some(hit) = target.lookup(state) {
+        watch.viewed(&target.key, &target.asked, hit.stored.status, true);
         return hit;
     }
     let fill = state.cache.begin_fill();
     let fetched = origin::fetch(&state.store, distribution, behavior, &rewritten);
+    watch.viewed(&target.key, &target.asked, fetched.status, false);
     if fetched.status < 400 {
         return keep(state, distribution, &caching, target, fill, fetched).await;
     }

@@ -176,7 +176,7 @@ async fn create(
     terminal: &Terminal,
 ) -> Result<Accepted, Error> {
     let started = Instant::now();
-    let progress = terminal.count("invalidate");
+    let progress = terminal.wait("invalidate");
     let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_max_delay(Duration::from_secs(60))
@@ -188,7 +188,7 @@ async fn create(
         .retry(backoff)
         .when(|refusal: &Refusal| refusal.passes && started.elapsed() < busy)
         .notify(|refusal, delay| {
-            progress.message(format!("{}, trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
+            progress.message(&format!("{}, trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
             terminal.detail(format_args!("{}; trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
         })
         .await
@@ -206,7 +206,7 @@ pub async fn wait(
 ) {
     let Some(limit) = patience.completion else { return };
     let started = Instant::now();
-    let progress = terminal.count("invalidate");
+    let progress = terminal.wait("invalidate");
     // CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
     let polls =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_delay(Duration::from_secs(5));
@@ -223,7 +223,7 @@ pub async fn wait(
                     return;
                 }
             }
-            open += u32::from(invalidation.status == "InProgress");
+            open += usize::from(invalidation.status == "InProgress");
         }
         if open == 0 {
             return;
@@ -236,7 +236,8 @@ pub async fn wait(
             ));
             return;
         }
-        progress.message(format!("waiting for CloudFront, {} s", started.elapsed().as_secs()));
+        let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
+        progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
         tokio::select! {
             () = sleep(delay) => {}
             () = stop.cancelled() => {

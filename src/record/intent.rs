@@ -3,6 +3,7 @@
 use super::{Intent, ndjson};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change};
+use crate::deploy::walk::Walk;
 use crate::distribution::DistributionId;
 use crate::error::Result;
 use crate::site::etag::Etag;
@@ -24,11 +25,14 @@ pub struct Promise {
     pub before: Option<Etag>,
     /// Whether that object was ours.
     pub owned: bool,
+    /// Whether what was to be uploaded may be smaller than `bytes`, because it is compressed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub compressed: bool,
 }
 
 impl Promise {
     /// What a change of the plan may leave stale.
-    pub fn of(change: &Change) -> Promise {
+    pub fn of(change: &Change, walk: &Walk) -> Promise {
         Promise {
             key: change.key.clone(),
             action: change.action,
@@ -36,17 +40,19 @@ impl Promise {
             bytes: change.bytes,
             before: change.before.clone(),
             owned: change.owned,
+            compressed: change.action == Action::Upload && !walk.compression(&change.key).is_empty(),
         }
     }
 
     /// Whether the object that is there now is ours: the one that was, if it was ours, or another
     /// one of the size that was to be uploaded.
     fn owns(&self, size: u64, etag: &Etag) -> bool {
-        if self.before.as_ref() == Some(etag) {
-            self.owned
-        } else {
-            self.action == Action::Upload && self.bytes == size
-        }
+        if self.before.as_ref() == Some(etag) { self.owned } else { self.action == Action::Upload && self.is_of(size) }
+    }
+
+    /// Whether an object of this size may be what was to be uploaded.
+    pub fn is_of(&self, size: u64) -> bool {
+        size == self.bytes || self.compressed && size < self.bytes
     }
 }
 

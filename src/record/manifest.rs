@@ -4,6 +4,7 @@
 
 use super::ndjson;
 use crate::error::Result;
+use crate::site::compression::Compressed;
 use crate::site::etag::Etag;
 use crate::site::headers::HeadersDigest;
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub struct Row {
     pub headers: Option<HeadersDigest>,
     /// Since when it has not been in the source, in seconds of S3's clock.
     pub orphaned: Option<i64>,
+    /// What came of compressing the file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
 }
 
 impl Row {
@@ -45,6 +48,8 @@ struct Line<'a> {
     headers: Option<HeadersDigest>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     orphaned: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    compressed: Option<Cow<'a, Compressed>>,
 }
 
 /// A manifest as it lies in the bucket: compressed.
@@ -70,7 +75,7 @@ impl Manifest {
         let mut last: Option<String> = None;
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
             let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            let Line { key, size, etag, content, headers, orphaned } = line;
+            let Line { key, size, etag, content, headers, orphaned, compressed } = line;
             if last.as_deref().is_some_and(|last| last >= &*key) {
                 return Err(format!("{key:?} is out of order"));
             }
@@ -78,7 +83,8 @@ impl Manifest {
             last.clear();
             last.push_str(&key);
             let content = content.map(|content| Box::new(content.into_owned()));
-            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned });
+            let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
+            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed });
             Ok(())
         })
     }
@@ -98,6 +104,7 @@ pub(super) fn encode<'a>(deploy: &str, rows: impl Iterator<Item = (&'a str, &'a 
         content: row.content.as_deref().map(Cow::Borrowed),
         headers: row.headers,
         orphaned: row.orphaned,
+        compressed: row.compressed.as_deref().map(Cow::Borrowed),
     });
     ndjson::encode("manifest", deploy, lines)
 }
@@ -106,6 +113,7 @@ pub(super) fn encode<'a>(deploy: &str, rows: impl Iterator<Item = (&'a str, &'a 
 mod tests {
     use super::*;
     use crate::site::headers::Headers;
+    use crate::site::rules::Encoding;
 
     fn rows() -> Vec<(&'static str, Row)> {
         let row = || Row {
@@ -114,9 +122,15 @@ mod tests {
             content: None,
             headers: Some(Headers::of("a").digest()),
             orphaned: None,
+            compressed: None,
         };
+        let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
-        vec![("a", row()), ("b/é\"", row()), ("c", Row { orphaned: Some(7), content: Some(other), ..row() })]
+        vec![
+            ("a", row()),
+            ("b/é\"", Row { compressed: Some(squeezed), ..row() }),
+            ("c", Row { orphaned: Some(7), content: Some(other), ..row() }),
+        ]
     }
 
     fn encoded(rows: &[(&str, Row)]) -> Vec<u8> {
@@ -133,6 +147,14 @@ mod tests {
     fn a_manifest_is_read_as_it_was_written() {
         let expected: Vec<_> = rows().into_iter().map(|(key, row)| (key.to_owned(), row)).collect();
         assert_eq!(decode(&encoded(&rows())).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_manifest_of_before_there_was_compression_is_read() {
+        let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
+        let bytes = ndjson::encode("manifest", "d1", [line].iter()).unwrap();
+        let (key, row) = decode(&bytes).unwrap().remove(0);
+        assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
 
     #[test]

@@ -12,24 +12,29 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `shipfront preview SITE --port 0`.
-struct Preview {
+pub(super) struct Preview {
     child: Child,
     lines: Receiver<String>,
     /// What it said until it was ready.
     said: String,
     /// `host:port` of the site, as printed.
-    authority: String,
+    pub(super) authority: String,
 }
 
 impl Preview {
-    fn start(machine: &Machine) -> Preview {
-        let mut command = machine.command(&["preview", "SITE", "--port", "0"]);
+    pub(super) fn start(machine: &Machine) -> Preview {
+        Preview::start_with(machine, &[])
+    }
+
+    /// With more options.
+    pub(super) fn start_with(machine: &Machine, options: &[&str]) -> Preview {
+        let mut command = machine.command(&[&["preview", "SITE", "--port", "0"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
         let mut preview = Preview { child, lines, said: String::new(), authority: String::new() };
-        while !preview.said.contains("after a change: ") {
+        while !["after a change: ", "watching "].iter().any(|ready| preview.said.contains(ready)) {
             match preview.lines.recv_timeout(PATIENCE) {
                 Ok(line) => preview.said += &format!("{line}\n"),
                 Err(error) => panic!("preview is not ready ({error}): {}", preview.said),
@@ -39,13 +44,13 @@ impl Preview {
         preview
     }
 
-    fn url_after(&self, label: &str) -> String {
+    pub(super) fn url_after(&self, label: &str) -> String {
         let (_, rest) = self.said.split_once(label).unwrap_or_else(|| panic!("no {label:?} in {}", self.said));
         rest.split([' ', ',', '\n']).next().unwrap().to_owned()
     }
 
     /// The path from a browser's point of view: the name of the distribution is resolved to loopback.
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         let port = self.authority.rsplit(':').next().unwrap();
         request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &self.authority)]).await
     }

@@ -19,6 +19,9 @@ struct Role {
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html>
 const WRITE_LOG: [[&str; 2]; 2] = [["logs:CreateLogStream", "${Logs.Arn}"], ["logs:PutLogEvents", "${Logs.Arn}"]];
 
+/// The group of the reports of the example's buildspec.
+const REPORT_GROUP: &str = "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}:report-group/*-shipfront";
+
 /// Every role of the examples.
 const ROLES: [Role; 6] = [
     Role {
@@ -32,6 +35,11 @@ const ROLES: [Role; 6] = [
             ["codeconnections:GetConnection", "${ConnectionArn}"],
             ["codeconnections:GetConnectionToken", "${ConnectionArn}"],
             ["s3:GetObject", "arn:${AWS::Partition}:s3:::${CodeBucket}/${CodeKey}"],
+            // <https://docs.aws.amazon.com/codebuild/latest/userguide/test-permissions.html>
+            ["codebuild:BatchPutTestCases", REPORT_GROUP],
+            ["codebuild:CreateReport", REPORT_GROUP],
+            ["codebuild:CreateReportGroup", REPORT_GROUP],
+            ["codebuild:UpdateReport", REPORT_GROUP],
         ],
     },
     Role {

@@ -2,6 +2,8 @@
 
 use super::aws;
 use clap::Parser;
+use serde::Deserialize;
+use serde_json::Value;
 use shipfront::aws::{Aws, AwsOptions};
 use shipfront::cli::{Cli, Command};
 use shipfront::config;
@@ -10,6 +12,7 @@ use shipfront::deploy::{Deploy, Settings};
 use shipfront::edge::Edge;
 use shipfront::error::Error;
 use shipfront::site::Target;
+use shipfront::site::rules::HeaderRule;
 use shipfront::terminal::{Terminal, Volume};
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,6 +75,12 @@ impl Place {
         run(settings(source, target, options), self.aws.clone()).await
     }
 
+    /// Runs a deploy under header rules to its end.
+    pub(crate) async fn deploy_under(&self, rules: &[Value], source: &Path, target: &str) -> Result<Report, Error> {
+        let rules = rules.iter().map(|rule| HeaderRule::deserialize(rule).unwrap()).collect();
+        run(Settings { headers: rules, ..settings(source, target, &[]) }, self.aws.clone()).await
+    }
+
     /// A deploy with connections of its own, that ends when it is dropped.
     pub(crate) async fn start(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
         run(settings(source, target, options), client(&self.edge).await).await
@@ -115,7 +124,7 @@ impl Place {
     }
 
     /// The state of the record of a bucket.
-    pub(crate) async fn state(&self, bucket: &str) -> Option<serde_json::Value> {
+    pub(crate) async fn state(&self, bucket: &str) -> Option<Value> {
         let got = aws::s3(&self.edge).get_object().bucket(bucket).key(".shipfront/state.json").send().await.ok()?;
         let body = got.body.collect().await.unwrap().to_vec();
         Some(serde_json::from_slice(&body).unwrap())
@@ -136,7 +145,7 @@ async fn client(edge: &Edge) -> Aws {
 fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
     let line = ["shipfront", "deploy", source.to_str().unwrap(), target].into_iter().chain(options.iter().copied());
     let Command::Deploy(args) = Cli::parse_from(line).command else { panic!("no deploy") };
-    config::settings(args.source, Target::parse(target).unwrap(), &args.options, None).unwrap()
+    config::settings(source.to_owned(), Target::parse(target).unwrap(), &args.options, None).unwrap()
 }
 
 async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {

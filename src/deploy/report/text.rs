@@ -1,20 +1,19 @@
 //! The report as people read it.
 
+mod changes;
+
 use super::{Outcome, Report};
 use crate::aws::limiter::Turn;
-use crate::deploy::diff::Reason;
-use crate::deploy::plan::{Action, Change, Stage};
+use crate::deploy::plan::{Change, Stage};
 use crate::distribution::DistributionId;
 use crate::invalidation::send::{Coverage, Invalidation};
+use changes::Manner;
 use indicatif::DecimalBytes;
 use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 /// Lines of a list before the rest is only counted.
 const SHORT_LIST: usize = 20;
-/// Dollars for each path beyond the account's free 1,000 a month
-/// (<https://aws.amazon.com/cloudfront/pricing/>).
-const DOLLARS_PER_PATH: f64 = 0.005;
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -57,18 +56,7 @@ impl Display for Report {
             let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
             writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
         }
-        let requests = &self.requests;
-        writeln!(
-            out,
-            "  requests: {} LIST, {} GET, {} HEAD, {} PUT, {} DELETE, {} CreateInvalidation, {} CloudFront reads",
-            requests.list,
-            requests.get,
-            requests.head,
-            requests.put,
-            requests.delete,
-            requests.create_invalidation,
-            requests.cloudfront_read
-        )?;
+        self.write_requests(out)?;
         if self.verbose {
             self.write_concurrency(out)?;
         }
@@ -89,23 +77,34 @@ impl Display for Report {
 
 impl Report {
     fn write_changes(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let manner = Manner { verbose: self.verbose, columns: self.columns };
         for (stage, title) in [(Stage::Assets, "assets"), (Stage::Pages, "pages"), (Stage::Prune, "removals")] {
             let listed = |change: &&Change| change.wave == stage && (change.is_visible() || self.verbose);
             let changes: Vec<&Change> = self.changes.iter().filter(listed).collect();
-            if changes.is_empty() {
-                continue;
-            }
-            writeln!(out, "{title}:")?;
-            let shown = if self.verbose { changes.len() } else { changes.len().min(SHORT_LIST) };
-            let width = changes[..shown].iter().map(|change| change.key.chars().count()).max().unwrap_or(0).min(60);
-            for change in &changes[..shown] {
-                write_change(out, change, width)?;
-            }
-            if changes.len() > shown {
-                writeln!(out, "  ... and {} more (--verbose names all)", changes.len() - shown)?;
+            if !changes.is_empty() {
+                writeln!(out, "{title}:")?;
+                changes::write(out, &changes, manner)?;
             }
         }
         Ok(())
+    }
+
+    /// What was sent and what it costs: of a plan, what the deploy would send.
+    fn write_requests(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let requests = &self.cost.requests;
+        let about = if self.outcome == Outcome::Planned && self.has_changes() { "about " } else { "" };
+        writeln!(
+            out,
+            "  requests: {about}{} LIST, {} GET, {} HEAD, {} PUT, {} DELETE, {} CreateInvalidation, {} CloudFront reads",
+            requests.list,
+            requests.get,
+            requests.head,
+            requests.put,
+            requests.delete,
+            requests.create_invalidation,
+            requests.cloudfront_read
+        )?;
+        writeln!(out, "  costs {}", self.cost)
     }
 
     fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -165,27 +164,9 @@ impl Report {
         }
         if planned {
             write_curve(out, invalidation)?;
-            let dollars = items.len() as f64 * DOLLARS_PER_PATH;
-            writeln!(
-                out,
-                "    costs {} of the account's 1,000 free paths a month, or ${dollars:.3} beyond them",
-                items.len()
-            )?;
         }
         Ok(())
     }
-}
-
-fn write_change(out: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::Result {
-    let sign = match (change.action, change.reason) {
-        (Action::Upload, Reason::New) => '+',
-        (Action::Upload, _) => '~',
-        (Action::Prune, _) => '-',
-        (Action::Orphan, _) => '?',
-        (Action::Evict, _) => '!',
-    };
-    let size = DecimalBytes(change.bytes).to_string();
-    writeln!(out, "  {sign} {:width$}  {size:>10}  {}", change.key, change.reason.word())
 }
 
 /// What each item does, the costly ones first: those are what a person looks for.

@@ -67,7 +67,7 @@ impl<'a> Viewer<'a> {
             status: response.status().as_u16(),
             location: header("location"),
             content_type: header("content-type"),
-            content_encoding: header("content-encoding"),
+            content_encoding: header("content-encoding").filter(|name| name != "identity"),
             content_length: header("content-length").and_then(|length| length.parse().ok()),
             etag: header("etag").map(|etag| etag.trim_start_matches("W/").to_owned()),
             cache: header("x-cache").map(|cache| format!("{cache}{age}")),

@@ -1,0 +1,93 @@
+//! Watches a built site and tells when it has changed and come to rest.
+
+use crate::error::{Error, Result};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, sleep, timeout};
+
+/// A build is at rest when nothing was written for so long.
+const QUIET: Duration = Duration::from_millis(300);
+/// What is never at rest is taken as it is after so long.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How often to look for a directory that a site generator took away.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A directory under watch.
+pub(super) struct Watch {
+    source: PathBuf,
+    changes: UnboundedReceiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    /// Begins: what changes from now on is told.
+    pub(super) fn begin(source: &Path) -> Result<Watch> {
+        let (sender, changes) = unbounded_channel();
+        let told = move |event: notify::Result<Event>| {
+            // What went wrong may be that there was too much to tell.
+            if event.as_ref().map_or(true, is_change) {
+                let _ = sender.send(());
+            }
+        };
+        let watch = |mut watcher: RecommendedWatcher| {
+            watcher.watch(source, RecursiveMode::Recursive)?;
+            Ok(watcher)
+        };
+        let watcher = notify::recommended_watcher(told).and_then(watch).map_err(|error| {
+            Error::failed(format!("{} cannot be watched: {error}", source.display())).hint(
+                "leave --watch out and deploy after a change; on Linux, the sysctl fs.inotify.max_user_watches may be too low",
+            )
+        })?;
+        Ok(Watch { source: source.to_owned(), changes, _watcher: watcher })
+    }
+
+    /// Waits until something has changed, and nothing has since for a moment.
+    pub(super) async fn change(&mut self) -> Result<()> {
+        if self.changes.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        let since = Instant::now();
+        while since.elapsed() < LONGEST && timeout(QUIET, self.changes.recv()).await.is_ok() {}
+        // Many generators remove the directory and make another one, which the old watch does not see.
+        while !self.source.is_dir() {
+            sleep(LOOK_EVERY).await;
+        }
+        *self = Watch::begin(&self.source)?;
+        Ok(())
+    }
+}
+
+/// Reading is no change: the deploy itself reads every file, and would deploy for ever.
+fn is_change(event: &Event) -> bool {
+    !matches!(event.kind, EventKind::Access(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn reading_is_no_change_and_writing_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.html");
+        fs::write(&file, "a").unwrap();
+        let (sender, mut events) = unbounded_channel();
+        let mut watcher = notify::recommended_watcher(move |event| drop(sender.send(event))).unwrap();
+        watcher.watch(directory.path(), RecursiveMode::Recursive).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"a");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::write(directory.path().join("last.html"), "b").unwrap();
+        // They come in order: all until this one is created are about reading.
+        loop {
+            let event: Event = events.recv().await.unwrap().unwrap();
+            let is_last = event.paths.iter().any(|path| path.ends_with("last.html"));
+            assert_eq!(is_change(&event), is_last, "{event:?}");
+            if is_last {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The dashboard of `preview`, and what `--watch` deploys: as its JSON tells, and as a browser shows it.
+
+use super::Machine;
+use super::preview::Preview;
+use crate::world::browser;
+use crate::world::http::{Answer, request};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Only so that a test that fails ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Preview {
+    fn port(&self) -> &str {
+        self.authority.rsplit(':').next().unwrap()
+    }
+
+    async fn dashboard(&self, path: &str) -> Answer {
+        let host = format!("dashboard.localhost:{}", self.port());
+        request(&format!("http://127.0.0.1:{}", self.port()), "GET", path, &[("host", &host)]).await
+    }
+
+    async fn state(&self) -> Value {
+        serde_json::from_slice(&self.dashboard("/state.json").await.body).unwrap()
+    }
+
+    /// Waits until the dashboard's log has a line of its own that begins so.
+    async fn noted(&self, text: &str) {
+        let started = Instant::now();
+        loop {
+            let state = self.state().await;
+            let mut events = state["events"].as_array().unwrap().iter();
+            if events.any(|event| event["kind"] == "note" && event["name"].as_str().unwrap().starts_with(text)) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{text:?} was never noted: {state:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[track_caller]
+fn row<'a>(state: &'a Value, url: &str) -> &'a Value {
+    let mut rows = state["urls"].as_array().unwrap().iter();
+    rows.find(|row| row["url"] == url).unwrap_or_else(|| panic!("no {url} in {state:#}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_url_has_its_viewers_and_an_invalidation_says_what_it_evicted_and_why() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    assert_eq!(
+        preview.url_after("what is at the edge, and why: "),
+        format!("http://dashboard.localhost:{}/", preview.port())
+    );
+    for path in ["/about/", "/about", "/about/", "/blog/", "/assets/logo.svg"] {
+        preview.get(path).await;
+    }
+    let state = preview.state().await;
+    let about = row(&state, "/about/index.html");
+    assert_eq!((&about["state"], &about["hits"], &about["misses"]), (&"fresh".into(), &2.into(), &1.into()));
+    assert_eq!(about["asked_as"], serde_json::json!(["/about", "/about/"]));
+    assert_eq!(row(&state, "/downloads/press%20kit.txt")["state"], "absent");
+    assert!(state["urls"].as_array().unwrap().iter().all(|row| !row["url"].as_str().unwrap().contains(".shipfront")));
+
+    machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
+    machine.deploy();
+    let state = preview.state().await;
+    let about = row(&state, "/about/index.html");
+    assert_eq!(about["state"], "evicted");
+    assert_eq!(
+        (&row(&state, "/blog/index.html")["state"], &row(&state, "/assets/logo.svg")["state"]),
+        (&"fresh".into(), &"fresh".into())
+    );
+    let items = state["invalidations"][0]["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["item"] == about["evicted_by"]).unwrap();
+    assert_eq!(item["because"], serde_json::json!([{"key": "about/index.html", "what": "changed"}]));
+    assert_eq!(item["evicted"], serde_json::json!([{"url": "/about/index.html", "outdated": true}]));
+
+    preview.get("/about/").await;
+    let state = preview.state().await;
+    assert_eq!(
+        (&row(&state, "/about/index.html")["state"], &row(&state, "/about/index.html")["misses"]),
+        (&"fresh".into(), &2.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_nobody_evicted_is_stale_and_one_that_was_right_is_told_apart() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    for path in ["/about/", "/blog/"] {
+        preview.get(path).await;
+    }
+    machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
+    machine.run(&["deploy", "SITE", "--local", "--distribution", "none"]).ended_with(0);
+    let state = preview.state().await;
+    assert_eq!(row(&state, "/about/index.html")["state"], "stale");
+    assert_eq!(row(&state, "/blog/index.html")["state"], "fresh");
+
+    machine.write("index.html", "<!doctype html><title>Home</title>");
+    machine.run(&["deploy", "SITE", "--local", "--strategy", "all"]).ended_with(0);
+    let state = preview.state().await;
+    let mut evicted: Vec<(&str, bool)> = state["invalidations"][0]["items"][0]["evicted"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|copy| (copy["url"].as_str().unwrap(), copy["outdated"].as_bool().unwrap()))
+        .collect();
+    evicted.sort_unstable();
+    assert_eq!(evicted, [("/about/index.html", true), ("/blog/index.html", false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nothing_happens_the_answer_is_short_and_the_site_keeps_all_its_paths() {
+    let machine = Machine::new();
+    let preview = Preview::start(&machine);
+    let state = preview.state().await;
+    let version = state["version"].as_u64().unwrap();
+    let again = preview.dashboard(&format!("/state.json?after={version}")).await;
+    assert_eq!(again.text(), format!("{{\"version\":{version}}}"));
+    preview.get("/").await;
+    let later: Value =
+        serde_json::from_slice(&preview.dashboard(&format!("/state.json?after={version}")).await.body).unwrap();
+    assert!(later["version"].as_u64().unwrap() > version && later["urls"].is_array(), "{later:#}");
+
+    assert_eq!(preview.dashboard("/nothing").await.status, 404);
+    let of_site = preview.get("/state.json").await;
+    assert_eq!(of_site.body, std::fs::read(machine.site().join("404.html")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_the_dashboard_and_names_are_no_markup() {
+    let machine = Machine::new();
+    machine.write("<img src=x onerror=document.title='taken'>.html", "<!doctype html><title>x</title>");
+    let preview = Preview::start(&machine);
+    preview.get("/about/").await;
+    machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
+    let report = machine.deploy();
+    let Some(document) = browser::document(&preview.url_after("what is at the edge, and why: "), 3000) else { return };
+    assert!(document.contains("<title>Local edge</title>") && !document.contains("<img"), "{document}");
+    assert!(document.contains(">live</span>"), "{document}");
+    let id = report["invalidations"][0]["id"].as_str().unwrap();
+    for shown in [
+        "<td class=\"evicted\">evicted</td>",
+        "1 evicted</button>",
+        "about/index.html changed",
+        "evicted /about/index.html, which was outdated",
+        "put &lt;img src=x onerror=document.title='taken'&gt;.html",
+        id,
+    ] {
+        assert!(document.contains(shown), "{shown} in {document}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew() {
+    let machine = Machine::new();
+    let preview = Preview::start_with(&machine, &["--watch"]);
+    preview.get("/about/").await;
+    machine.write("about/index.html", "<!doctype html><title>About</title><p>Second.</p>");
+    preview.noted("deployed: 1 uploaded, 0 deleted").await;
+    assert!(preview.get("/about/").await.text().contains("Second."));
+
+    let kept = machine.directory.path().join("kept");
+    std::fs::rename(machine.site(), &kept).unwrap();
+    std::fs::write(kept.join("about/index.html"), "<!doctype html><title>About</title><p>Third.</p>").unwrap();
+    std::fs::write(kept.join("new.html"), "new").unwrap();
+    std::fs::rename(&kept, machine.site()).unwrap();
+    preview.noted("deployed: 2 uploaded, 0 deleted").await;
+    assert!(preview.get("/about/").await.text().contains("Third."));
+
+    // One that cannot be deployed is told, and the next one is deployed.
+    std::fs::remove_dir_all(machine.site()).unwrap();
+    std::fs::create_dir(machine.site()).unwrap();
+    preview.noted("not deployed: the source ").await;
+    crate::world::command::copy_directory(&crate::world::command::repository("examples/site"), &machine.site());
+    preview.noted("deployed: 1 uploaded, 1 deleted").await;
+    assert_eq!(preview.get("/new.html").await.status, 404);
+}
