@@ -2,8 +2,8 @@
 
 use crate::aws::MOST_IN_FLIGHT;
 use crate::deploy::shard::Shard;
-use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
+use crate::invalidation::{CacheTags, Strategy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -163,6 +163,9 @@ pub struct SiteOptions {
     /// How far a changed error page reaches, which CloudFront serves under any URL
     #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
     pub error_page: ErrorPageArg,
+    /// Whether uploads carry cache tags, and CloudFront is told tags where they evict less than paths; see 'shipfront tags'
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = CacheTags::Auto, help_heading = "Invalidation")]
+    pub cache_tags: CacheTags,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -248,7 +251,7 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`) or wildcards ('/img/*'); '-' reads them from stdin, one a line
+    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one a line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
     /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one

@@ -11,6 +11,7 @@ pub mod read;
 pub mod report;
 pub mod shard;
 mod survey;
+pub mod tagging;
 pub mod told;
 mod turn;
 pub mod walk;
@@ -20,24 +21,26 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
-use crate::invalidation::{ChangedKey, Policy};
+use crate::invalidation::{ChangedKey, Policy, TagReader};
 use crate::record::lease::Lease;
 use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
 use crate::site::headers::Headers;
 use crate::terminal::Terminal;
-use apply::{Applied, Limits};
+use apply::{Applied, Limits, Uploaded};
 use compare::Compared;
 use diff::{PruneAfter, Reason};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use survey::Survey;
+use tagging::{Cleared, Labels};
 use tokio_util::sync::CancellationToken;
 use told::Told;
 use turn::Turn;
@@ -100,7 +103,7 @@ struct Decided {
     /// Whether the record differs from what is there in ways that no viewer sees.
     record_differs: bool,
     recovered: Option<Recovered>,
-    warning: Option<String>,
+    warnings: Vec<String>,
     seconds: Seconds,
 }
 
@@ -129,7 +132,8 @@ impl Deploy<'_> {
         }
         let decided = self.decide(&mut survey).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
-        let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(&survey.walk.files));
+        let (files, told) = (&survey.walk.files, &decided.told);
+        let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(files), told.carried(files));
         let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
         if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
@@ -181,6 +185,7 @@ impl Deploy<'_> {
         let manifest = survey.take_manifest();
         let has_manifest = manifest.is_some();
         let Compared { mut plan, told, warning, seconds } = self.compare(survey, manifest).await?;
+        let mut warnings: Vec<String> = warning.into_iter().collect();
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
         plan.problems.splice(0..0, survey.walk.problems.iter().cloned());
@@ -188,7 +193,10 @@ impl Deploy<'_> {
         let recovered = survey
             .abandoned()
             .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
-        Ok(Decided { plan, told, record_differs, recovered, warning, seconds })
+        if !plan.is_empty() {
+            warnings.extend(tagging::resets(&survey.viewers, &told));
+        }
+        Ok(Decided { plan, told, record_differs, recovered, warnings, seconds })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
@@ -214,11 +222,16 @@ impl Deploy<'_> {
         &self,
         deploy: String,
         survey: Survey,
-        decided: Decided,
+        mut decided: Decided,
         lease: Option<Lease>,
     ) -> Result<Report> {
         let mut seconds = decided.seconds;
-        let work = self.write_and_tell(&deploy, &survey, &decided.plan, &mut seconds);
+        let (readers, unsettled) = match survey.tagging {
+            Some(_) => tagging::settled(&survey.distributions, &survey.viewers, &decided.told).await,
+            None => Default::default(),
+        };
+        decided.warnings.extend(unsettled);
+        let work = self.write_and_tell(&deploy, &survey, &decided, &mut seconds);
         let (applied, mut sent) = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
@@ -229,7 +242,7 @@ impl Deploy<'_> {
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
         if let Some(lease) = lease {
-            self.give_back(lease, &survey, &decided, &applied, &mut sent).await;
+            self.give_back(lease, &survey, &decided, &readers, &applied, &mut sent).await;
         }
         let waiting = Instant::now();
         let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
@@ -246,13 +259,14 @@ impl Deploy<'_> {
         &self,
         deploy: &str,
         survey: &Survey,
-        plan: &Plan,
+        decided: &Decided,
         seconds: &mut Seconds,
     ) -> (Applied, Sent) {
         let applying = Instant::now();
-        let mut applied = self.upload(survey, plan, Stage::Assets).await;
+        let plan = &decided.plan;
+        let mut applied = self.upload(deploy, survey, plan, Stage::Assets).await;
         if self.may_go_on(&applied) {
-            applied.extend(self.upload(survey, plan, Stage::Pages).await);
+            applied.extend(self.upload(deploy, survey, plan, Stage::Pages).await);
         } else {
             applied.left += plan.uploads(Stage::Pages).count() as u64;
         }
@@ -260,7 +274,7 @@ impl Deploy<'_> {
         seconds.apply = applying.elapsed().as_secs_f64();
 
         let invalidating = Instant::now();
-        let mut sent = self.tell(survey, plan, &applied, deploy).await;
+        let mut sent = self.tell(survey, decided, &applied, deploy).await;
         if !applied.is_complete() {
             // A page that did not go up, or did not go, may still need them.
             applied.left += plan.removals(true).count() as u64;
@@ -268,7 +282,7 @@ impl Deploy<'_> {
             // No page that needs them is at the edge any more.
             let mut late = Applied::default();
             self.remove(survey, plan, true, &mut late).await;
-            sent.extend(self.tell_late(survey, plan, &late, deploy).await);
+            sent.extend(self.tell_late(survey, decided, &late, deploy).await);
             applied.extend(late);
         }
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
@@ -276,10 +290,21 @@ impl Deploy<'_> {
     }
 
     /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
-    async fn give_back(&self, lease: Lease, survey: &Survey, decided: &Decided, applied: &Applied, sent: &mut Sent) {
+    async fn give_back(
+        &self,
+        lease: Lease,
+        survey: &Survey,
+        decided: &Decided,
+        readers: &[TagReader<'_>],
+        applied: &Applied,
+        sent: &mut Sent,
+    ) {
         let done = if sent.failed.is_empty() {
-            let changed = changed_rows(&decided.plan, applied);
+            let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
+            let cleared = Cleared::new(survey, written_until(survey).await, readers, sent, cleared);
+            let changed = changed_rows(&decided.plan, applied, &cleared);
             let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+            let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
             lease.complete(rows, uploaded, pruned, !applied.doubtful.is_empty()).await
@@ -311,11 +336,12 @@ impl Deploy<'_> {
             && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
     }
 
-    async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
+    async fn upload(&self, deploy: &str, survey: &Survey, plan: &Plan, stage: Stage) -> Applied {
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
         let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
         let changes = plan.uploads(stage);
-        apply::upload(&survey.bucket, &survey.walk.root, changes, self.limits(), progress).await
+        let labels = survey.tagging.clone().map(|tagging| Labels { tagging, deploy: deploy.to_owned() });
+        apply::upload(&survey.bucket, &survey.walk.root, changes, labels, self.limits(), progress).await
     }
 
     /// Deletes only when everything before it is done.
@@ -330,24 +356,25 @@ impl Deploy<'_> {
     }
 
     /// Tells CloudFront about everything that landed, whatever else failed.
-    async fn tell(&self, survey: &Survey, plan: &Plan, applied: &Applied, deploy: &str) -> Sent {
-        let done = applied.done.iter().map(|(key, _)| key);
-        let landed: HashSet<&str> =
-            done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect();
-        let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
-        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files));
+    async fn tell(&self, survey: &Survey, decided: &Decided, applied: &Applied, deploy: &str) -> Sent {
+        let (files, plan) = (&survey.walk.files, &decided.plan);
+        let changed = landed_keys(survey, plan, applied);
+        let planned = survey.viewers.plan(&changed, plan.unchanged(files), decided.told.carried(files));
         submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
     }
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
-    async fn tell_late(&self, survey: &Survey, plan: &Plan, late: &Applied, deploy: &str) -> Sent {
-        let done = late.done.iter().map(|(key, _)| key);
-        let landed: HashSet<&str> = done.chain(&late.doubtful).chain(&late.overwritten).map(String::as_str).collect();
-        let changed: Vec<_> = landed.iter().map(|&key| ChangedKey { key, created: false }).collect();
+    async fn tell_late(&self, survey: &Survey, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
+        let (files, plan) = (&survey.walk.files, &decided.plan);
+        let landed = landed(late);
+        let removed = plan.removals(true).filter(|change| landed.contains(change.key.as_str()));
+        let mut changed: Vec<_> = removed.map(|change| changed_key(survey, change)).collect();
+        forget_overwritten(&mut changed, late);
         let others =
             plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
         let others = others.map(|change| &*change.key);
-        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files).chain(others));
+        let unchanged = plan.unchanged(files).chain(others);
+        let planned = survey.viewers.plan(&changed, unchanged, decided.told.carried(files));
         let id = format!("{deploy}-late");
         submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
@@ -360,40 +387,78 @@ impl Deploy<'_> {
         report.requests = self.aws.requests();
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
-        report.warnings.extend(decided.warning);
+        report.warnings.extend(decided.warnings);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
         report.warnings.extend(survey.viewers.warnings());
         report
     }
 }
 
+/// The keys of which something was done, or may have been.
+fn landed(applied: &Applied) -> HashSet<&str> {
+    let done = applied.done.iter().map(|(key, _)| key);
+    done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
+}
+
+/// The keys whose URLs answer otherwise by what was done.
+fn landed_keys<'a>(survey: &'a Survey, plan: &'a Plan, applied: &Applied) -> Vec<ChangedKey<'a>> {
+    let landed = landed(applied);
+    let mut keys = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
+    forget_overwritten(&mut keys, applied);
+    keys
+}
+
+/// Of what others have written meanwhile no tags are known.
+fn forget_overwritten(changed: &mut [ChangedKey<'_>], applied: &Applied) {
+    for changed in changed.iter_mut().filter(|changed| applied.overwritten.iter().any(|key| key == changed.key)) {
+        changed.carried = None;
+    }
+}
+
+/// A key as it changes. Of one that an interrupted run may have changed, too, no tags are known.
+fn changed_key<'a>(survey: &Survey, change: &'a Change) -> ChangedKey<'a> {
+    let promised = survey.abandoned().is_some_and(|abandoned| abandoned.promise(&change.key).is_some());
+    ChangedKey {
+        key: &change.key,
+        created: change.reason == Reason::New,
+        carried: change.tags_of_copies().filter(|_| !promised),
+    }
+}
+
 /// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
 fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change) -> bool) -> Vec<ChangedKey<'a>> {
     let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
-    let mut changed: Vec<_> =
-        visible.map(|change| ChangedKey { key: &change.key, created: change.reason == Reason::New }).collect();
+    let mut changed: Vec<_> = visible.map(|change| changed_key(survey, change)).collect();
     let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
-    changed.extend(left.map(|promise| ChangedKey { key: &promise.key, created: false }));
+    let left = left.map(|promise| ChangedKey::unknown(&promise.key));
+    changed.extend(left);
     // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
     changed.sort_by_key(|changed| (changed.key, changed.created));
     changed.dedup_by_key(|changed| changed.key);
     changed
 }
 
+/// Until when S3 knows that nobody else wrote what was uploaded: its own time, where that matters.
+async fn written_until(survey: &Survey) -> Option<i64> {
+    let (record, _) = survey.record.as_ref().filter(|_| survey.tagging.is_some())?;
+    record.look().await.ok().map(|snapshot| snapshot.now.as_second())
+}
+
 /// The rows in which the next manifest differs from the last: what landed, what was removed, and what was
 /// found to be otherwise.
-fn changed_rows(plan: &Plan, applied: &Applied) -> BTreeMap<String, Option<Row>> {
+fn changed_rows(plan: &Plan, applied: &Applied, cleared: &Cleared<'_>) -> BTreeMap<String, Option<Row>> {
     let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
     rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
     let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
     for change in plan.changes.iter().filter(|change| change.is_write()) {
         let Some(stored) = done.get(change.key.as_str()) else { continue };
-        let row = stored.as_ref().map(|stored| Row {
+        let row = stored.as_ref().map(|Uploaded { stored, memory }| Row {
             size: change.bytes,
             etag: stored.etag.clone(),
             content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
             headers: Some(Headers::of(&change.key).digest()),
             orphaned: None,
+            carried: cleared.of_upload(memory.as_deref()),
         });
         rows.insert(change.key.clone(), row);
     }

@@ -29,6 +29,8 @@ pub enum Setup {
     Tenant,
     /// Objects are encrypted with a KMS key of the customer's own.
     KmsKey,
+    /// The distribution reads cache tags.
+    CacheTags,
 }
 
 /// What an action is allowed on.
@@ -139,6 +141,7 @@ pub const PERMISSIONS: &[Permission] = &[
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
+    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),

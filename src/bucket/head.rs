@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use std::collections::HashMap;
 
 /// An object as `HeadObject` tells it.
 #[derive(Debug, Clone)]
@@ -18,6 +19,10 @@ pub struct Head {
     /// The CRC-64/NVME of the whole object, base64, which S3 computes for every object that comes
     /// without a checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
     pub crc64: Option<String>,
+    /// Its user metadata.
+    pub metadata: HashMap<String, String>,
+    /// When it was written, in seconds of S3's clock.
+    pub modified: i64,
 }
 
 impl Bucket {
@@ -40,6 +45,8 @@ impl Bucket {
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            metadata: answer.metadata.unwrap_or_default(),
+            modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
         }))
     }
 }

@@ -42,11 +42,12 @@ impl Bucket {
         key: &str,
         path: &Path,
         size: u64,
-        headers: &Headers,
+        (headers, tags): (&Headers, &[(String, String)]),
         transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.content_type(&headers.content_type);
+        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
         let created = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
         let created = created.map_err(|error| self.explain_key("CreateMultipartUpload", key, error))?;
         let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;

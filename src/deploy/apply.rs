@@ -2,9 +2,11 @@
 
 use super::on_cores;
 use super::plan::Change;
+use super::tagging::{Label, Labels, Tagging};
 use crate::bucket::multipart::Transfer;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::{Memory, Shared};
 use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, md5};
 use crate::site::headers::Headers;
 use crate::terminal::Progress;
@@ -24,11 +26,20 @@ use tokio_util::sync::CancellationToken;
 /// piece, or thousands of pages.
 const BODY_BUDGET_KIB: u32 = 48 * 1024;
 
+/// What was uploaded under a key.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// What S3 stored.
+    pub stored: Stored,
+    /// What must be remembered of the cache tags that it carries.
+    pub memory: Option<Arc<Memory>>,
+}
+
 /// What became of the changes of a wave.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// Keys that are done, and what S3 stored under those that were uploaded.
-    pub done: Vec<(String, Option<Stored>)>,
+    pub done: Vec<(String, Option<Uploaded>)>,
     /// Keys that failed, with the reason.
     pub failed: Vec<(String, Error)>,
     /// Keys that failed in such a way that they may be done all the same: they count as changed.
@@ -75,8 +86,11 @@ pub struct Limits {
 struct Wave {
     bucket: Bucket,
     root: PathBuf,
-    /// Keys and sizes that nobody has taken, in order.
-    files: Mutex<vec::IntoIter<(String, u64)>>,
+    /// Uploads that nobody has taken, in order.
+    changes: Mutex<vec::IntoIter<Change>>,
+    labels: Option<Labels>,
+    /// What one deploy changes has much in common.
+    memories: Shared<Memory>,
     halt: AtomicBool,
     memory: Semaphore,
     limits: Limits,
@@ -91,15 +105,18 @@ pub async fn upload<'a>(
     bucket: &Bucket,
     root: &Path,
     changes: impl Iterator<Item = &'a Change>,
+    labels: Option<Labels>,
     limits: Limits,
     progress: Progress,
 ) -> Applied {
-    let files: Vec<_> = changes.map(|change| (change.key.clone(), change.bytes)).collect();
-    let lanes = limits.concurrency.clamp(1, files.len().max(1));
+    let changes: Vec<Change> = changes.cloned().collect();
+    let lanes = limits.concurrency.clamp(1, changes.len().max(1));
     let wave = Arc::new(Wave {
         bucket: bucket.clone(),
         root: root.to_owned(),
-        files: Mutex::new(files.into_iter()),
+        changes: Mutex::new(changes.into_iter()),
+        labels,
+        memories: Shared::default(),
         halt: AtomicBool::new(false),
         memory: Semaphore::new(BODY_BUDGET_KIB as usize),
         limits,
@@ -124,15 +141,17 @@ impl Wave {
     /// One file after the other, until there are no more.
     async fn lane(self: Arc<Wave>) -> Applied {
         let mut applied = Applied::default();
-        while let Some((key, size)) = self.next() {
+        while let Some(change) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
                 applied.left += 1;
                 continue;
             }
-            match self.send(&key, size).await {
-                Ok(stored) => {
-                    applied.bytes += size;
-                    applied.done.push((key, Some(stored)));
+            let sent = self.send(&change).await;
+            let Change { key, bytes, .. } = change;
+            match sent {
+                Ok(uploaded) => {
+                    applied.bytes += bytes;
+                    applied.done.push((key, Some(uploaded)));
                 }
                 Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
                 Err(error) => {
@@ -149,29 +168,53 @@ impl Wave {
         applied
     }
 
-    fn next(&self) -> Option<(String, u64)> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).next()
+    fn next(&self) -> Option<Change> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    async fn send(&self, key: &str, size: u64) -> Result<Stored> {
+    async fn send(&self, change: &Change) -> Result<Uploaded> {
+        let (key, size) = (change.key.as_str(), change.bytes);
         let path = self.root.join(key);
         let headers = Headers::of(key);
+        // Pages are looked through for what they refer to.
+        let reader = self.labels.as_ref().filter(|_| Tagging::asks_for_references(key));
+        let reader = reader.map(|labels| (labels.tagging.clone(), key.to_owned()));
         if size > MULTIPART_THRESHOLD {
+            let references = on_cores({
+                let path = path.clone();
+                move || reader.and_then(|(tagging, key)| Some(tagging.references(&key, File::open(path).ok()?)))
+            });
+            let label = self.label(change, &references.await?.unwrap_or_default());
             let sent = |bytes| self.progress.add(bytes);
             let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
             // Apart, so that the hundreds of lanes that send small files are not as large as this.
-            return Box::pin(self.bucket.put_parts(key, &path, size, &headers, transfer)).await;
+            let put = self.bucket.put_parts(key, &path, size, (&headers, &label.metadata), transfer);
+            return Ok(self.uploaded(Box::pin(put).await?, label));
         }
         let kibibytes = (size.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
         let _held = self.memory.acquire_many(kibibytes).await;
         let read = on_cores({
             let path = path.clone();
-            move || read_whole(&path, size)
+            move || {
+                let (body, digest) = read_whole(&path, size)?;
+                let references = reader.map(|(tagging, key)| tagging.references(&key, &*body));
+                Ok((body, digest, references.unwrap_or_default()))
+            }
         });
-        let (body, digest) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
-        let stored = self.bucket.put(key, body, digest, &headers, self.limits.create_only).await?;
+        let (body, digest, references) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
+        let label = self.label(change, &references);
+        let with = (&headers, label.metadata.as_slice());
+        let stored = self.bucket.put(key, body, digest, with, self.limits.create_only).await?;
         self.progress.add(size);
-        Ok(stored)
+        Ok(self.uploaded(stored, label))
+    }
+
+    fn label(&self, change: &Change, references: &[String]) -> Label {
+        self.labels.as_ref().map(|labels| labels.of(change, references)).unwrap_or_default()
+    }
+
+    fn uploaded(&self, stored: Stored, label: Label) -> Uploaded {
+        Uploaded { stored, memory: label.memory.map(|memory| self.memories.share(memory)) }
     }
 }
 

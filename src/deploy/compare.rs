@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::read;
 use super::report::Seconds;
 use super::survey::Survey;
+use super::tagging::Tagging;
 use super::told::{Told, between};
 use super::walk::Walk;
 use super::{Deploy, Settings, on_cores};
@@ -47,6 +48,7 @@ struct Judge {
     prune_after: PruneAfter,
     now: i64,
     concurrency: usize,
+    tagging: Option<Arc<Tagging>>,
 }
 
 /// A part that was read.
@@ -118,6 +120,7 @@ impl Judge {
             prune_after: settings.prune_after,
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
+            tagging: survey.tagging.clone(),
         }
     }
 
@@ -127,8 +130,13 @@ impl Judge {
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
         let root = &self.walk.root;
-        let inspector =
-            Inspector { bucket: &self.bucket, root, recorded: self.recorded, concurrency: self.concurrency };
+        let inspector = Inspector {
+            bucket: &self.bucket,
+            root,
+            recorded: self.recorded,
+            concurrency: self.concurrency,
+            tagging: self.tagging.as_deref(),
+        };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
         progress.add(part.pairs.iter().filter_map(|pair| pair.local).sum());
         let plan = on_cores(move || self.decide(part)).await?;

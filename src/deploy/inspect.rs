@@ -5,8 +5,10 @@
 //! that S3 keeps.
 
 use super::diff::{Content, HeadersMatch, Pair};
+use super::tagging::Tagging;
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::Carried;
 use crate::record::intent::Abandoned;
 use crate::site::etag::{Etag, read_all};
 use crate::site::headers::{Headers, HeadersDigest};
@@ -18,6 +20,7 @@ use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is known of an object beside its size and ETag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +31,13 @@ pub struct Inspected {
     pub digest: Option<HeadersDigest>,
     /// The ETag of its bytes, where that had to be found out.
     pub content: Option<Etag>,
+    /// The cache tags that it carries, if that is sure.
+    pub carried: Option<Arc<Carried>>,
 }
 
 impl Default for Inspected {
     fn default() -> Inspected {
-        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None }
+        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, carried: None }
     }
 }
 
@@ -47,14 +52,20 @@ pub struct Inspector<'a> {
     pub recorded: bool,
     /// Requests in flight.
     pub concurrency: usize,
+    /// How objects are tagged, if they are.
+    pub tagging: Option<&'a Tagging>,
 }
 
-/// What the manifest tells of each pair's headers, in order.
+/// What the manifest tells of each pair's headers and tags, in order.
 pub fn by_manifest(pairs: &[Pair], abandoned: Option<&Abandoned>) -> Vec<Inspected> {
     let inspect = |pair: &Pair| {
         let promised = abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some());
         let recorded = pair.described().filter(|_| !promised && pair.local.is_some()).and_then(|row| row.headers);
-        recorded.map_or_else(Inspected::default, |recorded| Inspected::of(recorded, Headers::of(&pair.key).digest()))
+        let inspected = recorded
+            .map_or_else(Inspected::default, |recorded| Inspected::of(recorded, Headers::of(&pair.key).digest()));
+        // An interrupted run may have uploaded the same bytes with other tags.
+        let described = pair.described().filter(|_| !promised && !pair.rewritten);
+        Inspected { carried: described.and_then(|row| row.carried.clone()), ..inspected }
     };
     pairs.iter().map(inspect).collect()
 }
@@ -63,7 +74,7 @@ impl Inspected {
     fn of(found: HeadersDigest, wanted: HeadersDigest) -> Inspected {
         let same = found == wanted;
         let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
-        Inspected { headers, digest: same.then_some(wanted), content: None }
+        Inspected { headers, digest: same.then_some(wanted), content: None, carried: None }
     }
 }
 
@@ -80,7 +91,7 @@ impl Inspector<'_> {
         let answers = stream::iter(questions).map(|at| {
             let (pair, content) = (&pairs[at], contents[at].clone());
             async move {
-                let answer = ask(self.bucket, self.root, pair, content).await?;
+                let answer = self.ask(pair, content).await?;
                 Ok::<_, Error>((at, answer))
             }
         });
@@ -91,27 +102,30 @@ impl Inspector<'_> {
         }
         Ok(())
     }
-}
 
-async fn ask(bucket: &Bucket, root: &Path, pair: &Pair, content: Content) -> Result<(Content, Inspected)> {
-    let listed = pair.remote.as_ref().map(|(_, etag)| etag);
-    // Another object than the one that was listed answers for itself in the next run.
-    let Some(head) = bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
-        return Ok((content, Inspected::default()));
-    };
-    let inspected = Inspected::of(head.headers.digest(), Headers::of(&pair.key).digest());
-    if content == Content::Same || !head.opaque {
-        return Ok((content, inspected));
-    }
-    let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
-        return Ok((content, inspected));
-    };
-    let path = root.join(&pair.key);
-    let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
-    match digests.map_err(io::Error::other).flatten() {
-        Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
-        Ok(_) => Ok((Content::Different, inspected)),
-        Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
+    async fn ask(&self, pair: &Pair, content: Content) -> Result<(Content, Inspected)> {
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        // Another object than the one that was listed answers for itself in the next run.
+        let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
+            return Ok((content, Inspected::default()));
+        };
+        let inspected = Inspected {
+            carried: self.tagging.and_then(|tagging| tagging.found(&pair.key, &head)),
+            ..Inspected::of(head.headers.digest(), Headers::of(&pair.key).digest())
+        };
+        if content == Content::Same || !head.opaque {
+            return Ok((content, inspected));
+        }
+        let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
+            return Ok((content, inspected));
+        };
+        let path = self.root.join(&pair.key);
+        let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
+        match digests.map_err(io::Error::other).flatten() {
+            Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
+            Ok(_) => Ok((Content::Different, inspected)),
+            Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use super::diff::{Decision, Pair, PruneAfter, Reason};
 use super::inspect::Inspected;
 use super::walk::LocalFile;
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::Carried;
 use crate::record::manifest::Row;
 use crate::site::Wave;
 use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub struct Change {
     /// Whether that object is ours.
     #[serde(skip)]
     pub owned: bool,
+    /// The cache tags that it carries, if that is sure.
+    #[serde(skip)]
+    pub carried: Option<Arc<Carried>>,
 }
 
 impl Change {
@@ -77,6 +82,15 @@ impl Change {
     /// Whether anything in the bucket changes by this.
     pub fn is_write(&self) -> bool {
         matches!(self.action, Action::Upload | Action::Prune)
+    }
+
+    /// The tags of the copies that the edge may hold, if they are sure.
+    ///
+    /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
+    /// tags, its bytes being the same, is not documented.
+    pub fn tags_of_copies(&self) -> Option<&Carried> {
+        let told = matches!(self.reason, Reason::Size | Reason::Etag | Reason::Orphaned);
+        self.carried.as_deref().filter(|_| told)
     }
 }
 
@@ -108,7 +122,8 @@ impl Plan {
     /// in order.
     pub fn add(&mut self, pair: Pair, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
-        let Pair { key, local, remote, row } = pair;
+        let Pair { key, local, remote, row, .. } = pair;
+        let carried = inspected.carried;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
         let change = |action, reason, wave| Change {
             key: key.clone(),
@@ -119,12 +134,13 @@ impl Plan {
             late: false,
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
             owned,
+            carried: carried.clone(),
         };
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
             let (content, headers) = described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers));
-            Some(Row { size, etag, content, headers, orphaned })
+            Some(Row { size, etag, content, headers, orphaned, carried: carried.clone() })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         let next = match decision {
@@ -247,11 +263,11 @@ mod tests {
     use super::*;
 
     fn row(orphaned: Option<i64>) -> Row {
-        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned }
+        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned, carried: None }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
-        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row }
+        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row, rewritten: false }
     }
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {

@@ -10,16 +10,21 @@ use super::diff::Reason;
 use super::list::{self, Listed};
 use super::plan::{Action, Change, Plan, Stage};
 use super::report::{Report, Seconds};
+use super::tagging::{Labels, Tagging};
 use super::walk::LocalFile;
 use super::{Deploy, new_deploy_id};
 use crate::bucket::{Bucket, Start};
+use crate::distribution::Distributions;
 use crate::error::{Error, Result};
+use crate::invalidation::find::shapes;
 use crate::invalidation::send::Sent;
-use crate::record::Record;
+use crate::invalidation::{CacheTags, Viewers};
+use crate::record::{Place, Record};
 use crate::site::Wave;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
@@ -82,7 +87,7 @@ impl Deploy<'_> {
             None => Ok(None),
         };
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
-        let (walk, target) = tokio::join!(self.walk(), target);
+        let (walk, target, labels) = tokio::join!(self.walk(), target, self.shard_labels(planned));
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
             return Err(error);
@@ -101,7 +106,8 @@ impl Deploy<'_> {
             let applying = Instant::now();
             let limits = Limits { create_only: true, ..self.limits() };
             let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
-            applied = apply::upload(&bucket, &walk.root, plan.changes.iter(), limits, progress).await;
+            let changes = plan.changes.iter();
+            applied = apply::upload(&bucket, &walk.root, changes, labels, limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
         }
         let source = settings.source.display().to_string();
@@ -118,6 +124,28 @@ impl Deploy<'_> {
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
         Ok(report)
+    }
+}
+
+impl Deploy<'_> {
+    /// How a shard tags what it creates. It tells CloudFront nothing, so that no distribution need be
+    /// readable: without tags the deploy that follows goes by paths.
+    async fn shard_labels(&self, planned: bool) -> Option<Labels> {
+        let settings = self.settings;
+        if planned || settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
+            return None;
+        }
+        let distributions = Distributions::new(self.aws);
+        match shapes(&distributions, &settings.distributions, settings.target.bucket()).await {
+            Ok(shapes) => {
+                let tagging = Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy))?;
+                Some(Labels { tagging: Arc::new(tagging), deploy: new_deploy_id() })
+            }
+            Err(error) => {
+                self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));
+                None
+            }
+        }
     }
 }
 
@@ -163,6 +191,7 @@ fn creation(file: LocalFile) -> Change {
         late: false,
         before: None,
         owned: false,
+        carried: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
 use super::Deploy;
+use super::tagging::Tagging;
 use super::walk::{self, Walk};
 use crate::bucket::Bucket;
 use crate::distribution::{DistributionId, Distributions};
@@ -24,6 +25,8 @@ pub(super) struct Survey {
     pub record: Option<(Record, Snapshot)>,
     pub viewers: Viewers,
     pub distributions: Distributions,
+    /// How uploads are tagged, where a distribution reads that.
+    pub tagging: Option<Arc<Tagging>>,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -60,7 +63,8 @@ impl Deploy<'_> {
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, walk_seconds })
+        let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, tagging, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.

@@ -131,7 +131,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
         let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         // Whether the tags of an error page hold for its copies is not documented: they do not.
-        let no_tags = Vec::new();
+        let no_tags = cache::Tags::default();
         let key = target.key.clone();
         state.cache.store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
     }

@@ -8,6 +8,7 @@ use intent::Promise;
 use jiff::Timestamp;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
@@ -95,9 +96,9 @@ impl Lease {
     ///
     /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
     /// needs the plan to know that they are ours.
-    pub async fn complete<'a>(
+    pub async fn complete<'a, R: Borrow<Row>>(
         self,
-        rows: impl Iterator<Item = (&'a str, &'a Row)>,
+        rows: impl Iterator<Item = (&'a str, R)>,
         uploaded: u64,
         pruned: u64,
         in_doubt: bool,

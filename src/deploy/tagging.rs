@@ -1,0 +1,244 @@
+//! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront was told.
+
+use super::diff::Reason;
+use super::plan::Change;
+use super::survey::Survey;
+use super::told::Told;
+use crate::bucket::head::Head;
+use crate::distribution::Distributions;
+use crate::invalidation::send::Sent;
+use crate::invalidation::tags::carried::{Carried, Memory, Reading, Shared, Standing};
+use crate::invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
+use crate::invalidation::{TagReader, Viewers};
+use crate::record::manifest::Row;
+use crate::site::media_type;
+use crate::site::references::references;
+use std::collections::{BTreeSet, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Bytes of user metadata for tags. S3 takes 2 KB in all
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
+const MOST_BYTES: usize = 1536;
+
+/// How the objects of a site are tagged.
+#[derive(Debug)]
+pub struct Tagging {
+    tagger: Tagger,
+    /// The user metadata entries that distributions read.
+    metadata: Vec<String>,
+    /// The most tags of an object.
+    most: usize,
+    /// The site's own host names.
+    hosts: Vec<String>,
+}
+
+/// What a file is uploaded with.
+#[derive(Debug, Default)]
+pub struct Label {
+    /// User metadata.
+    pub metadata: Vec<(String, String)>,
+    /// What must be remembered of the tags in it.
+    pub memory: Option<Memory>,
+}
+
+impl Tagging {
+    /// By what the distributions read; `None` if none of them reads tags that S3 can send.
+    pub fn of(viewers: &Viewers) -> Option<Tagging> {
+        let names: BTreeSet<String> = viewers.tag_readers().map(|reader| reader.reading.metadata.clone()).collect();
+        let mut metadata: Vec<String> = names.into_iter().collect();
+        let room = |metadata: &[String]| {
+            let names: usize = metadata.iter().map(String::len).sum();
+            MOST_BYTES.saturating_sub(names) / (metadata.len().max(1) * (TAG_BYTES + 1))
+        };
+        // Only references are dropped from the tags of an object; then a whole header.
+        while !metadata.is_empty() && room(&metadata) < TAGS_BEFORE_REFERENCES {
+            metadata.pop();
+        }
+        let most = room(&metadata).min(MAX_TAGS);
+        let (tagger, hosts) = (viewers.tagger().clone(), viewers.hosts());
+        (!metadata.is_empty()).then_some(Tagging { tagger, metadata, most, hosts })
+    }
+
+    /// Whether the file of a key may refer to others.
+    pub fn asks_for_references(key: &str) -> bool {
+        let media_type = media_type::of(key);
+        media_type.starts_with("text/html") || media_type.starts_with("application/xhtml")
+    }
+
+    /// The scripts and style sheets that a page refers to. They only group pages, so that a page that
+    /// cannot be read has none.
+    pub fn references(&self, key: &str, page: impl Read) -> Vec<String> {
+        references(page, key, &self.hosts).unwrap_or_default()
+    }
+
+    /// What an object is uploaded with. `carried` is what it carries now, if that is known.
+    pub fn label(
+        &self,
+        (key, references): (&str, &[String]),
+        deploy: &str,
+        reason: Reason,
+        carried: Option<&Carried>,
+    ) -> Label {
+        let previous = carried.map(|carried| carried.memory.as_previous()).unwrap_or_default();
+        let bytes = match reason {
+            Reason::New => Bytes::New,
+            Reason::Headers => Bytes::Same { previous: &previous },
+            _ => Bytes::Changed { previous: &previous },
+        };
+        self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }))
+    }
+
+    /// The user metadata of an object with these tags.
+    fn entries(&self, key: &str, mut tags: Tags) -> Label {
+        tags.truncate(self.most);
+        let value = tags.to_string();
+        let metadata = self.metadata.iter().map(|name| (name.clone(), value.clone())).collect();
+        Label { metadata, memory: self.tagger.remember(key, &tags) }
+    }
+
+    /// How objects that are uploaded now come to carry their tags.
+    fn standing(&self, as_of: i64) -> Standing {
+        Standing::new(self.metadata.clone(), as_of)
+    }
+
+    /// What an object carries that was looked at.
+    pub fn found(&self, key: &str, head: &Head) -> Option<Arc<Carried>> {
+        let tags = |name: &String| head.metadata.get(name).map(|value| Tags::parse(value));
+        let first = self.metadata.iter().find_map(tags)?;
+        let memory = self.tagger.remember(key, &first)?;
+        let same = self.metadata.iter().filter(|name| tags(name).as_ref() == Some(&first)).cloned().collect();
+        Some(Arc::new(Carried { memory, standing: Arc::new(Standing::new(same, head.modified)) }))
+    }
+}
+
+/// The distributions for which copies may come to count as tagged, and what to tell the person.
+pub(super) async fn settled<'a>(
+    distributions: &Distributions,
+    viewers: &'a Viewers,
+    told: &Told,
+) -> (Vec<TagReader<'a>>, Vec<String>) {
+    let (mut settled, mut warnings) = (Vec::new(), Vec::new());
+    for reader in viewers.tag_readers() {
+        let Reading { config, .. } = reader.reading;
+        if told.standings().any(|standing| standing.configs(reader.id).any(|known| known == config)) {
+            settled.push(reader);
+            continue;
+        }
+        // Edges that do not have the configuration yet cache copies without tags.
+        match distributions.deployed_config(reader.configured_by).await {
+            Ok(Some(deployed)) if deployed == *config => settled.push(reader),
+            Ok(_) => warnings.push(format!(
+                "the configuration of the {} is still on its way to the edges: until a later deploy it is told by path",
+                reader.id
+            )),
+            Err(error) => warnings.push(format!(
+                "cannot see whether the edges of the {} read cache tags already, so it is told by path: {error} ({})",
+                reader.id,
+                error.hint_text().unwrap_or("the next deploy looks again")
+            )),
+        }
+    }
+    (settled, warnings)
+}
+
+/// What to say where the configuration of a distribution changed since its copies counted as tagged.
+pub(super) fn resets(viewers: &Viewers, told: &Told) -> Vec<String> {
+    let reset = |reader: &TagReader<'_>| {
+        let mut configs = told.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
+        configs.peek().is_some() && configs.all(|config| config != reader.reading.config)
+    };
+    let say = |reader: TagReader<'_>| {
+        format!(
+            "the configuration of the {} changed since its copies were tagged: each object is told by path once more",
+            reader.id
+        )
+    };
+    viewers.tag_readers().filter(reset).map(say).collect()
+}
+
+/// What CloudFront took, and for whom copies are sure to carry tags by that.
+pub(super) struct Cleared<'a> {
+    viewers: &'a Viewers,
+    tagging: Option<&'a Tagging>,
+    /// Until when it is known that nobody else wrote what was uploaded; `None` where that is unknown.
+    as_of: Option<i64>,
+    readers: Vec<TagReader<'a>>,
+    /// By reader: the items that it was told.
+    items: Vec<Vec<String>>,
+    /// The keys whose copies all had to go.
+    changed: HashSet<&'a str>,
+    standings: Shared<Standing>,
+    carried: Shared<Carried>,
+}
+
+impl<'a> Cleared<'a> {
+    pub(super) fn new(
+        survey: &'a Survey,
+        as_of: Option<i64>,
+        readers: &[TagReader<'a>],
+        sent: &Sent,
+        changed: HashSet<&'a str>,
+    ) -> Cleared<'a> {
+        let told = |reader: &TagReader<'_>| {
+            let sent = sent.invalidations.iter().filter(|sent| sent.distribution == *reader.id);
+            sent.flat_map(|sent| &sent.items).filter(|item| !item.starts_with('#')).cloned().collect()
+        };
+        Cleared {
+            viewers: &survey.viewers,
+            tagging: survey.tagging.as_deref(),
+            as_of,
+            items: readers.iter().map(told).collect(),
+            readers: readers.to_vec(),
+            changed,
+            standings: Shared::default(),
+            carried: Shared::default(),
+        }
+    }
+
+    /// What an object carries that was uploaded by this run.
+    pub(super) fn of_upload(&self, memory: Option<&Memory>) -> Option<Arc<Carried>> {
+        let mut standing = self.tagging?.standing(self.as_of?);
+        for reader in &self.readers {
+            standing = standing.tagging(reader.id, &reader.reading.config);
+        }
+        Some(self.carried.share(Carried { memory: memory?.clone(), standing: self.standings.share(standing) }))
+    }
+
+    /// A row of which nothing else changes, if copies of its object are tagged for more distributions than
+    /// it says.
+    pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
+        let carried = row.carried.as_ref()?;
+        let mut standing = None;
+        for (reader, items) in self.readers.iter().zip(&self.items) {
+            let gained = carried.is_read(reader.reading)
+                && !carried.is_tagged(reader.id, reader.reading)
+                && (self.changed.contains(key)
+                    || items.iter().any(|item| item.ends_with('*'))
+                        && self.viewers.are_cleared_by_path(reader.id, key, items));
+            if gained {
+                let before: &Standing = standing.as_ref().unwrap_or(&carried.standing);
+                standing = Some(before.tagging(reader.id, &reader.reading.config));
+            }
+        }
+        let standing = self.standings.share(standing?);
+        let carried = self.carried.share(Carried { memory: carried.memory.clone(), standing });
+        Some(Row { carried: Some(carried), ..row.clone() })
+    }
+}
+
+/// What an upload needs to be labelled.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// How.
+    pub tagging: Arc<Tagging>,
+    /// By which deploy.
+    pub deploy: String,
+}
+
+impl Labels {
+    /// The label of a change whose file refers to `references`.
+    pub fn of(&self, change: &Change, references: &[String]) -> Label {
+        self.tagging.label((&change.key, references), &self.deploy, change.reason, change.carried.as_deref())
+    }
+}
