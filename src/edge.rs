@@ -279,6 +279,12 @@ impl Edge {
         self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
+    /// Says whether the configuration of a distribution is still on its way to the edges, which until then
+    /// read no cache tags.
+    pub fn set_deploying(&self, id: &str, deploying: bool) {
+        self.state.distributions.set_deploying(id, deploying);
+    }
+
     /// Forgets a distribution.
     ///
     /// # Errors

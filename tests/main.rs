@@ -24,6 +24,7 @@ mod replay;
 mod semantics;
 mod shards;
 mod shell;
+mod tags;
 mod types;
 mod viewers;
 mod world;

@@ -85,6 +85,9 @@ async fn tenant_world(files: &[(&str, &str)]) -> World {
 async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     const LARGE: usize = 20 << 20;
     let world = World::new(&[("index.html", "the same"), ("old.html", "old")]).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
+    world.edge.put_distribution(distribution).unwrap();
     // An object that is right already, whose headers have to be asked for.
     world.put("index.html", "the same").await;
     world.write("film.webm", vec![1; LARGE]);

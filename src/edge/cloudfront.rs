@@ -63,7 +63,10 @@ pub(super) fn answer(
     let id = operation.id.as_deref().unwrap_or_default();
     let result = match operation.name {
         "ListDistributions" => list_distributions(state, query),
-        "GetDistribution" => find(state, id).map(|found| versioned(render::distribution(&found), &found.etag)),
+        "GetDistribution" => find(state, id).map(|found| {
+            let status = if state.distributions.is_deploying(&found.id) { "InProgress" } else { "Deployed" };
+            versioned(render::distribution(&found, status), &found.etag)
+        }),
         "GetDistributionConfig" => find(state, id).map(|found| {
             let text = Xml::document("DistributionConfig", |xml| render::config(xml, &found));
             versioned(text, &found.etag)

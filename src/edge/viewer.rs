@@ -184,7 +184,9 @@ async fn keep(
         return Answer { stored, stream: Some(fetched.body), age: None };
     }
     let ttl = cache::time_to_live(caching, &fetched.headers);
-    let tags = cache::tags(distribution.cache_tag_header.as_deref(), &fetched.headers);
+    let header = distribution.cache_tag_header.as_deref();
+    let header = header.filter(|_| !state.distributions.is_deploying(&distribution.id));
+    let tags = cache::tags(header, &fetched.headers);
     let stored = Arc::new(whole(&fetched).await);
     if stored.status < 400 {
         let time = (state.timeline.now(), ttl);

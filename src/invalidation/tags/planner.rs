@@ -16,7 +16,7 @@
 //! wildcard and no tag can tell apart are one path of their common weight. The work is bounded by
 //! the number of paths looked at, never by time, so that the same deploy gives the same items.
 
-use super::Tag;
+use super::{Family, Tag};
 use crate::invalidation::cover::{Cover, Curve, Item, Reach, SitePath, common_bytes};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -185,7 +185,8 @@ impl Effects {
         // One that evicts as much as all paths do may still save items.
         let mut promising: Vec<(Tag, Effect)> =
             self.effects.into_iter().filter(|(_, effect)| effect.collateral <= most).collect();
-        promising.sort_unstable_by_key(|(tag, effect)| (effect.signature, *tag));
+        // Of those that do the same an object's own tag is the best: it reaches nothing that nobody knows of.
+        promising.sort_unstable_by_key(|(tag, effect)| (effect.signature, !tag.is(Family::Key), *tag));
         promising.dedup_by_key(|(_, effect)| effect.signature);
         promising.sort_unstable_by(|(left_tag, left), (right_tag, right)| {
             right.compare_ratio(left).then(left_tag.cmp(right_tag))
