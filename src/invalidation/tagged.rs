@@ -204,25 +204,24 @@ impl<'v> Choice<'v> {
     /// Where a function may show a key at other paths, too, its tag goes in place of its path.
     fn prefer_keys(&self, chosen: &mut Invalidation, changed: &[ChangedKey<'_>]) {
         let exact = chosen.coverage.iter().filter(|item| !item.item.starts_with('#') && !item.item.ends_with('*'));
-        // By path, the keys that it may show, and the tag of the only one.
-        let mut owners: HashMap<String, (usize, Option<(Tag, &str)>)> =
-            exact.map(|coverage| (coverage.item.clone(), (0, None))).collect();
+        let mut owners: HashMap<String, Owners<'_>> =
+            exact.map(|coverage| (coverage.item.clone(), Owners::default())).collect();
         if owners.is_empty() {
             return;
         }
         for changed in changed {
             for path in self.paths(changed.key) {
-                let Some((keys, owner)) = owners.get_mut(&path.path) else { continue };
-                *keys += 1;
+                let Some(owners) = owners.get_mut(&path.path) else { continue };
+                owners.keys += 1;
                 let apt = self.shown.viewer.may_rewrite(&path) && self.shown.viewer.is_tagged(&path);
                 let sure = self.sure(changed).filter(|_| apt);
-                *owner = sure.map(|_| (self.viewers.tagger.key(changed.key), changed.key));
+                owners.last = sure.map(|_| (self.viewers.tagger.key(changed.key), changed.key));
             }
         }
         let mut taken: BTreeMap<String, Coverage> = BTreeMap::new();
         for coverage in std::mem::take(&mut chosen.coverage) {
             let (item, why) = match owners.get(&coverage.item) {
-                Some((1, Some((tag, key)))) => (tag.item(), Some(self.meaning(*tag, key))),
+                Some(Owners { keys: 1, last: Some((tag, key)) }) => (tag.item(), Some(self.meaning(*tag, key))),
                 _ => (coverage.item.clone(), coverage.why.clone()),
             };
             taken.entry(item.clone()).and_modify(|known| known.covers += coverage.covers).or_insert(Coverage {
@@ -248,6 +247,14 @@ impl<'v> Choice<'v> {
         }
         chosen.coverage.sort_by(|a, b| a.item.cmp(&b.item));
     }
+}
+
+/// The changed keys that one path may show.
+#[derive(Default)]
+struct Owners<'a> {
+    keys: usize,
+    /// The last one and its tag, if that is sure.
+    last: Option<(Tag, &'a str)>,
 }
 
 fn has(items: &[Item], text: &str) -> bool {

@@ -188,7 +188,7 @@ mod tests {
         let manifest = Manifest::new("m".to_owned(), bytes.into());
         let standings = manifest.read(|key, row| read.push((key.to_owned(), row))).unwrap();
         assert_eq!(read, rows.iter().map(|(key, row)| ((*key).to_owned(), row.clone())).collect::<Vec<_>>());
-        assert_eq!(standings, [standing.clone()]);
+        assert_eq!(standings.as_slice(), std::slice::from_ref(&standing));
         let held: std::collections::HashSet<_> =
             read.iter().filter_map(|(_, row)| row.carried.as_ref()).map(Arc::as_ptr).collect();
         assert_eq!(held.len(), 2, "one for each deploy");
