@@ -5,6 +5,7 @@ mod compare;
 pub mod diff;
 mod exposure;
 pub mod inspect;
+mod landed;
 pub mod list;
 pub mod plan;
 pub mod read;
@@ -17,25 +18,24 @@ mod turn;
 pub mod walk;
 
 use crate::aws::Aws;
+use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
-use crate::invalidation::{ChangedKey, Policy, TagReader};
+use crate::invalidation::{ChangedKey, Policy};
 use crate::record::lease::Lease;
-use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
-use crate::site::headers::Headers;
 use crate::terminal::Terminal;
-use apply::{Applied, Limits, Uploaded};
+use apply::{Applied, Limits};
 use compare::Compared;
-use diff::{PruneAfter, Reason};
+use diff::PruneAfter;
+use landed::{changed_keys, changed_rows, landed_keys, next_rows, removed_keys, written_until};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,7 +104,17 @@ struct Decided {
     record_differs: bool,
     recovered: Option<Recovered>,
     warnings: Vec<String>,
+    /// The distributions whose edges read cache tags.
+    settled: Vec<DistributionId>,
     seconds: Seconds,
+}
+
+/// What came of the writing part.
+struct Done {
+    applied: Applied,
+    sent: Sent,
+    /// Whether the manifest of it is written.
+    recorded: Result<()>,
 }
 
 impl Decided {
@@ -132,8 +142,7 @@ impl Deploy<'_> {
         }
         let decided = self.decide(&mut survey).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
-        let (files, told) = (&survey.walk.files, &decided.told);
-        let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(files), told.carried(files));
+        let invalidations = self.items(&survey, &decided, &changed, &[]);
         let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
         if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
@@ -196,7 +205,7 @@ impl Deploy<'_> {
         if !plan.is_empty() {
             warnings.extend(tagging::resets(&survey.viewers, &told));
         }
-        Ok(Decided { plan, told, record_differs, recovered, warnings, seconds })
+        Ok(Decided { plan, told, record_differs, recovered, warnings, settled: Vec::new(), seconds })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
@@ -226,13 +235,14 @@ impl Deploy<'_> {
         lease: Option<Lease>,
     ) -> Result<Report> {
         let mut seconds = decided.seconds;
-        let (readers, unsettled) = match survey.tagging {
-            Some(_) => tagging::settled(&survey.distributions, &survey.viewers, &decided.told).await,
-            None => Default::default(),
-        };
-        decided.warnings.extend(unsettled);
-        let work = self.write_and_tell(&deploy, &survey, &decided, &mut seconds);
-        let (applied, mut sent) = match &lease {
+        if survey.tagging.is_some() {
+            let (settled, warnings) = tagging::settled(&survey.distributions, &survey.viewers, &decided.told).await;
+            decided.settled = settled;
+            decided.warnings.extend(warnings);
+        }
+        let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds);
+        let work = async { tokio::join!(work, self.exposed_record(&survey)) };
+        let (Done { applied, mut sent, recorded }, exposed) = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
                 done = work => done,
@@ -242,11 +252,10 @@ impl Deploy<'_> {
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
         if let Some(lease) = lease {
-            self.give_back(lease, &survey, &decided, &readers, &applied, &mut sent).await;
+            self.give_back(lease, &survey, &applied, recorded, &mut sent).await;
         }
         let waiting = Instant::now();
-        let wait = wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal);
-        let ((), exposed) = tokio::join!(wait, self.exposed_record(&survey));
+        wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         let mut report = self.report(deploy, &survey, Decided { seconds, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
@@ -254,16 +263,17 @@ impl Deploy<'_> {
         Ok(report)
     }
 
-    /// The waves, each behind a complete one, and the invalidation of whatever landed.
+    /// The waves, each behind a complete one, the invalidation of whatever landed, and what is then true.
     async fn write_and_tell(
         &self,
         deploy: &str,
         survey: &Survey,
         decided: &Decided,
+        lease: Option<&Lease>,
         seconds: &mut Seconds,
-    ) -> (Applied, Sent) {
-        let applying = Instant::now();
+    ) -> Done {
         let plan = &decided.plan;
+        let applying = Instant::now();
         let mut applied = self.upload(deploy, survey, plan, Stage::Assets).await;
         if self.may_go_on(&applied) {
             applied.extend(self.upload(deploy, survey, plan, Stage::Pages).await);
@@ -274,42 +284,58 @@ impl Deploy<'_> {
         seconds.apply = applying.elapsed().as_secs_f64();
 
         let invalidating = Instant::now();
-        let mut sent = self.tell(survey, decided, &applied, deploy).await;
-        if !applied.is_complete() {
+        let late = plan.removals(true).count() as u64;
+        let planned = self.items(survey, decided, &landed_keys(survey, plan, &applied), &[]);
+        let told = planned.clone();
+        let tell = submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal);
+        let (sent, recorded) = if late > 0 && applied.is_complete() {
+            let mut sent = tell.await;
+            if sent.failed.is_empty() {
+                // No page that needs them is at the edge any more.
+                let mut late = Applied::default();
+                self.remove(survey, plan, true, &mut late).await;
+                sent.extend(self.tell_late(survey, decided, &late, deploy).await);
+                applied.extend(late);
+            }
+            (sent, self.write_manifest(lease, survey, decided, &applied, &told).await)
+        } else {
             // A page that did not go up, or did not go, may still need them.
-            applied.left += plan.removals(true).count() as u64;
-        } else if plan.removals(true).next().is_some() && sent.failed.is_empty() {
-            // No page that needs them is at the edge any more.
-            let mut late = Applied::default();
-            self.remove(survey, plan, true, &mut late).await;
-            sent.extend(self.tell_late(survey, decided, &late, deploy).await);
-            applied.extend(late);
-        }
+            applied.left += late;
+            // While CloudFront answers: nobody reads it before it is named.
+            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied, &told))
+        };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
-        (applied, sent)
+        Done { applied, sent, recorded }
     }
 
-    /// Writes the manifest of what is there now, unless CloudFront was not told: then the intent stays.
-    async fn give_back(
+    /// Writes the manifest of what is there now, and of what is true once CloudFront was told.
+    async fn write_manifest(
         &self,
-        lease: Lease,
+        lease: Option<&Lease>,
         survey: &Survey,
         decided: &Decided,
-        readers: &[TagReader<'_>],
         applied: &Applied,
-        sent: &mut Sent,
-    ) {
-        let done = if sent.failed.is_empty() {
-            let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
-            let cleared = Cleared::new(survey, written_until(survey).await, readers, sent, cleared);
-            let changed = changed_rows(&decided.plan, applied, &cleared);
-            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
-            let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
+        told: &[Invalidation],
+    ) -> Result<()> {
+        let Some(lease) = lease else { return Ok(()) };
+        let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
+        let cleared = Cleared::new(survey, &decided.settled, written_until(survey).await, told, cleared);
+        let changed = changed_rows(&decided.plan, applied, &cleared);
+        let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+        let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
+        lease.write_manifest(rows).await
+    }
+
+    /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays.
+    async fn give_back(&self, lease: Lease, survey: &Survey, applied: &Applied, recorded: Result<()>, sent: &mut Sent) {
+        let done = if !sent.failed.is_empty() {
+            lease.abandon().await
+        } else if recorded.is_err() {
+            lease.abandon().await.and(recorded)
+        } else {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            lease.complete(rows, uploaded, pruned, !applied.doubtful.is_empty()).await
-        } else {
-            lease.abandon().await
+            lease.complete(uploaded, pruned, !applied.doubtful.is_empty()).await
         };
         if let Err(error) = done {
             if error.exit() == Exit::Stale {
@@ -355,26 +381,25 @@ impl Deploy<'_> {
         applied.extend(apply::prune(&survey.bucket, changes, recorded, &self.limits()).await);
     }
 
-    /// Tells CloudFront about everything that landed, whatever else failed.
-    async fn tell(&self, survey: &Survey, decided: &Decided, applied: &Applied, deploy: &str) -> Sent {
-        let (files, plan) = (&survey.walk.files, &decided.plan);
-        let changed = landed_keys(survey, plan, applied);
-        let planned = survey.viewers.plan(&changed, plan.unchanged(files), decided.told.carried(files));
-        submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
+    /// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
+    fn items(
+        &self,
+        survey: &Survey,
+        decided: &Decided,
+        changed: &[ChangedKey<'_>],
+        others: &[&str],
+    ) -> Vec<Invalidation> {
+        let files = &survey.walk.files;
+        let unchanged = decided.plan.unchanged(files).chain(others.iter().copied());
+        survey.viewers.plan(changed, unchanged, decided.told.carried(files))
     }
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
     async fn tell_late(&self, survey: &Survey, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
-        let (files, plan) = (&survey.walk.files, &decided.plan);
-        let landed = landed(late);
-        let removed = plan.removals(true).filter(|change| landed.contains(change.key.as_str()));
-        let mut changed: Vec<_> = removed.map(|change| changed_key(survey, change)).collect();
-        forget_overwritten(&mut changed, late);
-        let others =
-            plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
-        let others = others.map(|change| &*change.key);
-        let unchanged = plan.unchanged(files).chain(others);
-        let planned = survey.viewers.plan(&changed, unchanged, decided.told.carried(files));
+        let others = decided.plan.changes.iter();
+        let others = others.filter(|change| matches!(change.action, Action::Upload | Action::Evict));
+        let others: Vec<&str> = others.map(|change| &*change.key).collect();
+        let planned = self.items(survey, decided, &removed_keys(survey, &decided.plan, late), &others);
         let id = format!("{deploy}-late");
         submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
@@ -392,86 +417,6 @@ impl Deploy<'_> {
         report.warnings.extend(survey.viewers.warnings());
         report
     }
-}
-
-/// The keys of which something was done, or may have been.
-fn landed(applied: &Applied) -> HashSet<&str> {
-    let done = applied.done.iter().map(|(key, _)| key);
-    done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
-}
-
-/// The keys whose URLs answer otherwise by what was done.
-fn landed_keys<'a>(survey: &'a Survey, plan: &'a Plan, applied: &Applied) -> Vec<ChangedKey<'a>> {
-    let landed = landed(applied);
-    let mut keys = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
-    forget_overwritten(&mut keys, applied);
-    keys
-}
-
-/// Of what others have written meanwhile no tags are known.
-fn forget_overwritten(changed: &mut [ChangedKey<'_>], applied: &Applied) {
-    for changed in changed.iter_mut().filter(|changed| applied.overwritten.iter().any(|key| key == changed.key)) {
-        changed.carried = None;
-    }
-}
-
-/// A key as it changes. Of one that an interrupted run may have changed, too, no tags are known.
-fn changed_key<'a>(survey: &Survey, change: &'a Change) -> ChangedKey<'a> {
-    let promised = survey.abandoned().is_some_and(|abandoned| abandoned.promise(&change.key).is_some());
-    ChangedKey {
-        key: &change.key,
-        created: change.reason == Reason::New,
-        carried: change.tags_of_copies().filter(|_| !promised),
-    }
-}
-
-/// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
-fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change) -> bool) -> Vec<ChangedKey<'a>> {
-    let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
-    let mut changed: Vec<_> = visible.map(|change| changed_key(survey, change)).collect();
-    let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
-    let left = left.map(|promise| ChangedKey::unknown(&promise.key));
-    changed.extend(left);
-    // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
-    changed.sort_by_key(|changed| (changed.key, changed.created));
-    changed.dedup_by_key(|changed| changed.key);
-    changed
-}
-
-/// Until when S3 knows that nobody else wrote what was uploaded: its own time, where that matters.
-async fn written_until(survey: &Survey) -> Option<i64> {
-    let (record, _) = survey.record.as_ref().filter(|_| survey.tagging.is_some())?;
-    record.look().await.ok().map(|snapshot| snapshot.now.as_second())
-}
-
-/// The rows in which the next manifest differs from the last: what landed, what was removed, and what was
-/// found to be otherwise.
-fn changed_rows(plan: &Plan, applied: &Applied, cleared: &Cleared<'_>) -> BTreeMap<String, Option<Row>> {
-    let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
-    rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
-    let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
-    for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(stored) = done.get(change.key.as_str()) else { continue };
-        let row = stored.as_ref().map(|Uploaded { stored, memory }| Row {
-            size: change.bytes,
-            etag: stored.etag.clone(),
-            content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(Headers::of(&change.key).digest()),
-            orphaned: None,
-            carried: cleared.of_upload(memory.as_deref()),
-        });
-        rows.insert(change.key.clone(), row);
-    }
-    rows
-}
-
-/// The rows of the next manifest, in key order.
-fn next_rows<'a>(
-    last: impl Iterator<Item = (&'a str, &'a Row)>,
-    changed: &'a BTreeMap<String, Option<Row>>,
-) -> impl Iterator<Item = (&'a str, &'a Row)> {
-    let changed = changed.iter().map(|(key, row)| (key.as_str(), row.as_ref()));
-    told::merge(last.map(|(key, row)| (key, Some(row))), changed).filter_map(|(key, row)| Some((key, row?)))
 }
 
 /// Runs what takes a core's time where it holds up no answer of AWS.

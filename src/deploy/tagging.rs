@@ -5,8 +5,8 @@ use super::plan::Change;
 use super::survey::Survey;
 use super::told::Told;
 use crate::bucket::head::Head;
-use crate::distribution::Distributions;
-use crate::invalidation::send::Sent;
+use crate::distribution::{DistributionId, Distributions};
+use crate::invalidation::send::Invalidation;
 use crate::invalidation::tags::carried::{Carried, Memory, Reading, Shared, Standing};
 use crate::invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
 use crate::invalidation::{TagReader, Viewers};
@@ -113,21 +113,21 @@ impl Tagging {
 }
 
 /// The distributions for which copies may come to count as tagged, and what to tell the person.
-pub(super) async fn settled<'a>(
+pub(super) async fn settled(
     distributions: &Distributions,
-    viewers: &'a Viewers,
+    viewers: &Viewers,
     told: &Told,
-) -> (Vec<TagReader<'a>>, Vec<String>) {
+) -> (Vec<DistributionId>, Vec<String>) {
     let (mut settled, mut warnings) = (Vec::new(), Vec::new());
     for reader in viewers.tag_readers() {
         let Reading { config, .. } = reader.reading;
         if told.standings().any(|standing| standing.configs(reader.id).any(|known| known == config)) {
-            settled.push(reader);
+            settled.push(reader.id.clone());
             continue;
         }
         // Edges that do not have the configuration yet cache copies without tags.
         match distributions.deployed_config(reader.configured_by).await {
-            Ok(Some(deployed)) if deployed == *config => settled.push(reader),
+            Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
             Ok(_) => warnings.push(format!(
                 "the configuration of the {} is still on its way to the edges: until a later deploy it is told by path",
                 reader.id
@@ -175,21 +175,22 @@ pub(super) struct Cleared<'a> {
 impl<'a> Cleared<'a> {
     pub(super) fn new(
         survey: &'a Survey,
+        settled: &[DistributionId],
         as_of: Option<i64>,
-        readers: &[TagReader<'a>],
-        sent: &Sent,
+        told: &[Invalidation],
         changed: HashSet<&'a str>,
     ) -> Cleared<'a> {
+        let readers: Vec<_> = survey.viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
         let told = |reader: &TagReader<'_>| {
-            let sent = sent.invalidations.iter().filter(|sent| sent.distribution == *reader.id);
-            sent.flat_map(|sent| &sent.items).filter(|item| !item.starts_with('#')).cloned().collect()
+            let told = told.iter().filter(|told| told.distribution == *reader.id);
+            told.flat_map(|told| &told.items).filter(|item| !item.starts_with('#')).cloned().collect()
         };
         Cleared {
             viewers: &survey.viewers,
             tagging: survey.tagging.as_deref(),
             as_of,
             items: readers.iter().map(told).collect(),
-            readers: readers.to_vec(),
+            readers,
             changed,
             standings: Shared::default(),
             carried: Shared::default(),

@@ -5,9 +5,13 @@
 
 use crate::error::{Error, Result};
 use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
+
+/// Files whose sizes are found out at once: their paths are in memory until then.
+const MEASURED_AT_ONCE: usize = 4096;
 
 /// A regular file of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +78,26 @@ impl Unknown {
 /// `prefix` is the target's: it counts against the length of keys.
 pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
     let root = existing_directory(source)?;
+    // Following symlinks makes walkdir open every directory once more, to find loops: only a site that has
+    // symlinks pays for it.
+    let mut found = match look(source, &root, prefix, false) {
+        Some(found) => found,
+        None => look(source, &root, prefix, true).unwrap_or_default(),
+    };
+    found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let keys: Vec<&str> = found.files.iter().map(|file| &*file.key).collect();
+    if let Some((one, other)) = unicode_collision(&keys) {
+        let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
+        return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
+    }
+    Ok(found)
+}
+
+/// Looks at everything below the source; `None` at the first symlink, if they are not to be followed.
+fn look(source: &Path, root: &Path, prefix: &str, follow: bool) -> Option<Walk> {
     let mut found = Walk { root: source.to_owned(), ..Walk::default() };
-    let mut entries = WalkDir::new(source).follow_links(true).into_iter();
+    let mut unmeasured = Vec::with_capacity(MEASURED_AT_ONCE);
+    let mut entries = WalkDir::new(source).follow_links(follow).into_iter();
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
@@ -87,23 +109,26 @@ pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
         if entry.depth() == 0 {
             continue;
         }
-        let skip = skip_reason(&entry, &root);
+        if !follow && entry.path_is_symlink() {
+            return None;
+        }
+        let skip = skip_reason(&entry, root);
         if let Some(reason) = &skip {
             found.note_skipped(source, &entry, reason);
             if entry.file_type().is_dir() {
                 entries.skip_current_dir();
             }
-        } else if entry.file_type().is_file() {
-            found.add_file(source, &entry, prefix);
+        } else if entry.file_type().is_file()
+            && let Some(key) = found.key_of(source, &entry, prefix)
+        {
+            unmeasured.push((key, entry));
+            if unmeasured.len() == MEASURED_AT_ONCE {
+                found.add_files(&mut unmeasured);
+            }
         }
     }
-    found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let keys: Vec<&str> = found.files.iter().map(|file| &*file.key).collect();
-    if let Some((one, other)) = unicode_collision(&keys) {
-        let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
-        return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
-    }
-    Ok(found)
+    found.add_files(&mut unmeasured);
+    Some(found)
 }
 
 fn existing_directory(source: &Path) -> Result<PathBuf> {
@@ -142,24 +167,37 @@ fn skip_reason(entry: &DirEntry, root: &Path) -> Option<Skip> {
 }
 
 impl Walk {
-    fn add_file(&mut self, source: &Path, entry: &DirEntry, prefix: &str) {
+    /// The key of a file, if S3 can have it.
+    fn key_of(&mut self, source: &Path, entry: &DirEntry, prefix: &str) -> Option<String> {
         let shown = entry.path().display();
         let Some(key) = relative_key(source, entry.path()) else {
             self.problems.push(format!("{shown}: the name is not valid Unicode, which S3 keys must be"));
             self.note_unknown_parent(source, entry.path());
-            return;
+            return None;
         };
         let length = prefix.len() + key.len();
         if length > MAX_KEY_BYTES {
             self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
             self.unknown.add_key(key);
-            return;
+            return None;
         }
-        match entry.metadata() {
-            Ok(metadata) => self.files.push(LocalFile { key: key.into_boxed_str(), size: metadata.len() }),
-            Err(error) => {
-                self.problems.push(format!("{shown}: {error}"));
-                self.unknown.add_key(key);
+        Some(key)
+    }
+
+    /// Finds out the sizes of files, on all cores.
+    fn add_files(&mut self, files: &mut Vec<(String, DirEntry)>) {
+        let sizes: Vec<_> = files
+            .par_iter()
+            .with_min_len(64)
+            .map(|(_, entry)| entry.metadata().map(|metadata| metadata.len()))
+            .collect();
+        for ((key, entry), size) in files.drain(..).zip(sizes) {
+            match size {
+                Ok(size) => self.files.push(LocalFile { key: key.into_boxed_str(), size }),
+                Err(error) => {
+                    self.problems.push(format!("{}: {error}", entry.path().display()));
+                    self.unknown.add_key(key);
+                }
             }
         }
     }

@@ -78,7 +78,8 @@ impl Lease {
             check_conditions(record, &state, &plan).await?;
         }
         let mut outdated = vec![plan];
-        outdated.extend(snapshot.state.intent.as_ref().map(|intent| intent::file_name(&intent.deploy)));
+        let abandoned = snapshot.state.intent.iter().map(|intent| &intent.deploy);
+        outdated.extend(abandoned.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
         outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
@@ -91,20 +92,18 @@ impl Lease {
         self.lost.cancelled().await;
     }
 
-    /// Everything is live and CloudFront was told: writes the manifest, then clears the intent and
+    /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
+    pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
+        let name = manifest::file_name(&self.deploy);
+        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await
+    }
+
+    /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
     /// gives the lease back in one write.
     ///
     /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
     /// needs the plan to know that they are ours.
-    pub async fn complete<'a, R: Borrow<Row>>(
-        self,
-        rows: impl Iterator<Item = (&'a str, R)>,
-        uploaded: u64,
-        pruned: u64,
-        in_doubt: bool,
-    ) -> Result<()> {
-        let name = manifest::file_name(&self.deploy);
-        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await?;
+    pub async fn complete(self, uploaded: u64, pruned: u64, in_doubt: bool) -> Result<()> {
         let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
         let own_plan = intent::file_name(&self.deploy);
         let outdated: Vec<String> =
@@ -186,8 +185,11 @@ async fn renew(record: Record, current: Arc<Mutex<(State, String)>>, lost: Cance
 /// Whether the store refuses what must be refused: one that ignores conditions locks nobody out.
 async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<()> {
     let body = serde_json::to_vec_pretty(state).map_err(|error| Error::failed(format!("the record: {error}")))?;
-    for condition in [Condition::Absent, Condition::Match("\"00000000000000000000000000000000\"")] {
-        if let Written::Yes(_) = record.bucket.put_if(STATE, &body, condition).await? {
+    let other = Condition::Match("\"00000000000000000000000000000000\"");
+    let (absent, other) =
+        tokio::join!(record.bucket.put_if(STATE, &body, Condition::Absent), record.bucket.put_if(STATE, &body, other));
+    for written in [absent?, other?] {
+        if let Written::Yes(_) = written {
             // The state first: it must never name a plan that is gone.
             if record.bucket.delete(&[(STATE, None)]).await.is_ok_and(|refused| refused.is_empty()) {
                 record.remove(&[plan.to_owned()]).await;
