@@ -6,6 +6,7 @@ mod download;
 pub mod head;
 pub mod multipart;
 mod policy;
+pub mod retag;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;

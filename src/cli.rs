@@ -30,6 +30,11 @@ Examples:
   shipfront deploy public s3://www.example.com --prune-after never --json > report.json
   shipfront deploy public --local";
 
+const TAGS_EXAMPLES: &str = "\
+Examples:
+  shipfront tags --enable s3://www.example.com     print what to change
+  shipfront tags --backfill s3://www.example.com   then tag what is there already";
+
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
 /// shipfront uploads what changed, assets before the pages that need them, and invalidates the
@@ -75,6 +80,13 @@ pub enum Command {
     Status(TargetArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
+    /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
+    ///
+    /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads
+    /// them from a header that S3 can send, deploys tag what they upload and send tags where those evict less
+    /// than paths. Both flags are for once; every deploy after them needs none.
+    #[command(after_help = TAGS_EXAMPLES)]
+    Tags(TagsArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
@@ -235,6 +247,39 @@ pub struct UnlockArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `tags`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct TagsArgs {
+    /// Print the change to make, for CloudFormation, Terraform and the AWS command line; nothing is changed
+    #[arg(long, group = "what")]
+    pub enable: bool,
+    /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
+    #[arg(long, group = "what", requires = "target")]
+    pub backfill: bool,
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
+    /// The header that CloudFront is to read: x-amz-meta- and a name
+    #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
+    pub header: String,
+    /// The distribution; 'auto' finds those whose origin is the bucket
+    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
 }
 
 /// Waiting for CloudFront.

@@ -1,6 +1,7 @@
 //! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
 
 pub mod apply;
+pub mod backfill;
 mod compare;
 pub mod diff;
 mod exposure;
@@ -319,7 +320,14 @@ impl Deploy<'_> {
     ) -> Result<()> {
         let Some(lease) = lease else { return Ok(()) };
         let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
-        let cleared = Cleared::new(survey, &decided.settled, written_until(survey).await, told, cleared);
+        let cleared = Cleared::new(
+            &survey.viewers,
+            survey.tagging.as_deref(),
+            &decided.settled,
+            written_until(survey).await,
+            told,
+            cleared,
+        );
         let changed = changed_rows(&decided.plan, applied, &cleared);
         let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
         let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));

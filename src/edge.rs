@@ -375,6 +375,14 @@ impl Edge {
         self.settings(bucket, |settings| settings.lists_backwards = backwards)
     }
 
+    /// Lets objects have ACLs, as buckets of before 2023 do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_acls(&self, bucket: &str, acls: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.acls = acls)
+    }
+
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;

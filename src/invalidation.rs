@@ -1,6 +1,7 @@
 //! From changed keys to what CloudFront is told: every door goes through here.
 
 pub mod cover;
+pub mod enable;
 pub mod find;
 pub mod send;
 mod tagged;
@@ -57,6 +58,17 @@ pub struct Policy {
     pub viewer: ViewerOptions,
     /// Whether cache tags are used.
     pub cache_tags: CacheTags,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            strategy: Strategy::default(),
+            max_paths: 50,
+            viewer: ViewerOptions::default(),
+            cache_tags: CacheTags::default(),
+        }
+    }
 }
 
 /// A key whose URLs answer otherwise than before.

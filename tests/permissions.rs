@@ -3,7 +3,7 @@
 mod policies;
 
 use crate::world::command::repository;
-use crate::world::site::{ALWAYS, World, error};
+use crate::world::site::{ALWAYS, TARGET, World, error};
 use shipfront::aws::permission::{Door, PERMISSIONS};
 #[cfg(feature = "lambda")]
 use shipfront::edge::JobResult;
@@ -94,6 +94,7 @@ async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     world.deploy(&[]).expect(0);
     world.remove("old.html");
     world.deploy(&[]).expect(0);
+    world.run(&["tags", "--backfill", TARGET]).expect(0);
     world.write("film.webm", vec![2; LARGE]);
     world.fault("UploadPart", 0, ALWAYS, error(400, "EntityTooSmall"));
     world.deploy(&[]).expect(1);

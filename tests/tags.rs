@@ -1,5 +1,7 @@
 //! Cache tags as they are uploaded.
 
+mod backfill;
+
 use crate::world::site::{BUCKET, World};
 use shipfront::edge::Distribution;
 use std::collections::BTreeMap;

@@ -31,6 +31,8 @@ pub enum Setup {
     KmsKey,
     /// The distribution reads cache tags.
     CacheTags,
+    /// What is there already is to be tagged: `shipfront tags --backfill`.
+    Backfill,
 }
 
 /// What an action is allowed on.
@@ -138,6 +140,11 @@ pub const PERMISSIONS: &[Permission] = &[
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
     // For a key that goes only while it has its ETag.
     always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),

@@ -21,6 +21,8 @@ pub struct Head {
     pub crc64: Option<String>,
     /// Its user metadata.
     pub metadata: HashMap<String, String>,
+    /// Whether it answers with a redirect at a website endpoint.
+    pub redirects: bool,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
 }
@@ -45,6 +47,7 @@ impl Bucket {
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            redirects: answer.website_redirect_location.is_some(),
             metadata: answer.metadata.unwrap_or_default(),
             modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
         }))

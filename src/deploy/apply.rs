@@ -225,7 +225,7 @@ fn is_taken(error: &Error) -> bool {
 
 /// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
-fn may_have_landed(error: &Error) -> bool {
+pub(super) fn may_have_landed(error: &Error) -> bool {
     !error.is_about_the_file()
         && match error.aws_code() {
             None => true,

@@ -2,7 +2,6 @@
 
 use super::diff::Reason;
 use super::plan::Change;
-use super::survey::Survey;
 use super::told::Told;
 use crate::bucket::head::Head;
 use crate::distribution::{DistributionId, Distributions};
@@ -89,6 +88,15 @@ impl Tagging {
         self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }))
     }
 
+    /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
+    /// entry.
+    pub fn again(&self, key: &str, deploy: &str, carried: Option<&Carried>) -> Label {
+        match carried {
+            Some(carried) => self.entries(key, self.tagger.restore(key, &carried.memory)),
+            None => self.label((key, &[]), deploy, Reason::Headers, None),
+        }
+    }
+
     /// The user metadata of an object with these tags.
     fn entries(&self, key: &str, mut tags: Tags) -> Label {
         tags.truncate(self.most);
@@ -104,6 +112,9 @@ impl Tagging {
 
     /// What an object carries that was looked at.
     pub fn found(&self, key: &str, head: &Head) -> Option<Arc<Carried>> {
+        if head.redirects {
+            return None;
+        }
         let tags = |name: &String| head.metadata.get(name).map(|value| Tags::parse(value));
         let first = self.metadata.iter().find_map(tags)?;
         let memory = self.tagger.remember(key, &first)?;
@@ -174,20 +185,21 @@ pub(super) struct Cleared<'a> {
 
 impl<'a> Cleared<'a> {
     pub(super) fn new(
-        survey: &'a Survey,
+        viewers: &'a Viewers,
+        tagging: Option<&'a Tagging>,
         settled: &[DistributionId],
         as_of: Option<i64>,
         told: &[Invalidation],
         changed: HashSet<&'a str>,
     ) -> Cleared<'a> {
-        let readers: Vec<_> = survey.viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
+        let readers: Vec<_> = viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
         let told = |reader: &TagReader<'_>| {
             let told = told.iter().filter(|told| told.distribution == *reader.id);
             told.flat_map(|told| &told.items).filter(|item| !item.starts_with('#')).cloned().collect()
         };
         Cleared {
-            viewers: &survey.viewers,
-            tagging: survey.tagging.as_deref(),
+            viewers,
+            tagging,
             as_of,
             items: readers.iter().map(told).collect(),
             readers,
