@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use globset::GlobSet;
 use shipfront::bucket::RemoteObject;
 use shipfront::deploy::diff::join;
 use shipfront::deploy::walk::{LocalFile, walk};
@@ -41,7 +42,7 @@ fn key_order(criterion: &mut Criterion) {
         }
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), source.path(), |bencher, source| {
-            bencher.iter(|| walk(black_box(source), ""));
+            bencher.iter(|| walk(black_box(source), "", &GlobSet::empty()));
         });
     }
     group.finish();
@@ -66,6 +67,7 @@ fn merge(criterion: &mut Criterion) {
             etag: etag(key),
             content: None,
             headers: None,
+            compressed: None,
             orphaned: None,
             carried: None,
         };

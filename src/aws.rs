@@ -1,5 +1,6 @@
 //! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
 
+mod endpoint;
 pub mod failure;
 pub mod limiter;
 pub(crate) mod lost;
@@ -23,6 +24,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_types::service_config::ServiceConfigKey;
+use endpoint::RememberedEndpoint;
 use limiter::{Concurrency, Limited, Limiter};
 use serde::Serialize;
 use std::sync::Arc;
@@ -125,6 +127,7 @@ impl Aws {
             .retry_partition(partition)
             .timeout_config(timeouts)
             .interceptor(CountRequests(self.requests.clone()))
+            .endpoint_resolver(RememberedEndpoint::default())
             // Content-MD5 goes with every upload: a second digest would only cost CPU, and its
             // chunked framing is what third-party stores trip over.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -4,6 +4,7 @@ pub mod conditional;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
+mod headers;
 pub mod multipart;
 mod policy;
 pub mod retag;
@@ -165,13 +166,10 @@ impl Bucket {
         (headers, tags): (&Headers, &[(String, String)]),
         create_only: bool,
     ) -> Result<Stored> {
-        let request = self
-            .client
-            .put_object()
+        let request = headers::with_headers!(self.client.put_object(), headers)
             .bucket(self.target.bucket())
             .key(self.target.full_key(key))
             .content_md5(BASE64.encode(digest))
-            .content_type(&headers.content_type)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_if_none_match(create_only.then(|| "*".to_owned()))
             .body(ByteStream::from(body));

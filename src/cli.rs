@@ -4,6 +4,8 @@ use crate::aws::MOST_IN_FLIGHT;
 use crate::deploy::shard::Shard;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
 use crate::invalidation::{CacheTags, Strategy};
+use crate::site::glob::Glob;
+use crate::site::rules::HeaderRule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ Examples:
   shipfront plan public s3://www.example.com       see what a deploy would do
   shipfront deploy public s3://www.example.com     deploy and invalidate what changed
   shipfront invalidate /blog/ '/img/*'             something is stale: evict it
+  shipfront init                                   write shipfront.toml; then 'shipfront deploy' is enough
 
 Exit codes:
   0 done, or nothing to do     4 live but stale: an invalidation failed
@@ -21,6 +24,8 @@ Exit codes:
   3 some files failed; what landed is live and invalidated
   130 interrupted; what had landed was invalidated
 
+Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
+shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md tells them all.
 Credentials, regions and profiles are found as the AWS command line finds them.";
 
 const DEPLOY_EXAMPLES: &str = "\
@@ -54,6 +59,12 @@ pub struct Cli {
     /// Name every file and every step
     #[arg(long, short, global = true, help_heading = "Output")]
     pub verbose: bool,
+    /// The file of settings, rather than shipfront.toml beside or above the source
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// The [env.NAME] section of the file to use over the rest of it
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Settings")]
+    pub env: Option<String>,
 }
 
 /// What to do.
@@ -77,7 +88,7 @@ pub enum Command {
     /// CloudFront takes at its pace, and waits until the edges are clean.
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
-    Status(TargetArgs),
+    Status(StatusArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
     /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
@@ -90,13 +101,44 @@ pub enum Command {
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     #[cfg(feature = "edge")]
     Preview(PreviewArgs),
+    /// Write a shipfront.toml for the project in a directory
+    ///
+    /// Looks for the project files and outputs of Hugo, Vite, Next.js, Astro, Docusaurus, Jekyll, mdBook and
+    /// Sphinx, and writes a commented file with the source and the cache rules that suit them.
+    Init(InitArgs),
+    /// Print the settings of another tool as a shipfront.toml
+    ///
+    /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
+    /// TOML, YAML or JSON. What cannot be carried over is named.
+    Import(ImportArgs),
+    /// Print the JSON schema of shipfront.toml, for editors
+    Schema,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The project
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Overwrite a shipfront.toml that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The other tool's file, such as .s3deploy.yml or hugo.toml
+    pub file: PathBuf,
 }
 
 /// Where the site is and where it goes.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// The directory that your site generator wrote
-    pub source: PathBuf,
+    #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
+    pub source: Option<PathBuf>,
     /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
@@ -127,7 +169,8 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
     /// The directory that your site generator wrote
-    pub source: PathBuf,
+    #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
+    pub source: Option<PathBuf>,
     /// Where the site goes on the local edge
     #[arg(env = "SHIPFRONT_TARGET", hide_env = true)]
     pub target: Option<String>,
@@ -181,9 +224,9 @@ pub struct SiteOptions {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
-    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
-    #[arg(long, value_name = "AGE", help_heading = "Removals")]
-    pub prune_after: Option<String>,
+    /// When orphans go
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
     /// Refuse to run when more objects than this left the source
     #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
     pub max_delete: u64,
@@ -193,6 +236,9 @@ pub struct SiteOptions {
     /// The deploy record
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Leave files of these patterns alone, here and in the bucket; repeat it for several
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub exclude: Vec<Glob>,
     /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
     #[arg(long, value_name = "I/N", help_heading = "Uploads")]
     pub shard: Option<Shard>,
@@ -202,6 +248,32 @@ pub struct SiteOptions {
     /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
     #[arg(long, value_name = "N", default_value_t = MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
+    /// What only the file of settings says
+    #[arg(skip)]
+    pub file: FileRules,
+}
+
+/// Which objects are pages, and when those go that left the source.
+#[derive(Debug, Args)]
+pub struct OrphanArgs {
+    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
+    #[arg(long, value_name = "AGE", help_heading = "Removals")]
+    pub prune_after: Option<String>,
+    /// Treat files of these patterns as pages, which go up last and are removed at once
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub pages: Vec<Glob>,
+    /// Treat files of these patterns as assets, which go up first and are removed late
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub assets: Vec<Glob>,
+}
+
+/// What the file of settings says and no flag does.
+#[derive(Debug, Clone, Default)]
+pub struct FileRules {
+    /// The file itself, which is no part of the site wherever it is.
+    pub path: Option<PathBuf>,
+    /// Which objects get which headers.
+    pub headers: Vec<HeaderRule>,
 }
 
 /// The deploy record: lock, crash recovery, ownership.
@@ -211,7 +283,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD", help_heading = "Deploy record")]
     pub record: Option<String>,
     /// Keep no record: no lock, no crash recovery, no ownership, no check of headers
-    #[arg(long, conflicts_with_all = ["record", "adopt", "build_number", "force"], help_heading = "Deploy record")]
+    #[arg(long, help_heading = "Deploy record")]
     pub no_record: bool,
     /// How long to wait for another deploy of the same target
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
@@ -229,13 +301,24 @@ pub struct RecordArgs {
 pub struct TargetArgs {
     /// The site: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: String,
+    pub target: Option<String>,
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which site
+    #[command(flatten)]
+    pub site: TargetArgs,
+    /// When orphans go
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
 }
 
 /// `unlock`.

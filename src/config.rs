@@ -1,7 +1,14 @@
-//! Settings as meant: what the flags come to.
+//! Settings as meant: what flags, environment and `shipfront.toml` come to.
+
+pub mod file;
+mod find;
+pub mod import;
+pub mod init;
+pub mod merge;
+pub mod schema;
 
 use crate::aws::AwsOptions;
-use crate::cli::{AwsArgs, SiteOptions, WaitArgs};
+use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
@@ -11,13 +18,34 @@ use crate::invalidation::send::Patience;
 use crate::invalidation::viewer::ViewerOptions;
 use crate::record::{Build, Place};
 use crate::site::Target;
+use crate::site::glob::{self, Glob};
+use crate::site::key::key_of;
+use crate::site::waves::Waves;
+use globset::GlobSet;
 use jiff::{Span, SpanRelativeTo, Unit};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long CloudFront may be too busy to take an invalidation before that counts as a failure:
 /// crates.io, which sends many, waits up to 15 minutes between tries.
 const BUSY_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The source, which must be named somewhere.
+pub fn source(source: Option<&Path>) -> Result<PathBuf> {
+    source.map(Path::to_owned).ok_or_else(|| {
+        Error::usage("no source: which directory is the site?")
+            .hint("name the directory that your site generator writes, such as public, or let 'shipfront init' find it")
+    })
+}
+
+/// The target, which must be named somewhere.
+pub fn target(target: Option<&str>) -> Result<Target> {
+    let target = target.ok_or_else(|| {
+        Error::usage("no target: where does the site go?")
+            .hint("add s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET, name it in shipfront.toml, or try it with --local")
+    });
+    Target::parse(target?)
+}
 
 /// The settings of a deploy of `source` to `target`.
 pub fn settings(
@@ -26,6 +54,7 @@ pub fn settings(
     options: &SiteOptions,
     expected_owner: Option<&str>,
 ) -> Result<Settings> {
+    guard_no_record(options)?;
     let record = place(options.record.record.as_deref(), options.record.no_record)?;
     if let Place::At(folder) = &record
         && folder.bucket() == target.bucket()
@@ -35,12 +64,15 @@ pub fn settings(
             .hint("keep the record beside the site, or in another bucket"));
     }
     Ok(Settings {
+        excluded: excluded(&source, options)?,
+        waves: waves(&options.orphans)?,
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+        headers: options.file.headers.clone(),
         policy: policy(options),
         patience: patience(&options.wait)?,
-        prune_after: prune_after(options)?,
+        prune_after: prune_after(&options.orphans, !options.record.no_record)?,
         max_delete: options.max_delete,
         keep_going: options.keep_going,
         concurrency: usize::from(options.concurrency),
@@ -52,6 +84,34 @@ pub fn settings(
         force: options.record.force,
         shard: options.shard,
     })
+}
+
+/// What is left alone: what the person says, and the file of settings itself.
+fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
+    let mut patterns = options.exclude.clone();
+    if let (Some(file), Ok(source)) = (&options.file.path, source.canonicalize())
+        && let Ok(file) = file.canonicalize()
+        && let Some(key) = file.strip_prefix(&source).ok().and_then(key_of)
+    {
+        patterns.extend(format!("/{}", globset::escape(&key)).parse::<Glob>().ok());
+    }
+    glob::set(&patterns).map_err(Error::usage)
+}
+
+/// Refuses what only a record makes possible, where there is to be none.
+fn guard_no_record(options: &SiteOptions) -> Result<()> {
+    let record = &options.record;
+    let needing = [
+        ("--record", record.record.is_some()),
+        ("--adopt", options.adopt),
+        ("--build-number", record.build_number.is_some()),
+        ("--force", record.force),
+    ];
+    match needing.iter().find(|(_, is_set)| *is_set && record.no_record) {
+        Some((option, _)) => Err(Error::usage(format!("{option} cannot be used with --no-record"))
+            .hint("leave one of the two away; both may come from the environment or shipfront.toml, too")),
+        None => Ok(()),
+    }
 }
 
 /// What the person decides about invalidations.
@@ -117,12 +177,16 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
     }
 }
 
-/// A week, so that open tabs keep finding their old chunks. Without a record nobody knows what is
+/// What is decided about waves.
+pub fn waves(orphans: &OrphanArgs) -> Result<Waves> {
+    Waves::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
+}
+
+/// When orphans go: after a week, so that open tabs keep finding their old chunks. Without a record nobody knows what is
 /// ours, and nothing goes unless that is asked for.
-fn prune_after(options: &SiteOptions) -> Result<PruneAfter> {
+pub fn prune_after(orphans: &OrphanArgs, recorded: bool) -> Result<PruneAfter> {
     const WEEK: i64 = 7 * 86_400;
-    let recorded = !options.record.no_record;
-    match options.prune_after.as_deref() {
+    match orphans.prune_after.as_deref() {
         None if recorded => Ok(PruneAfter::Seconds(WEEK)),
         None | Some("never") => Ok(PruneAfter::Never),
         Some(text) => match duration("--prune-after", text)?.as_secs() {

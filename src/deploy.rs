@@ -2,7 +2,9 @@
 
 pub mod apply;
 pub mod backfill;
+mod body;
 mod compare;
+pub mod conventions;
 pub mod diff;
 mod exposure;
 pub mod inspect;
@@ -28,10 +30,13 @@ use crate::invalidation::{ChangedKey, Policy};
 use crate::record::lease::Lease;
 use crate::record::{Build, Place};
 use crate::site::Target;
+use crate::site::rules::HeaderRule;
+use crate::site::waves::Waves;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
 use compare::Compared;
 use diff::PruneAfter;
+use globset::GlobSet;
 use landed::{changed_keys, changed_rows, landed_keys, next_rows, removed_keys, written_until};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
@@ -53,8 +58,14 @@ pub struct Settings {
     pub source: PathBuf,
     /// Where it goes.
     pub target: Target,
+    /// Keys that are left alone, here and there.
+    pub excluded: GlobSet,
+    /// What goes up when.
+    pub waves: Waves,
     /// Which distributions show it.
     pub distributions: Which,
+    /// Header rules, which prevail over those of the source's `_headers` file.
+    pub headers: Vec<HeaderRule>,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
@@ -375,7 +386,7 @@ impl Deploy<'_> {
         let progress = self.terminal.bytes(label, plan.uploads(stage).map(|change| change.bytes).sum());
         let changes = plan.uploads(stage);
         let labels = survey.tagging.clone().map(|tagging| Labels { tagging, deploy: deploy.to_owned() });
-        apply::upload(&survey.bucket, &survey.walk.root, changes, labels, self.limits(), progress).await
+        apply::upload(&survey.bucket, &survey.walk, changes, labels, self.limits(), progress).await
     }
 
     /// Deletes only when everything before it is done.

@@ -12,7 +12,7 @@ mod pipeline;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::SiteOptions;
-use crate::config;
+use crate::config::{self, merge};
 use crate::error::{Error, Result};
 use crate::invalidation::Policy;
 use crate::invalidation::find::Which;
@@ -126,14 +126,9 @@ impl FunctionSettings {
 
 /// Reads options as the command line does; the problem in clap's own words, on one line.
 fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, String> {
-    let command = SiteOptions::augment_args(Command::new("options").no_binary_name(true));
+    let command = merge::open(SiteOptions::augment_args(Command::new("options").no_binary_name(true)));
     let read = command.try_get_matches_from(arguments).and_then(|matches| SiteOptions::from_arg_matches(&matches));
-    read.map_err(|error| {
-        let text = error.to_string();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let told: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-        told.join(" ").trim_start_matches("error: ").to_owned()
-    })
+    read.map_err(|error| merge::in_one_line(&error))
 }
 
 impl Door {

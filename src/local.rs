@@ -23,13 +23,14 @@ pub const DIRECTORY_VARIABLE: &str = "SHIPFRONT_EDGE_DIRECTORY";
 
 /// `deploy --local`.
 pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await?;
     terminal.report(&report, &report.warnings, &report.errors);
     match &local.edge {
         Some(_) => {
-            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&args.source)));
+            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&source)));
             terminal.say(format_args!("  kept in {}", local.directory.display()));
         }
         None => terminal.say(format_args!("  look at it: {}", local.site_url(&settings.target))),
@@ -40,8 +41,9 @@ pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationTo
 
 /// `plan --local`.
 pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await?;
     local.stop().await;
     Ok(report)
@@ -49,8 +51,9 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
 
 /// `preview`: deploys and keeps serving until a signal.
 pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
+    let source = config::source(args.source.as_deref())?;
     let local = Local::attach(args.port, terminal).await?;
-    let (settings, aws) = local.prepare(&args.source, args.target.as_deref(), &args.options).await?;
+    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() }.run().await?;
     terminal.report(&report, &report.warnings, &report.errors);
     let url = local.site_url(&settings.target);
@@ -61,7 +64,7 @@ pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: Cancellation
     terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
     terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url));
     let target = args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
-    terminal.say(format_args!("  after a change: shipfront deploy {}{target} --local", shell_word(&args.source)));
+    terminal.say(format_args!("  after a change: shipfront deploy {}{target} --local", shell_word(&source)));
     stop.cancelled().await;
     local.stop().await;
     Ok(Exit::Done)

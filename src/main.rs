@@ -1,9 +1,9 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
-use clap::Parser;
 use shipfront::aws::{Aws, AwsOptions, MOST_IN_FLIGHT};
-use shipfront::cli::{Cli, Command, DeployArgs, InvalidateArgs, PlanArgs, TagsArgs, TargetArgs, UnlockArgs};
+use shipfront::cli::{Command, DeployArgs, InvalidateArgs, PlanArgs, StatusArgs, TagsArgs, UnlockArgs};
 use shipfront::config;
+use shipfront::config::merge::{Merged, Typed};
 use shipfront::deploy::backfill::Backfill;
 use shipfront::deploy::report::Report;
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
@@ -24,14 +24,26 @@ async fn main() -> ExitCode {
     if shipfront::lambda::is_asked_for() {
         return Box::pin(function()).await;
     }
-    let cli = Cli::parse();
-    let volume = match (cli.quiet, cli.verbose) {
+    let typed = Typed::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let volume = match (typed.cli.quiet, typed.cli.verbose) {
         (true, _) => Volume::Quiet,
         (_, true) => Volume::Verbose,
         _ => Volume::Normal,
     };
-    let terminal = Terminal::new(volume, cli.json);
-    match run(cli.command, &terminal).await {
+    let terminal = Terminal::new(volume, typed.cli.json);
+    let merged = std::env::current_dir()
+        .map_err(|error| Error::usage(format!("there is no working directory: {error}")))
+        .and_then(|here| typed.merge(&here));
+    let done = match merged {
+        Ok(Merged { cli, file }) => {
+            if let Some(file) = file {
+                terminal.say(format_args!("settings from {file}"));
+            }
+            run(cli.command, &terminal).await
+        }
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(exit) => exit.into(),
         Err(error) => {
             terminal.fail(&error);
@@ -65,6 +77,19 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Preview(args) => {
             let stop = stop_on_signal(*terminal, "stopping");
             shipfront::local::preview(&args, terminal, stop).await
+        }
+        Command::Init(args) => {
+            terminal.report(&config::init::init(&args.directory, args.force)?, &[], &[]);
+            Ok(Exit::Done)
+        }
+        Command::Import(args) => {
+            let imported = config::import::import(&args.file)?;
+            terminal.report(&imported, &imported.not_carried_over, &[]);
+            Ok(Exit::Done)
+        }
+        Command::Schema => {
+            terminal.report(&config::schema::Schema::new(), &[], &[]);
+            Ok(Exit::Done)
         }
     }
 }
@@ -102,12 +127,10 @@ async fn plan_remote(args: &DeployArgs, terminal: &Terminal, stop: CancellationT
 }
 
 async fn remote(args: &DeployArgs) -> Result<(Settings, Aws)> {
-    let target = args.target.as_deref().ok_or_else(|| {
-        Error::usage("no target: where does the site go?")
-            .hint("add s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET, or try it with --local")
-    })?;
+    let source = config::source(args.source.as_deref())?;
+    let target = config::target(args.target.as_deref())?;
     let owner = args.aws.expected_bucket_owner.as_deref();
-    let settings = config::settings(args.source.clone(), Target::parse(target)?, &args.options, owner)?;
+    let settings = config::settings(source, target, &args.options, owner)?;
     let concurrency = Some(args.options.concurrency);
     Ok((settings, Aws::load(&AwsOptions { concurrency, ..config::aws_options(&args.aws) }).await))
 }
@@ -132,11 +155,15 @@ async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(report.outcome.exit())
 }
 
-async fn status(args: &TargetArgs, terminal: &Terminal) -> Result<Exit> {
-    let place = config::place(args.record.as_deref(), false)?;
-    let aws = Aws::load(&config::aws_options(&args.aws)).await;
-    let owner = args.aws.expected_bucket_owner.as_deref();
-    let status = record::status::status(&aws, &Target::parse(&args.target)?, &place, owner).await?;
+async fn status(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
+    let StatusArgs { site, orphans } = args;
+    let place = config::place(site.record.as_deref(), false)?;
+    let target = config::target(site.target.as_deref())?;
+    let (prune_after, waves) = (config::prune_after(orphans, true)?, config::waves(orphans)?);
+    let aws = Aws::load(&config::aws_options(&site.aws)).await;
+    let owner = site.aws.expected_bucket_owner.as_deref();
+    let goes_after = |key: &str, since| record::status::goes_after(waves.of(key), prune_after, since);
+    let status = record::status::status(&aws, &target, &place, owner, goes_after).await?;
     terminal.report(&status, &[], &[]);
     Ok(Exit::Done)
 }
@@ -145,7 +172,7 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
     let place = config::place(args.site.record.as_deref(), false)?;
     let aws = Aws::load(&config::aws_options(&args.site.aws)).await;
     let owner = args.site.aws.expected_bucket_owner.as_deref();
-    let locked = Locked::find(&aws, &Target::parse(&args.site.target)?, &place, owner).await?;
+    let locked = Locked::find(&aws, &config::target(args.site.target.as_deref())?, &place, owner).await?;
     let Some((holder, alive)) = locked.holder() else {
         terminal.say("nobody holds the lease");
         return Ok(Exit::Done);

@@ -1,10 +1,17 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
+pub mod compression;
 pub mod etag;
+pub mod glob;
 pub mod headers;
+pub mod headers_file;
 pub mod key;
+pub mod line_error;
 pub mod media_type;
 pub mod references;
+pub mod rules;
+pub mod url_pattern;
+pub mod waves;
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -111,7 +118,7 @@ pub enum Wave {
 impl Wave {
     /// Pages are HTML, and the files by which browsers and crawlers discover the rest: service
     /// workers, feeds, sitemaps and web manifests.
-    pub fn of(key: &str) -> Wave {
+    fn of(key: &str) -> Wave {
         let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
         let page = match extension {

@@ -22,6 +22,7 @@ mod plan_command;
 mod record;
 mod replay;
 mod semantics;
+mod settings;
 mod shards;
 mod shell;
 mod tags;

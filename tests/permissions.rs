@@ -3,7 +3,7 @@
 mod policies;
 
 use crate::world::command::repository;
-use crate::world::site::{ALWAYS, TARGET, World, error};
+use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error};
 use shipfront::aws::permission::{Door, PERMISSIONS};
 #[cfg(feature = "lambda")]
 use shipfront::edge::JobResult;
@@ -94,6 +94,10 @@ async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     world.deploy(&[]).expect(0);
     world.remove("old.html");
     world.deploy(&[]).expect(0);
+    // Another tool uploads the same again, without tags.
+    world.edge.advance_clock(std::time::Duration::from_secs(5));
+    let put = crate::world::aws::s3(&world.edge).put_object().bucket(BUCKET).key("index.html");
+    put.body(b"the same".to_vec().into()).send().await.unwrap();
     world.run(&["tags", "--backfill", TARGET]).expect(0);
     world.write("film.webm", vec![2; LARGE]);
     world.fault("UploadPart", 0, ALWAYS, error(400, "EntityTooSmall"));

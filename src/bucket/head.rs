@@ -1,6 +1,6 @@
 //! What only a HEAD tells of an object: its headers, its encryption and its checksum.
 
-use super::{Bucket, is_opaque};
+use super::{Bucket, headers, is_opaque};
 use crate::error::Result;
 use crate::site::etag::Etag;
 use crate::site::headers::Headers;
@@ -21,8 +21,6 @@ pub struct Head {
     pub crc64: Option<String>,
     /// Its user metadata.
     pub metadata: HashMap<String, String>,
-    /// Whether it answers with a redirect at a website endpoint.
-    pub redirects: bool,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
 }
@@ -43,13 +41,12 @@ impl Bucket {
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
         Ok(Some(Head {
-            headers: Headers { content_type: answer.content_type.unwrap_or_default() },
+            headers: headers::found(&answer),
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
-            redirects: answer.website_redirect_location.is_some(),
-            metadata: answer.metadata.unwrap_or_default(),
             modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
+            metadata: answer.metadata.unwrap_or_default(),
         }))
     }
 }

@@ -46,7 +46,7 @@ impl Bucket {
         transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
-        let request = request.content_type(&headers.content_type);
+        let request = super::headers::with_headers!(request, headers);
         let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
         let created = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
         let created = created.map_err(|error| self.explain_key("CreateMultipartUpload", key, error))?;

@@ -1,20 +1,20 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
+use super::body::{self, Body, Prepared};
 use super::on_cores;
 use super::plan::Change;
-use super::tagging::{Label, Labels, Tagging};
+use super::tagging::Labels;
+use super::walk::Walk;
 use crate::bucket::multipart::Transfer;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::{Error, Result};
 use crate::invalidation::tags::carried::{Memory, Shared};
-use crate::site::etag::{MULTIPART_THRESHOLD, changed_while_read, md5};
-use crate::site::headers::Headers;
+use crate::site::compression::Compressed;
+use crate::site::etag::MULTIPART_THRESHOLD;
+use crate::site::headers::{Headers, HeadersDigest};
 use crate::terminal::Progress;
-use bytes::Bytes;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec;
@@ -33,12 +33,18 @@ pub struct Uploaded {
     pub stored: Stored,
     /// What must be remembered of the cache tags that it carries.
     pub memory: Option<Arc<Memory>>,
+    /// Bytes of the object.
+    pub size: u64,
+    /// A digest of the headers it was uploaded with.
+    pub headers: HeadersDigest,
+    /// What came of compressing the file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
 }
 
 /// What became of the changes of a wave.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Keys that are done, and what S3 stored under those that were uploaded.
+    /// Keys that are done, and what was stored under those that were uploaded.
     pub done: Vec<(String, Option<Uploaded>)>,
     /// Keys that failed, with the reason.
     pub failed: Vec<(String, Error)>,
@@ -85,7 +91,7 @@ pub struct Limits {
 /// What the lanes of one wave share.
 struct Wave {
     bucket: Bucket,
-    root: PathBuf,
+    walk: Arc<Walk>,
     /// Uploads that nobody has taken, in order.
     changes: Mutex<vec::IntoIter<Change>>,
     labels: Option<Labels>,
@@ -103,7 +109,7 @@ struct Wave {
 /// They end with the future that is returned.
 pub async fn upload<'a>(
     bucket: &Bucket,
-    root: &Path,
+    walk: &Arc<Walk>,
     changes: impl Iterator<Item = &'a Change>,
     labels: Option<Labels>,
     limits: Limits,
@@ -113,7 +119,7 @@ pub async fn upload<'a>(
     let lanes = limits.concurrency.clamp(1, changes.len().max(1));
     let wave = Arc::new(Wave {
         bucket: bucket.clone(),
-        root: root.to_owned(),
+        walk: walk.clone(),
         changes: Mutex::new(changes.into_iter()),
         labels,
         memories: Shared::default(),
@@ -147,10 +153,10 @@ impl Wave {
                 continue;
             }
             let sent = self.send(&change).await;
-            let Change { key, bytes, .. } = change;
+            let key = change.key;
             match sent {
                 Ok(uploaded) => {
-                    applied.bytes += bytes;
+                    applied.bytes += uploaded.size;
                     applied.done.push((key, Some(uploaded)));
                 }
                 Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
@@ -174,47 +180,51 @@ impl Wave {
 
     async fn send(&self, change: &Change) -> Result<Uploaded> {
         let (key, size) = (change.key.as_str(), change.bytes);
-        let path = self.root.join(key);
-        let headers = Headers::of(key);
-        // Pages are looked through for what they refer to.
-        let reader = self.labels.as_ref().filter(|_| Tagging::asks_for_references(key));
-        let reader = reader.map(|labels| (labels.tagging.clone(), key.to_owned()));
-        if size > MULTIPART_THRESHOLD {
-            let references = on_cores({
-                let path = path.clone();
-                move || reader.and_then(|(tagging, key)| Some(tagging.references(&key, File::open(path).ok()?)))
-            });
-            let label = self.label(change, &references.await?.unwrap_or_default());
-            let sent = |bytes| self.progress.add(bytes);
-            let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
-            // Apart, so that the hundreds of lanes that send small files are not as large as this.
-            let put = self.bucket.put_parts(key, &path, size, (&headers, &label.metadata), transfer);
-            return Ok(self.uploaded(Box::pin(put).await?, label));
-        }
-        let kibibytes = (size.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB);
-        let _held = self.memory.acquire_many(kibibytes).await;
-        let read = on_cores({
-            let path = path.clone();
+        let headers = self.walk.headers(key);
+        let in_memory = match (size > MULTIPART_THRESHOLD, headers.compress.is_empty()) {
+            // What is sent in parts is read from its file.
+            (true, true) => 0,
+            (false, true) => size,
+            // Before and after.
+            (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
+        };
+        let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
+        let tagging = self.labels.as_ref().map(|labels| labels.tagging.clone());
+        let prepare = on_cores({
+            let (walk, key, asked) = (self.walk.clone(), key.to_owned(), headers.compress.clone());
             move || {
-                let (body, digest) = read_whole(&path, size)?;
-                let references = reader.map(|(tagging, key)| tagging.references(&key, &*body));
-                Ok((body, digest, references.unwrap_or_default()))
+                let references = tagging.map(|tagging| tagging.references(&key, &walk.path(&key)));
+                body::prepare(&walk, &key, size, &asked).map(|prepared| (prepared, references.unwrap_or_default()))
             }
         });
-        let (body, digest, references) = read.await?.map_err(|error| Error::unreadable(&path, &error))?;
-        let label = self.label(change, &references);
+        let (Prepared { body, size: sent, compressed }, references) = prepare.await??;
+        let headers = headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
+        let label = self.labels.as_ref().map(|labels| labels.of(change, &references, &headers)).unwrap_or_default();
         let with = (&headers, label.metadata.as_slice());
-        let stored = self.bucket.put(key, body, digest, with, self.limits.create_only).await?;
-        self.progress.add(size);
-        Ok(self.uploaded(stored, label))
+        let stored = match &body {
+            Body::Whole(bytes, digest) => {
+                let stored = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only).await?;
+                self.progress.add(size);
+                stored
+            }
+            Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
+            Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
+        };
+        let memory = label.memory.map(|memory| self.memories.share(memory));
+        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory })
     }
 
-    fn label(&self, change: &Change, references: &[String]) -> Label {
-        self.labels.as_ref().map(|labels| labels.of(change, references)).unwrap_or_default()
-    }
-
-    fn uploaded(&self, stored: Stored, label: Label) -> Uploaded {
-        Uploaded { stored, memory: label.memory.map(|memory| self.memories.share(memory)) }
+    /// Apart, so that the hundreds of lanes that send small files are not as large as this.
+    async fn send_parts(
+        &self,
+        key: &str,
+        path: &Path,
+        size: u64,
+        with: (&Headers, &[(String, String)]),
+    ) -> Result<Stored> {
+        let sent = |bytes| self.progress.add(bytes);
+        let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
+        self.bucket.put_parts(key, path, size, with, transfer).await
     }
 }
 
@@ -231,20 +241,6 @@ pub(super) fn may_have_landed(error: &Error) -> bool {
             None => true,
             Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
         }
-}
-
-/// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
-fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
-    let file = File::open(path)?;
-    let before = file.metadata()?.modified().ok();
-    let mut body = Vec::with_capacity(size as usize);
-    // One byte more would be a file that grew.
-    (&file).take(size + 1).read_to_end(&mut body)?;
-    if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
-        return Err(changed_while_read());
-    }
-    let digest = md5(&body);
-    Ok((Bytes::from(body), digest))
 }
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the

@@ -305,6 +305,7 @@ fn promise(object: &RemoteObject) -> Promise {
         action: Action::Upload,
         created: false,
         bytes: object.size,
+        compressed: false,
         before: Some(object.etag.clone()),
         owned: true,
     }

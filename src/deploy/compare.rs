@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::record::intent::Abandoned;
 use crate::record::manifest::Manifest;
 use crate::site::RECORD_FOLDER;
+use crate::site::waves::Waves;
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ struct Judge {
     recorded: bool,
     adopt: bool,
     prune_after: PruneAfter,
+    waves: Waves,
     now: i64,
     concurrency: usize,
     tagging: Option<Arc<Tagging>>,
@@ -118,6 +120,7 @@ impl Judge {
             recorded: record.is_some(),
             adopt: settings.adopt,
             prune_after: settings.prune_after,
+            waves: settings.waves.clone(),
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
             tagging: survey.tagging.clone(),
@@ -129,10 +132,9 @@ impl Judge {
         let after = listed.after.clone();
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
-        let root = &self.walk.root;
         let inspector = Inspector {
             bucket: &self.bucket,
-            root,
+            walk: &self.walk,
             recorded: self.recorded,
             concurrency: self.concurrency,
             tagging: self.tagging.as_deref(),
@@ -157,8 +159,8 @@ impl Judge {
         let rows = self.told.rows_between(files, after, up_to);
         let files = &files[between(files, |file| &file.key, after, up_to)];
         let pairs = diff::join(files, objects, rows);
-        let contents = read::compare(&self.walk.root, &pairs);
-        let inspected = inspect::by_manifest(&pairs, self.abandoned.as_deref());
+        let (contents, compressed) = read::compare(&self.walk, &pairs).into_iter().unzip();
+        let inspected = inspect::by_manifest(&pairs, compressed, &self.walk, self.abandoned.as_deref());
         Part { pairs, contents, inspected }
     }
 
@@ -169,12 +171,14 @@ impl Judge {
             recorded: self.recorded,
             adopt: self.adopt,
             prune_after: self.prune_after,
+            waves: &self.waves,
             now: self.now,
         };
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
+            let wave = self.waves.of(&pair.key);
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, decision, owned, inspected);
+            plan.add(pair, wave, decision, owned, inspected);
         }
         if !self.recorded {
             plan.rows.clear();

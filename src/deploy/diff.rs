@@ -8,6 +8,7 @@ use crate::record::intent::Abandoned;
 use crate::record::manifest::Row;
 use crate::site::Wave;
 use crate::site::etag::Etag;
+use crate::site::waves::Waves;
 use serde::{Deserialize, Serialize};
 
 /// A key and what is known of it on every side.
@@ -183,6 +184,8 @@ pub struct Rules<'a> {
     pub adopt: bool,
     /// When orphans go.
     pub prune_after: PruneAfter,
+    /// Which of them are pages.
+    pub waves: &'a Waves,
     /// S3's time, in seconds.
     pub now: i64,
 }
@@ -232,7 +235,7 @@ impl Rules<'_> {
         let since = pair.described().and_then(|row| row.orphaned).unwrap_or(self.now);
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
-            PruneAfter::Seconds(_) if Wave::of(&pair.key) == Wave::Pages => Decision::Prune { late: false, since },
+            PruneAfter::Seconds(_) if self.waves.of(&pair.key) == Wave::Pages => Decision::Prune { late: false, since },
             PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: true, since },
             PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
         }
@@ -244,6 +247,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::LazyLock;
 
     fn side() -> impl Strategy<Value = BTreeMap<String, u64>> {
         proptest::collection::btree_map("[ab/.]{1,4}", 0..3u64, 0..12)
@@ -254,11 +258,13 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None, carried: None }
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None, carried: None }
     }
 
+    static WAVES: LazyLock<Waves> = LazyLock::new(Waves::default);
+
     fn rules(unknown: &Unknown, prune_after: PruneAfter) -> Rules<'_> {
-        Rules { unknown, abandoned: None, recorded: true, adopt: false, prune_after, now: 1000 }
+        Rules { unknown, abandoned: None, recorded: true, adopt: false, prune_after, waves: &WAVES, now: 1000 }
     }
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {

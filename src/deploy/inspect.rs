@@ -6,10 +6,12 @@
 
 use super::diff::{Content, HeadersMatch, Pair};
 use super::tagging::Tagging;
+use super::walk::Walk;
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
 use crate::invalidation::tags::carried::Carried;
 use crate::record::intent::Abandoned;
+use crate::site::compression::Compressed;
 use crate::site::etag::{Etag, read_all};
 use crate::site::headers::{Headers, HeadersDigest};
 use base64::Engine as _;
@@ -19,7 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is known of an object beside its size and ETag.
@@ -33,11 +35,13 @@ pub struct Inspected {
     pub content: Option<Etag>,
     /// The cache tags that it carries, if that is sure.
     pub carried: Option<Arc<Carried>>,
+    /// What came of compressing its file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
 }
 
 impl Default for Inspected {
     fn default() -> Inspected {
-        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, carried: None }
+        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, compressed: None, carried: None }
     }
 }
 
@@ -45,8 +49,8 @@ impl Default for Inspected {
 pub struct Inspector<'a> {
     /// The target.
     pub bucket: &'a Bucket,
-    /// The source directory.
-    pub root: &'a Path,
+    /// The source, and what its objects' headers should be.
+    pub walk: &'a Walk,
     /// Whether there is a record in which the headers are kept: without one, they would have to be
     /// asked for again in every run.
     pub recorded: bool,
@@ -56,25 +60,37 @@ pub struct Inspector<'a> {
     pub tagging: Option<&'a Tagging>,
 }
 
-/// What the manifest tells of each pair's headers and tags, in order.
-pub fn by_manifest(pairs: &[Pair], abandoned: Option<&Abandoned>) -> Vec<Inspected> {
-    let inspect = |pair: &Pair| {
+/// What the manifest tells of each pair's headers and tags, in order. `compressed` is what is known of their
+/// files.
+pub fn by_manifest(
+    pairs: &[Pair],
+    compressed: Vec<Option<Box<Compressed>>>,
+    walk: &Walk,
+    abandoned: Option<&Abandoned>,
+) -> Vec<Inspected> {
+    let inspect = |(pair, compressed): (&Pair, Option<Box<Compressed>>)| {
         let promised = abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some());
         let recorded = pair.described().filter(|_| !promised && pair.local.is_some()).and_then(|row| row.headers);
-        let inspected = recorded
-            .map_or_else(Inspected::default, |recorded| Inspected::of(recorded, Headers::of(&pair.key).digest()));
+        let inspected = recorded.map_or_else(Inspected::default, |recorded| {
+            let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
+            Inspected::of(recorded == wanted, wanted)
+        });
         // An interrupted run may have uploaded the same bytes with other tags.
         let described = pair.described().filter(|_| !promised && !pair.rewritten);
-        Inspected { carried: described.and_then(|row| row.carried.clone()), ..inspected }
+        Inspected { compressed, carried: described.and_then(|row| row.carried.clone()), ..inspected }
     };
-    pairs.iter().map(inspect).collect()
+    pairs.iter().zip(compressed).map(inspect).collect()
+}
+
+/// The headers that an object should have whose file is compressed in this way, or not at all.
+fn wanted(walk: &Walk, key: &str, compressed: Option<&Compressed>) -> Headers {
+    walk.headers(key).compressed(compressed.and_then(|compressed| compressed.encoding))
 }
 
 impl Inspected {
-    fn of(found: HeadersDigest, wanted: HeadersDigest) -> Inspected {
-        let same = found == wanted;
+    fn of(same: bool, wanted: HeadersDigest) -> Inspected {
         let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
-        Inspected { headers, digest: same.then_some(wanted), content: None, carried: None }
+        Inspected { headers, digest: same.then_some(wanted), content: None, compressed: None, carried: None }
     }
 }
 
@@ -89,9 +105,9 @@ impl Inspector<'_> {
         };
         let questions: Vec<usize> = (0..pairs.len()).filter(unclear).collect();
         let answers = stream::iter(questions).map(|at| {
-            let (pair, content) = (&pairs[at], contents[at].clone());
+            let (pair, content, compressed) = (&pairs[at], contents[at].clone(), inspected[at].compressed.clone());
             async move {
-                let answer = self.ask(pair, content).await?;
+                let answer = self.ask(pair, content, compressed).await?;
                 Ok::<_, Error>((at, answer))
             }
         });
@@ -103,23 +119,30 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    async fn ask(&self, pair: &Pair, content: Content) -> Result<(Content, Inspected)> {
+    async fn ask(
+        &self,
+        pair: &Pair,
+        content: Content,
+        compressed: Option<Box<Compressed>>,
+    ) -> Result<(Content, Inspected)> {
+        let walk = self.walk;
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
         // Another object than the one that was listed answers for itself in the next run.
         let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
             return Ok((content, Inspected::default()));
         };
-        let inspected = Inspected {
-            carried: self.tagging.and_then(|tagging| tagging.found(&pair.key, &head)),
-            ..Inspected::of(head.headers.digest(), Headers::of(&pair.key).digest())
-        };
-        if content == Content::Same || !head.opaque {
+        let wanted = wanted(walk, &pair.key, compressed.as_deref());
+        let same = wanted.are_those_of(&head.headers, &head.metadata);
+        let carried = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
+        let inspected = Inspected { compressed, carried, ..Inspected::of(same, wanted.digest()) };
+        // The checksum is that of the bytes as they are stored, which may be compressed ones.
+        if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || walk.is_redirect(&pair.key) {
             return Ok((content, inspected));
         }
         let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
             return Ok((content, inspected));
         };
-        let path = self.root.join(&pair.key);
+        let path = walk.path(&pair.key);
         let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
         match digests.map_err(io::Error::other).flatten() {
             Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),

@@ -8,7 +8,6 @@ use super::tagging::Cleared;
 use super::told;
 use crate::invalidation::ChangedKey;
 use crate::record::manifest::Row;
-use crate::site::headers::Headers;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The keys of which something was done, or may have been.
@@ -81,12 +80,13 @@ pub(super) fn changed_rows(plan: &Plan, applied: &Applied, cleared: &Cleared<'_>
     rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
     let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
     for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(stored) = done.get(change.key.as_str()) else { continue };
-        let row = stored.as_ref().map(|Uploaded { stored, memory }| Row {
-            size: change.bytes,
+        let Some(uploaded) = done.get(change.key.as_str()) else { continue };
+        let row = uploaded.as_ref().map(|Uploaded { stored, size, headers, compressed, memory }| Row {
+            size: *size,
             etag: stored.etag.clone(),
             content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(Headers::of(&change.key).digest()),
+            headers: Some(*headers),
+            compressed: compressed.clone(),
             orphaned: None,
             carried: cleared.of_upload(memory.as_deref()),
         });

@@ -38,8 +38,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    fn of(key: &str) -> Stage {
-        match Wave::of(key) {
+    fn of(wave: Wave) -> Stage {
+        match wave {
             Wave::Assets => Stage::Assets,
             Wave::Pages => Stage::Pages,
         }
@@ -118,18 +118,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds what was decided about a key, and whether the object that is there is ours. Keys must come
-    /// in order.
-    pub fn add(&mut self, pair: Pair, decision: Decision, owned: bool, inspected: Inspected) {
+    /// Adds what was decided about a key of a wave, and whether the object that is there is ours. Keys must
+    /// come in order.
+    pub fn add(&mut self, pair: Pair, wave: Wave, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
         let Pair { key, local, remote, row, .. } = pair;
         let carried = inspected.carried;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
-        let change = |action, reason, wave| Change {
+        let change = |action, reason, stage| Change {
             key: key.clone(),
             action,
             reason,
-            wave,
+            wave: stage,
             bytes: if action == Action::Evict { 0 } else { bytes },
             late: false,
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
@@ -139,30 +139,41 @@ impl Plan {
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
-            let (content, headers) = described.as_ref().map_or((None, None), |row| (row.content.clone(), row.headers));
-            Some(Row { size, etag, content, headers, orphaned, carried: carried.clone() })
+            Some(match &described {
+                Some(row) => Row { orphaned, carried: carried.clone(), ..row.clone() },
+                None => Row {
+                    size,
+                    etag,
+                    content: None,
+                    headers: None,
+                    orphaned,
+                    compressed: None,
+                    carried: carried.clone(),
+                },
+            })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         let next = match decision {
             Decision::Upload(reason) => {
-                self.changes.push(change(Action::Upload, reason, Stage::of(&key)));
+                self.changes.push(change(Action::Upload, reason, Stage::of(wave)));
                 // Until it is done, what is there stays true, and ours if it is.
                 if owned { live(None) } else { row.clone() }
             }
             Decision::Keep | Decision::Evict(_) => {
                 self.kept += 1;
                 if let Decision::Evict(reason) = decision {
-                    self.changes.push(change(Action::Evict, reason, Stage::of(&key)));
+                    self.changes.push(change(Action::Evict, reason, Stage::of(wave)));
                 }
                 live(None).map(|next| Row {
                     content: next.content.or(inspected.content.map(Box::new)),
                     headers: inspected.digest,
+                    compressed: inspected.compressed,
                     ..next
                 })
             }
             Decision::Prune { late, since } => {
                 // Pages go at once, so that no earlier run can have announced their going.
-                self.newly_orphaned += u64::from(was_in_source || Wave::of(&key) == Wave::Pages);
+                self.newly_orphaned += u64::from(was_in_source || wave == Wave::Pages);
                 self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Stage::Prune) });
                 live(Some(since))
             }
@@ -175,7 +186,7 @@ impl Plan {
             Decision::Foreign => {
                 if row.is_some() {
                     // What others overwrote is theirs from now on.
-                    self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
+                    self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(wave)));
                 } else {
                     self.changes.push(change(Action::Orphan, Reason::Foreign, Stage::Prune));
                     self.staying.push(key.clone());
@@ -183,7 +194,7 @@ impl Plan {
                 None
             }
             Decision::Gone => {
-                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(&key)));
+                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(wave)));
                 None
             }
             Decision::Unknown(problem) => {
@@ -263,7 +274,15 @@ mod tests {
     use super::*;
 
     fn row(orphaned: Option<i64>) -> Row {
-        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned, carried: None }
+        Row {
+            size: 1,
+            etag: Etag::Opaque("x".into()),
+            content: None,
+            headers: None,
+            orphaned,
+            compressed: None,
+            carried: None,
+        }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
@@ -273,7 +292,7 @@ mod tests {
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {
         let mut plan = Plan::default();
         for (pair, decision) in pairs.into_iter().zip(decisions) {
-            plan.add(pair, decision, true, Inspected::default());
+            plan.add(pair, Wave::Assets, decision, true, Inspected::default());
         }
         plan
     }

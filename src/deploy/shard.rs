@@ -12,7 +12,7 @@ use super::plan::{Action, Change, Plan, Stage};
 use super::report::{Report, Seconds};
 use super::tagging::{Labels, Tagging};
 use super::walk::LocalFile;
-use super::{Deploy, new_deploy_id};
+use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
 use crate::distribution::Distributions;
 use crate::error::{Error, Result};
@@ -89,13 +89,14 @@ impl Deploy<'_> {
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
         let (walk, target, labels) = tokio::join!(self.walk(), target, self.shard_labels(planned));
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
+        let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
             return Err(error);
         }
 
         let range = shard.range(&walk.files);
         let listing = Instant::now();
-        let missing = missing(&bucket, &walk.files, range.clone(), settings.concurrency).await?;
+        let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
         let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
         let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
         plan.changes = missing.into_iter().map(creation).collect();
@@ -107,13 +108,13 @@ impl Deploy<'_> {
             let limits = Limits { create_only: true, ..self.limits() };
             let progress = self.terminal.bytes("assets", plan.changes.iter().map(|change| change.bytes).sum());
             let changes = plan.changes.iter();
-            applied = apply::upload(&bucket, &walk.root, changes, labels, limits, progress).await;
+            applied = apply::upload(&bucket, &walk, changes, labels, limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
         }
         let source = settings.source.display().to_string();
         let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
         report.shard = Some(shard.to_string());
-        report.warnings.extend(walk.warnings);
+        report.warnings.extend(walk.warnings.iter().cloned());
         if !planned {
             let others = |key| format!("{key} was put there by others meanwhile: the deploy that follows looks at it");
             report.warnings.extend(std::mem::take(&mut applied.overwritten).into_iter().map(others));
@@ -154,7 +155,7 @@ async fn missing(
     bucket: &Bucket,
     files: &[LocalFile],
     range: Range<usize>,
-    concurrency: usize,
+    settings: &Settings,
 ) -> Result<Vec<LocalFile>> {
     let after = range.start.checked_sub(1).map(|at| files[at].key.to_string());
     let files = &files[range];
@@ -164,7 +165,7 @@ async fn missing(
         async move { bucket.list(start).await }
     };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-    let listing = list::list(ask, files, (after, Some(last.key.to_string())), concurrency, sender);
+    let listing = list::list(ask, files, (after, Some(last.key.to_string())), settings.concurrency, sender);
     let reading = async {
         let mut there = std::collections::HashSet::new();
         while let Some(Listed { objects, .. }) = receiver.recv().await {
@@ -177,7 +178,8 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking = files.iter().filter(|file| Wave::of(&file.key) == Wave::Assets && !there.contains(&file.key));
+    let lacking =
+        files.iter().filter(|file| settings.waves.of(&file.key) == Wave::Assets && !there.contains(&file.key));
     Ok(lacking.cloned().collect())
 }
 

@@ -1,8 +1,8 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
-use super::Deploy;
 use super::tagging::Tagging;
 use super::walk::{self, Walk};
+use super::{Deploy, conventions};
 use crate::bucket::Bucket;
 use crate::distribution::{DistributionId, Distributions};
 use crate::error::{Error, Result};
@@ -70,8 +70,13 @@ impl Deploy<'_> {
     /// The source, and how many seconds the walk took.
     pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
         let started = Instant::now();
-        let (source, prefix) = (self.settings.source.clone(), self.settings.target.prefix().to_owned());
-        let walk = tokio::task::spawn_blocking(move || walk::walk(&source, &prefix)).await;
+        let settings = self.settings.clone();
+        let walk = tokio::task::spawn_blocking(move || {
+            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
+            conventions::apply_headers(&mut walk, &settings)?;
+            Ok::<_, Error>(walk)
+        });
+        let walk = walk.await;
         let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
         self.guard_source(&walk)?;
         Ok((walk, started.elapsed().as_secs_f64()))

@@ -10,15 +10,26 @@ use crate::invalidation::tags::carried::{Carried, Memory, Reading, Shared, Stand
 use crate::invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
 use crate::invalidation::{TagReader, Viewers};
 use crate::record::manifest::Row;
+use crate::site::headers::Headers;
 use crate::site::media_type;
 use crate::site::references::references;
 use std::collections::{BTreeSet, HashSet};
-use std::io::Read;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of user metadata for tags. S3 takes 2 KB in all
+/// Bytes of user metadata for tags: S3 takes 2 KB in all
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 const MOST_BYTES: usize = 1536;
+
+/// Bytes of user metadata that S3 takes.
+const MOST_METADATA: usize = 2048;
+
+/// How many tags each of these entries can have in so many bytes.
+fn room(metadata: &[String], bytes: usize) -> usize {
+    let names: usize = metadata.iter().map(String::len).sum();
+    bytes.saturating_sub(names) / (metadata.len().max(1) * (TAG_BYTES + 1))
+}
 
 /// How the objects of a site are tagged.
 #[derive(Debug)]
@@ -46,38 +57,34 @@ impl Tagging {
     pub fn of(viewers: &Viewers) -> Option<Tagging> {
         let names: BTreeSet<String> = viewers.tag_readers().map(|reader| reader.reading.metadata.clone()).collect();
         let mut metadata: Vec<String> = names.into_iter().collect();
-        let room = |metadata: &[String]| {
-            let names: usize = metadata.iter().map(String::len).sum();
-            MOST_BYTES.saturating_sub(names) / (metadata.len().max(1) * (TAG_BYTES + 1))
-        };
         // Only references are dropped from the tags of an object; then a whole header.
-        while !metadata.is_empty() && room(&metadata) < TAGS_BEFORE_REFERENCES {
+        while !metadata.is_empty() && room(&metadata, MOST_BYTES) < TAGS_BEFORE_REFERENCES {
             metadata.pop();
         }
-        let most = room(&metadata).min(MAX_TAGS);
+        let most = room(&metadata, MOST_BYTES).min(MAX_TAGS);
         let (tagger, hosts) = (viewers.tagger().clone(), viewers.hosts());
         (!metadata.is_empty()).then_some(Tagging { tagger, metadata, most, hosts })
     }
 
-    /// Whether the file of a key may refer to others.
-    pub fn asks_for_references(key: &str) -> bool {
-        let media_type = media_type::of(key);
-        media_type.starts_with("text/html") || media_type.starts_with("application/xhtml")
-    }
-
     /// The scripts and style sheets that a page refers to. They only group pages, so that a page that
     /// cannot be read has none.
-    pub fn references(&self, key: &str, page: impl Read) -> Vec<String> {
-        references(page, key, &self.hosts).unwrap_or_default()
+    pub fn references(&self, key: &str, file: &Path) -> Vec<String> {
+        let media_type = media_type::of(key);
+        if !media_type.starts_with("text/html") && !media_type.starts_with("application/xhtml") {
+            return Vec::new();
+        }
+        let found = File::open(file).and_then(|page| references(page, key, &self.hosts));
+        found.unwrap_or_default()
     }
 
     /// What an object is uploaded with. `carried` is what it carries now, if that is known.
-    pub fn label(
+    fn label(
         &self,
         (key, references): (&str, &[String]),
         deploy: &str,
         reason: Reason,
         carried: Option<&Carried>,
+        headers: &Headers,
     ) -> Label {
         let previous = carried.map(|carried| carried.memory.as_previous()).unwrap_or_default();
         let bytes = match reason {
@@ -85,24 +92,31 @@ impl Tagging {
             Reason::Headers => Bytes::Same { previous: &previous },
             _ => Bytes::Changed { previous: &previous },
         };
-        self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }))
+        self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }), headers)
     }
 
     /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
     /// entry.
     pub fn again(&self, key: &str, deploy: &str, carried: Option<&Carried>) -> Label {
         match carried {
-            Some(carried) => self.entries(key, self.tagger.restore(key, &carried.memory)),
-            None => self.label((key, &[]), deploy, Reason::Headers, None),
+            Some(carried) => self.entries(key, self.tagger.restore(key, &carried.memory), &Headers::default()),
+            None => self.label((key, &[]), deploy, Reason::Headers, None, &Headers::default()),
         }
     }
 
     /// The user metadata of an object with these tags.
-    fn entries(&self, key: &str, mut tags: Tags) -> Label {
-        tags.truncate(self.most);
+    fn entries(&self, key: &str, mut tags: Tags, headers: &Headers) -> Label {
+        let most = room(&self.metadata, MOST_METADATA.saturating_sub(headers.metadata_bytes())).min(self.most);
+        // What the rules say of the same entry prevails, and an object goes untagged where there is no room.
+        if most < TAGS_BEFORE_REFERENCES || self.metadata.iter().any(|name| headers.metadata.contains_key(name)) {
+            return Label::default();
+        }
+        tags.truncate(most);
         let value = tags.to_string();
         let metadata = self.metadata.iter().map(|name| (name.clone(), value.clone())).collect();
-        Label { metadata, memory: self.tagger.remember(key, &tags) }
+        // Nobody knows what the answer of a redirect carries.
+        let memory = self.tagger.remember(key, &tags).filter(|_| headers.website_redirect.is_none());
+        Label { metadata, memory }
     }
 
     /// How objects that are uploaded now come to carry their tags.
@@ -112,7 +126,7 @@ impl Tagging {
 
     /// What an object carries that was looked at.
     pub fn found(&self, key: &str, head: &Head) -> Option<Arc<Carried>> {
-        if head.redirects {
+        if head.headers.website_redirect.is_some() {
             return None;
         }
         let tags = |name: &String| head.metadata.get(name).map(|value| Tags::parse(value));
@@ -250,8 +264,9 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The label of a change whose file refers to `references`.
-    pub fn of(&self, change: &Change, references: &[String]) -> Label {
-        self.tagging.label((&change.key, references), &self.deploy, change.reason, change.carried.as_deref())
+    /// The label of a change whose file refers to `references`, beside its headers.
+    pub fn of(&self, change: &Change, references: &[String], headers: &Headers) -> Label {
+        let carried = change.carried.as_deref();
+        self.tagging.label((&change.key, references), &self.deploy, change.reason, carried, headers)
     }
 }

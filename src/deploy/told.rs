@@ -139,7 +139,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn row(size: u64) -> Row {
-        Row { size, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned: None, carried: None }
+        Row {
+            size,
+            etag: Etag::Opaque("x".into()),
+            content: None,
+            headers: None,
+            orphaned: None,
+            compressed: None,
+            carried: None,
+        }
     }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {

@@ -2,6 +2,7 @@
 
 use super::survey::Survey;
 use super::told::Told;
+use super::walk::Walk;
 use super::{Decided, Deploy};
 use crate::error::{Error, Result};
 use crate::invalidation::ChangedKey;
@@ -98,7 +99,7 @@ impl Deploy<'_> {
     /// Writes down what may become stale and takes the lease, in this order.
     pub(super) async fn take_turn(&self, survey: &Survey, decided: &Decided, deploy: &str) -> Result<Turn> {
         let Some((record, snapshot)) = &survey.record else { return Ok(Turn::Unrecorded) };
-        let promises = promises(decided, snapshot);
+        let promises = promises(decided, snapshot, &survey.walk);
         match Lease::take(record, snapshot, deploy, self.settings.build.as_ref(), &survey.viewers.ids(), &promises)
             .await?
         {
@@ -109,7 +110,7 @@ impl Deploy<'_> {
 }
 
 /// Everything this run may leave stale, and what an interrupted one did.
-fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
+fn promises(decided: &Decided, snapshot: &Snapshot, walk: &Walk) -> Vec<Promise> {
     let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(|change| Promise {
         key: change.key.clone(),
         action: change.action,
@@ -117,6 +118,7 @@ fn promises(decided: &Decided, snapshot: &Snapshot) -> Vec<Promise> {
         bytes: change.bytes,
         before: change.before.clone(),
         owned: change.owned,
+        compressed: change.action == super::plan::Action::Upload && !walk.compression(&change.key).is_empty(),
     });
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());

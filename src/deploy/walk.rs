@@ -3,10 +3,14 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+use super::conventions::is_convention;
 use crate::error::{Error, Result};
+use crate::site::headers::Headers;
 use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use crate::site::rules::{Encoding, HeaderRules};
+use globset::GlobSet;
 use rayon::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -35,12 +39,35 @@ pub struct Walk {
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,
+    /// Which headers the objects get.
+    pub rules: HeaderRules,
+    /// Where the keys lead that are no files but redirects.
+    pub redirects: HashMap<Box<str>, String>,
 }
 
 impl Walk {
     /// The path of a key.
     pub fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
+    }
+
+    /// Whether a key is no file, but an empty object that redirects.
+    pub fn is_redirect(&self, key: &str) -> bool {
+        !self.redirects.is_empty() && self.redirects.contains_key(key)
+    }
+
+    /// The headers of a key.
+    pub fn headers(&self, key: &str) -> Headers {
+        let headers = self.rules.headers(key);
+        match self.redirects.get(key) {
+            Some(to) => Headers { website_redirect: Some(to.clone()), compress: Vec::new(), ..headers },
+            None => headers,
+        }
+    }
+
+    /// How to compress a key, the best first; empty where it is left as it is.
+    pub fn compression(&self, key: &str) -> Vec<Encoding> {
+        if self.is_redirect(key) { Vec::new() } else { self.rules.compression(key) }
     }
 }
 
@@ -50,6 +77,8 @@ pub struct Unknown {
     keys: HashSet<String>,
     /// Each ends in `/`, or is empty for the whole source.
     directories: HashSet<String>,
+    /// Patterns of keys that the person wants left alone.
+    excluded: GlobSet,
 }
 
 impl Unknown {
@@ -65,7 +94,7 @@ impl Unknown {
 
     /// Whether nothing is known of a key.
     pub fn contains(&self, key: &str) -> bool {
-        if self.keys.contains(key) || self.directories.contains("") {
+        if self.keys.contains(key) || self.directories.contains("") || self.excluded.is_match(key) {
             return true;
         }
         !self.directories.is_empty() && key.match_indices('/').any(|(at, _)| self.directories.contains(&key[..=at]))
@@ -75,14 +104,15 @@ impl Unknown {
 /// Walks the source, following symlinks only inside it.
 ///
 /// Hidden files are skipped, except `.well-known`, which browsers and certificate authorities ask for.
-/// `prefix` is the target's: it counts against the length of keys.
-pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
+/// `prefix` is the target's: it counts against the length of keys. Keys that `excluded` matches are left
+/// alone, whether or not there is a file.
+pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
     let root = existing_directory(source)?;
     // Following symlinks makes walkdir open every directory once more, to find loops: only a site that has
     // symlinks pays for it.
-    let mut found = match look(source, &root, prefix, false) {
+    let mut found = match look(source, &root, prefix, excluded, false) {
         Some(found) => found,
-        None => look(source, &root, prefix, true).unwrap_or_default(),
+        None => look(source, &root, prefix, excluded, true).unwrap_or_default(),
     };
     found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let keys: Vec<&str> = found.files.iter().map(|file| &*file.key).collect();
@@ -94,8 +124,9 @@ pub fn walk(source: &Path, prefix: &str) -> Result<Walk> {
 }
 
 /// Looks at everything below the source; `None` at the first symlink, if they are not to be followed.
-fn look(source: &Path, root: &Path, prefix: &str, follow: bool) -> Option<Walk> {
-    let mut found = Walk { root: source.to_owned(), ..Walk::default() };
+fn look(source: &Path, root: &Path, prefix: &str, excluded: &GlobSet, follow: bool) -> Option<Walk> {
+    let unknown = Unknown { excluded: excluded.clone(), ..Unknown::default() };
+    let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
     let mut unmeasured = Vec::with_capacity(MEASURED_AT_ONCE);
     let mut entries = WalkDir::new(source).follow_links(follow).into_iter();
     while let Some(entry) = entries.next() {
@@ -175,10 +206,16 @@ impl Walk {
             self.note_unknown_parent(source, entry.path());
             return None;
         };
+        if self.unknown.excluded.is_match(&key) {
+            return None;
+        }
         let length = prefix.len() + key.len();
         if length > MAX_KEY_BYTES {
             self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
             self.unknown.add_key(key);
+            return None;
+        }
+        if is_convention(&key) {
             return None;
         }
         Some(key)
@@ -222,6 +259,10 @@ impl Walk {
         let path = error.path().unwrap_or(source);
         let shown = path.display();
         let key = relative_key(source, path);
+        if key.as_ref().is_some_and(|key| self.unknown.excluded.is_match(key)) {
+            // It may be a directory, too.
+            return self.unknown.add_directory(key.as_deref().unwrap_or_default());
+        }
         if error.loop_ancestor().is_some() {
             self.warnings.push(format!("skipped {shown}: the symlink leads back to a directory above it"));
         } else {
@@ -266,7 +307,7 @@ mod tests {
             create_dir_all(path.parent().unwrap()).unwrap();
             write(path, name).unwrap();
         }
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), ["a-b", "a.txt", "a/b/d", "a/c", "z", "é"]);
     }
 
@@ -278,7 +319,7 @@ mod tests {
             create_dir_all(path.parent().unwrap()).unwrap();
             write(path, name).unwrap();
         }
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), [".well-known/security.txt", "x/y"]);
         for unknown in [".git/config", ".git/a/b", ".env", "x/.hidden"] {
             assert!(found.unknown.contains(unknown), "{unknown}");
@@ -300,7 +341,7 @@ mod tests {
         symlink(outside.path().join("secret"), source.path().join("away.txt")).unwrap();
         symlink(source.path(), source.path().join("real/loop")).unwrap();
         symlink("nowhere", source.path().join("broken")).unwrap();
-        let found = walk(source.path(), "").unwrap();
+        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
         assert_eq!(keys(&found), ["alias/page.html", "real/page.html"]);
         assert!(found.unknown.contains("away/x") && found.unknown.contains("away.txt"));
         assert!(found.unknown.contains("broken") && found.unknown.contains("real/loop/x"));
@@ -314,8 +355,8 @@ mod tests {
         let deep: PathBuf = std::iter::repeat_n("d".repeat(200), 5).collect();
         create_dir_all(source.path().join(&deep)).unwrap();
         write(source.path().join(&deep).join("f.html"), "x").unwrap();
-        assert_eq!(walk(source.path(), "").unwrap().problems.len(), 0);
-        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/").unwrap();
+        assert_eq!(walk(source.path(), "", &GlobSet::empty()).unwrap().problems.len(), 0);
+        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/", &GlobSet::empty()).unwrap();
         assert_eq!((found.files.len(), found.problems.len()), (0, 1));
         assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
     }

@@ -23,17 +23,21 @@ pub struct Promise {
     pub before: Option<Etag>,
     /// Whether that object was ours.
     pub owned: bool,
+    /// Whether what was to be uploaded may be smaller than `bytes`, because it is compressed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub compressed: bool,
 }
 
 impl Promise {
     /// Whether the object that is there now is ours: the one that was, if it was ours, or another
     /// one of the size that was to be uploaded.
     fn owns(&self, size: u64, etag: &Etag) -> bool {
-        if self.before.as_ref() == Some(etag) {
-            self.owned
-        } else {
-            self.action == Action::Upload && self.bytes == size
-        }
+        if self.before.as_ref() == Some(etag) { self.owned } else { self.action == Action::Upload && self.is_of(size) }
+    }
+
+    /// Whether an object of this size may be what was to be uploaded.
+    pub fn is_of(&self, size: u64) -> bool {
+        size == self.bytes || self.compressed && size < self.bytes
     }
 }
 

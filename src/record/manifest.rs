@@ -5,6 +5,7 @@
 use super::ndjson;
 use crate::error::Result;
 use crate::invalidation::tags::carried::{Carried, Entry, Shared, Standing};
+use crate::site::compression::Compressed;
 use crate::site::etag::Etag;
 use crate::site::headers::HeadersDigest;
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct Row {
     pub orphaned: Option<i64>,
     /// The cache tags that it carries; `None` where it carries none, or nobody knows.
     pub carried: Option<Arc<Carried>>,
+    /// What came of compressing the file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
 }
 
 impl Row {
@@ -56,6 +59,8 @@ struct Line<'a> {
     /// What is named here for the first time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     tags: Option<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    compressed: Option<Cow<'a, Compressed>>,
 }
 
 /// A manifest as it lies in the bucket: compressed.
@@ -84,7 +89,7 @@ impl Manifest {
         let mut known: Vec<Arc<Carried>> = Vec::new();
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
             let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            let Line { key, size, etag, content, headers, orphaned, carried, tags } = line;
+            let Line { key, size, etag, content, headers, orphaned, compressed, carried, tags } = line;
             if last.as_deref().is_some_and(|last| last >= &*key) {
                 return Err(format!("{key:?} is out of order"));
             }
@@ -92,12 +97,13 @@ impl Manifest {
             last.clear();
             last.push_str(&key);
             let content = content.map(|content| Box::new(content.into_owned()));
+            let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
             known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
             let carried = match carried {
                 None => None,
                 Some(at) => Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?),
             };
-            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, carried });
+            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed, carried });
             Ok(())
         })?;
         Ok(standings.into_values())
@@ -125,6 +131,7 @@ pub(super) fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item 
                 content: row.content.as_deref().map(Cow::Borrowed),
                 headers: row.headers,
                 orphaned: row.orphaned,
+                compressed: row.compressed.as_deref().map(Cow::Borrowed),
                 carried,
                 tags: first.map(Entry::of),
             })?;
@@ -138,6 +145,7 @@ mod tests {
     use super::*;
     use crate::invalidation::tags::{self, Tagger, Upload};
     use crate::site::headers::Headers;
+    use crate::site::rules::Encoding;
 
     fn rows() -> Vec<(&'static str, Row)> {
         let row = || Row {
@@ -146,10 +154,16 @@ mod tests {
             content: None,
             headers: Some(Headers::of("a").digest()),
             orphaned: None,
+            compressed: None,
             carried: None,
         };
+        let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
-        vec![("a", row()), ("b/é\"", row()), ("c", Row { orphaned: Some(7), content: Some(other), ..row() })]
+        vec![
+            ("a", row()),
+            ("b/é\"", Row { compressed: Some(squeezed), ..row() }),
+            ("c", Row { orphaned: Some(7), content: Some(other), ..row() }),
+        ]
     }
 
     fn encoded(rows: &[(&str, Row)]) -> Vec<u8> {
@@ -192,6 +206,14 @@ mod tests {
         let held: std::collections::HashSet<_> =
             read.iter().filter_map(|(_, row)| row.carried.as_ref()).map(Arc::as_ptr).collect();
         assert_eq!(held.len(), 2, "one for each deploy");
+    }
+
+    #[test]
+    fn a_manifest_of_before_there_was_compression_is_read() {
+        let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
+        let bytes = ndjson::encode("manifest", "d1", |lines| lines.row(&line)).unwrap();
+        let (key, row) = decode(&bytes).unwrap().remove(0);
+        assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use super::lease::{Holder, LEASE};
 use super::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::aws::Aws;
 use crate::bucket::Bucket;
+use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
 use crate::site::{Target, Wave};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
@@ -48,7 +49,7 @@ struct Orphan {
     key: String,
     bytes: u64,
     since: Timestamp,
-    /// When the first deploy with the default `--prune-after` removes it.
+    /// After when a deploy removes it, if ever one does.
     goes_after: Option<Timestamp>,
 }
 
@@ -57,8 +58,14 @@ async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) ->
     record.ok_or_else(|| Error::usage("without a deploy record there is nothing to show"))
 }
 
-/// Reads what the record says.
-pub async fn status(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Status> {
+/// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
+pub async fn status(
+    aws: &Aws,
+    target: &Target,
+    place: &Place,
+    owner: Option<&str>,
+    goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
+) -> Result<Status> {
     let record = find(aws, target, place, owner).await?;
     let snapshot = record.read().await?;
     if snapshot.is_new() {
@@ -136,13 +143,11 @@ impl Display for Status {
         }
         writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
         for orphan in self.orphans.iter().take(SHORT_LIST) {
-            writeln!(
-                out,
-                "    {}  since {}; goes with the first deploy after {}",
-                orphan.key,
-                time(orphan.since),
-                orphan.goes_after.map(time).unwrap_or_default()
-            )?;
+            let goes = match orphan.goes_after {
+                Some(after) => format!("goes with the first deploy after {}", time(after)),
+                None => "stays".to_owned(),
+            };
+            writeln!(out, "    {}  since {}; {goes}", orphan.key, time(orphan.since))?;
         }
         if self.orphans.len() > SHORT_LIST {
             writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;
@@ -155,11 +160,12 @@ fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// When an orphan is old enough: a page at once, an asset after a week.
-fn goes_after(key: &str, since: Timestamp) -> Option<Timestamp> {
-    match Wave::of(key) {
-        Wave::Pages => Some(since),
-        Wave::Assets => since.checked_add(jiff::SignedDuration::from_hours(7 * 24)).ok(),
+/// When an orphan is old enough: a page at once, an asset in time.
+pub fn goes_after(wave: Wave, prune_after: PruneAfter, since: Timestamp) -> Option<Timestamp> {
+    match (prune_after, wave) {
+        (PruneAfter::Never, _) => None,
+        (PruneAfter::Seconds(_), Wave::Pages) => Some(since),
+        (PruneAfter::Seconds(age), Wave::Assets) => since.checked_add(SignedDuration::from_secs(age)).ok(),
     }
 }
 

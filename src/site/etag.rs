@@ -178,7 +178,7 @@ pub fn changed_while_read() -> io::Error {
 }
 
 /// MD5s of consecutive parts.
-struct PartHasher {
+pub(super) struct PartHasher {
     part_size: u64,
     filled: u64,
     current: Md5,
@@ -186,11 +186,11 @@ struct PartHasher {
 }
 
 impl PartHasher {
-    fn new(part_size: u64) -> Self {
+    pub(super) fn new(part_size: u64) -> Self {
         PartHasher { part_size, filled: 0, current: Md5::new(), parts: Vec::new() }
     }
 
-    fn update(&mut self, mut chunk: &[u8]) {
+    pub(super) fn update(&mut self, mut chunk: &[u8]) {
         while !chunk.is_empty() {
             if self.filled == self.part_size {
                 self.parts.push(self.current.finalize_reset().into());
@@ -203,7 +203,7 @@ impl PartHasher {
         }
     }
 
-    fn finish(mut self) -> Vec<[u8; 16]> {
+    pub(super) fn finish(mut self) -> Vec<[u8; 16]> {
         self.parts.push(self.current.finalize().into());
         self.parts
     }

@@ -17,10 +17,10 @@ ALL = ["shipfront", "rclone", "hugo", "s3sync", "s5cmd", "aws"]
 
 def install(cache, tools, root):
     """Installs what is missing; `where` of each tool's program."""
-    where = {"shipfront": root / "target/release/shipfront"}
-    subprocess.run(
-        ["cargo", "build", "--release", "--locked", "--bins", "--example", "bench_edge"], cwd=root, check=True
-    )
+    where = {"shipfront": root / "target/dist/shipfront"}
+    # As it is handed out, like the other tools.
+    build = ["cargo", "build", "--profile", "dist", "--locked", "--bins", "--example", "bench_edge"]
+    subprocess.run(build, cwd=root, check=True)
     if set(tools) - {"shipfront", "s3sync"}:
         venv = cache / "pypi"
         if not (venv / "bin/aws").exists():

@@ -14,13 +14,13 @@ const SITE: [(&str, &str); 4] =
 /// A site that was deployed before its distribution reads tags, with an object that another tool gave headers.
 async fn untagged() -> World {
     let world = World::new(&SITE).await;
+    world.write("film.webm", vec![1; 20 << 20]);
+    world.deploy(&[]).expect(0);
     let put = s3(&world.edge).put_object().bucket(BUCKET).key("app.js").content_type("text/javascript; charset=utf-8");
     let put = put.cache_control("max-age=60").content_language("en").content_disposition("inline");
     let put = put.expires(DateTime::from_secs(2_000_000_000));
     let put = put.storage_class(StorageClass::StandardIa).metadata("theirs", "kept");
     put.body(b"code".to_vec().into()).send().await.unwrap();
-    world.write("film.webm", vec![1; 20 << 20]);
-    world.deploy(&[]).expect(0);
     read_tags(&world);
     world
 }

@@ -145,7 +145,7 @@ async fn client(edge: &Edge) -> Aws {
 fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
     let line = ["shipfront", "deploy", source.to_str().unwrap(), target].into_iter().chain(options.iter().copied());
     let Command::Deploy(args) = Cli::parse_from(line).command else { panic!("no deploy") };
-    config::settings(args.source, Target::parse(target).unwrap(), &args.options, None).unwrap()
+    config::settings(source.to_owned(), Target::parse(target).unwrap(), &args.options, None).unwrap()
 }
 
 async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {

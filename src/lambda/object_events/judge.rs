@@ -118,7 +118,7 @@ impl Site {
 fn keeps(promise: &Promise, event: &ObjectEvent) -> bool {
     match (promise.action, &event.change) {
         (Action::Upload, Change::Written { etag, size }) => {
-            *size == Some(promise.bytes) && etag.is_some() && *etag != promise.before
+            size.is_some_and(|size| promise.is_of(size)) && etag.is_some() && *etag != promise.before
         }
         (Action::Prune, Change::Removed) => true,
         _ => false,
@@ -354,6 +354,7 @@ mod tests {
             bytes: 3,
             before: etag(before),
             owned: true,
+            compressed: false,
         };
         let event = |change| ObjectEvent { bucket: "b".to_owned(), key: "a".to_owned(), change };
         let written = |tag, size| event(Change::Written { etag: etag(tag), size });

@@ -15,6 +15,8 @@ const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"d
                     \"www.example.com\", \"deploy\": {}} or {\"distribution\": \"E2QWRUHAPOMQZL\", \"paths\": [\"/*\"]}";
 /// What only the field beside it decides.
 const NOT_IN_DEPLOY: [&str; 3] = ["distribution", "no-wait", "help"];
+/// What can be a list.
+const LISTS: [&str; 4] = ["assets", "distribution-tenant", "exclude", "pages"];
 
 /// What the action is to do.
 #[derive(Debug)]
@@ -118,10 +120,12 @@ impl DeployParameters {
         let mut options = Vec::new();
         for (name, value) in &fields {
             match value {
-                Value::Bool(true) => options.push(format!("--{name}")),
-                Value::Bool(false) => {}
+                Value::Bool(on) => options.push(format!("--{name}={on}")),
                 Value::String(text) => options.push(format!("--{name}={text}")),
                 Value::Number(number) => options.push(format!("--{name}={number}")),
+                Value::Array(texts) if LISTS.contains(&name.as_str()) && texts.iter().all(Value::is_string) => {
+                    options.extend(texts.iter().filter_map(Value::as_str).map(|text| format!("--{name}={text}")));
+                }
                 _ => return Err(wrong(format!("{name}: expected a string, a number, true or false"))),
             }
         }
@@ -204,10 +208,10 @@ mod tests {
 
     #[test]
     fn options_mean_what_they_mean_on_the_command_line() {
-        let text =
-            r#"{"bucket": "www", "deploy": {"prefix": "blog", "max-paths": 7, "clean-urls": true, "adopt": false}}"#;
+        let text = r#"{"bucket": "www", "deploy": {"prefix": "blog", "max-paths": 7, "clean-urls": true, "adopt": false, "exclude": ["*.map"]}}"#;
         let settings = Parameters::parse(text).unwrap().deploy.unwrap().settings("x".into(), Which::None).unwrap();
         assert_eq!(settings.target.to_string(), "s3://www/blog");
+        assert!(settings.excluded.is_match("x/app.js.map"));
         let whole = Parameters::parse(r#"{"bucket": "www", "deploy": {"source": "./"}}"#).unwrap().deploy.unwrap();
         assert_eq!(whole.source, PathBuf::new());
         assert_eq!((settings.policy.max_paths, settings.policy.viewer.clean_urls, settings.adopt), (7, true, false));

@@ -1,0 +1,450 @@
+//! `shipfront.toml`: its settings as they would be typed, or what is wrong with it, and where.
+//!
+//! Its keys are the options of a deploy, by the words of the command line: an option that is added there
+//! is one here, too.
+
+use super::{duration, place};
+use crate::cli::DeployArgs;
+use crate::error::{Error, Result};
+use crate::invalidation::find::Which;
+use crate::site::Target;
+use crate::site::rules::HeaderRule;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Args, Command};
+use serde::Deserialize;
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// The file's name, where none is given.
+pub const FILE_NAME: &str = "shipfront.toml";
+/// What differs from one run to the next.
+const OF_ONE_RUN: [&str; 4] = ["build-number", "force", "local", "shard"];
+/// The list of header rules.
+pub(super) const HEADERS: &str = "headers";
+/// The table of sections that go over the rest of the file.
+pub(super) const SECTIONS: &str = "env";
+
+/// What a file says for one environment.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct FileSettings {
+    values: BTreeMap<String, Vec<String>>,
+    headers: Option<Vec<HeaderRule>>,
+}
+
+impl FileSettings {
+    /// What the file says of an option, as it would be typed.
+    pub fn values(&self, option: &str) -> Option<&[String]> {
+        self.values.get(option).map(Vec::as_slice)
+    }
+
+    /// Its header rules.
+    pub fn headers(&self) -> &[HeaderRule] {
+        self.headers.as_deref().unwrap_or_default()
+    }
+
+    /// The options that it sets.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+}
+
+/// Reads a file's text. `name` is what to call it, `environment` the section that goes over the rest of it.
+///
+/// All of it is checked, also the sections that are not asked for.
+pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSettings> {
+    let file = File { name, text, options: options() };
+    let table = DeTable::parse(text).map_err(|error| {
+        let problem = error.message().lines().next().unwrap_or("it is no TOML").to_owned();
+        file.wrong(&error.span().unwrap_or_default(), problem)
+            .hint("see https://toml.io for how such a file is written")
+    })?;
+    let (mut settings, sections) = file.top(table.into_inner())?;
+    if let Some(environment) = environment {
+        let Some(section) = sections.get(environment) else {
+            return Err(unknown_section(name, environment, sections.keys().map(String::as_str)));
+        };
+        settings.values.extend(section.values.clone());
+        settings.headers = section.headers.clone().or(settings.headers);
+    }
+    Ok(settings)
+}
+
+/// The arguments that are keys of the file.
+pub(super) fn keys() -> Vec<Arg> {
+    let command = options();
+    command.get_arguments().filter(|arg| !OF_ONE_RUN.contains(&key(arg).as_str())).cloned().collect()
+}
+
+/// The name of an argument in the file: the flag's.
+pub(super) fn key(arg: &Arg) -> String {
+    arg.get_long().map_or_else(|| arg.get_id().to_string(), str::to_owned)
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+    /// Text.
+    Text,
+    /// Text, or a list of texts.
+    List,
+}
+
+impl Kind {
+    pub(super) fn of(arg: &Arg) -> Kind {
+        let of_type = arg.get_value_parser().type_id();
+        match arg.get_action() {
+            ArgAction::SetTrue => Kind::Flag,
+            ArgAction::Append => Kind::List,
+            _ if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|id| of_type == *id) => {
+                Kind::Number
+            }
+            _ => Kind::Text,
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Kind::Flag => "true or false",
+            Kind::Number => "a number",
+            Kind::Text => "a string",
+            Kind::List => "a string, or a list of strings",
+        }
+    }
+}
+
+fn options() -> Command {
+    let command = DeployArgs::augment_args(Command::new("options").no_binary_name(true).disable_help_flag(true));
+    // Whether a file makes sense does not depend on the environment.
+    command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset))
+}
+
+struct File<'t> {
+    name: &'t str,
+    text: &'t str,
+    options: Command,
+}
+
+impl File<'_> {
+    /// All of the file: what is outside of the sections, and the sections.
+    fn top(&self, table: DeTable<'_>) -> Result<(FileSettings, BTreeMap<String, FileSettings>)> {
+        let mut sections = BTreeMap::new();
+        let mut others = DeTable::new();
+        for (key, value) in table {
+            if key.get_ref() != SECTIONS {
+                others.insert(key, value);
+                continue;
+            }
+            let span = value.span();
+            let DeValue::Table(of_env) = value.into_inner() else {
+                return Err(self.wrong(&span, format!("{SECTIONS}: expected sections such as [{SECTIONS}.staging]")));
+            };
+            for (name, section) in of_env {
+                let span = section.span();
+                let DeValue::Table(section) = section.into_inner() else {
+                    let problem = format!("{SECTIONS}.{name}: expected a section", name = name.get_ref());
+                    return Err(self
+                        .wrong(&span, problem)
+                        .hint(format!("write it as [{SECTIONS}.{}]", name.get_ref())));
+                };
+                sections.insert(name.get_ref().to_string(), self.section(section)?);
+            }
+        }
+        Ok((self.section(others)?, sections))
+    }
+
+    fn section(&self, table: DeTable<'_>) -> Result<FileSettings> {
+        let mut settings = FileSettings::default();
+        // The first problem of the file is the one to tell, and a table has its keys by name.
+        let mut entries: Vec<_> = table.into_iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            if key.get_ref() == HEADERS {
+                settings.headers = Some(self.headers(value)?);
+                continue;
+            }
+            let option = self.option(&key)?;
+            let values = self.values(option, &key, &value)?;
+            settings.values.insert(key.into_inner().into_owned(), values);
+        }
+        self.check_together(&settings)?;
+        Ok(settings)
+    }
+
+    fn headers(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<HeaderRule>> {
+        let span = value.span();
+        Vec::deserialize(ValueDeserializer::from(value)).map_err(|error| {
+            let problem = error.message();
+            let wrong = |problem| self.wrong(&error.span().unwrap_or(span), format!("{HEADERS}: {problem}"));
+            // serde's words for it list the names that it knows.
+            let Some(rest) = problem.strip_prefix("unknown field ") else {
+                return wrong(problem.replace('`', "\"")).hint("a rule is a section [[headers]] with files = \"*.html\" and headers such as cache-control = \"...\"");
+            };
+            let mut names = rest.split('`').skip(1).step_by(2);
+            let name = names.next().unwrap_or_default();
+            let wrong = wrong(format!("unknown key {name:?}"));
+            match nearest(name, names.clone()) {
+                Some(near) => wrong.hint(format!("did you mean {near:?}?")),
+                None => wrong.hint(format!("known are {}", names.collect::<Vec<_>>().join(", "))),
+            }
+        })
+    }
+
+    fn option(&self, named: &Spanned<std::borrow::Cow<'_, str>>) -> Result<&Arg> {
+        let name = named.get_ref();
+        if OF_ONE_RUN.contains(&name.as_ref()) {
+            let variable = super::merge::variable(name);
+            return Err(self
+                .wrong(&named.span(), format!("{name:?} is a matter of one run, not of the site"))
+                .hint(format!("pass --{name}, or set {variable}")));
+        }
+        if let Some(option) = self.options.get_arguments().find(|option| key(option) == **name) {
+            return Ok(option);
+        }
+        let known: Vec<String> = keys().iter().map(key).chain([HEADERS, SECTIONS].map(str::to_owned)).collect();
+        let hint = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("known are {}", known.join(", ")),
+        };
+        Err(self.wrong(&named.span(), format!("unknown key {name:?}")).hint(hint))
+    }
+
+    /// The values of an option, as they would be typed.
+    fn values(
+        &self,
+        option: &Arg,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Vec<String>> {
+        let (name, kind) = (key.get_ref(), Kind::of(option));
+        let told = match (kind, value.get_ref()) {
+            (Kind::Flag, DeValue::Boolean(on)) => return Ok(vec![on.to_string()]),
+            (Kind::Number, DeValue::Integer(number)) => {
+                let digits = number.as_str().replace('_', "");
+                let number = i128::from_str_radix(&digits, number.radix()).map_or(digits, |number| number.to_string());
+                vec![(number, value.span())]
+            }
+            (Kind::Text | Kind::List, DeValue::String(text)) => vec![(text.to_string(), value.span())],
+            (Kind::List, DeValue::Array(texts)) => {
+                let text = |text: &Spanned<DeValue<'_>>| match text.get_ref() {
+                    DeValue::String(value) => Ok((value.to_string(), text.span())),
+                    other => Err(self.wrong(&text.span(), format!("{name}: expected a string, not {}", words(other)))),
+                };
+                texts.iter().map(text).collect::<Result<_>>()?
+            }
+            (kind, other) => {
+                let problem = format!("{name}: expected {}, not {}", kind.expected(), words(other));
+                return Err(self.wrong(&value.span(), problem));
+            }
+        };
+        for (text, span) in &told {
+            self.check(option, name, text, span)?;
+        }
+        Ok(told.into_iter().map(|(text, _)| text).collect())
+    }
+
+    /// Reads a value as the command line would, and as it is meant.
+    fn check(&self, option: &Arg, name: &str, text: &str, span: &Range<usize>) -> Result<()> {
+        if text.is_empty() {
+            return Err(self.wrong(span, format!("{name}: the text is empty")));
+        }
+        if option.get_long().is_some()
+            && let Err(error) = self.options.clone().try_get_matches_from([format!("--{name}={text}")])
+        {
+            let (problem, hint) = problem_of(&error, text);
+            let wrong = self.wrong(span, format!("{name}: {problem}"));
+            return Err(if let Some(hint) = hint { wrong.hint(hint) } else { wrong });
+        }
+        let meant = match name {
+            "target" => Target::parse(text).map(drop),
+            "record" => place(Some(text), false).map(drop),
+            "distribution" => Which::parse(&[text.to_owned()], &[]).map(drop),
+            "distribution-tenant" => Which::parse(&[], &[text.to_owned()]).map(drop),
+            "prune-after" if text == "never" => Ok(()),
+            "prune-after" | "wait-timeout" | "lock-timeout" => duration("the value", text).map(drop),
+            _ => Ok(()),
+        };
+        meant.map_err(|error| {
+            let wrong = self.wrong(span, format!("{name}: {error}"));
+            if let Some(hint) = error.hint_text() { wrong.hint(hint) } else { wrong }
+        })
+    }
+
+    /// Settings that exclude each other.
+    fn check_together(&self, settings: &FileSettings) -> Result<()> {
+        let flag = |name: &str| settings.values(name).is_some_and(|values| values == ["true"]);
+        let set = |name: &&&str| flag(name) || settings.values(name).is_some() && **name == "record";
+        match ["record", "adopt"].iter().find(set) {
+            Some(other) if flag("no-record") => {
+                Err(Error::usage(format!("{}: no-record and {other} exclude each other", self.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A problem at a place of the file.
+    fn wrong(&self, span: &Range<usize>, problem: String) -> Error {
+        let (line, column) = position(self.text, span.start);
+        Error::usage(format!("{}:{line}:{column}: {problem}", self.name))
+    }
+}
+
+/// Line and column, from 1, of a byte.
+pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or(before);
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+fn words(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+/// What clap has against a value, without the flag that nobody typed.
+fn problem_of(error: &clap::Error, text: &str) -> (String, Option<String>) {
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(values)) => values.clone(),
+        Some(ContextValue::String(value)) => vec![value.clone()],
+        _ => Vec::new(),
+    };
+    match (error.kind(), error.source()) {
+        (ErrorKind::InvalidValue, _) => {
+            let near = said(ContextKind::SuggestedValue).first().map(|near| format!("did you mean {near:?}?"));
+            (format!("{text:?} is none of {}", said(ContextKind::ValidValue).join(", ")), near)
+        }
+        (_, Some(source)) => (source.to_string(), None),
+        _ => (format!("{text:?} is no value of it"), None),
+    }
+}
+
+fn unknown_section<'a>(file: &str, environment: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
+    let hint = match nearest(environment, known.clone()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.clone().next().is_none() => format!("the file has no section such as [{SECTIONS}.staging]"),
+        None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Error::usage(format!("{file} has no section [{SECTIONS}.{environment}]")).hint(hint)
+}
+
+/// The known name that somebody may have meant.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = name.to_ascii_lowercase().replace(['_', ' '], "-");
+    let apart = known.map(|known| (strsim::damerau_levenshtein(&plain, known), known));
+    apart.min().filter(|(distance, known)| *distance <= known.len().max(plain.len()) / 3).map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use proptest::prelude::*;
+
+    fn values(text: &str, environment: Option<&str>, option: &str) -> Vec<String> {
+        read(FILE_NAME, text, environment).unwrap().values(option).unwrap_or_default().to_vec()
+    }
+
+    fn problem(text: &str) -> (String, String) {
+        let error = read(FILE_NAME, text, None).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        (error.to_string(), error.hint_text().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn settings_are_as_they_would_be_typed() {
+        let text = "max-paths = 0x10\nclean-urls = true\ndistribution = [\"E1\", \"E2\"]\nexclude = \"*.map\"\nprune-after = \"never\"";
+        let settings = read(FILE_NAME, text, None).unwrap();
+        assert_eq!(settings.values("max-paths").unwrap(), ["16"]);
+        assert_eq!(settings.values("clean-urls").unwrap(), ["true"]);
+        assert_eq!(settings.values("distribution").unwrap(), ["E1", "E2"]);
+        assert_eq!(settings.values("exclude").unwrap(), ["*.map"]);
+        assert_eq!(settings.values("prune-after").unwrap(), ["never"]);
+        assert_eq!(settings.values("target"), None);
+    }
+
+    #[test]
+    fn a_section_goes_over_the_rest_value_by_value() {
+        let text = "target = \"s3://www\"\nmax-paths = 5\nexclude = [\"a\", \"b\"]\n[[headers]]\nfiles = \"*\"\n\
+                    [env.staging]\ntarget = \"s3://staging\"\nexclude = [\"c\"]\n[[env.bare.headers]]\nfiles = \"x\"\n";
+        assert_eq!(values(text, None, "target"), ["s3://www"]);
+        assert_eq!(values(text, Some("staging"), "target"), ["s3://staging"]);
+        assert_eq!(values(text, Some("staging"), "max-paths"), ["5"]);
+        assert_eq!(values(text, Some("staging"), "exclude"), ["c"], "a list is one value");
+        let rules = |environment| read(FILE_NAME, text, environment).unwrap().headers()[0].files.0[0].to_string();
+        assert_eq!((rules(Some("staging")), rules(Some("bare"))), ("*".to_owned(), "x".to_owned()));
+        let error = read(FILE_NAME, text, Some("stagin")).unwrap_err();
+        assert!(error.to_string().contains("[env.stagin]") && error.hint_text().unwrap().contains("\"staging\""));
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+        for (text, place, near) in [
+            ("source = \"public\"\n  max_paths = 5", "shipfront.toml:2:3: unknown key \"max_paths\"", "\"max-paths\""),
+            ("distributions = []", "shipfront.toml:1:1:", "\"distribution\""),
+            ("[env.staging]\ntraget = \"s3://x\"", "shipfront.toml:2:1:", "\"target\""),
+            ("[[headers]]\nfiles = \"*\"\ncache-contol = \"x\"", "shipfront.toml:3:1:", "\"cache-control\""),
+            ("[[header]]\nfiles = \"*\"", "shipfront.toml:1:3:", "\"headers\""),
+            ("zzzzzzzz = 1", "shipfront.toml:1:1:", "known are source, "),
+            ("[env.x.env.y]\ntarget = \"s3://bucket\"", "unknown key \"env\"", ""),
+            ("shard = \"1/2\"", "one run", "SHIPFRONT_SHARD"),
+        ] {
+            let (told, hint) = problem(text);
+            assert!(told.contains(place) && hint.contains(near), "{text}: {told}; {hint}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_place() {
+        for (text, told) in [
+            ("max-paths = 0", "1:13: max-paths: 0 is not in 1.."),
+            ("max-paths = \"5\"", "1:13: max-paths: expected a number, not a string"),
+            ("max-paths = -1", "max-paths: "),
+            ("max-paths = 1.5", "not a fraction"),
+            ("max-paths = 99999999999999999999", "max-paths: "),
+            ("clean-urls = \"yes\"", "1:14: clean-urls: expected true or false"),
+            ("strategy = \"best\"", "\"best\" is none of cover, exact, all"),
+            ("target = \"www.example.com\"", "1:10: target: \"www.example.com\" is not an s3:// URL"),
+            ("target = \"\"", "empty"),
+            ("\nprune-after = \"5\"", "2:15: prune-after: "),
+            ("exclude = [\"a\",\n \"b[\"]", "2:2: exclude: "),
+            ("exclude = [1]", "1:12: exclude: expected a string"),
+            ("distribution = \"E 1\"", "1:16: distribution: "),
+            ("record = \"s3://bucket\"", "1:10: record: "),
+            ("no-record = true\nadopt = true", "exclude each other"),
+            ("headers = 1", "1:11: headers: "),
+            ("[[headers]]\ncache-control = \"x\"", "headers: missing field \"files\""),
+            ("[[headers]]\nfiles = \"a[\"", "2:9: headers: "),
+            ("[[headers]]\nfiles = \"*\"\nacl = \"all\"", "3:7: headers: "),
+            ("env = 1", "1:7: env: "),
+            ("[env]\nstaging = 1", "2:11: env.staging: "),
+            ("source = ", "shipfront.toml:1:"),
+            ("a = 1\na = 2", "shipfront.toml:2:1: duplicate key"),
+            ("é = \"x", "shipfront.toml:1:"),
+        ] {
+            let (problem, _) = problem(text);
+            assert!(problem.contains(told), "{text}: {problem}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_text_it_is_read_or_refused(text in "[a-z\\[\\]{}=\"'#.,*\\\\0-9é\n -]{0,60}") {
+            let _ = read(FILE_NAME, &text, Some("a"));
+            let _ = read(FILE_NAME, &format!("exclude = [\"{text}\"]"), None);
+        }
+    }
+}

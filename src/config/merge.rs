@@ -1,0 +1,178 @@
+//! The one place where flags, environment and `shipfront.toml` come together.
+//!
+//! clap lets what is typed go over what the environment says, and both over an argument's default. So
+//! the settings of the file become the defaults of those arguments, and the line is read once more.
+
+use super::file::{self, FILE_NAME, FileSettings};
+use super::find;
+use crate::cli::{self, Cli, FileRules};
+use crate::error::{Error, Result};
+use clap::builder::{BoolishValueParser, OsStr};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Commands that have no settings.
+const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
+/// What the local edge has others of: its buckets and distributions are its own.
+const OF_AWS: [&str; 3] = ["distribution", "distribution-tenant", "record"];
+
+/// A command line before the file is read.
+#[derive(Debug)]
+pub struct Typed {
+    /// What was typed, and what the environment says.
+    pub cli: Cli,
+    line: Vec<OsString>,
+    matches: ArgMatches,
+}
+
+/// A command line with all that it was merged with.
+#[derive(Debug)]
+pub struct Merged {
+    /// The settings.
+    pub cli: Cli,
+    /// Where those of the file come from, as people call it.
+    pub file: Option<String>,
+}
+
+impl Typed {
+    /// Reads a command line. The error is clap's own, also where help was asked for.
+    pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Typed, clap::Error> {
+        let line: Vec<OsString> = line.into_iter().collect();
+        let read = open(Cli::command()).try_get_matches_from(&line);
+        let matches = read.map_err(|error| match error.kind() {
+            // Help shows flags as they are usually typed.
+            ErrorKind::DisplayHelp => Cli::command().try_get_matches_from(&line).err().unwrap_or(error),
+            _ => error,
+        })?;
+        Ok(Typed { cli: Cli::from_arg_matches(&matches)?, line, matches })
+    }
+
+    /// Adds the settings of the file, if there is one.
+    pub fn merge(self, here: &Path) -> Result<Merged> {
+        let Some((name, typed)) = self.matches.subcommand().filter(|(name, _)| !WITHOUT_SETTINGS.contains(name)) else {
+            return Ok(Merged { cli: self.cli, file: None });
+        };
+        let source = typed.try_get_one::<PathBuf>("source").ok().flatten();
+        let environment = self.cli.env.as_deref();
+        let path = self.cli.config.clone().or_else(|| find::find(source.map(PathBuf::as_path), here));
+        let Some(path) = path else {
+            return match environment {
+                Some(name) => Err(Error::usage(format!("there is no {FILE_NAME} with a section [env.{name}]")).hint(
+                    "it is looked for beside and above the source and the working directory, up to the repository's \
+                     root; name it with --config, or write one with 'shipfront init'",
+                )),
+                None => Ok(Merged { cli: self.cli, file: None }),
+            };
+        };
+        let shown = path.strip_prefix(here).unwrap_or(&path).display().to_string();
+        let settings = file::read(&shown, &find::text(&path, &shown)?, environment)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let folder = folder.strip_prefix(here).unwrap_or(&folder);
+
+        let command = open(Cli::command()).mut_subcommand(name, |command| defaults(command, typed, &settings, folder));
+        let matches = command.try_get_matches_from(&self.line);
+        let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        let mut cli = cli.map_err(|error| Error::usage(format!("{shown}: {}", in_one_line(&error))))?;
+        let section = environment.map(|environment| format!(" [env.{environment}]")).unwrap_or_default();
+        let rules = FileRules { path: Some(path), headers: settings.headers().to_vec() };
+        match &mut cli.command {
+            cli::Command::Deploy(args) => args.options.file = rules,
+            cli::Command::Plan(args) => args.deploy.options.file = rules,
+            #[cfg(feature = "edge")]
+            cli::Command::Preview(args) => args.options.file = rules,
+            _ => {}
+        }
+        Ok(Merged { cli, file: Some(format!("{shown}{section}")) })
+    }
+}
+
+/// Lets the environment set every option, and a flag be taken back: `--adopt=false`.
+pub fn open(command: Command) -> Command {
+    command.mut_args(open_argument).mut_subcommands(|command| match command.get_name() {
+        name if WITHOUT_SETTINGS.contains(&name) => command,
+        _ => open(command),
+    })
+}
+
+fn open_argument(arg: Arg) -> Arg {
+    let Some(long) = arg.get_long().map(str::to_owned) else { return arg };
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .value_parser(BoolishValueParser::new()),
+        ArgAction::Set | ArgAction::Append => arg,
+        _ => return arg,
+    };
+    if arg.get_env().is_some() { arg } else { arg.env(variable(&long)).hide_env(true) }
+}
+
+/// The variable of the environment for an option.
+pub(super) fn variable(option: &str) -> String {
+    format!("SHIPFRONT_{}", option.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Makes the settings of the file the defaults of a command's arguments.
+fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folder: &Path) -> Command {
+    let overruled = overruled(typed);
+    let local = command.get_name() == "preview" || is_on(typed, "local");
+    let elsewhere = command.get_name() == "invalidate" && names_sites(typed);
+    command.mut_args(|arg| {
+        let key = file::key(&arg);
+        let Some(values) = settings.values(&key) else { return arg };
+        let of_aws = OF_AWS.contains(&key.as_str());
+        if overruled.contains(&key.as_str()) || of_aws && (local || elsewhere) {
+            return arg;
+        }
+        match key.as_str() {
+            // As the file means it, wherever shipfront is started.
+            "source" => arg.default_values(values.iter().map(|value| OsStr::from(folder.join(value).into_os_string()))),
+            _ => arg.default_values(values.iter().map(OsStr::from)),
+        }
+    })
+}
+
+/// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
+/// round.
+fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
+    if is_said(typed, "no_record") {
+        &["record", "adopt"]
+    } else if ["record", "adopt", "build_number", "force"].iter().any(|id| is_said(typed, id)) {
+        &["no-record"]
+    } else {
+        &[]
+    }
+}
+
+/// Whether an argument is on the command line or in the environment, and not to take it back.
+fn is_said(typed: &ArgMatches, id: &str) -> bool {
+    if typed.try_contains_id(id).is_err() {
+        return false;
+    }
+    let said = matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    said && !matches!(typed.try_get_one::<bool>(id), Ok(Some(false)))
+}
+
+fn is_on(typed: &ArgMatches, flag: &str) -> bool {
+    matches!(typed.try_get_one::<bool>(flag), Ok(Some(true)))
+}
+
+/// Whether URLs are to be invalidated: their host names tell the distribution better than the file.
+fn names_sites(typed: &ArgMatches) -> bool {
+    let paths = typed.try_get_many::<String>("paths").ok().flatten().into_iter().flatten();
+    paths.into_iter().any(|path| path.contains("://"))
+}
+
+/// A problem in clap's own words.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    told.join(" ").trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,97 @@
+//! The bytes of an upload: those of the file, compressed where a rule asks for it, none for a redirect.
+
+use super::walk::Walk;
+use crate::error::{Error, Result};
+use crate::site::compression::{self, Compressed};
+use crate::site::etag::{Etag, MULTIPART_THRESHOLD, changed_while_read, md5, read_all};
+use crate::site::rules::Encoding;
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use tempfile::{NamedTempFile, TempPath};
+
+/// What is sent.
+pub(super) enum Body {
+    /// In one piece, with its MD5.
+    Whole(Bytes, [u8; 16]),
+    /// In parts, from a file.
+    Parts(PathBuf),
+    /// In parts, from a file that goes away with it.
+    Scratch(TempPath),
+}
+
+/// What is sent, its size, and what came of compressing it where that was asked for.
+pub(super) struct Prepared {
+    pub(super) body: Body,
+    pub(super) size: u64,
+    pub(super) compressed: Option<Box<Compressed>>,
+}
+
+/// Prepares what is sent for a key. Blocking; what is sent in parts is not read here, unless it is to be
+/// compressed: then it goes through a temporary file, so that no large file is in memory.
+pub(super) fn prepare(walk: &Walk, key: &str, size: u64, asked: &[Encoding]) -> Result<Prepared> {
+    let plain = |body, size| Prepared { body, size, compressed: None };
+    if walk.is_redirect(key) {
+        return Ok(plain(Body::Whole(Bytes::new(), md5(b"")), 0));
+    }
+    let path = walk.path(key);
+    let unreadable = |error: io::Error| Error::unreadable(&path, &error);
+    if size <= MULTIPART_THRESHOLD {
+        let (bytes, digest) = read_whole(&path, size).map_err(unreadable)?;
+        if asked.is_empty() {
+            return Ok(plain(Body::Whole(bytes, digest), size));
+        }
+        let packed = compression::compress(size, asked, || Ok(&bytes[..]), || Ok(Vec::new())).map_err(unreadable)?;
+        let (encoding, bytes) = packed.map_or((None, bytes), |(encoding, packed)| (Some(encoding), packed.into()));
+        let compressed = Compressed { source: Etag::Single(digest), asked: asked.to_vec(), encoding };
+        let (size, digest) = (bytes.len() as u64, if encoding.is_none() { digest } else { md5(&bytes) });
+        return Ok(Prepared { body: Body::Whole(bytes, digest), size, compressed: Some(Box::new(compressed)) });
+    }
+    if asked.is_empty() { Ok(plain(Body::Parts(path), size)) } else { pack_large(path, size, asked) }
+}
+
+fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> {
+    let unreadable = |error: io::Error| Error::unreadable(&path, &error);
+    let no_room = |error: io::Error| {
+        Error::failed(format!("cannot compress {} into a temporary file: {error}", path.display()))
+            .hint("let TMPDIR name a disk with room for it, or take compress = [] for this file")
+    };
+    let before = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
+    let mut digest = Md5::new();
+    read_all(File::open(&path).map_err(unreadable)?, size, |chunk| digest.update(chunk)).map_err(unreadable)?;
+    let packed = compression::compress(size, asked, || File::open(&path), NamedTempFile::new).map_err(no_room)?;
+    if std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)? != before {
+        return Err(unreadable(changed_while_read()));
+    }
+    let source = Etag::Single(digest.finalize().into());
+    let remember = |encoding| Some(Box::new(Compressed { source, asked: asked.to_vec(), encoding }));
+    let Some((encoding, file)) = packed else {
+        return Ok(Prepared { body: Body::Parts(path), size, compressed: remember(None) });
+    };
+    let size = file.as_file().metadata().map_err(no_room)?.len();
+    let file = file.into_temp_path();
+    // The ETag of an object tells in how many parts it came: those that its own size asks for.
+    let body = if size <= MULTIPART_THRESHOLD {
+        let (bytes, digest) = read_whole(&file, size).map_err(no_room)?;
+        Body::Whole(bytes, digest)
+    } else {
+        Body::Scratch(file)
+    };
+    Ok(Prepared { body, size, compressed: remember(Some(encoding)) })
+}
+
+/// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
+fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
+    let file = File::open(path)?;
+    let before = file.metadata()?.modified().ok();
+    let mut body = Vec::with_capacity(size as usize);
+    // One byte more would be a file that grew.
+    (&file).take(size + 1).read_to_end(&mut body)?;
+    if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
+        return Err(changed_while_read());
+    }
+    let digest = md5(&body);
+    Ok((Bytes::from(body), digest))
+}
