@@ -28,6 +28,7 @@ mod semantics;
 mod settings;
 mod shards;
 mod shell;
+mod tags;
 mod types;
 mod viewers;
 mod world;

@@ -1,5 +1,6 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
+use super::tagging::Tagging;
 use super::walk::{self, Walk};
 use super::{Deploy, conventions};
 use crate::bucket::Bucket;
@@ -26,6 +27,8 @@ pub(super) struct Survey {
     pub distributions: Distributions,
     /// When the looking began, and the walk with it.
     pub began: Instant,
+    /// How uploads are tagged, where a distribution reads that.
+    pub tagging: Option<Arc<Tagging>>,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -63,7 +66,8 @@ impl Deploy<'_> {
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, began, walk_seconds })
+        let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
+        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, tagging, began, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.

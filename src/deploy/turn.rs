@@ -87,11 +87,10 @@ impl Deploy<'_> {
             return Ok(None);
         };
         let Some(abandoned) = &snapshot.abandoned else { return Ok(None) };
-        let changed: Vec<_> =
-            abandoned.promises.iter().map(|promise| ChangedKey { key: &promise.key, created: false }).collect();
+        let changed: Vec<_> = abandoned.promises.iter().map(|promise| ChangedKey::unknown(&promise.key)).collect();
         let files = &survey.walk.files;
         let unchanged: Vec<&str> = told.rows(files).map(|(key, _)| key).collect();
-        let planned = survey.viewers.plan(&changed, unchanged.iter().copied());
+        let planned = survey.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
         let id = super::new_deploy_id();
         let sent: Sent = submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await;
         Ok(Some((abandoned.deploy.clone(), sent.failed.into_iter().next())))

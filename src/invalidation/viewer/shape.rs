@@ -23,6 +23,10 @@ pub struct DistributionShape {
     pub cache_tag_header: Option<String>,
     /// The ETag of the configuration: it changes whenever the configuration does.
     pub config_etag: Option<String>,
+    /// The id of the distribution whose configuration this is: for a tenant, another one than `id`.
+    pub configured_by: String,
+    /// Alternate domain names, in lower case.
+    pub aliases: Vec<String>,
     pub staging: bool,
     /// `ConnectionMode` is `tenant-only`: viewers reach it through distribution tenants alone.
     pub tenants_only: bool,
