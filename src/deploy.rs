@@ -126,6 +126,8 @@ struct Done {
     sent: Sent,
     /// Whether the manifest of it is written.
     recorded: Result<()>,
+    /// What to tell the person if viewers may read the record.
+    exposed: Option<String>,
 }
 
 impl Decided {
@@ -251,8 +253,7 @@ impl Deploy<'_> {
     ) -> Result<Report> {
         let (mut seconds, mut timeline) = (decided.seconds, decided.timeline.clone());
         let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds, &mut timeline);
-        let work = async { tokio::join!(work, self.exposed_record(&survey)) };
-        let (Done { applied, mut sent, recorded }, exposed) = match &lease {
+        let Done { applied, mut sent, recorded, exposed } = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
                 done = work => done,
@@ -301,8 +302,10 @@ impl Deploy<'_> {
 
         let invalidating = Instant::now();
         let late = plan.removals(true).count() as u64;
-        let (sent, recorded) = if late > 0 && applied.is_complete() {
-            let mut sent = self.tell(survey, plan, &applied, deploy).await;
+        // No write to the site is under way beside it: what is in flight when a run dies may still land.
+        let exposed = self.exposed_record(survey);
+        let (sent, recorded, exposed) = if late > 0 && applied.is_complete() {
+            let (mut sent, exposed) = tokio::join!(self.tell(survey, plan, &applied, deploy), exposed);
             timeline.ends("invalidate", invalidating);
             if sent.failed.is_empty() {
                 // No page that needs them is at the edge any more.
@@ -311,7 +314,7 @@ impl Deploy<'_> {
                 sent.extend(self.tell_late(survey, plan, &late, deploy).await);
                 applied.extend(late);
             }
-            (sent, self.write_manifest(lease, survey, decided, &applied).await)
+            (sent, self.write_manifest(lease, survey, decided, &applied).await, exposed)
         } else {
             // A page that did not go up, or did not go, may still need them.
             applied.left += late;
@@ -321,10 +324,10 @@ impl Deploy<'_> {
                 sent
             };
             // While CloudFront answers: nobody reads it before it is named.
-            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied))
+            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied), exposed)
         };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
-        Done { applied, sent, recorded }
+        Done { applied, sent, recorded, exposed }
     }
 
     /// Writes the manifest of what is there now.
