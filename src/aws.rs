@@ -2,9 +2,11 @@
 
 mod endpoint;
 pub mod failure;
+pub mod identity;
 pub mod limiter;
 pub(crate) mod lost;
 pub mod permission;
+pub mod policy;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 #[cfg(feature = "lambda")]
@@ -165,6 +167,11 @@ impl Aws {
     }
 
     /// The endpoint that replaces S3's own, from wherever it was configured.
+    /// Whether S3 is Amazon's, and no other store or the local edge.
+    pub fn is_amazon(&self) -> bool {
+        self.s3_endpoint().is_none_or(|endpoint| is_amazon(&endpoint))
+    }
+
     fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let own = match (key, self.sdk.service_config()) {
@@ -192,6 +199,12 @@ fn region_provider(options: &AwsOptions) -> RegionProviderChain {
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(profile.build())
         .or_else(Region::from_static(FIRST_REGION))
+}
+
+/// For requests as viewers send them: the same TLS and proxies as AWS is reached with.
+pub(crate) fn viewer_connector() -> Connector {
+    let tls = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    tls.proxy_config(ProxyConfig::from_env()).build()
 }
 
 fn http_client(local: bool) -> aws_sdk_s3::config::SharedHttpClient {
@@ -245,7 +258,7 @@ impl RequestCounts {
             "PutJobSuccessResult" | "PutJobFailureResult" => return,
             "ListObjectsV2" => &self.list,
             "HeadObject" | "HeadBucket" => &self.head,
-            "GetObject" | "GetBucketPolicy" => &self.get,
+            "GetObject" | "GetBucketPolicy" | "GetBucketEncryption" | "GetBucketVersioning" => &self.get,
             "DeleteObjects" | "DeleteObject" | "AbortMultipartUpload" => &self.delete,
             "CreateInvalidation" | "CreateInvalidationForDistributionTenant" => &self.create_invalidation,
             read if read.starts_with("Get") || read.starts_with("List") => &self.cloudfront_read,

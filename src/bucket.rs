@@ -5,8 +5,9 @@ pub mod conditional;
 mod download;
 pub mod head;
 mod headers;
+mod inspect;
 pub mod multipart;
-mod policy;
+pub mod policy;
 pub mod retag;
 
 use crate::aws::Aws;
@@ -128,6 +129,11 @@ impl Bucket {
         };
         let region = bucket.client.config().region().map(Region::as_ref);
         Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
+    }
+
+    /// The region whose endpoint it is asked at.
+    pub fn region(&self) -> Option<&str> {
+        self.client.config().region().map(Region::as_ref)
     }
 
     /// The target this bucket was opened for.

@@ -1,5 +1,9 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+pub mod doctor;
+pub mod documents;
+pub mod verify;
+
 use crate::aws::MOST_IN_FLIGHT;
 use crate::deploy::conventions::RedirectObjects;
 use crate::deploy::report::file::ReportFile;
@@ -17,6 +21,7 @@ Examples:
   shipfront plan public s3://www.example.com       see what a deploy would do
   shipfront deploy public s3://www.example.com     deploy and invalidate what changed
   shipfront invalidate /blog/ '/img/*'             something is stale: evict it
+  shipfront doctor s3://www.example.com            is everything set up as it should be?
   shipfront init                                   write shipfront.toml; then 'shipfront deploy' is enough
 
 Exit codes:
@@ -24,6 +29,7 @@ Exit codes:
   1 failed, nothing changed    5 locked, or superseded by a newer build
   2 usage                      6 refused by a guard, nothing changed
   3 some files failed; what landed is live and invalidated
+  7 live, but --verify found URLs that answer otherwise
   130 interrupted; what had landed was invalidated
 
 Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
@@ -100,6 +106,19 @@ pub enum Command {
     Status(StatusArgs),
     /// Take the lease away from a deploy that is dead
     Unlock(UnlockArgs),
+    /// Look at credentials, bucket, distribution and permissions, and say what to repair
+    ///
+    /// Changes nothing. What cannot be seen from here is told as not checked. Exits with 1 if anything
+    /// would make a deploy fail, or viewers get errors.
+    Doctor(doctor::DoctorArgs),
+    /// Print the IAM policy that a role needs, or the bucket policy
+    ///
+    /// The policy allows what shipfront calls and nothing else. What it cannot know stands in capitals.
+    Policy(doctor::PolicyArgs),
+    /// Print the completions of a shell
+    Completions(documents::CompletionsArgs),
+    /// Print the manual page
+    Man,
     /// Print what S3 does not keep of the source's _headers, as CloudFormation
     ///
     /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
@@ -263,6 +282,9 @@ pub struct SiteOptions {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
+    /// The look at the site afterwards
+    #[command(flatten)]
+    pub verify: verify::VerifyArgs,
     /// When orphans go
     #[command(flatten)]
     pub orphans: OrphanArgs,

@@ -8,9 +8,12 @@ pub mod merge;
 pub mod schema;
 
 use crate::aws::AwsOptions;
+use crate::aws::policy::{Document, Setting};
+use crate::cli::doctor::{DoctorArgs, PolicyArgs};
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
+use crate::doctor::Doctor;
 use crate::error::{Error, Result};
 use crate::invalidation::Policy;
 use crate::invalidation::find::Which;
@@ -83,8 +86,44 @@ pub fn settings(
         lock_timeout: duration("--lock-timeout", &options.record.lock_timeout)?,
         build: build(options.record.build_number, |name| std::env::var(name).ok()),
         force: options.record.force,
+        verify: options.verify.verify.clone(),
         shard: options.shard,
     })
+}
+
+/// What `doctor` is to look at.
+pub fn doctor(args: &DoctorArgs, target: Target) -> Result<Doctor> {
+    Ok(Doctor {
+        target,
+        distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
+        place: place(args.record.as_deref(), false)?,
+        expected_owner: args.aws.expected_bucket_owner.clone(),
+        probe: args.probe,
+    })
+}
+
+/// What `policy` is to print.
+pub fn policy_document(args: &PolicyArgs) -> Result<Document> {
+    let prefix = args.prefix.trim_matches('/');
+    let target = Target::parse(&format!("s3://{}/{prefix}", args.bucket))?;
+    let distributions = match Which::parse(&args.distribution, &args.distribution_tenant)? {
+        Which::Ids(ids) => ids,
+        Which::Auto => Vec::new(),
+        Which::None => return Err(Error::usage("'--distribution none' leaves out what most of the policy is about")),
+    };
+    let record = match place(args.record.as_deref(), false)? {
+        Place::At(at) => Some(at),
+        Place::Beside | Place::Nowhere => None,
+    };
+    let setting = Setting {
+        bucket: target.bucket().to_owned(),
+        prefix: target.prefix().to_owned(),
+        record,
+        distributions,
+        account: args.account.clone(),
+        kms_key: args.kms_key.clone(),
+    };
+    Ok(if args.bucket_policy { setting.bucket_policy() } else { setting.role_policy(&args.r#for) })
 }
 
 /// What is left alone: what the person says, and the file of settings itself.

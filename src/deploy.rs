@@ -6,7 +6,7 @@ mod body;
 mod compare;
 pub mod conventions;
 pub mod diff;
-mod exposure;
+pub mod exposure;
 pub mod inspect;
 mod landed;
 pub mod list;
@@ -19,6 +19,7 @@ pub mod tagging;
 pub mod timeline;
 pub mod told;
 mod turn;
+pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
@@ -28,7 +29,7 @@ use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::{ChangedKey, Policy};
-use crate::record::lease::Lease;
+use crate::record::lease::{Lease, Left};
 use crate::record::{Build, Place};
 use crate::site::Target;
 use crate::site::rules::HeaderRule;
@@ -39,11 +40,12 @@ use compare::Compared;
 use conventions::RedirectObjects;
 use diff::PruneAfter;
 use globset::GlobSet;
-use landed::{changed_keys, changed_rows, landed_keys, next_rows, removed_keys, written_until};
+use landed::{changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +54,8 @@ use tagging::{Cleared, Labels};
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
 use told::Told;
-use turn::Turn;
+use turn::{Turn, lost_lease};
+use verify::Verified;
 
 /// What a deploy is to do.
 #[derive(Debug, Clone)]
@@ -95,6 +98,8 @@ pub struct Settings {
     pub build: Option<Build>,
     /// Whether an older build may go over a newer one.
     pub force: bool,
+    /// The site to look at once it is deployed.
+    pub verify: Option<verify::Site>,
     /// Whether only a part of the assets is created, because other machines create the rest.
     pub shard: Option<Shard>,
 }
@@ -278,13 +283,25 @@ impl Deploy<'_> {
         };
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
+        let waiting = Instant::now();
+        // What viewers get is looked at under the lease, so that the record can tell the next deploy.
+        let look = self.settings.verify.is_some() && sent.failed.is_empty() && !interrupted;
+        let mut verified = None;
+        if look {
+            wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+            let nothing_new = Cleared::new(&survey.viewers, None, &[], None, &[], HashSet::new());
+            let (landed, changed) = (landed(&applied), changed_rows(&decided.plan, &applied, &nothing_new));
+            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+            verified = self.verify(&survey, &decided.plan, &landed, rows).await;
+        }
         if let Some(lease) = lease {
             let recording = Instant::now();
-            self.give_back(lease, &survey, &applied, recorded, &mut sent).await;
+            self.give_back(lease, &survey, &decided.plan, (&applied, recorded), verified.as_ref(), &mut sent).await;
             timeline.ends("record", recording);
         }
-        let waiting = Instant::now();
-        wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+        if !look {
+            wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+        }
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         if !sent.invalidations.is_empty() {
             timeline.ends("wait", waiting);
@@ -292,6 +309,13 @@ impl Deploy<'_> {
         let mut report = self.report(deploy, &survey, Decided { seconds, timeline, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
+        match verified {
+            Some(verified) => report.verify(verified),
+            None if self.settings.verify.is_some() => {
+                report.warnings.push("what viewers get was not verified".to_owned())
+            }
+            None => {}
+        }
         Ok(report)
     }
 
@@ -372,8 +396,17 @@ impl Deploy<'_> {
         lease.write_manifest(rows).await
     }
 
-    /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays.
-    async fn give_back(&self, lease: Lease, survey: &Survey, applied: &Applied, recorded: Result<()>, sent: &mut Sent) {
+    /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays. What viewers
+    /// do not get as it is stays in it, too.
+    async fn give_back(
+        &self,
+        lease: Lease,
+        survey: &Survey,
+        plan: &Plan,
+        (applied, recorded): (&Applied, Result<()>),
+        verified: Option<&Verified>,
+        sent: &mut Sent,
+    ) {
         let done = if !sent.failed.is_empty() {
             lease.abandon().await
         } else if recorded.is_err() {
@@ -381,7 +414,14 @@ impl Deploy<'_> {
         } else {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            lease.complete(uploaded, pruned, !applied.doubtful.is_empty()).await
+            let before = survey.abandoned().map_or(&[][..], |abandoned| &abandoned.promises);
+            let different = verified.map(|found| found.promises(plan, &survey.walk, before)).unwrap_or_default();
+            let left = match different.as_slice() {
+                _ if !applied.doubtful.is_empty() => Left::Plan,
+                [] => Left::Nothing,
+                promises => Left::Promises(promises),
+            };
+            lease.complete(uploaded, pruned, left).await
         };
         if let Err(error) = done {
             if error.exit() == Exit::Stale {
@@ -491,11 +531,6 @@ async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
     receiver.await.map_err(|_| Error::failed("reading or comparing the source broke off"))
-}
-
-fn lost_lease() -> Error {
-    Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
-        .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }
 
 /// A new id for each run, in the order of time: an id that came back would let CloudFront take a

@@ -170,15 +170,17 @@ impl Distributions {
             Err(error) if is_denied(&error) => None,
             Err(error) => return Err(error),
         };
-        let Some((parent, parameters)) = tenant.and_then(|tenant| Some((tenant.distribution_id?, tenant.parameters)))
+        let Some((parent, parameters, domains)) =
+            tenant.and_then(|tenant| Some((tenant.distribution_id?, tenant.parameters, tenant.domains)))
         else {
             return Ok(DistributionShape { tenant: true, ..DistributionShape::unreadable(id) });
         };
+        let aliases = domains.unwrap_or_default().iter().map(|domain| domain.domain.to_ascii_lowercase()).collect();
         let mut shape = self.distribution_shape(&parent).await?;
         for parameter in parameters.unwrap_or_default() {
             shape::fill_in(&mut shape, &parameter.name, &parameter.value);
         }
-        Ok(DistributionShape { id: id.to_owned(), tenants_only: false, tenant: true, ..shape })
+        Ok(DistributionShape { id: id.to_owned(), aliases, tenants_only: false, tenant: true, ..shape })
     }
 
     /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.

@@ -19,6 +19,8 @@ pub enum Exit {
     Locked = 5,
     /// A guard refused; nothing was changed.
     Refused = 6,
+    /// Live, but `--verify` found a difference; the next run invalidates it again.
+    Different = 7,
     /// `plan --detailed-exit-code` found changes.
     Changes = 10,
     /// Stopped by SIGINT or SIGTERM; what had landed was invalidated.

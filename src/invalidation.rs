@@ -146,6 +146,12 @@ impl Viewers {
         self.viewers.iter().map(|shown| shown.id.clone()).collect()
     }
 
+    /// The paths at which one of the distributions answers with a key.
+    pub fn paths(&self, id: &DistributionId, key: &str) -> Vec<ViewerPath> {
+        let viewer = self.viewers.iter().find(|shown| shown.id == *id);
+        viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
+    }
+
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.serves(full_key))

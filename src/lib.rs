@@ -18,6 +18,7 @@ pub mod terminal;
 
 // The pipeline, in its order.
 pub mod deploy;
+pub mod doctor;
 pub mod invalidation;
 pub mod record;
 pub mod site;

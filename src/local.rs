@@ -6,6 +6,7 @@
 mod watch;
 
 use crate::aws::{Aws, AwsOptions};
+use crate::cli::doctor::DoctorArgs;
 use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
 use crate::config;
 use crate::deploy::report::{Outcome, Report, file};
@@ -50,6 +51,19 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
     let local = Local::attach(0, terminal).await?;
     let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await?;
+    local.stop().await;
+    Ok(report)
+}
+
+/// `doctor --local`.
+pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doctor::Report> {
+    let local = Local::attach(0, terminal).await?;
+    let target = match args.target.as_str() {
+        url if url.starts_with("s3://") => Target::parse(url)?,
+        source => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
+    };
+    let aws = local.aws(None).await;
+    let report = config::doctor(args, target)?.examine(&aws).await;
     local.stop().await;
     Ok(report)
 }
@@ -129,16 +143,16 @@ impl Local {
             Some(target) => Target::parse(target)?,
             None => Target::parse(&format!("s3://{}", bucket_for(source)))?,
         };
-        let aws = Aws::load(&AwsOptions {
-            endpoint_url: Some(self.api_url.clone()),
-            local: true,
-            concurrency: Some(options.concurrency),
-            ..AwsOptions::default()
-        })
-        .await;
+        let aws = self.aws(Some(options.concurrency)).await;
         let settings = config::settings(source.to_owned(), target, options, None)?;
         crate::bucket::create(&aws, settings.target.bucket()).await?;
         Ok((settings, aws))
+    }
+
+    /// The edge in AWS's place.
+    async fn aws(&self, concurrency: Option<u16>) -> Aws {
+        let endpoint_url = Some(self.api_url.clone());
+        Aws::load(&AwsOptions { endpoint_url, local: true, concurrency, ..AwsOptions::default() }).await
     }
 
     /// Deploys after each change, until a signal.

@@ -1,6 +1,8 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
 use shipfront::aws::{Aws, AwsOptions, MOST_IN_FLIGHT};
+use shipfront::cli::doctor::DoctorArgs;
+use shipfront::cli::documents;
 use shipfront::cli::{
     Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, StatusArgs, TagsArgs, UnlockArgs,
 };
@@ -10,6 +12,7 @@ use shipfront::deploy::backfill::Backfill;
 use shipfront::deploy::conventions;
 use shipfront::deploy::report::{Report, file};
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
+use shipfront::doctor::{self, State};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::invalidation::find::Which;
@@ -75,6 +78,19 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Invalidate(args) => invalidate(args, terminal).await,
         Command::Status(args) => status(&args, terminal).await,
         Command::Unlock(args) => unlock(&args, terminal).await,
+        Command::Doctor(args) => doctor(&args, terminal).await,
+        Command::Policy(args) => {
+            terminal.print(config::policy_document(&args)?);
+            Ok(Exit::Done)
+        }
+        Command::Completions(args) => {
+            terminal.print(documents::completions(args.shell)?.trim_end());
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            terminal.print(documents::manual()?.trim_end());
+            Ok(Exit::Done)
+        }
         Command::Headers(args) => headers(&args, terminal),
         Command::Redirects(args) => redirects(&args, terminal),
         Command::Tags(args) => tags(&args, terminal).await,
@@ -183,6 +199,20 @@ async fn status(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let status = record::status::status(&aws, &target, &place, owner, goes_after).await?;
     terminal.report(&status, &[], &[]);
     Ok(Exit::Done)
+}
+
+async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
+    #[cfg(feature = "edge")]
+    let report = if args.local { shipfront::local::doctor(args, terminal).await? } else { doctor_remote(args).await? };
+    #[cfg(not(feature = "edge"))]
+    let report = doctor_remote(args).await?;
+    terminal.report(&report, &[], &[]);
+    Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
+}
+
+async fn doctor_remote(args: &DoctorArgs) -> Result<doctor::Report> {
+    let aws = Aws::load(&config::aws_options(&args.aws)).await;
+    Ok(config::doctor(args, Target::parse(&args.target)?)?.examine(&aws).await)
 }
 
 async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {

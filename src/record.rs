@@ -189,6 +189,11 @@ impl Record {
         self.bucket.target().full_key(STATE)
     }
 
+    /// The bucket it is in, with its folder for a prefix.
+    pub(crate) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
     /// Where the record is.
     pub fn place(&self) -> &Target {
         self.bucket.target()

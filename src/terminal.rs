@@ -118,6 +118,11 @@ impl Terminal {
         }
     }
 
+    /// Hands out what was asked for and nothing else, however quiet it is to be.
+    pub fn print(&self, text: impl Display) {
+        write_line(&mut anstream::stdout(), &text);
+    }
+
     /// Asks a person; without one at a terminal the answer is no.
     pub fn confirm(&self, statement: &str, question: &str) -> bool {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {

@@ -14,6 +14,10 @@ use walkdir::WalkDir;
 /// Only the local edge is ever asked for these, to have a bucket to deploy to.
 const ON_THE_LOCAL_EDGE: [&str; 2] = ["CreateBucket", "PutBucketPolicy"];
 
+/// Everybody may ask this of themselves
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+const FOR_EVERYBODY: [&str; 1] = ["GetCallerIdentity"];
+
 /// The SDK's name of a call as AWS writes it: `list_objects_v2` is `ListObjectsV2`.
 fn operation_of(method: &str) -> String {
     let capitalised = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
@@ -54,6 +58,7 @@ fn calls_in_the_code() -> BTreeSet<String> {
 fn every_call_in_the_code_is_in_the_table_of_permissions_and_every_row_is_a_call() {
     let calls = calls_in_the_code();
     let known = PERMISSIONS.iter().map(|permission| permission.operation).chain(ON_THE_LOCAL_EDGE);
+    let known = known.chain(FOR_EVERYBODY);
     let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(calls, known);
 }
@@ -117,6 +122,20 @@ async fn invalidations_make_exactly_the_calls_that_their_door_is_allowed() {
     tenants.run(&["invalidate", "/a", "--json", "--distribution-tenant", "dt_red"]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
     assert_eq!(all, of_door(Door::Invalidate));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
+    let world = World::deployed(&[("index.html", "x")]).await;
+    world.run(&["doctor", "s3://www.example.com", "--probe"]).expect(0);
+    let mut asked = asked(&world);
+    // The identity, which is no question for S3.
+    assert!(asked.remove("Unknown"));
+    let own = of_door(Door::Doctor);
+    assert!(own.is_subset(&asked), "{asked:?}");
+    let allowed = own.union(&of_door(Door::Deploy)).cloned().collect();
+    assert!(asked.is_subset(&allowed), "{asked:?}");
+    assert!(!asked.contains("CreateInvalidation"));
 }
 
 #[cfg(feature = "lambda")]

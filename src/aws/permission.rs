@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 /// A way into the program that runs under permissions of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Door {
     /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.
     Deploy,
@@ -18,6 +18,8 @@ pub enum Door {
     PipelineJob,
     /// S3's notifications of changed objects.
     ObjectEvents,
+    /// What `doctor` asks beside what a deploy asks; it tells what it may not.
+    Doctor,
 }
 
 /// What only some setups need.
@@ -103,6 +105,7 @@ const fn with(
     Permission { operation, action, resource: on, setup: Some(setup), doors }
 }
 
+const DOCTOR: &[Door] = &[Door::Doctor];
 const DEPLOY: &[Door] = &[Door::Deploy];
 const JOB: &[Door] = &[Door::PipelineJob];
 const READ_SITE: &[Door] = &[Door::Deploy, Door::ObjectEvents];
@@ -150,6 +153,8 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
     with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
+    always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
+    always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
     with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),

@@ -13,16 +13,40 @@ const CLOUDFRONT: &str = "cloudfront.amazonaws.com";
 const READ: &str = "s3:getobject";
 
 impl Bucket {
-    /// Whether the bucket policy certainly keeps viewers from reading what is below a folder.
-    /// Needs `s3:GetBucketPolicy`.
-    pub async fn keeps_viewers_out(&self, folder: &str) -> Result<bool> {
+    /// The bucket policy; empty where there is none. Needs `s3:GetBucketPolicy`.
+    pub async fn policy(&self) -> Result<String> {
         let request = self.client.get_bucket_policy().bucket(self.target.bucket());
         match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
-            Ok(answer) => Ok(keeps_viewers_out(&answer.policy.unwrap_or_default(), self.target.bucket(), folder)),
-            Err(error) if error.code() == Some("NoSuchBucketPolicy") => Ok(false),
+            Ok(answer) => Ok(answer.policy.unwrap_or_default()),
+            Err(error) if error.code() == Some("NoSuchBucketPolicy") => Ok(String::new()),
             Err(error) => Err(self.explain("GetBucketPolicy", error)),
         }
     }
+
+    /// Whether the bucket policy certainly keeps viewers from reading what is below a folder.
+    pub async fn keeps_viewers_out(&self, folder: &str) -> Result<bool> {
+        Ok(keeps_viewers_out(&self.policy().await?, self.target.bucket(), folder))
+    }
+}
+
+/// Whether `policy` lets a distribution read below `folder` as CloudFront's service, which is what an
+/// origin access control takes. A condition that names it is taken to be met.
+pub fn lets_distribution_read(policy: &str, bucket: &str, folder: &str, distribution: &str) -> bool {
+    let Ok(policy) = serde_json::from_str::<Policy>(policy) else { return false };
+    let folder = format!("{bucket}/{folder}");
+    let named = |statement: &Statement| {
+        let mut conditions = statement.condition.iter().flatten().flat_map(|(_, keys)| keys);
+        conditions.all(|(_, value)| {
+            let text = value.to_string();
+            text.contains(distribution) || text.contains("distribution/*") || !text.contains("distribution/")
+        })
+    };
+    policy.statement.as_slice().iter().any(|statement| {
+        statement.effect == "Allow"
+            && statement.principal.as_ref().is_some_and(|who| who.is_cloudfront() || who.is_everyone())
+            && statement.may_allow_reading_below(&folder)
+            && named(statement)
+    })
 }
 
 /// Whether `policy` certainly keeps viewers from reading every key below `folder` (a prefix that
@@ -32,7 +56,7 @@ impl Bucket {
 /// policy lets nobody else read who may be a viewer: everyone, or an origin access identity. A
 /// `Deny` with a `Condition` counts only if it does no more than exempt accounts or roles by name,
 /// which no viewer has; one with `NotPrincipal`, `NotAction` or `NotResource` never does.
-fn keeps_viewers_out(policy: &str, bucket: &str, folder: &str) -> bool {
+pub fn keeps_viewers_out(policy: &str, bucket: &str, folder: &str) -> bool {
     let Ok(policy) = serde_json::from_str::<Policy>(policy) else { return false };
     let folder = format!("{bucket}/{folder}");
     let statements = policy.statement.as_slice();
@@ -189,14 +213,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 /// The policy of a bucket on the local edge: CloudFront reads everything but deploy records.
 #[cfg(feature = "edge")]
 pub(super) fn for_records(bucket: &str) -> String {
-    let statement = serde_json::json!({
-        "Sid": "DeployRecordIsNotForViewers",
-        "Effect": "Deny",
-        "Principal": {"Service": CLOUDFRONT},
-        "Action": "s3:GetObject",
-        "Resource": format!("arn:aws:s3:::{bucket}/{}*", crate::site::RECORD_FOLDER),
-    });
-    serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    use crate::aws::policy;
+    policy::Document::of(vec![policy::Statement::closing_records(bucket)]).to_string()
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use super::plan::Action;
 use super::report::{Failure, Outcome};
 use super::tagging::{self, Cleared, Tagging};
 use super::told::Told;
-use super::{list, lost_lease, new_deploy_id};
+use super::turn::lost_lease;
+use super::{list, new_deploy_id};
 use crate::aws::{Aws, Requests};
 use crate::bucket::retag::{LARGEST_COPY, Retagged};
 use crate::bucket::{Bucket, RemoteObject};
@@ -23,7 +24,7 @@ use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::tags::carried::Memory;
 use crate::invalidation::{ChangedKey, Policy, Viewers};
 use crate::record::intent::Promise;
-use crate::record::lease::Lease;
+use crate::record::lease::{Lease, Left};
 use crate::record::manifest::Row;
 use crate::record::{Place, Record, Snapshot};
 use crate::site::Target;
@@ -74,7 +75,7 @@ pub struct BackfillReport {
     /// Objects that carried theirs already.
     kept: u64,
     /// Objects that were left as they are, and why.
-    left: Vec<Left>,
+    left: Vec<LeftAlone>,
     invalidations: Vec<Invalidation>,
     requests: Requests,
     warnings: Vec<String>,
@@ -82,7 +83,7 @@ pub struct BackfillReport {
 }
 
 #[derive(Debug, Serialize)]
-struct Left {
+struct LeftAlone {
     key: String,
     reason: String,
 }
@@ -102,7 +103,7 @@ struct Found {
 struct Copied {
     /// The ETag of each, and what must be remembered of its tags.
     done: BTreeMap<String, (Etag, Option<Memory>)>,
-    left: Vec<Left>,
+    left: Vec<LeftAlone>,
     failed: Vec<(String, Error)>,
     interrupted: bool,
 }
@@ -126,7 +127,7 @@ impl Backfill<'_> {
             {
                 kept += 1;
             } else if object.size > LARGEST_COPY {
-                left.push(Left {
+                left.push(LeftAlone {
                     key: object.key.clone(),
                     reason: "it is larger than one copy takes, 5 GB".to_owned(),
                 });
@@ -151,8 +152,9 @@ impl Backfill<'_> {
             sent = told;
             // What may have been copied although its answer was lost stays in the intent.
             let doubtful = copied.failed.iter().any(|(_, error)| may_have_landed(error));
+            let left = if doubtful { Left::Plan } else { Left::Nothing };
             let given_back = match recorded {
-                Ok(()) if sent.failed.is_empty() => lease.complete(copied.done.len() as u64, 0, doubtful).await,
+                Ok(()) if sent.failed.is_empty() => lease.complete(copied.done.len() as u64, 0, left).await,
                 recorded => lease.abandon().await.and(recorded),
             };
             if let Err(error) = given_back {
@@ -254,7 +256,7 @@ impl Backfill<'_> {
                     progress.add(object.size);
                     progress.file();
                 }
-                Some(Ok((Retagged::No(reason), _))) => copied.left.push(Left { key, reason: reason.to_owned() }),
+                Some(Ok((Retagged::No(reason), _))) => copied.left.push(LeftAlone { key, reason: reason.to_owned() }),
                 Some(Err(error)) => copied.failed.push((key, error)),
             }
         }
@@ -349,7 +351,7 @@ impl BackfillReport {
 impl Display for BackfillReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}: {} objects tagged, {} were already", self.target, self.tagged, self.kept)?;
-        for Left { key, reason } in &self.left {
+        for LeftAlone { key, reason } in &self.left {
             writeln!(out, "  {key} was left as it is: {reason}")?;
         }
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {

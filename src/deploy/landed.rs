@@ -11,7 +11,7 @@ use crate::record::manifest::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The keys of which something was done, or may have been.
-fn landed(applied: &Applied) -> HashSet<&str> {
+pub(super) fn landed(applied: &Applied) -> HashSet<&str> {
     let done = applied.done.iter().map(|(key, _)| key);
     done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
 }

@@ -9,6 +9,7 @@ mod text;
 use super::apply::Applied;
 use super::plan::{Action, Change, Fate, Plan};
 use super::timeline::Span;
+use super::verify::{Difference, Verified};
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::error::Error;
@@ -32,6 +33,8 @@ pub enum Outcome {
     Partial,
     /// An invalidation failed: the edge may answer with old bytes.
     Stale,
+    /// Live, but `--verify` found URLs that answer otherwise.
+    Different,
     /// Stopped by a signal; what had landed was invalidated.
     Interrupted,
     /// Nothing was changed, because something failed.
@@ -45,6 +48,7 @@ impl Outcome {
             Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => Exit::Done,
             Outcome::Partial => Exit::Partial,
             Outcome::Stale => Exit::Stale,
+            Outcome::Different => Exit::Different,
             Outcome::Interrupted => Exit::Interrupted,
             Outcome::Failed => Exit::Failed,
         }
@@ -158,6 +162,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What failed.
     pub errors: Vec<Failure>,
+    /// What `--verify` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// Which shard of a deploy that several machines share this was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
@@ -208,6 +215,7 @@ impl Report {
             timeline: Vec::new(),
             recovered: None,
             warnings: Vec::new(),
+            verified: None,
             shard: None,
             verbose: false,
             columns: None,
@@ -242,6 +250,24 @@ impl Report {
         let overwritten =
             |key| format!("{key} was overwritten by others since the last deploy: it is theirs now, and stays");
         self.warnings.extend(applied.overwritten.iter().map(overwritten));
+    }
+
+    /// Enters what `--verify` found. A worse outcome stays.
+    pub fn verify(&mut self, verified: Verified) {
+        if let Some(first) = verified.differences.first() {
+            let url = |at: &Difference| Error::failed(format!("{} {}", at.url, at.found));
+            let hint =
+                "the next deploy invalidates it again; if it answers so for good, something beside the bucket decides";
+            let failure = |at: &Difference| {
+                let error = if at == first { url(at).hint(hint) } else { url(at) };
+                Failure::of(Some(&at.key), &error)
+            };
+            self.errors.extend(verified.differences.iter().map(failure));
+            if matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo) {
+                self.outcome = Outcome::Different;
+            }
+        }
+        self.verified = Some(verified);
     }
 
     /// Enters what became of each change.

@@ -25,6 +25,8 @@ pub(super) struct Survey {
     pub record: Option<(Record, Snapshot)>,
     pub viewers: Viewers,
     pub distributions: Distributions,
+    /// The distribution of the site that `--verify` names.
+    pub verified: Option<DistributionId>,
     /// When the looking began, and the walk with it.
     pub began: Instant,
     /// How uploads are tagged, where a distribution reads that.
@@ -65,9 +67,11 @@ impl Deploy<'_> {
         let abandoned = record.as_ref().and_then(|(_, snapshot)| snapshot.abandoned.as_deref());
         let shapes = self.with_abandoned(&distributions, shapes, abandoned).await?;
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
+        let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
         let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, tagging, began, walk_seconds })
+        let walk = Arc::new(walk);
+        Ok(Survey { walk, bucket, record, viewers, distributions, tagging, verified, began, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.

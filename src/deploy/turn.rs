@@ -111,15 +111,8 @@ impl Deploy<'_> {
 
 /// Everything this run may leave stale, and what an interrupted one did.
 fn promises(decided: &Decided, snapshot: &Snapshot, walk: &Walk) -> Vec<Promise> {
-    let ours = decided.plan.changes.iter().filter(|change| change.is_visible()).map(|change| Promise {
-        key: change.key.clone(),
-        action: change.action,
-        created: change.reason == super::diff::Reason::New,
-        bytes: change.bytes,
-        before: change.before.clone(),
-        owned: change.owned,
-        compressed: change.action == super::plan::Action::Upload && !walk.compression(&change.key).is_empty(),
-    });
+    let ours = decided.plan.changes.iter().filter(|change| change.is_visible());
+    let ours = ours.map(|change| Promise::of(change, walk));
     let mut promises: Vec<Promise> = ours.collect();
     let left = snapshot.abandoned.iter().flat_map(|abandoned| abandoned.promises.iter().cloned());
     let left: Vec<Promise> = left.filter(|left| !decided.promises_key(&left.key)).collect();
@@ -140,4 +133,10 @@ fn locked(holder: &Holder, limit: Duration) -> Error {
         limit.as_secs()
     ))
     .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
+}
+
+/// The end of a run whose lease is gone: another deploy may be writing.
+pub(super) fn lost_lease() -> Error {
+    Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
+        .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }

@@ -1,7 +1,7 @@
 //! Reads what decides about URLs out of CloudFront's own configuration types.
 
 use crate::invalidation::viewer::{
-    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl,
+    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
 };
 use aws_sdk_cloudfront::types::{
     self, CachePolicyConfig, CachePolicyQueryStringBehavior, ConnectionMode, DistributionConfig, EventType,
@@ -47,6 +47,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
         config_etag: etag,
         configured_by: id.to_owned(),
         aliases: aliases.iter().map(|alias| alias.to_ascii_lowercase()).collect(),
+        disabled: !config.enabled,
         staging: config.staging.unwrap_or(false),
         tenants_only: config.connection_mode == Some(ConnectionMode::TenantOnly),
         tenant: false,
@@ -63,7 +64,15 @@ pub(super) fn fill_in(shape: &mut DistributionShape, name: &str, value: &str) {
 }
 
 fn origin(origin: types::Origin) -> Origin {
-    Origin { id: origin.id, domain_name: origin.domain_name, origin_path: origin.origin_path.unwrap_or_default() }
+    let control = origin.origin_access_control_id.is_some_and(|id| !id.is_empty());
+    let identity = origin.s3_origin_config.is_some_and(|config| !config.origin_access_identity.is_empty());
+    let access = match (control, identity) {
+        (true, _) => OriginAccess::Control,
+        (_, true) => OriginAccess::Identity,
+        _ => OriginAccess::Open,
+    };
+    let origin_path = origin.origin_path.unwrap_or_default();
+    Origin { id: origin.id, domain_name: origin.domain_name, origin_path, access }
 }
 
 fn origin_group(group: types::OriginGroup) -> OriginGroup {

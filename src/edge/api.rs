@@ -111,7 +111,7 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     let verdict = state.faults.judge(named.name, named.key.as_deref(), s3_write);
     let mut items = Vec::new();
     let result = match verdict {
-        Verdict::Pass => Ok(handle(&state, &named, parts, body, &mut items, Vec::new()).await),
+        Verdict::Pass => Ok(handle(&state, &named, parts, body, &mut items, Bent::default()).await),
         Verdict::Fault(fault) => strike(&state, &named, fault, parts, body, &mut items).await,
     };
     let status = result.as_ref().map_or(0, |response| response.status().as_u16());
@@ -130,6 +130,15 @@ fn dated(state: &State, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
+/// What the script changes about a request that is carried out all the same.
+#[derive(Default)]
+struct Bent {
+    /// Keys that are not deleted.
+    undeletable: Vec<String>,
+    /// Whether an invalidation leaves every copy where it is.
+    keeps_copies: bool,
+}
+
 async fn strike(
     state: &State,
     named: &Named,
@@ -141,7 +150,7 @@ async fn strike(
     match fault {
         Fault::ResetBefore => Err(Reset),
         Fault::ResetAfter => {
-            handle(state, named, parts, body, items, Vec::new()).await;
+            handle(state, named, parts, body, items, Bent::default()).await;
             Err(Reset)
         }
         Fault::CrashBefore => {
@@ -149,20 +158,25 @@ async fn strike(
             Err(Reset)
         }
         Fault::CrashAfter => {
-            handle(state, named, parts, body, items, Vec::new()).await;
+            handle(state, named, parts, body, items, Bent::default()).await;
             state.faults.settle();
             Err(Reset)
         }
         Fault::Hold(gate) => {
             gate.pass().await;
-            Ok(handle(state, named, parts, body, items, Vec::new()).await)
+            Ok(handle(state, named, parts, body, items, Bent::default()).await)
         }
         Fault::Delay(duration) => {
             tokio::time::sleep(duration).await;
-            Ok(handle(state, named, parts, body, items, Vec::new()).await)
+            Ok(handle(state, named, parts, body, items, Bent::default()).await)
         }
-        Fault::TruncateBody => Ok(truncate(handle(state, named, parts, body, items, Vec::new()).await).await),
-        Fault::DeleteErrors { keys } => Ok(handle(state, named, parts, body, items, keys).await),
+        Fault::TruncateBody => Ok(truncate(handle(state, named, parts, body, items, Bent::default()).await).await),
+        Fault::DeleteErrors { keys } => {
+            Ok(handle(state, named, parts, body, items, Bent { undeletable: keys, ..Bent::default() }).await)
+        }
+        Fault::KeepCopies => {
+            Ok(handle(state, named, parts, body, items, Bent { keeps_copies: true, ..Bent::default() }).await)
+        }
         Fault::SlowDown => {
             drain(&mut body).await;
             let code = if named.service == Service::S3 { "SlowDown" } else { "ServiceUnavailable" };
@@ -205,10 +219,10 @@ async fn handle(
     parts: Parts,
     body: Incoming,
     items: &mut Vec<String>,
-    undeletable: Vec<String>,
+    bent: Bent,
 ) -> Response<Body> {
     if named.service == Service::S3 {
-        return handle_s3(state, named, parts, body, items, undeletable).await;
+        return handle_s3(state, named, parts, body, items, bent.undeletable).await;
     }
     let limited = http_body_util::Limited::new(body, LARGEST_BATCH_BODY);
     let Ok(body) = BodyExt::collect(limited).await else {
@@ -218,7 +232,7 @@ async fn handle(
     match &named.service {
         Service::CloudFront(operation) => {
             let query = parts.uri.query().unwrap_or_default();
-            cloudfront::answer(state, operation, query, &body, items)
+            cloudfront::answer(state, operation, query, &body, items, bent.keeps_copies)
         }
         _ => {
             items.extend(codepipeline::job(&body));

@@ -53,14 +53,17 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
     Operation { name, id: id.map(str::to_owned), second: second.map(str::to_owned) }
 }
 
-/// Answers a request; the items of a `CreateInvalidation` go to `items` for the record.
+/// Answers a request; the items of a `CreateInvalidation` go to `items` for the record. With
+/// `keeps_copies` it clears nothing.
 pub(super) fn answer(
     state: &State,
     operation: &Operation,
     query: &str,
     body: &[u8],
     items: &mut Vec<String>,
+    keeps_copies: bool,
 ) -> Response<Body> {
+    let mut invalidate = |kind, id, found| create_invalidation(state, (kind, id), body, items, keeps_copies, found);
     let id = operation.id.as_deref().unwrap_or_default();
     let result = match operation.name {
         "ListDistributions" => list_distributions(state, query),
@@ -73,10 +76,10 @@ pub(super) fn answer(
             versioned(text, &found.etag)
         }),
         "GetDistributionTenant" => find_tenant(state, id).map(|found| versioned(render::tenant(&found), &found.id)),
-        "CreateInvalidation" => create_invalidation(state, "distribution", id, body, items, find(state, id)),
+        "CreateInvalidation" => invalidate("distribution", id, find(state, id)),
         "CreateInvalidationForDistributionTenant" => {
             let parent = find_tenant(state, id).and_then(|tenant| find(state, &tenant.distribution_id));
-            create_invalidation(state, "distribution-tenant", id, body, items, parent)
+            invalidate("distribution-tenant", id, parent)
         }
         "GetInvalidation" => find(state, id).and_then(|_| get_invalidation(state, id, operation.second.as_deref())),
         "GetInvalidationForDistributionTenant" => {
@@ -123,10 +126,10 @@ fn find_tenant(state: &State, id: &str) -> Result<Tenant, Refusal> {
 /// `kind` is what the id is of, in the words of a path; `found` is the distribution whose configuration holds.
 fn create_invalidation(
     state: &State,
-    kind: &str,
-    id: &str,
+    (kind, id): (&str, &str),
     body: &[u8],
     items: &mut Vec<String>,
+    keeps_copies: bool,
     found: Result<Distribution, Refusal>,
 ) -> Result<Response<Body>, Refusal> {
     let (reference, batch) = xml::read_batch(body)?;
@@ -134,7 +137,8 @@ fn create_invalidation(
     let found = found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
-        let gone = state.cache.invalidate(id, found.cache_tag_header.as_deref(), &invalidation.items);
+        let header = found.cache_tag_header.as_deref();
+        let gone = if keeps_copies { Vec::new() } else { state.cache.invalidate(id, header, &invalidation.items) };
         dashboard::tell(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });

@@ -52,6 +52,8 @@ pub enum Fault {
     CrashAfter,
     /// `DeleteObjects`: 200 with an error for each of these keys.
     DeleteErrors { keys: Vec<String> },
+    /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
+    KeepCopies,
     /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
     ErrorInBody { code: String },
 }

@@ -146,7 +146,7 @@ async fn list(distributions: &Distributions, otherwise: &str) -> Result<Vec<Summ
 }
 
 /// An alias may begin with a wildcard label.
-fn matches_host(alias: &str, typed: &str) -> bool {
+pub fn matches_host(alias: &str, typed: &str) -> bool {
     let (alias, typed) = (alias.to_ascii_lowercase(), typed.to_ascii_lowercase());
     match alias.strip_prefix('*') {
         Some(suffix) => typed.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.')),

@@ -16,9 +16,11 @@ mod shape;
 mod tests;
 
 pub use encoding::{PathError, TypedPath, path_from_input};
-pub use error_page::{CachedHeaders, ErrorPageAction, ErrorPagePolicy};
+pub use error_page::{CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS};
 pub use origin::{OriginKind, origin_is_bucket};
-pub use shape::{CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
+pub use shape::{
+    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+};
 
 use compile::{Base, Behavior};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};

@@ -1,7 +1,9 @@
 //! The intent: what a run may leave stale, written before its first change.
 
 use super::{Intent, ndjson};
-use crate::deploy::plan::Action;
+use crate::deploy::diff::Reason;
+use crate::deploy::plan::{Action, Change};
+use crate::deploy::walk::Walk;
 use crate::distribution::DistributionId;
 use crate::error::Result;
 use crate::site::etag::Etag;
@@ -29,6 +31,19 @@ pub struct Promise {
 }
 
 impl Promise {
+    /// What a change of the plan may leave stale.
+    pub fn of(change: &Change, walk: &Walk) -> Promise {
+        Promise {
+            key: change.key.clone(),
+            action: change.action,
+            created: change.reason == Reason::New,
+            bytes: change.bytes,
+            before: change.before.clone(),
+            owned: change.owned,
+            compressed: change.action == Action::Upload && !walk.compression(&change.key).is_empty(),
+        }
+    }
+
     /// Whether the object that is there now is ours: the one that was, if it was ours, or another
     /// one of the size that was to be uploaded.
     fn owns(&self, size: u64, etag: &Etag) -> bool {

@@ -34,6 +34,18 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
+/// What a deploy that is complete leaves for the next one to invalidate once more.
+#[derive(Debug, Clone, Copy)]
+pub enum Left<'a> {
+    /// Nothing.
+    Nothing,
+    /// Its whole plan: it is unknown whether some uploads landed, and the next run needs the plan to
+    /// know that they are ours.
+    Plan,
+    /// These keys.
+    Promises(&'a [Promise]),
+}
+
 /// The lease, held and renewed until it is given back.
 #[derive(Debug)]
 pub struct Lease {
@@ -99,18 +111,26 @@ impl Lease {
     }
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
-    /// gives the lease back in one write.
-    ///
-    /// With `in_doubt` the intent stays: it is unknown whether some uploads landed, and the next run
-    /// needs the plan to know that they are ours.
-    pub async fn complete(self, uploaded: u64, pruned: u64, in_doubt: bool) -> Result<()> {
+    /// gives the lease back in one write, but for what is `left` to the next run.
+    pub async fn complete(self, uploaded: u64, pruned: u64, left: Left<'_>) -> Result<()> {
         let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
-        let own_plan = intent::file_name(&self.deploy);
+        let left = match left {
+            Left::Nothing => None,
+            Left::Plan => Some(self.deploy.clone()),
+            Left::Promises(promises) => {
+                // Under another name, so that until the state names it the whole plan stands.
+                let name = format!("{}-verify", self.deploy);
+                let plan = intent::encode(&name, promises.iter())?;
+                self.record.bucket.put_plain(&intent::file_name(&name), plan).await?;
+                Some(name)
+            }
+        };
+        let named = left.as_deref().map(intent::file_name);
         let outdated: Vec<String> =
-            self.outdated.iter().filter(|name| !in_doubt || **name != own_plan).cloned().collect();
+            self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
         let (deploy, record) = (self.deploy.clone(), self.record.clone());
         self.give_back(|state| State {
-            intent: state.intent.filter(|_| in_doubt),
+            intent: state.intent.zip(left.clone()).map(|(intent, deploy)| Intent { deploy, ..intent }),
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
             ..state
@@ -201,7 +221,7 @@ async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<
 }
 
 /// The error of a store on which nothing can be written on condition.
-fn unconditional() -> Error {
+pub(crate) fn unconditional() -> Error {
     Error::refused("this store does not support conditional writes, which the deploy record needs")
         .hint("use --no-record: there is then no lock, no crash recovery and no ownership of objects")
 }

@@ -141,17 +141,43 @@ fn candidate_part_sizes(size: u64, parts: u32) -> Vec<u64> {
 /// One read, whatever the number of part sizes to try. `size` is what the file had when it was
 /// listed; a reader of another length has changed since and is an error.
 pub fn matches(reader: impl Read, size: u64, etag: &Etag) -> io::Result<bool> {
-    let part_sizes = match etag {
-        Etag::Single(_) => vec![u64::MAX],
-        Etag::Multipart(_, parts) => candidate_part_sizes(size, *parts),
-        Etag::Opaque(_) => return Ok(false),
-    };
-    let mut attempts: Vec<PartHasher> = part_sizes.into_iter().map(PartHasher::new).collect();
-    read_all(reader, size, |chunk| attempts.iter_mut().for_each(|attempt| attempt.update(chunk)))?;
-    Ok(attempts.into_iter().any(|attempt| match etag {
-        Etag::Single(digest) => attempt.finish().last() == Some(digest),
-        _ => &multipart(&attempt.finish()) == etag,
-    }))
+    if matches!(etag, Etag::Opaque(_)) {
+        return Ok(false);
+    }
+    let mut matcher = Matcher::new(size, etag);
+    read_all(reader, size, |chunk| matcher.update(chunk))?;
+    Ok(matcher.matches())
+}
+
+/// Compares bytes that come in chunks with an ETag.
+pub struct Matcher<'a> {
+    etag: &'a Etag,
+    attempts: Vec<PartHasher>,
+}
+
+impl<'a> Matcher<'a> {
+    /// For an object of `size` bytes. Nothing matches an opaque ETag.
+    pub fn new(size: u64, etag: &'a Etag) -> Matcher<'a> {
+        let part_sizes = match etag {
+            Etag::Single(_) => vec![u64::MAX],
+            Etag::Multipart(_, parts) => candidate_part_sizes(size, *parts),
+            Etag::Opaque(_) => Vec::new(),
+        };
+        Matcher { etag, attempts: part_sizes.into_iter().map(PartHasher::new).collect() }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.attempts.iter_mut().for_each(|attempt| attempt.update(chunk));
+    }
+
+    /// Whether all bytes together are those of the object.
+    pub fn matches(self) -> bool {
+        self.attempts.into_iter().any(|attempt| match self.etag {
+            Etag::Single(digest) => attempt.finish().last() == Some(digest),
+            etag => &multipart(&attempt.finish()) == etag,
+        })
+    }
 }
 
 /// Reads exactly `size` bytes and hands them on in chunks; anything else is a file that changed.

@@ -1,6 +1,6 @@
 //! Each policy that we hand out grants what its doors need, action by action, and nothing else.
 
-use crate::world::command::repository;
+use crate::world::command::{binary, clean, repository};
 use shipfront::aws::permission::{Door, Resource, Setup, needed};
 use std::collections::BTreeSet;
 use walkdir::WalkDir;
@@ -206,4 +206,50 @@ fn the_policies_in_the_documents_allow_what_their_doors_need_and_nothing_else() 
     let anywhere = [Setup::AnyDistribution];
     assert_eq!(grants(&policy_in("README.md")), expected(&[Door::Deploy], &anywhere, named));
     assert_eq!(grants(&policy_in("examples/shell/README.md")), expected(&[Door::Invalidate], &anywhere, named));
+}
+
+/// What `shipfront policy ARGUMENTS` prints.
+fn printed(arguments: &[&str]) -> Value {
+    let output = clean(binary()).arg("policy").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    yaml_serde::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_policies_in_the_documents_are_those_that_the_program_prints() {
+    let site = ["--bucket", "www.example.com"];
+    assert_eq!(grants(&printed(&site)), grants(&policy_in("README.md")));
+    let invalidate = [site[0], site[1], "--for", "invalidate"];
+    assert_eq!(grants(&printed(&invalidate)), grants(&policy_in("examples/shell/README.md")));
+}
+
+#[test]
+fn the_bucket_policy_that_the_program_prints_is_that_of_the_hosting_template() {
+    let (_, template) = templates().into_iter().find(|(name, _)| name == "hosting/template.yaml").unwrap();
+    let wanted = &template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"];
+    let named = |value: &Value| {
+        let text = text(value).replace("${Bucket.Arn}", "arn:aws:s3:::b-1").replace("${AWS::Partition}", "aws");
+        text.replace("${AWS::AccountId}", "123456789012").replace("${Distribution}", "E1")
+    };
+    let arguments = ["--bucket-policy", "--bucket", "b-1", "--distribution", "E1", "--account", "123456789012"];
+    let found = printed(&arguments);
+    let (wanted, found) = (wanted["Statement"].as_sequence().unwrap(), found["Statement"].as_sequence().unwrap());
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(wanted) {
+        for field in ["Effect", "Action", "Resource"] {
+            assert_eq!(text(&found[field]), named(&wanted[field]));
+        }
+        assert_eq!(found["Principal"], wanted["Principal"]);
+        let source = |statement: &Value| statement["Condition"]["StringEquals"]["aws:SourceArn"].clone();
+        let wanted = Some(source(wanted)).filter(|arn| !arn.is_null()).map(|arn| vec![named(&arn)]);
+        assert_eq!(Some(source(found)).filter(|arn| !arn.is_null()).map(|arn| one_or_many(&arn)), wanted);
+    }
+}
+
+#[test]
+fn a_policy_for_no_distribution_or_no_bucket_is_refused() {
+    for wrong in [["--distribution", "none"], ["--bucket", "x"], ["--for", "everything"]] {
+        let output = clean(binary()).arg("policy").args(wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
+    }
 }

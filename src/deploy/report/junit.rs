@@ -97,6 +97,7 @@ fn whole(report: &Report) -> Case {
         Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => State::Passed,
         Outcome::Partial => State::Failed("partly deployed".to_owned(), errors.join("\n")),
         Outcome::Stale => State::Failed("live, but the edge may be stale".to_owned(), errors.join("\n")),
+        Outcome::Different => State::Failed("live, but viewers get something else".to_owned(), errors.join("\n")),
         Outcome::Interrupted => State::Failed("interrupted".to_owned(), errors.join("\n")),
         Outcome::Failed => State::Failed("failed, nothing was changed".to_owned(), errors.join("\n")),
     };

@@ -103,6 +103,7 @@ fn headline(outcome: Outcome) -> &'static str {
         Outcome::Planned => "Plan",
         Outcome::Partial => "Partly deployed",
         Outcome::Stale => "Live, but the edge may be stale",
+        Outcome::Different => "Live, but viewers get something else",
         Outcome::Interrupted => "Interrupted",
         Outcome::Failed => "Failed",
     }

@@ -33,6 +33,7 @@ impl Display for Report {
                 "Partly deployed {} to {}: what landed is live and invalidated",
                 self.source, self.target
             )?,
+            Outcome::Different => writeln!(out, "Live, but viewers of {} get something else", self.target)?,
             Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {} was not invalidated", self.target)?,
             Outcome::Interrupted => {
                 writeln!(out, "Interrupted: what had landed in {} is live and invalidated", self.target)?
@@ -49,6 +50,11 @@ impl Display for Report {
         }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
+        }
+        if let Some(verified) = &self.verified {
+            let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
+            let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
+            writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
         }
         self.write_requests(out)?;
         if self.verbose {

@@ -111,6 +111,7 @@ fn assume(shape: &DistributionShape, site: &Site) -> DistributionShape {
             id: folder.to_owned(),
             domain_name: format!("{}.s3.amazonaws.com", site.bucket),
             origin_path: format!("/{folder}"),
+            ..Origin::default()
         })
         .collect();
     let group = OriginGroup { id: "*".to_owned(), members: origins.iter().map(|origin| origin.id.clone()).collect() };

@@ -11,7 +11,7 @@ use super::shape::{CustomErrorResponse, Ttl};
 use serde::{Deserialize, Serialize};
 
 /// For how long, in seconds, old copies of an error page under other URLs are left to expire.
-const TOLERATED_SECONDS: u64 = 60;
+pub const TOLERATED_SECONDS: u64 = 60;
 
 /// What to do about the copies of changed error pages (`--error-page`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ pub struct DistributionShape {
     /// Alternate domain names, in lower case.
     pub aliases: Vec<String>,
     pub staging: bool,
+    /// It serves nobody.
+    pub disabled: bool,
     /// `ConnectionMode` is `tenant-only`: viewers reach it through distribution tenants alone.
     pub tenants_only: bool,
     /// This is how one tenant shows the distribution, and `id` is the tenant's.
@@ -49,6 +51,20 @@ pub struct Origin {
     /// What CloudFront puts before the path: empty, or `/` and a folder. In a multi-tenant
     /// distribution it may hold a parameter (`{{name}}`).
     pub origin_path: String,
+    pub access: OriginAccess,
+}
+
+/// As whom CloudFront asks an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OriginAccess {
+    /// As anybody.
+    #[default]
+    Open,
+    /// With an origin access control.
+    Control,
+    /// With an origin access identity, its predecessor.
+    Identity,
 }
 
 /// Origins of which one stands in for the other.

@@ -12,7 +12,12 @@ const WEBSITE: &str = "site.s3-website-eu-west-1.amazonaws.com";
 const OTHER_BUCKET: &str = "media.s3.eu-west-1.amazonaws.com";
 
 fn origin(id: &str, domain_name: &str, origin_path: &str) -> Origin {
-    Origin { id: id.to_owned(), domain_name: domain_name.to_owned(), origin_path: origin_path.to_owned() }
+    Origin {
+        id: id.to_owned(),
+        domain_name: domain_name.to_owned(),
+        origin_path: origin_path.to_owned(),
+        ..Origin::default()
+    }
 }
 
 fn behavior(path_pattern: &str, target: &str) -> CacheBehavior {

@@ -13,8 +13,8 @@ use std::path::{Component, PathBuf};
 
 const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"distribution\": \"auto\", \"bucket\": \
                     \"www.example.com\", \"deploy\": {}} or {\"distribution\": \"E2QWRUHAPOMQZL\", \"paths\": [\"/*\"]}";
-/// What only the field beside it decides.
-const NOT_IN_DEPLOY: [&str; 3] = ["distribution", "no-wait", "help"];
+/// What only the field beside it decides, and what must wait for CloudFront: that a job does by its token.
+const NOT_IN_DEPLOY: [&str; 4] = ["distribution", "no-wait", "verify", "help"];
 /// What can be a list.
 const LISTS: [&str; 4] = ["assets", "distribution-tenant", "exclude", "pages"];
 

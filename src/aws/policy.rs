@@ -1,0 +1,250 @@
+//! Policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
+//! must allow and deny.
+
+use super::permission::{Door, Resource, Setup, needed};
+use crate::distribution::DistributionId;
+use crate::site::{RECORD_FOLDER, Target};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+const CLOUDFRONT: &str = "cloudfront.amazonaws.com";
+const READ: &str = "s3:GetObject";
+
+/// A policy document
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Document {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+impl Document {
+    /// Of these statements.
+    pub fn of(statement: Vec<Statement>) -> Document {
+        Document { version: "2012-10-17", statement }
+    }
+}
+
+impl Display for Document {
+    /// As JSON, to be pasted.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(&serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// One statement.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'static str>,
+    effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<BTreeMap<&'static str, &'static str>>,
+    #[serde(serialize_with = "one_or_many")]
+    action: Vec<String>,
+    #[serde(serialize_with = "one_or_many")]
+    resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>>,
+}
+
+impl Statement {
+    /// Viewers, for whom CloudFront asks, do not read the deploy records of a bucket.
+    pub fn closing_records(bucket: &str) -> Statement {
+        Statement {
+            sid: Some("DeployRecordIsNotForViewers"),
+            effect: "Deny",
+            principal: Some([("Service", CLOUDFRONT)].into()),
+            action: vec![READ.to_owned()],
+            resource: vec![format!("arn:aws:s3:::{bucket}/{RECORD_FOLDER}*")],
+            condition: None,
+        }
+    }
+
+    fn reading(site: &Setting) -> Statement {
+        let arns = site.arns(Resource::Distribution, "");
+        Statement {
+            sid: Some("OnlyTheseDistributionsRead"),
+            effect: "Allow",
+            principal: Some([("Service", CLOUDFRONT)].into()),
+            action: vec![READ.to_owned()],
+            resource: vec![format!("arn:aws:s3:::{}/{}*", site.bucket, site.prefix)],
+            condition: Some([("StringEquals", [("aws:SourceArn", arns)].into())].into()),
+        }
+    }
+}
+
+fn one_or_many<S: Serializer>(values: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    match values {
+        [one] => serializer.serialize_str(one),
+        many => many.serialize(serializer),
+    }
+}
+
+/// For what a policy is. What only the person knows stands in capitals.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The bucket, `BUCKET` where none is named.
+    pub bucket: String,
+    /// Empty, or ending in `/`.
+    pub prefix: String,
+    /// Where the deploy record is kept, if not beside the site.
+    pub record: Option<Target>,
+    /// The distributions and tenants; none means that they are looked for.
+    pub distributions: Vec<DistributionId>,
+    /// The account, `ACCOUNT` where none is named.
+    pub account: String,
+    /// The KMS key of the bucket, if it has one of its own.
+    pub kms_key: Option<String>,
+}
+
+impl Setting {
+    fn setups(&self) -> Vec<Setup> {
+        let tenants = self.distributions.iter().any(|id| matches!(id, DistributionId::Tenant(_)));
+        let all = [
+            (self.distributions.is_empty(), Setup::AnyDistribution),
+            (tenants, Setup::Tenant),
+            (self.kms_key.is_some(), Setup::KmsKey),
+        ];
+        all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
+    }
+
+    /// The policy of a role that goes through these doors.
+    pub fn role_policy(&self, doors: &[Door]) -> Document {
+        let mut statements: Vec<Statement> = Vec::new();
+        let mut permissions: Vec<_> = needed(doors, &self.setups()).into_iter().collect();
+        permissions.sort_by_key(|&(action, resource)| (resource, action));
+        for (action, resource) in permissions {
+            let arns = self.arns(resource, action);
+            match statements.iter_mut().find(|statement| statement.resource == arns) {
+                Some(statement) => statement.action.push(action.to_owned()),
+                None => statements.push(Statement {
+                    effect: "Allow",
+                    action: vec![action.to_owned()],
+                    resource: arns,
+                    ..Statement::default()
+                }),
+            }
+        }
+        Document::of(statements)
+    }
+
+    /// The policy of the bucket: the distributions read it by origin access control, all but the records.
+    pub fn bucket_policy(&self) -> Document {
+        Document::of(vec![Statement::reading(self), Statement::closing_records(&self.bucket)])
+    }
+
+    /// What an action is allowed on.
+    fn arns(&self, resource: Resource, action: &str) -> Vec<String> {
+        let named = |resource: Resource, id: &str| {
+            let text = resource.to_string().replace("ACCOUNT", &self.account).replace("BUCKET", &self.bucket);
+            let text = text.replace("PREFIX", &self.prefix);
+            text.strip_suffix("ID").map(|start| format!("{start}{id}")).unwrap_or(text)
+        };
+        let ids = |tenants: bool| {
+            let ids = self.distributions.iter().filter(move |id| matches!(id, DistributionId::Tenant(_)) == tenants);
+            let ids: Vec<&str> = ids.map(DistributionId::as_str).collect();
+            // A tenant's distribution is another one, which only the person knows.
+            if ids.is_empty() { vec!["ID"] } else { ids }
+        };
+        let record = self.record.as_ref();
+        match resource {
+            // A record elsewhere is read and written there, and its policy does not matter.
+            Resource::Bucket => {
+                let elsewhere = record.filter(|at| at.bucket() != self.bucket && action != "s3:GetBucketPolicy");
+                let elsewhere = elsewhere.map(|at| format!("arn:aws:s3:::{}", at.bucket()));
+                std::iter::once(named(resource, "")).chain(elsewhere).collect()
+            }
+            Resource::Objects => {
+                let folder = match record {
+                    Some(at) => Some(format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())),
+                    None if self.prefix.is_empty() => None,
+                    None => Some(format!("arn:aws:s3:::{}/{RECORD_FOLDER}{}*", self.bucket, self.prefix)),
+                };
+                // Nothing of a record is large enough to go up in parts.
+                let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
+                std::iter::once(named(resource, "")).chain(folder).collect()
+            }
+            Resource::Records => match record {
+                Some(at) => vec![format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())],
+                None => vec![named(resource, "")],
+            },
+            Resource::Distribution => ids(false).into_iter().map(|id| named(resource, id)).collect(),
+            Resource::Tenant => ids(true).into_iter().map(|id| named(resource, id)).collect(),
+            Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| resource.to_string())],
+            Resource::CachePolicies | Resource::All => vec![named(resource, "")],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::policy::{keeps_viewers_out, lets_distribution_read};
+
+    fn setting(prefix: &str, ids: &[&str]) -> Setting {
+        Setting {
+            bucket: "www.example.com".to_owned(),
+            prefix: prefix.to_owned(),
+            record: None,
+            distributions: ids.iter().map(|&id| DistributionId::Distribution(id.to_owned())).collect(),
+            account: "123456789012".to_owned(),
+            kms_key: None,
+        }
+    }
+
+    fn allowed(document: &Document, action: &str) -> Vec<String> {
+        let allows = |statement: &&Statement| statement.action.iter().any(|allowed| allowed == action);
+        document.statement.iter().filter(allows).flat_map(|statement| statement.resource.clone()).collect()
+    }
+
+    #[test]
+    fn a_role_is_allowed_what_it_needs_on_what_is_named() {
+        let policy = setting("blog/", &["E1", "E2"]).role_policy(&[Door::Deploy]);
+        assert_eq!(
+            allowed(&policy, "s3:PutObject"),
+            ["arn:aws:s3:::www.example.com/blog/*", "arn:aws:s3:::www.example.com/.shipfront/blog/*"]
+        );
+        assert_eq!(allowed(&policy, "s3:AbortMultipartUpload"), ["arn:aws:s3:::www.example.com/blog/*"]);
+        let arn = |id: &str| format!("arn:aws:cloudfront::123456789012:distribution/{id}");
+        assert_eq!(allowed(&policy, "cloudfront:CreateInvalidation"), [arn("E1"), arn("E2")]);
+        assert_eq!(allowed(&policy, "cloudfront:ListDistributions"), [""; 0], "they are named");
+        assert_eq!(allowed(&policy, "kms:Decrypt"), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_in_another_bucket_is_allowed_there() {
+        let record = Some(Target::parse("s3://records/site").unwrap());
+        let policy = Setting { record, ..setting("", &[]) }.role_policy(&[Door::Deploy]);
+        assert_eq!(allowed(&policy, "s3:ListBucket"), ["arn:aws:s3:::www.example.com", "arn:aws:s3:::records"]);
+        assert_eq!(allowed(&policy, "s3:GetBucketPolicy"), ["arn:aws:s3:::www.example.com"]);
+        assert_eq!(
+            allowed(&policy, "s3:DeleteObject"),
+            ["arn:aws:s3:::www.example.com/*", "arn:aws:s3:::records/site/*"]
+        );
+        assert_eq!(allowed(&policy, "cloudfront:ListDistributions"), ["*"]);
+    }
+
+    #[test]
+    fn a_key_and_a_tenant_are_allowed_where_they_are_in_use() {
+        let tenant = vec![DistributionId::Tenant("dt_1".to_owned())];
+        let key = "arn:aws:kms:eu-west-1:123456789012:key/1a".to_owned();
+        let policy = Setting { distributions: tenant, kms_key: Some(key.clone()), ..setting("", &[]) };
+        let policy = policy.role_policy(&[Door::Deploy]);
+        assert_eq!(allowed(&policy, "kms:Decrypt"), [key]);
+        let invalidate = "cloudfront:CreateInvalidationForDistributionTenant";
+        assert_eq!(allowed(&policy, invalidate), ["arn:aws:cloudfront::123456789012:distribution-tenant/dt_1"]);
+    }
+
+    #[test]
+    fn the_bucket_policy_lets_the_distributions_in_and_viewers_out_of_the_record() {
+        let text = setting("", &["E1"]).bucket_policy().to_string();
+        assert!(lets_distribution_read(&text, "www.example.com", "", "E1"));
+        assert!(!lets_distribution_read(&text, "www.example.com", "", "E2"));
+        assert!(keeps_viewers_out(&text, "www.example.com", ".shipfront/"));
+        assert!(!keeps_viewers_out(&text, "www.example.com", "site/"));
+    }
+}

@@ -1,0 +1,64 @@
+//! `doctor` and `policy`, as typed.
+
+use super::AwsArgs;
+use crate::aws::permission::Door;
+use clap::Args;
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory will do
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: String,
+    /// The CloudFront distribution; 'auto' finds those whose origin is the bucket
+    #[arg(long, value_name = "ID|auto|none", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// Write an object beside the deploy record and remove it again, to see whether that is allowed and whether the store heeds conditions
+    #[arg(long)]
+    pub probe: bool,
+    /// Look at the local edge on this machine instead of AWS
+    #[cfg(feature = "edge")]
+    #[arg(long)]
+    pub local: bool,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// `policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The bucket
+    #[arg(long, value_name = "BUCKET", default_value = "BUCKET", hide_default_value = true)]
+    pub bucket: String,
+    /// The folder of the bucket that holds the site, if it is not the whole bucket
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// The CloudFront distribution; without one, deploys look for it
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// The account of the distribution
+    #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
+    pub account: String,
+    /// The KMS key that encrypts the bucket, if it has one of its own
+    #[arg(long, value_name = "ARN")]
+    pub kms_key: Option<String>,
+    /// What the role does; repeat it for several
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DOOR", default_value = "deploy")]
+    pub r#for: Vec<Door>,
+    /// Print the bucket policy instead: CloudFront reads the site, and viewers do not read the deploy record
+    #[arg(long, conflicts_with = "for")]
+    pub bucket_policy: bool,
+}

@@ -1,0 +1,107 @@
+//! One GET as a viewer sends it: identity encoding, no redirect but to the key itself, no more of a body
+//! than there may be.
+
+use super::{Answer, Check, Expected, LARGEST_BODY, Site};
+use crate::aws::viewer_connector;
+use crate::site::etag::{Etag, Matcher};
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+use backon::{ExponentialBuilder, Retryable};
+use std::time::Duration;
+
+/// One answer, its body included.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Attempts beyond the first, where there was no answer or the edge was busy.
+const MORE_ATTEMPTS: usize = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A viewer of the site.
+pub(super) struct Viewer<'a> {
+    site: &'a Site,
+    connector: Connector,
+}
+
+impl<'a> Viewer<'a> {
+    pub(super) fn new(site: &'a Site) -> Viewer<'a> {
+        Viewer { site, connector: viewer_connector() }
+    }
+
+    /// What is wrong with a URL, if anything is.
+    pub(super) async fn look(&self, check: &Check) -> Option<String> {
+        let mut answer = self.patiently(check, &check.path).await;
+        if let Ok(Answer { status: 301 | 302 | 307 | 308, location: Some(location), .. }) = &answer
+            && let Some(path) = check.own_path(self.site, location)
+        {
+            answer = self.patiently(check, &path).await;
+        }
+        match answer {
+            Ok(answer) => check.difference(&answer),
+            Err(error) => Some(format!("cannot be fetched: {error}")),
+        }
+    }
+
+    async fn patiently(&self, check: &Check, path: &str) -> Result<Answer, String> {
+        let backoff =
+            ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_jitter().with_max_times(MORE_ATTEMPTS);
+        let ask = || async {
+            match tokio::time::timeout(LIMIT, self.get(check, path)).await {
+                Ok(Ok(answer)) if answer.status == 429 || answer.status >= 500 => Err(Ok(answer)),
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(Err(error)),
+                Err(_) => Err(Err(format!("no answer within {} s", LIMIT.as_secs()))),
+            }
+        };
+        ask.retry(backoff).await.or_else(|last| last)
+    }
+
+    async fn get(&self, check: &Check, path: &str) -> Result<Answer, String> {
+        let mut request = HttpRequest::get(format!("{}{path}", self.site)).map_err(|error| error.to_string())?;
+        request.headers_mut().insert("accept-encoding", "identity");
+        request.headers_mut().insert("user-agent", concat!("shipfront/", env!("CARGO_PKG_VERSION")));
+        let response = self.connector.call(request).await.map_err(|error| causes(&error))?;
+        let header = |name: &str| response.headers().get(name).map(str::to_owned);
+        let age = header("age").map(|age| format!(", {age} s old")).unwrap_or_default();
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            location: header("location"),
+            content_type: header("content-type"),
+            content_encoding: header("content-encoding").filter(|name| name != "identity"),
+            content_length: header("content-length").and_then(|length| length.parse().ok()),
+            etag: header("etag").map(|etag| etag.trim_start_matches("W/").to_owned()),
+            cache: header("x-cache").map(|cache| format!("{cache}{age}")),
+            bytes_match: None,
+        };
+        if let Expected::Object { size, content, .. } = &check.expected
+            && answer.status == 200
+            && *size <= LARGEST_BODY
+            && !matches!(content, Etag::Opaque(_))
+        {
+            let mut matcher = Matcher::new(*size, content);
+            let mut body = ByteStream::new(response.into_body());
+            let mut read = 0;
+            while let Some(chunk) = body.next().await {
+                let chunk = chunk.map_err(|error| causes(&error))?;
+                read += chunk.len() as u64;
+                if read > *size {
+                    break;
+                }
+                matcher.update(&chunk);
+            }
+            answer.bytes_match = Some(read == *size && matcher.matches());
+        }
+        Ok(answer)
+    }
+}
+
+/// An error with what caused it, which is where the reason is.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

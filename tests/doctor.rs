@@ -1,0 +1,100 @@
+//! `doctor`: what it finds, what it says it cannot see, and that it changes nothing.
+
+use crate::world::site::{ALWAYS, BUCKET, Run, TARGET, World, denied, run};
+use shipfront::edge::Distribution;
+
+const SITE: [(&str, &str); 2] = [("404.html", "lost"), ("index.html", "welcome")];
+
+fn doctor(world: &World, options: &[&str]) -> Run {
+    let mut arguments = vec!["doctor", TARGET, "--json"];
+    arguments.extend(options);
+    world.run(&arguments)
+}
+
+/// The findings of a state, as `encryption`.
+fn in_state(run: &Run, state: &str) -> Vec<String> {
+    let findings = run.json["findings"].as_array().unwrap().iter().filter(|finding| finding["state"] == state);
+    let check = |check: &str| check.split(" of distribution").next().unwrap().to_owned();
+    findings.map(|finding| check(finding["check"].as_str().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_is_set_up_well_has_no_errors_and_what_cannot_be_seen_is_not_called_right() {
+    let world = World::deployed(&SITE).await;
+    world.close_the_record().await;
+    let run = doctor(&world, &[]).expect(0);
+    assert_eq!(in_state(&run, "error"), [""; 0]);
+    // Amazon's own questions, to which the local edge has no answer.
+    assert_eq!(in_state(&run, "not-checked"), ["credentials", "encryption", "versioning", "permissions"]);
+    let ok = in_state(&run, "ok");
+    for check in ["bucket", "deploy record", "conditional writes", "record closed to viewers", "origin", "cache tags"] {
+        assert!(ok.contains(&check.to_owned()), "{check}: {ok:?}");
+    }
+    // The identity is a question of another service.
+    assert_eq!(world.writes(), ["Unknown -> 501"]);
+    let text = world.run(&["doctor", TARGET]).expect(0).stdout;
+    assert!(text.contains("not checked  encryption: ") && text.contains("0 errors"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_a_deploy_fail_is_an_error_with_its_repair_and_exits_with_1() {
+    let world = World::new(&SITE).await;
+    let run = world.run(&["doctor", "s3://no-such-bucket", "--json"]).expect(1);
+    assert_eq!(run.json["outcome"], "error");
+    assert_eq!(in_state(&run, "error"), ["bucket", "distributions"]);
+    world.fault("ListObjectsV2", 0, ALWAYS, denied());
+    let run = doctor(&world, &[]).expect(1);
+    assert!(in_state(&run, "error").contains(&"permissions".to_owned()), "{}", run.stdout);
+    assert!(run.stdout.contains("allow s3:ListBucket on arn:aws:s3:::www.example.com"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distribution_that_costs_more_than_it_must_is_a_warning() {
+    let world = World::deployed(&SITE).await;
+    let warned = |run: &Run, check: &str| in_state(run, "warning").contains(&check.to_owned());
+    let run = doctor(&world, &[]).expect(0);
+    assert!(warned(&run, "record closed to viewers"), "{}", run.stdout);
+    let distribution = world.edge.distribution(&world.distribution).unwrap();
+    let plain =
+        Distribution { default_root_object: String::new(), cache_tag_header: Some("tags".into()), ..distribution };
+    world.edge.put_distribution(plain).unwrap();
+    let run = doctor(&world, &[]).expect(0);
+    assert!(warned(&run, "default root object") && warned(&run, "cache tags"), "{}", run.stdout);
+    world.fault("GetDistributionConfig", 0, ALWAYS, denied());
+    assert!(warned(&doctor(&world, &[]).expect(0), "configuration"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_are_tried_only_when_asked_for_and_nothing_is_left_behind() {
+    let world = World::new(&SITE).await;
+    assert!(in_state(&doctor(&world, &[]).expect(0), "not-checked").contains(&"conditional writes".to_owned()));
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    let run = doctor(&world, &["--probe"]).expect(0);
+    assert!(in_state(&run, "ok").contains(&"conditional writes".to_owned()), "{}", run.stdout);
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    world.edge.set_ignore_conditions(BUCKET, true).unwrap();
+    let run = doctor(&world, &["--probe"]).expect(1);
+    assert_eq!(in_state(&run, "error"), ["conditional writes"]);
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_deploy_left_is_told() {
+    let world = World::deployed(&SITE).await;
+    world.write("index.html", "an edit");
+    world.fault("CreateInvalidation", 0, 1, denied());
+    world.deploy(&[]).expect(4);
+    assert!(in_state(&doctor(&world, &[]).expect(0), "warning").contains(&"deploy record".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_edge_is_looked_at_by_its_source() {
+    let world = World::new(&SITE).await;
+    let source = world.source().to_str().unwrap();
+    let directory = world.outside().join("edge");
+    let local = |arguments: &[&str]| run(world.command(arguments).env("SHIPFRONT_EDGE_DIRECTORY", &directory));
+    local(&["deploy", source, "--local"]).expect(0);
+    let run = local(&["doctor", source, "--local", "--json"]).expect(0);
+    assert_eq!(in_state(&run, "error"), [""; 0]);
+    assert!(in_state(&run, "ok").contains(&"origin".to_owned()), "{}", run.stdout);
+}
