@@ -59,8 +59,9 @@ fn merge(criterion: &mut Criterion) {
         let having = |which: usize| keys.iter().enumerate().filter(move |(at, _)| at % 100 != which);
         let files: Vec<LocalFile> =
             having(0).map(|(_, key)| LocalFile { key: key.as_str().into(), size: 1000 }).collect();
-        let objects: Vec<RemoteObject> =
-            having(1).map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key) }).collect();
+        let objects: Vec<RemoteObject> = having(1)
+            .map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key), modified: 0 })
+            .collect();
         let row = |key: &str| Row {
             size: 1000,
             etag: etag(key),
@@ -68,6 +69,7 @@ fn merge(criterion: &mut Criterion) {
             headers: None,
             compressed: None,
             orphaned: None,
+            carried: None,
         };
         let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));

@@ -8,6 +8,7 @@ mod headers;
 mod inspect;
 pub mod multipart;
 pub mod policy;
+pub mod retag;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -40,6 +41,8 @@ pub struct RemoteObject {
     pub size: u64,
     /// What the bytes are known by.
     pub etag: Etag,
+    /// When it was written, in seconds of S3's clock.
+    pub modified: i64,
 }
 
 /// What S3 stored.
@@ -152,19 +155,21 @@ impl Bucket {
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let key = object.key?.strip_prefix(self.target.prefix())?.to_owned();
             let etag = Etag::parse(object.e_tag.as_deref().unwrap_or_default());
-            Some(RemoteObject { key, size: object.size.unwrap_or(0).max(0) as u64, etag })
+            let modified = object.last_modified.map_or(0, |modified| modified.secs());
+            Some(RemoteObject { key, size: object.size.unwrap_or(0).max(0) as u64, etag, modified })
         });
         Ok(Page { objects: objects.collect(), next })
     }
 
     /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
-    /// With `create_only`, an object that is there stays as it is: `PreconditionFailed`.
+    /// `tags` are user metadata beside its headers. With `create_only`, an object that is there stays as it
+    /// is: `PreconditionFailed`.
     pub async fn put(
         &self,
         key: &str,
         body: Bytes,
         digest: [u8; 16],
-        headers: &Headers,
+        (headers, tags): (&Headers, &[(String, String)]),
         create_only: bool,
     ) -> Result<Stored> {
         let request = headers::with_headers!(self.client.put_object(), headers)
@@ -174,6 +179,7 @@ impl Bucket {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_if_none_match(create_only.then(|| "*".to_owned()))
             .body(ByteStream::from(body));
+        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
         // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
         let lost = LostAnswer::default();
         let request = request.customize().disable_payload_signing().interceptor(lost.clone());

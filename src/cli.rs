@@ -8,8 +8,8 @@ use crate::aws::MOST_IN_FLIGHT;
 use crate::deploy::conventions::RedirectObjects;
 use crate::deploy::report::file::ReportFile;
 use crate::deploy::shard::Shard;
-use crate::invalidation::Strategy;
 use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
+use crate::invalidation::{CacheTags, Strategy};
 use crate::site::glob::Glob;
 use crate::site::rules::HeaderRule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,6 +50,10 @@ Examples:
     --function-config Comment=redirects,Runtime=cloudfront-js-2.0
 
 Then publish it and name it in the distribution's behavior, as its viewer-request function.";
+const TAGS_EXAMPLES: &str = "\
+Examples:
+  shipfront tags --enable s3://www.example.com     print what to change
+  shipfront tags --backfill s3://www.example.com   then tag what is there already";
 
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
@@ -128,6 +132,13 @@ pub enum Command {
     /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
     #[command(after_help = REDIRECTS_EXAMPLES)]
     Redirects(RedirectsArgs),
+    /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
+    ///
+    /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads
+    /// them from a header that S3 can send, deploys tag what they upload and send tags where those evict less
+    /// than paths. Both flags are for once; every deploy after them needs none.
+    #[command(after_help = TAGS_EXAMPLES)]
+    Tags(TagsArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     ///
     /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
@@ -265,6 +276,9 @@ pub struct SiteOptions {
     /// How far a changed error page reaches, which CloudFront serves under any URL
     #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
     pub error_page: ErrorPageArg,
+    /// Whether uploads carry cache tags, and CloudFront is told tags where they evict less than paths; see 'shipfront tags'
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = CacheTags::Auto, help_heading = "Invalidation")]
+    pub cache_tags: CacheTags,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -399,6 +413,39 @@ pub struct RedirectsArgs {
     pub directory_index: bool,
 }
 
+/// `tags`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct TagsArgs {
+    /// Print the change to make, for CloudFormation, Terraform and the AWS command line; nothing is changed
+    #[arg(long, group = "what")]
+    pub enable: bool,
+    /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
+    #[arg(long, group = "what", requires = "target")]
+    pub backfill: bool,
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
+    /// The header that CloudFront is to read: x-amz-meta- and a name
+    #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
+    pub header: String,
+    /// The distribution; 'auto' finds those whose origin is the bucket
+    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
 /// Waiting for CloudFront.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
@@ -413,7 +460,7 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`) or wildcards ('/img/*'); '-' reads them from stdin, one a line
+    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one a line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
     /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one

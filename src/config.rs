@@ -164,6 +164,7 @@ pub fn policy(options: &SiteOptions) -> Policy {
             clean_urls: options.clean_urls,
             error_pages: options.error_page.into(),
         },
+        cache_tags: options.cache_tags,
     }
 }
 

@@ -1,18 +1,21 @@
 //! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
 
 pub mod apply;
+pub mod backfill;
 mod body;
 mod compare;
 pub mod conventions;
 pub mod diff;
 pub mod exposure;
 pub mod inspect;
+mod landed;
 pub mod list;
 pub mod plan;
 pub mod read;
 pub mod report;
 pub mod shard;
 mod survey;
+pub mod tagging;
 pub mod timeline;
 pub mod told;
 mod turn;
@@ -20,35 +23,38 @@ pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
+use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::invalidation::find::Which;
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::{ChangedKey, Policy};
 use crate::record::lease::{Lease, Left};
-use crate::record::manifest::Row;
 use crate::record::{Build, Place};
 use crate::site::Target;
 use crate::site::rules::HeaderRule;
 use crate::site::waves::Waves;
 use crate::terminal::Terminal;
-use apply::{Applied, Limits, Uploaded};
+use apply::{Applied, Limits};
 use compare::Compared;
 use conventions::RedirectObjects;
-use diff::{PruneAfter, Reason};
+use diff::PruneAfter;
 use globset::GlobSet;
+use landed::{changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
 use shard::Shard;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use survey::Survey;
+use tagging::{Cleared, Labels};
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
 use told::Told;
-use turn::Turn;
+use turn::{Turn, lost_lease};
 use verify::Verified;
 
 /// What a deploy is to do.
@@ -119,7 +125,9 @@ struct Decided {
     /// Whether the record differs from what is there in ways that no viewer sees.
     record_differs: bool,
     recovered: Option<Recovered>,
-    warning: Option<String>,
+    warnings: Vec<String>,
+    /// The distributions whose edges read cache tags.
+    settled: Vec<DistributionId>,
     seconds: Seconds,
     timeline: Timeline,
 }
@@ -159,7 +167,7 @@ impl Deploy<'_> {
         }
         let decided = self.decide(&mut survey, started).await?;
         let changed = changed_keys(&survey, &decided.plan, |_| true);
-        let invalidations = survey.viewers.plan(&changed, decided.plan.unchanged(&survey.walk.files));
+        let invalidations = self.items(&survey, &decided, &changed, &[]);
         let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
         if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
@@ -218,6 +226,7 @@ impl Deploy<'_> {
         let Compared { mut plan, told, warning, seconds } = self.compare(survey, manifest).await?;
         timeline.took("list", comparing, Duration::from_secs_f64(seconds.list));
         timeline.ends("compare", comparing);
+        let mut warnings: Vec<String> = warning.into_iter().collect();
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
         plan.problems.splice(0..0, survey.walk.problems.iter().cloned());
@@ -225,7 +234,10 @@ impl Deploy<'_> {
         let recovered = survey
             .abandoned()
             .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
-        Ok(Decided { plan, told, record_differs, recovered, warning, seconds, timeline })
+        if !plan.is_empty() {
+            warnings.extend(tagging::resets(&survey.viewers, &told));
+        }
+        Ok(Decided { plan, told, record_differs, recovered, warnings, settled: Vec::new(), seconds, timeline })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
@@ -252,10 +264,15 @@ impl Deploy<'_> {
         &self,
         deploy: String,
         survey: Survey,
-        decided: Decided,
+        mut decided: Decided,
         lease: Option<Lease>,
     ) -> Result<Report> {
         let (mut seconds, mut timeline) = (decided.seconds, decided.timeline.clone());
+        if survey.tagging.is_some() {
+            let (settled, warnings) = tagging::settled(&survey.distributions, &survey.viewers, &decided.told).await;
+            decided.settled = settled;
+            decided.warnings.extend(warnings);
+        }
         let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds, &mut timeline);
         let Done { applied, mut sent, recorded, exposed } = match &lease {
             None => work.await,
@@ -272,7 +289,8 @@ impl Deploy<'_> {
         let mut verified = None;
         if look {
             wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
-            let (landed, changed) = (landed(&applied), changed_rows(&decided.plan, &applied));
+            let nothing_new = Cleared::new(&survey.viewers, None, &[], None, &[], HashSet::new());
+            let (landed, changed) = (landed(&applied), changed_rows(&decided.plan, &applied, &nothing_new));
             let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
             verified = self.verify(&survey, &decided.plan, &landed, rows).await;
         }
@@ -313,9 +331,9 @@ impl Deploy<'_> {
     ) -> Done {
         let plan = &decided.plan;
         let applying = Instant::now();
-        let mut applied = self.upload(survey, plan, Stage::Assets, timeline).await;
+        let mut applied = self.upload(deploy, survey, plan, Stage::Assets, timeline).await;
         if self.may_go_on(&applied) {
-            applied.extend(self.upload(survey, plan, Stage::Pages, timeline).await);
+            applied.extend(self.upload(deploy, survey, plan, Stage::Pages, timeline).await);
         } else {
             applied.left += plan.uploads(Stage::Pages).count() as u64;
         }
@@ -324,45 +342,58 @@ impl Deploy<'_> {
 
         let invalidating = Instant::now();
         let late = plan.removals(true).count() as u64;
+        let planned = self.items(survey, decided, &landed_keys(survey, plan, &applied), &[]);
+        let told = planned.clone();
+        let tell = async {
+            let sent = submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await;
+            timeline.ends("invalidate", invalidating);
+            sent
+        };
         // No write to the site is under way beside it: what is in flight when a run dies may still land.
         let exposed = self.exposed_record(survey);
         let (sent, recorded, exposed) = if late > 0 && applied.is_complete() {
-            let (mut sent, exposed) = tokio::join!(self.tell(survey, plan, &applied, deploy), exposed);
-            timeline.ends("invalidate", invalidating);
+            let (mut sent, exposed) = tokio::join!(tell, exposed);
             if sent.failed.is_empty() {
                 // No page that needs them is at the edge any more.
                 let mut late = Applied::default();
                 self.remove(survey, plan, true, &mut late, timeline).await;
-                sent.extend(self.tell_late(survey, plan, &late, deploy).await);
+                sent.extend(self.tell_late(survey, decided, &late, deploy).await);
                 applied.extend(late);
             }
-            (sent, self.write_manifest(lease, survey, decided, &applied).await, exposed)
+            (sent, self.write_manifest(lease, survey, decided, &applied, &told).await, exposed)
         } else {
             // A page that did not go up, or did not go, may still need them.
             applied.left += late;
-            let tell = async {
-                let sent = self.tell(survey, plan, &applied, deploy).await;
-                timeline.ends("invalidate", invalidating);
-                sent
-            };
             // While CloudFront answers: nobody reads it before it is named.
-            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied), exposed)
+            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied, &told), exposed)
         };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
         Done { applied, sent, recorded, exposed }
     }
 
-    /// Writes the manifest of what is there now.
+    /// Writes the manifest of what is there now, and of what is true once CloudFront was told.
     async fn write_manifest(
         &self,
         lease: Option<&Lease>,
         survey: &Survey,
         decided: &Decided,
         applied: &Applied,
+        told: &[Invalidation],
     ) -> Result<()> {
         let Some(lease) = lease else { return Ok(()) };
-        let changed = changed_rows(&decided.plan, applied);
-        lease.write_manifest(next_rows(decided.told.rows(&survey.walk.files), &changed)).await
+        let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
+        let cleared = Cleared::new(
+            &survey.viewers,
+            survey.tagging.as_deref(),
+            &decided.settled,
+            written_until(survey).await,
+            told,
+            cleared,
+        );
+        let changed = changed_rows(&decided.plan, applied, &cleared);
+        let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
+        let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
+        lease.write_manifest(rows).await
     }
 
     /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays. What viewers
@@ -417,7 +448,14 @@ impl Deploy<'_> {
             && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
     }
 
-    async fn upload(&self, survey: &Survey, plan: &Plan, stage: Stage, timeline: &mut Timeline) -> Applied {
+    async fn upload(
+        &self,
+        deploy: &str,
+        survey: &Survey,
+        plan: &Plan,
+        stage: Stage,
+        timeline: &mut Timeline,
+    ) -> Applied {
         let label = if stage == Stage::Assets { "assets" } else { "pages" };
         let (files, bytes) =
             plan.uploads(stage).fold((0, 0), |(files, bytes), change| (files + 1, bytes + change.bytes));
@@ -427,7 +465,8 @@ impl Deploy<'_> {
         let began = Instant::now();
         let progress = self.terminal.transfer(label, files, bytes);
         let changes = plan.uploads(stage);
-        let applied = apply::upload(&survey.bucket, &survey.walk, changes, self.limits(), progress).await;
+        let labels = survey.tagging.clone().map(|tagging| Labels { tagging, deploy: deploy.to_owned() });
+        let applied = apply::upload(&survey.bucket, &survey.walk, changes, labels, self.limits(), progress).await;
         timeline.ends(label, began);
         applied
     }
@@ -447,22 +486,25 @@ impl Deploy<'_> {
         timeline.ends(if late { "late removals" } else { "removals" }, began);
     }
 
-    /// Tells CloudFront about everything that landed, whatever else failed.
-    async fn tell(&self, survey: &Survey, plan: &Plan, applied: &Applied, deploy: &str) -> Sent {
-        let landed = landed(applied);
-        let changed = changed_keys(survey, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
-        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files));
-        submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await
+    /// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
+    fn items(
+        &self,
+        survey: &Survey,
+        decided: &Decided,
+        changed: &[ChangedKey<'_>],
+        others: &[&str],
+    ) -> Vec<Invalidation> {
+        let files = &survey.walk.files;
+        let unchanged = decided.plan.unchanged(files).chain(others.iter().copied());
+        survey.viewers.plan(changed, unchanged, decided.told.carried(files))
     }
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
-    async fn tell_late(&self, survey: &Survey, plan: &Plan, late: &Applied, deploy: &str) -> Sent {
-        let landed = landed(late);
-        let changed: Vec<_> = landed.iter().map(|&key| ChangedKey { key, created: false }).collect();
-        let others =
-            plan.changes.iter().filter(|change| change.action == Action::Upload || change.action == Action::Evict);
-        let others = others.map(|change| &*change.key);
-        let planned = survey.viewers.plan(&changed, plan.unchanged(&survey.walk.files).chain(others));
+    async fn tell_late(&self, survey: &Survey, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
+        let others = decided.plan.changes.iter();
+        let others = others.filter(|change| matches!(change.action, Action::Upload | Action::Evict));
+        let others: Vec<&str> = others.map(|change| &*change.key).collect();
+        let planned = self.items(survey, decided, &removed_keys(survey, &decided.plan, late), &others);
         let id = format!("{deploy}-late");
         submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
@@ -477,60 +519,11 @@ impl Deploy<'_> {
         report.concurrency = self.aws.concurrency();
         report.verbose = self.terminal.is_verbose();
         report.columns = self.terminal.columns();
-        report.warnings.extend(decided.warning);
+        report.warnings.extend(decided.warnings);
         report.warnings.extend(survey.walk.warnings.iter().cloned());
         report.warnings.extend(survey.viewers.warnings());
         report
     }
-}
-
-/// The keys whose objects are, or may be, other ones now.
-fn landed(applied: &Applied) -> HashSet<&str> {
-    let done = applied.done.iter().map(|(key, _)| key);
-    done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
-}
-
-/// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
-fn changed_keys<'a>(survey: &'a Survey, plan: &'a Plan, landed: impl Fn(&Change) -> bool) -> Vec<ChangedKey<'a>> {
-    let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
-    let mut changed: Vec<_> =
-        visible.map(|change| ChangedKey { key: &change.key, created: change.reason == Reason::New }).collect();
-    let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
-    changed.extend(left.map(|promise| ChangedKey { key: &promise.key, created: false }));
-    // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
-    changed.sort_by_key(|changed| (changed.key, changed.created));
-    changed.dedup_by_key(|changed| changed.key);
-    changed
-}
-
-/// The rows in which the next manifest differs from the last: what landed, what was removed, and what was
-/// found to be otherwise.
-fn changed_rows(plan: &Plan, applied: &Applied) -> BTreeMap<String, Option<Row>> {
-    let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
-    rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
-    let done: HashMap<&str, _> = applied.done.iter().map(|(key, uploaded)| (key.as_str(), uploaded)).collect();
-    for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(uploaded) = done.get(change.key.as_str()) else { continue };
-        let row = uploaded.as_ref().map(|Uploaded { stored, size, headers, compressed }| Row {
-            size: *size,
-            etag: stored.etag.clone(),
-            content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(*headers),
-            orphaned: None,
-            compressed: compressed.clone(),
-        });
-        rows.insert(change.key.clone(), row);
-    }
-    rows
-}
-
-/// The rows of the next manifest, in key order.
-fn next_rows<'a>(
-    last: impl Iterator<Item = (&'a str, &'a Row)>,
-    changed: &'a BTreeMap<String, Option<Row>>,
-) -> impl Iterator<Item = (&'a str, &'a Row)> {
-    let changed = changed.iter().map(|(key, row)| (key.as_str(), row.as_ref()));
-    told::merge(last.map(|(key, row)| (key, Some(row))), changed).filter_map(|(key, row)| Some((key, row?)))
 }
 
 /// Runs what takes a core's time where it holds up no answer of AWS.
@@ -538,11 +531,6 @@ async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
     receiver.await.map_err(|_| Error::failed("reading or comparing the source broke off"))
-}
-
-fn lost_lease() -> Error {
-    Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
-        .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }
 
 /// A new id for each run, in the order of time: an id that came back would let CloudFront take a

@@ -152,6 +152,15 @@ impl Distributions {
         Ok(shape::of(id, etag, config, &policies))
     }
 
+    /// The version of a distribution's configuration, if that has arrived at all edges.
+    pub async fn deployed_config(&self, id: &str) -> Result<Option<String>> {
+        let answer = self.client.get_distribution().id(id).send().await;
+        let answer =
+            answer.map_err(|error| explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
+        let deployed = answer.distribution.is_some_and(|distribution| distribution.status == "Deployed");
+        Ok(answer.e_tag.filter(|_| deployed))
+    }
+
     /// The shape of the tenant's distribution, with the tenant's parameters in it.
     async fn tenant_shape(&self, id: &str) -> Result<DistributionShape> {
         let answer = self.client.get_distribution_tenant().identifier(id).send().await;
@@ -166,12 +175,12 @@ impl Distributions {
         else {
             return Ok(DistributionShape { tenant: true, ..DistributionShape::unreadable(id) });
         };
-        let hosts = domains.unwrap_or_default().into_iter().map(|domain| domain.domain).collect();
+        let aliases = domains.unwrap_or_default().iter().map(|domain| domain.domain.to_ascii_lowercase()).collect();
         let mut shape = self.distribution_shape(&parent).await?;
         for parameter in parameters.unwrap_or_default() {
             shape::fill_in(&mut shape, &parameter.name, &parameter.value);
         }
-        Ok(DistributionShape { id: id.to_owned(), hosts, tenants_only: false, tenant: true, ..shape })
+        Ok(DistributionShape { id: id.to_owned(), aliases, tenants_only: false, tenant: true, ..shape })
     }
 
     /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.

@@ -11,8 +11,7 @@ use crate::aws::Aws;
 use crate::distribution::Distributions;
 use crate::error::Error;
 use crate::invalidation::find::Which;
-use crate::invalidation::viewer::ViewerOptions;
-use crate::invalidation::{Policy, Strategy, Viewers, find};
+use crate::invalidation::{Policy, Viewers, find};
 use crate::record::Place;
 use crate::site::Target;
 use permissions::Evidence;
@@ -163,7 +162,7 @@ impl Doctor {
         if self.distributions == Which::None {
             findings.push(Finding::new("distributions", State::NotChecked, "none is to be told: --distribution none"));
         }
-        let policy = Policy { strategy: Strategy::Cover, max_paths: 1, viewer: ViewerOptions::default() };
+        let policy = Policy { max_paths: 1, ..Policy::default() };
         let viewers = Viewers::new(&shapes, &self.target, policy);
         if let Some((bucket, record)) = &bucket {
             findings.extend(self.policy_findings(aws, bucket, record.as_ref(), &viewers, &shapes, &mut evidence).await);

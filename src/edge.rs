@@ -293,6 +293,12 @@ impl Edge {
         self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
+    /// Says whether the configuration of a distribution is still on its way to the edges, which until then
+    /// read no cache tags.
+    pub fn set_deploying(&self, id: &str, deploying: bool) {
+        self.state.distributions.set_deploying(id, deploying);
+    }
+
     /// Forgets a distribution.
     ///
     /// # Errors
@@ -381,6 +387,14 @@ impl Edge {
     /// A bucket that does not exist.
     pub fn set_lists_backwards(&self, bucket: &str, backwards: bool) -> Result<(), EdgeError> {
         self.settings(bucket, |settings| settings.lists_backwards = backwards)
+    }
+
+    /// Lets objects have ACLs, as buckets of before 2023 do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_acls(&self, bucket: &str, acls: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.acls = acls)
     }
 
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {

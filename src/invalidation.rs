@@ -1,8 +1,10 @@
 //! From changed keys to what CloudFront is told: every door goes through here.
 
 pub mod cover;
+pub mod enable;
 pub mod find;
 pub mod send;
+mod tagged;
 pub mod tags;
 pub mod typed;
 mod universe;
@@ -10,10 +12,13 @@ pub mod viewer;
 
 use crate::distribution::DistributionId;
 use crate::site::Target;
-use cover::{Curve, Reach, SitePath};
+use cover::{Curve, Item, Reach, SitePath};
 use send::{Coverage, Invalidation, Step};
 use serde::{Deserialize, Serialize};
-use universe::Universe;
+use tagged::Choice;
+use tags::Tagger;
+use tags::carried::{Carried, Reading};
+use universe::{Changed, Universe};
 use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
 
 /// Everything.
@@ -32,6 +37,16 @@ pub enum Strategy {
     All,
 }
 
+/// Whether cache tags are used (`--cache-tags`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CacheTags {
+    /// Where the distribution reads them from a header that S3 can send
+    #[default]
+    Auto,
+    /// Not at all
+    Off,
+}
+
 /// What the person decides about invalidations.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -41,6 +56,19 @@ pub struct Policy {
     pub max_paths: usize,
     /// What the configuration of a distribution cannot tell.
     pub viewer: ViewerOptions,
+    /// Whether cache tags are used.
+    pub cache_tags: CacheTags,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            strategy: Strategy::default(),
+            max_paths: 50,
+            viewer: ViewerOptions::default(),
+            cache_tags: CacheTags::default(),
+        }
+    }
 }
 
 /// A key whose URLs answer otherwise than before.
@@ -50,6 +78,38 @@ pub struct ChangedKey<'a> {
     pub key: &'a str,
     /// Whether there was no object before: the edge may hold a cached error, but no copy.
     pub created: bool,
+    /// The tags of the copies that the edge may hold; `None` where they are not known for sure.
+    pub carried: Option<&'a Carried>,
+}
+
+impl<'a> ChangedKey<'a> {
+    /// A key of which nothing is known.
+    pub fn unknown(key: &'a str) -> ChangedKey<'a> {
+        ChangedKey { key, created: false, carried: None }
+    }
+}
+
+/// A distribution and what it shows of the site.
+#[derive(Debug)]
+struct Shown {
+    id: DistributionId,
+    viewer: Viewer,
+    /// How it reads cache tags, where they can be used.
+    reading: Option<Reading>,
+    /// The distribution whose configuration that is.
+    configured_by: String,
+    aliases: Vec<String>,
+}
+
+/// A distribution that reads cache tags.
+#[derive(Debug, Clone, Copy)]
+pub struct TagReader<'a> {
+    /// The distribution.
+    pub id: &'a DistributionId,
+    /// How it reads them.
+    pub reading: &'a Reading,
+    /// The distribution whose configuration says so: for a tenant, another one.
+    pub configured_by: &'a str,
 }
 
 /// The distributions of a deploy, each with what it shows of the site.
@@ -57,81 +117,130 @@ pub struct ChangedKey<'a> {
 pub struct Viewers {
     target: Target,
     policy: Policy,
-    viewers: Vec<(DistributionId, Viewer)>,
+    tagger: Tagger,
+    viewers: Vec<Shown>,
 }
 
 impl Viewers {
     /// Compiles the shapes of the distributions.
     pub fn new(shapes: &[(DistributionId, DistributionShape)], target: &Target, policy: Policy) -> Viewers {
         let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
-        let viewer =
-            |(id, shape): &(DistributionId, DistributionShape)| (id.clone(), Viewer::new(shape, &site, policy.viewer));
-        Viewers { target: target.clone(), policy, viewers: shapes.iter().map(viewer).collect() }
+        let shown = |(id, shape): &(DistributionId, DistributionShape)| Shown {
+            id: id.clone(),
+            viewer: Viewer::new(shape, &site, policy.viewer),
+            reading: tagged::reading(shape).filter(|_| policy.cache_tags == CacheTags::Auto),
+            configured_by: shape.configured_by.clone(),
+            aliases: shape.aliases.clone(),
+        };
+        let tagger = Tagger::new(target.to_string());
+        Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
     }
 
     /// What the person should know about how URLs are found.
     pub fn warnings(&self) -> Vec<String> {
-        self.viewers.iter().flat_map(|(_, viewer)| viewer.warnings()).cloned().collect()
+        self.viewers.iter().flat_map(|shown| shown.viewer.warnings()).cloned().collect()
     }
 
     /// The distributions.
     pub fn ids(&self) -> Vec<DistributionId> {
-        self.viewers.iter().map(|(id, _)| id.clone()).collect()
+        self.viewers.iter().map(|shown| shown.id.clone()).collect()
     }
 
     /// The paths at which one of the distributions answers with a key.
     pub fn paths(&self, id: &DistributionId, key: &str) -> Vec<ViewerPath> {
-        let viewer = self.viewers.iter().find(|(other, _)| other == id);
-        viewer.map(|(_, viewer)| viewer.paths(&self.target.full_key(key))).unwrap_or_default()
+        let viewer = self.viewers.iter().find(|shown| shown.id == *id);
+        viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
     }
 
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
-        self.viewers.iter().any(|(_, viewer)| viewer.serves(full_key))
+        self.viewers.iter().any(|shown| shown.viewer.serves(full_key))
     }
 
     /// The distributions that cache anything of an object, given its full key.
     #[cfg(feature = "lambda")]
     pub fn showing(&self, full_key: &str) -> impl Iterator<Item = &DistributionId> {
-        self.viewers.iter().filter(|(_, viewer)| !viewer.paths(full_key).is_empty()).map(|(id, _)| id)
+        self.viewers.iter().filter(|shown| !shown.viewer.paths(full_key).is_empty()).map(|shown| &shown.id)
     }
 
-    /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site.
-    pub fn plan<'a>(
+    /// The distributions that read cache tags which uploads can carry.
+    pub fn tag_readers(&self) -> impl Iterator<Item = TagReader<'_>> {
+        self.viewers.iter().filter_map(|shown| {
+            let reading = shown.reading.as_ref()?;
+            Some(TagReader { id: &shown.id, reading, configured_by: &shown.configured_by })
+        })
+    }
+
+    /// The host names of the site, as far as the distributions know them.
+    pub fn hosts(&self) -> Vec<String> {
+        self.viewers.iter().flat_map(|shown| shown.aliases.iter().cloned()).collect()
+    }
+
+    /// Derives the tags of the site's objects.
+    pub fn tagger(&self) -> &Tagger {
+        &self.tagger
+    }
+
+    /// Whether `items` are sure to clear, by path, all that a distribution caches of a key.
+    pub fn are_cleared_by_path(&self, id: &DistributionId, key: &str, items: &[String]) -> bool {
+        let Some(shown) = self.viewers.iter().find(|shown| shown.id == *id) else { return false };
+        shown.viewer.paths(&self.target.full_key(key)).iter().all(|path| {
+            let site_path = SitePath::changed(&path.path, reach(path));
+            items.iter().any(|text| {
+                let wildcard = text.ends_with('*');
+                Item { text: text.clone(), wildcard, covers: 0, collateral: 0 }.evicts(&site_path)
+            })
+        })
+    }
+
+    /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site, and
+    /// `carried` knows the tags of its objects.
+    pub fn plan<'a, 'c>(
         &self,
         changed: &[ChangedKey<'_>],
         unchanged: impl Iterator<Item = &'a str> + Clone,
+        carried: impl Fn(&str) -> Option<&'c Carried>,
     ) -> Vec<Invalidation> {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |(id, viewer): &(DistributionId, Viewer)| self.plan_one(id, viewer, changed, unchanged.clone());
+        let plan = |shown: &Shown| self.plan_one(shown, changed, unchanged.clone(), &carried);
         self.viewers.iter().filter_map(plan).collect()
     }
 
-    fn plan_one<'a>(
+    fn plan_one<'a, 'c>(
         &self,
-        id: &DistributionId,
-        viewer: &Viewer,
+        shown: &Shown,
         changed: &[ChangedKey<'_>],
-        unchanged: impl Iterator<Item = &'a str>,
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+        carried: &impl Fn(&str) -> Option<&'c Carried>,
     ) -> Option<Invalidation> {
+        let viewer = &shown.viewer;
+        let (everything, why) = self.error_pages(viewer, changed);
+        let strategy = if everything { Strategy::All } else { self.policy.strategy };
+        let choice = Choice::new(self, shown, strategy, changed, unchanged.clone(), carried);
         let paths = |key: &str| viewer.paths(&self.target.full_key(key));
-        let changed_paths = changed.iter().flat_map(|changed| paths(changed.key));
-        let changed_paths = changed_paths.map(|path| {
-            let reach = reach(&path);
-            (path.path, reach)
+        let changed_paths = changed.iter().flat_map(|changed| {
+            let tags = choice.sure_tags(changed);
+            paths(changed.key).into_iter().map(move |path| (path, tags))
+        });
+        let changed_paths = changed_paths.map(|(path, tags)| {
+            let tags = if tags != 0 && viewer.is_tagged(&path) { tags } else { 0 };
+            Changed { reach: reach(&path), path: path.path, tags }
         });
         let mut universe = Universe::of_changed(changed_paths);
         if universe.len() == 0 {
             return None;
         }
-        unchanged.flat_map(paths).for_each(|path| universe.add_unchanged(&path.path));
-        viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path));
-        let (everything, why) = self.error_pages(viewer, changed);
-        let strategy = if everything { Strategy::All } else { self.policy.strategy };
-        let chosen = choose(id, strategy, self.policy.max_paths, &universe);
-        Some(Invalidation { why, ..chosen })
+        for key in unchanged {
+            let tags = choice.possible_tags(key, carried);
+            paths(key).iter().for_each(|path| universe.add_unchanged(&path.path, tags));
+        }
+        viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path, 0));
+        let chosen = choose(&shown.id, strategy, self.policy.max_paths, &universe);
+        let mut chosen = choice.improve(chosen, &universe, changed);
+        chosen.why.splice(0..0, why);
+        Some(chosen)
     }
 
     /// Whether a changed error page forces everything out, and what is done about each and why.
@@ -162,6 +271,7 @@ fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &Unive
     let universe = &all.paths();
     let changed = universe.iter().filter(|path| path.change.is_some()).count();
     let mut invalidation = Invalidation::of_items(id.clone(), Vec::new());
+    let coverage = |item: Item| Coverage::of(item, None);
     invalidation.viewer_paths = changed as u64;
     invalidation.universe = all.len();
     let items = match strategy {
@@ -171,11 +281,7 @@ fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &Unive
             let cover = curve.cover(max_paths.max(1));
             invalidation.curve =
                 curve.steps().into_iter().map(|(items, collateral)| Step { items, collateral }).collect();
-            invalidation.coverage = cover
-                .items
-                .into_iter()
-                .map(|item| Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral })
-                .collect();
+            invalidation.coverage = cover.items.into_iter().map(coverage).collect();
             invalidation.collateral = cover.collateral;
             invalidation.items = invalidation.coverage.iter().map(|coverage| coverage.item.clone()).collect();
             return invalidation;
@@ -216,8 +322,9 @@ mod tests {
     }
 
     fn universe(unchanged: &[&str], changed: &[&str]) -> Universe {
-        let mut all = Universe::of_changed(changed.iter().map(|&path| (path.to_owned(), Reach::Any)));
-        unchanged.iter().for_each(|path| all.add_unchanged(path));
+        let changed = changed.iter().map(|&path| Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 });
+        let mut all = Universe::of_changed(changed);
+        unchanged.iter().for_each(|path| all.add_unchanged(path, 0));
         all
     }
 

@@ -1,13 +1,14 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
-use shipfront::aws::{Aws, AwsOptions};
+use shipfront::aws::{Aws, AwsOptions, MOST_IN_FLIGHT};
 use shipfront::cli::doctor::DoctorArgs;
 use shipfront::cli::documents;
 use shipfront::cli::{
-    Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, StatusArgs, UnlockArgs,
+    Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, StatusArgs, TagsArgs, UnlockArgs,
 };
 use shipfront::config;
 use shipfront::config::merge::{Merged, Typed};
+use shipfront::deploy::backfill::Backfill;
 use shipfront::deploy::conventions;
 use shipfront::deploy::report::{Report, file};
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
@@ -16,6 +17,7 @@ use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::invalidation::find::Which;
 use shipfront::invalidation::typed;
+use shipfront::invalidation::{Policy, enable};
 use shipfront::record::{self, status::Locked};
 use shipfront::site::Target;
 use shipfront::terminal::{Terminal, Volume};
@@ -91,6 +93,7 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         }
         Command::Headers(args) => headers(&args, terminal),
         Command::Redirects(args) => redirects(&args, terminal),
+        Command::Tags(args) => tags(&args, terminal).await,
         #[cfg(feature = "edge")]
         Command::Preview(args) => {
             let stop = stop_on_signal(*terminal, "stopping");
@@ -241,6 +244,34 @@ fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
     let function = conventions::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
     terminal.report(&function, &function.warnings, &[]);
     Ok(Exit::Done)
+}
+
+async fn tags(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
+    let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
+    let target = args.target.as_deref().map(Target::parse).transpose()?;
+    let aws = Aws::load(&config::aws_options(&args.aws)).await;
+    let Some(target) = target.as_ref().filter(|_| args.backfill) else {
+        terminal.report(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[], &[]);
+        return Ok(Exit::Done);
+    };
+    let backfill = Backfill {
+        target,
+        distributions: which,
+        policy: Policy::default(),
+        patience: config::patience(&args.wait)?,
+        record: config::place(args.record.as_deref(), false)?,
+        expected_owner: args.aws.expected_bucket_owner.as_deref(),
+        concurrency: usize::from(MOST_IN_FLIGHT),
+        aws: &aws,
+        terminal,
+        stop: stop_on_signal(
+            *terminal,
+            "stopping: what is in flight is finished and invalidated; once more to stop at once",
+        ),
+    };
+    let report = Box::pin(backfill.run()).await?;
+    terminal.report(&report, report.warnings(), report.errors());
+    Ok(report.exit())
 }
 
 fn finish(report: &Report, terminal: &Terminal) -> Exit {

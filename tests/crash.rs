@@ -61,9 +61,12 @@ struct Scenario {
     rollback: bool,
     /// At which request the second run dies, too, given where the first one did.
     again_at: Option<fn(u64) -> u64>,
+    /// The distribution reads cache tags, and copies of all that the first deploy uploaded carry them.
+    tags: bool,
 }
 
-const PLAIN: Scenario = Scenario { options: &[], opaque: false, unrecorded: false, rollback: false, again_at: None };
+const PLAIN: Scenario =
+    Scenario { options: &[], opaque: false, unrecorded: false, rollback: false, again_at: None, tags: false };
 
 struct Sources {
     first: TempDir,
@@ -142,7 +145,8 @@ struct Attempt {
 impl Attempt {
     async fn prepare(place: &Place, sources: &Sources, scenario: Scenario, bucket: &str, which: String) -> Attempt {
         let target = format!("s3://{bucket}");
-        let distribution = place.edge.ensure_site(bucket).unwrap();
+        let distribution =
+            if scenario.tags { place.tagged_site(bucket) } else { place.edge.ensure_site(bucket).unwrap() };
         place.edge.set_opaque_etags(bucket, scenario.opaque).unwrap();
         let mut before = first();
         if scenario.unrecorded {
@@ -260,6 +264,17 @@ async fn a_deploy_that_removes_at_once_and_dies_anywhere_is_finished_by_the_next
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_with_cache_tags_that_dies_anywhere_is_finished_by_the_next() {
+    everywhere(Scenario { tags: true, options: &EVERYTHING, ..PLAIN }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_cache_tags_a_rollback_after_a_crash_that_dies_is_recovered() {
+    let again_at = Some((|nth| 20 - nth % 4) as fn(u64) -> u64);
+    everywhere(Scenario { tags: true, again_at, rollback: true, options: &EVERYTHING, ..PLAIN }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_first_deploy_that_dies_anywhere_is_finished_by_the_next() {
     everywhere(Scenario { unrecorded: true, ..PLAIN }).await;
 }
@@ -301,9 +316,11 @@ async fn soak_two_crashes_anywhere() {
     ];
     for again_at in shifts {
         for options in [&[][..], &EVERYTHING] {
-            for (opaque, rollback) in [(false, false), (true, false), (false, true)] {
+            for (opaque, rollback, tags) in
+                [(false, false, false), (true, false, false), (false, true, false), (false, false, true)]
+            {
                 let again_at = Some(again_at);
-                everywhere(Scenario { again_at, options, opaque, rollback, unrecorded: false }).await;
+                everywhere(Scenario { again_at, options, opaque, rollback, tags, ..PLAIN }).await;
             }
         }
     }

@@ -31,6 +31,7 @@ mod semantics;
 mod settings;
 mod shards;
 mod shell;
+mod tags;
 mod types;
 mod verify;
 mod viewers;

@@ -89,9 +89,9 @@ impl Model {
     }
 }
 
-async fn check(place: &Place, bucket: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+async fn check(place: &Place, bucket: &str, tags: bool, steps: &[Step]) -> Result<(), TestCaseError> {
     let target = format!("s3://{bucket}");
-    let distribution = place.edge.ensure_site(bucket).unwrap();
+    let distribution = if tags { place.tagged_site(bucket) } else { place.edge.ensure_site(bucket).unwrap() };
     let mut model = Model::default();
     let keys = KEYS.map(str::to_owned);
     let mut oracle = Oracle::new(&place.edge, bucket, &distribution, &Site::new(), keys.iter());
@@ -150,13 +150,13 @@ async fn check(place: &Place, bucket: &str, steps: &[Step]) -> Result<(), TestCa
     Ok(())
 }
 
-fn run(mut runner: TestRunner) {
+fn run(mut runner: TestRunner, tags: bool) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = runtime.block_on(Place::new());
     let case = std::cell::Cell::new(0);
     let result = runner.run(&proptest::collection::vec(step(), 1..5), |steps| {
         case.set(case.get() + 1);
-        runtime.block_on(check(&place, &format!("model-{}", case.get()), &steps))
+        runtime.block_on(check(&place, &format!("model-{}", case.get()), tags, &steps))
     });
     if let Err(error) = result {
         panic!("{error}");
@@ -169,7 +169,12 @@ fn config(cases: u32) -> Config {
 
 #[test]
 fn model_and_tool_agree_on_what_is_in_the_bucket() {
-    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)));
+    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), false);
+}
+
+#[test]
+fn with_cache_tags_model_and_tool_agree_and_nothing_is_stale() {
+    run(TestRunner::new_with_rng(config(40), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), true);
 }
 
 /// `SHIPFRONT_SOAK` says how many thousand cases, other ones each time. CONTRIBUTING names the command.
@@ -177,5 +182,7 @@ fn model_and_tool_agree_on_what_is_in_the_bucket() {
 #[ignore = "takes minutes"]
 fn soak_model_and_tool_agree_on_what_is_in_the_bucket() {
     let thousands = std::env::var("SHIPFRONT_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    run(TestRunner::new(config(1000 * thousands)));
+    for tags in [false, true] {
+        run(TestRunner::new(config(500 * thousands)), tags);
+    }
 }

@@ -3,7 +3,7 @@
 mod policies;
 
 use crate::world::command::repository;
-use crate::world::site::{ALWAYS, World, error};
+use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error};
 use shipfront::aws::permission::{Door, PERMISSIONS};
 #[cfg(feature = "lambda")]
 use shipfront::edge::JobResult;
@@ -90,12 +90,20 @@ async fn tenant_world(files: &[(&str, &str)]) -> World {
 async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     const LARGE: usize = 20 << 20;
     let world = World::new(&[("index.html", "the same"), ("old.html", "old")]).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
+    world.edge.put_distribution(distribution).unwrap();
     // An object that is right already, whose headers have to be asked for.
     world.put("index.html", "the same").await;
     world.write("film.webm", vec![1; LARGE]);
     world.deploy(&[]).expect(0);
     world.remove("old.html");
     world.deploy(&[]).expect(0);
+    // Another tool uploads the same again, without tags.
+    world.edge.advance_clock(std::time::Duration::from_secs(5));
+    let put = crate::world::aws::s3(&world.edge).put_object().bucket(BUCKET).key("index.html");
+    put.body(b"the same".to_vec().into()).send().await.unwrap();
+    world.run(&["tags", "--backfill", TARGET]).expect(0);
     world.write("film.webm", vec![2; LARGE]);
     world.fault("UploadPart", 0, ALWAYS, error(400, "EntityTooSmall"));
     world.deploy(&[]).expect(1);

@@ -6,4 +6,5 @@ mod configurations;
 mod origins;
 mod record;
 mod story;
+mod tags;
 mod tenants;

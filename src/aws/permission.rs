@@ -33,6 +33,10 @@ pub enum Setup {
     KmsKey,
     /// A header rule asks for an ACL.
     Acl,
+    /// The distribution reads cache tags.
+    CacheTags,
+    /// What is there already is to be tagged: `shipfront tags --backfill`.
+    Backfill,
 }
 
 /// What an action is allowed on.
@@ -143,11 +147,17 @@ pub const PERMISSIONS: &[Permission] = &[
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
     // For a key that goes only while it has its ETag.
     always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
+    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),

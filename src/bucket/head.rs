@@ -21,6 +21,8 @@ pub struct Head {
     pub crc64: Option<String>,
     /// Its user metadata.
     pub metadata: HashMap<String, String>,
+    /// When it was written, in seconds of S3's clock.
+    pub modified: i64,
 }
 
 impl Bucket {
@@ -43,6 +45,7 @@ impl Bucket {
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
             metadata: answer.metadata.unwrap_or_default(),
         }))
     }

@@ -42,11 +42,12 @@ impl Bucket {
         key: &str,
         path: &Path,
         size: u64,
-        headers: &Headers,
+        (headers, tags): (&Headers, &[(String, String)]),
         transfer: Transfer<'_>,
     ) -> Result<Stored> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = super::headers::with_headers!(request, headers);
+        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
         let created = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
         let created = created.map_err(|error| {
             super::headers::of_upload(self.explain_key("CreateMultipartUpload", key, error), headers)

@@ -3,10 +3,12 @@
 use super::body::{self, Body, Prepared};
 use super::on_cores;
 use super::plan::Change;
+use super::tagging::Labels;
 use super::walk::Walk;
 use crate::bucket::multipart::Transfer;
 use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::{Memory, Shared};
 use crate::site::compression::Compressed;
 use crate::site::etag::MULTIPART_THRESHOLD;
 use crate::site::headers::{Headers, HeadersDigest};
@@ -29,6 +31,8 @@ const BODY_BUDGET_KIB: u32 = 48 * 1024;
 pub struct Uploaded {
     /// What S3 stored.
     pub stored: Stored,
+    /// What must be remembered of the cache tags that it carries.
+    pub memory: Option<Arc<Memory>>,
     /// Bytes of the object.
     pub size: u64,
     /// A digest of the headers it was uploaded with.
@@ -88,8 +92,11 @@ pub struct Limits {
 struct Wave {
     bucket: Bucket,
     walk: Arc<Walk>,
-    /// Keys and sizes that nobody has taken, in order.
-    files: Mutex<vec::IntoIter<(String, u64)>>,
+    /// Uploads that nobody has taken, in order.
+    changes: Mutex<vec::IntoIter<Change>>,
+    labels: Option<Labels>,
+    /// What one deploy changes has much in common.
+    memories: Shared<Memory>,
     halt: AtomicBool,
     memory: Semaphore,
     limits: Limits,
@@ -104,15 +111,18 @@ pub async fn upload<'a>(
     bucket: &Bucket,
     walk: &Arc<Walk>,
     changes: impl Iterator<Item = &'a Change>,
+    labels: Option<Labels>,
     limits: Limits,
     progress: Progress,
 ) -> Applied {
-    let files: Vec<_> = changes.map(|change| (change.key.clone(), change.bytes)).collect();
-    let lanes = limits.concurrency.clamp(1, files.len().max(1));
+    let changes: Vec<Change> = changes.cloned().collect();
+    let lanes = limits.concurrency.clamp(1, changes.len().max(1));
     let wave = Arc::new(Wave {
         bucket: bucket.clone(),
         walk: walk.clone(),
-        files: Mutex::new(files.into_iter()),
+        changes: Mutex::new(changes.into_iter()),
+        labels,
+        memories: Shared::default(),
         halt: AtomicBool::new(false),
         memory: Semaphore::new(BODY_BUDGET_KIB as usize),
         limits,
@@ -137,12 +147,14 @@ impl Wave {
     /// One file after the other, until there are no more.
     async fn lane(self: Arc<Wave>) -> Applied {
         let mut applied = Applied::default();
-        while let Some((key, size)) = self.next() {
+        while let Some(change) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
                 applied.left += 1;
                 continue;
             }
-            match self.send(&key, size).await {
+            let sent = self.send(&change).await;
+            let key = change.key;
+            match sent {
                 Ok(uploaded) => {
                     self.progress.file();
                     applied.bytes += uploaded.size;
@@ -163,11 +175,12 @@ impl Wave {
         applied
     }
 
-    fn next(&self) -> Option<(String, u64)> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).next()
+    fn next(&self) -> Option<Change> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    async fn send(&self, key: &str, size: u64) -> Result<Uploaded> {
+    async fn send(&self, change: &Change) -> Result<Uploaded> {
+        let (key, size) = (change.key.as_str(), change.bytes);
         let headers = self.walk.headers(key);
         let in_memory = match (size > MULTIPART_THRESHOLD, headers.compress.is_empty()) {
             // What is sent in parts is read from its file.
@@ -177,29 +190,42 @@ impl Wave {
             (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
         };
         let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
+        let tagging = self.labels.as_ref().map(|labels| labels.tagging.clone());
         let prepare = on_cores({
             let (walk, key, asked) = (self.walk.clone(), key.to_owned(), headers.compress.clone());
-            move || body::prepare(&walk, &key, size, &asked)
+            move || {
+                let references = tagging.map(|tagging| tagging.references(&key, &walk.path(&key)));
+                body::prepare(&walk, &key, size, &asked).map(|prepared| (prepared, references.unwrap_or_default()))
+            }
         });
-        let Prepared { body, size: sent, compressed } = prepare.await??;
+        let (Prepared { body, size: sent, compressed }, references) = prepare.await??;
         let headers = headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
+        let label = self.labels.as_ref().map(|labels| labels.of(change, &references, &headers)).unwrap_or_default();
+        let with = (&headers, label.metadata.as_slice());
         let stored = match &body {
             Body::Whole(bytes, digest) => {
-                let stored = self.bucket.put(key, bytes.clone(), *digest, &headers, self.limits.create_only).await?;
+                let stored = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only).await?;
                 self.progress.add(size);
                 stored
             }
-            Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, &headers)).await?,
-            Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, &headers)).await?,
+            Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
+            Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
         };
-        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed })
+        let memory = label.memory.map(|memory| self.memories.share(memory));
+        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory })
     }
 
     /// Apart, so that the hundreds of lanes that send small files are not as large as this.
-    async fn send_parts(&self, key: &str, path: &Path, size: u64, headers: &Headers) -> Result<Stored> {
+    async fn send_parts(
+        &self,
+        key: &str,
+        path: &Path,
+        size: u64,
+        with: (&Headers, &[(String, String)]),
+    ) -> Result<Stored> {
         let sent = |bytes| self.progress.add(bytes);
         let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
-        self.bucket.put_parts(key, path, size, headers, transfer).await
+        self.bucket.put_parts(key, path, size, with, transfer).await
     }
 }
 
@@ -210,7 +236,7 @@ fn is_taken(error: &Error) -> bool {
 
 /// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
-fn may_have_landed(error: &Error) -> bool {
+pub(super) fn may_have_landed(error: &Error) -> bool {
     !error.is_about_the_file()
         && match error.aws_code() {
             None => true,

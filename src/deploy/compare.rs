@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::read;
 use super::report::Seconds;
 use super::survey::Survey;
+use super::tagging::Tagging;
 use super::told::{Told, between};
 use super::walk::Walk;
 use super::{Deploy, Settings, on_cores};
@@ -49,6 +50,7 @@ struct Judge {
     waves: Waves,
     now: i64,
     concurrency: usize,
+    tagging: Option<Arc<Tagging>>,
 }
 
 /// A part that was read.
@@ -122,6 +124,7 @@ impl Judge {
             waves: settings.waves.clone(),
             now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
             concurrency: settings.concurrency,
+            tagging: survey.tagging.clone(),
         }
     }
 
@@ -130,9 +133,13 @@ impl Judge {
         let after = listed.after.clone();
         let judge = self.clone();
         let mut part = on_cores(move || judge.read(listed)).await?;
-        let walk = &self.walk;
-        let inspector =
-            Inspector { bucket: &self.bucket, walk, recorded: self.recorded, concurrency: self.concurrency };
+        let inspector = Inspector {
+            bucket: &self.bucket,
+            walk: &self.walk,
+            recorded: self.recorded,
+            concurrency: self.concurrency,
+            tagging: self.tagging.as_deref(),
+        };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
         for size in part.pairs.iter().filter_map(|pair| pair.local) {
             progress.add(size);

@@ -22,6 +22,8 @@ pub struct Pair {
     pub remote: Option<(u64, Etag)>,
     /// What the edge was last told of it.
     pub row: Option<Row>,
+    /// Whether others may have written the same bytes again since, without the tags that the row knows of.
+    pub rewritten: bool,
 }
 
 impl Pair {
@@ -61,9 +63,13 @@ pub fn join<'a>(
         ];
         let Some(key) = heads.into_iter().flatten().min().map(str::to_owned) else { return pairs };
         let local = files.next_if(|file| *file.key == *key).map(|file| file.size);
-        let remote = objects.next_if(|object| object.key == key).map(|object| (object.size, object.etag));
+        let object = objects.next_if(|object| object.key == key);
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
-        pairs.push(Pair { key, local, remote, row });
+        let carried = row.as_ref().and_then(|row| row.carried.as_ref());
+        let rewritten =
+            object.as_ref().zip(carried).is_some_and(|(object, carried)| carried.is_outlived(object.modified));
+        let remote = object.map(|object| (object.size, object.etag));
+        pairs.push(Pair { key, local, remote, row, rewritten });
     }
 }
 
@@ -252,7 +258,7 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None }
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None, carried: None }
     }
 
     static WAVES: LazyLock<Waves> = LazyLock::new(Waves::default);
@@ -262,7 +268,7 @@ mod tests {
     }
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {
-        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row }
+        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row, rewritten: false }
     }
 
     proptest! {
@@ -270,7 +276,7 @@ mod tests {
         fn the_merge_joins_every_key_once_and_in_order(local in side(), remote in side(), told in side()) {
             let files: Vec<_> =
                 local.iter().map(|(key, &size)| LocalFile { key: key.as_str().into(), size }).collect();
-            let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag() });
+            let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag(), modified: 0 });
             let rows: Vec<_> = told.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
             let pairs = join(&files, objects.collect(), rows.iter().map(|(key, row)| (*key, row)));
             let keys: Vec<&String> = pairs.iter().map(|pair| &pair.key).collect();

@@ -5,9 +5,11 @@
 //! that S3 keeps.
 
 use super::diff::{Content, HeadersMatch, Pair};
+use super::tagging::Tagging;
 use super::walk::Walk;
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::Carried;
 use crate::record::intent::Abandoned;
 use crate::site::compression::Compressed;
 use crate::site::etag::{Etag, read_all};
@@ -20,6 +22,7 @@ use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is known of an object beside its size and ETag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +33,15 @@ pub struct Inspected {
     pub digest: Option<HeadersDigest>,
     /// The ETag of its bytes, where that had to be found out.
     pub content: Option<Etag>,
+    /// The cache tags that it carries, if that is sure.
+    pub carried: Option<Arc<Carried>>,
     /// What came of compressing its file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
 }
 
 impl Default for Inspected {
     fn default() -> Inspected {
-        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, compressed: None }
+        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, compressed: None, carried: None }
     }
 }
 
@@ -51,9 +56,12 @@ pub struct Inspector<'a> {
     pub recorded: bool,
     /// Requests in flight.
     pub concurrency: usize,
+    /// How objects are tagged, if they are.
+    pub tagging: Option<&'a Tagging>,
 }
 
-/// What the manifest tells of each pair's headers, in order. `compressed` is what is known of their files.
+/// What the manifest tells of each pair's headers and tags, in order. `compressed` is what is known of their
+/// files.
 pub fn by_manifest(
     pairs: &[Pair],
     compressed: Vec<Option<Box<Compressed>>>,
@@ -67,7 +75,9 @@ pub fn by_manifest(
             let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
             Inspected::of(recorded == wanted, wanted)
         });
-        Inspected { compressed, ..inspected }
+        // An interrupted run may have uploaded the same bytes with other tags.
+        let described = pair.described().filter(|_| !promised && !pair.rewritten);
+        Inspected { compressed, carried: described.and_then(|row| row.carried.clone()), ..inspected }
     };
     pairs.iter().zip(compressed).map(inspect).collect()
 }
@@ -80,7 +90,7 @@ fn wanted(walk: &Walk, key: &str, compressed: Option<&Compressed>) -> Headers {
 impl Inspected {
     fn of(same: bool, wanted: HeadersDigest) -> Inspected {
         let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
-        Inspected { headers, digest: same.then_some(wanted), content: None, compressed: None }
+        Inspected { headers, digest: same.then_some(wanted), content: None, compressed: None, carried: None }
     }
 }
 
@@ -97,7 +107,7 @@ impl Inspector<'_> {
         let answers = stream::iter(questions).map(|at| {
             let (pair, content, compressed) = (&pairs[at], contents[at].clone(), inspected[at].compressed.clone());
             async move {
-                let answer = ask(self.bucket, self.walk, pair, content, compressed).await?;
+                let answer = self.ask(pair, content, compressed).await?;
                 Ok::<_, Error>((at, answer))
             }
         });
@@ -108,36 +118,37 @@ impl Inspector<'_> {
         }
         Ok(())
     }
-}
 
-async fn ask(
-    bucket: &Bucket,
-    walk: &Walk,
-    pair: &Pair,
-    content: Content,
-    compressed: Option<Box<Compressed>>,
-) -> Result<(Content, Inspected)> {
-    let listed = pair.remote.as_ref().map(|(_, etag)| etag);
-    // Another object than the one that was listed answers for itself in the next run.
-    let Some(head) = bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
-        return Ok((content, Inspected::default()));
-    };
-    let wanted = wanted(walk, &pair.key, compressed.as_deref());
-    let same = wanted.are_those_of(&head.headers, &head.metadata);
-    let inspected = Inspected { compressed, ..Inspected::of(same, wanted.digest()) };
-    // The checksum is that of the bytes as they are stored, which may be compressed ones.
-    if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || walk.is_redirect(&pair.key) {
-        return Ok((content, inspected));
-    }
-    let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
-        return Ok((content, inspected));
-    };
-    let path = walk.path(&pair.key);
-    let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
-    match digests.map_err(io::Error::other).flatten() {
-        Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
-        Ok(_) => Ok((Content::Different, inspected)),
-        Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
+    async fn ask(
+        &self,
+        pair: &Pair,
+        content: Content,
+        compressed: Option<Box<Compressed>>,
+    ) -> Result<(Content, Inspected)> {
+        let walk = self.walk;
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        // Another object than the one that was listed answers for itself in the next run.
+        let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
+            return Ok((content, Inspected::default()));
+        };
+        let wanted = wanted(walk, &pair.key, compressed.as_deref());
+        let same = wanted.are_those_of(&head.headers, &head.metadata);
+        let carried = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
+        let inspected = Inspected { compressed, carried, ..Inspected::of(same, wanted.digest()) };
+        // The checksum is that of the bytes as they are stored, which may be compressed ones.
+        if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || walk.is_redirect(&pair.key) {
+            return Ok((content, inspected));
+        }
+        let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
+            return Ok((content, inspected));
+        };
+        let path = walk.path(&pair.key);
+        let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
+        match digests.map_err(io::Error::other).flatten() {
+            Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
+            Ok(_) => Ok((Content::Different, inspected)),
+            Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
+        }
     }
 }
 

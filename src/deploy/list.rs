@@ -214,7 +214,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn object(key: &str) -> RemoteObject {
-        RemoteObject { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()) }
+        RemoteObject { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()), modified: 0 }
     }
 
     fn files(keys: impl IntoIterator<Item = String>) -> Vec<LocalFile> {

@@ -4,10 +4,12 @@ use super::diff::{Decision, Pair, PruneAfter, Reason};
 use super::inspect::Inspected;
 use super::walk::LocalFile;
 use crate::error::{Error, Result};
+use crate::invalidation::tags::carried::Carried;
 use crate::record::manifest::Row;
 use crate::site::Wave;
 use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,9 @@ pub struct Change {
     /// What became of it.
     #[serde(skip)]
     pub fate: Fate,
+    /// The cache tags that it carries, if that is sure.
+    #[serde(skip)]
+    pub carried: Option<Arc<Carried>>,
 }
 
 impl Change {
@@ -94,6 +99,15 @@ impl Change {
     /// Whether anything in the bucket changes by this.
     pub fn is_write(&self) -> bool {
         matches!(self.action, Action::Upload | Action::Prune)
+    }
+
+    /// The tags of the copies that the edge may hold, if they are sure.
+    ///
+    /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
+    /// tags, its bytes being the same, is not documented.
+    pub fn tags_of_copies(&self) -> Option<&Carried> {
+        let told = matches!(self.reason, Reason::Size | Reason::Etag | Reason::Orphaned);
+        self.carried.as_deref().filter(|_| told)
     }
 }
 
@@ -125,7 +139,8 @@ impl Plan {
     /// come in order.
     pub fn add(&mut self, pair: Pair, wave: Wave, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
-        let Pair { key, local, remote, row } = pair;
+        let Pair { key, local, remote, row, .. } = pair;
+        let carried = inspected.carried;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
         let change = |action, reason, stage| Change {
             key: key.clone(),
@@ -137,13 +152,22 @@ impl Plan {
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
             owned,
             fate: Fate::Planned,
+            carried: carried.clone(),
         };
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
             Some(match &described {
-                Some(row) => Row { orphaned, ..row.clone() },
-                None => Row { size, etag, content: None, headers: None, orphaned, compressed: None },
+                Some(row) => Row { orphaned, carried: carried.clone(), ..row.clone() },
+                None => Row {
+                    size,
+                    etag,
+                    content: None,
+                    headers: None,
+                    orphaned,
+                    compressed: None,
+                    carried: carried.clone(),
+                },
             })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
@@ -268,11 +292,19 @@ mod tests {
     use super::*;
 
     fn row(orphaned: Option<i64>) -> Row {
-        Row { size: 1, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned, compressed: None }
+        Row {
+            size: 1,
+            etag: Etag::Opaque("x".into()),
+            content: None,
+            headers: None,
+            orphaned,
+            compressed: None,
+            carried: None,
+        }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
-        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row }
+        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row, rewritten: false }
     }
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {

@@ -10,13 +10,17 @@ use super::diff::Reason;
 use super::list::{self, Listed};
 use super::plan::{Action, Change, Fate, Plan, Stage};
 use super::report::{Report, Seconds};
+use super::tagging::{Labels, Tagging};
 use super::timeline::Timeline;
 use super::walk::LocalFile;
 use super::{Deploy, Settings, new_deploy_id};
 use crate::bucket::{Bucket, Start};
+use crate::distribution::Distributions;
 use crate::error::{Error, Result};
+use crate::invalidation::find::shapes;
 use crate::invalidation::send::Sent;
-use crate::record::Record;
+use crate::invalidation::{CacheTags, Viewers};
+use crate::record::{Place, Record};
 use crate::site::Wave;
 use std::fmt;
 use std::ops::Range;
@@ -85,7 +89,7 @@ impl Deploy<'_> {
         };
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
         let mut timeline = Timeline::since(started);
-        let (walk, target) = tokio::join!(self.walk(), target);
+        let (walk, target, labels) = tokio::join!(self.walk(), target, self.shard_labels(planned));
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
         let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
@@ -111,7 +115,7 @@ impl Deploy<'_> {
                 plan.changes.len() as u64,
                 plan.changes.iter().map(|change| change.bytes).sum(),
             );
-            applied = apply::upload(&bucket, &walk, plan.changes.iter(), limits, progress).await;
+            applied = apply::upload(&bucket, &walk, plan.changes.iter(), labels, limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
             timeline.ends("assets", applying);
         }
@@ -132,6 +136,28 @@ impl Deploy<'_> {
         report.columns = self.terminal.columns();
         report.count_cost(None);
         Ok(report)
+    }
+}
+
+impl Deploy<'_> {
+    /// How a shard tags what it creates. It tells CloudFront nothing, so that no distribution need be
+    /// readable: without tags the deploy that follows goes by paths.
+    async fn shard_labels(&self, planned: bool) -> Option<Labels> {
+        let settings = self.settings;
+        if planned || settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
+            return None;
+        }
+        let distributions = Distributions::new(self.aws);
+        match shapes(&distributions, &settings.distributions, settings.target.bucket()).await {
+            Ok(shapes) => {
+                let tagging = Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy))?;
+                Some(Labels { tagging: Arc::new(tagging), deploy: new_deploy_id() })
+            }
+            Err(error) => {
+                self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));
+                None
+            }
+        }
     }
 }
 
@@ -179,6 +205,7 @@ fn creation(file: LocalFile) -> Change {
         before: None,
         owned: false,
         fate: Fate::Planned,
+        carried: None,
     }
 }
 

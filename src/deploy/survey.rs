@@ -1,5 +1,6 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
+use super::tagging::Tagging;
 use super::walk::{self, Walk};
 use super::{Deploy, conventions};
 use crate::bucket::Bucket;
@@ -28,6 +29,8 @@ pub(super) struct Survey {
     pub verified: Option<DistributionId>,
     /// When the looking began, and the walk with it.
     pub began: Instant,
+    /// How uploads are tagged, where a distribution reads that.
+    pub tagging: Option<Arc<Tagging>>,
     /// Wall time of the walk, in seconds.
     pub walk_seconds: f64,
 }
@@ -66,7 +69,9 @@ impl Deploy<'_> {
         guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        Ok(Survey { walk: Arc::new(walk), bucket, record, viewers, distributions, verified, began, walk_seconds })
+        let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
+        let walk = Arc::new(walk);
+        Ok(Survey { walk, bucket, record, viewers, distributions, tagging, verified, began, walk_seconds })
     }
 
     /// The source, and how many seconds the walk took.

@@ -6,7 +6,9 @@
 use super::on_cores;
 use super::walk::{LocalFile, Walk};
 use crate::error::Result;
+use crate::invalidation::tags::carried::{Carried, Standing};
 use crate::record::manifest::{Manifest, Row};
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ pub struct Told {
     of_files: Vec<Option<Row>>,
     /// Those whose keys are not in the source, in key order.
     others: Vec<(Box<str>, Row)>,
+    /// How objects came to carry their tags.
+    standings: Vec<Arc<Standing>>,
 }
 
 impl Told {
@@ -30,9 +34,9 @@ impl Told {
 
     /// Reads a manifest. `files` are in key order, as its rows are.
     pub fn read(manifest: &Manifest, files: &[LocalFile]) -> Result<Told> {
-        let mut told = Told { of_files: vec![None; files.len()], others: Vec::new() };
+        let mut told = Told { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
         let mut at = 0;
-        manifest.read(|key, row| {
+        let standings = manifest.read(|key, row| {
             while files.get(at).is_some_and(|file| &*file.key < key) {
                 at += 1;
             }
@@ -41,7 +45,39 @@ impl Told {
                 _ => told.others.push((key.into(), row)),
             }
         })?;
-        Ok(told)
+        Ok(Told { standings, ..told })
+    }
+
+    /// How objects came to carry their tags, all there are.
+    pub fn standings(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().map(|standing| &**standing)
+    }
+
+    /// Finds the tags of keys. `files` are those with which the rows were read; keys that come in order are
+    /// found fastest.
+    pub fn carried<'a>(&'a self, files: &'a [LocalFile]) -> impl Fn(&str) -> Option<&'a Carried> {
+        let last = Cell::new(0);
+        move |key| {
+            if self.standings.is_empty() {
+                return None;
+            }
+            let next = last.get() + 1;
+            let file = match files.get(next) {
+                Some(file) if &*file.key == key => Ok(next),
+                _ => files.binary_search_by(|file| (*file.key).cmp(key)),
+            };
+            let row = match file {
+                Ok(at) => {
+                    last.set(at);
+                    self.of_files.get(at)?.as_ref()
+                }
+                Err(_) => {
+                    let at = self.others.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
+                    self.others.get(at).map(|(_, row)| row)
+                }
+            };
+            row?.carried.as_deref()
+        }
     }
 
     /// All rows, in key order. `files` are those with which they were read.
@@ -103,7 +139,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn row(size: u64) -> Row {
-        Row { size, etag: Etag::Opaque("x".into()), content: None, headers: None, orphaned: None, compressed: None }
+        Row {
+            size,
+            etag: Etag::Opaque("x".into()),
+            content: None,
+            headers: None,
+            orphaned: None,
+            compressed: None,
+            carried: None,
+        }
     }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {

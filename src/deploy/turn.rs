@@ -87,11 +87,10 @@ impl Deploy<'_> {
             return Ok(None);
         };
         let Some(abandoned) = &snapshot.abandoned else { return Ok(None) };
-        let changed: Vec<_> =
-            abandoned.promises.iter().map(|promise| ChangedKey { key: &promise.key, created: false }).collect();
+        let changed: Vec<_> = abandoned.promises.iter().map(|promise| ChangedKey::unknown(&promise.key)).collect();
         let files = &survey.walk.files;
         let unchanged: Vec<&str> = told.rows(files).map(|(key, _)| key).collect();
-        let planned = survey.viewers.plan(&changed, unchanged.iter().copied());
+        let planned = survey.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
         let id = super::new_deploy_id();
         let sent: Sent = submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await;
         Ok(Some((abandoned.deploy.clone(), sent.failed.into_iter().next())))
@@ -134,4 +133,10 @@ fn locked(holder: &Holder, limit: Duration) -> Error {
         limit.as_secs()
     ))
     .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
+}
+
+/// The end of a run whose lease is gone: another deploy may be writing.
+pub(super) fn lost_lease() -> Error {
+    Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
+        .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
 }

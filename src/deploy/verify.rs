@@ -61,7 +61,7 @@ impl Site {
     /// The one distribution that shows it, whose configuration tells the URLs.
     pub(super) fn distribution(&self, shapes: &[(DistributionId, DistributionShape)]) -> Result<DistributionId> {
         let host = self.0.host_str().unwrap_or_default();
-        let serves = |shape: &DistributionShape| shape.hosts.iter().any(|name| matches_host(name, host));
+        let serves = |shape: &DistributionShape| shape.aliases.iter().any(|name| matches_host(name, host));
         let named: Vec<_> = shapes.iter().filter(|(_, shape)| serves(shape)).collect();
         let (id, shape) = match (shapes, named.as_slice()) {
             ([only], _) => only,

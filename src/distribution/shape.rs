@@ -33,11 +33,11 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
     let groups = config.origin_groups.and_then(|groups| groups.items).unwrap_or_default();
     let ordered = config.cache_behaviors.and_then(|behaviors| behaviors.items).unwrap_or_default();
     let behaviors = ordered.into_iter().map(Behavior::from).chain(config.default_cache_behavior.map(Behavior::from));
+    let aliases = config.aliases.and_then(|aliases| aliases.items).unwrap_or_default();
     let errors = config.custom_error_responses.and_then(|responses| responses.items).unwrap_or_default();
     DistributionShape {
         id: id.to_owned(),
         readable: true,
-        hosts: config.aliases.and_then(|aliases| aliases.items).unwrap_or_default(),
         origins: origins.into_iter().map(origin).collect(),
         origin_groups: groups.into_iter().map(origin_group).collect(),
         default_root_object: config.default_root_object.filter(|object| !object.is_empty()),
@@ -45,6 +45,8 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
         custom_error_responses: errors.into_iter().map(error_response).collect(),
         cache_tag_header: config.cache_tag_config.map(|tags| tags.header_name.to_ascii_lowercase()),
         config_etag: etag,
+        configured_by: id.to_owned(),
+        aliases: aliases.iter().map(|alias| alias.to_ascii_lowercase()).collect(),
         disabled: !config.enabled,
         staging: config.staging.unwrap_or(false),
         tenants_only: config.connection_mode == Some(ConnectionMode::TenantOnly),

@@ -41,6 +41,8 @@ pub(super) struct BucketSettings {
     pub(super) ignores_conditions: bool,
     /// Each page of a listing comes backwards, as no page of S3 does.
     pub(super) lists_backwards: bool,
+    /// Objects may have ACLs, as in buckets of before 2023.
+    pub(super) acls: bool,
 }
 
 /// A bucket.

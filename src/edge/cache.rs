@@ -16,6 +16,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 use super::distributions::Caching;
+use super::invalidation::is_tag;
 use super::lock::locked;
 
 /// More than an error or a page and its assets will take; past it the least recently used go.
@@ -64,12 +65,19 @@ struct Entry {
     stored: Arc<Stored>,
     since: Instant,
     ttl: Duration,
-    tags: Vec<String>,
+    tags: Tags,
     /// The URLs that the entry answers, not invalidated since it was stored.
     uncovered: BTreeSet<String>,
     /// Those that were.
     covered: BTreeSet<String>,
     used: u64,
+}
+
+/// The tags of an entry, and the header that they were read from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags {
+    header: String,
+    tags: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +130,7 @@ impl Cache {
         key: Key,
         spellings: &[&str],
         stored: Arc<Stored>,
-        tags: Vec<String>,
+        tags: Tags,
         (now, ttl): (Instant, Duration),
     ) {
         let mut state = locked(&self.state);
@@ -158,9 +166,11 @@ impl Cache {
         state.entries.iter().map(copy).collect()
     }
 
-    /// Clears what `items` cover, and tells what that was.
-    pub(super) fn invalidate(&self, distribution: &str, items: &[String]) -> Vec<Gone> {
+    /// Clears what `items` cover, and tells what that was. Tags count only if they were read from the header
+    /// that the distribution reads now.
+    pub(super) fn invalidate(&self, distribution: &str, tag_header: Option<&str>, items: &[String]) -> Vec<Gone> {
         let items = Items::of(items);
+        let read = |tags: &Tags| tag_header.is_some_and(|header| header.eq_ignore_ascii_case(&tags.header));
         let mut state = locked(&self.state);
         state.invalidations += 1;
         let mut gone = Vec::new();
@@ -172,14 +182,16 @@ impl Cache {
                 std::mem::take(&mut entry.uncovered).into_iter().partition(|url| items.cover(url));
             entry.uncovered = uncovered;
             entry.covered = entry.covered.union(&covered).cloned().collect();
-            if entry.uncovered.is_empty() || entry.tags.iter().any(|tag| items.tags.contains(tag)) {
+            let tagged = read(&entry.tags) && entry.tags.tags.iter().any(|tag| items.tags.contains(tag));
+            if entry.uncovered.is_empty() || tagged {
                 gone.push(key.clone());
             }
         }
         let remove = |key: Key| {
             let entry = state.remove(&key)?;
             let urls = entry.covered.union(&entry.uncovered).cloned().collect();
-            Some(Gone { key, stored: entry.stored, urls, tags: entry.tags })
+            let tags = if read(&entry.tags) { entry.tags.tags } else { Vec::new() };
+            Some(Gone { key, stored: entry.stored, urls, tags })
         };
         gone.into_iter().filter_map(remove).collect()
     }
@@ -248,18 +260,19 @@ impl<'a> Items<'a> {
 }
 
 /// The tags in the header that the distribution reads, as they are compared.
-pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Vec<String> {
+pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Tags {
     let Some(header) = header else {
-        return Vec::new();
+        return Tags::default();
     };
     let values = headers.get_all(header.to_ascii_lowercase());
     let values = values.iter().filter_map(|value| value.to_str().ok());
-    values
+    let tags = values
         .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().to_ascii_lowercase())
-        .filter(|tag| !tag.is_empty())
+        .map(|tag| tag.trim_matches(' ').to_ascii_lowercase())
+        .filter(|tag| is_tag(tag))
         .take(MOST_TAGS)
-        .collect()
+        .collect();
+    Tags { header: header.to_owned(), tags }
 }
 
 /// How long a good answer with these headers is kept.
@@ -307,7 +320,7 @@ mod tests {
 
         fn store(&self, url: &str, spellings: &[&str], tags: &[&str]) {
             let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::from_static(b"x") });
-            let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
+            let tags = Tags { header: "tags".to_owned(), tags: tags.iter().map(|&tag| tag.to_owned()).collect() };
             let fill = self.cache.begin_fill();
             let time = (self.now, Duration::from_secs(60));
             self.cache.store(fill, key(url), spellings, stored, tags, time);
@@ -319,7 +332,7 @@ mod tests {
 
         fn invalidate(&self, items: &[&str]) {
             let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
-            self.cache.invalidate("E", &items);
+            self.cache.invalidate("E", Some("tags"), &items);
         }
     }
 
@@ -377,7 +390,7 @@ mod tests {
         world.invalidate(&["/a"]);
         let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
         let time = (world.now, Duration::from_secs(60));
-        world.cache.store(fill, key("/a"), &["/a"], stored, Vec::new(), time);
+        world.cache.store(fill, key("/a"), &["/a"], stored, Tags::default(), time);
         assert!(!world.holds("/a"));
     }
 
@@ -390,7 +403,7 @@ mod tests {
             let url = format!("/{number}");
             let fill = world.cache.begin_fill();
             let time = (world.now, Duration::from_secs(60));
-            world.cache.store(fill, key(&url), &[&url], stored, Vec::new(), time);
+            world.cache.store(fill, key(&url), &[&url], stored, Tags::default(), time);
             assert!(world.holds("/0"));
         }
         assert!(!world.holds("/1"));

@@ -67,15 +67,19 @@ pub(super) fn answer(
     let id = operation.id.as_deref().unwrap_or_default();
     let result = match operation.name {
         "ListDistributions" => list_distributions(state, query),
-        "GetDistribution" => find(state, id).map(|found| versioned(render::distribution(&found), &found.etag)),
+        "GetDistribution" => find(state, id).map(|found| {
+            let status = if state.distributions.is_deploying(&found.id) { "InProgress" } else { "Deployed" };
+            versioned(render::distribution(&found, status), &found.etag)
+        }),
         "GetDistributionConfig" => find(state, id).map(|found| {
             let text = Xml::document("DistributionConfig", |xml| render::config(xml, &found));
             versioned(text, &found.etag)
         }),
         "GetDistributionTenant" => find_tenant(state, id).map(|found| versioned(render::tenant(&found), &found.id)),
-        "CreateInvalidation" => invalidate("distribution", id, find(state, id).map(drop)),
+        "CreateInvalidation" => invalidate("distribution", id, find(state, id)),
         "CreateInvalidationForDistributionTenant" => {
-            invalidate("distribution-tenant", id, find_tenant(state, id).map(drop))
+            let parent = find_tenant(state, id).and_then(|tenant| find(state, &tenant.distribution_id));
+            invalidate("distribution-tenant", id, parent)
         }
         "GetInvalidation" => find(state, id).and_then(|_| get_invalidation(state, id, operation.second.as_deref())),
         "GetInvalidationForDistributionTenant" => {
@@ -119,21 +123,22 @@ fn find_tenant(state: &State, id: &str) -> Result<Tenant, Refusal> {
     found.ok_or_else(|| Refusal::new(404, "EntityNotFound", "The specified distribution tenant does not exist."))
 }
 
-/// `kind` is what the id is of, in the words of a path; `found` is whether there is one.
+/// `kind` is what the id is of, in the words of a path; `found` is the distribution whose configuration holds.
 fn create_invalidation(
     state: &State,
     (kind, id): (&str, &str),
     body: &[u8],
     items: &mut Vec<String>,
     keeps_copies: bool,
-    found: Result<(), Refusal>,
+    found: Result<Distribution, Refusal>,
 ) -> Result<Response<Body>, Refusal> {
     let (reference, batch) = xml::read_batch(body)?;
     items.clone_from(&batch);
-    found?;
+    let found = found?;
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
-        let gone = if keeps_copies { Default::default() } else { state.cache.invalidate(id, &invalidation.items) };
+        let header = found.cache_tag_header.as_deref();
+        let gone = if keeps_copies { Vec::new() } else { state.cache.invalidate(id, header, &invalidation.items) };
         dashboard::tell(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });

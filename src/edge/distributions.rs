@@ -1,6 +1,6 @@
 //! All distributions and cache policies of an edge, kept across restarts in one file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
@@ -24,6 +24,8 @@ pub(super) struct Distributions {
     path: Option<PathBuf>,
     /// Whether the distributions of new buckets rewrite directories to their index.html.
     pub(super) index_rewrite: AtomicBool,
+    /// The distributions whose configuration is still on its way to the edges.
+    deploying: RwLock<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -73,6 +75,7 @@ impl Distributions {
             policies: RwLock::new(policies.into()),
             path,
             index_rewrite: AtomicBool::new(false),
+            deploying: RwLock::default(),
         })
     }
 
@@ -80,6 +83,19 @@ impl Distributions {
         let state = reading(&self.state);
         let mut all = state.distributions.iter();
         all.find(|distribution| distribution.id.eq_ignore_ascii_case(id)).cloned()
+    }
+
+    pub(super) fn set_deploying(&self, id: &str, deploying: bool) {
+        let mut ids = writing(&self.deploying);
+        if deploying {
+            ids.insert(id.to_owned());
+        } else {
+            ids.remove(id);
+        }
+    }
+
+    pub(super) fn is_deploying(&self, id: &str) -> bool {
+        reading(&self.deploying).contains(id)
     }
 
     pub(super) fn tenant(&self, id: &str) -> Option<Tenant> {

@@ -210,10 +210,15 @@ fn check_batch(items: &[String]) -> Result<(), Refusal> {
 
 fn is_valid(item: &str) -> bool {
     if let Some(tag) = item.strip_prefix('#') {
-        let printable = |byte: u8| (33..=126).contains(&byte) && byte != b',';
-        return !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.bytes().all(printable);
+        return is_tag(tag);
     }
     item.starts_with('/') && item.len() <= LONGEST_PATH && is_encoded(item.as_bytes())
+}
+
+/// Whether CloudFront takes this for a tag.
+pub(super) fn is_tag(tag: &str) -> bool {
+    let printable = |byte: u8| (33..=126).contains(&byte) && byte != b',';
+    !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.bytes().all(printable)
 }
 
 /// No byte that RFC 1738 calls unsafe, and `%` only before two hexadecimal digits.

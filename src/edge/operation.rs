@@ -25,6 +25,7 @@ pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies
         ("GET", true, false) if has("policy") => "GetBucketPolicy",
         ("PUT", true, false) if has("policy") => "PutBucketPolicy",
         ("DELETE", true, false) if has("policy") => "DeleteBucketPolicy",
+        ("GET", true, false) if has("ownershipControls") => "GetBucketOwnershipControls",
         ("GET", true, false) if has("encryption") => "GetBucketEncryption",
         ("GET", true, false) if has("versioning") => "GetBucketVersioning",
         ("GET", true, false) if has("location") => "GetBucketLocation",

@@ -164,6 +164,17 @@ impl S3 for Service {
         }))
     }
 
+    async fn get_bucket_ownership_controls(
+        &self,
+        request: S3Request<GetBucketOwnershipControlsInput>,
+    ) -> Answer<GetBucketOwnershipControlsOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        let ownership = if reading(&bucket.settings).acls { "ObjectWriter" } else { "BucketOwnerEnforced" };
+        let rules = vec![OwnershipControlsRule { object_ownership: ObjectOwnership::from(ownership.to_owned()) }];
+        let ownership_controls = Some(OwnershipControls { rules });
+        Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
+    }
+
     async fn get_bucket_policy(&self, request: S3Request<GetBucketPolicyInput>) -> Answer<GetBucketPolicyOutput> {
         let policy = self.store.bucket(&request.input.bucket)?.policy();
         let policy = policy.ok_or_else(|| s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"))?;

@@ -138,7 +138,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
         let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         // Whether the tags of an error page hold for its copies is not documented: they do not.
-        let no_tags = Vec::new();
+        let no_tags = cache::Tags::default();
         let key = target.key.clone();
         state.cache.store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
     }
@@ -191,7 +191,9 @@ async fn keep(
         return Answer { stored, stream: Some(fetched.body), age: None };
     }
     let ttl = cache::time_to_live(caching, &fetched.headers);
-    let tags = cache::tags(distribution.cache_tag_header.as_deref(), &fetched.headers);
+    let header = distribution.cache_tag_header.as_deref();
+    let header = header.filter(|_| !state.distributions.is_deploying(&distribution.id));
+    let tags = cache::tags(header, &fetched.headers);
     let stored = Arc::new(whole(&fetched).await);
     if stored.status < 400 {
         let time = (state.timeline.now(), ttl);

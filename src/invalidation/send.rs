@@ -1,5 +1,6 @@
 //! Hands items to CloudFront: in batches, at the published pace, until they are accepted and done.
 
+use super::cover::Item;
 use crate::distribution::{Accepted, DistributionId, Distributions, Refusal};
 use crate::error::Error;
 use crate::site::etag::{hex, md5};
@@ -32,7 +33,7 @@ pub struct Invalidation {
     pub id: Option<String>,
     /// `planned`, `InProgress`, `Completed` or `failed`.
     pub status: String,
-    /// Paths as CloudFront takes them; a `*` at the end makes a wildcard.
+    /// Paths as CloudFront takes them; a `*` at the end makes a wildcard, a `#` at the beginning a cache tag.
     pub items: Vec<String>,
     /// Changed viewer paths that the items cover. With several requests for one distribution, the
     /// first carries the counts.
@@ -82,12 +83,22 @@ impl Invalidation {
 /// What one item does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// A path or wildcard.
+    /// A path, wildcard or `#tag`.
     pub item: String,
     /// Changed viewer paths that it clears.
     pub covers: u64,
     /// Unchanged viewer paths that it evicts.
     pub collateral: u64,
+    /// What a cache tag stands for, and why it goes where a path would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Coverage {
+    /// What an item does, and why it is sent.
+    pub fn of(item: Item, why: Option<String>) -> Coverage {
+        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, why }
+    }
 }
 
 /// A point of the curve from budget to collateral.

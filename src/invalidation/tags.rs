@@ -20,8 +20,10 @@
 //! A tag is a family's letter and a hash, also of the site, as two sites may share a distribution.
 //! A collision evicts too much and never too little.
 
+pub mod carried;
 pub mod planner;
 
+use carried::Memory;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -38,7 +40,9 @@ const MAX_DIRECTORIES: usize = 8;
 const MAX_WORDS: usize = 16;
 /// Bytes of a tag: with a comma each, fifty are far below the 2 KB of user metadata that S3 takes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
-const TAG_BYTES: usize = 8;
+pub const TAG_BYTES: usize = 8;
+/// The most tags that an object has before its references, which are the first to go.
+pub const TAGS_BEFORE_REFERENCES: usize = 3 + REMEMBERED_UPDATES + MAX_DIRECTORIES + 1 + MAX_WORDS;
 
 /// A letter and 35 bits of a hash in base 32: CloudFront does not tell upper from lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +134,11 @@ impl Tags {
     fn of(&self, family: Family) -> impl Iterator<Item = Tag> {
         self.0.iter().copied().filter(move |tag| tag.is(family))
     }
+
+    /// Without the least useful ones, so that no more than `most` are left.
+    pub fn truncate(&mut self, most: usize) {
+        self.0.truncate(most);
+    }
 }
 
 /// The value of the header.
@@ -194,35 +203,88 @@ impl Tagger {
     /// there are too many.
     pub fn tags(&self, upload: &Upload<'_>) -> Tags {
         let Upload { key, deploy, .. } = *upload;
-        let mut tags = vec![self.key(key)];
+        let mut cohort = Some(self.tag(Family::Cohort, &[deploy]));
         let mut updates: Vec<Tag> = Vec::new();
         match upload.bytes {
-            Bytes::New => tags.push(self.tag(Family::Cohort, &[deploy])),
+            Bytes::New => {}
             Bytes::Changed { previous } => {
-                tags.push(self.tag(Family::Cohort, &[deploy]));
                 let this = self.tag(Family::Update, &[deploy]);
                 updates.push(this);
                 updates.extend(previous.of(Family::Update).filter(|tag| *tag != this));
                 updates.truncate(REMEMBERED_UPDATES);
             }
             Bytes::Same { previous } => {
-                tags.extend(previous.of(Family::Cohort));
+                cohort = previous.of(Family::Cohort).next();
                 updates.extend(previous.of(Family::Update));
             }
         }
+        self.assemble(key, cohort, updates, upload.references.iter().map(|path| self.tag(Family::Reference, &[path])))
+    }
+
+    /// Every tag of an object again, from its key and what is remembered of it.
+    pub fn restore(&self, key: &str, memory: &Memory) -> Tags {
+        let of = |family| memory.tags().iter().copied().filter(move |tag| tag.is(family));
+        self.assemble(key, of(Family::Cohort).next(), of(Family::Update).collect(), of(Family::Reference))
+    }
+
+    /// What must be remembered of an object's tags; `None` where that would not give them again, as
+    /// with those of another version.
+    pub fn remember(&self, key: &str, tags: &Tags) -> Option<Memory> {
+        let apart = [Family::Cohort, Family::Update, Family::Reference];
+        let memory = Memory::new(apart.iter().flat_map(|family| tags.of(*family)).collect());
+        (self.restore(key, &memory) == *tags).then_some(memory)
+    }
+
+    fn assemble(
+        &self,
+        key: &str,
+        cohort: Option<Tag>,
+        updates: Vec<Tag>,
+        references: impl Iterator<Item = Tag>,
+    ) -> Tags {
+        let mut tags = vec![self.key(key)];
+        tags.extend(cohort);
         tags.push(self.tag(Family::Updates, &[&updates.len().to_string()]));
-        tags.append(&mut updates);
+        tags.extend(updates);
         let kind = kind(key);
         tags.extend(directories(key).take(MAX_DIRECTORIES).map(|path| self.tag(Family::Directory, &[path, &kind])));
         let name = name(key);
         tags.push(self.tag(Family::Name, &[name.split('.').next().unwrap_or(&name)]));
         let words = name.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
         tags.extend(words.take(MAX_WORDS).map(|word| self.tag(Family::Word, &[word])));
-        tags.extend(upload.references.iter().map(|path| self.tag(Family::Reference, &[path])));
+        tags.extend(references);
         let mut seen = HashSet::new();
         tags.retain(|tag| seen.insert(*tag));
         tags.truncate(MAX_TAGS);
         Tags(tags)
+    }
+
+    /// What the objects with a tag have in common, in words; `key` is one of them.
+    pub fn meaning(&self, tag: Tag, key: &str) -> String {
+        let kind = kind(key);
+        let kind = if kind.is_empty() { "other".to_owned() } else { format!(".{kind}") };
+        let name = name(key);
+        match Family::ALL.into_iter().find(|family| tag.is(*family)) {
+            Some(Family::Key) | None => format!("all copies of {key}"),
+            Some(Family::Cohort) => format!("what one deploy changed last, such as {key}"),
+            Some(Family::Update) => format!("what one deploy changed, such as {key}"),
+            Some(Family::Updates) => format!("what as many deploys changed as {key}"),
+            Some(Family::Directory) => {
+                let mut found = directories(key).take(MAX_DIRECTORIES);
+                let found = found.find(|path| self.tag(Family::Directory, &[path, self::kind(key).as_str()]) == tag);
+                match found {
+                    Some("") | None => format!("{kind} files"),
+                    Some(path) => format!("{kind} files below {path}/"),
+                }
+            }
+            Some(Family::Name) => format!("files named {}", name.split('.').next().unwrap_or(&name)),
+            Some(Family::Word) => {
+                let mut words = name.split(|character: char| !character.is_alphanumeric());
+                let found = words.find(|word| self.tag(Family::Word, &[word]) == tag);
+                format!("files with {:?} in their name", found.unwrap_or(&name))
+            }
+            Some(Family::Reference) => format!("what refers to a script or style sheet as {key} does"),
+        }
     }
 
     /// The tag that this object alone carries.

@@ -69,6 +69,14 @@ pub async fn invalidate(
 fn read(paths: &[String]) -> Result<Typed> {
     let mut typed = Typed::default();
     for text in paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()) {
+        if let Some(tag) = text.strip_prefix('#') {
+            if !is_tag(tag) {
+                return Err(Error::usage(format!("{text:?} is no cache tag"))
+                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; a path whose name begins with # is typed /%23..."));
+            }
+            typed.items.push(text.to_owned());
+            continue;
+        }
         let read = path_from_input(text).map_err(|problem| Error::usage(problem.to_string()).hint(problem.hint()))?;
         typed.items.push(read.path);
         typed.notes.extend(read.notes);
@@ -82,6 +90,12 @@ fn read(paths: &[String]) -> Result<Typed> {
         return Err(Error::usage("no path to invalidate").hint("name a path such as /blog/, or '/*' for everything"));
     }
     Ok(typed)
+}
+
+/// Whether CloudFront takes this for a tag
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>).
+fn is_tag(tag: &str) -> bool {
+    (1..=256).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
 
 /// The host of a URL; `None` for a path or a key.
@@ -129,6 +143,14 @@ mod tests {
         let typed = read(&texts.map(str::to_owned)).unwrap();
         assert_eq!(typed.items, ["/blog/a%20b.html", "/img/*"]);
         assert_eq!(typed.hosts, ["www.example.com"]);
+    }
+
+    #[test]
+    fn a_cache_tag_is_sent_as_it_is_typed() {
+        assert_eq!(read(&["#page:1".to_owned()]).unwrap().items, ["#page:1"]);
+        for text in ["#", "#a b", "#a,b", "#é"] {
+            assert_eq!(read(&[text.to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage, "{text}");
+        }
     }
 
     #[test]

@@ -2,19 +2,39 @@
 //!
 //! Items are changed paths and prefixes of changed paths. Of an unchanged path it matters only which of
 //! those it begins with: what it shares with the changed paths, and one character more. Unchanged paths
-//! that agree in this count as one of their number, so that a site of a million takes no room.
+//! that agree in this, and in the cache tags to choose from, count as one of their number, so that a site of
+//! a million takes no room.
 
 use super::cover::{Reach, SitePath};
+use super::tags::planner::Set;
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
+
+/// A changed path.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) path: String,
+    pub(super) reach: Reach,
+    /// Of the tags to choose from those that every copy is sure to carry.
+    pub(super) tags: Set,
+}
+
+/// Unchanged paths that nothing tells apart.
+#[derive(Debug)]
+struct Alike {
+    /// One of them.
+    path: String,
+    count: u64,
+}
 
 /// The changed paths, and how many others begin as they do.
 #[derive(Debug)]
 pub(super) struct Universe {
     /// In order, each once.
-    changed: Vec<(String, Reach)>,
-    unchanged: BTreeMap<String, u64>,
+    changed: Vec<Changed>,
+    /// By what they begin with and the tags to choose from that copies may carry.
+    unchanged: BTreeMap<(String, Set), Alike>,
     /// Hashes of the unchanged paths: two keys may share one.
     counted: HashSet<u64>,
     hasher: RandomState,
@@ -22,34 +42,34 @@ pub(super) struct Universe {
 
 impl Universe {
     /// The paths whose copies must go; of one that is there twice, the stricter reading counts.
-    pub(super) fn of_changed(paths: impl Iterator<Item = (String, Reach)>) -> Universe {
-        let mut changed: Vec<(String, Reach)> = paths.collect();
-        changed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        changed.dedup_by(|(later, reach), (first, strictest)| {
-            let same = later == first;
+    pub(super) fn of_changed(paths: impl Iterator<Item = Changed>) -> Universe {
+        let mut changed: Vec<Changed> = paths.collect();
+        changed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        changed.dedup_by(|later, first| {
+            let same = later.path == first.path;
             if same {
-                *strictest = strictest.and(*reach);
+                first.reach = first.reach.and(later.reach);
+                first.tags &= later.tags;
             }
             same
         });
         Universe { changed, unchanged: BTreeMap::new(), counted: HashSet::new(), hasher: RandomState::new() }
     }
 
-    /// Adds a path whose copies are right.
-    pub(super) fn add_unchanged(&mut self, path: &str) {
-        let at = self.changed.partition_point(|(changed, _)| changed.as_str() < path);
-        if self.changed.get(at).is_some_and(|(changed, _)| changed == path)
+    /// Adds a path whose copies are right, with the tags that they may carry. Where two keys share a path,
+    /// the first one's tags count.
+    pub(super) fn add_unchanged(&mut self, path: &str, tags: Set) {
+        let at = self.changed.partition_point(|changed| changed.path.as_str() < path);
+        if self.changed.get(at).is_some_and(|changed| changed.path == path)
             || !self.counted.insert(self.hasher.hash_one(path))
         {
             return;
         }
         let neighbours = self.changed[at.saturating_sub(1)..].iter().take(2);
-        let shared = neighbours.map(|(changed, _)| shared(changed, path)).max().unwrap_or(0);
-        let told_apart = &path[..cut_after(path, shared)];
-        match self.unchanged.get_mut(told_apart) {
-            Some(count) => *count += 1,
-            None => drop(self.unchanged.insert(told_apart.to_owned(), 1)),
-        }
+        let shared = neighbours.map(|changed| shared(&changed.path, path)).max().unwrap_or(0);
+        let told_apart = path[..cut_after(path, shared)].to_owned();
+        let alike = self.unchanged.entry((told_apart, tags));
+        alike.or_insert_with(|| Alike { path: path.to_owned(), count: 0 }).count += 1;
     }
 
     /// The number of all paths.
@@ -59,11 +79,19 @@ impl Universe {
 
     /// The paths in order, each once, the unchanged ones with their number for a weight.
     pub(super) fn paths(&self) -> Vec<SitePath<'_>> {
-        let changed = self.changed.iter().map(|(path, reach)| SitePath::changed(path, *reach));
-        let unchanged = self.unchanged.iter().map(|(path, &weight)| SitePath { weight, ..SitePath::unchanged(path) });
-        let mut paths: Vec<SitePath<'_>> = changed.chain(unchanged).collect();
-        paths.sort_unstable_by_key(|path| path.path);
-        paths
+        self.tagged().map(|(path, _)| path).collect()
+    }
+
+    /// The same, each with its tags.
+    pub(super) fn tagged(&self) -> impl Iterator<Item = (SitePath<'_>, Set)> {
+        let changed = self.changed.iter().map(|one| (SitePath::changed(&one.path, one.reach), one.tags));
+        let unchanged = self
+            .unchanged
+            .iter()
+            .map(|((_, tags), alike)| (SitePath { weight: alike.count, ..SitePath::unchanged(&alike.path) }, *tags));
+        let mut paths: Vec<(SitePath<'_>, Set)> = changed.chain(unchanged).collect();
+        paths.sort_unstable_by_key(|(path, _)| path.path);
+        paths.into_iter()
     }
 }
 
@@ -91,6 +119,10 @@ mod tests {
         proptest::collection::btree_set("/([ab/]|%C3%A9|%C3%A8){0,5}", 0..25)
     }
 
+    fn changed(path: &str) -> Changed {
+        Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 }
+    }
+
     proptest! {
         #[test]
         fn counting_alike_paths_together_changes_no_choice(changed in paths(), unchanged in paths(), budget in 1..6usize) {
@@ -98,9 +130,9 @@ mod tests {
             let mut whole: Vec<SitePath<'_>> =
                 whole.chain(changed.iter().map(|path| SitePath::changed(path, Reach::Any))).collect();
             whole.sort_by_key(|path| path.path);
-            let mut universe = Universe::of_changed(changed.iter().map(|path| (path.clone(), Reach::Any)));
+            let mut universe = Universe::of_changed(changed.iter().map(|path| self::changed(path)));
             // Twice, as two keys may share a path.
-            unchanged.iter().chain(&unchanged).for_each(|path| universe.add_unchanged(path));
+            unchanged.iter().chain(&unchanged).for_each(|path| universe.add_unchanged(path, 0));
             prop_assert_eq!(universe.len(), whole.len() as u64);
             let (expected, found) = (Curve::new(&whole, budget), Curve::new(&universe.paths(), budget));
             prop_assert_eq!(expected.steps(), found.steps());
@@ -112,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_site_of_many_unchanged_paths_takes_the_room_of_the_changed_ones() {
-        let mut universe = Universe::of_changed([("/blog/7".to_owned(), Reach::Any)].into_iter());
+        let mut universe = Universe::of_changed([changed("/blog/7")].into_iter());
         for at in 0..1000 {
-            universe.add_unchanged(&format!("/docs/{at}"));
-            universe.add_unchanged(&format!("/blog/{at}"));
+            universe.add_unchanged(&format!("/docs/{at}"), 0);
+            universe.add_unchanged(&format!("/blog/{at}"), 0);
         }
         // The changed one, `/d`, `/blog/` with each other digit, `/blog/7` with each.
         assert_eq!((universe.len(), universe.paths().len()), (2000, 1 + 1 + 9 + 10));

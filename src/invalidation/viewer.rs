@@ -281,6 +281,22 @@ impl Viewer {
         answer
     }
 
+    /// Whether every copy at a path of a key comes from the bucket itself, and so with the tags of its object.
+    ///
+    /// Another origin, also one that stands in, may answer without them; a website endpoint's redirect from
+    /// `/dir` to `/dir/` has none, and goes stale when the directory does.
+    pub fn is_tagged(&self, path: &ViewerPath) -> bool {
+        let plain = path.path.strip_suffix('?').filter(|_| path.form == Form::QueryVariants).unwrap_or(&path.path);
+        let of_object = matches!(path.form, Form::Key | Form::DefaultRoot | Form::DirectorySlash | Form::CleanUrl);
+        (of_object || !self.bases.iter().any(|base| base.index_documents))
+            && self.behaviors_of(plain).all(Behavior::asks_one_known_origin)
+    }
+
+    /// Whether a function may answer with a key that is shown at `path` at other paths as well.
+    pub fn may_rewrite(&self, path: &ViewerPath) -> bool {
+        self.behaviors_of(&path.path).any(|behavior| behavior.rewrites)
+    }
+
     /// The behavior that `path` belongs to; several where the readings differ: AWS does not say
     /// whether patterns see encoded characters, and a browser may have normalised the path.
     fn behaviors_of(&self, path: &str) -> impl Iterator<Item = &Behavior> {

@@ -99,9 +99,9 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
         for warning in warnings.iter().chain(&viewers.warnings()) {
             door.terminal.warn(warning);
         }
-        let changed: Vec<ChangedKey<'_>> =
-            of_bucket.changed.iter().map(|key| ChangedKey { key, created: false }).collect();
-        for invalidation in viewers.plan(&changed, unchanged.iter()) {
+        let changed: Vec<ChangedKey<'_>> = of_bucket.changed.iter().map(|key| ChangedKey::unknown(key)).collect();
+        // What others uploaded carries no tags.
+        for invalidation in viewers.plan(&changed, unchanged.iter(), |_| None) {
             merge(&mut planned, invalidation);
         }
         let mut shown: BTreeMap<DistributionId, Vec<Place>> = BTreeMap::new();

@@ -86,8 +86,8 @@ pub(super) fn file_name(deploy: &str) -> String {
 }
 
 /// An intent as it is kept.
-pub(super) fn encode<'a>(deploy: &str, promises: impl Iterator<Item = &'a Promise>) -> Result<Vec<u8>> {
-    ndjson::encode("plan", deploy, promises)
+pub(super) fn encode<'a>(deploy: &str, mut promises: impl Iterator<Item = &'a Promise>) -> Result<Vec<u8>> {
+    ndjson::encode("plan", deploy, |lines| promises.try_for_each(|promise| lines.row(promise)))
 }
 
 /// Reads an intent.

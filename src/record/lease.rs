@@ -8,6 +8,7 @@ use intent::Promise;
 use jiff::Timestamp;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
@@ -104,7 +105,7 @@ impl Lease {
     }
 
     /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
-    pub async fn write_manifest<'a>(&self, rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Result<()> {
+    pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await
     }

@@ -4,12 +4,15 @@
 
 use super::ndjson;
 use crate::error::Result;
+use crate::invalidation::tags::carried::{Carried, Entry, Shared, Standing};
 use crate::site::compression::Compressed;
 use crate::site::etag::Etag;
 use crate::site::headers::HeadersDigest;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// An object as it was when a deploy was completed, but for its key. Small, because a site has many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Row {
     pub headers: Option<HeadersDigest>,
     /// Since when it has not been in the source, in seconds of S3's clock.
     pub orphaned: Option<i64>,
+    /// The cache tags that it carries; `None` where it carries none, or nobody knows.
+    pub carried: Option<Arc<Carried>>,
     /// What came of compressing the file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
 }
@@ -48,6 +53,12 @@ struct Line<'a> {
     headers: Option<HeadersDigest>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     orphaned: Option<i64>,
+    /// The place among those that rows have named before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    carried: Option<usize>,
+    /// What is named here for the first time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    tags: Option<Entry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     compressed: Option<Cow<'a, Compressed>>,
 }
@@ -70,12 +81,15 @@ impl Manifest {
         Manifest::new("a manifest".to_owned(), encode("d1", rows).unwrap().into())
     }
 
-    /// Hands out the rows, in key order. An error may come after some of them: then none counts.
-    pub fn read(&self, mut take: impl FnMut(&str, Row)) -> Result<()> {
+    /// Hands out the rows, in key order; all that they say of how objects came to carry tags comes back.
+    /// An error may come after some of them: then none counts.
+    pub fn read(&self, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         let mut last: Option<String> = None;
+        let standings = Shared::default();
+        let mut known: Vec<Arc<Carried>> = Vec::new();
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
             let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            let Line { key, size, etag, content, headers, orphaned, compressed } = line;
+            let Line { key, size, etag, content, headers, orphaned, compressed, carried, tags } = line;
             if last.as_deref().is_some_and(|last| last >= &*key) {
                 return Err(format!("{key:?} is out of order"));
             }
@@ -84,9 +98,15 @@ impl Manifest {
             last.push_str(&key);
             let content = content.map(|content| Box::new(content.into_owned()));
             let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
-            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed });
+            known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
+            let carried = match carried {
+                None => None,
+                Some(at) => Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?),
+            };
+            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed, carried });
             Ok(())
-        })
+        })?;
+        Ok(standings.into_values())
     }
 }
 
@@ -96,22 +116,34 @@ pub(super) fn file_name(deploy: &str) -> String {
 }
 
 /// The manifest as it is kept, of rows in key order.
-pub(super) fn encode<'a>(deploy: &str, rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Result<Vec<u8>> {
-    let lines = rows.map(|(key, row)| Line {
-        key: Cow::Borrowed(key),
-        size: row.size,
-        etag: Cow::Borrowed(&row.etag),
-        content: row.content.as_deref().map(Cow::Borrowed),
-        headers: row.headers,
-        orphaned: row.orphaned,
-        compressed: row.compressed.as_deref().map(Cow::Borrowed),
-    });
-    ndjson::encode("manifest", deploy, lines)
+pub(super) fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a str, R)>) -> Result<Vec<u8>> {
+    let mut known: HashMap<Arc<Carried>, usize> = HashMap::new();
+    ndjson::encode("manifest", deploy, |lines| {
+        for (key, row) in rows {
+            let row: &Row = row.borrow();
+            let next = known.len();
+            let carried = row.carried.as_ref().map(|carried| *known.entry(carried.clone()).or_insert(next));
+            let first = row.carried.as_deref().filter(|_| carried == Some(next));
+            lines.row(&Line {
+                key: Cow::Borrowed(key),
+                size: row.size,
+                etag: Cow::Borrowed(&row.etag),
+                content: row.content.as_deref().map(Cow::Borrowed),
+                headers: row.headers,
+                orphaned: row.orphaned,
+                compressed: row.compressed.as_deref().map(Cow::Borrowed),
+                carried,
+                tags: first.map(Entry::of),
+            })?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invalidation::tags::{self, Tagger, Upload};
     use crate::site::headers::Headers;
     use crate::site::rules::Encoding;
 
@@ -123,6 +155,7 @@ mod tests {
             headers: Some(Headers::of("a").digest()),
             orphaned: None,
             compressed: None,
+            carried: None,
         };
         let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
@@ -140,7 +173,7 @@ mod tests {
     fn decode(bytes: &[u8]) -> Result<Vec<(String, Row)>> {
         let mut rows = Vec::new();
         let manifest = Manifest::new("m".to_owned(), Bytes::copy_from_slice(bytes));
-        manifest.read(|key, row| rows.push((key.to_owned(), row))).map(|()| rows)
+        manifest.read(|key, row| rows.push((key.to_owned(), row))).map(|_| rows)
     }
 
     #[test]
@@ -150,9 +183,35 @@ mod tests {
     }
 
     #[test]
+    fn rows_share_what_they_say_of_tags() {
+        let tagger = Tagger::new("s3://www.example.com");
+        let standing = Arc::new(Standing::new(vec!["cache-tag".to_owned()], 7));
+        let carried = |key: &str, deploy: &str| {
+            let tags = tagger.tags(&Upload { key, references: &[], deploy, bytes: tags::Bytes::New });
+            let memory = tagger.remember(key, &tags).unwrap();
+            Some(Arc::new(Carried { memory, standing: standing.clone() }))
+        };
+        let mut rows = rows();
+        let keys: Vec<String> = (0..100).map(|number| format!("d/{number:03}")).collect();
+        for (at, key) in keys.iter().enumerate() {
+            let carried = carried(key, if at % 2 == 0 { "d1" } else { "d2" });
+            rows.push((key, Row { carried, ..rows[0].1.clone() }));
+        }
+        let bytes = encoded(&rows);
+        let mut read = Vec::new();
+        let manifest = Manifest::new("m".to_owned(), bytes.into());
+        let standings = manifest.read(|key, row| read.push((key.to_owned(), row))).unwrap();
+        assert_eq!(read, rows.iter().map(|(key, row)| ((*key).to_owned(), row.clone())).collect::<Vec<_>>());
+        assert_eq!(standings.as_slice(), std::slice::from_ref(&standing));
+        let held: std::collections::HashSet<_> =
+            read.iter().filter_map(|(_, row)| row.carried.as_ref()).map(Arc::as_ptr).collect();
+        assert_eq!(held.len(), 2, "one for each deploy");
+    }
+
+    #[test]
     fn a_manifest_of_before_there_was_compression_is_read() {
         let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
-        let bytes = ndjson::encode("manifest", "d1", [line].iter()).unwrap();
+        let bytes = ndjson::encode("manifest", "d1", |lines| lines.row(&line)).unwrap();
         let (key, row) = decode(&bytes).unwrap().remove(0);
         assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
@@ -179,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_no_manifest() {
-        let plan = ndjson::encode("plan", "d1", [1, 2].iter()).unwrap();
+        let plan = ndjson::encode("plan", "d1", |lines| lines.row(&1)).unwrap();
         assert!(decode(&plan).is_err());
     }
 }

@@ -21,23 +21,35 @@ struct Footer {
     rows: u64,
 }
 
-/// Compresses rows as they come.
-pub(super) fn encode<R: Serialize>(kind: &str, deploy: &str, rows: impl Iterator<Item = R>) -> Result<Vec<u8>> {
+/// Lines as they are written.
+pub(super) struct Lines {
+    out: BufWriter<GzEncoder<Vec<u8>>>,
+    rows: u64,
+}
+
+impl Lines {
+    /// Writes a row.
+    pub(super) fn row(&mut self, row: &impl Serialize) -> io::Result<()> {
+        self.rows += 1;
+        self.line(row)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, value)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+/// Compresses rows as `write` hands them over.
+pub(super) fn encode(kind: &str, deploy: &str, write: impl FnOnce(&mut Lines) -> io::Result<()>) -> Result<Vec<u8>> {
     let written = || -> io::Result<Vec<u8>> {
         // JSON comes in crumbs, and the compressor clears its buffer for each piece it is given.
-        let mut out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
-        let mut line = |value: &dyn erased::Line| -> io::Result<()> {
-            value.write(&mut out)?;
-            out.write_all(b"\n")
-        };
-        line(&Header { shipfront: kind.to_owned(), format: FORMAT, deploy: deploy.to_owned() })?;
-        let mut count = 0;
-        for row in rows {
-            line(&row)?;
-            count += 1;
-        }
-        line(&Footer { rows: count })?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
+        let out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut lines = Lines { out, rows: 0 };
+        lines.line(&Header { shipfront: kind.to_owned(), format: FORMAT, deploy: deploy.to_owned() })?;
+        write(&mut lines)?;
+        lines.line(&Footer { rows: lines.rows })?;
+        lines.out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
     };
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
 }
@@ -81,20 +93,4 @@ pub(super) fn decode(
         return Err(broken(&format!("it has {rows} rows of {}", footer.rows)));
     }
     Ok(())
-}
-
-/// One closure writes lines of three types.
-mod erased {
-    use serde::Serialize;
-    use std::io::{self, Write};
-
-    pub(super) trait Line {
-        fn write(&self, out: &mut dyn Write) -> io::Result<()>;
-    }
-
-    impl<T: Serialize> Line for T {
-        fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-            serde_json::to_writer(out, self).map_err(io::Error::from)
-        }
-    }
 }

@@ -126,7 +126,9 @@ impl<'a> Audience<'a> {
             assert_eq!(stale, [""; 0], "stale; sent {items:?} ({caller})");
             let covered = |url: &&String| {
                 let prefixes = items.iter().filter_map(|item| item.strip_suffix('*'));
+                // Which copies carry a tag, a URL does not tell: that they are counted is checked below.
                 prefixes.into_iter().any(|prefix| url.starts_with(prefix))
+                    || items.iter().any(|item| item.starts_with('#'))
             };
             let needless: Vec<_> = lost.iter().filter(|url| !covered(url)).collect();
             assert!(needless.is_empty(), "lost {needless:?}; sent {items:?} ({caller})");

@@ -33,6 +33,11 @@ const API: [&str; 2] = ["api/status.json", "api/v1/index.html"];
 
 /// The site in `s3://www.example.com/site`, deployed; `/api/*` is another bucket's.
 async fn world(extra: &[&str]) -> World {
+    world_with(extra, None).await
+}
+
+/// The same, where the distribution reads cache tags from a header.
+async fn world_with(extra: &[&str], tag_header: Option<&str>) -> World {
     let mut files: Vec<(&str, &str)> = SITE.iter().map(|key| (*key, *key)).collect();
     files.extend(extra.iter().map(|key| (*key, *key)));
     let world = World::new(&files).await;
@@ -67,6 +72,7 @@ async fn world(extra: &[&str]) -> World {
             response_code: Some(404),
             error_caching_min_ttl: 300,
         }];
+        distribution.cache_tag_header = tag_header.map(str::to_owned);
         *distribution = Distribution::with_index_rewrite(distribution.clone());
     });
     deploy_to(&world, "site", &["--distribution", &world.distribution]).expect(0);
@@ -111,6 +117,31 @@ async fn after_an_edit_no_url_form_is_old_and_no_other_url_is_lost() {
     let run = deploy_to(&world, "site", &options).expect(0);
     assert_eq!((run.objects("uploaded"), run.objects("pruned")), (9, 2));
     assert_eq!((collateral(&run), everybody.check(&run).await.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_cache_tags_no_url_form_is_old_and_only_what_the_plan_announced_is_lost() {
+    let mut sent = 0;
+    for budget in ["3", "6", "50"] {
+        let world = world_with(&[], Some("x-amz-meta-cache-tag")).await;
+        for day in ["monday", "tuesday", "wednesday"] {
+            let mut everybody = everybody(&world, &TOUCHED);
+            everybody.fill().await;
+            for key in TOUCHED.iter().filter(|key| day != "tuesday" || !key.starts_with("blog/")) {
+                world.write(key, format!("{day}'s {key}"));
+            }
+            let options = ["--prune-after", "0s", "--max-paths", budget, "--distribution", &world.distribution];
+            if day == "wednesday" {
+                world.remove("assets/old.js");
+                world.remove("blog/2024/second/index.html");
+            }
+            let run = deploy_to(&world, "site", &options).expect(0);
+            let lost = everybody.check(&run).await;
+            assert!(budget != "50" || lost.is_empty(), "{day}: {lost:?}");
+            sent += items(&run).iter().filter(|item| item.starts_with('#')).count();
+        }
+    }
+    assert!(sent > 0, "no tag was ever sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,14 +8,25 @@ use shipfront::edge::{Edge, Effect};
 use shipfront::site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What answers at a URL: bytes and media type, or nothing.
-type Version = Option<(String, String)>;
+/// What answers at a URL, or nothing.
+type Version = Option<Answer>;
+
+/// Bytes and what comes with them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Answer {
+    body: String,
+    media_type: String,
+    /// The cache tags of the distribution's copies.
+    tags: BTreeSet<String>,
+}
 
 /// A bucket and the edge before it, as viewers see them.
 pub(crate) struct Oracle {
     bucket: String,
     distribution: String,
-    now: BTreeMap<String, (String, String)>,
+    /// The header that the distribution reads cache tags from.
+    tag_header: Option<String>,
+    now: BTreeMap<String, Answer>,
     /// By URL path: every answer that somebody may have got since it was last invalidated.
     cached: BTreeMap<String, BTreeSet<Version>>,
     /// Whatever is wrong.
@@ -33,15 +44,14 @@ impl Oracle {
         others: impl Iterator<Item = &'a String>,
     ) -> Oracle {
         let objects = edge.objects(bucket);
-        let media_type = |key: &str| {
-            let found = objects.iter().find(|object| object.key == key).unwrap();
-            found.headers["content-type"].clone()
-        };
-        let now: BTreeMap<String, (String, String)> =
-            contents.iter().map(|(key, body)| (key.clone(), (body.clone(), media_type(key)))).collect();
+        let tag_header = edge.distribution(distribution).unwrap().cache_tag_header;
+        let headers = |key: &str| &objects.iter().find(|object| object.key == key).unwrap().headers;
+        let answer = |(key, body): (&String, &String)| (key.clone(), answer(body, headers(key), tag_header.as_deref()));
+        let now: BTreeMap<String, Answer> = contents.iter().map(answer).collect();
         let mut oracle = Oracle {
             bucket: bucket.to_owned(),
             distribution: distribution.to_owned(),
+            tag_header,
             now,
             cached: BTreeMap::new(),
             complaints: Vec::new(),
@@ -79,7 +89,7 @@ impl Oracle {
                     if is_page(key) {
                         self.check_references(key, body, &makers);
                     }
-                    self.now.insert(key.clone(), (body.clone(), headers["content-type"].clone()));
+                    self.now.insert(key.clone(), answer(body, headers, self.tag_header.as_deref()));
                     self.fetch(key);
                 }
                 Effect::Delete { bucket, key } if *bucket == self.bucket && !is_record(key) => {
@@ -100,21 +110,25 @@ impl Oracle {
 
     /// Forgets what viewers hold; at the next moment they come again.
     fn invalidate(&mut self, items: &[String]) {
+        let tags: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix('#')).collect();
         for (url, versions) in &mut self.cached {
-            let hit = items.iter().any(|item| match item.strip_suffix('*') {
+            let by_path = items.iter().any(|item| match item.strip_suffix('*') {
                 Some(prefix) => url.starts_with(prefix),
                 None => url == item,
             });
-            if hit {
+            let before = versions.len();
+            let has_tag = |answer: &Answer| tags.iter().any(|tag| answer.tags.contains(*tag));
+            versions.retain(|version| !by_path && !version.as_ref().is_some_and(has_tag));
+            if versions.len() < before {
                 let key = if url == "/" { "index.html" } else { &url[1..] };
-                *versions = BTreeSet::from([self.now.get(key).cloned()]);
+                versions.insert(self.now.get(key).cloned());
             }
         }
     }
 
     /// A page needs the assets of its own build.
     fn check_references(&mut self, page: &str, body: &str, makers: &[&Site]) {
-        let there = |asset: &str| self.now.get(asset).map(|(body, _)| body);
+        let there = |asset: &str| self.now.get(asset).map(|answer| &answer.body);
         let complete = |source: &&Site| references(body).all(|asset| there(asset) == source.get(asset));
         if !makers.iter().any(complete) {
             self.complaints.push(format!("{page} was visible before its assets"));
@@ -124,12 +138,12 @@ impl Oracle {
     /// No page that anybody can see needs an asset that goes.
     fn check_unreferenced(&mut self, asset: &str) {
         let pages = self.now.iter().filter(|(key, _)| is_page(key) && *key != asset);
-        let visible = pages.filter(|(_, (body, _))| references(body).any(|needed| needed == asset));
+        let visible = pages.filter(|(_, page)| references(&page.body).any(|needed| needed == asset));
         let visible: Vec<String> =
             visible.map(|(page, _)| format!("{page} in the bucket still needs {asset}")).collect();
         self.complaints.extend(visible);
         let cached = self.cached.iter().filter(|(url, versions)| {
-            is_page(url) && versions.iter().flatten().any(|(body, _)| references(body).any(|needed| needed == asset))
+            is_page(url) && versions.iter().flatten().any(|page| references(&page.body).any(|needed| needed == asset))
         });
         let cached: Vec<String> = cached.map(|(url, _)| format!("a cached {url} still needs {asset}")).collect();
         self.complaints.extend(cached);
@@ -146,8 +160,14 @@ impl Oracle {
 
     /// The bucket as replayed.
     pub(crate) fn contents(&self) -> Site {
-        self.now.iter().map(|(key, (body, _))| (key.clone(), body.clone())).collect()
+        self.now.iter().map(|(key, answer)| (key.clone(), answer.body.clone())).collect()
     }
+}
+
+fn answer(body: &str, headers: &BTreeMap<String, String>, tag_header: Option<&str>) -> Answer {
+    let tags = tag_header.and_then(|header| headers.get(header)).into_iter().flat_map(|tags| tags.split(','));
+    let media_type = headers["content-type"].clone();
+    Answer { body: body.to_owned(), media_type, tags: tags.map(str::to_owned).collect() }
 }
 
 fn urls(key: &str) -> Vec<String> {

@@ -70,6 +70,15 @@ impl Place {
         Place { edge, aws }
     }
 
+    /// Makes the distribution of a bucket read cache tags; its id.
+    pub(crate) fn tagged_site(&self, bucket: &str) -> String {
+        let id = self.edge.ensure_site(bucket).unwrap();
+        let mut distribution = self.edge.distribution(&id).unwrap();
+        distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
+        self.edge.put_distribution(distribution).unwrap();
+        id
+    }
+
     /// Runs a deploy to its end.
     pub(crate) async fn deploy(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
         run(settings(source, target, options), self.aws.clone()).await

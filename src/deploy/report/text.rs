@@ -156,7 +156,11 @@ impl Report {
             write_coverage(out, &invalidation.coverage, shown)?;
         } else {
             for item in &items[..shown] {
-                writeln!(out, "    {item}")?;
+                let why = invalidation.coverage.iter().find(|coverage| coverage.item == *item);
+                match why.and_then(|coverage| coverage.why.as_deref()).filter(|_| self.verbose) {
+                    Some(why) => writeln!(out, "    {item}  {why}")?,
+                    None => writeln!(out, "    {item}")?,
+                }
             }
         }
         if items.len() > shown {
@@ -175,11 +179,16 @@ fn write_coverage(out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) 
     sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
     sorted.truncate(shown);
     let width = sorted.iter().map(|coverage| coverage.item.chars().count()).max().unwrap_or(0).min(60);
-    for Coverage { item, covers, collateral } in sorted {
-        match (item.ends_with('*'), collateral) {
-            (false, _) => writeln!(out, "    {item}")?,
-            (true, 0) => writeln!(out, "    {item:width$}  {covers} changed")?,
-            (true, _) => writeln!(out, "    {item:width$}  {covers} changed, {collateral} unchanged")?,
+    for Coverage { item, covers, collateral, why } in sorted {
+        let several = item.ends_with('*') || item.starts_with('#');
+        match (several, collateral) {
+            (false, _) => write!(out, "    {item}")?,
+            (true, 0) => write!(out, "    {item:width$}  {covers} changed")?,
+            (true, _) => write!(out, "    {item:width$}  {covers} changed, {collateral} unchanged")?,
+        }
+        match why {
+            Some(why) => writeln!(out, ": {why}")?,
+            None => writeln!(out)?,
         }
     }
     Ok(())

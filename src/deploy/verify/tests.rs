@@ -96,7 +96,7 @@ fn a_site_is_a_scheme_and_a_host() {
 #[test]
 fn of_several_distributions_the_one_with_the_host_name_is_looked_at() {
     let shape = |hosts: &[&str], readable| DistributionShape {
-        hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        aliases: hosts.iter().map(|&host| host.to_owned()).collect(),
         readable,
         ..DistributionShape::default()
     };

@@ -35,11 +35,11 @@ fn domain(distribution: &Distribution) -> String {
     format!("{}.localhost", distribution.id.to_ascii_lowercase())
 }
 
-pub(super) fn distribution(distribution: &Distribution) -> String {
+pub(super) fn distribution(distribution: &Distribution, status: &str) -> String {
     Xml::document("Distribution", |xml| {
         xml.text("Id", &distribution.id);
         xml.text("ARN", arn(distribution));
-        xml.text("Status", "Deployed");
+        xml.text("Status", status);
         xml.text("LastModifiedTime", time(Timestamp::UNIX_EPOCH));
         xml.text("InProgressInvalidationBatches", 0);
         xml.text("DomainName", domain(distribution));

@@ -16,7 +16,7 @@
 //! wildcard and no tag can tell apart are one path of their common weight. The work is bounded by
 //! the number of paths looked at, never by time, so that the same deploy gives the same items.
 
-use super::Tag;
+use super::{Family, Tag};
 use crate::invalidation::cover::{Cover, Curve, Item, Reach, SitePath, common_bytes};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -35,7 +35,7 @@ pub struct TaggedPath<'a> {
 }
 
 /// The most tags to choose from; a set of them is one word.
-const MAX_CANDIDATES: usize = 128;
+pub const MAX_CANDIDATES: usize = 128;
 /// How many paths the search may look at in all, the reduced site once for each set tried.
 const WORK: usize = 3_000_000;
 
@@ -43,7 +43,7 @@ const WORK: usize = 3_000_000;
 const FEW: u32 = 10;
 
 /// A set of candidates by their index.
-type Set = u128;
+pub type Set = u128;
 
 /// Items that clear the changed paths of `universe`, at most `budget` (0 is read as 1). The
 /// collateral is never above that of the path cover with the same budget, and for the same
@@ -138,38 +138,77 @@ impl Effect {
     }
 }
 
-/// The tags that may be part of an answer better than `worst`, the most promising first.
-fn candidates(site: &[Merged<'_>], worst: Value) -> Vec<Tag> {
-    let mut effects: HashMap<Tag, Effect> = HashMap::new();
-    let hash = BuildHasherDefault::<DefaultHasher>::default();
-    for (index, merged) in site.iter().enumerate() {
-        let Some(reach) = merged.path.change else { continue };
-        for tag in merged.tags.iter() {
-            let effect = effects.entry(*tag).or_default();
+/// What each tag of the changed paths does, counted path by path, so that the site need not be held.
+#[derive(Default)]
+pub struct Effects {
+    effects: HashMap<Tag, Effect>,
+    hash: BuildHasherDefault<DefaultHasher>,
+    paths: usize,
+}
+
+impl Effects {
+    /// Counts a changed path that each of `tags` clears. All of these come first.
+    pub fn add_changed(&mut self, tags: &[Tag], reach: Reach) {
+        let hash = self.next();
+        for tag in tags {
+            let effect = self.effects.entry(*tag).or_default();
             effect.covers += 1;
             effect.beyond_paths |= reach != Reach::Any;
-            effect.signature = effect.signature.wrapping_add(hash.hash_one(index));
+            effect.signature = effect.signature.wrapping_add(hash);
         }
     }
-    effects.retain(|_, effect| effect.covers > 1 || effect.beyond_paths);
-    for (index, merged) in site.iter().enumerate().filter(|(_, merged)| merged.path.change.is_none()) {
-        for tag in merged.tags.iter() {
-            if let Some(effect) = effects.get_mut(tag) {
-                effect.collateral = effect.collateral.saturating_add(merged.path.weight);
-                effect.signature = effect.signature.wrapping_add(hash.hash_one(index));
+
+    /// Leaves only the tags that do more than a path does; whether there are any.
+    pub fn settle(&mut self) -> bool {
+        self.effects.retain(|_, effect| effect.covers > 1 || effect.beyond_paths);
+        !self.effects.is_empty()
+    }
+
+    /// Counts an unchanged path that each of `tags` evicts.
+    pub fn add_unchanged(&mut self, tags: &[Tag], weight: u64) {
+        let hash = self.next();
+        for tag in tags {
+            if let Some(effect) = self.effects.get_mut(tag) {
+                effect.collateral = effect.collateral.saturating_add(weight);
+                effect.signature = effect.signature.wrapping_add(hash);
             }
         }
     }
-    // One that evicts as much as all paths do may still save items.
-    let mut promising: Vec<(Tag, Effect)> =
-        effects.into_iter().filter(|(_, effect)| effect.collateral <= worst.collateral).collect();
-    promising.sort_unstable_by_key(|(tag, effect)| (effect.signature, *tag));
-    promising.dedup_by_key(|(_, effect)| effect.signature);
-    promising.sort_unstable_by(|(left_tag, left), (right_tag, right)| {
-        right.compare_ratio(left).then(left_tag.cmp(right_tag))
-    });
-    promising.truncate(MAX_CANDIDATES);
-    promising.into_iter().map(|(tag, _)| tag).collect()
+
+    fn next(&mut self) -> u64 {
+        self.paths += 1;
+        self.hash.hash_one(self.paths)
+    }
+
+    /// The tags that evict no more than `most`, one of those that do the same, the most promising first.
+    pub fn select(self, most: u64) -> Vec<Tag> {
+        // One that evicts as much as all paths do may still save items.
+        let mut promising: Vec<(Tag, Effect)> =
+            self.effects.into_iter().filter(|(_, effect)| effect.collateral <= most).collect();
+        // Of those that do the same an object's own tag is the best: it reaches nothing that nobody knows of.
+        promising.sort_unstable_by_key(|(tag, effect)| (effect.signature, !tag.is(Family::Key), *tag));
+        promising.dedup_by_key(|(_, effect)| effect.signature);
+        promising.sort_unstable_by(|(left_tag, left), (right_tag, right)| {
+            right.compare_ratio(left).then(left_tag.cmp(right_tag))
+        });
+        promising.truncate(MAX_CANDIDATES);
+        promising.into_iter().map(|(tag, _)| tag).collect()
+    }
+}
+
+/// The tags that may be part of an answer better than `worst`, the most promising first.
+fn candidates(site: &[Merged<'_>], worst: Value) -> Vec<Tag> {
+    let mut effects = Effects::default();
+    for merged in site {
+        if let Some(reach) = merged.path.change {
+            effects.add_changed(&merged.tags, reach);
+        }
+    }
+    effects.settle();
+    for merged in site.iter().filter(|merged| merged.path.change.is_none()) {
+        effects.add_unchanged(&merged.tags, merged.path.weight);
+    }
+    effects.select(worst.collateral)
 }
 
 /// The site as the search sees it.
@@ -359,7 +398,7 @@ fn worthwhile(paths: &[(SitePath<'_>, Set)], candidates: usize) -> Set {
 }
 
 /// The indices in a set, from the lowest.
-fn members(mut set: Set) -> impl Iterator<Item = usize> {
+pub fn members(mut set: Set) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lowest = (set != 0).then(|| set.trailing_zeros() as usize)?;
         set &= set - 1;

@@ -122,14 +122,51 @@ fn tags_go_through_a_record_and_what_is_not_ours_is_left_out() {
     assert_eq!(Tags::parse("").to_string(), "");
 }
 
+#[test]
+fn tags_that_would_be_derived_otherwise_are_not_remembered() {
+    let tags = new("blog/a.html", "d1");
+    assert!(tagger().remember("blog/a.html", &tags).is_some());
+    let mut fewer = tags.clone();
+    fewer.truncate(tags.0.len() - 1);
+    assert!(tagger().remember("blog/a.html", &fewer).is_none());
+    assert!(tagger().remember("blog/b.html", &tags).is_none());
+    assert!(Tagger::new("s3://other").remember("blog/a.html", &tags).is_none());
+}
+
+#[test]
+fn the_meaning_of_a_tag_is_told_in_words() {
+    let key = "blog/2026/hello-world.html";
+    let tags = tagger().tags(&upload(key, &["a.css".to_owned()], "d1", Bytes::New));
+    let meanings: Vec<String> = tags.0.iter().map(|tag| tagger().meaning(*tag, key)).collect();
+    for meaning in [
+        "all copies of blog/2026/hello-world.html",
+        "what one deploy changed last, such as blog/2026/hello-world.html",
+        ".html files",
+        ".html files below blog/",
+        ".html files below blog/2026/",
+        "files named hello-world",
+        "files with \"hello\" in their name",
+        "what refers to a script or style sheet as blog/2026/hello-world.html does",
+    ] {
+        assert!(meanings.iter().any(|found| found == meaning), "{meaning}: {meanings:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_key_gives_tags_that_are_read_as_they_were_written(
         key in "[a-z/.é%~ -]{1,40}|index\\.html|\\.+|/+",
         references in prop::collection::vec("[a-z/]{0,5}", 0..80),
+        most in TAGS_BEFORE_REFERENCES..=MAX_TAGS,
     ) {
         let tags = tagger().tags(&upload(&key, &references, "d", Bytes::New));
         prop_assert!(tags.0.len() <= MAX_TAGS);
-        prop_assert_eq!(Tags::parse(&tags.to_string()), tags);
+        prop_assert_eq!(&Tags::parse(&tags.to_string()), &tags);
+        let again = changed(&key, "e", &tags);
+        for mut tags in [tags, again] {
+            tags.truncate(most);
+            let memory = tagger().remember(&key, &tags);
+            prop_assert_eq!(tagger().restore(&key, &memory.unwrap()), tags);
+        }
     }
 }

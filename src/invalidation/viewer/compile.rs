@@ -40,6 +40,11 @@ impl Behavior {
     pub(super) fn may_serve(&self, base: &Base) -> bool {
         self.origins.contains(&base.origin) || base.ours && (self.rewrites || self.unknown_target)
     }
+
+    /// Whether nothing stands in for its origin, which is a bucket.
+    pub(super) fn asks_one_known_origin(&self) -> bool {
+        self.origins.len() == 1 && !self.unknown_target
+    }
 }
 
 /// What an origin is to the site's bucket.

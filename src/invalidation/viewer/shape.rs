@@ -12,8 +12,6 @@ pub struct DistributionShape {
     /// Whether the configuration could be read. If not (no `cloudfront:GetDistributionConfig`),
     /// all but `id` is empty, and the viewer paths are a conservative guess.
     pub readable: bool,
-    /// The host names that viewers use beside CloudFront's own.
-    pub hosts: Vec<String>,
     pub origins: Vec<Origin>,
     pub origin_groups: Vec<OriginGroup>,
     /// The key below the origin path that `/` answers with, if any.
@@ -25,6 +23,10 @@ pub struct DistributionShape {
     pub cache_tag_header: Option<String>,
     /// The ETag of the configuration: it changes whenever the configuration does.
     pub config_etag: Option<String>,
+    /// The id of the distribution whose configuration this is: for a tenant, another one than `id`.
+    pub configured_by: String,
+    /// Alternate domain names, in lower case.
+    pub aliases: Vec<String>,
     pub staging: bool,
     /// It serves nobody.
     pub disabled: bool,

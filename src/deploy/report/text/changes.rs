@@ -173,6 +173,7 @@ mod tests {
             reason,
             wave: Stage::Pages,
             bytes: 1000,
+            carried: None,
             late: false,
             before: None,
             owned: true,

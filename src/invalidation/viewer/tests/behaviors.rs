@@ -148,3 +148,23 @@ fn an_error_page_is_known_by_its_viewer_path_and_judged_by_its_behavior() {
     assert_eq!(action("site/a.html"), None);
     assert_eq!(action("404.html"), None);
 }
+
+#[test]
+fn copies_are_tagged_only_where_they_come_from_the_bucket_itself() {
+    let mut shape = shape(
+        &[origin("s3", BUCKET, ""), origin("replica", OTHER_BUCKET, ""), origin("proxy", "resize.example.com", "")],
+        &[behavior("/both/*", "s3-then-replica"), behavior("/proxy/*", "proxy"), behavior("*", "s3")],
+    );
+    shape.origin_groups =
+        vec![OriginGroup { id: "s3-then-replica".to_owned(), members: vec!["s3".to_owned(), "replica".to_owned()] }];
+    let tagged = |shape: &DistributionShape, key: &str| {
+        let viewer = viewer(shape);
+        let paths = viewer.paths(key);
+        paths.iter().filter(|path| viewer.is_tagged(path)).map(|path| path.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(tagged(&shape, "a/index.html"), ["/a/index.html"]);
+    assert!(tagged(&shape, "both/a.html").is_empty() && tagged(&shape, "proxy/a.html").is_empty());
+    // A redirect from `/a` to `/a/` is a copy, too, and has no tags.
+    shape.origins[0] = origin("s3", WEBSITE, "");
+    assert_eq!(tagged(&shape, "a/index.html"), ["/a/index.html", "/a/"]);
+}

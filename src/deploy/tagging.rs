@@ -1,0 +1,272 @@
+//! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront was told.
+
+use super::diff::Reason;
+use super::plan::Change;
+use super::told::Told;
+use crate::bucket::head::Head;
+use crate::distribution::{DistributionId, Distributions};
+use crate::invalidation::send::Invalidation;
+use crate::invalidation::tags::carried::{Carried, Memory, Reading, Shared, Standing};
+use crate::invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
+use crate::invalidation::{TagReader, Viewers};
+use crate::record::manifest::Row;
+use crate::site::headers::Headers;
+use crate::site::media_type;
+use crate::site::references::references;
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of user metadata for tags: S3 takes 2 KB in all
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
+const MOST_BYTES: usize = 1536;
+
+/// Bytes of user metadata that S3 takes.
+const MOST_METADATA: usize = 2048;
+
+/// How many tags each of these entries can have in so many bytes.
+fn room(metadata: &[String], bytes: usize) -> usize {
+    let names: usize = metadata.iter().map(String::len).sum();
+    bytes.saturating_sub(names) / (metadata.len().max(1) * (TAG_BYTES + 1))
+}
+
+/// How the objects of a site are tagged.
+#[derive(Debug)]
+pub struct Tagging {
+    tagger: Tagger,
+    /// The user metadata entries that distributions read.
+    metadata: Vec<String>,
+    /// The most tags of an object.
+    most: usize,
+    /// The site's own host names.
+    hosts: Vec<String>,
+}
+
+/// What a file is uploaded with.
+#[derive(Debug, Default)]
+pub struct Label {
+    /// User metadata.
+    pub metadata: Vec<(String, String)>,
+    /// What must be remembered of the tags in it.
+    pub memory: Option<Memory>,
+}
+
+impl Tagging {
+    /// By what the distributions read; `None` if none of them reads tags that S3 can send.
+    pub fn of(viewers: &Viewers) -> Option<Tagging> {
+        let names: BTreeSet<String> = viewers.tag_readers().map(|reader| reader.reading.metadata.clone()).collect();
+        let mut metadata: Vec<String> = names.into_iter().collect();
+        // Only references are dropped from the tags of an object; then a whole header.
+        while !metadata.is_empty() && room(&metadata, MOST_BYTES) < TAGS_BEFORE_REFERENCES {
+            metadata.pop();
+        }
+        let most = room(&metadata, MOST_BYTES).min(MAX_TAGS);
+        let (tagger, hosts) = (viewers.tagger().clone(), viewers.hosts());
+        (!metadata.is_empty()).then_some(Tagging { tagger, metadata, most, hosts })
+    }
+
+    /// The scripts and style sheets that a page refers to. They only group pages, so that a page that
+    /// cannot be read has none.
+    pub fn references(&self, key: &str, file: &Path) -> Vec<String> {
+        let media_type = media_type::of(key);
+        if !media_type.starts_with("text/html") && !media_type.starts_with("application/xhtml") {
+            return Vec::new();
+        }
+        let found = File::open(file).and_then(|page| references(page, key, &self.hosts));
+        found.unwrap_or_default()
+    }
+
+    /// What an object is uploaded with. `carried` is what it carries now, if that is known.
+    fn label(
+        &self,
+        (key, references): (&str, &[String]),
+        deploy: &str,
+        reason: Reason,
+        carried: Option<&Carried>,
+        headers: &Headers,
+    ) -> Label {
+        let previous = carried.map(|carried| carried.memory.as_previous()).unwrap_or_default();
+        let bytes = match reason {
+            Reason::New => Bytes::New,
+            Reason::Headers => Bytes::Same { previous: &previous },
+            _ => Bytes::Changed { previous: &previous },
+        };
+        self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }), headers)
+    }
+
+    /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
+    /// entry.
+    pub fn again(&self, key: &str, deploy: &str, carried: Option<&Carried>) -> Label {
+        match carried {
+            Some(carried) => self.entries(key, self.tagger.restore(key, &carried.memory), &Headers::default()),
+            None => self.label((key, &[]), deploy, Reason::Headers, None, &Headers::default()),
+        }
+    }
+
+    /// The user metadata of an object with these tags.
+    fn entries(&self, key: &str, mut tags: Tags, headers: &Headers) -> Label {
+        let most = room(&self.metadata, MOST_METADATA.saturating_sub(headers.metadata_bytes())).min(self.most);
+        // What the rules say of the same entry prevails, and an object goes untagged where there is no room.
+        if most < TAGS_BEFORE_REFERENCES || self.metadata.iter().any(|name| headers.metadata.contains_key(name)) {
+            return Label::default();
+        }
+        tags.truncate(most);
+        let value = tags.to_string();
+        let metadata = self.metadata.iter().map(|name| (name.clone(), value.clone())).collect();
+        // Nobody knows what the answer of a redirect carries.
+        let memory = self.tagger.remember(key, &tags).filter(|_| headers.website_redirect.is_none());
+        Label { metadata, memory }
+    }
+
+    /// How objects that are uploaded now come to carry their tags.
+    fn standing(&self, as_of: i64) -> Standing {
+        Standing::new(self.metadata.clone(), as_of)
+    }
+
+    /// What an object carries that was looked at.
+    pub fn found(&self, key: &str, head: &Head) -> Option<Arc<Carried>> {
+        if head.headers.website_redirect.is_some() {
+            return None;
+        }
+        let tags = |name: &String| head.metadata.get(name).map(|value| Tags::parse(value));
+        let first = self.metadata.iter().find_map(tags)?;
+        let memory = self.tagger.remember(key, &first)?;
+        let same = self.metadata.iter().filter(|name| tags(name).as_ref() == Some(&first)).cloned().collect();
+        Some(Arc::new(Carried { memory, standing: Arc::new(Standing::new(same, head.modified)) }))
+    }
+}
+
+/// The distributions for which copies may come to count as tagged, and what to tell the person.
+pub(super) async fn settled(
+    distributions: &Distributions,
+    viewers: &Viewers,
+    told: &Told,
+) -> (Vec<DistributionId>, Vec<String>) {
+    let (mut settled, mut warnings) = (Vec::new(), Vec::new());
+    for reader in viewers.tag_readers() {
+        let Reading { config, .. } = reader.reading;
+        if told.standings().any(|standing| standing.configs(reader.id).any(|known| known == config)) {
+            settled.push(reader.id.clone());
+            continue;
+        }
+        // Edges that do not have the configuration yet cache copies without tags.
+        match distributions.deployed_config(reader.configured_by).await {
+            Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
+            Ok(_) => warnings.push(format!(
+                "the configuration of the {} is still on its way to the edges: until a later deploy it is told by path",
+                reader.id
+            )),
+            Err(error) => warnings.push(format!(
+                "cannot see whether the edges of the {} read cache tags already, so it is told by path: {error} ({})",
+                reader.id,
+                error.hint_text().unwrap_or("the next deploy looks again")
+            )),
+        }
+    }
+    (settled, warnings)
+}
+
+/// What to say where the configuration of a distribution changed since its copies counted as tagged.
+pub(super) fn resets(viewers: &Viewers, told: &Told) -> Vec<String> {
+    let reset = |reader: &TagReader<'_>| {
+        let mut configs = told.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
+        configs.peek().is_some() && configs.all(|config| config != reader.reading.config)
+    };
+    let say = |reader: TagReader<'_>| {
+        format!(
+            "the configuration of the {} changed since its copies were tagged: each object is told by path once more",
+            reader.id
+        )
+    };
+    viewers.tag_readers().filter(reset).map(say).collect()
+}
+
+/// What CloudFront took, and for whom copies are sure to carry tags by that.
+pub(super) struct Cleared<'a> {
+    viewers: &'a Viewers,
+    tagging: Option<&'a Tagging>,
+    /// Until when it is known that nobody else wrote what was uploaded; `None` where that is unknown.
+    as_of: Option<i64>,
+    readers: Vec<TagReader<'a>>,
+    /// By reader: the items that it was told.
+    items: Vec<Vec<String>>,
+    /// The keys whose copies all had to go.
+    changed: HashSet<&'a str>,
+    standings: Shared<Standing>,
+    carried: Shared<Carried>,
+}
+
+impl<'a> Cleared<'a> {
+    pub(super) fn new(
+        viewers: &'a Viewers,
+        tagging: Option<&'a Tagging>,
+        settled: &[DistributionId],
+        as_of: Option<i64>,
+        told: &[Invalidation],
+        changed: HashSet<&'a str>,
+    ) -> Cleared<'a> {
+        let readers: Vec<_> = viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
+        let told = |reader: &TagReader<'_>| {
+            let told = told.iter().filter(|told| told.distribution == *reader.id);
+            told.flat_map(|told| &told.items).filter(|item| !item.starts_with('#')).cloned().collect()
+        };
+        Cleared {
+            viewers,
+            tagging,
+            as_of,
+            items: readers.iter().map(told).collect(),
+            readers,
+            changed,
+            standings: Shared::default(),
+            carried: Shared::default(),
+        }
+    }
+
+    /// What an object carries that was uploaded by this run.
+    pub(super) fn of_upload(&self, memory: Option<&Memory>) -> Option<Arc<Carried>> {
+        let mut standing = self.tagging?.standing(self.as_of?);
+        for reader in &self.readers {
+            standing = standing.tagging(reader.id, &reader.reading.config);
+        }
+        Some(self.carried.share(Carried { memory: memory?.clone(), standing: self.standings.share(standing) }))
+    }
+
+    /// A row of which nothing else changes, if copies of its object are tagged for more distributions than
+    /// it says.
+    pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
+        let carried = row.carried.as_ref()?;
+        let mut standing = None;
+        for (reader, items) in self.readers.iter().zip(&self.items) {
+            let gained = carried.is_read(reader.reading)
+                && !carried.is_tagged(reader.id, reader.reading)
+                && (self.changed.contains(key)
+                    || items.iter().any(|item| item.ends_with('*'))
+                        && self.viewers.are_cleared_by_path(reader.id, key, items));
+            if gained {
+                let before: &Standing = standing.as_ref().unwrap_or(&carried.standing);
+                standing = Some(before.tagging(reader.id, &reader.reading.config));
+            }
+        }
+        let standing = self.standings.share(standing?);
+        let carried = self.carried.share(Carried { memory: carried.memory.clone(), standing });
+        Some(Row { carried: Some(carried), ..row.clone() })
+    }
+}
+
+/// What an upload needs to be labelled.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// How.
+    pub tagging: Arc<Tagging>,
+    /// By which deploy.
+    pub deploy: String,
+}
+
+impl Labels {
+    /// The label of a change whose file refers to `references`, beside its headers.
+    pub fn of(&self, change: &Change, references: &[String], headers: &Headers) -> Label {
+        let carried = change.carried.as_deref();
+        self.tagging.label((&change.key, references), &self.deploy, change.reason, carried, headers)
+    }
+}
