@@ -13,6 +13,7 @@ pub mod list;
 pub mod plan;
 pub mod read;
 pub mod report;
+pub mod settings;
 pub mod shard;
 mod survey;
 pub mod tagging;
@@ -26,27 +27,18 @@ use crate::aws::Aws;
 use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::invalidation::find::Which;
-use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
-use crate::invalidation::{ChangedKey, Policy};
+use crate::invalidation::ChangedKey;
+use crate::invalidation::send::{Invalidation, Sent, submit, wait};
 use crate::record::lease::{Lease, Left};
-use crate::record::{Build, Place};
-use crate::site::Target;
-use crate::site::rules::HeaderRule;
-use crate::site::waves::Waves;
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
 use compare::Compared;
-use conventions::RedirectObjects;
-use diff::PruneAfter;
-use globset::GlobSet;
 use landed::{changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until};
 use plan::{Action, Change, Plan, Stage};
 use report::{Recovered, Report, Seconds};
-use shard::Shard;
+pub use settings::Settings;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use survey::Survey;
@@ -56,53 +48,6 @@ use tokio_util::sync::CancellationToken;
 use told::Told;
 use turn::{Turn, lost_lease};
 use verify::Verified;
-
-/// What a deploy is to do.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The built site.
-    pub source: PathBuf,
-    /// Where it goes.
-    pub target: Target,
-    /// Keys that are left alone, here and there.
-    pub excluded: GlobSet,
-    /// What goes up when.
-    pub waves: Waves,
-    /// Which distributions show it.
-    pub distributions: Which,
-    /// Header rules, which prevail over those of the source's `_headers` file.
-    pub headers: Vec<HeaderRule>,
-    /// Whether redirects become objects.
-    pub redirect_objects: RedirectObjects,
-    /// How items are chosen.
-    pub policy: Policy,
-    /// How long to wait for CloudFront.
-    pub patience: Patience,
-    /// When objects that left the source go.
-    pub prune_after: PruneAfter,
-    /// The most objects that may leave the source in one run.
-    pub max_delete: u64,
-    /// Whether files that cannot be read are left out rather than ending the run.
-    pub keep_going: bool,
-    /// Transfers under way, of which the limiter lets some be sent.
-    pub concurrency: usize,
-    /// The account that must own the bucket.
-    pub expected_owner: Option<String>,
-    /// Where the deploy record is kept.
-    pub record: Place,
-    /// Whether objects that are not in the source become ours.
-    pub adopt: bool,
-    /// How long to wait for another deploy.
-    pub lock_timeout: Duration,
-    /// Which build this is.
-    pub build: Option<Build>,
-    /// Whether an older build may go over a newer one.
-    pub force: bool,
-    /// The site to look at once it is deployed.
-    pub verify: Option<verify::Site>,
-    /// Whether only a part of the assets is created, because other machines create the rest.
-    pub shard: Option<Shard>,
-}
 
 /// One run: its settings and the world it runs in.
 #[derive(Debug)]

@@ -1,0 +1,63 @@
+//! What a deploy is to do, as the doors have it from the person.
+
+use super::conventions::RedirectObjects;
+use super::diff::PruneAfter;
+use super::shard::Shard;
+use super::verify;
+use crate::invalidation::Policy;
+use crate::invalidation::find::Which;
+use crate::invalidation::send::Patience;
+use crate::record::{Build, Place};
+use crate::site::Target;
+use crate::site::rules::HeaderRule;
+use crate::site::waves::Waves;
+use globset::GlobSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a deploy is to do.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The built site.
+    pub source: PathBuf,
+    /// Where it goes.
+    pub target: Target,
+    /// Keys that are left alone, here and there.
+    pub excluded: GlobSet,
+    /// What goes up when.
+    pub waves: Waves,
+    /// Which distributions show it.
+    pub distributions: Which,
+    /// Header rules, which prevail over those of the source's `_headers` file.
+    pub headers: Vec<HeaderRule>,
+    /// Whether redirects become objects.
+    pub redirect_objects: RedirectObjects,
+    /// How items are chosen.
+    pub policy: Policy,
+    /// How long to wait for CloudFront.
+    pub patience: Patience,
+    /// When objects that left the source go.
+    pub prune_after: PruneAfter,
+    /// The most objects that may leave the source in one run.
+    pub max_delete: u64,
+    /// Whether files that cannot be read are left out rather than ending the run.
+    pub keep_going: bool,
+    /// Transfers under way, of which the limiter lets some be sent.
+    pub concurrency: usize,
+    /// The account that must own the bucket.
+    pub expected_owner: Option<String>,
+    /// Where the deploy record is kept.
+    pub record: Place,
+    /// Whether objects that are not in the source become ours.
+    pub adopt: bool,
+    /// How long to wait for another deploy.
+    pub lock_timeout: Duration,
+    /// Which build this is.
+    pub build: Option<Build>,
+    /// Whether an older build may go over a newer one.
+    pub force: bool,
+    /// The site to look at once it is deployed.
+    pub verify: Option<verify::Site>,
+    /// Whether only a part of the assets is created, because other machines create the rest.
+    pub shard: Option<Shard>,
+}
