@@ -184,7 +184,7 @@ async fn what_cloudfront_would_refuse_or_ignore_is_never_sent() {
     for (arguments, said) in [
         (&[][..], "PATH"),
         (&["", "  "], "no path to invalidate"),
-        (&["#tag"], "cache tag"),
+        (&["#two words"], "no cache tag"),
         (&["/a%2A"], "%2A"),
         (&["s3://site/a"], "not the address of a web page"),
         (&["--wait-timeout", "soon", "/a"], "is no length of time"),

@@ -30,7 +30,9 @@ async fn a_storm_of_slow_downs_is_waited_out_and_the_requests_in_flight_grow_aga
     assert_eq!((run.outcome(), world.keys().len()), ("deployed", FILES + 1));
     assert_eq!(run.json["concurrency"]["slow_downs"], STORM);
     let limits = limits(&run.json);
-    let [start, peak, low, .., end] = limits[..] else { panic!("{limits:?}") };
+    let [start, peak, .., end] = limits[..] else { panic!("{limits:?}") };
+    // It may come in gusts.
+    let low = limits[2..].iter().copied().min().unwrap();
     assert!(start == 32 && low <= peak / 2 && end > low, "{limits:?}");
 }
 
