@@ -82,6 +82,16 @@ pub async fn run(terminal: Terminal) -> Result<()> {
     lambda_runtime::run(handler).await.map_err(|error| Error::failed(format!("Lambda's runtime: {error}")))
 }
 
+/// The bucket and key of each change that an event tells of, none for a job; an error where the event cannot be read.
+/// Nothing is done about it.
+#[doc(hidden)]
+pub fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
+    match event.get(pipeline::JOB) {
+        Some(job) => pipeline::read(job).map(|()| Vec::new()).map_err(|error| error.to_string()),
+        None => object_events::read(event),
+    }
+}
+
 /// What lives as long as the function's execution environment.
 #[derive(Debug)]
 struct Door {

@@ -50,6 +50,16 @@ pub(super) async fn answer(door: &Door, event: &Value, request: &str, deadline: 
     reply(door, &batch, &failed)
 }
 
+/// The bucket and key of each change that an event tells of.
+pub(super) fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
+    let batch = event::read(event)?;
+    if let Some(problem) = batch.messages.iter().find_map(|message| message.problems.first()) {
+        return Err(problem.clone());
+    }
+    let events = batch.messages.into_iter().flat_map(|message| message.events);
+    Ok(events.map(|event| (event.bucket, event.key)).collect())
+}
+
 /// What the invalidations of these messages are known by: the same messages again are free.
 fn reference(batch: &Batch, request: &str) -> String {
     let mut ids: Vec<&str> = batch.messages.iter().filter_map(|message| message.id.as_deref()).collect();

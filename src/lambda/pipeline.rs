@@ -81,15 +81,45 @@ where
     }
 }
 
-async fn work(door: Arc<Door>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
-    let shape = |problem| Error::usage(format!("the job is not as CodePipeline documents it: {problem}"));
-    let job: CodePipelineJob = read_shape(&job).map_err(shape)?;
-    let distributions = Distributions::new(&door.aws);
+/// What a job asks for: the token of one that goes on, or the parameters of a new one.
+enum Asked {
+    Wait(Waiting),
+    Begin(Parameters),
+}
+
+fn asked(job: &CodePipelineJob) -> Result<Asked> {
     if let Some(token) = job.data.continuation_token.as_deref().filter(|token| !token.is_empty()) {
-        return Ok(Waiting::parse(token)?.look(&distributions).await);
+        return Waiting::parse(token).map(Asked::Wait);
     }
     let text = job.data.action_configuration.configuration.user_parameters.as_deref().unwrap_or_default();
-    let parameters = Parameters::parse(text)?;
+    Parameters::parse(text).map(Asked::Begin)
+}
+
+fn shape(job: &Value) -> Result<CodePipelineJob> {
+    read_shape(job).map_err(|problem| Error::usage(format!("the job is not as CodePipeline documents it: {problem}")))
+}
+
+/// Whether a job can be read.
+pub(super) fn read(job: &Value) -> Result<()> {
+    match asked(&shape(job)?)? {
+        Asked::Wait(waiting) => drop(waiting.verdict()),
+        Asked::Begin(parameters) => {
+            let which = parameters.which(&Which::Auto)?;
+            if let Some(deploy) = &parameters.deploy {
+                deploy.settings(deploy.source.clone(), which)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn work(door: Arc<Door>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
+    let job = shape(&job)?;
+    let distributions = Distributions::new(&door.aws);
+    let parameters = match asked(&job)? {
+        Asked::Wait(waiting) => return Ok(waiting.look(&distributions).await),
+        Asked::Begin(parameters) => parameters,
+    };
     let which = parameters.which(&door.settings.distributions)?;
     match &parameters.deploy {
         Some(deploy) => deploy_artifact(&door, &job, &parameters, deploy, which, deadline).await,

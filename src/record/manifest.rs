@@ -72,7 +72,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// A manifest of these bytes; `what` names it in errors.
-    pub(super) fn new(what: String, bytes: Bytes) -> Manifest {
+    pub fn new(what: String, bytes: Bytes) -> Manifest {
         Manifest { what, bytes }
     }
 
@@ -116,7 +116,7 @@ pub(super) fn file_name(deploy: &str) -> String {
 }
 
 /// The manifest as it is kept, of rows in key order.
-pub(super) fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a str, R)>) -> Result<Vec<u8>> {
+pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a str, R)>) -> Result<Vec<u8>> {
     let mut known: HashMap<Arc<Carried>, usize> = HashMap::new();
     ndjson::encode("manifest", deploy, |lines| {
         for (key, row) in rows {
