@@ -1,7 +1,9 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+pub mod conventions;
 pub mod doctor;
 pub mod documents;
+pub mod tags;
 pub mod verify;
 
 use crate::aws::MOST_IN_FLIGHT;
@@ -42,18 +44,6 @@ Examples:
   shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
   shipfront deploy public s3://www.example.com --prune-after never --json > report.json
   shipfront deploy public --local";
-
-const REDIRECTS_EXAMPLES: &str = "\
-Examples:
-  shipfront redirects public > redirects.js
-  aws cloudfront create-function --name redirects --function-code fileb://redirects.js \\
-    --function-config Comment=redirects,Runtime=cloudfront-js-2.0
-
-Then publish it and name it in the distribution's behavior, as its viewer-request function.";
-const TAGS_EXAMPLES: &str = "\
-Examples:
-  shipfront tags --enable s3://www.example.com     print what to change
-  shipfront tags --backfill s3://www.example.com   then tag what is there already";
 
 /// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
 ///
@@ -124,21 +114,21 @@ pub enum Command {
     /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
     /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
     /// path of the file, to be named in the distribution's behavior for that path.
-    Headers(HeadersArgs),
+    Headers(conventions::HeadersArgs),
     /// Print the code of a CloudFront Function that follows the source's _redirects
     ///
     /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
     /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
     /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
-    #[command(after_help = REDIRECTS_EXAMPLES)]
-    Redirects(RedirectsArgs),
+    #[command(after_help = conventions::REDIRECTS_EXAMPLES)]
+    Redirects(conventions::RedirectsArgs),
     /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
     ///
     /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads
     /// them from a header that S3 can send, deploys tag what they upload and send tags where those evict less
     /// than paths. Both flags are for once; every deploy after them needs none.
-    #[command(after_help = TAGS_EXAMPLES)]
-    Tags(TagsArgs),
+    #[command(after_help = tags::EXAMPLES)]
+    Tags(tags::TagsArgs),
     /// Deploy to the local edge and keep it serving, to look at the site in a browser
     ///
     /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
@@ -394,56 +384,6 @@ pub struct UnlockArgs {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-}
-
-/// `headers`.
-#[derive(Debug, Args)]
-pub struct HeadersArgs {
-    /// The directory that your site generator wrote
-    pub source: Option<PathBuf>,
-}
-
-/// `redirects`.
-#[derive(Debug, Args)]
-pub struct RedirectsArgs {
-    /// The directory that your site generator wrote
-    pub source: Option<PathBuf>,
-    /// Show /dir/index.html at /dir/ and lead from /dir to /dir/, too: a behavior takes one function
-    #[arg(long)]
-    pub directory_index: bool,
-}
-
-/// `tags`.
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true)))]
-pub struct TagsArgs {
-    /// Print the change to make, for CloudFormation, Terraform and the AWS command line; nothing is changed
-    #[arg(long, group = "what")]
-    pub enable: bool,
-    /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
-    #[arg(long, group = "what", requires = "target")]
-    pub backfill: bool,
-    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
-    #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: Option<String>,
-    /// The header that CloudFront is to read: x-amz-meta- and a name
-    #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
-    pub header: String,
-    /// The distribution; 'auto' finds those whose origin is the bucket
-    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
-    pub distribution: Vec<String>,
-    /// The distribution tenant, where the distribution is multi-tenant
-    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
-    pub distribution_tenant: Vec<String>,
-    /// Where the deploy record is, if not in .shipfront/ of the bucket
-    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
-    pub record: Option<String>,
-    /// The wait for CloudFront
-    #[command(flatten)]
-    pub wait: WaitArgs,
-    /// As whom
-    #[command(flatten)]
-    pub aws: AwsArgs,
 }
 
 /// Waiting for CloudFront.

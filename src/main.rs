@@ -1,11 +1,11 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
 use shipfront::aws::{Aws, AwsOptions, MOST_IN_FLIGHT};
+use shipfront::cli::conventions::{HeadersArgs, RedirectsArgs};
 use shipfront::cli::doctor::DoctorArgs;
 use shipfront::cli::documents;
-use shipfront::cli::{
-    Command, DeployArgs, HeadersArgs, InvalidateArgs, PlanArgs, RedirectsArgs, StatusArgs, TagsArgs, UnlockArgs,
-};
+use shipfront::cli::tags::TagsArgs;
+use shipfront::cli::{Command, DeployArgs, InvalidateArgs, PlanArgs, StatusArgs, UnlockArgs};
 use shipfront::config;
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::deploy::backfill::Backfill;

@@ -1,0 +1,42 @@
+//! Flags of `tags`.
+
+use super::{AwsArgs, WaitArgs};
+use clap::Args;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  shipfront tags --enable s3://www.example.com     print what to change
+  shipfront tags --backfill s3://www.example.com   then tag what is there already";
+
+/// `tags`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct TagsArgs {
+    /// Print the change to make, for CloudFormation, Terraform and the AWS command line; nothing is changed
+    #[arg(long, group = "what")]
+    pub enable: bool,
+    /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
+    #[arg(long, group = "what", requires = "target")]
+    pub backfill: bool,
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
+    /// The header that CloudFront is to read: x-amz-meta- and a name
+    #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
+    pub header: String,
+    /// The distribution; 'auto' finds those whose origin is the bucket
+    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    pub distribution: Vec<String>,
+    /// The distribution tenant, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
+    pub distribution_tenant: Vec<String>,
+    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// As whom
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
