@@ -107,8 +107,8 @@ pub enum Command {
     Policy(doctor::PolicyArgs),
     /// Print the completions of a shell
     Completions(documents::CompletionsArgs),
-    /// Print the manual page
-    Man,
+    /// Print the manual page of shipfront, or of a command
+    Man(documents::ManArgs),
     /// Print what S3 does not keep of the source's _headers, as CloudFormation
     ///
     /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as

@@ -87,8 +87,8 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
             terminal.print(documents::completions(args.shell)?.trim_end());
             Ok(Exit::Done)
         }
-        Command::Man => {
-            terminal.print(documents::manual()?.trim_end());
+        Command::Man(args) => {
+            terminal.print(documents::manual(args.command.as_deref())?.trim_end());
             Ok(Exit::Done)
         }
         Command::Headers(args) => headers(&args, terminal),
