@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-COLUMNS = 100
+COLUMNS = 112
 
 
 def output_of(command: str) -> str:
