@@ -72,10 +72,10 @@ impl Deploy<'_> {
         if self.settings.force || !snapshot.state.supersedes(Some(ours)) {
             return None;
         }
-        let message = format!(
-            "build {} of {} is superseded: build {} went before; nothing was written",
-            ours.number, ours.project, newer.number
-        );
+        // Outside CodeBuild a number may have no project.
+        let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
+        let message =
+            format!("build {}{of} is superseded: build {} went before; nothing was written", ours.number, newer.number);
         Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 
