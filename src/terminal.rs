@@ -170,6 +170,9 @@ fn columns<S>(_stream: &S) -> Option<u16> {
 fn wrapped(text: &str, columns: Option<u16>) -> String {
     let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
     let wrap = |line: &str| {
+        if textwrap::core::display_width(line) <= usize::from(columns) {
+            return line.to_owned();
+        }
         let start = line.len() - line.trim_start().len();
         let indent = " ".repeat(start.min(usize::from(columns) / 2));
         let next = format!("{indent}  ");

@@ -81,7 +81,7 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     // The treemap has the files in their colours, and the tree says why.
     for (class, title) in [
         ("new", "style.css: new, 3 B"),
-        ("changed", "index.html: size, 7 B"),
+        ("changed", "index.html: size, 1 B → 7 B"),
         ("removed", "blog/b.html: orphaned, 1 B"),
         ("new", "&lt;img src=x onerror=document.title='taken'&gt;.html: new, 3 B"),
     ] {

@@ -89,6 +89,9 @@ pub struct Coverage {
     pub covers: u64,
     /// Unchanged viewer paths that it evicts.
     pub collateral: u64,
+    /// The first of those, few of many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evicts: Vec<String>,
     /// What a cache tag stands for, and why it goes where a path would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -97,7 +100,7 @@ pub struct Coverage {
 impl Coverage {
     /// What an item does, and why it is sent.
     pub fn of(item: Item, why: Option<String>) -> Coverage {
-        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, why }
+        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, evicts: Vec::new(), why }
     }
 }
 

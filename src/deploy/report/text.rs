@@ -14,6 +14,8 @@ use std::fmt::{self, Display, Formatter};
 
 /// Lines of a list before the rest is only counted.
 const SHORT_LIST: usize = 20;
+/// The widest column of items.
+const WIDE_ITEM: usize = 60;
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -153,7 +155,7 @@ impl Report {
         }
         let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
         if planned && !invalidation.coverage.is_empty() {
-            write_coverage(out, &invalidation.coverage, shown)?;
+            self.write_coverage(out, &invalidation.coverage, shown)?;
         } else {
             for item in &items[..shown] {
                 let why = invalidation.coverage.iter().find(|coverage| coverage.item == *item);
@@ -171,27 +173,44 @@ impl Report {
         }
         Ok(())
     }
-}
 
-/// What each item does, the costly ones first: those are what a person looks for.
-fn write_coverage(out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
-    let mut sorted: Vec<&Coverage> = coverage.iter().collect();
-    sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
-    sorted.truncate(shown);
-    let width = sorted.iter().map(|coverage| coverage.item.chars().count()).max().unwrap_or(0).min(60);
-    for Coverage { item, covers, collateral, why } in sorted {
-        let several = item.ends_with('*') || item.starts_with('#');
-        match (several, collateral) {
-            (false, _) => write!(out, "    {item}")?,
-            (true, 0) => write!(out, "    {item:width$}  {covers} changed")?,
-            (true, _) => write!(out, "    {item:width$}  {covers} changed, {collateral} unchanged")?,
+    /// What each item does, the costly ones first: those are what a person looks for.
+    fn write_coverage(&self, out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
+        let mut sorted: Vec<&Coverage> = coverage.iter().collect();
+        sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
+        sorted.truncate(shown);
+        let most = self.columns.map_or(WIDE_ITEM, |columns| usize::from(columns / 2)).min(WIDE_ITEM);
+        let widths = sorted.iter().map(|coverage| coverage.item.chars().count());
+        let width = widths.filter(|width| *width <= most).max().unwrap_or(0);
+        for Coverage { item, covers, collateral, evicts, why } in sorted {
+            let several = item.ends_with('*') || item.starts_with('#');
+            if several {
+                write!(out, "    {item:width$}  {covers} changed")?;
+            } else {
+                write!(out, "    {item}")?;
+            }
+            match (&evicts[..], collateral) {
+                (_, 0) => {}
+                ([only], 1) => write!(out, ", evicts {only}")?,
+                ([first, ..], _) if !self.verbose => write!(out, ", evicts {first} and {} more", collateral - 1)?,
+                _ => write!(out, ", evicts {collateral} unchanged")?,
+            }
+            match why {
+                Some(why) => writeln!(out, ": {why}")?,
+                None => writeln!(out)?,
+            }
+            if self.verbose && *collateral > 1 {
+                for url in evicts {
+                    writeln!(out, "      ! {url}")?;
+                }
+                let rest = collateral.saturating_sub(evicts.len() as u64);
+                if rest > 0 {
+                    writeln!(out, "      ... and {rest} more")?;
+                }
+            }
         }
-        match why {
-            Some(why) => writeln!(out, ": {why}")?,
-            None => writeln!(out)?,
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What one path more or fewer would change, around what was chosen.
