@@ -209,6 +209,16 @@ impl Edge {
         self.state.timeline.watch.note(text);
     }
 
+    /// Tells the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    pub fn explain(
+        &self,
+        invalidation: &str,
+        effect: impl Fn(&str) -> Option<String>,
+        reason: impl Fn(&str) -> Option<&'static str>,
+    ) {
+        self.state.timeline.watch.explain(invalidation, effect, reason);
+    }
+
     /// Makes the bucket and its distribution when they are missing; the distribution's id.
     ///
     /// # Errors

@@ -37,3 +37,25 @@ fn the_manual_page_has_a_section_for_every_command_and_its_options() {
     }
     assert!(page.contains("prune\\-after") && page.contains("Exit codes"));
 }
+
+#[test]
+fn examples_and_exit_codes_fit_a_narrow_terminal() {
+    let help = shipfront(&["--help"]).stdout;
+    let (_, tables) = help.split_once("Examples:\n").unwrap();
+    let (tables, _) = tables.split_once("Settings come from").unwrap();
+    assert!(tables.lines().count() > 20 && tables.lines().all(|line| line.len() <= 60), "{tables}");
+}
+
+#[test]
+fn help_and_errors_show_flags_as_they_are_usually_typed() {
+    for (arguments, said) in [
+        (&[][..], "  -q, --quiet  "),
+        (&["tags"], "<--enable|--backfill>"),
+        (&["invalidate"], "<PATH>..."),
+        (&["plan", "--no-such-flag"], "'--no-such-flag'"),
+    ] {
+        let refused = run(clean(binary()).args(arguments)).ended_with(2);
+        refused.says(said);
+        assert!(!refused.stderr.contains("[=<"), "{}", refused.stderr);
+    }
+}

@@ -102,6 +102,24 @@ impl Coverage {
     pub fn of(item: Item, why: Option<String>) -> Coverage {
         Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, evicts: Vec::new(), why }
     }
+
+    /// Whether the item may reach more than one URL.
+    pub fn is_several(&self) -> bool {
+        self.item.ends_with('*') || self.item.starts_with('#')
+    }
+
+    /// In a line: `2 changed, evicts /about-us/ and 3 more`.
+    pub fn effect(&self) -> String {
+        let collateral = self.collateral;
+        let evicted = match (&self.evicts[..], collateral) {
+            (_, 0) => String::new(),
+            ([only], 1) => format!(", evicts {only}"),
+            ([first, ..], _) => format!(", evicts {first} and {} more", collateral - 1),
+            ([], _) => format!(", evicts {collateral} unchanged"),
+        };
+        let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} changed{evicted}{why}", self.covers)
+    }
 }
 
 /// A point of the curve from budget to collateral.

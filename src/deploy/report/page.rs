@@ -186,8 +186,8 @@ fn figures(report: &Report) -> Markup {
             (figure(objects.orphaned.to_string(), "no longer in the source, kept", false))
             (figure(objects.unknown.to_string(), "unknown, left alone", false))
             (figure(objects.failed.to_string(), "not done", false))
-            (figure(items.to_string(), "items invalidated", true))
-            (figure(collateral.to_string(), "unchanged URLs evicted", true))
+            (figure(items.to_string(), word("items invalidated", "items to invalidate"), true))
+            (figure(collateral.to_string(), word("unchanged URLs evicted", "unchanged URLs to evict"), true))
         }
     }
 }

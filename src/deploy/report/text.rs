@@ -111,7 +111,9 @@ impl Report {
 
     fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let turn = |turn: &Turn| format!("{} at {:.1} s", turn.limit, turn.seconds);
-        let turns: Vec<String> = self.concurrency.turns.iter().map(turn).collect();
+        let mut turns = self.concurrency.turns.clone();
+        turns.dedup_by_key(|turn| turn.limit);
+        let turns: Vec<String> = turns.iter().map(turn).collect();
         let slow_downs = self.concurrency.slow_downs;
         writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", turns.join(", "))
     }
@@ -145,11 +147,15 @@ impl Report {
         let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
         let unchanged = universe.saturating_sub(*viewer_paths);
         let items_word = if items.len() == 1 { "item" } else { "items" };
-        writeln!(
+        write!(
             out,
-            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs, evicting {collateral} of {unchanged} unchanged ones",
+            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs",
             items.len()
         )?;
+        if unchanged > 0 {
+            write!(out, ", evicting {collateral} of {unchanged} unchanged ones")?;
+        }
+        writeln!(out)?;
         for why in &invalidation.why {
             writeln!(out, "    {why}")?;
         }
@@ -182,22 +188,12 @@ impl Report {
         let most = self.columns.map_or(WIDE_ITEM, |columns| usize::from(columns / 2)).min(WIDE_ITEM);
         let widths = sorted.iter().map(|coverage| coverage.item.chars().count());
         let width = widths.filter(|width| *width <= most).max().unwrap_or(0);
-        for Coverage { item, covers, collateral, evicts, why } in sorted {
-            let several = item.ends_with('*') || item.starts_with('#');
-            if several {
-                write!(out, "    {item:width$}  {covers} changed")?;
-            } else {
-                write!(out, "    {item}")?;
-            }
-            match (&evicts[..], collateral) {
-                (_, 0) => {}
-                ([only], 1) => write!(out, ", evicts {only}")?,
-                ([first, ..], _) if !self.verbose => write!(out, ", evicts {first} and {} more", collateral - 1)?,
-                _ => write!(out, ", evicts {collateral} unchanged")?,
-            }
-            match why {
-                Some(why) => writeln!(out, ": {why}")?,
-                None => writeln!(out)?,
+        for coverage in sorted {
+            let Coverage { item, collateral, evicts, why, .. } = coverage;
+            match (coverage.is_several(), why) {
+                (true, _) => writeln!(out, "    {item:width$}  {}", coverage.effect())?,
+                (false, Some(why)) => writeln!(out, "    {item}  {why}")?,
+                (false, None) => writeln!(out, "    {item}")?,
             }
             if self.verbose && *collateral > 1 {
                 for url in evicts {

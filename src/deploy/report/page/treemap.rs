@@ -74,7 +74,7 @@ fn item(coverage: &Coverage) -> Node {
     let named = named.iter().map(|url| leaf(url.clone(), 1, Ink::Evicted));
     let leaves =
         std::iter::once(changed).chain(named).chain([leaf(format!("{rest} {more}unchanged"), rest, Ink::Evicted)]);
-    let several = item.ends_with('*') || item.starts_with('#');
+    let several = coverage.is_several();
     let below: Vec<Node> = leaves.filter(|leaf| several && leaf.size > 0.0).collect();
     Node {
         name: item.clone(),
@@ -120,7 +120,7 @@ fn folder(name: &str, changes: &[&Change], start: usize, least: f64) -> Node {
 fn draw(nodes: Vec<Node>) -> Markup {
     let area = Area { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
     html! {
-        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" { (draw_all(nodes, area)) }
+        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" preserveAspectRatio="none" { (draw_all(nodes, area)) }
     }
 }
 
@@ -138,7 +138,8 @@ fn draw_one(node: Node, area: Area) -> Markup {
     let divided = !node.below.is_empty() && width >= SMALL && height >= SMALL + TITLE;
     let inner = Area { x: x + 2.0, y: y + TITLE, width: width - 4.0, height: height - TITLE - 2.0 };
     let letters = ((width - 8.0) / LETTER).max(0.0) as usize;
-    let label = (letters >= 3 && height >= TITLE).then(|| shortened(&node.name, letters));
+    let is_url = node.ink == Ink::Evicted && node.name.starts_with('/');
+    let label = (letters >= 3 && height >= TITLE).then(|| shortened(&node.name, letters, is_url));
     let class = if divided { "folder" } else { node.ink.class() };
     html! {
         g {
@@ -154,12 +155,17 @@ fn number(value: f64) -> String {
     format!("{value:.1}")
 }
 
-fn shortened(name: &str, letters: usize) -> String {
-    if name.chars().count() <= letters {
-        return name.to_owned();
+/// As much of a name as there is room for: of a URL its end, as those of one item begin alike.
+fn shortened(name: &str, letters: usize, end: bool) -> String {
+    let all = name.chars().count();
+    let most = letters.saturating_sub(1);
+    if all <= letters {
+        name.to_owned()
+    } else if end {
+        format!("…{}", name.chars().skip(all - most).collect::<String>())
+    } else {
+        format!("{}…", name.chars().take(most).collect::<String>())
     }
-    let start: String = name.chars().take(letters.saturating_sub(1)).collect();
-    format!("{start}…")
 }
 
 /// Rectangles for sizes that fall, as square as they can be, row by row (Bruls, Huizing and van Wijk, 2000).

@@ -48,7 +48,7 @@ pub(super) fn write(out: &mut Formatter<'_>, changes: &[&Change], manner: Manner
     lines.truncate(SHORT_LIST);
     write_lines(out, &lines, manner)?;
     if rest > 0 {
-        writeln!(out, "  ... and {rest} more")?;
+        writeln!(out, "  ... and {rest} more files")?;
     }
     writeln!(out, "  (--verbose names all {} files)", changes.len())
 }
@@ -288,7 +288,7 @@ mod tests {
         let changes: Vec<Change> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
         let text = text(&changes, false);
         assert!(
-            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more\n  (--verbose names all 25 files)\n"),
+            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more files\n  (--verbose names all 25 files)\n"),
             "{text}"
         );
     }
