@@ -1,6 +1,6 @@
 //! What a shell and a manual are told of the command line.
 
-use crate::world::command::{Run, binary, clean, run, skipped};
+use crate::world::command::{Run, binary, clean, on_terminal, run, skipped};
 
 fn shipfront(arguments: &[&str]) -> Run {
     run(clean(binary()).args(arguments)).ended_with(0)
@@ -57,5 +57,21 @@ fn help_and_errors_show_flags_as_they_are_usually_typed() {
         let refused = run(clean(binary()).args(arguments)).ended_with(2);
         refused.says(said);
         assert!(!refused.stderr.contains("[=<"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn what_is_to_be_copied_is_not_broken_on_a_narrow_terminal() {
+    let site = tempfile::tempdir().unwrap();
+    let policy =
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+    std::fs::write(site.path().join("_headers"), format!("/*\n  Content-Security-Policy: {policy}\n")).unwrap();
+    std::fs::write(site.path().join("_redirects"), "/an-old-page/of-long-ago /a-new-page/of-today 301\n").unwrap();
+    for command in ["headers", "redirects"] {
+        let mut shown = clean(binary());
+        shown.arg(command).arg(site.path());
+        let Some(narrow) = on_terminal(&shown, 40) else { return };
+        let piped = run(&mut shown).ended_with(0);
+        assert!(narrow.contains(piped.stdout.trim_end()), "{narrow}\n{}", piped.stdout);
     }
 }

@@ -1,5 +1,6 @@
 //! `plan`, and what machines read: JSON, exit codes, and nothing where nothing was asked for.
 
+use crate::world::command::on_terminal;
 use crate::world::site::{ALWAYS, EXACT, Run, TARGET, World, denied};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -151,6 +152,20 @@ async fn a_plan_names_the_unchanged_urls_that_each_item_evicts() {
         let page = std::fs::read_to_string(&page).unwrap();
         assert!(page.contains("evicts /about/z-00.html and 39 more"), "{page}");
         assert!(page.contains(&format!("<title>{item}: /about/z-07.html</title><rect class=\"evicted\"")), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_fits_a_narrow_terminal_and_cuts_no_name() {
+    let world = edited().await;
+    let long = "guides/a-page-with-a-name-that-is-long/and-its-chapter.html";
+    world.write(long, "new");
+    for columns in [60, 200] {
+        let Some(shown) = on_terminal(&world.command(&as_text(&world, "plan", &options())), columns) else { return };
+        assert!(shown.contains(long) && shown.contains("~ index.html"), "{shown}");
+        let longest = shown.lines().filter(|line| !line.contains(long) && !line.contains("/tmp/"));
+        assert!(longest.clone().count() > 10, "{shown}");
+        assert!(longest.map(str::len).max() <= Some(columns.into()), "{shown}");
     }
 }
 

@@ -233,7 +233,7 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
         section {
             h2 { "Invalidation" @if let Some(id) = id { " " (id) } }
             p {
-                (distribution) ", " (status) ": " (items.len()) " items for " (viewer_paths)
+                (distribution) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
                 " changed URLs, evicting " (collateral) " of " (universe.saturating_sub(*viewer_paths)) " unchanged ones"
             }
             @for why in why { p.note { (why) } }
