@@ -98,7 +98,7 @@ fn write_lines(out: &mut Formatter<'_>, lines: &[Line<'_>], manner: Manner) -> f
     let reasons = texts.iter().map(|(_, what)| what.chars().count()).max().unwrap_or(0);
     let columns = manner.columns.map(usize::from);
     // The sign with its blank, and two blanks after each of the first two columns.
-    let most = columns.map_or(NAMES, |columns| columns.saturating_sub(6 + sizes + reasons).max(FEW_LETTERS).min(NAMES));
+    let most = columns.map_or(NAMES, |columns| columns.saturating_sub(6 + sizes + reasons).clamp(FEW_LETTERS, NAMES));
     let ends = files.map(|line| line.indent + line.width()).filter(|end| *end <= most);
     let end = ends.max().unwrap_or(0);
     for (line, (size, what)) in lines.iter().zip(texts) {
