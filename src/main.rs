@@ -105,11 +105,11 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         }
         Command::Import(args) => {
             let imported = config::import::import(&args.file)?;
-            terminal.report(&imported, &imported.not_carried_over, &[]);
+            terminal.document(&imported, &imported.not_carried_over);
             Ok(Exit::Done)
         }
         Command::Schema => {
-            terminal.report(&config::schema::Schema::new(), &[], &[]);
+            terminal.document(&config::schema::Schema::new(), &[]);
             Ok(Exit::Done)
         }
     }
@@ -236,13 +236,13 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
 
 fn headers(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
     let template = conventions::policy_template(&config::source(args.source.as_deref())?)?;
-    terminal.report(&template, &template.warnings, &[]);
+    terminal.document(&template, &template.warnings);
     Ok(Exit::Done)
 }
 
 fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
     let function = conventions::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
-    terminal.report(&function, &function.warnings, &[]);
+    terminal.document(&function, &function.warnings);
     Ok(Exit::Done)
 }
 
@@ -251,7 +251,7 @@ async fn tags(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
     let target = args.target.as_deref().map(Target::parse).transpose()?;
     let aws = Aws::load(&config::aws_options(&args.aws)).await;
     let Some(target) = target.as_ref().filter(|_| args.backfill) else {
-        terminal.report(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[], &[]);
+        terminal.document(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[]);
         return Ok(Exit::Done);
     };
     let backfill = Backfill {

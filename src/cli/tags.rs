@@ -5,8 +5,10 @@ use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  shipfront tags --enable s3://www.example.com     print what to change
-  shipfront tags --backfill s3://www.example.com   then tag what is there already";
+  shipfront tags --enable s3://www.example.com
+      print what to change
+  shipfront tags --backfill s3://www.example.com
+      then tag what is there already";
 
 /// `tags`.
 #[derive(Debug, Args)]

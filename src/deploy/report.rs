@@ -4,6 +4,7 @@ pub mod cost;
 pub mod file;
 mod junit;
 mod page;
+mod sizes;
 mod text;
 
 use super::apply::Applied;
