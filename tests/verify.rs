@@ -1,5 +1,7 @@
 //! `--verify`: what viewers get after the deploy, and what the next deploy makes of a difference.
 
+mod answers;
+
 use crate::world::http::get;
 use crate::world::site::{EXACT, Run, World, error};
 use shipfront::edge::Fault;
@@ -86,7 +88,13 @@ async fn what_differed_is_invalidated_again_without_verify_and_goes_on_being_shi
     world.write("about/index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     verify(&world, &[]).expect(7);
-    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("pending: 1 keys"));
+    let status = world.run(&["status", "s3://www.example.com"]).expect(0).stdout;
+    assert!(status.contains("pending: 1 keys, what --verify found otherwise after deploy 2"), "{status}");
+    let doctor = world.run(&["doctor", "s3://www.example.com"]).expect(0).stdout;
+    assert!(doctor.contains("viewers got something else when --verify looked"), "{doctor}");
+    world.run(&["tags", "--backfill", "s3://www.example.com"]).expect(6).says("what --verify found otherwise");
+    let plan = world.run(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).expect(0).stdout;
+    assert!(plan.contains("would finish what --verify found otherwise after deploy 2"), "{plan}");
     // A page of our own that leaves the source goes, although its last deploy was not seen to the end.
     world.remove("about/index.html");
     let next = world.deploy(&[]).expect(0);
