@@ -147,6 +147,28 @@ async fn what_another_tool_uploaded_goes_by_path_even_if_the_bytes_are_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_two_runs_that_told_nobody_uploaded_goes_by_path_even_if_it_is_as_the_record_has_it() {
+    let world = tagged().await;
+    round(&world, "first", &FEW).await;
+    // S3 tells the time in seconds: as if all that follows were within the one of the record.
+    manifest::rewrite(&world.edge, BUCKET, |line| {
+        if let Some(as_of) = line["tags"]["as_of"].as_i64() {
+            line["tags"]["as_of"] = (as_of + 3600).into();
+        }
+    })
+    .await;
+    for text in ["second", "first"] {
+        edit(&world, text);
+        world.fault("CreateInvalidation", 0, 1, denied());
+        world.deploy(&FEW).expect(4);
+    }
+    // The old copies go, and viewers get those of the second upload, whose tags are not the record's.
+    world.run(&["invalidate", "/*"]).expect(0);
+    let (run, tags) = round(&world, "third", &FEW).await;
+    assert_eq!(tags, 0, "{:?}", items(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_created_goes_by_path_as_an_error_may_be_cached_there() {
     let world = tagged().await;
     round(&world, "first", &[]).await;
