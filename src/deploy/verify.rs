@@ -19,7 +19,7 @@ use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use url::Url;
@@ -103,8 +103,8 @@ struct Check {
     /// Where else the key may answer: a redirect may lead there.
     others: Vec<String>,
     expected: Expected,
-    /// The object's ETag before the deploy, where it was another one.
-    before: Option<Etag>,
+    /// The object's ETags before the deploy and before an interrupted one, where they were other ones.
+    before: Vec<Etag>,
     /// Whether nothing that is known of may set headers on the way from the bucket.
     keeps_headers: bool,
 }
@@ -172,7 +172,7 @@ impl Check {
     }
 
     fn is_before(&self, answer: &Answer) -> bool {
-        answer.status == 200 && self.before.as_ref().is_some_and(|before| answer.has(before))
+        answer.status == 200 && self.before.iter().any(|before| answer.has(before))
     }
 
     /// How it is seen that the body is another object's, if it is.
@@ -239,7 +239,7 @@ fn other_header(answer: &Answer, headers: &Headers) -> Option<String> {
 struct Changed<'a> {
     key: &'a str,
     row: Option<&'a Row>,
-    before: Option<&'a Etag>,
+    before: Vec<&'a Etag>,
     headers: Headers,
 }
 
@@ -247,7 +247,8 @@ impl Changed<'_> {
     /// What to look at, given the paths at which the key may answer.
     fn checks(&self, paths: &[ViewerPath], keeps_headers: impl Fn(&str) -> bool) -> Vec<Check> {
         let others: Vec<String> = paths.iter().map(|path| path.path.clone()).collect();
-        let before = self.before.filter(|before| self.row.is_none_or(|row| row.etag != **before));
+        let before = self.before.iter().copied().filter(|before| self.row.is_none_or(|row| row.etag != **before));
+        let before: Vec<Etag> = before.cloned().collect();
         let check = |path: &ViewerPath| {
             let compressed = self.row.and_then(|row| row.compressed.as_ref()?.encoding);
             let expected = match self.row {
@@ -257,15 +258,15 @@ impl Changed<'_> {
                     content: row.content().clone(),
                     headers: Box::new(self.headers.clone().compressed(compressed)),
                 },
-                _ if before.is_some() => Expected::NotBefore,
-                _ => return None,
+                _ if before.is_empty() => return None,
+                _ => Expected::NotBefore,
             };
             Some(Check {
                 key: self.key.to_owned(),
                 path: path.path.clone(),
                 others: others.clone(),
                 expected,
-                before: before.cloned(),
+                before: before.clone(),
                 keeps_headers: keeps_headers(&path.path),
             })
         };
@@ -311,11 +312,18 @@ impl Verified {
     /// What the next deploy is to invalidate again, if anything.
     pub(super) fn promises(&self, plan: &Plan, walk: &Walk, left: &[Promise]) -> Vec<Promise> {
         let keys = self.keys();
-        let ours = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
+        let changes = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
+        let written: HashSet<&str> =
+            changes.clone().filter(|change| change.is_write()).map(|change| change.key.as_str()).collect();
+        // What was not written again is as the earlier run left it, which knows what was there before.
+        let left: HashMap<&str, &Promise> = left
+            .iter()
+            .map(|left| (left.key.as_str(), left))
+            .filter(|(key, _)| keys.contains(key) && !written.contains(key))
+            .collect();
+        let ours = changes.filter(|change| !left.contains_key(change.key.as_str()));
         let mut promises: Vec<Promise> = ours.map(|change| Promise::of(change, walk)).collect();
-        let known: HashSet<String> = promises.iter().map(|promise| promise.key.clone()).collect();
-        let left = left.iter().filter(|left| keys.contains(left.key.as_str()) && !known.contains(&left.key));
-        promises.extend(left.cloned());
+        promises.extend(left.into_values().cloned());
         promises.sort_by(|a, b| a.key.cmp(&b.key));
         promises
     }
@@ -378,11 +386,12 @@ fn checks<'a>(
     let mut changed: Vec<(&str, Option<&Etag>)> =
         changes.map(|change| (change.key.as_str(), change.before.as_ref())).collect();
     let planned: BTreeSet<&str> = plan.changes.iter().map(|change| change.key.as_str()).collect();
+    let abandoned = survey.abandoned();
     // A header that still differs although its URL was evicted for that is set on the way, by whomever.
-    let seen = survey.abandoned().filter(|abandoned| is_of_verify(&abandoned.deploy));
-    let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
+    let seen = abandoned.filter(|abandoned| is_of_verify(&abandoned.deploy));
+    let left = abandoned.into_iter().flat_map(|abandoned| &abandoned.promises);
     let left = left.filter(|promise| promise.action == Action::Prune && !planned.contains(promise.key.as_str()));
-    changed.extend(left.map(|promise| (promise.key.as_str(), promise.before.as_ref())));
+    changed.extend(left.map(|promise| (promise.key.as_str(), None)));
     changed.sort_unstable_by_key(|(key, _)| *key);
 
     let mut rows = rows.peekable();
@@ -390,6 +399,8 @@ fn checks<'a>(
     for (key, before) in changed {
         while rows.next_if(|(other, _)| *other < key).is_some() {}
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
+        let promised = abandoned.and_then(|abandoned| abandoned.promise(key)?.before.as_ref());
+        let before = before.into_iter().chain(promised).collect();
         let changed = Changed { key, row, before, headers: survey.walk.headers(key) };
         let evicted_for_it = seen.is_some_and(|seen| seen.promise(key).is_some());
         let keeps_headers = |path: &str| !evicted_for_it && survey.viewers.keep_headers(id, path);

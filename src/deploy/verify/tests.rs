@@ -10,7 +10,7 @@ fn check(expected: Expected) -> Check {
         path: "/about/index.html".to_owned(),
         others: vec!["/about/index.html".to_owned(), "/about/".to_owned(), "/about".to_owned()],
         expected,
-        before: Some(Etag::parse(OLD)),
+        before: vec![Etag::parse(OLD)],
         keeps_headers: true,
     }
 }
