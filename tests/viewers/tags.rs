@@ -307,6 +307,33 @@ async fn under_a_rewrite_that_nobody_knows_the_tag_of_the_key_reaches_every_url(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_path() {
+    let world = World::new(&SITE.map(|key| (key, key))).await;
+    configure(&world, |distribution| {
+        distribution.cache_tag_header = Some(HEADER.to_owned());
+        distribution.error_responses = vec![ErrorResponse {
+            error_code: 404,
+            page_path: Some("/404.html".to_owned()),
+            response_code: Some(404),
+            error_caching_min_ttl: 10,
+        }];
+    });
+    world.deploy(&[]).expect(0);
+    let options = ["--error-page", "own-path", FEW[0], FEW[1]];
+    let deploy = |text: &str| {
+        edit(&world, text);
+        world.write("404.html", format!("{text} error"));
+        world.deploy(&options).expect(0)
+    };
+    deploy("first");
+    // By now one tag is that of all that changed, the error page among it.
+    let run = deploy("second");
+    let by_path =
+        |item: &String| item.strip_suffix('*').map_or(item == "/404.html", |start| "/404.html".starts_with(start));
+    assert!(tags(&run) > 0 && items(&run).iter().any(by_path), "{:?}", items(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_tag_of_an_error_page_goes_beside_its_path_and_never_instead_of_it() {
     let world = World::new(&SITE.map(|key| (key, key))).await;
     configure(&world, |distribution| {
