@@ -61,8 +61,7 @@ pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doc
     let target = match (args.target.as_deref(), &args.source) {
         (Some(url), _) if url.starts_with("s3://") => Target::parse(url)?,
         (Some(source), _) => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
-        (None, Some(source)) => Target::parse(&format!("s3://{}", bucket_for(source)))?,
-        (None, None) => config::target(None)?,
+        (None, source) => Target::parse(&format!("s3://{}", bucket_for(&config::source(source.as_deref())?)))?,
     };
     let aws = local.aws(None).await;
     let report = config::doctor(args, target)?.examine(&aws).await;

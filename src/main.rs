@@ -205,6 +205,7 @@ async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
     let report = if args.local { shipfront::local::doctor(args, terminal).await? } else { doctor_remote(args).await? };
     #[cfg(not(feature = "edge"))]
     let report = doctor_remote(args).await?;
+    let report = doctor::Report { columns: terminal.columns(), ..report };
     terminal.report(&report, &[], &[]);
     Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
 }
