@@ -152,6 +152,11 @@ impl Viewers {
         viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
     }
 
+    /// Whether one distribution hands out the headers at a path as the bucket has them.
+    pub fn keep_headers(&self, id: &DistributionId, path: &str) -> bool {
+        self.viewers.iter().any(|shown| shown.id == *id && shown.viewer.keeps_headers(path))
+    }
+
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.serves(full_key))

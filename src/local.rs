@@ -60,9 +60,10 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
 /// `doctor --local`.
 pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doctor::Report> {
     let local = Local::attach(0, terminal).await?;
-    let target = match args.target.as_str() {
-        url if url.starts_with("s3://") => Target::parse(url)?,
-        source => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
+    let target = match (args.target.as_deref(), &args.source) {
+        (Some(url), _) if url.starts_with("s3://") => Target::parse(url)?,
+        (Some(source), _) => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
+        (None, source) => Target::parse(&format!("s3://{}", bucket_for(&config::source(source.as_deref())?)))?,
     };
     let aws = local.aws(None).await;
     let report = config::doctor(args, target)?.examine(&aws).await;

@@ -19,7 +19,6 @@ use shipfront::invalidation::find::Which;
 use shipfront::invalidation::typed;
 use shipfront::invalidation::{Policy, enable};
 use shipfront::record::{self, status::Locked};
-use shipfront::site::Target;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -206,13 +205,14 @@ async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
     let report = if args.local { shipfront::local::doctor(args, terminal).await? } else { doctor_remote(args).await? };
     #[cfg(not(feature = "edge"))]
     let report = doctor_remote(args).await?;
+    let report = doctor::Report { columns: terminal.columns(), ..report };
     terminal.report(&report, &[], &[]);
     Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
 }
 
 async fn doctor_remote(args: &DoctorArgs) -> Result<doctor::Report> {
     let aws = Aws::load(&config::aws_options(&args.aws)).await;
-    Ok(config::doctor(args, Target::parse(&args.target)?)?.examine(&aws).await)
+    Ok(config::doctor(args, config::target(args.target.as_deref())?)?.examine(&aws).await)
 }
 
 async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
@@ -248,7 +248,10 @@ fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
 
 async fn tags(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
-    let target = args.target.as_deref().map(Target::parse).transpose()?;
+    let target = match (&args.target, args.backfill) {
+        (None, false) => None,
+        (target, _) => Some(config::target(target.as_deref())?),
+    };
     let aws = Aws::load(&config::aws_options(&args.aws)).await;
     let Some(target) = target.as_ref().filter(|_| args.backfill) else {
         terminal.document(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[]);

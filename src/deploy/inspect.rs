@@ -74,7 +74,7 @@ pub fn by_manifest(
             let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
             Inspected::of(recorded == wanted, wanted)
         });
-        // An interrupted run may have uploaded the same bytes with other tags.
+        // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
         let described = pair.described().filter(|_| !promised && !pair.rewritten);
         Inspected { compressed, carried: described.and_then(|row| row.carried.clone()), ..inspected }
     };

@@ -247,8 +247,9 @@ fn the_bucket_policy_that_the_program_prints_is_that_of_the_hosting_template() {
 }
 
 #[test]
-fn a_policy_for_no_distribution_or_no_bucket_is_refused() {
-    for wrong in [["--distribution", "none"], ["--bucket", "x"], ["--for", "everything"]] {
+fn a_bucket_policy_for_no_distribution_or_a_policy_for_no_bucket_is_refused() {
+    let no_reader: &[&str] = &["--bucket-policy", "--distribution", "none"];
+    for wrong in [no_reader, &["--bucket", "x"], &["--for", "everything"]] {
         let output = clean(binary()).arg("policy").args(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
     }

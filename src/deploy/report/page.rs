@@ -12,6 +12,7 @@ use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Fate};
 use crate::deploy::timeline::Span;
 use crate::invalidation::send::{Coverage, Invalidation};
+use crate::record::intent::left_by;
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -144,7 +145,7 @@ fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp
                     " · " (format!("{:.1} s", report.seconds.total)) " · " (report.deploy)
                     @if let Some(shard) = &report.shard { " · shard " (shard) }
                     @if let Some(recovered) = &report.recovered {
-                        " · finished what " (recovered.deploy) " had left: " (recovered.keys) " keys"
+                        " · finished " (left_by(&recovered.deploy)) ": " (recovered.keys) " keys"
                     }
                 }
             }

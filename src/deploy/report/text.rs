@@ -7,6 +7,7 @@ use crate::aws::limiter::Turn;
 use crate::deploy::plan::{Change, Stage};
 use crate::distribution::DistributionId;
 use crate::invalidation::send::{Coverage, Invalidation};
+use crate::record::intent::left_by;
 use changes::Manner;
 use indicatif::DecimalBytes;
 use std::cmp::Reverse;
@@ -48,7 +49,7 @@ impl Display for Report {
         }
         if let Some(recovered) = &self.recovered {
             let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
-            writeln!(out, "  {done} what the interrupted deploy {} had left: {keys} keys", recovered.deploy)?;
+            writeln!(out, "  {done} {}: {keys} keys", left_by(&recovered.deploy))?;
         }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
@@ -57,6 +58,14 @@ impl Display for Report {
             let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
             let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
             writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
+            if let [first, rest @ ..] = verified.overridden.as_slice() {
+                let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
+                writeln!(
+                    out,
+                    "    {} {}{more}: CloudFront, or whoever stands before it, sets it",
+                    first.url, first.found
+                )?;
+            }
         }
         self.write_requests(out)?;
         if self.verbose {
