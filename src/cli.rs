@@ -19,20 +19,30 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  shipfront deploy public --local                  try it, with no AWS account
-  shipfront plan public s3://www.example.com       see what a deploy would do
-  shipfront deploy public s3://www.example.com     deploy and invalidate what changed
-  shipfront invalidate /blog/ '/img/*'             something is stale: evict it
-  shipfront doctor s3://www.example.com            is everything set up as it should be?
-  shipfront init                                   write shipfront.toml; then 'shipfront deploy' is enough
+  shipfront deploy public --local
+      try it, with no AWS account
+  shipfront plan public s3://www.example.com
+      see what a deploy would do
+  shipfront deploy public s3://www.example.com
+      deploy and invalidate what changed
+  shipfront invalidate /blog/ '/img/*'
+      something is stale: evict it
+  shipfront doctor s3://www.example.com
+      is everything set up as it should be?
+  shipfront init
+      write shipfront.toml; then 'shipfront deploy' will do
 
 Exit codes:
-  0 done, or nothing to do     4 live but stale: an invalidation failed
-  1 failed, nothing changed    5 locked, or superseded by a newer build
-  2 usage                      6 refused by a guard, nothing changed
-  3 some files failed; what landed is live and invalidated
-  7 live, but --verify found URLs that answer otherwise
-  130 interrupted; what had landed was invalidated
+   0  done, or nothing to do
+   1  failed, nothing changed
+   2  usage
+   3  some files failed; what landed is live and invalidated
+   4  live but stale: an invalidation failed
+   5  locked, or superseded by a newer build
+   6  refused by a guard, nothing changed
+   7  live, but --verify found URLs that answer otherwise
+  10  plan --detailed-exit-code: there are changes
+ 130  interrupted; what had landed was invalidated
 
 Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
 shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md tells them all.

@@ -96,7 +96,7 @@ pub fn doctor(args: &DoctorArgs, target: Target) -> Result<Doctor> {
     Ok(Doctor {
         target,
         distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
-        place: place(args.record.as_deref(), false)?,
+        place: place(args.record.as_deref(), args.no_record)?,
         expected_owner: args.aws.expected_bucket_owner.clone(),
         probe: args.probe,
     })
@@ -104,21 +104,23 @@ pub fn doctor(args: &DoctorArgs, target: Target) -> Result<Doctor> {
 
 /// What `policy` is to print.
 pub fn policy_document(args: &PolicyArgs) -> Result<Document> {
-    let prefix = args.prefix.trim_matches('/');
-    let target = Target::parse(&format!("s3://{}/{prefix}", args.bucket))?;
-    let distributions = match Which::parse(&args.distribution, &args.distribution_tenant)? {
-        Which::Ids(ids) => ids,
-        Which::Auto => Vec::new(),
-        Which::None => return Err(Error::usage("'--distribution none' leaves out what most of the policy is about")),
+    // What only the person knows stands in capitals.
+    let target = match (&args.bucket, &args.target) {
+        (Some(bucket), _) => format!("s3://{bucket}"),
+        (None, Some(target)) => target.clone(),
+        (None, None) => "s3://BUCKET".to_owned(),
     };
-    let record = match place(args.record.as_deref(), false)? {
-        Place::At(at) => Some(at),
-        Place::Beside | Place::Nowhere => None,
-    };
+    let target = Target::parse(&target)?;
+    let prefix = args.prefix.as_deref().unwrap_or(target.prefix()).trim_matches('/');
+    let target = Target::parse(&format!("s3://{}/{prefix}", target.bucket()))?;
+    let distributions = Which::parse(&args.distribution, &args.distribution_tenant)?;
+    if args.bucket_policy && distributions == Which::None {
+        return Err(Error::usage("a bucket that no distribution reads needs no policy"));
+    }
     let setting = Setting {
         bucket: target.bucket().to_owned(),
         prefix: target.prefix().to_owned(),
-        record,
+        record: place(args.record.as_deref(), args.no_record)?,
         distributions,
         account: args.account.clone(),
         kms_key: args.kms_key.clone(),

@@ -449,7 +449,7 @@ impl Deploy<'_> {
         let others = decided.plan.changes.iter();
         let others = others.filter(|change| matches!(change.action, Action::Upload | Action::Evict));
         let others: Vec<&str> = others.map(|change| &*change.key).collect();
-        let planned = self.items(survey, decided, &removed_keys(survey, &decided.plan, late), &others);
+        let planned = self.items(survey, decided, &removed_keys(&decided.plan, late), &others);
         let id = format!("{deploy}-late");
         submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
     }

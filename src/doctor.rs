@@ -18,6 +18,9 @@ use permissions::Evidence;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
+/// Text is not broken into shorter lines than this.
+const NARROWEST: usize = 40;
+
 /// What is to be looked at.
 #[derive(Debug, Clone)]
 pub struct Doctor {
@@ -90,6 +93,9 @@ impl Finding {
 
     /// What a question told that only the doctor asks: without an answer nothing is wrong.
     fn unanswered(check: &str, error: &Error) -> Finding {
+        if error.aws_code() == Some("NotImplemented") {
+            return Finding::new(check, State::NotChecked, "this endpoint does not tell");
+        }
         Finding { state: State::NotChecked, ..Finding::of_error(check, error) }
     }
 }
@@ -105,6 +111,9 @@ pub struct Report {
     pub outcome: State,
     /// Line by line.
     pub findings: Vec<Finding>,
+    /// How wide its text is to be, if that matters.
+    #[serde(skip)]
+    pub columns: Option<u16>,
 }
 
 impl Report {
@@ -112,24 +121,37 @@ impl Report {
         // What was not checked is neither good nor bad.
         let states = findings.iter().map(|finding| finding.state).filter(|&state| state != State::NotChecked);
         let outcome = states.max().unwrap_or(State::Ok);
-        Report { shipfront: env!("CARGO_PKG_VERSION"), target: target.to_string(), outcome, findings }
+        Report { shipfront: env!("CARGO_PKG_VERSION"), target: target.to_string(), outcome, findings, columns: None }
     }
 
     fn count(&self, state: State) -> usize {
         self.findings.iter().filter(|finding| finding.state == state).count()
+    }
+
+    /// A line whose parts beyond the first stay right of the column of states.
+    fn line(&self, start: &str, text: &str) -> String {
+        let columns = self.columns.map_or(usize::MAX, usize::from).max(NARROWEST);
+        let indent = " ".repeat(start.len() + 2);
+        let options = textwrap::Options::new(columns).initial_indent(start).subsequent_indent(&indent);
+        // A path or a command is copied whole.
+        textwrap::fill(text, options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation))
     }
 }
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Finding { check, state, found, fix } in &self.findings {
-            writeln!(out, "{:11}  {check}: {found}", state.word())?;
+            writeln!(out, "{}", self.line(&format!("{:11}  ", state.word()), &format!("{check}: {found}")))?;
             if let Some(fix) = fix {
-                writeln!(out, "{:11}    fix: {fix}", "")?;
+                writeln!(out, "{}", self.line(&" ".repeat(15), &format!("fix: {fix}")))?;
             }
         }
-        let counts = [(State::Error, "errors"), (State::Warning, "warnings"), (State::NotChecked, "not checked")];
-        let counts = counts.map(|(state, word)| format!("{} {word}", self.count(state)));
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let counts = [(State::Error, "error"), (State::Warning, "warning"), (State::NotChecked, "not checked")];
+        let counts = counts.map(|(state, word)| match (self.count(state), state) {
+            (count, State::NotChecked) => format!("{count} {word}"),
+            (count, _) => format!("{count} {word}{}", plural(count)),
+        });
         writeln!(out, "{}: {} ok, {}", self.target, self.count(State::Ok), counts.join(", "))
     }
 }
@@ -160,7 +182,11 @@ impl Doctor {
             }
         };
         if self.distributions == Which::None {
-            findings.push(Finding::new("distributions", State::NotChecked, "none is to be told: --distribution none"));
+            findings.push(Finding::new(
+                "distributions",
+                State::NotChecked,
+                "CloudFront is told nothing, with the distribution 'none'",
+            ));
         }
         let policy = Policy { max_paths: 1, ..Policy::default() };
         let viewers = Viewers::new(&shapes, &self.target, policy);
@@ -192,6 +218,19 @@ async fn credentials(aws: &Aws) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_a_narrow_terminal_the_states_stay_a_column_of_their_own() {
+        let target = Target::parse("s3://www.example.com").unwrap();
+        let found = Finding::new("encryption", State::Warning, "a sentence that is too long for one line");
+        let report = Report::of(&target, vec![found.fix("say it in fewer words, or take a wider terminal")]);
+        let narrow = Report { columns: Some(44), ..report.clone() }.to_string();
+        let expected = "warning      encryption: a sentence that is\n               too long for one line\n               \
+                        fix: say it in fewer words,\n                 or take a wider terminal\n\
+                        s3://www.example.com: 0 ok, 0 errors, 1 warning, 0 not checked\n";
+        assert_eq!(narrow, expected);
+        assert_eq!(report.to_string().lines().count(), 3);
+    }
 
     #[test]
     fn what_was_not_checked_makes_nothing_better_or_worse() {

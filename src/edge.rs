@@ -19,6 +19,7 @@ mod chunked;
 mod cloudfront;
 mod codepipeline;
 mod dashboard;
+mod directory;
 mod distribution;
 mod distributions;
 mod error;
@@ -26,11 +27,13 @@ mod faults;
 mod invalidation;
 mod journal;
 mod lock;
+mod observed;
 mod operation;
 mod origin;
 mod policy;
 mod s3;
 mod server;
+mod setup;
 mod store;
 mod tenant;
 mod timeline;
@@ -38,22 +41,19 @@ mod viewer;
 mod watch;
 mod xml;
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use etcetera::BaseStrategy;
-use jiff::Timestamp;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use codepipeline::JobResult;
+pub use directory::Running;
 pub use distribution::{
     CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution,
     ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
@@ -61,12 +61,11 @@ pub use distribution::{
 pub use error::EdgeError;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use observed::ObjectSummary;
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
-use bucket::BucketSettings;
 use distributions::Distributions;
-use lock::writing;
 use store::Store;
 use timeline::Timeline;
 
@@ -89,26 +88,6 @@ pub enum Data {
     Memory,
     /// Found again at the next start. One process at a time.
     Directory(PathBuf),
-}
-
-/// An object, for assertions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ObjectSummary {
-    pub key: String,
-    /// In bytes.
-    pub size: u64,
-    /// Without quotation marks.
-    pub etag: String,
-    pub last_modified: Timestamp,
-    /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
-    pub headers: BTreeMap<String, String>,
-}
-
-/// Where a local edge that another process runs can be reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Running {
-    pub api_url: String,
-    pub viewer_url: String,
 }
 
 /// What all requests share.
@@ -155,8 +134,6 @@ pub struct Edge {
     _directory: Option<File>,
 }
 
-const LOCK_FILE: &str = "lock";
-const ADDRESS_FILE: &str = "edge.json";
 /// The page of AWS's own lists.
 const LIST_PAGE_SIZE: usize = 100;
 
@@ -169,7 +146,7 @@ impl Edge {
         let (store, directory, lock) = match &options.data {
             Data::Memory => (Store::in_memory(), None, None),
             Data::Directory(path) => {
-                let lock = lock_directory(path)?;
+                let lock = directory::lock(path)?;
                 (Store::open(path)?, Some(path.as_path()), Some(lock))
             }
         };
@@ -195,9 +172,7 @@ impl Edge {
         let (viewer, viewer_url) = listen(options.viewer_port).await?;
         if let Some(directory) = directory {
             let running = Running { api_url: api_url.clone(), viewer_url: viewer_url.clone() };
-            let path = directory.join(ADDRESS_FILE);
-            let text = serde_json::to_vec(&running).map_err(io::Error::other);
-            text.and_then(|text| fs::write(&path, text)).map_err(|error| EdgeError::directory(&path, error))?;
+            directory::write_address(directory, &running)?;
         }
         let api_state = Arc::clone(&state);
         let viewer_state = Arc::clone(&state);
@@ -209,28 +184,6 @@ impl Edge {
             })),
         ];
         Ok(Self { state, service: service(), api_url, viewer_url, tasks, _directory: lock })
-    }
-
-    /// The directory that holds the data of the user's own local edge.
-    ///
-    /// # Errors
-    /// When no home directory is known.
-    pub fn default_directory() -> Result<PathBuf, EdgeError> {
-        let strategy = etcetera::choose_base_strategy().map_err(|_| EdgeError::NoHome)?;
-        Ok(strategy.data_dir().join("shipfront").join("edge"))
-    }
-
-    /// The local edge of another process that has `directory` open; `None` when there is none.
-    #[must_use]
-    pub fn running(directory: &Path) -> Option<Running> {
-        let lock = File::open(directory.join(LOCK_FILE)).ok()?;
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                let text = fs::read(directory.join(ADDRESS_FILE)).ok()?;
-                serde_json::from_slice(&text).ok()
-            }
-            _ => None,
-        }
     }
 
     /// `http://127.0.0.1:<port>` of S3 and of CloudFront's API.
@@ -256,9 +209,14 @@ impl Edge {
         self.state.timeline.watch.note(text);
     }
 
-    /// From now on, the distributions of new buckets rewrite directories to their index.html.
-    pub fn rewrite_indexes(&self) {
-        self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
+    /// Tells the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    pub fn explain(
+        &self,
+        invalidation: &str,
+        effect: impl Fn(&str) -> Option<String>,
+        reason: impl Fn(&str) -> Option<&'static str>,
+    ) {
+        self.state.timeline.watch.explain(invalidation, effect, reason);
     }
 
     /// Makes the bucket and its distribution when they are missing; the distribution's id.
@@ -271,199 +229,6 @@ impl Edge {
             return Err(EdgeError::BucketName(bucket.to_owned()));
         }
         self.service.create(bucket).map_err(EdgeError::Write)
-    }
-
-    /// The distribution with this id.
-    #[must_use]
-    pub fn distribution(&self, id: &str) -> Option<Distribution> {
-        self.state.distributions.get(id)
-    }
-
-    /// All distributions, in the order in which they came to be.
-    #[must_use]
-    pub fn distributions(&self) -> Vec<Distribution> {
-        self.state.distributions.all()
-    }
-
-    /// Adds or replaces a distribution, and gives it another ETag.
-    ///
-    /// # Errors
-    /// A behaviour whose target does not exist, or a disk that does not take the change.
-    pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
-        self.state.distributions.put(distribution).map_err(EdgeError::Write)
-    }
-
-    /// Says whether the configuration of a distribution is still on its way to the edges, which until then
-    /// read no cache tags.
-    pub fn set_deploying(&self, id: &str, deploying: bool) {
-        self.state.distributions.set_deploying(id, deploying);
-    }
-
-    /// Forgets a distribution.
-    ///
-    /// # Errors
-    /// A disk that does not take the change.
-    pub fn remove_distribution(&self, id: &str) -> Result<(), EdgeError> {
-        self.state.distributions.remove(id).map_err(EdgeError::Write)
-    }
-
-    /// Adds or replaces a tenant of a distribution.
-    ///
-    /// # Errors
-    /// A distribution that does not exist, or a disk that does not take the change.
-    pub fn put_tenant(&self, tenant: Tenant) -> Result<(), EdgeError> {
-        if self.distribution(&tenant.distribution_id).is_none() {
-            return Err(EdgeError::NoSuchDistribution(tenant.distribution_id));
-        }
-        self.state.distributions.put_tenant(tenant).map_err(EdgeError::Write)
-    }
-
-    /// Chooses the distribution that answers on hosts that name none; the first one until then.
-    ///
-    /// # Errors
-    /// A distribution that does not exist, or a disk that does not take the change.
-    pub fn set_default(&self, id: &str) -> Result<(), EdgeError> {
-        if self.distribution(id).is_none() {
-            return Err(EdgeError::NoSuchDistribution(id.to_owned()));
-        }
-        self.state.distributions.set_default(id).map_err(EdgeError::Write)
-    }
-
-    /// Adds or replaces a cache policy, for this process.
-    pub fn put_cache_policy(&self, policy: CachePolicy) {
-        self.state.distributions.put_policy(policy);
-    }
-
-    /// The objects of a bucket in the order of their keys' bytes; none when it does not exist.
-    #[must_use]
-    pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
-        let objects = self.state.store.bucket(bucket).map(|bucket| bucket.all());
-        let objects = objects.unwrap_or_default().into_iter();
-        let summaries = objects.map(|(key, object)| ObjectSummary {
-            key,
-            size: object.body.size(),
-            etag: object.etag.clone(),
-            last_modified: Timestamp::from_second(object.modified).unwrap_or_default(),
-            headers: object.headers.clone(),
-        });
-        summaries.collect()
-    }
-
-    /// Gives a bucket a region: requests signed for another are answered 301, for this process.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_bucket_region(&self, bucket: &str, region: &str) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.region = Some(region.to_owned()))
-    }
-
-    /// Makes ETags of later writes say nothing of the bytes, as SSE-KMS does, for this process.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_opaque_etags(&self, bucket: &str, opaque: bool) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.opaque_etags = opaque)
-    }
-
-    /// Makes the origin answer 403 for a missing key, as without `s3:ListBucket`, and not 404.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_missing_forbidden(&self, bucket: &str, forbidden: bool) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
-    }
-
-    /// Makes writes succeed whatever their conditions say, as some other stores do, for this process.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_ignore_conditions(&self, bucket: &str, ignore: bool) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.ignores_conditions = ignore)
-    }
-
-    /// Makes each page of a listing come backwards, as no page of S3 does, for this process.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_lists_backwards(&self, bucket: &str, backwards: bool) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.lists_backwards = backwards)
-    }
-
-    /// Lets objects have ACLs, as buckets of before 2023 do, for this process.
-    ///
-    /// # Errors
-    /// A bucket that does not exist.
-    pub fn set_acls(&self, bucket: &str, acls: bool) -> Result<(), EdgeError> {
-        self.settings(bucket, |settings| settings.acls = acls)
-    }
-
-    fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
-        let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
-        let found = self.state.store.bucket(bucket).map_err(missing)?;
-        change(&mut writing(&found.settings));
-        Ok(())
-    }
-
-    /// The fault script.
-    #[must_use]
-    pub fn faults(&self) -> &Faults {
-        &self.state.faults
-    }
-
-    /// The latest API requests in the order of their arrival, those that were reset too.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.state.trace.all()
-    }
-
-    /// Forgets the requests so far; their numbers go on.
-    pub fn clear_requests(&self) {
-        self.state.trace.clear();
-    }
-
-    /// The invalidations of a distribution or of a tenant, in the order of their acceptance.
-    #[must_use]
-    pub fn invalidations(&self, distribution: &str) -> Vec<Invalidation> {
-        self.state.invalidations.list(distribution)
-    }
-
-    /// The answers to CodePipeline's jobs, by the job's id, in the order in which they came.
-    #[must_use]
-    pub fn job_results(&self) -> Vec<(String, JobResult)> {
-        self.state.jobs.all()
-    }
-
-    /// How long later invalidations are in progress. The default is until the first poll.
-    pub fn set_invalidation_progress(&self, progress: Progress) {
-        self.state.invalidations.set_progress(progress);
-    }
-
-    /// Answers `TooManyInvalidationsInProgress` past so many items in progress a distribution.
-    pub fn limit_invalidations_in_progress(&self, items: Option<usize>) {
-        self.state.invalidations.limit_in_progress(items);
-    }
-
-    /// How many distributions or invalidations one page of a list holds, at most.
-    pub fn set_list_page_size(&self, size: usize) {
-        self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
-    }
-
-    /// Puts the clock forward: of the cache, of invalidations, and what S3 says of the time and of
-    /// when it stored what comes later.
-    pub fn advance_clock(&self, by: Duration) {
-        self.state.timeline.advance(by);
-    }
-
-    /// What changed objects and cached copies, in the order in which it did, whether or not
-    /// anybody got an answer.
-    #[must_use]
-    pub fn effects(&self) -> Vec<Effect> {
-        self.state.timeline.effects()
-    }
-
-    /// Forgets what changed so far.
-    pub fn clear_effects(&self) {
-        self.state.timeline.clear_effects();
     }
 
     /// Closes both listeners and waits until they are closed.
@@ -483,21 +248,6 @@ impl Drop for Edge {
         for task in &self.tasks {
             task.abort();
         }
-    }
-}
-
-fn lock_directory(path: &Path) -> Result<File, EdgeError> {
-    fs::create_dir_all(path).map_err(|error| EdgeError::directory(path, error))?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.join(LOCK_FILE))
-        .map_err(|error| EdgeError::directory(path, error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(EdgeError::DirectoryInUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(EdgeError::directory(path, error)),
     }
 }
 

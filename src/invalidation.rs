@@ -152,6 +152,11 @@ impl Viewers {
         viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
     }
 
+    /// Whether one distribution hands out the headers at a path as the bucket has them.
+    pub fn keep_headers(&self, id: &DistributionId, path: &str) -> bool {
+        self.viewers.iter().any(|shown| shown.id == *id && shown.viewer.keeps_headers(path))
+    }
+
     /// Whether any of the distributions answers with an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.serves(full_key))
@@ -239,6 +244,7 @@ impl Viewers {
         viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path, 0));
         let chosen = choose(&shown.id, strategy, self.policy.max_paths, &universe);
         let mut chosen = choice.improve(chosen, &universe, changed);
+        choice.name_evicted(&mut chosen, &universe);
         chosen.why.splice(0..0, why);
         Some(chosen)
     }
@@ -290,13 +296,29 @@ fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &Unive
         Strategy::All => vec![ALL.to_owned()],
     };
     let items = if items.len() > max_paths.max(1) { vec![ALL.to_owned()] } else { items };
-    let evicted = |path: &&SitePath<'_>| {
-        path.change.is_none()
-            && items.iter().any(|item| item.strip_suffix('*').is_some_and(|prefix| path.path.starts_with(prefix)))
-    };
+    let items: Vec<Item> = items.into_iter().map(|text| counted(text, universe)).collect();
+    let wildcards: Vec<&Item> = items.iter().filter(|item| item.wildcard).collect();
+    let evicted = |path: &&SitePath<'_>| path.change.is_none() && wildcards.iter().any(|item| item.evicts(path));
     invalidation.collateral = universe.iter().filter(evicted).map(|path| path.weight).sum();
-    invalidation.items = items;
+    invalidation.items = items.iter().map(|item| item.text.clone()).collect();
+    invalidation.coverage = items.into_iter().map(coverage).collect();
     invalidation
+}
+
+/// An item with what it does.
+fn counted(text: String, universe: &[SitePath<'_>]) -> Item {
+    if !text.ends_with('*') {
+        return Item { text, wildcard: false, covers: 1, collateral: 0 };
+    }
+    let mut item = Item { text, wildcard: true, covers: 0, collateral: 0 };
+    for path in universe {
+        match path.change {
+            _ if !item.evicts(path) => {}
+            Some(_) => item.covers += 1,
+            None => item.collateral += path.weight,
+        }
+    }
+    item
 }
 
 /// Each changed path itself, or the longest wildcard that is sure to reach it.

@@ -14,9 +14,11 @@ use crate::deploy::{Deploy, Settings};
 use crate::edge::{Data, Edge, EdgeError, EdgeOptions};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::invalidation::send::Coverage;
 use crate::site::Target;
 use crate::site::etag::{hex, md5};
 use crate::terminal::Terminal;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,9 +60,10 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
 /// `doctor --local`.
 pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doctor::Report> {
     let local = Local::attach(0, terminal).await?;
-    let target = match args.target.as_str() {
-        url if url.starts_with("s3://") => Target::parse(url)?,
-        source => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
+    let target = match (args.target.as_deref(), &args.source) {
+        (Some(url), _) if url.starts_with("s3://") => Target::parse(url)?,
+        (Some(source), _) => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
+        (None, source) => Target::parse(&format!("s3://{}", bucket_for(&config::source(source.as_deref())?)))?,
     };
     let aws = local.aws(None).await;
     let report = config::doctor(args, target)?.examine(&aws).await;
@@ -77,6 +80,7 @@ pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: Cancellation
     let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
     let report = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() }.run().await?;
     terminal.report(&report, &report.warnings, &report.errors);
+    local.explain(&settings.target, &report);
     let url = local.site_url(&settings.target);
     if local.edge.is_none() {
         terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
@@ -145,7 +149,10 @@ impl Local {
         };
         let aws = self.aws(Some(options.concurrency)).await;
         let settings = config::settings(source.to_owned(), target, options, None)?;
-        crate::bucket::create(&aws, settings.target.bucket()).await?;
+        // What is no directory is refused by the deploy, and leaves no bucket behind.
+        if source.is_dir() {
+            crate::bucket::create(&aws, settings.target.bucket()).await?;
+        }
         Ok((settings, aws))
     }
 
@@ -176,6 +183,7 @@ impl Local {
                 Ok(report) if report.outcome == Outcome::NothingToDo => continue,
                 Ok(report) => {
                     terminal.report(&report, &report.warnings, &report.errors);
+                    self.explain(&settings.target, &report);
                     let objects = &report.objects;
                     format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned)
                 }
@@ -188,6 +196,21 @@ impl Local {
             if let Some(edge) = &self.edge {
                 edge.note(&said);
             }
+        }
+    }
+
+    /// Tells the dashboard the deploy's own reasons.
+    fn explain(&self, target: &Target, report: &Report) {
+        let Some(edge) = &self.edge else { return };
+        let reasons: HashMap<String, &'static str> =
+            report.changes.iter().map(|change| (target.full_key(&change.key), change.reason.word())).collect();
+        for invalidation in &report.invalidations {
+            let Some(id) = &invalidation.id else { continue };
+            let effect = |item: &str| {
+                let coverage = invalidation.coverage.iter().find(|coverage| coverage.item == item);
+                coverage.filter(|coverage| coverage.is_several()).map(Coverage::effect)
+            };
+            edge.explain(id, effect, |key| reasons.get(key).copied());
         }
     }
 

@@ -19,7 +19,6 @@ use shipfront::invalidation::find::Which;
 use shipfront::invalidation::typed;
 use shipfront::invalidation::{Policy, enable};
 use shipfront::record::{self, status::Locked};
-use shipfront::site::Target;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -105,11 +104,11 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         }
         Command::Import(args) => {
             let imported = config::import::import(&args.file)?;
-            terminal.report(&imported, &imported.not_carried_over, &[]);
+            terminal.document(&imported, &imported.not_carried_over);
             Ok(Exit::Done)
         }
         Command::Schema => {
-            terminal.report(&config::schema::Schema::new(), &[], &[]);
+            terminal.document(&config::schema::Schema::new(), &[]);
             Ok(Exit::Done)
         }
     }
@@ -206,13 +205,14 @@ async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
     let report = if args.local { shipfront::local::doctor(args, terminal).await? } else { doctor_remote(args).await? };
     #[cfg(not(feature = "edge"))]
     let report = doctor_remote(args).await?;
+    let report = doctor::Report { columns: terminal.columns(), ..report };
     terminal.report(&report, &[], &[]);
     Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
 }
 
 async fn doctor_remote(args: &DoctorArgs) -> Result<doctor::Report> {
     let aws = Aws::load(&config::aws_options(&args.aws)).await;
-    Ok(config::doctor(args, Target::parse(&args.target)?)?.examine(&aws).await)
+    Ok(config::doctor(args, config::target(args.target.as_deref())?)?.examine(&aws).await)
 }
 
 async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
@@ -236,22 +236,25 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
 
 fn headers(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
     let template = conventions::policy_template(&config::source(args.source.as_deref())?)?;
-    terminal.report(&template, &template.warnings, &[]);
+    terminal.document(&template, &template.warnings);
     Ok(Exit::Done)
 }
 
 fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
     let function = conventions::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
-    terminal.report(&function, &function.warnings, &[]);
+    terminal.document(&function, &function.warnings);
     Ok(Exit::Done)
 }
 
 async fn tags(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
-    let target = args.target.as_deref().map(Target::parse).transpose()?;
+    let target = match (&args.target, args.backfill) {
+        (None, false) => None,
+        (target, _) => Some(config::target(target.as_deref())?),
+    };
     let aws = Aws::load(&config::aws_options(&args.aws)).await;
     let Some(target) = target.as_ref().filter(|_| args.backfill) else {
-        terminal.report(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[], &[]);
+        terminal.document(&enable::enable(&aws, &which, target.as_ref(), &args.header).await?, &[]);
         return Ok(Exit::Done);
     };
     let backfill = Backfill {

@@ -88,7 +88,7 @@ impl Terminal {
 
     /// Hands out a report: as JSON where that was asked for, else as text with its warnings and errors.
     pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[String], failures: &[Failure]) {
-        self.result(report);
+        self.result(report, columns(&std::io::stdout()));
         for warning in warnings {
             self.warn(warning);
         }
@@ -102,11 +102,19 @@ impl Terminal {
         }
     }
 
-    fn result<T: Serialize + Display>(&self, result: &T) {
+    /// Hands out what is to be copied or run, likewise: no line of it is broken.
+    pub fn document<T: Serialize + Display>(&self, document: &T, warnings: &[String]) {
+        self.result(document, None);
+        for warning in warnings {
+            self.warn(warning);
+        }
+    }
+
+    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) {
         if self.json {
             self.write_json(result);
         } else if self.volume >= Volume::Normal {
-            let text = wrapped(&result.to_string(), columns(&std::io::stdout()));
+            let text = wrapped(&result.to_string(), columns);
             write_line(&mut anstream::stdout(), &text.trim_end());
         }
     }
@@ -170,6 +178,9 @@ fn columns<S>(_stream: &S) -> Option<u16> {
 fn wrapped(text: &str, columns: Option<u16>) -> String {
     let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
     let wrap = |line: &str| {
+        if textwrap::core::display_width(line) <= usize::from(columns) {
+            return line.to_owned();
+        }
         let start = line.len() - line.trim_start().len();
         let indent = " ".repeat(start.min(usize::from(columns) / 2));
         let next = format!("{indent}  ");

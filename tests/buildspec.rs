@@ -21,6 +21,7 @@ struct Buildspec {
     env: Environment,
     phases: BTreeMap<String, Phase>,
     artifacts: Artifacts,
+    reports: BTreeMap<String, Reports>,
 }
 
 #[derive(serde::Deserialize)]
@@ -33,6 +34,13 @@ struct Environment {
 #[derive(serde::Deserialize)]
 struct Phase {
     commands: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Reports {
+    files: Vec<String>,
+    file_format: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -126,6 +134,12 @@ impl Project {
         serde_json::from_slice(&report).unwrap()
     }
 
+    /// The report for CodeBuild's Reports tab.
+    fn junit(&self) -> String {
+        let checkout = self.directory.path().join("checkout");
+        std::fs::read_to_string(checkout.join(&self.spec.reports["shipfront"].files[0])).unwrap()
+    }
+
     fn uploads(&self) -> usize {
         let requests = self.edge.requests();
         let puts = requests.iter().filter(|request| {
@@ -160,6 +174,8 @@ fn it_is_a_buildspec_that_codebuild_reads() {
     assert!(spec.phases["post_build"].commands.iter().any(|command| command.starts_with("shipfront deploy ")));
     assert_eq!(spec.env.exported_variables, ["SHIPFRONT_DEPLOY_ID", "SHIPFRONT_INVALIDATION_ID"]);
     assert_eq!(spec.artifacts.files, ["deploy-report.json"]);
+    let Reports { files, file_format } = &spec.reports["shipfront"];
+    assert_eq!((&files[..], file_format.as_str()), (&["deploy.xml".to_owned()][..], "JUNITXML"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +191,7 @@ async fn a_build_puts_the_site_live_and_exports_the_ids_of_what_it_did() {
     assert!(keys.iter().any(|key| key == "blog/café-menü.html") && keys.iter().any(|key| key == "build.txt"));
     assert_eq!(report["objects"]["uploaded"], keys.len());
     assert_eq!(report["outcome"], "deployed");
+    assert!(project.junit().contains("\"upload build.txt (new)\""), "{}", project.junit());
 
     let known = project.edge.invalidations(&project.distribution);
     assert_eq!(known.len(), 1);
@@ -236,5 +253,6 @@ async fn a_deploy_that_fails_fails_the_phase_with_its_exit_code() {
         let build = project.build("3f2c1d0", true);
         build.post_build.ended_with(code).says(action);
         assert!(build.exported.is_empty(), "{:?}", build.exported);
+        assert!(project.junit().contains("<failure"), "{}", project.junit());
     }
 }

@@ -1,6 +1,6 @@
 //! `doctor`: what it finds, what it says it cannot see, and that it changes nothing.
 
-use crate::world::site::{ALWAYS, BUCKET, Run, TARGET, World, denied, run};
+use crate::world::site::{ALWAYS, BUCKET, Run, TARGET, World, denied, error, run};
 use shipfront::edge::Distribution;
 
 const SITE: [(&str, &str); 2] = [("404.html", "lost"), ("index.html", "welcome")];
@@ -97,4 +97,51 @@ async fn the_local_edge_is_looked_at_by_its_source() {
     let run = local(&["doctor", source, "--local", "--json"]).expect(0);
     assert_eq!(in_state(&run, "error"), [""; 0]);
     assert!(in_state(&run, "ok").contains(&"origin".to_owned()), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_is_an_error_with_its_repair() {
+    let world = World::deployed(&SITE).await;
+    world.put(".shipfront/state.json", "no record").await;
+    let run = doctor(&world, &[]).expect(1);
+    assert_eq!(in_state(&run, "error"), ["deploy record"], "{}", run.stdout);
+    let world = World::deployed(&SITE).await;
+    world.fault_of("GetObject", ".shipfront/state.json", 0, ALWAYS, denied());
+    let run = doctor(&world, &[]).expect(1);
+    assert_eq!(in_state(&run, "error"), ["deploy record", "permissions"], "{}", run.stdout);
+    assert!(run.stdout.contains("missing: s3:GetObject"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_may_not_write_or_not_remove_is_an_error() {
+    // Requests for the folder of the ordinary record meet no scripted faults.
+    let probe = ["--probe", "--record", "s3://www.example.com/records"];
+    for (operation, action) in [("PutObject", "s3:PutObject"), ("DeleteObjects", "s3:DeleteObject")] {
+        let world = World::new(&SITE).await;
+        world.fault(operation, 0, ALWAYS, denied());
+        let run = doctor(&world, &probe).expect(1);
+        assert_eq!(in_state(&run, "error"), ["conditional writes", "permissions"], "{operation}: {}", run.stdout);
+        assert!(run.stdout.contains(&format!("missing: {action}")), "{}", run.stdout);
+    }
+    let world = World::new(&SITE).await;
+    world.fault("PutObject", 0, ALWAYS, error(501, "NotImplemented"));
+    let run = doctor(&world, &probe).expect(1);
+    assert!(run.stdout.contains("use --no-record"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distribution_that_shows_nothing_of_the_site_is_an_error() {
+    let world = World::deployed(&SITE).await;
+    let distribution = world.edge.distribution(&world.distribution).unwrap();
+    let (mut other, mut disabled) = (distribution.clone(), distribution);
+    other.origins[0].domain_name = "another-bucket.s3.us-east-1.amazonaws.com".to_owned();
+    disabled.enabled = false;
+    let id = world.distribution.clone();
+    for (distribution, check) in [(other, "origin"), (disabled, "configuration")] {
+        world.edge.put_distribution(distribution).unwrap();
+        let run = doctor(&world, &["--distribution", &id]).expect(1);
+        assert_eq!(in_state(&run, "error"), [check], "{}", run.stdout);
+    }
+    let run = doctor(&world, &["--distribution", "E2NOSUCHONE"]).expect(1);
+    assert_eq!(in_state(&run, "error"), ["distributions"], "{}", run.stdout);
 }

@@ -1,6 +1,8 @@
-//! What a shell and a manual are told of the command line.
+//! What a shell and a manual are told of the command line, and whether the documents are true.
 
-use crate::world::command::{Run, binary, clean, run, skipped};
+use crate::world::command::{Run, binary, clean, on_terminal, repository, run, skipped};
+use std::path::PathBuf;
+use walkdir::WalkDir;
 
 fn shipfront(arguments: &[&str]) -> Run {
     run(clean(binary()).args(arguments)).ended_with(0)
@@ -60,4 +62,141 @@ fn the_manual_page_names_every_command_and_each_has_one_with_its_options() {
     assert!(deploy.contains("\\fBshipfront deploy\\fR [OPTIONS] [SOURCE] [TARGET]"), "{deploy}");
     assert!(deploy.contains("prune\\-after"));
     run(clean(binary()).args(["man", "nothing"])).ended_with(2).says("no command nothing");
+}
+
+#[test]
+fn examples_and_exit_codes_fit_a_narrow_terminal() {
+    let help = shipfront(&["--help"]).stdout;
+    let (_, tables) = help.split_once("Examples:\n").unwrap();
+    let (tables, _) = tables.split_once("Settings come from").unwrap();
+    assert!(tables.lines().count() > 20 && tables.lines().all(|line| line.len() <= 60), "{tables}");
+}
+
+#[test]
+fn help_and_errors_show_flags_as_they_are_usually_typed() {
+    for (arguments, said) in [
+        (&[][..], "  -q, --quiet  "),
+        (&["tags"], "<--enable|--backfill>"),
+        (&["invalidate"], "<PATH>..."),
+        (&["plan", "--no-such-flag"], "'--no-such-flag'"),
+    ] {
+        let refused = run(clean(binary()).args(arguments)).ended_with(2);
+        refused.says(said);
+        assert!(!refused.stderr.contains("[=<"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn what_is_to_be_copied_is_not_broken_on_a_narrow_terminal() {
+    let site = tempfile::tempdir().unwrap();
+    let policy =
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+    std::fs::write(site.path().join("_headers"), format!("/*\n  Content-Security-Policy: {policy}\n")).unwrap();
+    std::fs::write(site.path().join("_redirects"), "/an-old-page/of-long-ago /a-new-page/of-today 301\n").unwrap();
+    for command in ["headers", "redirects"] {
+        let mut shown = clean(binary());
+        shown.arg(command).arg(site.path());
+        let Some(narrow) = on_terminal(&shown, 40) else { return };
+        let piped = run(&mut shown).ended_with(0);
+        assert!(narrow.contains(piped.stdout.trim_end()), "{narrow}\n{}", piped.stdout);
+    }
+}
+
+/// The documents for people, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let inside = |entry: &walkdir::DirEntry| !matches!(entry.file_name().to_str(), Some("target" | ".git"));
+    let files = WalkDir::new(repository("")).into_iter().filter_entry(inside).map(Result::unwrap);
+    let documents = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "md"));
+    documents.map(|file| (file.path().to_owned(), std::fs::read_to_string(file.path()).unwrap())).collect()
+}
+
+/// Where a document leads within the repository: `[text](path)`, `![text](path)`, `src="path"` and `href="path"`.
+fn links(text: &str) -> Vec<&str> {
+    let starts = ["](", "src=\"", "href=\""];
+    let found = starts.iter().flat_map(|start| text.split(start).skip(1)).filter_map(|rest| {
+        let end = rest.find([')', '"', ' ', '\n'])?;
+        Some(&rest[..end])
+    });
+    found.filter(|link| !link.contains("://") && !link.starts_with("mailto:")).collect()
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let plain = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = plain.chars().filter(|&c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_within_the_repository_leads_somewhere() {
+    let documents = documents();
+    let mut seen = 0;
+    for (document, text) in &documents {
+        for link in links(text) {
+            seen += 1;
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.clone() } else { document.with_file_name(path) };
+            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+            if !fragment.is_empty() {
+                let text = std::fs::read_to_string(&target).unwrap();
+                let anchors: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+                assert!(anchors.iter().any(|known| known == fragment), "{}: {link}", document.display());
+            }
+        }
+    }
+    assert!(seen > 70, "only {seen} links were found");
+}
+
+/// The program's text, with `…` where a value is put in: without comments and tests.
+fn source() -> String {
+    let files = WalkDir::new(repository("src")).sort_by_file_name().into_iter().map(Result::unwrap);
+    let files = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "rs"));
+    let mut source = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+        // A string that goes on in the next line.
+        source += &code.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+    }
+    let is_value = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '?' | '.' | '#'));
+    let mut text = String::new();
+    for (at, part) in source.split('{').enumerate() {
+        match part.split_once('}').filter(|(value, _)| at > 0 && is_value(value)) {
+            Some((_, rest)) => text.extend(["…", rest]),
+            None => text += part,
+        }
+    }
+    text
+}
+
+#[test]
+fn every_message_of_the_troubleshooting_page_is_one_that_the_program_has() {
+    let page = std::fs::read_to_string(repository("docs/troubleshooting.md")).unwrap();
+    let messages: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    assert!(messages.len() > 40, "only {} messages were found", messages.len());
+    let source = source();
+    let gone: Vec<_> = messages.iter().filter(|message| !source.contains(**message)).collect();
+    assert!(gone.is_empty(), "the program does not say: {gone:#?}");
+}
+
+/// The first lines of blocks of shell.
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.flat_map(str::lines).map(str::trim).filter(|line| line.starts_with("shipfront "))
+}
+
+#[test]
+fn every_option_that_a_document_shows_is_one_of_its_command() {
+    for (document, text) in documents() {
+        for command in commands(&text) {
+            let typed = command.split(" #").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
+            let words: Vec<&str> = typed.split_whitespace().skip(1).collect();
+            let help = shipfront(&[words[0], "--help"]).stdout;
+            for option in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                let name = option.split('=').next().unwrap_or_default();
+                assert!(help.contains(&format!("--{name}")), "{}: {command}: --{name}", document.display());
+            }
+        }
+    }
 }

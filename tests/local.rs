@@ -162,4 +162,6 @@ fn what_the_person_got_wrong_is_said_with_a_way_out() {
         refused.says("hint: ");
         assert!(refused.stdout.is_empty(), "{refused:?}");
     }
+    let mut kept = snapshot(&machine.edge()).into_iter();
+    assert!(!kept.any(|(_, bytes, _)| String::from_utf8_lossy(&bytes).contains("nosuch-")), "a bucket was left");
 }

@@ -1,5 +1,6 @@
 //! `plan`, and what machines read: JSON, exit codes, and nothing where nothing was asked for.
 
+use crate::world::command::on_terminal;
 use crate::world::site::{ALWAYS, EXACT, Run, TARGET, World, denied};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -81,7 +82,11 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
         let mut changes = json["changes"].as_array().unwrap().iter();
         changes.find(|change| change["key"] == key).unwrap()
     };
-    assert_fields(change("new.css"), "key action reason wave bytes");
+    assert_fields(change("new.css"), "key action reason wave bytes bytes_before");
+    let sizes = |key| (change(key)["bytes"].as_u64(), change(key)["bytes_before"].as_u64());
+    assert_eq!(sizes("new.css"), (Some(3), None), "there was none");
+    assert_eq!(sizes("index.html"), (Some(7), Some(7)));
+    assert_eq!(sizes("old.html"), (Some(3), Some(3)), "what is removed");
     assert_eq!((&change("new.css")["wave"], &change("new.css")["bytes"]), (&"assets".into(), &3.into()));
     assert_eq!(change("index.html")["wave"], "pages");
     assert_eq!((&change("old.html")["wave"], &change("old.html")["action"]), (&"prune".into(), &"prune".into()));
@@ -100,6 +105,68 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
     // `/` and three keys changed; two keys did not.
     assert_eq!((&invalidation["viewer_paths"], &invalidation["universe"]), (&4.into(), &6.into()));
     assert_eq!(invalidation["id"], world.edge.invalidations(&world.distribution).pop().unwrap().id.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_tells_how_large_what_is_replaced_was() {
+    let world = World::deployed(&SITE).await;
+    world.write("index.html", "i".repeat(2100));
+    world.write("app.js", "a longer code");
+    let page = world.outside().join("plan.html");
+    let plan = world.plan(&["--report", page.to_str().unwrap()]).expect(0);
+    let sizes = |change: &Value| (change["bytes_before"].as_u64(), change["bytes"].as_u64());
+    let changes = plan.json["changes"].as_array().unwrap();
+    assert_eq!(changes.iter().map(sizes).collect::<Vec<_>>(), [(Some(4), Some(13)), (Some(7), Some(2100))]);
+    let text = world.run(&as_text(&world, "plan", &[])).expect(0).stdout;
+    assert!(text.contains("  ~ app.js  4 B -> 13 B  size\n"), "{text}");
+    assert!(text.contains("  ~ index.html  7 B -> 2.10 kB  size\n"), "{text}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(">7 B → 2.10 kB</span>"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_the_unchanged_urls_that_each_item_evicts() {
+    let mut site = vec![("about/a.html".to_owned(), "a"), ("about/b.html".to_owned(), "b")];
+    site.extend((0..40).map(|at| (format!("about/z-{at:02}.html"), "z")));
+    let site: Vec<(&str, &str)> = site.iter().map(|(key, text)| (key.as_str(), *text)).collect();
+    let world = World::deployed(&site).await;
+    world.write("about/a.html", "an edit");
+    world.write("about/b.html", "an edit");
+    let page = world.outside().join("plan.html");
+    for (strategy, item) in [("cover", "/about/*"), ("exact", "/*"), ("all", "/*")] {
+        let options = ["--max-paths", "1", "--strategy", strategy, "--report", page.to_str().unwrap()];
+        let plan = world.plan(&options).expect(0);
+        let coverage = &plan.json["invalidations"][0]["coverage"][0];
+        assert_eq!(
+            (&coverage["item"], &coverage["covers"], &coverage["collateral"]),
+            (&item.into(), &2.into(), &40.into())
+        );
+        let named: Vec<String> = (0..20).map(|at| format!("/about/z-{at:02}.html")).collect();
+        assert_eq!(coverage["evicts"], serde_json::json!(named), "the first, and no more of many");
+        let said = format!("    {item}  2 changed, evicts /about/z-00.html and 39 more\n");
+        let text = world.run(&as_text(&world, "plan", &options)).expect(0).stdout;
+        assert!(text.contains(&said), "{text}");
+        let verbose = [&options[..], &["--verbose"]].concat();
+        let text = world.run(&as_text(&world, "plan", &verbose)).expect(0).stdout;
+        assert!(text.contains("      ! /about/z-19.html\n      ... and 20 more\n"), "{text}");
+        let page = std::fs::read_to_string(&page).unwrap();
+        assert!(page.contains("evicts /about/z-00.html and 39 more"), "{page}");
+        assert!(page.contains(&format!("<title>{item}: /about/z-07.html</title><rect class=\"evicted\"")), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_fits_a_narrow_terminal_and_cuts_no_name() {
+    let world = edited().await;
+    let long = "guides/a-page-with-a-name-that-is-long/and-its-chapter.html";
+    world.write(long, "new");
+    for columns in [60, 200] {
+        let Some(shown) = on_terminal(&world.command(&as_text(&world, "plan", &options())), columns) else { return };
+        assert!(shown.contains(long) && shown.contains("~ index.html"), "{shown}");
+        let longest = shown.lines().filter(|line| !line.contains(long) && !line.contains("/tmp/"));
+        assert!(longest.clone().count() > 10, "{shown}");
+        assert!(longest.map(str::len).max() <= Some(columns.into()), "{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     // The treemap has the files in their colours, and the tree says why.
     for (class, title) in [
         ("new", "style.css: new, 3 B"),
-        ("changed", "index.html: size, 7 B"),
+        ("changed", "index.html: size, 1 B → 7 B"),
         ("removed", "blog/b.html: orphaned, 1 B"),
         ("new", "&lt;img src=x onerror=document.title='taken'&gt;.html: new, 3 B"),
     ] {
@@ -178,9 +178,12 @@ async fn a_report_that_cannot_be_is_refused_before_anything_is_sent() {
     let world = edited().await;
     let inside = world.source().join("report.html");
     let missing = world.outside().join("no/such/report.html");
+    let folder = world.outside().join("folder.html");
+    std::fs::create_dir(&folder).unwrap();
     for (path, said) in [
         (inside.to_str().unwrap(), "is in the source"),
         (missing.to_str().unwrap(), "make the folder first"),
+        (folder.to_str().unwrap(), "cannot be written"),
         ("report.txt", "name it .html for a page"),
     ] {
         world.deploy(&["--report", path]).expect(2).says(said);

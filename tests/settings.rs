@@ -271,3 +271,77 @@ async fn the_schema_in_the_repository_is_that_of_the_file() {
     let kept = fs::read_to_string(repository("shipfront.schema.json")).unwrap();
     assert!(printed == kept, "run: shipfront schema > shipfront.schema.json");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_policy_status_unlock_and_tags_need_no_arguments_beside_the_file() {
+    let world = World::new(&[PAGE]).await;
+    let records = world.edge.ensure_site("records-of-others").unwrap();
+    let id = &world.distribution;
+    settings(
+        &world,
+        &format!(
+            "source = \"public\"\ntarget = \"s3://www.example.com/blog\"\ndistribution = \"{id}\"\n\
+             record = \"s3://records-of-others/www\"\n\
+             [env.staging]\ntarget = \"s3://records-of-others\"\ndistribution = \"{records}\"\nrecord = \"s3://www.example.com/records\"\n"
+        ),
+    );
+    run_there(&world, &["deploy"]).expect(0);
+    world.edge.clear_requests();
+    let doctor = run_there(&world, &["doctor", "--json"]).expect(0);
+    assert_eq!(doctor.json["target"], "s3://www.example.com/blog");
+    assert!(doctor.stdout.contains("at s3://records-of-others/www, and nothing is pending"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains(&format!("origin of distribution {id}")), "{}", doctor.stdout);
+    assert_eq!(world.count("ListDistributions"), 0, "the file names it");
+    let staging = run_there(&world, &["doctor", "--json", "--env", "staging"]).expect(0);
+    assert_eq!(staging.json["target"], "s3://records-of-others");
+    assert!(staging.stdout.contains(&format!("origin of distribution {records}")), "{}", staging.stdout);
+
+    let policy = run_there(&world, &["policy"]).expect(0).stdout;
+    for arn in
+        ["s3:::www.example.com/blog/*\"", "s3:::records-of-others/www/*\"", &format!("::ACCOUNT:distribution/{id}\"")]
+    {
+        assert!(policy.contains(arn), "{arn}: {policy}");
+    }
+    assert!(!policy.contains("cloudfront:ListDistributions"), "{policy}");
+    let staging = run_there(&world, &["policy", "--bucket-policy", "--env", "staging"]).expect(0).stdout;
+    assert!(staging.contains("s3:::records-of-others/*\"") && staging.contains(&records), "{staging}");
+    let typed = run_there(&world, &["policy", "--bucket", "another.example.com"]).expect(0).stdout;
+    assert!(typed.contains("s3:::another.example.com/*\"") && !typed.contains("/blog"), "{typed}");
+
+    assert!(run_there(&world, &["status"]).expect(0).stdout.contains("objects: 1"));
+    run_there(&world, &["unlock"]).expect(0).says("nobody holds the lease");
+    assert!(run_there(&world, &["tags", "--enable"]).expect(0).stdout.contains(id), "of this distribution");
+    run_there(&world, &["tags", "--backfill"]).expect(6).says("no distribution of the site reads cache tags");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_policy_and_backfill_say_what_is_missing_where_nothing_names_a_site() {
+    let world = World::new(&[PAGE]).await;
+    run_there(&world, &["doctor"]).expect(2).says("no target");
+    run_there(&world, &["tags", "--backfill"]).expect(2).says("no target");
+    assert!(run_there(&world, &["policy"]).expect(0).stdout.contains("arn:aws:s3:::BUCKET/*"), "in capitals");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distribution() {
+    let world = World::new(&[PAGE]).await;
+    settings(&world, "target = \"s3://www.example.com/blog\"\nno-record = true\ndistribution = \"none\"\n");
+    let doctor = run_there(&world, &["doctor"]).expect(0).stdout;
+    assert!(!doctor.contains("deploy record") && doctor.contains("CloudFront is told nothing"), "{doctor}");
+    let policy = run_there(&world, &["policy"]).expect(0).stdout;
+    assert!(!policy.contains(".shipfront") && !policy.contains("cloudfront"), "{policy}");
+    // What is typed goes over it.
+    let doctor = run_there(&world, &["doctor", "--record", "s3://www.example.com/records"]).expect(0).stdout;
+    assert!(doctor.contains("none at s3://www.example.com/records yet"), "{doctor}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_the_local_site_of_the_files_source() {
+    let world = World::new(&[PAGE]).await;
+    settings(&world, "source = \"public\"\n");
+    let directory = world.outside().join("edge");
+    let local = |arguments: &[&str]| run(there(&world, arguments).env("SHIPFRONT_EDGE_DIRECTORY", &directory));
+    local(&["deploy", "--local"]).expect(0);
+    let doctor = local(&["doctor", "--local"]).expect(0).stdout;
+    assert!(doctor.contains("and nothing is pending"), "{doctor}");
+}

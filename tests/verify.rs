@@ -1,8 +1,14 @@
 //! `--verify`: what viewers get after the deploy, and what the next deploy makes of a difference.
 
+mod answers;
+
 use crate::world::http::get;
-use crate::world::site::{EXACT, Run, World, error};
+use crate::world::site::{ALWAYS, EXACT, Run, World, denied, error, finish};
 use shipfront::edge::Fault;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const SITE: [(&str, &str); 4] =
     [("404.html", "lost"), ("about/index.html", "about"), ("app.css", "b {}"), ("index.html", "welcome")];
@@ -86,7 +92,13 @@ async fn what_differed_is_invalidated_again_without_verify_and_goes_on_being_shi
     world.write("about/index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     verify(&world, &[]).expect(7);
-    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("pending: 1 keys"));
+    let status = world.run(&["status", "s3://www.example.com"]).expect(0).stdout;
+    assert!(status.contains("pending: 1 keys, what --verify found otherwise after deploy 2"), "{status}");
+    let doctor = world.run(&["doctor", "s3://www.example.com"]).expect(0).stdout;
+    assert!(doctor.contains("viewers got something else when --verify looked"), "{doctor}");
+    world.run(&["tags", "--backfill", "s3://www.example.com"]).expect(6).says("what --verify found otherwise");
+    let plan = world.run(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).expect(0).stdout;
+    assert!(plan.contains("would finish what --verify found otherwise after deploy 2"), "{plan}");
     // A page of our own that leaves the source goes, although its last deploy was not seen to the end.
     world.remove("about/index.html");
     let next = world.deploy(&[]).expect(0);
@@ -101,6 +113,16 @@ async fn a_page_of_which_only_the_directory_is_stale_is_found() {
     world.edge.put_distribution(distribution.with_index_rewrite()).unwrap();
     assert_eq!(get(&world.edge.viewer_url(), "/about/").await.text(), "about");
     world.write("about/index.html", "an edit");
+    world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
+    let found = differences(&verify(&world, &[]).expect(7));
+    assert!(found.iter().any(|difference| difference.starts_with("/about/ is what was there before")), "{found:?}");
+    verify(&world, &[]).expect(0);
+    // Also where an earlier run has replaced what the copy is of.
+    get(&world.edge.viewer_url(), "/about/").await;
+    world.write("about/index.html", "another edit");
+    world.fault("CreateInvalidation", 0, 1, denied());
+    world.deploy(&[]).expect(4);
+    world.write("about/index.html", "and another");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     let found = differences(&verify(&world, &[]).expect(7));
     assert!(found.iter().any(|difference| difference.starts_with("/about/ is what was there before")), "{found:?}");
@@ -125,7 +147,7 @@ async fn verify_waits_for_cloudfront_and_holds_the_lease_meanwhile() {
     gate.reached().await;
     assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("lease: process"));
     gate.open();
-    crate::world::site::finish(running).expect(0);
+    finish(running).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,4 +209,101 @@ async fn a_run_that_dies_while_it_verifies_is_finished_by_the_next() {
             assert_eq!(verify(&world, &[]).expect(0).outcome(), "nothing-to-do");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_urls_some_are_looked_at_all_over_the_site() {
+    let world = looked_at().await;
+    for number in 0..300 {
+        world.write(&format!("{number:03}.html"), format!("page {number}"));
+    }
+    let run = verify(&world, &[]).expect(0);
+    let verified = &run.json["verified"];
+    assert_eq!((verified["urls"].as_u64(), verified["checked"].as_u64()), (Some(300), Some(250)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_go_up_is_not_called_different_and_a_worse_outcome_stays() {
+    let world = looked_at().await;
+    world.write("app.css", "i {}");
+    world.write("other.css", "u {}");
+    world.fault_of("PutObject", "app.css", 0, ALWAYS, denied());
+    let run = verify(&world, &[]).expect(3);
+    assert_eq!((run.outcome(), differences(&run).len()), ("partial", 0), "{}", run.stdout);
+    assert_eq!(run.json["verified"]["checked"], 1, "the other file");
+    world.write("other.css", "s {}");
+    world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
+    let run = verify(&world, &[]).expect(3);
+    assert_eq!((run.outcome(), differences(&run).len()), ("partial", 1), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_cloudfront_was_not_told_nothing_is_verified_and_that_is_said() {
+    let world = looked_at().await;
+    world.write("index.html", "an edit");
+    world.fault("CreateInvalidation", 0, 1, denied());
+    let run = verify(&world, &[]).expect(4);
+    assert!(run.json["verified"].is_null() && run.warnings().contains("was not verified"), "{}", run.stdout);
+    verify(&world, &[]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_signal_nobody_waits_for_the_verification() {
+    let world = looked_at().await;
+    world.write("index.html", "an edit");
+    let gate = shipfront::edge::Gate::default();
+    world.fault("CreateInvalidation", 0, 1, Fault::Hold(gate.clone()));
+    let site = world.edge.viewer_url();
+    let running = world.start(&["--verify", &site]);
+    gate.reached().await;
+    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
+    // Until the run has noticed.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    gate.open();
+    let run = finish(running);
+    assert!(run.json["verified"].is_null() && run.warnings().contains("was not verified"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_is_looked_at_again_until_it_is_gone_from_the_edge() {
+    let world = looked_at().await;
+    world.remove("about/index.html");
+    world.fault("CreateInvalidation", 0, 1, denied());
+    world.deploy(&EXACT).expect(4);
+    // Another run finds nothing to do but to tell of it, and then a third.
+    for _ in 0..2 {
+        world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
+        let found = differences(&verify(&world, &EXACT).expect(7));
+        assert!(found.len() == 1 && found[0].starts_with("/about/index.html is what was there before"), "{found:?}");
+    }
+    verify(&world, &EXACT).expect(0);
+    assert_eq!(get(&world.edge.viewer_url(), "/about/index.html").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_is_busy_for_a_moment_is_asked_again() {
+    let world = looked_at().await;
+    world.write("index.html", "an edit");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = format!("http://{}", listener.local_addr().unwrap());
+    let (edge, asked) = (world.edge.viewer_url(), AtomicUsize::new(0));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            let path = String::from_utf8_lossy(&head[..length]).split(' ').nth(1).unwrap().to_owned();
+            let (status, body) = match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => (503, Vec::new()),
+                1 => (429, Vec::new()),
+                _ => (200, get(&edge, &path).await.body),
+            };
+            let head = format!(
+                "HTTP/1.1 {status} x\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        }
+    });
+    let run = world.deploy(&["--verify", &front]).expect(0);
+    assert_eq!(run.json["verified"]["checked"], 2, "{}", run.stdout);
 }

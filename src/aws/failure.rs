@@ -54,7 +54,8 @@ where
     }
     let text = causes.join(": ");
     if text.to_ascii_lowercase().contains("credential") || text.contains("no providers in chain") {
-        return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {text}")).hint(
+        let tried = tried(&text);
+        return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {tried}")).hint(
             "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
              '--local' needs no account",
         );
@@ -62,6 +63,19 @@ where
     let reason = causes.last().cloned().unwrap_or_else(|| error.to_string());
     Error::failed(format!("cannot reach AWS for {operation} of {subject}: {reason}"))
         .hint("check the network, HTTPS_PROXY and any --endpoint-url or AWS_ENDPOINT_URL, then run again")
+}
+
+/// Of all places where credentials were looked for, those that had any to do with it.
+fn tried(text: &str) -> String {
+    let Some((_, attempted)) = text.split_once("no credentials found in chain. Attempted:") else {
+        return text.to_owned();
+    };
+    let places = attempted.lines().map(str::trim);
+    let telling: Vec<&str> = places.filter(|place| !place.is_empty() && !place.contains("was not enabled")).collect();
+    match &telling[..] {
+        [] => "there are none in the environment, in ~/.aws or from a role".to_owned(),
+        telling => telling.join("; "),
+    }
 }
 
 fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {

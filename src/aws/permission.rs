@@ -1,7 +1,7 @@
 //! What AWS must allow: every call that shipfront makes and the IAM actions it takes, door by door.
 //!
 //! The only such table. Hints name actions from it; a test holds it against the calls in the code, and
-//! the policies of `examples/` and of the README against it.
+//! the policies of `examples/` and of the documents against it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};

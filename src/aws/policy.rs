@@ -3,7 +3,9 @@
 
 use super::permission::{Door, Resource, Setup, needed};
 use crate::distribution::DistributionId;
-use crate::site::{RECORD_FOLDER, Target};
+use crate::invalidation::find::Which;
+use crate::record::Place;
+use crate::site::RECORD_FOLDER;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -91,10 +93,10 @@ pub struct Setting {
     pub bucket: String,
     /// Empty, or ending in `/`.
     pub prefix: String,
-    /// Where the deploy record is kept, if not beside the site.
-    pub record: Option<Target>,
-    /// The distributions and tenants; none means that they are looked for.
-    pub distributions: Vec<DistributionId>,
+    /// Where the deploy record is kept.
+    pub record: Place,
+    /// The distributions and tenants that show the site.
+    pub distributions: Which,
     /// The account, `ACCOUNT` where none is named.
     pub account: String,
     /// The KMS key of the bucket, if it has one of its own.
@@ -102,10 +104,17 @@ pub struct Setting {
 }
 
 impl Setting {
+    fn ids(&self) -> &[DistributionId] {
+        match &self.distributions {
+            Which::Ids(ids) => ids,
+            Which::Auto | Which::None => &[],
+        }
+    }
+
     fn setups(&self) -> Vec<Setup> {
-        let tenants = self.distributions.iter().any(|id| matches!(id, DistributionId::Tenant(_)));
+        let tenants = self.ids().iter().any(|id| matches!(id, DistributionId::Tenant(_)));
         let all = [
-            (self.distributions.is_empty(), Setup::AnyDistribution),
+            (self.distributions == Which::Auto, Setup::AnyDistribution),
             (tenants, Setup::Tenant),
             (self.kms_key.is_some(), Setup::KmsKey),
         ];
@@ -116,6 +125,7 @@ impl Setting {
     pub fn role_policy(&self, doors: &[Door]) -> Document {
         let mut statements: Vec<Statement> = Vec::new();
         let mut permissions: Vec<_> = needed(doors, &self.setups()).into_iter().collect();
+        permissions.retain(|(action, _)| self.distributions != Which::None || !action.starts_with("cloudfront:"));
         permissions.sort_by_key(|&(action, resource)| (resource, action));
         for (action, resource) in permissions {
             let arns = self.arns(resource, action);
@@ -145,30 +155,34 @@ impl Setting {
             text.strip_suffix("ID").map(|start| format!("{start}{id}")).unwrap_or(text)
         };
         let ids = |tenants: bool| {
-            let ids = self.distributions.iter().filter(move |id| matches!(id, DistributionId::Tenant(_)) == tenants);
+            let ids = self.ids().iter().filter(move |id| matches!(id, DistributionId::Tenant(_)) == tenants);
             let ids: Vec<&str> = ids.map(DistributionId::as_str).collect();
             // A tenant's distribution is another one, which only the person knows.
             if ids.is_empty() { vec!["ID"] } else { ids }
         };
-        let record = self.record.as_ref();
+        let elsewhere = match &self.record {
+            Place::At(at) => Some(at),
+            Place::Beside | Place::Nowhere => None,
+        };
         match resource {
             // A record elsewhere is read and written there, and its policy does not matter.
             Resource::Bucket => {
-                let elsewhere = record.filter(|at| at.bucket() != self.bucket && action != "s3:GetBucketPolicy");
+                let elsewhere = elsewhere.filter(|at| at.bucket() != self.bucket && action != "s3:GetBucketPolicy");
                 let elsewhere = elsewhere.map(|at| format!("arn:aws:s3:::{}", at.bucket()));
                 std::iter::once(named(resource, "")).chain(elsewhere).collect()
             }
             Resource::Objects => {
-                let folder = match record {
-                    Some(at) => Some(format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())),
-                    None if self.prefix.is_empty() => None,
-                    None => Some(format!("arn:aws:s3:::{}/{RECORD_FOLDER}{}*", self.bucket, self.prefix)),
+                let folder = match &self.record {
+                    Place::At(at) => Some(format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())),
+                    Place::Nowhere => None,
+                    Place::Beside if self.prefix.is_empty() => None,
+                    Place::Beside => Some(format!("arn:aws:s3:::{}/{RECORD_FOLDER}{}*", self.bucket, self.prefix)),
                 };
                 // Nothing of a record is large enough to go up in parts.
                 let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
                 std::iter::once(named(resource, "")).chain(folder).collect()
             }
-            Resource::Records => match record {
+            Resource::Records => match elsewhere {
                 Some(at) => vec![format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())],
                 None => vec![named(resource, "")],
             },
@@ -184,13 +198,17 @@ impl Setting {
 mod tests {
     use super::*;
     use crate::bucket::policy::{keeps_viewers_out, lets_distribution_read};
+    use crate::site::Target;
 
     fn setting(prefix: &str, ids: &[&str]) -> Setting {
         Setting {
             bucket: "www.example.com".to_owned(),
             prefix: prefix.to_owned(),
-            record: None,
-            distributions: ids.iter().map(|&id| DistributionId::Distribution(id.to_owned())).collect(),
+            record: Place::Beside,
+            distributions: match ids.iter().map(|&id| DistributionId::Distribution(id.to_owned())).collect::<Vec<_>>() {
+                ids if ids.is_empty() => Which::Auto,
+                ids => Which::Ids(ids),
+            },
             account: "123456789012".to_owned(),
             kms_key: None,
         }
@@ -217,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_record_in_another_bucket_is_allowed_there() {
-        let record = Some(Target::parse("s3://records/site").unwrap());
+        let record = Place::At(Target::parse("s3://records/site").unwrap());
         let policy = Setting { record, ..setting("", &[]) }.role_policy(&[Door::Deploy]);
         assert_eq!(allowed(&policy, "s3:ListBucket"), ["arn:aws:s3:::www.example.com", "arn:aws:s3:::records"]);
         assert_eq!(allowed(&policy, "s3:GetBucketPolicy"), ["arn:aws:s3:::www.example.com"]);
@@ -229,8 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_site_does_without_is_not_allowed() {
+        let bare = Setting { record: Place::Nowhere, distributions: Which::None, ..setting("blog/", &[]) };
+        let policy = bare.role_policy(&[Door::Deploy]);
+        assert_eq!(allowed(&policy, "s3:PutObject"), ["arn:aws:s3:::www.example.com/blog/*"]);
+        assert!(!policy.to_string().contains("cloudfront:"), "{policy}");
+    }
+
+    #[test]
     fn a_key_and_a_tenant_are_allowed_where_they_are_in_use() {
-        let tenant = vec![DistributionId::Tenant("dt_1".to_owned())];
+        let tenant = Which::Ids(vec![DistributionId::Tenant("dt_1".to_owned())]);
         let key = "arn:aws:kms:eu-west-1:123456789012:key/1a".to_owned();
         let policy = Setting { distributions: tenant, kms_key: Some(key.clone()), ..setting("", &[]) };
         let policy = policy.role_policy(&[Door::Deploy]);

@@ -3,7 +3,7 @@
 use super::{BASE64, Bucket, Stored, is_opaque};
 use crate::aws::lost::LostAnswer;
 use crate::error::{Error, Result};
-use crate::site::etag::{self, Etag, multipart, part_size};
+use crate::site::etag::{self, Digest, Etag, Md5, multipart, part_size};
 use crate::site::headers::Headers;
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -140,10 +140,9 @@ impl Bucket {
 
 async fn digest_of(path: PathBuf, offset: u64, length: u64) -> io::Result<[u8; 16]> {
     let hash = move || {
-        use md5::Digest;
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
-        let mut hasher = md5::Md5::new();
+        let mut hasher = Md5::new();
         etag::read_all(file.take(length), length, |chunk| hasher.update(chunk))?;
         Ok(hasher.finalize().into())
     };

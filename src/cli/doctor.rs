@@ -3,13 +3,19 @@
 use super::AwsArgs;
 use crate::aws::permission::Door;
 use clap::Args;
+#[cfg(feature = "edge")]
+use std::path::PathBuf;
 
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory will do
     #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: String,
+    pub target: Option<String>,
+    /// The source, by which --local finds a site without a target
+    #[cfg(feature = "edge")]
+    #[arg(long, hide = true, env = "SHIPFRONT_SOURCE")]
+    pub source: Option<PathBuf>,
     /// The CloudFront distribution; 'auto' finds those whose origin is the bucket
     #[arg(long, value_name = "ID|auto|none", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
@@ -19,6 +25,9 @@ pub struct DoctorArgs {
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
+    /// Deploys keep no record
+    #[arg(long)]
+    pub no_record: bool,
     /// Write an object beside the deploy record and remove it again, to see whether that is allowed and whether the store heeds conditions
     #[arg(long)]
     pub probe: bool,
@@ -34,14 +43,17 @@ pub struct DoctorArgs {
 /// `policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// The bucket
-    #[arg(long, value_name = "BUCKET", default_value = "BUCKET", hide_default_value = true)]
-    pub bucket: String,
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
+    /// The bucket, in place of a target
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: Option<String>,
     /// The folder of the bucket that holds the site, if it is not the whole bucket
-    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
-    pub prefix: String,
-    /// The CloudFront distribution; without one, deploys look for it
-    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// The CloudFront distribution; without one, deploys look for it, and with 'none' they tell none
+    #[arg(long, value_name = "ID|auto|none", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
     /// The distribution tenant, where the distribution is multi-tenant
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
@@ -49,6 +61,9 @@ pub struct PolicyArgs {
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
+    /// Deploys keep no record
+    #[arg(long)]
+    pub no_record: bool,
     /// The account of the distribution
     #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
     pub account: String,

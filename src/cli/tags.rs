@@ -5,8 +5,10 @@ use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  shipfront tags --enable s3://www.example.com     print what to change
-  shipfront tags --backfill s3://www.example.com   then tag what is there already";
+  shipfront tags --enable s3://www.example.com
+      print what to change
+  shipfront tags --backfill s3://www.example.com
+      then tag what is there already";
 
 /// `tags`.
 #[derive(Debug, Args)]
@@ -16,7 +18,7 @@ pub struct TagsArgs {
     #[arg(long, group = "what")]
     pub enable: bool,
     /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
-    #[arg(long, group = "what", requires = "target")]
+    #[arg(long, group = "what")]
     pub backfill: bool,
     /// The site: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]

@@ -8,7 +8,6 @@ use super::find;
 use crate::cli::{self, Cli, FileRules};
 use crate::error::{Error, Result};
 use clap::builder::{BoolishValueParser, OsStr};
-use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -42,10 +41,10 @@ impl Typed {
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Typed, clap::Error> {
         let line: Vec<OsString> = line.into_iter().collect();
         let read = open(Cli::command()).try_get_matches_from(&line);
-        let matches = read.map_err(|error| match error.kind() {
-            // Help shows flags as they are usually typed.
-            ErrorKind::DisplayHelp => Cli::command().try_get_matches_from(&line).err().unwrap_or(error),
-            _ => error,
+        let matches = read.map_err(|error| {
+            // Help and errors show flags as they are usually typed.
+            let usual = Cli::command().try_get_matches_from(&line).err();
+            usual.filter(|usual| usual.kind() == error.kind()).unwrap_or(error)
         })?;
         Ok(Typed { cli: Cli::from_arg_matches(&matches)?, line, matches })
     }

@@ -23,7 +23,7 @@ use crate::invalidation::find::{Which, shapes};
 use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
 use crate::invalidation::tags::carried::Memory;
 use crate::invalidation::{ChangedKey, Policy, Viewers};
-use crate::record::intent::Promise;
+use crate::record::intent::{Promise, left_by};
 use crate::record::lease::{Lease, Left};
 use crate::record::manifest::Row;
 use crate::record::{Place, Record, Snapshot};
@@ -180,9 +180,9 @@ impl Backfill<'_> {
         if let Some(holder) = snapshot.holder() {
             return Err(Error::locked(format!("another deploy is under way: {}; nothing was changed", holder.owner)));
         }
-        if snapshot.abandoned.is_some() {
-            return Err(Error::refused("an interrupted deploy has left work behind; nothing was changed")
-                .hint("run 'shipfront deploy', which finishes it, and then this again"));
+        if let Some(abandoned) = &snapshot.abandoned {
+            let message = format!("{} is not invalidated yet; nothing was changed", left_by(&abandoned.deploy));
+            return Err(Error::refused(message).hint("run 'shipfront deploy', which finishes it, and then this again"));
         }
         let Some(manifest) = snapshot.manifest.take() else {
             return Err(

@@ -3,10 +3,9 @@
 use super::walk::Walk;
 use crate::error::{Error, Result};
 use crate::site::compression::{self, Compressed};
-use crate::site::etag::{Etag, MULTIPART_THRESHOLD, changed_while_read, md5, read_all};
+use crate::site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
 use crate::site::rules::Encoding;
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

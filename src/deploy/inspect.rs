@@ -12,13 +12,12 @@ use crate::error::{Error, Result};
 use crate::invalidation::tags::carried::Carried;
 use crate::record::intent::Abandoned;
 use crate::site::compression::Compressed;
-use crate::site::etag::{Etag, read_all};
+use crate::site::etag::{Digest, Etag, Md5, read_all};
 use crate::site::headers::{Headers, HeadersDigest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use futures::{StreamExt, TryStreamExt, stream};
-use md5::{Digest, Md5};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -75,7 +74,7 @@ pub fn by_manifest(
             let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
             Inspected::of(recorded == wanted, wanted)
         });
-        // An interrupted run may have uploaded the same bytes with other tags.
+        // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
         let described = pair.described().filter(|_| !promised && !pair.rewritten);
         Inspected { compressed, carried: described.and_then(|row| row.carried.clone()), ..inspected }
     };

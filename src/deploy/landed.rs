@@ -25,10 +25,10 @@ pub(super) fn landed_keys<'a>(survey: &'a Survey, plan: &'a Plan, applied: &Appl
 }
 
 /// The keys that were removed last.
-pub(super) fn removed_keys<'a>(survey: &Survey, plan: &'a Plan, late: &Applied) -> Vec<ChangedKey<'a>> {
+pub(super) fn removed_keys<'a>(plan: &'a Plan, late: &Applied) -> Vec<ChangedKey<'a>> {
     let landed = landed(late);
     let removed = plan.removals(true).filter(|change| landed.contains(change.key.as_str()));
-    let mut keys: Vec<_> = removed.map(|change| changed_key(survey, change)).collect();
+    let mut keys: Vec<_> = removed.map(changed_key).collect();
     forget_overwritten(&mut keys, late);
     keys
 }
@@ -40,14 +40,9 @@ fn forget_overwritten(changed: &mut [ChangedKey<'_>], applied: &Applied) {
     }
 }
 
-/// A key as it changes. Of one that an interrupted run may have changed, too, no tags are known.
-fn changed_key<'a>(survey: &Survey, change: &'a Change) -> ChangedKey<'a> {
-    let promised = survey.abandoned().is_some_and(|abandoned| abandoned.promise(&change.key).is_some());
-    ChangedKey {
-        key: &change.key,
-        created: change.reason == Reason::New,
-        carried: change.tags_of_copies().filter(|_| !promised),
-    }
+/// A key as it changes.
+fn changed_key(change: &Change) -> ChangedKey<'_> {
+    ChangedKey { key: &change.key, created: change.reason == Reason::New, carried: change.tags_of_copies() }
 }
 
 /// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
@@ -57,7 +52,7 @@ pub(super) fn changed_keys<'a>(
     landed: impl Fn(&Change) -> bool,
 ) -> Vec<ChangedKey<'a>> {
     let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
-    let mut changed: Vec<_> = visible.map(|change| changed_key(survey, change)).collect();
+    let mut changed: Vec<_> = visible.map(changed_key).collect();
     let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
     let left = left.map(|promise| ChangedKey::unknown(&promise.key));
     changed.extend(left);

@@ -322,6 +322,56 @@ mod tests {
         assert!(asked <= 132, "{asked} answers for 100 000 keys at 32 at once");
     }
 
+    /// Round trips one after the other, where each answer takes one.
+    fn round_trips(remote: Vec<String>, local: &[LocalFile], concurrency: usize) -> usize {
+        let (remote, (clock, now)) = (Arc::new(remote), tokio::sync::watch::channel(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+            let ask = |start| {
+                let (remote, mut now) = (remote.clone(), now.clone());
+                now.mark_unchanged();
+                async move {
+                    now.changed().await.unwrap();
+                    Ok(answer(&remote, 1000, &start))
+                }
+            };
+            let receive = async { while receiver.recv().await.is_some() {} };
+            let listed = async { tokio::join!(list(ask, local, (None, None), concurrency, sender), receive).0 };
+            let time = async {
+                loop {
+                    // Until everybody waits for an answer.
+                    for _ in 0..300 {
+                        tokio::task::yield_now().await;
+                    }
+                    clock.send_modify(|now| *now += 1);
+                }
+            };
+            tokio::select! {
+                disorder = listed => assert_eq!(disorder.unwrap(), None),
+                () = time => {}
+            }
+        });
+        *now.borrow()
+    }
+
+    #[test]
+    fn four_round_trips_more_than_the_least_follow_each_other_at_most() {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let same = numbered("page/", 100_000);
+        let local = files(same.clone());
+        // A quarter of them is no longer in the source.
+        let more = numbered("page/", 125_000);
+        for concurrency in [8, 32, 64, 256] {
+            let at_once = concurrency.min(ANSWERS_A_CORE * cores);
+            for remote in [&same, &more] {
+                let taken = round_trips(remote.clone(), &local, concurrency);
+                let least = remote.len().div_ceil(1000 * at_once);
+                assert!(taken <= least + 4, "{taken} round trips at {at_once}, {least} at the least");
+            }
+        }
+    }
+
     #[test]
     fn what_the_source_does_not_know_is_cut_as_it_comes() {
         let local = files(["a.html".to_owned(), "z.html".to_owned()]);

@@ -73,6 +73,9 @@ pub struct Change {
     pub wave: Stage,
     /// The size of what is sent or removed.
     pub bytes: u64,
+    /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
+    /// and its size says nothing beside the file's.
+    pub bytes_before: Option<u64>,
     /// Whether a removal waits until the edge was told of everything else.
     #[serde(skip)]
     pub late: bool,
@@ -142,12 +145,16 @@ impl Plan {
         let Pair { key, local, remote, row, .. } = pair;
         let carried = inspected.carried;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
+        let is_compressed = described.as_ref().and_then(|row| row.compressed.as_ref());
+        let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
+        let bytes_before = remote.as_ref().filter(|_| !is_compressed).map(|(size, _)| *size);
         let change = |action, reason, stage| Change {
             key: key.clone(),
             action,
             reason,
             wave: stage,
             bytes: if action == Action::Evict { 0 } else { bytes },
+            bytes_before,
             late: false,
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
             owned,

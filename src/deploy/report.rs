@@ -4,6 +4,7 @@ pub mod cost;
 pub mod file;
 mod junit;
 mod page;
+mod sizes;
 mod text;
 
 use super::apply::Applied;
@@ -118,12 +119,12 @@ impl Failure {
     }
 }
 
-/// An interrupted run whose work this one finished.
+/// An interrupted run whose work this one finished, or one of which `--verify` found differences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// The interrupted run.
+    /// The run; what `--verify` left ends in `-verify`.
     pub deploy: String,
-    /// Keys that it may have changed without telling the edge.
+    /// Keys that it may have changed without telling the edge, or that were found otherwise.
     pub keys: u64,
 }
 

@@ -201,6 +201,7 @@ fn creation(file: LocalFile) -> Change {
         reason: Reason::New,
         wave: Stage::Assets,
         bytes: file.size,
+        bytes_before: None,
         late: false,
         before: None,
         owned: false,

@@ -104,7 +104,8 @@ impl Deploy<'_> {
                 Ok(shape) => shapes.push((id.clone(), shape)),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.exit() == Exit::Usage => {
-                    self.terminal.warn(format_args!("an interrupted deploy had to tell the {id}, which is gone"));
+                    self.terminal
+                        .warn(format_args!("an earlier deploy has left something for the {id}, which is gone"));
                 }
                 Err(error) => return Err(error),
             }

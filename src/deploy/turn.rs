@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::invalidation::ChangedKey;
 use crate::invalidation::send::{Sent, submit};
 use crate::record::Snapshot;
-use crate::record::intent::Promise;
+use crate::record::intent::{Promise, left_by};
 use crate::record::lease::{Holder, Lease};
 use std::time::{Duration, Instant};
 
@@ -56,10 +56,8 @@ impl Deploy<'_> {
         let Some(error) = self.superseded(survey.record.as_ref().map(|(_, snapshot)| snapshot)) else { return Ok(()) };
         let hint = match self.finish_abandoned(survey).await? {
             None => return Err(error),
-            Some((deploy, None)) => format!("what the interrupted deploy {deploy} had left was invalidated"),
-            Some((deploy, Some(failure))) => {
-                format!("what the interrupted deploy {deploy} had left could not be invalidated: {failure}")
-            }
+            Some((deploy, None)) => format!("{} was invalidated", left_by(&deploy)),
+            Some((deploy, Some(failure))) => format!("{} could not be invalidated: {failure}", left_by(&deploy)),
         };
         let force = error.hint_text().unwrap_or_default().to_owned();
         Err(error.hint(format!("{hint}; {force}")))
@@ -72,10 +70,10 @@ impl Deploy<'_> {
         if self.settings.force || !snapshot.state.supersedes(Some(ours)) {
             return None;
         }
-        let message = format!(
-            "build {} of {} is superseded: build {} went before; nothing was written",
-            ours.number, ours.project, newer.number
-        );
+        // Outside CodeBuild a number may have no project.
+        let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
+        let message =
+            format!("build {}{of} is superseded: build {} went before; nothing was written", ours.number, newer.number);
         Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 

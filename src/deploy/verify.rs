@@ -13,13 +13,13 @@ use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
 use crate::invalidation::find::matches_host;
 use crate::invalidation::viewer::{DistributionShape, Form, ViewerPath};
-use crate::record::intent::Promise;
+use crate::record::intent::{Promise, is_of_verify};
 use crate::record::manifest::Row;
 use crate::site::etag::Etag;
 use crate::site::headers::Headers;
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use url::Url;
@@ -30,6 +30,11 @@ const MOST_URLS: usize = 250;
 const IN_FLIGHT: usize = 16;
 /// Larger objects are held against their headers alone.
 const LARGEST_BODY: u64 = 64 << 20;
+/// The headers of an object that viewers get.
+const COMPARED: [&str; 5] =
+    ["Content-Encoding", "Content-Type", "Cache-Control", "Content-Disposition", "Content-Language"];
+/// The place of `Content-Encoding` among them.
+const ENCODING: usize = 0;
 
 /// The site as viewers reach it: scheme and host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,12 @@ impl Display for Site {
 }
 
 impl Site {
+    /// Whether a redirect leads where its object says; S3 may write a path out as a URL.
+    fn leads_to(&self, location: &str, to: &str) -> bool {
+        let found = self.0.join(location);
+        found.is_ok_and(|found| found.join(to).is_ok_and(|wanted| wanted == found))
+    }
+
     /// The one distribution that shows it, whose configuration tells the URLs.
     pub(super) fn distribution(&self, shapes: &[(DistributionId, DistributionShape)]) -> Result<DistributionId> {
         let host = self.0.host_str().unwrap_or_default();
@@ -92,15 +103,17 @@ struct Check {
     /// Where else the key may answer: a redirect may lead there.
     others: Vec<String>,
     expected: Expected,
-    /// The object's ETag before the deploy, where it was another one.
-    before: Option<Etag>,
+    /// The object's ETags before the deploy and before an interrupted one, where they were other ones.
+    before: Vec<Etag>,
+    /// Whether nothing that is known of may set headers on the way from the bucket.
+    keeps_headers: bool,
 }
 
 /// What is to be found.
 #[derive(Debug, Clone, PartialEq)]
 enum Expected {
-    /// This object, and nothing else.
-    Object { size: u64, etag: Etag, content: Etag, content_type: String, content_encoding: Option<String> },
+    /// This object, and nothing else. A website endpoint answers for one that redirects with the redirect.
+    Object { size: u64, etag: Etag, content: Etag, headers: Box<Headers> },
     /// Anything but what was there before: whether the URL shows the key, no configuration tells for sure.
     NotBefore,
 }
@@ -110,8 +123,8 @@ enum Expected {
 struct Answer {
     status: u16,
     location: Option<String>,
-    content_type: Option<String>,
-    content_encoding: Option<String>,
+    /// Those of [`COMPARED`], in its order.
+    headers: [Option<String>; COMPARED.len()],
     content_length: Option<u64>,
     etag: Option<String>,
     /// What a cache on the way says of the answer.
@@ -120,46 +133,70 @@ struct Answer {
     bytes_match: Option<bool>,
 }
 
+/// What is wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wrong {
+    /// It is not what was deployed.
+    Different(String),
+    /// A header is not the object's, and may be meant to be so.
+    Overridden(String),
+}
+
 impl Check {
     /// What is wrong with an answer, if anything is.
-    fn difference(&self, answer: &Answer) -> Option<String> {
-        let has = |etag: &Etag| answer.etag.as_deref().is_some_and(|found| Etag::parse(found) == *etag);
-        let is_old = answer.status == 200 && self.before.as_ref().is_some_and(has);
+    fn difference(&self, site: &Site, answer: &Answer) -> Option<Wrong> {
         let what = match &self.expected {
-            Expected::NotBefore if is_old => "is what was there before".to_owned(),
+            Expected::NotBefore if self.is_before(answer) => "is what was there before".to_owned(),
             Expected::NotBefore => return None,
-            Expected::Object { .. } if (300..400).contains(&answer.status) => {
-                format!("leads to {}, which was not followed", answer.location.as_deref().unwrap_or("nowhere"))
-            }
-            Expected::Object { .. } if answer.status != 200 => format!("answers {}", answer.status),
-            Expected::Object { content_encoding, .. } if answer.content_encoding != *content_encoding => {
-                let named = |encoding: &Option<String>| encoding.clone().unwrap_or_else(|| "none".to_owned());
-                format!("has the Content-Encoding {}, not {}", named(&answer.content_encoding), named(content_encoding))
-            }
-            Expected::Object { size, etag, content_type, .. } => {
-                let found_type = answer.content_type.as_deref().unwrap_or("none");
-                let other_size = answer.content_length.is_some_and(|length| length != *size);
-                if is_old && answer.bytes_match != Some(true) {
-                    "is what was there before".to_owned()
-                } else if answer.bytes_match == Some(false) {
-                    "has other bytes than were deployed".to_owned()
-                } else if answer.bytes_match.is_none() && (other_size || answer.etag.is_some() && !has(etag)) {
-                    "is another object than was deployed".to_owned()
-                } else if plain_type(found_type) != plain_type(content_type) {
-                    format!("has the Content-Type {found_type}, not {content_type}")
-                } else {
-                    return None;
+            Expected::Object { headers, .. } if (300..400).contains(&answer.status) => {
+                let location = answer.location.as_deref().unwrap_or("nowhere");
+                match &headers.website_redirect {
+                    Some(to) if site.leads_to(location, to) => return None,
+                    Some(to) => format!("leads to {location}, not to {to}"),
+                    None => format!("leads to {location}, which was not followed"),
                 }
             }
+            Expected::Object { .. } if answer.status != 200 => format!("answers {}", answer.status),
+            Expected::Object { size, etag, headers, .. } => match self.other_object(answer, *size, etag, headers) {
+                Some(what) => what.to_owned(),
+                None => match other_header(answer, headers)? {
+                    what if self.keeps_headers => what,
+                    what => return Some(Wrong::Overridden(what)),
+                },
+            },
         };
-        Some(match &answer.cache {
+        Some(Wrong::Different(match &answer.cache {
             Some(cache) => format!("{what} ({cache})"),
             None => what,
-        })
+        }))
+    }
+
+    fn is_before(&self, answer: &Answer) -> bool {
+        answer.status == 200 && self.before.iter().any(|before| answer.has(before))
+    }
+
+    /// How it is seen that the body is another object's, if it is.
+    fn other_object(&self, answer: &Answer, size: u64, etag: &Etag, headers: &Headers) -> Option<&'static str> {
+        // One that was encoded or decoded on the way has other bytes than S3 has: its ETag has to do.
+        let as_stored = answer.headers[ENCODING].as_deref() == compared(headers)[ENCODING];
+        let bytes_match = answer.bytes_match.filter(|_| as_stored);
+        let other_size = as_stored && answer.content_length.is_some_and(|length| length != size);
+        match bytes_match {
+            Some(true) => None,
+            _ if self.is_before(answer) => Some("is what was there before"),
+            Some(false) => Some("has other bytes than were deployed"),
+            None if other_size || answer.etag.is_some() && !answer.has(etag) => {
+                Some("is another object than was deployed")
+            }
+            None => None,
+        }
     }
 
     /// Whether a redirect leads to another URL of the same key, on the same host.
     fn own_path(&self, site: &Site, location: &str) -> Option<String> {
+        if matches!(&self.expected, Expected::Object { headers, .. } if headers.website_redirect.is_some()) {
+            return None;
+        }
         let base = site.0.join(&self.path).ok()?;
         let target = base.join(location).ok()?;
         let same_host = target.origin() == site.0.origin() && target.query().is_none();
@@ -168,44 +205,70 @@ impl Check {
     }
 }
 
-/// A media type without what is written in two ways.
-fn plain_type(text: &str) -> String {
-    text.to_ascii_lowercase().replace(' ', "")
+impl Answer {
+    fn has(&self, etag: &Etag) -> bool {
+        self.etag.as_deref().is_some_and(|found| Etag::parse(found) == *etag)
+    }
+}
+
+/// The headers of [`COMPARED`].
+fn compared(headers: &Headers) -> [Option<&str>; COMPARED.len()] {
+    [
+        headers.content_encoding.as_deref(),
+        Some(&headers.content_type),
+        headers.cache_control.as_deref(),
+        headers.content_disposition.as_deref(),
+        headers.content_language.as_deref(),
+    ]
+}
+
+/// The first header that is another one than was stored, in words.
+fn other_header(answer: &Answer, headers: &Headers) -> Option<String> {
+    // Much is written with or without spaces, in small letters or large.
+    let plain = |text: &str| text.to_ascii_lowercase().replace(' ', "");
+    let pairs = COMPARED.iter().zip(&answer.headers).zip(compared(headers));
+    pairs.into_iter().find_map(|((name, found), stored)| {
+        let found = found.as_deref();
+        let named = |value: Option<&str>| value.unwrap_or("none").to_owned();
+        (found.map(plain) != stored.map(plain))
+            .then(|| format!("has the {name} {}, not {}", named(found), named(stored)))
+    })
 }
 
 /// A key that changed, what is there now, and what was there before.
 struct Changed<'a> {
     key: &'a str,
     row: Option<&'a Row>,
-    before: Option<&'a Etag>,
+    before: Vec<&'a Etag>,
     headers: Headers,
 }
 
 impl Changed<'_> {
     /// What to look at, given the paths at which the key may answer.
-    fn checks(&self, paths: &[ViewerPath]) -> Vec<Check> {
+    fn checks(&self, paths: &[ViewerPath], keeps_headers: impl Fn(&str) -> bool) -> Vec<Check> {
         let others: Vec<String> = paths.iter().map(|path| path.path.clone()).collect();
-        let before = self.before.filter(|before| self.row.is_none_or(|row| row.etag != **before));
+        let before = self.before.iter().copied().filter(|before| self.row.is_none_or(|row| row.etag != **before));
+        let before: Vec<Etag> = before.cloned().collect();
         let check = |path: &ViewerPath| {
-            // A website endpoint answers for a redirect object in its own way.
-            let sure = matches!(path.form, Form::Key | Form::DefaultRoot) && self.headers.website_redirect.is_none();
             let compressed = self.row.and_then(|row| row.compressed.as_ref()?.encoding);
             let expected = match self.row {
-                Some(row) if sure => Expected::Object {
+                Some(row) if matches!(path.form, Form::Key | Form::DefaultRoot) => Expected::Object {
                     size: row.size,
                     etag: row.etag.clone(),
                     content: row.content().clone(),
-                    content_type: self.headers.content_type.clone(),
-                    content_encoding: match compressed {
-                        Some(encoding) => Some(encoding.word().to_owned()),
-                        None => self.headers.content_encoding.clone(),
-                    },
+                    headers: Box::new(self.headers.clone().compressed(compressed)),
                 },
-                _ if before.is_some() => Expected::NotBefore,
-                _ => return None,
+                _ if before.is_empty() => return None,
+                _ => Expected::NotBefore,
             };
-            let (key, path, before) = (self.key.to_owned(), path.path.clone(), before.cloned());
-            Some(Check { key, path, others: others.clone(), expected, before })
+            Some(Check {
+                key: self.key.to_owned(),
+                path: path.path.clone(),
+                others: others.clone(),
+                expected,
+                before: before.clone(),
+                keeps_headers: keeps_headers(&path.path),
+            })
         };
         // Of the variants by query string there is no list, and a `+` has its two spellings for the
         // invalidation's sake only.
@@ -225,6 +288,8 @@ pub struct Verified {
     pub checked: usize,
     /// Those that answer otherwise than they must.
     pub differences: Vec<Difference>,
+    /// Those of which a header is not the object's: a response headers policy or a function may have set it.
+    pub overridden: Vec<Difference>,
 }
 
 /// A URL that answers otherwise than it must.
@@ -247,11 +312,18 @@ impl Verified {
     /// What the next deploy is to invalidate again, if anything.
     pub(super) fn promises(&self, plan: &Plan, walk: &Walk, left: &[Promise]) -> Vec<Promise> {
         let keys = self.keys();
-        let ours = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
+        let changes = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
+        let written: HashSet<&str> =
+            changes.clone().filter(|change| change.is_write()).map(|change| change.key.as_str()).collect();
+        // What was not written again is as the earlier run left it, which knows what was there before.
+        let left: HashMap<&str, &Promise> = left
+            .iter()
+            .map(|left| (left.key.as_str(), left))
+            .filter(|(key, _)| keys.contains(key) && !written.contains(key))
+            .collect();
+        let ours = changes.filter(|change| !left.contains_key(change.key.as_str()));
         let mut promises: Vec<Promise> = ours.map(|change| Promise::of(change, walk)).collect();
-        let known: HashSet<String> = promises.iter().map(|promise| promise.key.clone()).collect();
-        let left = left.iter().filter(|left| keys.contains(left.key.as_str()) && !known.contains(&left.key));
-        promises.extend(left.cloned());
+        promises.extend(left.into_values().cloned());
         promises.sort_by(|a, b| a.key.cmp(&b.key));
         promises
     }
@@ -277,18 +349,25 @@ impl Deploy<'_> {
         let looking = stream::iter(checks).map(|check| {
             let (viewer, progress) = (&viewer, &progress);
             async move {
-                let found = viewer.look(&check).await;
+                let wrong = viewer.look(&check).await;
                 progress.message(&check.path);
-                found.map(|found| Difference { url: format!("{site}{}", check.path), key: check.key, found })
+                wrong.map(|wrong| (format!("{site}{}", check.path), check.key, wrong))
             }
         });
         let looking = looking.buffer_unordered(IN_FLIGHT).filter_map(async |found| found).collect::<Vec<_>>();
-        let mut differences = tokio::select! {
+        let mut found = tokio::select! {
             found = looking => found,
             () = self.stop.cancelled() => return None,
         };
-        differences.sort_by(|a, b| a.url.cmp(&b.url));
-        Some(Verified { site: site.to_string(), urls, checked, differences })
+        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let (mut differences, mut overridden) = (Vec::new(), Vec::new());
+        for (url, key, wrong) in found {
+            match wrong {
+                Wrong::Different(found) => differences.push(Difference { url, key, found }),
+                Wrong::Overridden(found) => overridden.push(Difference { url, key, found }),
+            }
+        }
+        Some(Verified { site: site.to_string(), urls, checked, differences, overridden })
     }
 }
 
@@ -307,9 +386,12 @@ fn checks<'a>(
     let mut changed: Vec<(&str, Option<&Etag>)> =
         changes.map(|change| (change.key.as_str(), change.before.as_ref())).collect();
     let planned: BTreeSet<&str> = plan.changes.iter().map(|change| change.key.as_str()).collect();
-    let left = survey.abandoned().into_iter().flat_map(|abandoned| &abandoned.promises);
+    let abandoned = survey.abandoned();
+    // A header that still differs although its URL was evicted for that is set on the way, by whomever.
+    let seen = abandoned.filter(|abandoned| is_of_verify(&abandoned.deploy));
+    let left = abandoned.into_iter().flat_map(|abandoned| &abandoned.promises);
     let left = left.filter(|promise| promise.action == Action::Prune && !planned.contains(promise.key.as_str()));
-    changed.extend(left.map(|promise| (promise.key.as_str(), promise.before.as_ref())));
+    changed.extend(left.map(|promise| (promise.key.as_str(), None)));
     changed.sort_unstable_by_key(|(key, _)| *key);
 
     let mut rows = rows.peekable();
@@ -317,8 +399,12 @@ fn checks<'a>(
     for (key, before) in changed {
         while rows.next_if(|(other, _)| *other < key).is_some() {}
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
+        let promised = abandoned.and_then(|abandoned| abandoned.promise(key)?.before.as_ref());
+        let before = before.into_iter().chain(promised).collect();
         let changed = Changed { key, row, before, headers: survey.walk.headers(key) };
-        checks.extend(changed.checks(&survey.viewers.paths(id, key)));
+        let evicted_for_it = seen.is_some_and(|seen| seen.promise(key).is_some());
+        let keeps_headers = |path: &str| !evicted_for_it && survey.viewers.keep_headers(id, path);
+        checks.extend(changed.checks(&survey.viewers.paths(id, key), keeps_headers));
     }
     checks
 }

@@ -14,8 +14,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// Files whose sizes are found out at once: their paths are in memory until then.
-const MEASURED_AT_ONCE: usize = 4096;
+/// Files whose sizes are found out at once, while as many more are looked for.
+const MEASURED_AT_ONCE: usize = 512;
 
 /// A regular file of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,39 +127,20 @@ pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
 fn look(source: &Path, root: &Path, prefix: &str, excluded: &GlobSet, follow: bool) -> Option<Walk> {
     let unknown = Unknown { excluded: excluded.clone(), ..Unknown::default() };
     let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
-    let mut unmeasured = Vec::with_capacity(MEASURED_AT_ONCE);
     let mut entries = WalkDir::new(source).follow_links(follow).into_iter();
-    while let Some(entry) = entries.next() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                found.note_error(source, &error);
-                continue;
-            }
-        };
-        if entry.depth() == 0 {
-            continue;
-        }
-        if !follow && entry.path_is_symlink() {
-            return None;
-        }
-        let skip = skip_reason(&entry, root);
-        if let Some(reason) = &skip {
-            found.note_skipped(source, &entry, reason);
-            if entry.file_type().is_dir() {
-                entries.skip_current_dir();
-            }
-        } else if entry.file_type().is_file()
-            && let Some(key) = found.key_of(source, &entry, prefix)
-        {
-            unmeasured.push((key, entry));
-            if unmeasured.len() == MEASURED_AT_ONCE {
-                found.add_files(&mut unmeasured);
-            }
-        }
+    let mut files = found.next_files(&mut entries, root, prefix, follow)?;
+    while !files.is_empty() {
+        let (sizes, next) = rayon::join(|| sizes(&files), || found.next_files(&mut entries, root, prefix, follow));
+        found.add_files(files, sizes);
+        files = next?;
     }
-    found.add_files(&mut unmeasured);
     Some(found)
+}
+
+/// Finds out the sizes of files, on all cores.
+fn sizes(files: &[(String, DirEntry)]) -> Vec<walkdir::Result<u64>> {
+    let size = |(_, entry): &(String, DirEntry)| entry.metadata().map(|metadata| metadata.len());
+    files.par_iter().with_min_len(64).map(size).collect()
 }
 
 fn existing_directory(source: &Path) -> Result<PathBuf> {
@@ -198,6 +179,47 @@ fn skip_reason(entry: &DirEntry, root: &Path) -> Option<Skip> {
 }
 
 impl Walk {
+    /// The next files and their keys, up to [`MEASURED_AT_ONCE`]; `None` at a symlink that is not to be followed.
+    fn next_files(
+        &mut self,
+        entries: &mut walkdir::IntoIter,
+        root: &Path,
+        prefix: &str,
+        follow: bool,
+    ) -> Option<Vec<(String, DirEntry)>> {
+        let source = self.root.clone();
+        let mut files = Vec::with_capacity(MEASURED_AT_ONCE);
+        while files.len() < MEASURED_AT_ONCE
+            && let Some(entry) = entries.next()
+        {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.note_error(&source, &error);
+                    continue;
+                }
+            };
+            if entry.depth() == 0 {
+                continue;
+            }
+            if !follow && entry.path_is_symlink() {
+                return None;
+            }
+            let skip = skip_reason(&entry, root);
+            if let Some(reason) = &skip {
+                self.note_skipped(&source, &entry, reason);
+                if entry.file_type().is_dir() {
+                    entries.skip_current_dir();
+                }
+            } else if entry.file_type().is_file()
+                && let Some(key) = self.key_of(&source, &entry, prefix)
+            {
+                files.push((key, entry));
+            }
+        }
+        Some(files)
+    }
+
     /// The key of a file, if S3 can have it.
     fn key_of(&mut self, source: &Path, entry: &DirEntry, prefix: &str) -> Option<String> {
         let shown = entry.path().display();
@@ -219,14 +241,8 @@ impl Walk {
         Some(key).filter(|key| !is_convention(key))
     }
 
-    /// Finds out the sizes of files, on all cores.
-    fn add_files(&mut self, files: &mut Vec<(String, DirEntry)>) {
-        let sizes: Vec<_> = files
-            .par_iter()
-            .with_min_len(64)
-            .map(|(_, entry)| entry.metadata().map(|metadata| metadata.len()))
-            .collect();
-        for ((key, entry), size) in files.drain(..).zip(sizes) {
+    fn add_files(&mut self, files: Vec<(String, DirEntry)>, sizes: Vec<walkdir::Result<u64>>) {
+        for ((key, entry), size) in files.into_iter().zip(sizes) {
             match size {
                 Ok(size) => self.files.push(LocalFile { key: key.into_boxed_str(), size }),
                 Err(error) => {

@@ -99,6 +99,7 @@ struct Behavior {
     cache_policy_id: Option<String>,
     forwarded_values: Option<ForwardedValues>,
     ttl: [Option<i64>; 3],
+    response_headers_policy_id: Option<String>,
     functions: Option<FunctionAssociations>,
     lambdas: Option<LambdaFunctionAssociations>,
 }
@@ -112,6 +113,7 @@ impl From<types::CacheBehavior> for Behavior {
             cache_policy_id: behavior.cache_policy_id,
             forwarded_values: behavior.forwarded_values,
             ttl: [behavior.min_ttl, behavior.default_ttl, behavior.max_ttl],
+            response_headers_policy_id: behavior.response_headers_policy_id,
             functions: behavior.function_associations,
             lambdas: behavior.lambda_function_associations,
         }
@@ -127,6 +129,7 @@ impl From<types::DefaultCacheBehavior> for Behavior {
             cache_policy_id: behavior.cache_policy_id,
             forwarded_values: behavior.forwarded_values,
             ttl: [behavior.min_ttl, behavior.default_ttl, behavior.max_ttl],
+            response_headers_policy_id: behavior.response_headers_policy_id,
             functions: behavior.function_associations,
             lambdas: behavior.lambda_function_associations,
         }
@@ -150,7 +153,9 @@ impl Behavior {
             let mut lambdas = self.lambdas.iter().flat_map(|lambdas| lambdas.items.iter().flatten());
             functions.any(|function| function.event_type == event) || lambdas.any(|lambda| lambda.event_type == event)
         };
+        let policy = self.response_headers_policy_id.as_ref().is_some_and(|id| !id.is_empty());
         CacheBehavior {
+            alters_headers: policy || has(EventType::ViewerResponse) || has(EventType::OriginResponse),
             viewer_request_function: has(EventType::ViewerRequest),
             origin_request_function: has(EventType::OriginRequest),
             path_pattern: self.path_pattern,

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::invalidation::Viewers;
 use crate::invalidation::viewer::{DistributionShape, OriginAccess, OriginKind, origin_is_bucket};
 use crate::record::Record;
+use crate::record::intent::is_of_verify;
 
 /// An ETag that no object has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
@@ -68,8 +69,11 @@ impl Doctor {
             (true, _, _) => Finding::new(CHECK, State::Ok, format!("none at {place} yet: the first deploy makes one")),
             (_, Some(holder), _) => Finding::new(CHECK, State::Ok, format!("{} is deploying", holder.owner)),
             (_, None, Some(intent)) => {
-                let left = format!("{} left URLs that CloudFront may not have been told of", intent.deploy);
-                Finding::new(CHECK, State::Warning, left).fix("deploy again: the next deploy finishes it")
+                let found = match is_of_verify(&intent.deploy) {
+                    true => "viewers got something else when --verify looked after the last deploy",
+                    false => "the last deploy was interrupted: viewers may get old pages",
+                };
+                Finding::new(CHECK, State::Warning, found).fix("deploy again: what was left is then invalidated")
             }
             (_, None, None) => Finding::new(CHECK, State::Ok, format!("at {place}, and nothing is pending")),
         });

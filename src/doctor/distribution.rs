@@ -88,7 +88,7 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer, target: 
     });
     match (pages.as_slice(), reason) {
         ([], _) => Finding::new(check, State::Ok, "none of its own"),
-        (_, Some(reason)) => Finding::new(check, State::Warning, format!("a change of it may evict everything: {reason}"))
+        (_, Some(reason)) => Finding::new(check, State::Warning, format!("when one changes, a deploy may evict everything: {reason}"))
             .fix(format!(
                 "give the error page a cache behavior of its own whose MaxTTL is at most {TOLERATED_SECONDS} s (examples/hosting)"
             )),

@@ -105,8 +105,7 @@ impl Evidence {
         }
         let (less, missing): (Vec<&str>, Vec<&str>) =
             denied.into_iter().partition(|action| DISPENSABLE.contains(action));
-        let fix =
-            format!("'shipfront policy --bucket {}' prints the policy that a deploy needs", doctor.target.bucket());
+        let fix = format!("'shipfront policy {}' prints the policy that a deploy needs", doctor.target);
         if !missing.is_empty() {
             findings.push(Finding::new(CHECK, State::Error, format!("missing: {}", named(&missing))).fix(&fix));
         }

@@ -83,6 +83,12 @@ pub struct CacheBehavior {
     /// Local only: `/dir/` and `/dir` become `/dir/index.html` before the cache is asked, as a
     /// viewer-request function would have it.
     pub index_rewrite: bool,
+    /// What a response headers policy puts in the place of the origin's headers, by name in lower case.
+    #[serde(default)]
+    pub response_headers: Vec<(String, String)>,
+    /// Whether what viewers accept compressed is compressed for them.
+    #[serde(default)]
+    pub compress: bool,
 }
 
 /// What is in the cache key and for how long it is kept.
@@ -164,6 +170,8 @@ impl CacheBehavior {
             functions: Vec::new(),
             lambda_functions: Vec::new(),
             index_rewrite: false,
+            response_headers: Vec::new(),
+            compress: false,
         }
     }
 }

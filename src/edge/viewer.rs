@@ -1,9 +1,12 @@
 //! The viewer listener: chooses the distribution, asks the cache, then the origin.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{AGE, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{
+    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use s3s::Body;
 
@@ -47,7 +50,7 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
     let answer = load(state, &distribution, path, query).await;
-    respond(answer, request.headers())
+    respond(answer, distribution.behavior(path), request.headers())
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -65,11 +68,11 @@ struct Answer {
     age: Option<Duration>,
 }
 
-fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
+fn respond(answer: Answer, behavior: &CacheBehavior, asked: &HeaderMap) -> Response<Body> {
     let Answer { stored, stream, age } = answer;
     let unchanged = stored.status == 200
         && stored.headers.get(ETAG).is_some_and(|etag| {
-            let seen = conditions.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+            let seen = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
             let etag = etag.to_str().unwrap_or_default();
             let mut seen = seen.unwrap_or_default().split(',').map(str::trim);
             seen.any(|seen| seen == "*" || seen.trim_start_matches("W/") == etag)
@@ -84,9 +87,19 @@ fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
         }
         None => Response::new(Body::from(stored.body.clone())),
     };
+    let compressed = compressed(&stored, behavior, asked).filter(|_| !unchanged);
     let status = if unchanged { 304 } else { stored.status };
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     response.headers_mut().extend(stored.headers.clone());
+    if let Some((body, headers)) = compressed {
+        *response.body_mut() = Body::from(body);
+        response.headers_mut().extend(headers);
+    }
+    for (name, value) in &behavior.response_headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
     let verdict = match age {
         _ if stored.status >= 400 => "Error from shipfront-edge",
         Some(_) => "Hit from shipfront-edge",
@@ -97,6 +110,24 @@ fn respond(answer: Answer, conditions: &HeaderMap) -> Response<Body> {
         response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
     }
     response
+}
+
+/// The body as a viewer who accepts gzip gets it, and the headers that differ.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html>
+fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> Option<(Vec<u8>, HeaderMap)> {
+    let accepted = asked.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepts = accepted.split(',').any(|encoding| encoding.trim() == "gzip");
+    let plain = stored.status == 200 && !stored.headers.contains_key(CONTENT_ENCODING) && !stored.body.is_empty();
+    if !behavior.compress || !accepts || !plain {
+        return None;
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&stored.body).ok()?;
+    let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+    let etag =
+        stored.headers.get(ETAG).and_then(|etag| HeaderValue::try_from(format!("W/{}", etag.to_str().ok()?)).ok());
+    headers.extend(etag.map(|etag| (ETAG, etag)));
+    Some((encoder.finish().ok()?, headers))
 }
 
 async fn load(state: &State, distribution: &Distribution, path: &str, query: &str) -> Answer {

@@ -57,6 +57,9 @@ pub(super) struct Told {
 #[derive(Clone, Debug, Default, Serialize)]
 struct ItemTold {
     item: String,
+    /// What the deploy says that it does, if the deploy ran beside this edge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<String>,
     /// Changes since the last invalidation whose URLs the item covers.
     because: Vec<Because>,
     /// Copies that went by it.
@@ -69,6 +72,9 @@ struct ItemTold {
 struct Because {
     key: String,
     what: &'static str,
+    /// Why the deploy changed it, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -150,7 +156,7 @@ impl Watch {
         let mut log = locked(&self.log);
         log.add(kind, key.to_owned(), what.to_owned());
         let number = log.number;
-        let because = Because { key: key.to_owned(), what };
+        let because = Because { key: key.to_owned(), what, reason: None };
         log.changes.push_back(Change { number, bucket: bucket.to_owned(), because });
         if log.changes.len() > MOST_CHANGES {
             log.changes.pop_front();
@@ -193,6 +199,22 @@ impl Watch {
         let at = Timestamp::now();
         log.told.push_front(Told { distribution: distribution.to_owned(), id: id.to_owned(), at, items });
         log.told.truncate(MOST_INVALIDATIONS);
+    }
+
+    /// Adds what the deploy knows of its invalidation: what an item does, and why a key was changed.
+    pub(super) fn explain(
+        &self,
+        id: &str,
+        effect: impl Fn(&str) -> Option<String>,
+        reason: impl Fn(&str) -> Option<&'static str>,
+    ) {
+        let mut log = locked(&self.log);
+        let told = log.told.iter_mut().filter(|told| told.id == id);
+        for item in told.flat_map(|told| &mut told.items) {
+            item.effect = effect(&item.item);
+            item.because.iter_mut().for_each(|because| because.reason = reason(&because.key));
+        }
+        log.number += 1;
     }
 
     /// How often anything happened.
@@ -238,7 +260,7 @@ fn item_told(item: &str, changes: &[(&Change, Vec<String>)], gone: &[(Gone, bool
     };
     let mut evicted = evicted;
     evicted.truncate(MOST_NAMED);
-    ItemTold { item: item.to_owned(), because: first(because), evicted, more }
+    ItemTold { item: item.to_owned(), effect: None, because: first(because), evicted, more }
 }
 
 /// The paths under which viewers may know a key, decoded; `None` if the distribution does not show it.

@@ -89,6 +89,9 @@ pub struct Coverage {
     pub covers: u64,
     /// Unchanged viewer paths that it evicts.
     pub collateral: u64,
+    /// The first of those, few of many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evicts: Vec<String>,
     /// What a cache tag stands for, and why it goes where a path would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -97,7 +100,25 @@ pub struct Coverage {
 impl Coverage {
     /// What an item does, and why it is sent.
     pub fn of(item: Item, why: Option<String>) -> Coverage {
-        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, why }
+        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, evicts: Vec::new(), why }
+    }
+
+    /// Whether the item may reach more than one URL.
+    pub fn is_several(&self) -> bool {
+        self.item.ends_with('*') || self.item.starts_with('#')
+    }
+
+    /// In a line: `2 changed, evicts /about-us/ and 3 more`.
+    pub fn effect(&self) -> String {
+        let collateral = self.collateral;
+        let evicted = match (&self.evicts[..], collateral) {
+            (_, 0) => String::new(),
+            ([only], 1) => format!(", evicts {only}"),
+            ([first, ..], _) => format!(", evicts {first} and {} more", collateral - 1),
+            ([], _) => format!(", evicts {collateral} unchanged"),
+        };
+        let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} changed{evicted}{why}", self.covers)
     }
 }
 

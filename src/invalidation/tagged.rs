@@ -16,6 +16,8 @@ use super::viewer::{DistributionShape, Form, ViewerPath};
 use super::{ChangedKey, Shown, Strategy, Viewers, reach};
 use std::collections::{BTreeMap, HashMap};
 
+/// Unchanged URLs that are named of one item.
+const MOST_NAMED: usize = 20;
 /// User metadata comes back as headers that begin with this.
 const USER_METADATA: &str = "x-amz-meta-";
 
@@ -143,6 +145,15 @@ impl<'v> Choice<'v> {
         chosen
     }
 
+    /// Names the first of the unchanged URLs that each item evicts.
+    pub(super) fn name_evicted(&self, chosen: &mut Invalidation, universe: &Universe) {
+        for coverage in chosen.coverage.iter_mut().filter(|coverage| coverage.collateral > 0) {
+            let tag = self.candidates.iter().position(|tag| tag.item() == coverage.item).map(|at| 1 << at);
+            let prefix = if tag.is_some() { "" } else { coverage.item.trim_end_matches('*') };
+            coverage.evicts = universe.first_of(prefix, tag, MOST_NAMED);
+        }
+    }
+
     /// The best of tags and paths.
     fn cover(&self, universe: &Universe, most: usize) -> Cover {
         let tags_of = |set: Set| members(set).map(|at| self.candidates[at]).collect::<Vec<Tag>>();
@@ -242,7 +253,7 @@ impl<'v> Choice<'v> {
                 let item = self.viewers.tagger.key(changed.key).item();
                 let why =
                     format!("copies of {} under URLs that are missing, as far as they carry its tag", changed.key);
-                chosen.coverage.push(Coverage { item, covers: 0, collateral: 0, why: Some(why) });
+                chosen.coverage.push(Coverage { item, covers: 0, collateral: 0, evicts: Vec::new(), why: Some(why) });
             }
         }
         chosen.coverage.sort_by(|a, b| a.item.cmp(&b.item));

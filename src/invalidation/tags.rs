@@ -23,8 +23,8 @@
 pub mod carried;
 pub mod planner;
 
+use crate::site::etag::{Digest, Md5};
 use carried::Memory;
-use md5::{Digest, Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -2,8 +2,8 @@
 //!
 //! Items are changed paths and prefixes of changed paths. Of an unchanged path it matters only which of
 //! those it begins with: what it shares with the changed paths, and one character more. Unchanged paths
-//! that agree in this, and in the cache tags to choose from, count as one of their number, so that a site of
-//! a million takes no room.
+//! that agree in this, and in the cache tags to choose from, count as one of their number, and only a few are
+//! remembered by name, so that a site of a million takes no room.
 
 use super::cover::{Reach, SitePath};
 use super::tags::planner::Set;
@@ -20,11 +20,16 @@ pub(super) struct Changed {
     pub(super) tags: Set,
 }
 
+/// Paths that are remembered of those that nothing tells apart.
+const MOST_ALIKE: usize = 20;
+/// Paths that are remembered in all, beyond one of each kind.
+const MOST_REMEMBERED: usize = 10_000;
+
 /// Unchanged paths that nothing tells apart.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Alike {
-    /// One of them.
-    path: String,
+    /// The first of them, at least one.
+    paths: Vec<String>,
     count: u64,
 }
 
@@ -38,6 +43,8 @@ pub(super) struct Universe {
     /// Hashes of the unchanged paths: two keys may share one.
     counted: HashSet<u64>,
     hasher: RandomState,
+    /// How many more paths may be remembered.
+    room: usize,
 }
 
 impl Universe {
@@ -53,7 +60,13 @@ impl Universe {
             }
             same
         });
-        Universe { changed, unchanged: BTreeMap::new(), counted: HashSet::new(), hasher: RandomState::new() }
+        Universe {
+            changed,
+            unchanged: BTreeMap::new(),
+            counted: HashSet::new(),
+            hasher: RandomState::new(),
+            room: MOST_REMEMBERED,
+        }
     }
 
     /// Adds a path whose copies are right, with the tags that they may carry. Where two keys share a path,
@@ -68,8 +81,25 @@ impl Universe {
         let neighbours = self.changed[at.saturating_sub(1)..].iter().take(2);
         let shared = neighbours.map(|changed| shared(&changed.path, path)).max().unwrap_or(0);
         let told_apart = path[..cut_after(path, shared)].to_owned();
-        let alike = self.unchanged.entry((told_apart, tags));
-        alike.or_insert_with(|| Alike { path: path.to_owned(), count: 0 }).count += 1;
+        let alike = self.unchanged.entry((told_apart, tags)).or_default();
+        alike.count += 1;
+        if alike.paths.is_empty() {
+            alike.paths.push(path.to_owned());
+        } else if self.room > 0 && alike.paths.len() < MOST_ALIKE {
+            alike.paths.push(path.to_owned());
+            self.room -= 1;
+        }
+    }
+
+    /// The first unchanged paths, as far as they are remembered, that begin with `prefix`, and of whose tags to
+    /// choose from any is in `tags` where those are given.
+    pub(super) fn first_of(&self, prefix: &str, tags: Option<Set>, most: usize) -> Vec<String> {
+        let kinds = self.unchanged.range((prefix.to_owned(), Set::MIN)..);
+        let kinds = kinds.take_while(|((beginning, _), _)| beginning.starts_with(prefix));
+        let tagged = kinds.filter(|((_, carried), _)| tags.is_none_or(|tags| carried & tags != 0));
+        let mut paths: Vec<&String> = tagged.flat_map(|(_, alike)| &alike.paths).collect();
+        paths.sort_unstable();
+        paths.into_iter().take(most).cloned().collect()
     }
 
     /// The number of all paths.
@@ -85,10 +115,10 @@ impl Universe {
     /// The same, each with its tags.
     pub(super) fn tagged(&self) -> impl Iterator<Item = (SitePath<'_>, Set)> {
         let changed = self.changed.iter().map(|one| (SitePath::changed(&one.path, one.reach), one.tags));
-        let unchanged = self
-            .unchanged
-            .iter()
-            .map(|((_, tags), alike)| (SitePath { weight: alike.count, ..SitePath::unchanged(&alike.path) }, *tags));
+        let unchanged = self.unchanged.iter().filter_map(|((_, tags), alike)| {
+            let path = alike.paths.first()?;
+            Some((SitePath { weight: alike.count, ..SitePath::unchanged(path) }, *tags))
+        });
         let mut paths: Vec<(SitePath<'_>, Set)> = changed.chain(unchanged).collect();
         paths.sort_unstable_by_key(|(path, _)| path.path);
         paths.into_iter()
@@ -151,5 +181,25 @@ mod tests {
         }
         // The changed one, `/d`, `/blog/` with each other digit, `/blog/7` with each.
         assert_eq!((universe.len(), universe.paths().len()), (2000, 1 + 1 + 9 + 10));
+        let remembered =
+            |universe: &Universe| universe.unchanged.values().map(|alike| alike.paths.len()).sum::<usize>();
+        assert!(remembered(&universe) <= (1 + 9 + 10) * MOST_ALIKE, "{}", remembered(&universe));
+
+        let mut universe = Universe::of_changed((0..5000).map(|at| changed(&format!("/{at:04}"))));
+        (0..50_000).for_each(|at| universe.add_unchanged(&format!("/{:04}/{at:05}", at / 10), 0));
+        assert_eq!(remembered(&universe), 5000 + MOST_REMEMBERED);
+        assert_eq!(universe.first_of("/4999", None, 9), ["/4999/49990"], "each kind has one");
+    }
+
+    #[test]
+    fn the_first_of_what_an_item_evicts_are_known_by_name() {
+        let mut universe = Universe::of_changed(["/about/", "/abridged/"].map(changed).into_iter());
+        for (path, tags) in [("/x", 0b10), ("/about-us/", 0b01), ("/absent", 0b11), ("/about-them/", 0)] {
+            universe.add_unchanged(path, tags);
+        }
+        assert_eq!(universe.first_of("/ab", None, 9), ["/about-them/", "/about-us/", "/absent"]);
+        assert_eq!(universe.first_of("/abou", None, 1), ["/about-them/"]);
+        assert_eq!(universe.first_of("", Some(0b10), 9), ["/absent", "/x"]);
+        assert_eq!(universe.first_of("/about/", None, 9), [""; 0]);
     }
 }

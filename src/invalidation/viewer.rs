@@ -292,6 +292,12 @@ impl Viewer {
             && self.behaviors_of(plain).all(Behavior::asks_one_known_origin)
     }
 
+    /// Whether viewers get the headers of a path as the bucket has them: nothing that the configuration tells
+    /// of sets others on the way.
+    pub fn keeps_headers(&self, path: &str) -> bool {
+        self.behaviors_of(path).all(|behavior| behavior.asks_one_known_origin() && !behavior.alters_headers)
+    }
+
     /// Whether a function may answer with a key that is shown at `path` at other paths as well.
     pub fn may_rewrite(&self, path: &ViewerPath) -> bool {
         self.behaviors_of(&path.path).any(|behavior| behavior.rewrites)

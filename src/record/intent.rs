@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
 
+/// How the name of an intent ends that `--verify` left.
+const OF_VERIFY: &str = "-verify";
+
 /// A key whose URLs the run may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
@@ -77,6 +80,25 @@ impl Abandoned {
     /// Whether an object that the manifest does not describe is ours all the same.
     pub fn owns(&self, key: &str, size: u64, etag: &Etag) -> bool {
         self.promise(key).is_some_and(|promise| promise.owns(size, etag))
+    }
+}
+
+/// The name of what `--verify` found after a deploy: another one than that of the deploy's own plan, which stands
+/// until the state names this one.
+pub(super) fn of_verify(deploy: &str) -> String {
+    format!("{deploy}{OF_VERIFY}")
+}
+
+/// Whether an intent is that of a deploy that was completed, and whose URLs `--verify` found to answer otherwise.
+pub fn is_of_verify(deploy: &str) -> bool {
+    deploy.ends_with(OF_VERIFY)
+}
+
+/// What an intent left, in words.
+pub fn left_by(deploy: &str) -> String {
+    match deploy.strip_suffix(OF_VERIFY) {
+        Some(deploy) => format!("what --verify found otherwise after deploy {deploy}"),
+        None => format!("what the interrupted deploy {deploy} had left"),
     }
 }
 

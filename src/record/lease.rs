@@ -118,8 +118,7 @@ impl Lease {
             Left::Nothing => None,
             Left::Plan => Some(self.deploy.clone()),
             Left::Promises(promises) => {
-                // Under another name, so that until the state names it the whole plan stands.
-                let name = format!("{}-verify", self.deploy);
+                let name = intent::of_verify(&self.deploy);
                 let plan = intent::encode(&name, promises.iter())?;
                 self.record.bucket.put_plain(&intent::file_name(&name), plan).await?;
                 Some(name)

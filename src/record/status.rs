@@ -1,5 +1,6 @@
 //! `shipfront status` and `shipfront unlock`: the record as people ask for it.
 
+use super::intent::left_by;
 use super::lease::{Holder, LEASE};
 use super::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::aws::Aws;
@@ -134,12 +135,11 @@ impl Display for Status {
             (None, None) => writeln!(out, "  lease: free")?,
         }
         if let Some(pending) = &self.pending {
-            let whose = if self.lease.is_some() {
-                "the deploy under way"
-            } else {
-                "an interrupted deploy; the next one finishes it"
-            };
-            writeln!(out, "  pending: {} keys of {} ({whose})", pending.keys, pending.deploy)?;
+            let (keys, deploy) = (pending.keys, &pending.deploy);
+            match &self.lease {
+                Some(_) => writeln!(out, "  pending: {keys} keys of {deploy} (the deploy under way)")?,
+                None => writeln!(out, "  pending: {keys} keys, {}; the next deploy finishes it", left_by(deploy))?,
+            }
         }
         writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
         for orphan in self.orphans.iter().take(SHORT_LIST) {

@@ -3,11 +3,10 @@
 //! S3 keeps one representation of an object, and CloudFront does not choose between several, so that
 //! every visitor gets what was stored, whatever they accept.
 
-use super::etag::{self, Etag, MULTIPART_THRESHOLD, PartHasher, changed_while_read, part_size};
+use super::etag::{self, Digest, Etag, MULTIPART_THRESHOLD, Md5, PartHasher, changed_while_read, part_size};
 use super::rules::Encoding;
 use brotli::enc::BrotliEncoderParams;
 use flate2::GzBuilder;
-use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, Read, Write};
 

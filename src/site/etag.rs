@@ -4,7 +4,7 @@
 //! number of parts (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). Under SSE-KMS
 //! and SSE-C an ETag has the form of the first but says nothing about the bytes.
 
-use md5::{Digest, Md5};
+pub(crate) use md5_simd::{Digest, DigestMd5 as Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::io::{self, Read};
@@ -238,6 +238,31 @@ impl PartHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "edge")]
+    proptest::proptest! {
+        #[test]
+        fn two_implementations_of_md5_agree_however_the_bytes_come(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2000),
+            cuts in proptest::collection::vec(0..200usize, 0..20),
+        ) {
+            let mut hasher = Md5::new();
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (chunk, after) = rest.split_at(cut.min(rest.len()));
+                hasher.update(chunk);
+                rest = after;
+            }
+            hasher.update(rest);
+            let digest: [u8; 16] = hasher.finalize_reset().into();
+            let other: [u8; 16] = <md5::Md5 as md5::Digest>::digest(&bytes).into();
+            proptest::prop_assert_eq!(digest, other);
+            // As new after that.
+            hasher.update(&bytes);
+            proptest::prop_assert_eq!(&hasher.finalize()[..], &other[..]);
+            proptest::prop_assert_eq!(super::md5(&bytes), other);
+        }
+    }
 
     fn parts_of(bytes: &[u8], size: usize) -> Etag {
         multipart(&bytes.chunks(size).map(md5).collect::<Vec<_>>())

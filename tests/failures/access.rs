@@ -15,7 +15,11 @@ async fn without_credentials_the_message_says_how_to_get_some() {
     let world = World::new(&SITE).await;
     let mut command = world.command(&world.arguments("deploy", TARGET, &[]));
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let run = run(&mut command).expect(1).says("no usable AWS credentials").says("hint: set AWS_PROFILE");
+    let run = run(&mut command)
+        .expect(1)
+        .says("no usable AWS credentials for")
+        .says("there are none in")
+        .says("hint: set AWS_PROFILE");
     assert_eq!(run.outcome(), "failed");
     assert_eq!(world.edge.requests(), []);
 }

@@ -73,6 +73,19 @@ async fn what_a_rule_compresses_is_what_viewers_get_back_and_what_does_not_pay_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_size_of_what_is_stored_compressed_is_not_told_beside_the_files() {
+    let place = place().await;
+    let source = directory(&site(&[("a.dat", &text(50_000)), ("small.dat", "x")]));
+    deploy(&place, &[rule()], source.path()).await;
+    fs::write(source.path().join("a.dat"), text(60_000)).unwrap();
+    fs::write(source.path().join("small.dat"), "xy").unwrap();
+    let second = deploy(&place, &[rule()], source.path()).await;
+    let before = |change: &shipfront::deploy::plan::Change| (change.key.clone(), change.bytes_before);
+    let before: Vec<_> = second.changes.iter().map(before).collect();
+    assert_eq!(before, [("a.dat".to_owned(), None), ("small.dat".to_owned(), Some(1))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_file_is_not_compressed_again() {
     let place = place().await;
     let source = directory(&site(&[("index.html", "i"), ("a.dat", &text(50_000)), ("small.dat", "x")]));

@@ -161,6 +161,14 @@ async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew
     machine.write("about/index.html", "<!doctype html><title>About</title><p>Second.</p>");
     preview.noted("deployed: 1 uploaded, 0 deleted").await;
     assert!(preview.get("/about/").await.text().contains("Second."));
+    // What is deployed beside the edge is told with the deploy's own reasons.
+    let item = &preview.state().await["invalidations"][0]["items"][0];
+    assert_eq!((&item["item"], &item["effect"]), (&"/abou*".into(), &"3 changed".into()));
+    assert_eq!(item["because"][0], serde_json::json!({"key": "about/index.html", "what": "changed", "reason": "size"}));
+    if let Some(document) = browser::document(&preview.url_after("what is at the edge, and why: "), 3000) {
+        assert!(document.contains("about/index.html changed (size)"), "{document}");
+        assert!(document.contains("by the plan: 3 changed"), "{document}");
+    }
 
     let kept = machine.directory.path().join("kept");
     std::fs::rename(machine.site(), &kept).unwrap();

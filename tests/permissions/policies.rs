@@ -204,7 +204,7 @@ fn policy_in(document: &str) -> Value {
 fn the_policies_in_the_documents_allow_what_their_doors_need_and_nothing_else() {
     let named = |resource: &str| resource.replace("BUCKET", "www.example.com").replace("PREFIX", "");
     let anywhere = [Setup::AnyDistribution];
-    assert_eq!(grants(&policy_in("README.md")), expected(&[Door::Deploy], &anywhere, named));
+    assert_eq!(grants(&policy_in("docs/permissions.md")), expected(&[Door::Deploy], &anywhere, named));
     assert_eq!(grants(&policy_in("examples/shell/README.md")), expected(&[Door::Invalidate], &anywhere, named));
 }
 
@@ -218,7 +218,7 @@ fn printed(arguments: &[&str]) -> Value {
 #[test]
 fn the_policies_in_the_documents_are_those_that_the_program_prints() {
     let site = ["--bucket", "www.example.com"];
-    assert_eq!(grants(&printed(&site)), grants(&policy_in("README.md")));
+    assert_eq!(grants(&printed(&site)), grants(&policy_in("docs/permissions.md")));
     let invalidate = [site[0], site[1], "--for", "invalidate"];
     assert_eq!(grants(&printed(&invalidate)), grants(&policy_in("examples/shell/README.md")));
 }
@@ -247,8 +247,9 @@ fn the_bucket_policy_that_the_program_prints_is_that_of_the_hosting_template() {
 }
 
 #[test]
-fn a_policy_for_no_distribution_or_no_bucket_is_refused() {
-    for wrong in [["--distribution", "none"], ["--bucket", "x"], ["--for", "everything"]] {
+fn a_bucket_policy_for_no_distribution_or_a_policy_for_no_bucket_is_refused() {
+    let no_reader: &[&str] = &["--bucket-policy", "--distribution", "none"];
+    for wrong in [no_reader, &["--bucket", "x"], &["--for", "everything"]] {
         let output = clean(binary()).arg("policy").args(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
     }

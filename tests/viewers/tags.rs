@@ -147,6 +147,28 @@ async fn what_another_tool_uploaded_goes_by_path_even_if_the_bytes_are_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_two_runs_that_told_nobody_uploaded_goes_by_path_even_if_it_is_as_the_record_has_it() {
+    let world = tagged().await;
+    round(&world, "first", &FEW).await;
+    // S3 tells the time in seconds: as if all that follows were within the one of the record.
+    manifest::rewrite(&world.edge, BUCKET, |line| {
+        if let Some(as_of) = line["tags"]["as_of"].as_i64() {
+            line["tags"]["as_of"] = (as_of + 3600).into();
+        }
+    })
+    .await;
+    for text in ["second", "first"] {
+        edit(&world, text);
+        world.fault("CreateInvalidation", 0, 1, denied());
+        world.deploy(&FEW).expect(4);
+    }
+    // The old copies go, and viewers get those of the second upload, whose tags are not the record's.
+    world.run(&["invalidate", "/*"]).expect(0);
+    let (run, tags) = round(&world, "third", &FEW).await;
+    assert_eq!(tags, 0, "{:?}", items(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_created_goes_by_path_as_an_error_may_be_cached_there() {
     let world = tagged().await;
     round(&world, "first", &[]).await;
@@ -282,6 +304,33 @@ async fn under_a_rewrite_that_nobody_knows_the_tag_of_the_key_reaches_every_url(
         "all copies of b/index.html, also at URLs that only a function knows"
     );
     everybody.check(&run).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_path() {
+    let world = World::new(&SITE.map(|key| (key, key))).await;
+    configure(&world, |distribution| {
+        distribution.cache_tag_header = Some(HEADER.to_owned());
+        distribution.error_responses = vec![ErrorResponse {
+            error_code: 404,
+            page_path: Some("/404.html".to_owned()),
+            response_code: Some(404),
+            error_caching_min_ttl: 10,
+        }];
+    });
+    world.deploy(&[]).expect(0);
+    let options = ["--error-page", "own-path", FEW[0], FEW[1]];
+    let deploy = |text: &str| {
+        edit(&world, text);
+        world.write("404.html", format!("{text} error"));
+        world.deploy(&options).expect(0)
+    };
+    deploy("first");
+    // By now one tag is that of all that changed, the error page among it.
+    let run = deploy("second");
+    let by_path =
+        |item: &String| item.strip_suffix('*').map_or(item == "/404.html", |start| "/404.html".starts_with(start));
+    assert!(tags(&run) > 0 && items(&run).iter().any(by_path), "{:?}", items(&run));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,3 +129,26 @@ pub(crate) fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped {name}: {reason}");
 }
+
+/// What a command says on a terminal of so many columns; `None`, which is said, where `script` is missing that
+/// makes one.
+pub(crate) fn on_terminal(command: &Command, columns: u16) -> Option<String> {
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"));
+    let words: Vec<String> = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+    let mut terminal = clean("script");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    terminal.env("NO_COLOR", "1").stdin(Stdio::null());
+    terminal.args(["-qec", &format!("stty rows 40 cols {columns}; {}", words.join(" ")), "/dev/null"]);
+    match terminal.output() {
+        Ok(output) => Some(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")),
+        Err(error) => {
+            skipped(&format!("there is no terminal: script: {error}"));
+            None
+        }
+    }
+}

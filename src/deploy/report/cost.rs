@@ -100,7 +100,9 @@ fn puts(bytes: u64) -> u64 {
 
 impl Display for Cost {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "at most {}: ", dollars(self.dollars))?;
+        let amount = dollars(self.dollars);
+        let bound = if amount.starts_with('$') { "at most " } else { "" };
+        write!(out, "{bound}{amount}: ")?;
         if self.paths > 0 {
             let (word, price) = (if self.paths == 1 { "path" } else { "paths" }, dollars(self.invalidation_dollars));
             write!(out, "{} {word} {price} (an account's first 1,000 a month are free), ", self.paths)?;
@@ -135,6 +137,8 @@ mod tests {
             "at most $0.0154: 2 paths $0.01 (an account's first 1,000 a month are free), requests $0.0054"
         );
         assert_eq!(Cost::default().to_string(), "at most $0.00: requests $0.00");
+        let few = Cost::of(Requests { get: 1, ..Requests::default() }, 0);
+        assert_eq!(few.to_string(), "under $0.0001: requests under $0.0001");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Report, junit, page};
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
 use serde::Serialize;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -73,7 +74,7 @@ impl FromStr for ReportFile {
     }
 }
 
-/// Refuses files that the next deploy would upload, or that have no place, before anything is done.
+/// Refuses files that the next deploy would upload, or that cannot be written, before anything is done.
 pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
     let Ok(source) = source.canonicalize() else { return Ok(()) };
     for ReportFile { path, .. } in files {
@@ -86,6 +87,13 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
             return Err(Error::usage(format!("--report {} is in the source: it would be deployed", path.display()))
                 .hint("write it beside the source"));
         }
+    }
+    for ReportFile { path, .. } in files {
+        // What is in it stays until there is a report.
+        OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            Error::usage(format!("--report {} cannot be written: {error}", path.display()))
+                .hint("name a file in a folder that you may write to")
+        })?;
     }
     Ok(())
 }

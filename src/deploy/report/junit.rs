@@ -224,6 +224,7 @@ mod tests {
             reason: Reason::New,
             wave: if at.is_multiple_of(2) { Stage::Assets } else { Stage::Pages },
             bytes: 1,
+            bytes_before: None,
             carried: None,
             late: false,
             before: None,

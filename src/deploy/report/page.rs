@@ -11,7 +11,8 @@ use super::{Failure, Outcome, Report};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Fate};
 use crate::deploy::timeline::Span;
-use crate::invalidation::send::Invalidation;
+use crate::invalidation::send::{Coverage, Invalidation};
+use crate::record::intent::left_by;
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -144,7 +145,7 @@ fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp
                     " · " (format!("{:.1} s", report.seconds.total)) " · " (report.deploy)
                     @if let Some(shard) = &report.shard { " · shard " (shard) }
                     @if let Some(recovered) = &report.recovered {
-                        " · finished what " (recovered.deploy) " had left: " (recovered.keys) " keys"
+                        " · finished " (left_by(&recovered.deploy)) ": " (recovered.keys) " keys"
                     }
                 }
             }
@@ -186,8 +187,8 @@ fn figures(report: &Report) -> Markup {
             (figure(objects.orphaned.to_string(), "no longer in the source, kept", false))
             (figure(objects.unknown.to_string(), "unknown, left alone", false))
             (figure(objects.failed.to_string(), "not done", false))
-            (figure(items.to_string(), "items invalidated", true))
-            (figure(collateral.to_string(), "unchanged URLs evicted", true))
+            (figure(items.to_string(), word("items invalidated", "items to invalidate"), true))
+            (figure(collateral.to_string(), word("unchanged URLs evicted", "unchanged URLs to evict"), true))
         }
     }
 }
@@ -233,7 +234,7 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
         section {
             h2 { "Invalidation" @if let Some(id) = id { " " (id) } }
             p {
-                (distribution) ", " (status) ": " (items.len()) " items for " (viewer_paths)
+                (distribution) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
                 " changed URLs, evicting " (collateral) " of " (universe.saturating_sub(*viewer_paths)) " unchanged ones"
             }
             @for why in why { p.note { (why) } }
@@ -243,7 +244,7 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
                     @for item in items.iter().take(MOST_ITEMS) {
                         @let counts = coverage.iter().find(|coverage| coverage.item == *item);
                         tr {
-                            td { code { (item) } }
+                            td { code { (item) } @if let Some(counts) = counts { (beside(counts)) } }
                             td { @if let Some(counts) = counts { (counts.covers) } }
                             td { @if let Some(counts) = counts { (counts.collateral) } }
                         }
@@ -251,6 +252,22 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
                 }
             } }
             @if items.len() > MOST_ITEMS { p.note { "and " (items.len() - MOST_ITEMS) " more: --json names all" } }
+        }
+    }
+}
+
+/// Why an item is sent, and which unchanged URLs it evicts.
+fn beside(coverage: &Coverage) -> Markup {
+    let Coverage { collateral, evicts, why, .. } = coverage;
+    html! {
+        @if let Some(why) = why { div.note { (why) } }
+        @if let [only] = &evicts[..] && *collateral == 1 { div.note { "evicts " (only) } }
+        @else if let [first, others @ ..] = &evicts[..] {
+            details.note {
+                summary { "evicts " (first) " and " (collateral - 1) " more" }
+                @for url in others { div { (url) } }
+                @if *collateral > evicts.len() as u64 { div { "and " (collateral - evicts.len() as u64) " more" } }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::aws::limiter::Turn;
 use crate::deploy::plan::{Change, Stage};
 use crate::distribution::DistributionId;
 use crate::invalidation::send::{Coverage, Invalidation};
+use crate::record::intent::left_by;
 use changes::Manner;
 use indicatif::DecimalBytes;
 use std::cmp::Reverse;
@@ -14,6 +15,8 @@ use std::fmt::{self, Display, Formatter};
 
 /// Lines of a list before the rest is only counted.
 const SHORT_LIST: usize = 20;
+/// The widest column of items.
+const WIDE_ITEM: usize = 60;
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -46,7 +49,7 @@ impl Display for Report {
         }
         if let Some(recovered) = &self.recovered {
             let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
-            writeln!(out, "  {done} what the interrupted deploy {} had left: {keys} keys", recovered.deploy)?;
+            writeln!(out, "  {done} {}: {keys} keys", left_by(&recovered.deploy))?;
         }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
@@ -55,6 +58,14 @@ impl Display for Report {
             let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
             let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
             writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
+            if let [first, rest @ ..] = verified.overridden.as_slice() {
+                let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
+                writeln!(
+                    out,
+                    "    {} {}{more}: CloudFront, or whoever stands before it, sets it",
+                    first.url, first.found
+                )?;
+            }
         }
         self.write_requests(out)?;
         if self.verbose {
@@ -109,7 +120,9 @@ impl Report {
 
     fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let turn = |turn: &Turn| format!("{} at {:.1} s", turn.limit, turn.seconds);
-        let turns: Vec<String> = self.concurrency.turns.iter().map(turn).collect();
+        let mut turns = self.concurrency.turns.clone();
+        turns.dedup_by_key(|turn| turn.limit);
+        let turns: Vec<String> = turns.iter().map(turn).collect();
         let slow_downs = self.concurrency.slow_downs;
         writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", turns.join(", "))
     }
@@ -143,17 +156,21 @@ impl Report {
         let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
         let unchanged = universe.saturating_sub(*viewer_paths);
         let items_word = if items.len() == 1 { "item" } else { "items" };
-        writeln!(
+        write!(
             out,
-            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs, evicting {collateral} of {unchanged} unchanged ones",
+            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs",
             items.len()
         )?;
+        if unchanged > 0 {
+            write!(out, ", evicting {collateral} of {unchanged} unchanged ones")?;
+        }
+        writeln!(out)?;
         for why in &invalidation.why {
             writeln!(out, "    {why}")?;
         }
         let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
         if planned && !invalidation.coverage.is_empty() {
-            write_coverage(out, &invalidation.coverage, shown)?;
+            self.write_coverage(out, &invalidation.coverage, shown)?;
         } else {
             for item in &items[..shown] {
                 let why = invalidation.coverage.iter().find(|coverage| coverage.item == *item);
@@ -171,27 +188,34 @@ impl Report {
         }
         Ok(())
     }
-}
 
-/// What each item does, the costly ones first: those are what a person looks for.
-fn write_coverage(out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
-    let mut sorted: Vec<&Coverage> = coverage.iter().collect();
-    sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
-    sorted.truncate(shown);
-    let width = sorted.iter().map(|coverage| coverage.item.chars().count()).max().unwrap_or(0).min(60);
-    for Coverage { item, covers, collateral, why } in sorted {
-        let several = item.ends_with('*') || item.starts_with('#');
-        match (several, collateral) {
-            (false, _) => write!(out, "    {item}")?,
-            (true, 0) => write!(out, "    {item:width$}  {covers} changed")?,
-            (true, _) => write!(out, "    {item:width$}  {covers} changed, {collateral} unchanged")?,
+    /// What each item does, the costly ones first: those are what a person looks for.
+    fn write_coverage(&self, out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
+        let mut sorted: Vec<&Coverage> = coverage.iter().collect();
+        sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
+        sorted.truncate(shown);
+        let most = self.columns.map_or(WIDE_ITEM, |columns| usize::from(columns / 2)).min(WIDE_ITEM);
+        let widths = sorted.iter().map(|coverage| coverage.item.chars().count());
+        let width = widths.filter(|width| *width <= most).max().unwrap_or(0);
+        for coverage in sorted {
+            let Coverage { item, collateral, evicts, why, .. } = coverage;
+            match (coverage.is_several(), why) {
+                (true, _) => writeln!(out, "    {item:width$}  {}", coverage.effect())?,
+                (false, Some(why)) => writeln!(out, "    {item}  {why}")?,
+                (false, None) => writeln!(out, "    {item}")?,
+            }
+            if self.verbose && *collateral > 1 {
+                for url in evicts {
+                    writeln!(out, "      ! {url}")?;
+                }
+                let rest = collateral.saturating_sub(evicts.len() as u64);
+                if rest > 0 {
+                    writeln!(out, "      ... and {rest} more")?;
+                }
+            }
         }
-        match why {
-            Some(why) => writeln!(out, ": {why}")?,
-            None => writeln!(out)?,
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What one path more or fewer would change, around what was chosen.

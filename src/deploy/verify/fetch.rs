@@ -1,7 +1,7 @@
 //! One GET as a viewer sends it: identity encoding, no redirect but to the key itself, no more of a body
 //! than there may be.
 
-use super::{Answer, Check, Expected, LARGEST_BODY, Site};
+use super::{Answer, COMPARED, Check, ENCODING, Expected, LARGEST_BODY, Site, Wrong};
 use crate::aws::viewer_connector;
 use crate::site::etag::{Etag, Matcher};
 use aws_smithy_http_client::Connector;
@@ -29,7 +29,7 @@ impl<'a> Viewer<'a> {
     }
 
     /// What is wrong with a URL, if anything is.
-    pub(super) async fn look(&self, check: &Check) -> Option<String> {
+    pub(super) async fn look(&self, check: &Check) -> Option<Wrong> {
         let mut answer = self.patiently(check, &check.path).await;
         if let Ok(Answer { status: 301 | 302 | 307 | 308, location: Some(location), .. }) = &answer
             && let Some(path) = check.own_path(self.site, location)
@@ -37,8 +37,8 @@ impl<'a> Viewer<'a> {
             answer = self.patiently(check, &path).await;
         }
         match answer {
-            Ok(answer) => check.difference(&answer),
-            Err(error) => Some(format!("cannot be fetched: {error}")),
+            Ok(answer) => check.difference(self.site, &answer),
+            Err(error) => Some(Wrong::Different(format!("cannot be fetched: {error}"))),
         }
     }
 
@@ -66,13 +66,13 @@ impl<'a> Viewer<'a> {
         let mut answer = Answer {
             status: response.status().as_u16(),
             location: header("location"),
-            content_type: header("content-type"),
-            content_encoding: header("content-encoding").filter(|name| name != "identity"),
+            headers: COMPARED.map(header),
             content_length: header("content-length").and_then(|length| length.parse().ok()),
             etag: header("etag").map(|etag| etag.trim_start_matches("W/").to_owned()),
             cache: header("x-cache").map(|cache| format!("{cache}{age}")),
             bytes_match: None,
         };
+        answer.headers[ENCODING].take_if(|name| name == "identity");
         if let Expected::Object { size, content, .. } = &check.expected
             && answer.status == 200
             && *size <= LARGEST_BODY

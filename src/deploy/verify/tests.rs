@@ -10,56 +10,155 @@ fn check(expected: Expected) -> Check {
         path: "/about/index.html".to_owned(),
         others: vec!["/about/index.html".to_owned(), "/about/".to_owned(), "/about".to_owned()],
         expected,
-        before: Some(Etag::parse(OLD)),
+        before: vec![Etag::parse(OLD)],
+        keeps_headers: true,
     }
 }
 
 fn page() -> Check {
     let etag = Etag::parse(NEW);
-    let content_type = "text/html; charset=utf-8".to_owned();
-    check(Expected::Object { size: 3, content: etag.clone(), etag, content_type, content_encoding: None })
+    let headers = Headers { content_type: "text/html; charset=utf-8".to_owned(), ..Headers::default() };
+    check(Expected::Object { size: 3, content: etag.clone(), etag, headers: Box::new(headers) })
+}
+
+/// The page, stored with other headers.
+fn stored(change: impl FnOnce(&mut Headers)) -> Check {
+    let mut check = page();
+    if let Expected::Object { headers, .. } = &mut check.expected {
+        change(headers);
+    }
+    check
+}
+
+fn named(name: &str, value: Option<&str>, answer: Answer) -> Answer {
+    let mut answer = answer;
+    answer.headers[COMPARED.iter().position(|compared| *compared == name).unwrap()] = value.map(str::to_owned);
+    answer
+}
+
+/// What is wrong enough to end the run.
+fn different(check: &Check, answer: &Answer) -> Option<String> {
+    match check.difference(&"https://www.example.com".parse().unwrap(), answer) {
+        Some(Wrong::Different(found)) => Some(found),
+        Some(Wrong::Overridden(found)) => panic!("{found} is no difference"),
+        None => None,
+    }
 }
 
 fn fresh() -> Answer {
-    Answer {
+    let plain = Answer {
         status: 200,
-        content_type: Some("text/html;charset=UTF-8".to_owned()),
         content_length: Some(3),
         etag: Some(NEW.to_owned()),
         bytes_match: Some(true),
         ..Answer::default()
-    }
+    };
+    named("Content-Type", Some("text/html;charset=UTF-8"), plain)
 }
 
 #[test]
 fn an_answer_that_is_the_object_is_no_difference_and_all_else_is_named() {
-    assert_eq!(page().difference(&fresh()), None);
+    assert_eq!(different(&page(), &fresh()), None);
     let text = |text: &str| Some(text.to_owned());
     for (answer, said) in [
         (Answer { status: 403, ..fresh() }, "answers 403"),
         (Answer { status: 301, location: text("/x"), ..fresh() }, "leads to /x"),
         (Answer { bytes_match: Some(false), ..fresh() }, "other bytes"),
         (Answer { bytes_match: Some(false), etag: text(OLD), ..fresh() }, "was there before"),
-        (Answer { content_type: text("text/plain"), ..fresh() }, "Content-Type text/plain, not"),
-        (Answer { content_type: None, ..fresh() }, "Content-Type none"),
-        (Answer { content_encoding: text("br"), ..fresh() }, "Content-Encoding br, not none"),
+        (named("Content-Type", Some("text/plain"), fresh()), "Content-Type text/plain, not"),
+        (named("Content-Type", None, fresh()), "Content-Type none"),
+        (named("Content-Encoding", Some("br"), fresh()), "Content-Encoding br, not none"),
+        (named("Cache-Control", Some("no-cache"), fresh()), "Cache-Control no-cache, not none"),
+        (named("Content-Disposition", Some("attachment"), fresh()), "Content-Disposition attachment, not none"),
+        (named("Content-Language", Some("cy"), fresh()), "Content-Language cy, not none"),
         (Answer { bytes_match: None, content_length: Some(4), ..fresh() }, "another object"),
         (Answer { bytes_match: None, etag: text("\"x\""), ..fresh() }, "another object"),
     ] {
-        let found = page().difference(&answer).unwrap_or_else(|| panic!("{said}"));
+        let found = different(&page(), &answer).unwrap_or_else(|| panic!("{said}"));
         assert!(found.contains(said), "{found} without {said}");
     }
     let unread = Answer { bytes_match: None, etag: None, content_length: None, ..fresh() };
-    assert_eq!(page().difference(&unread), None, "a large object behind a function that drops headers");
+    assert_eq!(different(&page(), &unread), None, "a large object behind a function that drops headers");
+}
+
+#[test]
+fn headers_are_those_that_were_stored_however_they_are_spaced() {
+    let headed = |headers: &mut Headers| {
+        headers.cache_control = Some("max-age=0, s-maxage=60".to_owned());
+        headers.content_disposition = Some("attachment".to_owned());
+        headers.content_language = Some("cy".to_owned());
+    };
+    let whole = named("Content-Disposition", Some("attachment"), named("Content-Language", Some("CY"), fresh()));
+    let whole = named("Cache-Control", Some("max-age=0,s-maxage=60"), whole);
+    assert_eq!(different(&stored(headed), &whole), None);
+    for name in ["Cache-Control", "Content-Disposition", "Content-Language"] {
+        let found = different(&stored(headed), &named(name, None, whole.clone())).unwrap();
+        assert!(found.contains(&format!("the {name} none, not ")), "{found}");
+    }
+}
+
+#[test]
+fn where_headers_may_be_set_on_the_way_another_one_ends_no_run_and_other_bytes_do() {
+    let check = Check { keeps_headers: false, ..page() };
+    let site = "https://www.example.com".parse().unwrap();
+    let other = named("Cache-Control", Some("no-cache"), fresh());
+    let found = check.difference(&site, &other).unwrap();
+    assert_eq!(found, Wrong::Overridden("has the Cache-Control no-cache, not none".to_owned()));
+    let bytes = Answer { bytes_match: Some(false), ..other };
+    assert!(different(&check, &bytes).unwrap().contains("other bytes"));
+}
+
+#[test]
+fn what_is_encoded_or_decoded_on_the_way_is_known_by_its_etag() {
+    let gzip = named("Content-Encoding", Some("gzip"), Answer { bytes_match: Some(false), ..fresh() });
+    assert!(different(&page(), &gzip).unwrap().contains("Content-Encoding gzip, not none"));
+    let tolerant = Check { keeps_headers: false, ..page() };
+    let site = "https://www.example.com".parse().unwrap();
+    for length in [None, Some(2)] {
+        let gzip = Answer { content_length: length, ..gzip.clone() };
+        assert!(matches!(tolerant.difference(&site, &gzip), Some(Wrong::Overridden(_))), "{length:?}");
+    }
+    let old = Answer { etag: Some(OLD.to_owned()), ..gzip.clone() };
+    assert!(different(&tolerant, &old).unwrap().contains("was there before"));
+    let other = Answer { etag: Some("\"x\"".to_owned()), ..gzip };
+    assert!(different(&tolerant, &other).unwrap().contains("another object"));
+    // Stored compressed, and handed out as it is.
+    let brotli = stored(|headers| headers.content_encoding = Some("br".to_owned()));
+    assert_eq!(different(&brotli, &named("Content-Encoding", Some("br"), fresh())), None);
+    let wrong = named("Content-Encoding", Some("br"), Answer { bytes_match: Some(false), ..fresh() });
+    assert!(different(&brotli, &wrong).unwrap().contains("other bytes"));
+}
+
+#[test]
+fn a_redirect_object_answers_with_its_redirect_or_as_an_object() {
+    let redirect = |to: &str| stored(|headers| headers.website_redirect = Some(to.to_owned()));
+    let moved = |to: &str| Answer { status: 301, location: Some(to.to_owned()), ..Answer::default() };
+    for (to, location) in [
+        ("/new/", "/new/"),
+        ("/new/", "http://www.example.com.s3-website.eu-west-1.amazonaws.com/new/"),
+        ("/new page/", "/new%20page/"),
+        ("https://other.example/x", "https://other.example/x"),
+    ] {
+        assert_eq!(different(&redirect(to), &moved(location)), None, "{to} {location}");
+    }
+    assert_eq!(different(&redirect("/new/"), &fresh()), None, "a REST endpoint");
+    for (to, location) in [("/new/", "/old/"), ("/new/", "/new/?x"), ("https://other.example/x", "/x")] {
+        assert!(different(&redirect(to), &moved(location)).unwrap().contains("not to"), "{to} {location}");
+    }
+    let gone = Answer { status: 404, ..Answer::default() };
+    assert_eq!(different(&redirect("/new/"), &gone).as_deref(), Some("answers 404"));
+    // It is no way to another URL of the same key.
+    let site = "https://www.example.com".parse().unwrap();
+    assert_eq!(redirect("/about/").own_path(&site, "/about/"), None);
 }
 
 #[test]
 fn where_no_configuration_tells_for_sure_only_the_old_object_is_a_difference() {
     let gone = check(Expected::NotBefore);
     let old = Answer { etag: Some(OLD.to_owned()), cache: Some("Hit, 9 s old".to_owned()), ..fresh() };
-    assert_eq!(gone.difference(&old).as_deref(), Some("is what was there before (Hit, 9 s old)"));
+    assert_eq!(different(&gone, &old).as_deref(), Some("is what was there before (Hit, 9 s old)"));
     for answer in [fresh(), Answer { status: 404, etag: Some(OLD.to_owned()), ..fresh() }, Answer::default()] {
-        assert_eq!(gone.difference(&answer), None, "{answer:?}");
+        assert_eq!(different(&gone, &answer), None, "{answer:?}");
     }
 }
 

@@ -183,7 +183,7 @@ fn behavior(xml: &mut Xml, behavior: &CacheBehavior) {
     xml.text("TargetOriginId", &behavior.target_origin_id);
     xml.text("ViewerProtocolPolicy", "allow-all");
     xml.text("SmoothStreaming", false);
-    xml.text("Compress", false);
+    xml.text("Compress", behavior.compress);
     functions(
         xml,
         "LambdaFunctionAssociations",
@@ -192,6 +192,9 @@ fn behavior(xml: &mut Xml, behavior: &CacheBehavior) {
         &behavior.lambda_functions,
     );
     functions(xml, "FunctionAssociations", "FunctionAssociation", "FunctionARN", &behavior.functions);
+    if !behavior.response_headers.is_empty() {
+        xml.text("ResponseHeadersPolicyId", "response-headers");
+    }
     match &behavior.cache {
         CacheSettings::Policy(id) => xml.text("CachePolicyId", id),
         CacheSettings::Legacy { query_string, min_ttl, default_ttl, max_ttl } => {

@@ -32,6 +32,8 @@ pub(super) struct Behavior {
     /// False if its MaxTTL is 0.
     pub(super) caches: bool,
     pub(super) query_strings: bool,
+    /// Viewers may get other headers than the origin's.
+    pub(super) alters_headers: bool,
     pub(super) ttl: Option<Ttl>,
 }
 
@@ -125,6 +127,7 @@ fn assume(shape: &DistributionShape, site: &Site) -> DistributionShape {
             ttl: None,
             viewer_request_function: true,
             origin_request_function: true,
+            alters_headers: true,
         }],
         origin_groups: vec![group],
         ..shape.clone()
@@ -185,6 +188,7 @@ fn compile_behavior(behavior: &CacheBehavior, shape: &DistributionShape, relatio
         rewrites: behavior.viewer_request_function || behavior.origin_request_function,
         caches: behavior.ttl.is_none_or(|ttl| ttl.max > 0),
         query_strings: behavior.query_strings != QueryStrings::None,
+        alters_headers: behavior.alters_headers,
         ttl: behavior.ttl,
     }
 }

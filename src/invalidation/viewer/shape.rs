@@ -88,6 +88,9 @@ pub struct CacheBehavior {
     pub viewer_request_function: bool,
     /// A Lambda@Edge function runs between the cache and the origin.
     pub origin_request_function: bool,
+    /// A response headers policy, or a function on the way back, may give viewers other headers than the
+    /// origin's.
+    pub alters_headers: bool,
 }
 
 /// Which query strings are part of the cache key.

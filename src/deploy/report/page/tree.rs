@@ -1,8 +1,8 @@
 //! The changes as a tree of folders that open and close, without a script.
 
+use super::super::sizes::Sizes;
 use super::ink;
 use crate::deploy::plan::{Change, Fate};
-use indicatif::DecimalBytes;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn below(changes: &[&Change], start: usize, open: bool) -> Markup {
 }
 
 fn folder(name: &str, changes: &[&Change], start: usize, open: bool) -> Markup {
-    let bytes: u64 = changes.iter().map(|change| change.bytes).sum();
+    let sizes = Sizes::of(changes.iter().copied());
     let undone = changes.iter().filter(|change| is_undone(change)).count();
     html! {
         details open[open] {
@@ -49,7 +49,7 @@ fn folder(name: &str, changes: &[&Change], start: usize, open: bool) -> Markup {
                 span.name { (name) }
                 @if undone > 0 { span.why.failed { (undone) " not done" } }
                 span.why { (changes.len()) @if changes.len() == 1 { " change" } @else { " changes" } }
-                span.size { (DecimalBytes(bytes)) }
+                span.size { (sizes.text("→")) }
             }
             (below(changes, start + name.len(), open))
         }
@@ -66,7 +66,7 @@ fn file(change: &Change, name: &str) -> Markup {
                 span.why.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
             }
             span.why { (change.reason.word()) }
-            span.size { (DecimalBytes(change.bytes)) }
+            span.size { (Sizes::of(std::iter::once(change)).text("→")) }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Treemaps: rectangles as large as what they stand for. What was uploaded by bytes, what was evicted by URLs.
 
+use super::super::sizes::Sizes;
 use super::{Ink, ink};
 use crate::deploy::plan::{Action, Change};
-use crate::invalidation::send::Invalidation;
+use crate::invalidation::send::{Coverage, Invalidation};
 use indicatif::DecimalBytes;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ const TITLE: f64 = 17.0;
 const LETTER: f64 = 6.6;
 /// Less than this, in either direction, is not divided any further.
 const SMALL: f64 = 26.0;
+/// For each evicted URL that is named there are at most so many.
+const MOST_BESIDE: u64 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Area {
@@ -50,36 +53,33 @@ pub(super) fn of_changes(changes: &[Change]) -> Option<Markup> {
 
 /// What the items evict, by URLs. `None` where that is nothing.
 pub(super) fn of_evictions(invalidations: &[Invalidation]) -> Option<Markup> {
-    let mut nodes = Vec::new();
-    for invalidation in invalidations {
-        if invalidation.coverage.is_empty() && invalidation.viewer_paths + invalidation.collateral > 0 {
-            // Chosen without counting what each item does.
-            let name = match &invalidation.items[..] {
-                [only] => only.clone(),
-                items => format!("{} items", items.len()),
-            };
-            nodes.push(item(&name, invalidation.viewer_paths, invalidation.collateral));
-        }
-        let coverage = invalidation.coverage.iter();
-        nodes.extend(coverage.map(|coverage| item(&coverage.item, coverage.covers, coverage.collateral)));
-    }
+    let nodes: Vec<Node> = invalidations.iter().flat_map(|invalidation| &invalidation.coverage).map(item).collect();
     (!nodes.is_empty()).then(|| draw(nodes))
 }
 
-fn item(name: &str, changed: u64, unchanged: u64) -> Node {
-    let leaf = |count: u64, what: &str, ink| Node {
-        name: format!("{count} {what}"),
-        title: format!("{name}: {count} {what} URLs"),
+fn item(coverage: &Coverage) -> Node {
+    let Coverage { item, covers, collateral, evicts, .. } = coverage;
+    let leaf = |name: String, count: u64, ink| Node {
+        title: format!("{item}: {name}"),
+        name,
         size: count as f64,
         ink,
         below: Vec::new(),
     };
-    let leaves = [leaf(changed, "changed", Ink::Changed), leaf(unchanged, "unchanged", Ink::Evicted)];
-    let below: Vec<Node> = leaves.into_iter().filter(|leaf| leaf.size > 0.0).collect();
+    // Names that would be slivers beside the rest are none that could be read.
+    let named = if collateral / MOST_BESIDE <= evicts.len() as u64 { &evicts[..] } else { &[] };
+    let rest = collateral.saturating_sub(named.len() as u64);
+    let more = if named.is_empty() { "" } else { "more " };
+    let changed = leaf(format!("{covers} changed"), *covers, Ink::Changed);
+    let named = named.iter().map(|url| leaf(url.clone(), 1, Ink::Evicted));
+    let leaves =
+        std::iter::once(changed).chain(named).chain([leaf(format!("{rest} {more}unchanged"), rest, Ink::Evicted)]);
+    let several = coverage.is_several();
+    let below: Vec<Node> = leaves.filter(|leaf| several && leaf.size > 0.0).collect();
     Node {
-        name: name.to_owned(),
-        title: format!("{name}: {changed} changed and {unchanged} unchanged URLs"),
-        size: ((changed + unchanged) as f64).max(1.0),
+        name: item.clone(),
+        title: format!("{item}: {covers} changed and {collateral} unchanged URLs"),
+        size: ((covers + collateral) as f64).max(1.0),
         ink: Ink::Changed,
         below,
     }
@@ -94,7 +94,10 @@ fn folder(name: &str, changes: &[&Change], start: usize, least: f64) -> Node {
             Some(slash) => folders.entry(&change.key[start..=start + slash]).or_default().push(change),
             None => below.push(Node {
                 name: change.key[start..].to_owned(),
-                title: format!("{}: {}, {}", change.key, change.reason.word(), DecimalBytes(change.bytes)),
+                title: {
+                    let size = Sizes::of(std::iter::once(change)).text("→");
+                    format!("{}: {}, {size}", change.key, change.reason.word())
+                },
                 size: (change.bytes as f64).max(least),
                 ink: ink(change),
                 below: Vec::new(),
@@ -117,7 +120,7 @@ fn folder(name: &str, changes: &[&Change], start: usize, least: f64) -> Node {
 fn draw(nodes: Vec<Node>) -> Markup {
     let area = Area { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
     html! {
-        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" { (draw_all(nodes, area)) }
+        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" preserveAspectRatio="none" { (draw_all(nodes, area)) }
     }
 }
 
@@ -135,7 +138,8 @@ fn draw_one(node: Node, area: Area) -> Markup {
     let divided = !node.below.is_empty() && width >= SMALL && height >= SMALL + TITLE;
     let inner = Area { x: x + 2.0, y: y + TITLE, width: width - 4.0, height: height - TITLE - 2.0 };
     let letters = ((width - 8.0) / LETTER).max(0.0) as usize;
-    let label = (letters >= 3 && height >= TITLE).then(|| shortened(&node.name, letters));
+    let is_url = node.ink == Ink::Evicted && node.name.starts_with('/');
+    let label = (letters >= 3 && height >= TITLE).then(|| shortened(&node.name, letters, is_url));
     let class = if divided { "folder" } else { node.ink.class() };
     html! {
         g {
@@ -151,12 +155,17 @@ fn number(value: f64) -> String {
     format!("{value:.1}")
 }
 
-fn shortened(name: &str, letters: usize) -> String {
-    if name.chars().count() <= letters {
-        return name.to_owned();
+/// As much of a name as there is room for: of a URL its end, as those of one item begin alike.
+fn shortened(name: &str, letters: usize, end: bool) -> String {
+    let all = name.chars().count();
+    let most = letters.saturating_sub(1);
+    if all <= letters {
+        name.to_owned()
+    } else if end {
+        format!("…{}", name.chars().skip(all - most).collect::<String>())
+    } else {
+        format!("{}…", name.chars().take(most).collect::<String>())
     }
-    let start: String = name.chars().take(letters.saturating_sub(1)).collect();
-    format!("{start}…")
 }
 
 /// Rectangles for sizes that fall, as square as they can be, row by row (Bruls, Huizing and van Wijk, 2000).

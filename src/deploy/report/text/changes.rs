@@ -1,18 +1,21 @@
 //! The changes as a diff: wave by wave, grouped by folder, and folders summed up where there are many.
 
+use super::super::sizes::Sizes;
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change, Fate};
 use anstyle::{AnsiColor, Style};
-use indicatif::DecimalBytes;
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
+use textwrap::core::display_width;
 
 /// Lines of a wave before its folders are summed up.
 const SHORT_LIST: usize = 20;
 /// The widest column of names, where nobody knows how wide the terminal is.
 const NAMES: usize = 60;
-/// What a line has beside its name: indents, sign, size and reason.
-const BESIDE: usize = 26;
+/// The narrowest, however little room there is.
+const FEW_LETTERS: usize = 8;
+/// The width of a size: those of all lines begin in the same column.
+const SIZE: usize = 9;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy)]
@@ -25,59 +28,51 @@ pub(super) struct Manner {
 
 /// One line: a file, or a folder with what is below it.
 struct Line<'a> {
+    indent: usize,
     name: &'a str,
+    /// None in the line that names the folder of the next ones.
     changes: Vec<&'a Change>,
     is_folder: bool,
 }
 
 /// Writes the changes of one wave, which come in key order.
 pub(super) fn write(out: &mut Formatter<'_>, changes: &[&Change], manner: Manner) -> fmt::Result {
-    let cap = manner.columns.map_or(NAMES, |columns| usize::from(columns).saturating_sub(BESIDE).clamp(8, NAMES));
     if manner.verbose || changes.len() <= SHORT_LIST {
-        return write_all(out, changes, cap);
+        return write_lines(out, &all(changes), manner);
     }
     let deepest = changes.iter().map(|change| change.key.matches('/').count()).max().unwrap_or(0);
     // As much of the tree as there is room for.
     let lines = (1..=deepest).rev().map(|depth| cut(changes, depth)).find(|lines| lines.len() <= SHORT_LIST);
-    let lines = lines.unwrap_or_else(|| cut(changes, 0));
-    let width = width(lines.iter().take(SHORT_LIST).map(|line| line.name), cap);
-    for line in lines.iter().take(SHORT_LIST) {
-        write_line(out, "  ", line, width)?;
-    }
-    if lines.len() > SHORT_LIST {
-        let rest: usize = lines[SHORT_LIST..].iter().map(|line| line.changes.len()).sum();
-        writeln!(out, "  ... and {rest} more")?;
+    let mut lines = lines.unwrap_or_else(|| cut(changes, 0));
+    let rest: usize = lines.iter().skip(SHORT_LIST).map(|line| line.changes.len()).sum();
+    lines.truncate(SHORT_LIST);
+    write_lines(out, &lines, manner)?;
+    if rest > 0 {
+        writeln!(out, "  ... and {rest} more files")?;
     }
     writeln!(out, "  (--verbose names all {} files)", changes.len())
 }
 
 /// Every file, below its folder where that has several.
-fn write_all(out: &mut Formatter<'_>, changes: &[&Change], cap: usize) -> fmt::Result {
+fn all<'a>(changes: &[&'a Change]) -> Vec<Line<'a>> {
     let folder = |key: &str| key.rfind('/').map_or(0, |slash| slash + 1);
     let mut folders: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         folders.entry(&change.key[..folder(&change.key)]).or_default().push(change);
     }
-    // A folder with one change is no group; at the root nothing is to be named.
-    let is_group = |name: &str, changes: &[&Change]| !name.is_empty() && changes.len() > 1;
-    let names = folders.iter().flat_map(|(&name, changes)| {
-        let (indent, start) = if is_group(name, changes) { (2, name.len()) } else { (0, 0) };
-        changes.iter().map(move |change| change.key[start..].chars().count() + indent)
-    });
-    let width = names.max().unwrap_or(0).min(cap);
+    let mut lines = Vec::with_capacity(changes.len());
     for (name, changes) in folders {
-        let group = is_group(name, &changes);
-        if group {
-            writeln!(out, "  {name}")?;
+        // A folder with one change is no group; at the root nothing is to be named.
+        let is_group = !name.is_empty() && changes.len() > 1;
+        let (indent, start) = if is_group { (4, name.len()) } else { (2, 0) };
+        if is_group {
+            lines.push(Line { indent: 2, name, changes: Vec::new(), is_folder: true });
         }
-        let (indent, start, width) =
-            if group { ("    ", name.len(), width.saturating_sub(2)) } else { ("  ", 0, width) };
-        for change in changes {
-            let line = Line { name: &change.key[start..], changes: vec![change], is_folder: false };
-            write_line(out, indent, &line, width)?;
-        }
+        let file =
+            |change: &'a Change| Line { indent, name: &change.key[start..], changes: vec![change], is_folder: false };
+        lines.extend(changes.into_iter().map(file));
     }
-    Ok(())
+    lines
 }
 
 /// Lines for the tree down to `depth` folders; what is below becomes its folder's. Files of a cut folder and
@@ -89,31 +84,63 @@ fn cut<'a>(changes: &[&'a Change], depth: usize) -> Vec<Line<'a>> {
         let (name, is_folder) = slash.map_or((change.key.as_str(), false), |slash| (&change.key[..slash], true));
         match lines.last_mut() {
             Some(line) if line.name == name && is_folder => line.changes.push(change),
-            _ => lines.push(Line { name, changes: vec![change], is_folder }),
+            _ => lines.push(Line { indent: 2, name, changes: vec![change], is_folder }),
         }
     }
     lines
 }
 
-fn width<'a>(names: impl Iterator<Item = &'a str>, cap: usize) -> usize {
-    names.map(|name| name.chars().count()).max().unwrap_or(0).min(cap)
+/// Names, sizes and reasons in columns. A name that leaves no room for the rest has a line of its own.
+fn write_lines(out: &mut Formatter<'_>, lines: &[Line<'_>], manner: Manner) -> fmt::Result {
+    let files = lines.iter().filter(|line| !line.changes.is_empty());
+    let texts: Vec<(String, String)> = lines.iter().map(|line| (line.size(), what(line))).collect();
+    let sizes = texts.iter().map(|(size, _)| size.chars().count()).max().unwrap_or(0).max(SIZE);
+    let reasons = texts.iter().map(|(_, what)| what.chars().count()).max().unwrap_or(0);
+    let columns = manner.columns.map(usize::from);
+    // The sign with its blank, and two blanks after each of the first two columns.
+    let most = columns.map_or(NAMES, |columns| columns.saturating_sub(6 + sizes + reasons).clamp(FEW_LETTERS, NAMES));
+    let ends = files.map(|line| line.indent + line.width()).filter(|end| *end <= most);
+    let end = ends.max().unwrap_or(0);
+    for (line, (size, what)) in lines.iter().zip(texts) {
+        let (indent, name) = (line.indent, Visible(line.name));
+        if line.changes.is_empty() {
+            writeln!(out, "{:indent$}{name}", "")?;
+            continue;
+        }
+        let sign = line.sign();
+        let style = style(sign);
+        write!(out, "{:indent$}{style}{sign}{style:#} {name}", "")?;
+        let used = indent + line.width();
+        let is_too_long = |columns: usize| used.max(end) + 6 + sizes + what.chars().count() > columns;
+        if used > end && columns.is_some_and(is_too_long) {
+            writeln!(out, "\n{:blank$}{size:>sizes$}  {what}", "", blank = end + 4)?;
+        } else {
+            writeln!(out, "{:blank$}{size:>sizes$}  {what}", "", blank = end.saturating_sub(used) + 2)?;
+        }
+    }
+    Ok(())
 }
 
-fn write_line(out: &mut Formatter<'_>, indent: &str, line: &Line<'_>, width: usize) -> fmt::Result {
-    let signs: Vec<char> = line.changes.iter().map(|change| sign(change)).collect();
-    let same = signs.iter().all(|sign| *sign == signs[0]);
-    let sign = if same { signs[0] } else { '~' };
-    let style = style(sign);
-    let bytes: u64 = line.changes.iter().map(|change| change.bytes).sum();
-    let size = DecimalBytes(bytes).to_string();
-    let name = Visible(line.name);
-    let padding = " ".repeat(width.saturating_sub(line.name.chars().count()));
-    writeln!(out, "{indent}{style}{sign}{style:#} {name}{padding}  {size:>9}  {}", what(line))
+impl Line<'_> {
+    /// The columns that its name takes: a letter of Chinese takes two.
+    fn width(&self) -> usize {
+        display_width(&Visible(self.name).to_string())
+    }
+
+    fn size(&self) -> String {
+        if self.changes.is_empty() { String::new() } else { Sizes::of(self.changes.iter().copied()).text("->") }
+    }
+
+    fn sign(&self) -> char {
+        let mut signs = self.changes.iter().map(|change| sign(change));
+        let first = signs.next().unwrap_or('~');
+        if signs.all(|sign| sign == first) { first } else { '~' }
+    }
 }
 
 /// The reason of a file; of a folder, how many of each.
 fn what(line: &Line<'_>) -> String {
-    let change = line.changes[0];
+    let Some(change) = line.changes.first() else { return String::new() };
     if !line.is_folder {
         let fate = match change.fate {
             Fate::Failed => ", failed",
@@ -173,6 +200,7 @@ mod tests {
             reason,
             wave: Stage::Pages,
             bytes: 1000,
+            bytes_before: None,
             carried: None,
             late: false,
             before: None,
@@ -214,6 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_replaced_is_told_with_its_size_and_a_name_that_is_too_long_has_a_line_of_its_own() {
+        let changed = |key: &str, before| Change { bytes_before: before, ..change(key, Reason::Size) };
+        let changes = [
+            changed("a-page-with-a-name-as-long-as-that.html", Some(20_000)),
+            changed("blog/one.html", Some(900)),
+            changed("blog/two.html", None),
+            change("docs/new.html", Reason::New),
+        ];
+        let narrow = Shown(&changes, Manner { verbose: false, columns: Some(50) }).to_string();
+        let narrow = anstream::adapter::strip_str(&narrow).to_string();
+        assert_eq!(
+            narrow,
+            "  ~ a-page-with-a-name-as-long-as-that.html
+                   20.00 kB -> 1.00 kB  size
+  blog/
+    ~ one.html        900 B -> 1.00 kB  size
+    ~ two.html                 1.00 kB  size
+  + docs/new.html              1.00 kB  new
+"
+        );
+        assert!(narrow.lines().all(|line| line.len() <= 50));
+    }
+
+    #[test]
     fn many_files_are_summed_up_by_folder_and_named_with_verbose() {
         let pages = (0..30).map(|at| change(&format!("blog/{at:02}/index.html"), Reason::New));
         let mut changes: Vec<Change> = pages.collect();
@@ -236,7 +288,7 @@ mod tests {
         let changes: Vec<Change> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
         let text = text(&changes, false);
         assert!(
-            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more\n  (--verbose names all 25 files)\n"),
+            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more files\n  (--verbose names all 25 files)\n"),
             "{text}"
         );
     }

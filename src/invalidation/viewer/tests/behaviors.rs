@@ -168,3 +168,14 @@ fn copies_are_tagged_only_where_they_come_from_the_bucket_itself() {
     shape.origins[0] = origin("s3", WEBSITE, "");
     assert_eq!(tagged(&shape, "a/index.html"), ["/a/index.html", "/a/"]);
 }
+
+#[test]
+fn headers_are_kept_where_no_policy_function_or_other_origin_is_known_to_set_them() {
+    let altering = CacheBehavior { alters_headers: true, ..behavior("/set/*", "s3") };
+    let viewer = viewer(&shape(
+        &[origin("s3", BUCKET, ""), origin("proxy", "resize.example.com", "")],
+        &[altering, behavior("/proxy/*", "proxy"), behavior("*", "s3")],
+    ));
+    assert!(viewer.keeps_headers("/index.html"));
+    assert!(!viewer.keeps_headers("/set/index.html") && !viewer.keeps_headers("/proxy/index.html"));
+}
