@@ -255,7 +255,7 @@ impl Deploy<'_> {
         report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
         match verified {
-            Some(verified) => report.verify(verified),
+            Some(verified) => report.verify(verified, survey.record.is_some()),
             None if self.settings.verify.is_some() => {
                 report.warnings.push("what viewers get was not verified".to_owned())
             }

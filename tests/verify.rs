@@ -163,7 +163,7 @@ async fn verify_makes_no_sense_without_a_wait_without_a_distribution_or_for_a_sh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_record_a_difference_is_told_all_the_same() {
+async fn without_a_record_a_difference_is_told_and_is_not_left_to_the_next_deploy() {
     let world = World::new(&SITE).await;
     world.deploy(&["--no-record"]).expect(0);
     get(&world.edge.viewer_url(), "/app.css").await;
@@ -171,6 +171,9 @@ async fn without_a_record_a_difference_is_told_all_the_same() {
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     let run = verify(&world, &["--no-record"]).expect(7);
     assert_eq!(differences(&run).len(), 1);
+    let hint = run.json["errors"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("evict it with 'shipfront invalidate'") && !hint.contains("next deploy"), "{hint}");
+    assert_eq!(world.deploy(&["--no-record"]).expect(0).outcome(), "nothing-to-do");
 }
 
 #[tokio::test(flavor = "multi_thread")]

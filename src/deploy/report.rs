@@ -253,12 +253,16 @@ impl Report {
         self.warnings.extend(applied.overwritten.iter().map(overwritten));
     }
 
-    /// Enters what `--verify` found. A worse outcome stays.
-    pub fn verify(&mut self, verified: Verified) {
+    /// Enters what `--verify` found. A worse outcome stays. Without a record the next deploy does not know of it.
+    pub fn verify(&mut self, verified: Verified, is_recorded: bool) {
         if let Some(first) = verified.differences.first() {
             let url = |at: &Difference| Error::failed(format!("{} {}", at.url, at.found));
-            let hint =
-                "the next deploy invalidates it again; if it answers so for good, something beside the bucket decides";
+            let hint = if is_recorded {
+                "the next deploy invalidates it again; if it answers so for good, something beside the bucket decides"
+            } else {
+                "no deploy remembers it with --no-record: evict it with 'shipfront invalidate'; if it answers so for \
+                 good, something beside the bucket decides"
+            };
             let failure = |at: &Difference| {
                 let error = if at == first { url(at).hint(hint) } else { url(at) };
                 Failure::of(Some(&at.key), &error)

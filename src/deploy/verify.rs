@@ -340,9 +340,8 @@ impl Deploy<'_> {
         rows: impl Iterator<Item = (&'a str, &'a Row)>,
     ) -> Option<Verified> {
         let (site, id) = (self.settings.verify.as_ref()?, survey.verified.as_ref()?);
-        let checks = checks(survey, id, plan, landed, rows);
-        let urls = checks.len();
-        let checks = sample(checks, MOST_URLS);
+        let sample = checks(survey, id, plan, landed, rows);
+        let (urls, checks) = (sample.seen, sample.chosen());
         let checked = checks.len();
         let progress = self.terminal.wait("verify");
         let viewer = fetch::Viewer::new(site);
@@ -371,14 +370,14 @@ impl Deploy<'_> {
     }
 }
 
-/// Everything to look at, in the order of keys.
+/// What to look at, in the order of keys.
 fn checks<'a>(
     survey: &Survey,
     id: &DistributionId,
     plan: &Plan,
     landed: &HashSet<&str>,
     rows: impl Iterator<Item = (&'a str, &'a Row)>,
-) -> Vec<Check> {
+) -> Sample<Check> {
     let done = |change: &&super::plan::Change| {
         change.is_visible() && (!change.is_write() || landed.contains(change.key.as_str()))
     };
@@ -395,7 +394,7 @@ fn checks<'a>(
     changed.sort_unstable_by_key(|(key, _)| *key);
 
     let mut rows = rows.peekable();
-    let mut checks = Vec::new();
+    let mut checks = Sample::of(MOST_URLS);
     for (key, before) in changed {
         while rows.next_if(|(other, _)| *other < key).is_some() {}
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
@@ -404,19 +403,47 @@ fn checks<'a>(
         let changed = Changed { key, row, before, headers: survey.walk.headers(key) };
         let evicted_for_it = seen.is_some_and(|seen| seen.promise(key).is_some());
         let keeps_headers = |path: &str| !evicted_for_it && survey.viewers.keep_headers(id, path);
-        checks.extend(changed.checks(&survey.viewers.paths(id, key), keeps_headers));
+        changed.checks(&survey.viewers.paths(id, key), keeps_headers).into_iter().for_each(|check| checks.add(check));
     }
     checks
 }
 
-/// At most so many, evenly spread.
-fn sample<T>(all: Vec<T>, most: usize) -> Vec<T> {
-    let count = all.len();
-    if count <= most {
-        return all;
+/// At most so many of a number that is not known before, evenly spread. A deploy may change a million URLs: of
+/// those that are left out none is kept.
+struct Sample<T> {
+    most: usize,
+    /// The first of every so many, at most twice as many as are wanted.
+    kept: Vec<T>,
+    every: usize,
+    /// How many there were.
+    seen: usize,
+}
+
+impl<T> Sample<T> {
+    fn of(most: usize) -> Sample<T> {
+        Sample { most, kept: Vec::new(), every: 1, seen: 0 }
     }
-    let chosen: HashSet<usize> = (0..most).map(|at| at * count / most).collect();
-    all.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, each)| each).collect()
+
+    fn add(&mut self, one: T) {
+        if self.seen.is_multiple_of(self.every) {
+            self.kept.push(one);
+        }
+        self.seen += 1;
+        if self.kept.len() > 2 * self.most {
+            let mut at = 0..;
+            self.kept.retain(|_| at.next().is_some_and(|at: usize| at.is_multiple_of(2)));
+            self.every *= 2;
+        }
+    }
+
+    fn chosen(self) -> Vec<T> {
+        let (most, count) = (self.most, self.kept.len());
+        if count <= most {
+            return self.kept;
+        }
+        let chosen: HashSet<usize> = (0..most).map(|at| at * count / most).collect();
+        self.kept.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, each)| each).collect()
+    }
 }
 
 #[cfg(test)]
