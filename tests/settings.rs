@@ -228,6 +228,25 @@ async fn the_local_edge_takes_no_distribution_and_no_record_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn neither_the_local_edge_nor_who_does_not_wait_verifies_because_the_file_says_so() {
+    let world = World::new(&[PAGE]).await;
+    // Nobody answers there, and that is what verifying would find.
+    let verify = "verify = \"http://127.0.0.1:9\"\n";
+    settings(&world, &format!("{SITE}{verify}"));
+    let mut local = there(&world, &["deploy", "--local", "--json"]);
+    let local = run(local.env("SHIPFRONT_EDGE_DIRECTORY", world.outside().join("edge")));
+    assert!(local.expect(0).json["verified"].is_null());
+    for (line, of_file) in [(&["deploy", "--no-wait", "--json"][..], ""), (&["deploy", "--json"], "no-wait = true\n")] {
+        settings(&world, &format!("{SITE}distribution = \"{}\"\n{verify}{of_file}", world.distribution));
+        let run = run_there(&world, line).expect(0);
+        assert!(run.json["verified"].is_null(), "{}", run.stdout);
+        fs::write(world.source().join("new.html"), of_file).unwrap();
+    }
+    // Typed, it goes over the file's haste.
+    run_there(&world, &["deploy", "--json", "--verify", "http://127.0.0.1:9"]).expect(7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invalidate_goes_by_the_files_distribution_but_for_urls() {
     let world = World::new(&[PAGE]).await;
     settings(&world, &format!("{SITE}distribution = \"{}\"\n", world.distribution));

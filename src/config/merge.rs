@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Commands that have no settings.
 const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
 /// What the local edge has others of: its buckets and distributions are its own.
-const OF_AWS: [&str; 3] = ["distribution", "distribution-tenant", "record"];
+const OF_AWS: [&str; 4] = ["distribution", "distribution-tenant", "record", "verify"];
 
 /// A command line before the file is read.
 #[derive(Debug)]
@@ -120,13 +120,15 @@ pub(super) fn variable(option: &str) -> String {
 /// Makes the settings of the file the defaults of a command's arguments.
 fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folder: &Path) -> Command {
     let overruled = overruled(typed);
+    let waits = waits(typed, settings);
     let local = command.get_name() == "preview" || is_on(typed, "local");
     let elsewhere = command.get_name() == "invalidate" && names_sites(typed);
     command.mut_args(|arg| {
         let key = file::key(&arg);
         let Some(values) = settings.values(&key) else { return arg };
         let of_aws = OF_AWS.contains(&key.as_str());
-        if overruled.contains(&key.as_str()) || of_aws && (local || elsewhere) {
+        let of_waiting = key == if waits { "no-wait" } else { "verify" };
+        if overruled.contains(&key.as_str()) || of_aws && (local || elsewhere) || of_waiting {
             return arg;
         }
         match key.as_str() {
@@ -135,6 +137,13 @@ fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folde
             _ => arg.default_values(values.iter().map(OsStr::from)),
         }
     })
+}
+
+/// Whether CloudFront is waited for. Before it is done, `--verify` would take what is about to go for stale: whoever
+/// types it waits, and otherwise who does not wait does not verify.
+fn waits(typed: &ArgMatches, settings: &FileSettings) -> bool {
+    let of_file = || settings.values("no-wait").is_none_or(|values| values.iter().all(|value| value != "true"));
+    is_said(typed, "verify") || if is_said(typed, "no_wait") { !is_on(typed, "no_wait") } else { of_file() }
 }
 
 /// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
