@@ -242,8 +242,9 @@ async fn neither_the_local_edge_nor_who_does_not_wait_verifies_because_the_file_
         assert!(run.json["verified"].is_null(), "{}", run.stdout);
         fs::write(world.source().join("new.html"), of_file).unwrap();
     }
-    // Typed, it goes over the file's haste.
+    // Typed, it goes over the file's haste; and where the haste is taken back, the file's stands.
     run_there(&world, &["deploy", "--json", "--verify", "http://127.0.0.1:9"]).expect(7);
+    run_there(&world, &["deploy", "--json", "--no-wait=false"]).expect(7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,8 +142,9 @@ fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folde
 /// Whether CloudFront is waited for. Before it is done, `--verify` would take what is about to go for stale: whoever
 /// types it waits, and otherwise who does not wait does not verify.
 fn waits(typed: &ArgMatches, settings: &FileSettings) -> bool {
-    let of_file = || settings.values("no-wait").is_none_or(|values| values.iter().all(|value| value != "true"));
-    is_said(typed, "verify") || if is_said(typed, "no_wait") { !is_on(typed, "no_wait") } else { of_file() }
+    let of_file = || settings.values("no-wait").is_some_and(|values| values.iter().any(|value| value == "true"));
+    let hurries = if is_typed(typed, "no_wait") { is_on(typed, "no_wait") } else { of_file() };
+    is_said(typed, "verify") || !hurries
 }
 
 /// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
@@ -160,11 +161,13 @@ fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
 
 /// Whether an argument is on the command line or in the environment, and not to take it back.
 fn is_said(typed: &ArgMatches, id: &str) -> bool {
-    if typed.try_contains_id(id).is_err() {
-        return false;
-    }
-    let said = matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-    said && !matches!(typed.try_get_one::<bool>(id), Ok(Some(false)))
+    is_typed(typed, id) && !matches!(typed.try_get_one::<bool>(id), Ok(Some(false)))
+}
+
+/// Whether an argument is on the command line or in the environment, whatever it says.
+fn is_typed(typed: &ArgMatches, id: &str) -> bool {
+    typed.try_contains_id(id).is_ok()
+        && matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
 fn is_on(typed: &ArgMatches, flag: &str) -> bool {
