@@ -225,7 +225,7 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     let state = if alive { "and renewed it lately: it may be alive" } else { "and does not renew it any more" };
-    let question = format!("{} holds the lease since {} {state}.", holder.owner, holder.since);
+    let question = format!("{holder} {state}.");
     if !args.yes && !terminal.confirm(&question, "Take it away?") {
         return Err(Error::locked(question).hint("pass --yes to take the lease away"));
     }

@@ -57,7 +57,7 @@ where
         let tried = tried(&text);
         return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {tried}")).hint(
             "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
-             '--local' needs no account",
+             'shipfront deploy --local' needs no account",
         );
     }
     let reason = causes.last().cloned().unwrap_or_else(|| error.to_string());

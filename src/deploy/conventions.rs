@@ -70,10 +70,16 @@ pub fn headers(source: &Path) -> Result<HeadersFile> {
 pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
     let others = headers(source)?.others;
     if others.is_empty() {
-        let message = format!("{} has no header that S3 does not keep", source.join(HEADERS).display());
+        let message = nothing_in(source, HEADERS, "no header that S3 does not keep");
         return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
     }
     Ok(response_headers_policy::template(&others))
+}
+
+fn nothing_in(source: &Path, name: &str, what: &str) -> String {
+    let file = source.join(name);
+    let (shown, is_there) = (file.display(), file.exists());
+    if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
 }
 
 /// Gives the files of a source their headers. Rules of the settings prevail over those of `_headers`.
@@ -128,7 +134,7 @@ pub fn redirect_function(source: &Path, directory_index: bool) -> Result<Redirec
     let walk = walk::walk(source, "", &GlobSet::empty())?;
     let file = redirects(source)?;
     if file.rules.is_empty() {
-        let message = format!("{} has no redirects", source.join(REDIRECTS).display());
+        let message = nothing_in(source, REDIRECTS, "no redirects");
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
     }
     redirect_function::generate(&file, walk.files.iter().map(|file| &*file.key), directory_index)

@@ -32,12 +32,12 @@ impl Deploy<'_> {
         let Some(holder) = snapshot.holder() else { return Ok(false) };
         let limit = self.settings.lock_timeout;
         let progress = self.terminal.wait("waiting");
-        self.terminal.say(format_args!("waiting for another deploy: {}", who(holder)));
+        self.terminal.say(format_args!("waiting for another deploy: {holder}"));
         loop {
             if waiting_since.elapsed() >= limit {
                 return Err(locked(holder, limit));
             }
-            progress.message(&format!("{}; for {} s", who(holder), waiting_since.elapsed().as_secs()));
+            progress.message(&format!("{holder}; for {} s", waiting_since.elapsed().as_secs()));
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
                 () = self.stop.cancelled() => {
@@ -119,18 +119,9 @@ fn promises(decided: &Decided, snapshot: &Snapshot, walk: &Walk) -> Vec<Promise>
     promises
 }
 
-fn who(holder: &Holder) -> String {
-    let since = holder.since.strftime("%Y-%m-%d %H:%M:%S UTC");
-    format!("{} has the lease since {since}", holder.owner)
-}
-
 fn locked(holder: &Holder, limit: Duration) -> Error {
-    Error::locked(format!(
-        "another deploy is under way: {}; waited {} s, nothing was changed",
-        who(holder),
-        limit.as_secs()
-    ))
-    .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
+    Error::locked(format!("another deploy is under way: {holder}; waited {} s, nothing was changed", limit.as_secs()))
+        .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
 }
 
 /// The end of a run whose lease is gone: another deploy may be writing.

@@ -1,5 +1,6 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
+use super::status::time;
 use super::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::bucket::conditional::{Condition, Written};
 use crate::distribution::DistributionId;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
@@ -32,6 +34,12 @@ pub struct Holder {
     pub owner: String,
     /// Since when, by the holder's clock, for people.
     pub since: Timestamp,
+}
+
+impl Display for Holder {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{} has the lease since {}", self.owner, time(self.since))
+    }
 }
 
 /// What a deploy that is complete leaves for the next one to invalidate once more.

@@ -156,7 +156,8 @@ impl Display for Status {
     }
 }
 
-fn time(at: Timestamp) -> String {
+/// A time as people are told it.
+pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 

@@ -236,6 +236,8 @@ async fn a_line_that_makes_no_sense_is_named_with_its_file_and_what_to_write() {
     for command in [vec!["redirects", source], world.arguments("deploy", crate::world::site::TARGET, &[])] {
         world.run(&command).expect(2).says("_redirects:2: /c leads nowhere").says("hint: write it as '/from /to 301'");
     }
+    world.write("_redirects", "# none yet\n");
+    world.run(&["redirects", source]).expect(2).says("_redirects has no redirects");
     world.remove("_redirects");
-    world.run(&["redirects", source]).expect(2).says("has no redirects");
+    world.run(&["redirects", source]).expect(2).says("_redirects does not exist");
 }

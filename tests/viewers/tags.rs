@@ -306,8 +306,8 @@ async fn under_a_rewrite_that_nobody_knows_the_tag_of_the_key_reaches_every_url(
     everybody.check(&run).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_path() {
+/// A deployed site whose distribution reads tags and shows an error page.
+async fn with_error_page() -> World {
     let world = World::new(&SITE.map(|key| (key, key))).await;
     configure(&world, |distribution| {
         distribution.cache_tag_header = Some(HEADER.to_owned());
@@ -319,6 +319,12 @@ async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_p
         }];
     });
     world.deploy(&[]).expect(0);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_path() {
+    let world = with_error_page().await;
     let options = ["--error-page", "own-path", FEW[0], FEW[1]];
     let deploy = |text: &str| {
         edit(&world, text);
@@ -335,17 +341,7 @@ async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tag_of_an_error_page_goes_beside_its_path_and_never_instead_of_it() {
-    let world = World::new(&SITE.map(|key| (key, key))).await;
-    configure(&world, |distribution| {
-        distribution.cache_tag_header = Some(HEADER.to_owned());
-        distribution.error_responses = vec![ErrorResponse {
-            error_code: 404,
-            page_path: Some("/404.html".to_owned()),
-            response_code: Some(404),
-            error_caching_min_ttl: 10,
-        }];
-    });
-    world.deploy(&[]).expect(0);
+    let world = with_error_page().await;
     world.write("404.html", "lost");
     let run = world.deploy(&["--error-page", "own-path"]).expect(0);
     assert_eq!((items(&run).len(), tags(&run)), (2, 1), "{:?}", items(&run));

@@ -13,6 +13,7 @@ use crate::deploy::plan::{Action, Change, Fate};
 use crate::deploy::timeline::Span;
 use crate::invalidation::send::{Coverage, Invalidation};
 use crate::record::intent::left_by;
+use crate::record::status::time;
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -140,7 +141,7 @@ fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp
             h1 { (headline) }
             p { code { (source) } " → " code { (target) } }
             p.note {
-                (at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                (time(at))
                 @if let Some(report) = report {
                     " · " (format!("{:.1} s", report.seconds.total)) " · " (report.deploy)
                     @if let Some(shard) = &report.shard { " · shard " (shard) }
