@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use globset::GlobSet;
-use shipfront::bucket::RemoteObject;
 use shipfront::deploy::diff::join;
 use shipfront::deploy::walk::{LocalFile, walk};
 use shipfront::record::manifest::Row;
-use shipfront::site::etag::{self, Etag, md5, multipart, part_size};
+use shipfront::s3::RemoteObject;
+use shipfront_site::etag::{self, Etag, md5, multipart, part_size};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -69,7 +69,7 @@ fn merge(criterion: &mut Criterion) {
             headers: None,
             compressed: None,
             orphaned: None,
-            carried: None,
+            copy_tags: None,
         };
         let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shipfront::invalidation::cover::{Reach, SitePath, cover};
+use shipfront_invalidation::cover::{Reach, SitePath, cover};
 
 /// A site's paths in their order, each with whether it changed: a blog, versioned documentation,
 /// tag pages, scripts and images. Two thirds of the changes come in runs, as when a section is

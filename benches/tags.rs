@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shipfront::invalidation::cover::{Reach, SitePath};
-use shipfront::invalidation::tags::planner::{TaggedPath, cover};
-use shipfront::invalidation::tags::{Bytes, Tagger, Tags, Upload};
+use shipfront_invalidation::cover::{Reach, SitePath};
+use shipfront_invalidation::tags::planner::{TaggedPath, cover};
+use shipfront_invalidation::tags::{Bytes, Tagger, Tags, Upload};
 
 /// An object of a site: its path, its tags, and whether it changed.
 struct Object {

@@ -28,9 +28,9 @@ use clap::{Parser, ValueEnum};
 use flate2::read::MultiGzDecoder;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use shipfront::invalidation::cover::{Reach, SitePath, cover};
-use shipfront::invalidation::tags::planner::{self, TaggedPath};
-use shipfront::invalidation::tags::{Bytes, Tagger, Tags, Upload};
+use shipfront_invalidation::cover::{Reach, SitePath, cover};
+use shipfront_invalidation::tags::planner::{self, TaggedPath};
+use shipfront_invalidation::tags::{Bytes, Tagger, Tags, Upload};
 
 /// Replays a history of deploys through the planner of invalidations.
 #[derive(Parser)]

@@ -1,12 +1,12 @@
 //! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
 
+pub(crate) mod ambiguous;
 mod endpoint;
 pub mod failure;
 pub mod identity;
 pub mod limiter;
-pub(crate) mod lost;
 pub mod permission;
-pub mod policy;
+pub mod policy_document;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 #[cfg(feature = "lambda")]
@@ -22,7 +22,8 @@ use aws_sdk_s3::config::{
     ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents, SharedHttpClient,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_types::service_config::ServiceConfigKey;

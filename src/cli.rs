@@ -1,20 +1,20 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
-pub mod conventions;
 pub mod doctor;
 pub mod documents;
+pub mod headers_and_redirects;
 pub mod tags;
 pub mod verify;
 
 use crate::aws::MOST_IN_FLIGHT;
-use crate::deploy::conventions::RedirectObjects;
-use crate::deploy::report::file::ReportFile;
+use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
-use crate::invalidation::viewer::{ErrorPagePolicy, IndexAlias};
-use crate::invalidation::{CacheTags, Strategy};
-use crate::site::glob::Glob;
-use crate::site::rules::HeaderRule;
+use crate::report::file::ReportFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shipfront_invalidation::viewer::{ErrorPagePolicy, IndexAlias};
+use shipfront_invalidation::{CacheTags, Strategy};
+use shipfront_site::glob::Glob;
+use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -124,14 +124,14 @@ pub enum Command {
     /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
     /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
     /// path of the file, to be named in the distribution's behavior for that path.
-    Headers(conventions::HeadersArgs),
+    Headers(headers_and_redirects::HeadersArgs),
     /// Print the code of a CloudFront Function that follows the source's _redirects
     ///
     /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
     /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
     /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
-    #[command(after_help = conventions::REDIRECTS_EXAMPLES)]
-    Redirects(conventions::RedirectsArgs),
+    #[command(after_help = headers_and_redirects::REDIRECTS_EXAMPLES)]
+    Redirects(headers_and_redirects::RedirectsArgs),
     /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
     ///
     /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads

@@ -1,31 +1,30 @@
 //! Settings as meant: what flags, environment and `shipfront.toml` come to.
 
 pub mod file;
-mod find;
-pub mod import;
-pub mod init;
+pub(crate) mod locate;
 pub mod merge;
 pub mod schema;
 
 use crate::aws::AwsOptions;
-use crate::aws::policy::{Document, Setting};
+use crate::aws::policy_document::Document;
 use crate::cli::doctor::{DoctorArgs, PolicyArgs};
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
+use crate::cloudfront::lookup::Which;
+use crate::cloudfront::send::Patience;
+use crate::commands::doctor::Doctor;
+use crate::commands::policy::Setting;
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
-use crate::doctor::Doctor;
 use crate::error::{Error, Result};
-use crate::invalidation::Policy;
-use crate::invalidation::find::Which;
-use crate::invalidation::send::Patience;
-use crate::invalidation::viewer::ViewerOptions;
 use crate::record::{Build, Place};
-use crate::site::Target;
-use crate::site::glob::{self, Glob};
-use crate::site::key::key_of;
-use crate::site::waves::Waves;
 use globset::GlobSet;
 use jiff::{Span, SpanRelativeTo, Unit};
+use shipfront_invalidation::Policy;
+use shipfront_invalidation::viewer::ViewerOptions;
+use shipfront_site::ObjectKinds;
+use shipfront_site::Target;
+use shipfront_site::glob::{self, Glob};
+use shipfront_site::key::key_of;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ pub fn target(target: Option<&str>) -> Result<Target> {
         Error::usage("no target: where does the site go?")
             .hint("add s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET, name it in shipfront.toml, or try it with --local")
     });
-    Target::parse(target?)
+    Ok(Target::parse(target?)?)
 }
 
 /// The settings of a deploy of `source` to `target`.
@@ -68,7 +67,7 @@ pub fn settings(
     }
     Ok(Settings {
         excluded: excluded(&source, options)?,
-        waves: waves(&options.orphans)?,
+        kinds: kinds(&options.orphans)?,
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
@@ -220,8 +219,8 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
 }
 
 /// What is decided about waves.
-pub fn waves(orphans: &OrphanArgs) -> Result<Waves> {
-    Waves::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
+pub fn kinds(orphans: &OrphanArgs) -> Result<ObjectKinds> {
+    ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
 }
 
 /// When orphans go: after a week, so that open tabs keep finding their old chunks. Without a record nobody knows what is

@@ -4,49 +4,51 @@ pub mod apply;
 pub mod backfill;
 mod body;
 mod compare;
-pub mod conventions;
 pub mod diff;
-pub mod exposure;
-pub mod inspect;
-mod landed;
+mod discover;
+pub mod hash;
+pub mod head_check;
+pub mod headers_and_redirects;
 pub mod list;
+mod lock;
+pub mod manifest_index;
+mod next_manifest;
 pub mod plan;
-pub mod read;
-pub mod report;
 pub mod settings;
 pub mod shard;
-mod survey;
 pub mod tagging;
 pub mod timeline;
-pub mod told;
-mod turn;
 pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
-use crate::distribution::DistributionId;
+use crate::cloudfront::send::{Sent, submit, wait};
+use crate::deploy::discover::Discovered;
+use crate::deploy::lock::{Turn, lost_lease};
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::next_manifest::{
+    changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until,
+};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::invalidation::ChangedKey;
-use crate::invalidation::send::{Invalidation, Sent, submit, wait};
-use crate::record::lease::{Lease, Left};
+use crate::record::lease::{CarryOver, Lease};
+use crate::record::public_access;
+use crate::report::{Recovered, Report, Seconds};
 use crate::terminal::Terminal;
 use apply::{Applied, Limits};
 use compare::Compared;
-use landed::{changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until};
-use plan::{Action, Change, Plan, Stage};
-use report::{Recovered, Report, Seconds};
+use plan::{Action, Change, Plan, Wave};
 pub use settings::Settings;
+use shipfront_invalidation::ChangedKey;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::Invalidation;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use survey::Survey;
-use tagging::{Cleared, Labels};
+use tagging::{EvictedByPath, UploadTags};
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
-use told::Told;
-use turn::{Turn, lost_lease};
 use verify::Verified;
 
 /// One run: its settings and the world it runs in.
@@ -66,7 +68,7 @@ pub struct Deploy<'a> {
 struct Decided {
     plan: Plan,
     /// What the edge was last told.
-    told: Arc<Told>,
+    told: Arc<ManifestIndex>,
     /// Whether the record differs from what is there in ways that no viewer sees.
     record_differs: bool,
     recovered: Option<Recovered>,
@@ -88,7 +90,7 @@ struct Done {
 }
 
 impl Decided {
-    fn promises_key(&self, key: &str) -> bool {
+    fn has_pending(&self, key: &str) -> bool {
         let at = self.plan.changes.binary_search_by(|change| change.key.as_str().cmp(key));
         at.is_ok_and(|at| self.plan.changes[at].is_visible())
     }
@@ -106,19 +108,19 @@ impl Deploy<'_> {
             return self.run_shard(shard, true).await;
         }
         let started = Instant::now();
-        let mut survey = self.survey().await?;
-        if let Some(error) = self.superseded(survey.record.as_ref().map(|(_, snapshot)| snapshot)) {
+        let mut discovered = self.discover().await?;
+        if let Some(error) = self.superseded(discovered.record.as_ref().map(|(_, snapshot)| snapshot)) {
             return Err(error);
         }
-        let decided = self.decide(&mut survey, started).await?;
-        let changed = changed_keys(&survey, &decided.plan, |_| true);
-        let invalidations = self.items(&survey, &decided, &changed, &[]);
-        let mut report = self.report(new_deploy_id(), &survey, decided, invalidations);
-        if let Some(holder) = survey.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
+        let decided = self.decide(&mut discovered, started).await?;
+        let changed = changed_keys(&discovered, &decided.plan, |_| true);
+        let invalidations = self.items(&discovered, &decided, &changed, &[]);
+        let mut report = self.report(new_deploy_id(), &discovered, decided, invalidations);
+        if let Some(holder) = discovered.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
             report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
         report.seconds.total = started.elapsed().as_secs_f64();
-        report.count_cost(survey.record.as_ref().map(|(_, snapshot)| snapshot.is_new()));
+        report.count_cost(discovered.record.as_ref().map(|(_, snapshot)| snapshot.is_new()));
         Ok(report)
     }
 
@@ -130,25 +132,25 @@ impl Deploy<'_> {
         let started = Instant::now();
         let deploy = new_deploy_id();
         loop {
-            let mut survey = self.survey().await?;
-            self.guard_order(&mut survey).await?;
+            let mut discovered = self.discover().await?;
+            self.guard_order(&mut discovered).await?;
             if self.stop.is_cancelled() {
                 return Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted));
             }
-            if self.wait_for_turn(&survey, started).await? {
+            if self.wait_for_turn(&discovered, started).await? {
                 continue;
             }
-            let decided = self.decide(&mut survey, started).await?;
+            let decided = self.decide(&mut discovered, started).await?;
             if decided.is_empty() {
-                if !self.note_build(&mut survey).await? {
+                if !self.note_build(&mut discovered).await? {
                     continue;
                 }
-                return Ok(self.nothing_to_do(deploy, &survey, decided, started));
+                return Ok(self.nothing_to_do(deploy, &discovered, decided, started));
             }
-            let outcome = match self.take_turn(&survey, &decided, &deploy).await? {
+            let outcome = match self.take_turn(&discovered, &decided, &deploy).await? {
                 Turn::LookAgain => continue,
-                Turn::Unrecorded => self.carry_out(deploy, survey, decided, None).await,
-                Turn::Leased(lease) => self.carry_out(deploy, survey, decided, Some(lease)).await,
+                Turn::Unrecorded => self.carry_out(deploy, discovered, decided, None).await,
+                Turn::Leased(lease) => self.carry_out(deploy, discovered, decided, Some(lease)).await,
             };
             return outcome.map(|mut report| {
                 report.seconds.total = started.elapsed().as_secs_f64();
@@ -161,34 +163,34 @@ impl Deploy<'_> {
     }
 
     /// Compares, decides and guards.
-    async fn decide(&self, survey: &mut Survey, started: Instant) -> Result<Decided> {
+    async fn decide(&self, discovered: &mut Discovered, started: Instant) -> Result<Decided> {
         let settings = self.settings;
         let mut timeline = Timeline::since(started);
-        timeline.took("walk", survey.began, Duration::from_secs_f64(survey.walk_seconds));
-        let manifest = survey.take_manifest();
+        timeline.took("walk", discovered.began, Duration::from_secs_f64(discovered.walk_seconds));
+        let manifest = discovered.take_manifest();
         let has_manifest = manifest.is_some();
         let comparing = Instant::now();
-        let Compared { mut plan, told, warning, seconds } = self.compare(survey, manifest).await?;
+        let Compared { mut plan, told, warning, seconds } = self.compare(discovered, manifest).await?;
         timeline.took("list", comparing, Duration::from_secs_f64(seconds.list));
         timeline.ends("compare", comparing);
         let mut warnings: Vec<String> = warning.into_iter().collect();
         self.guard_problems(&plan.problems)?;
         plan.guard(settings.max_delete, settings.prune_after)?;
-        plan.problems.splice(0..0, survey.walk.problems.iter().cloned());
-        let record_differs = survey.record.is_some() && (!has_manifest || !plan.rows.is_empty());
-        let recovered = survey
-            .abandoned()
-            .map(|abandoned| Recovered { deploy: abandoned.deploy.clone(), keys: abandoned.promises.len() as u64 });
+        plan.problems.splice(0..0, discovered.walk.problems.iter().cloned());
+        let record_differs = discovered.record.is_some() && (!has_manifest || !plan.rows.is_empty());
+        let recovered = discovered
+            .unfinished()
+            .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
         if !plan.is_empty() {
-            warnings.extend(tagging::resets(&survey.viewers, &told));
+            warnings.extend(tagging::resets(&discovered.viewers, &told));
         }
         Ok(Decided { plan, told, record_differs, recovered, warnings, settled: Vec::new(), seconds, timeline })
     }
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
     /// without that, a slow older build would win later. `false` if another deploy came in between.
-    async fn note_build(&self, survey: &mut Survey) -> Result<bool> {
-        match (survey.record.take(), &self.settings.build) {
+    async fn note_build(&self, discovered: &mut Discovered) -> Result<bool> {
+        match (discovered.record.take(), &self.settings.build) {
             (Some((record, snapshot)), Some(build)) if snapshot.state.is_older_than(Some(build)) => {
                 record.note_build(snapshot, build.clone()).await
             }
@@ -196,8 +198,8 @@ impl Deploy<'_> {
         }
     }
 
-    fn nothing_to_do(&self, deploy: String, survey: &Survey, decided: Decided, started: Instant) -> Report {
-        let mut report = self.report(deploy, survey, decided, Vec::new());
+    fn nothing_to_do(&self, deploy: String, discovered: &Discovered, decided: Decided, started: Instant) -> Report {
+        let mut report = self.report(deploy, discovered, decided, Vec::new());
         report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
         report.seconds.total = started.elapsed().as_secs_f64();
         report.count_cost(None);
@@ -208,17 +210,18 @@ impl Deploy<'_> {
     async fn carry_out(
         &self,
         deploy: String,
-        survey: Survey,
+        discovered: Discovered,
         mut decided: Decided,
         lease: Option<Lease>,
     ) -> Result<Report> {
         let (mut seconds, mut timeline) = (decided.seconds, decided.timeline.clone());
-        if survey.tagging.is_some() {
-            let (settled, warnings) = tagging::settled(&survey.distributions, &survey.viewers, &decided.told).await;
+        if discovered.tagging.is_some() {
+            let (settled, warnings) =
+                tagging::settled(&discovered.distributions, &discovered.viewers, &decided.told).await;
             decided.settled = settled;
             decided.warnings.extend(warnings);
         }
-        let work = self.write_and_tell(&deploy, &survey, &decided, lease.as_ref(), &mut seconds, &mut timeline);
+        let work = self.write_and_tell(&deploy, &discovered, &decided, lease.as_ref(), &mut seconds, &mut timeline);
         let Done { applied, mut sent, recorded, exposed } = match &lease {
             None => work.await,
             Some(lease) => tokio::select! {
@@ -233,29 +236,29 @@ impl Deploy<'_> {
         let look = self.settings.verify.is_some() && sent.failed.is_empty() && !interrupted;
         let mut verified = None;
         if look {
-            wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
-            let nothing_new = Cleared::new(&survey.viewers, None, &[], None, &[], HashSet::new());
+            wait(&discovered.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+            let nothing_new = EvictedByPath::new(&discovered.viewers, None, &[], None, &[], HashSet::new());
             let (landed, changed) = (landed(&applied), changed_rows(&decided.plan, &applied, &nothing_new));
-            let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
-            verified = self.verify(&survey, &decided.plan, &landed, rows).await;
+            let rows = next_rows(decided.told.rows(&discovered.walk.files), &changed);
+            verified = self.verify(&discovered, &decided.plan, &landed, rows).await;
         }
         if let Some(lease) = lease {
             let recording = Instant::now();
-            self.give_back(lease, &survey, &decided.plan, (&applied, recorded), verified.as_ref(), &mut sent).await;
+            self.give_back(lease, &discovered, &decided.plan, (&applied, recorded), verified.as_ref(), &mut sent).await;
             timeline.ends("record", recording);
         }
         if !look {
-            wait(&survey.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+            wait(&discovered.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
         }
         seconds.invalidate += waiting.elapsed().as_secs_f64();
         if !sent.invalidations.is_empty() {
             timeline.ends("wait", waiting);
         }
-        let mut report = self.report(deploy, &survey, Decided { seconds, timeline, ..decided }, Vec::new());
+        let mut report = self.report(deploy, &discovered, Decided { seconds, timeline, ..decided }, Vec::new());
         report.complete(&applied, sent, interrupted);
         report.warnings.extend(exposed);
         match verified {
-            Some(verified) => report.verify(verified, survey.record.is_some()),
+            Some(verified) => report.verify(verified, discovered.record.is_some()),
             None if self.settings.verify.is_some() => {
                 report.warnings.push("what viewers get was not verified".to_owned())
             }
@@ -268,7 +271,7 @@ impl Deploy<'_> {
     async fn write_and_tell(
         &self,
         deploy: &str,
-        survey: &Survey,
+        discovered: &Discovered,
         decided: &Decided,
         lease: Option<&Lease>,
         seconds: &mut Seconds,
@@ -276,41 +279,41 @@ impl Deploy<'_> {
     ) -> Done {
         let plan = &decided.plan;
         let applying = Instant::now();
-        let mut applied = self.upload(deploy, survey, plan, Stage::Assets, timeline).await;
+        let mut applied = self.upload(deploy, discovered, plan, Wave::Assets, timeline).await;
         if self.may_go_on(&applied) {
-            applied.extend(self.upload(deploy, survey, plan, Stage::Pages, timeline).await);
+            applied.extend(self.upload(deploy, discovered, plan, Wave::Pages, timeline).await);
         } else {
-            applied.left += plan.uploads(Stage::Pages).count() as u64;
+            applied.left += plan.uploads(Wave::Pages).count() as u64;
         }
-        self.remove(survey, plan, false, &mut applied, timeline).await;
+        self.remove(discovered, plan, false, &mut applied, timeline).await;
         seconds.apply = applying.elapsed().as_secs_f64();
 
         let invalidating = Instant::now();
         let late = plan.removals(true).count() as u64;
-        let planned = self.items(survey, decided, &landed_keys(survey, plan, &applied), &[]);
+        let planned = self.items(discovered, decided, &landed_keys(discovered, plan, &applied), &[]);
         let told = planned.clone();
         let tell = async {
-            let sent = submit(&survey.distributions, deploy, planned, self.settings.patience, self.terminal).await;
+            let sent = submit(&discovered.distributions, deploy, planned, self.settings.patience, self.terminal).await;
             timeline.ends("invalidate", invalidating);
             sent
         };
         // No write to the site is under way beside it: what is in flight when a run dies may still land.
-        let exposed = self.exposed_record(survey);
+        let exposed = exposed_record(discovered);
         let (sent, recorded, exposed) = if late > 0 && applied.is_complete() {
             let (mut sent, exposed) = tokio::join!(tell, exposed);
             if sent.failed.is_empty() {
                 // No page that needs them is at the edge any more.
                 let mut late = Applied::default();
-                self.remove(survey, plan, true, &mut late, timeline).await;
-                sent.extend(self.tell_late(survey, decided, &late, deploy).await);
+                self.remove(discovered, plan, true, &mut late, timeline).await;
+                sent.extend(self.tell_late(discovered, decided, &late, deploy).await);
                 applied.extend(late);
             }
-            (sent, self.write_manifest(lease, survey, decided, &applied, &told).await, exposed)
+            (sent, self.write_manifest(lease, discovered, decided, &applied, &told).await, exposed)
         } else {
             // A page that did not go up, or did not go, may still need them.
             applied.left += late;
             // While CloudFront answers: nobody reads it before it is named.
-            tokio::join!(tell, self.write_manifest(lease, survey, decided, &applied, &told), exposed)
+            tokio::join!(tell, self.write_manifest(lease, discovered, decided, &applied, &told), exposed)
         };
         seconds.invalidate = invalidating.elapsed().as_secs_f64();
         Done { applied, sent, recorded, exposed }
@@ -320,24 +323,25 @@ impl Deploy<'_> {
     async fn write_manifest(
         &self,
         lease: Option<&Lease>,
-        survey: &Survey,
+        discovered: &Discovered,
         decided: &Decided,
         applied: &Applied,
         told: &[Invalidation],
     ) -> Result<()> {
         let Some(lease) = lease else { return Ok(()) };
-        let cleared = landed_keys(survey, &decided.plan, applied).iter().map(|changed| changed.key).collect();
-        let cleared = Cleared::new(
-            &survey.viewers,
-            survey.tagging.as_deref(),
+        let evicted_by_path =
+            landed_keys(discovered, &decided.plan, applied).iter().map(|changed| changed.key).collect();
+        let evicted_by_path = EvictedByPath::new(
+            &discovered.viewers,
+            discovered.tagging.as_deref(),
             &decided.settled,
-            written_until(survey).await,
+            written_until(discovered).await,
             told,
-            cleared,
+            evicted_by_path,
         );
-        let changed = changed_rows(&decided.plan, applied, &cleared);
-        let rows = next_rows(decided.told.rows(&survey.walk.files), &changed);
-        let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
+        let changed = changed_rows(&decided.plan, applied, &evicted_by_path);
+        let rows = next_rows(decided.told.rows(&discovered.walk.files), &changed);
+        let rows = rows.map(|(key, row)| (key, evicted_by_path.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
         lease.write_manifest(rows).await
     }
 
@@ -346,7 +350,7 @@ impl Deploy<'_> {
     async fn give_back(
         &self,
         lease: Lease,
-        survey: &Survey,
+        discovered: &Discovered,
         plan: &Plan,
         (applied, recorded): (&Applied, Result<()>),
         verified: Option<&Verified>,
@@ -359,12 +363,12 @@ impl Deploy<'_> {
         } else {
             let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
             let pruned = applied.done.len() as u64 - uploaded;
-            let before = survey.abandoned().map_or(&[][..], |abandoned| &abandoned.promises);
-            let different = verified.map(|found| found.promises(plan, &survey.walk, before)).unwrap_or_default();
+            let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
+            let different = verified.map(|found| found.pending(plan, &discovered.walk, before)).unwrap_or_default();
             let left = match different.as_slice() {
-                _ if !applied.doubtful.is_empty() => Left::Plan,
-                [] => Left::Nothing,
-                promises => Left::Promises(promises),
+                _ if !applied.doubtful.is_empty() => CarryOver::Plan,
+                [] => CarryOver::Nothing,
+                pending => CarryOver::Pending(pending),
             };
             lease.complete(uploaded, pruned, left).await
         };
@@ -372,7 +376,7 @@ impl Deploy<'_> {
             if error.exit() == Exit::Stale {
                 return sent.failed.push(error);
             }
-            let place = survey.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
+            let place = discovered.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
             sent.warnings.push(format!("the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"));
         }
     }
@@ -396,28 +400,36 @@ impl Deploy<'_> {
     async fn upload(
         &self,
         deploy: &str,
-        survey: &Survey,
+        discovered: &Discovered,
         plan: &Plan,
-        stage: Stage,
+        stage: Wave,
         timeline: &mut Timeline,
     ) -> Applied {
-        let label = if stage == Stage::Assets { "assets" } else { "pages" };
+        let tag_header = if stage == Wave::Assets { "assets" } else { "pages" };
         let (files, bytes) =
             plan.uploads(stage).fold((0, 0), |(files, bytes), change| (files + 1, bytes + change.bytes));
         if files == 0 {
             return Applied::default();
         }
         let began = Instant::now();
-        let progress = self.terminal.transfer(label, files, bytes);
+        let progress = self.terminal.transfer(tag_header, files, bytes);
         let changes = plan.uploads(stage);
-        let labels = survey.tagging.clone().map(|tagging| Labels { tagging, deploy: deploy.to_owned() });
-        let applied = apply::upload(&survey.bucket, &survey.walk, changes, labels, self.limits(), progress).await;
-        timeline.ends(label, began);
+        let upload_tags = discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: deploy.to_owned() });
+        let applied =
+            apply::upload(&discovered.bucket, &discovered.walk, changes, upload_tags, self.limits(), progress).await;
+        timeline.ends(tag_header, began);
         applied
     }
 
     /// Deletes only when everything before it is done.
-    async fn remove(&self, survey: &Survey, plan: &Plan, late: bool, applied: &mut Applied, timeline: &mut Timeline) {
+    async fn remove(
+        &self,
+        discovered: &Discovered,
+        plan: &Plan,
+        late: bool,
+        applied: &mut Applied,
+        timeline: &mut Timeline,
+    ) {
         let changes: Vec<&Change> = plan.removals(late).collect();
         if !applied.is_complete() || self.stop.is_cancelled() {
             applied.left += changes.len() as u64;
@@ -426,35 +438,41 @@ impl Deploy<'_> {
         if changes.is_empty() {
             return;
         }
-        let (recorded, began) = (survey.record.is_some(), Instant::now());
-        applied.extend(apply::prune(&survey.bucket, changes, recorded, &self.limits()).await);
+        let (recorded, began) = (discovered.record.is_some(), Instant::now());
+        applied.extend(apply::prune(&discovered.bucket, changes, recorded, &self.limits()).await);
         timeline.ends(if late { "late removals" } else { "removals" }, began);
     }
 
     /// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
     fn items(
         &self,
-        survey: &Survey,
+        discovered: &Discovered,
         decided: &Decided,
         changed: &[ChangedKey<'_>],
         others: &[&str],
     ) -> Vec<Invalidation> {
-        let files = &survey.walk.files;
+        let files = &discovered.walk.files;
         let unchanged = decided.plan.unchanged(files).chain(others.iter().copied());
-        survey.viewers.plan(changed, unchanged, decided.told.carried(files))
+        discovered.viewers.plan(changed, unchanged, decided.told.copy_tags(files))
     }
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
-    async fn tell_late(&self, survey: &Survey, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
+    async fn tell_late(&self, discovered: &Discovered, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
         let others = decided.plan.changes.iter();
         let others = others.filter(|change| matches!(change.action, Action::Upload | Action::Evict));
         let others: Vec<&str> = others.map(|change| &*change.key).collect();
-        let planned = self.items(survey, decided, &removed_keys(&decided.plan, late), &others);
+        let planned = self.items(discovered, decided, &removed_keys(&decided.plan, late), &others);
         let id = format!("{deploy}-late");
-        submit(&survey.distributions, &id, planned, self.settings.patience, self.terminal).await
+        submit(&discovered.distributions, &id, planned, self.settings.patience, self.terminal).await
     }
 
-    fn report(&self, deploy: String, survey: &Survey, decided: Decided, invalidations: Vec<Invalidation>) -> Report {
+    fn report(
+        &self,
+        deploy: String,
+        discovered: &Discovered,
+        decided: Decided,
+        invalidations: Vec<Invalidation>,
+    ) -> Report {
         let source = self.settings.source.display().to_string();
         let mut report = Report::planned(deploy, source, self.settings.target.to_string(), decided.plan, invalidations);
         report.seconds = decided.seconds;
@@ -465,10 +483,16 @@ impl Deploy<'_> {
         report.verbose = self.terminal.is_verbose();
         report.columns = self.terminal.columns();
         report.warnings.extend(decided.warnings);
-        report.warnings.extend(survey.walk.warnings.iter().cloned());
-        report.warnings.extend(survey.viewers.warnings());
+        report.warnings.extend(discovered.walk.warnings.iter().cloned());
+        report.warnings.extend(discovered.viewers.warnings());
         report
     }
+}
+
+/// Only a run that wrote asks whether viewers can read the record, and only where there is one.
+async fn exposed_record(discovered: &Discovered) -> Option<String> {
+    let (record, _) = discovered.record.as_ref()?;
+    public_access::warning(record, &discovered.bucket, &discovered.viewers).await
 }
 
 /// Runs what takes a core's time where it holds up no answer of AWS.

@@ -122,3 +122,13 @@ impl Error {
         self.code.as_deref()
     }
 }
+
+impl From<shipfront_site::Error> for Error {
+    fn from(error: shipfront_site::Error) -> Error {
+        let exit = match error.kind() {
+            shipfront_site::ErrorKind::Invalid => Exit::Usage,
+            shipfront_site::ErrorKind::Refused => Exit::Refused,
+        };
+        Error { hint: error.hint_text().map(str::to_owned), ..Error::new(exit, error.to_string()) }
+    }
+}

@@ -1,8 +1,8 @@
-//! The Lambda doors: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
+//! The Lambda entry_points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
 //!
 //! Which door an invocation comes through is in its event. Neither has logic of its own beyond
 //! reading the event and reporting back: a job deploys through [`crate::deploy`], and events go
-//! through [`crate::invalidation`] as every other change does.
+//! through [`shipfront_invalidation`] as every other change does.
 //!
 //! Nothing here prints an event: CodePipeline's carries credentials
 //! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html>).
@@ -12,17 +12,17 @@ mod pipeline;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::SiteOptions;
+use crate::cloudfront::lookup::Which;
 use crate::config::{self, merge};
 use crate::error::{Error, Result};
-use crate::invalidation::Policy;
-use crate::invalidation::find::Which;
 use crate::record::Place;
-use crate::site::Target;
 use crate::terminal::Terminal;
 use clap::{Args, Command, FromArgMatches};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use object_events::find::Buckets;
+use object_events::site::Buckets;
 use serde_json::Value;
+use shipfront_invalidation::Policy;
+use shipfront_site::Target;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub async fn run(terminal: Terminal) -> Result<()> {
             .hint("call the program shipfront, or give it arguments, to use it from a command line"));
         }
     }
-    let door = Arc::new(Door {
+    let door = Arc::new(EntryPoint {
         settings: FunctionSettings::read()?,
         aws: Aws::load(&AwsOptions::default()).await,
         terminal,
@@ -94,7 +94,7 @@ pub fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
 
 /// What lives as long as the function's execution environment.
 #[derive(Debug)]
-struct Door {
+struct EntryPoint {
     settings: FunctionSettings,
     aws: Aws,
     terminal: Terminal,
@@ -141,9 +141,14 @@ fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, 
     read.map_err(|error| merge::in_one_line(&error))
 }
 
-impl Door {
+impl EntryPoint {
     /// Finds out which door it is, and goes through it.
-    async fn answer(self: Arc<Door>, event: Value, request: &str, deadline: Deadline) -> Result<Value, Diagnostic> {
+    async fn answer(
+        self: Arc<EntryPoint>,
+        event: Value,
+        request: &str,
+        deadline: Deadline,
+    ) -> Result<Value, Diagnostic> {
         let answer = match &event {
             Value::Object(fields) if fields.contains_key(pipeline::JOB) => {
                 pipeline::answer(&self, &event[pipeline::JOB], deadline).await

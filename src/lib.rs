@@ -9,31 +9,29 @@
 //! `diff`, `plan`, viewer paths and the cover are pure. Only [`bucket`] (S3) and [`distribution`]
 //! (CloudFront) talk to AWS; tests run them over HTTP against the local edge.
 
-// The doors' words and settings.
+// The entry_points' words and settings.
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod outcome;
 pub mod terminal;
 
 // The pipeline, in its order.
 pub mod deploy;
-pub mod doctor;
-pub mod invalidation;
 pub mod record;
-pub mod site;
+pub mod report;
 
 // The two edges to AWS.
 pub mod aws;
-pub mod bucket;
-pub mod distribution;
+pub mod cloudfront;
+pub mod s3;
 
 // The binary as a Lambda function.
 #[cfg(feature = "lambda")]
 pub mod lambda;
 
 // AWS on this machine.
-#[cfg(feature = "edge")]
-pub mod edge;
 #[cfg(feature = "edge")]
 pub mod local;

@@ -9,15 +9,16 @@ use crate::aws::{Aws, AwsOptions};
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
 use crate::config;
-use crate::deploy::report::{Outcome, Report, file};
 use crate::deploy::{Deploy, Settings};
-use crate::edge::{Data, Edge, EdgeError, EdgeOptions};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::invalidation::send::Coverage;
-use crate::site::Target;
-use crate::site::etag::{hex, md5};
+use crate::outcome::Outcome;
+use crate::report::{Report, file};
 use crate::terminal::Terminal;
+use shipfront_edge::{Data, Edge, EdgeError, EdgeOptions};
+use shipfront_invalidation::Coverage;
+use shipfront_site::Target;
+use shipfront_site::etag::{hex, md5};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
 }
 
 /// `doctor --local`.
-pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::doctor::Report> {
+pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::commands::doctor::Report> {
     let local = Local::attach(0, terminal).await?;
     let target = match (args.target.as_deref(), &args.source) {
         (Some(url), _) if url.starts_with("s3://") => Target::parse(url)?,
@@ -151,7 +152,7 @@ impl Local {
         let settings = config::settings(source.to_owned(), target, options, None)?;
         // What is no directory is refused by the deploy, and leaves no bucket behind.
         if source.is_dir() {
-            crate::bucket::create(&aws, settings.target.bucket()).await?;
+            crate::s3::create(&aws, settings.target.bucket()).await?;
         }
         Ok((settings, aws))
     }
@@ -221,7 +222,7 @@ impl Local {
 
     /// Where a browser finds the site.
     fn site_url(&self, target: &Target) -> String {
-        let id = crate::edge::Distribution::for_bucket(target.bucket()).id.to_ascii_lowercase();
+        let id = shipfront_edge::Distribution::for_bucket(target.bucket()).id.to_ascii_lowercase();
         let authority = self.viewer_url.replace("127.0.0.1", &format!("{id}.localhost"));
         format!("{authority}/{}", target.prefix())
     }

@@ -1,25 +1,26 @@
 //! The terminal door: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
 
 use shipfront::aws::{Aws, AwsOptions, MOST_IN_FLIGHT};
-use shipfront::cli::conventions::{HeadersArgs, RedirectsArgs};
 use shipfront::cli::doctor::DoctorArgs;
 use shipfront::cli::documents;
+use shipfront::cli::headers_and_redirects::{HeadersArgs, RedirectsArgs};
 use shipfront::cli::tags::TagsArgs;
 use shipfront::cli::{Command, DeployArgs, InvalidateArgs, PlanArgs, StatusArgs, UnlockArgs};
+use shipfront::cloudfront::lookup::Which;
+use shipfront::commands;
+use shipfront::commands::doctor::{self, State};
+use shipfront::commands::tags::enable;
+use shipfront::commands::unlock::Locked;
 use shipfront::config;
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::deploy::backfill::Backfill;
-use shipfront::deploy::conventions;
-use shipfront::deploy::report::{Report, file};
+use shipfront::deploy::headers_and_redirects;
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
-use shipfront::doctor::{self, State};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
-use shipfront::invalidation::find::Which;
-use shipfront::invalidation::typed;
-use shipfront::invalidation::{Policy, enable};
-use shipfront::record::{self, status::Locked};
+use shipfront::report::{Report, file};
 use shipfront::terminal::{Terminal, Volume};
+use shipfront_invalidation::Policy;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The Lambda doors: what they say goes to the function's log.
+/// The Lambda entry_points: what they say goes to the function's log.
 #[cfg(feature = "lambda")]
 async fn function() -> ExitCode {
     let terminal = Terminal::new(Volume::Normal, false);
@@ -99,11 +100,11 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
             shipfront::local::preview(&args, terminal, stop).await
         }
         Command::Init(args) => {
-            terminal.report(&config::init::init(&args.directory, args.force)?, &[], &[]);
+            terminal.report(&commands::init::init(&args.directory, args.force)?, &[], &[]);
             Ok(Exit::Done)
         }
         Command::Import(args) => {
-            let imported = config::import::import(&args.file)?;
+            let imported = commands::import::import(&args.file)?;
             terminal.document(&imported, &imported.not_carried_over);
             Ok(Exit::Done)
         }
@@ -181,8 +182,15 @@ async fn invalidate(args: InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
         }
     }
     let options: AwsOptions = config::aws_options(&args.aws);
-    let report =
-        typed::invalidate(&Aws::load(&options).await, &which, &paths, &new_deploy_id(), patience, terminal).await?;
+    let report = commands::invalidate::invalidate(
+        &Aws::load(&options).await,
+        &which,
+        &paths,
+        &new_deploy_id(),
+        patience,
+        terminal,
+    )
+    .await?;
     terminal.report(&report, report.warnings(), report.errors());
     Ok(report.outcome.exit())
 }
@@ -191,11 +199,11 @@ async fn status(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let StatusArgs { site, orphans } = args;
     let place = config::place(site.record.as_deref(), false)?;
     let target = config::target(site.target.as_deref())?;
-    let (prune_after, waves) = (config::prune_after(orphans, true)?, config::waves(orphans)?);
+    let (prune_after, kinds) = (config::prune_after(orphans, true)?, config::kinds(orphans)?);
     let aws = Aws::load(&config::aws_options(&site.aws)).await;
     let owner = site.aws.expected_bucket_owner.as_deref();
-    let goes_after = |key: &str, since| record::status::goes_after(waves.of(key), prune_after, since);
-    let status = record::status::status(&aws, &target, &place, owner, goes_after).await?;
+    let goes_after = |key: &str, since| commands::status::goes_after(kinds.kind_of(key), prune_after, since);
+    let status = commands::status::status(&aws, &target, &place, owner, goes_after).await?;
     terminal.report(&status, &[], &[]);
     Ok(Exit::Done)
 }
@@ -235,13 +243,14 @@ async fn unlock(args: &UnlockArgs, terminal: &Terminal) -> Result<Exit> {
 }
 
 fn headers(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
-    let template = conventions::policy_template(&config::source(args.source.as_deref())?)?;
+    let template = headers_and_redirects::policy_template(&config::source(args.source.as_deref())?)?;
     terminal.document(&template, &template.warnings);
     Ok(Exit::Done)
 }
 
 fn redirects(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
-    let function = conventions::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
+    let function =
+        headers_and_redirects::redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
     terminal.document(&function, &function.warnings);
     Ok(Exit::Done)
 }

@@ -6,24 +6,24 @@
 //! CloudFront took the invalidation; whoever comes after a crash finds it and finishes the work.
 
 #[cfg(feature = "lambda")]
-pub mod foreign;
+pub mod external_writes;
 pub mod intent;
 pub mod lease;
 pub mod manifest;
 mod ndjson;
-pub mod status;
+pub mod public_access;
 
 use crate::aws::Aws;
-use crate::bucket::Bucket;
-use crate::bucket::conditional::{Condition, Written};
-use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
-use crate::site::Target;
-use intent::Abandoned;
+use crate::s3::Bucket;
+use crate::s3::conditional::{Condition, Written};
+use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
 use manifest::Manifest;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::DistributionId;
+use shipfront_site::Target;
 use std::sync::Arc;
 
 /// The one object that is written on condition.
@@ -150,7 +150,7 @@ pub struct Snapshot {
     /// What the edge was last told; `None` where no deploy was ever completed.
     pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
-    pub abandoned: Option<Arc<Abandoned>>,
+    pub unfinished: Option<Arc<UnfinishedDeploy>>,
 }
 
 impl Snapshot {
@@ -204,11 +204,11 @@ impl Record {
         let (found, now) = self.bucket.get_at(STATE).await?;
         let Some(found) = found else {
             let state = State::new(&self.target);
-            return Ok(Snapshot { state, etag: None, age: 0, now, manifest: None, abandoned: None });
+            return Ok(Snapshot { state, etag: None, age: 0, now, manifest: None, unfinished: None });
         };
         let state = self.parse(&found.body)?;
         let age = found.read.as_second() - found.modified.as_second();
-        Ok(Snapshot { state, etag: Some(found.etag), age, now: found.read, manifest: None, abandoned: None })
+        Ok(Snapshot { state, etag: Some(found.etag), age, now: found.read, manifest: None, unfinished: None })
     }
 
     /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what
@@ -232,7 +232,7 @@ impl Record {
         }
         if let Some(intent) = &snapshot.state.intent {
             let name = intent::file_name(&intent.deploy);
-            snapshot.abandoned = Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?));
+            snapshot.unfinished = Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?));
         }
         Ok(snapshot)
     }

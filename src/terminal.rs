@@ -2,9 +2,9 @@
 
 mod progress;
 
-use crate::deploy::report::Failure;
-use crate::deploy::report::file::ErrorReport;
 use crate::error::Error;
+use crate::outcome::ErrorReport;
+use crate::outcome::Failure;
 use anstyle::{AnsiColor, Style};
 pub use progress::Progress;
 use serde::Serialize;

@@ -7,7 +7,7 @@
 use crate::world::aws;
 use crate::world::command::{Run, binary, clean, copy_directory, repository, run, skipped, toward};
 use serde_json::Value;
-use shipfront::edge::{Edge, Fault, Rule};
+use shipfront_edge::{Edge, Fault, Rule};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;

@@ -2,11 +2,12 @@
 
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, site};
-use shipfront::deploy::report::{Outcome, Report};
-use shipfront::edge::{Fault, Gate, Rule};
 use shipfront::error::Error;
 use shipfront::exit::Exit;
-use shipfront::site::etag::{hex, md5};
+use shipfront::outcome::Outcome;
+use shipfront::report::Report;
+use shipfront_edge::{Fault, Gate, Rule};
+use shipfront_site::etag::{hex, md5};
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -224,7 +225,7 @@ async fn a_lease_that_is_renewed_is_not_taken_over() {
     assert_eq!(held(&place), Some(2));
 }
 
-fn is_state_write(request: &shipfront::edge::RecordedRequest) -> bool {
+fn is_state_write(request: &shipfront_edge::RecordedRequest) -> bool {
     request.operation == "PutObject" && request.key.as_deref() == Some(STATE)
 }
 

@@ -6,8 +6,9 @@ mod scripts;
 use crate::world::manifest::drift;
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, is_page, site};
-use shipfront::deploy::report::{Outcome, Report};
-use shipfront::edge::{Effect, Fault, ObjectSummary, Rule};
+use shipfront::outcome::Outcome;
+use shipfront::report::Report;
+use shipfront_edge::{Effect, Fault, ObjectSummary, Rule};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -237,7 +238,7 @@ fn check_contents(place: &Place, bucket: &str, expected: &Site, scenario: Scenar
         if !scenario.opaque {
             assert_eq!(object.etag, digest(body), "{which}: {key}");
         }
-        assert_eq!(object.headers["content-type"], shipfront::site::media_type::of(key), "{which}: {key}");
+        assert_eq!(object.headers["content-type"], shipfront_site::media_type::of(key), "{which}: {key}");
     }
     let rest = objects.iter().map(|object| object.key.as_str()).filter(|key| {
         !is_record(key) && !expected.contains_key(*key) && !FOREIGN.iter().any(|(foreign, _)| foreign == key)
@@ -250,7 +251,7 @@ fn check_contents(place: &Place, bucket: &str, expected: &Site, scenario: Scenar
 }
 
 fn digest(body: &str) -> String {
-    shipfront::site::etag::hex(&shipfront::site::etag::md5(body.as_bytes()))
+    shipfront_site::etag::hex(&shipfront_site::etag::md5(body.as_bytes()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

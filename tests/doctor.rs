@@ -1,7 +1,7 @@
 //! `doctor`: what it finds, what it says it cannot see, and that it changes nothing.
 
 use crate::world::site::{ALWAYS, BUCKET, Run, TARGET, World, denied, error, run};
-use shipfront::edge::Distribution;
+use shipfront_edge::Distribution;
 
 const SITE: [(&str, &str); 2] = [("404.html", "lost"), ("index.html", "welcome")];
 

@@ -149,7 +149,8 @@ fn every_link_within_the_repository_leads_somewhere() {
 
 /// The program's text, with `…` where a value is put in: without comments and tests.
 fn source() -> String {
-    let files = WalkDir::new(repository("src")).sort_by_file_name().into_iter().map(Result::unwrap);
+    let folders = ["src", "crates/site/src", "crates/invalidation/src"].into_iter();
+    let files = folders.flat_map(|folder| WalkDir::new(repository(folder)).sort_by_file_name()).map(Result::unwrap);
     let files = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "rs"));
     let mut source = String::new();
     for file in files {

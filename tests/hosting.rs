@@ -4,7 +4,7 @@ use crate::world::aws::s3;
 use crate::world::command::repository;
 use crate::world::http::{Answer, request};
 use crate::world::site::{BUCKET, World};
-use shipfront::edge::{
+use shipfront_edge::{
     CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, FunctionAssociation, QueryStrings,
 };
 use std::time::Duration;

@@ -7,7 +7,7 @@ use crate::world::command::{Run, run, run_with_input, shipfront};
 use crate::world::http;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
-use shipfront::edge::{Edge, Fault, Progress, Rule};
+use shipfront_edge::{Edge, Fault, Progress, Rule};
 
 /// An account with one distribution, in front of the bucket `site`.
 struct Account {

@@ -5,9 +5,9 @@ use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, is_page};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use shipfront::edge::Effect;
-use shipfront::site::etag::{hex, md5};
-use shipfront::site::media_type;
+use shipfront_edge::Effect;
+use shipfront_site::etag::{hex, md5};
+use shipfront_site::media_type;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

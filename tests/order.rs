@@ -1,7 +1,7 @@
 //! No page before its assets, nothing needless, nothing stale: the order of the requests of a deploy.
 
 use crate::world::site::{ALWAYS, EXACT, World, denied};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 

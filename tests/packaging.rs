@@ -68,7 +68,7 @@ fn without_the_package_of_the_platform_the_npm_launcher_says_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_ends_the_npm_launcher_ends_the_deploy_in_good_order() {
     use crate::world::site::{TARGET, World, finish};
-    use shipfront::edge::{Fault, Gate};
+    use shipfront_edge::{Fault, Gate};
     if !has_node() {
         return;
     }

@@ -4,10 +4,10 @@ mod policies;
 
 use crate::world::command::repository;
 use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error};
-use shipfront::aws::permission::{Door, PERMISSIONS};
+use shipfront::aws::permission::{EntryPoint, PERMISSIONS};
 #[cfg(feature = "lambda")]
-use shipfront::edge::JobResult;
-use shipfront::edge::{CACHING_OPTIMIZED, CacheSettings, ConnectionMode, Tenant};
+use shipfront_edge::JobResult;
+use shipfront_edge::{CACHING_OPTIMIZED, CacheSettings, ConnectionMode, Tenant};
 use std::collections::{BTreeMap, BTreeSet};
 use walkdir::WalkDir;
 
@@ -63,9 +63,9 @@ fn every_call_in_the_code_is_in_the_table_of_permissions_and_every_row_is_a_call
     assert_eq!(calls, known);
 }
 
-/// The operations of the table that belong to a door.
-fn of_door(door: Door) -> BTreeSet<String> {
-    let rows = PERMISSIONS.iter().filter(|permission| permission.doors.contains(&door));
+/// The operations of the table that belong to a entry_point.
+fn of_door(entry_point: EntryPoint) -> BTreeSet<String> {
+    let rows = PERMISSIONS.iter().filter(|permission| permission.entry_points.contains(&entry_point));
     rows.map(|permission| permission.operation.to_owned()).collect()
 }
 
@@ -111,7 +111,7 @@ async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     let tenants = tenant_world(&[("index.html", "welcome")]).await;
     tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(Door::Deploy));
+    assert_eq!(all, of_door(EntryPoint::Deploy));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn invalidations_make_exactly_the_calls_that_their_door_is_allowed() {
     let tenants = tenant_world(&[]).await;
     tenants.run(&["invalidate", "/a", "--json", "--distribution-tenant", "dt_red"]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(Door::Invalidate));
+    assert_eq!(all, of_door(EntryPoint::Invalidate));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,9 +131,9 @@ async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
     let mut asked = asked(&world);
     // The identity, which is no question for S3.
     assert!(asked.remove("Unknown"));
-    let own = of_door(Door::Doctor);
+    let own = of_door(EntryPoint::Doctor);
     assert!(own.is_subset(&asked), "{asked:?}");
-    let allowed = own.union(&of_door(Door::Deploy)).cloned().collect();
+    let allowed = own.union(&of_door(EntryPoint::Deploy)).cloned().collect();
     assert!(asked.is_subset(&allowed), "{asked:?}");
     assert!(!asked.contains("CreateInvalidation"));
 }
@@ -157,7 +157,8 @@ async fn jobs_make_exactly_the_calls_that_their_doors_are_allowed() {
     job["CodePipeline.job"]["id"] = "5e0b1c2d-3f4a-4b6c-8d9e-a0b1c2d3e4f7".into();
     function.invoke(&job).await.unwrap();
     let of_tenants = |operation: &String| operation.contains("Tenant");
-    let mut allowed: BTreeSet<String> = of_door(Door::Invalidate).union(&of_door(Door::PipelineJob)).cloned().collect();
+    let mut allowed: BTreeSet<String> =
+        of_door(EntryPoint::Invalidate).union(&of_door(EntryPoint::PipelineJob)).cloned().collect();
     allowed.retain(|operation| !of_tenants(operation));
     assert_eq!(asked(&world), allowed);
 }
@@ -180,5 +181,5 @@ async fn events_make_exactly_the_calls_that_their_door_is_allowed() {
     let function = Function::start(&tenants, &variables).await;
     function.invoke(&event("s3-object-removed-delete")).await.unwrap();
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(Door::ObjectEvents));
+    assert_eq!(all, of_door(EntryPoint::ObjectEvents));
 }

@@ -10,7 +10,7 @@ mod unfinished;
 
 use crate::world::site::{BUCKET, Run, TARGET, World};
 use serde_json::Value;
-use shipfront::edge::{Fault, Gate};
+use shipfront_edge::{Fault, Gate};
 use std::time::Duration;
 
 const SITE: [(&str, &str); 5] = [
@@ -66,7 +66,7 @@ fn hint(run: &Run) -> &str {
     run.json["hint"].as_str().unwrap_or_default()
 }
 
-fn object(world: &World, key: &str) -> shipfront::edge::ObjectSummary {
+fn object(world: &World, key: &str) -> shipfront_edge::ObjectSummary {
     let mut objects = world.edge.objects(BUCKET).into_iter();
     objects.find(|object| object.key == key).unwrap_or_else(|| panic!("{key} is missing"))
 }

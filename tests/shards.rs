@@ -2,7 +2,7 @@
 
 use crate::world::command::repository;
 use crate::world::site::{BUCKET, World, finish, run};
-use shipfront::edge::{Fault, Gate};
+use shipfront_edge::{Fault, Gate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

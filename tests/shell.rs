@@ -2,7 +2,7 @@
 
 use crate::world::aws;
 use crate::world::command::{Run, binary, clean, repository, run, run_with_input, skipped, toward};
-use shipfront::edge::{Edge, Fault, Rule};
+use shipfront_edge::{Edge, Fault, Rule};
 use std::path::Path;
 use std::process::Command;
 

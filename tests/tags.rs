@@ -3,7 +3,7 @@
 mod backfill;
 
 use crate::world::site::{BUCKET, World};
-use shipfront::edge::Distribution;
+use shipfront_edge::Distribution;
 use std::collections::BTreeMap;
 
 const HEADER: &str = "x-amz-meta-cache-tag";

@@ -4,7 +4,7 @@ mod answers;
 
 use crate::world::http::get;
 use crate::world::site::{ALWAYS, EXACT, Run, World, denied, error, finish};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -140,7 +140,7 @@ async fn a_site_that_cannot_be_reached_is_not_taken_for_one_that_is_right() {
 async fn verify_waits_for_cloudfront_and_holds_the_lease_meanwhile() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
-    let gate = shipfront::edge::Gate::default();
+    let gate = shipfront_edge::Gate::default();
     world.fault("GetInvalidation", 0, 1, Fault::Hold(gate.clone()));
     let site = world.edge.viewer_url();
     let running = world.start(&["--verify", &site]);
@@ -254,7 +254,7 @@ async fn where_cloudfront_was_not_told_nothing_is_verified_and_that_is_said() {
 async fn after_a_signal_nobody_waits_for_the_verification() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
-    let gate = shipfront::edge::Gate::default();
+    let gate = shipfront_edge::Gate::default();
     world.fault("CreateInvalidation", 0, 1, Fault::Hold(gate.clone()));
     let site = world.edge.viewer_url();
     let running = world.start(&["--verify", &site]);

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shipfront::site::headers_file::parse;
-use shipfront::site::response_headers_policy::template;
-use shipfront::site::rules::HeaderRules;
-use shipfront::site::url_pattern::UrlPattern;
+use shipfront_site::headers_file::parse;
+use shipfront_site::response_headers_policy::template;
+use shipfront_site::rules::HeaderRules;
+use shipfront_site::url_pattern::UrlPattern;
 
 fuzz_target!(|text: &str| {
     let lines = text.lines().count();

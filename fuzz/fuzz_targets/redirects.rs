@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shipfront::site::redirect_function::generate;
-use shipfront::site::redirects_file::parse;
-use shipfront::site::url_pattern::UrlPattern;
+use shipfront_site::redirect_function::generate;
+use shipfront_site::redirects_file::parse;
+use shipfront_site::url_pattern::UrlPattern;
 
 fuzz_target!(|text: &str| {
     let lines = text.lines().count();

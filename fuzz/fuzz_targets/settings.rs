@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use shipfront::config::file::{FILE_NAME, read};
-use shipfront::site::glob::{Glob, set};
-use shipfront::site::rules::HeaderRules;
-use shipfront::site::url_pattern::UrlPattern;
+use shipfront_site::glob::{Glob, set};
+use shipfront_site::rules::HeaderRules;
+use shipfront_site::url_pattern::UrlPattern;
 
 fuzz_target!(|text: &str| {
     if let Ok(glob) = text.parse::<Glob>() {

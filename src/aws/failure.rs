@@ -1,6 +1,6 @@
 //! What an AWS error means to the person: in a sentence, with the missing permission or the fix.
 
-use super::permission;
+use crate::aws::permission;
 use crate::error::Error;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

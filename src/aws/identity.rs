@@ -1,7 +1,7 @@
 //! Who the credentials are of.
 
-use super::Aws;
-use super::failure::explain;
+use crate::aws::Aws;
+use crate::aws::failure::explain;
 use crate::error::Result;
 use aws_sdk_sts::Client;
 

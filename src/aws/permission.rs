@@ -1,4 +1,4 @@
-//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, door by door.
+//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, door by entry_point.
 //!
 //! The only such table. Hints name actions from it; a test holds it against the calls in the code, and
 //! the policies of `examples/` and of the documents against it.
@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 
 /// A way into the program that runs under permissions of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Door {
+pub enum EntryPoint {
     /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.
     Deploy,
     /// `invalidate`, and a pipeline's action that does no more.
@@ -88,11 +88,16 @@ pub struct Permission {
     /// `None` where every setup needs it.
     pub setup: Option<Setup>,
     /// Who makes the call.
-    pub doors: &'static [Door],
+    pub entry_points: &'static [EntryPoint],
 }
 
-const fn always(operation: &'static str, action: &'static str, on: Resource, doors: &'static [Door]) -> Permission {
-    Permission { operation, action, resource: on, setup: None, doors }
+const fn always(
+    operation: &'static str,
+    action: &'static str,
+    on: Resource,
+    entry_points: &'static [EntryPoint],
+) -> Permission {
+    Permission { operation, action, resource: on, setup: None, entry_points }
 }
 
 const fn with(
@@ -100,18 +105,18 @@ const fn with(
     operation: &'static str,
     action: &'static str,
     on: Resource,
-    doors: &'static [Door],
+    entry_points: &'static [EntryPoint],
 ) -> Permission {
-    Permission { operation, action, resource: on, setup: Some(setup), doors }
+    Permission { operation, action, resource: on, setup: Some(setup), entry_points }
 }
 
-const DOCTOR: &[Door] = &[Door::Doctor];
-const DEPLOY: &[Door] = &[Door::Deploy];
-const JOB: &[Door] = &[Door::PipelineJob];
-const READ_SITE: &[Door] = &[Door::Deploy, Door::ObjectEvents];
-const ASK_STATUS: &[Door] = &[Door::Deploy, Door::Invalidate];
-const EVENTS: &[Door] = &[Door::ObjectEvents];
-const INVALIDATE: &[Door] = &[Door::Deploy, Door::Invalidate, Door::ObjectEvents];
+const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
+const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy];
+const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
+const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents];
+const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate];
+const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
+const INVALIDATE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents];
 
 /// Every call, the action it is chiefly about first. Sources:
 /// S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
@@ -192,10 +197,10 @@ pub(crate) fn hint(operation: &str) -> String {
     }
 }
 
-/// What a role must be allowed that uses these doors in a setup like this.
-pub fn needed(doors: &[Door], setups: &[Setup]) -> BTreeSet<(&'static str, Resource)> {
+/// What a role must be allowed that uses these entry_points in a setup like this.
+pub fn needed(entry_points: &[EntryPoint], setups: &[Setup]) -> BTreeSet<(&'static str, Resource)> {
     let applies = |permission: &&Permission| {
-        permission.doors.iter().any(|door| doors.contains(door))
+        permission.entry_points.iter().any(|entry_point| entry_points.contains(entry_point))
             && permission.setup.is_none_or(|setup| setups.contains(&setup))
     };
     PERMISSIONS.iter().filter(applies).map(|permission| (permission.action, permission.resource)).collect()
@@ -207,10 +212,10 @@ mod tests {
 
     #[test]
     fn invalidating_takes_two_actions_on_one_distribution_and_more_only_where_it_must() {
-        let plain = needed(&[Door::Invalidate], &[]);
+        let plain = needed(&[EntryPoint::Invalidate], &[]);
         let both = ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"];
         assert_eq!(plain, both.map(|action| (action, Resource::Distribution)).into());
-        let searching = needed(&[Door::Invalidate], &[Setup::AnyDistribution]);
+        let searching = needed(&[EntryPoint::Invalidate], &[Setup::AnyDistribution]);
         assert_eq!(
             searching.difference(&plain).copied().collect::<Vec<_>>(),
             [("cloudfront:ListDistributions", Resource::All)]
@@ -220,11 +225,11 @@ mod tests {
     #[test]
     fn only_a_deploy_may_write_to_the_site_and_events_to_its_record() {
         let writes = |action: &str| action.starts_with("s3:") && !action.contains("Get") && !action.contains("List");
-        for door in [Door::Invalidate, Door::PipelineJob, Door::ObjectEvents] {
-            let actions = needed(&[door], &[Setup::AnyDistribution, Setup::Tenant, Setup::KmsKey]);
+        for entry_point in [EntryPoint::Invalidate, EntryPoint::PipelineJob, EntryPoint::ObjectEvents] {
+            let actions = needed(&[entry_point], &[Setup::AnyDistribution, Setup::Tenant, Setup::KmsKey]);
             let mut written = actions.iter().filter(|(action, _)| writes(action)).map(|(_, resource)| *resource);
-            let allowed = |resource| door == Door::ObjectEvents && resource == Resource::Records;
-            assert!(written.all(allowed), "{door:?}: {actions:?}");
+            let allowed = |resource| entry_point == EntryPoint::ObjectEvents && resource == Resource::Records;
+            assert!(written.all(allowed), "{entry_point:?}: {actions:?}");
         }
     }
 }

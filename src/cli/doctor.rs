@@ -1,7 +1,7 @@
 //! `doctor` and `policy`, as typed.
 
-use super::AwsArgs;
-use crate::aws::permission::Door;
+use crate::aws::permission::EntryPoint;
+use crate::cli::AwsArgs;
 use clap::Args;
 #[cfg(feature = "edge")]
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub struct PolicyArgs {
     pub kms_key: Option<String>,
     /// What the role does; repeat it for several
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DOOR", default_value = "deploy")]
-    pub r#for: Vec<Door>,
+    pub r#for: Vec<EntryPoint>,
     /// Print the bucket policy instead: CloudFront reads the site, and viewers do not read the deploy record
     #[arg(long, conflicts_with = "for")]
     pub bucket_policy: bool,

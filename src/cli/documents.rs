@@ -1,6 +1,6 @@
 //! `completions` and `man`: what a shell and a manual want to know of the command line.
 
-use super::Cli;
+use crate::cli::Cli;
 use crate::error::{Error, Result};
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;

@@ -1,6 +1,6 @@
 //! Flags of `tags`.
 
-use super::{AwsArgs, WaitArgs};
+use crate::cli::{AwsArgs, WaitArgs};
 use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\

@@ -3,15 +3,15 @@
 //! Its keys are the options of a deploy, by the words of the command line: an option that is added there
 //! is one here, too.
 
-use super::{duration, place};
 use crate::cli::DeployArgs;
+use crate::cloudfront::lookup::Which;
+use crate::config::{duration, place};
 use crate::error::{Error, Result};
-use crate::invalidation::find::Which;
-use crate::site::Target;
-use crate::site::rules::HeaderRule;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
 use serde::Deserialize;
+use shipfront_site::Target;
+use shipfront_site::rules::HeaderRule;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -200,7 +200,7 @@ impl File<'_> {
     fn option(&self, named: &Spanned<std::borrow::Cow<'_, str>>) -> Result<&Arg> {
         let name = named.get_ref();
         if OF_ONE_RUN.contains(&name.as_ref()) {
-            let variable = super::merge::variable(name);
+            let variable = crate::config::merge::variable(name);
             return Err(self
                 .wrong(&named.span(), format!("{name:?} is a matter of one run, not of the site"))
                 .hint(format!("pass --{name}, or set {variable}")));
@@ -263,7 +263,7 @@ impl File<'_> {
             return Err(if let Some(hint) = hint { wrong.hint(hint) } else { wrong });
         }
         let meant = match name {
-            "target" => Target::parse(text).map(drop),
+            "target" => Target::parse(text).map(drop).map_err(Error::from),
             "record" => place(Some(text), false).map(drop),
             "distribution" => Which::parse(&[text.to_owned()], &[]).map(drop),
             "distribution-tenant" => Which::parse(&[], &[text.to_owned()]).map(drop),
@@ -297,7 +297,7 @@ impl File<'_> {
 }
 
 /// Line and column, from 1, of a byte.
-pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
+pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or(before);
     (before.matches('\n').count() + 1, line.chars().count() + 1)

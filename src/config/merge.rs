@@ -3,9 +3,9 @@
 //! clap lets what is typed go over what the environment says, and both over an argument's default. So
 //! the settings of the file become the defaults of those arguments, and the line is read once more.
 
-use super::file::{self, FILE_NAME, FileSettings};
-use super::find;
 use crate::cli::{self, Cli, FileRules};
+use crate::config::file::{self, FILE_NAME, FileSettings};
+use crate::config::locate;
 use crate::error::{Error, Result};
 use clap::builder::{BoolishValueParser, OsStr};
 use clap::parser::ValueSource;
@@ -56,7 +56,7 @@ impl Typed {
         };
         let source = typed.try_get_one::<PathBuf>("source").ok().flatten();
         let environment = self.cli.env.as_deref();
-        let path = self.cli.config.clone().or_else(|| find::find(source.map(PathBuf::as_path), here));
+        let path = self.cli.config.clone().or_else(|| locate::locate(source.map(PathBuf::as_path), here));
         let Some(path) = path else {
             return match environment {
                 Some(name) => Err(Error::usage(format!("there is no {FILE_NAME} with a section [env.{name}]")).hint(
@@ -67,7 +67,7 @@ impl Typed {
             };
         };
         let shown = path.strip_prefix(here).unwrap_or(&path).display().to_string();
-        let settings = file::read(&shown, &find::text(&path, &shown)?, environment)?;
+        let settings = file::read(&shown, &locate::text(&path, &shown)?, environment)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let folder = folder.strip_prefix(here).unwrap_or(&folder);
 
@@ -113,7 +113,7 @@ fn open_argument(arg: Arg) -> Arg {
 }
 
 /// The variable of the environment for an option.
-pub(super) fn variable(option: &str) -> String {
+pub(crate) fn variable(option: &str) -> String {
     format!("SHIPFRONT_{}", option.to_ascii_uppercase().replace('-', "_"))
 }
 

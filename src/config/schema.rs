@@ -3,7 +3,7 @@
 //! It is made from the same arguments as the file is read by. Only header rules, which no argument has,
 //! are described here by hand, and a test holds that against the type.
 
-use super::file::{HEADERS, Kind, SECTIONS, key, keys};
+use crate::config::file::{HEADERS, Kind, SECTIONS, key, keys};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display, Formatter};
@@ -115,7 +115,7 @@ fn one_or_more() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::rules::HeaderRule;
+    use shipfront_site::rules::HeaderRule;
     use std::collections::BTreeSet;
 
     #[test]

@@ -1,18 +1,18 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
-use super::body::{self, Body, Prepared};
-use super::on_cores;
-use super::plan::Change;
-use super::tagging::Labels;
-use super::walk::Walk;
-use crate::bucket::multipart::Transfer;
-use crate::bucket::{Bucket, MAX_DELETE_KEYS, Stored};
+use crate::deploy::body::{self, Body, Prepared};
+use crate::deploy::on_cores;
+use crate::deploy::plan::Change;
+use crate::deploy::tagging::UploadTags;
+use crate::deploy::walk::Walk;
 use crate::error::{Error, Result};
-use crate::invalidation::tags::carried::{Memory, Shared};
-use crate::site::compression::Compressed;
-use crate::site::etag::MULTIPART_THRESHOLD;
-use crate::site::headers::{Headers, HeadersDigest};
+use crate::s3::multipart::Transfer;
+use crate::s3::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
+use shipfront_invalidation::tags::copy_tags::{Memory, Shared};
+use shipfront_site::compression::Compressed;
+use shipfront_site::etag::MULTIPART_THRESHOLD;
+use shipfront_site::headers::{Headers, HeadersDigest};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +75,7 @@ impl Applied {
     }
 }
 
-/// How a wave is carried out.
+/// How a wave is copy_tags out.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests in flight.
@@ -89,12 +89,12 @@ pub struct Limits {
 }
 
 /// What the lanes of one wave share.
-struct Wave {
+struct WaveRun {
     bucket: Bucket,
     walk: Arc<Walk>,
     /// Uploads that nobody has taken, in order.
     changes: Mutex<vec::IntoIter<Change>>,
-    labels: Option<Labels>,
+    upload_tags: Option<UploadTags>,
     /// What one deploy changes has much in common.
     memories: Shared<Memory>,
     halt: AtomicBool,
@@ -111,17 +111,17 @@ pub async fn upload<'a>(
     bucket: &Bucket,
     walk: &Arc<Walk>,
     changes: impl Iterator<Item = &'a Change>,
-    labels: Option<Labels>,
+    upload_tags: Option<UploadTags>,
     limits: Limits,
     progress: Progress,
 ) -> Applied {
     let changes: Vec<Change> = changes.cloned().collect();
     let lanes = limits.concurrency.clamp(1, changes.len().max(1));
-    let wave = Arc::new(Wave {
+    let wave = Arc::new(WaveRun {
         bucket: bucket.clone(),
         walk: walk.clone(),
         changes: Mutex::new(changes.into_iter()),
-        labels,
+        upload_tags,
         memories: Shared::default(),
         halt: AtomicBool::new(false),
         memory: Semaphore::new(BODY_BUDGET_KIB as usize),
@@ -143,9 +143,9 @@ pub async fn upload<'a>(
     applied
 }
 
-impl Wave {
+impl WaveRun {
     /// One file after the other, until there are no more.
-    async fn lane(self: Arc<Wave>) -> Applied {
+    async fn lane(self: Arc<WaveRun>) -> Applied {
         let mut applied = Applied::default();
         while let Some(change) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
@@ -190,7 +190,7 @@ impl Wave {
             (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
         };
         let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
-        let tagging = self.labels.as_ref().map(|labels| labels.tagging.clone());
+        let tagging = self.upload_tags.as_ref().map(|upload_tags| upload_tags.tagging.clone());
         let prepare = on_cores({
             let (walk, key, asked) = (self.walk.clone(), key.to_owned(), headers.compress.clone());
             move || {
@@ -200,8 +200,12 @@ impl Wave {
         });
         let (Prepared { body, size: sent, compressed }, references) = prepare.await??;
         let headers = headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
-        let label = self.labels.as_ref().map(|labels| labels.of(change, &references, &headers)).unwrap_or_default();
-        let with = (&headers, label.metadata.as_slice());
+        let tag_header = self
+            .upload_tags
+            .as_ref()
+            .map(|upload_tags| upload_tags.of(change, &references, &headers))
+            .unwrap_or_default();
+        let with = (&headers, tag_header.metadata.as_slice());
         let stored = match &body {
             Body::Whole(bytes, digest) => {
                 let stored = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only).await?;
@@ -211,7 +215,7 @@ impl Wave {
             Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
             Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
         };
-        let memory = label.memory.map(|memory| self.memories.share(memory));
+        let memory = tag_header.memory.map(|memory| self.memories.share(memory));
         Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory })
     }
 

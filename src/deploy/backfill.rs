@@ -5,33 +5,34 @@
 //! since copies in the cache carry no tags, and counts as tagged after that. A backfill that dies is finished by the
 //! next deploy, which invalidates what it may have copied.
 
-use super::apply::may_have_landed;
-use super::landed::next_rows;
-use super::plan::Action;
-use super::report::{Failure, Outcome};
-use super::tagging::{self, Cleared, Tagging};
-use super::told::Told;
-use super::turn::lost_lease;
-use super::{list, new_deploy_id};
 use crate::aws::{Aws, Requests};
-use crate::bucket::retag::{LARGEST_COPY, Retagged};
-use crate::bucket::{Bucket, RemoteObject};
-use crate::distribution::Distributions;
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::{Which, shapes};
+use crate::cloudfront::send::{Patience, Sent, submit, wait};
+use crate::deploy::apply::may_have_landed;
+use crate::deploy::lock::lost_lease;
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::next_manifest::next_rows;
+use crate::deploy::plan::Action;
+use crate::deploy::tagging::{self, EvictedByPath, Tagging};
+use crate::deploy::{list, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::invalidation::find::{Which, shapes};
-use crate::invalidation::send::{Invalidation, Patience, Sent, submit, wait};
-use crate::invalidation::tags::carried::Memory;
-use crate::invalidation::{ChangedKey, Policy, Viewers};
-use crate::record::intent::{Promise, left_by};
-use crate::record::lease::{Lease, Left};
+use crate::outcome::{Failure, Outcome};
+use crate::record::intent::{PendingChange, left_by};
+use crate::record::lease::{CarryOver, Lease};
 use crate::record::manifest::Row;
 use crate::record::{Place, Record, Snapshot};
-use crate::site::Target;
-use crate::site::etag::Etag;
+use crate::s3::retag::{LARGEST_COPY, Retagged};
+use crate::s3::{Bucket, RemoteObject};
 use crate::terminal::Terminal;
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use shipfront_invalidation::Invalidation;
+use shipfront_invalidation::tags::copy_tags::Memory;
+use shipfront_invalidation::{ChangedKey, Policy, Viewers};
+use shipfront_site::Target;
+use shipfront_site::etag::Etag;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -72,7 +73,7 @@ pub struct BackfillReport {
     target: String,
     /// Objects that carry tags now.
     tagged: u64,
-    /// Objects that carried theirs already.
+    /// Objects that copy_tags theirs already.
     kept: u64,
     /// Objects that were left as they are, and why.
     left: Vec<LeftAlone>,
@@ -93,7 +94,7 @@ struct Found {
     bucket: Bucket,
     record: Record,
     snapshot: Snapshot,
-    told: Told,
+    told: ManifestIndex,
     viewers: Viewers,
     tagging: Tagging,
 }
@@ -122,8 +123,9 @@ impl Backfill<'_> {
         let mut kept = 0;
         let mut candidates: Vec<(&RemoteObject, &Row)> = Vec::new();
         for (object, row) in described(&found.told, &objects) {
-            let carried = row.carried.as_ref().filter(|carried| !carried.is_outlived(object.modified));
-            if carried.is_some_and(|carried| found.viewers.tag_readers().all(|reader| carried.is_read(reader.reading)))
+            let copy_tags = row.copy_tags.as_ref().filter(|copy_tags| !copy_tags.is_outlived(object.modified));
+            if copy_tags
+                .is_some_and(|copy_tags| found.viewers.tag_readers().all(|reader| copy_tags.is_read(reader.reading)))
             {
                 kept += 1;
             } else if object.size > LARGEST_COPY {
@@ -139,9 +141,9 @@ impl Backfill<'_> {
         let mut sent = Sent::default();
         let distributions = Distributions::new(self.aws);
         if !candidates.is_empty() {
-            let promises: Vec<Promise> = candidates.iter().map(|(object, _)| promise(object)).collect();
+            let pending: Vec<PendingChange> = candidates.iter().map(|(object, _)| pending_change(object)).collect();
             let ids = found.viewers.ids();
-            let lease = Lease::take(&found.record, &found.snapshot, &deploy, None, &ids, &promises).await?;
+            let lease = Lease::take(&found.record, &found.snapshot, &deploy, None, &ids, &pending).await?;
             let lease = lease
                 .ok_or_else(|| Error::locked("another run came first; nothing was changed").hint("run it again"))?;
             let work = self.copy_and_tell(&found, &deploy, &candidates, &lease, &mut copied);
@@ -152,7 +154,7 @@ impl Backfill<'_> {
             sent = told;
             // What may have been copied although its answer was lost stays in the intent.
             let doubtful = copied.failed.iter().any(|(_, error)| may_have_landed(error));
-            let left = if doubtful { Left::Plan } else { Left::Nothing };
+            let left = if doubtful { CarryOver::Plan } else { CarryOver::Nothing };
             let given_back = match recorded {
                 Ok(()) if sent.failed.is_empty() => lease.complete(copied.done.len() as u64, 0, left).await,
                 recorded => lease.abandon().await.and(recorded),
@@ -180,8 +182,8 @@ impl Backfill<'_> {
         if let Some(holder) = snapshot.holder() {
             return Err(Error::locked(format!("another deploy is under way: {}; nothing was changed", holder.owner)));
         }
-        if let Some(abandoned) = &snapshot.abandoned {
-            let message = format!("{} is not invalidated yet; nothing was changed", left_by(&abandoned.deploy));
+        if let Some(unfinished) = &snapshot.unfinished {
+            let message = format!("{} is not invalidated yet; nothing was changed", left_by(&unfinished.deploy));
             return Err(Error::refused(message).hint("run 'shipfront deploy', which finishes it, and then this again"));
         }
         let Some(manifest) = snapshot.manifest.take() else {
@@ -200,7 +202,7 @@ impl Backfill<'_> {
         if !bucket.has_no_acls().await? {
             return Err(acls);
         }
-        let told = Told::read(&manifest, &[])?;
+        let told = ManifestIndex::read(&manifest, &[])?;
         Ok(Found { bucket, record, snapshot, told, viewers, tagging })
     }
 
@@ -225,10 +227,10 @@ impl Backfill<'_> {
         let planned = found.viewers.plan(&changed, rest.iter().copied(), |_| None);
         let as_of = found.record.look().await.ok().map(|snapshot| snapshot.now.as_second());
         let keys = copied.done.keys().map(String::as_str).collect();
-        let cleared = Cleared::new(&found.viewers, Some(&found.tagging), &settled, as_of, &planned, keys);
-        let changed = changed_rows(found, copied, &cleared);
+        let evicted_by_path = EvictedByPath::new(&found.viewers, Some(&found.tagging), &settled, as_of, &planned, keys);
+        let changed = changed_rows(found, copied, &evicted_by_path);
         let rows = next_rows(found.told.rows(&[]), &changed);
-        let rows = rows.map(|(key, row)| (key, cleared.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
+        let rows = rows.map(|(key, row)| (key, evicted_by_path.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
         let written = lease.write_manifest(rows).await;
         let mut sent = submit(&distributions, deploy, planned, self.patience, self.terminal).await;
         sent.warnings.extend(warnings);
@@ -242,9 +244,9 @@ impl Backfill<'_> {
             if self.stop.is_cancelled() {
                 return (*object, None);
             }
-            let label = found.tagging.again(&object.key, deploy, row.carried.as_deref());
-            let done = found.bucket.retag(&object.key, &object.etag, &label.metadata).await;
-            (*object, Some(done.map(|done| (done, label.memory))))
+            let tag_header = found.tagging.again(&object.key, deploy, row.copy_tags.as_deref());
+            let done = found.bucket.retag(&object.key, &object.etag, &tag_header.metadata).await;
+            (*object, Some(done.map(|done| (done, tag_header.memory))))
         });
         let mut copies = copies.buffer_unordered(self.concurrency.max(1));
         while let Some((object, done)) = copies.next().await {
@@ -291,7 +293,7 @@ impl Backfill<'_> {
 }
 
 /// The objects of which the record knows what they are.
-fn described<'a>(told: &'a Told, objects: &'a [RemoteObject]) -> Vec<(&'a RemoteObject, &'a Row)> {
+fn described<'a>(told: &'a ManifestIndex, objects: &'a [RemoteObject]) -> Vec<(&'a RemoteObject, &'a Row)> {
     let mut objects = objects.iter().peekable();
     let mut found = Vec::new();
     for (key, row) in told.rows(&[]) {
@@ -303,8 +305,8 @@ fn described<'a>(told: &'a Told, objects: &'a [RemoteObject]) -> Vec<(&'a Remote
 }
 
 /// What the next run must know if this one dies.
-fn promise(object: &RemoteObject) -> Promise {
-    Promise {
+fn pending_change(object: &RemoteObject) -> PendingChange {
+    PendingChange {
         key: object.key.clone(),
         action: Action::Upload,
         created: false,
@@ -316,14 +318,14 @@ fn promise(object: &RemoteObject) -> Promise {
 }
 
 /// The rows of what was copied: other tags, and another ETag where the object had been uploaded in parts.
-fn changed_rows(found: &Found, copied: &Copied, cleared: &Cleared<'_>) -> BTreeMap<String, Option<Row>> {
+fn changed_rows(found: &Found, copied: &Copied, evicted_by_path: &EvictedByPath<'_>) -> BTreeMap<String, Option<Row>> {
     let rows = found.told.rows(&[]).filter_map(|(key, row)| {
         let (etag, memory) = copied.done.get(key)?;
         let content = row.content();
         let row = Row {
             etag: etag.clone(),
             content: (content != etag).then(|| Box::new(content.clone())),
-            carried: cleared.of_upload(memory.as_ref()),
+            copy_tags: evicted_by_path.of_upload(memory.as_ref()),
             ..row.clone()
         };
         Some((key.to_owned(), Some(row)))

@@ -1,11 +1,11 @@
 //! The bytes of an upload: those of the file, compressed where a rule asks for it, none for a redirect.
 
-use super::walk::Walk;
+use crate::deploy::walk::Walk;
 use crate::error::{Error, Result};
-use crate::site::compression::{self, Compressed};
-use crate::site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
-use crate::site::rules::Encoding;
 use bytes::Bytes;
+use shipfront_site::compression::{self, Compressed};
+use shipfront_site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
+use shipfront_site::rules::Encoding;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

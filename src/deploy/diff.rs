@@ -2,14 +2,14 @@
 //!
 //! Modification times are never looked at: a fresh checkout makes them all new.
 
-use super::walk::{LocalFile, Unknown};
-use crate::bucket::RemoteObject;
-use crate::record::intent::Abandoned;
+use crate::deploy::walk::{LocalFile, Unknown};
+use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
-use crate::site::Wave;
-use crate::site::etag::Etag;
-use crate::site::waves::Waves;
+use crate::s3::RemoteObject;
 use serde::{Deserialize, Serialize};
+use shipfront_site::ObjectKind;
+use shipfront_site::ObjectKinds;
+use shipfront_site::etag::Etag;
 
 /// A key and what is known of it on every side.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,9 +65,9 @@ pub fn join<'a>(
         let local = files.next_if(|file| *file.key == *key).map(|file| file.size);
         let object = objects.next_if(|object| object.key == key);
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
-        let carried = row.as_ref().and_then(|row| row.carried.as_ref());
+        let copy_tags = row.as_ref().and_then(|row| row.copy_tags.as_ref());
         let rewritten =
-            object.as_ref().zip(carried).is_some_and(|(object, carried)| carried.is_outlived(object.modified));
+            object.as_ref().zip(copy_tags).is_some_and(|(object, copy_tags)| copy_tags.is_outlived(object.modified));
         let remote = object.map(|object| (object.size, object.etag));
         pairs.push(Pair { key, local, remote, row, rewritten });
     }
@@ -177,7 +177,7 @@ pub struct Rules<'a> {
     /// Keys that could not be looked at.
     pub unknown: &'a Unknown,
     /// What an interrupted run left.
-    pub abandoned: Option<&'a Abandoned>,
+    pub unfinished: Option<&'a UnfinishedDeploy>,
     /// Whether a record is kept: without one, nobody knows what the edge was told, nor what is ours.
     pub recorded: bool,
     /// Whether objects that are not in the source become ours.
@@ -185,7 +185,7 @@ pub struct Rules<'a> {
     /// When orphans go.
     pub prune_after: PruneAfter,
     /// Which of them are pages.
-    pub waves: &'a Waves,
+    pub kinds: &'a ObjectKinds,
     /// S3's time, in seconds.
     pub now: i64,
 }
@@ -211,7 +211,7 @@ impl Rules<'_> {
     fn keep(&self, pair: &Pair) -> Decision {
         if !self.recorded {
             Decision::Keep
-        } else if self.abandoned.is_some_and(|abandoned| abandoned.promise(&pair.key).is_some()) {
+        } else if self.unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some()) {
             Decision::Evict(Reason::Recovered)
         } else if pair.described().is_none() {
             Decision::Evict(Reason::Untold)
@@ -225,7 +225,7 @@ impl Rules<'_> {
         let Some((size, etag)) = &pair.remote else { return false };
         !self.recorded
             || pair.described().is_some()
-            || self.abandoned.is_some_and(|abandoned| abandoned.owns(&pair.key, *size, etag))
+            || self.unfinished.is_some_and(|unfinished| unfinished.owns(&pair.key, *size, etag))
     }
 
     fn orphan(&self, pair: &Pair) -> Decision {
@@ -235,7 +235,9 @@ impl Rules<'_> {
         let since = pair.described().and_then(|row| row.orphaned).unwrap_or(self.now);
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
-            PruneAfter::Seconds(_) if self.waves.of(&pair.key) == Wave::Pages => Decision::Prune { late: false, since },
+            PruneAfter::Seconds(_) if self.kinds.kind_of(&pair.key) == ObjectKind::Pages => {
+                Decision::Prune { late: false, since }
+            }
             PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: true, since },
             PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
         }
@@ -258,13 +260,13 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None, carried: None }
+        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None, copy_tags: None }
     }
 
-    static WAVES: LazyLock<Waves> = LazyLock::new(Waves::default);
+    static KINDS: LazyLock<ObjectKinds> = LazyLock::new(ObjectKinds::default);
 
     fn rules(unknown: &Unknown, prune_after: PruneAfter) -> Rules<'_> {
-        Rules { unknown, abandoned: None, recorded: true, adopt: false, prune_after, waves: &WAVES, now: 1000 }
+        Rules { unknown, unfinished: None, recorded: true, adopt: false, prune_after, kinds: &KINDS, now: 1000 }
     }
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {

@@ -5,10 +5,10 @@
 //! range is listed on its own. Where the target holds more than the source lets expect, a range that
 //! runs long is cut again.
 
-use super::told::between;
-use super::walk::LocalFile;
-use crate::bucket::{Page, RemoteObject, Start};
+use crate::deploy::manifest_index::between;
+use crate::deploy::walk::LocalFile;
 use crate::error::{Error, Result};
+use crate::s3::{Page, RemoteObject, Start};
 use std::collections::VecDeque;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -207,8 +207,8 @@ fn midway(first: &str, last: &str, end: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::etag::Etag;
     use proptest::prelude::*;
+    use shipfront_site::etag::Etag;
     use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

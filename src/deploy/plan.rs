@@ -1,14 +1,14 @@
 //! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
 
-use super::diff::{Decision, Pair, PruneAfter, Reason};
-use super::inspect::Inspected;
-use super::walk::LocalFile;
+use crate::deploy::diff::{Decision, Pair, PruneAfter, Reason};
+use crate::deploy::head_check::Inspected;
+use crate::deploy::walk::LocalFile;
 use crate::error::{Error, Result};
-use crate::invalidation::tags::carried::Carried;
 use crate::record::manifest::Row;
-use crate::site::Wave;
-use crate::site::etag::Etag;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_site::ObjectKind;
+use shipfront_site::etag::Etag;
 use std::sync::Arc;
 
 /// What is done with a key.
@@ -28,7 +28,7 @@ pub enum Action {
 /// When it is done: the three waves of a deploy, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub enum Wave {
     /// New and changed assets.
     Assets,
     /// New and changed pages.
@@ -37,11 +37,11 @@ pub enum Stage {
     Prune,
 }
 
-impl Stage {
-    fn of(wave: Wave) -> Stage {
+impl Wave {
+    fn of(wave: ObjectKind) -> Wave {
         match wave {
-            Wave::Assets => Stage::Assets,
-            Wave::Pages => Stage::Pages,
+            ObjectKind::Assets => Wave::Assets,
+            ObjectKind::Pages => Wave::Pages,
         }
     }
 }
@@ -57,7 +57,7 @@ pub enum Fate {
     /// It failed.
     Failed,
     /// It was not begun, because something failed or the run was interrupted.
-    Left,
+    NotBegun,
 }
 
 /// One line of the plan.
@@ -70,7 +70,7 @@ pub struct Change {
     /// Why.
     pub reason: Reason,
     /// When.
-    pub wave: Stage,
+    pub wave: Wave,
     /// The size of what is sent or removed.
     pub bytes: u64,
     /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
@@ -90,7 +90,7 @@ pub struct Change {
     pub fate: Fate,
     /// The cache tags that it carries, if that is sure.
     #[serde(skip)]
-    pub carried: Option<Arc<Carried>>,
+    pub copy_tags: Option<Arc<CopyTags>>,
 }
 
 impl Change {
@@ -108,9 +108,9 @@ impl Change {
     ///
     /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
     /// tags, its bytes being the same, is not documented.
-    pub fn tags_of_copies(&self) -> Option<&Carried> {
+    pub fn tags_of_copies(&self) -> Option<&CopyTags> {
         let told = matches!(self.reason, Reason::Size | Reason::Etag | Reason::Orphaned);
-        self.carried.as_deref().filter(|_| told)
+        self.copy_tags.as_deref().filter(|_| told)
     }
 }
 
@@ -140,10 +140,10 @@ pub struct Plan {
 impl Plan {
     /// Adds what was decided about a key of a wave, and whether the object that is there is ours. Keys must
     /// come in order.
-    pub fn add(&mut self, pair: Pair, wave: Wave, decision: Decision, owned: bool, inspected: Inspected) {
+    pub fn add(&mut self, pair: Pair, wave: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
         let Pair { key, local, remote, row, .. } = pair;
-        let carried = inspected.carried;
+        let copy_tags = inspected.copy_tags;
         let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
         let is_compressed = described.as_ref().and_then(|row| row.compressed.as_ref());
         let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
@@ -159,13 +159,13 @@ impl Plan {
             before: remote.as_ref().map(|(_, etag)| etag.clone()),
             owned,
             fate: Fate::Planned,
-            carried: carried.clone(),
+            copy_tags: copy_tags.clone(),
         };
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
             Some(match &described {
-                Some(row) => Row { orphaned, carried: carried.clone(), ..row.clone() },
+                Some(row) => Row { orphaned, copy_tags: copy_tags.clone(), ..row.clone() },
                 None => Row {
                     size,
                     etag,
@@ -173,21 +173,21 @@ impl Plan {
                     headers: None,
                     orphaned,
                     compressed: None,
-                    carried: carried.clone(),
+                    copy_tags: copy_tags.clone(),
                 },
             })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         let next = match decision {
             Decision::Upload(reason) => {
-                self.changes.push(change(Action::Upload, reason, Stage::of(wave)));
+                self.changes.push(change(Action::Upload, reason, Wave::of(wave)));
                 // Until it is done, what is there stays true, and ours if it is.
                 if owned { live(None) } else { row.clone() }
             }
             Decision::Keep | Decision::Evict(_) => {
                 self.kept += 1;
                 if let Decision::Evict(reason) = decision {
-                    self.changes.push(change(Action::Evict, reason, Stage::of(wave)));
+                    self.changes.push(change(Action::Evict, reason, Wave::of(wave)));
                 }
                 live(None).map(|next| Row {
                     content: next.content.or(inspected.content.map(Box::new)),
@@ -198,28 +198,28 @@ impl Plan {
             }
             Decision::Prune { late, since } => {
                 // Pages go at once, so that no earlier run can have announced their going.
-                self.newly_orphaned += u64::from(was_in_source || wave == Wave::Pages);
-                self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Stage::Prune) });
+                self.newly_orphaned += u64::from(was_in_source || wave == ObjectKind::Pages);
+                self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Wave::Prune) });
                 live(Some(since))
             }
             Decision::Orphan(reason, since) => {
                 self.newly_orphaned += u64::from(was_in_source);
-                self.changes.push(change(Action::Orphan, reason, Stage::Prune));
+                self.changes.push(change(Action::Orphan, reason, Wave::Prune));
                 self.staying.push(key.clone());
                 live(Some(since))
             }
             Decision::Foreign => {
                 if row.is_some() {
                     // What others overwrote is theirs from now on.
-                    self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(wave)));
+                    self.changes.push(change(Action::Evict, Reason::Untold, Wave::of(wave)));
                 } else {
-                    self.changes.push(change(Action::Orphan, Reason::Foreign, Stage::Prune));
+                    self.changes.push(change(Action::Orphan, Reason::Foreign, Wave::Prune));
                     self.staying.push(key.clone());
                 }
                 None
             }
             Decision::Gone => {
-                self.changes.push(change(Action::Evict, Reason::Untold, Stage::of(wave)));
+                self.changes.push(change(Action::Evict, Reason::Untold, Wave::of(wave)));
                 None
             }
             Decision::Unknown(problem) => {
@@ -265,7 +265,7 @@ impl Plan {
     }
 
     /// The uploads of a wave.
-    pub fn uploads(&self, stage: Stage) -> impl Iterator<Item = &Change> {
+    pub fn uploads(&self, stage: Wave) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.action == Action::Upload && change.wave == stage)
     }
 
@@ -306,7 +306,7 @@ mod tests {
             headers: None,
             orphaned,
             compressed: None,
-            carried: None,
+            copy_tags: None,
         }
     }
 
@@ -317,7 +317,7 @@ mod tests {
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {
         let mut plan = Plan::default();
         for (pair, decision) in pairs.into_iter().zip(decisions) {
-            plan.add(pair, Wave::Assets, decision, true, Inspected::default());
+            plan.add(pair, ObjectKind::Assets, decision, true, Inspected::default());
         }
         plan
     }

@@ -1,17 +1,17 @@
-//! What a deploy is to do, as the doors have it from the person.
+//! What a deploy is to do, as the entry_points have it from the person.
 
-use super::conventions::RedirectObjects;
-use super::diff::PruneAfter;
-use super::shard::Shard;
-use super::verify;
-use crate::invalidation::Policy;
-use crate::invalidation::find::Which;
-use crate::invalidation::send::Patience;
+use crate::cloudfront::lookup::Which;
+use crate::cloudfront::send::Patience;
+use crate::deploy::diff::PruneAfter;
+use crate::deploy::headers_and_redirects::RedirectObjects;
+use crate::deploy::shard::Shard;
+use crate::deploy::verify;
 use crate::record::{Build, Place};
-use crate::site::Target;
-use crate::site::rules::HeaderRule;
-use crate::site::waves::Waves;
 use globset::GlobSet;
+use shipfront_invalidation::Policy;
+use shipfront_site::ObjectKinds;
+use shipfront_site::Target;
+use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Settings {
     /// Keys that are left alone, here and there.
     pub excluded: GlobSet,
     /// What goes up when.
-    pub waves: Waves,
+    pub kinds: ObjectKinds,
     /// Which distributions show it.
     pub distributions: Which,
     /// Header rules, which prevail over those of the source's `_headers` file.

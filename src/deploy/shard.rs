@@ -5,23 +5,23 @@
 //! or twice does no harm. The ordinary deploy that follows finds those assets in place, invalidates
 //! them, because the manifest does not know them, and does all the rest.
 
-use super::apply::{self, Applied, Limits};
-use super::diff::Reason;
-use super::list::{self, Listed};
-use super::plan::{Action, Change, Fate, Plan, Stage};
-use super::report::{Report, Seconds};
-use super::tagging::{Labels, Tagging};
-use super::timeline::Timeline;
-use super::walk::LocalFile;
-use super::{Deploy, Settings, new_deploy_id};
-use crate::bucket::{Bucket, Start};
-use crate::distribution::Distributions;
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::shapes;
+use crate::cloudfront::send::Sent;
+use crate::deploy::apply::{self, Applied, Limits};
+use crate::deploy::diff::Reason;
+use crate::deploy::list::{self, Listed};
+use crate::deploy::plan::{Action, Change, Fate, Plan, Wave};
+use crate::deploy::tagging::{Tagging, UploadTags};
+use crate::deploy::timeline::Timeline;
+use crate::deploy::walk::LocalFile;
+use crate::deploy::{Deploy, Settings, new_deploy_id};
 use crate::error::{Error, Result};
-use crate::invalidation::find::shapes;
-use crate::invalidation::send::Sent;
-use crate::invalidation::{CacheTags, Viewers};
 use crate::record::{Place, Record};
-use crate::site::Wave;
+use crate::report::{Report, Seconds};
+use crate::s3::{Bucket, Start};
+use shipfront_invalidation::{CacheTags, Viewers};
+use shipfront_site::ObjectKind;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -89,7 +89,7 @@ impl Deploy<'_> {
         };
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
         let mut timeline = Timeline::since(started);
-        let (walk, target, labels) = tokio::join!(self.walk(), target, self.shard_labels(planned));
+        let (walk, target, upload_tags) = tokio::join!(self.walk(), target, self.shard_tags(planned));
         let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
         let walk = Arc::new(walk);
         if let Some(error) = self.superseded(snapshot.as_ref()) {
@@ -115,7 +115,7 @@ impl Deploy<'_> {
                 plan.changes.len() as u64,
                 plan.changes.iter().map(|change| change.bytes).sum(),
             );
-            applied = apply::upload(&bucket, &walk, plan.changes.iter(), labels, limits, progress).await;
+            applied = apply::upload(&bucket, &walk, plan.changes.iter(), upload_tags, limits, progress).await;
             seconds.apply = applying.elapsed().as_secs_f64();
             timeline.ends("assets", applying);
         }
@@ -142,7 +142,7 @@ impl Deploy<'_> {
 impl Deploy<'_> {
     /// How a shard tags what it creates. It tells CloudFront nothing, so that no distribution need be
     /// readable: without tags the deploy that follows goes by paths.
-    async fn shard_labels(&self, planned: bool) -> Option<Labels> {
+    async fn shard_tags(&self, planned: bool) -> Option<UploadTags> {
         let settings = self.settings;
         if planned || settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
             return None;
@@ -151,7 +151,7 @@ impl Deploy<'_> {
         match shapes(&distributions, &settings.distributions, settings.target.bucket()).await {
             Ok(shapes) => {
                 let tagging = Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy))?;
-                Some(Labels { tagging: Arc::new(tagging), deploy: new_deploy_id() })
+                Some(UploadTags { tagging: Arc::new(tagging), deploy: new_deploy_id() })
             }
             Err(error) => {
                 self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));
@@ -189,8 +189,9 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking =
-        files.iter().filter(|file| settings.waves.of(&file.key) == Wave::Assets && !there.contains(&file.key));
+    let lacking = files
+        .iter()
+        .filter(|file| settings.kinds.kind_of(&file.key) == ObjectKind::Assets && !there.contains(&file.key));
     Ok(lacking.cloned().collect())
 }
 
@@ -199,14 +200,14 @@ fn creation(file: LocalFile) -> Change {
         key: file.key.into_string(),
         action: Action::Upload,
         reason: Reason::New,
-        wave: Stage::Assets,
+        wave: Wave::Assets,
         bytes: file.size,
         bytes_before: None,
         late: false,
         before: None,
         owned: false,
         fate: Fate::Planned,
-        carried: None,
+        copy_tags: None,
     }
 }
 

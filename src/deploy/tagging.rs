@@ -1,18 +1,19 @@
 //! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront was told.
 
-use super::diff::Reason;
-use super::plan::Change;
-use super::told::Told;
-use crate::bucket::head::Head;
-use crate::distribution::{DistributionId, Distributions};
-use crate::invalidation::send::Invalidation;
-use crate::invalidation::tags::carried::{Carried, Memory, Reading, Shared, Standing};
-use crate::invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
-use crate::invalidation::{TagReader, Viewers};
+use crate::cloudfront::Distributions;
+use crate::deploy::diff::Reason;
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::plan::Change;
 use crate::record::manifest::Row;
-use crate::site::headers::Headers;
-use crate::site::media_type;
-use crate::site::references::references;
+use crate::s3::head::Head;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::Invalidation;
+use shipfront_invalidation::tags::copy_tags::{CopyTags, Memory, Reading, Shared, Standing};
+use shipfront_invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
+use shipfront_invalidation::{TagReader, Viewers};
+use shipfront_site::headers::Headers;
+use shipfront_site::media_type;
+use shipfront_site::references::references;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -45,7 +46,7 @@ pub struct Tagging {
 
 /// What a file is uploaded with.
 #[derive(Debug, Default)]
-pub struct Label {
+pub struct TagHeader {
     /// User metadata.
     pub metadata: Vec<(String, String)>,
     /// What must be remembered of the tags in it.
@@ -77,16 +78,16 @@ impl Tagging {
         found.unwrap_or_default()
     }
 
-    /// What an object is uploaded with. `carried` is what it carries now, if that is known.
-    fn label(
+    /// What an object is uploaded with. `copy_tags` is what it carries now, if that is known.
+    fn tag_header(
         &self,
         (key, references): (&str, &[String]),
         deploy: &str,
         reason: Reason,
-        carried: Option<&Carried>,
+        copy_tags: Option<&CopyTags>,
         headers: &Headers,
-    ) -> Label {
-        let previous = carried.map(|carried| carried.memory.as_previous()).unwrap_or_default();
+    ) -> TagHeader {
+        let previous = copy_tags.map(|copy_tags| copy_tags.memory.as_previous()).unwrap_or_default();
         let bytes = match reason {
             Reason::New => Bytes::New,
             Reason::Headers => Bytes::Same { previous: &previous },
@@ -97,26 +98,26 @@ impl Tagging {
 
     /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
     /// entry.
-    pub fn again(&self, key: &str, deploy: &str, carried: Option<&Carried>) -> Label {
-        match carried {
-            Some(carried) => self.entries(key, self.tagger.restore(key, &carried.memory), &Headers::default()),
-            None => self.label((key, &[]), deploy, Reason::Headers, None, &Headers::default()),
+    pub fn again(&self, key: &str, deploy: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
+        match copy_tags {
+            Some(copy_tags) => self.entries(key, self.tagger.restore(key, &copy_tags.memory), &Headers::default()),
+            None => self.tag_header((key, &[]), deploy, Reason::Headers, None, &Headers::default()),
         }
     }
 
     /// The user metadata of an object with these tags.
-    fn entries(&self, key: &str, mut tags: Tags, headers: &Headers) -> Label {
+    fn entries(&self, key: &str, mut tags: Tags, headers: &Headers) -> TagHeader {
         let most = room(&self.metadata, MOST_METADATA.saturating_sub(headers.metadata_bytes())).min(self.most);
         // What the rules say of the same entry prevails, and an object goes untagged where there is no room.
         if most < TAGS_BEFORE_REFERENCES || self.metadata.iter().any(|name| headers.metadata.contains_key(name)) {
-            return Label::default();
+            return TagHeader::default();
         }
         tags.truncate(most);
         let value = tags.to_string();
         let metadata = self.metadata.iter().map(|name| (name.clone(), value.clone())).collect();
         // Nobody knows what the answer of a redirect carries.
         let memory = self.tagger.remember(key, &tags).filter(|_| headers.website_redirect.is_none());
-        Label { metadata, memory }
+        TagHeader { metadata, memory }
     }
 
     /// How objects that are uploaded now come to carry their tags.
@@ -125,7 +126,7 @@ impl Tagging {
     }
 
     /// What an object carries that was looked at.
-    pub fn found(&self, key: &str, head: &Head) -> Option<Arc<Carried>> {
+    pub fn found(&self, key: &str, head: &Head) -> Option<Arc<CopyTags>> {
         if head.headers.website_redirect.is_some() {
             return None;
         }
@@ -133,7 +134,7 @@ impl Tagging {
         let first = self.metadata.iter().find_map(tags)?;
         let memory = self.tagger.remember(key, &first)?;
         let same = self.metadata.iter().filter(|name| tags(name).as_ref() == Some(&first)).cloned().collect();
-        Some(Arc::new(Carried { memory, standing: Arc::new(Standing::new(same, head.modified)) }))
+        Some(Arc::new(CopyTags { memory, standing: Arc::new(Standing::new(same, head.modified)) }))
     }
 }
 
@@ -141,7 +142,7 @@ impl Tagging {
 pub(super) async fn settled(
     distributions: &Distributions,
     viewers: &Viewers,
-    told: &Told,
+    told: &ManifestIndex,
 ) -> (Vec<DistributionId>, Vec<String>) {
     let (mut settled, mut warnings) = (Vec::new(), Vec::new());
     for reader in viewers.tag_readers() {
@@ -168,7 +169,7 @@ pub(super) async fn settled(
 }
 
 /// What to say where the configuration of a distribution changed since its copies counted as tagged.
-pub(super) fn resets(viewers: &Viewers, told: &Told) -> Vec<String> {
+pub(super) fn resets(viewers: &Viewers, told: &ManifestIndex) -> Vec<String> {
     let reset = |reader: &TagReader<'_>| {
         let mut configs = told.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
         configs.peek().is_some() && configs.all(|config| config != reader.reading.config)
@@ -183,7 +184,7 @@ pub(super) fn resets(viewers: &Viewers, told: &Told) -> Vec<String> {
 }
 
 /// What CloudFront took, and for whom copies are sure to carry tags by that.
-pub(super) struct Cleared<'a> {
+pub(super) struct EvictedByPath<'a> {
     viewers: &'a Viewers,
     tagging: Option<&'a Tagging>,
     /// Until when it is known that nobody else wrote what was uploaded; `None` where that is unknown.
@@ -194,10 +195,10 @@ pub(super) struct Cleared<'a> {
     /// The keys whose copies all had to go.
     changed: HashSet<&'a str>,
     standings: Shared<Standing>,
-    carried: Shared<Carried>,
+    copy_tags: Shared<CopyTags>,
 }
 
-impl<'a> Cleared<'a> {
+impl<'a> EvictedByPath<'a> {
     pub(super) fn new(
         viewers: &'a Viewers,
         tagging: Option<&'a Tagging>,
@@ -205,13 +206,13 @@ impl<'a> Cleared<'a> {
         as_of: Option<i64>,
         told: &[Invalidation],
         changed: HashSet<&'a str>,
-    ) -> Cleared<'a> {
+    ) -> EvictedByPath<'a> {
         let readers: Vec<_> = viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
         let told = |reader: &TagReader<'_>| {
             let told = told.iter().filter(|told| told.distribution == *reader.id);
             told.flat_map(|told| &told.items).filter(|item| !item.starts_with('#')).cloned().collect()
         };
-        Cleared {
+        EvictedByPath {
             viewers,
             tagging,
             as_of,
@@ -219,54 +220,54 @@ impl<'a> Cleared<'a> {
             readers,
             changed,
             standings: Shared::default(),
-            carried: Shared::default(),
+            copy_tags: Shared::default(),
         }
     }
 
     /// What an object carries that was uploaded by this run.
-    pub(super) fn of_upload(&self, memory: Option<&Memory>) -> Option<Arc<Carried>> {
+    pub(super) fn of_upload(&self, memory: Option<&Memory>) -> Option<Arc<CopyTags>> {
         let mut standing = self.tagging?.standing(self.as_of?);
         for reader in &self.readers {
             standing = standing.tagging(reader.id, &reader.reading.config);
         }
-        Some(self.carried.share(Carried { memory: memory?.clone(), standing: self.standings.share(standing) }))
+        Some(self.copy_tags.share(CopyTags { memory: memory?.clone(), standing: self.standings.share(standing) }))
     }
 
     /// A row of which nothing else changes, if copies of its object are tagged for more distributions than
     /// it says.
     pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
-        let carried = row.carried.as_ref()?;
+        let copy_tags = row.copy_tags.as_ref()?;
         let mut standing = None;
         for (reader, items) in self.readers.iter().zip(&self.items) {
-            let gained = carried.is_read(reader.reading)
-                && !carried.is_tagged(reader.id, reader.reading)
+            let gained = copy_tags.is_read(reader.reading)
+                && !copy_tags.is_tagged(reader.id, reader.reading)
                 && (self.changed.contains(key)
                     || items.iter().any(|item| item.ends_with('*'))
                         && self.viewers.are_cleared_by_path(reader.id, key, items));
             if gained {
-                let before: &Standing = standing.as_ref().unwrap_or(&carried.standing);
+                let before: &Standing = standing.as_ref().unwrap_or(&copy_tags.standing);
                 standing = Some(before.tagging(reader.id, &reader.reading.config));
             }
         }
         let standing = self.standings.share(standing?);
-        let carried = self.carried.share(Carried { memory: carried.memory.clone(), standing });
-        Some(Row { carried: Some(carried), ..row.clone() })
+        let copy_tags = self.copy_tags.share(CopyTags { memory: copy_tags.memory.clone(), standing });
+        Some(Row { copy_tags: Some(copy_tags), ..row.clone() })
     }
 }
 
 /// What an upload needs to be labelled.
 #[derive(Debug, Clone)]
-pub struct Labels {
+pub struct UploadTags {
     /// How.
     pub tagging: Arc<Tagging>,
     /// By which deploy.
     pub deploy: String,
 }
 
-impl Labels {
-    /// The label of a change whose file refers to `references`, beside its headers.
-    pub fn of(&self, change: &Change, references: &[String], headers: &Headers) -> Label {
-        let carried = change.carried.as_deref();
-        self.tagging.label((&change.key, references), &self.deploy, change.reason, carried, headers)
+impl UploadTags {
+    /// The tag_header of a change whose file refers to `references`, beside its headers.
+    pub fn of(&self, change: &Change, references: &[String], headers: &Headers) -> TagHeader {
+        let copy_tags = change.copy_tags.as_deref();
+        self.tagging.tag_header((&change.key, references), &self.deploy, change.reason, copy_tags, headers)
     }
 }

@@ -5,20 +5,20 @@
 
 mod fetch;
 
-use super::Deploy;
-use super::plan::{Action, Plan};
-use super::survey::Survey;
-use super::walk::Walk;
-use crate::distribution::DistributionId;
+use crate::cloudfront::lookup::matches_host;
+use crate::deploy::Deploy;
+use crate::deploy::discover::Discovered;
+use crate::deploy::plan::{Action, Plan};
+use crate::deploy::walk::Walk;
 use crate::error::{Error, Result};
-use crate::invalidation::find::matches_host;
-use crate::invalidation::viewer::{DistributionShape, Form, ViewerPath};
-use crate::record::intent::{Promise, is_of_verify};
+use crate::record::intent::{PendingChange, is_of_verify};
 use crate::record::manifest::Row;
-use crate::site::etag::Etag;
-use crate::site::headers::Headers;
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::viewer::{DistributionShape, Form, ViewerPath};
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::Headers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -310,22 +310,22 @@ impl Verified {
     }
 
     /// What the next deploy is to invalidate again, if anything.
-    pub(super) fn promises(&self, plan: &Plan, walk: &Walk, left: &[Promise]) -> Vec<Promise> {
+    pub(super) fn pending(&self, plan: &Plan, walk: &Walk, left: &[PendingChange]) -> Vec<PendingChange> {
         let keys = self.keys();
         let changes = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
         let written: HashSet<&str> =
             changes.clone().filter(|change| change.is_write()).map(|change| change.key.as_str()).collect();
         // What was not written again is as the earlier run left it, which knows what was there before.
-        let left: HashMap<&str, &Promise> = left
+        let left: HashMap<&str, &PendingChange> = left
             .iter()
             .map(|left| (left.key.as_str(), left))
             .filter(|(key, _)| keys.contains(key) && !written.contains(key))
             .collect();
         let ours = changes.filter(|change| !left.contains_key(change.key.as_str()));
-        let mut promises: Vec<Promise> = ours.map(|change| Promise::of(change, walk)).collect();
-        promises.extend(left.into_values().cloned());
-        promises.sort_by(|a, b| a.key.cmp(&b.key));
-        promises
+        let mut pending: Vec<PendingChange> = ours.map(|change| PendingChange::of(change, walk)).collect();
+        pending.extend(left.into_values().cloned());
+        pending.sort_by(|a, b| a.key.cmp(&b.key));
+        pending
     }
 }
 
@@ -334,13 +334,13 @@ impl Deploy<'_> {
     /// next manifest, in key order.
     pub(super) async fn verify<'a>(
         &self,
-        survey: &Survey,
+        discovered: &Discovered,
         plan: &Plan,
         landed: &HashSet<&str>,
         rows: impl Iterator<Item = (&'a str, &'a Row)>,
     ) -> Option<Verified> {
-        let (site, id) = (self.settings.verify.as_ref()?, survey.verified.as_ref()?);
-        let sample = checks(survey, id, plan, landed, rows);
+        let (site, id) = (self.settings.verify.as_ref()?, discovered.verified.as_ref()?);
+        let sample = checks(discovered, id, plan, landed, rows);
         let (urls, checks) = (sample.seen, sample.chosen());
         let checked = checks.len();
         let progress = self.terminal.wait("verify");
@@ -372,25 +372,27 @@ impl Deploy<'_> {
 
 /// What to look at, in the order of keys.
 fn checks<'a>(
-    survey: &Survey,
+    discovered: &Discovered,
     id: &DistributionId,
     plan: &Plan,
     landed: &HashSet<&str>,
     rows: impl Iterator<Item = (&'a str, &'a Row)>,
 ) -> Sample<Check> {
-    let done = |change: &&super::plan::Change| {
+    let done = |change: &&crate::deploy::plan::Change| {
         change.is_visible() && (!change.is_write() || landed.contains(change.key.as_str()))
     };
     let changes = plan.changes.iter().filter(done);
     let mut changed: Vec<(&str, Option<&Etag>)> =
         changes.map(|change| (change.key.as_str(), change.before.as_ref())).collect();
     let planned: BTreeSet<&str> = plan.changes.iter().map(|change| change.key.as_str()).collect();
-    let abandoned = survey.abandoned();
+    let unfinished = discovered.unfinished();
     // A header that still differs although its URL was evicted for that is set on the way, by whomever.
-    let seen = abandoned.filter(|abandoned| is_of_verify(&abandoned.deploy));
-    let left = abandoned.into_iter().flat_map(|abandoned| &abandoned.promises);
-    let left = left.filter(|promise| promise.action == Action::Prune && !planned.contains(promise.key.as_str()));
-    changed.extend(left.map(|promise| (promise.key.as_str(), None)));
+    let seen = unfinished.filter(|unfinished| is_of_verify(&unfinished.deploy));
+    let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
+    let left = left.filter(|pending_change| {
+        pending_change.action == Action::Prune && !planned.contains(pending_change.key.as_str())
+    });
+    changed.extend(left.map(|pending_change| (pending_change.key.as_str(), None)));
     changed.sort_unstable_by_key(|(key, _)| *key);
 
     let mut rows = rows.peekable();
@@ -398,12 +400,15 @@ fn checks<'a>(
     for (key, before) in changed {
         while rows.next_if(|(other, _)| *other < key).is_some() {}
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
-        let promised = abandoned.and_then(|abandoned| abandoned.promise(key)?.before.as_ref());
-        let before = before.into_iter().chain(promised).collect();
-        let changed = Changed { key, row, before, headers: survey.walk.headers(key) };
-        let evicted_for_it = seen.is_some_and(|seen| seen.promise(key).is_some());
-        let keeps_headers = |path: &str| !evicted_for_it && survey.viewers.keep_headers(id, path);
-        changed.checks(&survey.viewers.paths(id, key), keeps_headers).into_iter().for_each(|check| checks.add(check));
+        let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key)?.before.as_ref());
+        let before = before.into_iter().chain(pending).collect();
+        let changed = Changed { key, row, before, headers: discovered.walk.headers(key) };
+        let evicted_for_it = seen.is_some_and(|seen| seen.pending_change(key).is_some());
+        let keeps_headers = |path: &str| !evicted_for_it && discovered.viewers.keep_headers(id, path);
+        changed
+            .checks(&discovered.viewers.paths(id, key), keeps_headers)
+            .into_iter()
+            .for_each(|check| checks.add(check));
     }
     checks
 }

@@ -3,13 +3,13 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
-use super::conventions::is_convention;
+use crate::deploy::headers_and_redirects::is_convention;
 use crate::error::{Error, Result};
-use crate::site::headers::Headers;
-use crate::site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
-use crate::site::rules::{Encoding, HeaderRules};
 use globset::GlobSet;
 use rayon::prelude::*;
+use shipfront_site::headers::Headers;
+use shipfront_site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use shipfront_site::rules::{Encoding, HeaderRules};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};

@@ -4,21 +4,23 @@
 //! said twice, late or out of order does no harm: what counts is what is in the bucket now
 //! (see `judge`).
 
+mod dedupe;
 mod event;
-pub(super) mod find;
-mod judge;
+pub(super) mod site;
 
-use super::{Deadline, Door};
-use crate::distribution::{DistributionId, Distributions};
+use crate::cloudfront::Distributions;
+use crate::cloudfront::send::{Patience, submit};
 use crate::error::{Error, Result};
-use crate::invalidation::ChangedKey;
-use crate::invalidation::send::{Invalidation, Patience, submit};
-use crate::site::RECORD_FOLDER;
-use crate::site::etag::{hex, md5};
+use crate::lambda::object_events::dedupe::{Judged, Verdicts};
+use crate::lambda::{Deadline, EntryPoint};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use event::{Batch, ObjectEvent};
-use judge::{Judged, Verdicts};
 use serde_json::{Value, json};
+use shipfront_invalidation::ChangedKey;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::Invalidation;
+use shipfront_site::RECORD_FOLDER;
+use shipfront_site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(3);
 type Place = (String, String);
 
 /// Reads an event, tells CloudFront, and says which messages are to come again.
-pub(super) async fn answer(door: &Door, event: &Value, request: &str, deadline: Deadline) -> Result<Value> {
+pub(super) async fn answer(door: &EntryPoint, event: &Value, request: &str, deadline: Deadline) -> Result<Value> {
     let batch = event::read(event).map_err(|problem| {
         Error::failed(format!("the event is none that shipfront knows: {problem}")).hint(
             "it takes CodePipeline jobs, S3 notifications, EventBridge events of S3, and SQS messages with either of \
@@ -71,7 +73,7 @@ fn reference(batch: &Batch, request: &str) -> String {
 }
 
 /// What SQS takes back, or an error where there is no queue: then Lambda tries again itself.
-fn reply(door: &Door, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
+fn reply(door: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
     let mut answer = SqsBatchResponse::default();
     for (at, reason) in failed {
         let Some(id) = batch.messages.get(*at).and_then(|message| message.id.as_deref()) else {
@@ -87,14 +89,14 @@ fn reply(door: &Door, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result
 }
 
 /// Tells CloudFront what changed. The messages that must come again, each with its reason.
-async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
+async fn tell(door: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
     let keys = keys(door, batch);
     let mut failed_keys: HashMap<Place, String> = HashMap::new();
     let mut planned: BTreeMap<DistributionId, Invalidation> = BTreeMap::new();
     let mut judged: Vec<(Judged, BTreeMap<DistributionId, Vec<Place>>)> = Vec::new();
     let mut skipped = 0;
     for (bucket, events) in &keys {
-        let verdicts = match judge::judge(door, bucket, events).await {
+        let verdicts = match dedupe::judge(door, bucket, events).await {
             Ok(verdicts) => verdicts,
             Err(error) => {
                 let keys = events.keys().map(|key| ((bucket.clone(), key.clone()), error.to_string()));
@@ -153,7 +155,7 @@ async fn tell(door: &Door, batch: &Batch, run: &str, deadline: Deadline) -> BTre
 }
 
 /// The events of each key that matters, by bucket.
-fn keys<'a>(door: &Door, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
+fn keys<'a>(door: &EntryPoint, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
     let mut keys: BTreeMap<String, BTreeMap<String, Vec<&ObjectEvent>>> = BTreeMap::new();
     for event in batch.messages.iter().flat_map(|message| &message.events) {
         // What shipfront itself writes must never cause anything: the function would feed itself.

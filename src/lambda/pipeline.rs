@@ -9,19 +9,21 @@ mod artifact;
 mod parameters;
 mod token;
 
-use super::{Deadline, Door, read_shape};
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::{Which, ids_showing};
+use crate::cloudfront::send::Patience;
+use crate::commands::invalidate;
 use crate::deploy::Deploy;
-use crate::deploy::report::{Outcome, Report};
-use crate::distribution::Distributions;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::invalidation::find::{Which, ids_showing};
-use crate::invalidation::send::{Invalidation, Patience};
-use crate::invalidation::typed;
+use crate::lambda::{Deadline, EntryPoint, read_shape};
+use crate::outcome::Outcome;
+use crate::report::Report;
 use answer::{Answerer, Failure, FailureKind, Verdict};
 use aws_lambda_events::codepipeline_job::CodePipelineJob;
 use parameters::{DeployParameters, Parameters};
 use serde_json::{Value, json};
+use shipfront_invalidation::Invalidation;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub(super) const JOB: &str = "CodePipeline.job";
 
 /// Does a job and answers it. An error only where the job could not be answered: then Lambda tries
 /// the event again, and everything in it can be done twice.
-pub(super) async fn answer(door: &Arc<Door>, job: &Value, deadline: Deadline) -> Result<Value> {
+pub(super) async fn answer(door: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
     let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
         return Err(Error::failed(format!("the event has a {JOB:?} without an id: nobody can be answered")));
     };
@@ -113,7 +115,7 @@ pub(super) fn read(job: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn work(door: Arc<Door>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
+async fn work(door: Arc<EntryPoint>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
     let job = shape(&job)?;
     let distributions = Distributions::new(&door.aws);
     let parameters = match asked(&job)? {
@@ -129,7 +131,7 @@ async fn work(door: Arc<Door>, id: String, job: Value, deadline: Deadline) -> Re
 
 /// Invalidates the paths, as the command does.
 async fn invalidate(
-    door: &Door,
+    door: &EntryPoint,
     id: &str,
     parameters: &Parameters,
     which: Which,
@@ -142,7 +144,7 @@ async fn invalidate(
     };
     let patience = Patience { busy: deadline.wind_down(), completion: None };
     // The job's id: Lambda may hand out an event twice, and the second time is free.
-    let report = typed::invalidate(&door.aws, &which, &parameters.paths, id, patience, &door.terminal).await?;
+    let report = invalidate::invalidate(&door.aws, &which, &parameters.paths, id, patience, &door.terminal).await?;
     if let Some(failure) = report.errors().first() {
         let about = "an invalidation was not accepted: what is at the edge may be stale";
         return Ok(Verdict::Failed(Failure::told(about, failure)));
@@ -154,7 +156,7 @@ async fn invalidate(
 
 /// Deploys the job's artifact, by the same recipe as the command line.
 async fn deploy_artifact(
-    door: &Door,
+    door: &EntryPoint,
     job: &CodePipelineJob,
     parameters: &Parameters,
     deploy: &DeployParameters,

@@ -1,20 +1,20 @@
 //! The intent: what a run may leave stale, written before its first change.
 
-use super::{Intent, ndjson};
 use crate::deploy::diff::Reason;
 use crate::deploy::plan::{Action, Change};
 use crate::deploy::walk::Walk;
-use crate::distribution::DistributionId;
 use crate::error::Result;
-use crate::site::etag::Etag;
+use crate::record::{Intent, ndjson};
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::DistributionId;
+use shipfront_site::etag::Etag;
 
 /// How the name of an intent ends that `--verify` left.
 const OF_VERIFY: &str = "-verify";
 
 /// A key whose URLs the run may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
+pub struct PendingChange {
     /// The key below the target's prefix.
     pub key: String,
     /// What was to be done.
@@ -33,10 +33,10 @@ pub struct Promise {
     pub compressed: bool,
 }
 
-impl Promise {
+impl PendingChange {
     /// What a change of the plan may leave stale.
-    pub fn of(change: &Change, walk: &Walk) -> Promise {
-        Promise {
+    pub fn of(change: &Change, walk: &Walk) -> PendingChange {
+        PendingChange {
             key: change.key.clone(),
             action: change.action,
             created: change.reason == Reason::New,
@@ -61,25 +61,25 @@ impl Promise {
 
 /// The intent of a run that never said it was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Abandoned {
+pub struct UnfinishedDeploy {
     /// The run.
     pub deploy: String,
     /// The distributions that it had to tell.
     pub distributions: Vec<DistributionId>,
     /// In key order.
-    pub promises: Vec<Promise>,
+    pub pending: Vec<PendingChange>,
 }
 
-impl Abandoned {
-    /// What was promised for a key.
-    pub fn promise(&self, key: &str) -> Option<&Promise> {
-        let at = self.promises.binary_search_by(|promise| promise.key.as_str().cmp(key)).ok()?;
-        self.promises.get(at)
+impl UnfinishedDeploy {
+    /// What was pending for a key.
+    pub fn pending_change(&self, key: &str) -> Option<&PendingChange> {
+        let at = self.pending.binary_search_by(|pending_change| pending_change.key.as_str().cmp(key)).ok()?;
+        self.pending.get(at)
     }
 
     /// Whether an object that the manifest does not describe is ours all the same.
     pub fn owns(&self, key: &str, size: u64, etag: &Etag) -> bool {
-        self.promise(key).is_some_and(|promise| promise.owns(size, etag))
+        self.pending_change(key).is_some_and(|pending_change| pending_change.owns(size, etag))
     }
 }
 
@@ -108,19 +108,23 @@ pub(super) fn file_name(deploy: &str) -> String {
 }
 
 /// An intent as it is kept.
-pub(super) fn encode<'a>(deploy: &str, mut promises: impl Iterator<Item = &'a Promise>) -> Result<Vec<u8>> {
-    ndjson::encode("plan", deploy, |lines| promises.try_for_each(|promise| lines.row(promise)))
+pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a PendingChange>) -> Result<Vec<u8>> {
+    ndjson::encode("plan", deploy, |lines| pending.try_for_each(|pending_change| lines.row(pending_change)))
 }
 
 /// Reads an intent.
-pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<Abandoned> {
-    let mut promises: Vec<Promise> = Vec::new();
+pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
+    let mut pending: Vec<PendingChange> = Vec::new();
     ndjson::decode("plan", bytes, what, |line| {
-        promises.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
+        pending.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
         Ok(())
     })?;
-    promises.sort_by(|a, b| a.key.cmp(&b.key));
+    pending.sort_by(|a, b| a.key.cmp(&b.key));
     let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);
     let tenants = intent.tenants.iter().cloned().map(DistributionId::Tenant);
-    Ok(Abandoned { deploy: intent.deploy.clone(), distributions: distributions.chain(tenants).collect(), promises })
+    Ok(UnfinishedDeploy {
+        deploy: intent.deploy.clone(),
+        distributions: distributions.chain(tenants).collect(),
+        pending,
+    })
 }

@@ -1,14 +1,13 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
-use super::status::time;
-use super::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
-use crate::bucket::conditional::{Condition, Written};
-use crate::distribution::DistributionId;
 use crate::error::{Error, Result};
-use intent::Promise;
+use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
+use crate::s3::conditional::{Condition, Written};
+use intent::PendingChange;
 use jiff::Timestamp;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
@@ -44,14 +43,14 @@ impl Display for Holder {
 
 /// What a deploy that is complete leaves for the next one to invalidate once more.
 #[derive(Debug, Clone, Copy)]
-pub enum Left<'a> {
+pub enum CarryOver<'a> {
     /// Nothing.
     Nothing,
     /// Its whole plan: it is unknown whether some uploads landed, and the next run needs the plan to
     /// know that they are ours.
     Plan,
     /// These keys.
-    Promises(&'a [Promise]),
+    Pending(&'a [PendingChange]),
 }
 
 /// The lease, held and renewed until it is given back.
@@ -75,10 +74,10 @@ impl Lease {
         deploy: &str,
         build: Option<&Build>,
         distributions: &[DistributionId],
-        promises: &[Promise],
+        pending: &[PendingChange],
     ) -> Result<Option<Lease>> {
         let plan = intent::file_name(deploy);
-        record.bucket.put_plain(&plan, intent::encode(deploy, promises.iter())?).await?;
+        record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: Timestamp::now() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
@@ -98,8 +97,8 @@ impl Lease {
             check_conditions(record, &state, &plan).await?;
         }
         let mut outdated = vec![plan];
-        let abandoned = snapshot.state.intent.iter().map(|intent| &intent.deploy);
-        outdated.extend(abandoned.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
+        let unfinished = snapshot.state.intent.iter().map(|intent| &intent.deploy);
+        outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
         outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
@@ -120,14 +119,14 @@ impl Lease {
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
     /// gives the lease back in one write, but for what is `left` to the next run.
-    pub async fn complete(self, uploaded: u64, pruned: u64, left: Left<'_>) -> Result<()> {
+    pub async fn complete(self, uploaded: u64, pruned: u64, left: CarryOver<'_>) -> Result<()> {
         let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
         let left = match left {
-            Left::Nothing => None,
-            Left::Plan => Some(self.deploy.clone()),
-            Left::Promises(promises) => {
+            CarryOver::Nothing => None,
+            CarryOver::Plan => Some(self.deploy.clone()),
+            CarryOver::Pending(pending) => {
                 let name = intent::of_verify(&self.deploy);
-                let plan = intent::encode(&name, promises.iter())?;
+                let plan = intent::encode(&name, pending.iter())?;
                 self.record.bucket.put_plain(&intent::file_name(&name), plan).await?;
                 Some(name)
             }
@@ -241,4 +240,9 @@ fn owner() -> String {
     let host = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
     format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "a machine without a name".to_owned()))
+}
+
+/// A time as people are told it.
+pub fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -2,14 +2,14 @@
 //!
 //! It is read and written row by row, so that nobody needs to hold it whole.
 
-use super::ndjson;
 use crate::error::Result;
-use crate::invalidation::tags::carried::{Carried, Entry, Shared, Standing};
-use crate::site::compression::Compressed;
-use crate::site::etag::Etag;
-use crate::site::headers::HeadersDigest;
+use crate::record::ndjson;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::tags::copy_tags::{CopyTags, Entry, Shared, Standing};
+use shipfront_site::compression::Compressed;
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::HeadersDigest;
 use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Row {
     /// Since when it has not been in the source, in seconds of S3's clock.
     pub orphaned: Option<i64>,
     /// The cache tags that it carries; `None` where it carries none, or nobody knows.
-    pub carried: Option<Arc<Carried>>,
+    pub copy_tags: Option<Arc<CopyTags>>,
     /// What came of compressing the file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
 }
@@ -54,8 +54,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     orphaned: Option<i64>,
     /// The place among those that rows have named before.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    carried: Option<usize>,
+    #[serde(rename = "carried", skip_serializing_if = "Option::is_none", default)]
+    copy_tags: Option<usize>,
     /// What is named here for the first time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     tags: Option<Entry>,
@@ -86,10 +86,10 @@ impl Manifest {
     pub fn read(&self, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         let mut last: Option<String> = None;
         let standings = Shared::default();
-        let mut known: Vec<Arc<Carried>> = Vec::new();
+        let mut known: Vec<Arc<CopyTags>> = Vec::new();
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
             let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            let Line { key, size, etag, content, headers, orphaned, compressed, carried, tags } = line;
+            let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags } = line;
             if last.as_deref().is_some_and(|last| last >= &*key) {
                 return Err(format!("{key:?} is out of order"));
             }
@@ -99,11 +99,11 @@ impl Manifest {
             let content = content.map(|content| Box::new(content.into_owned()));
             let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
             known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
-            let carried = match carried {
+            let copy_tags = match copy_tags {
                 None => None,
                 Some(at) => Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?),
             };
-            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed, carried });
+            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed, copy_tags });
             Ok(())
         })?;
         Ok(standings.into_values())
@@ -117,13 +117,13 @@ pub(super) fn file_name(deploy: &str) -> String {
 
 /// The manifest as it is kept, of rows in key order.
 pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a str, R)>) -> Result<Vec<u8>> {
-    let mut known: HashMap<Arc<Carried>, usize> = HashMap::new();
+    let mut known: HashMap<Arc<CopyTags>, usize> = HashMap::new();
     ndjson::encode("manifest", deploy, |lines| {
         for (key, row) in rows {
             let row: &Row = row.borrow();
             let next = known.len();
-            let carried = row.carried.as_ref().map(|carried| *known.entry(carried.clone()).or_insert(next));
-            let first = row.carried.as_deref().filter(|_| carried == Some(next));
+            let copy_tags = row.copy_tags.as_ref().map(|copy_tags| *known.entry(copy_tags.clone()).or_insert(next));
+            let first = row.copy_tags.as_deref().filter(|_| copy_tags == Some(next));
             lines.row(&Line {
                 key: Cow::Borrowed(key),
                 size: row.size,
@@ -132,7 +132,7 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
                 headers: row.headers,
                 orphaned: row.orphaned,
                 compressed: row.compressed.as_deref().map(Cow::Borrowed),
-                carried,
+                copy_tags,
                 tags: first.map(Entry::of),
             })?;
         }
@@ -143,9 +143,9 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invalidation::tags::{self, Tagger, Upload};
-    use crate::site::headers::Headers;
-    use crate::site::rules::Encoding;
+    use shipfront_invalidation::tags::{self, Tagger, Upload};
+    use shipfront_site::headers::Headers;
+    use shipfront_site::rules::Encoding;
 
     fn rows() -> Vec<(&'static str, Row)> {
         let row = || Row {
@@ -155,7 +155,7 @@ mod tests {
             headers: Some(Headers::of("a").digest()),
             orphaned: None,
             compressed: None,
-            carried: None,
+            copy_tags: None,
         };
         let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
@@ -186,16 +186,16 @@ mod tests {
     fn rows_share_what_they_say_of_tags() {
         let tagger = Tagger::new("s3://www.example.com");
         let standing = Arc::new(Standing::new(vec!["cache-tag".to_owned()], 7));
-        let carried = |key: &str, deploy: &str| {
+        let copy_tags = |key: &str, deploy: &str| {
             let tags = tagger.tags(&Upload { key, references: &[], deploy, bytes: tags::Bytes::New });
             let memory = tagger.remember(key, &tags).unwrap();
-            Some(Arc::new(Carried { memory, standing: standing.clone() }))
+            Some(Arc::new(CopyTags { memory, standing: standing.clone() }))
         };
         let mut rows = rows();
         let keys: Vec<String> = (0..100).map(|number| format!("d/{number:03}")).collect();
         for (at, key) in keys.iter().enumerate() {
-            let carried = carried(key, if at % 2 == 0 { "d1" } else { "d2" });
-            rows.push((key, Row { carried, ..rows[0].1.clone() }));
+            let copy_tags = copy_tags(key, if at % 2 == 0 { "d1" } else { "d2" });
+            rows.push((key, Row { copy_tags, ..rows[0].1.clone() }));
         }
         let bytes = encoded(&rows);
         let mut read = Vec::new();
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(read, rows.iter().map(|(key, row)| ((*key).to_owned(), row.clone())).collect::<Vec<_>>());
         assert_eq!(standings.as_slice(), std::slice::from_ref(&standing));
         let held: std::collections::HashSet<_> =
-            read.iter().filter_map(|(_, row)| row.carried.as_ref()).map(Arc::as_ptr).collect();
+            read.iter().filter_map(|(_, row)| row.copy_tags.as_ref()).map(Arc::as_ptr).collect();
         assert_eq!(held.len(), 2, "one for each deploy");
     }
 

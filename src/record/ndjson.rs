@@ -1,8 +1,8 @@
 //! Lines of JSON, compressed: a header that says what it is, the rows, and a count at the end, so
 //! that a truncated file is never taken for a short one.
 
-use super::{FORMAT, damaged};
 use crate::error::{Error, Result};
+use crate::record::{FORMAT, damaged};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;

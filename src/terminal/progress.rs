@@ -1,7 +1,7 @@
 //! Progress of something long: a line that moves on a terminal, dated lines in a log, nothing at all
 //! for what is done at once.
 
-use super::columns;
+use crate::terminal::columns;
 use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::{self, Display, Formatter};
 use std::io::{IsTerminal, Write};

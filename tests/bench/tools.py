@@ -19,7 +19,7 @@ def install(cache, tools, root):
     """Installs what is missing; `where` of each tool's program."""
     where = {"shipfront": root / "target/dist/shipfront"}
     # As it is handed out, like the other tools.
-    build = ["cargo", "build", "--profile", "dist", "--locked", "--bins", "--example", "bench_edge"]
+    build = ["cargo", "build", "--profile", "dist", "--locked", "--workspace", "--bins", "--features", "shipfront-edge/cli"]
     subprocess.run(build, cwd=root, check=True)
     if set(tools) - {"shipfront", "s3sync"}:
         venv = cache / "pypi"

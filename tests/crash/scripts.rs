@@ -2,7 +2,7 @@
 //! leaves nothing stale.
 
 use super::{Attempt, EVERYTHING, PLAIN, Place, Scenario, Sources, directory, first, second};
-use shipfront::edge::{Fault, Rule};
+use shipfront_edge::{Fault, Rule};
 
 const OPERATIONS: [&str; 5] = ["PutObject", "DeleteObjects", "CreateInvalidation", "GetObject", "ListObjectsV2"];
 

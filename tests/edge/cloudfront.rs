@@ -6,7 +6,7 @@ use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::error::SdkError;
 use aws_sdk_cloudfront::operation::create_invalidation::{CreateInvalidationError, CreateInvalidationOutput};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
-use shipfront::edge::{
+use shipfront_edge::{
     CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, FunctionAssociation, Origin, OriginGroup, OriginKind,
     Progress, QueryStrings,
 };

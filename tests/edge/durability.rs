@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use aws_sdk_s3::primitives::ByteStream;
-use shipfront::edge::{Data, Edge, EdgeError, EdgeOptions};
+use shipfront_edge::{Data, Edge, EdgeError, EdgeOptions};
 
 use crate::world::aws::{s3, start};
 

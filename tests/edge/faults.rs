@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, Delete, ObjectIdentifier};
-use shipfront::edge::{Edge, Fault, Rule};
+use shipfront_edge::{Edge, Fault, Rule};
 
 use crate::world::aws::{code, edge, s3};
 

@@ -1,7 +1,7 @@
 //! Bucket policies, to S3's SDK and to viewers.
 
 use aws_sdk_s3::primitives::ByteStream;
-use shipfront::edge::{Data, Edge};
+use shipfront_edge::{Data, Edge};
 
 use crate::world::aws::{code, s3, start};
 use crate::world::http;

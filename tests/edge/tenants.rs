@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cloudfront::types::{ConnectionMode as Mode, InvalidationBatch, Paths};
 use aws_sdk_s3::primitives::ByteStream;
-use shipfront::edge::{ConnectionMode, Edge, Tenant};
+use shipfront_edge::{ConnectionMode, Edge, Tenant};
 
 use crate::world::aws::{cloudfront, code, edge, s3};
 use crate::world::http::request;

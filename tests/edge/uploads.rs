@@ -3,7 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use shipfront::edge::{Data, Edge};
+use shipfront_edge::{Data, Edge};
 
 use crate::world::aws::{code, s3, start};
 

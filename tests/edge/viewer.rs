@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use shipfront::edge::{
+use shipfront_edge::{
     CACHING_DISABLED, CacheBehavior, CachePolicy, CacheSettings, Distribution, Edge, ErrorResponse, Origin,
     OriginGroup, OriginKind, QueryStrings,
 };

@@ -2,7 +2,7 @@
 
 use super::SITE;
 use crate::world::site::{ALWAYS, BUCKET, EXACT, Run, TARGET, World, denied, error};
-use shipfront::edge::{Distribution, Fault, InvalidationStatus, Progress};
+use shipfront_edge::{Distribution, Fault, InvalidationStatus, Progress};
 
 /// A deployed site with one edited page.
 async fn edited() -> World {

@@ -2,7 +2,7 @@
 
 use crate::world::site::World;
 use serde_json::Value;
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 
 /// Far more than the SDK's own bucket of retries holds, which is a hundred.
 const STORM: u64 = 150;

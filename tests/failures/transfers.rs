@@ -3,7 +3,7 @@
 use super::{PRUNE, SITE};
 use crate::world::aws;
 use crate::world::site::{ALWAYS, BUCKET, EXACT, World, denied, error};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 
 /// More than two parts.
 const LARGE: usize = 36 << 20;

@@ -2,7 +2,7 @@
 
 use super::{PRUNE, SITE};
 use crate::world::site::{EXACT, Run, TARGET, World, finish, run};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;

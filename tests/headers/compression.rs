@@ -4,7 +4,8 @@ use crate::world::http::get;
 use crate::world::manifest;
 use crate::world::sites::{Place, directory, site};
 use serde_json::{Value, json};
-use shipfront::deploy::report::{Outcome, Report};
+use shipfront::outcome::Outcome;
+use shipfront::report::Report;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -158,7 +159,7 @@ async fn what_was_compressed_is_ours_even_if_the_run_died_before_it_said_so() {
     let source = directory(&site(&[("index.html", "i")]));
     deploy(&place, &[rule()], source.path()).await;
     fs::write(source.path().join("a.dat"), text(50_000)).unwrap();
-    place.edge.faults().add(shipfront::edge::Rule {
+    place.edge.faults().add(shipfront_edge::Rule {
         operation: Some("CreateInvalidation".to_owned()),
         key: None,
         skip: 0,

@@ -6,8 +6,9 @@ use crate::world::manifest;
 use crate::world::site::denied;
 use crate::world::sites::{Place, directory, site};
 use serde_json::json;
-use shipfront::deploy::report::{Outcome, Report};
-use shipfront::edge::Rule;
+use shipfront::outcome::Outcome;
+use shipfront::report::Report;
+use shipfront_edge::Rule;
 use std::collections::BTreeMap;
 use std::fs;
 

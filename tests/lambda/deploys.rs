@@ -5,7 +5,7 @@ use crate::world::aws;
 use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, BUCKET, World, denied};
 use serde_json::{Value, json};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 use std::io::{Cursor, Write};
 use std::time::Duration;
 use zip::ZipWriter;

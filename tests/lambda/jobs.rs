@@ -3,7 +3,7 @@
 use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, World, denied, error};
 use serde_json::{Value, json};
-use shipfront::edge::{Fault, JobResult, Progress};
+use shipfront_edge::{Fault, JobResult, Progress};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ async fn a_job_that_cannot_be_answered_fails_the_invocation_so_that_lambda_tries
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cloudfront_that_never_answers_is_answered_for_before_the_deadline() {
     let (world, function) = function().await;
-    world.fault("CreateInvalidation", 0, ALWAYS, Fault::Hold(shipfront::edge::Gate::default()));
+    world.fault("CreateInvalidation", 0, ALWAYS, Fault::Hold(shipfront_edge::Gate::default()));
     function.invoke_within(&job(1, &world.distribution), Duration::from_secs(2)).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "JobFailed");

@@ -5,7 +5,7 @@ use crate::world::aws;
 use crate::world::function::{Function, event};
 use crate::world::site::{BUCKET, World, denied};
 use serde_json::Value;
-use shipfront::edge::{Fault, Gate};
+use shipfront_edge::{Fault, Gate};
 
 const SITE: [(&str, &str); 4] =
     [("index.html", "home"), ("about.html", "about"), ("notes/a.html", "a"), ("notes/b.html", "b")];
@@ -154,7 +154,7 @@ async fn what_a_deploy_under_way_uploads_is_left_to_it_and_other_writes_are_not(
 async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
     let (world, function) = deployed().await;
     world.write("about.html", "about, and more");
-    world.edge.faults().add(shipfront::edge::Rule {
+    world.edge.faults().add(shipfront_edge::Rule {
         operation: Some("CreateInvalidation".to_owned()),
         key: None,
         skip: 0,

@@ -4,7 +4,7 @@ use super::messages::{back, queue, told, written};
 use crate::world::function::{Function, event};
 use crate::world::site::World;
 use serde_json::{Value, json};
-use shipfront::edge::JobResult;
+use shipfront_edge::JobResult;
 use std::time::Duration;
 
 const ETAG: &str = "0cc175b9c0f1b6a831c399e269772661";

@@ -3,7 +3,7 @@
 use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, World};
 use serde_json::{Value, json};
-use shipfront::edge::Fault;
+use shipfront_edge::Fault;
 
 const SITE: [(&str, &str); 4] =
     [("index.html", "home"), ("about.html", "about"), ("notes/a.html", "a"), ("old.html", "old")];

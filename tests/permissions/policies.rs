@@ -1,7 +1,7 @@
-//! Each policy that we hand out grants what its doors need, action by action, and nothing else.
+//! Each policy that we hand out grants what its entry_points need, action by action, and nothing else.
 
 use crate::world::command::{binary, clean, repository};
-use shipfront::aws::permission::{Door, Resource, Setup, needed};
+use shipfront::aws::permission::{EntryPoint, Resource, Setup, needed};
 use std::collections::BTreeSet;
 use walkdir::WalkDir;
 use yaml_serde::Value;
@@ -10,8 +10,8 @@ use yaml_serde::Value;
 struct Role {
     template: &'static str,
     name: &'static str,
-    /// The doors of shipfront that run under it.
-    doors: &'static [Door],
+    /// The entry_points of shipfront that run under it.
+    entry_points: &'static [EntryPoint],
     /// What the AWS service that runs them, or the service itself, needs besides.
     service: &'static [[&'static str; 2]],
 }
@@ -27,7 +27,7 @@ const ROLES: [Role; 6] = [
     Role {
         template: "codebuild/template.yaml",
         name: "Role",
-        doors: &[Door::Deploy],
+        entry_points: &[EntryPoint::Deploy],
         // <https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html>
         service: &[
             WRITE_LOG[0],
@@ -45,20 +45,20 @@ const ROLES: [Role; 6] = [
     Role {
         template: "codepipeline-action/template.yaml",
         name: "FunctionRole",
-        doors: &[Door::Deploy, Door::PipelineJob],
+        entry_points: &[EntryPoint::Deploy, EntryPoint::PipelineJob],
         service: &WRITE_LOG,
     },
-    Role { template: "codepipeline-action/template.yaml", name: "PipelineRole", doors: &[], service: &PIPELINE },
+    Role { template: "codepipeline-action/template.yaml", name: "PipelineRole", entry_points: &[], service: &PIPELINE },
     Role {
         template: "codepipeline-action/invalidate-only.yaml",
         name: "FunctionRole",
-        doors: &[Door::Invalidate, Door::PipelineJob],
+        entry_points: &[EntryPoint::Invalidate, EntryPoint::PipelineJob],
         service: &WRITE_LOG,
     },
     Role {
         template: "codepipeline-action/invalidate-only.yaml",
         name: "PipelineRole",
-        doors: &[],
+        entry_points: &[],
         service: &[
             PIPELINE[0],
             PIPELINE[1],
@@ -75,7 +75,7 @@ const ROLES: [Role; 6] = [
     Role {
         template: "s3-events/template.yaml",
         name: "Role",
-        doors: &[Door::ObjectEvents],
+        entry_points: &[EntryPoint::ObjectEvents],
         // <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
         service: &[
             WRITE_LOG[0],
@@ -137,10 +137,10 @@ fn grants(document: &Value) -> BTreeSet<Grant> {
     found
 }
 
-/// What the doors need, on resources as a policy names them.
-fn expected(doors: &[Door], setups: &[Setup], named: impl Fn(&str) -> String) -> BTreeSet<Grant> {
+/// What the entry_points need, on resources as a policy names them.
+fn expected(entry_points: &[EntryPoint], setups: &[Setup], named: impl Fn(&str) -> String) -> BTreeSet<Grant> {
     let grant = |(action, resource): (&str, Resource)| (action.to_owned(), named(&resource.to_string()));
-    needed(doors, setups).into_iter().map(grant).collect()
+    needed(entry_points, setups).into_iter().map(grant).collect()
 }
 
 fn as_in_templates(resource: &str) -> String {
@@ -183,7 +183,7 @@ fn each_role_of_the_examples_is_allowed_what_its_doors_need_and_nothing_else() {
             let policies = resource["Properties"]["Policies"].as_sequence().unwrap();
             let granted: BTreeSet<Grant> =
                 policies.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
-            let mut wanted = expected(role.doors, &[], as_in_templates);
+            let mut wanted = expected(role.entry_points, &[], as_in_templates);
             wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
             assert_eq!(granted, wanted, "{place}");
             seen.push((template.clone(), name.to_owned()));
@@ -204,8 +204,8 @@ fn policy_in(document: &str) -> Value {
 fn the_policies_in_the_documents_allow_what_their_doors_need_and_nothing_else() {
     let named = |resource: &str| resource.replace("BUCKET", "www.example.com").replace("PREFIX", "");
     let anywhere = [Setup::AnyDistribution];
-    assert_eq!(grants(&policy_in("docs/permissions.md")), expected(&[Door::Deploy], &anywhere, named));
-    assert_eq!(grants(&policy_in("examples/shell/README.md")), expected(&[Door::Invalidate], &anywhere, named));
+    assert_eq!(grants(&policy_in("docs/permissions.md")), expected(&[EntryPoint::Deploy], &anywhere, named));
+    assert_eq!(grants(&policy_in("examples/shell/README.md")), expected(&[EntryPoint::Invalidate], &anywhere, named));
 }
 
 /// What `shipfront policy ARGUMENTS` prints.

@@ -3,7 +3,7 @@
 use super::{SITE, STATE, hold, is_settled, outlive_lease, status, writes_of_any_kind};
 use crate::world::manifest;
 use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error, finish};
-use shipfront::site::headers::Headers;
+use shipfront_site::headers::Headers;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
 

@@ -4,7 +4,7 @@
 use super::{PRUNE, SITE, hold, is_settled, object, outlive_lease};
 use crate::world::manifest;
 use crate::world::site::{ALWAYS, BUCKET, TARGET, World, denied, error, finish};
-use shipfront::edge::{Distribution, Fault};
+use shipfront_edge::{Distribution, Fault};
 
 /// Runs a deploy that is killed at its first request of a kind, before that has its effect.
 async fn die_before(world: &World, operation: &str, key: Option<&str>) {

@@ -2,7 +2,7 @@
 
 use crate::world::http::get;
 use crate::world::site::{BUCKET, EXACT, World};
-use shipfront::edge::OriginKind;
+use shipfront_edge::OriginKind;
 
 /// A world whose distribution shows the website endpoint of the bucket.
 async fn website(files: &[(&str, &str)]) -> World {

@@ -3,7 +3,7 @@
 use super::{differences, looked_at, verify};
 use crate::world::http::get;
 use crate::world::site::{BUCKET, EXACT, Run, World};
-use shipfront::edge::{Distribution, Fault, FunctionAssociation, OriginKind};
+use shipfront_edge::{Distribution, Fault, FunctionAssociation, OriginKind};
 use std::fs;
 
 fn configure(world: &World, change: impl FnOnce(&mut Distribution)) {

@@ -2,7 +2,7 @@
 
 use crate::world::http::request;
 use crate::world::site::{Run, TARGET, World};
-use shipfront::edge::{CACHING_DISABLED, CacheSettings, Distribution};
+use shipfront_edge::{CACHING_DISABLED, CacheSettings, Distribution};
 use std::collections::BTreeSet;
 
 /// The id of the distribution that caches nothing, and so tells the truth.

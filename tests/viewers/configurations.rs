@@ -2,7 +2,7 @@
 
 use super::audience::{Seen, audience, collateral, configure, deploy_to, items};
 use crate::world::site::{ALWAYS, Run, World, denied};
-use shipfront::edge::{CACHING_DISABLED, CacheBehavior, CachePolicy, CacheSettings, Distribution, QueryStrings};
+use shipfront_edge::{CACHING_DISABLED, CacheBehavior, CachePolicy, CacheSettings, Distribution, QueryStrings};
 
 const SITE: [&str; 6] =
     ["404.html", "about/index.html", "assets/app.js", "assets/style.css", "blog/index.html", "index.html"];

@@ -2,7 +2,7 @@
 
 use super::audience::{audience, configure, items};
 use crate::world::site::World;
-use shipfront::edge::{CacheBehavior, Origin, OriginGroup, OriginKind};
+use shipfront_edge::{CacheBehavior, Origin, OriginGroup, OriginKind};
 
 fn origin(id: &str, path: &str, kind: OriginKind) -> Origin {
     let host = if kind == OriginKind::Website { "s3-website-us-east-1" } else { "s3.us-east-1" };

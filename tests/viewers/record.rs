@@ -4,7 +4,7 @@ use super::audience::{audience, configure, deploy_to};
 use crate::world::aws::{s3, start};
 use crate::world::http::request;
 use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, error, run};
-use shipfront::edge::{CACHING_DISABLED, CacheSettings, Data, Distribution};
+use shipfront_edge::{CACHING_DISABLED, CacheSettings, Data, Distribution};
 
 const SITE: [(&str, &str); 1] = [("index.html", "welcome")];
 const WARNING: &str = "viewers may be able to read the deploy record at s3://www.example.com/.shipfront:";

@@ -3,7 +3,7 @@
 use super::audience::{Audience, audience, collateral, configure, deploy_to, items};
 use crate::world::aws::s3;
 use crate::world::site::World;
-use shipfront::edge::{
+use shipfront_edge::{
     CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, Origin, OriginKind, QueryStrings,
 };
 

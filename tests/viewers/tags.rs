@@ -5,7 +5,7 @@ use super::audience::{Audience, audience, collateral, configure, items};
 use crate::world::aws::s3;
 use crate::world::manifest;
 use crate::world::site::{ALWAYS, BUCKET, Run, World, denied};
-use shipfront::edge::{CachePolicy, CacheSettings, ErrorResponse, QueryStrings};
+use shipfront_edge::{CachePolicy, CacheSettings, ErrorResponse, QueryStrings};
 use std::time::Duration;
 
 const HEADER: &str = "x-amz-meta-cache-tag";

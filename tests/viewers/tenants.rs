@@ -3,7 +3,7 @@
 use super::audience::{Audience, configure, deploy_to};
 use crate::world::http::request;
 use crate::world::site::{ALWAYS, World, denied};
-use shipfront::edge::{ConnectionMode, Distribution, Tenant};
+use shipfront_edge::{ConnectionMode, Distribution, Tenant};
 use std::collections::BTreeMap;
 
 const SITE: [&str; 4] = ["about/index.html", "blog/index.html", "index.html", "robots.txt"];

@@ -3,7 +3,7 @@
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use shipfront::edge::{Data, Edge, EdgeOptions};
+use shipfront_edge::{Data, Edge, EdgeOptions};
 
 /// An edge in memory on free ports.
 pub(crate) async fn edge() -> Edge {

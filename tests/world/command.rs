@@ -1,7 +1,7 @@
 //! The binary as a person, a script or a build runs it.
 
 use serde_json::Value;
-use shipfront::edge::Edge;
+use shipfront_edge::Edge;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write;

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::Value;
-use shipfront::edge::Edge;
+use shipfront_edge::Edge;
 use std::io::{Read, Write};
 
 /// The key of the one manifest of a bucket.

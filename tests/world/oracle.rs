@@ -4,8 +4,8 @@
 //! It replays what the edge says changed, and knows nothing of how shipfront decides.
 
 use super::sites::{Site, is_page, references};
-use shipfront::edge::{Edge, Effect};
-use shipfront::site::etag::{hex, md5};
+use shipfront_edge::{Edge, Effect};
+use shipfront_site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What answers at a URL, or nothing.

@@ -2,7 +2,7 @@
 
 use super::aws;
 use serde_json::Value;
-use shipfront::edge::{Edge, Fault, RecordedRequest, Rule};
+use shipfront_edge::{Edge, Fault, RecordedRequest, Rule};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

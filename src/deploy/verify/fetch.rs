@@ -1,14 +1,14 @@
 //! One GET as a viewer sends it: identity encoding, no redirect but to the key itself, no more of a body
 //! than there may be.
 
-use super::{Answer, COMPARED, Check, ENCODING, Expected, LARGEST_BODY, Site, Wrong};
 use crate::aws::viewer_connector;
-use crate::site::etag::{Etag, Matcher};
+use crate::deploy::verify::{Answer, COMPARED, Check, ENCODING, Expected, LARGEST_BODY, Site, Wrong};
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use backon::{ExponentialBuilder, Retryable};
+use shipfront_site::etag::{Etag, Matcher};
 use std::time::Duration;
 
 /// One answer, its body included.

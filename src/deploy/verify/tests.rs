@@ -1,4 +1,4 @@
-use super::*;
+use crate::deploy::verify::*;
 use proptest::prelude::*;
 
 const NEW: &str = "900150983cd24fb0d6963f7d28e17f72";

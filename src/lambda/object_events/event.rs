@@ -5,13 +5,13 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 
 use crate::lambda::read_shape;
-use crate::site::etag::Etag;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3EventRecord;
 use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
+use shipfront_site::etag::Etag;
 use std::collections::{BTreeMap, HashMap};
 
 /// What an invocation is about.

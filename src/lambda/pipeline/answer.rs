@@ -2,9 +2,9 @@
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
-use crate::deploy::report;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::outcome;
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
 use aws_sdk_codepipeline::types::{ExecutionDetails, FailureDetails, FailureType};
@@ -76,7 +76,7 @@ impl Failure {
     }
 
     /// The failure that a report tells of, with what became of the rest.
-    pub(super) fn told(about: &str, failure: &report::Failure) -> Failure {
+    pub(super) fn told(about: &str, failure: &outcome::Failure) -> Failure {
         let key = failure.key.as_deref().filter(|key| !failure.error.contains(key));
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         let message = with_hint(format!("{about}: {key}{}", failure.error), failure.hint.as_deref());

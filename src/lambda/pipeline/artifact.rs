@@ -1,12 +1,12 @@
 //! The job's input artifact: a zip from the artifact store, unpacked on the function's own disk.
 
-use super::parameters::DeployParameters;
 use crate::aws::Aws;
-use crate::bucket::Bucket;
 use crate::error::{Error, Result};
-use crate::site::Target;
+use crate::lambda::pipeline::parameters::DeployParameters;
+use crate::s3::Bucket;
 use aws_lambda_events::codepipeline_job::{CodePipelineData, CodePipelineInputArtifact};
 use aws_sdk_s3::config::Credentials;
+use shipfront_site::Target;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};

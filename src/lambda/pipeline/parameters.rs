@@ -1,14 +1,14 @@
 //! `UserParameters`: a distribution's id, or JSON that says what to do.
 
+use crate::cloudfront::lookup::Which;
 use crate::config;
 use crate::deploy::Settings;
 use crate::error::{Error, Result};
-use crate::invalidation::find::Which;
 use crate::lambda::site_options;
-use crate::site::Target;
 use clap::{Args, Command};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use shipfront_site::Target;
 use std::path::{Component, PathBuf};
 
 const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"distribution\": \"auto\", \"bucket\": \
@@ -66,7 +66,7 @@ impl Parameters {
         }
         let wrong = |problem: String| Error::usage(format!("UserParameters: {problem}")).hint(HINT);
         let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
-        let typed: Typed = super::read_shape(&value).map_err(wrong)?;
+        let typed: Typed = crate::lambda::pipeline::read_shape(&value).map_err(wrong)?;
         refuse_unknown("", typed.unknown.keys(), "distribution, bucket, paths, wait and deploy")?;
         let bucket = typed.bucket.map(|name| Target::whole(&name)).transpose();
         let bucket = bucket.map_err(|error| {
@@ -160,7 +160,7 @@ fn refuse_unknown<'a>(place: &str, unknown: impl Iterator<Item = &'a String>, kn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::distribution::DistributionId;
+    use shipfront_invalidation::DistributionId;
 
     fn ids(text: &str) -> Which {
         Parameters::parse(text).unwrap().which(&Which::Auto).unwrap()

@@ -1,11 +1,12 @@
 //! The continuation token: what the next invocation of a job looks at, instead of this one sleeping.
 
-use super::answer::Verdict;
-use crate::distribution::{DistributionId, Distributions};
+use crate::cloudfront::Distributions;
 use crate::error::{Error, Result};
-use crate::invalidation::send::Invalidation;
+use crate::lambda::pipeline::answer::Verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::{Invalidation, InvalidationStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Waiting {
                 DistributionId::Distribution(id) => (id.clone(), false),
                 DistributionId::Tenant(id) => (id.clone(), true),
             };
-            let open = invalidation.status == "InProgress";
+            let open = invalidation.status == InvalidationStatus::InProgress;
             Some(Accepted { distribution, tenant, id: invalidation.id.clone()?, open })
         });
         Waiting { until: 0, invalidations: accepted.collect(), summary, variables }
@@ -82,7 +83,7 @@ impl Waiting {
             let distribution =
                 if accepted.tenant { DistributionId::Tenant(name) } else { DistributionId::Distribution(name) };
             match distributions.invalidation_status(&distribution, &accepted.id).await {
-                Ok(status) => accepted.open = status == "InProgress",
+                Ok(status) => accepted.open = status == InvalidationStatus::InProgress,
                 Err(error) => {
                     let hint = error.hint_text().unwrap_or("it goes on without shipfront");
                     self.summary = format!("{}; cannot see whether CloudFront is done: {error} ({hint})", self.summary);
@@ -122,7 +123,7 @@ impl Waiting {
         match serde_json::to_string(&self) {
             Ok(token) if token.chars().count() <= TOKEN_LIMIT => {
                 let open = self.invalidations.iter().filter(|accepted| accepted.open).count();
-                let ids = super::count(open, "invalidation");
+                let ids = crate::lambda::pipeline::count(open, "invalidation");
                 Verdict::Waiting { summary: format!("{}; waiting for CloudFront: {ids}", self.summary), token }
             }
             _ => self.done(),
@@ -152,7 +153,7 @@ mod tests {
     fn sent(count: usize) -> Vec<Invalidation> {
         let accepted = |at: usize| Invalidation {
             id: Some(format!("I2J0I21PCUYOIK{at:08}")),
-            status: "InProgress".to_owned(),
+            status: InvalidationStatus::InProgress,
             ..Invalidation::of_items(DistributionId::Distribution("E2QWRUHAPOMQZL".to_owned()), vec!["/a".to_owned()])
         };
         (0..count).map(accepted).collect()

@@ -1,0 +1,443 @@
+//! The cache of the viewer listener: what is kept, for how long, and what an invalidation clears.
+//!
+//! Where AWS is silent the cache is the one that punishes a deploy tool for sending too little:
+//! - An entry remembers every URL that it was asked for under, and the URL that a viewer-request
+//!   function (or the default root object) made of it. It goes only when all of them were covered,
+//!   since AWS asks for both the original and the rewritten URL to be invalidated.
+//! - `/dir/*` does not clear `/dir/` itself; only `/*` and prefixes that do not end in a slash
+//!   (`/dir*`, documented) match nothing at all for their `*`.
+//! - A path with `%7E` clears nothing: CloudFront supports no `~`, encoded or not.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+use crate::distributions::Caching;
+use crate::invalidation::is_tag;
+use crate::lock::locked;
+
+/// More than an error or a page and its assets will take; past it the least recently used go.
+const CAPACITY: usize = 256 << 20;
+/// CloudFront ignores the tags past these.
+const MOST_TAGS: usize = 50;
+
+/// An answer that can be given again.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A copy that was evicted.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) key: Key,
+    pub(super) stored: Arc<Stored>,
+    /// The URLs that it answered.
+    pub(super) urls: Vec<String>,
+    pub(super) tags: Vec<String>,
+}
+
+/// A copy that is there.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) key: Key,
+    pub(super) stored: Arc<Stored>,
+    pub(super) age: Duration,
+    pub(super) ttl: Duration,
+    /// The URLs that it answers.
+    pub(super) urls: Vec<String>,
+}
+
+/// A distribution, and the path and query string that decide.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) distribution: String,
+    pub(super) url: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stored: Arc<Stored>,
+    since: Instant,
+    ttl: Duration,
+    tags: Tags,
+    /// The URLs that the entry answers, not invalidated since it was stored.
+    uncovered: BTreeSet<String>,
+    /// Those that were.
+    covered: BTreeSet<String>,
+    used: u64,
+}
+
+/// The tags of an entry, and the header that they were read from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags {
+    header: String,
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<Key, Entry>,
+    bytes: usize,
+    clock: u64,
+    invalidations: u64,
+}
+
+/// All cached answers.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    state: Mutex<State>,
+}
+
+/// The state of the cache when the origin was asked. What was invalidated since is not stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fill(u64);
+
+impl Cache {
+    /// The answer for `key` and its age, asked for under the URLs `spellings`.
+    pub(super) fn lookup(&self, key: &Key, spellings: &[&str], now: Instant) -> Option<(Arc<Stored>, Duration)> {
+        let mut state = locked(&self.state);
+        state.clock += 1;
+        let clock = state.clock;
+        let entry = state.entries.get_mut(key)?;
+        let age = now.saturating_duration_since(entry.since);
+        if age >= entry.ttl {
+            state.remove(key);
+            return None;
+        }
+        entry.used = clock;
+        for &spelling in spellings {
+            if !entry.covered.contains(spelling) {
+                entry.uncovered.insert(spelling.to_owned());
+            }
+        }
+        Some((Arc::clone(&entry.stored), age))
+    }
+
+    /// Call before asking the origin.
+    pub(super) fn begin_fill(&self) -> Fill {
+        Fill(locked(&self.state).invalidations)
+    }
+
+    pub(super) fn store(
+        &self,
+        fill: Fill,
+        key: Key,
+        spellings: &[&str],
+        stored: Arc<Stored>,
+        tags: Tags,
+        (now, ttl): (Instant, Duration),
+    ) {
+        let mut state = locked(&self.state);
+        if state.invalidations != fill.0 || ttl.is_zero() {
+            return;
+        }
+        state.remove(&key);
+        state.clock += 1;
+        state.bytes += stored.body.len();
+        let entry = Entry {
+            stored,
+            since: now,
+            ttl,
+            tags,
+            uncovered: spellings.iter().map(|&spelling| spelling.to_owned()).collect(),
+            covered: BTreeSet::new(),
+            used: state.clock,
+        };
+        state.entries.insert(key, entry);
+        state.shrink();
+    }
+
+    /// All copies.
+    pub(super) fn copies(&self, now: Instant) -> Vec<Copy> {
+        let state = locked(&self.state);
+        let copy = |(key, entry): (&Key, &Entry)| Copy {
+            key: key.clone(),
+            stored: Arc::clone(&entry.stored),
+            age: now.saturating_duration_since(entry.since),
+            ttl: entry.ttl,
+            urls: entry.uncovered.union(&entry.covered).cloned().collect(),
+        };
+        state.entries.iter().map(copy).collect()
+    }
+
+    /// Clears what `items` cover, and tells what that was. Tags count only if they were read from the header
+    /// that the distribution reads now.
+    pub(super) fn invalidate(&self, distribution: &str, tag_header: Option<&str>, items: &[String]) -> Vec<Gone> {
+        let items = Items::of(items);
+        let read = |tags: &Tags| tag_header.is_some_and(|header| header.eq_ignore_ascii_case(&tags.header));
+        let mut state = locked(&self.state);
+        state.invalidations += 1;
+        let mut gone = Vec::new();
+        for (key, entry) in &mut state.entries {
+            if key.distribution != distribution {
+                continue;
+            }
+            let (covered, uncovered) =
+                std::mem::take(&mut entry.uncovered).into_iter().partition(|url| items.cover(url));
+            entry.uncovered = uncovered;
+            entry.covered = entry.covered.union(&covered).cloned().collect();
+            let tagged = read(&entry.tags) && entry.tags.tags.iter().any(|tag| items.tags.contains(tag));
+            if entry.uncovered.is_empty() || tagged {
+                gone.push(key.clone());
+            }
+        }
+        let remove = |key: Key| {
+            let entry = state.remove(&key)?;
+            let urls = entry.covered.union(&entry.uncovered).cloned().collect();
+            let tags = if read(&entry.tags) { entry.tags.tags } else { Vec::new() };
+            Some(Gone { key, stored: entry.stored, urls, tags })
+        };
+        gone.into_iter().filter_map(remove).collect()
+    }
+}
+
+impl State {
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.bytes -= entry.stored.body.len();
+        Some(entry)
+    }
+
+    fn shrink(&mut self) {
+        if self.bytes <= CAPACITY {
+            return;
+        }
+        let mut by_age: Vec<(u64, Key)> = self.entries.iter().map(|(key, entry)| (entry.used, key.clone())).collect();
+        by_age.sort_by_key(|(used, _)| *used);
+        // More than needed, so that a full cache is not sorted for each answer.
+        for (_, key) in by_age {
+            if self.bytes <= CAPACITY / 10 * 9 {
+                break;
+            }
+            self.remove(&key);
+        }
+    }
+}
+
+/// Whether an item clears a copy that answers these URLs and carries these tags.
+pub(super) fn covers(item: &str, urls: &[String], tags: &[String]) -> bool {
+    let items = [item.to_owned()];
+    let items = Items::of(&items);
+    urls.iter().any(|url| items.cover(url)) || tags.iter().any(|tag| items.tags.contains(tag))
+}
+
+/// The items of an invalidation, sorted out so that each entry is matched once.
+struct Items<'a> {
+    exact: HashSet<&'a str>,
+    prefixes: Vec<&'a str>,
+    tags: HashSet<String>,
+}
+
+impl<'a> Items<'a> {
+    fn of(items: &'a [String]) -> Self {
+        let mut sorted = Self { exact: HashSet::new(), prefixes: Vec::new(), tags: HashSet::new() };
+        for item in items {
+            if let Some(tag) = item.strip_prefix('#') {
+                sorted.tags.insert(tag.to_ascii_lowercase());
+            } else if item.contains("%7E") || item.contains("%7e") {
+            } else if let Some(prefix) = item.strip_suffix('*') {
+                sorted.prefixes.push(prefix);
+            } else {
+                sorted.exact.insert(item);
+            }
+        }
+        sorted
+    }
+
+    fn cover(&self, url: &str) -> bool {
+        self.exact.contains(url)
+            || self.prefixes.iter().any(|prefix| {
+                url.strip_prefix(prefix)
+                    .is_some_and(|rest| !rest.is_empty() || !prefix.ends_with('/') || *prefix == "/")
+            })
+    }
+}
+
+/// The tags in the header that the distribution reads, as they are compared.
+pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Tags {
+    let Some(header) = header else {
+        return Tags::default();
+    };
+    let values = headers.get_all(header.to_ascii_lowercase());
+    let values = values.iter().filter_map(|value| value.to_str().ok());
+    let tags = values
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim_matches(' ').to_ascii_lowercase())
+        .filter(|tag| is_tag(tag))
+        .take(MOST_TAGS)
+        .collect();
+    Tags { header: header.to_owned(), tags }
+}
+
+/// How long a good answer with these headers is kept.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html>
+pub(super) fn time_to_live(caching: &Caching, headers: &HeaderMap) -> Duration {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let control = text("cache-control").unwrap_or_default().to_ascii_lowercase();
+    let directives: Vec<&str> = control.split(',').map(str::trim).collect();
+    let seconds = |name: &str| {
+        let mut values = directives.iter().filter_map(|directive| directive.split_once('='));
+        let (_, value) = values.find(|(found, _)| *found == name)?;
+        value.trim_matches('"').parse().ok().map(Duration::from_secs)
+    };
+    let forbidden = ["no-store", "no-cache", "private"];
+    let wish = if directives.iter().any(|directive| forbidden.contains(directive)) {
+        Some(Duration::ZERO)
+    } else {
+        seconds("s-maxage").or_else(|| seconds("max-age")).or_else(|| text("expires").map(until))
+    };
+    wish.unwrap_or(caching.default_ttl).min(caching.max_ttl).max(caching.min_ttl)
+}
+
+/// A date that cannot be read is one that has passed.
+fn until(date: &str) -> Duration {
+    let date = jiff::fmt::rfc2822::parse(date).map(|date| date.timestamp().as_second());
+    let left = date.unwrap_or(0) - jiff::Timestamp::now().as_second();
+    Duration::from_secs(u64::try_from(left).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distribution::QueryStrings;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    struct World {
+        cache: Cache,
+        now: Instant,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { cache: Cache::default(), now: Instant::now() }
+        }
+
+        fn store(&self, url: &str, spellings: &[&str], tags: &[&str]) {
+            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::from_static(b"x") });
+            let tags = Tags { header: "tags".to_owned(), tags: tags.iter().map(|&tag| tag.to_owned()).collect() };
+            let fill = self.cache.begin_fill();
+            let time = (self.now, Duration::from_secs(60));
+            self.cache.store(fill, key(url), spellings, stored, tags, time);
+        }
+
+        fn holds(&self, url: &str) -> bool {
+            self.cache.lookup(&key(url), &[], self.now).is_some()
+        }
+
+        fn invalidate(&self, items: &[&str]) {
+            let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
+            self.cache.invalidate("E", Some("tags"), &items);
+        }
+    }
+
+    fn key(url: &str) -> Key {
+        Key { distribution: "E".to_owned(), url: url.to_owned() }
+    }
+
+    #[test]
+    fn wildcards_are_raw_prefixes_and_the_contested_ones_do_not_match() {
+        for (item, url, cleared) in [
+            ("/a", "/a", true),
+            ("/a", "/a/", false),
+            ("/a*", "/a", true),
+            ("/a*", "/ab?c=d", true),
+            ("/dir/*", "/dir/x/y", true),
+            ("/dir/*", "/dir/", false),
+            ("/dir/*", "/dir", false),
+            ("/*", "/", true),
+            ("/a", "/a?q=1", false),
+            ("/a*b", "/axb", false),
+            ("/%7Euser", "/%7Euser", false),
+            ("/%41", "/A", false),
+        ] {
+            let world = World::new();
+            world.store(url, &[url], &[]);
+            world.invalidate(&[item]);
+            assert_eq!(!world.holds(url), cleared, "{item} {url}");
+        }
+    }
+
+    #[test]
+    fn an_entry_goes_when_all_its_spellings_are_covered() {
+        let world = World::new();
+        world.store("/d/index.html", &["/d/", "/d/index.html"], &[]);
+        world.invalidate(&["/d/index.html"]);
+        assert!(world.holds("/d/index.html"));
+        world.invalidate(&["/d/"]);
+        assert!(!world.holds("/d/index.html"));
+    }
+
+    #[test]
+    fn a_tag_clears_its_entries_whatever_the_case() {
+        let world = World::new();
+        world.store("/a", &["/a"], &["page"]);
+        world.store("/b", &["/b"], &["pages"]);
+        world.invalidate(&["#PAGE"]);
+        assert!(!world.holds("/a"));
+        assert!(world.holds("/b"));
+    }
+
+    #[test]
+    fn an_answer_read_before_an_invalidation_is_not_stored_after_it() {
+        let world = World::new();
+        let fill = world.cache.begin_fill();
+        world.invalidate(&["/a"]);
+        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
+        let time = (world.now, Duration::from_secs(60));
+        world.cache.store(fill, key("/a"), &["/a"], stored, Tags::default(), time);
+        assert!(!world.holds("/a"));
+    }
+
+    #[test]
+    fn the_least_recently_used_make_room() {
+        let world = World::new();
+        let body = Bytes::from(vec![0; CAPACITY / 4]);
+        for number in 0..6 {
+            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: body.clone() });
+            let url = format!("/{number}");
+            let fill = world.cache.begin_fill();
+            let time = (world.now, Duration::from_secs(60));
+            world.cache.store(fill, key(&url), &[&url], stored, Tags::default(), time);
+            assert!(world.holds("/0"));
+        }
+        assert!(!world.holds("/1"));
+        assert!(locked(&world.cache.state).bytes <= CAPACITY);
+    }
+
+    #[test]
+    fn the_time_to_live_is_the_origins_wish_within_bounds() {
+        let seconds = Duration::from_secs;
+        let caching = |min, default, max| Caching {
+            min_ttl: seconds(min),
+            default_ttl: seconds(default),
+            max_ttl: seconds(max),
+            query_strings: QueryStrings::None,
+        };
+        for (control, bounds, expected) in [
+            ("", (0, 100, 1000), 100),
+            ("max-age=5", (0, 100, 1000), 5),
+            ("max-age=5, s-maxage=7", (0, 100, 1000), 7),
+            ("max-age=5", (60, 100, 1000), 60),
+            ("public, max-age=31536000, immutable", (0, 100, 1000), 1000),
+            ("no-store", (0, 100, 1000), 0),
+            ("no-cache", (1, 100, 1000), 1),
+            ("private, max-age=9", (0, 100, 1000), 0),
+            ("max-age=5", (0, 0, 0), 0),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !control.is_empty() {
+                let name = HeaderName::from_static("cache-control");
+                headers.insert(name, HeaderValue::from_static(control));
+            }
+            let (min, default, max) = bounds;
+            let found = time_to_live(&caching(min, default, max), &headers);
+            assert_eq!(found, seconds(expected), "{control}");
+        }
+    }
+}

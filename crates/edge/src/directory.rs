@@ -1,0 +1,67 @@
+//! The directory that outlives the process: one process at a time has it, and says in it where it can be reached.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+
+use crate::{Edge, EdgeError};
+
+const LOCK_FILE: &str = "lock";
+const ADDRESS_FILE: &str = "edge.json";
+
+/// Where a local edge that another process runs can be reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    pub api_url: String,
+    pub viewer_url: String,
+}
+
+impl Edge {
+    /// The directory that holds the data of the user's own local edge.
+    ///
+    /// # Errors
+    /// When no home directory is known.
+    pub fn default_directory() -> Result<PathBuf, EdgeError> {
+        let strategy = etcetera::choose_base_strategy().map_err(|_| EdgeError::NoHome)?;
+        Ok(strategy.data_dir().join("shipfront").join("edge"))
+    }
+
+    /// The local edge of another process that has `directory` open; `None` when there is none.
+    #[must_use]
+    pub fn running(directory: &Path) -> Option<Running> {
+        let lock = File::open(directory.join(LOCK_FILE)).ok()?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let text = fs::read(directory.join(ADDRESS_FILE)).ok()?;
+                serde_json::from_slice(&text).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Takes a directory for this process, for as long as the file is held.
+pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
+    fs::create_dir_all(path).map_err(|error| EdgeError::directory(path, error))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join(LOCK_FILE))
+        .map_err(|error| EdgeError::directory(path, error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(EdgeError::DirectoryInUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(EdgeError::directory(path, error)),
+    }
+}
+
+/// Leaves word of where the edge of this directory can be reached.
+pub(super) fn write_address(directory: &Path, running: &Running) -> Result<(), EdgeError> {
+    let path = directory.join(ADDRESS_FILE);
+    let text = serde_json::to_vec(running).map_err(io::Error::other);
+    text.and_then(|text| fs::write(&path, text)).map_err(|error| EdgeError::directory(&path, error))
+}

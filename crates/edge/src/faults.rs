@@ -1,0 +1,337 @@
+//! The fault script and the trace: every API request is named, counted and written down.
+//!
+//! Faults are counted, never random: the same requests in the same order meet the same faults.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::lock::locked;
+/// Where deploy records are: their reads and writes are counted apart.
+const RECORD_FOLDER: &str = ".shipfront/";
+
+/// How many requests the trace holds; the oldest go first.
+const LONGEST_TRACE: usize = 200_000;
+
+/// A fault and the requests that meet it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// AWS's name of the operation, as `PutObject`; `None` is any.
+    pub operation: Option<String>,
+    /// The S3 key or the distribution id; `None` is any but the objects of the deploy record, whose
+    /// requests would upset the count.
+    pub key: Option<String>,
+    /// Matching requests that pass first.
+    pub skip: u64,
+    /// Matching requests that then meet the fault; `u64::MAX` is for ever.
+    pub count: u64,
+    pub fault: Fault,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// 503, S3's `SlowDown` or CloudFront's `ServiceUnavailable`.
+    SlowDown,
+    /// An error in AWS's XML.
+    Error { status: u16, code: String, message: String },
+    /// The connection breaks before the request has any effect.
+    ResetBefore,
+    /// The request has its effect, and its answer is lost.
+    ResetAfter,
+    /// The answer breaks off in the middle of its body.
+    TruncateBody,
+    /// The request waits first.
+    Delay(Duration),
+    /// The request waits until somebody opens the gate.
+    Hold(Gate),
+    /// This request and all later ones are reset, until [`Faults::revive`].
+    CrashBefore,
+    /// The same, but this request has its effect.
+    CrashAfter,
+    /// `DeleteObjects`: 200 with an error for each of these keys.
+    DeleteErrors { keys: Vec<String> },
+    /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
+    KeepCopies,
+    /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
+    ErrorInBody { code: String },
+}
+
+/// A gate before which requests wait until it is opened; then it stays open.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<(Semaphore, Semaphore)>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new((Semaphore::new(0), Semaphore::new(0))))
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Gate {
+    /// Waits until one more request stands before the gate.
+    pub async fn reached(&self) {
+        if let Ok(permit) = self.0.0.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// Lets all requests go on.
+    pub fn open(&self) {
+        self.0.1.close();
+    }
+
+    pub(super) async fn pass(&self) {
+        self.0.0.add_permits(1);
+        // An error is the gate that was opened.
+        let _ = self.0.1.acquire().await;
+    }
+}
+
+/// One API request, answered or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedRequest {
+    /// From 1, over all API requests since the start.
+    pub ordinal: u64,
+    /// AWS's name of the operation.
+    pub operation: String,
+    pub bucket: Option<String>,
+    /// The S3 key or the distribution id.
+    pub key: Option<String>,
+    /// Items of an invalidation, or keys of a `DeleteObjects`.
+    pub items: Vec<String>,
+    /// HTTP status; 0 when the connection was reset.
+    pub status: u16,
+    /// Since the edge started.
+    pub at: Duration,
+    /// Conditions, content headers and metadata, by lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// The access key that signed it.
+    pub access_key: Option<String>,
+}
+
+/// What the script says of one request.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Pass,
+    Fault(Fault),
+}
+
+/// The script.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<Counted>,
+    crash: Option<Crash>,
+    crashed: bool,
+    /// The request that met the crash had its effect, if any.
+    settled: bool,
+    writes_per_second: Option<u32>,
+    window: Option<(Instant, u32)>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    rule: Rule,
+    seen: u64,
+}
+
+#[derive(Debug)]
+struct Crash {
+    requests_left: u64,
+    after_effect: bool,
+}
+
+impl Faults {
+    /// Adds a rule. A request is counted by each rule that matches it, and meets the fault of the
+    /// first one whose turn it is.
+    pub fn add(&self, rule: Rule) {
+        locked(&self.state).rules.push(Counted { rule, seen: 0 });
+    }
+
+    /// Forgets all rules, a crash to come and the cap of writes.
+    pub fn clear(&self) {
+        let mut state = locked(&self.state);
+        let (crashed, settled) = (state.crashed, state.settled);
+        *state = State { crashed, settled, ..State::default() };
+    }
+
+    /// Answers again after a crash.
+    pub fn revive(&self) {
+        let mut state = locked(&self.state);
+        (state.crashed, state.settled) = (false, false);
+    }
+
+    /// Whether a scripted crash came, and whatever effect its request was to have is there.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        locked(&self.state).settled
+    }
+
+    pub(super) fn settle(&self) {
+        locked(&self.state).settled = true;
+    }
+
+    /// Crashes at the `nth_request` from now, the next being the first, whatever it is.
+    pub fn crash_at(&self, nth_request: u64, after_effect: bool) {
+        locked(&self.state).crash = Some(Crash { requests_left: nth_request.max(1), after_effect });
+    }
+
+    /// Answers `SlowDown` to S3 writes past so many in a second.
+    pub fn cap_writes_per_second(&self, cap: Option<u32>) {
+        let mut state = locked(&self.state);
+        state.writes_per_second = cap;
+        state.window = None;
+    }
+
+    /// Counts one request.
+    pub(super) fn judge(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
+        let mut state = locked(&self.state);
+        if state.crashed {
+            return Verdict::Fault(Fault::ResetBefore);
+        }
+        let mut fault = state.scripted(operation, key);
+        if let Some(crash) = &mut state.crash {
+            crash.requests_left -= 1;
+            if crash.requests_left == 0 {
+                let after = crash.after_effect;
+                fault = Some(if after { Fault::CrashAfter } else { Fault::CrashBefore });
+                state.crash = None;
+            }
+        }
+        if matches!(fault, Some(Fault::CrashBefore | Fault::CrashAfter)) {
+            state.crashed = true;
+        }
+        if fault.is_none() && s3_write && state.over_cap() {
+            fault = Some(Fault::SlowDown);
+        }
+        fault.map_or(Verdict::Pass, Verdict::Fault)
+    }
+}
+
+impl State {
+    fn scripted(&mut self, operation: &str, key: Option<&str>) -> Option<Fault> {
+        let mut fault = None;
+        for counted in &mut self.rules {
+            let rule = &counted.rule;
+            let matches = rule.operation.as_deref().is_none_or(|wanted| wanted == operation)
+                && match rule.key.as_deref() {
+                    Some(wanted) => Some(wanted) == key,
+                    None => !key.is_some_and(|key| key.starts_with(RECORD_FOLDER)),
+                };
+            if !matches {
+                continue;
+            }
+            let turn = counted.seen;
+            counted.seen += 1;
+            if turn >= rule.skip && turn - rule.skip < rule.count && fault.is_none() {
+                fault = Some(rule.fault.clone());
+            }
+        }
+        fault
+    }
+
+    fn over_cap(&mut self) -> bool {
+        let Some(cap) = self.writes_per_second else {
+            return false;
+        };
+        let now = Instant::now();
+        let (start, count) = match self.window {
+            Some((start, count)) if now - start < Duration::from_secs(1) => (start, count),
+            _ => (now, 0),
+        };
+        self.window = Some((start, count.saturating_add(1)));
+        count >= cap
+    }
+}
+
+/// The trace.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    state: Mutex<(u64, VecDeque<RecordedRequest>)>,
+}
+
+impl Trace {
+    /// Numbers a request, in the order of arrival.
+    pub(super) fn begin(&self, mut request: RecordedRequest) -> u64 {
+        let mut state = locked(&self.state);
+        state.0 += 1;
+        request.ordinal = state.0;
+        if state.1.len() == LONGEST_TRACE {
+            state.1.pop_front();
+        }
+        state.1.push_back(request);
+        state.0
+    }
+
+    pub(super) fn finish(&self, ordinal: u64, status: u16, items: Vec<String>) {
+        let mut state = locked(&self.state);
+        let found = state.1.binary_search_by_key(&ordinal, |request| request.ordinal);
+        if let Ok(index) = found
+            && let Some(request) = state.1.get_mut(index)
+        {
+            request.status = status;
+            request.items = items;
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<RecordedRequest> {
+        locked(&self.state).1.iter().cloned().collect()
+    }
+
+    pub(super) fn clear(&self) {
+        locked(&self.state).1.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(operation: Option<&str>, skip: u64, count: u64, fault: Fault) -> Rule {
+        Rule { operation: operation.map(str::to_owned), key: None, skip, count, fault }
+    }
+
+    #[test]
+    fn a_rule_skips_then_strikes_then_rests() {
+        let faults = Faults::default();
+        faults.add(rule(Some("PutObject"), 1, 2, Fault::SlowDown));
+        let verdict = |operation| faults.judge(operation, None, false) != Verdict::Pass;
+        assert!(!verdict("PutObject"));
+        assert!(!verdict("GetObject"));
+        assert!(verdict("PutObject"));
+        assert!(verdict("PutObject"));
+        assert!(!verdict("PutObject"));
+    }
+
+    #[test]
+    fn a_crash_lasts_until_revival() {
+        let faults = Faults::default();
+        faults.crash_at(2, true);
+        let judge = || faults.judge("PutObject", None, true);
+        assert_eq!(judge(), Verdict::Pass);
+        assert_eq!(judge(), Verdict::Fault(Fault::CrashAfter));
+        assert_eq!(judge(), Verdict::Fault(Fault::ResetBefore));
+        faults.revive();
+        assert_eq!(judge(), Verdict::Pass);
+    }
+
+    #[test]
+    fn writes_past_the_cap_are_slowed_down() {
+        let faults = Faults::default();
+        faults.cap_writes_per_second(Some(0));
+        assert_eq!(faults.judge("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
+        assert_eq!(faults.judge("GetObject", None, false), Verdict::Pass);
+    }
+}

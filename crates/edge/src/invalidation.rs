@@ -1,0 +1,278 @@
+//! Invalidations: what CloudFront accepts, and how far each has come.
+//!
+//! Sources: <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html>,
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-tags.html>.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::distribution::identifier;
+use crate::lock::locked;
+
+/// The longest path, in characters.
+const LONGEST_PATH: usize = 4000;
+/// The longest tag, in characters.
+const LONGEST_TAG: usize = 256;
+/// The most items of one request: the last limit that AWS published for it.
+const LARGEST_BATCH: usize = 3000;
+
+/// An invalidation that was accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invalidation {
+    pub id: String,
+    pub caller_reference: String,
+    /// Paths and `#tags`, as they were sent.
+    pub items: Vec<String>,
+    pub status: InvalidationStatus,
+    pub created: Timestamp,
+}
+
+/// How far an invalidation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidationStatus {
+    InProgress,
+    Completed,
+}
+
+impl InvalidationStatus {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Completed => "Completed",
+        }
+    }
+}
+
+/// When an invalidation is said to be completed. It takes effect when it is accepted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Progress {
+    /// `GetInvalidation` says `InProgress` so many times first.
+    Polls(u64),
+    /// It says `InProgress` for so long, by the clock that tests advance.
+    After(Duration),
+}
+
+/// Why a request is refused: CloudFront's code and words.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+}
+
+#[derive(Debug)]
+struct Accepted {
+    invalidation: Invalidation,
+    polls_left: u64,
+    /// `None` is done only once somebody asked often enough.
+    done_at: Option<Instant>,
+}
+
+/// All invalidations, by distribution.
+#[derive(Debug)]
+pub(super) struct Invalidations {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    accepted: BTreeMap<String, Vec<Accepted>>,
+    progress: Progress,
+    most_in_progress: Option<usize>,
+}
+
+impl Default for Invalidations {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State {
+                accepted: BTreeMap::new(),
+                progress: Progress::Polls(0),
+                most_in_progress: None,
+            }),
+        }
+    }
+}
+
+impl Invalidations {
+    pub(super) fn set_progress(&self, progress: Progress) {
+        locked(&self.state).progress = progress;
+    }
+
+    pub(super) fn limit_in_progress(&self, items: Option<usize>) {
+        locked(&self.state).most_in_progress = items;
+    }
+
+    /// Accepts a batch; `true` when it is new. The same reference with the same items is the
+    /// invalidation that it was before.
+    pub(super) fn create(
+        &self,
+        distribution: &str,
+        caller_reference: String,
+        items: Vec<String>,
+        now: Instant,
+    ) -> Result<(Invalidation, bool), Refusal> {
+        check_batch(&items)?;
+        let mut state = locked(&self.state);
+        let (progress, most) = (state.progress, state.most_in_progress);
+        let accepted = state.accepted.entry(distribution.to_owned()).or_default();
+        let mut known = accepted.iter();
+        if let Some(known) = known.find(|known| known.invalidation.caller_reference == caller_reference) {
+            let sorted = |items: &[String]| {
+                let mut items = items.to_vec();
+                items.sort();
+                items
+            };
+            if sorted(&known.invalidation.items) == sorted(&items) {
+                return Ok((known.invalidation.clone(), false));
+            }
+            return Err(Refusal::new(
+                400,
+                "InvalidationBatchAlreadyExists",
+                "The caller reference was used before for another batch of paths.",
+            ));
+        }
+        if let Some(most) = most {
+            let running = accepted.iter().filter(|known| !known.done(now));
+            let in_progress: usize = running.map(|known| known.invalidation.items.len()).sum();
+            if in_progress + items.len() > most {
+                return Err(Refusal::new(
+                    400,
+                    "TooManyInvalidationsInProgress",
+                    "You have exceeded the maximum number of allowable InProgress invalidation batch requests, or invalidation objects.",
+                ));
+            }
+        }
+        let invalidation = Invalidation {
+            id: identifier(&format!("{distribution}/{}/{caller_reference}", accepted.len())).replacen('E', "I", 1),
+            caller_reference,
+            items,
+            status: InvalidationStatus::InProgress,
+            created: Timestamp::now(),
+        };
+        let (polls_left, done_at) = match progress {
+            Progress::Polls(polls) => (polls, None),
+            Progress::After(duration) => (0, Some(now + duration)),
+        };
+        accepted.push(Accepted { invalidation: invalidation.clone(), polls_left, done_at });
+        Ok((invalidation, true))
+    }
+
+    /// One `GetInvalidation`.
+    pub(super) fn poll(&self, distribution: &str, id: &str, now: Instant) -> Option<Invalidation> {
+        let mut state = locked(&self.state);
+        let mut accepted = state.accepted.get_mut(distribution)?.iter_mut();
+        let accepted = accepted.find(|accepted| accepted.invalidation.id == id)?;
+        if accepted.polls_left > 0 {
+            accepted.polls_left -= 1;
+        } else if accepted.done_at.is_none_or(|done_at| now >= done_at) {
+            accepted.invalidation.status = InvalidationStatus::Completed;
+        }
+        Some(accepted.invalidation.clone())
+    }
+
+    /// In the order of their acceptance.
+    pub(super) fn list(&self, distribution: &str) -> Vec<Invalidation> {
+        let state = locked(&self.state);
+        let accepted = state.accepted.get(distribution).into_iter().flatten();
+        accepted.map(|accepted| accepted.invalidation.clone()).collect()
+    }
+}
+
+impl Accepted {
+    fn done(&self, now: Instant) -> bool {
+        self.invalidation.status == InvalidationStatus::Completed || self.done_at.is_some_and(|done_at| now >= done_at)
+    }
+}
+
+fn check_batch(items: &[String]) -> Result<(), Refusal> {
+    if items.is_empty() {
+        return Err(Refusal::new(400, "InvalidArgument", "The batch holds no path."));
+    }
+    if items.len() > LARGEST_BATCH {
+        return Err(Refusal::new(413, "BatchTooLarge", "Invalidation batch specified is too large."));
+    }
+    match items.iter().find(|item| !is_valid(item)) {
+        None => Ok(()),
+        Some(_) => {
+            Err(Refusal::new(400, "InvalidArgument", "Your request contains one or more invalid invalidation paths."))
+        }
+    }
+}
+
+fn is_valid(item: &str) -> bool {
+    if let Some(tag) = item.strip_prefix('#') {
+        return is_tag(tag);
+    }
+    item.starts_with('/') && item.len() <= LONGEST_PATH && is_encoded(item.as_bytes())
+}
+
+/// Whether CloudFront takes this for a tag.
+pub(super) fn is_tag(tag: &str) -> bool {
+    let printable = |byte: u8| (33..=126).contains(&byte) && byte != b',';
+    !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.bytes().all(printable)
+}
+
+/// No byte that RFC 1738 calls unsafe, and `%` only before two hexadecimal digits.
+fn is_encoded(path: &[u8]) -> bool {
+    path.iter().enumerate().all(|(index, byte)| match byte {
+        b'%' => path.get(index + 1..index + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        b' ' | b'<' | b'>' | b'"' | b'#' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'~' | b'[' | b']' | b'`' => false,
+        byte => byte.is_ascii_graphic(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_tags_are_checked_as_cloudfront_does() {
+        for item in ["/", "/*", "/a%20b", "/caf%C3%A9*", "/a+b", "/a?b=c", "/%7Euser", "#tag", "#a:b@c"] {
+            assert!(is_valid(item), "{item}");
+        }
+        let long = format!("/{}", "x".repeat(4000));
+        for item in ["", "a", "*", "/a b", "/café", "/~user", "/a[1]", "/%zz", "/a%2", "#", "#a b", "#a,b", &long] {
+            assert!(!is_valid(item), "{item}");
+        }
+    }
+
+    #[test]
+    fn the_same_reference_is_the_same_invalidation_or_a_conflict() {
+        let invalidations = Invalidations::default();
+        let now = Instant::now();
+        let create = |items: &[&str]| {
+            let items = items.iter().map(|&item| item.to_owned()).collect();
+            invalidations.create("E1", "reference".to_owned(), items, now)
+        };
+        let (first, new) = create(&["/a", "/b"]).unwrap();
+        assert!(new);
+        let (again, new) = create(&["/b", "/a"]).unwrap();
+        assert!(!new);
+        assert_eq!(again.id, first.id);
+        assert_eq!(create(&["/c"]).unwrap_err().code, "InvalidationBatchAlreadyExists");
+    }
+
+    #[test]
+    fn what_is_in_progress_counts_until_it_was_seen_completed() {
+        let invalidations = Invalidations::default();
+        invalidations.limit_in_progress(Some(2));
+        let now = Instant::now();
+        let create = |reference: &str, count: usize| {
+            let items = (0..count).map(|number| format!("/{number}")).collect();
+            invalidations.create("E1", reference.to_owned(), items, now)
+        };
+        let first = create("1", 2).unwrap().0;
+        assert_eq!(create("2", 1).unwrap_err().code, "TooManyInvalidationsInProgress");
+        assert!(invalidations.poll("E1", &first.id, now).is_some());
+        assert!(create("2", 1).is_ok());
+    }
+}

@@ -1,0 +1,261 @@
+//! The embedded local edge: S3, CloudFront's API and a caching front, in one process on loopback.
+//!
+//! It is a pre-release check and the bed of the tests, not a CDN. Two listeners:
+//! - the **API listener** speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers to
+//!   jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
+//! - the **viewer listener** serves `http://<distribution id>.localhost:<port>/` through a cache
+//!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that
+//!   invalidates too little would leave stale (see `cache`); at `http://dashboard.localhost:<port>/` it
+//!   shows what is in that cache, and why.
+//!
+//! Data lives in memory, or in a directory that outlives the process. The cache, invalidations and
+//! multipart uploads in progress are always in memory.
+
+mod api;
+mod body;
+mod bucket;
+mod cache;
+mod chunked;
+mod cloudfront;
+mod codepipeline;
+mod dashboard;
+mod directory;
+mod distribution;
+mod distributions;
+mod error;
+mod faults;
+mod invalidation;
+mod journal;
+mod lock;
+mod operation;
+mod origin;
+mod policy;
+mod s3;
+mod server;
+mod store;
+mod tenant;
+pub mod testing;
+mod timeline;
+mod viewer;
+mod watch;
+mod xml;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use crate::testing::ObjectSummary;
+pub use codepipeline::JobResult;
+pub use directory::Running;
+pub use distribution::{
+    CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution,
+    ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
+};
+pub use error::EdgeError;
+pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
+pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use tenant::Tenant;
+pub use timeline::Effect;
+
+use distributions::Distributions;
+use store::Store;
+use timeline::Timeline;
+
+/// How the edge is started.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    pub data: Data,
+    /// 0 takes any free port.
+    pub api_port: u16,
+    /// 0 takes any free port.
+    pub viewer_port: u16,
+    /// Added to each API request, as the way to AWS would.
+    pub latency: Duration,
+}
+
+/// Where buckets and distributions live.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// Gone with the process.
+    Memory,
+    /// Found again at the next start. One process at a time.
+    Directory(PathBuf),
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct State {
+    store: Arc<Store>,
+    distributions: Arc<Distributions>,
+    invalidations: invalidation::Invalidations,
+    jobs: codepipeline::Jobs,
+    cache: cache::Cache,
+    faults: Faults,
+    trace: faults::Trace,
+    timeline: Arc<Timeline>,
+    s3: S3,
+    latency: Duration,
+    started: Instant,
+    list_page_size: AtomicUsize,
+}
+
+impl State {
+    fn list_page_size(&self) -> usize {
+        self.list_page_size.load(Ordering::Relaxed)
+    }
+}
+
+/// The S3 protocol in front of the store.
+struct S3(S3Service);
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("S3")
+    }
+}
+
+/// A running local edge. Dropping it closes both listeners.
+#[derive(Debug)]
+pub struct Edge {
+    state: Arc<State>,
+    service: s3::Service,
+    api_url: String,
+    viewer_url: String,
+    tasks: Vec<JoinHandle<()>>,
+    /// Held as long as the directory is ours.
+    _directory: Option<File>,
+}
+
+/// The page of AWS's own lists.
+const LIST_PAGE_SIZE: usize = 100;
+
+impl Edge {
+    /// Starts both listeners on 127.0.0.1.
+    ///
+    /// # Errors
+    /// A port that is taken; a directory that cannot be written, is damaged, or is in use.
+    pub async fn start(options: EdgeOptions) -> Result<Self, EdgeError> {
+        let (store, directory, lock) = match &options.data {
+            Data::Memory => (Store::in_memory(), None, None),
+            Data::Directory(path) => {
+                let lock = directory::lock(path)?;
+                (Store::open(path)?, Some(path.as_path()), Some(lock))
+            }
+        };
+        let distributions = Distributions::open(directory)
+            .map_err(|error| EdgeError::directory(directory.unwrap_or(Path::new("")), error))?;
+        let (store, distributions) = (Arc::new(store), Arc::new(distributions));
+        let service = || s3::Service { store: Arc::clone(&store), distributions: Arc::clone(&distributions) };
+        let state = Arc::new(State {
+            store: Arc::clone(&store),
+            distributions: Arc::clone(&distributions),
+            invalidations: invalidation::Invalidations::default(),
+            jobs: codepipeline::Jobs::default(),
+            cache: cache::Cache::default(),
+            faults: Faults::default(),
+            trace: faults::Trace::default(),
+            timeline: Arc::clone(store.timeline()),
+            s3: S3(S3ServiceBuilder::new(service()).build()),
+            latency: options.latency,
+            started: Instant::now(),
+            list_page_size: AtomicUsize::new(LIST_PAGE_SIZE),
+        });
+        let (api, api_url) = listen(options.api_port).await?;
+        let (viewer, viewer_url) = listen(options.viewer_port).await?;
+        if let Some(directory) = directory {
+            let running = Running { api_url: api_url.clone(), viewer_url: viewer_url.clone() };
+            directory::write_address(directory, &running)?;
+        }
+        let api_state = Arc::clone(&state);
+        let viewer_state = Arc::clone(&state);
+        let tasks = vec![
+            tokio::spawn(server::serve(api, move |request| api::answer(Arc::clone(&api_state), request))),
+            tokio::spawn(server::serve(viewer, move |request| {
+                let state = Arc::clone(&viewer_state);
+                async move { Ok(viewer::answer(&state, request).await) }
+            })),
+        ];
+        Ok(Self { state, service: service(), api_url, viewer_url, tasks, _directory: lock })
+    }
+
+    /// `http://127.0.0.1:<port>` of S3 and of CloudFront's API.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        self.api_url.clone()
+    }
+
+    /// `http://127.0.0.1:<port>` of the default distribution.
+    #[must_use]
+    pub fn viewer_url(&self) -> String {
+        self.viewer_url.clone()
+    }
+
+    /// `http://dashboard.localhost:<port>/`, where a browser sees what is at the edge that serves `viewer_url`.
+    #[must_use]
+    pub fn dashboard_of(viewer_url: &str) -> String {
+        viewer_url.replace("127.0.0.1", dashboard::HOST_NAME) + "/"
+    }
+
+    /// Writes a line into the log that the dashboard shows.
+    pub fn note(&self, text: &str) {
+        self.state.timeline.watch.note(text);
+    }
+
+    /// Tells the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    pub fn explain(
+        &self,
+        invalidation: &str,
+        effect: impl Fn(&str) -> Option<String>,
+        reason: impl Fn(&str) -> Option<&'static str>,
+    ) {
+        self.state.timeline.watch.explain(invalidation, effect, reason);
+    }
+
+    /// Makes the bucket and its distribution when they are missing; the distribution's id.
+    ///
+    /// # Errors
+    /// A name that S3 would not take, or a disk that does not.
+    pub fn ensure_site(&self, bucket: &str) -> Result<String, EdgeError> {
+        use s3s::validation::{AwsNameValidation, NameValidation};
+        if !AwsNameValidation::new().validate_bucket_name(bucket) {
+            return Err(EdgeError::BucketName(bucket.to_owned()));
+        }
+        self.service.create(bucket).map_err(EdgeError::Write)
+    }
+
+    /// Closes both listeners and waits until they are closed.
+    pub async fn stop(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in std::mem::take(&mut self.tasks) {
+            // Cancelled, which is what was asked for.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, String), EdgeError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => EdgeError::PortTaken { port },
+        _ => EdgeError::Listen { port, source },
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, format!("http://{address}")))
+}

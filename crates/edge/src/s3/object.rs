@@ -1,0 +1,312 @@
+//! `PutObject`, `GetObject`, `HeadObject` and `CopyObject`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::{HeaderMap, StatusCode};
+use s3s::checksum::ChecksumHasher;
+use s3s::dto::*;
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+
+use crate::body::{Body, ReceiveError, Received};
+use crate::bucket::{self, hex, no_such_key, write_error};
+use crate::lock::locked;
+use crate::s3::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
+use crate::store::Store;
+
+/// The largest body of one request, in bytes.
+const LARGEST_PUT: i64 = 5 << 30;
+
+pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+    let upload = Upload::of(&request, request.input.content_md5.as_deref(), request.input.content_length);
+    let conditions = conditions(&request.headers)?;
+    let headers = kept_headers(&request.headers);
+    let input = request.input;
+    let (bucket, received) = upload.receive(store, &input.bucket, input.body).await?;
+    let object = bucket::Object {
+        etag: bucket.etag(hex(&received.md5)),
+        modified: bucket.now(),
+        headers,
+        body: received.segment.into(),
+    };
+    let object = bucket.put(&input.key, object, &conditions)?;
+    let checksum = received.checksum;
+    Ok(S3Response::new(PutObjectOutput {
+        e_tag: strong(&object.etag),
+        checksum_crc32: checksum.checksum_crc32,
+        checksum_crc32c: checksum.checksum_crc32c,
+        checksum_crc64nvme: checksum.checksum_crc64nvme,
+        checksum_sha1: checksum.checksum_sha1,
+        checksum_sha256: checksum.checksum_sha256,
+        server_side_encryption: encryption(&bucket),
+        ..PutObjectOutput::default()
+    }))
+}
+
+/// What a request says of the body that it carries.
+pub(super) struct Upload {
+    headers: HeaderMap,
+    call: Arc<Call>,
+    md5: Option<String>,
+    length: Option<i64>,
+}
+
+impl Upload {
+    pub(super) fn of<T>(request: &S3Request<T>, md5: Option<&str>, length: Option<i64>) -> Self {
+        Self {
+            headers: request.headers.clone(),
+            call: request.extensions.get().cloned().unwrap_or_default(),
+            md5: md5.map(str::to_owned),
+            length,
+        }
+    }
+
+    /// Reads the body to its end (also when it is refused: a client that is still sending would
+    /// see a reset in place of the answer), and checks it against what was said of it.
+    pub(super) async fn receive(
+        self,
+        store: &Store,
+        bucket: &str,
+        body: Option<StreamingBlob>,
+    ) -> S3Result<(Arc<bucket::Bucket>, Received)> {
+        let bucket = match store.bucket(bucket) {
+            Ok(bucket) => bucket,
+            Err(error) => {
+                drain(body).await;
+                return Err(error);
+            }
+        };
+        if self.length.is_some_and(|length| length > LARGEST_PUT) {
+            return Err(s3_error!(EntityTooLarge));
+        }
+        let received = store.bodies.receive(body, self.hasher()).await;
+        let received = received.map_err(|error| match error {
+            ReceiveError::Write(error) => write_error(&error),
+            ReceiveError::Interrupted(source) => S3Error::with_source(S3ErrorCode::IncompleteBody, source),
+        })?;
+        self.check(&received)?;
+        Ok((bucket, received))
+    }
+
+    /// Computes the checksums that came in a header or are announced to come after the body.
+    fn hasher(&self) -> ChecksumHasher {
+        let announced = self.headers.get("x-amz-trailer").and_then(|value| value.to_str().ok());
+        let announced = announced.unwrap_or_default().to_ascii_lowercase();
+        let wanted = |name: &str| self.headers.contains_key(name) || announced.contains(name);
+        ChecksumHasher {
+            // "crc32" is also how "crc32c" begins.
+            crc32: (self.headers.contains_key("x-amz-checksum-crc32")
+                || announced.split(',').any(|name| name.trim() == "x-amz-checksum-crc32"))
+            .then(Default::default),
+            crc32c: wanted("x-amz-checksum-crc32c").then(Default::default),
+            sha1: wanted("x-amz-checksum-sha1").then(Default::default),
+            sha256: wanted("x-amz-checksum-sha256").then(Default::default),
+            crc64nvme: wanted("x-amz-checksum-crc64nvme").then(Default::default),
+        }
+    }
+
+    fn check(&self, received: &Received) -> S3Result<()> {
+        if self.length.is_some_and(|expected| length(received.segment.size) != Some(expected)) {
+            return Err(s3_error!(
+                IncompleteBody,
+                "You did not provide the number of bytes specified by the Content-Length HTTP header"
+            ));
+        }
+        if let Some(expected) = &self.md5 {
+            let expected = STANDARD.decode(expected).ok().filter(|digest| digest.len() == 16);
+            let expected =
+                expected.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?;
+            if expected != received.md5 {
+                return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            }
+        }
+        let trailers = locked(&self.call.trailers);
+        let checksum = &received.checksum;
+        for (name, computed) in [
+            ("x-amz-checksum-crc32", &checksum.checksum_crc32),
+            ("x-amz-checksum-crc32c", &checksum.checksum_crc32c),
+            ("x-amz-checksum-sha1", &checksum.checksum_sha1),
+            ("x-amz-checksum-sha256", &checksum.checksum_sha256),
+            ("x-amz-checksum-crc64nvme", &checksum.checksum_crc64nvme),
+        ] {
+            let said = self.headers.get(name).or_else(|| trailers.get(name));
+            if let (Some(said), Some(computed)) = (said, computed)
+                && said.as_bytes() != computed.as_bytes()
+            {
+                return Err(s3_error!(BadDigest, "The {name} you specified did not match the calculated checksum."));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn drain(body: Option<StreamingBlob>) {
+    use futures::StreamExt;
+    if let Some(mut body) = body {
+        while let Some(Ok(_)) = body.next().await {}
+    }
+}
+
+pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutput> {
+    let object = find(store, &input.bucket, &input.key)?;
+    let seen = Seen {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    seen.check(&object)?;
+    let size = object.body.size();
+    let range = match input.range {
+        Some(range) => Some(range.check(size)?),
+        None => None,
+    };
+    let part = range.clone().unwrap_or(0..size);
+    let content_range = range.as_ref().map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1));
+    let output = GetObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        body: Some(object.body.stream(part.clone())),
+        content_length: length(part.end - part.start),
+        content_range,
+        e_tag: strong(&object.etag),
+        last_modified: Some(timestamp(object.modified)),
+        server_side_encryption: encryption(&*store.bucket(&input.bucket)?),
+        ..GetObjectOutput::default()
+    };
+    let mut answer = S3Response::with_headers(output, stored_headers(&object));
+    if range.is_some() {
+        answer.status = Some(StatusCode::PARTIAL_CONTENT);
+    }
+    Ok(answer)
+}
+
+pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOutput> {
+    let object = find(store, &input.bucket, &input.key)?;
+    let seen = Seen {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    seen.check(&object)?;
+    let output = HeadObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        content_length: length(object.body.size()),
+        e_tag: strong(&object.etag),
+        last_modified: Some(timestamp(object.modified)),
+        server_side_encryption: encryption(&*store.bucket(&input.bucket)?),
+        ..HeadObjectOutput::default()
+    };
+    Ok(S3Response::with_headers(output, stored_headers(&object)))
+}
+
+fn find(store: &Store, bucket: &str, key: &str) -> S3Result<Arc<bucket::Object>> {
+    store.bucket(bucket)?.get(key).ok_or_else(no_such_key)
+}
+
+/// The conditions of a read.
+struct Seen {
+    if_match: Option<ETagCondition>,
+    if_none_match: Option<ETagCondition>,
+    if_modified_since: Option<Timestamp>,
+    if_unmodified_since: Option<Timestamp>,
+}
+
+impl Seen {
+    fn check(&self, object: &bucket::Object) -> S3Result<()> {
+        let matches = |condition: &ETagCondition| match condition {
+            ETagCondition::Any => true,
+            ETagCondition::ETag(etag) => etag.value() == object.etag,
+        };
+        let modified = timestamp(object.modified);
+        let unmet = match (&self.if_match, &self.if_unmodified_since) {
+            (Some(condition), _) => !matches(condition),
+            (None, Some(since)) => modified > *since,
+            (None, None) => false,
+        };
+        if unmet {
+            return Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"));
+        }
+        let unchanged = match (&self.if_none_match, &self.if_modified_since) {
+            (Some(condition), _) => matches(condition),
+            (None, Some(since)) => modified <= *since,
+            (None, None) => false,
+        };
+        if unchanged {
+            return Err(s3_error!(NotModified));
+        }
+        Ok(())
+    }
+}
+
+/// The object that a copy reads, its own conditions met.
+pub(super) fn copy_source(
+    store: &Store,
+    source: &CopySource,
+    if_match: Option<ETagCondition>,
+    if_none_match: Option<ETagCondition>,
+) -> S3Result<Arc<bucket::Object>> {
+    let CopySource::Bucket { bucket, key, .. } = source else {
+        return Err(s3_error!(NotImplemented, "only buckets can be copied from"));
+    };
+    let object = find(store, bucket, key)?;
+    let seen = Seen { if_match, if_none_match, if_modified_since: None, if_unmodified_since: None };
+    // A copy has no 304.
+    let unmet = |_| s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
+    seen.check(&object).map_err(unmet)?;
+    Ok(object)
+}
+
+pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
+    let conditions = conditions(&request.headers)?;
+    let input = request.input;
+    let bucket = store.bucket(&input.bucket)?;
+    let source = copy_source(store, &input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match)?;
+    let replace = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+    let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. }
+        if **bucket == *input.bucket && **key == *input.key);
+    let mut headers: BTreeMap<String, String>;
+    if replace {
+        headers = kept_headers(&request.headers);
+    } else if itself && input.storage_class.is_none() {
+        return Err(s3_error!(
+            InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."
+        ));
+    } else {
+        headers = source.headers.clone();
+        // Neither is ever copied: both are what this request says.
+        for name in ["x-amz-website-redirect-location", "x-amz-storage-class"] {
+            headers.remove(name);
+            if let Some(value) = request.headers.get(name).and_then(|value| value.to_str().ok()) {
+                headers.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    let (body, md5) = duplicate(store, &source.body, 0..source.body.size()).await?;
+    let object = bucket::Object { etag: bucket.etag(md5), modified: bucket.now(), headers, body };
+    let object = bucket.put(&input.key, object, &conditions)?;
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(CopyObjectResult {
+            e_tag: strong(&object.etag),
+            last_modified: Some(timestamp(object.modified)),
+            ..CopyObjectResult::default()
+        }),
+        server_side_encryption: encryption(&bucket),
+        ..CopyObjectOutput::default()
+    }))
+}
+
+/// A copy of part of a body with its MD5, in hexadecimal.
+pub(super) async fn duplicate(store: &Store, body: &Body, range: std::ops::Range<u64>) -> S3Result<(Body, String)> {
+    let stream = body.stream(range);
+    let received = store.bodies.receive(Some(stream), ChecksumHasher::default()).await;
+    let received = received.map_err(|error| match error {
+        ReceiveError::Write(error) => write_error(&error),
+        ReceiveError::Interrupted(source) => S3Error::with_source(S3ErrorCode::InternalError, source),
+    })?;
+    let md5 = hex(&received.md5);
+    Ok((received.segment.into(), md5))
+}

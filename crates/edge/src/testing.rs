@@ -1,0 +1,165 @@
+//! What tests set up and look at.
+//!
+//! What is set up is beyond what S3's and CloudFront's own calls can say: distributions, the ways of a bucket,
+//! faults, the clock.
+
+mod observed;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub use observed::ObjectSummary;
+
+use crate::bucket::BucketSettings;
+use crate::lock::writing;
+use crate::{CachePolicy, Distribution, Edge, EdgeError, Faults, Progress, Tenant};
+
+impl Edge {
+    /// From now on, the distributions of new buckets rewrite directories to their index.html.
+    pub fn rewrite_indexes(&self) {
+        self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
+    }
+
+    /// The distribution with this id.
+    #[must_use]
+    pub fn distribution(&self, id: &str) -> Option<Distribution> {
+        self.state.distributions.get(id)
+    }
+
+    /// All distributions, in the order in which they came to be.
+    #[must_use]
+    pub fn distributions(&self) -> Vec<Distribution> {
+        self.state.distributions.all()
+    }
+
+    /// Adds or replaces a distribution, and gives it another ETag.
+    ///
+    /// # Errors
+    /// A behaviour whose target does not exist, or a disk that does not take the change.
+    pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
+        self.state.distributions.put(distribution).map_err(EdgeError::Write)
+    }
+
+    /// Says whether the configuration of a distribution is still on its way to the edges, which until then
+    /// read no cache tags.
+    pub fn set_deploying(&self, id: &str, deploying: bool) {
+        self.state.distributions.set_deploying(id, deploying);
+    }
+
+    /// Forgets a distribution.
+    ///
+    /// # Errors
+    /// A disk that does not take the change.
+    pub fn remove_distribution(&self, id: &str) -> Result<(), EdgeError> {
+        self.state.distributions.remove(id).map_err(EdgeError::Write)
+    }
+
+    /// Adds or replaces a tenant of a distribution.
+    ///
+    /// # Errors
+    /// A distribution that does not exist, or a disk that does not take the change.
+    pub fn put_tenant(&self, tenant: Tenant) -> Result<(), EdgeError> {
+        if self.distribution(&tenant.distribution_id).is_none() {
+            return Err(EdgeError::NoSuchDistribution(tenant.distribution_id));
+        }
+        self.state.distributions.put_tenant(tenant).map_err(EdgeError::Write)
+    }
+
+    /// Chooses the distribution that answers on hosts that name none; the first one until then.
+    ///
+    /// # Errors
+    /// A distribution that does not exist, or a disk that does not take the change.
+    pub fn set_default(&self, id: &str) -> Result<(), EdgeError> {
+        if self.distribution(id).is_none() {
+            return Err(EdgeError::NoSuchDistribution(id.to_owned()));
+        }
+        self.state.distributions.set_default(id).map_err(EdgeError::Write)
+    }
+
+    /// Adds or replaces a cache policy, for this process.
+    pub fn put_cache_policy(&self, policy: CachePolicy) {
+        self.state.distributions.put_policy(policy);
+    }
+
+    /// Gives a bucket a region: requests signed for another are answered 301, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_bucket_region(&self, bucket: &str, region: &str) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.region = Some(region.to_owned()))
+    }
+
+    /// Makes ETags of later writes say nothing of the bytes, as SSE-KMS does, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_opaque_etags(&self, bucket: &str, opaque: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.opaque_etags = opaque)
+    }
+
+    /// Makes the origin answer 403 for a missing key, as without `s3:ListBucket`, and not 404.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_missing_forbidden(&self, bucket: &str, forbidden: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
+    }
+
+    /// Makes writes succeed whatever their conditions say, as some other stores do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_ignore_conditions(&self, bucket: &str, ignore: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.ignores_conditions = ignore)
+    }
+
+    /// Makes each page of a listing come backwards, as no page of S3 does, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_lists_backwards(&self, bucket: &str, backwards: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.lists_backwards = backwards)
+    }
+
+    /// Lets objects have ACLs, as buckets of before 2023 do, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_acls(&self, bucket: &str, acls: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.acls = acls)
+    }
+
+    fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
+        let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
+        let found = self.state.store.bucket(bucket).map_err(missing)?;
+        change(&mut writing(&found.settings));
+        Ok(())
+    }
+
+    /// The fault script.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.state.faults
+    }
+
+    /// How long later invalidations are in progress. The default is until the first poll.
+    pub fn set_invalidation_progress(&self, progress: Progress) {
+        self.state.invalidations.set_progress(progress);
+    }
+
+    /// Answers `TooManyInvalidationsInProgress` past so many items in progress a distribution.
+    pub fn limit_invalidations_in_progress(&self, items: Option<usize>) {
+        self.state.invalidations.limit_in_progress(items);
+    }
+
+    /// How many distributions or invalidations one page of a list holds, at most.
+    pub fn set_list_page_size(&self, size: usize) {
+        self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
+    }
+
+    /// Puts the clock forward: of the cache, of invalidations, and what S3 says of the time and of
+    /// when it stored what comes later.
+    pub fn advance_clock(&self, by: Duration) {
+        self.state.timeline.advance(by);
+    }
+}

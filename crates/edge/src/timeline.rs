@@ -1,0 +1,79 @@
+//! The edge's clock, which tests put forward, and what changed in which order: the witness that
+//! tests replay.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::lock::locked;
+use crate::watch::Watch;
+
+/// How many changes are remembered; the oldest go first.
+const LONGEST_MEMORY: usize = 200_000;
+
+/// Something that changed what viewers may see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// An object was stored.
+    Put {
+        bucket: String,
+        key: String,
+        /// Without quotation marks.
+        etag: String,
+        /// As in an [`ObjectSummary`](crate::ObjectSummary).
+        headers: BTreeMap<String, String>,
+    },
+    /// An object was removed.
+    Delete { bucket: String, key: String },
+    /// An invalidation was accepted.
+    Invalidate { distribution: String, items: Vec<String> },
+}
+
+/// The clock and the order of changes, of a whole edge.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    ahead_ms: AtomicU64,
+    effects: Mutex<VecDeque<Effect>>,
+    /// What the dashboard shows of it.
+    pub(super) watch: Watch,
+}
+
+impl Timeline {
+    pub(super) fn now(&self) -> Instant {
+        Instant::now() + self.ahead()
+    }
+
+    /// The time that S3 tells.
+    pub(super) fn time(&self) -> Timestamp {
+        Timestamp::now().checked_add(self.ahead()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How far the clock was put forward.
+    pub(super) fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.ahead_ms.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(super) fn record(&self, effect: Effect) {
+        let mut effects = locked(&self.effects);
+        if effects.len() == LONGEST_MEMORY {
+            effects.pop_front();
+        }
+        effects.push_back(effect);
+    }
+
+    pub(super) fn effects(&self) -> Vec<Effect> {
+        locked(&self.effects).iter().cloned().collect()
+    }
+
+    pub(super) fn clear_effects(&self) {
+        locked(&self.effects).clear();
+    }
+}

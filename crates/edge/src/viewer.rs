@@ -1,0 +1,279 @@
+//! The viewer listener: chooses the distribution, asks the cache, then the origin.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{
+    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use s3s::Body;
+
+use crate::State;
+use crate::cache::{self, Key, Stored};
+use crate::dashboard;
+use crate::distribution::{CacheBehavior, ConnectionMode, Distribution, QueryStrings};
+use crate::distributions::Caching;
+use crate::origin::{self, Fetched};
+use crate::server::host_name;
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Larger objects are passed on without being held in memory.
+const LARGEST_CACHED: u64 = 32 << 20;
+/// Statuses that CloudFront keeps. 403 is contested; the safe reading is that it is kept.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html>
+const CACHED_ERRORS: [u16; 8] = [403, 404, 414, 500, 501, 502, 503, 504];
+/// `ErrorCachingMinTTL` where no custom error response says otherwise.
+const ERROR_TTL: Duration = Duration::from_secs(10);
+
+/// Answers one viewer.
+pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
+    let host = host_name(request.headers()).unwrap_or_default();
+    if host == dashboard::HOST_NAME {
+        return dashboard::answer(state, &request);
+    }
+    let named = host.strip_suffix(".localhost").and_then(|label| state.distributions.at(label));
+    let Some(distribution) = named.or_else(|| state.distributions.default()) else {
+        return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");
+    };
+    let is_tenant = state.distributions.tenant(&distribution.id).is_some();
+    if distribution.connection_mode == ConnectionMode::TenantOnly && !is_tenant {
+        return plain(StatusCode::NOT_FOUND, "Viewers reach this distribution through its tenants only.\n");
+    }
+    if !distribution.enabled {
+        return plain(StatusCode::FORBIDDEN, "The distribution is disabled.\n");
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return plain(StatusCode::FORBIDDEN, "This distribution is for GET and HEAD only.\n");
+    }
+    let path = request.uri().path();
+    let query = request.uri().query().unwrap_or_default();
+    let answer = load(state, &distribution, path, query).await;
+    respond(answer, distribution.behavior(path), request.headers())
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.to_owned()));
+    *response.status_mut() = status;
+    response
+}
+
+/// What a viewer gets before conditions are looked at.
+struct Answer {
+    stored: Arc<Stored>,
+    /// In place of the stored body, when that was too large to keep.
+    stream: Option<crate::body::Body>,
+    /// `None` is a miss.
+    age: Option<Duration>,
+}
+
+fn respond(answer: Answer, behavior: &CacheBehavior, asked: &HeaderMap) -> Response<Body> {
+    let Answer { stored, stream, age } = answer;
+    let unchanged = stored.status == 200
+        && stored.headers.get(ETAG).is_some_and(|etag| {
+            let seen = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+            let etag = etag.to_str().unwrap_or_default();
+            let mut seen = seen.unwrap_or_default().split(',').map(str::trim);
+            seen.any(|seen| seen == "*" || seen.trim_start_matches("W/") == etag)
+        });
+    let mut response = match stream {
+        _ if unchanged => Response::new(Body::empty()),
+        Some(body) => {
+            let size = body.size();
+            let mut response = Response::new(Body::from(body.stream(0..size)));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
+            response
+        }
+        None => Response::new(Body::from(stored.body.clone())),
+    };
+    let compressed = compressed(&stored, behavior, asked).filter(|_| !unchanged);
+    let status = if unchanged { 304 } else { stored.status };
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response.headers_mut().extend(stored.headers.clone());
+    if let Some((body, headers)) = compressed {
+        *response.body_mut() = Body::from(body);
+        response.headers_mut().extend(headers);
+    }
+    for (name, value) in &behavior.response_headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    let verdict = match age {
+        _ if stored.status >= 400 => "Error from shipfront-edge",
+        Some(_) => "Hit from shipfront-edge",
+        None => "Miss from shipfront-edge",
+    };
+    response.headers_mut().insert(X_CACHE, HeaderValue::from_static(verdict));
+    if let Some(age) = age {
+        response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
+    }
+    response
+}
+
+/// The body as a viewer who accepts gzip gets it, and the headers that differ.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html>
+fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> Option<(Vec<u8>, HeaderMap)> {
+    let accepted = asked.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepts = accepted.split(',').any(|encoding| encoding.trim() == "gzip");
+    let plain = stored.status == 200 && !stored.headers.contains_key(CONTENT_ENCODING) && !stored.body.is_empty();
+    if !behavior.compress || !accepts || !plain {
+        return None;
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&stored.body).ok()?;
+    let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+    let etag =
+        stored.headers.get(ETAG).and_then(|etag| HeaderValue::try_from(format!("W/{}", etag.to_str().ok()?)).ok());
+    headers.extend(etag.map(|etag| (ETAG, etag)));
+    Some((encoder.finish().ok()?, headers))
+}
+
+async fn load(state: &State, distribution: &Distribution, path: &str, query: &str) -> Answer {
+    let behavior = distribution.behavior(path);
+    let caching = state.distributions.caching(behavior);
+    let rewritten = rewrite(distribution, behavior, path);
+    let query = query_in_key(&caching.query_strings, query);
+    let asked = format!("{path}{query}");
+    let target =
+        Target { key: Key { distribution: distribution.id.clone(), url: format!("{rewritten}{query}") }, asked };
+    let watch = &state.timeline.watch;
+    if let Some(hit) = target.lookup(state) {
+        watch.viewed(&target.key, &target.asked, hit.stored.status, true);
+        return hit;
+    }
+    let fill = state.cache.begin_fill();
+    let fetched = origin::fetch(&state.store, distribution, behavior, &rewritten);
+    watch.viewed(&target.key, &target.asked, fetched.status, false);
+    if fetched.status < 400 {
+        return keep(state, distribution, &caching, target, fill, fetched).await;
+    }
+    let mut rules = distribution.error_responses.iter();
+    let rule = rules.find(|rule| rule.error_code == fetched.status);
+    let mut stored = Arc::new(whole(&fetched).await);
+    let page = rule.and_then(|rule| Some((rule, rule.page_path.as_deref()?)));
+    if let Some((rule, page)) = page {
+        let page = error_page(state, distribution, page).await;
+        if page.status == 200 {
+            stored = Arc::new(Stored {
+                status: rule.response_code.unwrap_or(rule.error_code),
+                headers: page.headers.clone(),
+                body: page.body.clone(),
+            });
+        }
+    }
+    let ttl = rule.map_or(ERROR_TTL, |rule| Duration::from_secs(rule.error_caching_min_ttl));
+    // A behaviour that caches nothing caches no errors either.
+    if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
+        let time = (state.timeline.now(), ttl);
+        let spellings = [target.asked.as_str(), target.key.url.as_str()];
+        // Whether the tags of an error page hold for its copies is not documented: they do not.
+        let no_tags = cache::Tags::default();
+        let key = target.key.clone();
+        state.cache.store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
+    }
+    Answer { stored, stream: None, age: None }
+}
+
+/// A page from the cache under its own URL, as CloudFront takes it: a stale one stays stale.
+async fn error_page(state: &State, distribution: &Distribution, page: &str) -> Arc<Stored> {
+    let behavior = distribution.behavior(page);
+    let caching = state.distributions.caching(behavior);
+    let target =
+        Target { key: Key { distribution: distribution.id.clone(), url: page.to_owned() }, asked: page.to_owned() };
+    if let Some(hit) = target.lookup(state) {
+        return hit.stored;
+    }
+    let fill = state.cache.begin_fill();
+    let fetched = origin::fetch(&state.store, distribution, behavior, page);
+    if fetched.status < 400 {
+        keep(state, distribution, &caching, target, fill, fetched).await.stored
+    } else {
+        Arc::new(whole(&fetched).await)
+    }
+}
+
+/// What was asked for, and what it is kept under.
+struct Target {
+    key: Key,
+    asked: String,
+}
+
+impl Target {
+    fn lookup(&self, state: &State) -> Option<Answer> {
+        let spellings = [self.asked.as_str(), self.key.url.as_str()];
+        let (stored, age) = state.cache.lookup(&self.key, &spellings, state.timeline.now())?;
+        Some(Answer { stored, stream: None, age: Some(age) })
+    }
+}
+
+/// Keeps a good answer as long as its headers and the behaviour say.
+async fn keep(
+    state: &State,
+    distribution: &Distribution,
+    caching: &Caching,
+    target: Target,
+    fill: cache::Fill,
+    fetched: Fetched,
+) -> Answer {
+    if fetched.body.size() > LARGEST_CACHED {
+        let stored = Arc::new(Stored { status: fetched.status, headers: fetched.headers, body: bytes::Bytes::new() });
+        return Answer { stored, stream: Some(fetched.body), age: None };
+    }
+    let ttl = cache::time_to_live(caching, &fetched.headers);
+    let header = distribution.cache_tag_header.as_deref();
+    let header = header.filter(|_| !state.distributions.is_deploying(&distribution.id));
+    let tags = cache::tags(header, &fetched.headers);
+    let stored = Arc::new(whole(&fetched).await);
+    if stored.status < 400 {
+        let time = (state.timeline.now(), ttl);
+        let spellings = [target.asked.as_str(), target.key.url.as_str()];
+        let key = target.key.clone();
+        state.cache.store(fill, key, &spellings, Arc::clone(&stored), tags, time);
+    }
+    Answer { stored, stream: None, age: None }
+}
+
+/// The answer in memory; a body that cannot be read is the origin's failure.
+async fn whole(fetched: &Fetched) -> Stored {
+    match fetched.body.bytes().await {
+        Ok(body) => Stored { status: fetched.status, headers: fetched.headers.clone(), body },
+        Err(_) => {
+            Stored { status: 502, headers: HeaderMap::new(), body: bytes::Bytes::from_static(b"The origin failed.\n") }
+        }
+    }
+}
+
+/// The default root object for `/` alone, and what a viewer-request function would make.
+fn rewrite(distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> String {
+    let root = distribution.default_root_object.trim_start_matches('/');
+    if path == "/" && !root.is_empty() {
+        return format!("/{root}");
+    }
+    if behavior.index_rewrite {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        if last.is_empty() {
+            return format!("{path}index.html");
+        }
+        if !last.contains('.') {
+            return format!("{path}/index.html");
+        }
+    }
+    path.to_owned()
+}
+
+fn query_in_key(policy: &QueryStrings, query: &str) -> String {
+    let kept = match policy {
+        QueryStrings::None => String::new(),
+        QueryStrings::All => query.to_owned(),
+        QueryStrings::Whitelist(names) => {
+            let pairs = query.split('&').filter(|pair| {
+                let name = pair.split('=').next().unwrap_or_default();
+                names.iter().any(|wanted| wanted == name)
+            });
+            pairs.collect::<Vec<_>>().join("&")
+        }
+    };
+    if kept.is_empty() { kept } else { format!("?{kept}") }
+}

@@ -1,0 +1,138 @@
+//! What one distribution is asked to invalidate, and what each item of it does.
+
+use crate::DistributionId;
+use crate::cover::Item;
+use serde::Serialize;
+use std::fmt;
+
+/// How far an invalidation got; the words are those of the JSON, and, once it was accepted, CloudFront's own
+/// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Invalidation.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum InvalidationStatus {
+    /// Not sent yet.
+    #[serde(rename = "planned")]
+    Planned,
+    /// Accepted, and on its way to the edges.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Not accepted.
+    #[serde(rename = "failed")]
+    Failed,
+}
+
+impl InvalidationStatus {
+    /// As CloudFront tells it: of a word that is not documented nothing is known but that it is not done.
+    pub fn parse(word: &str) -> InvalidationStatus {
+        if word == "Completed" { InvalidationStatus::Completed } else { InvalidationStatus::InProgress }
+    }
+}
+
+impl fmt::Display for InvalidationStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            InvalidationStatus::Planned => "planned",
+            InvalidationStatus::InProgress => "InProgress",
+            InvalidationStatus::Completed => "Completed",
+            InvalidationStatus::Failed => "failed",
+        })
+    }
+}
+
+/// What is to be sent to one distribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invalidation {
+    /// The distribution, or the tenant of one.
+    pub distribution: DistributionId,
+    /// CloudFront's id of the invalidation, once it was accepted.
+    pub id: Option<String>,
+    /// How far it got.
+    pub status: InvalidationStatus,
+    /// Paths as CloudFront takes them; a `*` at the end makes a wildcard, a `#` at the beginning a cache tag.
+    pub items: Vec<String>,
+    /// Changed viewer paths that the items cover. With several requests for one distribution, the
+    /// first carries the counts.
+    pub viewer_paths: u64,
+    /// Unchanged viewer paths that the items evict.
+    pub collateral: u64,
+    /// All viewer paths of the site on this distribution, and one for each cache behavior beside it.
+    pub universe: u64,
+    /// What made the choice other than one may expect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// What each item does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<Coverage>,
+    /// The least collateral by number of items, where it falls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<Step>,
+}
+
+impl Invalidation {
+    /// Items whose effect on the site nobody counted.
+    pub fn of_items(distribution: DistributionId, items: Vec<String>) -> Invalidation {
+        Invalidation {
+            distribution,
+            id: None,
+            status: InvalidationStatus::Planned,
+            items,
+            viewer_paths: 0,
+            collateral: 0,
+            universe: 0,
+            why: Vec::new(),
+            coverage: Vec::new(),
+            curve: Vec::new(),
+        }
+    }
+}
+
+/// What one item does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// A path, wildcard or `#tag`.
+    pub item: String,
+    /// Changed viewer paths that it clears.
+    pub covers: u64,
+    /// Unchanged viewer paths that it evicts.
+    pub collateral: u64,
+    /// The first of those, few of many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evicts: Vec<String>,
+    /// What a cache tag stands for, and why it goes where a path would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Coverage {
+    /// What an item does, and why it is sent.
+    pub fn of(item: Item, why: Option<String>) -> Coverage {
+        Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, evicts: Vec::new(), why }
+    }
+
+    /// Whether the item may reach more than one URL.
+    pub fn is_several(&self) -> bool {
+        self.item.ends_with('*') || self.item.starts_with('#')
+    }
+
+    /// In a line: `2 changed, evicts /about-us/ and 3 more`.
+    pub fn effect(&self) -> String {
+        let collateral = self.collateral;
+        let evicted = match (&self.evicts[..], collateral) {
+            (_, 0) => String::new(),
+            ([only], 1) => format!(", evicts {only}"),
+            ([first, ..], _) => format!(", evicts {first} and {} more", collateral - 1),
+            ([], _) => format!(", evicts {collateral} unchanged"),
+        };
+        let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} changed{evicted}{why}", self.covers)
+    }
+}
+
+/// A point of the curve from budget to collateral.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Items.
+    pub items: usize,
+    /// The least number of unchanged viewer paths that so many items evict.
+    pub collateral: u64,
+}

@@ -1,0 +1,380 @@
+//! From changed keys to what CloudFront is told: every door goes through here.
+
+pub mod cover;
+mod distribution_id;
+mod invalidation;
+mod tagged;
+pub mod tags;
+mod url_set;
+pub mod viewer;
+
+pub use distribution_id::DistributionId;
+pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
+
+use crate::url_set::{Changed, UrlSet};
+use cover::{Curve, Item, Reach, SitePath};
+use serde::{Deserialize, Serialize};
+use shipfront_site::Target;
+use tagged::Choice;
+use tags::Tagger;
+use tags::copy_tags::{CopyTags, Reading};
+use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
+
+/// Everything.
+const ALL: &str = "/*";
+
+/// How items are chosen for the changed paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The items, at most --max-paths, that evict the fewest unchanged URLs
+    #[default]
+    Cover,
+    /// Each changed URL, or /* when there are more than --max-paths
+    Exact,
+    /// Always /*
+    All,
+}
+
+/// Whether cache tags are used (`--cache-tags`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum CacheTags {
+    /// Where the distribution reads them from a header that S3 can send
+    #[default]
+    Auto,
+    /// Not at all
+    Off,
+}
+
+/// What the person decides about invalidations.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How items are chosen.
+    pub strategy: Strategy,
+    /// The most items for one distribution.
+    pub max_paths: usize,
+    /// What the configuration of a distribution cannot tell.
+    pub viewer: ViewerOptions,
+    /// Whether cache tags are used.
+    pub cache_tags: CacheTags,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            strategy: Strategy::default(),
+            max_paths: 50,
+            viewer: ViewerOptions::default(),
+            cache_tags: CacheTags::default(),
+        }
+    }
+}
+
+/// A key whose URLs answer otherwise than before.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangedKey<'a> {
+    /// The key below the target's prefix.
+    pub key: &'a str,
+    /// Whether there was no object before: the edge may hold a cached error, but no copy.
+    pub created: bool,
+    /// The tags of the copies that the edge may hold; `None` where they are not known for sure.
+    pub copy_tags: Option<&'a CopyTags>,
+}
+
+impl<'a> ChangedKey<'a> {
+    /// A key of which nothing is known.
+    pub fn unknown(key: &'a str) -> ChangedKey<'a> {
+        ChangedKey { key, created: false, copy_tags: None }
+    }
+}
+
+/// A distribution and what it shows of the site.
+#[derive(Debug)]
+struct Shown {
+    id: DistributionId,
+    viewer: Viewer,
+    /// How it reads cache tags, where they can be used.
+    reading: Option<Reading>,
+    /// The distribution whose configuration that is.
+    configured_by: String,
+    aliases: Vec<String>,
+}
+
+/// A distribution that reads cache tags.
+#[derive(Debug, Clone, Copy)]
+pub struct TagReader<'a> {
+    /// The distribution.
+    pub id: &'a DistributionId,
+    /// How it reads them.
+    pub reading: &'a Reading,
+    /// The distribution whose configuration says so: for a tenant, another one.
+    pub configured_by: &'a str,
+}
+
+/// The distributions of a deploy, each with what it shows of the site.
+#[derive(Debug)]
+pub struct Viewers {
+    target: Target,
+    policy: Policy,
+    tagger: Tagger,
+    viewers: Vec<Shown>,
+}
+
+impl Viewers {
+    /// Compiles the shapes of the distributions.
+    pub fn new(shapes: &[(DistributionId, DistributionShape)], target: &Target, policy: Policy) -> Viewers {
+        let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
+        let shown = |(id, shape): &(DistributionId, DistributionShape)| Shown {
+            id: id.clone(),
+            viewer: Viewer::new(shape, &site, policy.viewer),
+            reading: tagged::reading(shape).filter(|_| policy.cache_tags == CacheTags::Auto),
+            configured_by: shape.configured_by.clone(),
+            aliases: shape.aliases.clone(),
+        };
+        let tagger = Tagger::new(target.to_string());
+        Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
+    }
+
+    /// What the person should know about how URLs are found.
+    pub fn warnings(&self) -> Vec<String> {
+        self.viewers.iter().flat_map(|shown| shown.viewer.warnings()).cloned().collect()
+    }
+
+    /// The distributions.
+    pub fn ids(&self) -> Vec<DistributionId> {
+        self.viewers.iter().map(|shown| shown.id.clone()).collect()
+    }
+
+    /// The paths at which one of the distributions answers with a key.
+    pub fn paths(&self, id: &DistributionId, key: &str) -> Vec<ViewerPath> {
+        let viewer = self.viewers.iter().find(|shown| shown.id == *id);
+        viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
+    }
+
+    /// Whether one distribution hands out the headers at a path as the bucket has them.
+    pub fn keep_headers(&self, id: &DistributionId, path: &str) -> bool {
+        self.viewers.iter().any(|shown| shown.id == *id && shown.viewer.keeps_headers(path))
+    }
+
+    /// Whether any of the distributions answers with an object, given its full key.
+    pub fn serve_key(&self, full_key: &str) -> bool {
+        self.viewers.iter().any(|shown| shown.viewer.serves(full_key))
+    }
+
+    /// The distributions that cache anything of an object, given its full key.
+    pub fn showing(&self, full_key: &str) -> impl Iterator<Item = &DistributionId> {
+        self.viewers.iter().filter(|shown| !shown.viewer.paths(full_key).is_empty()).map(|shown| &shown.id)
+    }
+
+    /// The distributions that read cache tags which uploads can carry.
+    pub fn tag_readers(&self) -> impl Iterator<Item = TagReader<'_>> {
+        self.viewers.iter().filter_map(|shown| {
+            let reading = shown.reading.as_ref()?;
+            Some(TagReader { id: &shown.id, reading, configured_by: &shown.configured_by })
+        })
+    }
+
+    /// The host names of the site, as far as the distributions know them.
+    pub fn hosts(&self) -> Vec<String> {
+        self.viewers.iter().flat_map(|shown| shown.aliases.iter().cloned()).collect()
+    }
+
+    /// Derives the tags of the site's objects.
+    pub fn tagger(&self) -> &Tagger {
+        &self.tagger
+    }
+
+    /// Whether `items` are sure to clear, by path, all that a distribution caches of a key.
+    pub fn are_cleared_by_path(&self, id: &DistributionId, key: &str, items: &[String]) -> bool {
+        let Some(shown) = self.viewers.iter().find(|shown| shown.id == *id) else { return false };
+        shown.viewer.paths(&self.target.full_key(key)).iter().all(|path| {
+            let site_path = SitePath::changed(&path.path, reach(path));
+            items.iter().any(|text| {
+                let wildcard = text.ends_with('*');
+                Item { text: text.clone(), wildcard, covers: 0, collateral: 0 }.evicts(&site_path)
+            })
+        })
+    }
+
+    /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site, and
+    /// `copy_tags` knows the tags of its objects.
+    pub fn plan<'a, 'c>(
+        &self,
+        changed: &[ChangedKey<'_>],
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+        copy_tags: impl Fn(&str) -> Option<&'c CopyTags>,
+    ) -> Vec<Invalidation> {
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let plan = |shown: &Shown| self.plan_one(shown, changed, unchanged.clone(), &copy_tags);
+        self.viewers.iter().filter_map(plan).collect()
+    }
+
+    fn plan_one<'a, 'c>(
+        &self,
+        shown: &Shown,
+        changed: &[ChangedKey<'_>],
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+        copy_tags: &impl Fn(&str) -> Option<&'c CopyTags>,
+    ) -> Option<Invalidation> {
+        let viewer = &shown.viewer;
+        let (everything, why) = self.error_pages(viewer, changed);
+        let strategy = if everything { Strategy::All } else { self.policy.strategy };
+        let choice = Choice::new(self, shown, strategy, changed, unchanged.clone(), copy_tags);
+        let paths = |key: &str| viewer.paths(&self.target.full_key(key));
+        let changed_paths = changed.iter().flat_map(|changed| {
+            let tags = choice.sure_tags(changed);
+            paths(changed.key).into_iter().map(move |path| (path, tags))
+        });
+        let changed_paths = changed_paths.map(|(path, tags)| {
+            let tags = if tags != 0 && viewer.is_tagged(&path) { tags } else { 0 };
+            Changed { reach: reach(&path), path: path.path, tags }
+        });
+        let mut universe = UrlSet::of_changed(changed_paths);
+        if universe.len() == 0 {
+            return None;
+        }
+        for key in unchanged {
+            let tags = choice.possible_tags(key, copy_tags);
+            paths(key).iter().for_each(|path| universe.add_unchanged(&path.path, tags));
+        }
+        viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path, 0));
+        let chosen = choose(&shown.id, strategy, self.policy.max_paths, &universe);
+        let mut chosen = choice.improve(chosen, &universe, changed);
+        choice.name_evicted(&mut chosen, &universe);
+        chosen.why.splice(0..0, why);
+        Some(chosen)
+    }
+
+    /// Whether a changed error page forces everything out, and what is done about each and why.
+    fn error_pages(&self, viewer: &Viewer, changed: &[ChangedKey<'_>]) -> (bool, Vec<String>) {
+        let mut everything = false;
+        let mut why = Vec::new();
+        for changed in changed {
+            let cached: &[CachedHeaders] = if changed.created { &[] } else { &[CachedHeaders::Unknown] };
+            match viewer.error_page_action(&self.target.full_key(changed.key), cached) {
+                Some(ErrorPageAction::Everything { reason }) => {
+                    everything = true;
+                    why.push(reason);
+                }
+                Some(ErrorPageAction::OwnPath { reason }) => why.push(reason),
+                None => {}
+            }
+        }
+        (everything, why)
+    }
+}
+
+fn reach(path: &ViewerPath) -> Reach {
+    if path.exact { Reach::Any } else { Reach::WildcardOnly { limit: path.wildcard_limit } }
+}
+
+/// Chooses the items.
+fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &UrlSet) -> Invalidation {
+    let universe = &all.paths();
+    let changed = universe.iter().filter(|path| path.change.is_some()).count();
+    let mut invalidation = Invalidation::of_items(id.clone(), Vec::new());
+    let coverage = |item: Item| Coverage::of(item, None);
+    invalidation.viewer_paths = changed as u64;
+    invalidation.universe = all.len();
+    let items = match strategy {
+        Strategy::Cover => {
+            // Twice the budget, so that the plan can say what a larger one would buy.
+            let curve = Curve::new(universe, max_paths.max(1).saturating_mul(2));
+            let cover = curve.cover(max_paths.max(1));
+            invalidation.curve =
+                curve.steps().into_iter().map(|(items, collateral)| Step { items, collateral }).collect();
+            invalidation.coverage = cover.items.into_iter().map(coverage).collect();
+            invalidation.collateral = cover.collateral;
+            invalidation.items = invalidation.coverage.iter().map(|coverage| coverage.item.clone()).collect();
+            return invalidation;
+        }
+        Strategy::Exact => exact_items(universe),
+        Strategy::All => vec![ALL.to_owned()],
+    };
+    let items = if items.len() > max_paths.max(1) { vec![ALL.to_owned()] } else { items };
+    let items: Vec<Item> = items.into_iter().map(|text| counted(text, universe)).collect();
+    let wildcards: Vec<&Item> = items.iter().filter(|item| item.wildcard).collect();
+    let evicted = |path: &&SitePath<'_>| path.change.is_none() && wildcards.iter().any(|item| item.evicts(path));
+    invalidation.collateral = universe.iter().filter(evicted).map(|path| path.weight).sum();
+    invalidation.items = items.iter().map(|item| item.text.clone()).collect();
+    invalidation.coverage = items.into_iter().map(coverage).collect();
+    invalidation
+}
+
+/// An item with what it does.
+fn counted(text: String, universe: &[SitePath<'_>]) -> Item {
+    if !text.ends_with('*') {
+        return Item { text, wildcard: false, covers: 1, collateral: 0 };
+    }
+    let mut item = Item { text, wildcard: true, covers: 0, collateral: 0 };
+    for path in universe {
+        match path.change {
+            _ if !item.evicts(path) => {}
+            Some(_) => item.covers += 1,
+            None => item.collateral += path.weight,
+        }
+    }
+    item
+}
+
+/// Each changed path itself, or the longest wildcard that is sure to reach it.
+fn exact_items(universe: &[SitePath<'_>]) -> Vec<String> {
+    let mut items: Vec<String> = universe
+        .iter()
+        .filter_map(|path| match path.change? {
+            Reach::Any => Some(path.path.to_owned()),
+            Reach::WildcardOnly { limit } => Some(format!("{}*", path.path.get(..limit).unwrap_or("/"))),
+        })
+        .collect();
+    items.sort();
+    items.dedup();
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> DistributionId {
+        DistributionId::Distribution("E1".to_owned())
+    }
+
+    fn universe(unchanged: &[&str], changed: &[&str]) -> UrlSet {
+        let changed = changed.iter().map(|&path| Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 });
+        let mut all = UrlSet::of_changed(changed);
+        unchanged.iter().for_each(|path| all.add_unchanged(path, 0));
+        all
+    }
+
+    #[test]
+    fn exact_sends_each_changed_path_and_everything_past_the_budget() {
+        let universe = universe(&["/a", "/b"], &["/c", "/d"]);
+        let within = choose(&id(), Strategy::Exact, 2, &universe);
+        assert_eq!((within.items.as_slice(), within.collateral), (&["/c".to_owned(), "/d".to_owned()][..], 0));
+        let past = choose(&id(), Strategy::Exact, 1, &universe);
+        assert_eq!((past.items.as_slice(), past.collateral), (&["/*".to_owned()][..], 2));
+    }
+
+    #[test]
+    fn all_is_everything_whatever_changed() {
+        let all = choose(&id(), Strategy::All, 50, &universe(&["/a"], &["/b"]));
+        assert_eq!(
+            (all.items.as_slice(), all.viewer_paths, all.collateral, all.universe),
+            (&["/*".to_owned()][..], 1, 1, 2)
+        );
+    }
+
+    #[test]
+    fn the_cover_says_what_each_item_does_and_what_another_budget_would_buy() {
+        let universe = universe(&["/blog/x", "/y"], &["/blog/a", "/blog/b", "/c"]);
+        let cover = choose(&id(), Strategy::Cover, 2, &universe);
+        assert_eq!(cover.items, ["/blog/*", "/c"]);
+        assert_eq!(cover.collateral, 1);
+        assert_eq!(cover.coverage[0].covers, 2);
+        assert_eq!(cover.curve.last().map(|step| (step.items, step.collateral)), Some((3, 0)));
+    }
+}

@@ -1,0 +1,254 @@
+//! How far the change of an error page reaches.
+//!
+//! CloudFront serves a custom error page under the URL that failed, so copies of it lie under
+//! URLs that nobody can list. AWS's pages disagree on how long they stay: for
+//! `ErrorCachingMinTTL`, or for as long as the page's own headers and its behavior say. Only if
+//! every reading is short may the copies be left to expire.
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html>,
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html>
+
+use crate::viewer::shape::{CustomErrorResponse, Ttl};
+use serde::{Deserialize, Serialize};
+
+/// For how long, in seconds, old copies of an error page under other URLs are left to expire.
+pub const TOLERATED_SECONDS: u64 = 60;
+
+/// What to do about the copies of changed error pages (`--error-page`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorPagePolicy {
+    /// Decide by how long the copies may live.
+    #[default]
+    Auto,
+    /// Always leave them to expire.
+    OwnPath,
+    /// Always invalidate everything.
+    All,
+}
+
+/// The headers that a cached copy of the error page may carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachedHeaders {
+    Known {
+        cache_control: Option<String>,
+        /// Whether the object has an `Expires` header; its date is taken to be far away.
+        expires: bool,
+    },
+    /// Nobody recorded them: the copy may live as long as its behavior allows.
+    Unknown,
+}
+
+/// How far the change of an error page reaches, with the reason to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorPageAction {
+    /// Its own viewer paths are enough.
+    OwnPath { reason: String },
+    /// `/*` is needed.
+    Everything { reason: String },
+}
+
+/// How long a copy may live, and by which rule.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Lifetime {
+    /// `u64::MAX` if nothing bounds it.
+    seconds: u64,
+    rule: &'static str,
+}
+
+/// Decides for an error page that changed. `page_ttls` are those of each behavior that may serve
+/// the page's own path, `None` if it could not be read; `cached` are all the headers that copies
+/// in the cache may carry, none if the page did not exist.
+pub(super) fn decide(
+    policy: ErrorPagePolicy,
+    responses: &[&CustomErrorResponse],
+    page_ttls: &[Option<Ttl>],
+    cached: &[CachedHeaders],
+) -> Option<ErrorPageAction> {
+    let path = &responses.first()?.response_page_path;
+    match policy {
+        ErrorPagePolicy::Auto => {}
+        ErrorPagePolicy::OwnPath => {
+            let reason = format!("{path} is served under any URL: left to expire there, as asked");
+            return Some(ErrorPageAction::OwnPath { reason });
+        }
+        ErrorPagePolicy::All => {
+            let reason = format!("{path} is served under any URL: /*, as asked");
+            return Some(ErrorPageAction::Everything { reason });
+        }
+    }
+    let by_error = responses
+        .iter()
+        .map(|response| Lifetime { seconds: response.error_caching_min_ttl, rule: "ErrorCachingMinTTL" });
+    let by_page = cached.iter().flat_map(|headers| {
+        let of_ttl = |ttl: &Option<Ttl>| own_lifetime(headers, *ttl);
+        page_ttls.iter().map(of_ttl)
+    });
+    let longest = by_error.chain(by_page).max()?;
+    let Lifetime { seconds, rule } = longest;
+    Some(if seconds <= TOLERATED_SECONDS {
+        ErrorPageAction::OwnPath {
+            reason: format!("{path} is served under any URL, and expires there within {seconds} s ({rule})"),
+        }
+    } else if seconds == u64::MAX {
+        ErrorPageAction::Everything {
+            reason: format!("{path} is served under any URL and may be cached there ({rule}): /*"),
+        }
+    } else {
+        ErrorPageAction::Everything {
+            reason: format!("{path} is served under any URL and may be cached there for {seconds} s ({rule}): /*"),
+        }
+    })
+}
+
+/// How long CloudFront keeps an object with these headers under a behavior with this TTL.
+/// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html>
+fn own_lifetime(headers: &CachedHeaders, ttl: Option<Ttl>) -> Lifetime {
+    let lifetime = |seconds, rule| Lifetime { seconds, rule };
+    let Some(ttl) = ttl else {
+        return lifetime(u64::MAX, "its cache policy could not be read");
+    };
+    let CachedHeaders::Known { cache_control, expires } = headers else {
+        return lifetime(ttl.max, "MaxTTL, as its headers are not known");
+    };
+    let directives = Directives::parse(cache_control.as_deref().unwrap_or_default());
+    let (seconds, rule) = match (directives.age, directives.forbids_caching) {
+        (Some((age, rule)), _) if age > ttl.max => (ttl.max, rule),
+        (Some((age, _)), _) if age < ttl.min => (ttl.min, "MinTTL"),
+        (Some((age, rule)), _) => (age, rule),
+        (None, true) => (ttl.min, "MinTTL"),
+        (None, false) if *expires => (ttl.max, "MaxTTL, as it has an Expires header"),
+        (None, false) => (ttl.default.max(ttl.min), "DefaultTTL"),
+    };
+    // Past that age CloudFront may still serve the copy while it fetches, or cannot fetch, another.
+    match directives.stale.min(ttl.max) {
+        0 => lifetime(seconds, rule),
+        stale => lifetime(seconds.saturating_add(stale), "its stale-... directive"),
+    }
+}
+
+/// What a `Cache-Control` header says about a shared cache.
+#[derive(Default)]
+struct Directives {
+    /// `s-maxage`, else `max-age`, in seconds.
+    age: Option<(u64, &'static str)>,
+    /// `no-cache`, `no-store` or `private`. With an age beside it AWS does not say which wins, so
+    /// the age does: it is the longer.
+    forbids_caching: bool,
+    /// The longest of `stale-while-revalidate` and `stale-if-error`, in seconds.
+    stale: u64,
+}
+
+impl Directives {
+    fn parse(cache_control: &str) -> Self {
+        let mut directives = Self::default();
+        let mut shared_age = None;
+        for directive in cache_control.split(',') {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            // A number that cannot be read bounds nothing.
+            let seconds = value.trim().trim_matches('"').parse().unwrap_or(u64::MAX);
+            match name.trim().to_ascii_lowercase().as_str() {
+                "s-maxage" => shared_age = Some((seconds, "its s-maxage")),
+                "max-age" => directives.age = Some((seconds, "its max-age")),
+                "no-cache" | "no-store" | "private" => directives.forbids_caching = true,
+                "stale-while-revalidate" | "stale-if-error" => {
+                    directives.stale = directives.stale.max(seconds);
+                }
+                _ => {}
+            }
+        }
+        directives.age = shared_age.or(directives.age);
+        directives
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CACHING_OPTIMIZED: Ttl = Ttl { min: 1, default: 86_400, max: 31_536_000 };
+
+    fn known(cache_control: &str) -> CachedHeaders {
+        CachedHeaders::Known {
+            cache_control: (!cache_control.is_empty()).then(|| cache_control.to_owned()),
+            expires: false,
+        }
+    }
+
+    fn response(error_caching_min_ttl: u64) -> CustomErrorResponse {
+        CustomErrorResponse { error_code: 404, response_page_path: "/404.html".to_owned(), error_caching_min_ttl }
+    }
+
+    fn auto(error_ttl: u64, ttl: Option<Ttl>, cached: &[CachedHeaders]) -> (bool, String) {
+        let response = response(error_ttl);
+        match decide(ErrorPagePolicy::Auto, &[&response], &[ttl], cached).unwrap() {
+            ErrorPageAction::OwnPath { reason } => (false, reason),
+            ErrorPageAction::Everything { reason } => (true, reason),
+        }
+    }
+
+    #[test]
+    fn an_error_page_whose_copies_may_live_long_takes_everything_and_says_why() {
+        let (everything, reason) = auto(10, Some(CACHING_OPTIMIZED), &[known("")]);
+        assert!(everything);
+        assert_eq!(reason, "/404.html is served under any URL and may be cached there for 86400 s (DefaultTTL): /*");
+    }
+
+    #[test]
+    fn the_longest_reading_decides() {
+        for (error_ttl, headers, everything, rule) in [
+            (10, known("no-cache"), false, "10 s (ErrorCachingMinTTL)"),
+            (60, known("no-store"), false, "60 s (ErrorCachingMinTTL)"),
+            (61, known("no-store"), true, "61 s (ErrorCachingMinTTL)"),
+            (10, known("public, max-age=60"), false, "60 s (its max-age)"),
+            (10, known("max-age=61"), true, "61 s (its max-age)"),
+            (10, known("max-age=3600, s-maxage=30"), false, "30 s (its s-maxage)"),
+            (10, known("S-MaxAge=\"300\", max-age=0"), true, "300 s (its s-maxage)"),
+            (10, known("private, max-age=600"), true, "600 s (its max-age)"),
+            (10, known("max-age=99999999999999999999"), true, "31536000 s (its max-age)"),
+            (10, known("max-age=soon"), true, "31536000 s (its max-age)"),
+            (10, known("must-revalidate"), true, "86400 s (DefaultTTL)"),
+            (10, known("max-age=0, stale-while-revalidate=600"), true, "601 s (its stale-"),
+            (10, CachedHeaders::Unknown, true, "31536000 s (MaxTTL, as its headers"),
+        ] {
+            let (found, reason) = auto(error_ttl, Some(CACHING_OPTIMIZED), &[headers]);
+            assert_eq!(found, everything, "{reason}");
+            assert!(reason.contains(rule), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_minimum_ttl_holds_even_against_no_store() {
+        let ttl = Ttl { min: 300, default: 300, max: 600 };
+        let (everything, reason) = auto(10, Some(ttl), &[known("no-store")]);
+        assert!(everything && reason.contains("300 s (MinTTL)"), "{reason}");
+    }
+
+    #[test]
+    fn an_expires_header_bounds_nothing_below_the_maximum() {
+        let headers = CachedHeaders::Known { cache_control: None, expires: true };
+        let (everything, reason) = auto(10, Some(CACHING_OPTIMIZED), &[headers]);
+        assert!(everything && reason.contains("MaxTTL"), "{reason}");
+    }
+
+    #[test]
+    fn every_kind_of_copy_counts_and_a_page_that_did_not_exist_left_none() {
+        let both = [known("no-cache"), known("max-age=86400")];
+        assert!(auto(10, Some(CACHING_OPTIMIZED), &both).0);
+        assert!(!auto(10, Some(CACHING_OPTIMIZED), &[]).0);
+    }
+
+    #[test]
+    fn an_unread_cache_policy_bounds_nothing() {
+        let (everything, reason) = auto(10, None, &[known("no-cache")]);
+        assert!(everything && reason.contains("could not be read"), "{reason}");
+    }
+
+    #[test]
+    fn the_user_has_the_last_word() {
+        let response = response(86_400);
+        let action = |policy| decide(policy, &[&response], &[None], &[CachedHeaders::Unknown]);
+        assert!(matches!(action(ErrorPagePolicy::OwnPath), Some(ErrorPageAction::OwnPath { .. })));
+        assert!(matches!(action(ErrorPagePolicy::All), Some(ErrorPageAction::Everything { .. })));
+    }
+}

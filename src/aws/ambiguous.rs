@@ -1,0 +1,43 @@
+//! Answers that never came: the request may have had its effect although a later attempt failed.
+
+use crate::error::Error;
+use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Watches the attempts of one call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AmbiguousAnswer(Arc<AtomicBool>);
+
+impl AmbiguousAnswer {
+    /// The call's error, without a code where an attempt before may have had its effect: the code
+    /// of the last one would say that nothing happened.
+    pub(crate) fn mark(&self, error: Error) -> Error {
+        if self.0.load(Ordering::Relaxed) { error.with_code(None) } else { error }
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for AmbiguousAnswer {
+    fn name(&self) -> &'static str {
+        "AmbiguousAnswer"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), aws_sdk_s3::error::BoxError> {
+        // 503 is S3's refusal to begin; other failures of its own side leave the effect open.
+        let unclear = context.response().is_none_or(|answer| {
+            let status = answer.status();
+            status.is_server_error() && status.as_u16() != 503
+        });
+        if unclear {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! Every CloudFront call: the only place that talks to distributions.
+
+pub mod lookup;
+pub mod send;
+mod shape;
+
+use crate::aws::Aws;
+use crate::aws::failure::explain;
+use crate::error::{Error, Result};
+use aws_sdk_cloudfront::Client;
+use aws_sdk_cloudfront::config::http::HttpResponse;
+use aws_sdk_cloudfront::config::retry::RetryConfig;
+use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
+use aws_smithy_types::retry::{ErrorKind, ProvideErrorKind};
+use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::{DistributionId, InvalidationStatus};
+
+/// What `ListDistributions` tells of a distribution.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The id, such as `E2QWRUHAPOMQZL`.
+    pub id: String,
+    /// The host names viewers use: its own and its aliases.
+    pub hosts: Vec<String>,
+    /// The host names of its origins.
+    pub origin_domains: Vec<String>,
+    /// A disabled distribution serves, and so caches, nothing.
+    pub enabled: bool,
+}
+
+/// An invalidation that CloudFront took.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// CloudFront's id of it.
+    pub id: String,
+    /// How far it got.
+    pub status: InvalidationStatus,
+}
+
+/// An invalidation that CloudFront did not take.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: Error,
+    /// Whether it may be taken later: CloudFront is busy, or failed on its own side.
+    pub passes: bool,
+}
+
+/// CloudFront, as the account's distributions.
+#[derive(Debug, Clone)]
+pub struct Distributions {
+    client: Client,
+}
+
+impl Distributions {
+    /// CloudFront with the configured credentials.
+    pub fn new(aws: &Aws) -> Distributions {
+        Distributions { client: Client::from_conf(aws.cloudfront()) }
+    }
+
+    /// Every distribution of the account.
+    pub async fn list(&self) -> Result<Vec<Summary>> {
+        let mut found = Vec::new();
+        let mut marker = None;
+        loop {
+            let answer = self.client.list_distributions().set_marker(marker).send().await;
+            let answer = answer.map_err(|error| explain("ListDistributions", "the account's distributions", error))?;
+            let Some(list) = answer.distribution_list else { return Ok(found) };
+            found.extend(list.items.unwrap_or_default().into_iter().map(|summary| {
+                let aliases = summary.aliases.and_then(|aliases| aliases.items).unwrap_or_default();
+                let origins = summary.origins.map(|origins| origins.items).unwrap_or_default();
+                Summary {
+                    id: summary.id,
+                    hosts: std::iter::once(summary.domain_name).chain(aliases).collect(),
+                    origin_domains: origins.into_iter().map(|origin| origin.domain_name).collect(),
+                    enabled: summary.enabled,
+                }
+            }));
+            marker = list.next_marker.filter(|_| list.is_truncated);
+            if marker.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What the configuration of a distribution, and the cache policies it names, say about its URLs.
+    ///
+    /// Where permission is missing the shape says so: viewer paths are then a conservative guess.
+    pub async fn shape(&self, id: &DistributionId) -> Result<DistributionShape> {
+        match id {
+            DistributionId::Distribution(id) => self.distribution_shape(id).await,
+            DistributionId::Tenant(id) => self.tenant_shape(id).await,
+        }
+    }
+
+    async fn distribution_shape(&self, id: &str) -> Result<DistributionShape> {
+        let answer = self.client.get_distribution_config().id(id).send().await;
+        let subject = format!("the CloudFront distribution {id}");
+        let answer = match answer.map_err(|error| explain("GetDistributionConfig", &subject, error)) {
+            Ok(answer) => answer,
+            Err(error) if is_denied(&error) => return Ok(DistributionShape::unreadable(id)),
+            Err(error) => return Err(error),
+        };
+        let etag = answer.e_tag;
+        let Some(config) = answer.distribution_config else { return Ok(DistributionShape::unreadable(id)) };
+        let mut policies = shape::Policies::default();
+        for policy in shape::cache_policy_ids(&config) {
+            let answer = self.client.get_cache_policy().id(&policy).send().await;
+            match answer.map_err(|error| explain("GetCachePolicy", &format!("cache policy {policy}"), error)) {
+                Ok(answer) => {
+                    let config = answer.cache_policy.and_then(|policy| policy.cache_policy_config);
+                    policies.insert(policy, config);
+                }
+                Err(error) if is_denied(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(shape::of(id, etag, config, &policies))
+    }
+
+    /// The version of a distribution's configuration, if that has arrived at all edges.
+    pub async fn deployed_config(&self, id: &str) -> Result<Option<String>> {
+        let answer = self.client.get_distribution().id(id).send().await;
+        let answer =
+            answer.map_err(|error| explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
+        let deployed = answer.distribution.is_some_and(|distribution| distribution.status == "Deployed");
+        Ok(answer.e_tag.filter(|_| deployed))
+    }
+
+    /// The shape of the tenant's distribution, with the tenant's parameters in it.
+    async fn tenant_shape(&self, id: &str) -> Result<DistributionShape> {
+        let answer = self.client.get_distribution_tenant().identifier(id).send().await;
+        let subject = format!("the CloudFront distribution tenant {id}");
+        let tenant = match answer.map_err(|error| explain("GetDistributionTenant", &subject, error)) {
+            Ok(answer) => answer.distribution_tenant,
+            Err(error) if is_denied(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let Some((parent, parameters, domains)) =
+            tenant.and_then(|tenant| Some((tenant.distribution_id?, tenant.parameters, tenant.domains)))
+        else {
+            return Ok(DistributionShape { tenant: true, ..DistributionShape::unreadable(id) });
+        };
+        let aliases = domains.unwrap_or_default().iter().map(|domain| domain.domain.to_ascii_lowercase()).collect();
+        let mut shape = self.distribution_shape(&parent).await?;
+        for parameter in parameters.unwrap_or_default() {
+            shape::fill_in(&mut shape, &parameter.name, &parameter.value);
+        }
+        Ok(DistributionShape { id: id.to_owned(), aliases, tenants_only: false, tenant: true, ..shape })
+    }
+
+    /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.
+    pub async fn create_invalidation(
+        &self,
+        id: &DistributionId,
+        reference: &str,
+        items: &[String],
+    ) -> Result<Accepted, Refusal> {
+        let paths = Paths::builder().quantity(items.len() as i32).set_items(Some(items.to_vec())).build();
+        let batch =
+            paths.and_then(|paths| InvalidationBatch::builder().paths(paths).caller_reference(reference).build());
+        let batch = batch.map_err(|error| Refusal {
+            error: Error::stale(format!("cannot form the invalidation: {error}")),
+            passes: false,
+        })?;
+        // One owner of retries: `send` waits longer between them than the SDK would.
+        let once = aws_sdk_cloudfront::config::Builder::new().retry_config(RetryConfig::disabled());
+        let created = match id {
+            DistributionId::Distribution(name) => {
+                let request = self.client.create_invalidation().distribution_id(name).invalidation_batch(batch);
+                let answer = request.customize().config_override(once).send().await;
+                answer.map_err(|error| refusal("CreateInvalidation", id, error))?.invalidation
+            }
+            DistributionId::Tenant(name) => {
+                let request =
+                    self.client.create_invalidation_for_distribution_tenant().id(name).invalidation_batch(batch);
+                let answer = request.customize().config_override(once).send().await;
+                answer.map_err(|error| refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
+            }
+        };
+        let created = created.ok_or_else(|| Refusal {
+            error: Error::stale(format!("CloudFront's answer for {id} names no invalidation")),
+            passes: true,
+        })?;
+        Ok(Accepted { id: created.id, status: InvalidationStatus::parse(&created.status) })
+    }
+
+    /// How far an invalidation got.
+    pub async fn invalidation_status(&self, distribution: &DistributionId, id: &str) -> Result<InvalidationStatus> {
+        let invalidation = match distribution {
+            DistributionId::Distribution(name) => {
+                let answer = self.client.get_invalidation().distribution_id(name).id(id).send().await;
+                answer.map_err(|error| explain("GetInvalidation", &distribution.to_string(), error))?.invalidation
+            }
+            DistributionId::Tenant(name) => {
+                let request =
+                    self.client.get_invalidation_for_distribution_tenant().distribution_tenant_id(name).id(id);
+                let operation = "GetInvalidationForDistributionTenant";
+                let answer = request.send().await;
+                answer.map_err(|error| explain(operation, &distribution.to_string(), error))?.invalidation
+            }
+        };
+        Ok(InvalidationStatus::parse(&invalidation.map_or_else(String::new, |invalidation| invalidation.status)))
+    }
+}
+
+fn refusal<E>(operation: &str, id: &DistributionId, error: SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
+{
+    let busy =
+        |error: &E| matches!(error.retryable_error_kind(), Some(ErrorKind::ThrottlingError | ErrorKind::ServerError));
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let passes = is_passing(error.code(), status) || error.as_service_error().is_some_and(busy);
+    Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), passes }
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error.aws_code(), Some("AccessDenied" | "AccessDeniedException"))
+}
+
+/// Refusals that pass with time; no answer at all is one of them, and asking again is free, because
+/// the caller reference is the same.
+fn is_passing(code: Option<&str>, status: Option<u16>) -> bool {
+    match (code, status) {
+        (
+            Some("TooManyInvalidationsInProgress" | "Throttling" | "ThrottlingException" | "TooManyRequestsException"),
+            _,
+        ) => true,
+        (Some("ServiceUnavailable" | "InternalError" | "SlowDown"), _) => true,
+        (_, Some(status)) => status == 429 || status >= 500,
+        (Some(_), None) => false,
+        (None, None) => true,
+    }
+}

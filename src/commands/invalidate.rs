@@ -1,0 +1,161 @@
+//! Paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
+
+use crate::aws::{Aws, Requests};
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::{Which, ids_for_hosts};
+use crate::cloudfront::send::{Patience, submit, wait};
+use crate::error::{Error, Result};
+use crate::outcome::{Failure, Outcome};
+use crate::terminal::Terminal;
+use serde::Serialize;
+use shipfront_invalidation::Invalidation;
+use shipfront_invalidation::viewer::path_from_input;
+use std::fmt::{self, Display, Formatter};
+use tokio_util::sync::CancellationToken;
+
+/// What was sent for typed paths.
+#[derive(Debug, Serialize)]
+pub struct TypedReport {
+    shipfront: &'static str,
+    /// How it ended: `deployed`, or `stale` when CloudFront did not take it.
+    pub outcome: Outcome,
+    invalidations: Vec<Invalidation>,
+    requests: Requests,
+    warnings: Vec<String>,
+    errors: Vec<Failure>,
+}
+
+/// Encoded, without duplicates, and the hosts of what was typed as a URL.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Typed {
+    items: Vec<String>,
+    hosts: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Invalidates what was typed and waits for it. The same `run` again asks for the same invalidations,
+/// free of charge.
+pub async fn invalidate(
+    aws: &Aws,
+    which: &Which,
+    paths: &[String],
+    run: &str,
+    patience: Patience,
+    terminal: &Terminal,
+) -> Result<TypedReport> {
+    let typed = read(paths)?;
+    for note in &typed.notes {
+        terminal.say(note);
+    }
+    let distributions = Distributions::new(aws);
+    let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
+    let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
+    let mut sent = submit(&distributions, run, planned, patience, terminal).await;
+    wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
+    // A distribution that does not exist is a slip of the pen, not a stale edge.
+    let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
+    if !taken && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage) {
+        return Err(error.clone());
+    }
+    Ok(TypedReport {
+        shipfront: env!("CARGO_PKG_VERSION"),
+        outcome: if sent.failed.is_empty() { Outcome::Deployed } else { Outcome::Stale },
+        invalidations: sent.invalidations,
+        requests: aws.requests(),
+        warnings: sent.warnings,
+        errors: sent.failed.iter().map(|error| Failure::of(None, error)).collect(),
+    })
+}
+
+fn read(paths: &[String]) -> Result<Typed> {
+    let mut typed = Typed::default();
+    for text in paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()) {
+        if let Some(tag) = text.strip_prefix('#') {
+            if !is_tag(tag) {
+                return Err(Error::usage(format!("{text:?} is no cache tag"))
+                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; a path whose name begins with # is typed /%23..."));
+            }
+            typed.items.push(text.to_owned());
+            continue;
+        }
+        let read = path_from_input(text).map_err(|problem| Error::usage(problem.to_string()).hint(problem.hint()))?;
+        typed.items.push(read.path);
+        typed.notes.extend(read.notes);
+        typed.hosts.extend(host(text));
+    }
+    typed.items.sort();
+    typed.items.dedup();
+    typed.hosts.sort();
+    typed.hosts.dedup();
+    if typed.items.is_empty() {
+        return Err(Error::usage("no path to invalidate").hint("name a path such as /blog/, or '/*' for everything"));
+    }
+    Ok(typed)
+}
+
+/// Whether CloudFront takes this for a tag
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>).
+fn is_tag(tag: &str) -> bool {
+    (1..=256).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+}
+
+/// The host of a URL; `None` for a path or a key.
+fn host(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+impl TypedReport {
+    /// What was sent, and what became of it.
+    pub fn invalidations(&self) -> &[Invalidation] {
+        &self.invalidations
+    }
+
+    /// What did not end as hoped but is no failure.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What failed.
+    pub fn errors(&self) -> &[Failure] {
+        &self.errors
+    }
+}
+
+impl Display for TypedReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
+            let id = id.as_deref().unwrap_or("not accepted");
+            writeln!(out, "{distribution}: invalidation {id}, {status}: {}", items.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_urls_and_paths_come_to_the_same_item_once() {
+        let texts = ["blog/a b.html", "/blog/a%20b.html", "https://www.Example.com/blog/a b.html", "", "/img/*"];
+        let typed = read(&texts.map(str::to_owned)).unwrap();
+        assert_eq!(typed.items, ["/blog/a%20b.html", "/img/*"]);
+        assert_eq!(typed.hosts, ["www.example.com"]);
+    }
+
+    #[test]
+    fn a_cache_tag_is_sent_as_it_is_typed() {
+        assert_eq!(read(&["#page:1".to_owned()]).unwrap().items, ["#page:1"]);
+        for text in ["#", "#a b", "#a,b", "#é"] {
+            assert_eq!(read(&[text.to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_invalidate_is_a_usage_error() {
+        assert_eq!(read(&[" ".to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage);
+    }
+}

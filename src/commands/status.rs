@@ -1,0 +1,167 @@
+//! `shipfront status` and `shipfront unlock`: the record as people ask for it.
+
+use crate::aws::Aws;
+use crate::deploy::diff::PruneAfter;
+use crate::error::{Error, Result};
+use crate::record::intent::left_by;
+use crate::record::lease::{Holder, LEASE, time};
+use crate::record::{Build, LastDeploy, Place, Record};
+use crate::s3::Bucket;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shipfront_site::{ObjectKind, Target};
+use std::fmt::{self, Display, Formatter};
+
+/// Orphans named in the text before the rest is only counted.
+const SHORT_LIST: usize = 20;
+
+/// What the record says about a site.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    shipfront: &'static str,
+    /// The site.
+    target: String,
+    /// The folder of the record.
+    record: String,
+    /// The last deploy that was completed.
+    last: Option<LastDeploy>,
+    /// The newest build.
+    build: Option<Build>,
+    /// Who deploys now.
+    lease: Option<Holder>,
+    /// A lease that its holder no longer renews: the next deploy takes it.
+    expired_lease: Option<Holder>,
+    /// What an interrupted run left for the next one.
+    pending: Option<Pending>,
+    /// Objects that the manifest knows.
+    objects: u64,
+    /// Those that are no longer in the source.
+    orphans: Vec<Orphan>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pending {
+    deploy: String,
+    keys: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Orphan {
+    key: String,
+    bytes: u64,
+    since: Timestamp,
+    /// After when a deploy removes it, if ever one does.
+    goes_after: Option<Timestamp>,
+}
+
+/// The record of a site.
+pub(super) async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
+    let (_, record) = Bucket::open(aws, target, owner, async |bucket| Record::of(aws, bucket, place).await).await?;
+    record.ok_or_else(|| Error::usage("without a deploy record there is nothing to show"))
+}
+
+/// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
+pub async fn status(
+    aws: &Aws,
+    target: &Target,
+    place: &Place,
+    owner: Option<&str>,
+    goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
+) -> Result<Status> {
+    let record = find(aws, target, place, owner).await?;
+    let snapshot = record.read().await?;
+    if snapshot.is_new() {
+        return Err(Error::failed(format!("there is no deploy record at {}", record.place()))
+            .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
+    }
+    let lease = snapshot.holder().cloned();
+    let (mut objects, mut orphans) = (0, Vec::new());
+    if let Some(manifest) = &snapshot.manifest {
+        manifest.read(|key, row| {
+            objects += 1;
+            let since = row.orphaned.and_then(|since| Timestamp::from_second(since).ok());
+            orphans.extend(since.map(|since| Orphan {
+                key: key.to_owned(),
+                bytes: row.size,
+                since,
+                goes_after: goes_after(key, since),
+            }));
+        })?;
+    }
+    orphans.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
+    Ok(Status {
+        shipfront: env!("CARGO_PKG_VERSION"),
+        target: target.to_string(),
+        record: record.place().to_string(),
+        objects,
+        orphans,
+        pending: snapshot
+            .unfinished
+            .as_ref()
+            .map(|unfinished| Pending { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 }),
+        expired_lease: snapshot.state.lease.clone().filter(|_| lease.is_none()),
+        lease,
+        last: snapshot.state.last,
+        build: snapshot.state.build,
+    })
+}
+
+impl Display for Status {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{} (record in {})", self.target, self.record)?;
+        match &self.last {
+            Some(last) => writeln!(
+                out,
+                "  last deploy: {}, {}: {} uploaded, {} deleted",
+                last.deploy,
+                time(last.at),
+                last.uploaded,
+                last.pruned
+            )?,
+            None => writeln!(out, "  last deploy: none was completed yet")?,
+        }
+        if let Some(build) = &self.build {
+            let project = if build.project.is_empty() { String::new() } else { format!(" of {}", build.project) };
+            writeln!(out, "  newest build: {}{project}", build.number)?;
+        }
+        match (&self.lease, &self.expired_lease) {
+            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", holder.owner, time(holder.since))?,
+            (None, Some(holder)) => writeln!(
+                out,
+                "  lease: expired; {} took it {} and has not renewed it for {} s",
+                holder.owner,
+                time(holder.since),
+                LEASE.as_secs()
+            )?,
+            (None, None) => writeln!(out, "  lease: free")?,
+        }
+        if let Some(pending) = &self.pending {
+            let (keys, deploy) = (pending.keys, &pending.deploy);
+            match &self.lease {
+                Some(_) => writeln!(out, "  pending: {keys} keys of {deploy} (the deploy under way)")?,
+                None => writeln!(out, "  pending: {keys} keys, {}; the next deploy finishes it", left_by(deploy))?,
+            }
+        }
+        writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
+        for orphan in self.orphans.iter().take(SHORT_LIST) {
+            let goes = match orphan.goes_after {
+                Some(after) => format!("goes with the first deploy after {}", time(after)),
+                None => "stays".to_owned(),
+            };
+            writeln!(out, "    {}  since {}; {goes}", orphan.key, time(orphan.since))?;
+        }
+        if self.orphans.len() > SHORT_LIST {
+            writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;
+        }
+        Ok(())
+    }
+}
+
+/// When an orphan is old enough: a page at once, an asset in time.
+pub fn goes_after(wave: ObjectKind, prune_after: PruneAfter, since: Timestamp) -> Option<Timestamp> {
+    match (prune_after, wave) {
+        (PruneAfter::Never, _) => None,
+        (PruneAfter::Seconds(_), ObjectKind::Pages) => Some(since),
+        (PruneAfter::Seconds(age), ObjectKind::Assets) => since.checked_add(SignedDuration::from_secs(age)).ok(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Where `shipfront.toml` is: beside or above the source, or where the work is done.
+
+use crate::config::file::{FILE_NAME, position};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Finds the file, if there is one.
+///
+/// It is looked for beside the source and above it, then in the working directory and above that: never in
+/// the source, which generators empty, nor above the root of the repository. Outside of a repository,
+/// nothing above is looked at: what lies there may be anybody's.
+pub(super) fn locate(source: Option<&Path>, here: &Path) -> Option<PathBuf> {
+    let beside = source.and_then(|source| beside(source, here));
+    let places = beside.into_iter().chain([here.to_owned()]);
+    places.flat_map(|place| up_to_the_root(&place)).map(|place| place.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+/// Reads the file.
+pub(crate) fn text(path: &Path, shown: &str) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| Error::usage(format!("cannot read {shown}: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let (line, column) = position(&valid, valid.len());
+        Error::usage(format!("{shown}:{line}:{column}: the file is not in UTF-8")).hint("save it as UTF-8")
+    })
+}
+
+/// The directory in which the source is; the working directory, where that is in the source.
+fn beside(source: &Path, here: &Path) -> Option<PathBuf> {
+    let full = here.join(source);
+    let resolved = full.canonicalize().unwrap_or_else(|_| full.clone());
+    if here.canonicalize().is_ok_and(|here| here.starts_with(&resolved)) {
+        return None;
+    }
+    // Not the parent of what a symlink leads to: the link is in the project.
+    match full.file_name() {
+        Some(_) => full.parent()?.canonicalize().ok(),
+        None => resolved.parent().map(Path::to_owned),
+    }
+}
+
+/// A directory and those above it, up to the root of its repository.
+fn up_to_the_root(place: &Path) -> Vec<PathBuf> {
+    match place.ancestors().position(|above| above.join(".git").exists()) {
+        Some(root) => place.ancestors().take(root + 1).map(Path::to_owned).collect(),
+        None => vec![place.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{create_dir_all, write};
+
+    #[test]
+    fn the_file_is_found_beside_and_above_the_source_up_to_the_root_of_the_repository() {
+        let world = tempfile::tempdir().unwrap();
+        let root = world.path().canonicalize().unwrap();
+        let at = |path: &str| root.join(path);
+        for folder in ["repository/.git", "repository/site/public", "repository/other/public", "elsewhere/public"] {
+            create_dir_all(at(folder)).unwrap();
+        }
+        let settings = |path: &str| write(at(path).join(FILE_NAME), "").unwrap();
+        let found = |source: Option<&str>, here: &str| {
+            let found = locate(source.map(Path::new), &at(here));
+            found.map(|path| path.parent().unwrap().strip_prefix(&root).unwrap().to_str().unwrap().to_owned())
+        };
+        settings("");
+        assert_eq!(found(Some("public"), "repository/site"), None, "above the repository");
+        assert_eq!(found(Some("public"), "elsewhere"), None, "above, and no repository");
+        settings("repository");
+        assert_eq!(found(Some("public"), "repository/site").as_deref(), Some("repository"));
+        assert_eq!(found(None, "repository/site").as_deref(), Some("repository"));
+        settings("repository/site");
+        assert_eq!(found(Some("site/public"), "repository").as_deref(), Some("repository/site"), "nearest the source");
+        assert_eq!(found(Some("other/public"), "repository").as_deref(), Some("repository"));
+        assert_eq!(found(Some("../other/public/"), "repository/site").as_deref(), Some("repository"));
+        assert_eq!(found(Some("."), "repository/site").as_deref(), Some("repository/site"), "the source is here");
+        assert_eq!(found(Some("../repository/site/public"), "elsewhere").as_deref(), Some("repository/site"));
+        assert_eq!(
+            found(Some(at("elsewhere/public").to_str().unwrap()), "repository/site").as_deref(),
+            Some("repository/site")
+        );
+    }
+}

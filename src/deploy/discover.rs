@@ -1,0 +1,150 @@
+//! What there is before anything is decided: the source, the target, the record, the distributions.
+
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::shapes;
+use crate::deploy::tagging::Tagging;
+use crate::deploy::walk::{self, Walk};
+use crate::deploy::{Deploy, headers_and_redirects};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::record::intent::UnfinishedDeploy;
+use crate::record::manifest::Manifest;
+use crate::record::{Record, Snapshot};
+use crate::s3::Bucket;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::Viewers;
+use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_site::Target;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The world as it was found.
+pub(super) struct Discovered {
+    pub walk: Arc<Walk>,
+    pub bucket: Bucket,
+    /// `None` where no record is kept.
+    pub record: Option<(Record, Snapshot)>,
+    pub viewers: Viewers,
+    pub distributions: Distributions,
+    /// The distribution of the site that `--verify` names.
+    pub verified: Option<DistributionId>,
+    /// When the looking began, and the walk with it.
+    pub began: Instant,
+    /// How uploads are tagged, where a distribution reads that.
+    pub tagging: Option<Arc<Tagging>>,
+    /// Wall time of the walk, in seconds.
+    pub walk_seconds: f64,
+}
+
+impl Discovered {
+    /// What an interrupted run left.
+    pub(super) fn unfinished(&self) -> Option<&Arc<UnfinishedDeploy>> {
+        self.record.as_ref().and_then(|(_, snapshot)| snapshot.unfinished.as_ref())
+    }
+
+    /// The manifest, once.
+    pub(super) fn take_manifest(&mut self) -> Option<Manifest> {
+        self.record.as_mut().and_then(|(_, snapshot)| snapshot.manifest.take())
+    }
+}
+
+impl Deploy<'_> {
+    /// Looks at everything but the target's objects, which are listed once it is clear that it is our turn:
+    /// what the record says is then never newer than what the listing shows, and whoever writes in
+    /// between makes the conditional write fail.
+    pub(super) async fn discover(&self) -> Result<Discovered> {
+        let (settings, began) = (self.settings, Instant::now());
+        let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
+            Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
+            None => Ok(None),
+        };
+        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), read_record);
+        let distributions = Distributions::new(self.aws);
+        let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
+        let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
+        // The person's own mistakes first, then the bucket, without which nothing has an origin.
+        let ((mut walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
+        headers_and_redirects::apply_redirects(&mut walk, settings, &shapes)?;
+        let unfinished = record.as_ref().and_then(|(_, snapshot)| snapshot.unfinished.as_deref());
+        let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
+        let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
+        let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
+        let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
+        let walk = Arc::new(walk);
+        Ok(Discovered { walk, bucket, record, viewers, distributions, tagging, verified, began, walk_seconds })
+    }
+
+    /// The source, and how many seconds the walk took.
+    pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
+        let started = Instant::now();
+        let settings = self.settings.clone();
+        let walk = tokio::task::spawn_blocking(move || {
+            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
+            headers_and_redirects::apply_headers(&mut walk, &settings)?;
+            Ok::<_, Error>(walk)
+        });
+        let walk = walk.await;
+        let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
+        self.guard_source(&walk)?;
+        Ok((walk, started.elapsed().as_secs_f64()))
+    }
+
+    /// The distributions of this run, and those that an interrupted one had to tell.
+    async fn with_unfinished(
+        &self,
+        distributions: &Distributions,
+        mut shapes: Vec<(DistributionId, DistributionShape)>,
+        unfinished: Option<&UnfinishedDeploy>,
+    ) -> Result<Vec<(DistributionId, DistributionShape)>> {
+        for id in unfinished.iter().flat_map(|unfinished| &unfinished.distributions) {
+            if shapes.iter().any(|(known, _)| known == id) {
+                continue;
+            }
+            match distributions.shape(id).await {
+                Ok(shape) => shapes.push((id.clone(), shape)),
+                // One that was deleted meanwhile has nothing stale.
+                Err(error) if error.exit() == Exit::Usage => {
+                    self.terminal
+                        .warn(format_args!("an earlier deploy has left something for the {id}, which is gone"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(shapes)
+    }
+
+    fn guard_source(&self, walk: &Walk) -> Result<()> {
+        let source = self.settings.source.display();
+        if walk.files.is_empty() {
+            return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
+                .hint("build the site first; shipfront never empties a site"));
+        }
+        self.guard_problems(&walk.problems)
+    }
+
+    pub(super) fn guard_problems(&self, problems: &[String]) -> Result<()> {
+        match problems {
+            [] => Ok(()),
+            _ if self.settings.keep_going => Ok(()),
+            [first, rest @ ..] => {
+                let more = if rest.is_empty() { String::new() } else { format!(" (and {} more like it)", rest.len()) };
+                Err(Error::refused(format!("{first}{more}; nothing was changed"))
+                    .hint("repair it, or deploy the rest with --keep-going: what cannot be read is then left as it is"))
+            }
+        }
+    }
+}
+
+/// A record in a folder that the source fills, too, would hide what is there.
+fn guard_record(walk: &Walk, record: Option<&Target>, target: &Target) -> Result<()> {
+    let Some(record) = record.filter(|record| record.bucket() == target.bucket()) else { return Ok(()) };
+    let Some(folder) = record.prefix().strip_prefix(target.prefix()) else { return Ok(()) };
+    match walk.files.iter().find(|file| file.key.starts_with(folder)) {
+        Some(file) => {
+            Err(Error::usage(format!("the deploy record at {record} is where the source has {:?}", file.key))
+                .hint("keep it in a folder, or a bucket, that is no part of the site"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,163 @@
+//! What neither the listing nor the manifest can tell of an object is asked of S3, once.
+//!
+//! Objects that the manifest does not describe are asked for their headers. Objects that seem to
+//! differ but may be encrypted with KMS, where an ETag says nothing, are compared by the checksum
+//! that S3 keeps.
+
+use crate::deploy::diff::{Content, HeadersMatch, Pair};
+use crate::deploy::tagging::Tagging;
+use crate::deploy::walk::Walk;
+use crate::error::{Error, Result};
+use crate::record::intent::UnfinishedDeploy;
+use crate::s3::Bucket;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::{CrcAlgorithm, Digest as Crc};
+use futures::{StreamExt, TryStreamExt, stream};
+use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_site::compression::Compressed;
+use shipfront_site::etag::{Digest, Etag, Md5, read_all};
+use shipfront_site::headers::{Headers, HeadersDigest};
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is known of an object beside its size and ETag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// Whether its headers are what the rules say.
+    pub headers: HeadersMatch,
+    /// The digest of the headers that the rules say, where it has those.
+    pub digest: Option<HeadersDigest>,
+    /// The ETag of its bytes, where that had to be found out.
+    pub content: Option<Etag>,
+    /// The cache tags that it carries, if that is sure.
+    pub copy_tags: Option<Arc<CopyTags>>,
+    /// What came of compressing its file, where that was asked for.
+    pub compressed: Option<Box<Compressed>>,
+}
+
+impl Default for Inspected {
+    fn default() -> Inspected {
+        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, compressed: None, copy_tags: None }
+    }
+}
+
+/// Where to look and whom to ask.
+pub struct Inspector<'a> {
+    /// The target.
+    pub bucket: &'a Bucket,
+    /// The source, and what its objects' headers should be.
+    pub walk: &'a Walk,
+    /// Whether there is a record in which the headers are kept: without one, they would have to be
+    /// asked for again in every run.
+    pub recorded: bool,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// How objects are tagged, if they are.
+    pub tagging: Option<&'a Tagging>,
+}
+
+/// What the manifest tells of each pair's headers and tags, in order. `compressed` is what is known of their
+/// files.
+pub fn by_manifest(
+    pairs: &[Pair],
+    compressed: Vec<Option<Box<Compressed>>>,
+    walk: &Walk,
+    unfinished: Option<&UnfinishedDeploy>,
+) -> Vec<Inspected> {
+    let inspect = |(pair, compressed): (&Pair, Option<Box<Compressed>>)| {
+        let pending = unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some());
+        let recorded = pair.described().filter(|_| !pending && pair.local.is_some()).and_then(|row| row.headers);
+        let inspected = recorded.map_or_else(Inspected::default, |recorded| {
+            let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
+            Inspected::of(recorded == wanted, wanted)
+        });
+        // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
+        let described = pair.described().filter(|_| !pending && !pair.rewritten);
+        Inspected { compressed, copy_tags: described.and_then(|row| row.copy_tags.clone()), ..inspected }
+    };
+    pairs.iter().zip(compressed).map(inspect).collect()
+}
+
+/// The headers that an object should have whose file is compressed in this way, or not at all.
+fn wanted(walk: &Walk, key: &str, compressed: Option<&Compressed>) -> Headers {
+    walk.headers(key).compressed(compressed.and_then(|compressed| compressed.encoding))
+}
+
+impl Inspected {
+    fn of(same: bool, wanted: HeadersDigest) -> Inspected {
+        let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
+        Inspected { headers, digest: same.then_some(wanted), content: None, compressed: None, copy_tags: None }
+    }
+}
+
+impl Inspector<'_> {
+    /// Asks about the pairs of which the manifest did not tell enough, and corrects `contents` and
+    /// `inspected` where the answer knows better.
+    pub async fn inspect(&self, pairs: &[Pair], contents: &mut [Content], inspected: &mut [Inspected]) -> Result<()> {
+        let unclear = |at: &usize| match &contents[*at] {
+            Content::Same => self.recorded && inspected[*at].headers == HeadersMatch::Unknown,
+            Content::Different => pairs[*at].described().is_none(),
+            _ => false,
+        };
+        let questions: Vec<usize> = (0..pairs.len()).filter(unclear).collect();
+        let answers = stream::iter(questions).map(|at| {
+            let (pair, content, compressed) = (&pairs[at], contents[at].clone(), inspected[at].compressed.clone());
+            async move {
+                let answer = self.ask(pair, content, compressed).await?;
+                Ok::<_, Error>((at, answer))
+            }
+        });
+        let answers: Vec<_> = answers.buffer_unordered(self.concurrency.max(1)).try_collect().await?;
+        for (at, (content, answer)) in answers {
+            contents[at] = content;
+            inspected[at] = answer;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        pair: &Pair,
+        content: Content,
+        compressed: Option<Box<Compressed>>,
+    ) -> Result<(Content, Inspected)> {
+        let walk = self.walk;
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        // Another object than the one that was listed answers for itself in the next run.
+        let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
+            return Ok((content, Inspected::default()));
+        };
+        let wanted = wanted(walk, &pair.key, compressed.as_deref());
+        let same = wanted.are_those_of(&head.headers, &head.metadata);
+        let copy_tags = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
+        let inspected = Inspected { compressed, copy_tags, ..Inspected::of(same, wanted.digest()) };
+        // The checksum is that of the bytes as they are stored, which may be compressed ones.
+        if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || walk.is_redirect(&pair.key) {
+            return Ok((content, inspected));
+        }
+        let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
+            return Ok((content, inspected));
+        };
+        let path = walk.path(&pair.key);
+        let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
+        match digests.map_err(io::Error::other).flatten() {
+            Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),
+            Ok(_) => Ok((Content::Different, inspected)),
+            Err(error) => Ok((Content::Unreadable(error.to_string()), Inspected::default())),
+        }
+    }
+}
+
+/// The CRC-64/NVME of a file as S3 writes it, and the ETag of its bytes.
+fn digests(path: PathBuf, size: u64) -> io::Result<(String, Etag)> {
+    let mut crc = Crc::new(CrcAlgorithm::Crc64Nvme);
+    let mut md5 = Md5::new();
+    read_all(File::open(path)?, size, |chunk| {
+        crc.update(chunk);
+        md5.update(chunk);
+    })?;
+    Ok((BASE64.encode(crc.finalize().to_be_bytes()), Etag::Single(md5.finalize().into())))
+}

@@ -1,0 +1,220 @@
+//! The files at the top of the source that say how to serve the others, and are not served themselves:
+//! `_headers` and `_redirects`.
+
+use crate::deploy::Settings;
+use crate::deploy::walk::Walk;
+use crate::deploy::walk::{self, LocalFile};
+use crate::error::{Error, Result};
+use clap::ValueEnum;
+use globset::GlobSet;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
+use shipfront_site::RECORD_FOLDER;
+use shipfront_site::headers_file::{self, HeadersFile};
+use shipfront_site::key::MAX_KEY_BYTES;
+use shipfront_site::redirect_function::{self, RedirectFunction};
+use shipfront_site::redirects_file::{self, RedirectRule, RedirectsFile, without_slash};
+use shipfront_site::response_headers_policy::{self, PolicyTemplate};
+use shipfront_site::rules::{HeaderRules, Redirect};
+use std::io;
+use std::path::Path;
+
+/// Header rules by URL path.
+pub const HEADERS: &str = "_headers";
+/// Redirects.
+pub const REDIRECTS: &str = "_redirects";
+/// Far more than any such file needs.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Whether a key is that of a file which is read and not uploaded.
+pub fn is_convention(key: &str) -> bool {
+    key == HEADERS || key == REDIRECTS
+}
+
+/// A file at the top of the source, if there is one.
+pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
+    let path = source.join(name);
+    let unreadable = |error: &io::Error| {
+        Error::usage(format!("cannot read {}: {error}", path.display()))
+            .hint("it says how the site is served: make it readable, or remove it")
+    };
+    // A link out of the source is skipped by the walk, too.
+    let outside = || match (path.canonicalize(), source.canonicalize()) {
+        (Ok(path), Ok(source)) => !path.starts_with(source),
+        _ => false,
+    };
+    match std::fs::metadata(&path) {
+        Ok(_) if outside() => Ok(None),
+        Ok(metadata) if metadata.len() > MAX_BYTES => {
+            let hint = format!("shipfront reads {name} as header rules or redirects, of which nobody has so many");
+            Err(Error::usage(format!("{} has {} bytes", path.display(), metadata.len())).hint(hint))
+        }
+        Ok(metadata) if metadata.is_file() => std::fs::read_to_string(&path).map(Some).map_err(|e| unreadable(&e)),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+/// What the `_headers` file of a source says.
+pub fn headers(source: &Path) -> Result<HeadersFile> {
+    match read(source, HEADERS)? {
+        Some(text) => Ok(headers_file::parse(&text).map_err(|error| error.in_file(&source.join(HEADERS)))?),
+        None => Ok(HeadersFile::default()),
+    }
+}
+
+/// The policies that add what S3 does not keep of the `_headers` file of a source.
+pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
+    let others = headers(source)?.others;
+    if others.is_empty() {
+        let message = nothing_in(source, HEADERS, "no header that S3 does not keep");
+        return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
+    }
+    Ok(response_headers_policy::template(&others))
+}
+
+fn nothing_in(source: &Path, name: &str, what: &str) -> String {
+    let file = source.join(name);
+    let (shown, is_there) = (file.display(), file.exists());
+    if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
+}
+
+/// Gives the files of a source their headers. Rules of the settings prevail over those of `_headers`.
+pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<()> {
+    let file = headers(&settings.source)?;
+    walk.warnings.extend(warning(&settings.source, &file));
+    let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
+    walk.rules = HeaderRules::new(rules.collect())?;
+    Ok(walk.rules.check(walk.files.iter().map(|file| &*file.key))?)
+}
+
+/// What of a `_headers` file has no effect, and what to do instead: one warning.
+fn warning(source: &Path, file: &HeadersFile) -> Option<String> {
+    let mut names: Vec<String> = file.others.iter().map(|other| other.name.to_ascii_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    let mut parts = Vec::new();
+    if !names.is_empty() {
+        parts.push(format!(
+            "S3 does not keep {}: add them in CloudFront by a response headers policy, which 'shipfront headers {}' prints",
+            names.join(", "),
+            source.display()
+        ));
+    }
+    parts.extend(file.ignored.iter().map(|(line, why)| format!("line {line} has no effect: {why}")));
+    (!parts.is_empty()).then(|| format!("{}: {}", source.join(HEADERS).display(), parts.join("; ")))
+}
+
+/// Whether redirects become objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedirectObjects {
+    /// If a distribution's origin is the bucket's website endpoint
+    #[default]
+    Auto,
+    /// Always: the website endpoint is visited otherwise
+    Always,
+    /// Never
+    Never,
+}
+
+/// What the `_redirects` file of a source says.
+pub fn redirects(source: &Path) -> Result<RedirectsFile> {
+    match read(source, REDIRECTS)? {
+        Some(text) => Ok(redirects_file::parse(&text).map_err(|error| error.in_file(&source.join(REDIRECTS)))?),
+        None => Ok(RedirectsFile::default()),
+    }
+}
+
+/// The function that follows the `_redirects` file of a source.
+pub fn redirect_function(source: &Path, directory_index: bool) -> Result<RedirectFunction> {
+    let walk = walk::walk(source, "", &GlobSet::empty())?;
+    let file = redirects(source)?;
+    if file.rules.is_empty() {
+        let message = nothing_in(source, REDIRECTS, "no redirects");
+        return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
+    }
+    Ok(redirect_function::generate(&file, walk.files.iter().map(|file| &*file.key), directory_index)?)
+}
+
+/// Adds the redirects that are objects, and says what the others take.
+pub(super) fn apply_redirects(
+    walk: &mut Walk,
+    settings: &Settings,
+    shapes: &[(DistributionId, DistributionShape)],
+) -> Result<()> {
+    let file = redirects(&settings.source)?;
+    let shown = settings.source.join(REDIRECTS);
+    let shown = shown.display();
+    walk.warnings.extend(file.ignored.iter().map(|(line, why)| format!("{shown}:{line} is left out: {why}")));
+    let bucket = settings.target.bucket();
+    let is_website = |(_, shape): &(DistributionId, DistributionShape)| {
+        shape.origins.iter().any(|origin| origin_is_bucket(&origin.domain_name, bucket) == OriginKind::S3Website)
+    };
+    let as_objects = match settings.redirect_objects {
+        RedirectObjects::Auto => shapes.iter().any(is_website),
+        RedirectObjects::Always => true,
+        RedirectObjects::Never => false,
+    };
+    let mut others = 0;
+    let mut earlier: Vec<&RedirectRule> = Vec::new();
+    for rule in &file.rules {
+        let keys = keys_of(rule).filter(|(path, _)| as_objects && !earlier.iter().any(|rule| rule.matches(path)));
+        match keys {
+            Some((_, keys)) => add_redirect(walk, settings.target.prefix(), rule, keys),
+            None => others += 1,
+        }
+        if rule.from.exact().is_none() || !rule.is_unconditional() {
+            earlier.push(rule);
+        }
+    }
+    // Whether a function that is there is the one for these redirects, its configuration does not tell.
+    let has_function = |(_, shape): &(DistributionId, DistributionShape)| {
+        shape.cache_behaviors.iter().any(|behavior| behavior.viewer_request_function)
+    };
+    if others > 0 && !shapes.iter().any(has_function) {
+        let source = settings.source.display();
+        walk.warnings.push(format!(
+            "{shown}: {others} redirects take a CloudFront Function, and no distribution has one: 'shipfront redirects {source}' prints its code"
+        ));
+    }
+    Ok(())
+}
+
+/// The path that a rule is about, and the keys under which a website endpoint looks for it; `None` if no
+/// object can do what it says.
+fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
+    let path = rule.from.exact().filter(|_| rule.status == 301 && rule.is_unconditional())?;
+    rule.to.exact()?.parse::<Redirect>().ok()?;
+    let bare = percent_decode_str(without_slash(path)).decode_utf8().ok()?;
+    let bare = bare.strip_prefix('/').filter(|bare| bare.len() + "/index.html".len() <= MAX_KEY_BYTES)?;
+    let has_extension = bare.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    let keys = match bare {
+        "" => vec!["index.html".to_owned()],
+        _ if has_extension => vec![bare.to_owned()],
+        _ => vec![bare.to_owned(), format!("{bare}/index.html")],
+    };
+    Some((path, keys))
+}
+
+/// A file of the site comes before a redirect that is not forced, and so does what could not be looked at.
+fn add_redirect(walk: &mut Walk, prefix: &str, rule: &RedirectRule, keys: Vec<String>) {
+    let at = |walk: &Walk, key: &str| walk.files.binary_search_by(|file| (*file.key).cmp(key));
+    let hidden = !rule.force && keys.iter().any(|key| at(walk, key).is_ok() && !walk.is_redirect(key));
+    let Some(to) = rule.to.exact().filter(|_| !hidden) else { return };
+    for key in keys {
+        let too_long = prefix.len() + key.len() > MAX_KEY_BYTES;
+        // Of two lines about one path, the first holds.
+        if too_long || walk.is_redirect(&key) || walk.unknown.contains(&key) || key.starts_with(RECORD_FOLDER) {
+            continue;
+        }
+        match at(walk, &key) {
+            Ok(at) => walk.files[at].size = 0,
+            Err(at) => walk.files.insert(at, LocalFile { key: key.clone().into_boxed_str(), size: 0 }),
+        }
+        walk.redirects.insert(key.into_boxed_str(), to.to_owned());
+    }
+}

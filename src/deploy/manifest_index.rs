@@ -1,0 +1,191 @@
+//! What the edge was last told of each key: the manifest, laid beside the files of the source.
+//!
+//! A key that is in both is held once, by its file: the manifest of a million keys is then as large as
+//! its rows.
+
+use crate::deploy::on_cores;
+use crate::deploy::walk::{LocalFile, Walk};
+use crate::error::Result;
+use crate::record::manifest::{Manifest, Row};
+use shipfront_invalidation::tags::copy_tags::{CopyTags, Standing};
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The rows of a manifest, of the source's files and of other keys.
+#[derive(Debug, Default)]
+pub struct ManifestIndex {
+    /// One for each file, in their order; empty where there is no manifest.
+    of_files: Vec<Option<Row>>,
+    /// Those whose keys are not in the source, in key order.
+    others: Vec<(Box<str>, Row)>,
+    /// How objects came to carry their tags.
+    standings: Vec<Arc<Standing>>,
+}
+
+impl ManifestIndex {
+    /// Reads the manifest, if there is one, where that holds up nothing else.
+    pub(super) async fn of(manifest: Option<Manifest>, walk: Arc<Walk>) -> Result<ManifestIndex> {
+        match manifest {
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &walk.files)).await?,
+            None => Ok(ManifestIndex::default()),
+        }
+    }
+
+    /// Reads a manifest. `files` are in key order, as its rows are.
+    pub fn read(manifest: &Manifest, files: &[LocalFile]) -> Result<ManifestIndex> {
+        let mut told = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
+        let mut at = 0;
+        let standings = manifest.read(|key, row| {
+            while files.get(at).is_some_and(|file| &*file.key < key) {
+                at += 1;
+            }
+            match files.get(at) {
+                Some(file) if &*file.key == key => told.of_files[at] = Some(row),
+                _ => told.others.push((key.into(), row)),
+            }
+        })?;
+        Ok(ManifestIndex { standings, ..told })
+    }
+
+    /// How objects came to carry their tags, all there are.
+    pub fn standings(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().map(|standing| &**standing)
+    }
+
+    /// Finds the tags of keys. `files` are those with which the rows were read; keys that come in order are
+    /// found fastest.
+    pub fn copy_tags<'a>(&'a self, files: &'a [LocalFile]) -> impl Fn(&str) -> Option<&'a CopyTags> {
+        let last = Cell::new(0);
+        move |key| {
+            if self.standings.is_empty() {
+                return None;
+            }
+            let next = last.get() + 1;
+            let file = match files.get(next) {
+                Some(file) if &*file.key == key => Ok(next),
+                _ => files.binary_search_by(|file| (*file.key).cmp(key)),
+            };
+            let row = match file {
+                Ok(at) => {
+                    last.set(at);
+                    self.of_files.get(at)?.as_ref()
+                }
+                Err(_) => {
+                    let at = self.others.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
+                    self.others.get(at).map(|(_, row)| row)
+                }
+            };
+            row?.copy_tags.as_deref()
+        }
+    }
+
+    /// All rows, in key order. `files` are those with which they were read.
+    pub fn rows<'a>(&'a self, files: &'a [LocalFile]) -> impl Iterator<Item = (&'a str, &'a Row)> {
+        self.rows_of(files, 0..files.len(), &self.others)
+    }
+
+    /// The rows of the keys after one and up to another.
+    pub fn rows_between<'a>(
+        &'a self,
+        files: &'a [LocalFile],
+        after: Option<&str>,
+        up_to: Option<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a Row)> {
+        let others = between(&self.others, |(key, _)| key, after, up_to);
+        self.rows_of(files, between(files, |file| &file.key, after, up_to), &self.others[others])
+    }
+
+    fn rows_of<'a>(
+        &'a self,
+        files: &'a [LocalFile],
+        range: Range<usize>,
+        others: &'a [(Box<str>, Row)],
+    ) -> impl Iterator<Item = (&'a str, &'a Row)> {
+        let rows = self.of_files.get(range.clone()).unwrap_or_default();
+        let of_files = files[range].iter().zip(rows).filter_map(|(file, row)| Some((&*file.key, row.as_ref()?)));
+        merge(of_files, others.iter().map(|(key, row)| (&**key, row)))
+    }
+}
+
+/// Where in a sorted list the keys after one and up to another are.
+pub fn between<T>(sorted: &[T], key: impl Fn(&T) -> &str, after: Option<&str>, up_to: Option<&str>) -> Range<usize> {
+    let start = after.map_or(0, |after| sorted.partition_point(|each| key(each) <= after));
+    let end = up_to.map_or(sorted.len(), |up_to| sorted.partition_point(|each| key(each) <= up_to));
+    start..end.max(start)
+}
+
+/// Two sorted lists of pairs as one; of a key that is in both, the second list's comes.
+pub fn merge<'a, T>(
+    first: impl Iterator<Item = (&'a str, T)>,
+    second: impl Iterator<Item = (&'a str, T)>,
+) -> impl Iterator<Item = (&'a str, T)> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || {
+        let Some((key, _)) = second.peek() else { return first.next() };
+        if let Some(earlier) = first.next_if(|(other, _)| other < key) {
+            return Some(earlier);
+        }
+        let _ = first.next_if(|(other, _)| other == key);
+        second.next()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shipfront_site::etag::Etag;
+    use std::collections::BTreeMap;
+
+    fn row(size: u64) -> Row {
+        Row {
+            size,
+            etag: Etag::Opaque("x".into()),
+            content: None,
+            headers: None,
+            orphaned: None,
+            compressed: None,
+            copy_tags: None,
+        }
+    }
+
+    fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {
+        proptest::collection::btree_map("[ab/é]{1,4}", 0..9u64, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_found_between_the_keys_it_lies_between(
+            local in keys(), rows in keys(), bounds in proptest::collection::btree_set("[ab/é]{1,4}", 0..4),
+        ) {
+            let files: Vec<_> =
+                local.iter().map(|(key, &size)| LocalFile { key: key.as_str().into(), size }).collect();
+            let encoded: Vec<_> = rows.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
+            let manifest = Manifest::of(encoded.iter().map(|(key, row)| (*key, row)));
+            let told = ManifestIndex::read(&manifest, &files).unwrap();
+            prop_assert!(told.rows(&files).eq(encoded.iter().map(|(key, row)| (*key, row))));
+
+            let bounds: Vec<Option<&str>> =
+                [None].into_iter().chain(bounds.iter().map(|bound| Some(bound.as_str()))).chain([None]).collect();
+            let parts = bounds.windows(2).flat_map(|pair| told.rows_between(&files, pair[0], pair[1]));
+            prop_assert!(parts.eq(told.rows(&files)), "the parts are the whole");
+        }
+
+        #[test]
+        fn of_two_lists_the_second_prevails(first in keys(), second in keys()) {
+            let lists = [&first, &second].map(|list| list.iter().map(|(key, size)| (key.as_str(), *size)));
+            let [one, other] = lists.clone();
+            let merged: Vec<_> = merge(one, other).collect();
+            let expected: BTreeMap<_, _> = lists.into_iter().flatten().collect();
+            prop_assert_eq!(merged, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn without_a_manifest_there_are_no_rows() {
+        let files = [LocalFile { key: "a".into(), size: 1 }];
+        assert_eq!(ManifestIndex::default().rows(&files).count(), 0);
+        assert_eq!(ManifestIndex::default().rows_between(&files, None, Some("b")).count(), 0);
+    }
+}

@@ -1,0 +1,373 @@
+//! Which keys with events the edge must be told of.
+//!
+//! Every one, but for two. What a deploy under way does itself it tells itself. And a write is
+//! known already where the event, the object there is now and the manifest agree on bytes and
+//! headers: the deploy that wrote the manifest told CloudFront, or the same bytes came once more.
+//!
+//! The manifest alone would not do for that: another tool may write B over A, CloudFront hear of B
+//! and cache it, and then A come back. So whoever finds an object that is not what the manifest
+//! says marks its key in the record before it tells CloudFront, and a marked key is told again.
+//! Where the record cannot be written, no event is taken for known.
+
+use crate::deploy::plan::Action;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::lambda::EntryPoint;
+use crate::lambda::object_events::event::{Change, ObjectEvent};
+use crate::lambda::object_events::site::Found;
+use crate::record::external_writes::ExternalWrites;
+use crate::record::intent::PendingChange;
+use crate::record::manifest::Row;
+use crate::record::{Place, Record, Snapshot};
+use crate::s3::head::Head;
+use crate::s3::{Bucket, Start};
+use futures::{StreamExt, stream};
+use shipfront_invalidation::{Strategy, Viewers};
+use shipfront_site::{RECORD_FOLDER, Target};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// `HeadObject` requests in flight.
+const CONCURRENCY: usize = 64;
+
+/// What is to be told of a bucket.
+pub(super) struct Verdicts {
+    pub(super) judged: Judged,
+    pub(super) viewers: Viewers,
+    /// The keys of the rest of the site.
+    pub(super) unchanged: Keys,
+    pub(super) warnings: Vec<String>,
+    /// Keys that need not be told.
+    pub(super) left: usize,
+}
+
+/// The changed keys, and what to write down once CloudFront was told.
+pub(super) struct Judged {
+    pub(super) changed: Vec<String>,
+    memories: Vec<(ExternalWrites, Vec<Settled>)>,
+    /// Keys that could not be marked, and why: they are told, and their messages come again.
+    pub(super) unmarked: Vec<(String, String)>,
+}
+
+/// A key that is what the manifest says again.
+struct Settled {
+    full_key: String,
+    key: String,
+}
+
+impl Judged {
+    /// Takes back the marks of keys that CloudFront was told of.
+    pub(super) async fn settle(self, is_told: impl Fn(&str) -> bool) -> Result<()> {
+        for (mut memory, settled) in self.memories {
+            let told = settled.into_iter().filter(|settled| is_told(&settled.full_key));
+            memory.settle(told.map(|settled| settled.key).collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A site of the bucket that has a record.
+struct Site {
+    prefix: String,
+    record: Record,
+    snapshot: Snapshot,
+    /// What the manifest says of the keys that have events, by the key below the prefix.
+    rows: HashMap<String, Row>,
+}
+
+impl Site {
+    /// Reads what the manifest says, row by row: of keys with events all of it, of the others their names.
+    fn new(
+        target: &Target,
+        record: Record,
+        snapshot: Snapshot,
+        has_events: impl Fn(&str) -> bool,
+        others: &mut Keys,
+    ) -> Result<Site> {
+        let prefix = target.prefix().to_owned();
+        let mut site = Site { prefix, record, snapshot, rows: HashMap::new() };
+        let before = others.ends.len();
+        let read = site.snapshot.manifest.as_ref().map(|manifest| {
+            let mut full_key = String::new();
+            manifest.read(|key, row| {
+                full_key.clear();
+                full_key.push_str(&site.prefix);
+                full_key.push_str(key);
+                if has_events(&full_key) {
+                    site.rows.insert(key.to_owned(), row);
+                } else {
+                    others.push(&full_key);
+                }
+            })
+        });
+        if let Some(Err(error)) = read {
+            others.truncate(before);
+            return Err(error);
+        }
+        Ok(site)
+    }
+
+    /// Whether a deploy under way does all of this itself.
+    fn is_deploying(&self, key: &str, events: &[&ObjectEvent]) -> bool {
+        let under_way = self.snapshot.unfinished.as_ref().filter(|_| self.snapshot.holder().is_some());
+        let pending_change = under_way.and_then(|intent| intent.pending_change(key));
+        pending_change.is_some_and(|pending_change| events.iter().all(|event| keeps(pending_change, event)))
+    }
+}
+
+/// Whether an event is what was pending, as far as a pending_change tells: it is written before the bytes are known.
+fn keeps(pending_change: &PendingChange, event: &ObjectEvent) -> bool {
+    match (pending_change.action, &event.change) {
+        (Action::Upload, Change::Written { etag, size }) => {
+            size.is_some_and(|size| pending_change.is_of(size)) && etag.is_some() && *etag != pending_change.before
+        }
+        (Action::Prune, Change::Removed) => true,
+        _ => false,
+    }
+}
+
+/// Many keys in little memory.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    fn push(&mut self, key: &str) {
+        self.text.push_str(key);
+        self.ends.push(self.text.len());
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// In the order in which they came.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end])
+    }
+}
+
+/// What becomes of a key that the manifest describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// CloudFront knows.
+    Known,
+    /// ManifestIndex, and marked before: the object is another one than the manifest's.
+    Foreign,
+    /// ManifestIndex; the object is the manifest's, and a mark may go.
+    Back,
+}
+
+/// `live`: the object is the manifest's now; `said`: so said every event; `marked`: `None` where marks cannot be kept.
+fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
+    match (live, said, marked) {
+        (true, true, Some(false)) => Fate::Known,
+        (true, ..) => Fate::Back,
+        (false, ..) => Fate::Foreign,
+    }
+}
+
+/// Judges the keys of a bucket.
+pub(super) async fn judge(
+    door: &EntryPoint,
+    bucket: &str,
+    keys: &BTreeMap<String, Vec<&ObjectEvent>>,
+) -> Result<Verdicts> {
+    let found = door.buckets.find(door, bucket).await?;
+    let mut warnings = Vec::new();
+    let mut unchanged = Keys::default();
+    let sites = sites(door, &found.bucket, keys, &mut unchanged, &mut warnings).await?;
+    let mut verdicts = Judged { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
+    let mut described: Vec<Vec<(&str, &Row, &[&ObjectEvent])>> = sites.iter().map(|_| Vec::new()).collect();
+    let mut all_in_sites = true;
+    let mut left = 0;
+    for (full_key, events) in keys {
+        // The longest prefix: one site may lie within another.
+        let mut holding =
+            sites.iter().enumerate().filter_map(|(at, site)| Some((at, full_key.strip_prefix(&*site.prefix)?)));
+        let holding = holding.by_ref().min_by_key(|(_, key)| key.len());
+        match holding.map(|(at, key)| (at, key, sites[at].rows.get(key))) {
+            Some((at, key, _)) if sites[at].is_deploying(key, events) => left += 1,
+            Some((at, key, Some(row))) => described[at].push((key, row, events)),
+            place => {
+                all_in_sites &= place.is_some_and(|(at, ..)| sites[at].snapshot.manifest.is_some());
+                verdicts.changed.push(full_key.clone());
+            }
+        }
+    }
+    for (site, described) in sites.iter().zip(described).filter(|(_, described)| !described.is_empty()) {
+        left += compare(site, &found, described, &mut verdicts, &mut warnings).await?;
+    }
+    let changed: HashSet<&str> = verdicts.changed.iter().map(String::as_str).collect();
+    for key in keys.keys().filter(|key| !changed.contains(key.as_str())) {
+        unchanged.push(key);
+    }
+    let mut policy = door.settings.policy;
+    if policy.strategy == Strategy::Cover && !all_in_sites {
+        // Nobody knows what else a wildcard would evict.
+        policy.strategy = Strategy::Exact;
+    }
+    let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy);
+    Ok(Verdicts { judged: verdicts, viewers, unchanged, warnings, left })
+}
+
+/// Compares keys that the manifest describes with what is there; how many need not be told.
+async fn compare(
+    site: &Site,
+    found: &Found,
+    described: Vec<(&str, &Row, &[&ObjectEvent])>,
+    verdicts: &mut Judged,
+    warnings: &mut Vec<String>,
+) -> Result<usize> {
+    // The marks first: one that comes while we look is then not taken for one that we saw.
+    let mut memory = match site.record.external_writes().await {
+        Ok(memory) => Some(memory),
+        Err(error) if is_closed(&error) => {
+            warnings.push(format!(
+                "every write costs a path, the same bytes too, while the record is closed: {}",
+                told(&error)
+            ));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let fates = stream::iter(described).map(|(key, row, events)| {
+        let marked = memory.as_ref().map(|memory| memory.is_marked(key));
+        async move {
+            let full_key = format!("{}{key}", site.prefix);
+            let head = found.bucket.head(&full_key).await.ok().flatten();
+            let said = events
+                .iter()
+                .all(|event| matches!(&event.change, Change::Written { etag: Some(etag), .. } if *etag == row.etag));
+            (full_key, key, fate(head.is_some_and(|head| is_row(&head, row)), said, marked))
+        }
+    });
+    let mut fates: Vec<_> = fates.buffer_unordered(CONCURRENCY).collect().await;
+    fates.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let foreign = fates.iter().filter(|(_, _, fate)| *fate == Fate::Foreign);
+    if let Some(memory) = &mut memory
+        && let Err(error) = memory.mark(foreign.clone().map(|(_, key, _)| (*key).to_owned()).collect()).await
+    {
+        verdicts.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), told(&error))));
+    }
+    let mut settled = Vec::new();
+    let mut known = 0;
+    for (full_key, key, fate) in fates {
+        if fate == Fate::Known {
+            known += 1;
+            continue;
+        }
+        if fate == Fate::Back {
+            settled.push(Settled { full_key: full_key.clone(), key: key.to_owned() });
+        }
+        verdicts.changed.push(full_key);
+    }
+    verdicts.memories.extend(memory.map(|memory| (memory, settled)));
+    Ok(known)
+}
+
+/// Whether an object is the one that the edge was last told of by a deploy.
+fn is_row(head: &Head, row: &Row) -> bool {
+    head.etag == row.etag && row.headers == Some(head.headers.digest())
+}
+
+/// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then told.
+async fn sites(
+    door: &EntryPoint,
+    bucket: &Bucket,
+    keys: &BTreeMap<String, Vec<&ObjectEvent>>,
+    others: &mut Keys,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Site>> {
+    let mut sites = Vec::new();
+    for (target, place) in places(door, bucket).await? {
+        let at = bucket.place(&door.aws, &target).await?;
+        let Some(record) = Record::of(&door.aws, &at, &place).await? else { continue };
+        let read = record.read().await;
+        let has_events = |key: &str| keys.contains_key(key);
+        match read.and_then(|snapshot| Site::new(&target, record, snapshot, has_events, others)) {
+            Ok(site) => sites.push(site),
+            Err(error) if is_closed(&error) || error.exit() == Exit::Refused => {
+                warnings.push(format!("every change is told, as its record cannot be read: {}", told(&error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sites)
+}
+
+/// Where the records are: where the function is told, or in the bucket.
+async fn places(door: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target, Place)>> {
+    if let Some((site, place)) = &door.settings.elsewhere {
+        let site = site.as_ref().unwrap_or(bucket.target());
+        let ours = site.bucket() == bucket.target().bucket();
+        return Ok(ours.then(|| (site.clone(), Place::At(place.clone()))).into_iter().collect());
+    }
+    let name = bucket.target().bucket();
+    let folder = bucket.place(&door.aws, &Target::parse(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
+    let mut places = Vec::new();
+    let mut start = Start::Beginning;
+    loop {
+        let page = folder.list(start).await?;
+        let states = page.objects.iter().filter_map(|object| object.key.strip_suffix(crate::record::STATE));
+        for prefix in states.filter(|prefix| prefix.is_empty() || prefix.ends_with('/')) {
+            places.push((Target::parse(&format!("s3://{name}/{prefix}"))?, Place::Beside));
+        }
+        match page.next {
+            Some(token) => start = Start::Token(token),
+            None => return Ok(places),
+        }
+    }
+}
+
+fn is_closed(error: &Error) -> bool {
+    error.aws_code() == Some("AccessDenied")
+}
+
+fn told(error: &Error) -> String {
+    error.hint_text().map_or_else(|| error.to_string(), |hint| format!("{error}; hint: {hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shipfront_site::etag::Etag;
+
+    #[test]
+    fn only_what_event_object_and_manifest_agree_on_is_known_and_only_without_a_mark() {
+        assert_eq!(fate(true, true, Some(false)), Fate::Known);
+        for (said, marked) in [(false, Some(false)), (true, Some(true)), (true, None)] {
+            assert_eq!(fate(true, said, marked), Fate::Back, "{said} {marked:?}");
+        }
+        for said in [true, false] {
+            assert_eq!(fate(false, said, Some(false)), Fate::Foreign);
+        }
+    }
+
+    #[test]
+    fn a_deploy_under_way_answers_for_what_it_promised_and_nothing_else() {
+        let etag = |text: &str| Some(Etag::parse(text));
+        let before = "900150983cd24fb0d6963f7d28e17f72";
+        let pending_change = |action| PendingChange {
+            key: "a".to_owned(),
+            action,
+            created: false,
+            bytes: 3,
+            before: etag(before),
+            owned: true,
+            compressed: false,
+        };
+        let event = |change| ObjectEvent { bucket: "b".to_owned(), key: "a".to_owned(), change };
+        let written = |tag, size| event(Change::Written { etag: etag(tag), size });
+        let other = "e4d909c290d0fb1ca068ffaddf22cbd0";
+        assert!(keeps(&pending_change(Action::Upload), &written(other, Some(3))));
+        assert!(!keeps(&pending_change(Action::Upload), &written(other, Some(4))));
+        assert!(!keeps(&pending_change(Action::Upload), &written(before, Some(3))));
+        assert!(!keeps(&pending_change(Action::Upload), &event(Change::Removed)));
+        assert!(keeps(&pending_change(Action::Prune), &event(Change::Removed)));
+        assert!(!keeps(&pending_change(Action::Orphan), &event(Change::Removed)));
+    }
+}

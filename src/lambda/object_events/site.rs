@@ -1,0 +1,53 @@
+//! The distributions that show a bucket, remembered from one invocation to the next.
+
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::shapes;
+use crate::error::Result;
+use crate::lambda::EntryPoint;
+use crate::s3::Bucket;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_site::Target;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How long what was found counts: a change of a distribution takes minutes to be everywhere, too.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// A bucket and who shows it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) bucket: Bucket,
+    pub(super) shapes: Vec<(DistributionId, DistributionShape)>,
+}
+
+/// What was found, by bucket.
+#[derive(Debug, Default)]
+pub(in crate::lambda) struct Buckets {
+    found: Mutex<HashMap<String, (Instant, Arc<Found>)>>,
+}
+
+impl Buckets {
+    /// The bucket with this name and the distributions that the function is about.
+    pub(super) async fn find(&self, door: &EntryPoint, name: &str) -> Result<Arc<Found>> {
+        let mut known = self.found.lock().await;
+        if let Some((at, found)) = known.get(name)
+            && at.elapsed() < FRESH
+        {
+            return Ok(found.clone());
+        }
+        let bucket = Bucket::open(&door.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
+        let (bucket, ()) = bucket?;
+        let shapes = shapes(&Distributions::new(&door.aws), &door.settings.distributions, name).await?;
+        let found = Arc::new(Found { bucket, shapes });
+        known.insert(name.to_owned(), (Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    /// Looks anew the next time.
+    pub(super) async fn forget(&self) {
+        self.found.lock().await.clear();
+    }
+}

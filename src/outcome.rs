@@ -1,0 +1,88 @@
+//! How a run ended: the word for it, what failed, and the error that ended it, as JSON has them.
+
+use crate::error::Error;
+use crate::exit::Exit;
+use serde::Serialize;
+
+/// How a run ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The site is live and the edge was told.
+    Deployed,
+    /// The target is what the source is.
+    NothingToDo,
+    /// `plan`: nothing was written.
+    Planned,
+    /// Some files failed; what landed is live and invalidated.
+    Partial,
+    /// An invalidation failed: the edge may answer with old bytes.
+    Stale,
+    /// Live, but `--verify` found URLs that answer otherwise.
+    Different,
+    /// Stopped by a signal; what had landed was invalidated.
+    Interrupted,
+    /// Nothing was changed, because something failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The exit code that goes with it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => Exit::Done,
+            Outcome::Partial => Exit::Partial,
+            Outcome::Stale => Exit::Stale,
+            Outcome::Different => Exit::Different,
+            Outcome::Interrupted => Exit::Interrupted,
+            Outcome::Failed => Exit::Failed,
+        }
+    }
+}
+
+/// Something that failed, and what to do about it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The key, where it is about one.
+    pub key: Option<String>,
+    /// What happened.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// AWS's error code, where AWS answered with one.
+    #[serde(skip)]
+    pub code: Option<String>,
+}
+
+impl Failure {
+    /// An error as the report tells it.
+    pub fn of(key: Option<&str>, error: &Error) -> Failure {
+        Failure {
+            key: key.map(str::to_owned),
+            error: error.to_string(),
+            hint: error.hint_text().map(str::to_owned),
+            code: error.aws_code().map(str::to_owned),
+        }
+    }
+}
+
+/// An error as `--json` tells it.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport<'a> {
+    shipfront: &'static str,
+    outcome: &'static str,
+    error: String,
+    hint: Option<&'a str>,
+}
+
+impl ErrorReport<'_> {
+    /// Under the outcome that fits the exit code.
+    pub fn of(error: &Error) -> ErrorReport<'_> {
+        ErrorReport {
+            shipfront: env!("CARGO_PKG_VERSION"),
+            outcome: error.outcome(),
+            error: error.to_string(),
+            hint: error.hint_text(),
+        }
+    }
+}

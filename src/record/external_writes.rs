@@ -1,0 +1,117 @@
+//! Keys of which the edge may hold something else than the manifest says, because another tool wrote
+//! them and the events of the bucket told CloudFront so.
+//!
+//! A mark is set before CloudFront hears of such an object, and taken back only after it heard of
+//! one that is the manifest's again. Each setting has a value of its own, so that a mark is not
+//! taken back that somebody set anew meanwhile.
+
+use crate::error::{Error, Result};
+use crate::record::{Record, damaged};
+use crate::s3::conditional::{Condition, Written};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The object that holds the marks.
+const EXTERNAL_WRITES: &str = "foreign.json";
+/// How often a write that another one overtook is tried again: every try that fails is another's success.
+const TRIES: usize = 12;
+
+/// The marks of a record as they were read.
+#[derive(Debug)]
+pub struct ExternalWrites {
+    record: Record,
+    marks: Marks,
+    etag: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Marks {
+    /// Rises with every write, so that no two contents have the same ETag.
+    revision: u64,
+    keys: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Reads the marks. Where there are none yet an empty set is written: who may not write could
+    /// not keep any.
+    pub async fn external_writes(&self) -> Result<ExternalWrites> {
+        loop {
+            if let Some((marks, etag)) = self.read_external_writes().await? {
+                return Ok(ExternalWrites { record: self.clone(), marks, etag });
+            }
+            let marks = Marks::default();
+            if let Written::Yes(etag) = self.bucket.put_if(EXTERNAL_WRITES, &encode(&marks)?, Condition::Absent).await?
+            {
+                return Ok(ExternalWrites { record: self.clone(), marks, etag });
+            }
+        }
+    }
+
+    async fn read_external_writes(&self) -> Result<Option<(Marks, String)>> {
+        let Some(found) = self.bucket.get(EXTERNAL_WRITES).await? else { return Ok(None) };
+        let marks = serde_json::from_slice(&found.body);
+        Ok(Some((marks.map_err(|error| damaged(&self.what(EXTERNAL_WRITES), &error.to_string()))?, found.etag)))
+    }
+}
+
+fn encode(marks: &Marks) -> Result<Vec<u8>> {
+    serde_json::to_vec(marks).map_err(|error| Error::failed(format!("the record: {error}")))
+}
+
+impl ExternalWrites {
+    /// Whether the edge may hold something else than the manifest says of this key.
+    pub fn is_marked(&self, key: &str) -> bool {
+        self.marks.keys.contains_key(key)
+    }
+
+    /// Marks keys, those that are marked already too.
+    pub async fn mark(&mut self, keys: Vec<String>) -> Result<()> {
+        let value = format!("{:08x}", fastrand::u32(..));
+        let change = |marks: &mut BTreeMap<String, String>| {
+            for key in &keys {
+                marks.insert(key.clone(), value.clone());
+            }
+        };
+        self.update(change).await
+    }
+
+    /// Takes back the marks of keys, as far as they are those that were read.
+    pub async fn settle(&mut self, keys: Vec<String>) -> Result<()> {
+        let seen: Vec<(String, String)> = keys
+            .into_iter()
+            .filter_map(|key| self.marks.keys.get_key_value(&key).map(|(k, v)| (k.clone(), v.clone())))
+            .collect();
+        let change = |marks: &mut BTreeMap<String, String>| {
+            for (key, value) in &seen {
+                if marks.get(key) == Some(value) {
+                    marks.remove(key);
+                }
+            }
+        };
+        self.update(change).await
+    }
+
+    async fn update(&mut self, change: impl Fn(&mut BTreeMap<String, String>)) -> Result<()> {
+        for attempt in 0..TRIES {
+            let mut next = self.marks.clone();
+            change(&mut next.keys);
+            if next.keys == self.marks.keys {
+                return Ok(());
+            }
+            next.revision += 1;
+            match self.record.bucket.put_if(EXTERNAL_WRITES, &encode(&next)?, Condition::Match(&self.etag)).await? {
+                Written::Yes(etag) => {
+                    (self.marks, self.etag) = (next, etag);
+                    return Ok(());
+                }
+                Written::Refused => {
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..50 << attempt.min(5)))).await;
+                    *self = self.record.external_writes().await?;
+                }
+            }
+        }
+        Err(Error::failed(format!("{} is written too often by others", self.record.what(EXTERNAL_WRITES)))
+            .hint("it is tried again"))
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether viewers can read the deploy record, which is no business of theirs.
+
+use crate::record::Record;
+use crate::s3::Bucket;
+use shipfront_invalidation::Viewers;
+use shipfront_site::Target;
+
+/// How far viewers get.
+#[derive(Debug)]
+pub enum PublicAccess {
+    /// No distribution shows the record.
+    NotShown,
+    /// The bucket policy keeps them out.
+    Closed,
+    /// It does not, as far as it can be read.
+    Open,
+    /// It may not be read.
+    Unseen,
+}
+
+impl PublicAccess {
+    /// Asks for the bucket policy, unless that is not necessary.
+    pub async fn of(record: &Record, bucket: &Bucket, viewers: &Viewers) -> PublicAccess {
+        let place = record.place();
+        if place.bucket() != bucket.target().bucket() || !viewers.serve_key(&record.state_key()) {
+            return PublicAccess::NotShown;
+        }
+        match bucket.keeps_viewers_out(place.prefix()).await {
+            Ok(true) => PublicAccess::Closed,
+            Err(error) if error.aws_code() == Some("AccessDenied") => PublicAccess::Unseen,
+            Ok(false) | Err(_) => PublicAccess::Open,
+        }
+    }
+}
+
+/// What to do about a record that viewers may read.
+pub fn remedy(place: &Target) -> String {
+    format!(
+        "in the bucket policy, deny s3:GetObject on arn:aws:s3:::{}/{}* to cloudfront.amazonaws.com (where the \
+         bucket is public, to everyone except by aws:PrincipalAccount), or keep the record elsewhere with --record",
+        place.bucket(),
+        place.prefix()
+    )
+}
+
+/// What to tell the person if viewers may read the record: it holds file names and digests, no secrets.
+pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Option<String> {
+    let unseen = match PublicAccess::of(record, bucket, viewers).await {
+        PublicAccess::NotShown | PublicAccess::Closed => return None,
+        PublicAccess::Open => "",
+        PublicAccess::Unseen => "; if it is there already, allow s3:GetBucketPolicy, so that shipfront sees it",
+    };
+    let place = record.place();
+    Some(format!("viewers may be able to read the deploy record at {place}: {}{unseen}", remedy(place)))
+}

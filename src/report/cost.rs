@@ -1,0 +1,159 @@
+//! What a run costs at AWS's list prices for us-east-1, at most: what the account has free is not known.
+
+use crate::aws::Requests;
+use crate::cloudfront::send::ITEMS_PER_REQUEST;
+use crate::deploy::plan::{Action, Change};
+use crate::report::Report;
+use crate::s3::MAX_DELETE_KEYS;
+use serde::Serialize;
+use shipfront_invalidation::InvalidationStatus;
+use shipfront_site::etag::{MULTIPART_THRESHOLD, part_size};
+use std::fmt::{self, Display, Formatter};
+
+/// Dollars for each path beyond the account's free 1,000 a month
+/// (<https://aws.amazon.com/cloudfront/pricing/>).
+const PER_PATH: f64 = 0.005;
+/// Dollars for each PUT, POST, COPY and LIST, and for each GET and HEAD
+/// (<https://aws.amazon.com/s3/pricing/>). Deletions are free.
+const PER_WRITE: f64 = 0.005 / 1000.0;
+const PER_READ: f64 = 0.0004 / 1000.0;
+/// What the deploy record of a run takes: the intent, the lease, the manifest and the release.
+const RECORD_WRITES: u64 = 4;
+/// The first time, whether the store honours conditions is tried out, too.
+const NEW_RECORD_WRITES: u64 = 6;
+/// The check that viewers cannot read the record, and reads of the state of an invalidation.
+const RECORD_READS: u64 = 1;
+
+/// What a run costs; of a plan, what the deploy would.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// What is sent to AWS.
+    pub requests: Requests,
+    /// Paths that CloudFront charges for.
+    pub paths: u64,
+    /// For the paths, if the account's free ones are used up.
+    pub invalidation_dollars: f64,
+    /// For the requests to S3.
+    pub requests_dollars: f64,
+    /// For both.
+    pub dollars: f64,
+}
+
+impl Cost {
+    /// Of a run that sent so much.
+    pub fn of(requests: Requests, paths: u64) -> Cost {
+        let invalidation_dollars = paths as f64 * PER_PATH;
+        let writes = (requests.list + requests.put) as f64;
+        let requests_dollars = writes * PER_WRITE + (requests.get + requests.head) as f64 * PER_READ;
+        Cost {
+            requests,
+            paths,
+            invalidation_dollars,
+            requests_dollars,
+            dollars: invalidation_dollars + requests_dollars,
+        }
+    }
+}
+
+impl Report {
+    /// Enters what the run cost; of a plan, what the deploy after it would. `new_record` is whether there is
+    /// no record yet; `None` where none is kept.
+    pub fn count_cost(&mut self, new_record: Option<bool>) {
+        let accepted =
+            self.invalidations.iter().filter(|invalidation| invalidation.status != InvalidationStatus::Failed);
+        let paths = accepted.map(|invalidation| invalidation.items.len() as u64).sum();
+        let planned = self.outcome == crate::outcome::Outcome::Planned && self.has_changes();
+        let requests = if planned { self.expected(new_record) } else { self.requests };
+        self.cost = Cost::of(requests, paths);
+    }
+
+    /// What a deploy of this plan sends: the same reads, and the writes.
+    fn expected(&self, new_record: Option<bool>) -> Requests {
+        let removals =
+            |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
+        let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
+        let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
+        let batch = |items: usize| items.div_ceil(ITEMS_PER_REQUEST) as u64;
+        let invalidations: u64 = self.invalidations.iter().map(|invalidation| batch(invalidation.items.len())).sum();
+        let (writes, reads, cleanings) = match new_record {
+            Some(true) => (NEW_RECORD_WRITES, RECORD_READS, 1),
+            Some(false) => (RECORD_WRITES, RECORD_READS, 1),
+            None => (0, 0, 0),
+        };
+        Requests {
+            put: self.requests.put + uploads.map(|change| puts(change.bytes)).sum::<u64>() + writes,
+            get: self.requests.get + reads,
+            delete: batches(removals(false)) + batches(removals(true)) + cleanings,
+            create_invalidation: invalidations,
+            cloudfront_read: self.requests.cloudfront_read + invalidations,
+            ..self.requests
+        }
+    }
+}
+
+fn is_removal(change: &Change) -> bool {
+    change.action == Action::Prune
+}
+
+/// The requests of one upload: those of a large file are its parts, the beginning and the end.
+fn puts(bytes: u64) -> u64 {
+    if bytes > MULTIPART_THRESHOLD { bytes.div_ceil(part_size(bytes)) + 2 } else { 1 }
+}
+
+impl Display for Cost {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let amount = dollars(self.dollars);
+        let bound = if amount.starts_with('$') { "at most " } else { "" };
+        write!(out, "{bound}{amount}: ")?;
+        if self.paths > 0 {
+            let (word, price) = (if self.paths == 1 { "path" } else { "paths" }, dollars(self.invalidation_dollars));
+            write!(out, "{} {word} {price} (an account's first 1,000 a month are free), ", self.paths)?;
+        }
+        write!(out, "requests {}", dollars(self.requests_dollars))
+    }
+}
+
+/// An amount as people write it: as many digits as it has, and cents at least.
+fn dollars(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.0001 {
+        return "under $0.0001".to_owned();
+    }
+    let text = format!("{amount:.4}");
+    let short = text.trim_end_matches('0');
+    let cents = text.find('.').map_or(text.len(), |point| point + 3);
+    format!("${}", &text[..short.len().max(cents)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_those_that_aws_lists() {
+        let requests = Requests { list: 400, put: 600, get: 500, head: 500, delete: 9, ..Requests::default() };
+        let cost = Cost::of(requests, 2);
+        assert!((cost.requests_dollars - 0.0054).abs() < 1e-9, "{cost:?}");
+        assert!((cost.invalidation_dollars - 0.01).abs() < 1e-9, "{cost:?}");
+        assert_eq!(
+            cost.to_string(),
+            "at most $0.0154: 2 paths $0.01 (an account's first 1,000 a month are free), requests $0.0054"
+        );
+        assert_eq!(Cost::default().to_string(), "at most $0.00: requests $0.00");
+        let few = Cost::of(Requests { get: 1, ..Requests::default() }, 0);
+        assert_eq!(few.to_string(), "under $0.0001: requests under $0.0001");
+    }
+
+    #[test]
+    fn amounts_have_the_digits_that_they_need() {
+        for (amount, text) in
+            [(0.0, "$0.00"), (0.005, "$0.005"), (0.5, "$0.50"), (12.25, "$12.25"), (0.00001, "under $0.0001")]
+        {
+            assert_eq!(dollars(amount), text);
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_as_many_requests_as_it_has_parts_and_two() {
+        assert_eq!((puts(0), puts(MULTIPART_THRESHOLD), puts(MULTIPART_THRESHOLD + 1)), (1, 1, 4));
+    }
+}

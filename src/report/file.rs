@@ -1,0 +1,120 @@
+//! `--report FILE`: the report in a file, in the form that its name asks for.
+
+use crate::error::{Error, Result};
+use crate::outcome::ErrorReport;
+use crate::report::{Report, junit, page};
+use crate::terminal::Terminal;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// How a deploy or a plan ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending<'a> {
+    /// With a report, be it of a failure half way.
+    Report(&'a Report),
+    /// Before anything was written.
+    Error {
+        /// Why.
+        error: &'a Error,
+        /// What was to be deployed.
+        source: &'a str,
+        /// And where.
+        target: &'a str,
+    },
+}
+
+/// A file that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportFile {
+    path: PathBuf,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    Junit,
+    Json,
+}
+
+impl FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ReportFile, String> {
+        let path = PathBuf::from(text);
+        let form = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("html") => Form::Page,
+            Some("xml") => Form::Junit,
+            Some("json") => Form::Json,
+            _ => return Err("name it .html for a page, .xml for JUnit or .json".to_owned()),
+        };
+        Ok(ReportFile { path, form })
+    }
+}
+
+/// Refuses files that the next deploy would upload, or that cannot be written, before anything is done.
+pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
+    let Ok(source) = source.canonicalize() else { return Ok(()) };
+    for ReportFile { path, .. } in files {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().map_err(|error| {
+            Error::usage(format!("--report {}: {}: {error}", path.display(), folder.display()))
+                .hint("make the folder first")
+        })?;
+        if folder.starts_with(&source) {
+            return Err(Error::usage(format!("--report {} is in the source: it would be deployed", path.display()))
+                .hint("write it beside the source"));
+        }
+    }
+    for ReportFile { path, .. } in files {
+        // What is in it stays until there is a report.
+        OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            Error::usage(format!("--report {} cannot be written: {error}", path.display()))
+                .hint("name a file in a folder that you may write to")
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes all that were asked for. The deploy has ended by then: a file that cannot be written is a warning.
+pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, target: Option<&str>, terminal: &Terminal) {
+    let source = source.display().to_string();
+    let ending = match outcome {
+        Ok(report) => Ending::Report(report),
+        Err(error) => Ending::Error { error, source: &source, target: target.unwrap_or("no target") },
+    };
+    for ReportFile { path, form } in files {
+        let text = match form {
+            Form::Page => Ok(page::page(&ending, jiff::Timestamp::now())),
+            Form::Junit => junit::document(&ending),
+            Form::Json => json(&ending),
+        };
+        if let Err(error) = text.and_then(|text| std::fs::write(path, text)) {
+            terminal.warn(format_args!("--report {} cannot be written: {error}", path.display()));
+        }
+    }
+}
+
+fn json(ending: &Ending<'_>) -> std::io::Result<String> {
+    let text = match ending {
+        Ending::Report(report) => serde_json::to_string_pretty(report),
+        Ending::Error { error, .. } => serde_json::to_string_pretty(&ErrorReport::of(error)),
+    };
+    Ok(text? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_file_says_what_is_in_it() {
+        for (name, form) in [("a/b.html", Form::Page), ("c.d.xml", Form::Junit), ("e.json", Form::Json)] {
+            assert_eq!(name.parse(), Ok(ReportFile { path: name.into(), form }));
+        }
+        for name in ["report", "a.htm", "b.HTML", ".html", ""] {
+            assert!(name.parse::<ReportFile>().is_err(), "{name}");
+        }
+    }
+}

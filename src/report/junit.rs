@@ -1,0 +1,264 @@
+//! `--report FILE.xml`: the report as JUnit XML, for CodeBuild's report groups and whoever else reads that.
+//!
+//! CodeBuild takes 500 test cases a report
+//! (<https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>): where there are more changes,
+//! what is done is summed up by folder, and what is not is named as far as there is room.
+
+use crate::deploy::plan::{Action, Change, Fate, Wave};
+use crate::outcome::Outcome;
+use crate::report::Report;
+use crate::report::file::Ending;
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+use shipfront_invalidation::InvalidationStatus;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+
+/// With more changes than these, they are summed up.
+const MOST_CHANGES: usize = 380;
+/// Cases of one wave, of what is done and of what is not, where they are summed up.
+const MOST_SUMS: usize = 60;
+/// Invalidations that are named.
+const MOST_INVALIDATIONS: usize = 100;
+
+/// A test case.
+struct Case {
+    name: String,
+    state: State,
+    /// What went other than one may expect.
+    said: String,
+}
+
+enum State {
+    Passed,
+    Skipped(&'static str),
+    /// With a message, and the rest of the text.
+    Failed(String, String),
+}
+
+/// Cases under one name.
+struct Suite {
+    name: &'static str,
+    seconds: f64,
+    cases: Vec<Case>,
+}
+
+/// The document.
+pub(super) fn document(ending: &Ending<'_>) -> io::Result<String> {
+    let suites = match ending {
+        Ending::Report(report) => of_report(report),
+        Ending::Error { error, source, target } => {
+            let hint = error.hint_text().map(|hint| format!("hint: {hint}")).unwrap_or_default();
+            let state = State::Failed(error.to_string(), hint);
+            let case = Case { name: format!("deploy {source} to {target}"), state, said: String::new() };
+            vec![Suite { name: "deploy", seconds: 0.0, cases: vec![case] }]
+        }
+    };
+    write(&suites)
+}
+
+fn of_report(report: &Report) -> Vec<Suite> {
+    let mut suites = vec![Suite { name: "deploy", seconds: report.seconds.total, cases: vec![whole(report)] }];
+    let changes = report.changes.iter().filter(|change| change.is_visible());
+    let sum_up = changes.clone().count() > MOST_CHANGES;
+    for (stage, name) in [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")] {
+        let changes: Vec<&Change> = changes.clone().filter(|change| change.wave == stage).collect();
+        let cases =
+            if sum_up { sums(report, &changes) } else { changes.iter().map(|change| one(report, change)).collect() };
+        let spans = report.timeline.iter().filter(|span| span.stage.ends_with(name));
+        suites.push(Suite { name, seconds: spans.map(|span| span.end - span.start).sum(), cases });
+    }
+    let invalidations = report.invalidations.iter().take(MOST_INVALIDATIONS).map(|invalidation| {
+        let (items, urls) = (invalidation.items.len(), invalidation.viewer_paths);
+        let failed = invalidation.status == InvalidationStatus::Failed;
+        Case {
+            name: format!("invalidate {items} items on {} for {urls} URLs", invalidation.distribution),
+            state: if failed {
+                State::Failed("failed".to_owned(), invalidation.items.join("\n"))
+            } else {
+                State::Passed
+            },
+            said: invalidation.items.join("\n"),
+        }
+    });
+    suites.push(Suite { name: "invalidations", seconds: report.seconds.invalidate, cases: invalidations.collect() });
+    suites.retain(|suite| !suite.cases.is_empty());
+    suites
+}
+
+/// The deploy as a whole, with the errors that are about no file, and the warnings.
+fn whole(report: &Report) -> Case {
+    let verb = if report.outcome == Outcome::Planned { "plan" } else { "deploy" };
+    let error = |error: &crate::outcome::Failure| match &error.hint {
+        Some(hint) => format!("{}\nhint: {hint}", error.error),
+        None => error.error.clone(),
+    };
+    let errors: Vec<String> = report.errors.iter().map(error).collect();
+    let state = match report.outcome {
+        Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => State::Passed,
+        Outcome::Partial => State::Failed("partly deployed".to_owned(), errors.join("\n")),
+        Outcome::Stale => State::Failed("live, but the edge may be stale".to_owned(), errors.join("\n")),
+        Outcome::Different => State::Failed("live, but viewers get something else".to_owned(), errors.join("\n")),
+        Outcome::Interrupted => State::Failed("interrupted".to_owned(), errors.join("\n")),
+        Outcome::Failed => State::Failed("failed, nothing was changed".to_owned(), errors.join("\n")),
+    };
+    Case { name: format!("{verb} {} to {}", report.source, report.target), state, said: report.warnings.join("\n") }
+}
+
+fn one(report: &Report, change: &Change) -> Case {
+    let verb = match change.action {
+        Action::Upload => "upload",
+        Action::Prune => "delete",
+        Action::Orphan => "keep",
+        Action::Evict => "evict",
+    };
+    let state = match change.fate {
+        Fate::Done | Fate::Planned => State::Passed,
+        Fate::NotBegun => State::Skipped("not begun"),
+        Fate::Failed => {
+            let error = report.errors.iter().find(|error| error.key.as_deref() == Some(change.key.as_str()));
+            let (error, hint) = error.map_or(("failed", None), |error| (&error.error, error.hint.as_deref()));
+            State::Failed(error.to_owned(), hint.map(|hint| format!("hint: {hint}")).unwrap_or_default())
+        }
+    };
+    Case { name: format!("{verb} {} ({})", change.key, change.reason.word()), state, said: String::new() }
+}
+
+/// What is not done, the failures first, and what is done by folder.
+fn sums(report: &Report, changes: &[&Change]) -> Vec<Case> {
+    let (mut undone, done): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| matches!(change.fate, Fate::Failed | Fate::NotBegun));
+    undone.sort_by_key(|change| change.fate == Fate::NotBegun);
+    let mut cases: Vec<Case> = undone.iter().take(MOST_SUMS).map(|change| one(report, change)).collect();
+    if undone.len() > MOST_SUMS {
+        let name = format!("{} more files", undone.len() - MOST_SUMS);
+        cases.push(Case { name, state: State::Failed("not done".to_owned(), String::new()), said: String::new() });
+    }
+    let mut folders: BTreeMap<&str, u64> = BTreeMap::new();
+    for change in done {
+        *folders.entry(change.key.find('/').map_or("", |slash| &change.key[..=slash])).or_default() += 1;
+    }
+    let sum = |name: String| Case { name, state: State::Passed, said: String::new() };
+    let rest: u64 = folders.values().skip(MOST_SUMS).sum();
+    cases.extend(folders.iter().take(MOST_SUMS).map(|(folder, files)| sum(format!("/{folder} ({files} files)"))));
+    if rest > 0 {
+        cases.push(sum(format!("other folders ({rest} files)")));
+    }
+    cases
+}
+
+fn write(suites: &[Suite]) -> io::Result<String> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let cases = |suites: &[Suite]| suites.iter().map(|suite| suite.cases.len()).sum::<usize>().to_string();
+    let root = writer.create_element("testsuites").with_attribute(("name", "shipfront"));
+    let root = root.with_attribute(("tests", cases(suites).as_str()));
+    root.with_attribute(("failures", failures(suites).as_str())).write_inner_content(|writer| {
+        for suite in suites {
+            let only = std::slice::from_ref(suite);
+            let element = writer.create_element("testsuite").with_attribute(("name", suite.name));
+            let element = element.with_attribute(("tests", cases(only).as_str()));
+            let element = element.with_attribute(("failures", failures(only).as_str()));
+            let element = element.with_attribute(("skipped", skipped(suite).as_str()));
+            let element = element.with_attribute(("time", format!("{:.3}", suite.seconds).as_str()));
+            element.write_inner_content(|writer| {
+                suite.cases.iter().try_for_each(|case| write_case(writer, suite, case))
+            })?;
+        }
+        Ok(())
+    })?;
+    String::from_utf8(writer.into_inner()).map_err(io::Error::other)
+}
+
+fn write_case(writer: &mut Writer<Vec<u8>>, suite: &Suite, case: &Case) -> io::Result<()> {
+    // CodeBuild wants a time of each, and there is none of a single file.
+    let element = writer.create_element("testcase").with_attribute(("classname", suite.name));
+    let element = element.with_attribute(("name", &*clean(&case.name))).with_attribute(("time", "0"));
+    if matches!(case.state, State::Passed) && case.said.is_empty() {
+        return element.write_empty().map(drop);
+    }
+    element
+        .write_inner_content(|writer| {
+            match &case.state {
+                State::Passed => {}
+                State::Skipped(message) => {
+                    writer.create_element("skipped").with_attribute(("message", *message)).write_empty()?;
+                }
+                State::Failed(message, text) => {
+                    let failure = writer.create_element("failure").with_attribute(("message", &*clean(message)));
+                    failure.write_text_content(BytesText::new(&clean(text)))?;
+                }
+            }
+            if !case.said.is_empty() {
+                writer.create_element("system-out").write_text_content(BytesText::new(&clean(&case.said)))?;
+            }
+            Ok(())
+        })
+        .map(drop)
+}
+
+fn failures(suites: &[Suite]) -> String {
+    let cases = suites.iter().flat_map(|suite| &suite.cases);
+    cases.filter(|case| matches!(case.state, State::Failed(..))).count().to_string()
+}
+
+fn skipped(suite: &Suite) -> String {
+    suite.cases.iter().filter(|case| matches!(case.state, State::Skipped(_))).count().to_string()
+}
+
+/// Text without what XML has no place for (<https://www.w3.org/TR/xml/#charsets>).
+fn clean(text: &str) -> Cow<'_, str> {
+    let wrong = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::diff::Reason;
+    use crate::deploy::plan::Plan;
+
+    fn report(done: usize, failed: usize) -> Report {
+        let change = |at: usize, fate| Change {
+            key: format!("folder-{:03}/{at}.html", at % 300),
+            action: Action::Upload,
+            reason: Reason::New,
+            wave: if at.is_multiple_of(2) { Wave::Assets } else { Wave::Pages },
+            bytes: 1,
+            bytes_before: None,
+            copy_tags: None,
+            late: false,
+            before: None,
+            owned: true,
+            fate,
+        };
+        let mut plan = Plan::default();
+        plan.changes.extend((0..done).map(|at| change(at, Fate::Done)));
+        plan.changes.extend((0..failed).map(|at| change(at, Fate::Failed)));
+        Report::planned(String::new(), "public".to_owned(), "s3://b".to_owned(), plan, Vec::new())
+    }
+
+    #[test]
+    fn there_are_never_more_cases_than_codebuild_takes_and_failures_are_named() {
+        for (done, failed) in [(380, 0), (381, 0), (9000, 0), (0, 9000), (9000, 9000), (100, 280)] {
+            let suites = of_report(&report(done, failed));
+            let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+            assert!(cases.len() + MOST_INVALIDATIONS <= 500, "{done} {failed}: {}", cases.len());
+            let undone = cases.iter().filter(|case| matches!(case.state, State::Failed(..))).count();
+            assert!(undone >= failed.min(MOST_SUMS), "{done} {failed}: {undone}");
+        }
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced_and_the_rest_is_escaped() {
+        let case = Case {
+            name: "a\u{1}<\"&".to_owned(),
+            state: State::Failed("]]>\u{FFFF}".to_owned(), "<x>".to_owned()),
+            said: String::new(),
+        };
+        let xml = write(&[Suite { name: "pages", seconds: 1.5, cases: vec![case] }]).unwrap();
+        assert!(xml.contains("name=\"a\u{FFFD}&lt;&quot;&amp;\""), "{xml}");
+        assert!(xml.contains("message=\"]]&gt;\u{FFFD}\">&lt;x&gt;</failure>"), "{xml}");
+    }
+}

@@ -1,0 +1,236 @@
+//! The report as people read it.
+
+mod changes;
+
+use crate::aws::limiter::Turn;
+use crate::deploy::plan::{Change, Wave};
+use crate::outcome::Outcome;
+use crate::record::intent::left_by;
+use crate::report::Report;
+use changes::Manner;
+use indicatif::DecimalBytes;
+use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::{Coverage, Invalidation};
+use std::cmp::Reverse;
+use std::fmt::{self, Display, Formatter};
+
+/// Lines of a list before the rest is only counted.
+const SHORT_LIST: usize = 20;
+/// The widest column of items.
+const WIDE_ITEM: usize = 60;
+
+impl Display for Report {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let planned = self.outcome == Outcome::Planned;
+        self.write_changes(out)?;
+        match self.outcome {
+            Outcome::Planned if !self.has_changes() => {
+                writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?
+            }
+            Outcome::Planned => writeln!(out, "Plan for {} -> {}; nothing was written", self.source, self.target)?,
+            Outcome::NothingToDo => writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?,
+            Outcome::Deployed => {
+                writeln!(out, "Deployed {} to {} in {:.1} s", self.source, self.target, self.seconds.total)?
+            }
+            Outcome::Partial => writeln!(
+                out,
+                "Partly deployed {} to {}: what landed is live and invalidated",
+                self.source, self.target
+            )?,
+            Outcome::Different => writeln!(out, "Live, but viewers of {} get something else", self.target)?,
+            Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {} was not invalidated", self.target)?,
+            Outcome::Interrupted => {
+                writeln!(out, "Interrupted: what had landed in {} is live and invalidated", self.target)?
+            }
+            Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
+        }
+        self.write_counts(out, planned)?;
+        if let Some(shard) = &self.shard {
+            writeln!(out, "  these are the assets of shard {shard}; a deploy without --shard does the rest")?;
+        }
+        if let Some(recovered) = &self.recovered {
+            let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
+            writeln!(out, "  {done} {}: {keys} keys", left_by(&recovered.deploy))?;
+        }
+        for invalidation in &self.invalidations {
+            self.write_invalidation(out, invalidation, planned)?;
+        }
+        if let Some(verified) = &self.verified {
+            let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
+            let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
+            writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
+            if let [first, rest @ ..] = verified.overridden.as_slice() {
+                let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
+                writeln!(
+                    out,
+                    "    {} {}{more}: CloudFront, or whoever stands before it, sets it",
+                    first.url, first.found
+                )?;
+            }
+        }
+        self.write_requests(out)?;
+        if self.verbose {
+            self.write_concurrency(out)?;
+        }
+        if self.outcome == Outcome::Stale {
+            let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
+            for invalidation in items {
+                let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{item}'")).collect();
+                let flag = match &invalidation.distribution {
+                    DistributionId::Distribution(id) => format!("--distribution {id}"),
+                    DistributionId::Tenant(id) => format!("--distribution-tenant {id}"),
+                };
+                writeln!(out, "  repeat it with: shipfront invalidate {flag} {}", quoted.join(" "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_changes(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let manner = Manner { verbose: self.verbose, columns: self.columns };
+        for (stage, title) in [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")] {
+            let listed = |change: &&Change| change.wave == stage && (change.is_visible() || self.verbose);
+            let changes: Vec<&Change> = self.changes.iter().filter(listed).collect();
+            if !changes.is_empty() {
+                writeln!(out, "{title}:")?;
+                changes::write(out, &changes, manner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was sent and what it costs: of a plan, what the deploy would send.
+    fn write_requests(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let requests = &self.cost.requests;
+        let about = if self.outcome == Outcome::Planned && self.has_changes() { "about " } else { "" };
+        writeln!(
+            out,
+            "  requests: {about}{} LIST, {} GET, {} HEAD, {} PUT, {} DELETE, {} CreateInvalidation, {} CloudFront reads",
+            requests.list,
+            requests.get,
+            requests.head,
+            requests.put,
+            requests.delete,
+            requests.create_invalidation,
+            requests.cloudfront_read
+        )?;
+        writeln!(out, "  costs {}", self.cost)
+    }
+
+    fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let turn = |turn: &Turn| format!("{} at {:.1} s", turn.limit, turn.seconds);
+        let mut turns = self.concurrency.turns.clone();
+        turns.dedup_by_key(|turn| turn.limit);
+        let turns: Vec<String> = turns.iter().map(turn).collect();
+        let slow_downs = self.concurrency.slow_downs;
+        writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", turns.join(", "))
+    }
+
+    fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {
+        let objects = &self.objects;
+        let (upload, delete) = if planned { ("to upload", "to delete") } else { ("uploaded", "deleted") };
+        write!(
+            out,
+            "  {} {upload} ({}), {} unchanged",
+            objects.uploaded,
+            DecimalBytes(objects.bytes_uploaded),
+            objects.kept
+        )?;
+        for (count, what) in
+            [(objects.pruned, delete), (objects.unknown, "unknown and left alone"), (objects.failed, "not done")]
+        {
+            if count > 0 {
+                write!(out, ", {count} {what}")?;
+            }
+        }
+        if objects.orphaned > 0 {
+            write!(out, ", {} no longer in the source and kept", objects.orphaned)?;
+        }
+        writeln!(out)
+    }
+
+    fn write_invalidation(&self, out: &mut Formatter<'_>, invalidation: &Invalidation, planned: bool) -> fmt::Result {
+        let Invalidation { distribution, items, viewer_paths, collateral, universe, .. } = invalidation;
+        let id = invalidation.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+        let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
+        let unchanged = universe.saturating_sub(*viewer_paths);
+        let items_word = if items.len() == 1 { "item" } else { "items" };
+        write!(
+            out,
+            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs",
+            items.len()
+        )?;
+        if unchanged > 0 {
+            write!(out, ", evicting {collateral} of {unchanged} unchanged ones")?;
+        }
+        writeln!(out)?;
+        for why in &invalidation.why {
+            writeln!(out, "    {why}")?;
+        }
+        let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
+        if planned && !invalidation.coverage.is_empty() {
+            self.write_coverage(out, &invalidation.coverage, shown)?;
+        } else {
+            for item in &items[..shown] {
+                let why = invalidation.coverage.iter().find(|coverage| coverage.item == *item);
+                match why.and_then(|coverage| coverage.why.as_deref()).filter(|_| self.verbose) {
+                    Some(why) => writeln!(out, "    {item}  {why}")?,
+                    None => writeln!(out, "    {item}")?,
+                }
+            }
+        }
+        if items.len() > shown {
+            writeln!(out, "    ... and {} more (--verbose names all)", items.len() - shown)?;
+        }
+        if planned {
+            write_curve(out, invalidation)?;
+        }
+        Ok(())
+    }
+
+    /// What each item does, the costly ones first: those are what a person looks for.
+    fn write_coverage(&self, out: &mut Formatter<'_>, coverage: &[Coverage], shown: usize) -> fmt::Result {
+        let mut sorted: Vec<&Coverage> = coverage.iter().collect();
+        sorted.sort_by_key(|coverage| Reverse(coverage.collateral));
+        sorted.truncate(shown);
+        let most = self.columns.map_or(WIDE_ITEM, |columns| usize::from(columns / 2)).min(WIDE_ITEM);
+        let widths = sorted.iter().map(|coverage| coverage.item.chars().count());
+        let width = widths.filter(|width| *width <= most).max().unwrap_or(0);
+        for coverage in sorted {
+            let Coverage { item, collateral, evicts, why, .. } = coverage;
+            match (coverage.is_several(), why) {
+                (true, _) => writeln!(out, "    {item:width$}  {}", coverage.effect())?,
+                (false, Some(why)) => writeln!(out, "    {item}  {why}")?,
+                (false, None) => writeln!(out, "    {item}")?,
+            }
+            if self.verbose && *collateral > 1 {
+                for url in evicts {
+                    writeln!(out, "      ! {url}")?;
+                }
+                let rest = collateral.saturating_sub(evicts.len() as u64);
+                if rest > 0 {
+                    writeln!(out, "      ... and {rest} more")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one path more or fewer would change, around what was chosen.
+fn write_curve(out: &mut Formatter<'_>, invalidation: &Invalidation) -> fmt::Result {
+    let curve = &invalidation.curve;
+    let chosen = curve.iter().rposition(|step| step.items <= invalidation.items.len()).unwrap_or(0);
+    if curve.len() < 2 {
+        return Ok(());
+    }
+    writeln!(out, "    what other budgets would evict:")?;
+    for (at, step) in curve.iter().enumerate().skip(chosen.saturating_sub(1)).take(4) {
+        let mark = if at == chosen { "  <- this plan" } else { "" };
+        let word = if step.items == 1 { "item " } else { "items" };
+        writeln!(out, "      {:>4} {word} {:>6} unchanged URLs{mark}", step.items, step.collateral)?;
+    }
+    Ok(())
+}

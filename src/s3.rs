@@ -1,0 +1,310 @@
+//! Every S3 call: the only place that talks to the bucket.
+
+pub mod conditional;
+#[cfg(feature = "lambda")]
+mod download;
+pub mod head;
+mod headers;
+mod inspect;
+pub mod multipart;
+pub mod policy;
+pub mod retag;
+
+use crate::aws::Aws;
+use crate::aws::ambiguous::AmbiguousAnswer;
+use crate::aws::failure::explain;
+use crate::aws::permission;
+use crate::error::{Error, Result};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Region;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use shipfront_site::Target;
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::Headers;
+
+/// The most keys one `DeleteObjects` takes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
+pub const MAX_DELETE_KEYS: usize = 1000;
+
+/// An object as a listing tells it, its key without the target's prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteObject {
+    /// Key below the prefix.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// What the bytes are known by.
+    pub etag: Etag,
+    /// When it was written, in seconds of S3's clock.
+    pub modified: i64,
+}
+
+/// What S3 stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The object's ETag.
+    pub etag: Etag,
+    /// The ETag of its bytes: another one where the object is encrypted with KMS.
+    pub content: Etag,
+}
+
+/// One answer of `ListObjectsV2`.
+#[derive(Debug)]
+pub struct Page {
+    /// In UTF-8 order of their keys.
+    pub objects: Vec<RemoteObject>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<String>,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// With the first key.
+    Beginning,
+    /// With the first key after one.
+    After(String),
+    /// Where another page ended, as S3 put it.
+    Token(String),
+}
+
+/// The bucket of a target, in its own region.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: Client,
+    target: Target,
+    expected_owner: Option<String>,
+}
+
+impl Bucket {
+    /// Finds the bucket, and its region when that is not the configured one, and asks it a first thing.
+    ///
+    /// One small listing: it needs no permission that a deploy does not need anyway, and unlike
+    /// `HeadBucket` its errors say what is wrong. `first` is asked along with it, so that a bucket in
+    /// the configured region costs no round trip, and asked again where that was another.
+    pub async fn open<T>(
+        aws: &Aws,
+        target: &Target,
+        expected_owner: Option<&str>,
+        first: impl AsyncFn(&Bucket) -> Result<T>,
+    ) -> Result<(Bucket, T)> {
+        let mut bucket = Bucket {
+            client: Client::from_conf(aws.s3(None)),
+            target: target.clone(),
+            expected_owner: expected_owner.map(str::to_owned),
+        };
+        let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+        let Err(error) = probe else { return answer.map(|answer| (bucket, answer)) };
+        if let Some(region) = region_of(&error) {
+            bucket.client = Client::from_conf(aws.s3(Some(&region)));
+            let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+            return match probe {
+                Ok(()) => answer.map(|answer| (bucket, answer)),
+                Err(error) => Err(bucket.explain("ListObjectsV2", error)),
+            };
+        }
+        Err(bucket.explain("ListObjectsV2", error))
+    }
+
+    async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, aws_sdk_s3::config::http::HttpResponse>> {
+        let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let request = request.max_keys(1).set_expected_bucket_owner(self.expected_owner.clone());
+        request.send().await.map(|_| ())
+    }
+
+    /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    ///
+    /// Its requests do not wait for their turn: a lease must be renewed however many uploads are queued.
+    pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
+        let bucket = if target.bucket() == self.target.bucket() {
+            Bucket { target: target.clone(), ..self.clone() }
+        } else {
+            Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await?.0
+        };
+        let region = bucket.client.config().region().map(Region::as_ref);
+        Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
+    }
+
+    /// The region whose endpoint it is asked at.
+    pub fn region(&self) -> Option<&str> {
+        self.client.config().region().map(Region::as_ref)
+    }
+
+    /// The target this bucket was opened for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// One page of the target's objects.
+    pub async fn list(&self, start: Start) -> Result<Page> {
+        let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let request = match start {
+            Start::Beginning => request,
+            Start::After(key) => request.start_after(self.target.full_key(&key)),
+            Start::Token(token) => request.continuation_token(token),
+        };
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
+        let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
+        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            let key = object.key?.strip_prefix(self.target.prefix())?.to_owned();
+            let etag = Etag::parse(object.e_tag.as_deref().unwrap_or_default());
+            let modified = object.last_modified.map_or(0, |modified| modified.secs());
+            Some(RemoteObject { key, size: object.size.unwrap_or(0).max(0) as u64, etag, modified })
+        });
+        Ok(Page { objects: objects.collect(), next })
+    }
+
+    /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
+    /// `tags` are user metadata beside its headers. With `create_only`, an object that is there stays as it
+    /// is: `PreconditionFailed`.
+    pub async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        digest: [u8; 16],
+        (headers, tags): (&Headers, &[(String, String)]),
+        create_only: bool,
+    ) -> Result<Stored> {
+        let request = headers::with_headers!(self.client.put_object(), headers)
+            .bucket(self.target.bucket())
+            .key(self.target.full_key(key))
+            .content_md5(BASE64.encode(digest))
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .set_if_none_match(create_only.then(|| "*".to_owned()))
+            .body(ByteStream::from(body));
+        let request = tags.iter().fold(request, |request, (name, value)| request.metadata(name, value));
+        // Content-MD5 is signed and S3 verifies it: a SHA-256 of the body would prove nothing more.
+        let lost = AmbiguousAnswer::default();
+        let request = request.customize().disable_payload_signing().interceptor(lost.clone());
+        let answer = request.send().await.map_err(|error| {
+            let error = headers::of_upload(self.explain_key("PutObject", key, error), headers);
+            lost.mark(error)
+        })?;
+        let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
+        self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
+    }
+
+    /// Deletes objects, at most [`MAX_DELETE_KEYS`]; what could not be deleted comes back with its reason.
+    ///
+    /// With an ETag, an object goes only while it has that one: what others wrote since is not ours to delete.
+    pub async fn delete(&self, keys: &[(&str, Option<&Etag>)]) -> Result<Vec<(String, Error)>> {
+        let identifier = |(key, etag): &(&str, Option<&Etag>)| {
+            let etag = etag.map(|etag| format!("\"{etag}\""));
+            ObjectIdentifier::builder().key(self.target.full_key(key)).set_e_tag(etag).build()
+        };
+        let objects: Result<Vec<_>, _> = keys.iter().map(identifier).collect();
+        let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
+        let delete = delete.map_err(|error| Error::failed(format!("cannot name the keys to delete: {error}")))?;
+        let request = self.client.delete_objects().bucket(self.target.bucket()).delete(delete);
+        let lost = AmbiguousAnswer::default();
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let request = request.customize().interceptor(lost.clone());
+        let answer = request.send().await.map_err(|error| lost.mark(self.explain("DeleteObjects", error)))?;
+        // A 200 may carry an error for each key: peers take it for success.
+        let refused = answer.errors.unwrap_or_default().into_iter();
+        // A retry whose first try did delete the object finds none: that is what was wanted.
+        let refused = refused.filter(|error| error.code.as_deref() != Some("NoSuchKey")).map(|error| {
+            let key = error.key.unwrap_or_default();
+            let key = key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned();
+            let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
+            let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).with_code(Some(&code));
+            if code == "AccessDenied" {
+                failure = failure.hint(permission::hint("DeleteObjects"));
+            }
+            (key, self.named(failure))
+        });
+        Ok(refused.collect())
+    }
+
+    /// Compares the ETag that came back with the one of the bytes that were sent.
+    fn stored(&self, key: &str, sent: Etag, answered: Option<&str>, opaque: bool) -> Result<Stored> {
+        let answered = answered.map(Etag::parse);
+        match answered {
+            Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag }),
+            Some(etag) => {
+                Err(Error::failed(format!("S3 stored other bytes for {key} than were sent: ETag {etag}, not {sent}"))
+                    .hint("something between here and S3 alters uploads; if a proxy is in use, try without"))
+            }
+            None => Err(Error::failed(format!("S3 answered without an ETag for {key}"))),
+        }
+    }
+
+    fn explain<E>(&self, operation: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let explained = self.named(explain(operation, &format!("the bucket {}", self.target.bucket()), error));
+        match (&self.expected_owner, explained.aws_code()) {
+            (Some(owner), Some("AccessDenied")) => {
+                let hint = format!(
+                    "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
+                    explained.hint_text().unwrap_or_default()
+                );
+                explained.hint(hint)
+            }
+            _ => explained,
+        }
+    }
+
+    fn explain_key<E>(
+        &self,
+        operation: &str,
+        key: &str,
+        error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+    ) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        self.named(explain(operation, &format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key)), error))
+    }
+
+    /// The hint with this bucket's name, to be pasted into a policy.
+    fn named(&self, error: Error) -> Error {
+        error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
+    }
+}
+
+/// Whether the ETag says nothing about the bytes, because of how the object is encrypted.
+fn is_opaque(encryption: Option<&ServerSideEncryption>, customer_algorithm: Option<&str>) -> bool {
+    customer_algorithm.is_some()
+        || matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
+}
+
+/// The bucket's region, when an error tells that another one was asked.
+fn region_of<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata,
+{
+    let response = error.raw_response()?;
+    if !matches!(response.status().as_u16(), 301 | 307 | 400) {
+        return None;
+    }
+    if let Some(region) = response.headers().get("x-amz-bucket-region") {
+        return Some(region.to_owned());
+    }
+    // AuthorizationHeaderMalformed names the region in its body only.
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = body.split_once("<Region>")?;
+    rest.split_once("</Region>").map(|(region, _)| region.to_owned())
+}
+
+/// Makes a bucket on the local edge, closed where it should be on AWS. There shipfront creates none.
+#[cfg(feature = "edge")]
+pub(crate) async fn create(aws: &Aws, bucket: &str) -> Result<()> {
+    let client = Client::from_conf(aws.s3(None));
+    let subject = format!("the bucket {bucket}");
+    match client.create_bucket().bucket(bucket).send().await {
+        Ok(_) => {}
+        Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => {}
+        Err(error) => return Err(explain("CreateBucket", &subject, error)),
+    }
+    let policy = client.put_bucket_policy().bucket(bucket).policy(policy::for_records(bucket)).send().await;
+    policy.map(|_| ()).map_err(|error| explain("PutBucketPolicy", &subject, error))
+}

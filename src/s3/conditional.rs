@@ -1,0 +1,130 @@
+//! Small objects read with S3's own time and written on condition: what a lock can be made of.
+
+use crate::error::{Error, Result};
+use crate::s3::{BASE64, Bucket};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use base64::Engine as _;
+use bytes::Bytes;
+use jiff::Timestamp;
+use shipfront_site::etag::md5;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// An object that was read.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its bytes.
+    pub body: Bytes,
+    /// Its ETag as S3 gave it, quotes and all.
+    pub etag: String,
+    /// When it was written, by S3's clock.
+    pub modified: Timestamp,
+    /// When it was read, by S3's clock.
+    pub read: Timestamp,
+}
+
+/// On what condition an object is written
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
+#[derive(Debug, Clone, Copy)]
+pub enum Condition<'a> {
+    /// There is none.
+    Absent,
+    /// It still has this ETag.
+    Match(&'a str),
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is there, with this ETag.
+    Yes(String),
+    /// The condition did not hold.
+    Refused,
+}
+
+impl Bucket {
+    /// Reads an object, if there is one.
+    pub async fn get(&self, key: &str) -> Result<Option<Fetched>> {
+        self.get_at(key).await.map(|(found, _)| found)
+    }
+
+    /// Reads an object, if there is one, and S3's clock in any case.
+    pub async fn get_at(&self, key: &str) -> Result<(Option<Fetched>, Timestamp)> {
+        let date = Arc::new(AtomicI64::new(0));
+        let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = match request.customize().interceptor(ReadDate(date.clone())).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok((None, time(date.load(Ordering::Relaxed)))),
+            Err(error) => return Err(self.explain_key("GetObject", key, error)),
+        };
+        let modified = answer.last_modified.map_or(0, |modified| modified.secs());
+        let etag = answer.e_tag.unwrap_or_default();
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| Error::failed(format!("reading {key} from the bucket broke off: {error}")))?;
+        let read = time(date.load(Ordering::Relaxed));
+        Ok((Some(Fetched { body: body.into_bytes(), etag, modified: time(modified), read }), read))
+    }
+
+    /// Writes an object if a condition holds.
+    pub async fn put_if(&self, key: &str, body: &[u8], condition: Condition<'_>) -> Result<Written> {
+        let request = self.client.put_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.content_md5(BASE64.encode(md5(body))).content_type("application/json");
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Match(etag) => request.if_match(etag),
+        };
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let request = request.body(ByteStream::from(body.to_vec()));
+        match request.customize().disable_payload_signing().send().await {
+            Ok(answer) => Ok(Written::Yes(answer.e_tag.unwrap_or_default())),
+            Err(error) if is_refused(&error) => Ok(Written::Refused),
+            Err(error) => Err(self.explain_key("PutObject", key, error)),
+        }
+    }
+
+    /// Writes an object whatever is there.
+    pub async fn put_plain(&self, key: &str, body: Vec<u8>) -> Result<()> {
+        let request = self.client.put_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.content_md5(BASE64.encode(md5(&body))).content_type("application/gzip");
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone()).body(ByteStream::from(body));
+        let answer = request.customize().disable_payload_signing().send().await;
+        answer.map(|_| ()).map_err(|error| self.explain_key("PutObject", key, error))
+    }
+}
+
+/// Another write came first (412), came at the same time (409), or what was to be replaced is gone (404).
+fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey"))
+        || matches!(error.raw_response().map(|answer| answer.status().as_u16()), Some(409 | 412))
+}
+
+/// Keeps the `Date` of an answer: S3's own time, which no client's clock may replace.
+#[derive(Debug)]
+struct ReadDate(Arc<AtomicI64>);
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for ReadDate {
+    fn name(&self) -> &'static str {
+        "ReadDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        if let Some(date) = date {
+            self.0.store(date.timestamp().as_second(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! What only a HEAD tells of an object: its headers, its encryption and its checksum.
+
+use crate::error::Result;
+use crate::s3::{Bucket, headers, is_opaque};
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::Headers;
+use std::collections::HashMap;
+
+/// An object as `HeadObject` tells it.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The headers it was uploaded with.
+    pub headers: Headers,
+    /// Its ETag.
+    pub etag: Etag,
+    /// Whether the ETag says nothing about the bytes.
+    pub opaque: bool,
+    /// The CRC-64/NVME of the whole object, base64, which S3 computes for every object that comes
+    /// without a checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+    pub crc64: Option<String>,
+    /// Its user metadata.
+    pub metadata: HashMap<String, String>,
+    /// When it was written, in seconds of S3's clock.
+    pub modified: i64,
+}
+
+impl Bucket {
+    /// Asks for an object's headers; `None` if it is gone, or would not tell.
+    pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.checksum_mode(ChecksumMode::Enabled);
+        let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => return Ok(None),
+            // An object under SSE-C answers only to whoever has its key.
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.explain_key("HeadObject", key, error)),
+        };
+        let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
+        Ok(Some(Head {
+            headers: headers::found(&answer),
+            etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
+            opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
+            crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
+            metadata: answer.metadata.unwrap_or_default(),
+        }))
+    }
+}

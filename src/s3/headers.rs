@@ -1,0 +1,54 @@
+//! The headers of an object in S3's own words: sent with an upload, and read back by a HEAD.
+
+use crate::error::Error;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use shipfront_site::headers::Headers;
+
+/// Sets all headers on a request. `PutObject` and `CreateMultipartUpload` have the same words for them, and
+/// no type in common.
+macro_rules! with_headers {
+    ($request:expr, $headers:expr) => {{
+        let headers: &shipfront_site::headers::Headers = $headers;
+        let request = $request
+            .content_type(&headers.content_type)
+            .set_cache_control(headers.cache_control.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_storage_class(headers.storage_class.as_deref().map(Into::into))
+            .set_website_redirect_location(headers.website_redirect.clone())
+            .set_acl(headers.acl.as_deref().map(Into::into));
+        headers.metadata.iter().fold(request, |request, (name, value)| request.metadata(name, value))
+    }};
+}
+pub(super) use with_headers;
+
+/// An error of an upload, with what an ACL takes where the headers have one.
+pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
+    match (&headers.acl, error.aws_code()) {
+        (Some(acl), Some("AccessControlListNotSupported")) => error.hint(format!(
+            "the bucket has ACLs turned off: take acl = \"{acl}\" out of the header rules, and let a bucket policy say who may read"
+        )),
+        (Some(_), Some("AccessDenied")) => {
+            let hint = error.hint_text().unwrap_or_default().to_owned();
+            error.hint(format!("{hint}, and s3:PutObjectAcl for the acl of the header rules"))
+        }
+        _ => error,
+    }
+}
+
+/// What an object was uploaded with, as far as S3 tells: of its ACL it does not. Its metadata is apart,
+/// because not all of it comes from header rules.
+pub(super) fn found(answer: &HeadObjectOutput) -> Headers {
+    let text = |value: Option<&str>| value.filter(|value| !value.is_empty()).map(str::to_owned);
+    Headers {
+        content_type: answer.content_type().unwrap_or_default().to_owned(),
+        cache_control: text(answer.cache_control()),
+        content_encoding: text(answer.content_encoding()),
+        content_disposition: text(answer.content_disposition()),
+        content_language: text(answer.content_language()),
+        storage_class: text(answer.storage_class().map(|class| class.as_str())),
+        website_redirect: text(answer.website_redirect_location()),
+        ..Headers::default()
+    }
+}
