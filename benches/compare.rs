@@ -11,7 +11,8 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use globset::GlobSet;
 use shipfront::deploy::diff::join;
-use shipfront::deploy::walk::{LocalFile, walk};
+use shipfront::deploy::entry::Entry;
+use shipfront::deploy::walk::walk;
 use shipfront::record::manifest::Row;
 use shipfront::s3::RemoteObject;
 use shipfront_site::etag::{self, Etag, md5, multipart, part_size};
@@ -57,8 +58,7 @@ fn merge(criterion: &mut Criterion) {
         let etag = |key: &str| Etag::Single(md5(key.as_bytes()));
         // Each side lacks a key in a hundred, another one each.
         let having = |which: usize| keys.iter().enumerate().filter(move |(at, _)| at % 100 != which);
-        let files: Vec<LocalFile> =
-            having(0).map(|(_, key)| LocalFile { key: key.as_str().into(), size: 1000 }).collect();
+        let files: Vec<Entry> = having(0).map(|(_, key)| Entry::file(key.as_str(), 1000)).collect();
         let objects: Vec<RemoteObject> = having(1)
             .map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key), modified: 0 })
             .collect();
@@ -76,7 +76,7 @@ fn merge(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter_batched(
                 || objects.clone(),
-                |objects| join(&files, objects, rows.iter().map(|(key, row)| (*key, row))),
+                |objects| join(&files, 0, objects, rows.iter().map(|(key, row)| (*key, row))),
                 BatchSize::LargeInput,
             );
         });

@@ -3,17 +3,22 @@
 pub mod apply;
 pub mod backfill;
 mod body;
+pub mod change;
 mod compare;
 pub mod diff;
 mod discover;
+pub mod entry;
+mod execute;
 pub mod hash;
 pub mod head_check;
 pub mod headers_and_redirects;
+mod intent;
 pub mod list;
 mod lock;
 pub mod manifest_index;
 mod next_manifest;
 pub mod plan;
+pub mod run;
 pub mod settings;
 pub mod shard;
 pub mod tagging;
@@ -22,31 +27,22 @@ pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
-use crate::cloudfront::send::{Sent, submit, wait};
-use crate::deploy::discover::Discovered;
-use crate::deploy::lock::{Turn, lost_lease};
-use crate::deploy::manifest_index::ManifestIndex;
-use crate::deploy::next_manifest::{
-    changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until,
-};
+use crate::cloudfront::send::Sent;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::record::lease::{CarryOver, Lease};
-use crate::record::public_access;
-use crate::report::{Recovered, Report, Seconds};
+use crate::record::lease::CarryOver;
+use crate::record::session::{ActiveSession, Session};
 use crate::terminal::Terminal;
-use apply::{Applied, Limits};
-use compare::Compared;
-use plan::{Action, Change, Plan, Wave};
+use apply::Limits;
+use change::ChangeOutcome;
+use compare::Planned;
+use discover::Discovered;
+use execute::{Executed, Executor};
+use lock::Lock;
+use next_manifest::changed_keys;
+use run::{Run, Stage};
 pub use settings::Settings;
-use shipfront_invalidation::ChangedKey;
-use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::Invalidation;
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tagging::{EvictedByPath, UploadTags};
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
 use verify::Verified;
@@ -54,445 +50,217 @@ use verify::Verified;
 /// One run: its settings and the world it runs in.
 #[derive(Debug)]
 pub struct Deploy<'a> {
-    /// What to do.
-    pub settings: &'a Settings,
-    /// As whom.
-    pub aws: &'a Aws,
-    /// Where to speak.
-    pub terminal: &'a Terminal,
+    settings: &'a Settings,
+    aws: &'a Aws,
+    terminal: &'a Terminal,
     /// Set by a signal.
-    pub stop: CancellationToken,
-}
-
-/// What is to be done about what was found.
-struct Decided {
-    plan: Plan,
-    /// What the edge was last told.
-    told: Arc<ManifestIndex>,
-    /// Whether the record differs from what is there in ways that no viewer sees.
-    record_differs: bool,
-    recovered: Option<Recovered>,
-    warnings: Vec<String>,
-    /// The distributions whose edges read cache tags.
-    settled: Vec<DistributionId>,
-    seconds: Seconds,
+    stop: CancellationToken,
     timeline: Timeline,
 }
 
-/// What came of the writing part.
-struct Done {
-    applied: Applied,
-    sent: Sent,
-    /// Whether the manifest of it is written.
-    recorded: Result<()>,
-    /// What to tell the person if viewers may read the record.
-    exposed: Option<String>,
-}
-
-impl Decided {
-    fn has_pending(&self, key: &str) -> bool {
-        let at = self.plan.changes.binary_search_by(|change| change.key.as_str().cmp(key));
-        at.is_ok_and(|at| self.plan.changes[at].is_visible())
-    }
-
-    /// Whether nothing in the bucket, at the edge or in the record is to change.
-    fn is_empty(&self) -> bool {
-        self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
-    }
-}
-
-impl Deploy<'_> {
-    /// Decides what a deploy would do, and writes nothing.
-    pub async fn plan(&self) -> Result<Report> {
-        if let Some(shard) = self.settings.shard {
-            return self.run_shard(shard, true).await;
-        }
-        let started = Instant::now();
-        let mut discovered = self.discover().await?;
-        if let Some(error) = self.superseded(discovered.record.as_ref().map(|(_, snapshot)| snapshot)) {
-            return Err(error);
-        }
-        let decided = self.decide(&mut discovered, started).await?;
-        let changed = changed_keys(&discovered, &decided.plan, |_| true);
-        let invalidations = self.items(&discovered, &decided, &changed, &[]);
-        let mut report = self.report(new_deploy_id(), &discovered, decided, invalidations);
-        if let Some(holder) = discovered.record.as_ref().and_then(|(_, snapshot)| snapshot.holder()) {
-            report.warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
-        }
-        report.seconds.total = started.elapsed().as_secs_f64();
-        report.count_cost(discovered.record.as_ref().map(|(_, snapshot)| snapshot.is_new()));
-        Ok(report)
+impl<'a> Deploy<'a> {
+    /// A run that begins now. `stop` is set by a signal.
+    pub fn new(settings: &'a Settings, aws: &'a Aws, terminal: &'a Terminal, stop: CancellationToken) -> Deploy<'a> {
+        Deploy { settings, aws, terminal, stop, timeline: Timeline::start() }
     }
 
     /// Makes the target what the source is, and tells CloudFront what changed.
-    pub async fn run(&self) -> Result<Report> {
-        if let Some(shard) = self.settings.shard {
-            return self.run_shard(shard, false).await;
-        }
-        let started = Instant::now();
+    pub async fn run(&self) -> Result<Run> {
         let deploy = new_deploy_id();
         loop {
-            let mut discovered = self.discover().await?;
+            self.timeline.begin_again();
+            let mut discovered = self.look_around().await?;
             self.guard_order(&mut discovered).await?;
-            if self.stop.is_cancelled() {
-                return Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted));
-            }
-            if self.wait_for_turn(&discovered, started).await? {
+            self.guard_interrupted()?;
+            if self.wait_for_lock(&discovered, self.timeline.began()).await? {
                 continue;
             }
-            let decided = self.decide(&mut discovered, started).await?;
-            if decided.is_empty() {
-                if !self.note_build(&mut discovered).await? {
-                    continue;
+            let planned = self.decide(&mut discovered).await?;
+            if planned.is_empty() {
+                if self.note_build(&mut discovered).await? {
+                    return Ok(self.nothing_to_do(&deploy, &discovered, planned));
                 }
-                return Ok(self.nothing_to_do(deploy, &discovered, decided, started));
+                continue;
             }
-            let outcome = match self.take_turn(&discovered, &decided, &deploy).await? {
-                Turn::LookAgain => continue,
-                Turn::Unrecorded => self.carry_out(deploy, discovered, decided, None).await,
-                Turn::Leased(lease) => self.carry_out(deploy, discovered, decided, Some(lease)).await,
+            let session = match self.begin(&discovered, &planned, &deploy).await? {
+                Lock::Changed => continue,
+                Lock::None => None,
+                Lock::Held(session) => Some(session),
             };
-            return outcome.map(|mut report| {
-                report.seconds.total = started.elapsed().as_secs_f64();
-                report.requests = self.aws.requests();
-                report.concurrency = self.aws.concurrency();
-                report.count_cost(None);
-                report
-            });
+            return self.carry_out(&deploy, &discovered, planned, session).await;
         }
     }
 
-    /// Compares, decides and guards.
-    async fn decide(&self, discovered: &mut Discovered, started: Instant) -> Result<Decided> {
-        let settings = self.settings;
-        let mut timeline = Timeline::since(started);
-        timeline.took("walk", discovered.began, Duration::from_secs_f64(discovered.walk_seconds));
-        let manifest = discovered.take_manifest();
-        let has_manifest = manifest.is_some();
-        let comparing = Instant::now();
-        let Compared { mut plan, told, warning, seconds } = self.compare(discovered, manifest).await?;
-        timeline.took("list", comparing, Duration::from_secs_f64(seconds.list));
-        timeline.ends("compare", comparing);
-        let mut warnings: Vec<String> = warning.into_iter().collect();
-        self.guard_problems(&plan.problems)?;
-        plan.guard(settings.max_delete, settings.prune_after)?;
-        plan.problems.splice(0..0, discovered.walk.problems.iter().cloned());
-        let record_differs = discovered.record.is_some() && (!has_manifest || !plan.rows.is_empty());
-        let recovered = discovered
-            .unfinished()
-            .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
-        if !plan.is_empty() {
-            warnings.extend(tagging::resets(&discovered.viewers, &told));
+    /// Decides what a deploy would do, and writes nothing.
+    pub async fn plan(&self) -> Result<Run> {
+        let mut discovered = self.look_around().await?;
+        if let Some(error) = self.superseded(discovered.session.as_ref()) {
+            return Err(error);
         }
-        Ok(Decided { plan, told, record_differs, recovered, warnings, settled: Vec::new(), seconds, timeline })
+        let planned = self.decide(&mut discovered).await?;
+        let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
+        let changed = changed_keys(&planned.plan, unfinished, |_| true);
+        let invalidations = execute::items(&discovered, &planned, &changed, &[]);
+        let new_record = discovered.session.as_ref().map(Session::is_new);
+        let mut warnings = Vec::new();
+        if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {
+            warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
+        }
+        let sent = Sent { invalidations, ..Sent::default() };
+        Ok(self.end(
+            &new_deploy_id(),
+            &discovered,
+            planned,
+            Stage::Planned { new_record },
+            (Vec::new(), sent, warnings),
+        ))
     }
 
-    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded:
-    /// without that, a slow older build would win later. `false` if another deploy came in between.
+    /// Walks and looks at what there is.
+    async fn look_around(&self) -> Result<Discovered> {
+        match self.settings.shard {
+            Some(_) => self.discover_for_shard().await,
+            None => self.discover().await,
+        }
+    }
+
+    /// Lists, compares and decides.
+    async fn decide(&self, discovered: &mut Discovered) -> Result<Planned> {
+        match self.settings.shard {
+            Some(shard) => self.missing_of(shard, discovered).await,
+            None => self.compare(discovered).await,
+        }
+    }
+
+    fn guard_interrupted(&self) -> Result<()> {
+        match self.stop.is_cancelled() {
+            true => Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted)),
+            false => Ok(()),
+        }
+    }
+
+    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded.
+    /// `false` if another deploy came in between.
     async fn note_build(&self, discovered: &mut Discovered) -> Result<bool> {
-        match (discovered.record.take(), &self.settings.build) {
-            (Some((record, snapshot)), Some(build)) if snapshot.state.is_older_than(Some(build)) => {
-                record.note_build(snapshot, build.clone()).await
-            }
-            _ => Ok(true),
+        match discovered.session.take() {
+            Some(session) => session.note_build(self.settings.build.as_ref()).await,
+            None => Ok(true),
         }
     }
 
-    fn nothing_to_do(&self, deploy: String, discovered: &Discovered, decided: Decided, started: Instant) -> Report {
-        let mut report = self.report(deploy, discovered, decided, Vec::new());
-        report.complete(&Applied::default(), Sent::default(), self.stop.is_cancelled());
-        report.seconds.total = started.elapsed().as_secs_f64();
-        report.count_cost(None);
-        report
+    fn nothing_to_do(&self, deploy: &str, discovered: &Discovered, planned: Planned) -> Run {
+        let stage = Stage::Done { interrupted: self.stop.is_cancelled() };
+        let outcomes = planned.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect();
+        self.end(deploy, discovered, planned, stage, (outcomes, Sent::default(), Vec::new()))
     }
 
-    /// Uploads, removes, invalidates and writes down what is now true.
+    /// The waves, the invalidation and what is then true; looks at it as viewers do, and ends the session.
     async fn carry_out(
         &self,
-        deploy: String,
-        discovered: Discovered,
-        mut decided: Decided,
-        lease: Option<Lease>,
-    ) -> Result<Report> {
-        let (mut seconds, mut timeline) = (decided.seconds, decided.timeline.clone());
-        if discovered.tagging.is_some() {
-            let (settled, warnings) =
-                tagging::settled(&discovered.distributions, &discovered.viewers, &decided.told).await;
-            decided.settled = settled;
-            decided.warnings.extend(warnings);
-        }
-        let work = self.write_and_tell(&deploy, &discovered, &decided, lease.as_ref(), &mut seconds, &mut timeline);
-        let Done { applied, mut sent, recorded, exposed } = match &lease {
+        deploy: &str,
+        discovered: &Discovered,
+        planned: Planned,
+        session: Option<ActiveSession>,
+    ) -> Result<Run> {
+        let executor = self.executor();
+        let mut execution = executor.begin(deploy, discovered, &planned);
+        let work = execution.carry_out(session.as_ref());
+        let mut done = match &session {
+            Some(session) => session.under_lock(work).await?,
             None => work.await,
-            Some(lease) => tokio::select! {
-                done = work => done,
-                () = lease.lost() => return Err(lost_lease()),
-            },
         };
         // A signal after this point interrupts nothing but the waiting.
         let interrupted = self.stop.is_cancelled();
-        let waiting = Instant::now();
-        // What viewers get is looked at under the lease, so that the record can tell the next deploy.
-        let look = self.settings.verify.is_some() && sent.failed.is_empty() && !interrupted;
+        // What viewers get is looked at under the lock, so that the record can tell the next deploy.
+        let looks = self.settings.verify.is_some() && done.sent.failed.is_empty() && !interrupted;
         let mut verified = None;
-        if look {
-            wait(&discovered.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
-            let nothing_new = EvictedByPath::new(&discovered.viewers, None, &[], None, &[], HashSet::new());
-            let (landed, changed) = (landed(&applied), changed_rows(&decided.plan, &applied, &nothing_new));
-            let rows = next_rows(decided.told.rows(&discovered.walk.files), &changed);
-            verified = self.verify(&discovered, &decided.plan, &landed, rows).await;
+        if looks {
+            executor.wait(discovered, &mut done.sent).await;
+            verified = self.verify(discovered, &planned.plan, &done).await;
         }
-        if let Some(lease) = lease {
-            let recording = Instant::now();
-            self.give_back(lease, &discovered, &decided.plan, (&applied, recorded), verified.as_ref(), &mut sent).await;
-            timeline.ends("record", recording);
+        if let Some(session) = session {
+            self.close(session, discovered, &planned, &mut done, verified.as_ref()).await;
         }
-        if !look {
-            wait(&discovered.distributions, &mut sent, self.settings.patience, &self.stop, self.terminal).await;
+        if !looks {
+            executor.wait(discovered, &mut done.sent).await;
         }
-        seconds.invalidate += waiting.elapsed().as_secs_f64();
-        if !sent.invalidations.is_empty() {
-            timeline.ends("wait", waiting);
+        if verified.is_none() && self.settings.verify.is_some() {
+            done.warnings.push("what viewers get was not verified".to_owned());
         }
-        let mut report = self.report(deploy, &discovered, Decided { seconds, timeline, ..decided }, Vec::new());
-        report.complete(&applied, sent, interrupted);
-        report.warnings.extend(exposed);
-        match verified {
-            Some(verified) => report.verify(verified, discovered.record.is_some()),
-            None if self.settings.verify.is_some() => {
-                report.warnings.push("what viewers get was not verified".to_owned())
-            }
-            None => {}
-        }
-        Ok(report)
+        let Executed { sent, warnings, .. } = done;
+        let outcomes = execution.into_outcomes();
+        let stage = Stage::Done { interrupted };
+        let run = self.end(deploy, discovered, planned, stage, (outcomes, sent, warnings));
+        Ok(Run { verified, ..run })
     }
 
-    /// The waves, each behind a complete one, the invalidation of whatever landed, and what is then true.
-    async fn write_and_tell(
+    /// Ends the session. What viewers do not get as it is stays with the next deploy.
+    async fn close(
         &self,
-        deploy: &str,
+        session: ActiveSession,
         discovered: &Discovered,
-        decided: &Decided,
-        lease: Option<&Lease>,
-        seconds: &mut Seconds,
-        timeline: &mut Timeline,
-    ) -> Done {
-        let plan = &decided.plan;
-        let applying = Instant::now();
-        let mut applied = self.upload(deploy, discovered, plan, Wave::Assets, timeline).await;
-        if self.may_go_on(&applied) {
-            applied.extend(self.upload(deploy, discovered, plan, Wave::Pages, timeline).await);
-        } else {
-            applied.left += plan.uploads(Wave::Pages).count() as u64;
-        }
-        self.remove(discovered, plan, false, &mut applied, timeline).await;
-        seconds.apply = applying.elapsed().as_secs_f64();
-
-        let invalidating = Instant::now();
-        let late = plan.removals(true).count() as u64;
-        let planned = self.items(discovered, decided, &landed_keys(discovered, plan, &applied), &[]);
-        let told = planned.clone();
-        let tell = async {
-            let sent = submit(&discovered.distributions, deploy, planned, self.settings.patience, self.terminal).await;
-            timeline.ends("invalidate", invalidating);
-            sent
-        };
-        // No write to the site is under way beside it: what is in flight when a run dies may still land.
-        let exposed = exposed_record(discovered);
-        let (sent, recorded, exposed) = if late > 0 && applied.is_complete() {
-            let (mut sent, exposed) = tokio::join!(tell, exposed);
-            if sent.failed.is_empty() {
-                // No page that needs them is at the edge any more.
-                let mut late = Applied::default();
-                self.remove(discovered, plan, true, &mut late, timeline).await;
-                sent.extend(self.tell_late(discovered, decided, &late, deploy).await);
-                applied.extend(late);
-            }
-            (sent, self.write_manifest(lease, discovered, decided, &applied, &told).await, exposed)
-        } else {
-            // A page that did not go up, or did not go, may still need them.
-            applied.left += late;
-            // While CloudFront answers: nobody reads it before it is named.
-            tokio::join!(tell, self.write_manifest(lease, discovered, decided, &applied, &told), exposed)
-        };
-        seconds.invalidate = invalidating.elapsed().as_secs_f64();
-        Done { applied, sent, recorded, exposed }
-    }
-
-    /// Writes the manifest of what is there now, and of what is true once CloudFront was told.
-    async fn write_manifest(
-        &self,
-        lease: Option<&Lease>,
-        discovered: &Discovered,
-        decided: &Decided,
-        applied: &Applied,
-        told: &[Invalidation],
-    ) -> Result<()> {
-        let Some(lease) = lease else { return Ok(()) };
-        let evicted_by_path =
-            landed_keys(discovered, &decided.plan, applied).iter().map(|changed| changed.key).collect();
-        let evicted_by_path = EvictedByPath::new(
-            &discovered.viewers,
-            discovered.tagging.as_deref(),
-            &decided.settled,
-            written_until(discovered).await,
-            told,
-            evicted_by_path,
-        );
-        let changed = changed_rows(&decided.plan, applied, &evicted_by_path);
-        let rows = next_rows(decided.told.rows(&discovered.walk.files), &changed);
-        let rows = rows.map(|(key, row)| (key, evicted_by_path.after(key, row).map_or(Cow::Borrowed(row), Cow::Owned)));
-        lease.write_manifest(rows).await
-    }
-
-    /// Makes the manifest the current one, unless CloudFront was not told: then the intent stays. What viewers
-    /// do not get as it is stays in it, too.
-    async fn give_back(
-        &self,
-        lease: Lease,
-        discovered: &Discovered,
-        plan: &Plan,
-        (applied, recorded): (&Applied, Result<()>),
+        planned: &Planned,
+        done: &mut Executed<'_>,
         verified: Option<&Verified>,
-        sent: &mut Sent,
     ) {
-        let done = if !sent.failed.is_empty() {
-            lease.abandon().await
-        } else if recorded.is_err() {
-            lease.abandon().await.and(recorded)
-        } else {
-            let uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
-            let pruned = applied.done.len() as u64 - uploaded;
-            let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
-            let different = verified.map(|found| found.pending(plan, &discovered.walk, before)).unwrap_or_default();
-            let left = match different.as_slice() {
-                _ if !applied.doubtful.is_empty() => CarryOver::Plan,
-                [] => CarryOver::Nothing,
-                pending => CarryOver::Pending(pending),
-            };
-            lease.complete(uploaded, pruned, left).await
+        let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
+        let entries = &discovered.walk.entries;
+        let different = verified.map(|found| found.pending(&planned.plan, entries, before)).unwrap_or_default();
+        let carry_over = match different.as_slice() {
+            _ if done.is_doubtful() => CarryOver::Plan,
+            [] => CarryOver::Nothing,
+            pending => CarryOver::Pending(pending),
         };
-        if let Err(error) = done {
-            if error.exit() == Exit::Stale {
-                return sent.failed.push(error);
-            }
-            let place = discovered.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
-            sent.warnings.push(format!("the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"));
-        }
+        self.timeline.during("record", done.close(session, carry_over)).await;
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
+    fn executor(&self) -> Executor<'_> {
+        let limits = Limits {
             concurrency: self.settings.concurrency,
             keep_going: self.settings.keep_going,
-            create_only: false,
+            create_only: self.settings.shard.is_some(),
             stop: self.stop.clone(),
-        }
+        };
+        let (terminal, timeline, patience) = (self.terminal, &self.timeline, self.settings.patience);
+        Executor { terminal, timeline, limits, patience }
     }
 
-    /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle.
-    fn may_go_on(&self, applied: &Applied) -> bool {
-        !self.stop.is_cancelled()
-            && applied.left == 0
-            && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
-    }
-
-    async fn upload(
+    /// All that a report tells.
+    fn end(
         &self,
         deploy: &str,
         discovered: &Discovered,
-        plan: &Plan,
-        stage: Wave,
-        timeline: &mut Timeline,
-    ) -> Applied {
-        let tag_header = if stage == Wave::Assets { "assets" } else { "pages" };
-        let (files, bytes) =
-            plan.uploads(stage).fold((0, 0), |(files, bytes), change| (files + 1, bytes + change.bytes));
-        if files == 0 {
-            return Applied::default();
+        planned: Planned,
+        stage: Stage,
+        (outcomes, sent, more): (Vec<ChangeOutcome>, Sent, Vec<String>),
+    ) -> Run {
+        let Planned { plan, recovered, mut warnings, .. } = planned;
+        warnings.extend(more);
+        warnings.extend(discovered.walk.warnings.iter().cloned());
+        warnings.extend(discovered.viewers.warnings());
+        let plan = Arc::unwrap_or_clone(plan);
+        Run {
+            deploy: deploy.to_owned(),
+            source: self.settings.source.display().to_string(),
+            target: self.settings.target.to_string(),
+            stage,
+            changes: plan.changes,
+            outcomes,
+            kept: plan.kept,
+            unknown: plan.unknown,
+            problems: plan.problems,
+            sent,
+            recovered,
+            verified: None,
+            is_recorded: discovered.session.is_some(),
+            shard: self.settings.shard,
+            warnings,
+            requests: self.aws.requests(),
+            concurrency: self.aws.concurrency(),
+            spans: self.timeline.spans(),
+            seconds: self.timeline.seconds(),
         }
-        let began = Instant::now();
-        let progress = self.terminal.transfer(tag_header, files, bytes);
-        let changes = plan.uploads(stage);
-        let upload_tags = discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: deploy.to_owned() });
-        let applied =
-            apply::upload(&discovered.bucket, &discovered.walk, changes, upload_tags, self.limits(), progress).await;
-        timeline.ends(tag_header, began);
-        applied
     }
-
-    /// Deletes only when everything before it is done.
-    async fn remove(
-        &self,
-        discovered: &Discovered,
-        plan: &Plan,
-        late: bool,
-        applied: &mut Applied,
-        timeline: &mut Timeline,
-    ) {
-        let changes: Vec<&Change> = plan.removals(late).collect();
-        if !applied.is_complete() || self.stop.is_cancelled() {
-            applied.left += changes.len() as u64;
-            return;
-        }
-        if changes.is_empty() {
-            return;
-        }
-        let (recorded, began) = (discovered.record.is_some(), Instant::now());
-        applied.extend(apply::prune(&discovered.bucket, changes, recorded, &self.limits()).await);
-        timeline.ends(if late { "late removals" } else { "removals" }, began);
-    }
-
-    /// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
-    fn items(
-        &self,
-        discovered: &Discovered,
-        decided: &Decided,
-        changed: &[ChangedKey<'_>],
-        others: &[&str],
-    ) -> Vec<Invalidation> {
-        let files = &discovered.walk.files;
-        let unchanged = decided.plan.unchanged(files).chain(others.iter().copied());
-        discovered.viewers.plan(changed, unchanged, decided.told.copy_tags(files))
-    }
-
-    /// Tells CloudFront about what was removed after it had heard of everything else.
-    async fn tell_late(&self, discovered: &Discovered, decided: &Decided, late: &Applied, deploy: &str) -> Sent {
-        let others = decided.plan.changes.iter();
-        let others = others.filter(|change| matches!(change.action, Action::Upload | Action::Evict));
-        let others: Vec<&str> = others.map(|change| &*change.key).collect();
-        let planned = self.items(discovered, decided, &removed_keys(&decided.plan, late), &others);
-        let id = format!("{deploy}-late");
-        submit(&discovered.distributions, &id, planned, self.settings.patience, self.terminal).await
-    }
-
-    fn report(
-        &self,
-        deploy: String,
-        discovered: &Discovered,
-        decided: Decided,
-        invalidations: Vec<Invalidation>,
-    ) -> Report {
-        let source = self.settings.source.display().to_string();
-        let mut report = Report::planned(deploy, source, self.settings.target.to_string(), decided.plan, invalidations);
-        report.seconds = decided.seconds;
-        report.timeline = decided.timeline.into_spans();
-        report.recovered = decided.recovered;
-        report.requests = self.aws.requests();
-        report.concurrency = self.aws.concurrency();
-        report.verbose = self.terminal.is_verbose();
-        report.columns = self.terminal.columns();
-        report.warnings.extend(decided.warnings);
-        report.warnings.extend(discovered.walk.warnings.iter().cloned());
-        report.warnings.extend(discovered.viewers.warnings());
-        report
-    }
-}
-
-/// Only a run that wrote asks whether viewers can read the record, and only where there is one.
-async fn exposed_record(discovered: &Discovered) -> Option<String> {
-    let (record, _) = discovered.record.as_ref()?;
-    public_access::warning(record, &discovered.bucket, &discovered.viewers).await
 }
 
 /// Runs what takes a core's time where it holds up no answer of AWS.

@@ -1,37 +1,40 @@
-//! shipfront ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
+//! shipfront ships a built static site to Amazon S3 and keeps CloudFront's cache correct.
 //!
-//! A deploy is one recipe, [`deploy`], whose stages are the files below `deploy/`:
+//! A deploy is one recipe, [`deploy::Deploy::run`], whose stages are the files below `deploy/`:
 //!
 //! ```text
-//! walk -> list -> diff -> plan -> apply(assets) -> apply(pages) -> apply(prune) -> invalidate -> report
+//! open session -> walk -> list -> compare -> plan -> begin -> assets -> pages -> removals
+//!              -> invalidate || manifest -> commit -> report
 //! ```
 //!
-//! `diff`, `plan`, viewer paths and the cover are pure. Only [`bucket`] (S3) and [`distribution`]
-//! (CloudFront) talk to AWS; tests run them over HTTP against the local edge.
+//! The folders import one another from the top of this page down. What is pure has crates of its own:
+//! `shipfront_site` (keys, header rules, redirects, compression, ETags) and `shipfront_invalidation` (viewer paths,
+//! cover, cache tags). `shipfront_edge` is S3 and CloudFront in one process: tests run the real SDK against it, and
+//! `--local` deploys to it.
 
-// The entry_points' words and settings.
-pub mod cli;
+// The ways in: events, commands, and AWS on this machine.
 pub mod commands;
-pub mod config;
-pub mod error;
-pub mod exit;
-pub mod outcome;
-pub mod terminal;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+#[cfg(feature = "edge")]
+pub mod local;
 
-// The pipeline, in its order.
+// Settings as meant, and flags as typed.
+pub mod cli;
+pub mod config;
+
+// Renderings of a run, the recipe, and the record that it keeps.
 pub mod deploy;
 pub mod record;
 pub mod report;
 
-// The two edges to AWS.
+// The two edges to AWS, and what they share.
 pub mod aws;
 pub mod cloudfront;
 pub mod s3;
 
-// The binary as a Lambda function.
-#[cfg(feature = "lambda")]
-pub mod lambda;
-
-// AWS on this machine.
-#[cfg(feature = "edge")]
-pub mod local;
+// The ground.
+pub mod error;
+pub mod exit;
+pub mod outcome;
+pub mod terminal;

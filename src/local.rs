@@ -33,7 +33,7 @@ pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationTo
     let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
     let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let outcome = Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await;
+    let outcome = Deploy::new(&settings, &aws, terminal, stop).run().await.map(|run| Report::new(run, terminal));
     file::write(&args.reports.report, &outcome, &source, Some(&settings.target.to_string()), terminal);
     let report = outcome?;
     terminal.report(&report, &report.warnings, &report.errors);
@@ -53,7 +53,7 @@ pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToke
     let source = config::source(args.source.as_deref())?;
     let local = Local::attach(0, terminal).await?;
     let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let report = Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await?;
+    let report = Report::new(Deploy::new(&settings, &aws, terminal, stop).plan().await?, terminal);
     local.stop().await;
     Ok(report)
 }
@@ -79,7 +79,7 @@ pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: Cancellation
     // Begun before the first deploy: what changes meanwhile is not missed.
     let watch = if args.watch { Some(Watch::begin(&source)?) } else { None };
     let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let report = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() }.run().await?;
+    let report = Report::new(Deploy::new(&settings, &aws, terminal, stop.clone()).run().await?, terminal);
     terminal.report(&report, &report.warnings, &report.errors);
     local.explain(&settings.target, &report);
     let url = local.site_url(&settings.target);
@@ -178,8 +178,8 @@ impl Local {
                 () = stop.cancelled() => return Ok(()),
             }
             let (settings, aws) = self.prepare(source, args.target.as_deref(), &args.options).await?;
-            let deploy = Deploy { settings: &settings, aws: &aws, terminal, stop: stop.clone() };
-            let said = match deploy.run().await {
+            let deploy = Deploy::new(&settings, &aws, terminal, stop.clone());
+            let said = match deploy.run().await.map(|run| Report::new(run, terminal)) {
                 // Touched, or written back as it was.
                 Ok(report) if report.outcome == Outcome::NothingToDo => continue,
                 Ok(report) => {

@@ -18,6 +18,7 @@ use shipfront::deploy::headers_and_redirects;
 use shipfront::deploy::{Deploy, Settings, new_deploy_id};
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
+use shipfront::report::backfill::BackfillReport;
 use shipfront::report::{Report, file};
 use shipfront::terminal::{Terminal, Volume};
 use shipfront_invalidation::Policy;
@@ -128,7 +129,7 @@ async fn deploy(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let run = async {
         built?;
         let (settings, aws) = remote(args).await?;
-        Deploy { settings: &settings, aws: &aws, terminal, stop }.run().await
+        Ok(Report::new(Deploy::new(&settings, &aws, terminal, stop).run().await?, terminal))
     };
     let outcome = run.await;
     file::write(&args.reports.report, &outcome, &source, args.target.as_deref(), terminal);
@@ -156,7 +157,7 @@ async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
 
 async fn plan_remote(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
     let (settings, aws) = remote(args).await?;
-    Deploy { settings: &settings, aws: &aws, terminal, stop }.plan().await
+    Ok(Report::new(Deploy::new(&settings, &aws, terminal, stop).plan().await?, terminal))
 }
 
 async fn remote(args: &DeployArgs) -> Result<(Settings, Aws)> {
@@ -281,7 +282,7 @@ async fn tags(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
             "stopping: what is in flight is finished and invalidated; once more to stop at once",
         ),
     };
-    let report = Box::pin(backfill.run()).await?;
+    let report = BackfillReport::new(Box::pin(backfill.run()).await?, target, &aws);
     terminal.report(&report, report.warnings(), report.errors());
     Ok(report.exit())
 }

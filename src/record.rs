@@ -12,6 +12,7 @@ pub mod lease;
 pub mod manifest;
 mod ndjson;
 pub mod public_access;
+pub mod session;
 
 use crate::aws::Aws;
 use crate::error::{Error, Result};

@@ -1,5 +1,6 @@
 //! What a run found, did and cost: one value with two faces, JSON and text.
 
+pub mod backfill;
 pub mod cost;
 pub mod file;
 mod junit;
@@ -9,17 +10,16 @@ mod text;
 
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
-use crate::cloudfront::send::Sent;
-use crate::deploy::apply::Applied;
-use crate::deploy::plan::{Action, Change, Fate, Plan};
+use crate::deploy::change::{Action, Change, ChangeOutcome, Reason, Subject, Wave};
+use crate::deploy::run::{Recovered, Run, Stage};
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
 use crate::error::Error;
 use crate::outcome::{Failure, Outcome};
+use crate::terminal::Terminal;
 use cost::Cost;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
-use std::collections::HashSet;
 
 /// Objects by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -58,13 +58,77 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// An interrupted run whose work this one finished, or one of which `--verify` found differences.
+impl Seconds {
+    /// By the spans of the timeline; `total` is all of it.
+    fn of(spans: &[Span], total: f64) -> Seconds {
+        let took = |stages: &[&str]| {
+            let spans = spans.iter().filter(|span| stages.contains(&span.stage));
+            let (start, end) =
+                spans.fold((f64::MAX, 0.0_f64), |(start, end), span| (span.start.min(start), span.end.max(end)));
+            (end - start).max(0.0)
+        };
+        Seconds {
+            walk: took(&["walk"]),
+            list: took(&["list"]),
+            hash: took(&["compare"]),
+            apply: took(&["assets", "pages", "removals"]),
+            invalidate: took(&["invalidate", "late removals"]) + took(&["wait"]),
+            total,
+        }
+    }
+}
+
+/// What became of a change, in a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing was tried yet.
+    #[default]
+    Planned,
+    /// It is live.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was not begun, because something failed or the run was interrupted.
+    NotBegun,
+}
+
+/// A change as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recovered {
-    /// The run; what `--verify` left ends in `-verify`.
-    pub deploy: String,
-    /// Keys that it may have changed without telling the edge, or that were found otherwise.
-    pub keys: u64,
+pub struct ReportedChange {
+    /// The key below the target's prefix.
+    pub key: String,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// When.
+    pub wave: Wave,
+    /// The size of what is sent or removed.
+    pub bytes: u64,
+    /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
+    /// and its size says nothing beside the file's.
+    pub bytes_before: Option<u64>,
+    /// Whether a removal waits until the edge was told of everything else.
+    #[serde(skip)]
+    pub late: bool,
+    /// What became of it.
+    #[serde(skip)]
+    pub fate: Fate,
+}
+
+impl ReportedChange {
+    fn new(change: Change, fate: Fate) -> ReportedChange {
+        let (action, wave, bytes) = (change.action(), change.wave(), change.bytes());
+        let late = matches!(change, Change::Remove { late: true, .. });
+        let Subject { key, reason, existing, .. } = change.into_subject();
+        let bytes_before = existing.and_then(|existing| existing.size);
+        ReportedChange { key, action, reason, wave, bytes, bytes_before, late, fate }
+    }
+
+    /// Whether the URLs of the key may answer differently once this is done.
+    pub fn is_visible(&self) -> bool {
+        self.action != Action::Orphan
+    }
 }
 
 /// The report of a deploy or a plan. Its JSON is an interface: fields are added, never changed.
@@ -83,7 +147,7 @@ pub struct Report {
     /// Counts.
     pub objects: ObjectCounts,
     /// What differs, key by key, and why.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ReportedChange>,
     /// What CloudFront is told.
     pub invalidations: Vec<Invalidation>,
     /// What was sent to AWS.
@@ -117,83 +181,129 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report of a plan; a deploy completes it.
-    pub fn planned(
-        deploy: String,
-        source: String,
-        target: String,
-        plan: Plan,
-        invalidations: Vec<Invalidation>,
-    ) -> Report {
-        let mut objects = ObjectCounts { kept: plan.kept, unknown: plan.unknown, ..ObjectCounts::default() };
-        for change in &plan.changes {
-            match change.action {
-                Action::Upload => {
-                    objects.uploaded += 1;
-                    objects.bytes_uploaded += change.bytes;
-                }
-                Action::Prune => objects.pruned += 1,
-                Action::Orphan => objects.orphaned += 1,
-                Action::Evict => {}
-            }
-        }
-        let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None, code: None };
-        Report {
+    /// The report of a run, for this terminal.
+    pub fn new(run: Run, terminal: &Terminal) -> Report {
+        let Run { changes, outcomes, sent, stage, .. } = run;
+        let seconds = Seconds::of(&run.spans, run.seconds);
+        let problem = |problem: String| Failure { key: None, error: problem, hint: None, code: None };
+        let mut report = Report {
             shipfront: env!("CARGO_PKG_VERSION"),
-            deploy,
+            deploy: run.deploy,
             outcome: Outcome::Planned,
-            source,
-            target,
-            objects,
-            errors: plan.problems.iter().map(problem).collect(),
-            changes: plan.changes,
-            invalidations,
-            requests: Requests::default(),
+            source: run.source,
+            target: run.target,
+            objects: ObjectCounts { kept: run.kept, unknown: run.unknown, ..ObjectCounts::default() },
+            changes: Vec::with_capacity(changes.len()),
+            invalidations: sent.invalidations,
+            requests: run.requests,
             cost: Cost::default(),
-            concurrency: Concurrency::default(),
-            seconds: Seconds::default(),
-            timeline: Vec::new(),
-            recovered: None,
-            warnings: Vec::new(),
+            concurrency: run.concurrency,
+            seconds,
+            timeline: run.spans,
+            recovered: run.recovered,
+            warnings: run.warnings,
+            errors: run.problems.into_iter().map(problem).collect(),
             verified: None,
-            shard: None,
-            verbose: false,
-            columns: None,
+            shard: run.shard.map(|shard| shard.to_string()),
+            verbose: terminal.is_verbose(),
+            columns: terminal.columns(),
+        };
+        report.warnings.extend(sent.warnings);
+        match stage {
+            Stage::Planned { .. } => report.plan(changes),
+            Stage::Done { interrupted } => report.complete(changes, outcomes, &sent.failed, interrupted),
+        }
+        if let Some(verified) = run.verified {
+            report.verify(verified, run.is_recorded);
+        }
+        report.count_cost(match stage {
+            Stage::Planned { new_record } => new_record,
+            Stage::Done { .. } => None,
+        });
+        report
+    }
+
+    /// Enters what is to be done.
+    fn plan(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Upload { bytes, .. } => {
+                    self.objects.uploaded += 1;
+                    self.objects.bytes_uploaded += bytes;
+                }
+                Change::Remove { .. } => self.objects.pruned += 1,
+                Change::Orphan { .. } => self.objects.orphaned += 1,
+                Change::Evict { .. } | Change::Retag { .. } => {}
+            }
+            self.changes.push(ReportedChange::new(change, Fate::Planned));
         }
     }
 
-    /// Enters what was really done in place of what was planned.
-    pub fn complete(&mut self, applied: &Applied, sent: Sent, interrupted: bool) {
-        let nothing_planned = !self.changes.iter().any(Change::is_visible);
-        self.objects.uploaded = applied.done.iter().filter(|(_, stored)| stored.is_some()).count() as u64;
-        self.objects.pruned = applied.done.iter().filter(|(_, stored)| stored.is_none()).count() as u64;
-        self.objects.bytes_uploaded = applied.bytes;
-        self.objects.failed = applied.failed.len() as u64 + applied.left;
-        self.errors.extend(applied.failed.iter().map(|(key, error)| Failure::of(Some(key), error)));
-        self.errors.extend(sent.failed.iter().map(|error| Failure::of(None, error)));
-        self.outcome = if !sent.failed.is_empty() {
+    /// Enters what was done. `refused` is what CloudFront did not take.
+    fn complete(&mut self, changes: Vec<Change>, outcomes: Vec<ChangeOutcome>, refused: &[Error], interrupted: bool) {
+        let nothing_planned = !changes.iter().any(Change::is_visible);
+        let mut nothing_landed = true;
+        let mut overwritten = Vec::new();
+        let objects = &mut self.objects;
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            nothing_landed &= matches!(outcome, ChangeOutcome::Overwritten) || !outcome.may_have_landed();
+            let fate = match (&outcome, &change) {
+                (_, Change::Orphan { .. }) => {
+                    objects.orphaned += 1;
+                    Fate::Done
+                }
+                (_, Change::Evict { .. }) if refused.is_empty() => Fate::Done,
+                (_, Change::Evict { .. }) => Fate::Failed,
+                (ChangeOutcome::Uploaded(uploaded), _) => {
+                    objects.uploaded += 1;
+                    objects.bytes_uploaded += uploaded.size;
+                    Fate::Done
+                }
+                (ChangeOutcome::Removed, _) => {
+                    objects.pruned += 1;
+                    Fate::Done
+                }
+                (ChangeOutcome::Overwritten, _) => {
+                    overwritten.push(change.key().to_owned());
+                    Fate::Done
+                }
+                (ChangeOutcome::Retagged(_) | ChangeOutcome::LeftAlone(_), _) => Fate::Done,
+                (ChangeOutcome::Failed { error, .. }, _) => {
+                    objects.failed += 1;
+                    self.errors.push(Failure::of(Some(change.key()), error));
+                    Fate::Failed
+                }
+                (ChangeOutcome::NotBegun, _) => {
+                    objects.failed += 1;
+                    Fate::NotBegun
+                }
+            };
+            self.changes.push(ReportedChange::new(change, fate));
+        }
+        let incomplete = objects.failed > 0;
+        self.errors.extend(refused.iter().map(|error| Failure::of(None, error)));
+        self.outcome = if !refused.is_empty() {
             Outcome::Stale
         } else if interrupted {
             Outcome::Interrupted
-        } else if !applied.is_complete() && applied.done.is_empty() && applied.doubtful.is_empty() {
+        } else if incomplete && nothing_landed {
             Outcome::Failed
         } else if !self.errors.is_empty() {
             Outcome::Partial
-        } else if nothing_planned && sent.invalidations.is_empty() {
+        } else if nothing_planned && self.invalidations.is_empty() {
             Outcome::NothingToDo
         } else {
             Outcome::Deployed
         };
-        self.settle(applied, sent.failed.is_empty());
-        self.invalidations = sent.invalidations;
-        self.warnings.extend(sent.warnings);
-        let overwritten =
-            |key| format!("{key} was overwritten by others since the last deploy: it is theirs now, and stays");
-        self.warnings.extend(applied.overwritten.iter().map(overwritten));
+        let of_shard = self.shard.is_some();
+        self.warnings.extend(overwritten.into_iter().map(|key| match of_shard {
+            true => format!("{key} was put there by others meanwhile: the deploy that follows looks at it"),
+            false => format!("{key} was overwritten by others since the last deploy: it is theirs now, and stays"),
+        }));
     }
 
     /// Enters what `--verify` found. A worse outcome stays. Without a record the next deploy does not know of it.
-    pub fn verify(&mut self, verified: Verified, is_recorded: bool) {
+    fn verify(&mut self, verified: Verified, is_recorded: bool) {
         if let Some(first) = verified.differences.first() {
             let url = |at: &Difference| Error::failed(format!("{} {}", at.url, at.found));
             let hint = if is_recorded {
@@ -214,25 +324,8 @@ impl Report {
         self.verified = Some(verified);
     }
 
-    /// Enters what became of each change.
-    fn settle(&mut self, applied: &Applied, told: bool) {
-        let done: HashSet<&str> =
-            applied.done.iter().map(|(key, _)| key).chain(&applied.overwritten).map(String::as_str).collect();
-        let failed: HashSet<&str> = applied.failed.iter().map(|(key, _)| key.as_str()).collect();
-        for change in &mut self.changes {
-            change.fate = match change.action {
-                Action::Orphan => Fate::Done,
-                Action::Evict if told => Fate::Done,
-                Action::Evict => Fate::Failed,
-                _ if done.contains(change.key.as_str()) => Fate::Done,
-                _ if failed.contains(change.key.as_str()) => Fate::Failed,
-                _ => Fate::NotBegun,
-            };
-        }
-    }
-
     /// Whether the plan has anything to do.
     pub fn has_changes(&self) -> bool {
-        self.recovered.is_some() || self.changes.iter().any(Change::is_visible)
+        self.recovered.is_some() || self.changes.iter().any(ReportedChange::is_visible)
     }
 }

@@ -16,6 +16,7 @@ mod hosting;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
 mod lambda;
+mod layers;
 mod listing;
 mod local;
 mod model;

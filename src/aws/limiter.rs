@@ -23,8 +23,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const START: usize = 32;
 /// Fewer would be slow to find out that S3 takes more again.
 const LEAST: usize = 4;
-/// Turns that are kept for the report.
-const MOST_TURNS: usize = 1000;
+/// Samples that are kept for the report.
+const MOST_SAMPLES: usize = 1000;
 
 /// The limit, shared by all that send.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct State {
     /// Whether a request that was sent after that was answered well.
     recovering: bool,
     slow_downs: u64,
-    turns: Vec<Turn>,
+    samples: Vec<Sample>,
 }
 
 /// What became of the limit in a run.
@@ -56,13 +56,14 @@ struct State {
 pub struct Concurrency {
     /// Answers that asked to slow down.
     pub slow_downs: u64,
-    /// Where the limit turned: its start, each peak before it was halved, each low, its end.
-    pub turns: Vec<Turn>,
+    /// Its start, each peak before it was halved, each low, its end.
+    #[serde(rename = "turns")]
+    pub samples: Vec<Sample>,
 }
 
 /// The limit at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Turn {
+pub struct Sample {
     /// Since the start, in seconds.
     pub seconds: f64,
     /// S3 requests in flight, at most.
@@ -83,7 +84,7 @@ impl Limiter {
             halved: None,
             recovering: true,
             slow_downs: 0,
-            turns: vec![Turn { seconds: 0.0, limit: start }],
+            samples: vec![Sample { seconds: 0.0, limit: start }],
         };
         Limiter { permits: Semaphore::new(start), state: Mutex::new(state) }
     }
@@ -91,12 +92,12 @@ impl Limiter {
     /// What became of the limit so far.
     pub(crate) fn trace(&self) -> Concurrency {
         let state = self.state();
-        let mut turns = state.turns.clone();
-        turns.push(state.now());
-        Concurrency { slow_downs: state.slow_downs, turns }
+        let mut samples = state.samples.clone();
+        samples.push(state.now());
+        Concurrency { slow_downs: state.slow_downs, samples }
     }
 
-    /// Waits for a turn.
+    /// Waits until another request may be sent.
     async fn admit(&self) -> Option<Admitted<'_>> {
         // It is never closed.
         let permit = self.permits.acquire().await.ok()?;
@@ -130,13 +131,13 @@ impl Limiter {
 }
 
 impl State {
-    fn now(&self) -> Turn {
-        Turn { seconds: self.started.elapsed().as_secs_f64(), limit: self.limit as usize }
+    fn now(&self) -> Sample {
+        Sample { seconds: self.started.elapsed().as_secs_f64(), limit: self.limit as usize }
     }
 
-    fn turn(&mut self) {
-        if self.turns.len() < MOST_TURNS {
-            self.turns.push(self.now());
+    fn sample(&mut self) {
+        if self.samples.len() < MOST_SAMPLES {
+            self.samples.push(self.now());
         }
     }
 
@@ -147,7 +148,7 @@ impl State {
         }
         let half = (self.limit / 2.0).max((LEAST as f64).min(self.most));
         if self.recovering {
-            self.turn();
+            self.sample();
             self.threshold = half;
             self.recovering = false;
         }
@@ -160,7 +161,7 @@ impl State {
             return;
         }
         if !self.recovering {
-            self.turn();
+            self.sample();
             self.recovering = true;
         }
         self.limit += if self.limit < self.threshold { 1.0 } else { 1.0 / self.limit.floor() };
@@ -187,7 +188,7 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// An HTTP client whose requests wait for their turn.
+/// An HTTP client whose requests wait until they may be sent.
 #[derive(Debug)]
 pub(crate) struct Limited {
     client: SharedHttpClient,
@@ -270,8 +271,8 @@ mod tests {
             round(&limiter, 200).await;
         }
         assert_eq!(limit(&limiter), 128);
-        let turns: Vec<usize> = limiter.trace().turns.iter().map(|turn| turn.limit).collect();
-        assert_eq!(turns, [32, 256, 4, 128]);
+        let samples: Vec<usize> = limiter.trace().samples.iter().map(|sample| sample.limit).collect();
+        assert_eq!(samples, [32, 256, 4, 128]);
     }
 
     #[tokio::test]

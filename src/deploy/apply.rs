@@ -1,19 +1,21 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
 use crate::deploy::body::{self, Body, Prepared};
+use crate::deploy::change::{Change, ChangeOutcome, Retagged, Uploaded};
+use crate::deploy::entry::Entry;
 use crate::deploy::on_cores;
-use crate::deploy::plan::Change;
-use crate::deploy::tagging::UploadTags;
+use crate::deploy::plan::Plan;
+use crate::deploy::tagging::{TagHeader, UploadTags};
 use crate::deploy::walk::Walk;
 use crate::error::{Error, Result};
 use crate::s3::multipart::Transfer;
-use crate::s3::{Bucket, MAX_DELETE_KEYS, Stored};
+use crate::s3::{self, Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
+use futures::{StreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::{Memory, Shared};
-use shipfront_site::compression::Compressed;
-use shipfront_site::etag::MULTIPART_THRESHOLD;
-use shipfront_site::headers::{Headers, HeadersDigest};
-use std::collections::HashSet;
+use shipfront_site::etag::{Etag, MULTIPART_THRESHOLD};
+use shipfront_site::headers::Headers;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,56 +28,10 @@ use tokio_util::sync::CancellationToken;
 /// piece, or thousands of pages.
 const BODY_BUDGET_KIB: u32 = 48 * 1024;
 
-/// What was uploaded under a key.
-#[derive(Debug, Clone)]
-pub struct Uploaded {
-    /// What S3 stored.
-    pub stored: Stored,
-    /// What must be remembered of the cache tags that it carries.
-    pub memory: Option<Arc<Memory>>,
-    /// Bytes of the object.
-    pub size: u64,
-    /// A digest of the headers it was uploaded with.
-    pub headers: HeadersDigest,
-    /// What came of compressing the file, where that was asked for.
-    pub compressed: Option<Box<Compressed>>,
-}
+/// What became of changes: each by its place in the plan.
+pub type Done = Vec<(usize, ChangeOutcome)>;
 
-/// What became of the changes of a wave.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// Keys that are done, and what was stored under those that were uploaded.
-    pub done: Vec<(String, Option<Uploaded>)>,
-    /// Keys that failed, with the reason.
-    pub failed: Vec<(String, Error)>,
-    /// Keys that failed in such a way that they may be done all the same: they count as changed.
-    pub doubtful: Vec<String>,
-    /// Bytes sent.
-    pub bytes: u64,
-    /// Keys that were not begun, because something failed or the run was interrupted.
-    pub left: u64,
-    /// Keys that were not removed, or not created, because others had written them.
-    pub overwritten: Vec<String>,
-}
-
-impl Applied {
-    /// Adds what became of another wave.
-    pub fn extend(&mut self, other: Applied) {
-        self.done.extend(other.done);
-        self.failed.extend(other.failed);
-        self.doubtful.extend(other.doubtful);
-        self.bytes += other.bytes;
-        self.left += other.left;
-        self.overwritten.extend(other.overwritten);
-    }
-
-    /// Whether every change of the wave is done.
-    pub fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.left == 0
-    }
-}
-
-/// How a wave is copy_tags out.
+/// How a wave is carried out.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests in flight.
@@ -92,9 +48,10 @@ pub struct Limits {
 struct WaveRun {
     bucket: Bucket,
     walk: Arc<Walk>,
-    /// Uploads that nobody has taken, in order.
-    changes: Mutex<vec::IntoIter<Change>>,
-    upload_tags: Option<UploadTags>,
+    plan: Arc<Plan>,
+    /// The uploads that nobody has taken, in order.
+    changes: Mutex<vec::IntoIter<usize>>,
+    tags: Option<UploadTags>,
     /// What one deploy changes has much in common.
     memories: Shared<Memory>,
     halt: AtomicBool,
@@ -103,36 +60,36 @@ struct WaveRun {
     progress: Progress,
 }
 
-/// Uploads the changes of one wave.
+/// Uploads the changes of one wave, given by their places in the plan.
 ///
 /// As many lanes as may be in flight each take one file after the other, spread over the runtime's threads.
 /// They end with the future that is returned.
-pub async fn upload<'a>(
+pub async fn upload(
     bucket: &Bucket,
-    walk: &Arc<Walk>,
-    changes: impl Iterator<Item = &'a Change>,
-    upload_tags: Option<UploadTags>,
+    (walk, plan): (&Arc<Walk>, &Arc<Plan>),
+    changes: Vec<usize>,
+    tags: Option<UploadTags>,
     limits: Limits,
     progress: Progress,
-) -> Applied {
-    let changes: Vec<Change> = changes.cloned().collect();
+) -> Done {
     let lanes = limits.concurrency.clamp(1, changes.len().max(1));
     let wave = Arc::new(WaveRun {
         bucket: bucket.clone(),
         walk: walk.clone(),
+        plan: plan.clone(),
         changes: Mutex::new(changes.into_iter()),
-        upload_tags,
+        tags,
         memories: Shared::default(),
         halt: AtomicBool::new(false),
         memory: Semaphore::new(BODY_BUDGET_KIB as usize),
         limits,
         progress,
     });
-    let mut running: JoinSet<Applied> = (0..lanes).map(|_| wave.clone().lane()).collect();
-    let mut applied = Applied::default();
+    let mut running: JoinSet<Done> = (0..lanes).map(|_| wave.clone().lane()).collect();
+    let mut done = Done::new();
     while let Some(lane) = running.join_next().await {
         match lane {
-            Ok(lane) => applied.extend(lane),
+            Ok(lane) => done.extend(lane),
             Err(error) => {
                 if let Ok(panic) = error.try_into_panic() {
                     std::panic::resume_unwind(panic);
@@ -140,49 +97,48 @@ pub async fn upload<'a>(
             }
         }
     }
-    applied
+    done
 }
 
 impl WaveRun {
     /// One file after the other, until there are no more.
-    async fn lane(self: Arc<WaveRun>) -> Applied {
-        let mut applied = Applied::default();
-        while let Some(change) = self.next() {
+    async fn lane(self: Arc<WaveRun>) -> Done {
+        let mut done = Done::new();
+        while let Some(at) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
-                applied.left += 1;
                 continue;
             }
-            let sent = self.send(&change).await;
-            let key = change.key;
-            match sent {
-                Ok(uploaded) => {
-                    self.progress.file();
-                    applied.bytes += uploaded.size;
-                    applied.done.push((key, Some(uploaded)));
-                }
-                Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
-                Err(error) => {
-                    if !(self.limits.keep_going && error.is_about_the_file()) {
-                        self.halt.store(true, Ordering::Relaxed);
-                    }
-                    if may_have_landed(&error) {
-                        applied.doubtful.push(key.clone());
-                    }
-                    applied.failed.push((key, error));
-                }
-            }
+            let change = &self.plan.changes[at];
+            let Change::Upload { entry, .. } = change else { continue };
+            done.push((at, self.outcome(self.send(change, *entry).await)));
         }
-        applied
+        done
     }
 
-    fn next(&self) -> Option<Change> {
+    fn outcome(&self, sent: Result<Uploaded>) -> ChangeOutcome {
+        match sent {
+            Ok(uploaded) => {
+                self.progress.file();
+                ChangeOutcome::Uploaded(Box::new(uploaded))
+            }
+            Err(error) if self.limits.create_only && is_taken(&error) => ChangeOutcome::Overwritten,
+            Err(error) => {
+                if !(self.limits.keep_going && error.is_about_the_file()) {
+                    self.halt.store(true, Ordering::Relaxed);
+                }
+                failed(error)
+            }
+        }
+    }
+
+    fn next(&self) -> Option<usize> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    async fn send(&self, change: &Change) -> Result<Uploaded> {
-        let (key, size) = (change.key.as_str(), change.bytes);
-        let headers = self.walk.headers(key);
-        let in_memory = match (size > MULTIPART_THRESHOLD, headers.compress.is_empty()) {
+    async fn send(&self, change: &Change, at: usize) -> Result<Uploaded> {
+        let entry: &Entry = &self.walk.entries[at];
+        let (key, size) = (&*entry.key, entry.size);
+        let in_memory = match (size > MULTIPART_THRESHOLD, entry.compression().is_empty()) {
             // What is sent in parts is read from its file.
             (true, true) => 0,
             (false, true) => size,
@@ -190,22 +146,20 @@ impl WaveRun {
             (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
         };
         let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
-        let tagging = self.upload_tags.as_ref().map(|upload_tags| upload_tags.tagging.clone());
+        let tagging = self.tags.as_ref().map(|tags| tags.tagging.clone());
         let prepare = on_cores({
-            let (walk, key, asked) = (self.walk.clone(), key.to_owned(), headers.compress.clone());
+            let walk = self.walk.clone();
             move || {
-                let references = tagging.map(|tagging| tagging.references(&key, &walk.path(&key)));
-                body::prepare(&walk, &key, size, &asked).map(|prepared| (prepared, references.unwrap_or_default()))
+                let entry = &walk.entries[at];
+                let references = tagging.map(|tagging| tagging.references(&entry.key, &entry.path(&walk.root)));
+                body::prepare(&walk.root, entry).map(|prepared| (prepared, references.unwrap_or_default()))
             }
         });
         let (Prepared { body, size: sent, compressed }, references) = prepare.await??;
-        let headers = headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
-        let tag_header = self
-            .upload_tags
-            .as_ref()
-            .map(|upload_tags| upload_tags.of(change, &references, &headers))
-            .unwrap_or_default();
-        let with = (&headers, tag_header.metadata.as_slice());
+        let headers = entry.headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
+        let tag_header = self.tags.as_ref().map(|tags| tags.header(change, &references, &headers));
+        let TagHeader { metadata, memory } = tag_header.unwrap_or_default();
+        let with = (&headers, metadata.as_slice());
         let stored = match &body {
             Body::Whole(bytes, digest) => {
                 let stored = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only).await?;
@@ -215,7 +169,7 @@ impl WaveRun {
             Body::Parts(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
             Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
         };
-        let memory = tag_header.memory.map(|memory| self.memories.share(memory));
+        let memory = memory.map(|memory| self.memories.share(memory));
         Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory })
     }
 
@@ -233,14 +187,18 @@ impl WaveRun {
     }
 }
 
+fn failed(error: Error) -> ChangeOutcome {
+    ChangeOutcome::Failed { may_have_landed: may_have_landed(&error), error: Box::new(error) }
+}
+
 /// Whether an object could not be created because there is one.
 fn is_taken(error: &Error) -> bool {
     matches!(error.aws_code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
 }
 
-/// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed
+/// Whether a failed write may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
-pub(super) fn may_have_landed(error: &Error) -> bool {
+fn may_have_landed(error: &Error) -> bool {
     !error.is_about_the_file()
         && match error.aws_code() {
             None => true,
@@ -250,36 +208,73 @@ pub(super) fn may_have_landed(error: &Error) -> bool {
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
 /// one that was listed.
-pub async fn prune(bucket: &Bucket, changes: Vec<&Change>, unchanged_only: bool, limits: &Limits) -> Applied {
-    let mut applied = Applied::default();
+pub async fn remove(
+    bucket: &Bucket,
+    plan: &Plan,
+    changes: Vec<usize>,
+    unchanged_only: bool,
+    stop: &CancellationToken,
+) -> Done {
+    let mut done = Done::new();
+    let mut halt = false;
     for batch in changes.chunks(MAX_DELETE_KEYS) {
-        if limits.stop.is_cancelled() || !applied.failed.is_empty() {
-            applied.left += batch.len() as u64;
-            continue;
+        if stop.is_cancelled() || halt {
+            break;
         }
-        let keys: Vec<_> = batch
-            .iter()
-            .map(|change| (change.key.as_str(), change.before.as_ref().filter(|_| unchanged_only)))
-            .collect();
+        let key = |at: &usize| {
+            let change = &plan.changes[*at];
+            (change.key(), change.before().filter(|_| unchanged_only))
+        };
+        let keys: Vec<(&str, Option<&Etag>)> = batch.iter().map(key).collect();
         match bucket.delete(&keys).await {
             Ok(refused) => {
-                let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
-                let done = keys.iter().filter(|(key, _)| !refused_keys.contains(key));
-                applied.done.extend(done.map(|&(key, _)| (key.to_owned(), None)));
-                for (key, error) in refused {
-                    match error.aws_code() {
-                        Some("PreconditionFailed") => applied.overwritten.push(key),
-                        _ => applied.failed.push((key, error)),
-                    }
+                let mut refused: HashMap<String, Error> = refused.into_iter().collect();
+                for (at, (key, _)) in batch.iter().zip(keys) {
+                    let outcome = match refused.remove(key) {
+                        None => ChangeOutcome::Removed,
+                        Some(error) if error.aws_code() == Some("PreconditionFailed") => ChangeOutcome::Overwritten,
+                        Some(error) => {
+                            halt = true;
+                            ChangeOutcome::Failed { error: Box::new(error), may_have_landed: false }
+                        }
+                    };
+                    done.push((*at, outcome));
                 }
             }
             Err(error) => {
-                if may_have_landed(&error) {
-                    applied.doubtful.extend(keys.iter().map(|&(key, _)| key.to_owned()));
-                }
-                applied.failed.extend(keys.iter().map(|&(key, _)| (key.to_owned(), error.clone())));
+                halt = true;
+                done.extend(batch.iter().map(|at| (*at, failed(error.clone()))));
             }
         }
     }
-    applied
+    done
+}
+
+/// Copies objects onto themselves with cache tags. What must not be copied is left as it is.
+pub async fn retag(
+    bucket: &Bucket,
+    plan: &Plan,
+    changes: Vec<usize>,
+    tags: &UploadTags,
+    limits: &Limits,
+    progress: &Progress,
+) -> Done {
+    let copies = stream::iter(changes).map(|at| async move {
+        let Change::Retag { subject, row, bytes } = &plan.changes[at] else { return (at, ChangeOutcome::NotBegun) };
+        let Some(existing) = subject.existing.as_ref().filter(|_| !limits.stop.is_cancelled()) else {
+            return (at, ChangeOutcome::NotBegun);
+        };
+        let TagHeader { metadata, memory } = tags.again(&subject.key, row.copy_tags.as_deref());
+        let outcome = match bucket.retag(&subject.key, &existing.etag, &metadata).await {
+            Ok(s3::retag::Retagged::Yes { etag, redirects }) => {
+                progress.add(*bytes);
+                progress.file();
+                ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects) }))
+            }
+            Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
+            Err(error) => failed(error),
+        };
+        (at, outcome)
+    });
+    copies.buffer_unordered(limits.concurrency.max(1)).collect().await
 }

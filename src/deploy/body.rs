@@ -1,6 +1,6 @@
 //! The bytes of an upload: those of the file, compressed where a rule asks for it, none for a redirect.
 
-use crate::deploy::walk::Walk;
+use crate::deploy::entry::Entry;
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use shipfront_site::compression::{self, Compressed};
@@ -28,14 +28,14 @@ pub(super) struct Prepared {
     pub(super) compressed: Option<Box<Compressed>>,
 }
 
-/// Prepares what is sent for a key. Blocking; what is sent in parts is not read here, unless it is to be
+/// Prepares what is sent for an entry. Blocking; what is sent in parts is not read here, unless it is to be
 /// compressed: then it goes through a temporary file, so that no large file is in memory.
-pub(super) fn prepare(walk: &Walk, key: &str, size: u64, asked: &[Encoding]) -> Result<Prepared> {
+pub(super) fn prepare(root: &Path, entry: &Entry) -> Result<Prepared> {
     let plain = |body, size| Prepared { body, size, compressed: None };
-    if walk.is_redirect(key) {
+    if entry.is_redirect() {
         return Ok(plain(Body::Whole(Bytes::new(), md5(b"")), 0));
     }
-    let path = walk.path(key);
+    let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
     let unreadable = |error: io::Error| Error::unreadable(&path, &error);
     if size <= MULTIPART_THRESHOLD {
         let (bytes, digest) = read_whole(&path, size).map_err(unreadable)?;

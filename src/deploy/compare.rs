@@ -5,41 +5,51 @@
 
 use crate::deploy::diff::{self, Content, Pair, PruneAfter, Rules};
 use crate::deploy::discover::Discovered;
+use crate::deploy::entry::Entry;
 use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector};
 use crate::deploy::list::{self, Listed};
 use crate::deploy::manifest_index::{ManifestIndex, between};
 use crate::deploy::plan::Plan;
-use crate::deploy::tagging::Tagging;
+use crate::deploy::run::Recovered;
+use crate::deploy::tagging::{self, Tagging};
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, Settings, on_cores};
 use crate::error::{Error, Result};
 use crate::record::intent::UnfinishedDeploy;
-use crate::record::manifest::Manifest;
-use crate::report::Seconds;
+use crate::record::session::Session;
 use crate::s3::{Bucket, RemoteObject, Start};
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
-use shipfront_site::ObjectKinds;
-use shipfront_site::{ObjectKind, RECORD_FOLDER};
+use shipfront_site::{ObjectKind, ObjectKinds, RECORD_FOLDER};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Parts under way at once beside those that are being listed: enough to keep every core busy.
 const PARTS: usize = 8;
 
-/// What came of it.
-pub(super) struct Compared {
-    pub plan: Plan,
-    pub told: Arc<ManifestIndex>,
-    pub warning: Option<String>,
-    pub seconds: Seconds,
+/// What is to be done about what was found.
+pub(super) struct Planned {
+    pub plan: Arc<Plan>,
+    /// What the edge was last told.
+    pub index: Arc<ManifestIndex>,
+    /// Whether the record differs from what is there in ways that no viewer sees.
+    pub record_differs: bool,
+    /// The interrupted run whose work this one finishes.
+    pub recovered: Option<Recovered>,
+    pub warnings: Vec<String>,
 }
 
-/// All by which parts are judged, shared between cores.
+impl Planned {
+    /// Whether nothing in the bucket, at the edge or in the record is to change.
+    pub(super) fn is_empty(&self) -> bool {
+        self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
+    }
+}
+
+/// All by which parts are compared, shared between cores.
 struct Comparer {
     walk: Arc<Walk>,
-    told: Arc<ManifestIndex>,
+    index: Arc<ManifestIndex>,
     unfinished: Option<Arc<UnfinishedDeploy>>,
     bucket: Bucket,
     /// Where the deploy record is, below the target's prefix.
@@ -61,12 +71,39 @@ struct Part {
 }
 
 impl Deploy<'_> {
-    /// Decides about every key of the source, the target and the record.
-    pub(super) async fn compare(&self, discovered: &Discovered, manifest: Option<Manifest>) -> Result<Compared> {
-        let started = Instant::now();
-        let walk = &discovered.walk;
+    /// Compares, decides and guards.
+    pub(super) async fn compare(&self, discovered: &mut Discovered) -> Result<Planned> {
+        let settings = self.settings;
+        let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
+        let has_manifest = manifest.is_some();
+        // Read while the first answers of the listing are under way.
+        let index = ManifestIndex::load(manifest, discovered.walk.clone());
+        let (mut plan, index, disorder) =
+            self.timeline.during("compare", self.compare_parts(discovered, index)).await?;
+        self.guard_problems(&plan.problems)?;
+        plan.guard(settings.max_delete, settings.prune_after)?;
+        plan.problems.splice(0..0, discovered.walk.problems.iter().cloned());
+        let record_differs = discovered.session.is_some() && (!has_manifest || !plan.rows.is_empty());
+        let recovered = discovered
+            .unfinished()
+            .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
+        let mut warnings: Vec<String> = disorder.into_iter().collect();
+        if !plan.is_empty() {
+            warnings.extend(tagging::resets(&discovered.viewers, &index));
+        }
+        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, warnings })
+    }
+
+    /// Decides about every key of the source, the target and the record; with a warning where the listing came out
+    /// of order.
+    async fn compare_parts(
+        &self,
+        discovered: &Discovered,
+        index: impl Future<Output = Result<ManifestIndex>>,
+    ) -> Result<(Plan, Arc<ManifestIndex>, Option<String>)> {
+        let entries = &discovered.walk.entries;
         let progress =
-            self.terminal.transfer("comparing", walk.files.len() as u64, walk.files.iter().map(|file| file.size).sum());
+            self.terminal.transfer("comparing", entries.len() as u64, entries.iter().map(|entry| entry.size).sum());
         let bucket = &discovered.bucket;
         let ask = |start: Start| {
             let bucket = bucket.clone();
@@ -75,68 +112,58 @@ impl Deploy<'_> {
         let (sender, receiver) = tokio::sync::mpsc::channel(PARTS);
         let parts = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
         let comparing = async {
-            // Read while the first answers of the listing are under way.
-            let told = ManifestIndex::of(manifest, walk.clone()).await?;
-            let comparer = Arc::new(Comparer::new(self.settings, discovered, told));
-            let parts = parts.map(|listed| comparer.clone().comparer(listed, &progress)).buffer_unordered(PARTS);
+            let comparer = Arc::new(Comparer::new(self.settings, discovered, index.await?));
+            let parts = parts.map(|listed| comparer.clone().compare(listed, &progress)).buffer_unordered(PARTS);
             let parts: Vec<_> = parts.try_collect().await?;
             Ok::<_, Error>((comparer, parts))
         };
-        let listing = async {
-            let disorder = list::list(ask, &walk.files, (None, None), self.settings.concurrency, sender).await?;
-            Ok::<_, Error>((disorder, started.elapsed().as_secs_f64()))
-        };
-        let ((disorder, list), (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
+        let listing = list::list(ask, entries, (None, None), self.settings.concurrency, sender);
+        let listing = self.timeline.during("list", listing);
+        let (disorder, (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
             format!("the bucket lists {key:?} out of order, as S3 never does: it was listed again, one answer after the other")
         });
         if warning.is_some() {
             let listed = Listed { after: None, up_to: None, objects: list::one_by_one(ask).await? };
-            parts = vec![comparer.clone().comparer(listed, &progress).await?];
+            parts = vec![comparer.clone().compare(listed, &progress).await?];
         }
         parts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut plan = Plan::default();
         for (_, part) in parts {
             plan.append(part);
         }
-        let seconds = Seconds {
-            walk: discovered.walk_seconds,
-            list,
-            hash: started.elapsed().as_secs_f64(),
-            ..Seconds::default()
-        };
-        Ok(Compared { plan, told: comparer.told.clone(), warning, seconds })
+        Ok((plan, comparer.index.clone(), warning))
     }
 }
 
 impl Comparer {
-    fn new(settings: &Settings, discovered: &Discovered, told: ManifestIndex) -> Comparer {
-        let record = discovered.record.as_ref();
+    fn new(settings: &Settings, discovered: &Discovered, index: ManifestIndex) -> Comparer {
+        let session = discovered.session.as_ref();
         let target = &settings.target;
         // Wherever the record is kept, it is no part of the site.
-        let place = record.map(|(record, _)| record.place()).filter(|place| place.bucket() == target.bucket());
+        let place = session.map(Session::place).filter(|place| place.bucket() == target.bucket());
         let folder = place.and_then(|place| place.prefix().strip_prefix(target.prefix()));
         Comparer {
             walk: discovered.walk.clone(),
-            told: Arc::new(told),
-            unfinished: record.and_then(|(_, snapshot)| snapshot.unfinished.clone()),
+            index: Arc::new(index),
+            unfinished: discovered.unfinished().cloned(),
             bucket: discovered.bucket.clone(),
             record_folder: folder.unwrap_or(RECORD_FOLDER).to_owned(),
-            recorded: record.is_some(),
+            recorded: session.is_some(),
             adopt: settings.adopt,
             prune_after: settings.prune_after,
             kinds: settings.kinds.clone(),
-            now: record.map_or(0, |(_, snapshot)| snapshot.now.as_second()),
+            now: session.map_or(0, |session| session.now().as_second()),
             concurrency: settings.concurrency,
             tagging: discovered.tagging.clone(),
         }
     }
 
     /// Reads, asks and decides; the plan of a part comes with the key after which it begins.
-    async fn comparer(self: Arc<Self>, listed: Listed, progress: &Progress) -> Result<(Option<String>, Plan)> {
+    async fn compare(self: Arc<Self>, listed: Listed, progress: &Progress) -> Result<(Option<String>, Plan)> {
         let after = listed.after.clone();
         let comparer = self.clone();
-        let mut part = on_cores(move || comparer.read(listed)).await?;
+        let mut part = on_cores(move || comparer.hash(listed)).await?;
         let inspector = Inspector {
             bucket: &self.bucket,
             walk: &self.walk,
@@ -145,17 +172,17 @@ impl Comparer {
             tagging: self.tagging.as_deref(),
         };
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
-        for size in part.pairs.iter().filter_map(|pair| pair.local) {
-            progress.add(size);
+        for local in part.pairs.iter().filter_map(|pair| pair.local) {
+            progress.add(local.size);
             progress.file();
         }
         let plan = on_cores(move || self.decide(part)).await?;
         Ok((after, plan))
     }
 
-    fn read(&self, listed: Listed) -> Part {
+    fn hash(&self, listed: Listed) -> Part {
         let (after, up_to) = (listed.after.as_deref(), listed.up_to.as_deref());
-        let files = &self.walk.files;
+        let entries = &self.walk.entries;
         // The empty key is the marker object of the prefix itself.
         let of_site = |object: &RemoteObject| {
             !object.key.is_empty()
@@ -164,9 +191,9 @@ impl Comparer {
         };
         let mut objects = listed.objects;
         objects.retain(of_site);
-        let rows = self.told.rows_between(files, after, up_to);
-        let files = &files[between(files, |file| &file.key, after, up_to)];
-        let pairs = diff::join(files, objects, rows);
+        let rows = self.index.rows_between(entries, after, up_to);
+        let range = between(entries, |entry| &entry.key, after, up_to);
+        let pairs = diff::join(&entries[range.clone()], range.start, objects, rows);
         let (contents, compressed) = hash::compare(&self.walk, &pairs).into_iter().unzip();
         let inspected = head_check::by_manifest(&pairs, compressed, &self.walk, self.unfinished.as_deref());
         Part { pairs, contents, inspected }
@@ -185,10 +212,11 @@ impl Comparer {
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
             // A redirect leads to a page: what it leads to goes up first, or with it.
-            let redirects = self.walk.is_redirect(&pair.key);
-            let wave = if redirects { ObjectKind::Pages } else { self.kinds.kind_of(&pair.key) };
+            let entry = pair.local.and_then(|local| self.walk.entries.get(local.at));
+            let kind =
+                if entry.is_some_and(Entry::is_redirect) { ObjectKind::Pages } else { self.kinds.kind_of(&pair.key) };
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, wave, decision, owned, inspected);
+            plan.add(pair, kind, decision, owned, inspected);
         }
         if !self.recorded {
             plan.rows.clear();

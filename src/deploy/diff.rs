@@ -2,22 +2,32 @@
 //!
 //! Modification times are never looked at: a fresh checkout makes them all new.
 
-use crate::deploy::walk::{LocalFile, Unknown};
+use crate::deploy::change::Reason;
+use crate::deploy::entry::Entry;
+use crate::deploy::walk::Unknown;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
 use crate::s3::RemoteObject;
-use serde::{Deserialize, Serialize};
 use shipfront_site::ObjectKind;
 use shipfront_site::ObjectKinds;
 use shipfront_site::etag::Etag;
+
+/// An entry of the source, as far as comparing takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// Its place among the walk's entries.
+    pub at: usize,
+    /// Bytes.
+    pub size: u64,
+}
 
 /// A key and what is known of it on every side.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The key below the prefix.
     pub key: String,
-    /// The file's size, if there is a file.
-    pub local: Option<u64>,
+    /// The entry of the source, if there is one.
+    pub local: Option<Local>,
     /// The object's size and ETag, if there is an object.
     pub remote: Option<(u64, Etag)>,
     /// What the edge was last told of it.
@@ -33,7 +43,9 @@ impl Pair {
     /// Under KMS the object's own ETag is no digest, but the manifest knows the one of its bytes.
     pub fn expected(&self) -> Option<&Etag> {
         match (&self.local, &self.remote) {
-            (Some(local), Some((remote, etag))) if local == remote => Some(self.described().map_or(etag, Row::content)),
+            (Some(local), Some((remote, etag))) if local.size == *remote => {
+                Some(self.described().map_or(etag, Row::content))
+            }
             _ => None,
         }
     }
@@ -45,24 +57,27 @@ impl Pair {
     }
 }
 
-/// Joins files, objects and rows by key. Each must be sorted by key.
+/// Joins entries, objects and rows by key. Each must be sorted by key; `first` is the place of the first of these
+/// entries among all of the walk's.
 pub fn join<'a>(
-    files: &[LocalFile],
+    entries: &[Entry],
+    first: usize,
     objects: Vec<RemoteObject>,
     rows: impl Iterator<Item = (&'a str, &'a Row)>,
 ) -> Vec<Pair> {
-    let mut pairs = Vec::with_capacity(files.len().max(objects.len()));
-    let mut files = files.iter().peekable();
+    let mut pairs = Vec::with_capacity(entries.len().max(objects.len()));
+    let mut entries = (first..).zip(entries).peekable();
     let mut objects = objects.into_iter().peekable();
     let mut rows = rows.peekable();
     loop {
         let heads = [
-            files.peek().map(|file| &*file.key),
+            entries.peek().map(|(_, entry)| &*entry.key),
             objects.peek().map(|object| object.key.as_str()),
             rows.peek().map(|(key, _)| *key),
         ];
         let Some(key) = heads.into_iter().flatten().min().map(str::to_owned) else { return pairs };
-        let local = files.next_if(|file| *file.key == *key).map(|file| file.size);
+        let entry = entries.next_if(|(_, entry)| *entry.key == *key);
+        let local = entry.map(|(at, entry)| Local { at, size: entry.size });
         let object = objects.next_if(|object| object.key == key);
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
         let copy_tags = row.as_ref().and_then(|row| row.copy_tags.as_ref());
@@ -95,44 +110,6 @@ pub enum HeadersMatch {
     Different,
     /// Nobody knows, and nobody was to ask.
     Unknown,
-}
-
-/// Why an object is uploaded, kept, evicted or removed: the word is the same in text, JSON and tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The target has no such object.
-    New,
-    /// The sizes differ.
-    Size,
-    /// The sizes agree, the digest differs from the ETag.
-    Etag,
-    /// The bytes agree, the headers do not.
-    Headers,
-    /// The object is no longer in the source.
-    Orphaned,
-    /// The object is not in the source, and shipfront did not upload it.
-    Foreign,
-    /// Others wrote or deleted the object, and nobody told the edge.
-    Untold,
-    /// An interrupted run may have changed it without telling the edge.
-    Recovered,
-}
-
-impl Reason {
-    /// The word, as in the JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Reason::New => "new",
-            Reason::Size => "size",
-            Reason::Etag => "etag",
-            Reason::Headers => "headers",
-            Reason::Orphaned => "orphaned",
-            Reason::Foreign => "foreign",
-            Reason::Untold => "untold",
-            Reason::Recovered => "recovered",
-        }
-    }
 }
 
 /// What is to become of a key.
@@ -270,24 +247,25 @@ mod tests {
     }
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {
+        let local = local.map(|size| Local { at: 0, size });
         Pair { key: key.to_owned(), local, remote: Some((1, etag())), row, rewritten: false }
     }
 
     proptest! {
         #[test]
-        fn the_merge_joins_every_key_once_and_in_order(local in side(), remote in side(), told in side()) {
+        fn the_merge_joins_every_key_once_and_in_order(local in side(), remote in side(), recorded in side()) {
             let files: Vec<_> =
-                local.iter().map(|(key, &size)| LocalFile { key: key.as_str().into(), size }).collect();
+                local.iter().map(|(key, &size)| Entry::file(key.as_str(), size)).collect();
             let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag(), modified: 0 });
-            let rows: Vec<_> = told.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
-            let pairs = join(&files, objects.collect(), rows.iter().map(|(key, row)| (*key, row)));
+            let rows: Vec<_> = recorded.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
+            let pairs = join(&files, 0, objects.collect(), rows.iter().map(|(key, row)| (*key, row)));
             let keys: Vec<&String> = pairs.iter().map(|pair| &pair.key).collect();
-            let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).chain(told.keys()).collect();
+            let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).chain(recorded.keys()).collect();
             prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
             for pair in &pairs {
-                prop_assert_eq!(pair.local, local.get(&pair.key).copied());
+                prop_assert_eq!(pair.local.map(|local| local.size), local.get(&pair.key).copied());
                 prop_assert_eq!(pair.remote.as_ref().map(|(size, _)| *size), remote.get(&pair.key).copied());
-                prop_assert_eq!(pair.row.as_ref().map(|row| row.size), told.get(&pair.key).copied());
+                prop_assert_eq!(pair.row.as_ref().map(|row| row.size), recorded.get(&pair.key).copied());
             }
         }
     }

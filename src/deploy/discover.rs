@@ -8,43 +8,32 @@ use crate::deploy::{Deploy, headers_and_redirects};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::record::intent::UnfinishedDeploy;
-use crate::record::manifest::Manifest;
-use crate::record::{Record, Snapshot};
+use crate::record::session::Session;
 use crate::s3::Bucket;
-use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::Viewers;
 use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::{DistributionId, Viewers};
 use shipfront_site::Target;
+use shipfront_site::rules::HeaderRules;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The world as it was found.
 pub(super) struct Discovered {
     pub walk: Arc<Walk>,
     pub bucket: Bucket,
-    /// `None` where no record is kept.
-    pub record: Option<(Record, Snapshot)>,
+    /// The deploy record; `None` where none is kept.
+    pub session: Option<Session>,
     pub viewers: Viewers,
     pub distributions: Distributions,
     /// The distribution of the site that `--verify` names.
     pub verified: Option<DistributionId>,
-    /// When the looking began, and the walk with it.
-    pub began: Instant,
     /// How uploads are tagged, where a distribution reads that.
     pub tagging: Option<Arc<Tagging>>,
-    /// Wall time of the walk, in seconds.
-    pub walk_seconds: f64,
 }
 
 impl Discovered {
     /// What an interrupted run left.
     pub(super) fn unfinished(&self) -> Option<&Arc<UnfinishedDeploy>> {
-        self.record.as_ref().and_then(|(_, snapshot)| snapshot.unfinished.as_ref())
-    }
-
-    /// The manifest, once.
-    pub(super) fn take_manifest(&mut self) -> Option<Manifest> {
-        self.record.as_mut().and_then(|(_, snapshot)| snapshot.manifest.take())
+        self.session.as_ref().and_then(Session::unfinished)
     }
 }
 
@@ -53,41 +42,36 @@ impl Deploy<'_> {
     /// what the record says is then never newer than what the listing shows, and whoever writes in
     /// between makes the conditional write fail.
     pub(super) async fn discover(&self) -> Result<Discovered> {
-        let (settings, began) = (self.settings, Instant::now());
-        let read_record = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
-            Some(record) => record.read().await.map(|snapshot| Some((record, snapshot))),
-            None => Ok(None),
-        };
-        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), read_record);
+        let settings = self.settings;
+        let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
+        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
         let distributions = Distributions::new(self.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
         let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
-        let ((mut walk, walk_seconds), (bucket, record), shapes) = (walk?, target?, shapes?);
-        headers_and_redirects::apply_redirects(&mut walk, settings, &shapes)?;
-        let unfinished = record.as_ref().and_then(|(_, snapshot)| snapshot.unfinished.as_deref());
+        let ((mut walk, rules), (bucket, session), shapes) = (walk?, target?, shapes?);
+        headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
+        let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
-        guard_record(&walk, record.as_ref().map(|(record, _)| record.place()), &settings.target)?;
+        guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
-        let tagging = Tagging::of(&viewers).filter(|_| record.is_some()).map(Arc::new);
-        let walk = Arc::new(walk);
-        Ok(Discovered { walk, bucket, record, viewers, distributions, tagging, verified, began, walk_seconds })
+        let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
+        Ok(Discovered { walk: Arc::new(walk), bucket, session, viewers, distributions, verified, tagging })
     }
 
-    /// The source, and how many seconds the walk took.
-    pub(super) async fn walk(&self) -> Result<(Walk, f64)> {
-        let started = Instant::now();
+    /// The source, and the rules by which its files got their headers.
+    pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
             let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
-            headers_and_redirects::apply_headers(&mut walk, &settings)?;
-            Ok::<_, Error>(walk)
+            let rules = headers_and_redirects::apply_headers(&mut walk, &settings)?;
+            Ok::<_, Error>((walk, rules))
         });
-        let walk = walk.await;
-        let walk = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
+        let walk = self.timeline.during("walk", walk).await;
+        let (walk, rules) = walk.map_err(|error| Error::failed(format!("walking the source failed: {error}")))??;
         self.guard_source(&walk)?;
-        Ok((walk, started.elapsed().as_secs_f64()))
+        Ok((walk, rules))
     }
 
     /// The distributions of this run, and those that an interrupted one had to tell.
@@ -116,7 +100,7 @@ impl Deploy<'_> {
 
     fn guard_source(&self, walk: &Walk) -> Result<()> {
         let source = self.settings.source.display();
-        if walk.files.is_empty() {
+        if walk.entries.is_empty() {
             return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
                 .hint("build the site first; shipfront never empties a site"));
         }
@@ -140,9 +124,9 @@ impl Deploy<'_> {
 fn guard_record(walk: &Walk, record: Option<&Target>, target: &Target) -> Result<()> {
     let Some(record) = record.filter(|record| record.bucket() == target.bucket()) else { return Ok(()) };
     let Some(folder) = record.prefix().strip_prefix(target.prefix()) else { return Ok(()) };
-    match walk.files.iter().find(|file| file.key.starts_with(folder)) {
-        Some(file) => {
-            Err(Error::usage(format!("the deploy record at {record} is where the source has {:?}", file.key))
+    match walk.entries.iter().find(|entry| entry.key.starts_with(folder)) {
+        Some(entry) => {
+            Err(Error::usage(format!("the deploy record at {record} is where the source has {:?}", entry.key))
                 .hint("keep it in a folder, or a bucket, that is no part of the site"))
         }
         None => Ok(()),

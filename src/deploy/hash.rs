@@ -1,33 +1,35 @@
 //! Reads the files that only their bytes can tell apart from their objects, as many at once as there are cores.
 
 use crate::deploy::diff::{Content, Pair};
+use crate::deploy::entry::Entry;
 use crate::deploy::walk::Walk;
 use crate::record::manifest::Row;
 use rayon::prelude::*;
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{self, Etag};
-use shipfront_site::rules::Encoding;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// For each pair, in order, what reading its file told.
 ///
 /// Blocking, on all cores. Files that need no comparison are opened, so that an unreadable one is found
 /// before anything is written.
-pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Read> {
+pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
     pairs.par_iter().with_max_len(16).map(|pair| compare_one(walk, pair)).collect()
 }
 
 /// What reading a file told, and what came of compressing it if it is the object's that way.
-pub type Read = (Content, Option<Box<Compressed>>);
+pub type Hashed = (Content, Option<Box<Compressed>>);
 
-fn compare_one(walk: &Walk, pair: &Pair) -> Read {
-    let Some(size) = pair.local else { return (Content::NotCompared, None) };
-    let asked = walk.compression(&pair.key);
-    let compared = if !asked.is_empty() {
-        compare_compressed(walk, pair, size, &asked)
+fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
+    let Some(entry) = pair.local.and_then(|local| walk.entries.get(local.at)) else {
+        return (Content::NotCompared, None);
+    };
+    let compared = if entry.compression().is_empty() {
+        compare_plain(&walk.root, entry, pair).map(|same| (same, None))
     } else {
-        compare_plain(walk, pair, size).map(|same| (same, None))
+        compare_compressed(&walk.root, entry, pair)
     };
     match compared {
         Ok((None, _)) => (Content::NotCompared, None),
@@ -37,22 +39,17 @@ fn compare_one(walk: &Walk, pair: &Pair) -> Read {
     }
 }
 
-fn compare_plain(walk: &Walk, pair: &Pair, size: u64) -> io::Result<Option<bool>> {
-    if walk.is_redirect(&pair.key) {
+fn compare_plain(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<Option<bool>> {
+    if entry.is_redirect() {
         return pair.expected().map(|etag| etag::matches(io::empty(), 0, etag)).transpose();
     }
-    let file = File::open(walk.path(&pair.key))?;
-    pair.expected().map(|etag| etag::matches(file, size, etag)).transpose()
+    let file = File::open(entry.path(root))?;
+    pair.expected().map(|etag| etag::matches(file, entry.size, etag)).transpose()
 }
 
 /// A file that did not change since it was compressed is not compressed again: the manifest knows its MD5.
-fn compare_compressed(
-    walk: &Walk,
-    pair: &Pair,
-    size: u64,
-    asked: &[Encoding],
-) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
-    let path = walk.path(&pair.key);
+fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
+    let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
     let file = File::open(&path)?;
     let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     let known = pair.described().and_then(|row| row.compressed.as_ref());

@@ -17,7 +17,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::{Digest, Etag, Md5, read_all};
-use shipfront_site::headers::{Headers, HeadersDigest};
+use shipfront_site::headers::HeadersDigest;
+use shipfront_site::rules::Encoding;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -69,9 +70,10 @@ pub fn by_manifest(
 ) -> Vec<Inspected> {
     let inspect = |(pair, compressed): (&Pair, Option<Box<Compressed>>)| {
         let pending = unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some());
-        let recorded = pair.described().filter(|_| !pending && pair.local.is_some()).and_then(|row| row.headers);
-        let inspected = recorded.map_or_else(Inspected::default, |recorded| {
-            let wanted = wanted(walk, &pair.key, compressed.as_deref()).digest();
+        let entry = pair.local.and_then(|local| walk.entries.get(local.at));
+        let recorded = pair.described().filter(|_| !pending).and_then(|row| row.headers);
+        let inspected = recorded.zip(entry).map_or_else(Inspected::default, |(recorded, entry)| {
+            let wanted = entry.headers.digest(encoding(compressed.as_deref()));
             Inspected::of(recorded == wanted, wanted)
         });
         // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
@@ -81,9 +83,9 @@ pub fn by_manifest(
     pairs.iter().zip(compressed).map(inspect).collect()
 }
 
-/// The headers that an object should have whose file is compressed in this way, or not at all.
-fn wanted(walk: &Walk, key: &str, compressed: Option<&Compressed>) -> Headers {
-    walk.headers(key).compressed(compressed.and_then(|compressed| compressed.encoding))
+/// How a file is compressed, if it is.
+fn encoding(compressed: Option<&Compressed>) -> Option<Encoding> {
+    compressed.and_then(|compressed| compressed.encoding)
 }
 
 impl Inspected {
@@ -124,24 +126,24 @@ impl Inspector<'_> {
         content: Content,
         compressed: Option<Box<Compressed>>,
     ) -> Result<(Content, Inspected)> {
-        let walk = self.walk;
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
         // Another object than the one that was listed answers for itself in the next run.
         let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
             return Ok((content, Inspected::default()));
         };
-        let wanted = wanted(walk, &pair.key, compressed.as_deref());
+        let Some(entry) = pair.local.and_then(|local| self.walk.entries.get(local.at)) else {
+            return Ok((content, Inspected::default()));
+        };
+        let wanted = entry.headers.compressed(encoding(compressed.as_deref()));
         let same = wanted.are_those_of(&head.headers, &head.metadata);
         let copy_tags = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
         let inspected = Inspected { compressed, copy_tags, ..Inspected::of(same, wanted.digest()) };
         // The checksum is that of the bytes as they are stored, which may be compressed ones.
-        if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || walk.is_redirect(&pair.key) {
+        if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || entry.is_redirect() {
             return Ok((content, inspected));
         }
-        let (Some(crc64), Some(size)) = (head.crc64, pair.local) else {
-            return Ok((content, inspected));
-        };
-        let path = walk.path(&pair.key);
+        let Some(crc64) = head.crc64 else { return Ok((content, inspected)) };
+        let (path, size) = (entry.path(&self.walk.root), entry.size);
         let digests = tokio::task::spawn_blocking(move || digests(path, size)).await;
         match digests.map_err(io::Error::other).flatten() {
             Ok((ours, etag)) if ours == crc64 => Ok((Content::Same, Inspected { content: Some(etag), ..inspected })),

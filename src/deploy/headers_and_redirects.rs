@@ -2,8 +2,8 @@
 //! `_headers` and `_redirects`.
 
 use crate::deploy::Settings;
-use crate::deploy::walk::Walk;
-use crate::deploy::walk::{self, LocalFile};
+use crate::deploy::entry::{Entry, EntryHeaders, Source};
+use crate::deploy::walk::{self, Walk};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
 use globset::GlobSet;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
 use shipfront_site::RECORD_FOLDER;
+use shipfront_site::headers::Headers;
 use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::key::MAX_KEY_BYTES;
 use shipfront_site::redirect_function::{self, RedirectFunction};
@@ -20,6 +21,7 @@ use shipfront_site::response_headers_policy::{self, PolicyTemplate};
 use shipfront_site::rules::{HeaderRules, Redirect};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Header rules by URL path.
 pub const HEADERS: &str = "_headers";
@@ -82,13 +84,15 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
     if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
 }
 
-/// Gives the files of a source their headers. Rules of the settings prevail over those of `_headers`.
-pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<()> {
+/// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail over those of `_headers`.
+pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
     let file = headers(&settings.source)?;
     walk.warnings.extend(warning(&settings.source, &file));
     let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
-    walk.rules = HeaderRules::new(rules.collect())?;
-    Ok(walk.rules.check(walk.files.iter().map(|file| &*file.key))?)
+    let rules = HeaderRules::new(rules.collect())?;
+    rules.check(walk.entries.iter().map(|entry| &*entry.key))?;
+    walk.apply(&rules);
+    Ok(rules)
 }
 
 /// What of a `_headers` file has no effect, and what to do instead: one warning.
@@ -137,12 +141,13 @@ pub fn redirect_function(source: &Path, directory_index: bool) -> Result<Redirec
         let message = nothing_in(source, REDIRECTS, "no redirects");
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
     }
-    Ok(redirect_function::generate(&file, walk.files.iter().map(|file| &*file.key), directory_index)?)
+    Ok(redirect_function::generate(&file, walk.entries.iter().map(|entry| &*entry.key), directory_index)?)
 }
 
 /// Adds the redirects that are objects, and says what the others take.
 pub(super) fn apply_redirects(
     walk: &mut Walk,
+    rules: &HeaderRules,
     settings: &Settings,
     shapes: &[(DistributionId, DistributionShape)],
 ) -> Result<()> {
@@ -164,7 +169,7 @@ pub(super) fn apply_redirects(
     for rule in &file.rules {
         let keys = keys_of(rule).filter(|(path, _)| as_objects && !earlier.iter().any(|rule| rule.matches(path)));
         match keys {
-            Some((_, keys)) => add_redirect(walk, settings.target.prefix(), rule, keys),
+            Some((_, keys)) => add_redirect(walk, rules, settings.target.prefix(), rule, keys),
             None => others += 1,
         }
         if rule.from.exact().is_none() || !rule.is_unconditional() {
@@ -201,20 +206,23 @@ fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
 }
 
 /// A file of the site comes before a redirect that is not forced, and so does what could not be looked at.
-fn add_redirect(walk: &mut Walk, prefix: &str, rule: &RedirectRule, keys: Vec<String>) {
-    let at = |walk: &Walk, key: &str| walk.files.binary_search_by(|file| (*file.key).cmp(key));
-    let hidden = !rule.force && keys.iter().any(|key| at(walk, key).is_ok() && !walk.is_redirect(key));
+fn add_redirect(walk: &mut Walk, rules: &HeaderRules, prefix: &str, rule: &RedirectRule, keys: Vec<String>) {
+    let is_file = |key: &str| walk.entry(key).is_some_and(|entry| !entry.is_redirect());
+    let hidden = !rule.force && keys.iter().any(|key| is_file(key));
     let Some(to) = rule.to.exact().filter(|_| !hidden) else { return };
     for key in keys {
         let too_long = prefix.len() + key.len() > MAX_KEY_BYTES;
         // Of two lines about one path, the first holds.
-        if too_long || walk.is_redirect(&key) || walk.unknown.contains(&key) || key.starts_with(RECORD_FOLDER) {
+        let is_taken = walk.entry(&key).is_some_and(Entry::is_redirect);
+        if too_long || is_taken || walk.unknown.contains(&key) || key.starts_with(RECORD_FOLDER) {
             continue;
         }
-        match at(walk, &key) {
-            Ok(at) => walk.files[at].size = 0,
-            Err(at) => walk.files.insert(at, LocalFile { key: key.clone().into_boxed_str(), size: 0 }),
+        let headers = Headers { website_redirect: Some(to.to_owned()), compress: Vec::new(), ..rules.headers(&key) };
+        let headers = Arc::new(EntryHeaders::new(headers));
+        let entry = Entry { key: key.into_boxed_str(), size: 0, source: Source::Redirect, headers };
+        match walk.entries.binary_search_by(|other| other.key.cmp(&entry.key)) {
+            Ok(at) => walk.entries[at] = entry,
+            Err(at) => walk.entries.insert(at, entry),
         }
-        walk.redirects.insert(key.into_boxed_str(), to.to_owned());
     }
 }

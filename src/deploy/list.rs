@@ -5,8 +5,8 @@
 //! range is listed on its own. Where the target holds more than the source lets expect, a range that
 //! runs long is cut again.
 
+use crate::deploy::entry::Entry;
 use crate::deploy::manifest_index::between;
-use crate::deploy::walk::LocalFile;
 use crate::error::{Error, Result};
 use crate::s3::{Page, RemoteObject, Start};
 use std::collections::VecDeque;
@@ -47,7 +47,7 @@ struct Range {
 /// the one with which to end.
 pub async fn list<A>(
     ask: impl Fn(Start) -> A,
-    files: &[LocalFile],
+    files: &[Entry],
     within: (Option<String>, Option<String>),
     concurrency: usize,
     found: Sender<Listed>,
@@ -113,7 +113,7 @@ where
 }
 
 /// Ranges of equally many files.
-fn ranges(files: &[LocalFile], within: &(Option<String>, Option<String>), concurrency: usize) -> VecDeque<Range> {
+fn ranges(files: &[Entry], within: &(Option<String>, Option<String>), concurrency: usize) -> VecDeque<Range> {
     let count = files.len().div_ceil(KEYS_A_RANGE).clamp(1, concurrency);
     let bound = |at: usize| match at {
         0 => within.0.clone(),
@@ -124,7 +124,7 @@ fn ranges(files: &[LocalFile], within: &(Option<String>, Option<String>), concur
 }
 
 impl Range {
-    fn new(after: Option<String>, up_to: Option<String>, files: &[LocalFile]) -> Range {
+    fn new(after: Option<String>, up_to: Option<String>, files: &[Entry]) -> Range {
         let start = after.clone().map_or(Start::Beginning, Start::After);
         let expected = expected(files, after.as_deref(), up_to.as_deref());
         Range { start, after, up_to, expected }
@@ -169,7 +169,7 @@ impl Range {
 
     /// A key at which what is left is worth cutting in two, if there is one: the middle one of the
     /// source, where many are left or more came than were expected; without any, one made up.
-    fn middle(&self, files: &[LocalFile], first: &str) -> Option<String> {
+    fn middle(&self, files: &[Entry], first: &str) -> Option<String> {
         let inside = between(files, |file| &file.key, self.after.as_deref(), self.up_to.as_deref());
         let runs_long = self.expected == 0;
         if inside.len() < 2 * KEYS_A_RANGE && !runs_long {
@@ -180,7 +180,7 @@ impl Range {
         middle.filter(cuts).or_else(|| midway(first, self.after.as_deref()?, self.up_to.as_deref()))
     }
 
-    fn split(self, middle: String, files: &[LocalFile]) -> [Range; 2] {
+    fn split(self, middle: String, files: &[Entry]) -> [Range; 2] {
         let right = Range::new(Some(middle.clone()), self.up_to, files);
         let expected = expected(files, self.after.as_deref(), Some(&middle));
         [Range { up_to: Some(middle), expected, ..self }, right]
@@ -188,7 +188,7 @@ impl Range {
 }
 
 /// How many answers the source lets expect of a range.
-fn expected(files: &[LocalFile], after: Option<&str>, up_to: Option<&str>) -> usize {
+fn expected(files: &[Entry], after: Option<&str>, up_to: Option<&str>) -> usize {
     between(files, |file| &file.key, after, up_to).len() / KEYS_A_RANGE + 1
 }
 
@@ -217,8 +217,8 @@ mod tests {
         RemoteObject { key: key.to_owned(), size: 1, etag: Etag::Opaque("x".into()), modified: 0 }
     }
 
-    fn files(keys: impl IntoIterator<Item = String>) -> Vec<LocalFile> {
-        keys.into_iter().map(|key| LocalFile { key: key.into(), size: 1 }).collect()
+    fn files(keys: impl IntoIterator<Item = String>) -> Vec<Entry> {
+        keys.into_iter().map(|key| Entry::file(key, 1)).collect()
     }
 
     /// A store that answers with at most so many keys.
@@ -238,7 +238,7 @@ mod tests {
     /// Lists a store, and gives what was told in order, the key out of order, and the number of answers.
     fn listed(
         remote: Vec<String>,
-        local: &[LocalFile],
+        local: &[Entry],
         page: usize,
         concurrency: usize,
     ) -> (Vec<Listed>, Option<String>, usize) {
@@ -280,8 +280,8 @@ mod tests {
             let remote: Vec<String> = remote.into_iter().collect();
             let (all, disorder, _) = listed(remote.clone(), &local, page, concurrency);
             prop_assert_eq!(disorder, None);
-            let told: Vec<&String> = all.iter().flat_map(|listed| &listed.objects).map(|object| &object.key).collect();
-            prop_assert_eq!(told, remote.iter().collect::<Vec<_>>());
+            let keys: Vec<&String> = all.iter().flat_map(|listed| &listed.objects).map(|object| &object.key).collect();
+            prop_assert_eq!(keys, remote.iter().collect::<Vec<_>>());
             // One begins where the other ends, from the first key to the last.
             prop_assert_eq!(&all[0].after, &None);
             prop_assert_eq!(&all[all.len() - 1].up_to, &None);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     /// Round trips one after the other, where each answer takes one.
-    fn round_trips(remote: Vec<String>, local: &[LocalFile], concurrency: usize) -> usize {
+    fn round_trips(remote: Vec<String>, local: &[Entry], concurrency: usize) -> usize {
         let (remote, (clock, now)) = (Arc::new(remote), tokio::sync::watch::channel(0));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {

@@ -3,8 +3,9 @@
 //! A key that is in both is held once, by its file: the manifest of a million keys is then as large as
 //! its rows.
 
+use crate::deploy::entry::Entry;
 use crate::deploy::on_cores;
-use crate::deploy::walk::{LocalFile, Walk};
+use crate::deploy::walk::Walk;
 use crate::error::Result;
 use crate::record::manifest::{Manifest, Row};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Standing};
@@ -25,27 +26,27 @@ pub struct ManifestIndex {
 
 impl ManifestIndex {
     /// Reads the manifest, if there is one, where that holds up nothing else.
-    pub(super) async fn of(manifest: Option<Manifest>, walk: Arc<Walk>) -> Result<ManifestIndex> {
+    pub(super) async fn load(manifest: Option<Manifest>, walk: Arc<Walk>) -> Result<ManifestIndex> {
         match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &walk.files)).await?,
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &walk.entries)).await?,
             None => Ok(ManifestIndex::default()),
         }
     }
 
     /// Reads a manifest. `files` are in key order, as its rows are.
-    pub fn read(manifest: &Manifest, files: &[LocalFile]) -> Result<ManifestIndex> {
-        let mut told = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
+    pub fn read(manifest: &Manifest, files: &[Entry]) -> Result<ManifestIndex> {
+        let mut index = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
         let mut at = 0;
         let standings = manifest.read(|key, row| {
             while files.get(at).is_some_and(|file| &*file.key < key) {
                 at += 1;
             }
             match files.get(at) {
-                Some(file) if &*file.key == key => told.of_files[at] = Some(row),
-                _ => told.others.push((key.into(), row)),
+                Some(file) if &*file.key == key => index.of_files[at] = Some(row),
+                _ => index.others.push((key.into(), row)),
             }
         })?;
-        Ok(ManifestIndex { standings, ..told })
+        Ok(ManifestIndex { standings, ..index })
     }
 
     /// How objects came to carry their tags, all there are.
@@ -55,7 +56,7 @@ impl ManifestIndex {
 
     /// Finds the tags of keys. `files` are those with which the rows were read; keys that come in order are
     /// found fastest.
-    pub fn copy_tags<'a>(&'a self, files: &'a [LocalFile]) -> impl Fn(&str) -> Option<&'a CopyTags> {
+    pub fn copy_tags<'a>(&'a self, files: &'a [Entry]) -> impl Fn(&str) -> Option<&'a CopyTags> {
         let last = Cell::new(0);
         move |key| {
             if self.standings.is_empty() {
@@ -81,14 +82,14 @@ impl ManifestIndex {
     }
 
     /// All rows, in key order. `files` are those with which they were read.
-    pub fn rows<'a>(&'a self, files: &'a [LocalFile]) -> impl Iterator<Item = (&'a str, &'a Row)> {
+    pub fn rows<'a>(&'a self, files: &'a [Entry]) -> impl Iterator<Item = (&'a str, &'a Row)> {
         self.rows_of(files, 0..files.len(), &self.others)
     }
 
     /// The rows of the keys after one and up to another.
     pub fn rows_between<'a>(
         &'a self,
-        files: &'a [LocalFile],
+        files: &'a [Entry],
         after: Option<&str>,
         up_to: Option<&str>,
     ) -> impl Iterator<Item = (&'a str, &'a Row)> {
@@ -98,7 +99,7 @@ impl ManifestIndex {
 
     fn rows_of<'a>(
         &'a self,
-        files: &'a [LocalFile],
+        files: &'a [Entry],
         range: Range<usize>,
         others: &'a [(Box<str>, Row)],
     ) -> impl Iterator<Item = (&'a str, &'a Row)> {
@@ -160,16 +161,16 @@ mod tests {
             local in keys(), rows in keys(), bounds in proptest::collection::btree_set("[ab/é]{1,4}", 0..4),
         ) {
             let files: Vec<_> =
-                local.iter().map(|(key, &size)| LocalFile { key: key.as_str().into(), size }).collect();
+                local.iter().map(|(key, &size)| Entry::file(key.as_str(), size)).collect();
             let encoded: Vec<_> = rows.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
             let manifest = Manifest::of(encoded.iter().map(|(key, row)| (*key, row)));
-            let told = ManifestIndex::read(&manifest, &files).unwrap();
-            prop_assert!(told.rows(&files).eq(encoded.iter().map(|(key, row)| (*key, row))));
+            let index = ManifestIndex::read(&manifest, &files).unwrap();
+            prop_assert!(index.rows(&files).eq(encoded.iter().map(|(key, row)| (*key, row))));
 
             let bounds: Vec<Option<&str>> =
                 [None].into_iter().chain(bounds.iter().map(|bound| Some(bound.as_str()))).chain([None]).collect();
-            let parts = bounds.windows(2).flat_map(|pair| told.rows_between(&files, pair[0], pair[1]));
-            prop_assert!(parts.eq(told.rows(&files)), "the parts are the whole");
+            let parts = bounds.windows(2).flat_map(|pair| index.rows_between(&files, pair[0], pair[1]));
+            prop_assert!(parts.eq(index.rows(&files)), "the parts are the whole");
         }
 
         #[test]
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn without_a_manifest_there_are_no_rows() {
-        let files = [LocalFile { key: "a".into(), size: 1 }];
+        let files = [Entry::file("a", 1)];
         assert_eq!(ManifestIndex::default().rows(&files).count(), 0);
         assert_eq!(ManifestIndex::default().rows_between(&files, None, Some("b")).count(), 0);
     }

@@ -1,104 +1,132 @@
 //! What was done, as keys whose URLs answer otherwise, and as rows of the next manifest.
 
-use crate::deploy::apply::{Applied, Uploaded};
-use crate::deploy::diff::Reason;
-use crate::deploy::discover::Discovered;
-use crate::deploy::manifest_index;
-use crate::deploy::plan::{Change, Plan};
+use crate::deploy::change::{Change, ChangeOutcome, Reason};
+use crate::deploy::entry::Entry;
+use crate::deploy::manifest_index::{self, ManifestIndex};
+use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
+use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
 use shipfront_invalidation::ChangedKey;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
 
-/// The keys of which something was done, or may have been.
-pub(super) fn landed(applied: &Applied) -> HashSet<&str> {
-    let done = applied.done.iter().map(|(key, _)| key);
-    done.chain(&applied.doubtful).chain(&applied.overwritten).map(String::as_str).collect()
-}
-
-/// The keys whose URLs answer otherwise by what was done.
-pub(super) fn landed_keys<'a>(discovered: &'a Discovered, plan: &'a Plan, applied: &Applied) -> Vec<ChangedKey<'a>> {
-    let landed = landed(applied);
-    let mut keys = changed_keys(discovered, plan, |change| !change.is_write() || landed.contains(change.key.as_str()));
-    forget_overwritten(&mut keys, applied);
-    keys
-}
-
-/// The keys that were removed last.
-pub(super) fn removed_keys<'a>(plan: &'a Plan, late: &Applied) -> Vec<ChangedKey<'a>> {
-    let landed = landed(late);
-    let removed = plan.removals(true).filter(|change| landed.contains(change.key.as_str()));
-    let mut keys: Vec<_> = removed.map(changed_key).collect();
-    forget_overwritten(&mut keys, late);
-    keys
-}
-
-/// Of what others have written meanwhile no tags are known.
-fn forget_overwritten(changed: &mut [ChangedKey<'_>], applied: &Applied) {
-    for changed in changed.iter_mut().filter(|changed| applied.overwritten.iter().any(|key| key == changed.key)) {
-        changed.copy_tags = None;
-    }
-}
-
-/// A key as it changes.
-fn changed_key(change: &Change) -> ChangedKey<'_> {
-    ChangedKey { key: &change.key, created: change.reason == Reason::New, copy_tags: change.tags_of_copies() }
-}
-
-/// The keys whose URLs answer otherwise, with those that an interrupted run may have changed.
+/// The keys whose URLs answer otherwise by the plan, with those that an interrupted run may have changed.
+/// Changes of the bucket count where `landed` says so of their place in the plan.
 pub(super) fn changed_keys<'a>(
-    discovered: &'a Discovered,
     plan: &'a Plan,
-    landed: impl Fn(&Change) -> bool,
+    unfinished: Option<&'a UnfinishedDeploy>,
+    landed: impl Fn(usize) -> bool,
 ) -> Vec<ChangedKey<'a>> {
-    let visible = plan.changes.iter().filter(|change| change.is_visible() && landed(change));
-    let mut changed: Vec<_> = visible.map(changed_key).collect();
-    let left = discovered.unfinished().into_iter().flat_map(|unfinished| &unfinished.pending);
-    let left = left.map(|pending_change| ChangedKey::unknown(&pending_change.key));
-    changed.extend(left);
+    let visible = plan.changes.iter().enumerate().filter(|(_, change)| change.is_visible());
+    let visible = visible.filter(|(at, change)| !change.is_write() || landed(*at));
+    let mut changed: Vec<_> = visible.map(|(_, change)| changed_key(change)).collect();
+    let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
+    changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));
     // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
     changed.sort_by_key(|changed| (changed.key, changed.created));
     changed.dedup_by_key(|changed| changed.key);
     changed
 }
 
-/// Until when S3 knows that nobody else wrote what was uploaded: its own time, where that matters.
-pub(super) async fn written_until(discovered: &Discovered) -> Option<i64> {
-    let (record, _) = discovered.record.as_ref().filter(|_| discovered.tagging.is_some())?;
-    record.look().await.ok().map(|snapshot| snapshot.now.as_second())
+/// The keys whose URLs answer otherwise by what became of the changes.
+pub(super) fn landed_keys<'a>(
+    plan: &'a Plan,
+    outcomes: &[ChangeOutcome],
+    unfinished: Option<&'a UnfinishedDeploy>,
+) -> Vec<ChangedKey<'a>> {
+    let mut keys = changed_keys(plan, unfinished, |at| outcomes[at].may_have_landed());
+    forget_overwritten(&mut keys, plan, outcomes);
+    keys
 }
 
-/// The rows in which the next manifest differs from the last: what landed, what was removed, and what was
-/// found to be otherwise.
-pub(super) fn changed_rows(
-    plan: &Plan,
-    applied: &Applied,
-    evicted_by_path: &EvictedByPath<'_>,
-) -> BTreeMap<String, Option<Row>> {
-    let mut rows: BTreeMap<String, Option<Row>> = plan.rows.iter().cloned().collect();
-    rows.extend(applied.overwritten.iter().map(|key| (key.clone(), None)));
-    let done: HashMap<&str, _> = applied.done.iter().map(|(key, stored)| (key.as_str(), stored)).collect();
-    for change in plan.changes.iter().filter(|change| change.is_write()) {
-        let Some(uploaded) = done.get(change.key.as_str()) else { continue };
-        let row = uploaded.as_ref().map(|Uploaded { stored, size, headers, compressed, memory }| Row {
-            size: *size,
-            etag: stored.etag.clone(),
-            content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
-            headers: Some(*headers),
-            compressed: compressed.clone(),
-            orphaned: None,
-            copy_tags: evicted_by_path.of_upload(memory.as_deref()),
-        });
-        rows.insert(change.key.clone(), row);
+/// The keys that were removed last.
+pub(super) fn late_keys<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<ChangedKey<'a>> {
+    let removed = plan.removals(true).filter(|&at| outcomes[at].may_have_landed());
+    let mut keys: Vec<_> = removed.map(|at| changed_key(&plan.changes[at])).collect();
+    forget_overwritten(&mut keys, plan, outcomes);
+    keys
+}
+
+/// Of what others have written meanwhile no tags are known.
+fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[ChangeOutcome]) {
+    let mut overwritten = plan
+        .changes
+        .iter()
+        .zip(outcomes)
+        .filter_map(|(change, outcome)| matches!(outcome, ChangeOutcome::Overwritten).then(|| change.key()));
+    // Both are in key order.
+    let mut next = overwritten.next();
+    for changed in changed {
+        while next.is_some_and(|key| key < changed.key) {
+            next = overwritten.next();
+        }
+        if next == Some(changed.key) {
+            changed.copy_tags = None;
+        }
     }
-    rows
 }
 
-/// The rows of the next manifest, in key order.
-pub(super) fn next_rows<'a>(
-    last: impl Iterator<Item = (&'a str, &'a Row)>,
-    changed: &'a BTreeMap<String, Option<Row>>,
-) -> impl Iterator<Item = (&'a str, &'a Row)> {
-    let changed = changed.iter().map(|(key, row)| (key.as_str(), row.as_ref()));
-    manifest_index::merge(last.map(|(key, row)| (key, Some(row))), changed).filter_map(|(key, row)| Some((key, row?)))
+/// A key as it changes.
+fn changed_key(change: &Change) -> ChangedKey<'_> {
+    ChangedKey { key: change.key(), created: change.reason() == Reason::New, copy_tags: change.tags_of_copies() }
+}
+
+/// The manifest of what is there now, and of what is true once CloudFront was told: the last one with what changed.
+/// It is never held whole: its rows are made as they are read.
+pub(super) struct NextManifest<'a> {
+    pub index: &'a ManifestIndex,
+    pub entries: &'a [Entry],
+    pub plan: &'a Plan,
+    /// What became of each change, in the plan's order.
+    pub outcomes: &'a [ChangeOutcome],
+    pub evicted: EvictedByPath<'a>,
+}
+
+impl NextManifest<'_> {
+    /// Its rows, in key order: what landed, what was removed, and what was found to be otherwise than the last one
+    /// says.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, Cow<'_, Row>)> {
+        let last = self.index.rows(self.entries).map(|(key, row)| (key, Some(Cow::Borrowed(row))));
+        let found = self.plan.rows.iter().map(|(key, row)| (key.as_str(), row.as_ref().map(Cow::Borrowed)));
+        let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
+            let row = row_after(change, outcome, &self.evicted)?;
+            Some((change.key(), row.map(Cow::Owned)))
+        });
+        let rows = manifest_index::merge(last, manifest_index::merge(found, done));
+        let rows = rows.filter_map(|(key, row): (&str, Option<Cow<'_, Row>>)| Some((key, row?)));
+        rows.map(|(key, row)| {
+            let next = self.evicted.after(key, &row);
+            (key, next.map_or(row, Cow::Owned))
+        })
+    }
+}
+
+/// The row of a key after its change: `None` where it stays, `Some(None)` where there is none any more.
+fn row_after(change: &Change, outcome: &ChangeOutcome, evicted: &EvictedByPath<'_>) -> Option<Option<Row>> {
+    match (outcome, change) {
+        (ChangeOutcome::Uploaded(uploaded), _) => {
+            let stored = &uploaded.stored;
+            Some(Some(Row {
+                size: uploaded.size,
+                etag: stored.etag.clone(),
+                content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
+                headers: Some(uploaded.headers),
+                compressed: uploaded.compressed.clone(),
+                orphaned: None,
+                copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
+            }))
+        }
+        (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {
+            // Another ETag where the object had been uploaded in parts.
+            let content = row.content();
+            Some(Some(Row {
+                etag: retagged.etag.clone(),
+                content: (*content != retagged.etag).then(|| Box::new(content.clone())),
+                copy_tags: evicted.tags_of_upload(retagged.memory.as_ref()),
+                ..(**row).clone()
+            }))
+        }
+        (ChangeOutcome::Removed | ChangeOutcome::Overwritten, _) => Some(None),
+        _ => None,
+    }
 }

@@ -1,121 +1,15 @@
 //! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
 
-use crate::deploy::diff::{Decision, Pair, PruneAfter, Reason};
+use crate::deploy::change::{Change, Existing, Reason, Subject};
+use crate::deploy::diff::{Decision, Pair, PruneAfter};
+use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
-use crate::deploy::walk::LocalFile;
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
-use serde::{Deserialize, Serialize};
-use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_site::ObjectKind;
-use shipfront_site::etag::Etag;
-use std::sync::Arc;
-
-/// What is done with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// The file is sent.
-    Upload,
-    /// The object is deleted.
-    Prune,
-    /// The object is no longer in the source, and stays.
-    Orphan,
-    /// The object stays as it is; the edge is told.
-    Evict,
-}
-
-/// When it is done: the three waves of a deploy, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Wave {
-    /// New and changed assets.
-    Assets,
-    /// New and changed pages.
-    Pages,
-    /// Removals.
-    Prune,
-}
-
-impl Wave {
-    fn of(wave: ObjectKind) -> Wave {
-        match wave {
-            ObjectKind::Assets => Wave::Assets,
-            ObjectKind::Pages => Wave::Pages,
-        }
-    }
-}
-
-/// What became of a change.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Fate {
-    /// Nothing was tried yet.
-    #[default]
-    Planned,
-    /// It is live.
-    Done,
-    /// It failed.
-    Failed,
-    /// It was not begun, because something failed or the run was interrupted.
-    NotBegun,
-}
-
-/// One line of the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// The key below the target's prefix.
-    pub key: String,
-    /// What is done.
-    pub action: Action,
-    /// Why.
-    pub reason: Reason,
-    /// When.
-    pub wave: Wave,
-    /// The size of what is sent or removed.
-    pub bytes: u64,
-    /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
-    /// and its size says nothing beside the file's.
-    pub bytes_before: Option<u64>,
-    /// Whether a removal waits until the edge was told of everything else.
-    #[serde(skip)]
-    pub late: bool,
-    /// The ETag of the object that is there now.
-    #[serde(skip)]
-    pub before: Option<Etag>,
-    /// Whether that object is ours.
-    #[serde(skip)]
-    pub owned: bool,
-    /// What became of it.
-    #[serde(skip)]
-    pub fate: Fate,
-    /// The cache tags that it carries, if that is sure.
-    #[serde(skip)]
-    pub copy_tags: Option<Arc<CopyTags>>,
-}
-
-impl Change {
-    /// Whether the URLs of the key may answer differently once this is done.
-    pub fn is_visible(&self) -> bool {
-        self.action != Action::Orphan
-    }
-
-    /// Whether anything in the bucket changes by this.
-    pub fn is_write(&self) -> bool {
-        matches!(self.action, Action::Upload | Action::Prune)
-    }
-
-    /// The tags of the copies that the edge may hold, if they are sure.
-    ///
-    /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
-    /// tags, its bytes being the same, is not documented.
-    pub fn tags_of_copies(&self) -> Option<&CopyTags> {
-        let told = matches!(self.reason, Reason::Size | Reason::Etag | Reason::Orphaned);
-        self.copy_tags.as_deref().filter(|_| told)
-    }
-}
 
 /// What is known of all keys of the site once every decision is made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Uploads, evictions, removals and orphans, in key order.
     pub changes: Vec<Change>,
@@ -140,27 +34,22 @@ pub struct Plan {
 impl Plan {
     /// Adds what was decided about a key of a wave, and whether the object that is there is ours. Keys must
     /// come in order.
-    pub fn add(&mut self, pair: Pair, wave: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
+    pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
         let Pair { key, local, remote, row, .. } = pair;
         let copy_tags = inspected.copy_tags;
-        let bytes = local.or(remote.as_ref().map(|(size, _)| *size)).unwrap_or(0);
+        let remote_size = remote.as_ref().map_or(0, |(size, _)| *size);
         let is_compressed = described.as_ref().and_then(|row| row.compressed.as_ref());
         let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
-        let bytes_before = remote.as_ref().filter(|_| !is_compressed).map(|(size, _)| *size);
-        let change = |action, reason, stage| Change {
-            key: key.clone(),
-            action,
-            reason,
-            wave: stage,
-            bytes: if action == Action::Evict { 0 } else { bytes },
-            bytes_before,
-            late: false,
-            before: remote.as_ref().map(|(_, etag)| etag.clone()),
+        let existing = remote.as_ref().map(|(size, etag)| Existing {
+            etag: etag.clone(),
+            size: (!is_compressed).then_some(*size),
             owned,
-            fate: Fate::Planned,
-            copy_tags: copy_tags.clone(),
-        };
+        });
+        let subject =
+            |reason| Subject { key: key.clone(), reason, existing: existing.clone(), copy_tags: copy_tags.clone() };
+        let evict = |reason| Change::Evict { subject: subject(reason), kind };
+        let orphan = |reason| Change::Orphan { subject: subject(reason), bytes: remote_size };
         // The row of the object as it is there now, which is not always as the manifest has it.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
@@ -180,14 +69,19 @@ impl Plan {
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
         let next = match decision {
             Decision::Upload(reason) => {
-                self.changes.push(change(Action::Upload, reason, Wave::of(wave)));
+                self.changes.extend(local.map(|local| Change::Upload {
+                    subject: subject(reason),
+                    entry: local.at,
+                    kind,
+                    bytes: local.size,
+                }));
                 // Until it is done, what is there stays true, and ours if it is.
                 if owned { live(None) } else { row.clone() }
             }
             Decision::Keep | Decision::Evict(_) => {
                 self.kept += 1;
                 if let Decision::Evict(reason) = decision {
-                    self.changes.push(change(Action::Evict, reason, Wave::of(wave)));
+                    self.changes.push(evict(reason));
                 }
                 live(None).map(|next| Row {
                     content: next.content.or(inspected.content.map(Box::new)),
@@ -198,28 +92,28 @@ impl Plan {
             }
             Decision::Prune { late, since } => {
                 // Pages go at once, so that no earlier run can have announced their going.
-                self.newly_orphaned += u64::from(was_in_source || wave == ObjectKind::Pages);
-                self.changes.push(Change { late, ..change(Action::Prune, Reason::Orphaned, Wave::Prune) });
+                self.newly_orphaned += u64::from(was_in_source || kind == ObjectKind::Pages);
+                self.changes.push(Change::Remove { subject: subject(Reason::Orphaned), bytes: remote_size, late });
                 live(Some(since))
             }
             Decision::Orphan(reason, since) => {
                 self.newly_orphaned += u64::from(was_in_source);
-                self.changes.push(change(Action::Orphan, reason, Wave::Prune));
+                self.changes.push(orphan(reason));
                 self.staying.push(key.clone());
                 live(Some(since))
             }
             Decision::Foreign => {
                 if row.is_some() {
                     // What others overwrote is theirs from now on.
-                    self.changes.push(change(Action::Evict, Reason::Untold, Wave::of(wave)));
+                    self.changes.push(evict(Reason::Untold));
                 } else {
-                    self.changes.push(change(Action::Orphan, Reason::Foreign, Wave::Prune));
+                    self.changes.push(orphan(Reason::Foreign));
                     self.staying.push(key.clone());
                 }
                 None
             }
             Decision::Gone => {
-                self.changes.push(change(Action::Evict, Reason::Untold, Wave::of(wave)));
+                self.changes.push(evict(Reason::Untold));
                 None
             }
             Decision::Unknown(problem) => {
@@ -251,27 +145,41 @@ impl Plan {
     }
 
     /// The keys whose objects stay as they are, orphans and unknown ones included: the rest of the
-    /// site. `files` are the source.
-    pub fn unchanged<'a>(&'a self, files: &'a [LocalFile]) -> impl Iterator<Item = &'a str> + Clone {
-        let mut changes =
-            self.changes.iter().filter(|change| change.is_visible()).map(|change| &*change.key).peekable();
+    /// site. `entries` are the source.
+    pub fn unchanged<'a>(&'a self, entries: &'a [Entry]) -> impl Iterator<Item = &'a str> + Clone {
+        let mut changes = self.changes.iter().filter(|change| change.is_visible()).map(Change::key).peekable();
         let mut missing = self.missing.iter().map(String::as_str).peekable();
         let stays = move |key: &&str| {
             while changes.next_if(|changed| changed < key).is_some() {}
             while missing.next_if(|missing| missing < key).is_some() {}
             changes.peek() != Some(key) && missing.peek() != Some(key)
         };
-        files.iter().map(|file| &*file.key).filter(stays).chain(self.staying.iter().map(String::as_str))
+        entries.iter().map(|entry| &*entry.key).filter(stays).chain(self.staying.iter().map(String::as_str))
     }
 
-    /// The uploads of a wave.
-    pub fn uploads(&self, stage: Wave) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(move |change| change.action == Action::Upload && change.wave == stage)
+    /// The uploads of a kind of object, by their places among the changes.
+    pub fn uploads(&self, of: ObjectKind) -> impl Iterator<Item = usize> {
+        self.places(move |change| matches!(change, Change::Upload { kind, .. } if *kind == of))
     }
 
-    /// The removals before the edge is told, or those after.
-    pub fn removals(&self, late: bool) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(move |change| change.action == Action::Prune && change.late == late)
+    /// The removals before CloudFront is told, or those after.
+    pub fn removals(&self, after: bool) -> impl Iterator<Item = usize> {
+        self.places(move |change| matches!(change, Change::Remove { late, .. } if *late == after))
+    }
+
+    /// The objects that get cache tags.
+    pub fn retags(&self) -> impl Iterator<Item = usize> {
+        self.places(|change| matches!(change, Change::Retag { .. }))
+    }
+
+    fn places(&self, is_meant: impl Fn(&Change) -> bool) -> impl Iterator<Item = usize> {
+        self.changes.iter().enumerate().filter(move |(_, change)| is_meant(change)).map(|(at, _)| at)
+    }
+
+    /// Whether a key is one whose URLs may answer differently once the plan is carried out.
+    pub fn is_visible(&self, key: &str) -> bool {
+        let at = self.changes.binary_search_by(|change| change.key().cmp(key));
+        at.is_ok_and(|at| self.changes[at].is_visible())
     }
 
     /// Whether nothing is to be uploaded, removed or invalidated.
@@ -297,6 +205,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shipfront_site::etag::Etag;
 
     fn row(orphaned: Option<i64>) -> Row {
         Row {

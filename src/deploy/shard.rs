@@ -3,30 +3,28 @@
 //!
 //! It needs no lease, replaces no object and tells CloudFront nothing, so that coming too early, too late
 //! or twice does no harm. The ordinary deploy that follows finds those assets in place, invalidates
-//! them, because the manifest does not know them, and does all the rest.
-
+//! them, because crate::cloudfront::Distributions;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
-use crate::cloudfront::send::Sent;
-use crate::deploy::apply::{self, Applied, Limits};
-use crate::deploy::diff::Reason;
+use crate::deploy::change::{Change, Reason, Subject};
+use crate::deploy::compare::Planned;
+use crate::deploy::discover::Discovered;
+use crate::deploy::entry::Entry;
 use crate::deploy::list::{self, Listed};
-use crate::deploy::plan::{Action, Change, Fate, Plan, Wave};
-use crate::deploy::tagging::{Tagging, UploadTags};
-use crate::deploy::timeline::Timeline;
-use crate::deploy::walk::LocalFile;
-use crate::deploy::{Deploy, Settings, new_deploy_id};
+use crate::deploy::plan::Plan;
+use crate::deploy::tagging::Tagging;
+use crate::deploy::{Deploy, Settings};
 use crate::error::{Error, Result};
-use crate::record::{Place, Record};
-use crate::report::{Report, Seconds};
+use crate::record::Place;
+use crate::record::session::Session;
 use crate::s3::{Bucket, Start};
 use shipfront_invalidation::{CacheTags, Viewers};
 use shipfront_site::ObjectKind;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
 /// as those of few large ones.
@@ -59,17 +57,17 @@ impl fmt::Display for Shard {
 
 impl Shard {
     /// The shard's part of the source's files. Every shard of the same source finds the same bounds.
-    fn range(self, files: &[LocalFile]) -> Range<usize> {
-        let cost = |file: &LocalFile| u128::from(file.size + BYTES_A_REQUEST);
-        let total: u128 = files.iter().map(cost).sum();
+    fn range(self, entries: &[Entry]) -> Range<usize> {
+        let cost = |entry: &Entry| u128::from(entry.size + BYTES_A_REQUEST);
+        let total: u128 = entries.iter().map(cost).sum();
         let bound = |index: u32| {
             let share = total * u128::from(index) / u128::from(self.of);
             let mut before = 0;
             // The last share is all there is.
-            files
+            entries
                 .iter()
-                .take_while(|file| {
-                    before += cost(file);
+                .take_while(|entry| {
+                    before += cost(entry);
                     before <= share
                 })
                 .count()
@@ -79,106 +77,79 @@ impl Shard {
 }
 
 impl Deploy<'_> {
-    /// Creates what is missing, or, if it is only to be planned, says what that would be.
-    pub(super) async fn run_shard(&self, shard: Shard, planned: bool) -> Result<Report> {
-        let started = Instant::now();
+    /// What a shard looks at. It tells CloudFront nothing, so that no distribution need be readable, and it needs no
+    /// lock: the record only says whether a newer build went before.
+    pub(super) async fn discover_for_shard(&self) -> Result<Discovered> {
         let settings = self.settings;
-        let look = async |bucket: &Bucket| match Record::of(self.aws, bucket, &settings.record).await? {
-            Some(record) => record.look().await.map(Some),
-            None => Ok(None),
-        };
+        let look = async |bucket: &Bucket| Session::look(self.aws, bucket, &settings.record).await;
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), look);
-        let mut timeline = Timeline::since(started);
-        let (walk, target, upload_tags) = tokio::join!(self.walk(), target, self.shard_tags(planned));
-        let ((walk, walk_seconds), (bucket, snapshot)) = (walk?, target?);
-        let walk = Arc::new(walk);
-        if let Some(error) = self.superseded(snapshot.as_ref()) {
+        let (walk, target, tagging) = tokio::join!(self.walk(), target, self.tagging_of_shard());
+        let ((walk, _), (bucket, session)) = (walk?, target?);
+        if let Some(error) = self.superseded(session.as_ref()) {
             return Err(error);
         }
-
-        let range = shard.range(&walk.files);
-        let listing = Instant::now();
-        let missing = missing(&bucket, &walk.files, range.clone(), settings).await?;
-        let mut seconds = Seconds { walk: walk_seconds, list: listing.elapsed().as_secs_f64(), ..Seconds::default() };
-        timeline.took("walk", started, Duration::from_secs_f64(walk_seconds));
-        timeline.ends("list", listing);
-        let mut plan = Plan { kept: (range.len() - missing.len()) as u64, ..Plan::default() };
-        plan.changes = missing.into_iter().map(creation).collect();
-        plan.problems = walk.problems.clone();
-
-        let mut applied = Applied::default();
-        if !planned {
-            let applying = Instant::now();
-            let limits = Limits { create_only: true, ..self.limits() };
-            let progress = self.terminal.transfer(
-                "assets",
-                plan.changes.len() as u64,
-                plan.changes.iter().map(|change| change.bytes).sum(),
-            );
-            applied = apply::upload(&bucket, &walk, plan.changes.iter(), upload_tags, limits, progress).await;
-            seconds.apply = applying.elapsed().as_secs_f64();
-            timeline.ends("assets", applying);
-        }
-        let source = settings.source.display().to_string();
-        let mut report = Report::planned(new_deploy_id(), source, settings.target.to_string(), plan, Vec::new());
-        report.shard = Some(shard.to_string());
-        report.warnings.extend(walk.warnings.iter().cloned());
-        if !planned {
-            let others = |key| format!("{key} was put there by others meanwhile: the deploy that follows looks at it");
-            report.warnings.extend(std::mem::take(&mut applied.overwritten).into_iter().map(others));
-            report.complete(&applied, Sent::default(), self.stop.is_cancelled());
-        }
-        report.seconds = Seconds { total: started.elapsed().as_secs_f64(), ..seconds };
-        report.timeline = timeline.into_spans();
-        report.requests = self.aws.requests();
-        report.concurrency = self.aws.concurrency();
-        report.verbose = self.terminal.is_verbose();
-        report.columns = self.terminal.columns();
-        report.count_cost(None);
-        Ok(report)
+        Ok(Discovered {
+            walk: Arc::new(walk),
+            bucket,
+            session: None,
+            viewers: Viewers::new(&[], &settings.target, settings.policy),
+            distributions: Distributions::new(self.aws),
+            verified: None,
+            tagging,
+        })
     }
-}
 
-impl Deploy<'_> {
-    /// How a shard tags what it creates. It tells CloudFront nothing, so that no distribution need be
-    /// readable: without tags the deploy that follows goes by paths.
-    async fn shard_tags(&self, planned: bool) -> Option<UploadTags> {
+    /// How a shard tags what it creates: without tags the deploy that follows goes by paths.
+    async fn tagging_of_shard(&self) -> Option<Arc<Tagging>> {
         let settings = self.settings;
-        if planned || settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
+        if settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
             return None;
         }
         let distributions = Distributions::new(self.aws);
         match shapes(&distributions, &settings.distributions, settings.target.bucket()).await {
-            Ok(shapes) => {
-                let tagging = Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy))?;
-                Some(UploadTags { tagging: Arc::new(tagging), deploy: new_deploy_id() })
-            }
+            Ok(shapes) => Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy)).map(Arc::new),
             Err(error) => {
                 self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));
                 None
             }
         }
     }
+
+    /// The plan of a shard: the assets of its range that the target lacks.
+    pub(super) async fn missing_of(&self, shard: Shard, discovered: &Discovered) -> Result<Planned> {
+        let entries = &discovered.walk.entries;
+        let range = shard.range(entries);
+        let missing = missing(&discovered.bucket, entries, range.clone(), self.settings);
+        let missing = self.timeline.during("list", missing).await?;
+        let plan = Plan {
+            kept: (range.len() - missing.len()) as u64,
+            changes: missing.into_iter().map(|at| creation(entries, at)).collect(),
+            problems: discovered.walk.problems.clone(),
+            ..Plan::default()
+        };
+        Ok(Planned {
+            plan: Arc::new(plan),
+            index: Arc::default(),
+            record_differs: false,
+            recovered: None,
+            warnings: Vec::new(),
+        })
+    }
 }
 
-/// The assets among a range of the source's files that the target lacks.
-async fn missing(
-    bucket: &Bucket,
-    files: &[LocalFile],
-    range: Range<usize>,
-    settings: &Settings,
-) -> Result<Vec<LocalFile>> {
-    let after = range.start.checked_sub(1).map(|at| files[at].key.to_string());
-    let files = &files[range];
-    let Some(last) = files.last() else { return Ok(Vec::new()) };
+/// The assets among a range of the source's entries that the target lacks, by their places.
+async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settings: &Settings) -> Result<Vec<usize>> {
+    let after = range.start.checked_sub(1).map(|at| entries[at].key.to_string());
+    let Some(last) = entries[range.clone()].last() else { return Ok(Vec::new()) };
     let ask = |start: Start| {
         let bucket = bucket.clone();
         async move { bucket.list(start).await }
     };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-    let listing = list::list(ask, files, (after, Some(last.key.to_string())), settings.concurrency, sender);
+    let within = (after, Some(last.key.to_string()));
+    let listing = list::list(ask, &entries[range.clone()], within, settings.concurrency, sender);
     let reading = async {
-        let mut there = std::collections::HashSet::new();
+        let mut there = HashSet::new();
         while let Some(Listed { objects, .. }) = receiver.recv().await {
             there.extend(objects.into_iter().map(|object| object.key.into_boxed_str()));
         }
@@ -189,26 +160,17 @@ async fn missing(
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
             .hint("deploy without --shard: such a store is then listed one answer after the other"));
     }
-    let lacking = files
-        .iter()
-        .filter(|file| settings.kinds.kind_of(&file.key) == ObjectKind::Assets && !there.contains(&file.key));
-    Ok(lacking.cloned().collect())
+    let is_missing = |at: &usize| {
+        let key = &entries[*at].key;
+        settings.kinds.kind_of(key) == ObjectKind::Assets && !there.contains(key)
+    };
+    Ok(range.filter(is_missing).collect())
 }
 
-fn creation(file: LocalFile) -> Change {
-    Change {
-        key: file.key.into_string(),
-        action: Action::Upload,
-        reason: Reason::New,
-        wave: Wave::Assets,
-        bytes: file.size,
-        bytes_before: None,
-        late: false,
-        before: None,
-        owned: false,
-        fate: Fate::Planned,
-        copy_tags: None,
-    }
+fn creation(entries: &[Entry], at: usize) -> Change {
+    let Entry { key, size, .. } = &entries[at];
+    let subject = Subject { key: key.to_string(), reason: Reason::New, existing: None, copy_tags: None };
+    Change::Upload { subject, entry: at, kind: ObjectKind::Assets, bytes: *size }
 }
 
 #[cfg(test)]
@@ -219,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn shards_share_the_source_without_a_gap(sizes in proptest::collection::vec(0..5_000_000u64, 0..60), of in 1..9u32) {
-            let file = |(at, &size): (usize, &u64)| LocalFile { key: format!("{at:03}").into(), size };
+            let file = |(at, &size): (usize, &u64)| Entry::file(format!("{at:03}"), size);
             let files: Vec<_> = sizes.iter().enumerate().map(file).collect();
             let ranges: Vec<_> = (1..=of).map(|index| Shard { index, of }.range(&files)).collect();
             prop_assert_eq!(ranges.iter().cloned().flatten().collect::<Vec<_>>(), (0..files.len()).collect::<Vec<_>>());
@@ -236,8 +198,7 @@ mod tests {
 
     #[test]
     fn shards_take_about_as_long_as_each_other() {
-        let file =
-            |at: usize| LocalFile { key: format!("{at:04}").into(), size: if at < 10 { 10_000_000 } else { 100 } };
+        let file = |at: usize| Entry::file(format!("{at:04}"), if at < 10 { 10_000_000 } else { 100 });
         let files: Vec<_> = (0..2000).map(file).collect();
         let cost = |range: Range<usize>| files[range].iter().map(|file| file.size + BYTES_A_REQUEST).sum::<u64>();
         let costs: Vec<u64> = (1..=4).map(|index| cost(Shard { index, of: 4 }.range(&files))).collect();

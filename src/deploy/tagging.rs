@@ -1,9 +1,8 @@
 //! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront was told.
 
 use crate::cloudfront::Distributions;
-use crate::deploy::diff::Reason;
+use crate::deploy::change::{Change, Reason};
 use crate::deploy::manifest_index::ManifestIndex;
-use crate::deploy::plan::Change;
 use crate::record::manifest::Row;
 use crate::s3::head::Head;
 use shipfront_invalidation::DistributionId;
@@ -98,7 +97,7 @@ impl Tagging {
 
     /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
     /// entry.
-    pub fn again(&self, key: &str, deploy: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
+    fn again(&self, key: &str, deploy: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
         match copy_tags {
             Some(copy_tags) => self.entries(key, self.tagger.restore(key, &copy_tags.memory), &Headers::default()),
             None => self.tag_header((key, &[]), deploy, Reason::Headers, None, &Headers::default()),
@@ -142,12 +141,12 @@ impl Tagging {
 pub(super) async fn settled(
     distributions: &Distributions,
     viewers: &Viewers,
-    told: &ManifestIndex,
+    index: &ManifestIndex,
 ) -> (Vec<DistributionId>, Vec<String>) {
     let (mut settled, mut warnings) = (Vec::new(), Vec::new());
     for reader in viewers.tag_readers() {
         let Reading { config, .. } = reader.reading;
-        if told.standings().any(|standing| standing.configs(reader.id).any(|known| known == config)) {
+        if index.standings().any(|standing| standing.configs(reader.id).any(|known| known == config)) {
             settled.push(reader.id.clone());
             continue;
         }
@@ -169,9 +168,9 @@ pub(super) async fn settled(
 }
 
 /// What to say where the configuration of a distribution changed since its copies counted as tagged.
-pub(super) fn resets(viewers: &Viewers, told: &ManifestIndex) -> Vec<String> {
+pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
     let reset = |reader: &TagReader<'_>| {
-        let mut configs = told.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
+        let mut configs = index.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
         configs.peek().is_some() && configs.all(|config| config != reader.reading.config)
     };
     let say = |reader: TagReader<'_>| {
@@ -204,19 +203,19 @@ impl<'a> EvictedByPath<'a> {
         tagging: Option<&'a Tagging>,
         settled: &[DistributionId],
         as_of: Option<i64>,
-        told: &[Invalidation],
+        sent: &[Invalidation],
         changed: HashSet<&'a str>,
     ) -> EvictedByPath<'a> {
         let readers: Vec<_> = viewers.tag_readers().filter(|reader| settled.contains(reader.id)).collect();
-        let told = |reader: &TagReader<'_>| {
-            let told = told.iter().filter(|told| told.distribution == *reader.id);
-            told.flat_map(|told| &told.items).filter(|item| !item.starts_with('#')).cloned().collect()
+        let paths = |reader: &TagReader<'_>| {
+            let sent = sent.iter().filter(|sent| sent.distribution == *reader.id);
+            sent.flat_map(|sent| &sent.items).filter(|item| !item.starts_with('#')).cloned().collect()
         };
         EvictedByPath {
             viewers,
             tagging,
             as_of,
-            items: readers.iter().map(told).collect(),
+            items: readers.iter().map(paths).collect(),
             readers,
             changed,
             standings: Shared::default(),
@@ -225,7 +224,7 @@ impl<'a> EvictedByPath<'a> {
     }
 
     /// What an object carries that was uploaded by this run.
-    pub(super) fn of_upload(&self, memory: Option<&Memory>) -> Option<Arc<CopyTags>> {
+    pub(super) fn tags_of_upload(&self, memory: Option<&Memory>) -> Option<Arc<CopyTags>> {
         let mut standing = self.tagging?.standing(self.as_of?);
         for reader in &self.readers {
             standing = standing.tagging(reader.id, &reader.reading.config);
@@ -255,7 +254,7 @@ impl<'a> EvictedByPath<'a> {
     }
 }
 
-/// What an upload needs to be labelled.
+/// What an upload needs to get its tags.
 #[derive(Debug, Clone)]
 pub struct UploadTags {
     /// How.
@@ -265,9 +264,14 @@ pub struct UploadTags {
 }
 
 impl UploadTags {
-    /// The tag_header of a change whose file refers to `references`, beside its headers.
-    pub fn of(&self, change: &Change, references: &[String], headers: &Headers) -> TagHeader {
-        let copy_tags = change.copy_tags.as_deref();
-        self.tagging.tag_header((&change.key, references), &self.deploy, change.reason, copy_tags, headers)
+    /// What the object of a change gets whose file refers to `references`, beside its headers.
+    pub fn header(&self, change: &Change, references: &[String], headers: &Headers) -> TagHeader {
+        let copy_tags = change.subject().copy_tags.as_deref();
+        self.tagging.tag_header((change.key(), references), &self.deploy, change.reason(), copy_tags, headers)
+    }
+
+    /// What an object gets that stays as it is: what it carries already, if that is known.
+    pub fn again(&self, key: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
+        self.tagging.again(key, &self.deploy, copy_tags)
     }
 }

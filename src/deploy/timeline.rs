@@ -1,7 +1,8 @@
-//! When each stage of a run began and ended.
+//! The one clock of a run: when each stage began and ended.
 
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 /// One stage, in seconds since the run began. Stages may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -15,32 +16,45 @@ pub struct Span {
     pub end: f64,
 }
 
-/// The stages so far, in the order in which they were noted.
-#[derive(Debug, Clone)]
+/// The stages of a run so far, in the order in which they ended.
+#[derive(Debug)]
 pub struct Timeline {
     began: Instant,
-    spans: Vec<Span>,
+    spans: Mutex<Vec<Span>>,
 }
 
 impl Timeline {
-    /// Of a run that began then.
-    pub fn since(began: Instant) -> Timeline {
-        Timeline { began, spans: Vec::new() }
+    /// Of a run that begins now.
+    pub fn start() -> Timeline {
+        Timeline { began: Instant::now(), spans: Mutex::default() }
     }
 
-    /// A stage that ends now.
-    pub fn ends(&mut self, stage: &'static str, began: Instant) {
-        self.took(stage, began, began.elapsed());
+    /// When the run began.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
-    /// A stage that took so long.
-    pub fn took(&mut self, stage: &'static str, began: Instant, took: Duration) {
-        let start = began.saturating_duration_since(self.began).as_secs_f64();
-        self.spans.push(Span { stage, start, end: start + took.as_secs_f64() });
+    /// Seconds since the run began.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Does the work of a stage.
+    pub async fn during<T>(&self, stage: &'static str, work: impl Future<Output = T>) -> T {
+        let start = self.seconds();
+        let done = work.await;
+        let span = Span { stage, start, end: self.seconds() };
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        done
+    }
+
+    /// Forgets the stages so far: what they found is old, and they begin again.
+    pub fn begin_again(&self) {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The stages.
-    pub fn into_spans(self) -> Vec<Span> {
-        self.spans
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

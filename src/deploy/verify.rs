@@ -7,11 +7,14 @@ mod fetch;
 
 use crate::cloudfront::lookup::matches_host;
 use crate::deploy::Deploy;
+use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
-use crate::deploy::plan::{Action, Plan};
-use crate::deploy::walk::Walk;
+use crate::deploy::entry::Entry;
+use crate::deploy::execute::Executed;
+use crate::deploy::intent::pending;
+use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
-use crate::record::intent::{PendingChange, is_of_verify};
+use crate::record::intent::{PendingAction, PendingChange, is_of_verify};
 use crate::record::manifest::Row;
 use futures::{StreamExt, stream};
 use serde::Serialize;
@@ -309,38 +312,31 @@ impl Verified {
         self.differences.iter().map(|difference| difference.key.as_str()).collect()
     }
 
-    /// What the next deploy is to invalidate again, if anything.
-    pub(super) fn pending(&self, plan: &Plan, walk: &Walk, left: &[PendingChange]) -> Vec<PendingChange> {
+    /// What the next deploy is to invalidate again, if anything. `entries` are the walk's, and `left` is what an
+    /// interrupted run had left.
+    pub(super) fn pending(&self, plan: &Plan, entries: &[Entry], left: &[PendingChange]) -> Vec<PendingChange> {
         let keys = self.keys();
-        let changes = plan.changes.iter().filter(|change| keys.contains(change.key.as_str()));
-        let written: HashSet<&str> =
-            changes.clone().filter(|change| change.is_write()).map(|change| change.key.as_str()).collect();
+        let changes = plan.changes.iter().filter(|change| keys.contains(change.key()));
+        let written: HashSet<&str> = changes.clone().filter(|change| change.is_write()).map(Change::key).collect();
         // What was not written again is as the earlier run left it, which knows what was there before.
         let left: HashMap<&str, &PendingChange> = left
             .iter()
             .map(|left| (left.key.as_str(), left))
             .filter(|(key, _)| keys.contains(key) && !written.contains(key))
             .collect();
-        let ours = changes.filter(|change| !left.contains_key(change.key.as_str()));
-        let mut pending: Vec<PendingChange> = ours.map(|change| PendingChange::of(change, walk)).collect();
-        pending.extend(left.into_values().cloned());
-        pending.sort_by(|a, b| a.key.cmp(&b.key));
-        pending
+        let ours = changes.filter(|change| !left.contains_key(change.key()));
+        let mut all: Vec<PendingChange> = ours.map(|change| pending(change, entries)).collect();
+        all.extend(left.into_values().cloned());
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
     }
 }
 
 impl Deploy<'_> {
-    /// Looks at what changed; `None` where that was not asked for, or broken off. `rows` are those of the
-    /// next manifest, in key order.
-    pub(super) async fn verify<'a>(
-        &self,
-        discovered: &Discovered,
-        plan: &Plan,
-        landed: &HashSet<&str>,
-        rows: impl Iterator<Item = (&'a str, &'a Row)>,
-    ) -> Option<Verified> {
+    /// Looks at what changed; `None` where that was not asked for, or broken off.
+    pub(super) async fn verify(&self, discovered: &Discovered, plan: &Plan, done: &Executed<'_>) -> Option<Verified> {
         let (site, id) = (self.settings.verify.as_ref()?, discovered.verified.as_ref()?);
-        let sample = checks(discovered, id, plan, landed, rows);
+        let sample = checks(discovered, id, plan, done);
         let (urls, checks) = (sample.seen, sample.chosen());
         let checked = checks.len();
         let progress = self.terminal.wait("verify");
@@ -371,38 +367,35 @@ impl Deploy<'_> {
 }
 
 /// What to look at, in the order of keys.
-fn checks<'a>(
-    discovered: &Discovered,
-    id: &DistributionId,
-    plan: &Plan,
-    landed: &HashSet<&str>,
-    rows: impl Iterator<Item = (&'a str, &'a Row)>,
-) -> Sample<Check> {
-    let done = |change: &&crate::deploy::plan::Change| {
-        change.is_visible() && (!change.is_write() || landed.contains(change.key.as_str()))
+fn checks(discovered: &Discovered, id: &DistributionId, plan: &Plan, done: &Executed<'_>) -> Sample<Check> {
+    let entries = &discovered.walk.entries;
+    let is_done = |(change, outcome): &(&Change, &ChangeOutcome)| {
+        change.is_visible() && (!change.is_write() || outcome.may_have_landed())
     };
-    let changes = plan.changes.iter().filter(done);
-    let mut changed: Vec<(&str, Option<&Etag>)> =
-        changes.map(|change| (change.key.as_str(), change.before.as_ref())).collect();
-    let planned: BTreeSet<&str> = plan.changes.iter().map(|change| change.key.as_str()).collect();
+    let changes = plan.changes.iter().zip(done.outcomes).filter(is_done).map(|(change, _)| change);
+    let mut changed: Vec<(&str, Option<&Etag>)> = changes.map(|change| (change.key(), change.before())).collect();
+    let planned: BTreeSet<&str> = plan.changes.iter().map(Change::key).collect();
     let unfinished = discovered.unfinished();
     // A header that still differs although its URL was evicted for that is set on the way, by whomever.
     let seen = unfinished.filter(|unfinished| is_of_verify(&unfinished.deploy));
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
-    let left = left.filter(|pending_change| {
-        pending_change.action == Action::Prune && !planned.contains(pending_change.key.as_str())
-    });
-    changed.extend(left.map(|pending_change| (pending_change.key.as_str(), None)));
+    let left = left.filter(|left| left.action == PendingAction::Prune && !planned.contains(left.key.as_str()));
+    changed.extend(left.map(|left| (left.key.as_str(), None)));
     changed.sort_unstable_by_key(|(key, _)| *key);
 
-    let mut rows = rows.peekable();
+    let mut rows = done.next.rows().peekable();
     let mut checks = Sample::of(MOST_URLS);
+    let mut entry = 0;
     for (key, before) in changed {
         while rows.next_if(|(other, _)| *other < key).is_some() {}
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
+        while entries.get(entry).is_some_and(|entry| &*entry.key < key) {
+            entry += 1;
+        }
+        let headers = entries.get(entry).filter(|entry| &*entry.key == key).map(|entry| entry.headers.get().clone());
         let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key)?.before.as_ref());
         let before = before.into_iter().chain(pending).collect();
-        let changed = Changed { key, row, before, headers: discovered.walk.headers(key) };
+        let changed = Changed { key, row: row.as_deref(), before, headers: headers.unwrap_or_default() };
         let evicted_for_it = seen.is_some_and(|seen| seen.pending_change(key).is_some());
         let keeps_headers = |path: &str| !evicted_for_it && discovered.viewers.keep_headers(id, path);
         changed

@@ -3,28 +3,21 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+use crate::deploy::entry::{Entry, EntryHeaders};
 use crate::deploy::headers_and_redirects::is_convention;
 use crate::error::{Error, Result};
 use globset::GlobSet;
 use rayon::prelude::*;
 use shipfront_site::headers::Headers;
 use shipfront_site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
-use shipfront_site::rules::{Encoding, HeaderRules};
+use shipfront_site::rules::HeaderRules;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
 /// Files whose sizes are found out at once, while as many more are looked for.
 const MEASURED_AT_ONCE: usize = 512;
-
-/// A regular file of the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalFile {
-    /// Its key below the target's prefix.
-    pub key: Box<str>,
-    /// Bytes.
-    pub size: u64,
-}
 
 /// The source as it was found.
 #[derive(Debug, Default)]
@@ -32,42 +25,32 @@ pub struct Walk {
     /// The source directory.
     pub root: PathBuf,
     /// In S3's order: the UTF-8 bytes of their keys.
-    pub files: Vec<LocalFile>,
+    pub entries: Vec<Entry>,
     /// What is neither known to be there nor known to be absent.
     pub unknown: Unknown,
     /// What cannot be deployed; the run is refused unless told to keep going.
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,
-    /// Which headers the objects get.
-    pub rules: HeaderRules,
-    /// Where the keys lead that are no files but redirects.
-    pub redirects: HashMap<Box<str>, String>,
 }
 
 impl Walk {
-    /// The path of a key.
-    pub fn path(&self, key: &str) -> PathBuf {
-        self.root.join(key)
-    }
-
-    /// Whether a key is no file, but an empty object that redirects.
-    pub fn is_redirect(&self, key: &str) -> bool {
-        !self.redirects.is_empty() && self.redirects.contains_key(key)
-    }
-
-    /// The headers of a key.
-    pub fn headers(&self, key: &str) -> Headers {
-        let headers = self.rules.headers(key);
-        match self.redirects.get(key) {
-            Some(to) => Headers { website_redirect: Some(to.clone()), compress: Vec::new(), ..headers },
-            None => headers,
+    /// Gives each file the headers that the rules say.
+    pub fn apply(&mut self, rules: &HeaderRules) {
+        let mut known: HashMap<Headers, Arc<EntryHeaders>> = HashMap::new();
+        for entry in &mut self.entries {
+            let headers = rules.headers(&entry.key);
+            entry.headers = match known.get(&headers) {
+                Some(shared) => shared.clone(),
+                None => known.entry(headers.clone()).or_insert(Arc::new(EntryHeaders::new(headers))).clone(),
+            };
         }
     }
 
-    /// How to compress a key, the best first; empty where it is left as it is.
-    pub fn compression(&self, key: &str) -> Vec<Encoding> {
-        if self.is_redirect(key) { Vec::new() } else { self.rules.compression(key) }
+    /// The entry of a key.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        let at = self.entries.binary_search_by(|entry| (*entry.key).cmp(key)).ok()?;
+        self.entries.get(at)
     }
 }
 
@@ -114,8 +97,8 @@ pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
         Some(found) => found,
         None => look(source, &root, prefix, excluded, true).unwrap_or_default(),
     };
-    found.files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let keys: Vec<&str> = found.files.iter().map(|file| &*file.key).collect();
+    found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
         return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
@@ -244,7 +227,7 @@ impl Walk {
     fn add_files(&mut self, files: Vec<(String, DirEntry)>, sizes: Vec<walkdir::Result<u64>>) {
         for ((key, entry), size) in files.into_iter().zip(sizes) {
             match size {
-                Ok(size) => self.files.push(LocalFile { key: key.into_boxed_str(), size }),
+                Ok(size) => self.entries.push(Entry::file(key, size)),
                 Err(error) => {
                     self.problems.push(format!("{}: {error}", entry.path().display()));
                     self.unknown.add_key(key);
@@ -310,7 +293,7 @@ mod tests {
     use std::fs::{create_dir_all, write};
 
     fn keys(found: &Walk) -> Vec<&str> {
-        found.files.iter().map(|file| &*file.key).collect()
+        found.entries.iter().map(|entry| &*entry.key).collect()
     }
 
     #[test]
@@ -371,7 +354,7 @@ mod tests {
         write(source.path().join(&deep).join("f.html"), "x").unwrap();
         assert_eq!(walk(source.path(), "", &GlobSet::empty()).unwrap().problems.len(), 0);
         let found = walk(source.path(), "a-prefix-that-makes-it-too-long/", &GlobSet::empty()).unwrap();
-        assert_eq!((found.files.len(), found.problems.len()), (0, 1));
+        assert_eq!((found.entries.len(), found.problems.len()), (0, 1));
         assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
     }
 }

@@ -174,7 +174,8 @@ async fn deploy_artifact(
         near_the_end.cancel();
     });
     let aws = door.aws.afresh(u16::try_from(settings.concurrency).ok());
-    let report = Deploy { settings: &settings, aws: &aws, terminal: &door.terminal, stop }.run().await;
+    let report =
+        Deploy::new(&settings, &aws, &door.terminal, stop).run().await.map(|run| Report::new(run, &door.terminal));
     timer.abort();
     let report = report.map_err(|error| match error.exit() {
         Exit::Interrupted => error.hint("the function's time limit is near: raise its timeout, and retry the action"),

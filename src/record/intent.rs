@@ -1,8 +1,5 @@
 //! The intent: what a run may leave stale, written before its first change.
 
-use crate::deploy::diff::Reason;
-use crate::deploy::plan::{Action, Change};
-use crate::deploy::walk::Walk;
 use crate::error::Result;
 use crate::record::{Intent, ndjson};
 use serde::{Deserialize, Serialize};
@@ -12,13 +9,27 @@ use shipfront_site::etag::Etag;
 /// How the name of an intent ends that `--verify` left.
 const OF_VERIFY: &str = "-verify";
 
+/// What a run was to do with a key; the words are those of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PendingAction {
+    /// The object is written.
+    Upload,
+    /// The object is deleted.
+    Prune,
+    /// The object stays, and is no longer in the source.
+    Orphan,
+    /// The object stays; CloudFront is told.
+    Evict,
+}
+
 /// A key whose URLs the run may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingChange {
     /// The key below the target's prefix.
     pub key: String,
     /// What was to be done.
-    pub action: Action,
+    pub action: PendingAction,
     /// Whether there was no object before.
     pub created: bool,
     /// The size of what was to be uploaded.
@@ -34,23 +45,14 @@ pub struct PendingChange {
 }
 
 impl PendingChange {
-    /// What a change of the plan may leave stale.
-    pub fn of(change: &Change, walk: &Walk) -> PendingChange {
-        PendingChange {
-            key: change.key.clone(),
-            action: change.action,
-            created: change.reason == Reason::New,
-            bytes: change.bytes,
-            before: change.before.clone(),
-            owned: change.owned,
-            compressed: change.action == Action::Upload && !walk.compression(&change.key).is_empty(),
-        }
-    }
-
     /// Whether the object that is there now is ours: the one that was, if it was ours, or another
     /// one of the size that was to be uploaded.
     fn owns(&self, size: u64, etag: &Etag) -> bool {
-        if self.before.as_ref() == Some(etag) { self.owned } else { self.action == Action::Upload && self.is_of(size) }
+        if self.before.as_ref() == Some(etag) {
+            self.owned
+        } else {
+            self.action == PendingAction::Upload && self.is_of(size)
+        }
     }
 
     /// Whether an object of this size may be what was to be uploaded.

@@ -2,8 +2,9 @@
 
 use crate::aws::Requests;
 use crate::cloudfront::send::ITEMS_PER_REQUEST;
-use crate::deploy::plan::{Action, Change};
+use crate::deploy::change::Action;
 use crate::report::Report;
+use crate::report::ReportedChange;
 use crate::s3::MAX_DELETE_KEYS;
 use serde::Serialize;
 use shipfront_invalidation::InvalidationStatus;
@@ -91,7 +92,7 @@ impl Report {
     }
 }
 
-fn is_removal(change: &Change) -> bool {
+fn is_removal(change: &ReportedChange) -> bool {
     change.action == Action::Prune
 }
 

@@ -4,10 +4,11 @@
 //! (<https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>): where there are more changes,
 //! what is done is summed up by folder, and what is not is named as far as there is room.
 
-use crate::deploy::plan::{Action, Change, Fate, Wave};
+use crate::deploy::change::{Action, Wave};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::report::file::Ending;
+use crate::report::{Fate, ReportedChange};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use shipfront_invalidation::InvalidationStatus;
@@ -63,7 +64,7 @@ fn of_report(report: &Report) -> Vec<Suite> {
     let changes = report.changes.iter().filter(|change| change.is_visible());
     let sum_up = changes.clone().count() > MOST_CHANGES;
     for (stage, name) in [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")] {
-        let changes: Vec<&Change> = changes.clone().filter(|change| change.wave == stage).collect();
+        let changes: Vec<&ReportedChange> = changes.clone().filter(|change| change.wave == stage).collect();
         let cases =
             if sum_up { sums(report, &changes) } else { changes.iter().map(|change| one(report, change)).collect() };
         let spans = report.timeline.iter().filter(|span| span.stage.ends_with(name));
@@ -106,12 +107,13 @@ fn whole(report: &Report) -> Case {
     Case { name: format!("{verb} {} to {}", report.source, report.target), state, said: report.warnings.join("\n") }
 }
 
-fn one(report: &Report, change: &Change) -> Case {
+fn one(report: &Report, change: &ReportedChange) -> Case {
     let verb = match change.action {
         Action::Upload => "upload",
         Action::Prune => "delete",
         Action::Orphan => "keep",
         Action::Evict => "evict",
+        Action::Retag => "tag",
     };
     let state = match change.fate {
         Fate::Done | Fate::Planned => State::Passed,
@@ -126,8 +128,8 @@ fn one(report: &Report, change: &Change) -> Case {
 }
 
 /// What is not done, the failures first, and what is done by folder.
-fn sums(report: &Report, changes: &[&Change]) -> Vec<Case> {
-    let (mut undone, done): (Vec<&Change>, Vec<&Change>) =
+fn sums(report: &Report, changes: &[&ReportedChange]) -> Vec<Case> {
+    let (mut undone, done): (Vec<&ReportedChange>, Vec<&ReportedChange>) =
         changes.iter().partition(|change| matches!(change.fate, Fate::Failed | Fate::NotBegun));
     undone.sort_by_key(|change| change.fate == Fate::NotBegun);
     let mut cases: Vec<Case> = undone.iter().take(MOST_SUMS).map(|change| one(report, change)).collect();
@@ -216,27 +218,23 @@ fn clean(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::diff::Reason;
-    use crate::deploy::plan::Plan;
+    use crate::deploy::change::Reason;
+    use crate::deploy::run::Run;
+    use crate::terminal::{Terminal, Volume};
 
     fn report(done: usize, failed: usize) -> Report {
-        let change = |at: usize, fate| Change {
+        let change = |at: usize, fate| ReportedChange {
             key: format!("folder-{:03}/{at}.html", at % 300),
             action: Action::Upload,
             reason: Reason::New,
             wave: if at.is_multiple_of(2) { Wave::Assets } else { Wave::Pages },
             bytes: 1,
             bytes_before: None,
-            copy_tags: None,
             late: false,
-            before: None,
-            owned: true,
             fate,
         };
-        let mut plan = Plan::default();
-        plan.changes.extend((0..done).map(|at| change(at, Fate::Done)));
-        plan.changes.extend((0..failed).map(|at| change(at, Fate::Failed)));
-        Report::planned(String::new(), "public".to_owned(), "s3://b".to_owned(), plan, Vec::new())
+        let changes = (0..done).map(|at| change(at, Fate::Done)).chain((0..failed).map(|at| change(at, Fate::Failed)));
+        Report { changes: changes.collect(), ..Report::new(Run::of_nothing(), &Terminal::new(Volume::Quiet, false)) }
     }
 
     #[test]

@@ -6,14 +6,14 @@
 mod tree;
 mod treemap;
 
-use crate::deploy::diff::Reason;
-use crate::deploy::plan::{Action, Change, Fate};
+use crate::deploy::change::{Action, Reason};
 use crate::deploy::timeline::Span;
 use crate::outcome::{Failure, Outcome};
 use crate::record::intent::left_by;
 use crate::record::lease::time;
 use crate::report::Report;
 use crate::report::file::Ending;
+use crate::report::{Fate, ReportedChange};
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -58,11 +58,11 @@ impl Ink {
     }
 }
 
-fn ink(change: &Change) -> Ink {
+fn ink(change: &ReportedChange) -> Ink {
     match (change.fate, change.action, change.reason) {
         (Fate::Failed | Fate::NotBegun, _, _) => Ink::Undone,
         (_, Action::Upload, Reason::New) => Ink::New,
-        (_, Action::Upload, _) => Ink::Changed,
+        (_, Action::Upload | Action::Retag, _) => Ink::Changed,
         (_, Action::Prune, _) => Ink::Removed,
         (_, Action::Orphan, _) => Ink::Kept,
         (_, Action::Evict, _) => Ink::Evicted,
@@ -118,7 +118,7 @@ fn of_report(report: &Report, at: Timestamp) -> Markup {
         Outcome::Planned => "plain",
         _ => "bad",
     };
-    let visible: Vec<Change> = report.changes.iter().filter(|change| change.is_visible()).cloned().collect();
+    let visible: Vec<ReportedChange> = report.changes.iter().filter(|change| change.is_visible()).cloned().collect();
     html! {
         (header(class, headline(report.outcome), &report.source, &report.target, at, Some(report)))
         (problems(&report.errors, &report.warnings))

@@ -1,7 +1,7 @@
 //! How large what is sent is, beside how large what it replaces was.
 
-use crate::deploy::diff::Reason;
-use crate::deploy::plan::{Action, Change};
+use crate::deploy::change::{Action, Reason};
+use crate::report::ReportedChange;
 use indicatif::DecimalBytes;
 
 /// The size of one change, or of several together.
@@ -15,7 +15,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Of all these together. What came before is told only if it is known of everything that is replaced.
-    pub(super) fn of<'a>(changes: impl Iterator<Item = &'a Change> + Clone) -> Sizes {
+    pub(super) fn of<'a>(changes: impl Iterator<Item = &'a ReportedChange> + Clone) -> Sizes {
         let uploads = changes.clone().filter(|change| change.action == Action::Upload);
         let mut replaced = uploads.filter(|change| change.reason != Reason::New).peekable();
         let replaces = replaced.peek().is_some();

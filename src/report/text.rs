@@ -2,11 +2,12 @@
 
 mod changes;
 
-use crate::aws::limiter::Turn;
-use crate::deploy::plan::{Change, Wave};
+use crate::aws::limiter::Sample;
+use crate::deploy::change::Wave;
 use crate::outcome::Outcome;
 use crate::record::intent::left_by;
 use crate::report::Report;
+use crate::report::ReportedChange;
 use changes::Manner;
 use indicatif::DecimalBytes;
 use shipfront_invalidation::DistributionId;
@@ -91,8 +92,8 @@ impl Report {
     fn write_changes(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let manner = Manner { verbose: self.verbose, columns: self.columns };
         for (stage, title) in [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")] {
-            let listed = |change: &&Change| change.wave == stage && (change.is_visible() || self.verbose);
-            let changes: Vec<&Change> = self.changes.iter().filter(listed).collect();
+            let listed = |change: &&ReportedChange| change.wave == stage && (change.is_visible() || self.verbose);
+            let changes: Vec<&ReportedChange> = self.changes.iter().filter(listed).collect();
             if !changes.is_empty() {
                 writeln!(out, "{title}:")?;
                 changes::write(out, &changes, manner)?;
@@ -120,12 +121,12 @@ impl Report {
     }
 
     fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let turn = |turn: &Turn| format!("{} at {:.1} s", turn.limit, turn.seconds);
-        let mut turns = self.concurrency.turns.clone();
-        turns.dedup_by_key(|turn| turn.limit);
-        let turns: Vec<String> = turns.iter().map(turn).collect();
+        let shown = |sample: &Sample| format!("{} at {:.1} s", sample.limit, sample.seconds);
+        let mut samples = self.concurrency.samples.clone();
+        samples.dedup_by_key(|sample| sample.limit);
+        let samples: Vec<String> = samples.iter().map(shown).collect();
         let slow_downs = self.concurrency.slow_downs;
-        writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", turns.join(", "))
+        writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", samples.join(", "))
     }
 
     fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {

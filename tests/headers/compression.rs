@@ -81,7 +81,7 @@ async fn the_size_of_what_is_stored_compressed_is_not_told_beside_the_files() {
     fs::write(source.path().join("a.dat"), text(60_000)).unwrap();
     fs::write(source.path().join("small.dat"), "xy").unwrap();
     let second = deploy(&place, &[rule()], source.path()).await;
-    let before = |change: &shipfront::deploy::plan::Change| (change.key.clone(), change.bytes_before);
+    let before = |change: &shipfront::report::ReportedChange| (change.key.clone(), change.bytes_before);
     let before: Vec<_> = second.changes.iter().map(before).collect();
     assert_eq!(before, [("a.dat".to_owned(), None), ("small.dat".to_owned(), Some(1))]);
 }

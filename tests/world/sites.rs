@@ -159,5 +159,6 @@ fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
 
 async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {
     let terminal = Terminal::new(Volume::Quiet, true);
-    Deploy { settings: &settings, aws: &aws, terminal: &terminal, stop: CancellationToken::new() }.run().await
+    let run = Deploy::new(&settings, &aws, &terminal, CancellationToken::new()).run().await;
+    run.map(|run| Report::new(run, &terminal))
 }

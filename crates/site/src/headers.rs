@@ -10,7 +10,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 /// What S3 stores beside the bytes and CloudFront hands to viewers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Headers {
     /// `Content-Type`, with a charset on text.
     pub content_type: String,

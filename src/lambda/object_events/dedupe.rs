@@ -9,14 +9,13 @@
 //! says marks its key in the record before it tells CloudFront, and a marked key is told again.
 //! Where the record cannot be written, no event is taken for known.
 
-use crate::deploy::plan::Action;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::lambda::EntryPoint;
 use crate::lambda::object_events::event::{Change, ObjectEvent};
 use crate::lambda::object_events::site::Found;
 use crate::record::external_writes::ExternalWrites;
-use crate::record::intent::PendingChange;
+use crate::record::intent::{PendingAction, PendingChange};
 use crate::record::manifest::Row;
 use crate::record::{Place, Record, Snapshot};
 use crate::s3::head::Head;
@@ -117,10 +116,10 @@ impl Site {
 /// Whether an event is what was pending, as far as a pending_change tells: it is written before the bytes are known.
 fn keeps(pending_change: &PendingChange, event: &ObjectEvent) -> bool {
     match (pending_change.action, &event.change) {
-        (Action::Upload, Change::Written { etag, size }) => {
+        (PendingAction::Upload, Change::Written { etag, size }) => {
             size.is_some_and(|size| pending_change.is_of(size)) && etag.is_some() && *etag != pending_change.before
         }
-        (Action::Prune, Change::Removed) => true,
+        (PendingAction::Prune, Change::Removed) => true,
         _ => false,
     }
 }
@@ -363,11 +362,11 @@ mod tests {
         let event = |change| ObjectEvent { bucket: "b".to_owned(), key: "a".to_owned(), change };
         let written = |tag, size| event(Change::Written { etag: etag(tag), size });
         let other = "e4d909c290d0fb1ca068ffaddf22cbd0";
-        assert!(keeps(&pending_change(Action::Upload), &written(other, Some(3))));
-        assert!(!keeps(&pending_change(Action::Upload), &written(other, Some(4))));
-        assert!(!keeps(&pending_change(Action::Upload), &written(before, Some(3))));
-        assert!(!keeps(&pending_change(Action::Upload), &event(Change::Removed)));
-        assert!(keeps(&pending_change(Action::Prune), &event(Change::Removed)));
-        assert!(!keeps(&pending_change(Action::Orphan), &event(Change::Removed)));
+        assert!(keeps(&pending_change(PendingAction::Upload), &written(other, Some(3))));
+        assert!(!keeps(&pending_change(PendingAction::Upload), &written(other, Some(4))));
+        assert!(!keeps(&pending_change(PendingAction::Upload), &written(before, Some(3))));
+        assert!(!keeps(&pending_change(PendingAction::Upload), &event(Change::Removed)));
+        assert!(keeps(&pending_change(PendingAction::Prune), &event(Change::Removed)));
+        assert!(!keeps(&pending_change(PendingAction::Orphan), &event(Change::Removed)));
     }
 }

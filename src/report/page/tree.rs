@@ -1,8 +1,8 @@
 //! The changes as a tree of folders that open and close, without a script.
 
-use crate::deploy::plan::{Change, Fate};
 use crate::report::page::ink;
 use crate::report::sizes::Sizes;
+use crate::report::{Fate, ReportedChange};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ const MOST_FILES: usize = 5000;
 const FEW_FILES: usize = 60;
 
 /// The tree of all changes, which come in key order.
-pub(super) fn tree(changes: &[Change]) -> Markup {
-    let named: Vec<&Change> = changes.iter().take(MOST_FILES).collect();
+pub(super) fn tree(changes: &[ReportedChange]) -> Markup {
+    let named: Vec<&ReportedChange> = changes.iter().take(MOST_FILES).collect();
     html! {
         div.tree { (below(&named, 0, named.len() <= FEW_FILES)) }
         @if changes.len() > named.len() {
@@ -23,8 +23,8 @@ pub(super) fn tree(changes: &[Change]) -> Markup {
 }
 
 /// What is in a folder: the changes whose keys begin with the same `start` bytes.
-fn below(changes: &[&Change], start: usize, open: bool) -> Markup {
-    let mut folders: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
+fn below(changes: &[&ReportedChange], start: usize, open: bool) -> Markup {
+    let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut files = Vec::new();
     for &change in changes {
         match change.key[start..].find('/') {
@@ -40,7 +40,7 @@ fn below(changes: &[&Change], start: usize, open: bool) -> Markup {
     }
 }
 
-fn folder(name: &str, changes: &[&Change], start: usize, open: bool) -> Markup {
+fn folder(name: &str, changes: &[&ReportedChange], start: usize, open: bool) -> Markup {
     let sizes = Sizes::of(changes.iter().copied());
     let undone = changes.iter().filter(|change| is_undone(change)).count();
     html! {
@@ -56,7 +56,7 @@ fn folder(name: &str, changes: &[&Change], start: usize, open: bool) -> Markup {
     }
 }
 
-fn file(change: &Change, name: &str) -> Markup {
+fn file(change: &ReportedChange, name: &str) -> Markup {
     let ink = ink(change);
     html! {
         div.file {
@@ -71,6 +71,6 @@ fn file(change: &Change, name: &str) -> Markup {
     }
 }
 
-fn is_undone(change: &Change) -> bool {
+fn is_undone(change: &ReportedChange) -> bool {
     matches!(change.fate, Fate::Failed | Fate::NotBegun)
 }

@@ -1,6 +1,7 @@
 //! Treemaps: rectangles as large as what they stand for. What was uploaded by bytes, what was evicted by URLs.
 
-use crate::deploy::plan::{Action, Change};
+use crate::deploy::change::Action;
+use crate::report::ReportedChange;
 use crate::report::page::{Ink, ink};
 use crate::report::sizes::Sizes;
 use indicatif::DecimalBytes;
@@ -38,8 +39,8 @@ struct Node {
 }
 
 /// What was sent and removed, by bytes, in its folders. `None` where that is nothing.
-pub(super) fn of_changes(changes: &[Change]) -> Option<Markup> {
-    let changes: Vec<&Change> =
+pub(super) fn of_changes(changes: &[ReportedChange]) -> Option<Markup> {
+    let changes: Vec<&ReportedChange> =
         changes.iter().filter(|change| matches!(change.action, Action::Upload | Action::Prune)).collect();
     let total: u64 = changes.iter().map(|change| change.bytes).sum();
     if changes.is_empty() {
@@ -86,8 +87,8 @@ fn item(coverage: &Coverage) -> Node {
 }
 
 /// The tree of changes whose keys begin with the same `start` bytes.
-fn folder(name: &str, changes: &[&Change], start: usize, least: f64) -> Node {
-    let mut folders: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
+fn folder(name: &str, changes: &[&ReportedChange], start: usize, least: f64) -> Node {
+    let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut below = Vec::new();
     for &change in changes {
         match change.key[start..].find('/') {

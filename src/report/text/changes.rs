@@ -1,8 +1,8 @@
 //! The changes as a diff: wave by wave, grouped by folder, and folders summed up where there are many.
 
-use crate::deploy::diff::Reason;
-use crate::deploy::plan::{Action, Change, Fate};
+use crate::deploy::change::{Action, Reason};
 use crate::report::sizes::Sizes;
+use crate::report::{Fate, ReportedChange};
 use anstyle::{AnsiColor, Style};
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
@@ -31,12 +31,12 @@ struct Line<'a> {
     indent: usize,
     name: &'a str,
     /// None in the line that names the folder of the next ones.
-    changes: Vec<&'a Change>,
+    changes: Vec<&'a ReportedChange>,
     is_folder: bool,
 }
 
 /// Writes the changes of one wave, which come in key order.
-pub(super) fn write(out: &mut Formatter<'_>, changes: &[&Change], manner: Manner) -> fmt::Result {
+pub(super) fn write(out: &mut Formatter<'_>, changes: &[&ReportedChange], manner: Manner) -> fmt::Result {
     if manner.verbose || changes.len() <= SHORT_LIST {
         return write_lines(out, &all(changes), manner);
     }
@@ -54,9 +54,9 @@ pub(super) fn write(out: &mut Formatter<'_>, changes: &[&Change], manner: Manner
 }
 
 /// Every file, below its folder where that has several.
-fn all<'a>(changes: &[&'a Change]) -> Vec<Line<'a>> {
+fn all<'a>(changes: &[&'a ReportedChange]) -> Vec<Line<'a>> {
     let folder = |key: &str| key.rfind('/').map_or(0, |slash| slash + 1);
-    let mut folders: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     for change in changes {
         folders.entry(&change.key[..folder(&change.key)]).or_default().push(change);
     }
@@ -68,8 +68,12 @@ fn all<'a>(changes: &[&'a Change]) -> Vec<Line<'a>> {
         if is_group {
             lines.push(Line { indent: 2, name, changes: Vec::new(), is_folder: true });
         }
-        let file =
-            |change: &'a Change| Line { indent, name: &change.key[start..], changes: vec![change], is_folder: false };
+        let file = |change: &'a ReportedChange| Line {
+            indent,
+            name: &change.key[start..],
+            changes: vec![change],
+            is_folder: false,
+        };
         lines.extend(changes.into_iter().map(file));
     }
     lines
@@ -77,7 +81,7 @@ fn all<'a>(changes: &[&'a Change]) -> Vec<Line<'a>> {
 
 /// Lines for the tree down to `depth` folders; what is below becomes its folder's. Files of a cut folder and
 /// deeper ones are all the folder's.
-fn cut<'a>(changes: &[&'a Change], depth: usize) -> Vec<Line<'a>> {
+fn cut<'a>(changes: &[&'a ReportedChange], depth: usize) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::new();
     for &change in changes {
         let slash = change.key.match_indices('/').map(|(at, _)| at + 1).nth(depth);
@@ -159,10 +163,10 @@ fn what(line: &Line<'_>) -> String {
     format!("{}{undone}", counts.join(", "))
 }
 
-fn sign(change: &Change) -> char {
+fn sign(change: &ReportedChange) -> char {
     match (change.action, change.reason) {
         (Action::Upload, Reason::New) => '+',
-        (Action::Upload, _) => '~',
+        (Action::Upload | Action::Retag, _) => '~',
         (Action::Prune, _) => '-',
         (Action::Orphan, _) => '?',
         (Action::Evict, _) => '!',
@@ -191,25 +195,22 @@ impl fmt::Display for Visible<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::plan::Wave;
+    use crate::deploy::change::Wave;
 
-    fn change(key: &str, reason: Reason) -> Change {
-        Change {
+    fn change(key: &str, reason: Reason) -> ReportedChange {
+        ReportedChange {
             key: key.to_owned(),
             action: Action::Upload,
             reason,
             wave: Wave::Pages,
             bytes: 1000,
             bytes_before: None,
-            copy_tags: None,
             late: false,
-            before: None,
-            owned: true,
             fate: Fate::Planned,
         }
     }
 
-    struct Shown<'a>(&'a [Change], Manner);
+    struct Shown<'a>(&'a [ReportedChange], Manner);
 
     impl fmt::Display for Shown<'_> {
         fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -217,7 +218,7 @@ mod tests {
         }
     }
 
-    fn text(changes: &[Change], verbose: bool) -> String {
+    fn text(changes: &[ReportedChange], verbose: bool) -> String {
         let shown = Shown(changes, Manner { verbose, columns: None }).to_string();
         anstream::adapter::strip_str(&shown).to_string()
     }
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_replaced_is_told_with_its_size_and_a_name_that_is_too_long_has_a_line_of_its_own() {
-        let changed = |key: &str, before| Change { bytes_before: before, ..change(key, Reason::Size) };
+        let changed = |key: &str, before| ReportedChange { bytes_before: before, ..change(key, Reason::Size) };
         let changes = [
             changed("a-page-with-a-name-as-long-as-that.html", Some(20_000)),
             changed("blog/one.html", Some(900)),
@@ -268,8 +269,8 @@ mod tests {
     #[test]
     fn many_files_are_summed_up_by_folder_and_named_with_verbose() {
         let pages = (0..30).map(|at| change(&format!("blog/{at:02}/index.html"), Reason::New));
-        let mut changes: Vec<Change> = pages.collect();
-        changes.push(Change { fate: Fate::NotBegun, ..change("docs/a.html", Reason::Etag) });
+        let mut changes: Vec<ReportedChange> = pages.collect();
+        changes.push(ReportedChange { fate: Fate::NotBegun, ..change("docs/a.html", Reason::Etag) });
         changes.push(change("docs/b.html", Reason::New));
         changes.push(change("index.html", Reason::Etag));
         assert_eq!(
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn more_files_than_lines_in_one_folder_are_counted() {
-        let changes: Vec<Change> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
+        let changes: Vec<ReportedChange> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
         let text = text(&changes, false);
         assert!(
             text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more files\n  (--verbose names all 25 files)\n"),

@@ -1,0 +1,309 @@
+//! What is done with a key, and why: the words are the same in text, JSON and tests.
+
+use serde::{Deserialize, Serialize};
+use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_site::ObjectKind;
+use shipfront_site::etag::Etag;
+use std::sync::Arc;
+
+use crate::record::manifest::Row;
+
+/// Why an object is uploaded, kept, evicted or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The target has no such object.
+    New,
+    /// The sizes differ.
+    Size,
+    /// The sizes agree, the digest differs from the ETag.
+    Etag,
+    /// The bytes agree, the headers do not.
+    Headers,
+    /// The object is no longer in the source.
+    Orphaned,
+    /// The object is not in the source, and shipfront did not upload it.
+    Foreign,
+    /// Others wrote or deleted the object, and nobody told the edge.
+    Untold,
+    /// An interrupted run may have changed it without telling the edge.
+    Recovered,
+}
+
+impl Reason {
+    /// The word, as in the JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::New => "new",
+            Reason::Size => "size",
+            Reason::Etag => "etag",
+            Reason::Headers => "headers",
+            Reason::Orphaned => "orphaned",
+            Reason::Foreign => "foreign",
+            Reason::Untold => "untold",
+            Reason::Recovered => "recovered",
+        }
+    }
+}
+
+/// The word for what is done with a key, as the JSON has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The file is sent.
+    Upload,
+    /// The object is deleted.
+    Prune,
+    /// The object is no longer in the source, and stays.
+    Orphan,
+    /// The object stays as it is; CloudFront is told.
+    Evict,
+    /// The object gets cache tags, and keeps its bytes.
+    Retag,
+}
+
+/// When it is done: the waves of a deploy, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wave {
+    /// New and changed assets.
+    Assets,
+    /// New and changed pages.
+    Pages,
+    /// Removals.
+    Prune,
+}
+
+impl From<ObjectKind> for Wave {
+    fn from(kind: ObjectKind) -> Wave {
+        match kind {
+            ObjectKind::Assets => Wave::Assets,
+            ObjectKind::Pages => Wave::Pages,
+        }
+    }
+}
+
+/// The object that is there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    /// What its bytes are known by.
+    pub etag: Etag,
+    /// Its bytes; `None` where it is stored compressed and its size says nothing beside the file's.
+    pub size: Option<u64>,
+    /// Whether it is ours.
+    pub owned: bool,
+}
+
+/// The key of a change, and what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The key below the target's prefix.
+    pub key: String,
+    /// Why.
+    pub reason: Reason,
+    /// The object that is there now.
+    pub existing: Option<Existing>,
+    /// The cache tags that it carries, if that is sure.
+    pub copy_tags: Option<Arc<CopyTags>>,
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An entry of the source is sent.
+    Upload {
+        /// What it replaces.
+        subject: Subject,
+        /// Which entry of the walk.
+        entry: usize,
+        /// In which wave.
+        kind: ObjectKind,
+        /// The size of what is sent, before it is compressed.
+        bytes: u64,
+    },
+    /// The object is deleted.
+    Remove {
+        /// What goes.
+        subject: Subject,
+        /// Its size.
+        bytes: u64,
+        /// Whether it waits until CloudFront was told of everything else.
+        late: bool,
+    },
+    /// The object stays, or is gone already; CloudFront is told.
+    Evict {
+        /// What the edge may hold.
+        subject: Subject,
+        /// With which wave it is shown.
+        kind: ObjectKind,
+    },
+    /// The object is no longer in the source, and stays.
+    Orphan {
+        /// What stays.
+        subject: Subject,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The object is copied onto itself with cache tags.
+    Retag {
+        /// What gets them.
+        subject: Subject,
+        /// Its size.
+        bytes: u64,
+        /// What the manifest says of it.
+        row: Box<Row>,
+    },
+}
+
+impl Change {
+    /// The key and what is there.
+    pub fn subject(&self) -> &Subject {
+        match self {
+            Change::Upload { subject, .. }
+            | Change::Remove { subject, .. }
+            | Change::Evict { subject, .. }
+            | Change::Orphan { subject, .. }
+            | Change::Retag { subject, .. } => subject,
+        }
+    }
+
+    /// The key and what is there, without the rest.
+    pub fn into_subject(self) -> Subject {
+        match self {
+            Change::Upload { subject, .. }
+            | Change::Remove { subject, .. }
+            | Change::Evict { subject, .. }
+            | Change::Orphan { subject, .. }
+            | Change::Retag { subject, .. } => subject,
+        }
+    }
+
+    /// The key below the target's prefix.
+    pub fn key(&self) -> &str {
+        &self.subject().key
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.subject().reason
+    }
+
+    /// The ETag of the object that is there now.
+    pub fn before(&self) -> Option<&Etag> {
+        self.subject().existing.as_ref().map(|existing| &existing.etag)
+    }
+
+    /// The word for what is done.
+    pub fn action(&self) -> Action {
+        match self {
+            Change::Upload { .. } => Action::Upload,
+            Change::Remove { .. } => Action::Prune,
+            Change::Evict { .. } => Action::Evict,
+            Change::Orphan { .. } => Action::Orphan,
+            Change::Retag { .. } => Action::Retag,
+        }
+    }
+
+    /// When.
+    pub fn wave(&self) -> Wave {
+        match self {
+            Change::Upload { kind, .. } | Change::Evict { kind, .. } => (*kind).into(),
+            Change::Retag { .. } => Wave::Assets,
+            Change::Remove { .. } | Change::Orphan { .. } => Wave::Prune,
+        }
+    }
+
+    /// The size of what is sent, removed or copied.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Change::Upload { bytes, .. }
+            | Change::Remove { bytes, .. }
+            | Change::Orphan { bytes, .. }
+            | Change::Retag { bytes, .. } => *bytes,
+            Change::Evict { .. } => 0,
+        }
+    }
+
+    /// Whether the URLs of the key may answer differently once this is done.
+    pub fn is_visible(&self) -> bool {
+        !matches!(self, Change::Orphan { .. })
+    }
+
+    /// Whether anything in the bucket changes by this.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Change::Upload { .. } | Change::Remove { .. } | Change::Retag { .. })
+    }
+
+    /// The tags of the copies that the edge may hold, if they are sure.
+    ///
+    /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
+    /// tags, its bytes being the same, is not documented.
+    pub fn tags_of_copies(&self) -> Option<&CopyTags> {
+        let sure = matches!(self.reason(), Reason::Size | Reason::Etag | Reason::Orphaned);
+        self.subject().copy_tags.as_deref().filter(|_| sure)
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Default)]
+pub enum ChangeOutcome {
+    /// It was not begun, because something failed or the run was interrupted; or there is nothing to do in the
+    /// bucket.
+    #[default]
+    NotBegun,
+    /// The object is there.
+    Uploaded(Box<Uploaded>),
+    /// The object is gone.
+    Removed,
+    /// The object carries tags.
+    Retagged(Box<Retagged>),
+    /// The object was left as it is, because it must not be copied.
+    LeftAlone(&'static str),
+    /// Others have written the object meanwhile: it was not removed, or not created.
+    Overwritten,
+    /// It failed.
+    Failed {
+        /// Why.
+        error: Box<crate::error::Error>,
+        /// Whether it may be done all the same: it then counts as changed.
+        may_have_landed: bool,
+    },
+}
+
+impl ChangeOutcome {
+    /// Whether something was done in the bucket, or may have been.
+    pub fn may_have_landed(&self) -> bool {
+        match self {
+            ChangeOutcome::NotBegun | ChangeOutcome::LeftAlone(_) => false,
+            ChangeOutcome::Uploaded(_)
+            | ChangeOutcome::Removed
+            | ChangeOutcome::Retagged(_)
+            | ChangeOutcome::Overwritten => true,
+            ChangeOutcome::Failed { may_have_landed, .. } => *may_have_landed,
+        }
+    }
+}
+
+/// What was uploaded.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// What S3 stored.
+    pub stored: crate::s3::Stored,
+    /// What must be remembered of the cache tags that it carries.
+    pub memory: Option<Arc<shipfront_invalidation::tags::copy_tags::Memory>>,
+    /// Bytes of the object.
+    pub size: u64,
+    /// A digest of the headers it was uploaded with.
+    pub headers: shipfront_site::headers::HeadersDigest,
+    /// What came of compressing the file, where that was asked for.
+    pub compressed: Option<Box<shipfront_site::compression::Compressed>>,
+}
+
+/// What was tagged.
+#[derive(Debug, Clone)]
+pub struct Retagged {
+    /// The object's ETag now.
+    pub etag: Etag,
+    /// What must be remembered of the cache tags that it carries.
+    pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
+}

@@ -1,0 +1,82 @@
+//! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
+
+use shipfront_site::headers::{Headers, HeadersDigest};
+use shipfront_site::rules::Encoding;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+/// Where the bytes of an entry come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The file of the source with the key's path.
+    File,
+    /// Nowhere: the object is empty and redirects.
+    Redirect,
+}
+
+/// A key of the source: a file, or a redirect that becomes an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key below the target's prefix.
+    pub key: Box<str>,
+    /// Bytes.
+    pub size: u64,
+    /// Where the bytes come from.
+    pub source: Source,
+    /// The headers that its object gets, and how to compress it; shared, because a site has few different ones.
+    pub headers: Arc<EntryHeaders>,
+}
+
+/// Headers with their digest.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EntryHeaders {
+    headers: Headers,
+    digest: HeadersDigest,
+}
+
+/// Those of entries whose headers nobody asks for.
+static NO_HEADERS: LazyLock<Arc<EntryHeaders>> = LazyLock::new(|| Arc::new(EntryHeaders::new(Headers::default())));
+
+impl EntryHeaders {
+    /// Headers as the rules give them.
+    pub fn new(headers: Headers) -> EntryHeaders {
+        EntryHeaders { digest: headers.digest(), headers }
+    }
+
+    /// As the rules give them, before it is known what comes of compressing the bytes.
+    pub fn get(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Those of the object once it is known how its bytes were compressed.
+    pub fn compressed(&self, encoding: Option<Encoding>) -> Headers {
+        self.headers.clone().compressed(encoding)
+    }
+
+    /// The digest of [`EntryHeaders::compressed`].
+    pub fn digest(&self, encoding: Option<Encoding>) -> HeadersDigest {
+        if encoding.is_none() { self.digest } else { self.compressed(encoding).digest() }
+    }
+}
+
+impl Entry {
+    /// A file whose headers are not known yet.
+    pub fn file(key: impl Into<Box<str>>, size: u64) -> Entry {
+        Entry { key: key.into(), size, source: Source::File, headers: NO_HEADERS.clone() }
+    }
+
+    /// Whether the object is empty and redirects.
+    pub fn is_redirect(&self) -> bool {
+        self.source == Source::Redirect
+    }
+
+    /// Where its file is, if it is one.
+    pub fn path(&self, root: &Path) -> PathBuf {
+        root.join(&*self.key)
+    }
+
+    /// How to compress its bytes, the best first; empty where they are left as they are.
+    pub fn compression(&self) -> &[Encoding] {
+        &self.headers.get().compress
+    }
+}

@@ -1,0 +1,39 @@
+//! What a run may leave stale, as the record keeps it for the next one.
+
+use crate::deploy::change::{Change, Reason};
+use crate::deploy::entry::Entry;
+use crate::deploy::plan::Plan;
+use crate::record::intent::{PendingAction, PendingChange, UnfinishedDeploy};
+
+/// What a change of the plan may leave stale. `entries` are the walk's.
+pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
+    let action = match change {
+        Change::Upload { .. } | Change::Retag { .. } => PendingAction::Upload,
+        Change::Remove { .. } => PendingAction::Prune,
+        Change::Evict { .. } => PendingAction::Evict,
+        Change::Orphan { .. } => PendingAction::Orphan,
+    };
+    let entry = match change {
+        Change::Upload { entry, .. } => entries.get(*entry),
+        _ => None,
+    };
+    PendingChange {
+        key: change.key().to_owned(),
+        action,
+        created: change.reason() == Reason::New,
+        bytes: change.bytes(),
+        before: change.before().cloned(),
+        owned: change.subject().existing.as_ref().is_some_and(|existing| existing.owned),
+        compressed: entry.is_some_and(|entry| !entry.compression().is_empty()),
+    }
+}
+
+/// Everything that a plan may leave stale, and what an interrupted run did, in key order.
+pub(super) fn all_pending(plan: &Plan, entries: &[Entry], unfinished: Option<&UnfinishedDeploy>) -> Vec<PendingChange> {
+    let ours = plan.changes.iter().filter(|change| change.is_visible());
+    let mut all: Vec<PendingChange> = ours.map(|change| pending(change, entries)).collect();
+    let left = unfinished.into_iter().flat_map(|unfinished| unfinished.pending.iter());
+    all.extend(left.filter(|left| !plan.is_visible(&left.key)).cloned());
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    all
+}

@@ -1,0 +1,105 @@
+//! What came of a run: all that a report tells, before anything is worded.
+
+use crate::aws::Requests;
+use crate::aws::limiter::Concurrency;
+use crate::cloudfront::send::Sent;
+use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::shard::Shard;
+use crate::deploy::timeline::Span;
+use crate::deploy::verify::Verified;
+use serde::Serialize;
+
+/// An interrupted run whose work this one finished, or one of which `--verify` found differences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// The run; what `--verify` left ends in `-verify`.
+    pub deploy: String,
+    /// Keys that it may have changed without telling the edge, or that were found otherwise.
+    pub keys: u64,
+}
+
+/// Whether a run only showed what it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was written.
+    Planned {
+        /// Whether there is no record yet; `None` where none is kept.
+        new_record: Option<bool>,
+    },
+    /// It was carried out.
+    Done {
+        /// Whether a signal stopped it.
+        interrupted: bool,
+    },
+}
+
+/// A run that ended, or a plan.
+#[derive(Debug)]
+pub struct Run {
+    /// Its id.
+    pub deploy: String,
+    /// The source as given.
+    pub source: String,
+    /// The target as a URL.
+    pub target: String,
+    /// How far it went.
+    pub stage: Stage,
+    /// What differs, in key order.
+    pub changes: Vec<Change>,
+    /// What became of each, in the same order.
+    pub outcomes: Vec<ChangeOutcome>,
+    /// Objects equal to their files.
+    pub kept: u64,
+    /// Keys of which not enough is known.
+    pub unknown: u64,
+    /// Files that could not be read, with the reason.
+    pub problems: Vec<String>,
+    /// What CloudFront was told, or would be.
+    pub sent: Sent,
+    /// The interrupted run whose work this one finished.
+    pub recovered: Option<Recovered>,
+    /// What `--verify` found.
+    pub verified: Option<Verified>,
+    /// Whether a record is kept, so that the next run knows of this one.
+    pub is_recorded: bool,
+    /// Which shard of a deploy that several machines share this was.
+    pub shard: Option<Shard>,
+    /// What went other than one may expect.
+    pub warnings: Vec<String>,
+    /// What was sent to AWS.
+    pub requests: Requests,
+    /// How many S3 requests were in flight.
+    pub concurrency: Concurrency,
+    /// When each stage began and ended.
+    pub spans: Vec<Span>,
+    /// All of it, in seconds.
+    pub seconds: f64,
+}
+
+#[cfg(test)]
+impl Run {
+    /// A plan in which nothing is to be done.
+    pub(crate) fn of_nothing() -> Run {
+        Run {
+            deploy: String::new(),
+            source: "public".to_owned(),
+            target: "s3://b".to_owned(),
+            stage: Stage::Planned { new_record: None },
+            changes: Vec::new(),
+            outcomes: Vec::new(),
+            kept: 0,
+            unknown: 0,
+            problems: Vec::new(),
+            sent: Sent::default(),
+            recovered: None,
+            verified: None,
+            is_recorded: false,
+            shard: None,
+            warnings: Vec::new(),
+            requests: Requests::default(),
+            concurrency: Concurrency::default(),
+            spans: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A run's way through the record: what was read, the lock and the plan under which it writes, and how it ends.
+//!
+//! [`Session`] is the record as it was read; nobody writes by it. [`Session::begin`] writes the plan and takes the
+//! lock in one step with naming it, and gives the [`ActiveSession`] under which changes are made. It ends in
+//! [`ActiveSession::commit`], which makes the manifest the current one, or in [`ActiveSession::abandon`], which
+//! leaves the plan to the next run. Both also end the lease.
+
+use crate::aws::Aws;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::record::intent::{PendingChange, UnfinishedDeploy};
+use crate::record::lease::{CarryOver, Holder, Lease};
+use crate::record::manifest::{Manifest, Row};
+use crate::record::{Build, Place, Record, Snapshot};
+use crate::s3::Bucket;
+use jiff::Timestamp;
+use shipfront_invalidation::DistributionId;
+use shipfront_site::Target;
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+/// The record of a site as a run finds it.
+#[derive(Debug)]
+pub struct Session {
+    record: Record,
+    snapshot: Snapshot,
+}
+
+/// What a run is about to do.
+#[derive(Debug)]
+pub struct Intended<'a> {
+    /// Its id.
+    pub deploy: &'a str,
+    /// Its build, if it has a number.
+    pub build: Option<&'a Build>,
+    /// The distributions that it has to tell.
+    pub distributions: &'a [DistributionId],
+    /// All that it may leave stale, in key order.
+    pub pending: &'a [PendingChange],
+}
+
+impl Session {
+    /// Reads the record of the site in `bucket` and all that it names; `None` where none is kept.
+    pub async fn open(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Session>> {
+        let Some(record) = Record::of(aws, bucket, place).await? else { return Ok(None) };
+        let snapshot = record.read().await?;
+        Ok(Some(Session { record, snapshot }))
+    }
+
+    /// Reads the state alone: enough to know whose turn it is.
+    pub async fn look(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Session>> {
+        let Some(record) = Record::of(aws, bucket, place).await? else { return Ok(None) };
+        let snapshot = record.look().await?;
+        Ok(Some(Session { record, snapshot }))
+    }
+
+    /// Where the record is kept.
+    pub fn place(&self) -> &Target {
+        self.record.place()
+    }
+
+    /// The record itself.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Whether there is no record yet.
+    pub fn is_new(&self) -> bool {
+        self.snapshot.is_new()
+    }
+
+    /// S3's time when the record was read.
+    pub fn now(&self) -> Timestamp {
+        self.snapshot.now
+    }
+
+    /// Who holds the lock, unless the lease has expired.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.snapshot.holder()
+    }
+
+    /// Whether nobody holds the lock now.
+    pub async fn is_free(&self) -> Result<bool> {
+        Ok(self.record.look().await?.holder().is_none())
+    }
+
+    /// What an interrupted run may have left stale.
+    pub fn unfinished(&self) -> Option<&Arc<UnfinishedDeploy>> {
+        self.snapshot.unfinished.as_ref()
+    }
+
+    /// What the edge was last told; `None` where no deploy was ever completed.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.snapshot.manifest.as_ref()
+    }
+
+    /// The manifest, once: it need not be held beside what is made of it.
+    pub fn take_manifest(&mut self) -> Option<Manifest> {
+        self.snapshot.manifest.take()
+    }
+
+    /// The newer build of the same project that is recorded, if there is one.
+    pub fn superseding(&self, build: Option<&Build>) -> Option<&Build> {
+        self.snapshot.state.build.as_ref().filter(|_| self.snapshot.state.supersedes(build))
+    }
+
+    /// Records the build of a run that found nothing to do, if it is newer than the recorded one: without that, a
+    /// slow older build would win later. `false` if another run came in between.
+    pub async fn note_build(self, build: Option<&Build>) -> Result<bool> {
+        match build.filter(|build| self.snapshot.state.is_older_than(Some(build))) {
+            Some(build) => self.record.note_build(self.snapshot, build.clone()).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
+    pub async fn begin(&self, intended: &Intended<'_>) -> Result<Option<ActiveSession>> {
+        let Intended { deploy, build, distributions, pending } = intended;
+        let lease = Lease::take(&self.record, &self.snapshot, deploy, *build, distributions, pending).await?;
+        Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
+    }
+}
+
+/// The record of a site while a run holds its lock.
+#[derive(Debug)]
+pub struct ActiveSession {
+    lease: Lease,
+    record: Record,
+}
+
+/// What the next run must know of one that ends.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// Objects that were uploaded.
+    pub uploaded: u64,
+    /// Objects that were removed.
+    pub removed: u64,
+    /// What is left to the next run.
+    pub carry_over: CarryOver<'a>,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The record says what is so.
+    Recorded,
+    /// The record does not say so: the next run invalidates once more. The sentence for the person.
+    Outdated(String),
+    /// Another run has the lock: what is live may be stale.
+    TakenOver(Error),
+}
+
+impl ActiveSession {
+    /// Does work that only the holder of the lock may do; gives it up where the lock is lost.
+    pub async fn under_lock<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.lease.lost() => Err(
+                Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
+                    .hint("run the deploy again: it finishes what this one began, and invalidates what it changed"),
+            ),
+        }
+    }
+
+    /// S3's time now, if S3 answers: until then nobody else has written.
+    pub async fn now(&self) -> Option<Timestamp> {
+        self.record.look().await.ok().map(|snapshot| snapshot.now)
+    }
+
+    /// Writes what will be true once CloudFront was told. Until [`ActiveSession::commit`] names it, nobody reads it.
+    pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
+        self.lease.write_manifest(rows).await
+    }
+
+    /// CloudFront was told: makes the manifest the current one, if it was `written`.
+    pub async fn commit(self, written: Result<()>, commit: Commit<'_>) -> Ending {
+        let place = self.record.place().clone();
+        let done = match written {
+            Ok(()) => self.lease.complete(commit.uploaded, commit.removed, commit.carry_over).await,
+            Err(error) => self.lease.abandon().await.and(Err(error)),
+        };
+        Ending::of(done, &place)
+    }
+
+    /// CloudFront was not told of everything: the plan stays for the next run.
+    pub async fn abandon(self) -> Ending {
+        let place = self.record.place().clone();
+        Ending::of(self.lease.abandon().await, &place)
+    }
+}
+
+impl Ending {
+    fn of(done: Result<()>, place: &Target) -> Ending {
+        match done {
+            Ok(()) => Ending::Recorded,
+            Err(error) if error.exit() == Exit::Stale => Ending::TakenOver(error),
+            Err(error) => Ending::Outdated(format!(
+                "the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"
+            )),
+        }
+    }
+}

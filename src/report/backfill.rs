@@ -1,0 +1,91 @@
+//! The report of `shipfront tags --backfill`.
+
+use crate::aws::Aws;
+use crate::aws::Requests;
+use crate::deploy::backfill::{Backfilled, LeftAlone};
+use crate::exit::Exit;
+use crate::outcome::{Failure, Outcome};
+use serde::Serialize;
+use shipfront_invalidation::Invalidation;
+use shipfront_site::Target;
+use std::fmt::{self, Display, Formatter};
+
+/// What was tagged.
+#[derive(Debug, Serialize)]
+pub struct BackfillReport {
+    shipfront: &'static str,
+    deploy: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    target: String,
+    /// Objects that carry tags now.
+    tagged: u64,
+    /// Objects that carried theirs already.
+    kept: u64,
+    /// Objects that were left as they are, and why.
+    left: Vec<LeftAlone>,
+    invalidations: Vec<Invalidation>,
+    requests: Requests,
+    warnings: Vec<String>,
+    errors: Vec<Failure>,
+}
+
+impl BackfillReport {
+    /// The report of a backfill of `target`.
+    pub fn new(done: Backfilled, target: &Target, aws: &Aws) -> BackfillReport {
+        let Backfilled { deploy, tagged, kept, left, failed, sent, interrupted, mut warnings } = done;
+        let mut errors: Vec<Failure> = failed.iter().map(|(key, error)| Failure::of(Some(key), error)).collect();
+        errors.extend(sent.failed.iter().map(|error| Failure::of(None, error)));
+        warnings.extend(sent.warnings);
+        let outcome = match () {
+            () if !sent.failed.is_empty() => Outcome::Stale,
+            () if interrupted => Outcome::Interrupted,
+            () if !errors.is_empty() && tagged == 0 => Outcome::Failed,
+            () if !errors.is_empty() => Outcome::Partial,
+            () if tagged == 0 => Outcome::NothingToDo,
+            () => Outcome::Deployed,
+        };
+        BackfillReport {
+            shipfront: env!("CARGO_PKG_VERSION"),
+            deploy,
+            outcome,
+            target: target.to_string(),
+            tagged,
+            kept,
+            left,
+            invalidations: sent.invalidations,
+            requests: aws.requests(),
+            warnings,
+            errors,
+        }
+    }
+
+    /// What did not end as hoped but is no failure.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What failed.
+    pub fn errors(&self) -> &[Failure] {
+        &self.errors
+    }
+
+    /// The exit code that goes with it.
+    pub fn exit(&self) -> Exit {
+        self.outcome.exit()
+    }
+}
+
+impl Display for BackfillReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}: {} objects tagged, {} were already", self.target, self.tagged, self.kept)?;
+        for LeftAlone { key, reason } in &self.left {
+            writeln!(out, "  {key} was left as it is: {reason}")?;
+        }
+        for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
+            let id = id.as_deref().unwrap_or("not accepted");
+            writeln!(out, "  {distribution}: invalidation {id}, {status}: {}", items.join(" "))?;
+        }
+        Ok(())
+    }
+}
