@@ -29,8 +29,7 @@ use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{
     changed_keys, changed_rows, landed, landed_keys, next_rows, removed_keys, written_until,
 };
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::lease::{CarryOver, Lease};
 use crate::record::public_access;
 use crate::report::{Recovered, Report, Seconds};
@@ -135,7 +134,7 @@ impl Deploy<'_> {
             let mut discovered = self.discover().await?;
             self.guard_order(&mut discovered).await?;
             if self.stop.is_cancelled() {
-                return Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted));
+                return Err(Error::interrupted("interrupted; nothing was changed"));
             }
             if self.wait_for_turn(&discovered, started).await? {
                 continue;
@@ -373,7 +372,7 @@ impl Deploy<'_> {
             lease.complete(uploaded, pruned, left).await
         };
         if let Err(error) = done {
-            if error.exit() == Exit::Stale {
+            if error.kind() == ErrorKind::Stale {
                 return sent.failed.push(error);
             }
             let place = discovered.record.as_ref().map(|(record, _)| record.place().to_string()).unwrap_or_default();
@@ -394,7 +393,10 @@ impl Deploy<'_> {
     fn may_go_on(&self, applied: &Applied) -> bool {
         !self.stop.is_cancelled()
             && applied.left == 0
-            && applied.failed.iter().all(|(_, error)| self.settings.keep_going && error.is_about_the_file())
+            && applied
+                .failed
+                .iter()
+                .all(|(_, error)| self.settings.keep_going && error.kind() == ErrorKind::UnreadableFile)
     }
 
     async fn upload(

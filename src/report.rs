@@ -14,7 +14,7 @@ use crate::deploy::apply::Applied;
 use crate::deploy::plan::{Action, Change, Fate, Plan};
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::{Failure, Outcome};
 use cost::Cost;
 use serde::Serialize;
@@ -137,7 +137,8 @@ impl Report {
                 Action::Evict => {}
             }
         }
-        let problem = |problem: &String| Failure { key: None, error: problem.clone(), hint: None, code: None };
+        let problem =
+            |problem: &String| Failure { key: None, error: problem.clone(), hint: None, kind: ErrorKind::Other };
         Report {
             shipfront: env!("CARGO_PKG_VERSION"),
             deploy,

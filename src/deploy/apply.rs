@@ -5,7 +5,7 @@ use crate::deploy::on_cores;
 use crate::deploy::plan::Change;
 use crate::deploy::tagging::UploadTags;
 use crate::deploy::walk::Walk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::s3::multipart::Transfer;
 use crate::s3::{Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
@@ -162,7 +162,7 @@ impl WaveRun {
                 }
                 Err(error) if self.limits.create_only && is_taken(&error) => applied.overwritten.push(key),
                 Err(error) => {
-                    if !(self.limits.keep_going && error.is_about_the_file()) {
+                    if !(self.limits.keep_going && error.kind() == ErrorKind::UnreadableFile) {
                         self.halt.store(true, Ordering::Relaxed);
                     }
                     if may_have_landed(&error) {
@@ -235,17 +235,13 @@ impl WaveRun {
 
 /// Whether an object could not be created because there is one.
 fn is_taken(error: &Error) -> bool {
-    matches!(error.aws_code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
+    matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::Conflict)
 }
 
 /// Whether a failed upload may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
 pub(super) fn may_have_landed(error: &Error) -> bool {
-    !error.is_about_the_file()
-        && match error.aws_code() {
-            None => true,
-            Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
-        }
+    matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault | ErrorKind::Other)
 }
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
@@ -267,8 +263,8 @@ pub async fn prune(bucket: &Bucket, changes: Vec<&Change>, unchanged_only: bool,
                 let done = keys.iter().filter(|(key, _)| !refused_keys.contains(key));
                 applied.done.extend(done.map(|&(key, _)| (key.to_owned(), None)));
                 for (key, error) in refused {
-                    match error.aws_code() {
-                        Some("PreconditionFailed") => applied.overwritten.push(key),
+                    match error.kind() {
+                        ErrorKind::PreconditionFailed => applied.overwritten.push(key),
                         _ => applied.failed.push((key, error)),
                     }
                 }

@@ -41,8 +41,7 @@ impl Deploy<'_> {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
                 () = self.stop.cancelled() => {
-                    return Err(Error::failed("interrupted while waiting for another deploy; nothing was changed")
-                        .exiting(crate::exit::Exit::Interrupted));
+                    return Err(Error::interrupted("interrupted while waiting for another deploy; nothing was changed"));
                 }
             }
             if record.look().await?.holder().is_none() {
