@@ -6,13 +6,13 @@ mod shape;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::config::http::HttpResponse;
 use aws_sdk_cloudfront::config::retry::RetryConfig;
 use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
-use aws_smithy_types::retry::{ErrorKind, ProvideErrorKind};
+use aws_smithy_types::retry::{ErrorKind as RetryKind, ProvideErrorKind};
 use shipfront_invalidation::viewer::DistributionShape;
 use shipfront_invalidation::{DistributionId, InvalidationStatus};
 
@@ -210,25 +210,21 @@ where
     E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
 {
     let busy =
-        |error: &E| matches!(error.retryable_error_kind(), Some(ErrorKind::ThrottlingError | ErrorKind::ServerError));
+        |error: &E| matches!(error.retryable_error_kind(), Some(RetryKind::ThrottlingError | RetryKind::ServerError));
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     let passes = is_passing(error.code(), status) || error.as_service_error().is_some_and(busy);
     Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), passes }
 }
 
 fn is_denied(error: &Error) -> bool {
-    matches!(error.aws_code(), Some("AccessDenied" | "AccessDeniedException"))
+    error.kind() == ErrorKind::AccessDenied
 }
 
 /// Refusals that pass with time; no answer at all is one of them, and asking again is free, because
 /// the caller reference is the same.
 fn is_passing(code: Option<&str>, status: Option<u16>) -> bool {
-    match (code, status) {
-        (
-            Some("TooManyInvalidationsInProgress" | "Throttling" | "ThrottlingException" | "TooManyRequestsException"),
-            _,
-        ) => true,
-        (Some("ServiceUnavailable" | "InternalError" | "SlowDown"), _) => true,
+    match (code.map(ErrorKind::of_aws_code), status) {
+        (Some(ErrorKind::Busy | ErrorKind::ServerFault), _) => true,
         (_, Some(status)) => status == 429 || status >= 500,
         (Some(_), None) => false,
         (None, None) => true,

@@ -1,5 +1,6 @@
 //! Settings as meant: what flags, environment and `shipfront.toml` come to.
 
+mod field_names;
 pub mod file;
 pub(crate) mod locate;
 pub mod merge;

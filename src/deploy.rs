@@ -29,7 +29,6 @@ pub mod walk;
 use crate::aws::Aws;
 use crate::cloudfront::send::Sent;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Session};
 use crate::terminal::Terminal;
@@ -134,7 +133,7 @@ impl<'a> Deploy<'a> {
 
     fn guard_interrupted(&self) -> Result<()> {
         match self.stop.is_cancelled() {
-            true => Err(Error::failed("interrupted; nothing was changed").exiting(Exit::Interrupted)),
+            true => Err(Error::interrupted("interrupted; nothing was changed")),
             false => Ok(()),
         }
     }

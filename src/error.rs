@@ -7,57 +7,160 @@ use std::path::Path;
 /// The result of a stage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What callers decide by: never by an error's words, which are for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The command line, or something it names, makes no sense.
+    Usage,
+    /// A guard refused.
+    Refused,
+    /// Another deploy holds the target.
+    Locked,
+    /// A newer build went before.
+    Superseded,
+    /// What is live may be stale at the edge.
+    Stale,
+    /// A signal, or the time limit of a Lambda function.
+    Interrupted,
+    /// A file of the source cannot be read, or changed while it was: AWS is not to blame.
+    UnreadableFile,
+    /// A disk is full.
+    NoRoom,
+    /// AWS does not allow it.
+    AccessDenied,
+    /// AWS does not accept the credentials, or no longer.
+    Credentials,
+    /// An object, an invalidation or a setting is not there.
+    NotFound,
+    /// A bucket or a distribution does not exist.
+    NoSuchResource,
+    /// What a request was conditional on does not hold.
+    PreconditionFailed,
+    /// Another request came at the same time.
+    Conflict,
+    /// The bucket has its access control lists turned off.
+    AclsDisabled,
+    /// The endpoint cannot do it.
+    NotImplemented,
+    /// AWS takes no more for now.
+    Busy,
+    /// AWS failed on its own side; the request may have had its effect.
+    ServerFault,
+    /// No answer says what became of the request: it may have had its effect.
+    Unanswered,
+    /// AWS answered with another error, and did nothing.
+    Rejected,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorKind {
+    /// What AWS's error code means, in the words of S3, CloudFront and STS. Every decision about an
+    /// answer of AWS starts from this table.
+    pub(crate) fn of_aws_code(code: &str) -> ErrorKind {
+        match code {
+            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => ErrorKind::AccessDenied,
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "TokenRefreshRequired"
+            | "RequestExpired"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException" => ErrorKind::Credentials,
+            "NoSuchKey"
+            | "NoSuchVersion"
+            | "NotFound"
+            | "NoSuchInvalidation"
+            | "NoSuchBucketPolicy"
+            | "OwnershipControlsNotFoundError"
+            | "ServerSideEncryptionConfigurationNotFoundError" => ErrorKind::NotFound,
+            "NoSuchBucket" | "NoSuchDistribution" | "EntityNotFound" => ErrorKind::NoSuchResource,
+            "PreconditionFailed" => ErrorKind::PreconditionFailed,
+            "ConditionalRequestConflict" => ErrorKind::Conflict,
+            "AccessControlListNotSupported" => ErrorKind::AclsDisabled,
+            "NotImplemented" => ErrorKind::NotImplemented,
+            // The local edge, whose disk may be full.
+            "InsufficientStorage" => ErrorKind::NoRoom,
+            "TooManyInvalidationsInProgress"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException"
+            | "SlowDown" => ErrorKind::Busy,
+            "ServiceUnavailable" | "InternalError" => ErrorKind::ServerFault,
+            // S3 saw no more of the request, and may have seen all of it.
+            "RequestTimeout" => ErrorKind::Unanswered,
+            _ => ErrorKind::Rejected,
+        }
+    }
+}
+
 /// Why a run, or a part of it, could not go on.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     exit: Exit,
+    kind: ErrorKind,
     message: String,
     hint: Option<String>,
-    code: Option<String>,
-    superseded: bool,
-    about_the_file: bool,
 }
 
 impl Error {
-    fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Error { exit, message: message.into(), hint: None, code: None, superseded: false, about_the_file: false }
+    fn new(exit: Exit, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error { exit, kind, message: message.into(), hint: None }
     }
 
     /// The command line, or something it names, makes no sense (exit 2).
     pub fn usage(message: impl Into<String>) -> Self {
-        Error::new(Exit::Usage, message)
+        Error::new(Exit::Usage, ErrorKind::Usage, message)
     }
 
     /// A guard refused before anything was written (exit 6).
     pub fn refused(message: impl Into<String>) -> Self {
-        Error::new(Exit::Refused, message)
+        Error::new(Exit::Refused, ErrorKind::Refused, message)
     }
 
     /// Something outside failed; the caller says later whether anything had landed (exit 1).
     pub fn failed(message: impl Into<String>) -> Self {
-        Error::new(Exit::Failed, message)
+        Error::new(Exit::Failed, ErrorKind::Other, message)
     }
 
     /// An invalidation was not accepted: what is live may be stale at the edge (exit 4).
     pub fn stale(message: impl Into<String>) -> Self {
-        Error::new(Exit::Stale, message)
+        Error::new(Exit::Stale, ErrorKind::Stale, message)
     }
 
     /// Another deploy holds the target (exit 5).
     pub fn locked(message: impl Into<String>) -> Self {
-        Error::new(Exit::Locked, message)
+        Error::new(Exit::Locked, ErrorKind::Locked, message)
     }
 
     /// A newer build went before (exit 5).
     pub fn superseded(message: impl Into<String>) -> Self {
-        Error { superseded: true, ..Error::new(Exit::Locked, message) }
+        Error::new(Exit::Locked, ErrorKind::Superseded, message)
+    }
+
+    /// Stopped before anything was changed (exit 130).
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Error::new(Exit::Interrupted, ErrorKind::Interrupted, message)
+    }
+
+    /// A file of the source cannot be read, or changed while it was (exit 1).
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let message = format!("cannot read {}: {error}", path.display());
+        let hint = "let the build finish before the deploy starts, then run again";
+        Error::new(Exit::Failed, ErrorKind::UnreadableFile, message).hint(hint)
+    }
+
+    /// What callers decide by.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// The word for the outcome, as the JSON has it.
     pub fn outcome(&self) -> &'static str {
         match self.exit {
-            Exit::Locked if self.superseded => "superseded",
+            Exit::Locked if self.kind == ErrorKind::Superseded => "superseded",
             Exit::Locked => "locked",
             Exit::Refused => "refused",
             Exit::Stale => "stale",
@@ -65,18 +168,6 @@ impl Error {
             Exit::Interrupted => "interrupted",
             _ => "failed",
         }
-    }
-
-    /// A file of the source cannot be read, or changed while it was (exit 1).
-    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
-        let message = format!("cannot read {}: {error}", path.display());
-        let hint = "let the build finish before the deploy starts, then run again";
-        Error { about_the_file: true, ..Error::new(Exit::Failed, message).hint(hint) }
-    }
-
-    /// Whether a file of the source is to blame, not AWS.
-    pub fn is_about_the_file(&self) -> bool {
-        self.about_the_file
     }
 
     /// Says what the person can do about it.
@@ -93,17 +184,10 @@ impl Error {
         self
     }
 
-    /// Keeps the AWS error code, so that callers need not read the message.
+    /// The same error as another kind, where the caller knows more.
     #[must_use]
-    pub fn with_code(mut self, code: Option<&str>) -> Self {
-        self.code = code.map(str::to_owned);
-        self
-    }
-
-    /// The same error with another exit code, once it is known what had landed.
-    #[must_use]
-    pub fn exiting(mut self, exit: Exit) -> Self {
-        self.exit = exit;
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
         self
     }
 
@@ -116,19 +200,14 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
-
-    /// AWS's error code (`AccessDenied`, `NoSuchBucket`), when AWS answered with one.
-    pub fn aws_code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
 }
 
 impl From<shipfront_site::Error> for Error {
     fn from(error: shipfront_site::Error) -> Error {
-        let exit = match error.kind() {
-            shipfront_site::ErrorKind::Invalid => Exit::Usage,
-            shipfront_site::ErrorKind::Refused => Exit::Refused,
+        let same = match error.kind() {
+            shipfront_site::ErrorKind::Invalid => Error::usage(error.to_string()),
+            shipfront_site::ErrorKind::Refused => Error::refused(error.to_string()),
         };
-        Error { hint: error.hint_text().map(str::to_owned), ..Error::new(exit, error.to_string()) }
+        Error { hint: error.hint_text().map(str::to_owned), ..same }
     }
 }

@@ -9,6 +9,7 @@
 
 mod object_events;
 mod pipeline;
+mod shape;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::SiteOptions;
@@ -192,43 +193,9 @@ impl Deadline {
     }
 }
 
-/// What is wrong with an event, without the values in it: they may be credentials.
-fn read_shape<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let place = match error.path().to_string() {
-            place if place == "." => String::new(),
-            place => format!("{place}: "),
-        };
-        let problem = error.inner().to_string();
-        match problem.rsplit_once(", expected ") {
-            Some((_, expected)) => format!("{place}expected {expected}"),
-            None if problem.starts_with("missing field") => format!("{place}{problem}"),
-            None => format!("{place}not as documented"),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_wrong_with_an_event_is_said_without_its_values() {
-        #[derive(serde::Deserialize, Debug)]
-        struct Shape {
-            #[expect(dead_code, reason = "only its type matters")]
-            inner: Inner,
-        }
-        #[derive(serde::Deserialize, Debug)]
-        struct Inner {
-            #[expect(dead_code, reason = "only its type matters")]
-            number: u32,
-        }
-        let problem = |value| read_shape::<Shape>(&value).unwrap_err();
-        assert_eq!(problem(serde_json::json!({"inner": {"number": "secret"}})), "inner.number: expected u32");
-        assert_eq!(problem(serde_json::json!({"inner": {}})), "inner: missing field `number`");
-        assert!(!problem(serde_json::json!({"inner": "secret"})).contains("secret"));
-    }
 
     #[test]
     fn options_are_read_as_the_command_line_reads_them() {

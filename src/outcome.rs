@@ -1,6 +1,6 @@
 //! How a run ended: the word for it, what failed, and the error that ended it, as JSON has them.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::exit::Exit;
 use serde::Serialize;
 
@@ -49,9 +49,9 @@ pub struct Failure {
     pub error: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// AWS's error code, where AWS answered with one.
+    /// What callers decide by.
     #[serde(skip)]
-    pub code: Option<String>,
+    pub kind: ErrorKind,
 }
 
 impl Failure {
@@ -61,7 +61,7 @@ impl Failure {
             key: key.map(str::to_owned),
             error: error.to_string(),
             hint: error.hint_text().map(str::to_owned),
-            code: error.aws_code().map(str::to_owned),
+            kind: error.kind(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::deploy::change::{Action, Change, ChangeOutcome, Reason, Subject, Wave
 use crate::deploy::run::{Recovered, Run, Stage};
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::{Failure, Outcome};
 use crate::terminal::Terminal;
 use cost::Cost;
@@ -185,7 +185,7 @@ impl Report {
     pub fn new(run: Run, terminal: &Terminal) -> Report {
         let Run { changes, outcomes, sent, stage, .. } = run;
         let seconds = Seconds::of(&run.spans, run.seconds);
-        let problem = |problem: String| Failure { key: None, error: problem, hint: None, code: None };
+        let problem = |problem: String| Failure { key: None, error: problem, hint: None, kind: ErrorKind::Other };
         let mut report = Report {
             shipfront: env!("CARGO_PKG_VERSION"),
             deploy: run.deploy,

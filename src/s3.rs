@@ -14,7 +14,7 @@ use crate::aws::Aws;
 use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::aws::failure::explain;
 use crate::aws::permission;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -214,8 +214,9 @@ impl Bucket {
             let key = error.key.unwrap_or_default();
             let key = key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned();
             let code = error.code.unwrap_or_else(|| "unknown error".to_owned());
-            let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).with_code(Some(&code));
-            if code == "AccessDenied" {
+            let kind = ErrorKind::of_aws_code(&code);
+            let mut failure = Error::failed(format!("S3 did not delete {key}: {code}")).of_kind(kind);
+            if kind == ErrorKind::AccessDenied {
                 failure = failure.hint(permission::hint("DeleteObjects"));
             }
             (key, self.named(failure))
@@ -241,8 +242,8 @@ impl Bucket {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let explained = self.named(explain(operation, &format!("the bucket {}", self.target.bucket()), error));
-        match (&self.expected_owner, explained.aws_code()) {
-            (Some(owner), Some("AccessDenied")) => {
+        match (&self.expected_owner, explained.kind()) {
+            (Some(owner), ErrorKind::AccessDenied) => {
                 let hint = format!(
                     "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
                     explained.hint_text().unwrap_or_default()

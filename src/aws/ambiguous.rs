@@ -1,6 +1,6 @@
 //! Answers that never came: the request may have had its effect although a later attempt failed.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct AmbiguousAnswer(Arc<AtomicBool>);
 
 impl AmbiguousAnswer {
-    /// The call's error, without a code where an attempt before may have had its effect: the code
+    /// The call's error, as an unanswered one where an attempt before may have had its effect: the kind
     /// of the last one would say that nothing happened.
     pub(crate) fn mark(&self, error: Error) -> Error {
-        if self.0.load(Ordering::Relaxed) { error.with_code(None) } else { error }
+        if self.0.load(Ordering::Relaxed) { error.of_kind(ErrorKind::Unanswered) } else { error }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What an AWS error means to the person: in a sentence, with the missing permission or the fix.
 
 use crate::aws::permission;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
-/// Turns an SDK error into one with AWS's code, a plain sentence and a hint.
+/// Turns an SDK error into one with a kind, a plain sentence and a hint.
 ///
 /// `operation` is AWS's own name; `subject` is what it was done to, as a person would name it.
 pub(crate) fn explain<E>(operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
@@ -28,7 +29,7 @@ where
         (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _) => of_dispatch(operation, subject, error),
         _ => Error::failed(format!("{operation} of {subject} failed: {}", status_text(status, &error))),
     };
-    result.with_code(code.as_deref())
+    result.of_kind(code.as_deref().map_or(ErrorKind::Unanswered, ErrorKind::of_aws_code))
 }
 
 fn status_text<E>(status: Option<u16>, error: &SdkError<E, HttpResponse>) -> String
@@ -46,21 +47,18 @@ fn of_dispatch<E>(operation: &str, subject: &str, error: SdkError<E, HttpRespons
 where
     E: StdError + Send + Sync + 'static,
 {
-    let mut causes = Vec::new();
-    let mut cause: Option<&dyn StdError> = StdError::source(&error);
-    while let Some(inner) = cause {
-        causes.push(inner.to_string());
-        cause = inner.source();
-    }
-    let text = causes.join(": ");
-    if text.to_ascii_lowercase().contains("credential") || text.contains("no providers in chain") {
-        let tried = tried(&text);
+    let causes: Vec<&(dyn StdError + 'static)> =
+        std::iter::successors(StdError::source(&error), |cause| StdError::source(*cause)).collect();
+    let credentials = causes.iter().position(|cause| cause.is::<CredentialsError>());
+    if let Some(at) = credentials {
+        let text: Vec<String> = causes[at..].iter().map(ToString::to_string).collect();
+        let tried = tried(&text.join(": "));
         return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {tried}")).hint(
             "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
              'shipfront deploy --local' needs no account",
         );
     }
-    let reason = causes.last().cloned().unwrap_or_else(|| error.to_string());
+    let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
     Error::failed(format!("cannot reach AWS for {operation} of {subject}: {reason}"))
         .hint("check the network, HTTPS_PROXY and any --endpoint-url or AWS_ENDPOINT_URL, then run again")
 }
@@ -80,33 +78,30 @@ fn tried(text: &str) -> String {
 
 fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
-    match code {
-        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => {
+    match (ErrorKind::of_aws_code(code), code) {
+        (ErrorKind::AccessDenied, _) => {
             Error::failed(format!("not allowed: {operation} on {subject}{said}")).hint(permission::hint(operation))
         }
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
+        (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired") => {
             Error::failed(format!("the AWS credentials have expired ({operation} on {subject})"))
                 .hint("renew them ('aws sso login', or a new session of the role) and run again")
         }
-        "InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
-            Error::failed(format!("AWS does not accept these credentials: {code}{said}"))
-                .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or which profile is in use")
-        }
-        "RequestTimeTooSkewed" => {
+        (ErrorKind::Credentials, _) => Error::failed(format!("AWS does not accept these credentials: {code}{said}"))
+            .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or which profile is in use"),
+        (_, "RequestTimeTooSkewed") => {
             Error::failed(format!("this machine's clock is wrong{said}")).hint("set the clock and run again")
         }
-        "NoSuchBucket" => Error::failed(format!("{subject} does not exist"))
+        (_, "NoSuchBucket") => Error::failed(format!("{subject} does not exist"))
             .hint("check the name, or create the bucket first; shipfront does not create buckets"),
-        "NoSuchDistribution" | "EntityNotFound" => Error::usage(format!("{subject} does not exist in this account"))
+        (ErrorKind::NoSuchResource, _) => Error::usage(format!("{subject} does not exist in this account"))
             .hint("check the id, or pass '--distribution auto' to find the distributions of the bucket"),
-        // The local edge, whose disk may be full.
-        "InsufficientStorage" => Error::failed(format!("no room for {subject}{said}"))
+        (ErrorKind::NoRoom, _) => Error::failed(format!("no room for {subject}{said}"))
             .hint("free some room and run again; what is in place is not sent twice"),
-        "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "InternalError" => {
+        (ErrorKind::Busy | ErrorKind::ServerFault, _) => {
             Error::failed(format!("AWS would not take {operation} of {subject} for now: {code}{said}"))
                 .hint("every retry was used up; run again in a minute, what is in place is not sent twice")
         }
-        "BadDigest" => Error::failed(format!("{subject} changed while it was sent"))
+        (_, "BadDigest") => Error::failed(format!("{subject} changed while it was sent"))
             .hint("let the build finish before the deploy starts, then run again"),
         _ => Error::failed(format!("{operation} of {subject} failed: {code}{said}")),
     }

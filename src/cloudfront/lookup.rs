@@ -1,7 +1,7 @@
 //! Which distributions a run is about.
 
 use crate::cloudfront::{Distributions, Summary};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
 
@@ -137,11 +137,10 @@ pub async fn ids_for_hosts(
 }
 
 async fn list(distributions: &Distributions, otherwise: &str) -> Result<Vec<Summary>> {
-    distributions.list().await.map_err(|error| match error.aws_code() {
-        Some("AccessDenied" | "AccessDeniedException") => {
-            Error::usage(format!("cannot look for distributions: {error}"))
-                .hint(format!("allow cloudfront:ListDistributions, or {otherwise}"))
-        }
+    distributions.list().await.map_err(|error| match error.kind() {
+        ErrorKind::AccessDenied => Error::usage(format!("cannot look for distributions: {error}"))
+            .of_kind(ErrorKind::AccessDenied)
+            .hint(format!("allow cloudfront:ListDistributions, or {otherwise}")),
         _ => error,
     })
 }

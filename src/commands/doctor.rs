@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup;
 use crate::cloudfront::lookup::Which;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::record::Place;
 use permissions::Evidence;
 use serde::Serialize;
@@ -94,7 +94,7 @@ impl Finding {
 
     /// What a question told that only the doctor asks: without an answer nothing is wrong.
     fn unanswered(check: &str, error: &Error) -> Finding {
-        if error.aws_code() == Some("NotImplemented") {
+        if error.kind() == ErrorKind::NotImplemented {
             return Finding::new(check, State::NotChecked, "this endpoint does not tell");
         }
         Finding { state: State::NotChecked, ..Finding::of_error(check, error) }
@@ -175,7 +175,7 @@ impl Doctor {
                 shapes
             }
             Err(error) => {
-                if self.distributions == Which::Auto && error.to_string().starts_with("cannot look") {
+                if self.distributions == Which::Auto && error.kind() == ErrorKind::AccessDenied {
                     evidence.denied("cloudfront:ListDistributions");
                 }
                 findings.push(Finding::of_error("distributions", &error));

@@ -4,7 +4,7 @@ use crate::aws::{Aws, Requests};
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, ids_for_hosts};
 use crate::cloudfront::send::{Patience, submit, wait};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Failure, Outcome};
 use crate::terminal::Terminal;
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub async fn invalidate(
     wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
-    if !taken && let Some(error) = sent.failed.first().filter(|error| error.exit() == crate::exit::Exit::Usage) {
+    if !taken && let Some(error) = sent.failed.first().filter(|error| error.kind() == ErrorKind::NoSuchResource) {
         return Err(error.clone());
     }
     Ok(TypedReport {

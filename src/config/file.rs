@@ -5,6 +5,7 @@
 
 use crate::cli::DeployArgs;
 use crate::cloudfront::lookup::Which;
+use crate::config::field_names::field_names;
 use crate::config::{duration, place};
 use crate::error::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -58,8 +59,7 @@ impl FileSettings {
 pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSettings> {
     let file = File { name, text, options: options() };
     let table = DeTable::parse(text).map_err(|error| {
-        let problem = error.message().lines().next().unwrap_or("it is no TOML").to_owned();
-        file.wrong(&error.span().unwrap_or_default(), problem)
+        file.wrong(&error.span().unwrap_or_default(), error.message().to_owned())
             .hint("see https://toml.io for how such a file is written")
     })?;
     let (mut settings, sections) = file.top(table.into_inner())?;
@@ -180,20 +180,24 @@ impl File<'_> {
 
     fn headers(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<HeaderRule>> {
         let span = value.span();
-        Vec::deserialize(ValueDeserializer::from(value)).map_err(|error| {
-            let problem = error.message();
-            let wrong = |problem| self.wrong(&error.span().unwrap_or(span), format!("{HEADERS}: {problem}"));
-            // serde's words for it list the names that it knows.
-            let Some(rest) = problem.strip_prefix("unknown field ") else {
-                return wrong(problem.replace('`', "\"")).hint("a rule is a section [[headers]] with files = \"*.html\" and headers such as cache-control = \"...\"");
-            };
-            let mut names = rest.split('`').skip(1).step_by(2);
-            let name = names.next().unwrap_or_default();
-            let wrong = wrong(format!("unknown key {name:?}"));
-            match nearest(name, names.clone()) {
-                Some(near) => wrong.hint(format!("did you mean {near:?}?")),
-                None => wrong.hint(format!("known are {}", names.collect::<Vec<_>>().join(", "))),
+        if let DeValue::Array(rules) = value.get_ref() {
+            let known = field_names::<HeaderRule>();
+            let keys = rules.iter().filter_map(|rule| rule.get_ref().as_table()).flat_map(|rule| rule.keys());
+            let unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));
+            // The first one of the file, as a table has its keys by name.
+            if let Some(key) = unknown.min_by_key(|key| key.span().start) {
+                let wrong = self.wrong(&key.span(), format!("{HEADERS}: unknown key {:?}", key.get_ref()));
+                return Err(match nearest(key.get_ref(), known.iter().copied()) {
+                    Some(near) => wrong.hint(format!("did you mean {near:?}?")),
+                    None => wrong.hint(format!("known are {}", known.join(", "))),
+                });
             }
+        }
+        Vec::deserialize(ValueDeserializer::from(value)).map_err(|error| {
+            let problem = error.message().replace('`', "\"");
+            self.wrong(&error.span().unwrap_or(span), format!("{HEADERS}: {problem}")).hint(
+                "a rule is a section [[headers]] with files = \"*.html\" and headers such as cache-control = \"...\"",
+            )
         })
     }
 

@@ -7,7 +7,7 @@ use crate::deploy::on_cores;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::{TagHeader, UploadTags};
 use crate::deploy::walk::Walk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::s3::multipart::Transfer;
 use crate::s3::{self, Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
@@ -123,7 +123,7 @@ impl WaveRun {
             }
             Err(error) if self.limits.create_only && is_taken(&error) => ChangeOutcome::Overwritten,
             Err(error) => {
-                if !(self.limits.keep_going && error.is_about_the_file()) {
+                if !(self.limits.keep_going && error.kind() == ErrorKind::UnreadableFile) {
                     self.halt.store(true, Ordering::Relaxed);
                 }
                 failed(error)
@@ -193,17 +193,13 @@ fn failed(error: Error) -> ChangeOutcome {
 
 /// Whether an object could not be created because there is one.
 fn is_taken(error: &Error) -> bool {
-    matches!(error.aws_code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
+    matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::Conflict)
 }
 
 /// Whether a failed write may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
 fn may_have_landed(error: &Error) -> bool {
-    !error.is_about_the_file()
-        && match error.aws_code() {
-            None => true,
-            Some(code) => matches!(code, "InternalError" | "ServiceUnavailable" | "RequestTimeout"),
-        }
+    matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault | ErrorKind::Other)
 }
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
@@ -232,7 +228,7 @@ pub async fn remove(
                 for (at, (key, _)) in batch.iter().zip(keys) {
                     let outcome = match refused.remove(key) {
                         None => ChangeOutcome::Removed,
-                        Some(error) if error.aws_code() == Some("PreconditionFailed") => ChangeOutcome::Overwritten,
+                        Some(error) if error.kind() == ErrorKind::PreconditionFailed => ChangeOutcome::Overwritten,
                         Some(error) => {
                             halt = true;
                             ChangeOutcome::Failed { error: Box::new(error), may_have_landed: false }

@@ -5,8 +5,7 @@ use crate::cloudfront::lookup::shapes;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
 use crate::deploy::{Deploy, headers_and_redirects};
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
 use crate::s3::Bucket;
@@ -88,7 +87,7 @@ impl Deploy<'_> {
             match distributions.shape(id).await {
                 Ok(shape) => shapes.push((id.clone(), shape)),
                 // One that was deleted meanwhile has nothing stale.
-                Err(error) if error.exit() == Exit::Usage => {
+                Err(error) if error.kind() == ErrorKind::NoSuchResource => {
                     self.terminal
                         .warn(format_args!("an earlier deploy has left something for the {id}, which is gone"));
                 }

@@ -9,7 +9,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::timeline::Timeline;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::record::lease::CarryOver;
 use crate::record::public_access;
 use crate::record::session::{ActiveSession, Commit, Ending};
@@ -179,7 +179,7 @@ impl Execution<'_> {
         let Limits { keep_going, stop, .. } = &self.executor.limits;
         let is_no_obstacle = |at: usize| match &self.outcomes[at] {
             ChangeOutcome::NotBegun => false,
-            ChangeOutcome::Failed { error, .. } => *keep_going && error.is_about_the_file(),
+            ChangeOutcome::Failed { error, .. } => *keep_going && error.kind() == ErrorKind::UnreadableFile,
             _ => true,
         };
         !stop.is_cancelled() && self.planned.plan.uploads(ObjectKind::Assets).all(is_no_obstacle)

@@ -7,7 +7,6 @@ use crate::deploy::intent::all_pending;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::{Deploy, new_deploy_id};
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::record::intent::left_by;
 use crate::record::lease::Holder;
 use crate::record::session::{ActiveSession, Intended, Session};
@@ -43,8 +42,7 @@ impl Deploy<'_> {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
                 () = self.stop.cancelled() => {
-                    return Err(Error::failed("interrupted while waiting for another deploy; nothing was changed")
-                        .exiting(Exit::Interrupted));
+                    return Err(Error::interrupted("interrupted while waiting for another deploy; nothing was changed"));
                 }
             }
             if session.is_free().await? {

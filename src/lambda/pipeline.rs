@@ -14,9 +14,9 @@ use crate::cloudfront::lookup::{Which, ids_showing};
 use crate::cloudfront::send::Patience;
 use crate::commands::invalidate;
 use crate::deploy::Deploy;
-use crate::error::{Error, Result};
-use crate::exit::Exit;
-use crate::lambda::{Deadline, EntryPoint, read_shape};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lambda::shape::read_shape;
+use crate::lambda::{Deadline, EntryPoint};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use answer::{Answerer, Failure, FailureKind, Verdict};
@@ -177,8 +177,10 @@ async fn deploy_artifact(
     let report =
         Deploy::new(&settings, &aws, &door.terminal, stop).run().await.map(|run| Report::new(run, &door.terminal));
     timer.abort();
-    let report = report.map_err(|error| match error.exit() {
-        Exit::Interrupted => error.hint("the function's time limit is near: raise its timeout, and retry the action"),
+    let report = report.map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => {
+            error.hint("the function's time limit is near: raise its timeout, and retry the action")
+        }
         _ => error,
     })?;
     door.terminal.report(&report, &report.warnings, &report.errors);

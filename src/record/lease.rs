@@ -1,6 +1,6 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
@@ -85,8 +85,8 @@ impl Lease {
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
-        let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.aws_code() {
-            Some("NotImplemented") => unconditional(),
+        let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
+            ErrorKind::NotImplemented => unconditional(),
             _ => error,
         })?;
         let Some((state, etag)) = taken else {

@@ -1,5 +1,6 @@
 //! Whether viewers can read the deploy record, which is no business of theirs.
 
+use crate::error::ErrorKind;
 use crate::record::Record;
 use crate::s3::Bucket;
 use shipfront_invalidation::Viewers;
@@ -27,7 +28,7 @@ impl PublicAccess {
         }
         match bucket.keeps_viewers_out(place.prefix()).await {
             Ok(true) => PublicAccess::Closed,
-            Err(error) if error.aws_code() == Some("AccessDenied") => PublicAccess::Unseen,
+            Err(error) if error.kind() == ErrorKind::AccessDenied => PublicAccess::Unseen,
             Ok(false) | Err(_) => PublicAccess::Open,
         }
     }

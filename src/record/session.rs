@@ -6,8 +6,7 @@
 //! leaves the plan to the next run. Both also end the lease.
 
 use crate::aws::Aws;
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -193,7 +192,7 @@ impl Ending {
     fn of(done: Result<()>, place: &Target) -> Ending {
         match done {
             Ok(()) => Ending::Recorded,
-            Err(error) if error.exit() == Exit::Stale => Ending::TakenOver(error),
+            Err(error) if error.kind() == ErrorKind::Stale => Ending::TakenOver(error),
             Err(error) => Ending::Outdated(format!(
                 "the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"
             )),

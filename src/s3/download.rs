@@ -1,7 +1,7 @@
 //! An object into a file, by credentials that may allow nothing else.
 
 use crate::aws::Aws;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::s3::{Bucket, region_of};
 use aws_sdk_s3::Client;
 use shipfront_site::Target;
@@ -36,7 +36,8 @@ impl Bucket {
             let size = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
             if size > limit {
                 let subject = format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key));
-                return Err(Error::failed(format!("{subject} has {size} bytes, and there is room for {limit}")));
+                return Err(Error::failed(format!("{subject} has {size} bytes, and there is room for {limit}"))
+                    .of_kind(ErrorKind::NoRoom));
             }
             match write(answer.body, file, size).await {
                 Ok(()) => return Ok(size),

@@ -1,6 +1,6 @@
 //! The headers of an object in S3's own words: sent with an upload, and read back by a HEAD.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use shipfront_site::headers::Headers;
 
@@ -25,11 +25,11 @@ pub(super) use with_headers;
 
 /// An error of an upload, with what an ACL takes where the headers have one.
 pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
-    match (&headers.acl, error.aws_code()) {
-        (Some(acl), Some("AccessControlListNotSupported")) => error.hint(format!(
+    match (&headers.acl, error.kind()) {
+        (Some(acl), ErrorKind::AclsDisabled) => error.hint(format!(
             "the bucket has ACLs turned off: take acl = \"{acl}\" out of the header rules, and let a bucket policy say who may read"
         )),
-        (Some(_), Some("AccessDenied")) => {
+        (Some(_), ErrorKind::AccessDenied) => {
             let hint = error.hint_text().unwrap_or_default().to_owned();
             error.hint(format!("{hint}, and s3:PutObjectAcl for the acl of the header rules"))
         }

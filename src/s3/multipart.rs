@@ -62,7 +62,7 @@ impl Bucket {
                 match abort.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
                     Ok(_) => Err(error),
                     Err(_) => Err(Error::failed(format!("{error}; its parts (upload {id}) could not be removed"))
-                        .with_code(error.aws_code())
+                        .of_kind(error.kind())
                         .hint("allow s3:AbortMultipartUpload, and give the bucket a lifecycle rule that ends incomplete uploads")),
                 }
             }

@@ -4,7 +4,7 @@ use crate::aws::Aws;
 use crate::commands::doctor::permissions::Evidence;
 use crate::commands::doctor::{Doctor, Finding, State};
 use crate::deploy::new_deploy_id;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
 use crate::record::intent::is_of_verify;
 use crate::record::public_access::{PublicAccess, remedy};
@@ -204,8 +204,8 @@ async fn probe(record: &Record, evidence: &mut Evidence) -> Result<()> {
         Ok(Written::Refused) => return Err(Error::failed(format!("S3 says that {key} is there, which nobody wrote"))),
         Err(error) => {
             evidence.of_error("s3:PutObject", &error);
-            return Err(match error.aws_code() {
-                Some("NotImplemented") => crate::record::lease::unconditional(),
+            return Err(match error.kind() {
+                ErrorKind::NotImplemented => crate::record::lease::unconditional(),
                 _ => error,
             });
         }

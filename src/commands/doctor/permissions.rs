@@ -5,7 +5,7 @@ use crate::aws::permission::{EntryPoint, Setup, needed};
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::Which;
 use crate::commands::doctor::{Doctor, Finding, State};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, QueryStrings};
 use std::collections::BTreeSet;
@@ -39,10 +39,7 @@ impl Evidence {
 
     /// An error tells of a permission only if it is a refusal.
     pub(super) fn of_error(&mut self, action: &'static str, error: &Error) {
-        if matches!(
-            error.aws_code(),
-            Some("AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden")
-        ) {
+        if error.kind() == ErrorKind::AccessDenied {
             self.denied(action);
         }
     }
@@ -71,7 +68,7 @@ impl Evidence {
         };
         match distributions.invalidation_status(id, NO_INVALIDATION).await {
             Ok(_) => self.works(action),
-            Err(error) if error.aws_code() == Some("NoSuchInvalidation") => self.works(action),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.works(action),
             Err(error) => self.of_error(action, &error),
         }
     }

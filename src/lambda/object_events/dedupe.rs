@@ -9,8 +9,7 @@
 //! says marks its key in the record before it tells CloudFront, and a marked key is told again.
 //! Where the record cannot be written, no event is taken for known.
 
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lambda::EntryPoint;
 use crate::lambda::object_events::event::{Change, ObjectEvent};
 use crate::lambda::object_events::site::Found;
@@ -289,7 +288,7 @@ async fn sites(
         let has_events = |key: &str| keys.contains_key(key);
         match read.and_then(|snapshot| Site::new(&target, record, snapshot, has_events, others)) {
             Ok(site) => sites.push(site),
-            Err(error) if is_closed(&error) || error.exit() == Exit::Refused => {
+            Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
                 warnings.push(format!("every change is told, as its record cannot be read: {}", told(&error)));
             }
             Err(error) => return Err(error),
@@ -323,7 +322,7 @@ async fn places(door: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target, Place
 }
 
 fn is_closed(error: &Error) -> bool {
-    error.aws_code() == Some("AccessDenied")
+    error.kind() == ErrorKind::AccessDenied
 }
 
 fn told(error: &Error) -> String {

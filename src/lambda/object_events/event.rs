@@ -4,7 +4,7 @@
 //! problem, never its neighbours'
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 
-use crate::lambda::read_shape;
+use crate::lambda::shape::read_shape;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3EventRecord;
 use aws_lambda_events::sqs::SqsMessage;

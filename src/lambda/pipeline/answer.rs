@@ -2,8 +2,7 @@
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::outcome;
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
@@ -67,11 +66,7 @@ pub(super) enum FailureKind {
 impl Failure {
     /// The failure that an error is.
     pub(super) fn of(error: &Error) -> Failure {
-        let kind = match (error.exit(), error.aws_code()) {
-            _ if error.outcome() == "superseded" => FailureKind::RevisionOutOfSync,
-            (Exit::Usage, _) => FailureKind::ConfigurationError,
-            (_, code) => FailureKind::of_code(code),
-        };
+        let kind = FailureKind::of_kind(error.kind());
         Failure { kind, message: with_hint(error.to_string(), error.hint_text()) }
     }
 
@@ -80,7 +75,7 @@ impl Failure {
         let key = failure.key.as_deref().filter(|key| !failure.error.contains(key));
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         let message = with_hint(format!("{about}: {key}{}", failure.error), failure.hint.as_deref());
-        Failure { kind: FailureKind::of_code(failure.code.as_deref()), message }
+        Failure { kind: FailureKind::of_kind(failure.kind), message }
     }
 }
 
@@ -89,31 +84,14 @@ fn with_hint(message: String, hint: Option<&str>) -> String {
 }
 
 impl FailureKind {
-    fn of_code(code: Option<&str>) -> FailureKind {
-        match code {
-            Some(
-                "AccessDenied"
-                | "AccessDeniedException"
-                | "AllAccessDisabled"
-                | "Forbidden"
-                | "ExpiredToken"
-                | "ExpiredTokenException"
-                | "InvalidAccessKeyId"
-                | "SignatureDoesNotMatch"
-                | "UnrecognizedClientException",
-            ) => FailureKind::PermissionError,
+    fn of_kind(kind: ErrorKind) -> FailureKind {
+        match kind {
+            ErrorKind::Superseded => FailureKind::RevisionOutOfSync,
+            ErrorKind::Usage | ErrorKind::NoSuchResource => FailureKind::ConfigurationError,
+            ErrorKind::AccessDenied | ErrorKind::Credentials => FailureKind::PermissionError,
             // Only the artifact is an object that must be there.
-            Some("NoSuchKey") => FailureKind::RevisionUnavailable,
-            Some("NoSuchDistribution" | "EntityNotFound" | "NoSuchBucket") => FailureKind::ConfigurationError,
-            Some(
-                "SlowDown"
-                | "ServiceUnavailable"
-                | "Throttling"
-                | "ThrottlingException"
-                | "InternalError"
-                | "TooManyInvalidationsInProgress"
-                | "TooManyRequestsException",
-            ) => FailureKind::SystemUnavailable,
+            ErrorKind::NotFound => FailureKind::RevisionUnavailable,
+            ErrorKind::Busy | ErrorKind::ServerFault => FailureKind::SystemUnavailable,
             _ => FailureKind::JobFailed,
         }
     }
@@ -236,8 +214,14 @@ mod tests {
         let kind = |error: Error| Failure::of(&error).kind;
         assert_eq!(kind(Error::usage("x")), FailureKind::ConfigurationError);
         assert_eq!(kind(Error::superseded("x")), FailureKind::RevisionOutOfSync);
-        assert_eq!(kind(Error::failed("x").with_code(Some("AccessDenied"))), FailureKind::PermissionError);
-        assert_eq!(kind(Error::stale("x").with_code(Some("Throttling"))), FailureKind::SystemUnavailable);
+        assert_eq!(
+            kind(Error::failed("x").of_kind(ErrorKind::of_aws_code("AccessDenied"))),
+            FailureKind::PermissionError
+        );
+        assert_eq!(
+            kind(Error::stale("x").of_kind(ErrorKind::of_aws_code("Throttling"))),
+            FailureKind::SystemUnavailable
+        );
         assert_eq!(kind(Error::refused("x")), FailureKind::JobFailed);
     }
 }

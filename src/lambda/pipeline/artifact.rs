@@ -1,7 +1,7 @@
 //! The job's input artifact: a zip from the artifact store, unpacked on the function's own disk.
 
 use crate::aws::Aws;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lambda::pipeline::parameters::DeployParameters;
 use crate::s3::Bucket;
 use aws_lambda_events::codepipeline_job::{CodePipelineData, CodePipelineInputArtifact};
@@ -108,7 +108,7 @@ fn room(folder: &Path) -> Result<u64> {
 }
 
 fn no_room(error: Error) -> Error {
-    if error.to_string().contains("there is room for") {
+    if error.kind() == ErrorKind::NoRoom {
         error.hint("raise the function's ephemeral storage (EphemeralStorage, up to 10,240 MB)")
     } else {
         error

@@ -66,7 +66,7 @@ impl Parameters {
         }
         let wrong = |problem: String| Error::usage(format!("UserParameters: {problem}")).hint(HINT);
         let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
-        let typed: Typed = crate::lambda::pipeline::read_shape(&value).map_err(wrong)?;
+        let typed: Typed = crate::lambda::shape::read_shape(&value).map_err(wrong)?;
         refuse_unknown("", typed.unknown.keys(), "distribution, bucket, paths, wait and deploy")?;
         let bucket = typed.bucket.map(|name| Target::whole(&name)).transpose();
         let bucket = bucket.map_err(|error| {
