@@ -62,15 +62,7 @@ fn merge(criterion: &mut Criterion) {
         let objects: Vec<RemoteObject> = having(1)
             .map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key), modified: 0 })
             .collect();
-        let row = |key: &str| Row {
-            size: 1000,
-            etag: etag(key),
-            content: None,
-            headers: None,
-            compressed: None,
-            orphaned: None,
-            copy_tags: None,
-        };
+        let row = |key: &str| Row::new(1000, etag(key));
         let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {

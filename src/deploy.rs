@@ -38,7 +38,6 @@ use compare::Planned;
 use discover::Discovered;
 use execute::{Executed, Executor};
 use lock::Lock;
-use next_manifest::changed_keys;
 use run::{Run, Stage};
 pub use settings::Settings;
 use std::sync::Arc;
@@ -86,7 +85,7 @@ impl<'a> Deploy<'a> {
                 Lock::None => None,
                 Lock::Held(session) => Some(session),
             };
-            return self.carry_out(&deploy, &discovered, planned, session).await;
+            return Box::pin(self.carry_out(&deploy, &discovered, planned, session)).await;
         }
     }
 
@@ -97,9 +96,7 @@ impl<'a> Deploy<'a> {
             return Err(error);
         }
         let planned = self.decide(&mut discovered).await?;
-        let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
-        let changed = changed_keys(&planned.plan, unfinished, |_| true);
-        let invalidations = execute::items(&discovered, &planned, &changed, &[]);
+        let invalidations = planned.items.clone();
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
         if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {
@@ -118,17 +115,18 @@ impl<'a> Deploy<'a> {
     /// Walks and looks at what there is.
     async fn look_around(&self) -> Result<Discovered> {
         match self.settings.shard {
-            Some(_) => self.discover_for_shard().await,
-            None => self.discover().await,
+            Some(_) => Box::pin(self.discover_for_shard()).await,
+            None => Box::pin(self.discover()).await,
         }
     }
 
-    /// Lists, compares and decides.
+    /// Lists, compares, decides, and chooses what CloudFront is told.
     async fn decide(&self, discovered: &mut Discovered) -> Result<Planned> {
-        match self.settings.shard {
-            Some(shard) => self.missing_of(shard, discovered).await,
-            None => self.compare(discovered).await,
-        }
+        let planned = match self.settings.shard {
+            Some(shard) => Box::pin(self.missing_of(shard, discovered)).await?,
+            None => Box::pin(self.compare(discovered)).await?,
+        };
+        Ok(planned.choose_items(discovered))
     }
 
     fn guard_interrupted(&self) -> Result<()> {
@@ -163,7 +161,8 @@ impl<'a> Deploy<'a> {
     ) -> Result<Run> {
         let executor = self.executor();
         let mut execution = executor.begin(deploy, discovered, &planned);
-        let work = execution.carry_out(session.as_ref());
+        // A stage is boxed where it would fill a thread's stack.
+        let work = Box::pin(execution.carry_out(session.as_ref()));
         let mut done = match &session {
             Some(session) => session.under_lock(work).await?,
             None => work.await,

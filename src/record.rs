@@ -5,8 +5,9 @@
 //! told (the manifest). The intent is written before the first change and cleared only after
 //! CloudFront took the invalidation; whoever comes after a crash finds it and finishes the work.
 
-#[cfg(feature = "lambda")]
+pub mod allowance;
 pub mod external_writes;
+mod extra;
 pub mod intent;
 pub mod lease;
 pub mod manifest;
@@ -18,19 +19,23 @@ use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::s3::Bucket;
 use crate::s3::conditional::{Condition, Written};
+use allowance::PathCount;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
 use manifest::Manifest;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The one object that is written on condition.
 pub(crate) const STATE: &str = "state.json";
-/// The version of what is written; a later one is not read.
-const FORMAT: u32 = 1;
+/// The version of what is written. Version 1 had no counts of paths, and knew nothing of error pages; it is read, and
+/// carried over by the next write. A later one is not read.
+const FORMAT: u32 = 2;
 
 /// Where a record is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,9 @@ pub struct LastDeploy {
     pub uploaded: u64,
     /// Objects it deleted.
     pub pruned: u64,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// A run whose changes CloudFront may not have been told about; its plan is the file of its name.
@@ -74,10 +82,16 @@ pub struct Intent {
     pub distributions: Vec<String>,
     /// The distribution tenants, likewise.
     pub tenants: Vec<String>,
+    /// The paths that it was to send: they count as sent until it says how many it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<PathCount>,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl Intent {
-    fn new(deploy: &str, ids: &[DistributionId]) -> Intent {
+    fn new(deploy: &str, ids: &[DistributionId], paths: PathCount) -> Intent {
         let (mut distributions, mut tenants) = (Vec::new(), Vec::new());
         for id in ids {
             match id {
@@ -85,7 +99,7 @@ impl Intent {
                 DistributionId::Tenant(id) => tenants.push(id.clone()),
             }
         }
-        Intent { deploy: deploy.to_owned(), distributions, tenants }
+        Intent { deploy: deploy.to_owned(), distributions, tenants, paths: Some(paths), extra: Map::new() }
     }
 }
 
@@ -107,6 +121,12 @@ pub struct State {
     pub last: Option<LastDeploy>,
     /// The newest build that was deployed or found nothing to do.
     pub build: Option<Build>,
+    /// The paths that deploys have sent this month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<PathCount>,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 impl State {
@@ -120,7 +140,20 @@ impl State {
             manifest: None,
             last: None,
             build: None,
+            paths: None,
+            extra: Map::new(),
         }
+    }
+
+    /// The paths that deploys have sent in the month of a time; those of an interrupted one count as sent.
+    fn paths_used(&self, at: Timestamp) -> u64 {
+        allowance::used(at, [self.paths.as_ref(), self.intent.as_ref().and_then(|intent| intent.paths.as_ref())])
+    }
+
+    /// The state once so many more paths were sent.
+    fn with_paths(self, at: Timestamp, sent: u64) -> State {
+        let used = allowance::used(at, [self.paths.as_ref()]).saturating_add(sent);
+        State { paths: Some(PathCount::new(at, used)), ..self }
     }
 
     /// Whether a newer build of the same project went before.
@@ -152,6 +185,17 @@ pub struct Snapshot {
     pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
     pub unfinished: Option<Arc<UnfinishedDeploy>>,
+    /// When it was read, by the clock of this machine.
+    read_at: Instant,
+    /// The paths that were sent beside deploys.
+    other_paths: Option<PathCount>,
+}
+
+impl Snapshot {
+    fn of_state(state: State, etag: Option<String>, age: i64, now: Timestamp) -> Snapshot {
+        let read_at = Instant::now();
+        Snapshot { state, etag, age, now, manifest: None, unfinished: None, read_at, other_paths: None }
+    }
 }
 
 impl Snapshot {
@@ -205,11 +249,11 @@ impl Record {
         let (found, now) = self.bucket.get_at(STATE).await?;
         let Some(found) = found else {
             let state = State::new(&self.target);
-            return Ok(Snapshot { state, etag: None, age: 0, now, manifest: None, unfinished: None });
+            return Ok(Snapshot::of_state(state, None, 0, now));
         };
         let state = self.parse(&found.body)?;
         let age = found.read.as_second() - found.modified.as_second();
-        Ok(Snapshot { state, etag: Some(found.etag), age, now: found.read, manifest: None, unfinished: None })
+        Ok(Snapshot::of_state(state, Some(found.etag), age, found.read))
     }
 
     /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what
@@ -227,14 +271,20 @@ impl Record {
     }
 
     async fn read_files(&self, mut snapshot: Snapshot) -> Result<Snapshot> {
-        if let Some(deploy) = &snapshot.state.manifest {
+        let manifest = async {
+            let Some(deploy) = &snapshot.state.manifest else { return Ok(None) };
             let name = manifest::file_name(deploy);
-            snapshot.manifest = Some(Manifest::new(self.what(&name), self.fetch(&name).await?));
-        }
-        if let Some(intent) = &snapshot.state.intent {
+            Ok(Some(Manifest::new(self.what(&name), self.fetch(&name).await?)))
+        };
+        let unfinished = async {
+            let Some(intent) = &snapshot.state.intent else { return Ok(None) };
             let name = intent::file_name(&intent.deploy);
-            snapshot.unfinished = Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?));
-        }
+            Ok(Some(Arc::new(intent::decode(intent, &self.fetch(&name).await?, &self.what(&name))?)))
+        };
+        let (manifest, unfinished, other_paths) = tokio::join!(manifest, unfinished, self.other_paths());
+        let (manifest, unfinished): (Result<_>, Result<_>) = (manifest, unfinished);
+        let (manifest, unfinished) = (manifest?, unfinished?);
+        (snapshot.manifest, snapshot.unfinished, snapshot.other_paths) = (manifest, unfinished, other_paths);
         Ok(snapshot)
     }
 
@@ -250,16 +300,8 @@ impl Record {
     }
 
     fn parse(&self, body: &[u8]) -> Result<State> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
         let what = self.what(STATE);
-        let version: Version = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
-        if version.format > FORMAT {
-            return Err(Error::refused(format!("{what} was written by a newer shipfront"))
-                .hint("install the newer version here, too"));
-        }
+        check_format(body, &what)?;
         let state: State = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
         if state.target != self.target.to_string() {
             let message = format!("{what} is the record of {}, not of {}", state.target, self.target);
@@ -273,7 +315,7 @@ impl Record {
     /// A write whose answer was lost meets its own success when it is tried again: the state is then
     /// read back, and it is ours if it has our bytes.
     async fn replace(&self, mut state: State, etag: Option<&str>) -> Result<Option<(State, String)>> {
-        state.revision += 1;
+        (state.revision, state.format) = (state.revision + 1, FORMAT);
         let body = serde_json::to_vec_pretty(&state).map_err(|error| Error::failed(format!("the record: {error}")))?;
         let condition = etag.map_or(Condition::Absent, Condition::Match);
         match self.bucket.put_if(STATE, &body, condition).await? {
@@ -304,6 +346,20 @@ impl Record {
             let _ = self.bucket.delete(&keys).await;
         }
     }
+}
+
+/// Refuses what a newer version wrote, before anything else of it is read.
+fn check_format(text: &[u8], what: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u64,
+    }
+    let version: Version = serde_json::from_slice(text).map_err(|error| damaged(what, &error.to_string()))?;
+    if version.format > u64::from(FORMAT) {
+        return Err(Error::refused(format!("{what} was written by a newer shipfront"))
+            .hint("install the newer version here, too"));
+    }
+    Ok(())
 }
 
 /// A record that cannot be read is never taken for an empty one.

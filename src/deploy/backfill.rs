@@ -107,6 +107,7 @@ impl Backfill<'_> {
                 build: None,
                 distributions: &discovered.viewers.ids(),
                 pending: &all_pending(&planned.plan, &[], None),
+                paths: planned.paths(),
             };
             let session = match &discovered.session {
                 Some(session) => session.begin(&intended).await?,
@@ -114,7 +115,7 @@ impl Backfill<'_> {
             };
             let session = session
                 .ok_or_else(|| Error::locked("another run came first; nothing was changed").hint("run it again"))?;
-            let mut done = session.under_lock(execution.carry_out(Some(&session))).await?;
+            let mut done = session.under_lock(Box::pin(execution.carry_out(Some(&session)))).await?;
             // What may have been copied although its answer was lost stays in the intent.
             let carry_over = if done.is_doubtful() { CarryOver::Plan } else { CarryOver::Nothing };
             done.close(session, carry_over).await;
@@ -206,9 +207,10 @@ impl Backfill<'_> {
             index: Arc::new(index),
             record_differs: false,
             recovered: None,
+            items: Vec::new(),
             warnings: Vec::new(),
         };
-        Ok((planned, left))
+        Ok((planned.choose_items(discovered), left))
     }
 }
 

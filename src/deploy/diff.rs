@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn row(size: u64) -> Row {
-        Row { size, etag: etag(), content: None, headers: None, orphaned: None, compressed: None, copy_tags: None }
+        Row::new(size, etag())
     }
 
     static KINDS: LazyLock<ObjectKinds> = LazyLock::new(ObjectKinds::default);

@@ -204,6 +204,13 @@ impl Execution<'_> {
 
     /// What CloudFront is told of what landed.
     fn items_of_what_landed(&self) -> Vec<Invalidation> {
+        let is_done = |outcome: &ChangeOutcome| {
+            matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Removed | ChangeOutcome::Retagged(_))
+        };
+        let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
+        if changes.all(|(change, outcome)| !change.is_write() || is_done(outcome)) {
+            return self.planned.items.clone();
+        }
         items(self.discovered, self.planned, &self.landed_keys(), &[])
     }
 
@@ -258,9 +265,11 @@ impl Executed<'_> {
         let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let written = std::mem::replace(&mut self.written, Ok(()));
+        let taken = self.sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
+        let paths = taken.map(|invalidation| invalidation.items.len() as u64).sum();
         let ending = match self.sent.failed.is_empty() {
-            true => session.commit(written, Commit { uploaded, removed, carry_over }).await,
-            false => session.abandon().await,
+            true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
+            false => session.abandon(paths).await,
         };
         match ending {
             Ending::Recorded => {}

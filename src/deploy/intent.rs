@@ -25,6 +25,7 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
         before: change.before().cloned(),
         owned: change.subject().existing.as_ref().is_some_and(|existing| existing.owned),
         compressed: entry.is_some_and(|entry| !entry.compression().is_empty()),
+        extra: None,
     }
 }
 

@@ -100,6 +100,7 @@ impl Deploy<'_> {
             build: self.settings.build.as_ref(),
             distributions: &discovered.viewers.ids(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
+            paths: planned.paths(),
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, Lock::Held))
     }

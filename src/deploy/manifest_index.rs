@@ -140,15 +140,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn row(size: u64) -> Row {
-        Row {
-            size,
-            etag: Etag::Opaque("x".into()),
-            content: None,
-            headers: None,
-            orphaned: None,
-            compressed: None,
-            copy_tags: None,
-        }
+        Row::new(size, Etag::Opaque("x".into()))
     }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {

@@ -107,13 +107,11 @@ fn row_after(change: &Change, outcome: &ChangeOutcome, evicted: &EvictedByPath<'
         (ChangeOutcome::Uploaded(uploaded), _) => {
             let stored = &uploaded.stored;
             Some(Some(Row {
-                size: uploaded.size,
-                etag: stored.etag.clone(),
                 content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
                 headers: Some(uploaded.headers),
                 compressed: uploaded.compressed.clone(),
-                orphaned: None,
                 copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
+                ..Row::new(uploaded.size, stored.etag.clone())
             }))
         }
         (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {

@@ -55,15 +55,7 @@ impl Plan {
             let (size, etag) = remote.clone()?;
             Some(match &described {
                 Some(row) => Row { orphaned, copy_tags: copy_tags.clone(), ..row.clone() },
-                None => Row {
-                    size,
-                    etag,
-                    content: None,
-                    headers: None,
-                    orphaned,
-                    compressed: None,
-                    copy_tags: copy_tags.clone(),
-                },
+                None => Row { orphaned, copy_tags: copy_tags.clone(), ..Row::new(size, etag) },
             })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
@@ -208,15 +200,7 @@ mod tests {
     use shipfront_site::etag::Etag;
 
     fn row(orphaned: Option<i64>) -> Row {
-        Row {
-            size: 1,
-            etag: Etag::Opaque("x".into()),
-            content: None,
-            headers: None,
-            orphaned,
-            compressed: None,
-            copy_tags: None,
-        }
+        Row { orphaned, ..Row::new(1, Etag::Opaque("x".into())) }
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {

@@ -132,6 +132,7 @@ impl Deploy<'_> {
             index: Arc::default(),
             record_differs: false,
             recovered: None,
+            items: Vec::new(),
             warnings: Vec::new(),
         })
     }

@@ -6,9 +6,12 @@
 //! taken back that somebody set anew meanwhile.
 
 use crate::error::{Error, Result};
+use crate::record::allowance::{self, PathCount};
 use crate::record::{Record, damaged};
 use crate::s3::conditional::{Condition, Written};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ pub struct ExternalWrites {
     record: Record,
     marks: Marks,
     etag: String,
+    /// S3's time when they were read.
+    read: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,6 +35,12 @@ struct Marks {
     /// Rises with every write, so that no two contents have the same ETag.
     revision: u64,
     keys: BTreeMap<String, String>,
+    /// The paths that were sent to CloudFront beside deploys, this month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paths: Option<PathCount>,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 impl Record {
@@ -37,21 +48,25 @@ impl Record {
     /// not keep any.
     pub async fn external_writes(&self) -> Result<ExternalWrites> {
         loop {
-            if let Some((marks, etag)) = self.read_external_writes().await? {
-                return Ok(ExternalWrites { record: self.clone(), marks, etag });
+            if let Some((marks, etag, read)) = self.read_external_writes().await? {
+                return Ok(ExternalWrites { record: self.clone(), marks, etag, read });
             }
-            let marks = Marks::default();
-            if let Written::Yes(etag) = self.bucket.put_if(EXTERNAL_WRITES, &encode(&marks)?, Condition::Absent).await?
-            {
-                return Ok(ExternalWrites { record: self.clone(), marks, etag });
-            }
+            // It is read again for S3's time.
+            self.bucket.put_if(EXTERNAL_WRITES, &encode(&Marks::default())?, Condition::Absent).await?;
         }
     }
 
-    async fn read_external_writes(&self) -> Result<Option<(Marks, String)>> {
-        let Some(found) = self.bucket.get(EXTERNAL_WRITES).await? else { return Ok(None) };
+    async fn read_external_writes(&self) -> Result<Option<(Marks, String, Timestamp)>> {
+        let (found, now) = self.bucket.get_at(EXTERNAL_WRITES).await?;
+        let Some(found) = found else { return Ok(None) };
         let marks = serde_json::from_slice(&found.body);
-        Ok(Some((marks.map_err(|error| damaged(&self.what(EXTERNAL_WRITES), &error.to_string()))?, found.etag)))
+        let marks = marks.map_err(|error| damaged(&self.what(EXTERNAL_WRITES), &error.to_string()))?;
+        Ok(Some((marks, found.etag, now)))
+    }
+
+    /// The paths that were sent beside deploys, as far as that can be read: they only save money.
+    pub(super) async fn other_paths(&self) -> Option<PathCount> {
+        self.read_external_writes().await.ok().flatten().and_then(|(marks, ..)| marks.paths)
     }
 }
 
@@ -68,9 +83,9 @@ impl ExternalWrites {
     /// Marks keys, those that are marked already too.
     pub async fn mark(&mut self, keys: Vec<String>) -> Result<()> {
         let value = format!("{:08x}", fastrand::u32(..));
-        let change = |marks: &mut BTreeMap<String, String>| {
+        let change = |marks: &mut Marks| {
             for key in &keys {
-                marks.insert(key.clone(), value.clone());
+                marks.keys.insert(key.clone(), value.clone());
             }
         };
         self.update(change).await
@@ -82,21 +97,31 @@ impl ExternalWrites {
             .into_iter()
             .filter_map(|key| self.marks.keys.get_key_value(&key).map(|(k, v)| (k.clone(), v.clone())))
             .collect();
-        let change = |marks: &mut BTreeMap<String, String>| {
+        let change = |marks: &mut Marks| {
             for (key, value) in &seen {
-                if marks.get(key) == Some(value) {
-                    marks.remove(key);
+                if marks.keys.get(key) == Some(value) {
+                    marks.keys.remove(key);
                 }
             }
         };
         self.update(change).await
     }
 
-    async fn update(&mut self, change: impl Fn(&mut BTreeMap<String, String>)) -> Result<()> {
+    /// Counts paths that were sent to CloudFront now, by S3's clock.
+    pub async fn count_paths(&mut self, paths: u64) -> Result<()> {
+        let now = self.read;
+        let change = |marks: &mut Marks| {
+            let used = allowance::used(now, [marks.paths.as_ref()]).saturating_add(paths);
+            marks.paths = Some(PathCount::new(now, used));
+        };
+        if paths == 0 { Ok(()) } else { self.update(change).await }
+    }
+
+    async fn update(&mut self, change: impl Fn(&mut Marks)) -> Result<()> {
         for attempt in 0..TRIES {
             let mut next = self.marks.clone();
-            change(&mut next.keys);
-            if next.keys == self.marks.keys {
+            change(&mut next);
+            if next == self.marks {
                 return Ok(());
             }
             next.revision += 1;

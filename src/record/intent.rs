@@ -1,6 +1,7 @@
 //! The intent: what a run may leave stale, written before its first change.
 
 use crate::error::Result;
+use crate::record::extra::{self, Extra};
 use crate::record::{Intent, ndjson};
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
@@ -25,6 +26,7 @@ pub enum PendingAction {
 
 /// A key whose URLs the run may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PendingChange {
     /// The key below the target's prefix.
     pub key: String,
@@ -42,6 +44,19 @@ pub struct PendingChange {
     /// Whether what was to be uploaded may be smaller than `bytes`, because it is compressed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub compressed: bool,
+    /// Fields that a later version wrote.
+    #[serde(skip)]
+    pub extra: Extra,
+}
+
+/// The fields of a line.
+const KNOWN: [&str; 7] = ["key", "action", "created", "bytes", "before", "owned", "compressed"];
+
+/// How a line is read.
+struct Lines;
+
+impl extra::Line<'_> for Lines {
+    type Read = PendingChange;
 }
 
 impl PendingChange {
@@ -111,15 +126,22 @@ pub(super) fn file_name(deploy: &str) -> String {
 
 /// An intent as it is kept.
 pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a PendingChange>) -> Result<Vec<u8>> {
-    ndjson::encode("plan", deploy, |lines| pending.try_for_each(|pending_change| lines.row(pending_change)))
+    ndjson::encode("plan", deploy, |lines| {
+        pending.try_for_each(|pending_change| match &pending_change.extra {
+            None => lines.row(pending_change),
+            Some(extra) => lines.row(&extra::joined(pending_change, extra)?),
+        })
+    })
 }
 
 /// Reads an intent.
 pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
     let mut pending: Vec<PendingChange> = Vec::new();
     ndjson::decode("plan", bytes, what, |line| {
-        pending.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
-        Ok(())
+        extra::read::<Lines, ()>(line, &KNOWN, |line, extra| {
+            pending.push(PendingChange { extra, ..line });
+            Ok(())
+        })
     })?;
     pending.sort_by(|a, b| a.key.cmp(&b.key));
     let distributions = intent.distributions.iter().cloned().map(DistributionId::Distribution);

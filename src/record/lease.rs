@@ -1,12 +1,14 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::allowance::PathCount;
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use manifest::Row;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
@@ -63,6 +65,8 @@ pub struct Lease {
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
+    /// S3's time when the record was read, and the moment of it.
+    read: (Timestamp, Instant),
 }
 
 impl Lease {
@@ -75,13 +79,16 @@ impl Lease {
         build: Option<&Build>,
         distributions: &[DistributionId],
         pending: &[PendingChange],
+        paths: u64,
     ) -> Result<Option<Lease>> {
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: Timestamp::now() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
-        state.intent = Some(Intent::new(deploy, distributions));
+        // What an interrupted run was to send counts as sent.
+        state.paths = Some(PathCount::new(snapshot.now, state.paths_used(snapshot.now)));
+        state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths)));
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
@@ -103,7 +110,8 @@ impl Lease {
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
         let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
-        Ok(Some(Lease { record: record.clone(), deploy: deploy.to_owned(), current, lost, renewer, outdated }))
+        let read = (snapshot.now, snapshot.read_at);
+        Ok(Some(Lease { record: record.clone(), deploy: deploy.to_owned(), current, lost, renewer, outdated, read }))
     }
 
     /// Ends when the lease can no longer be relied on: everything under way must stop.
@@ -119,8 +127,10 @@ impl Lease {
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
     /// gives the lease back in one write, but for what is `left` to the next run.
-    pub async fn complete(self, uploaded: u64, pruned: u64, left: CarryOver<'_>) -> Result<()> {
-        let last = LastDeploy { deploy: self.deploy.clone(), at: Timestamp::now(), uploaded, pruned };
+    /// `paths` are those that CloudFront took.
+    pub async fn complete(self, (uploaded, pruned): (u64, u64), paths: u64, left: CarryOver<'_>) -> Result<()> {
+        let (deploy, at) = (self.deploy.clone(), Timestamp::now());
+        let last = LastDeploy { deploy, at, uploaded, pruned, extra: Map::new() };
         let left = match left {
             CarryOver::Nothing => None,
             CarryOver::Plan => Some(self.deploy.clone()),
@@ -134,21 +144,36 @@ impl Lease {
         let named = left.as_deref().map(intent::file_name);
         let outdated: Vec<String> =
             self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
-        let (deploy, record) = (self.deploy.clone(), self.record.clone());
+        let (deploy, record, now) = (self.deploy.clone(), self.record.clone(), self.now());
         self.give_back(|state| State {
-            intent: state.intent.zip(left.clone()).map(|(intent, deploy)| Intent { deploy, ..intent }),
+            intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {
+                deploy,
+                paths: None,
+                ..intent
+            }),
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
-            ..state
+            ..state.with_paths(now, paths)
         })
         .await?;
         record.remove(&outdated).await;
         Ok(())
     }
 
-    /// Gives the lease back and leaves the intent to the next run.
-    pub async fn abandon(self) -> Result<()> {
-        self.give_back(|state| state).await
+    /// Gives the lease back and leaves the intent to the next run. `paths` are those that CloudFront took.
+    pub async fn abandon(self, paths: u64) -> Result<()> {
+        let now = self.now();
+        self.give_back(|state| State {
+            intent: state.intent.clone().map(|intent| Intent { paths: None, ..intent }),
+            ..state.with_paths(now, paths)
+        })
+        .await
+    }
+
+    /// S3's time, by how long ago it was asked.
+    fn now(&self) -> Timestamp {
+        let (at, moment) = self.read;
+        at.saturating_add(SignedDuration::try_from(moment.elapsed()).unwrap_or_default()).unwrap_or(at)
     }
 
     async fn give_back(self, change: impl Fn(State) -> State) -> Result<()> {

@@ -3,6 +3,7 @@
 //! It is read and written row by row, so that nobody needs to hold it whole.
 
 use crate::error::Result;
+use crate::record::extra::{self, Extra};
 use crate::record::ndjson;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,39 @@ pub struct Row {
     pub copy_tags: Option<Arc<CopyTags>>,
     /// What came of compressing the file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
+    /// What cached copies say of their lifetime, where a distribution serves the object as an error page.
+    pub error_page: Option<Box<ErrorPage>>,
+    /// Fields that a later version wrote.
+    pub extra: Extra,
+}
+
+/// What is remembered of an object that a distribution serves as an error page, under URLs that nobody can list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorPage {
+    /// The `Cache-Control` that cached copies carry; `None` where they carry none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cache_control: Option<String>,
+    /// Whether no rule says it, so that shipfront chose it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub chosen: bool,
 }
 
 impl Row {
+    /// An object of which only this is known.
+    pub fn new(size: u64, etag: Etag) -> Row {
+        Row {
+            size,
+            etag,
+            content: None,
+            headers: None,
+            orphaned: None,
+            copy_tags: None,
+            compressed: None,
+            error_page: None,
+            extra: None,
+        }
+    }
+
     /// The ETag of the bytes.
     pub fn content(&self) -> &Etag {
         self.content.as_deref().unwrap_or(&self.etag)
@@ -42,6 +73,7 @@ impl Row {
 
 /// A row as it is kept.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line<'a> {
     #[serde(borrow)]
     key: Cow<'a, str>,
@@ -61,6 +93,19 @@ struct Line<'a> {
     tags: Option<Entry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     compressed: Option<Cow<'a, Compressed>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    error_page: Option<Cow<'a, ErrorPage>>,
+}
+
+/// The fields of a line.
+const KNOWN: [&str; 10] =
+    ["key", "size", "etag", "content", "headers", "orphaned", "carried", "tags", "compressed", "error_page"];
+
+/// How a line is read.
+struct Lines;
+
+impl<'a> extra::Line<'a> for Lines {
+    type Read = Line<'a>;
 }
 
 /// A manifest as it lies in the bucket: compressed.
@@ -88,23 +133,29 @@ impl Manifest {
         let standings = Shared::default();
         let mut known: Vec<Arc<CopyTags>> = Vec::new();
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
-            let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags } = line;
-            if last.as_deref().is_some_and(|last| last >= &*key) {
-                return Err(format!("{key:?} is out of order"));
-            }
-            let last = last.get_or_insert_default();
-            last.clear();
-            last.push_str(&key);
-            let content = content.map(|content| Box::new(content.into_owned()));
-            let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
-            known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
-            let copy_tags = match copy_tags {
-                None => None,
-                Some(at) => Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?),
-            };
-            take(&key, Row { size, etag: etag.into_owned(), content, headers, orphaned, compressed, copy_tags });
-            Ok(())
+            extra::read::<Lines, ()>(line, &KNOWN, |line, extra| {
+                let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page } =
+                    line;
+                if last.as_deref().is_some_and(|last| last >= &*key) {
+                    return Err(format!("{key:?} is out of order"));
+                }
+                let last = last.get_or_insert_default();
+                last.clear();
+                last.push_str(&key);
+                let content = content.map(|content| Box::new(content.into_owned()));
+                let compressed = compressed.map(|compressed| Box::new(compressed.into_owned()));
+                known.extend(tags.map(|entry| Arc::new(entry.read(&standings))));
+                let copy_tags = match copy_tags {
+                    None => None,
+                    Some(at) => {
+                        Some(known.get(at).cloned().ok_or_else(|| format!("{key:?} has tags that are missing"))?)
+                    }
+                };
+                let error_page = error_page.map(|page| Box::new(page.into_owned()));
+                let etag = etag.into_owned();
+                take(&key, Row { size, etag, content, headers, orphaned, compressed, copy_tags, error_page, extra });
+                Ok(())
+            })
         })?;
         Ok(standings.into_values())
     }
@@ -124,7 +175,7 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
             let next = known.len();
             let copy_tags = row.copy_tags.as_ref().map(|copy_tags| *known.entry(copy_tags.clone()).or_insert(next));
             let first = row.copy_tags.as_deref().filter(|_| copy_tags == Some(next));
-            lines.row(&Line {
+            let line = Line {
                 key: Cow::Borrowed(key),
                 size: row.size,
                 etag: Cow::Borrowed(&row.etag),
@@ -134,7 +185,12 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
                 compressed: row.compressed.as_deref().map(Cow::Borrowed),
                 copy_tags,
                 tags: first.map(Entry::of),
-            })?;
+                error_page: row.error_page.as_deref().map(Cow::Borrowed),
+            };
+            match &row.extra {
+                None => lines.row(&line)?,
+                Some(extra) => lines.row(&extra::joined(&line, extra)?)?,
+            }
         }
         Ok(())
     })
@@ -148,15 +204,8 @@ mod tests {
     use shipfront_site::rules::Encoding;
 
     fn rows() -> Vec<(&'static str, Row)> {
-        let row = || Row {
-            size: 3,
-            etag: Etag::parse("900150983cd24fb0d6963f7d28e17f72"),
-            content: None,
-            headers: Some(Headers::of("a").digest()),
-            orphaned: None,
-            compressed: None,
-            copy_tags: None,
-        };
+        let etag = || Etag::parse("900150983cd24fb0d6963f7d28e17f72");
+        let row = || Row { headers: Some(Headers::of("a").digest()), ..Row::new(3, etag()) };
         let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
         vec![

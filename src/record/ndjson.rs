@@ -2,7 +2,7 @@
 //! that a truncated file is never taken for a short one.
 
 use crate::error::{Error, Result};
-use crate::record::{FORMAT, damaged};
+use crate::record::{FORMAT, check_format, damaged};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
@@ -70,13 +70,11 @@ pub(super) fn decode(
     };
     let mut line = String::new();
     next(&mut line)?;
+    // Its format before all else: whatever a newer version writes is not damaged.
+    check_format(line.as_bytes(), what)?;
     let header: Header = serde_json::from_str(&line).map_err(|error| broken(&error))?;
     if header.shipfront != kind {
         return Err(broken(&format!("it is a {}, not a {kind}", header.shipfront)));
-    }
-    if header.format > FORMAT {
-        return Err(Error::refused(format!("{what} was written by a newer shipfront"))
-            .hint("install the newer version here, too"));
     }
     let mut rows = 0;
     // The last line is no row, so each is taken when another one follows.

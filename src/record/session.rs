@@ -7,6 +7,7 @@
 
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::allowance;
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -36,6 +37,8 @@ pub struct Intended<'a> {
     pub distributions: &'a [DistributionId],
     /// All that it may leave stale, in key order.
     pub pending: &'a [PendingChange],
+    /// The paths that it is to send to CloudFront.
+    pub paths: u64,
 }
 
 impl Session {
@@ -88,6 +91,12 @@ impl Session {
         self.snapshot.unfinished.as_ref()
     }
 
+    /// The paths that this month's deploys, and whatever else counts in this record, have sent to CloudFront.
+    pub fn paths_used(&self) -> u64 {
+        let of_events = allowance::used(self.now(), [self.snapshot.other_paths.as_ref()]);
+        self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
+    }
+
     /// What the edge was last told; `None` where no deploy was ever completed.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.snapshot.manifest.as_ref()
@@ -114,8 +123,8 @@ impl Session {
 
     /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
     pub async fn begin(&self, intended: &Intended<'_>) -> Result<Option<ActiveSession>> {
-        let Intended { deploy, build, distributions, pending } = intended;
-        let lease = Lease::take(&self.record, &self.snapshot, deploy, *build, distributions, pending).await?;
+        let Intended { deploy, build, distributions, pending, paths } = intended;
+        let lease = Lease::take(&self.record, &self.snapshot, deploy, *build, distributions, pending, *paths).await?;
         Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
     }
 }
@@ -134,6 +143,8 @@ pub struct Commit<'a> {
     pub uploaded: u64,
     /// Objects that were removed.
     pub removed: u64,
+    /// Paths that CloudFront took.
+    pub paths: u64,
     /// What is left to the next run.
     pub carry_over: CarryOver<'a>,
 }
@@ -175,16 +186,16 @@ impl ActiveSession {
     pub async fn commit(self, written: Result<()>, commit: Commit<'_>) -> Ending {
         let place = self.record.place().clone();
         let done = match written {
-            Ok(()) => self.lease.complete(commit.uploaded, commit.removed, commit.carry_over).await,
-            Err(error) => self.lease.abandon().await.and(Err(error)),
+            Ok(()) => self.lease.complete((commit.uploaded, commit.removed), commit.paths, commit.carry_over).await,
+            Err(error) => self.lease.abandon(commit.paths).await.and(Err(error)),
         };
         Ending::of(done, &place)
     }
 
-    /// CloudFront was not told of everything: the plan stays for the next run.
-    pub async fn abandon(self) -> Ending {
+    /// CloudFront was not told of everything: the plan stays for the next run. `paths` are those that it took.
+    pub async fn abandon(self, paths: u64) -> Ending {
         let place = self.record.place().clone();
-        Ending::of(self.lease.abandon().await, &place)
+        Ending::of(self.lease.abandon(paths).await, &place)
     }
 }
 

@@ -4,10 +4,10 @@ use super::{PRUNE, SITE, count, is_settled, status, writes_of_any_kind};
 use crate::world::site::{ALWAYS, World, denied};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_with_nothing_to_do_reads_two_small_files_and_writes_nothing() {
+async fn a_deploy_with_nothing_to_do_reads_three_small_files_and_writes_nothing() {
     let world = World::deployed(&SITE).await;
     assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
-    assert_eq!((count(&world, "GetObject"), count(&world, "HeadObject"), writes_of_any_kind(&world)), (2, 0, 0));
+    assert_eq!((count(&world, "GetObject"), count(&world, "HeadObject"), writes_of_any_kind(&world)), (3, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

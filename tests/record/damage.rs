@@ -70,8 +70,8 @@ async fn a_damaged_or_newer_manifest_stops_the_deploy() {
     }
     world.put(&key, whole.clone()).await;
     manifest::rewrite(&world.edge, BUCKET, |line| {
-        if line["format"] == 1 {
-            line["format"] = 2.into();
+        if line["format"] == 2 {
+            line["format"] = 3.into();
         }
     })
     .await;

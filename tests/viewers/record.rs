@@ -61,8 +61,8 @@ async fn only_a_run_that_writes_asks_for_the_policy() {
     let run = world.deploy(&[]).expect(0);
     assert_eq!((run.outcome(), run.warnings().as_str()), ("nothing-to-do", ""));
     let reads = world.edge.requests().into_iter().filter(|request| request.operation.starts_with("GetO")).count();
-    assert_eq!((world.count("GetBucketPolicy"), reads), (0, 2));
-    assert_eq!(run.json["requests"]["get"], 2);
+    assert_eq!((world.count("GetBucketPolicy"), reads), (0, 3));
+    assert_eq!(run.json["requests"]["get"], 3);
     world.write("index.html", "an edit");
     world.plan(&[]).expect(0);
     assert_eq!(world.count("GetBucketPolicy"), 0);
@@ -97,7 +97,7 @@ async fn the_local_edge_keeps_its_record_to_itself() {
     let first = local();
     assert_eq!((first.outcome(), first.warnings().as_str()), ("deployed", ""));
     assert!(!first.stderr.contains("warning"), "{}", first.stderr);
-    assert_eq!(local().json["requests"]["get"], 2, "nothing to do is two reads of the record");
+    assert_eq!(local().json["requests"]["get"], 3, "nothing to do is three reads of the record");
     let edge = start(Data::Directory(directory)).await;
     let host = format!("{}.localhost", Distribution::for_bucket("local-site").id);
     for (path, status) in [("/", 200), (STATE, 403)] {

@@ -357,6 +357,7 @@ mod tests {
             before: etag(before),
             owned: true,
             compressed: false,
+            extra: None,
         };
         let event = |change| ObjectEvent { bucket: "b".to_owned(), key: "a".to_owned(), change };
         let written = |tag, size| event(Change::Written { etag: etag(tag), size });

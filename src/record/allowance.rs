@@ -1,0 +1,49 @@
+//! The paths that a record's site has sent to CloudFront in a calendar month, of which an account has the first
+//! thousand free (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// Paths counted in a month of UTC, by S3's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathCount {
+    /// Such as `2026-11`.
+    pub month: String,
+    /// Paths, wildcards and cache tags: each is billed as one path.
+    pub used: u64,
+}
+
+/// The month of a time, in UTC.
+pub fn month_of(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string()
+}
+
+impl PathCount {
+    /// So many paths in the month of a time.
+    pub fn new(at: Timestamp, used: u64) -> PathCount {
+        PathCount { month: month_of(at), used }
+    }
+}
+
+/// How many of these counts fall into the month of a time.
+pub fn used<'a>(at: Timestamp, counts: impl IntoIterator<Item = Option<&'a PathCount>>) -> u64 {
+    let month = month_of(at);
+    let counts = counts.into_iter().flatten().filter(|count| count.month == month);
+    counts.fold(0, |sum, count| sum.saturating_add(count.used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_ends_with_its_month() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (last, first) = (at("2026-11-30T23:59:59Z"), at("2026-12-01T00:00:00Z"));
+        let count = PathCount::new(last, 7);
+        assert_eq!(count.month, "2026-11");
+        assert_eq!(used(last, [Some(&count), None, Some(&count)]), 14);
+        assert_eq!(used(first, [Some(&count)]), 0);
+    }
+}

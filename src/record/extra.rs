@@ -1,0 +1,52 @@
+//! Fields of a line that this version does not know: a later one wrote them, and they stay.
+//!
+//! Lines are many and such fields are rare, so that a line is first read as if there were none.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::io;
+
+/// Fields that this version does not know, by name.
+pub(crate) type Extra = Option<Box<Map<String, Value>>>;
+
+/// Reads a line whose type denies unknown fields, and what it has beside the `known` ones.
+pub(super) fn read<T: for<'a> Line<'a>, R>(
+    line: &str,
+    known: &[&str],
+    mut take: impl FnMut(<T as Line<'_>>::Read, Extra) -> Result<R, String>,
+) -> Result<R, String> {
+    let strict = match <T as Line<'_>>::parse(line) {
+        Ok(read) => return take(read, None),
+        Err(error) => error,
+    };
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else { return Err(strict.to_string()) };
+    let mut extra = Map::new();
+    for name in fields.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect::<Vec<_>>() {
+        extra.extend(fields.remove(&name).map(|value| (name, value)));
+    }
+    let plain = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
+    let read = <T as Line<'_>>::parse(&plain).map_err(|error| error.to_string())?;
+    take(read, Some(Box::new(extra)))
+}
+
+/// A type of line that may borrow from its text.
+pub(super) trait Line<'a> {
+    /// The line.
+    type Read: Deserialize<'a>;
+
+    /// Reads it; an unknown field is an error.
+    fn parse(text: &'a str) -> serde_json::Result<Self::Read> {
+        serde_json::from_str(text)
+    }
+}
+
+/// A line with the fields that this version does not know.
+pub(super) fn joined(line: &impl Serialize, extra: &Map<String, Value>) -> io::Result<Value> {
+    let mut value = serde_json::to_value(line)?;
+    if let Value::Object(fields) = &mut value {
+        for (name, value) in extra {
+            fields.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(value)
+}
