@@ -19,6 +19,7 @@ use shipfront_edge::{Data, Edge, EdgeError, EdgeOptions};
 use shipfront_invalidation::Coverage;
 use shipfront_site::Target;
 use shipfront_site::etag::{hex, md5};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -264,13 +265,21 @@ fn edge_error(error: &EdgeError) -> Error {
 /// A path as a person may paste it into a shell.
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    // No path holds the one character that it refuses.
+    shlex::try_quote(&text).map(Cow::into_owned).unwrap_or(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        for path in ["public", "/tmp/My Site/dist", "it's", "a$(b)`c`", "é", "a\"b", "*", "!a", "-a"] {
+            assert_eq!(shlex::split(&shell_word(Path::new(path))), Some(vec![path.to_owned()]), "{path}");
+        }
+        assert_eq!(shell_word(Path::new("../public-2/_site.v1")), "../public-2/_site.v1");
+    }
 
     #[test]
     fn each_source_has_a_bucket_that_s3_would_take() {

@@ -6,15 +6,14 @@
 
 use crate::deploy::change::{Action, Wave};
 use crate::outcome::Outcome;
-use crate::report::Report;
+use crate::report::{Fate, Report, ReportedChange};
 use crate::report::file::Ending;
-use crate::report::{Fate, ReportedChange};
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use shipfront_invalidation::InvalidationStatus;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 /// With more changes than these, they are summed up.
 const MOST_CHANGES: usize = 380;
@@ -151,67 +150,43 @@ fn sums(report: &Report, changes: &[&ReportedChange]) -> Vec<Case> {
 }
 
 fn write(suites: &[Suite]) -> io::Result<String> {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let cases = |suites: &[Suite]| suites.iter().map(|suite| suite.cases.len()).sum::<usize>().to_string();
-    let root = writer.create_element("testsuites").with_attribute(("name", "shipfront"));
-    let root = root.with_attribute(("tests", cases(suites).as_str()));
-    root.with_attribute(("failures", failures(suites).as_str())).write_inner_content(|writer| {
-        for suite in suites {
-            let only = std::slice::from_ref(suite);
-            let element = writer.create_element("testsuite").with_attribute(("name", suite.name));
-            let element = element.with_attribute(("tests", cases(only).as_str()));
-            let element = element.with_attribute(("failures", failures(only).as_str()));
-            let element = element.with_attribute(("skipped", skipped(suite).as_str()));
-            let element = element.with_attribute(("time", format!("{:.3}", suite.seconds).as_str()));
-            element.write_inner_content(|writer| {
-                suite.cases.iter().try_for_each(|case| write_case(writer, suite, case))
-            })?;
-        }
-        Ok(())
-    })?;
-    String::from_utf8(writer.into_inner()).map_err(io::Error::other)
+    let mut document = quick_junit::Report::new("shipfront");
+    for suite in suites {
+        let mut element = TestSuite::new(suite.name);
+        element.set_time(Duration::try_from_secs_f64(suite.seconds).unwrap_or_default());
+        element.add_test_cases(suite.cases.iter().map(|case| element_of(suite, case)));
+        document.add_test_suite(element);
+    }
+    document.to_string().map_err(io::Error::other)
 }
 
-fn write_case(writer: &mut Writer<Vec<u8>>, suite: &Suite, case: &Case) -> io::Result<()> {
+fn element_of(suite: &Suite, case: &Case) -> TestCase {
+    let status = match &case.state {
+        State::Passed => TestCaseStatus::success(),
+        State::Skipped(message) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(message);
+            status
+        }
+        State::Failed(message, text) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(clean(message)).set_description(clean(text));
+            status
+        }
+    };
+    let mut element = TestCase::new(clean(&case.name), status);
     // CodeBuild wants a time of each, and there is none of a single file.
-    let element = writer.create_element("testcase").with_attribute(("classname", suite.name));
-    let element = element.with_attribute(("name", &*clean(&case.name))).with_attribute(("time", "0"));
-    if matches!(case.state, State::Passed) && case.said.is_empty() {
-        return element.write_empty().map(drop);
+    element.set_classname(suite.name).set_time(Duration::ZERO);
+    if !case.said.is_empty() {
+        element.set_system_out(clean(&case.said));
     }
     element
-        .write_inner_content(|writer| {
-            match &case.state {
-                State::Passed => {}
-                State::Skipped(message) => {
-                    writer.create_element("skipped").with_attribute(("message", *message)).write_empty()?;
-                }
-                State::Failed(message, text) => {
-                    let failure = writer.create_element("failure").with_attribute(("message", &*clean(message)));
-                    failure.write_text_content(BytesText::new(&clean(text)))?;
-                }
-            }
-            if !case.said.is_empty() {
-                writer.create_element("system-out").write_text_content(BytesText::new(&clean(&case.said)))?;
-            }
-            Ok(())
-        })
-        .map(drop)
 }
 
-fn failures(suites: &[Suite]) -> String {
-    let cases = suites.iter().flat_map(|suite| &suite.cases);
-    cases.filter(|case| matches!(case.state, State::Failed(..))).count().to_string()
-}
-
-fn skipped(suite: &Suite) -> String {
-    suite.cases.iter().filter(|case| matches!(case.state, State::Skipped(_))).count().to_string()
-}
-
-/// Text without what XML has no place for (<https://www.w3.org/TR/xml/#charsets>).
+/// Text without what XML has no place for (<https://www.w3.org/TR/xml/#charsets>), nor `quick_junit`, which
+/// drops escape sequences and control characters without a trace: the names of two files could become one.
 fn clean(text: &str) -> Cow<'_, str> {
-    let wrong = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let wrong = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text.into() }
 }
 
@@ -251,12 +226,12 @@ mod tests {
     #[test]
     fn what_xml_cannot_hold_is_replaced_and_the_rest_is_escaped() {
         let case = Case {
-            name: "a\u{1}<\"&".to_owned(),
+            name: "a\u{1}<\"&\u{1b}[31m\t".to_owned(),
             state: State::Failed("]]>\u{FFFF}".to_owned(), "<x>".to_owned()),
             said: String::new(),
         };
         let xml = write(&[Suite { name: "pages", seconds: 1.5, cases: vec![case] }]).unwrap();
-        assert!(xml.contains("name=\"a\u{FFFD}&lt;&quot;&amp;\""), "{xml}");
+        assert!(xml.contains("name=\"a\u{FFFD}&lt;&quot;&amp;\u{FFFD}[31m\u{FFFD}\""), "{xml}");
         assert!(xml.contains("message=\"]]&gt;\u{FFFD}\">&lt;x&gt;</failure>"), "{xml}");
     }
 }

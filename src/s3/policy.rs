@@ -6,6 +6,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use wildmatch::WildMatch;
 
 /// As whom CloudFront fetches with an origin access control
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html>).
@@ -149,7 +150,7 @@ impl Statement {
             patterns.as_ref().is_some_and(|patterns| patterns.as_slice().iter().any(|pattern| is_meant(pattern)))
         };
         // A pattern that ends in `*` and matches the folder matches whatever is below it.
-        let covers = |pattern: &str| pattern.ends_with('*') && matches(key_pattern(pattern), folder);
+        let covers = |pattern: &str| pattern.ends_with('*') && WildMatch::new(key_pattern(pattern)).matches(folder);
         any(&self.action, &reads) && any(&self.resource, &covers) && self.exempts_no_viewer()
     }
 
@@ -179,35 +180,12 @@ impl Statement {
 }
 
 fn reads(action: &str) -> bool {
-    matches(&action.to_ascii_lowercase(), READ)
+    WildMatch::new(&action.to_ascii_lowercase()).matches(READ)
 }
 
 /// What follows `arn:PARTITION:s3:::`; the partitions of AWS differ in nothing else here.
 fn key_pattern(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).unwrap_or(arn)
-}
-
-/// `*` is any run of characters, `?` any one.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut at, mut seen) = (0, 0);
-    // Where the last `*` stands, and how much of the text it has taken.
-    let mut star: Option<(usize, usize)> = None;
-    while seen < text.len() {
-        match (pattern.get(at), star) {
-            (Some('*'), _) => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            (Some(&found), _) if found == '?' || found == text[seen] => (at, seen) = (at + 1, seen + 1),
-            (_, Some((place, taken))) => {
-                star = Some((place, taken + 1));
-                (at, seen) = (place + 1, taken + 1);
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern[at..].iter().all(|&left| left == '*')
 }
 
 /// The policy of a bucket on the local edge: CloudFront reads everything but deploy records.
@@ -297,18 +275,33 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_as_a_whole() {
-        for (pattern, text, expected) in [
-            ("", "", true),
-            ("*", "", true),
-            ("a*c", "abbc", true),
-            ("a*c", "abcb", false),
-            ("a?c*", "abc", true),
-            ("*b*b", "abab", true),
-            ("?", "", false),
-            ("a", "ab", false),
+    fn actions_match_as_a_whole_and_whatever_their_case() {
+        for (action, expected) in [
+            ("*", true),
+            ("s3:*", true),
+            ("S3:Get*", true),
+            ("s3:?etObject", true),
+            ("s3:*Object", true),
+            ("s3:GetObject*", true),
+            ("s3:GetObjec", false),
+            ("s3:GetObject?", false),
+            ("s3:*Acl", false),
+            ("", false),
         ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(reads(action), expected, "{action}");
         }
+    }
+
+    #[test]
+    fn a_policy_of_many_wildcards_is_read_at_once() {
+        let folder = format!("{}/", "a".repeat(10_000));
+        let policy = |end: &str| {
+            let resource = format!("arn:aws:s3:::b/{}{end}*", "a*".repeat(40));
+            format!(
+                r#"{{"Statement": {{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "{resource}"}}}}"#
+            )
+        };
+        assert!(!keeps_viewers_out(&policy("b"), "b", &folder));
+        assert!(keeps_viewers_out(&policy(""), "b", &folder));
     }
 }

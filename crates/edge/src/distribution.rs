@@ -2,6 +2,7 @@
 
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
 
 /// A distribution. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,8 +237,7 @@ impl Distribution {
     pub fn behavior(&self, path: &str) -> &CacheBehavior {
         let mut behaviors = self.behaviors.iter();
         let matching = behaviors.find(|behavior| {
-            let pattern = behavior.path_pattern.trim_start_matches('/');
-            matches_pattern(pattern.as_bytes(), path.trim_start_matches('/').as_bytes())
+            WildMatch::new(behavior.path_pattern.trim_start_matches('/')).matches(path.trim_start_matches('/'))
         });
         matching.unwrap_or(&self.default_behavior)
     }
@@ -263,17 +263,6 @@ impl Distribution {
             !self.origins.iter().any(|origin| origin.id == *target)
                 && !self.origin_groups.iter().any(|group| group.id == *target)
         })
-    }
-}
-
-/// `*` is any run of characters, `?` any one.
-pub(super) fn matches_pattern(pattern: &[u8], path: &[u8]) -> bool {
-    match (pattern.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=path.len()).any(|start| matches_pattern(rest, &path[start..])),
-        (Some((b'?', pattern)), Some((_, path))) => matches_pattern(pattern, path),
-        (Some((expected, pattern)), Some((found, path))) if expected == found => matches_pattern(pattern, path),
-        _ => false,
     }
 }
 
@@ -324,5 +313,12 @@ mod tests {
         assert_eq!(pattern("/abc"), "a?c");
         assert_eq!(pattern("/abcd"), "*");
         assert_eq!(pattern("/IMG/x.gif"), "*");
+    }
+
+    #[test]
+    fn a_pattern_of_many_wildcards_is_decided_at_once() {
+        let mut distribution = Distribution::for_bucket("b");
+        distribution.behaviors.push(CacheBehavior::new(&format!("{}b", "a*".repeat(40)), "S3-b"));
+        assert_eq!(distribution.behavior(&format!("/{}", "a".repeat(10_000))).path_pattern, "*");
     }
 }

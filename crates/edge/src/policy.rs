@@ -4,8 +4,7 @@
 //! `Deny` of `s3:GetObject` makes the origin answer 403. The API listener asks no policy.
 
 use serde_json::Value;
-
-use crate::distribution::matches_pattern;
+use wildmatch::WildMatch;
 
 /// Whether `text` is a policy, as far as S3 checks that.
 pub(super) fn is_policy(text: &str) -> bool {
@@ -19,7 +18,7 @@ pub(super) fn denies(policy: &str, bucket: &str, key: &str) -> bool {
     let resource = format!("arn:aws:s3:::{bucket}/{key}");
     let matches = |patterns: &Value, text: &str| {
         let mut patterns = each(patterns);
-        patterns.any(|pattern| matches_pattern(pattern.as_bytes(), text.as_bytes()))
+        patterns.any(|pattern| WildMatch::new(pattern).matches(text))
     };
     let viewers = |principal: &Value| {
         principal == "*"

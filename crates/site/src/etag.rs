@@ -4,6 +4,8 @@
 //! number of parts (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). Under SSE-KMS
 //! and SSE-C an ETag has the form of the first but says nothing about the bytes.
 
+/// Lower-case hexadecimal.
+pub use hex::encode as hex;
 pub use md5::{Digest, Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -47,9 +49,10 @@ impl Etag {
             None => (text, None),
             Some((digest, parts)) => (digest, Some(parts)),
         };
-        match (parse_hex(digest), parts.map(str::parse::<u32>)) {
-            (Some(digest), None) => Etag::Single(digest),
-            (Some(digest), Some(Ok(parts))) if parts > 0 => Etag::Multipart(digest, parts),
+        let mut bytes = [0; 16];
+        match (hex::decode_to_slice(digest, &mut bytes), parts.map(str::parse::<u32>)) {
+            (Ok(()), None) => Etag::Single(bytes),
+            (Ok(()), Some(Ok(parts))) if parts > 0 => Etag::Multipart(bytes, parts),
             _ => Etag::Opaque(text.into()),
         }
     }
@@ -90,23 +93,6 @@ impl<'de> Deserialize<'de> for Etag {
 
         deserializer.deserialize_str(Text)
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn parse_hex(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut digest = [0; 16];
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// The MD5 of bytes in memory.
@@ -285,6 +271,7 @@ mod tests {
             "",
             "abc",
             "900150983cd24fb0d6963f7d28e17f7z",
+            "+9+0+1+5+0+9+8+3+c+d+2+4+f+b+0+d",
             "900150983cd24fb0d6963f7d28e17f72-0",
             "é00150983cd24fb0d6963f7d28e17f72",
         ] {

@@ -121,6 +121,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_of_many_wildcards_is_decided_at_once() {
+        let set = set([&format!("{}b", "a*".repeat(40)).parse().unwrap()]).unwrap();
+        assert!(!set.is_match("a".repeat(10_000)));
+        assert!(set.is_match(format!("{}b", "a".repeat(10_000))));
+    }
+
+    #[test]
     fn what_is_no_pattern_says_why() {
         for (text, why) in [("", "empty"), ("a/../b", "leaves"), ("a[", "no pattern"), ("{a", "no pattern")] {
             assert!(text.parse::<Glob>().unwrap_err().contains(why), "{text:?}");

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::redirects_file::{QueryValue, RedirectRule, RedirectTarget, RedirectsFile, TargetPiece, without_slash};
 use crate::url_pattern::{Piece, paths_of};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -220,13 +221,8 @@ impl Shadows {
 
 /// A path or URL as browsers send it: what is not ASCII is per cent-encoded, and nothing else.
 fn encoded(text: &str) -> String {
-    let encode = |c: char| -> String {
-        if c.is_ascii() && c != ' ' {
-            return c.to_string();
-        }
-        c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect()
-    };
-    text.chars().map(encode).collect()
+    const SPACE: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
+    utf8_percent_encode(text, SPACE).to_string()
 }
 
 /// A text as a JavaScript literal.

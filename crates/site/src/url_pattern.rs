@@ -1,6 +1,9 @@
 //! Patterns of URL paths, as `_headers` and `_redirects` files write them: `/blog/*`, `/:year/:slug`.
 //!
 //! `*` is whatever follows, slashes included, and may come once; `:name` is one folder's or file's name.
+//! No library of wildcards has names; the pieces are also what the functions for CloudFront are written from, so
+//! that they and [`UrlPattern::matches`] read a pattern once. With one `*`, and names that end at a slash, matching
+//! takes at most as many steps as the square of the path's length.
 
 use std::fmt;
 
@@ -178,6 +181,16 @@ mod tests {
         assert_eq!(paths("about.html"), ["/about.html", "/about"]);
         assert_eq!(paths("myindex.html"), ["/myindex.html", "/myindex"]);
         assert_eq!(paths("a.css"), ["/a.css"]);
+    }
+
+    #[test]
+    fn a_pattern_of_many_names_is_decided_at_once() {
+        let names: String = (0..40).map(|at| format!("/:n{at}")).collect();
+        let pattern = UrlPattern::parse(&format!("/*{names}/z")).unwrap();
+        assert!(!pattern.matches(&"/a".repeat(5000)));
+        assert!(pattern.matches(&format!("{}/z", "/a".repeat(5000))));
+        let pattern = UrlPattern::parse("/:name-*-z").unwrap();
+        assert!(!pattern.matches(&format!("/{}", "a-".repeat(1000))));
     }
 
     proptest! {

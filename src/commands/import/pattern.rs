@@ -2,9 +2,22 @@
 //!
 //! A pattern is read into pieces, and those are written as globs. What has no exact counterpart is none:
 //! a rule about other files than before would be worse than one that is missed.
+//!
+//! The other tools' expressions are those of Go, whose syntax is nearly that of `regex_syntax`; what the two read
+//! differently (`[a[b]]`, `[a&&b]`, `\<`) has no globs here. It is the syntax tree that is translated, not the
+//! `Hir`, in which `\d` and `\w` are more than ASCII or bytes. Hugo's globs are too few signs for a library.
+
+use regex_syntax::ast::parse::ParserBuilder;
+use regex_syntax::ast::{
+    Assertion, AssertionKind, Ast, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet, ClassSetItem, Repetition,
+    RepetitionKind, RepetitionRange,
+};
+use std::slice;
 
 /// The most globs that one pattern may come to.
 const MOST: usize = 64;
+/// The most brackets within brackets.
+const MOST_NESTED: u32 = 20;
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,20 +36,16 @@ type Pieces = Vec<Piece>;
 
 /// Globs that match what a regular expression finds in a path; `None` if there are none.
 pub(super) fn of_regex(text: &str) -> Option<Vec<String>> {
-    let mut reader = Reader { rest: text.chars().collect(), at: 0 };
-    let mut alternatives = reader.alternatives(0)?;
-    if reader.at < reader.rest.len() {
-        return None;
+    let tree = ParserBuilder::new().nest_limit(MOST_NESTED).build().parse(text).ok()?;
+    let alternatives = match &tree {
+        Ast::Alternation(alternation) => alternation.asts.as_slice(),
+        one => slice::from_ref(one),
+    };
+    let mut all = Vec::new();
+    for alternative in alternatives {
+        all.extend(searched(alternative)?);
     }
-    for (pieces, from_start, to_end) in &mut alternatives {
-        if !*from_start {
-            pieces.insert(0, Piece::Anything);
-        }
-        if !*to_end {
-            pieces.push(Piece::Anything);
-        }
-    }
-    globs(alternatives.into_iter().map(|(pieces, ..)| pieces))
+    globs(all.into_iter())
 }
 
 /// Globs that match whole paths as one of Hugo's does, where `**` is anything.
@@ -65,139 +74,146 @@ pub(super) fn of_glob(text: &str) -> Option<Vec<String>> {
     globs(alternatives.into_iter())
 }
 
-/// An alternative: its pieces, and whether it goes from the start and to the end of a path.
-type Alternative = (Pieces, bool, bool);
-
-struct Reader {
-    rest: Vec<char>,
-    at: usize,
+/// What an alternative at the top finds: it may begin and end anywhere in a path, where it does not say otherwise.
+fn searched(alternative: &Ast) -> Option<Vec<Pieces>> {
+    let mut parts = match alternative {
+        Ast::Concat(concat) => concat.asts.as_slice(),
+        one => slice::from_ref(one),
+    };
+    let mut start = vec![Piece::Anything];
+    if let [Ast::Assertion(first), rest @ ..] = parts
+        && is_start(first)
+    {
+        (start, parts) = (Pieces::new(), rest);
+    }
+    let mut end = vec![Piece::Anything];
+    if let [rest @ .., Ast::Assertion(last)] = parts
+        && is_end(last)
+    {
+        (end, parts) = (Pieces::new(), rest);
+    }
+    product(&in_sequence(vec![start], parts)?, &[end])
 }
 
-impl Reader {
-    fn peek(&self) -> Option<char> {
-        self.rest.get(self.at).copied()
-    }
+fn is_start(assertion: &Assertion) -> bool {
+    matches!(assertion.kind, AssertionKind::StartLine | AssertionKind::StartText)
+}
 
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek();
-        self.at += usize::from(c.is_some());
-        c
-    }
+fn is_end(assertion: &Assertion) -> bool {
+    matches!(assertion.kind, AssertionKind::EndLine | AssertionKind::EndText)
+}
 
-    fn takes(&mut self, c: char) -> bool {
-        let taken = self.peek() == Some(c);
-        self.at += usize::from(taken);
-        taken
-    }
+/// What each part matches, behind what there is before.
+fn in_sequence(before: Vec<Pieces>, parts: &[Ast]) -> Option<Vec<Pieces>> {
+    parts.iter().try_fold(before, |so_far, part| product(&so_far, &matched(part)?))
+}
 
-    /// Alternatives up to the end, or to the bracket that ends a group.
-    fn alternatives(&mut self, depth: usize) -> Option<Vec<Alternative>> {
-        let mut all = Vec::new();
-        loop {
-            all.extend(self.sequence(depth)?);
-            if all.len() > MOST {
-                return None;
-            }
-            if !self.takes('|') {
-                return Some(all);
-            }
-        }
-    }
-
-    fn sequence(&mut self, depth: usize) -> Option<Vec<Alternative>> {
-        let mut so_far: Vec<Pieces> = vec![Pieces::new()];
-        let from_start = depth == 0 && self.takes('^');
-        let mut to_end = false;
-        while let Some(c) = self.peek() {
-            if c == '|' || c == ')' && depth > 0 {
-                break;
-            }
-            if to_end {
-                return None;
-            }
-            self.at += 1;
-            if c == '$' && depth == 0 {
-                to_end = true;
-                continue;
-            }
-            let atom: Vec<Pieces> = match c {
-                '(' => {
-                    if self.takes('?') && !self.takes(':') || depth > 3 {
-                        return None;
-                    }
-                    let inner = self.alternatives(depth + 1)?;
-                    if !self.takes(')') {
-                        return None;
-                    }
-                    inner.into_iter().map(|(pieces, ..)| pieces).collect()
-                }
-                '.' => {
-                    if self.takes('*') || self.takes('+') {
-                        // It makes no difference to what is matched whether it takes little or much.
-                        self.takes('?');
-                        so_far = product(&so_far, &[vec![Piece::Anything]])?;
-                        continue;
-                    }
-                    // A glob's ? is no slash.
+/// The alternatives of what an expression matches.
+fn matched(tree: &Ast) -> Option<Vec<Pieces>> {
+    let one = |piece: Piece| Some(vec![vec![piece]]);
+    match tree {
+        Ast::Empty(_) => Some(vec![Pieces::new()]),
+        Ast::Literal(literal) => one(Piece::Literal(literal.c)),
+        Ast::ClassPerl(class) => one(Piece::Class(format!("[{}]", characters(class)?))),
+        Ast::ClassBracketed(class) => one(of_class(class)?),
+        Ast::Repetition(repetition) => repeated(repetition),
+        Ast::Group(group) if group.flags().is_none_or(|flags| flags.items.is_empty()) => matched(&group.ast),
+        Ast::Concat(concat) => in_sequence(vec![Pieces::new()], &concat.asts),
+        Ast::Alternation(alternation) => {
+            let mut all = Vec::new();
+            for alternative in &alternation.asts {
+                all.extend(matched(alternative)?);
+                if all.len() > MOST {
                     return None;
                 }
-                '[' => {
-                    let class = self.class()?;
-                    if class == "[^/]" && (self.takes('*') || self.takes('+')) {
-                        so_far = product(&so_far, &[vec![Piece::InFolder]])?;
-                        continue;
-                    }
-                    vec![vec![Piece::Class(if class == "[^/]" { "?".to_owned() } else { class })]]
-                }
-                '\\' => match self.next()? {
-                    'd' => vec![vec![Piece::Class("[0-9]".to_owned())]],
-                    'w' => vec![vec![Piece::Class("[0-9A-Za-z_]".to_owned())]],
-                    c if c.is_ascii_punctuation() => vec![vec![Piece::Literal(c)]],
-                    _ => return None,
-                },
-                '^' | '$' | '*' | '+' | '?' | '{' | ')' => return None,
-                c => vec![vec![Piece::Literal(c)]],
-            };
-            let atom = self.repeated(atom)?;
+            }
+            Some(all)
+        }
+        // A dot may be a slash, which a glob's ? is not.
+        Ast::Dot(_) | Ast::Assertion(_) | Ast::Flags(_) | Ast::ClassUnicode(_) | Ast::Group(_) => None,
+    }
+}
+
+fn repeated(repetition: &Repetition) -> Option<Vec<Pieces>> {
+    // It makes no difference to what is matched whether it takes little or much.
+    let (least, most) = match repetition.op.kind {
+        RepetitionKind::ZeroOrOne => (0, Some(1)),
+        RepetitionKind::ZeroOrMore => (0, None),
+        RepetitionKind::OneOrMore => (1, None),
+        RepetitionKind::Range(RepetitionRange::Exactly(count)) => (count, Some(count)),
+        RepetitionKind::Range(RepetitionRange::AtLeast(least)) => (least, None),
+        RepetitionKind::Range(RepetitionRange::Bounded(least, most)) => (least, Some(most)),
+    };
+    let Some(most) = most else {
+        let run = match &*repetition.ast {
+            Ast::Dot(_) => Piece::Anything,
+            Ast::ClassBracketed(class) if of_class(class)? == in_folder() => Piece::InFolder,
+            _ => return None,
+        };
+        return (least <= 1).then(|| vec![vec![run]]);
+    };
+    let atom = matched(&repetition.ast)?;
+    let (mut so_far, mut all) = (vec![Pieces::new()], Vec::new());
+    for count in 0..=most {
+        if count >= least {
+            all.extend_from_slice(&so_far);
+        }
+        if all.len() > MOST || count as usize > MOST {
+            return None;
+        }
+        if count < most {
             so_far = product(&so_far, &atom)?;
         }
-        Some(so_far.into_iter().map(|pieces| (pieces, from_start, to_end)).collect())
     }
+    Some(all)
+}
 
-    /// `[0-9a-f]`, as globs have it, too.
-    fn class(&mut self) -> Option<String> {
-        let mut class = "[".to_owned();
-        if self.takes('^') {
-            // Other than in globs, a class of what it is not has the slash.
-            return (self.takes('/') && self.takes(']')).then(|| "[^/]".to_owned());
-        }
-        loop {
-            match self.next()? {
-                ']' if class.len() > 1 => return Some(class + "]"),
-                c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') => class.push(c),
-                _ => return None,
+/// Any character but a slash.
+fn in_folder() -> Piece {
+    Piece::Class("?".to_owned())
+}
+
+/// `[0-9a-f]`, as globs have it, too; of classes of what is not in them, the one that lacks the slash.
+fn of_class(class: &ClassBracketed) -> Option<Piece> {
+    let ClassSet::Item(item) = &class.kind else { return None };
+    let items = match item {
+        ClassSetItem::Union(union) => union.items.as_slice(),
+        one => slice::from_ref(one),
+    };
+    match items {
+        [ClassSetItem::Literal(literal)] if !class.negated => return Some(Piece::Literal(literal.c)),
+        [ClassSetItem::Literal(literal)] if literal.c == '/' => return Some(in_folder()),
+        _ if class.negated => return None,
+        _ => {}
+    }
+    let (mut text, mut hyphen) = (String::new(), "");
+    for item in items {
+        match item {
+            // At the end it means itself.
+            ClassSetItem::Literal(literal) if literal.c == '-' => hyphen = "-",
+            ClassSetItem::Literal(literal) if literal.c.is_ascii_alphanumeric() || matches!(literal.c, '_' | '.') => {
+                text.push(literal.c);
             }
+            // No slash is between letters and digits.
+            ClassSetItem::Range(range)
+                if range.start.c.is_ascii_alphanumeric() && range.end.c.is_ascii_alphanumeric() =>
+            {
+                text.extend([range.start.c, '-', range.end.c]);
+            }
+            ClassSetItem::Perl(class) => text.push_str(characters(class)?),
+            _ => return None,
         }
     }
+    Some(Piece::Class(format!("[{text}{hyphen}]")))
+}
 
-    /// What follows an atom: `?`, `{8}`, or nothing.
-    fn repeated(&mut self, mut atom: Vec<Pieces>) -> Option<Vec<Pieces>> {
-        match self.peek() {
-            Some('?') => {
-                self.at += 1;
-                atom.push(Pieces::new());
-                Some(atom)
-            }
-            Some('{') => {
-                let end = self.rest[self.at..].iter().position(|c| *c == '}')? + self.at;
-                let count: String = self.rest[self.at + 1..end].iter().collect();
-                self.at = end + 1;
-                let count: usize = count.parse().ok().filter(|count| (1..=MOST).contains(count))?;
-                (1..count).try_fold(atom.clone(), |so_far, _| product(&so_far, &atom))
-            }
-            Some('*' | '+') => None,
-            _ => Some(atom),
-        }
+/// What `\d` and `\w` stand for in Go.
+fn characters(class: &ClassPerl) -> Option<&'static str> {
+    match class.kind {
+        _ if class.negated => None,
+        ClassPerlKind::Digit => Some("0-9"),
+        ClassPerlKind::Word => Some("0-9A-Za-z_"),
+        ClassPerlKind::Space => None,
     }
 }
 
@@ -315,6 +331,9 @@ mod tests {
             (r"^.+\.jpe?g$", &["*.{jpeg,jpg}"]),
             (r"^app-[0-9a-f]{2}\.js$", &["/app-[0-9a-f][0-9a-f].js"]),
             (r".*", &["/**"]),
+            (r"\.[\w-]{2}[.]js$", &["*.[0-9A-Za-z_-][0-9A-Za-z_-].js"]),
+            (r"^(?P<name>a)b{1,2}\z", &["/ab", "/abb"]),
+            (r"^a$|^\x62$", &["/a", "/b"]),
         ] {
             assert_eq!(of_regex(regex).unwrap(), globs, "{regex}");
         }
@@ -323,9 +342,16 @@ mod tests {
     #[test]
     fn what_no_glob_says_is_none() {
         for regex in
-            [r"(?i)\.js$", r"^.$", r"a+b", r"[^a]+", r"(a", r"a)", r"\bx", r"x{2,3}", r"a$b", r"(a*)", "[", "\\"]
+            [r"(?i)\.js$", r"^.$", r"a+b", r"[^a]+", r"(a", r"a)", r"\bx", r"x{2,}", r"a$b", r"(a*)", "[", "\\"]
         {
             assert_eq!(of_regex(regex), None, "{regex}");
+        }
+        for read_otherwise_by_go in [r"[a[b]]", r"[a&&b]", r"\<a", r"\Qa\E"] {
+            assert_eq!(of_regex(read_otherwise_by_go), None, "{read_otherwise_by_go}");
+        }
+        for too_many in ["[ab]?".repeat(7), "(a|b)".repeat(7), "a{1000}".to_owned(), "(".repeat(100) + &")".repeat(100)]
+        {
+            assert_eq!(of_regex(&too_many), None, "{too_many}");
         }
         assert_eq!(of_glob("a[b"), None);
     }
@@ -338,8 +364,24 @@ mod tests {
     }
 
     fn part() -> impl Strategy<Value = &'static str> {
-        let parts =
-            [r"a", r"/", r"\.", r".*", r".+", r"(a|b/)", r"[ab]", r"[^/]*", r"b?", r"(?:x|\.y)", r"a{2}", r"\d"];
+        let parts = [
+            r"a",
+            r"/",
+            r"\.",
+            r".*",
+            r".+",
+            r"(a|b/)",
+            r"[ab]",
+            r"[^/]*",
+            r"b?",
+            r"(?:x|\.y)",
+            r"a{2}",
+            r"\d",
+            r"[\w-]",
+            r"x{0,2}",
+            r"(?:a|)",
+            r"[.]",
+        ];
         proptest::sample::select(parts.to_vec())
     }
 
