@@ -6,10 +6,10 @@
 //! walk -> list -> diff -> plan -> apply(assets) -> apply(pages) -> apply(prune) -> invalidate -> report
 //! ```
 //!
-//! `diff`, `plan`, viewer paths and the cover are pure. Only [`bucket`] (S3) and [`distribution`]
-//! (CloudFront) talk to AWS; tests run them over HTTP against the local edge.
+//! `diff`, `plan`, viewer paths and the cover are pure. Only [`s3`] and [`cloudfront`]
+//! talk to AWS; tests run them over HTTP against the local edge.
 
-// The entry_points' words and settings.
+// What people type and set, and the commands.
 pub mod cli;
 pub mod commands;
 pub mod config;
