@@ -167,12 +167,12 @@ impl Aws {
         Aws { sdk: sdk.build(), ..self.afresh(None) }
     }
 
-    /// The endpoint that replaces S3's own, from wherever it was configured.
     /// Whether S3 is Amazon's, and no other store or the local edge.
     pub fn is_amazon(&self) -> bool {
         self.s3_endpoint().is_none_or(|endpoint| is_amazon(&endpoint))
     }
 
+    /// The endpoint that replaces S3's own, from wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let own = match (key, self.sdk.service_config()) {

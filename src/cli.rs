@@ -186,16 +186,12 @@ pub struct DeployArgs {
     /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
-    /// Deploy to the local edge on this machine instead of AWS; its data is kept for the next run
-    #[cfg(feature = "edge")]
-    #[arg(long)]
-    pub local: bool,
-    /// Where else
+    /// Where requests go
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// What is deployed, and how
     #[command(flatten)]
     pub options: SiteOptions,
-    /// As whom
-    #[command(flatten)]
-    pub aws: AwsArgs,
     /// The report in files
     #[command(flatten)]
     pub reports: ReportArgs,
@@ -360,18 +356,21 @@ pub struct RecordArgs {
     pub force: bool,
 }
 
-/// `status` and `unlock`.
+/// A site that was deployed: `status`, `unlock`, `doctor` and `tags`.
 #[derive(Debug, Args)]
-pub struct TargetArgs {
-    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
+pub struct SiteArgs {
+    /// The site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory will do
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
+    /// The source, by which --local finds a site without a target
+    #[arg(long, hide = true, env = "SHIPFRONT_SOURCE")]
+    pub source: Option<PathBuf>,
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
-    /// As whom
+    /// Where requests go
     #[command(flatten)]
-    pub aws: AwsArgs,
+    pub connection: ConnectionArgs,
 }
 
 /// `status`.
@@ -379,7 +378,7 @@ pub struct TargetArgs {
 pub struct StatusArgs {
     /// Which site
     #[command(flatten)]
-    pub site: TargetArgs,
+    pub site: SiteArgs,
     /// When orphans go
     #[command(flatten)]
     pub orphans: OrphanArgs,
@@ -390,7 +389,7 @@ pub struct StatusArgs {
 pub struct UnlockArgs {
     /// Which site
     #[command(flatten)]
-    pub site: TargetArgs,
+    pub site: SiteArgs,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -419,9 +418,27 @@ pub struct InvalidateArgs {
     /// The distribution tenant, where the distribution is multi-tenant
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
+    /// With --local, the source directory of the site whose distribution is meant
+    #[arg(long, value_name = "DIRECTORY", env = "SHIPFRONT_SOURCE", hide_env = true, hide = cfg!(not(feature = "edge")))]
+    pub source: Option<PathBuf>,
+    /// The target, by which --local finds the distribution
+    #[arg(long, hide = true, env = "SHIPFRONT_TARGET")]
+    pub target: Option<String>,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
+    /// Where requests go
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Where requests go: to AWS, and as whom, or to the local edge.
+#[derive(Debug, Args)]
+pub struct ConnectionArgs {
+    /// Use the local edge on this machine instead of AWS; its data is kept for the next run
+    #[cfg(feature = "edge")]
+    #[arg(long)]
+    pub local: bool,
     /// As whom
     #[command(flatten)]
     pub aws: AwsArgs,

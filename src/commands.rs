@@ -1,10 +1,20 @@
-//! The commands that are no deploy, a file each, and what `deploy` and `plan` are as commands.
+//! The commands, a file each: from the arguments to what is printed and the exit code.
+//!
+//! Each that talks to a site does so through [`connection`], which decides between AWS and the local edge.
 
+mod connection;
+pub mod deploy;
 pub mod doctor;
+pub mod documents;
+pub mod headers;
 pub mod import;
 pub mod init;
 pub mod invalidate;
 pub mod policy;
+#[cfg(feature = "edge")]
+pub mod preview;
+pub mod redirects;
+mod signal;
 pub mod status;
 pub mod tags;
 pub mod unlock;

@@ -7,13 +7,9 @@ pub mod merge;
 pub mod schema;
 
 use crate::aws::AwsOptions;
-use crate::aws::policy_document::Document;
-use crate::cli::doctor::{DoctorArgs, PolicyArgs};
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
 use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
-use crate::commands::doctor::Doctor;
-use crate::commands::policy::Setting;
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
@@ -89,43 +85,6 @@ pub fn settings(
         verify: options.verify.verify.clone(),
         shard: options.shard,
     })
-}
-
-/// What `doctor` is to look at.
-pub fn doctor(args: &DoctorArgs, target: Target) -> Result<Doctor> {
-    Ok(Doctor {
-        target,
-        distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
-        place: place(args.record.as_deref(), args.no_record)?,
-        expected_owner: args.aws.expected_bucket_owner.clone(),
-        probe: args.probe,
-    })
-}
-
-/// What `policy` is to print.
-pub fn policy_document(args: &PolicyArgs) -> Result<Document> {
-    // What only the person knows stands in capitals.
-    let target = match (&args.bucket, &args.target) {
-        (Some(bucket), _) => format!("s3://{bucket}"),
-        (None, Some(target)) => target.clone(),
-        (None, None) => "s3://BUCKET".to_owned(),
-    };
-    let target = Target::parse(&target)?;
-    let prefix = args.prefix.as_deref().unwrap_or(target.prefix()).trim_matches('/');
-    let target = Target::parse(&format!("s3://{}/{prefix}", target.bucket()))?;
-    let distributions = Which::parse(&args.distribution, &args.distribution_tenant)?;
-    if args.bucket_policy && distributions == Which::None {
-        return Err(Error::usage("a bucket that no distribution reads needs no policy"));
-    }
-    let setting = Setting {
-        bucket: target.bucket().to_owned(),
-        prefix: target.prefix().to_owned(),
-        record: place(args.record.as_deref(), args.no_record)?,
-        distributions,
-        account: args.account.clone(),
-        kms_key: args.kms_key.clone(),
-    };
-    Ok(if args.bucket_policy { setting.bucket_policy() } else { setting.role_policy(&args.r#for) })
 }
 
 /// What is left alone: what the person says, and the file of settings itself.

@@ -1,6 +1,6 @@
-//! The Lambda entry_points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
+//! The Lambda entry points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
 //!
-//! Which door an invocation comes through is in its event. Neither has logic of its own beyond
+//! Which entry point an invocation comes through is in its event. Neither has logic of its own beyond
 //! reading the event and reporting back: a job deploys through [`crate::deploy`], and events go
 //! through [`shipfront_invalidation`] as every other change does.
 //!
@@ -67,17 +67,17 @@ pub async fn run(terminal: Terminal) -> Result<()> {
             .hint("call the program shipfront, or give it arguments, to use it from a command line"));
         }
     }
-    let door = Arc::new(EntryPoint {
+    let entry_point = Arc::new(EntryPoint {
         settings: FunctionSettings::read()?,
         aws: Aws::load(&AwsOptions::default()).await,
         terminal,
         buckets: Buckets::default(),
     });
     let handler = service_fn(move |invocation: LambdaEvent<Value>| {
-        let door = door.clone();
+        let entry_point = entry_point.clone();
         async move {
             let deadline = Deadline::at(invocation.context.deadline());
-            Box::pin(door.answer(invocation.payload, &invocation.context.request_id, deadline)).await
+            Box::pin(entry_point.answer(invocation.payload, &invocation.context.request_id, deadline)).await
         }
     });
     lambda_runtime::run(handler).await.map_err(|error| Error::failed(format!("Lambda's runtime: {error}")))
@@ -143,7 +143,7 @@ fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, 
 }
 
 impl EntryPoint {
-    /// Finds out which door it is, and goes through it.
+    /// Finds out which entry point it is, and goes through it.
     async fn answer(
         self: Arc<EntryPoint>,
         event: Value,

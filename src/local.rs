@@ -1,117 +1,27 @@
-//! The terminal's way to the local edge: `--local` and `preview`.
+//! The local edge in AWS's place: `--local` and `preview`.
 //!
 //! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
 //! process at a time serves the data; another one's deploys go through it.
 
-mod watch;
+pub mod watch;
 
 use crate::aws::{Aws, AwsOptions};
-use crate::cli::doctor::DoctorArgs;
-use crate::cli::{DeployArgs, PreviewArgs, SiteOptions};
-use crate::config;
-use crate::deploy::{Deploy, Settings};
 use crate::error::{Error, Result};
-use crate::exit::Exit;
-use crate::outcome::Outcome;
-use crate::report::{Report, file};
+use crate::report::Report;
 use crate::terminal::Terminal;
 use shipfront_edge::{Data, Edge, EdgeError, EdgeOptions};
 use shipfront_invalidation::Coverage;
 use shipfront_site::Target;
 use shipfront_site::etag::{hex, md5};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
-use watch::Watch;
 
 /// Where the local edge keeps its data, if not in the user's data directory.
 pub const DIRECTORY_VARIABLE: &str = "SHIPFRONT_EDGE_DIRECTORY";
 
-/// `deploy --local`.
-pub async fn deploy(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
-    let source = config::source(args.source.as_deref())?;
-    let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let outcome = Deploy::new(&settings, &aws, terminal, stop).run().await.map(|run| Report::new(run, terminal));
-    file::write(&args.reports.report, &outcome, &source, Some(&settings.target.to_string()), terminal);
-    let report = outcome?;
-    terminal.report(&report, &report.warnings, &report.errors);
-    match &local.edge {
-        Some(_) => {
-            terminal.say(format_args!("  look at it: shipfront preview {}", shell_word(&source)));
-            terminal.say(format_args!("  kept in {}", local.directory.display()));
-        }
-        None => terminal.say(format_args!("  look at it: {}", local.site_url(&settings.target))),
-    }
-    local.stop().await;
-    Ok(report.outcome.exit())
-}
-
-/// `plan --local`.
-pub async fn plan(args: &DeployArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Report> {
-    let source = config::source(args.source.as_deref())?;
-    let local = Local::attach(0, terminal).await?;
-    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let report = Report::new(Deploy::new(&settings, &aws, terminal, stop).plan().await?, terminal);
-    local.stop().await;
-    Ok(report)
-}
-
-/// `doctor --local`.
-pub async fn doctor(args: &DoctorArgs, terminal: &Terminal) -> Result<crate::commands::doctor::Report> {
-    let local = Local::attach(0, terminal).await?;
-    let target = match (args.target.as_deref(), &args.source) {
-        (Some(url), _) if url.starts_with("s3://") => Target::parse(url)?,
-        (Some(source), _) => Target::parse(&format!("s3://{}", bucket_for(Path::new(source))))?,
-        (None, source) => Target::parse(&format!("s3://{}", bucket_for(&config::source(source.as_deref())?)))?,
-    };
-    let aws = local.aws(None).await;
-    let report = config::doctor(args, target)?.examine(&aws).await;
-    local.stop().await;
-    Ok(report)
-}
-
-/// `preview`: deploys and keeps serving until a signal.
-pub async fn preview(args: &PreviewArgs, terminal: &Terminal, stop: CancellationToken) -> Result<Exit> {
-    let source = config::source(args.source.as_deref())?;
-    let local = Local::attach(args.port, terminal).await?;
-    // Begun before the first deploy: what changes meanwhile is not missed.
-    let watch = if args.watch { Some(Watch::begin(&source)?) } else { None };
-    let (settings, aws) = local.prepare(&source, args.target.as_deref(), &args.options).await?;
-    let report = Report::new(Deploy::new(&settings, &aws, terminal, stop.clone()).run().await?, terminal);
-    terminal.report(&report, &report.warnings, &report.errors);
-    local.explain(&settings.target, &report);
-    let url = local.site_url(&settings.target);
-    if local.edge.is_none() {
-        terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
-        if watch.is_none() {
-            return Ok(report.outcome.exit());
-        }
-    } else {
-        terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
-    }
-    terminal.say(format_args!("  what is at the edge, and why: {}", local.dashboard_url()));
-    terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url));
-    let shown = shell_word(&source);
-    match watch {
-        None => {
-            let target = args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
-            terminal.say(format_args!("  after a change: shipfront deploy {shown}{target} --local"));
-            stop.cancelled().await;
-        }
-        Some(watch) => {
-            terminal.say(format_args!("  watching {shown}: what changes is deployed"));
-            local.keep_deploying(&source, args, watch, terminal, &stop).await?;
-        }
-    }
-    local.stop().await;
-    Ok(Exit::Done)
-}
-
 /// The local edge, in this process or in another one.
-struct Local {
+pub struct Local {
     edge: Option<Edge>,
     api_url: String,
     viewer_url: String,
@@ -120,7 +30,7 @@ struct Local {
 
 impl Local {
     /// Starts the local edge, or joins the one that has the data open.
-    async fn attach(viewer_port: u16, terminal: &Terminal) -> Result<Local> {
+    pub async fn attach(viewer_port: u16, terminal: &Terminal) -> Result<Local> {
         let directory = match std::env::var_os(DIRECTORY_VARIABLE) {
             Some(directory) => PathBuf::from(directory),
             None => Edge::default_directory().map_err(|error| edge_error(&error))?,
@@ -143,66 +53,36 @@ impl Local {
         }
     }
 
-    /// The settings for this site, whose bucket is made where it is missing.
-    async fn prepare(&self, source: &Path, target: Option<&str>, options: &SiteOptions) -> Result<(Settings, Aws)> {
-        let target = match target {
-            Some(target) => Target::parse(target)?,
-            None => Target::parse(&format!("s3://{}", bucket_for(source)))?,
-        };
-        let aws = self.aws(Some(options.concurrency)).await;
-        let settings = config::settings(source.to_owned(), target, options, None)?;
-        // What is no directory is refused by the deploy, and leaves no bucket behind.
-        if source.is_dir() {
-            crate::s3::create(&aws, settings.target.bucket()).await?;
-        }
-        Ok((settings, aws))
-    }
-
-    /// The edge in AWS's place.
-    async fn aws(&self, concurrency: Option<u16>) -> Aws {
+    /// The edge in AWS's place, with counts of requests of its own.
+    pub async fn aws(&self, concurrency: Option<u16>) -> Aws {
         let endpoint_url = Some(self.api_url.clone());
         Aws::load(&AwsOptions { endpoint_url, local: true, concurrency, ..AwsOptions::default() }).await
     }
 
-    /// Deploys after each change, until a signal.
-    async fn keep_deploying(
-        &self,
-        source: &Path,
-        args: &PreviewArgs,
-        mut watch: Watch,
-        terminal: &Terminal,
-        stop: &CancellationToken,
-    ) -> Result<()> {
-        loop {
-            tokio::select! {
-                changed = watch.change() => changed?,
-                () = stop.cancelled() => return Ok(()),
-            }
-            let (settings, aws) = self.prepare(source, args.target.as_deref(), &args.options).await?;
-            let deploy = Deploy::new(&settings, &aws, terminal, stop.clone());
-            let said = match deploy.run().await.map(|run| Report::new(run, terminal)) {
-                // Touched, or written back as it was.
-                Ok(report) if report.outcome == Outcome::NothingToDo => continue,
-                Ok(report) => {
-                    terminal.report(&report, &report.warnings, &report.errors);
-                    self.explain(&settings.target, &report);
-                    let objects = &report.objects;
-                    format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned)
-                }
-                // Half a build, say: the next change is another chance.
-                Err(error) => {
-                    terminal.fail(&error);
-                    format!("not deployed: {error}")
-                }
-            };
-            if let Some(edge) = &self.edge {
-                edge.note(&said);
-            }
+    /// Whether this process serves the edge, and not another one.
+    pub fn is_ours(&self) -> bool {
+        self.edge.is_some()
+    }
+
+    /// Where the data is kept.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where S3 and CloudFront answer.
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// Adds a line to the dashboard's log.
+    pub fn note(&self, line: &str) {
+        if let Some(edge) = &self.edge {
+            edge.note(line);
         }
     }
 
-    /// Tells the dashboard the deploy's own reasons.
-    fn explain(&self, target: &Target, report: &Report) {
+    /// Gives the dashboard the reasons of a deploy.
+    pub fn explain(&self, target: &Target, report: &Report) {
         let Some(edge) = &self.edge else { return };
         let reasons: HashMap<String, &'static str> =
             report.changes.iter().map(|change| (target.full_key(&change.key), change.reason.word())).collect();
@@ -217,18 +97,19 @@ impl Local {
     }
 
     /// Where a browser finds the dashboard.
-    fn dashboard_url(&self) -> String {
+    pub fn dashboard_url(&self) -> String {
         Edge::dashboard_of(&self.viewer_url)
     }
 
     /// Where a browser finds the site.
-    fn site_url(&self, target: &Target) -> String {
+    pub fn site_url(&self, target: &Target) -> String {
         let id = shipfront_edge::Distribution::for_bucket(target.bucket()).id.to_ascii_lowercase();
         let authority = self.viewer_url.replace("127.0.0.1", &format!("{id}.localhost"));
         format!("{authority}/{}", target.prefix())
     }
 
-    async fn stop(self) {
+    /// Ends the edge, if this process serves it.
+    pub async fn stop(self) {
         if let Some(edge) = self.edge {
             edge.stop().await;
         }
@@ -236,7 +117,7 @@ impl Local {
 }
 
 /// A bucket for each source directory: its name for people, a digest of its path to tell it apart.
-fn bucket_for(source: &Path) -> String {
+pub fn bucket_for(source: &Path) -> String {
     let path = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
@@ -263,23 +144,15 @@ fn edge_error(error: &EdgeError) -> Error {
 }
 
 /// A path as a person may paste it into a shell.
-fn shell_word(path: &Path) -> String {
+pub fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
-    // No path holds the one character that it refuses.
-    shlex::try_quote(&text).map(Cow::into_owned).unwrap_or(text)
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_one_word_to_a_shell() {
-        for path in ["public", "/tmp/My Site/dist", "it's", "a$(b)`c`", "é", "a\"b", "*", "!a", "-a"] {
-            assert_eq!(shlex::split(&shell_word(Path::new(path))), Some(vec![path.to_owned()]), "{path}");
-        }
-        assert_eq!(shell_word(Path::new("../public-2/_site.v1")), "../public-2/_site.v1");
-    }
 
     #[test]
     fn each_source_has_a_bucket_that_s3_would_take() {

@@ -1,4 +1,4 @@
-//! The CodeBuild door: `buildspec.yml`, phase by phase as CodeBuild runs it.
+//! The entry point of CodeBuild: `buildspec.yml`, phase by phase as CodeBuild runs it.
 //!
 //! CodeBuild runs all commands of a build in one shell from version 0.2 on, ends a phase at the
 //! first command that fails, and runs `post_build` even after a `build` that failed

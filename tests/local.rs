@@ -1,5 +1,6 @@
 //! The way without an AWS account: `deploy --local` and `preview`, as a new user types them.
 
+mod commands;
 mod dashboard;
 mod disk;
 mod preview;

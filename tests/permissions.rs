@@ -63,8 +63,8 @@ fn every_call_in_the_code_is_in_the_table_of_permissions_and_every_row_is_a_call
     assert_eq!(calls, known);
 }
 
-/// The operations of the table that belong to a entry_point.
-fn of_door(entry_point: EntryPoint) -> BTreeSet<String> {
+/// The operations of the table that belong to an entry point.
+fn of_entry_point(entry_point: EntryPoint) -> BTreeSet<String> {
     let rows = PERMISSIONS.iter().filter(|permission| permission.entry_points.contains(&entry_point));
     rows.map(|permission| permission.operation.to_owned()).collect()
 }
@@ -87,7 +87,7 @@ async fn tenant_world(files: &[(&str, &str)]) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
+async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     const LARGE: usize = 20 << 20;
     let world = World::new(&[("index.html", "the same"), ("old.html", "old")]).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
@@ -111,17 +111,17 @@ async fn deploys_make_exactly_the_calls_that_their_door_is_allowed() {
     let tenants = tenant_world(&[("index.html", "welcome")]).await;
     tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(EntryPoint::Deploy));
+    assert_eq!(all, of_entry_point(EntryPoint::Deploy));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invalidations_make_exactly_the_calls_that_their_door_is_allowed() {
+async fn invalidations_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     let world = World::new(&[]).await;
     world.run(&["invalidate", "/a", "--json"]).expect(0);
     let tenants = tenant_world(&[]).await;
     tenants.run(&["invalidate", "/a", "--json", "--distribution-tenant", "dt_red"]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(EntryPoint::Invalidate));
+    assert_eq!(all, of_entry_point(EntryPoint::Invalidate));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,16 +131,16 @@ async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
     let mut asked = asked(&world);
     // The identity, which is no question for S3.
     assert!(asked.remove("Unknown"));
-    let own = of_door(EntryPoint::Doctor);
+    let own = of_entry_point(EntryPoint::Doctor);
     assert!(own.is_subset(&asked), "{asked:?}");
-    let allowed = own.union(&of_door(EntryPoint::Deploy)).cloned().collect();
+    let allowed = own.union(&of_entry_point(EntryPoint::Deploy)).cloned().collect();
     assert!(asked.is_subset(&allowed), "{asked:?}");
     assert!(!asked.contains("CreateInvalidation"));
 }
 
 #[cfg(feature = "lambda")]
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_make_exactly_the_calls_that_their_doors_are_allowed() {
+async fn jobs_make_exactly_the_calls_that_their_entry_points_are_allowed() {
     use crate::world::function::{Function, event};
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[]).await;
@@ -158,14 +158,14 @@ async fn jobs_make_exactly_the_calls_that_their_doors_are_allowed() {
     function.invoke(&job).await.unwrap();
     let of_tenants = |operation: &String| operation.contains("Tenant");
     let mut allowed: BTreeSet<String> =
-        of_door(EntryPoint::Invalidate).union(&of_door(EntryPoint::PipelineJob)).cloned().collect();
+        of_entry_point(EntryPoint::Invalidate).union(&of_entry_point(EntryPoint::PipelineJob)).cloned().collect();
     allowed.retain(|operation| !of_tenants(operation));
     assert_eq!(asked(&world), allowed);
 }
 
 #[cfg(feature = "lambda")]
 #[tokio::test(flavor = "multi_thread")]
-async fn events_make_exactly_the_calls_that_their_door_is_allowed() {
+async fn events_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     use crate::world::function::{Function, event};
     let world = World::deployed(&[("index.html", "x")]).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
@@ -181,5 +181,5 @@ async fn events_make_exactly_the_calls_that_their_door_is_allowed() {
     let function = Function::start(&tenants, &variables).await;
     function.invoke(&event("s3-object-removed-delete")).await.unwrap();
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
-    assert_eq!(all, of_door(EntryPoint::ObjectEvents));
+    assert_eq!(all, of_entry_point(EntryPoint::ObjectEvents));
 }

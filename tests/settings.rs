@@ -356,12 +356,21 @@ async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distributi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_finds_the_local_site_of_the_files_source() {
+async fn the_local_site_of_the_files_source_is_found() {
     let world = World::new(&[PAGE]).await;
-    settings(&world, "source = \"public\"\n");
+    // Its distribution and its record are those of AWS.
+    settings(&world, "source = \"public\"\ndistribution = \"E2QWRUHAPOMQZL\"\nrecord = \"s3://records/site\"\n");
     let directory = world.outside().join("edge");
     let local = |arguments: &[&str]| run(there(&world, arguments).env("SHIPFRONT_EDGE_DIRECTORY", &directory));
     local(&["deploy", "--local"]).expect(0);
     let doctor = local(&["doctor", "--local"]).expect(0).stdout;
     assert!(doctor.contains("and nothing is pending"), "{doctor}");
+    assert!(local(&["status", "--local"]).expect(0).stdout.contains("s3://public-"));
+    local(&["unlock", "--local"]).expect(0).says("nobody holds the lease");
+    assert!(local(&["tags", "--enable", "--local"]).expect(0).stdout.contains("reads no cache tags yet"));
+    let sent = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
+    let other = local(&["deploy", "public", "s3://another.example.com", "--local"]).expect(0);
+    assert!(other.stdout.contains("s3://another.example.com"), "{}", other.stdout);
+    let again = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
+    assert_eq!(again["invalidations"][0]["distribution"], sent["invalidations"][0]["distribution"]);
 }

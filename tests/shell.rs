@@ -1,4 +1,4 @@
-//! The shell-script door: `examples/shell/invalidate.sh`.
+//! The entry point of shell scripts: `examples/shell/invalidate.sh`.
 
 use crate::world::aws;
 use crate::world::command::{Run, binary, clean, repository, run, run_with_input, skipped, toward};

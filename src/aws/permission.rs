@@ -1,4 +1,4 @@
-//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, door by entry_point.
+//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, by entry point.
 //!
 //! The only such table. Hints name actions from it; a test holds it against the calls in the code, and
 //! the policies of `examples/` and of the documents against it.
@@ -197,7 +197,7 @@ pub(crate) fn hint(operation: &str) -> String {
     }
 }
 
-/// What a role must be allowed that uses these entry_points in a setup like this.
+/// What a role must be allowed that uses these entry points in a setup like this.
 pub fn needed(entry_points: &[EntryPoint], setups: &[Setup]) -> BTreeSet<(&'static str, Resource)> {
     let applies = |permission: &&Permission| {
         permission.entry_points.iter().any(|entry_point| entry_points.contains(entry_point))

@@ -1,43 +1,27 @@
 //! `doctor` and `policy`, as typed.
 
 use crate::aws::permission::EntryPoint;
-use crate::cli::AwsArgs;
+use crate::cli::SiteArgs;
 use clap::Args;
-#[cfg(feature = "edge")]
-use std::path::PathBuf;
 
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory will do
-    #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: Option<String>,
-    /// The source, by which --local finds a site without a target
-    #[cfg(feature = "edge")]
-    #[arg(long, hide = true, env = "SHIPFRONT_SOURCE")]
-    pub source: Option<PathBuf>,
+    /// Which site
+    #[command(flatten)]
+    pub site: SiteArgs,
     /// The CloudFront distribution; 'auto' finds those whose origin is the bucket
     #[arg(long, value_name = "ID|auto|none", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
     /// The distribution tenant, where the distribution is multi-tenant
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
-    /// Where the deploy record is, if not in .shipfront/ of the bucket
-    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
-    pub record: Option<String>,
     /// Deploys keep no record
     #[arg(long)]
     pub no_record: bool,
     /// Write an object beside the deploy record and remove it again, to see whether that is allowed and whether the store heeds conditions
     #[arg(long)]
     pub probe: bool,
-    /// Look at the local edge on this machine instead of AWS
-    #[cfg(feature = "edge")]
-    #[arg(long)]
-    pub local: bool,
-    /// As whom
-    #[command(flatten)]
-    pub aws: AwsArgs,
 }
 
 /// `policy`.
@@ -71,7 +55,7 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "ARN")]
     pub kms_key: Option<String>,
     /// What the role does; repeat it for several
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "DOOR", default_value = "deploy")]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ENTRY-POINT", default_value = "deploy")]
     pub r#for: Vec<EntryPoint>,
     /// Print the bucket policy instead: CloudFront reads the site, and viewers do not read the deploy record
     #[arg(long, conflicts_with = "for")]

@@ -1,6 +1,6 @@
 //! Flags of `tags`.
 
-use crate::cli::{AwsArgs, WaitArgs};
+use crate::cli::{SiteArgs, WaitArgs};
 use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
@@ -20,9 +20,9 @@ pub struct TagsArgs {
     /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
     #[arg(long, group = "what")]
     pub backfill: bool,
-    /// The site: s3://BUCKET or s3://BUCKET/PREFIX
-    #[arg(env = "SHIPFRONT_TARGET")]
-    pub target: Option<String>,
+    /// Which site
+    #[command(flatten)]
+    pub site: SiteArgs,
     /// The header that CloudFront is to read: x-amz-meta- and a name
     #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
     pub header: String,
@@ -32,13 +32,7 @@ pub struct TagsArgs {
     /// The distribution tenant, where the distribution is multi-tenant
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
-    /// Where the deploy record is, if not in .shipfront/ of the bucket
-    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
-    pub record: Option<String>,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
-    /// As whom
-    #[command(flatten)]
-    pub aws: AwsArgs,
 }

@@ -8,11 +8,16 @@ mod distribution;
 mod permissions;
 
 use crate::aws::Aws;
+use crate::cli::doctor::DoctorArgs;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup;
 use crate::cloudfront::lookup::Which;
-use crate::error::{Error, ErrorKind};
+use crate::commands::connection::Connection;
+use crate::config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exit::Exit;
 use crate::record::Place;
+use crate::terminal::Terminal;
 use permissions::Evidence;
 use serde::Serialize;
 use shipfront_invalidation::{Policy, Viewers};
@@ -22,26 +27,38 @@ use std::fmt::{self, Display, Formatter};
 /// Text is not broken into shorter lines than this.
 const NARROWEST: usize = 40;
 
+/// `doctor`.
+pub async fn run(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
+    let connection = Connection::open(&args.site.connection, None, terminal).await?;
+    let outcome = match Doctor::new(args, &connection) {
+        Ok(doctor) => Ok(doctor.examine(&connection.aws).await),
+        Err(error) => Err(error),
+    };
+    let report = Report { columns: terminal.columns(), ..connection.close(outcome).await? };
+    terminal.report(&report, &[], &[]);
+    Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
+}
+
 /// What is to be looked at.
 #[derive(Debug, Clone)]
-pub struct Doctor {
+struct Doctor {
     /// The site.
-    pub target: Target,
+    target: Target,
     /// Which distributions show it.
-    pub distributions: Which,
+    distributions: Which,
     /// Where the deploy record is kept.
-    pub place: Place,
+    place: Place,
     /// The account that must own the bucket.
-    pub expected_owner: Option<String>,
+    expected_owner: Option<String>,
     /// Whether an object is written, and removed again, where the record is: nothing else tells whether
     /// writes are allowed, and kept apart by conditions.
-    pub probe: bool,
+    probe: bool,
 }
 
 /// How something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+enum State {
     /// As it should be.
     Ok,
     /// It cannot be seen from here.
@@ -65,16 +82,16 @@ impl State {
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+struct Finding {
     /// What was looked at.
-    pub check: String,
+    check: String,
     /// How it stands.
-    pub state: State,
+    state: State,
     /// What was found.
-    pub found: String,
+    found: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
+    fix: Option<String>,
 }
 
 impl Finding {
@@ -103,18 +120,18 @@ impl Finding {
 
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+struct Report {
     /// The version of shipfront.
-    pub shipfront: &'static str,
+    shipfront: &'static str,
     /// The site as a URL.
-    pub target: String,
+    target: String,
     /// The worst of it.
-    pub outcome: State,
+    outcome: State,
     /// Line by line.
-    pub findings: Vec<Finding>,
+    findings: Vec<Finding>,
     /// How wide its text is to be, if that matters.
     #[serde(skip)]
-    pub columns: Option<u16>,
+    columns: Option<u16>,
 }
 
 impl Report {
@@ -158,8 +175,18 @@ impl Display for Report {
 }
 
 impl Doctor {
+    fn new(args: &DoctorArgs, connection: &Connection) -> Result<Doctor> {
+        Ok(Doctor {
+            target: connection.site(&args.site)?,
+            distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
+            place: config::place(args.site.record.as_deref(), args.no_record)?,
+            expected_owner: connection.expected_owner.clone(),
+            probe: args.probe,
+        })
+    }
+
     /// Looks at everything. What cannot be looked at, because something before it failed, is left out.
-    pub async fn examine(&self, aws: &Aws) -> Report {
+    async fn examine(&self, aws: &Aws) -> Report {
         let mut evidence = Evidence::default();
         let mut findings = vec![credentials(aws).await];
         let distributions = Distributions::new(aws);

@@ -4,32 +4,42 @@ mod hugo;
 mod pattern;
 mod s3deploy;
 
+use crate::cli::ImportArgs;
 use crate::config::file::{self, position};
 use crate::config::locate;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::terminal::Terminal;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
+/// `import`.
+pub fn run(args: &ImportArgs, terminal: &Terminal) -> Result<Exit> {
+    let imported = import(&args.file)?;
+    terminal.document(&imported, &imported.not_carried_over);
+    Ok(Exit::Done)
+}
+
 /// A file's settings, in the words of `shipfront.toml`.
 #[derive(Debug, Serialize)]
-pub struct Imported {
+struct Imported {
     /// The text of the file.
-    pub toml: String,
+    toml: String,
     /// What could not be carried over, and what to do about it.
-    pub not_carried_over: Vec<String>,
+    not_carried_over: Vec<String>,
 }
 
 /// Reads another tool's file.
-pub fn import(path: &Path) -> Result<Imported> {
+fn import(path: &Path) -> Result<Imported> {
     let name = path.display().to_string();
     import_text(&name, &locate::text(path, &name)?)
 }
 
 /// Reads the text of another tool's file; its name tells in which language it is.
-pub fn import_text(name: &str, text: &str) -> Result<Imported> {
+fn import_text(name: &str, text: &str) -> Result<Imported> {
     let value = lower(parse(name, text)?);
     let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase());
     let mut import = Import { name: name.to_owned(), ..Import::default() };

@@ -1,7 +1,10 @@
 //! `shipfront init`: a commented `shipfront.toml` for the project that is seen.
 
+use crate::cli::InitArgs;
 use crate::config::file::FILE_NAME;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::terminal::Terminal;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::fs::OpenOptions;
@@ -127,14 +130,20 @@ const OTHER_OUTPUTS: [&str; 8] = ["public", "dist", "build", "out", "_site", "si
 
 /// What was written.
 #[derive(Debug, Serialize)]
-pub struct Initialised {
+struct Initialised {
     file: PathBuf,
     generator: Option<&'static str>,
     source: Option<String>,
 }
 
+/// `init`.
+pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
+    terminal.report(&init(&args.directory, args.force)?, &[], &[]);
+    Ok(Exit::Done)
+}
+
 /// Writes the file for the project in a directory.
-pub fn init(directory: &Path, force: bool) -> Result<Initialised> {
+fn init(directory: &Path, force: bool) -> Result<Initialised> {
     if !directory.is_dir() {
         return Err(Error::usage(format!("{} is no directory", directory.display()))
             .hint("name the directory of the project, in which the site generator's configuration is"));

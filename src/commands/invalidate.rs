@@ -1,10 +1,15 @@
-//! Paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
+//! `invalidate`: paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
 
 use crate::aws::{Aws, Requests};
+use crate::cli::InvalidateArgs;
 use crate::cloudfront::Distributions;
-use crate::cloudfront::lookup::{Which, ids_for_hosts};
+use crate::cloudfront::lookup::{Which, ids_for_hosts, ids_showing};
 use crate::cloudfront::send::{Patience, submit, wait};
+use crate::commands::connection::Connection;
+use crate::config;
+use crate::deploy::new_deploy_id;
 use crate::error::{Error, ErrorKind, Result};
+use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
 use crate::terminal::Terminal;
 use serde::Serialize;
@@ -12,6 +17,50 @@ use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::viewer::path_from_input;
 use std::fmt::{self, Display, Formatter};
 use tokio_util::sync::CancellationToken;
+
+/// `invalidate`.
+pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
+    let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
+    let patience = config::patience(&args.wait)?;
+    let paths = with_stdin(&args.paths)?;
+    let connection = Connection::open(&args.connection, None, terminal).await?;
+    let outcome = async {
+        let which = match which {
+            Which::Auto if !paths.iter().any(|path| host(path).is_some()) => of_site(args, &connection).await?,
+            which => which,
+        };
+        invalidate(&connection.aws, &which, &paths, &new_deploy_id(), patience, terminal).await
+    };
+    let outcome = outcome.await;
+    let report = connection.close(outcome).await?;
+    terminal.report(&report, report.warnings(), report.errors());
+    Ok(report.outcome.exit())
+}
+
+/// What is typed, with the lines of stdin in place of each `-`.
+fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for path in typed {
+        if path == "-" {
+            let read = std::io::read_to_string(std::io::stdin());
+            let text = read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
+            paths.extend(text.lines().map(str::to_owned));
+        } else {
+            paths.push(path.clone());
+        }
+    }
+    Ok(paths)
+}
+
+/// The distributions of the local edge that show the site, if it is known: each site there has one.
+async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which> {
+    let (target, source) = (args.target.as_deref(), args.source.as_deref());
+    if !connection.is_local() || target.is_none() && source.is_none() {
+        return Ok(Which::Auto);
+    }
+    let site = connection.target(target, source)?;
+    Ok(Which::Ids(ids_showing(&Distributions::new(&connection.aws), site.bucket()).await?))
+}
 
 /// What was sent for typed paths.
 #[derive(Debug, Serialize)]
@@ -150,12 +199,12 @@ mod tests {
     fn a_cache_tag_is_sent_as_it_is_typed() {
         assert_eq!(read(&["#page:1".to_owned()]).unwrap().items, ["#page:1"]);
         for text in ["#", "#a b", "#a,b", "#é"] {
-            assert_eq!(read(&[text.to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage, "{text}");
+            assert_eq!(read(&[text.to_owned()]).unwrap_err().exit(), Exit::Usage, "{text}");
         }
     }
 
     #[test]
     fn nothing_to_invalidate_is_a_usage_error() {
-        assert_eq!(read(&[" ".to_owned()]).unwrap_err().exit(), crate::exit::Exit::Usage);
+        assert_eq!(read(&[" ".to_owned()]).unwrap_err().exit(), Exit::Usage);
     }
 }

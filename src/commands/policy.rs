@@ -1,31 +1,62 @@
-//! Policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
+//! `policy`: policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
 //! must allow and deny.
 
 use crate::aws::permission::{EntryPoint, Resource, Setup, needed};
 use crate::aws::policy_document::{CLOUDFRONT, Document, READ, Statement};
+use crate::cli::doctor::PolicyArgs;
 use crate::cloudfront::lookup::Which;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::record::Place;
+use crate::terminal::Terminal;
 use shipfront_invalidation::DistributionId;
-use shipfront_site::RECORD_FOLDER;
+use shipfront_site::{RECORD_FOLDER, Target};
+
+/// `policy`.
+pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
+    let setting = Setting::new(args)?;
+    terminal.print(if args.bucket_policy { setting.bucket_policy()? } else { setting.role_policy(&args.r#for) });
+    Ok(Exit::Done)
+}
 
 /// For what a policy is. What only the person knows stands in capitals.
 #[derive(Debug, Clone)]
-pub struct Setting {
+struct Setting {
     /// The bucket, `BUCKET` where none is named.
-    pub bucket: String,
+    bucket: String,
     /// Empty, or ending in `/`.
-    pub prefix: String,
+    prefix: String,
     /// Where the deploy record is kept.
-    pub record: Place,
+    record: Place,
     /// The distributions and tenants that show the site.
-    pub distributions: Which,
+    distributions: Which,
     /// The account, `ACCOUNT` where none is named.
-    pub account: String,
+    account: String,
     /// The KMS key of the bucket, if it has one of its own.
-    pub kms_key: Option<String>,
+    kms_key: Option<String>,
 }
 
 impl Setting {
+    fn new(args: &PolicyArgs) -> Result<Setting> {
+        let target = match (&args.bucket, &args.target) {
+            (Some(bucket), _) => format!("s3://{bucket}"),
+            (None, Some(target)) => target.clone(),
+            (None, None) => "s3://BUCKET".to_owned(),
+        };
+        let target = Target::parse(&target)?;
+        let prefix = args.prefix.as_deref().unwrap_or(target.prefix()).trim_matches('/');
+        let target = Target::parse(&format!("s3://{}/{prefix}", target.bucket()))?;
+        Ok(Setting {
+            bucket: target.bucket().to_owned(),
+            prefix: target.prefix().to_owned(),
+            record: config::place(args.record.as_deref(), args.no_record)?,
+            distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
+            account: args.account.clone(),
+            kms_key: args.kms_key.clone(),
+        })
+    }
+
     fn ids(&self) -> &[DistributionId] {
         match &self.distributions {
             Which::Ids(ids) => ids,
@@ -43,8 +74,8 @@ impl Setting {
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
 
-    /// The policy of a role that goes through these entry_points.
-    pub fn role_policy(&self, entry_points: &[EntryPoint]) -> Document {
+    /// The policy of a role that goes through these entry points.
+    fn role_policy(&self, entry_points: &[EntryPoint]) -> Document {
         let mut statements: Vec<Statement> = Vec::new();
         let mut permissions: Vec<_> = needed(entry_points, &self.setups()).into_iter().collect();
         permissions.retain(|(action, _)| self.distributions != Which::None || !action.starts_with("cloudfront:"));
@@ -65,8 +96,11 @@ impl Setting {
     }
 
     /// The policy of the bucket: the distributions read it by origin access control, all but the records.
-    pub fn bucket_policy(&self) -> Document {
-        Document::of(vec![self.reading(), Statement::closing_records(&self.bucket)])
+    fn bucket_policy(&self) -> Result<Document> {
+        if self.distributions == Which::None {
+            return Err(Error::usage("a bucket that no distribution reads needs no policy"));
+        }
+        Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.bucket)]))
     }
 
     /// CloudFront reads the site for these distributions, and for no others.
@@ -134,7 +168,6 @@ impl Setting {
 mod tests {
     use super::*;
     use crate::s3::policy::{keeps_viewers_out, lets_distribution_read};
-    use shipfront_site::Target;
 
     fn setting(prefix: &str, ids: &[&str]) -> Setting {
         Setting {
@@ -203,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_bucket_policy_lets_the_distributions_in_and_viewers_out_of_the_record() {
-        let text = setting("", &["E1"]).bucket_policy().to_string();
+        let text = setting("", &["E1"]).bucket_policy().unwrap().to_string();
         assert!(lets_distribution_read(&text, "www.example.com", "", "E1"));
         assert!(!lets_distribution_read(&text, "www.example.com", "", "E2"));
         assert!(keeps_viewers_out(&text, "www.example.com", ".shipfront/"));

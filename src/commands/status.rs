@@ -1,12 +1,17 @@
-//! `shipfront status` and `shipfront unlock`: the record as people ask for it.
+//! `status`: what the deploy record says about a site.
 
 use crate::aws::Aws;
+use crate::cli::StatusArgs;
+use crate::commands::connection::Connection;
+use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::record::intent::left_by;
 use crate::record::lease::{Holder, LEASE, time};
 use crate::record::{Build, LastDeploy, Place, Record};
 use crate::s3::Bucket;
+use crate::terminal::Terminal;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shipfront_site::{ObjectKind, Target};
@@ -15,9 +20,26 @@ use std::fmt::{self, Display, Formatter};
 /// Orphans named in the text before the rest is only counted.
 const SHORT_LIST: usize = 20;
 
+/// `status`.
+pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
+    let connection = Connection::open(&args.site.connection, None, terminal).await?;
+    let outcome = ask(args, &connection).await;
+    terminal.report(&connection.close(outcome).await?, &[], &[]);
+    Ok(Exit::Done)
+}
+
+async fn ask(args: &StatusArgs, connection: &Connection) -> Result<Status> {
+    let StatusArgs { site, orphans } = args;
+    let place = config::place(site.record.as_deref(), false)?;
+    let target = connection.site(site)?;
+    let (prune_after, kinds) = (config::prune_after(orphans, true)?, config::kinds(orphans)?);
+    let goes_after = |key: &str, since| goes_after(kinds.kind_of(key), prune_after, since);
+    status(&connection.aws, &target, &place, connection.expected_owner.as_deref(), goes_after).await
+}
+
 /// What the record says about a site.
 #[derive(Debug, Serialize)]
-pub struct Status {
+struct Status {
     shipfront: &'static str,
     /// The site.
     target: String,
@@ -61,7 +83,7 @@ pub(super) async fn find(aws: &Aws, target: &Target, place: &Place, owner: Optio
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
-pub async fn status(
+async fn status(
     aws: &Aws,
     target: &Target,
     place: &Place,
@@ -158,7 +180,7 @@ impl Display for Status {
 }
 
 /// When an orphan is old enough: a page at once, an asset in time.
-pub fn goes_after(wave: ObjectKind, prune_after: PruneAfter, since: Timestamp) -> Option<Timestamp> {
+fn goes_after(wave: ObjectKind, prune_after: PruneAfter, since: Timestamp) -> Option<Timestamp> {
     match (prune_after, wave) {
         (PruneAfter::Never, _) => None,
         (PruneAfter::Seconds(_), ObjectKind::Pages) => Some(since),

@@ -2,7 +2,7 @@
 //!
 //! All changed keys of an invocation become one set, and each distribution is told once. What was
 //! said twice, late or out of order does no harm: what counts is what is in the bucket now
-//! (see `judge`).
+//! (see `dedupe`).
 
 mod dedupe;
 mod event;
@@ -11,7 +11,7 @@ pub(super) mod site;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::send::{Patience, submit};
 use crate::error::{Error, Result};
-use crate::lambda::object_events::dedupe::{Judged, Verdicts};
+use crate::lambda::object_events::dedupe::{Changes, Deduped};
 use crate::lambda::{Deadline, EntryPoint};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use event::{Batch, ObjectEvent};
@@ -31,7 +31,12 @@ const BUSY_LIMIT: Duration = Duration::from_secs(3);
 type Place = (String, String);
 
 /// Reads an event, tells CloudFront, and says which messages are to come again.
-pub(super) async fn answer(door: &EntryPoint, event: &Value, request: &str, deadline: Deadline) -> Result<Value> {
+pub(super) async fn answer(
+    entry_point: &EntryPoint,
+    event: &Value,
+    request: &str,
+    deadline: Deadline,
+) -> Result<Value> {
     let batch = event::read(event).map_err(|problem| {
         Error::failed(format!("the event is none that shipfront knows: {problem}")).hint(
             "it takes CodePipeline jobs, S3 notifications, EventBridge events of S3, and SQS messages with either of \
@@ -39,7 +44,7 @@ pub(super) async fn answer(door: &EntryPoint, event: &Value, request: &str, dead
         )
     })?;
     let run = reference(&batch, request);
-    let work = tell(door, &batch, &run, deadline);
+    let work = tell(entry_point, &batch, &run, deadline);
     let mut failed = match tokio::time::timeout(deadline.last_call(), work).await {
         Ok(failed) => failed,
         Err(_) => batch.all("the function's time limit came before the end"),
@@ -49,7 +54,7 @@ pub(super) async fn answer(door: &EntryPoint, event: &Value, request: &str, dead
             failed.entry(at).or_insert_with(|| problem.clone());
         }
     }
-    reply(door, &batch, &failed)
+    reply(entry_point, &batch, &failed)
 }
 
 /// The bucket and key of each change that an event tells of.
@@ -73,13 +78,13 @@ fn reference(batch: &Batch, request: &str) -> String {
 }
 
 /// What SQS takes back, or an error where there is no queue: then Lambda tries again itself.
-fn reply(door: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
+fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
     let mut answer = SqsBatchResponse::default();
     for (at, reason) in failed {
         let Some(id) = batch.messages.get(*at).and_then(|message| message.id.as_deref()) else {
             return Err(Error::failed(format!("not every event could be dealt with: {reason}")));
         };
-        door.terminal.warn(format_args!("message {id} goes back to the queue: {reason}"));
+        entry_point.terminal.warn(format_args!("message {id} goes back to the queue: {reason}"));
         answer.add_failure(id);
     }
     if batch.queued {
@@ -89,27 +94,27 @@ fn reply(door: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, String>) -> 
 }
 
 /// Tells CloudFront what changed. The messages that must come again, each with its reason.
-async fn tell(door: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
-    let keys = keys(door, batch);
+async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
+    let keys = keys(entry_point, batch);
     let mut failed_keys: HashMap<Place, String> = HashMap::new();
     let mut planned: BTreeMap<DistributionId, Invalidation> = BTreeMap::new();
-    let mut judged: Vec<(Judged, BTreeMap<DistributionId, Vec<Place>>)> = Vec::new();
+    let mut changes: Vec<(Changes, BTreeMap<DistributionId, Vec<Place>>)> = Vec::new();
     let mut skipped = 0;
     for (bucket, events) in &keys {
-        let verdicts = match dedupe::judge(door, bucket, events).await {
-            Ok(verdicts) => verdicts,
+        let deduped = match dedupe::dedupe(entry_point, bucket, events).await {
+            Ok(deduped) => deduped,
             Err(error) => {
                 let keys = events.keys().map(|key| ((bucket.clone(), key.clone()), error.to_string()));
                 failed_keys.extend(keys);
                 continue;
             }
         };
-        let Verdicts { judged: of_bucket, viewers, unchanged, warnings, left } = verdicts;
+        let Deduped { changes: of_bucket, viewers, unchanged, warnings, left } = deduped;
         skipped += left;
         let unmarked = of_bucket.unmarked.iter();
         failed_keys.extend(unmarked.map(|(key, reason)| ((bucket.clone(), key.clone()), reason.clone())));
         for warning in warnings.iter().chain(&viewers.warnings()) {
-            door.terminal.warn(warning);
+            entry_point.terminal.warn(warning);
         }
         let changed: Vec<ChangedKey<'_>> = of_bucket.changed.iter().map(|key| ChangedKey::unknown(key)).collect();
         // What others uploaded carries no tags.
@@ -122,44 +127,44 @@ async fn tell(door: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -
                 shown.entry(id.clone()).or_default().push((bucket.clone(), key.clone()));
             }
         }
-        judged.push((of_bucket, shown));
+        changes.push((of_bucket, shown));
     }
     let patience = Patience { busy: BUSY_LIMIT.min(deadline.wind_down()), completion: None };
-    let distributions = Distributions::new(&door.aws);
-    let sent = submit(&distributions, run, planned.into_values().collect(), patience, &door.terminal).await;
+    let distributions = Distributions::new(&entry_point.aws);
+    let sent = submit(&distributions, run, planned.into_values().collect(), patience, &entry_point.terminal).await;
     for told in &sent.invalidations {
         let id = told.id.as_deref().unwrap_or("not accepted");
-        door.terminal.say(format_args!("{}: invalidation {id}: {}", told.distribution, told.items.join(" ")));
+        entry_point.terminal.say(format_args!("{}: invalidation {id}: {}", told.distribution, told.items.join(" ")));
     }
     let refused: BTreeSet<&DistributionId> =
         sent.invalidations.iter().filter(|sent| sent.id.is_none()).map(|sent| &sent.distribution).collect();
     let reason = sent.failed.first().map(ToString::to_string).unwrap_or_default();
     if !refused.is_empty() {
         // It may be gone, or another one may show the bucket now.
-        door.buckets.forget().await;
+        entry_point.buckets.forget().await;
     }
-    for (of_bucket, shown) in judged {
+    for (of_bucket, shown) in changes {
         let back = shown.into_iter().filter(|(id, _)| refused.contains(id)).flat_map(|(_, places)| places);
         let back: HashMap<String, Place> = back.map(|place| (place.1.clone(), place)).collect();
         let settled = of_bucket.settle(|key| !back.contains_key(key)).await;
         if let Err(error) = settled {
             // It costs a path the next time, and no more.
-            door.terminal.warn(format_args!("the deploy record was not brought up to date: {error}"));
+            entry_point.terminal.warn(format_args!("the deploy record was not brought up to date: {error}"));
         }
         failed_keys.extend(back.into_values().map(|place| (place, reason.clone())));
     }
     let events: usize = batch.messages.iter().map(|message| message.events.len()).sum();
     let distinct: usize = keys.values().map(BTreeMap::len).sum();
-    door.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} of them known already"));
+    entry_point.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} of them known already"));
     batch.with_keys(&failed_keys)
 }
 
 /// The events of each key that matters, by bucket.
-fn keys<'a>(door: &EntryPoint, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
+fn keys<'a>(entry_point: &EntryPoint, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
     let mut keys: BTreeMap<String, BTreeMap<String, Vec<&ObjectEvent>>> = BTreeMap::new();
     for event in batch.messages.iter().flat_map(|message| &message.events) {
         // What shipfront itself writes must never cause anything: the function would feed itself.
-        if event.key.starts_with(RECORD_FOLDER) || door.settings.is_record(&event.bucket, &event.key) {
+        if event.key.starts_with(RECORD_FOLDER) || entry_point.settings.is_record(&event.bucket, &event.key) {
             continue;
         }
         keys.entry(event.bucket.clone()).or_default().entry(event.key.clone()).or_default().push(event);

@@ -37,15 +37,15 @@ pub(super) const JOB: &str = "CodePipeline.job";
 
 /// Does a job and answers it. An error only where the job could not be answered: then Lambda tries
 /// the event again, and everything in it can be done twice.
-pub(super) async fn answer(door: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
+pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
     let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
         return Err(Error::failed(format!("the event has a {JOB:?} without an id: nobody can be answered")));
     };
-    let (door_of_work, id_of_work, job) = (door.clone(), id.clone(), job.clone());
-    let work = move || work(door_of_work, id_of_work, job, deadline);
+    let (entry_point_of_work, id_of_work, job) = (entry_point.clone(), id.clone(), job.clone());
+    let work = move || work(entry_point_of_work, id_of_work, job, deadline);
     let verdict = guarded(work, deadline.last_call()).await;
-    door.terminal.say(format_args!("job {id}: {verdict}"));
-    Answerer::new(&door.aws).put(&id, verdict).await.map(|how| json!({"job": id, "answered": how}))
+    entry_point.terminal.say(format_args!("job {id}: {verdict}"));
+    Answerer::new(&entry_point.aws).put(&id, verdict).await.map(|how| json!({"job": id, "answered": how}))
 }
 
 /// The verdict of the work; of whatever keeps it from giving one, too.
@@ -115,23 +115,23 @@ pub(super) fn read(job: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn work(door: Arc<EntryPoint>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
+async fn work(entry_point: Arc<EntryPoint>, id: String, job: Value, deadline: Deadline) -> Result<Verdict> {
     let job = shape(&job)?;
-    let distributions = Distributions::new(&door.aws);
+    let distributions = Distributions::new(&entry_point.aws);
     let parameters = match asked(&job)? {
         Asked::Wait(waiting) => return Ok(waiting.look(&distributions).await),
         Asked::Begin(parameters) => parameters,
     };
-    let which = parameters.which(&door.settings.distributions)?;
+    let which = parameters.which(&entry_point.settings.distributions)?;
     match &parameters.deploy {
-        Some(deploy) => deploy_artifact(&door, &job, &parameters, deploy, which, deadline).await,
-        None => invalidate(&door, &id, &parameters, which, &distributions, deadline).await,
+        Some(deploy) => deploy_artifact(&entry_point, &job, &parameters, deploy, which, deadline).await,
+        None => invalidate(&entry_point, &id, &parameters, which, &distributions, deadline).await,
     }
 }
 
 /// Invalidates the paths, as the command does.
 async fn invalidate(
-    door: &EntryPoint,
+    entry_point: &EntryPoint,
     id: &str,
     parameters: &Parameters,
     which: Which,
@@ -144,7 +144,9 @@ async fn invalidate(
     };
     let patience = Patience { busy: deadline.wind_down(), completion: None };
     // The job's id: Lambda may hand out an event twice, and the second time is free.
-    let report = invalidate::invalidate(&door.aws, &which, &parameters.paths, id, patience, &door.terminal).await?;
+    let report =
+        invalidate::invalidate(&entry_point.aws, &which, &parameters.paths, id, patience, &entry_point.terminal)
+            .await?;
     if let Some(failure) = report.errors().first() {
         let about = "an invalidation was not accepted: what is at the edge may be stale";
         return Ok(Verdict::Failed(Failure::told(about, failure)));
@@ -156,14 +158,14 @@ async fn invalidate(
 
 /// Deploys the job's artifact, by the same recipe as the command line.
 async fn deploy_artifact(
-    door: &EntryPoint,
+    entry_point: &EntryPoint,
     job: &CodePipelineJob,
     parameters: &Parameters,
     deploy: &DeployParameters,
     which: Which,
     deadline: Deadline,
 ) -> Result<Verdict> {
-    let unpacked = artifact::fetch(&door.aws, &job.data, deploy).await?;
+    let unpacked = artifact::fetch(&entry_point.aws, &job.data, deploy).await?;
     let mut settings = deploy.settings(unpacked.site(), which)?;
     let wait = settings.patience.completion.take().filter(|_| parameters.wait);
     settings.patience.busy = settings.patience.busy.min(deadline.wind_down());
@@ -173,9 +175,9 @@ async fn deploy_artifact(
         tokio::time::sleep(deadline.wind_down()).await;
         near_the_end.cancel();
     });
-    let aws = door.aws.afresh(u16::try_from(settings.concurrency).ok());
-    let report =
-        Deploy::new(&settings, &aws, &door.terminal, stop).run().await.map(|run| Report::new(run, &door.terminal));
+    let aws = entry_point.aws.afresh(u16::try_from(settings.concurrency).ok());
+    let report = Deploy::new(&settings, &aws, &entry_point.terminal, stop).run().await;
+    let report = report.map(|run| Report::new(run, &entry_point.terminal));
     timer.abort();
     let report = report.map_err(|error| match error.kind() {
         ErrorKind::Interrupted => {
@@ -183,7 +185,7 @@ async fn deploy_artifact(
         }
         _ => error,
     })?;
-    door.terminal.report(&report, &report.warnings, &report.errors);
+    entry_point.terminal.report(&report, &report.warnings, &report.errors);
     let summary = summary(&report);
     match report.outcome {
         Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => {

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A directory under watch.
-pub(super) struct Watch {
+pub struct Watch {
     source: PathBuf,
     changes: UnboundedReceiver<()>,
     _watcher: RecommendedWatcher,
@@ -23,7 +23,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins: what changes from now on is told.
-    pub(super) fn begin(source: &Path) -> Result<Watch> {
+    pub fn begin(source: &Path) -> Result<Watch> {
         let (sender, changes) = unbounded_channel();
         let told = move |event: notify::Result<Event>| {
             // What went wrong may be that there was too much to tell.
@@ -44,7 +44,7 @@ impl Watch {
     }
 
     /// Waits until something has changed, and nothing has since for a moment.
-    pub(super) async fn change(&mut self) -> Result<()> {
+    pub async fn change(&mut self) -> Result<()> {
         if self.changes.recv().await.is_none() {
             return std::future::pending().await;
         }

@@ -6,8 +6,8 @@
 
 use crate::deploy::change::{Action, Wave};
 use crate::outcome::Outcome;
-use crate::report::{Fate, Report, ReportedChange};
 use crate::report::file::Ending;
+use crate::report::{Fate, Report, ReportedChange};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use shipfront_invalidation::InvalidationStatus;
 use std::borrow::Cow;

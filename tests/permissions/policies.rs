@@ -1,4 +1,4 @@
-//! Each policy that we hand out grants what its entry_points need, action by action, and nothing else.
+//! Each policy that we hand out grants what its entry points need, action by action, and nothing else.
 
 use crate::world::command::{binary, clean, repository};
 use shipfront::aws::permission::{EntryPoint, Resource, Setup, needed};
@@ -10,7 +10,7 @@ use yaml_serde::Value;
 struct Role {
     template: &'static str,
     name: &'static str,
-    /// The entry_points of shipfront that run under it.
+    /// The entry points of shipfront that run under it.
     entry_points: &'static [EntryPoint],
     /// What the AWS service that runs them, or the service itself, needs besides.
     service: &'static [[&'static str; 2]],
@@ -137,7 +137,7 @@ fn grants(document: &Value) -> BTreeSet<Grant> {
     found
 }
 
-/// What the entry_points need, on resources as a policy names them.
+/// What the entry points need, on resources as a policy names them.
 fn expected(entry_points: &[EntryPoint], setups: &[Setup], named: impl Fn(&str) -> String) -> BTreeSet<Grant> {
     let grant = |(action, resource): (&str, Resource)| (action.to_owned(), named(&resource.to_string()));
     needed(entry_points, setups).into_iter().map(grant).collect()
@@ -166,7 +166,7 @@ fn templates() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn each_role_of_the_examples_is_allowed_what_its_doors_need_and_nothing_else() {
+fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_else() {
     let mut seen = Vec::new();
     for (template, value) in templates() {
         for (name, resource) in value["Resources"].as_mapping().unwrap() {
@@ -201,7 +201,7 @@ fn policy_in(document: &str) -> Value {
 }
 
 #[test]
-fn the_policies_in_the_documents_allow_what_their_doors_need_and_nothing_else() {
+fn the_policies_in_the_documents_allow_what_their_entry_points_need_and_nothing_else() {
     let named = |resource: &str| resource.replace("BUCKET", "www.example.com").replace("PREFIX", "");
     let anywhere = [Setup::AnyDistribution];
     assert_eq!(grants(&policy_in("docs/permissions.md")), expected(&[EntryPoint::Deploy], &anywhere, named));

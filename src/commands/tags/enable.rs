@@ -15,7 +15,7 @@ const USER_METADATA: &str = "x-amz-meta-";
 
 /// The change, as it is printed.
 #[derive(Debug, Serialize)]
-pub struct Change {
+pub(super) struct Change {
     shipfront: &'static str,
     /// The header that carries the tags.
     header: String,
@@ -35,7 +35,7 @@ struct Reads {
 }
 
 /// Finds out what the distributions of a site read now, if one is named, and what to change.
-pub async fn enable(aws: &Aws, which: &Which, target: Option<&Target>, header: &str) -> Result<Change> {
+pub(super) async fn enable(aws: &Aws, which: &Which, target: Option<&Target>, header: &str) -> Result<Change> {
     let header = header.to_ascii_lowercase();
     let name = header.strip_prefix(USER_METADATA).unwrap_or_default();
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {

@@ -28,8 +28,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 const CONCURRENCY: usize = 64;
 
 /// What is to be told of a bucket.
-pub(super) struct Verdicts {
-    pub(super) judged: Judged,
+pub(super) struct Deduped {
+    pub(super) changes: Changes,
     pub(super) viewers: Viewers,
     /// The keys of the rest of the site.
     pub(super) unchanged: Keys,
@@ -39,7 +39,7 @@ pub(super) struct Verdicts {
 }
 
 /// The changed keys, and what to write down once CloudFront was told.
-pub(super) struct Judged {
+pub(super) struct Changes {
     pub(super) changed: Vec<String>,
     memories: Vec<(ExternalWrites, Vec<Settled>)>,
     /// Keys that could not be marked, and why: they are told, and their messages come again.
@@ -52,7 +52,7 @@ struct Settled {
     key: String,
 }
 
-impl Judged {
+impl Changes {
     /// Takes back the marks of keys that CloudFront was told of.
     pub(super) async fn settle(self, is_told: impl Fn(&str) -> bool) -> Result<()> {
         for (mut memory, settled) in self.memories {
@@ -153,9 +153,9 @@ impl Keys {
 enum Fate {
     /// CloudFront knows.
     Known,
-    /// ManifestIndex, and marked before: the object is another one than the manifest's.
+    /// Invalidated, and marked before that: the object is another one than the manifest's.
     Foreign,
-    /// ManifestIndex; the object is the manifest's, and a mark may go.
+    /// Invalidated; the object is the manifest's, and a mark may go.
     Back,
 }
 
@@ -168,17 +168,17 @@ fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
     }
 }
 
-/// Judges the keys of a bucket.
-pub(super) async fn judge(
-    door: &EntryPoint,
+/// Leaves out the keys of a bucket of which CloudFront knows already.
+pub(super) async fn dedupe(
+    entry_point: &EntryPoint,
     bucket: &str,
     keys: &BTreeMap<String, Vec<&ObjectEvent>>,
-) -> Result<Verdicts> {
-    let found = door.buckets.find(door, bucket).await?;
+) -> Result<Deduped> {
+    let found = entry_point.buckets.find(entry_point, bucket).await?;
     let mut warnings = Vec::new();
     let mut unchanged = Keys::default();
-    let sites = sites(door, &found.bucket, keys, &mut unchanged, &mut warnings).await?;
-    let mut verdicts = Judged { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
+    let sites = sites(entry_point, &found.bucket, keys, &mut unchanged, &mut warnings).await?;
+    let mut changes = Changes { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
     let mut described: Vec<Vec<(&str, &Row, &[&ObjectEvent])>> = sites.iter().map(|_| Vec::new()).collect();
     let mut all_in_sites = true;
     let mut left = 0;
@@ -192,24 +192,24 @@ pub(super) async fn judge(
             Some((at, key, Some(row))) => described[at].push((key, row, events)),
             place => {
                 all_in_sites &= place.is_some_and(|(at, ..)| sites[at].snapshot.manifest.is_some());
-                verdicts.changed.push(full_key.clone());
+                changes.changed.push(full_key.clone());
             }
         }
     }
     for (site, described) in sites.iter().zip(described).filter(|(_, described)| !described.is_empty()) {
-        left += compare(site, &found, described, &mut verdicts, &mut warnings).await?;
+        left += compare(site, &found, described, &mut changes, &mut warnings).await?;
     }
-    let changed: HashSet<&str> = verdicts.changed.iter().map(String::as_str).collect();
+    let changed: HashSet<&str> = changes.changed.iter().map(String::as_str).collect();
     for key in keys.keys().filter(|key| !changed.contains(key.as_str())) {
         unchanged.push(key);
     }
-    let mut policy = door.settings.policy;
+    let mut policy = entry_point.settings.policy;
     if policy.strategy == Strategy::Cover && !all_in_sites {
         // Nobody knows what else a wildcard would evict.
         policy.strategy = Strategy::Exact;
     }
     let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy);
-    Ok(Verdicts { judged: verdicts, viewers, unchanged, warnings, left })
+    Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
 /// Compares keys that the manifest describes with what is there; how many need not be told.
@@ -217,7 +217,7 @@ async fn compare(
     site: &Site,
     found: &Found,
     described: Vec<(&str, &Row, &[&ObjectEvent])>,
-    verdicts: &mut Judged,
+    changes: &mut Changes,
     warnings: &mut Vec<String>,
 ) -> Result<usize> {
     // The marks first: one that comes while we look is then not taken for one that we saw.
@@ -249,7 +249,7 @@ async fn compare(
     if let Some(memory) = &mut memory
         && let Err(error) = memory.mark(foreign.clone().map(|(_, key, _)| (*key).to_owned()).collect()).await
     {
-        verdicts.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), told(&error))));
+        changes.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), told(&error))));
     }
     let mut settled = Vec::new();
     let mut known = 0;
@@ -261,9 +261,9 @@ async fn compare(
         if fate == Fate::Back {
             settled.push(Settled { full_key: full_key.clone(), key: key.to_owned() });
         }
-        verdicts.changed.push(full_key);
+        changes.changed.push(full_key);
     }
-    verdicts.memories.extend(memory.map(|memory| (memory, settled)));
+    changes.memories.extend(memory.map(|memory| (memory, settled)));
     Ok(known)
 }
 
@@ -274,16 +274,16 @@ fn is_row(head: &Head, row: &Row) -> bool {
 
 /// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then told.
 async fn sites(
-    door: &EntryPoint,
+    entry_point: &EntryPoint,
     bucket: &Bucket,
     keys: &BTreeMap<String, Vec<&ObjectEvent>>,
     others: &mut Keys,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Site>> {
     let mut sites = Vec::new();
-    for (target, place) in places(door, bucket).await? {
-        let at = bucket.place(&door.aws, &target).await?;
-        let Some(record) = Record::of(&door.aws, &at, &place).await? else { continue };
+    for (target, place) in places(entry_point, bucket).await? {
+        let at = bucket.place(&entry_point.aws, &target).await?;
+        let Some(record) = Record::of(&entry_point.aws, &at, &place).await? else { continue };
         let read = record.read().await;
         let has_events = |key: &str| keys.contains_key(key);
         match read.and_then(|snapshot| Site::new(&target, record, snapshot, has_events, others)) {
@@ -298,14 +298,14 @@ async fn sites(
 }
 
 /// Where the records are: where the function is told, or in the bucket.
-async fn places(door: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target, Place)>> {
-    if let Some((site, place)) = &door.settings.elsewhere {
+async fn places(entry_point: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target, Place)>> {
+    if let Some((site, place)) = &entry_point.settings.elsewhere {
         let site = site.as_ref().unwrap_or(bucket.target());
         let ours = site.bucket() == bucket.target().bucket();
         return Ok(ours.then(|| (site.clone(), Place::At(place.clone()))).into_iter().collect());
     }
     let name = bucket.target().bucket();
-    let folder = bucket.place(&door.aws, &Target::parse(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
+    let folder = bucket.place(&entry_point.aws, &Target::parse(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
     let mut places = Vec::new();
     let mut start = Start::Beginning;
     loop {

@@ -31,16 +31,16 @@ pub(in crate::lambda) struct Buckets {
 
 impl Buckets {
     /// The bucket with this name and the distributions that the function is about.
-    pub(super) async fn find(&self, door: &EntryPoint, name: &str) -> Result<Arc<Found>> {
+    pub(super) async fn find(&self, entry_point: &EntryPoint, name: &str) -> Result<Arc<Found>> {
         let mut known = self.found.lock().await;
         if let Some((at, found)) = known.get(name)
             && at.elapsed() < FRESH
         {
             return Ok(found.clone());
         }
-        let bucket = Bucket::open(&door.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
+        let bucket = Bucket::open(&entry_point.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
         let (bucket, ()) = bucket?;
-        let shapes = shapes(&Distributions::new(&door.aws), &door.settings.distributions, name).await?;
+        let shapes = shapes(&Distributions::new(&entry_point.aws), &entry_point.settings.distributions, name).await?;
         let found = Arc::new(Found { bucket, shapes });
         known.insert(name.to_owned(), (Instant::now(), found.clone()));
         Ok(found)

@@ -1,0 +1,123 @@
+//! Where the requests of a command go: to AWS, or with `--local` to the local edge. Nothing else decides it.
+
+use crate::aws::{Aws, AwsOptions};
+use crate::cli::{ConnectionArgs, SiteArgs};
+use crate::config;
+use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "edge")]
+use crate::local::{Local, bucket_for};
+use crate::terminal::Terminal;
+use shipfront_site::Target;
+use std::path::Path;
+
+/// AWS as a command calls it, or the local edge in its place.
+pub(super) struct Connection {
+    /// What requests are sent with.
+    pub(super) aws: Aws,
+    /// The account that must own the bucket; nobody owns those of the local edge.
+    pub(super) expected_owner: Option<String>,
+    #[cfg(feature = "edge")]
+    local: Option<Local>,
+}
+
+impl Connection {
+    /// Connects to where the arguments say. `concurrency` is the most S3 requests in flight, where the command has such
+    /// an option.
+    pub(super) async fn open(
+        args: &ConnectionArgs,
+        concurrency: Option<u16>,
+        terminal: &Terminal,
+    ) -> Result<Connection> {
+        #[cfg(feature = "edge")]
+        if args.local {
+            // Nobody has to know the port: who browses uses `preview`.
+            return Connection::to_local_edge(0, concurrency, terminal).await;
+        }
+        #[cfg(not(feature = "edge"))]
+        let _ = terminal;
+        let options = AwsOptions { concurrency, ..config::aws_options(&args.aws) };
+        Ok(Connection {
+            aws: Aws::load(&options).await,
+            expected_owner: args.aws.expected_bucket_owner.clone(),
+            #[cfg(feature = "edge")]
+            local: None,
+        })
+    }
+
+    /// Starts the local edge, or joins the one that runs already; viewers reach it at `viewer_port`.
+    #[cfg(feature = "edge")]
+    pub(super) async fn to_local_edge(
+        viewer_port: u16,
+        concurrency: Option<u16>,
+        terminal: &Terminal,
+    ) -> Result<Connection> {
+        let local = Local::attach(viewer_port, terminal).await?;
+        Ok(Connection { aws: local.aws(concurrency).await, expected_owner: None, local: Some(local) })
+    }
+
+    /// The local edge, if requests go there.
+    #[cfg(feature = "edge")]
+    pub(super) fn local(&self) -> Option<&Local> {
+        self.local.as_ref()
+    }
+
+    /// Whether requests go to the local edge.
+    pub(super) fn is_local(&self) -> bool {
+        #[cfg(feature = "edge")]
+        return self.local.is_some();
+        #[cfg(not(feature = "edge"))]
+        return false;
+    }
+
+    /// Where a site is: at its target, or on the local edge in the bucket of its source if there is no target.
+    pub(super) fn target(&self, target: Option<&str>, source: Option<&Path>) -> Result<Target> {
+        #[cfg(feature = "edge")]
+        if self.is_local() && target.is_none() {
+            return Ok(Target::parse(&format!("s3://{}", bucket_for(&config::source(source)?)))?);
+        }
+        #[cfg(not(feature = "edge"))]
+        let _ = source;
+        config::target(target)
+    }
+
+    /// Where the site of a command is that takes a target alone: on the local edge, its source may stand in its place.
+    pub(super) fn site(&self, args: &SiteArgs) -> Result<Target> {
+        match args.target.as_deref() {
+            Some(source) if self.is_local() && !source.starts_with("s3://") => {
+                self.target(None, Some(Path::new(source)))
+            }
+            target => self.target(target, args.source.as_deref()),
+        }
+    }
+
+    /// Makes the bucket of a site where it is missing on the local edge. Those of AWS are made by hand.
+    pub(super) async fn make_bucket(&self, target: &Target) -> Result<()> {
+        #[cfg(feature = "edge")]
+        if self.is_local() {
+            return crate::s3::create(&self.aws, target.bucket()).await;
+        }
+        #[cfg(not(feature = "edge"))]
+        let _ = target;
+        Ok(())
+    }
+
+    /// Lets go of the connection once the work is done, however it ended.
+    pub(super) async fn close<T>(self, outcome: Result<T>) -> Result<T> {
+        let is_local = self.is_local();
+        #[cfg(feature = "edge")]
+        if let Some(local) = self.local {
+            local.stop().await;
+        }
+        outcome.map_err(|error| if is_local { in_local_terms(error) } else { error })
+    }
+}
+
+/// A bucket of the local edge is made by the first deploy to it, not by hand as one of AWS.
+fn in_local_terms(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NoSuchResource => {
+            error.hint("the local edge has no such site: deploy it first, with 'shipfront deploy DIRECTORY --local'")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,102 @@
+//! `deploy` and `plan`, from the arguments to the exit code. The recipe is [`crate::deploy`].
+
+use crate::cli::{DeployArgs, PlanArgs, SiteOptions};
+use crate::commands::connection::Connection;
+use crate::commands::signal::{FINISHING, stop_on_signal};
+use crate::config;
+use crate::deploy::run::Run;
+use crate::deploy::{Deploy, Settings};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::report::{Report, file};
+use crate::terminal::Terminal;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// `deploy`.
+pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
+    let stop = stop_on_signal(terminal, FINISHING);
+    let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
+    let (report, directions) =
+        execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
+    for line in directions {
+        terminal.say(line);
+    }
+    Ok(report.outcome.exit())
+}
+
+/// `plan`.
+pub async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
+    let (stop, allowed) = (CancellationToken::new(), Ok(()));
+    let (report, _) =
+        execute(&args.deploy, allowed, stop, terminal, async |deploy| Box::pin(deploy.plan()).await).await?;
+    Ok(if args.detailed_exit_code && report.has_changes() { Exit::Changes } else { report.outcome.exit() })
+}
+
+/// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come lines that say where to
+/// look at the site.
+async fn execute(
+    args: &DeployArgs,
+    allowed: Result<()>,
+    stop: CancellationToken,
+    terminal: &Terminal,
+    work: impl AsyncFnOnce(Deploy<'_>) -> Result<Run>,
+) -> Result<(Report, Vec<String>)> {
+    let source = config::source(args.source.as_deref())?;
+    file::guard(&args.reports.report, &source)?;
+    let mut target = args.target.clone();
+    let mut directions = Vec::new();
+    let outcome = async {
+        allowed?;
+        let connection = Connection::open(&args.connection, Some(args.options.concurrency), terminal).await?;
+        let outcome = async {
+            let settings = prepare(&connection, &source, args.target.as_deref(), &args.options).await?;
+            target = Some(settings.target.to_string());
+            directions = to_look_at(&connection, &settings);
+            let run = work(Deploy::new(&settings, &connection.aws, terminal, stop)).await?;
+            Ok(Report::new(run, terminal))
+        };
+        let outcome = outcome.await;
+        connection.close(outcome).await
+    };
+    let outcome = outcome.await;
+    file::write(&args.reports.report, &outcome, &source, target.as_deref(), terminal);
+    let report = outcome?;
+    terminal.report(&report, &report.warnings, &report.errors);
+    Ok((report, directions))
+}
+
+/// The settings for a site, whose bucket is made where it is missing on the local edge.
+pub(super) async fn prepare(
+    connection: &Connection,
+    source: &Path,
+    target: Option<&str>,
+    options: &SiteOptions,
+) -> Result<Settings> {
+    let target = connection.target(target, Some(source))?;
+    let settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
+    // What is no directory is refused by the deploy, and leaves no bucket behind.
+    if source.is_dir() {
+        connection.make_bucket(&settings.target).await?;
+    }
+    Ok(settings)
+}
+
+/// Where to look at a site that was deployed to the local edge.
+#[cfg(feature = "edge")]
+fn to_look_at(connection: &Connection, settings: &Settings) -> Vec<String> {
+    use crate::local::shell_word;
+    match connection.local() {
+        None => Vec::new(),
+        Some(local) if local.is_ours() => vec![
+            format!("  look at it: shipfront preview {}", shell_word(&settings.source)),
+            format!("  kept in {}", local.directory().display()),
+        ],
+        Some(local) => vec![format!("  look at it: {}", local.site_url(&settings.target))],
+    }
+}
+
+#[cfg(not(feature = "edge"))]
+fn to_look_at(_: &Connection, _: &Settings) -> Vec<String> {
+    Vec::new()
+}

@@ -1,0 +1,118 @@
+//! `preview`: deploys to the local edge and keeps it serving; with `--watch`, deploys what changes.
+
+use crate::cli::PreviewArgs;
+use crate::commands::connection::Connection;
+use crate::commands::deploy::prepare;
+use crate::commands::signal::stop_on_signal;
+use crate::config;
+use crate::deploy::Deploy;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::local::watch::Watch;
+use crate::local::{Local, shell_word};
+use crate::outcome::Outcome;
+use crate::report::Report;
+use crate::terminal::Terminal;
+use shipfront_site::Target;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// `preview`, until a signal.
+pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
+    let stop = stop_on_signal(terminal, "stopping");
+    let source = config::source(args.source.as_deref())?;
+    let connection = Connection::to_local_edge(args.port, Some(args.options.concurrency), terminal).await?;
+    let preview = Preview { args, source, connection: &connection, terminal, stop };
+    let outcome = preview.run().await;
+    connection.close(outcome).await
+}
+
+/// A preview that is under way.
+struct Preview<'a> {
+    args: &'a PreviewArgs,
+    source: PathBuf,
+    connection: &'a Connection,
+    terminal: &'a Terminal,
+    stop: CancellationToken,
+}
+
+impl Preview<'_> {
+    async fn run(&self) -> Result<Exit> {
+        let Some(local) = self.connection.local() else { return Ok(Exit::Done) };
+        // Begun before the first deploy: what changes meanwhile is not missed.
+        let watch = if self.args.watch { Some(Watch::begin(&self.source)?) } else { None };
+        let (target, report) = self.deploy(local).await?;
+        self.tell(local, &target, &report);
+        let url = local.site_url(&target);
+        if local.is_ours() {
+            self.terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
+        } else {
+            self.terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
+            if watch.is_none() {
+                return Ok(report.outcome.exit());
+            }
+        }
+        self.terminal.say(format_args!("  what is at the edge, and why: {}", local.dashboard_url()));
+        self.terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url()));
+        self.wait(local, watch).await?;
+        Ok(Exit::Done)
+    }
+
+    /// Waits for the signal, and deploys meanwhile what changes if it is watched.
+    async fn wait(&self, local: &Local, watch: Option<Watch>) -> Result<()> {
+        let shown = shell_word(&self.source);
+        match watch {
+            None => {
+                let target = self.args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
+                self.terminal.say(format_args!("  after a change: shipfront deploy {shown}{target} --local"));
+                self.stop.cancelled().await;
+                Ok(())
+            }
+            Some(watch) => {
+                self.terminal.say(format_args!("  watching {shown}: what changes is deployed"));
+                self.keep_deploying(local, watch).await
+            }
+        }
+    }
+
+    /// Deploys after each change, until a signal.
+    async fn keep_deploying(&self, local: &Local, mut watch: Watch) -> Result<()> {
+        loop {
+            tokio::select! {
+                changed = watch.change() => changed?,
+                () = self.stop.cancelled() => return Ok(()),
+            }
+            match self.deploy(local).await {
+                // Touched, or written back as it was.
+                Ok((_, report)) if report.outcome == Outcome::NothingToDo => {}
+                Ok((target, report)) => {
+                    self.tell(local, &target, &report);
+                    let objects = &report.objects;
+                    local.note(&format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned));
+                }
+                // Half a build, say: the next change is another chance.
+                Err(error) => {
+                    self.terminal.fail(&error);
+                    local.note(&format!("not deployed: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Deploys once. Each run counts its own requests.
+    async fn deploy(&self, local: &Local) -> Result<(Target, Report)> {
+        let options = &self.args.options;
+        let source: &Path = &self.source;
+        let settings = prepare(self.connection, source, self.args.target.as_deref(), options).await?;
+        let aws = local.aws(Some(options.concurrency)).await;
+        let deploy = Deploy::new(&settings, &aws, self.terminal, self.stop.clone());
+        let report = Report::new(Box::pin(deploy.run()).await?, self.terminal);
+        Ok((settings.target, report))
+    }
+
+    /// Reports a deploy to the person and to the dashboard.
+    fn tell(&self, local: &Local, target: &Target, report: &Report) {
+        self.terminal.report(report, &report.warnings, &report.errors);
+        local.explain(target, report);
+    }
+}

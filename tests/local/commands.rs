@@ -1,0 +1,173 @@
+//! `status`, `unlock`, `invalidate` and `tags` with `--local`: the site is found by its source, and AWS is left alone.
+
+use super::Machine;
+use crate::world::aws;
+use crate::world::command::{Run, copy_directory, repository, run};
+use crate::world::http::request;
+use shipfront_edge::{Data, Distribution, Edge, Fault, Gate, Rule};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// Only so that a test that fails ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Machine {
+    /// The machine's local edge in this process, which commands then go through.
+    async fn serve(&self) -> Edge {
+        aws::start(Data::Directory(self.edge())).await
+    }
+
+    fn distribution(&self, edge: &Edge) -> Distribution {
+        let bucket = self.bucket();
+        edge.distribution(&Distribution::for_bucket(&bucket).id).unwrap()
+    }
+
+    /// The bucket of the site, as `status` names it.
+    fn bucket(&self) -> String {
+        let status = self.run(&["status", "SITE", "--local", "--json"]).ended_with(0).json();
+        status["target"].as_str().unwrap().trim_start_matches("s3://").to_owned()
+    }
+
+    /// A deploy that is killed while it holds the lease.
+    async fn kill_a_deploy(&self, edge: &Edge) {
+        self.write("about/index.html", "<!doctype html><title>About</title><p>Half way.</p>");
+        let key = Some("about/index.html".to_owned());
+        let fault = Fault::Hold(Gate::default());
+        edge.faults().add(Rule { operation: Some("PutObject".to_owned()), key, skip: 0, count: 1, fault });
+        edge.clear_requests();
+        let mut deploy = self.start(&["deploy", "SITE", "--local"]);
+        let arrival = async {
+            let is_it = |request: &shipfront_edge::RecordedRequest| request.key.as_deref() == Some("about/index.html");
+            while !edge.requests().iter().any(is_it) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, arrival).await.expect("the page is sent");
+        deploy.kill().unwrap();
+        deploy.wait().unwrap();
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// What a viewer is told of the cache: `Hit` or `Miss`.
+async fn cache(edge: &Edge, distribution: &Distribution, path: &str) -> String {
+    let host = format!("{}.localhost", distribution.id.to_ascii_lowercase());
+    let answer = request(&edge.viewer_url(), "GET", path, &[("host", &host)]).await;
+    answer.header("x-cache").unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[track_caller]
+fn invalidates(run: Run, distribution: &Distribution, item: &str) {
+    let report = run.ended_with(0).json();
+    let invalidations = report["invalidations"].as_array().unwrap();
+    assert_eq!(invalidations.len(), 1, "{report:#}");
+    assert_eq!(invalidations[0]["distribution"], distribution.id, "{report:#}");
+    assert_eq!(invalidations[0]["items"], serde_json::json!([item]), "{report:#}");
+}
+
+#[test]
+fn status_finds_the_site_of_a_source_or_a_target() {
+    let machine = Machine::new();
+    let early = machine.run(&["status", "SITE", "--local"]).ended_with(1);
+    early.says("does not exist");
+    early.says("shipfront deploy DIRECTORY --local");
+    machine.deploy();
+    let of_source = machine.run(&["status", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert!(of_source["last"]["uploaded"].as_u64().is_some_and(|uploaded| uploaded > 0), "{of_source:#}");
+    let target = of_source["target"].as_str().unwrap();
+    assert_eq!(machine.run(&["status", target, "--local", "--json"]).ended_with(0).json(), of_source);
+    machine.run(&["status", "--local"]).ended_with(2).says("no source");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unlock_takes_the_lease_of_a_local_deploy_that_died() {
+    let machine = Machine::new();
+    machine.deploy();
+    let edge = machine.serve().await;
+    machine.run(&["unlock", "SITE", "--local"]).ended_with(0).says("nobody holds the lease");
+    machine.kill_a_deploy(&edge).await;
+    machine.run(&["unlock", "SITE", "--local"]).ended_with(5).says("pass --yes");
+    machine.run(&["unlock", "SITE", "--local", "--yes"]).ended_with(0).says("the lease is free");
+    let status = machine.run(&["status", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert!(status["lease"].is_null() && status["expired_lease"].is_null(), "{status:#}");
+    assert!(status["pending"].is_object(), "{status:#}");
+    // What the dead deploy had begun is finished, without waiting for its lease to expire.
+    machine.deploy();
+    edge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalidate_evicts_from_the_local_edge_by_source_by_url_and_from_the_only_site() {
+    let machine = Machine::new();
+    machine.deploy();
+    let edge = machine.serve().await;
+    let distribution = machine.distribution(&edge);
+    let invalidate = |arguments: &[&str]| machine.run(&[&["invalidate", "--local", "--json"], arguments].concat());
+
+    for expected in ["Miss", "Hit"] {
+        assert_eq!(cache(&edge, &distribution, "/about/index.html").await, expected);
+    }
+    invalidates(invalidate(&["/about/*"]), &distribution, "/about/*");
+    assert_eq!(cache(&edge, &distribution, "/about/index.html").await, "Miss");
+
+    let other = machine.directory.path().join("other");
+    copy_directory(&repository("examples/site"), &other);
+    let other = other.to_str().unwrap();
+    machine.run(&["deploy", other, "--local"]).ended_with(0);
+    invalidate(&["/about/"]).ended_with(2).says("2 distributions");
+    invalidates(invalidate(&["/about/", "--source", "SITE"]), &distribution, "/about/");
+    let target = format!("s3://{}", machine.bucket());
+    let by_target = run(machine.command(&["invalidate", "/", "--local", "--json"]).env("SHIPFRONT_TARGET", target));
+    invalidates(by_target, &distribution, "/");
+    // The host of a URL says which one, whatever the source.
+    let url = format!("http://{}.localhost/blog/", distribution.id.to_ascii_lowercase());
+    invalidates(invalidate(&[&url, "--source", other]), &distribution, "/blog/");
+    edge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_enabled_and_backfilled_on_the_local_edge() {
+    const HEADER: &str = "x-amz-meta-cache-tag";
+    let machine = Machine::new();
+    let objects = machine.deploy()["objects"]["uploaded"].as_u64().unwrap();
+    let edge = machine.serve().await;
+    let distribution = machine.distribution(&edge);
+    let enable = |arguments: &[&str]| {
+        let change =
+            machine.run(&[&["tags", "--enable", "--local", "--json"], arguments].concat()).ended_with(0).json();
+        change["distributions"].clone()
+    };
+    assert_eq!(enable(&["SITE"]), serde_json::json!([{"distribution": distribution.id, "header": null}]));
+    assert_eq!(enable(&[]), serde_json::json!([]), "a site need not be named");
+
+    edge.put_distribution(Distribution { cache_tag_header: Some(HEADER.to_owned()), ..distribution }).unwrap();
+    let report = machine.run(&["tags", "--backfill", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert_eq!((&report["outcome"], &report["tagged"]), (&"deployed".into(), &objects.into()), "{report:#}");
+    let tagged = edge.objects(&machine.bucket()).into_iter().filter(|object| object.headers.contains_key(HEADER));
+    assert_eq!(tagged.count() as u64, objects);
+    edge.stop().await;
+}
+
+#[test]
+fn with_local_no_request_goes_to_aws() {
+    let machine = Machine::new();
+    machine.deploy();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://{}", nobody.local_addr().unwrap());
+    for arguments in [
+        &["status", "SITE", "--local"][..],
+        &["unlock", "SITE", "--local"],
+        &["doctor", "SITE", "--local"],
+        &["plan", "SITE", "--local"],
+        &["tags", "--enable", "SITE", "--local"],
+        &["invalidate", "/", "--local"],
+    ] {
+        run(machine.command(arguments).env("AWS_ENDPOINT_URL", &elsewhere)).ended_with(0);
+    }
+    nobody.set_nonblocking(true).unwrap();
+    assert!(nobody.accept().is_err(), "a command called AWS");
+}
