@@ -31,6 +31,7 @@ mod semantics;
 mod settings;
 mod shards;
 mod shell;
+mod snapshots;
 mod tags;
 mod types;
 mod verify;
