@@ -21,7 +21,7 @@ fn tests_named_in(text: &str) -> Vec<&str> {
     quoted.filter(is_path).collect()
 }
 
-/// The last word of a line that begins with `keyword`, which may be behind `pub` and `async`.
+/// The name that a line gives to what `keyword` begins, which may stand behind `pub` and `async`.
 fn named_by<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
     let (before, after) = line.trim_start().split_once(&format!("{keyword} "))?;
     let words = before.split_whitespace().all(|word| word.starts_with("pub") || word == "async");
