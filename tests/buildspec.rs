@@ -5,7 +5,8 @@
 //! (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html>).
 
 use crate::world::aws;
-use crate::world::command::{Run, binary, clean, copy_directory, repository, run, skipped, toward};
+use crate::world::command::{Run, binary, clean, copy_directory, repository, run, toward};
+use crate::world::tools;
 use serde_json::Value;
 use shipfront_edge::{Edge, Fault, Rule};
 use std::collections::BTreeMap;
@@ -63,8 +64,7 @@ struct Project {
 impl Project {
     /// `None` where a program is missing that CodeBuild's images have.
     async fn new() -> Option<Project> {
-        if !run(clean("sh").args(["-c", "command -v python3"])).stdout.contains("python3") {
-            skipped("the commands of buildspec.yml read their report with python3, and there is none");
+        if !tools::has("python3") {
             return None;
         }
         let edge = aws::edge().await;

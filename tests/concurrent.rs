@@ -1,6 +1,7 @@
 //! Two deploys at once: one after the other, the newer build last, and no mixture of the two.
 
 use crate::world::oracle::{Oracle, is_record};
+use crate::world::patience;
 use crate::world::sites::{Place, Site, directory, site};
 use shipfront::error::Error;
 use shipfront::exit::Exit;
@@ -15,9 +16,6 @@ use std::time::Duration;
 const BUCKET: &str = "www.example.com";
 const TARGET: &str = "s3://www.example.com";
 const STATE: &str = ".shipfront/state.json";
-
-/// How long a test waits for what must happen; far more than it takes.
-const LIMIT: Duration = Duration::from_secs(90);
 
 /// What build `number` made.
 fn build(number: u32) -> Site {
@@ -209,12 +207,7 @@ async fn a_lease_that_is_renewed_is_not_taken_over() {
         let writes = || place.edge.requests().iter().filter(|request| is_state_write(request)).count();
         let before = writes();
         place.edge.advance_clock(Duration::from_secs(80));
-        let renewal = async {
-            while writes() == before {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(LIMIT, renewal).await.expect("the lease is renewed");
+        patience::until(async || writes() > before, || "the lease is not renewed".to_owned()).await;
         place.edge.advance_clock(Duration::from_secs(60));
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await;
         assert_eq!(exit(&other), Exit::Locked, "{other:?}");
@@ -240,7 +233,7 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
         place.outlive_lease();
         deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap()
     };
-    let holder = async { tokio::time::timeout(LIMIT, holder).await.expect("it notices") };
+    let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it notices") };
     let (holder, other) = tokio::join!(holder, other);
     assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
     assert!(other.recovered.is_some());

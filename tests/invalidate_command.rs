@@ -195,14 +195,3 @@ async fn what_cloudfront_would_refuse_or_ignore_is_never_sent() {
     account.invalidate(&[&format!("/{}", "x".repeat(4000))]).ended_with(2).says("4001 characters");
     assert_eq!(account.requests("CreateInvalidation"), 0);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_reads_what_was_sent_where() {
-    let account = Account::new().await;
-    let done = account.invalidate(&["/blog/", "/img/*"]).ended_with(0);
-    let accepted = &account.edge.invalidations(&account.id)[0];
-    for part in [account.id.as_str(), accepted.id.as_str(), "Completed", "/blog/", "/img/*"] {
-        assert!(done.stdout.contains(part), "{part:?} in {done:?}");
-    }
-    assert!(account.invalidate(&["--quiet", "/blog/"]).ended_with(0).stdout.is_empty());
-}

@@ -3,7 +3,7 @@
 mod commands;
 mod dashboard;
 mod disk;
-mod preview;
+pub(crate) mod preview;
 
 use crate::world::command::{Run, binary, clean, copy_directory, repository, run};
 use serde_json::Value;
@@ -12,15 +12,19 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A user's machine: where the local edge keeps its data, and a copy of the example site to edit.
-struct Machine {
+pub(crate) struct Machine {
     directory: TempDir,
 }
 
 impl Machine {
-    fn new() -> Machine {
+    pub(crate) fn new() -> Machine {
         let machine = Machine { directory: tempfile::tempdir().unwrap() };
         copy_directory(&repository("examples/site"), &machine.site());
         machine
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn site(&self) -> PathBuf {
@@ -44,7 +48,7 @@ impl Machine {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         run(&mut self.command(arguments))
     }
 
@@ -82,16 +86,12 @@ fn the_example_site_goes_up_whole_and_the_next_run_has_nothing_to_do() {
     let machine = Machine::new();
     let files = snapshot(&machine.site()).len();
 
-    let first = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    assert!(first.stdout.contains(&format!("{files} uploaded")), "{first:?}");
-    assert!(first.stdout.contains("invalidation "), "{first:?}");
-    first.says("look at it: shipfront preview ");
-    first.says(&format!("kept in {}", machine.edge().display()));
+    let first = machine.deploy();
+    assert_eq!((&first["objects"]["uploaded"], first["invalidations"].as_array().unwrap().len()), (&files.into(), 1));
 
-    let again = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    assert!(again.stdout.starts_with("Nothing to do: "), "{again:?}");
-    assert!(again.stdout.contains(&format!("0 uploaded (0 B), {files} unchanged")), "{again:?}");
-    assert!(again.stdout.contains("0 PUT") && again.stdout.contains("0 CreateInvalidation"), "{again:?}");
+    let again = machine.deploy();
+    assert_eq!((&again["outcome"], &again["objects"]["kept"]), (&"nothing-to-do".into(), &files.into()));
+    assert_eq!((&again["requests"]["put"], &again["requests"]["create_invalidation"]), (&0.into(), &0.into()));
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod semantics;
 mod settings;
 mod shards;
 mod shell;
+mod snapshots;
 mod tags;
 mod types;
 mod verify;

@@ -1,7 +1,7 @@
 //! How the binary comes to people: the npm packages, and names on which several files must agree.
 
-use crate::world::command::{binary, clean, repository, run, skipped};
-use std::io::{BufRead, BufReader};
+use crate::world::command::{binary, clean, repository, run};
+use crate::world::tools;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -17,12 +17,11 @@ fn platform() -> Option<&'static str> {
     }
 }
 
-fn has_node() -> bool {
-    let found = clean("node").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found || platform().is_none() {
-        skipped("no Node here, or no package for this platform");
+fn can_run_npm_packages() -> bool {
+    if platform().is_none() {
+        tools::skipped("there is no package for this platform");
     }
-    found && platform().is_some()
+    platform().is_some() && tools::has("node")
 }
 
 /// A project in whose `node_modules` the packages lie as npm puts them.
@@ -43,7 +42,7 @@ fn manifest(launcher: &Path) -> serde_json::Value {
 
 #[test]
 fn the_npm_launcher_runs_the_binary_with_its_arguments_and_ends_as_it_ends() {
-    if !has_node() {
+    if !can_run_npm_packages() {
         return;
     }
     let (_directory, launcher) = project();
@@ -56,7 +55,7 @@ fn the_npm_launcher_runs_the_binary_with_its_arguments_and_ends_as_it_ends() {
 
 #[test]
 fn without_the_package_of_the_platform_the_npm_launcher_says_what_to_do() {
-    if !has_node() {
+    if !can_run_npm_packages() {
         return;
     }
     let (directory, launcher) = project();
@@ -67,9 +66,9 @@ fn without_the_package_of_the_platform_the_npm_launcher_says_what_to_do() {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_ends_the_npm_launcher_ends_the_deploy_in_good_order() {
-    use crate::world::site::{TARGET, World, finish};
+    use crate::world::site::{TARGET, World, finish, stop};
     use shipfront_edge::{Fault, Gate};
-    if !has_node() {
+    if !can_run_npm_packages() {
         return;
     }
     let (_directory, launcher) = project();
@@ -80,14 +79,7 @@ async fn a_build_that_ends_the_npm_launcher_ends_the_deploy_in_good_order() {
     world.settle(command.arg(&launcher).args(world.arguments("deploy", TARGET, &[])));
     let mut child = command.spawn().unwrap();
     gate.reached().await;
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    // The deploy says when the signal has come to it.
-    let mut said = String::new();
-    let mut stderr = BufReader::new(child.stderr.as_mut().unwrap());
-    while !said.contains("stopping") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
-    }
+    stop(&mut child, "TERM");
     gate.open();
     let run = finish(child).expect(130);
     assert_eq!((run.outcome(), run.objects("uploaded")), ("interrupted", 1));
@@ -162,9 +154,11 @@ fn install(releases: &TempDir, version: &str, reference: &str) -> (Output, Strin
 
 #[test]
 fn the_action_installs_the_version_of_its_tag_or_the_one_that_is_named_and_nothing_that_was_altered() {
-    let on_linux = platform() == Some("linux-x64") && clean("curl").arg("--version").output().is_ok();
-    if !on_linux {
-        return skipped("the action's script is tried on Linux with curl");
+    if platform() != Some("linux-x64") {
+        return tools::skipped("the release that the script installs here is for Linux on x86_64");
+    }
+    if !tools::has("curl") {
+        return;
     }
     let releases = releases();
     for (version, reference) in [("9.9.9", "main"), ("", "v9.9.9")] {

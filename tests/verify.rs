@@ -3,9 +3,8 @@
 mod answers;
 
 use crate::world::http::get;
-use crate::world::site::{ALWAYS, EXACT, Run, World, denied, error, finish};
+use crate::world::site::{ALWAYS, EXACT, Run, World, denied, error, finish, stop};
 use shipfront_edge::Fault;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -257,11 +256,9 @@ async fn after_a_signal_nobody_waits_for_the_verification() {
     let gate = shipfront_edge::Gate::default();
     world.fault("CreateInvalidation", 0, 1, Fault::Hold(gate.clone()));
     let site = world.edge.viewer_url();
-    let running = world.start(&["--verify", &site]);
+    let mut running = world.start(&["--verify", &site]);
     gate.reached().await;
-    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
-    // Until the run has noticed.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    stop(&mut running, "TERM");
     gate.open();
     let run = finish(running);
     assert!(run.json["verified"].is_null() && run.warnings().contains("was not verified"), "{}", run.stdout);

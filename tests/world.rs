@@ -8,5 +8,7 @@ pub(crate) mod function;
 pub(crate) mod http;
 pub(crate) mod manifest;
 pub(crate) mod oracle;
+pub(crate) mod patience;
 pub(crate) mod site;
 pub(crate) mod sites;
+pub(crate) mod tools;

@@ -2,6 +2,7 @@
 
 use super::{PRUNE, SITE};
 use crate::world::site::{EXACT, Run, TARGET, World, finish, run};
+use crate::world::tools;
 use shipfront_edge::Fault;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -35,10 +36,7 @@ fn deploy_unprivileged(world: &World, options: &[&str]) -> Option<Run> {
         command
     };
     if !step_down(&["--version"]).output().is_ok_and(|output| output.status.success()) {
-        #[expect(clippy::print_stderr, reason = "a test that could not run must say so")]
-        {
-            eprintln!("skipped: running as root, and setpriv cannot run the binary as nobody");
-        }
+        tools::skipped("the superuser reads everything, and setpriv cannot run the binary as nobody");
         return None;
     }
     Some(run(&mut step_down(&arguments)))

@@ -162,9 +162,7 @@ async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
         fault: Fault::CrashBefore,
     });
     let mut deploy = world.start(&[]);
-    while !world.edge.faults().has_crashed() {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    world.crash().await;
     deploy.kill().unwrap();
     deploy.wait().unwrap();
     world.edge.faults().clear();

@@ -4,11 +4,8 @@ use super::Machine;
 use super::preview::Preview;
 use crate::world::browser;
 use crate::world::http::{Answer, request};
+use crate::world::patience;
 use serde_json::Value;
-use std::time::{Duration, Instant};
-
-/// Only so that a test that fails ends.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Preview {
     fn port(&self) -> &str {
@@ -26,16 +23,12 @@ impl Preview {
 
     /// Waits until the dashboard's log has a line of its own that begins so.
     async fn noted(&self, text: &str) {
-        let started = Instant::now();
-        loop {
+        let is_noted = async || {
             let state = self.state().await;
             let mut events = state["events"].as_array().unwrap().iter();
-            if events.any(|event| event["kind"] == "note" && event["name"].as_str().unwrap().starts_with(text)) {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{text:?} was never noted: {state:#}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            events.any(|event| event["kind"] == "note" && event["name"].as_str().unwrap().starts_with(text))
+        };
+        patience::until(is_noted, || format!("{text:?} was never noted")).await;
     }
 }
 

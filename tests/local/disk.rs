@@ -1,7 +1,8 @@
 //! The local edge's own directory: in the way, not writable, full, damaged.
 
 use super::Machine;
-use crate::world::command::{run, skipped};
+use crate::world::command::run;
+use crate::world::tools::skipped;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

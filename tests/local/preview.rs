@@ -12,7 +12,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `shipfront preview SITE --port 0`.
-pub(super) struct Preview {
+pub(crate) struct Preview {
     child: Child,
     lines: Receiver<String>,
     /// What it said until it was ready.
@@ -22,7 +22,7 @@ pub(super) struct Preview {
 }
 
 impl Preview {
-    pub(super) fn start(machine: &Machine) -> Preview {
+    pub(crate) fn start(machine: &Machine) -> Preview {
         Preview::start_with(machine, &[])
     }
 
@@ -42,6 +42,11 @@ impl Preview {
         }
         preview.authority = preview.url_after("look at it: http://").trim_end_matches('/').to_owned();
         preview
+    }
+
+    /// What it said until it was ready.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
     }
 
     pub(super) fn url_after(&self, label: &str) -> String {

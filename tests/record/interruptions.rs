@@ -2,10 +2,8 @@
 
 use super::{SITE, STATE, hold, is_settled, outlive_lease, status, writes_of_any_kind};
 use crate::world::manifest;
-use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error, finish};
+use crate::world::site::{ALWAYS, BUCKET, TARGET, World, error, finish, signal, stop};
 use shipfront_site::headers::Headers;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command};
 
 /// A deployed site with a changed asset and a changed page.
 async fn edited() -> World {
@@ -16,25 +14,13 @@ async fn edited() -> World {
     world
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
-/// Waits until a run says that it heard the signal.
-fn await_stopping(child: &mut Child) {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("stopping")));
-}
-
 async fn stops_in_order(name: &str) {
     let world = edited().await;
     world.write("style.css", "style two");
     let gate = hold(&world, "PutObject", Some("app.js"));
     let mut child = world.start(&["--concurrency", "1"]);
     gate.reached().await;
-    signal(&child, name);
-    await_stopping(&mut child);
+    stop(&mut child, name);
     gate.open();
     let run = finish(child).expect(130);
     assert_eq!(run.outcome(), "interrupted");
@@ -63,8 +49,7 @@ async fn a_second_signal_stops_at_once_and_the_next_run_finishes() {
     let gate = hold(&world, "CreateInvalidation", None);
     let mut child = world.start(&[]);
     gate.reached().await;
-    signal(&child, "INT");
-    await_stopping(&mut child);
+    stop(&mut child, "INT");
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     world.edge.faults().clear();

@@ -1,7 +1,7 @@
 //! A page as a real browser has it after its scripts ran.
 
-use super::command::{clean, skipped};
-use std::path::Path;
+use super::command::clean;
+use super::tools;
 use std::process::Stdio;
 
 /// Debian's; `.ci/run` installs it where it is missing.
@@ -10,8 +10,7 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 /// The document of a page, as text, after so many milliseconds of the page's own time. `None` where there is no
 /// browser, which is said.
 pub(crate) fn document(url: &str, milliseconds: u32) -> Option<String> {
-    if !Path::new(CHROMIUM).exists() {
-        skipped(&format!("there is no {CHROMIUM} to look at the page with"));
+    if !tools::has(CHROMIUM) {
         return None;
     }
     let profile = tempfile::tempdir().unwrap();

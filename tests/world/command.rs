@@ -1,5 +1,6 @@
 //! The binary as a person, a script or a build runs it.
 
+use super::tools;
 use serde_json::Value;
 use shipfront_edge::Edge;
 use std::ffi::OsStr;
@@ -124,15 +125,12 @@ pub(crate) fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// Says that a test was skipped. Straight to stderr: what a passing test prints is not shown.
-pub(crate) fn skipped(reason: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "skipped {name}: {reason}");
-}
-
 /// What a command says on a terminal of so many columns; `None`, which is said, where `script` is missing that
 /// makes one.
 pub(crate) fn on_terminal(command: &Command, columns: u16) -> Option<String> {
+    if !tools::has("script") {
+        return None;
+    }
     let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"));
     let words: Vec<String> = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
     let mut terminal = clean("script");
@@ -144,11 +142,6 @@ pub(crate) fn on_terminal(command: &Command, columns: u16) -> Option<String> {
     }
     terminal.env("NO_COLOR", "1").stdin(Stdio::null());
     terminal.args(["-qec", &format!("stty rows 40 cols {columns}; {}", words.join(" ")), "/dev/null"]);
-    match terminal.output() {
-        Ok(output) => Some(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")),
-        Err(error) => {
-            skipped(&format!("there is no terminal: script: {error}"));
-            None
-        }
-    }
+    let output = terminal.output().unwrap();
+    Some(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n"))
 }

@@ -1,12 +1,12 @@
 //! A site to deploy, an edge to deploy it to, and the binary that does it.
 
-use super::aws;
+use super::{aws, patience};
 use serde_json::Value;
 use shipfront_edge::{Edge, Fault, RecordedRequest, Rule};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The bucket of every world.
@@ -19,8 +19,6 @@ pub(crate) const TARGET: &str = "s3://www.example.com";
 pub(crate) const EXACT: [&str; 4] = ["--strategy", "exact", "--max-paths", "100"];
 /// A rule's count that never ends.
 pub(crate) const ALWAYS: u64 = u64::MAX;
-/// How long a test waits for what must happen; far more than it takes.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A local edge with one bucket and its distribution, and a source directory.
 pub(crate) struct World {
@@ -191,20 +189,19 @@ impl World {
 
     /// Waits until a request has arrived.
     pub(crate) async fn arrival(&self, line: &str) {
-        let started = Instant::now();
-        while !self.edge.requests().iter().any(|request| words(request) == line) {
-            assert!(started.elapsed() < LIMIT, "{line} never came: {:?}", self.writes());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let came = async || self.edge.requests().iter().any(|request| words(request) == line);
+        patience::until(came, || format!("{line} never came: {:?}", self.writes())).await;
     }
 
     /// Waits until so many requests of an operation have arrived.
     pub(crate) async fn arrival_of(&self, operation: &str, count: usize) {
-        let started = Instant::now();
-        while self.count(operation) < count {
-            assert!(started.elapsed() < LIMIT, "{operation} came {} times", self.count(operation));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let came = async || self.count(operation) >= count;
+        patience::until(came, || format!("{operation} came {} times", self.count(operation))).await;
+    }
+
+    /// Waits until the request has arrived at which the edge is to go down.
+    pub(crate) async fn crash(&self) {
+        patience::until(async || self.edge.faults().has_crashed(), || "it never came so far".to_owned()).await;
     }
 
     /// What changed something, in order of arrival: `PUT app.js`, `DELETE a b`, `INVALIDATE /a /b`;
@@ -230,6 +227,22 @@ fn is_record(request: &RecordedRequest) -> bool {
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Run {
     finish(command.spawn().unwrap())
+}
+
+/// Sends a signal, such as `INT` or `TERM`.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Sends a signal, and returns once the run says that it has come.
+pub(crate) fn stop(child: &mut Child, name: &str) {
+    signal(child, name);
+    let mut said = String::new();
+    let mut stderr = BufReader::new(child.stderr.as_mut().unwrap());
+    while !said.contains("stopping") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
 }
 
 /// Waits for a command that was started.

@@ -1,0 +1,45 @@
+//! The programs that tests need beside the binary: a test that misses one is no test, and says so.
+
+use super::command::{clean, run};
+use std::io::Write;
+
+/// Says that a test did not run, and fails it where `CI=true`: there a test that looked at nothing must not pass.
+#[track_caller]
+pub(crate) fn skipped(reason: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "with CI=true nothing is skipped: {reason}");
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Straight to stderr: what a passing test prints is not shown.
+    let _ = writeln!(std::io::stderr(), "skipped {name}: {reason}");
+}
+
+/// Whether there is a program of this name, which answers to `--version`; where there is none, the test is skipped.
+#[track_caller]
+pub(crate) fn has(program: &str) -> bool {
+    let output = clean(program).arg("--version").output();
+    let found = output.is_ok_and(|output| output.status.success());
+    if !found {
+        skipped(&format!("there is no {program}"));
+    }
+    found
+}
+
+/// A test for each program, as this very test program runs it where nothing can be found.
+#[test]
+fn a_missing_program_fails_a_test_where_ci_is_true_and_is_said_elsewhere() {
+    for (program, test) in [
+        ("bash", "documents::bash_completes_commands_flags_and_values"),
+        ("git", "shell::what_git_saw_change_is_invalidated_under_its_old_and_its_new_name"),
+        ("node", "packaging::the_npm_launcher_runs_the_binary_with_its_arguments_and_ends_as_it_ends"),
+        ("python3", "buildspec::after_a_failed_build_nothing_is_sent"),
+        ("script", "documents::what_is_to_be_copied_is_not_broken_on_a_narrow_terminal"),
+    ] {
+        for ci in [Some("true"), None] {
+            let mut command = clean(std::env::current_exe().unwrap());
+            command.env("PATH", "/nonexistent").envs(ci.map(|value| ("CI", value))).args(["--exact", test]);
+            let ended = run(&mut command);
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(said.contains("running 1 test") && said.contains(&format!("there is no {program}")), "{said}");
+            assert_eq!(ended.code == Some(0), ci.is_none(), "{said}");
+        }
+    }
+}
