@@ -28,6 +28,7 @@ pub struct Rule {
     pub skip: u64,
     /// Matching requests that then meet the fault; `u64::MAX` is for ever.
     pub count: u64,
+    /// What goes wrong with them.
     pub fault: Fault,
 }
 
@@ -37,7 +38,14 @@ pub enum Fault {
     /// 503, S3's `SlowDown` or CloudFront's `ServiceUnavailable`.
     SlowDown,
     /// An error in AWS's XML.
-    Error { status: u16, code: String, message: String },
+    Error {
+        /// HTTP status.
+        status: u16,
+        /// AWS's code, as `AccessDenied`.
+        code: String,
+        /// The text for people.
+        message: String,
+    },
     /// The connection breaks before the request has any effect.
     ResetBefore,
     /// The request has its effect, and its answer is lost.
@@ -53,11 +61,17 @@ pub enum Fault {
     /// The same, but this request has its effect.
     CrashAfter,
     /// `DeleteObjects`: 200 with an error for each of these keys.
-    DeleteErrors { keys: Vec<String> },
+    DeleteErrors {
+        /// The keys that are not deleted.
+        keys: Vec<String>,
+    },
     /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
     KeepCopies,
     /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
-    ErrorInBody { code: String },
+    ErrorInBody {
+        /// AWS's code, as `InternalError`.
+        code: String,
+    },
 }
 
 /// A gate before which requests wait until it is opened; then it stays open.
@@ -103,6 +117,7 @@ pub struct RecordedRequest {
     pub ordinal: u64,
     /// AWS's name of the operation.
     pub operation: String,
+    /// The S3 bucket.
     pub bucket: Option<String>,
     /// The S3 key or the distribution id.
     pub key: Option<String>,

@@ -23,18 +23,24 @@ const LARGEST_BATCH: usize = 3000;
 /// An invalidation that was accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invalidation {
+    /// `I` and 13 upper-case letters and digits.
     pub id: String,
+    /// The client's own; the same one with the same items is the same invalidation.
     pub caller_reference: String,
     /// Paths and `#tags`, as they were sent.
     pub items: Vec<String>,
+    /// As `GetInvalidation` says it.
     pub status: InvalidationStatus,
+    /// By this machine's clock.
     pub created: Timestamp,
 }
 
 /// How far an invalidation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidationStatus {
+    /// Accepted. Copies are evicted already.
     InProgress,
+    /// Said to be done.
     Completed,
 }
 

@@ -19,7 +19,9 @@ const LONGEST_MEMORY: usize = 200_000;
 pub enum Effect {
     /// An object was stored.
     Put {
+        /// The bucket.
         bucket: String,
+        /// Decoded.
         key: String,
         /// Without quotation marks.
         etag: String,
@@ -27,9 +29,19 @@ pub enum Effect {
         headers: BTreeMap<String, String>,
     },
     /// An object was removed.
-    Delete { bucket: String, key: String },
+    Delete {
+        /// The bucket.
+        bucket: String,
+        /// Decoded.
+        key: String,
+    },
     /// An invalidation was accepted.
-    Invalidate { distribution: String, items: Vec<String> },
+    Invalidate {
+        /// The id of the distribution or of the tenant.
+        distribution: String,
+        /// Paths and `#tags`, as they were sent.
+        items: Vec<String>,
+    },
 }
 
 /// The clock and the order of changes, of a whole edge.

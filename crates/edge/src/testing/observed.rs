@@ -12,11 +12,13 @@ use crate::{Edge, Effect, Eviction, Invalidation, JobResult, RecordedRequest};
 /// An object, for assertions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectSummary {
+    /// UTF-8, decoded.
     pub key: String,
     /// In bytes.
     pub size: u64,
     /// Without quotation marks.
     pub etag: String,
+    /// In whole seconds, as S3 says it.
     pub last_modified: Timestamp,
     /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
     pub headers: BTreeMap<String, String>,
