@@ -9,4 +9,5 @@ mod policies;
 mod quotas;
 mod tenants;
 mod uploads;
+mod versions;
 mod viewer;

@@ -18,10 +18,11 @@ struct World {
 }
 
 impl World {
-    /// Invalidations take 20 seconds of the edge's clock.
+    /// Invalidations take 20 seconds of the edge's clock, which stands still.
     async fn under(quotas: Quotas) -> Self {
         let edge = edge().await;
         let id = edge.ensure_site("site").unwrap();
+        edge.stop_clock();
         edge.set_invalidation_progress(Progress::After(Duration::from_secs(20)));
         edge.set_invalidation_quotas(quotas);
         let client = cloudfront(&edge);
@@ -77,7 +78,7 @@ async fn the_older_rule_counts_what_is_in_progress() {
 
 #[tokio::test]
 async fn the_newer_rule_counts_what_comes_in_a_second() {
-    let world = World::under(Quotas::newer().by_hand()).await;
+    let world = World::under(Quotas::newer()).await;
     assert_eq!(world.send(0, 2).await, "Throttling");
     assert_eq!(world.send(0, 1).await, "accepted");
     assert_eq!(world.send(0, 1).await, "Throttling");
@@ -92,8 +93,9 @@ async fn the_newer_rule_counts_what_comes_in_a_second() {
 
 #[tokio::test]
 async fn a_rate_can_be_so_fast_that_nobody_waits() {
-    let world = World::under(Quotas::newer().sped_up(1e9)).await;
+    let world = World::under(Quotas::newer().sped_up(1000.0)).await;
     for _ in 0..5 {
+        world.edge.advance_clock(Duration::from_millis(1));
         assert_eq!(world.send(149, 1).await, "accepted");
     }
     assert_eq!(world.send(0, 2).await, "Throttling", "what is accepted at once stays");
@@ -115,7 +117,7 @@ async fn a_request_can_be_limited_by_itself() {
 
 #[tokio::test]
 async fn all_rules_at_once_let_through_what_is_small_and_patient() {
-    let world = World::under(Quotas::strictest().by_hand()).await;
+    let world = World::under(Quotas::strictest()).await;
     assert_eq!(world.send(6, 0).await, TOO_MANY, "the request's own limit");
     let mut refused = 0;
     let mut left = 32;
@@ -135,7 +137,7 @@ async fn all_rules_at_once_let_through_what_is_small_and_patient() {
 
 #[tokio::test]
 async fn what_is_asked_for_again_takes_nothing_from_the_quotas() {
-    let world = World::under(Quotas::newer().by_hand()).await;
+    let world = World::under(Quotas::newer()).await;
     for _ in 0..3 {
         invalidate(&world.client, &world.id, "one", &["/a*"]).await.unwrap();
     }

@@ -163,8 +163,7 @@ fn create_invalidation(
     let (reference, batch) = read_batch(body)?;
     items.clone_from(&batch);
     let found = found?;
-    let (invalidation, new) =
-        state.invalidations.create(id, reference, batch, (state.timeline.now(), state.quota_time()))?;
+    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
         let header = found.cache_tag_header.as_deref();
         let gone = if keeps_copies { Vec::new() } else { state.cache.invalidate(id, header, &invalidation.items) };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::distribution::identifier;
 use crate::lock::locked;
-use crate::quotas::{InProgressQuota, Limiter, Load, QuotaTime, Quotas};
+use crate::quotas::{InProgressQuota, Limiter, Load, Quotas};
 
 /// The longest path, in characters.
 const LONGEST_PATH: usize = 4000;
@@ -129,7 +129,7 @@ impl Invalidations {
         distribution: &str,
         caller_reference: String,
         items: Vec<String>,
-        (now, time): (Instant, QuotaTime),
+        now: Instant,
     ) -> Result<(Invalidation, bool), Refusal> {
         check_batch(&items)?;
         let mut state = locked(&self.state);
@@ -151,7 +151,7 @@ impl Invalidations {
                 "The caller reference was used before for another batch of paths.",
             ));
         }
-        limiter.admit(distribution, Load::of(&items), in_progress(accepted, now), time)?;
+        limiter.admit(distribution, Load::of(&items), in_progress(accepted, now), now)?;
         let invalidation = Invalidation {
             id: identifier(&format!("{distribution}/{}/{caller_reference}", accepted.len())).replacen('E', "I", 1),
             caller_reference,
@@ -264,15 +264,11 @@ mod tests {
         }
     }
 
-    fn start() -> (Instant, QuotaTime) {
-        (Instant::now(), QuotaTime { running: Duration::ZERO, by_hand: Duration::ZERO })
-    }
-
     #[test]
     fn the_same_reference_is_the_same_invalidation_or_a_conflict() {
         let invalidations = Invalidations::default();
-        invalidations.set_quotas(Quotas::newer().by_hand());
-        let now = start();
+        invalidations.set_quotas(Quotas::newer());
+        let now = Instant::now();
         let create = |items: &[&str]| {
             let items = items.iter().map(|&item| item.to_owned()).collect();
             invalidations.create("E1", "reference".to_owned(), items, now)
@@ -289,14 +285,14 @@ mod tests {
     fn what_is_in_progress_counts_until_it_was_seen_completed() {
         let invalidations = Invalidations::default();
         invalidations.limit_in_progress(Some(InProgressQuota { paths: 2, wildcards: 0 }));
-        let now = start();
+        let now = Instant::now();
         let create = |reference: &str, count: usize| {
             let items = (0..count).map(|number| format!("/{number}")).collect();
             invalidations.create("E1", reference.to_owned(), items, now)
         };
         let first = create("1", 2).unwrap().0;
         assert_eq!(create("2", 1).unwrap_err().code, "TooManyInvalidationsInProgress");
-        assert!(invalidations.poll("E1", &first.id, now.0).is_some());
+        assert!(invalidations.poll("E1", &first.id, now).is_some());
         assert!(create("2", 1).is_ok());
     }
 
@@ -305,10 +301,10 @@ mod tests {
         let invalidations = Invalidations::default();
         invalidations.set_progress(Progress::After(Duration::from_secs(20)));
         invalidations.set_quotas(Quotas::older());
-        let (now, time) = start();
+        let now = Instant::now();
         let create = |reference: &str, seconds: u64| {
             let items = (0..15).map(|number| format!("/{number}*")).collect();
-            invalidations.create("E1", reference.to_owned(), items, (now + Duration::from_secs(seconds), time))
+            invalidations.create("E1", reference.to_owned(), items, now + Duration::from_secs(seconds))
         };
         assert!(create("1", 0).is_ok());
         assert_eq!(create("2", 19).unwrap_err().code, "TooManyInvalidationsInProgress");

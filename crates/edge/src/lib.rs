@@ -61,12 +61,12 @@
 //! - faults, counted and never random: [`Edge::faults`] breaks the third upload, loses an answer, crashes between two
 //!   requests;
 //! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
-//!   [`Edge::set_invalidation_progress`], [`Edge::advance_clock`];
+//!   [`Edge::set_invalidation_progress`], [`Edge::stop_clock`], [`Edge::advance_clock`];
 //! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`], [`Edge::cached`],
 //!   [`Edge::evictions`].
 //!
-//! Data lives in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations and multipart
-//! uploads in progress are always in memory.
+//! Data lives in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations, multipart
+//! uploads in progress and old versions of objects are always in memory.
 //!
 //! What it is not: a CDN, or a proof. It has one edge location, no IAM and no TLS, takes any signature, runs no
 //! functions, and answers as AWS documents; where the documents are silent the sources say what was chosen.
@@ -102,6 +102,7 @@ mod store;
 mod tenant;
 pub mod testing;
 mod timeline;
+mod versions;
 mod viewer;
 mod watch;
 mod xml;
@@ -128,7 +129,7 @@ pub use error::EdgeError;
 pub use evictions::Eviction;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
-pub use quotas::{InProgressQuota, LoadRefusal, QuotaClock, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
+pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
@@ -180,11 +181,6 @@ struct State {
 impl State {
     fn list_page_size(&self) -> usize {
         self.list_page_size.load(Ordering::Relaxed)
-    }
-
-    fn quota_time(&self) -> quotas::QuotaTime {
-        let by_hand = self.timeline.ahead();
-        quotas::QuotaTime { running: self.started.elapsed() + by_hand, by_hand }
     }
 }
 

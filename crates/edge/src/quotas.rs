@@ -11,7 +11,7 @@
 //! - a **limit of each request** stands for rules that nobody published.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::invalidation::Refusal;
 
@@ -48,8 +48,6 @@ pub struct RateQuota {
     pub wildcards: TokenBucket,
     /// What shares the buckets.
     pub scope: QuotaScope,
-    /// What fills the buckets.
-    pub clock: QuotaClock,
 }
 
 /// A bucket of tokens, full at first.
@@ -69,16 +67,6 @@ pub enum QuotaScope {
     Account,
     /// Each distribution or tenant has its own.
     Distribution,
-}
-
-/// What fills the buckets of a rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum QuotaClock {
-    /// Time, and [`Edge::advance_clock`](crate::Edge::advance_clock).
-    #[default]
-    Running,
-    /// [`Edge::advance_clock`](crate::Edge::advance_clock) alone: a test neither waits nor races.
-    ByHand,
 }
 
 /// At most so much in one request.
@@ -115,7 +103,6 @@ impl Quotas {
             items: TokenBucket { per_second: 150.0, size: 150.0 },
             wildcards: TokenBucket { per_second: 1.0, size: 1.0 },
             scope: QuotaScope::Account,
-            clock: QuotaClock::Running,
         };
         Self { rate: Some(rate), refusal: LoadRefusal::Throttling, ..Self::default() }
     }
@@ -137,22 +124,14 @@ impl Quotas {
         }
     }
 
-    /// The same with a rate that is `factor` times faster, so that a test under a running clock is quick. The
-    /// sizes of the buckets, and so what is accepted at once, stay.
+    /// The same with a rate that is `factor` times faster, so that a client that waits by its own clock
+    /// waits shorter. The sizes of the buckets, and so what is accepted at once, stay. A test that moves the clock
+    /// itself needs none of it: [`Edge::stop_clock`](crate::Edge::stop_clock).
     #[must_use]
     pub fn sped_up(mut self, factor: f64) -> Self {
         if let Some(rate) = &mut self.rate {
             rate.items.per_second *= factor;
             rate.wildcards.per_second *= factor;
-        }
-        self
-    }
-
-    /// The same with a clock that only [`Edge::advance_clock`](crate::Edge::advance_clock) moves.
-    #[must_use]
-    pub fn by_hand(mut self) -> Self {
-        if let Some(rate) = &mut self.rate {
-            rate.clock = QuotaClock::ByHand;
         }
         self
     }
@@ -180,15 +159,6 @@ impl Load {
     }
 }
 
-/// The time of the edge, as the quotas need it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct QuotaTime {
-    /// Since the edge started, with what the clock was put forward.
-    pub(super) running: Duration,
-    /// What the clock was put forward.
-    pub(super) by_hand: Duration,
-}
-
 /// The settings and how full the buckets are.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
@@ -201,7 +171,7 @@ pub(super) struct Limiter {
 struct Level {
     items: f64,
     wildcards: f64,
-    at: Duration,
+    at: Instant,
 }
 
 impl Limiter {
@@ -220,7 +190,7 @@ impl Limiter {
         distribution: &str,
         load: Load,
         in_progress: Load,
-        time: QuotaTime,
+        now: Instant,
     ) -> Result<(), Refusal> {
         if let Some(quota) = self.quotas.in_progress
             && (over(load.paths(), in_progress.paths(), quota.paths)
@@ -235,24 +205,20 @@ impl Limiter {
             return Err(refusal.refusal());
         }
         let rate = self.quotas.rate;
-        if rate.is_some_and(|rate| !self.take(distribution, rate, load, time)) {
+        if rate.is_some_and(|rate| !self.take(distribution, rate, load, now)) {
             return Err(refusal.refusal());
         }
         Ok(())
     }
 
-    fn take(&mut self, distribution: &str, rate: RateQuota, load: Load, time: QuotaTime) -> bool {
-        let now = match rate.clock {
-            QuotaClock::Running => time.running,
-            QuotaClock::ByHand => time.by_hand,
-        };
+    fn take(&mut self, distribution: &str, rate: RateQuota, load: Load, now: Instant) -> bool {
         let scope = match rate.scope {
             QuotaScope::Account => "",
             QuotaScope::Distribution => distribution,
         };
         let full = Level { items: rate.items.size, wildcards: rate.wildcards.size, at: now };
         let level = self.buckets.entry(scope.to_owned()).or_insert(full);
-        let passed = now.saturating_sub(level.at).as_secs_f64();
+        let passed = now.saturating_duration_since(level.at).as_secs_f64();
         let filled = |tokens: f64, bucket: TokenBucket| (tokens + passed * bucket.per_second).min(bucket.size);
         level.items = filled(level.items, rate.items);
         level.wildcards = filled(level.wildcards, rate.wildcards);
@@ -293,58 +259,66 @@ impl LoadRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    /// Whether so many paths and wildcards are accepted, `seconds` after the start.
-    fn admits(limiter: &mut Limiter, distribution: &str, paths: usize, wildcards: usize, seconds: u64) -> bool {
-        let load = Load { items: paths + wildcards, wildcards };
-        let time = QuotaTime { running: Duration::ZERO, by_hand: Duration::from_secs(seconds) };
-        limiter.admit(distribution, load, Load::default(), time).is_ok()
+    /// A limiter, and the time of its start.
+    struct World {
+        limiter: Limiter,
+        start: Instant,
     }
 
-    fn limiter(quotas: Quotas) -> Limiter {
-        let mut limiter = Limiter::default();
-        limiter.set(quotas.by_hand());
-        limiter
+    impl World {
+        fn under(quotas: Quotas) -> Self {
+            let mut limiter = Limiter::default();
+            limiter.set(quotas);
+            Self { limiter, start: Instant::now() }
+        }
+
+        /// Whether so many paths and wildcards are accepted, `seconds` after the start.
+        fn admits(&mut self, distribution: &str, paths: usize, wildcards: usize, seconds: u64) -> bool {
+            let load = Load { items: paths + wildcards, wildcards };
+            let now = self.start + Duration::from_secs(seconds);
+            self.limiter.admit(distribution, load, Load::default(), now).is_ok()
+        }
     }
 
     #[test]
     fn a_bucket_holds_one_second_and_fills_with_time() {
-        let mut limiter = limiter(Quotas::newer());
-        assert!(admits(&mut limiter, "E1", 149, 1, 0));
-        assert!(!admits(&mut limiter, "E1", 1, 0, 0));
-        assert!(!admits(&mut limiter, "E2", 1, 0, 0), "the account has one bucket");
-        assert!(admits(&mut limiter, "E1", 150, 0, 1));
-        assert!(admits(&mut limiter, "E1", 0, 1, 2), "the wildcard's token came meanwhile");
-        assert!(!admits(&mut limiter, "E1", 0, 1, 2));
-        assert!(admits(&mut limiter, "E1", 0, 1, 3));
+        let mut world = World::under(Quotas::newer());
+        assert!(world.admits("E1", 149, 1, 0));
+        assert!(!world.admits("E1", 1, 0, 0));
+        assert!(!world.admits("E2", 1, 0, 0), "the account has one bucket");
+        assert!(world.admits("E1", 150, 0, 1));
+        assert!(world.admits("E1", 0, 1, 2), "the wildcard's token came meanwhile");
+        assert!(!world.admits("E1", 0, 1, 2));
+        assert!(world.admits("E1", 0, 1, 3));
     }
 
     #[test]
     fn more_wildcards_than_the_bucket_holds_never_pass_whole() {
-        let mut limiter = limiter(Quotas::newer());
-        assert!(!admits(&mut limiter, "E1", 0, 2, 0));
-        assert!(!admits(&mut limiter, "E1", 0, 2, 3600));
-        assert!(!admits(&mut limiter, "E1", 151, 0, 3600));
-        assert!(admits(&mut limiter, "E1", 0, 1, 3600), "a refusal takes nothing");
+        let mut world = World::under(Quotas::newer());
+        assert!(!world.admits("E1", 0, 2, 0));
+        assert!(!world.admits("E1", 0, 2, 3600));
+        assert!(!world.admits("E1", 151, 0, 3600));
+        assert!(world.admits("E1", 0, 1, 3600), "a refusal takes nothing");
     }
 
     #[test]
     fn a_distribution_can_have_buckets_of_its_own() {
         let mut quotas = Quotas::newer();
         quotas.rate = quotas.rate.map(|rate| RateQuota { scope: QuotaScope::Distribution, ..rate });
-        let mut limiter = limiter(quotas);
-        assert!(admits(&mut limiter, "E1", 150, 0, 0));
-        assert!(admits(&mut limiter, "E2", 150, 0, 0));
+        let mut world = World::under(quotas);
+        assert!(world.admits("E1", 150, 0, 0));
+        assert!(world.admits("E2", 150, 0, 0));
     }
 
     #[test]
     fn paths_and_wildcards_in_progress_are_counted_apart() {
-        let mut limiter = limiter(Quotas::older());
-        let time = QuotaTime { running: Duration::ZERO, by_hand: Duration::ZERO };
+        let mut world = World::under(Quotas::older());
         let mut admits = |paths: usize, wildcards: usize, before: (usize, usize)| {
             let load = Load { items: paths + wildcards, wildcards };
             let before = Load { items: before.0 + before.1, wildcards: before.1 };
-            limiter.admit("E1", load, before, time).is_ok()
+            world.limiter.admit("E1", load, before, world.start).is_ok()
         };
         assert!(admits(3000, 15, (0, 0)));
         assert!(!admits(0, 16, (0, 0)));

@@ -149,9 +149,9 @@ impl Edge {
 
     /// Sets the quotas of invalidations, with full buckets. The default is none.
     ///
-    /// Under [`Quotas::by_hand`] the buckets fill only when [`Edge::advance_clock`] says so, and a test of
-    /// a refusal and of what follows it takes no time; under [`Quotas::sped_up`] a client that waits by its
-    /// own clock waits shorter.
+    /// After [`Edge::stop_clock`] the buckets fill only when [`Edge::advance_clock`] says so, and a test of a
+    /// refusal and of what follows it takes no time; under [`Quotas::sped_up`] a client that waits by its own
+    /// clock waits shorter.
     pub fn set_invalidation_quotas(&self, quotas: Quotas) {
         self.state.invalidations.set_quotas(quotas);
     }
@@ -165,6 +165,12 @@ impl Edge {
     /// How many distributions or invalidations one page of a list holds, at most.
     pub fn set_list_page_size(&self, size: usize) {
         self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
+    }
+
+    /// Stops the clock of the cache, of invalidations and their quotas: from now on only [`Edge::advance_clock`] moves
+    /// it, and how fast the machine is changes nothing. What S3 says of the time goes on.
+    pub fn stop_clock(&self) {
+        self.state.timeline.stop();
     }
 
     /// Puts the clock forward: of the cache, of invalidations and their quotas, and what S3 says of the time and of

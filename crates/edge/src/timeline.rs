@@ -48,6 +48,7 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     ahead_ms: AtomicU64,
+    stopped_at: Mutex<Option<Instant>>,
     effects: Mutex<VecDeque<Effect>>,
     /// What the dashboard shows of it.
     pub(super) watch: Watch,
@@ -55,7 +56,8 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn now(&self) -> Instant {
-        Instant::now() + self.ahead()
+        let stopped_at = *locked(&self.stopped_at);
+        stopped_at.unwrap_or_else(Instant::now) + self.ahead()
     }
 
     /// The time that S3 answers with.
@@ -66,6 +68,10 @@ impl Timeline {
     /// How far the clock was put forward.
     pub(super) fn ahead(&self) -> Duration {
         Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn stop(&self) {
+        locked(&self.stopped_at).get_or_insert_with(Instant::now);
     }
 
     pub(super) fn advance(&self, by: Duration) {

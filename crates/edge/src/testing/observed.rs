@@ -18,6 +18,8 @@ pub struct ObjectSummary {
     pub size: u64,
     /// Without quotation marks.
     pub etag: String,
+    /// `None` where versioning was never on.
+    pub version: Option<String>,
     /// In whole seconds, as S3 says it.
     pub last_modified: Timestamp,
     /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
@@ -88,12 +90,13 @@ impl Edge {
     /// The objects of a bucket in the order of their keys' bytes; none when it does not exist.
     #[must_use]
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
-        let objects = self.state.store.bucket(bucket).map(|bucket| bucket.all());
-        let objects = objects.unwrap_or_default().into_iter();
+        let Ok(bucket) = self.state.store.bucket(bucket) else { return Vec::new() };
+        let objects = bucket.all().into_iter();
         let summaries = objects.map(|(key, object)| ObjectSummary {
             key,
             size: object.body.size(),
             etag: object.etag.clone(),
+            version: bucket.version_of(&object),
             last_modified: Timestamp::from_second(object.modified).unwrap_or_default(),
             headers: object.headers.clone(),
         });
