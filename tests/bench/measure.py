@@ -34,7 +34,7 @@ class Edge:
 
     def __init__(self, program, latency):
         self.process = subprocess.Popen(
-            [program, "--latency", str(latency)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [program, "--script", "--latency", str(latency)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.url = json.loads(self.process.stdout.readline())["url"]
 

@@ -15,6 +15,7 @@ use crate::journal::{Journal, Line, ObjectRecord};
 use crate::lock::{reading, writing};
 use crate::s3::Uploads;
 use crate::timeline::{Effect, Timeline};
+use crate::versions::{Deleted, NULL, Version, Versioning, Versions};
 
 /// An object, immutable: a change is another object under the same key.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Object {
     /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Body,
+    /// `None` is the null version.
+    pub(super) version: Option<String>,
 }
 
 /// What a test may change about a bucket.
@@ -43,6 +46,8 @@ pub(super) struct BucketSettings {
     pub(super) lists_backwards: bool,
     /// Objects may have ACLs, as in buckets of before 2023.
     pub(super) acls: bool,
+    /// `None` was never on.
+    pub(super) versioning: Option<Versioning>,
 }
 
 /// A bucket.
@@ -54,7 +59,7 @@ pub(super) struct Bucket {
     pub(super) uploads: Mutex<Uploads>,
     /// The bucket policy's JSON.
     policy: RwLock<Option<String>>,
-    contents: RwLock<Contents>,
+    pub(super) contents: RwLock<Contents>,
     sequence: AtomicU64,
     timeline: Arc<Timeline>,
 }
@@ -63,6 +68,7 @@ pub(super) struct Bucket {
 pub(super) struct Contents {
     pub(super) objects: BTreeMap<String, Arc<Object>>,
     pub(super) journal: Option<Journal>,
+    pub(super) versions: Versions,
 }
 
 /// `If-Match` and `If-None-Match` of a write.
@@ -132,7 +138,8 @@ impl Bucket {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        reading(&self.contents).objects.is_empty()
+        let contents = reading(&self.contents);
+        contents.objects.is_empty() && contents.versions.is_empty()
     }
 
     pub(super) fn all(&self) -> Vec<(String, Arc<Object>)> {
@@ -142,8 +149,9 @@ impl Bucket {
     }
 
     /// Stores `object`. Conditions, journal and map are one step: two writers never both win.
-    pub(super) fn put(&self, key: &str, object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
+    pub(super) fn put(&self, key: &str, mut object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
         let mut contents = writing(&self.contents);
+        object.version = self.next_version();
         self.check(conditions, contents.objects.get(key))?;
         contents.record(key, Some(&object)).map_err(|error| write_error(&error))?;
         object.body.keep();
@@ -151,31 +159,67 @@ impl Bucket {
         let old = contents.objects.insert(key.to_owned(), Arc::clone(&object));
         let before = old.as_ref().map(|old| old.etag.as_str());
         self.timeline.watch.put(&self.name, key, before, &object.etag);
-        if let Some(old) = old {
-            old.body.discard();
+        let left = match &object.version {
+            None => old,
+            Some(id) => {
+                let version = Version { id: id.clone(), object: Some(Arc::clone(&object)) };
+                contents.versions.add(key, old.as_ref(), version)
+            }
+        };
+        if let Some(left) = left {
+            left.body.discard();
         }
+        self.record_put(key, &object);
+        Ok(object)
+    }
+
+    pub(super) fn record_put(&self, key: &str, object: &Object) {
         self.timeline.record(Effect::Put {
             bucket: self.name.clone(),
             key: key.to_owned(),
             etag: object.etag.clone(),
             headers: object.headers.clone(),
         });
-        Ok(object)
     }
 
-    /// Removes `key`; that it is missing is no error, unless a condition says so.
-    pub(super) fn delete(&self, key: &str, conditions: &Conditions) -> S3Result<()> {
+    /// Removes `key`, behind a marker where versioning is on, or one of its versions for good; that it is missing is
+    /// no error, unless a condition says so.
+    pub(super) fn delete(&self, key: &str, version: Option<&str>, conditions: &Conditions) -> S3Result<Deleted> {
         let mut contents = writing(&self.contents);
         self.check(conditions, contents.objects.get(key))?;
+        if let Some(id) = version
+            && (id != NULL || contents.versions.of(key).is_some())
+        {
+            return self.delete_version(&mut contents, key, id);
+        }
+        let next = self.next_version().filter(|_| version.is_none());
+        if let Some(id) = &next {
+            let before = contents.objects.get(key).cloned();
+            if contents.objects.contains_key(key) {
+                contents.record(key, None).map_err(|error| write_error(&error))?;
+            }
+            let marker = Version { id: id.clone(), object: None };
+            if let Some(left) = contents.versions.add(key, before.as_ref(), marker) {
+                left.body.discard();
+            }
+            if contents.objects.remove(key).is_some() {
+                self.record_delete(key);
+            }
+            return Ok(Deleted { version: next, marker: true });
+        }
         if contents.objects.contains_key(key) {
             contents.record(key, None).map_err(|error| write_error(&error))?;
             if let Some(old) = contents.objects.remove(key) {
                 old.body.discard();
             }
-            self.timeline.watch.deleted(&self.name, key);
-            self.timeline.record(Effect::Delete { bucket: self.name.clone(), key: key.to_owned() });
+            self.record_delete(key);
         }
-        Ok(())
+        Ok(Deleted::default())
+    }
+
+    pub(super) fn record_delete(&self, key: &str) {
+        self.timeline.watch.deleted(&self.name, key);
+        self.timeline.record(Effect::Delete { bucket: self.name.clone(), key: key.to_owned() });
     }
 
     fn check(&self, conditions: &Conditions, existing: Option<&Arc<Object>>) -> S3Result<()> {
@@ -250,7 +294,7 @@ impl Bucket {
 }
 
 impl Contents {
-    fn record(&mut self, key: &str, object: Option<&Object>) -> io::Result<()> {
+    pub(super) fn record(&mut self, key: &str, object: Option<&Object>) -> io::Result<()> {
         let Some(journal) = &mut self.journal else {
             return Ok(());
         };
@@ -309,7 +353,7 @@ mod tests {
     }
 
     fn object(etag: &str) -> Object {
-        Object { etag: etag.to_owned(), modified: 0, headers: BTreeMap::new(), body: Body::default() }
+        Object { etag: etag.to_owned(), modified: 0, headers: BTreeMap::new(), body: Body::default(), version: None }
     }
 
     /// Keys and prefixes of all pages of `limit`.

@@ -15,7 +15,9 @@ const ADDRESS_FILE: &str = "edge.json";
 /// Where a local edge that another process runs can be reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Running {
+    /// `http://127.0.0.1:<port>` of S3 and of CloudFront's API.
     pub api_url: String,
+    /// `http://127.0.0.1:<port>` of the default distribution.
     pub viewer_url: String,
 }
 

@@ -11,23 +11,30 @@ pub struct Distribution {
     pub id: String,
     /// The version; another one after each change. Set by the edge.
     pub etag: String,
+    /// Viewers get 403 from one that is not.
     pub enabled: bool,
     /// Alternate domain names.
     pub aliases: Vec<String>,
     /// A staging distribution of continuous deployment.
     pub staging: bool,
+    /// Said by CloudFront's API, and of no effect.
     pub comment: String,
+    /// At least one.
     pub origins: Vec<Origin>,
+    /// Pairs of origins.
     pub origin_groups: Vec<OriginGroup>,
     /// The object that `/` answers with; empty for none.
     pub default_root_object: String,
     /// Cache behaviours in order of precedence, before the default one.
     pub behaviors: Vec<CacheBehavior>,
+    /// What holds where no pattern matches.
     pub default_behavior: CacheBehavior,
+    /// At most one for each status.
     pub error_responses: Vec<ErrorResponse>,
     /// `CacheTagConfig.HeaderName`: the origin's response header that carries cache tags.
     pub cache_tag_header: Option<String>,
     #[serde(default)]
+    /// Whether viewers reach it, or only its tenants.
     pub connection_mode: ConnectionMode,
 }
 
@@ -44,11 +51,13 @@ pub enum ConnectionMode {
 /// Where objects come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
+    /// Unique among origins and origin groups.
     pub id: String,
     /// `<bucket>.s3.<region>.amazonaws.com`, or a website endpoint of a bucket.
     pub domain_name: String,
     /// Prepended to the path of each origin request: empty, or `/dir` without a slash at its end.
     pub origin_path: String,
+    /// The endpoint that is asked.
     pub kind: OriginKind,
 }
 
@@ -64,6 +73,7 @@ pub enum OriginKind {
 /// Origins of which the second answers when the first fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OriginGroup {
+    /// Unique among origins and origin groups.
     pub id: String,
     /// Ids of origins, the primary first.
     pub members: Vec<String>,
@@ -78,8 +88,11 @@ pub struct CacheBehavior {
     pub path_pattern: String,
     /// Id of an origin or of an origin group.
     pub target_origin_id: String,
+    /// Cache key and times to live.
     pub cache: CacheSettings,
+    /// CloudFront Functions. The edge lists them and runs none.
     pub functions: Vec<FunctionAssociation>,
+    /// Lambda@Edge functions. The edge lists them and runs none.
     pub lambda_functions: Vec<FunctionAssociation>,
     /// Local only: `/dir/` and `/dir` become `/dir/index.html` before the cache is asked, as a
     /// viewer-request function would have it.
@@ -99,6 +112,7 @@ pub enum CacheSettings {
     Policy(String),
     /// Settings in the behaviour itself (`ForwardedValues`), as older distributions have them.
     Legacy {
+        /// Whether the whole query string is in the cache key.
         query_string: bool,
         /// Seconds.
         min_ttl: u64,
@@ -114,6 +128,7 @@ pub enum CacheSettings {
 pub struct FunctionAssociation {
     /// `viewer-request`, `origin-request`, `origin-response` or `viewer-response`.
     pub event_type: String,
+    /// The function's ARN.
     pub arn: String,
 }
 
@@ -133,7 +148,9 @@ pub struct ErrorResponse {
 /// A cache policy. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CachePolicyConfig.html>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CachePolicy {
+    /// A UUID on AWS; any text here.
     pub id: String,
+    /// Unique on AWS.
     pub name: String,
     /// Seconds.
     pub min_ttl: u64,
@@ -141,14 +158,18 @@ pub struct CachePolicy {
     pub default_ttl: u64,
     /// Seconds.
     pub max_ttl: u64,
+    /// Which are in the cache key.
     pub query_strings: QueryStrings,
 }
 
 /// Query strings in the cache key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum QueryStrings {
+    /// None is in the key.
     None,
+    /// The parameters of these names.
     Whitelist(Vec<String>),
+    /// The whole query string.
     All,
 }
 

@@ -7,24 +7,52 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EdgeError {
+    /// A port that another program listens on.
     #[error("port {port} is taken by another program")]
-    PortTaken { port: u16 },
+    PortTaken {
+        /// The port that was asked for.
+        port: u16,
+    },
+    /// A port that cannot be had for another reason.
     #[error("cannot listen on port {port}: {source}")]
-    Listen { port: u16, source: io::Error },
+    Listen {
+        /// The port that was asked for.
+        port: u16,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Another process has the directory.
     #[error("{} is in use by another local edge", .0.display())]
     DirectoryInUse(PathBuf),
+    /// A directory that cannot be read or written.
     #[error("cannot use {}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
+    Directory {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A journal that this program did not write, or not so.
     #[error("{} is damaged at line {line}", path.display())]
-    Damaged { path: PathBuf, line: usize },
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// A name that S3 would not take.
     #[error("{0} is not a bucket name")]
     BucketName(String),
+    /// A bucket that does not exist.
     #[error("there is no bucket {0}")]
     NoSuchBucket(String),
+    /// A distribution that does not exist.
     #[error("there is no distribution {0}")]
     NoSuchDistribution(String),
+    /// A disk that does not take a change. Nothing was changed.
     #[error("cannot keep the change: {0}")]
     Write(io::Error),
+    /// No default directory, since no home directory is known.
     #[error("no home directory is known: say where the local edge keeps its data")]
     NoHome,
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::lock::locked;
+
 /// Where deploy records are: their reads and writes are counted apart.
 const RECORD_FOLDER: &str = ".shipfront/";
 
@@ -27,6 +28,7 @@ pub struct Rule {
     pub skip: u64,
     /// Matching requests that then meet the fault; `u64::MAX` is for ever.
     pub count: u64,
+    /// What goes wrong with them.
     pub fault: Fault,
 }
 
@@ -36,7 +38,14 @@ pub enum Fault {
     /// 503, S3's `SlowDown` or CloudFront's `ServiceUnavailable`.
     SlowDown,
     /// An error in AWS's XML.
-    Error { status: u16, code: String, message: String },
+    Error {
+        /// HTTP status.
+        status: u16,
+        /// AWS's code, as `AccessDenied`.
+        code: String,
+        /// The text for people.
+        message: String,
+    },
     /// The connection breaks before the request has any effect.
     ResetBefore,
     /// The request has its effect, and its answer is lost.
@@ -52,11 +61,17 @@ pub enum Fault {
     /// The same, but this request has its effect.
     CrashAfter,
     /// `DeleteObjects`: 200 with an error for each of these keys.
-    DeleteErrors { keys: Vec<String> },
+    DeleteErrors {
+        /// The keys that are not deleted.
+        keys: Vec<String>,
+    },
     /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
     KeepCopies,
     /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
-    ErrorInBody { code: String },
+    ErrorInBody {
+        /// AWS's code, as `InternalError`.
+        code: String,
+    },
 }
 
 /// A gate before which requests wait until it is opened; then it stays open.
@@ -102,6 +117,7 @@ pub struct RecordedRequest {
     pub ordinal: u64,
     /// AWS's name of the operation.
     pub operation: String,
+    /// The S3 bucket.
     pub bucket: Option<String>,
     /// The S3 key or the distribution id.
     pub key: Option<String>,
@@ -196,7 +212,7 @@ impl Faults {
     }
 
     /// Counts one request.
-    pub(super) fn judge(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
+    pub(super) fn verdict(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
         let mut state = locked(&self.state);
         if state.crashed {
             return Verdict::Fault(Fault::ResetBefore);
@@ -307,7 +323,7 @@ mod tests {
     fn a_rule_skips_then_strikes_then_rests() {
         let faults = Faults::default();
         faults.add(rule(Some("PutObject"), 1, 2, Fault::SlowDown));
-        let verdict = |operation| faults.judge(operation, None, false) != Verdict::Pass;
+        let verdict = |operation| faults.verdict(operation, None, false) != Verdict::Pass;
         assert!(!verdict("PutObject"));
         assert!(!verdict("GetObject"));
         assert!(verdict("PutObject"));
@@ -319,19 +335,19 @@ mod tests {
     fn a_crash_lasts_until_revival() {
         let faults = Faults::default();
         faults.crash_at(2, true);
-        let judge = || faults.judge("PutObject", None, true);
-        assert_eq!(judge(), Verdict::Pass);
-        assert_eq!(judge(), Verdict::Fault(Fault::CrashAfter));
-        assert_eq!(judge(), Verdict::Fault(Fault::ResetBefore));
+        let next = || faults.verdict("PutObject", None, true);
+        assert_eq!(next(), Verdict::Pass);
+        assert_eq!(next(), Verdict::Fault(Fault::CrashAfter));
+        assert_eq!(next(), Verdict::Fault(Fault::ResetBefore));
         faults.revive();
-        assert_eq!(judge(), Verdict::Pass);
+        assert_eq!(next(), Verdict::Pass);
     }
 
     #[test]
     fn writes_past_the_cap_are_slowed_down() {
         let faults = Faults::default();
         faults.cap_writes_per_second(Some(0));
-        assert_eq!(faults.judge("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
-        assert_eq!(faults.judge("GetObject", None, false), Verdict::Pass);
+        assert_eq!(faults.verdict("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
+        assert_eq!(faults.verdict("GetObject", None, false), Verdict::Pass);
     }
 }

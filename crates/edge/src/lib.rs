@@ -1,15 +1,79 @@
-//! The embedded local edge: S3, CloudFront's API and a caching front, in one process on loopback.
+//! S3, CloudFront and their faults in one process on loopback: the bed for tests of what deploys to them.
 //!
-//! It is a pre-release check and the bed of the tests, not a CDN. Two listeners:
-//! - the **API listener** speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers to
-//!   jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
-//! - the **viewer listener** serves `http://<distribution id>.localhost:<port>/` through a cache
-//!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that
-//!   invalidates too little would leave stale (see `cache`); at `http://dashboard.localhost:<port>/` it
-//!   shows what is in that cache, and why.
+//! A tool that uploads a site and invalidates what changed has its bugs between the two services: a page that stays
+//! stale, an invalidation that a crash lost, a quota that was met for the first time in production. A mock of a client
+//! library hides them. This crate is the other end: the tool speaks to it over HTTP, with AWS's own SDK, and a test
+//! looks through the eyes of a viewer.
 //!
-//! Data lives in memory, or in a directory that outlives the process. The cache, invalidations and
-//! multipart uploads in progress are always in memory.
+//! An [`Edge`] has two listeners on 127.0.0.1:
+//! - the **API listener** ([`Edge::api_url`]) speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers
+//!   to jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
+//! - the **viewer listener** ([`Edge::viewer_url`]) serves `http://<distribution id>.localhost:<port>/` through a cache
+//!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that invalidates too little would
+//!   leave stale. At `http://dashboard.localhost:<port>/` it shows what is in that cache, and why.
+//!
+//! Each bucket has a distribution from the start, with `index.html` as its default root object.
+//!
+//! ```
+//! use shipfront_edge::{Edge, EdgeOptions};
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! # /// One request over plain HTTP; the body of the answer.
+//! # async fn http(method: &str, base: &str, path: &str, body: &str) -> std::io::Result<String> {
+//! #     let address = base.trim_start_matches("http://");
+//! #     let mut stream = tokio::net::TcpStream::connect(address).await?;
+//! #     let length = body.len();
+//! #     let request = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}");
+//! #     stream.write_all(request.as_bytes()).await?;
+//! #     let mut answer = String::new();
+//! #     stream.read_to_string(&mut answer).await?;
+//! #     Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let edge = Edge::start(EdgeOptions::default()).await?;
+//! let distribution = edge.ensure_site("www.example.com")?;
+//! let (api, viewers) = (edge.api_url(), edge.viewer_url());
+//!
+//! // What AWS's SDK does where its endpoint is `api`, plain HTTP does as well.
+//! http("PUT", &api, "/www.example.com/index.html", "the first page").await?;
+//! assert_eq!(http("GET", &viewers, "/", "").await?, "the first page");
+//!
+//! // Viewers keep what is cached until an invalidation covers each URL that it answers.
+//! http("PUT", &api, "/www.example.com/index.html", "the second page").await?;
+//! assert_eq!(http("GET", &viewers, "/", "").await?, "the first page");
+//! assert!(edge.cached(&distribution)[0].outdated);
+//!
+//! let batch = "<InvalidationBatch><Paths><Quantity>2</Quantity><Items><Path>/</Path>\
+//!     <Path>/index.html</Path></Items></Paths><CallerReference>one</CallerReference></InvalidationBatch>";
+//! http("POST", &api, &format!("/2020-05-31/distribution/{distribution}/invalidation"), batch).await?;
+//! assert_eq!(http("GET", &viewers, "/", "").await?, "the second page");
+//!
+//! assert_eq!(edge.evictions(&distribution)[0].answered, ["/", "/index.html"]);
+//! let requests: Vec<String> = edge.requests().into_iter().map(|request| request.operation).collect();
+//! assert_eq!(requests, ["PutObject", "PutObject", "CreateInvalidation"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a test sets up and looks at beyond the two services' own calls are methods of [`Edge`]:
+//! - distributions as CloudFront has them: [`Edge::put_distribution`], [`Edge::put_tenant`], [`Edge::put_cache_policy`];
+//! - faults, counted and never random: [`Edge::faults`] breaks the third upload, loses an answer, crashes between two
+//!   requests;
+//! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
+//!   [`Edge::set_invalidation_progress`], [`Edge::stop_clock`], [`Edge::advance_clock`];
+//! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`], [`Edge::cached`],
+//!   [`Edge::evictions`].
+//!
+//! Data lives in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations, multipart
+//! uploads in progress and old versions of objects are always in memory.
+//!
+//! What it is not: a CDN, or a proof. It has one edge location, no IAM and no TLS, takes any signature, runs no
+//! functions, and answers as AWS documents; where the documents are silent the sources say what was chosen.
+//!
+//! The feature `cli` builds the program `shipfront-edge`, for tools that are not written in Rust.
+
+#![warn(missing_docs)]
 
 mod api;
 mod body;
@@ -23,6 +87,7 @@ mod directory;
 mod distribution;
 mod distributions;
 mod error;
+mod evictions;
 mod faults;
 mod invalidation;
 mod journal;
@@ -30,12 +95,14 @@ mod lock;
 mod operation;
 mod origin;
 mod policy;
+mod quotas;
 mod s3;
 mod server;
 mod store;
 mod tenant;
 pub mod testing;
 mod timeline;
+mod versions;
 mod viewer;
 mod watch;
 mod xml;
@@ -51,7 +118,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use crate::testing::ObjectSummary;
+pub use crate::testing::{CachedCopy, ObjectSummary};
 pub use codepipeline::JobResult;
 pub use directory::Running;
 pub use distribution::{
@@ -59,8 +126,10 @@ pub use distribution::{
     ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
 pub use error::EdgeError;
+pub use evictions::Eviction;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
@@ -68,9 +137,10 @@ use distributions::Distributions;
 use store::Store;
 use timeline::Timeline;
 
-/// How the edge is started.
-#[derive(Clone, Debug)]
+/// How the edge is started. The default is in memory, on any free ports, without latency.
+#[derive(Clone, Debug, Default)]
 pub struct EdgeOptions {
+    /// Where buckets and distributions live.
     pub data: Data,
     /// 0 takes any free port.
     pub api_port: u16,
@@ -81,9 +151,10 @@ pub struct EdgeOptions {
 }
 
 /// Where buckets and distributions live.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Data {
     /// Gone with the process.
+    #[default]
     Memory,
     /// Found again at the next start. One process at a time.
     Directory(PathBuf),
@@ -97,6 +168,7 @@ struct State {
     invalidations: invalidation::Invalidations,
     jobs: codepipeline::Jobs,
     cache: cache::Cache,
+    evictions: evictions::Evictions,
     faults: Faults,
     trace: faults::Trace,
     timeline: Arc<Timeline>,
@@ -159,6 +231,7 @@ impl Edge {
             invalidations: invalidation::Invalidations::default(),
             jobs: codepipeline::Jobs::default(),
             cache: cache::Cache::default(),
+            evictions: evictions::Evictions::default(),
             faults: Faults::default(),
             trace: faults::Trace::default(),
             timeline: Arc::clone(store.timeline()),
@@ -208,7 +281,7 @@ impl Edge {
         self.state.timeline.watch.note(text);
     }
 
-    /// Tells the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    /// Adds to the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
     pub fn explain(
         &self,
         invalidation: &str,

@@ -1,43 +1,115 @@
-//! The local edge as a process of its own, for the benchmark in `tests/bench`: with latency, and
-//! scripted by lines on stdin.
+//! The local edge as a program, for tools that are not written in Rust.
 //!
-//! It prints `{"url": ...}` when it is up, and then answers each line with one of JSON:
+//! It prints where it can be reached and runs until Ctrl-C. With `--script` it is driven by another program: it prints
+//! `{"url": ..., "viewer_url": ...}` when it is up, answers each line of its stdin with a line of JSON, and ends with
+//! its stdin:
 //! - `site BUCKET`: makes the bucket and its distribution;
 //! - `cap N`: answers 503 to S3 writes past N a second; `cap none` ends that;
+//! - `quotas RULE`: sets the quotas of invalidations, as `--quotas` does;
 //! - `trace`: each request that came, with the millisecond of its arrival;
 //! - `count`: what came since it was last asked, by operation, and the bytes of all bodies.
-//!
-//! It ends with its stdin.
 
-#![expect(clippy::print_stdout, reason = "printing is how it answers")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is how it answers")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
-use shipfront_edge::{Data, Edge, EdgeOptions};
+use shipfront_edge::{Data, Edge, EdgeOptions, Quotas};
 use tokio::runtime::Runtime;
 
-/// Runs a local edge until its stdin ends.
+/// Runs S3 and CloudFront on loopback, for tests
 #[derive(Parser)]
+#[command(version)]
 struct Options {
-    /// Milliseconds added to each request
-    #[arg(long, default_value_t = 20)]
+    /// Directory that keeps buckets and distributions; in memory without it
+    #[arg(long, value_name = "PATH")]
+    directory: Option<PathBuf>,
+    /// Port of S3 and of CloudFront's API; 0 takes any free port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    api_port: u16,
+    /// Port of the viewers; 0 takes any free port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    viewer_port: u16,
+    /// Milliseconds added to each API request
+    #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
+    /// Bucket to create with its distribution; can be repeated
+    #[arg(long, value_name = "NAME")]
+    bucket: Vec<String>,
+    /// Quotas of invalidations
+    #[arg(long, value_name = "RULE", value_enum, default_value_t = Rule::None)]
+    quotas: Rule,
+    /// Answer commands on stdin with JSON, until stdin ends
+    #[arg(long)]
+    script: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
-    let latency = Duration::from_millis(options.latency);
-    let runtime = Runtime::new()?;
-    let start = Edge::start(EdgeOptions { data: Data::Memory, api_port: 0, viewer_port: 0, latency });
-    let edge = runtime.block_on(start)?;
-    println!("{}", json!({ "url": edge.api_url() }));
-    for line in std::io::stdin().lines() {
-        println!("{}", answer(&edge, &line?)?);
+#[derive(Clone, Copy, ValueEnum)]
+enum Rule {
+    /// Everything is accepted
+    None,
+    /// At most 3,000 paths and 15 wildcards in progress
+    Older,
+    /// 150 paths and 1 wildcard a second
+    Newer,
+    /// Both, and at most 5 items in a request
+    Strictest,
+}
+
+impl Rule {
+    fn quotas(self) -> Quotas {
+        match self {
+            Self::None => Quotas::default(),
+            Self::Older => Quotas::older(),
+            Self::Newer => Quotas::newer(),
+            Self::Strictest => Quotas::strictest(),
+        }
     }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let runtime = Runtime::new()?;
+    let edge = runtime.block_on(Edge::start(EdgeOptions {
+        data: options.directory.clone().map_or(Data::Memory, Data::Directory),
+        api_port: options.api_port,
+        viewer_port: options.viewer_port,
+        latency: Duration::from_millis(options.latency),
+    }))?;
+    edge.set_invalidation_quotas(options.quotas.quotas());
+    let mut sites = Vec::new();
+    for bucket in &options.bucket {
+        sites.push((bucket, edge.ensure_site(bucket)?));
+    }
+    if options.script {
+        println!("{}", json!({ "url": edge.api_url(), "viewer_url": edge.viewer_url() }));
+        for line in std::io::stdin().lines() {
+            println!("{}", answer(&edge, &line?)?);
+        }
+    } else {
+        println!("S3 and CloudFront  {}", edge.api_url());
+        println!("viewers            {}", edge.viewer_url());
+        println!("dashboard          {}", Edge::dashboard_of(&edge.viewer_url()));
+        for (bucket, distribution) in sites {
+            println!("s3://{bucket}  distribution {distribution}");
+        }
+        runtime.block_on(tokio::signal::ctrl_c())?;
+    }
+    runtime.block_on(edge.stop());
     Ok(())
 }
 
@@ -46,6 +118,10 @@ fn answer(edge: &Edge, line: &str) -> Result<Value, Box<dyn Error>> {
         ("site", bucket) => Ok(json!({ "distribution": edge.ensure_site(bucket)? })),
         ("cap", cap) => {
             edge.faults().cap_writes_per_second(cap.parse().ok());
+            Ok(Value::Null)
+        }
+        ("quotas", rule) => {
+            edge.set_invalidation_quotas(Rule::from_str(rule, true)?.quotas());
             Ok(Value::Null)
         }
         ("trace", _) => Ok(trace(edge)),

@@ -15,7 +15,7 @@ pub(super) fn target(path: &str) -> (Option<String>, Option<String>) {
 /// The name; `Unknown` for what `s3s` will refuse.
 pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies: bool) -> &'static str {
     let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
-    let plain = names_only(query, &["x-id", "partNumber"]);
+    let plain = names_only(query, &["x-id", "partNumber", "versionId"]);
     match (method.as_str(), bucket, key) {
         ("GET", false, _) => "ListBuckets",
         ("HEAD", true, false) => "HeadBucket",
@@ -28,6 +28,7 @@ pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies
         ("GET", true, false) if has("ownershipControls") => "GetBucketOwnershipControls",
         ("GET", true, false) if has("encryption") => "GetBucketEncryption",
         ("GET", true, false) if has("versioning") => "GetBucketVersioning",
+        ("PUT", true, false) if has("versioning") => "PutBucketVersioning",
         ("GET", true, false) if has("location") => "GetBucketLocation",
         ("GET", true, false) if has("uploads") => "ListMultipartUploads",
         ("GET", true, false) if has("list-type") => "ListObjectsV2",
@@ -75,6 +76,8 @@ mod tests {
             ("GET", "/b/", "list-type=2&prefix=x", "ListObjectsV2"),
             ("GET", "/b", "", "ListObjects"),
             ("GET", "/b", "versioning=", "GetBucketVersioning"),
+            ("PUT", "/b", "versioning", "PutBucketVersioning"),
+            ("GET", "/b/k", "versionId=1", "GetObject"),
             ("GET", "/b", "acl=", "Unknown"),
             ("GET", "/b", "policyStatus", "Unknown"),
             ("PUT", "/b/", "policy", "PutBucketPolicy"),

@@ -14,16 +14,17 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use crate::bucket::{Bucket, Conditions, Object, write_error};
 use crate::distributions::Distributions;
-use crate::lock::{locked, reading};
+use crate::lock::{locked, reading, writing};
 use crate::policy;
 use crate::store::Store;
+use crate::versions::Versioning;
 
 pub(super) use upload::Uploads;
 
 /// The region of a bucket that was given none.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
-/// What the listener and an operation tell each other about one request.
+/// What the listener and an operation share about one request.
 #[derive(Debug, Default)]
 pub(super) struct Call {
     /// Keys that the fault script refuses to delete.
@@ -175,6 +176,33 @@ impl S3 for Service {
         Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
     }
 
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> Answer<GetBucketVersioningOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        let status = reading(&bucket.settings).versioning.map(|versioning| match versioning {
+            Versioning::Enabled => BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED),
+            Versioning::Suspended => BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED),
+        });
+        Ok(S3Response::new(GetBucketVersioningOutput { status, mfa_delete: None }))
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        request: S3Request<PutBucketVersioningInput>,
+    ) -> Answer<PutBucketVersioningOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        let status = request.input.versioning_configuration.status;
+        let versioning = match status.as_ref().map(BucketVersioningStatus::as_str) {
+            Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
+            Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
+            _ => return Err(s3_error!(IllegalVersioningConfigurationException, "The status is not one.")),
+        };
+        writing(&bucket.settings).versioning = Some(versioning);
+        Ok(S3Response::new(PutBucketVersioningOutput {}))
+    }
+
     async fn get_bucket_policy(&self, request: S3Request<GetBucketPolicyInput>) -> Answer<GetBucketPolicyOutput> {
         let policy = self.store.bucket(&request.input.bucket)?.policy();
         let policy = policy.ok_or_else(|| s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"))?;
@@ -240,8 +268,12 @@ impl S3 for Service {
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
         let bucket = self.store.bucket(&request.input.bucket)?;
         let conditions = Conditions { if_match: request.input.if_match, if_none_match: None };
-        bucket.delete(&request.input.key, &conditions)?;
-        Ok(S3Response::new(DeleteObjectOutput::default()))
+        let deleted = bucket.delete(&request.input.key, request.input.version_id.as_deref(), &conditions)?;
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker: deleted.marker.then_some(true),
+            version_id: deleted.version,
+            ..DeleteObjectOutput::default()
+        }))
     }
 
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
@@ -260,10 +292,15 @@ impl S3 for Service {
             let result = if call.undeletable.contains(&object.key) {
                 Err(s3_error!(InternalError, "We encountered an internal error. Please try again."))
             } else {
-                bucket.delete(&object.key, &conditions)
+                bucket.delete(&object.key, object.version_id.as_deref(), &conditions)
             };
             match result {
-                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
+                Ok(done) => deleted.push(DeletedObject {
+                    key: Some(object.key),
+                    delete_marker: done.marker.then_some(true),
+                    delete_marker_version_id: done.version.filter(|_| done.marker),
+                    version_id: object.version_id,
+                }),
                 Err(error) => errors.push(s3s::dto::Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(object.key),

@@ -67,7 +67,7 @@ impl Store {
         for (name, journal, records) in replayed {
             let objects = records.into_iter();
             let objects = objects.map(|(key, record)| (key, Arc::new(store.object(record))));
-            let contents = Contents { objects: objects.collect(), journal: Some(journal) };
+            let contents = Contents { objects: objects.collect(), journal: Some(journal), ..Contents::default() };
             let bucket = Arc::new(Bucket::new(&name, contents, Arc::clone(&store.timeline)));
             match fs::read_to_string(journals.join(format!("{name}.policy"))) {
                 Ok(policy) => bucket.set_policy(Some(policy)),
@@ -86,6 +86,7 @@ impl Store {
             modified: record.modified,
             headers: record.headers.into_owned(),
             body: Body { segments: segments.map(|&(id, size)| self.bodies.existing(id, size)).collect() },
+            version: None,
         }
     }
 

@@ -19,7 +19,9 @@ const LONGEST_MEMORY: usize = 200_000;
 pub enum Effect {
     /// An object was stored.
     Put {
+        /// The bucket.
         bucket: String,
+        /// Decoded.
         key: String,
         /// Without quotation marks.
         etag: String,
@@ -27,15 +29,26 @@ pub enum Effect {
         headers: BTreeMap<String, String>,
     },
     /// An object was removed.
-    Delete { bucket: String, key: String },
+    Delete {
+        /// The bucket.
+        bucket: String,
+        /// Decoded.
+        key: String,
+    },
     /// An invalidation was accepted.
-    Invalidate { distribution: String, items: Vec<String> },
+    Invalidate {
+        /// The id of the distribution or of the tenant.
+        distribution: String,
+        /// Paths and `#tags`, as they were sent.
+        items: Vec<String>,
+    },
 }
 
 /// The clock and the order of changes, of a whole edge.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     ahead_ms: AtomicU64,
+    stopped_at: Mutex<Option<Instant>>,
     effects: Mutex<VecDeque<Effect>>,
     /// What the dashboard shows of it.
     pub(super) watch: Watch,
@@ -43,10 +56,11 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn now(&self) -> Instant {
-        Instant::now() + self.ahead()
+        let stopped_at = *locked(&self.stopped_at);
+        stopped_at.unwrap_or_else(Instant::now) + self.ahead()
     }
 
-    /// The time that S3 tells.
+    /// The time that S3 answers with.
     pub(super) fn time(&self) -> Timestamp {
         Timestamp::now().checked_add(self.ahead()).unwrap_or(Timestamp::MAX)
     }
@@ -54,6 +68,10 @@ impl Timeline {
     /// How far the clock was put forward.
     pub(super) fn ahead(&self) -> Duration {
         Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn stop(&self) {
+        locked(&self.stopped_at).get_or_insert_with(Instant::now);
     }
 
     pub(super) fn advance(&self, by: Duration) {

@@ -11,7 +11,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::body::{Body, ReceiveError, Received};
-use crate::bucket::{self, hex, no_such_key, write_error};
+use crate::bucket::{self, hex, write_error};
 use crate::lock::locked;
 use crate::s3::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
 use crate::store::Store;
@@ -30,6 +30,7 @@ pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> An
         modified: bucket.now(),
         headers,
         body: received.segment.into(),
+        version: None,
     };
     let object = bucket.put(&input.key, object, &conditions)?;
     let checksum = received.checksum;
@@ -41,6 +42,7 @@ pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> An
         checksum_sha1: checksum.checksum_sha1,
         checksum_sha256: checksum.checksum_sha256,
         server_side_encryption: encryption(&bucket),
+        version_id: bucket.version_of(&object),
         ..PutObjectOutput::default()
     }))
 }
@@ -150,7 +152,8 @@ pub(super) async fn drain(body: Option<StreamingBlob>) {
 }
 
 pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutput> {
-    let object = find(store, &input.bucket, &input.key)?;
+    let bucket = store.bucket(&input.bucket)?;
+    let object = bucket.find(&input.key, input.version_id.as_deref())?;
     let seen = Seen {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -172,7 +175,8 @@ pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutpu
         content_range,
         e_tag: strong(&object.etag),
         last_modified: Some(timestamp(object.modified)),
-        server_side_encryption: encryption(&*store.bucket(&input.bucket)?),
+        server_side_encryption: encryption(&bucket),
+        version_id: bucket.version_of(&object),
         ..GetObjectOutput::default()
     };
     let mut answer = S3Response::with_headers(output, stored_headers(&object));
@@ -183,7 +187,8 @@ pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutpu
 }
 
 pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOutput> {
-    let object = find(store, &input.bucket, &input.key)?;
+    let bucket = store.bucket(&input.bucket)?;
+    let object = bucket.find(&input.key, input.version_id.as_deref())?;
     let seen = Seen {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -196,14 +201,11 @@ pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOu
         content_length: length(object.body.size()),
         e_tag: strong(&object.etag),
         last_modified: Some(timestamp(object.modified)),
-        server_side_encryption: encryption(&*store.bucket(&input.bucket)?),
+        server_side_encryption: encryption(&bucket),
+        version_id: bucket.version_of(&object),
         ..HeadObjectOutput::default()
     };
     Ok(S3Response::with_headers(output, stored_headers(&object)))
-}
-
-fn find(store: &Store, bucket: &str, key: &str) -> S3Result<Arc<bucket::Object>> {
-    store.bucket(bucket)?.get(key).ok_or_else(no_such_key)
 }
 
 /// The conditions of a read.
@@ -248,10 +250,10 @@ pub(super) fn copy_source(
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
 ) -> S3Result<Arc<bucket::Object>> {
-    let CopySource::Bucket { bucket, key, .. } = source else {
+    let CopySource::Bucket { bucket, key, version_id } = source else {
         return Err(s3_error!(NotImplemented, "only buckets can be copied from"));
     };
-    let object = find(store, bucket, key)?;
+    let object = store.bucket(bucket)?.find(key, version_id.as_deref())?;
     let seen = Seen { if_match, if_none_match, if_modified_since: None, if_unmodified_since: None };
     // A copy has no 304.
     let unmet = |_| s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
@@ -265,7 +267,8 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
     let bucket = store.bucket(&input.bucket)?;
     let source = copy_source(store, &input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match)?;
     let replace = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-    let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. }
+    // An older version of itself is how an object is restored.
+    let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None }
         if **bucket == *input.bucket && **key == *input.key);
     let mut headers: BTreeMap<String, String>;
     if replace {
@@ -285,8 +288,12 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
             }
         }
     }
+    let copied = match &input.copy_source {
+        CopySource::Bucket { bucket, .. } => store.bucket(bucket)?.version_of(&source),
+        _ => None,
+    };
     let (body, md5) = duplicate(store, &source.body, 0..source.body.size()).await?;
-    let object = bucket::Object { etag: bucket.etag(md5), modified: bucket.now(), headers, body };
+    let object = bucket::Object { etag: bucket.etag(md5), modified: bucket.now(), headers, body, version: None };
     let object = bucket.put(&input.key, object, &conditions)?;
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {
@@ -295,6 +302,8 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
             ..CopyObjectResult::default()
         }),
         server_side_encryption: encryption(&bucket),
+        version_id: bucket.version_of(&object),
+        copy_source_version_id: copied,
         ..CopyObjectOutput::default()
     }))
 }

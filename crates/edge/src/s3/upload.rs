@@ -156,6 +156,7 @@ pub(super) fn complete(
         modified: bucket.now(),
         headers: upload.headers.clone(),
         body: Body { segments: parts.into_iter().map(|part| part.segment.clone()).collect() },
+        version: None,
     };
     let object = bucket.put(&input.key, object, &conditions)?;
     uploads.remove(&name);
@@ -165,6 +166,7 @@ pub(super) fn complete(
         key: Some(input.key),
         e_tag: strong(&object.etag),
         server_side_encryption: encryption(&bucket),
+        version_id: bucket.version_of(&object),
         ..CompleteMultipartUploadOutput::default()
     }))
 }
