@@ -4,8 +4,6 @@
 //! number of parts (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). Under SSE-KMS
 //! and SSE-C an ETag has the form of the first but says nothing about the bytes.
 
-/// Lower-case hexadecimal.
-pub use hex::encode as hex;
 pub use md5::{Digest, Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -93,6 +91,11 @@ impl<'de> Deserialize<'de> for Etag {
 
         deserializer.deserialize_str(Text)
     }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
 }
 
 /// The MD5 of bytes in memory.
