@@ -79,7 +79,7 @@ impl Options {
         let left = self.free_a_month().saturating_sub(sent);
         let items = self.free_paths.map_or(self.max_paths as usize, |_| (left / 2).max(FEWEST_ITEMS));
         let wildcards = self.max_wildcards.map_or(items, |most| most as usize);
-        Budget { items, free_items: if self.free_paths.is_some() { left } else { items }, wildcards }
+        Budget { items, free_items: self.free_paths.map_or(items, |_| left.min(SPENT_FREELY)), wildcards }
     }
 
     fn free_a_month(&self) -> usize {
@@ -93,6 +93,9 @@ const FREE_PATHS: usize = 1_000;
 const DOLLARS_A_PATH: f64 = 0.005;
 /// What a deploy may send however little is left.
 const FEWEST_ITEMS: usize = 15;
+/// Items of a deploy that save wildcards. Where a wildcard that evicts nothing saves more, it is sent: what is left of
+/// the month is the budget of its later deploys.
+const SPENT_FREELY: usize = 5;
 /// Wildcards in progress, by the older of CloudFront's rules.
 const MOST_IN_PROGRESS: usize = 15;
 
