@@ -1,10 +1,11 @@
-//! Replays a site's real deploys through the planner of invalidations, and tells what each strategy
-//! would have sent and evicted: `cargo run --release --example replay -- HISTORY --max-paths 15`.
+//! Replays a site's real deploys through the planner of invalidations, and prints what each strategy
+//! would have sent and evicted: `cargo run --release --example replay -- HISTORY --free-paths 1000`.
 //! With `--tags`, objects carry cache tags as shipfront would have uploaded them, and one strategy
 //! more may send those.
 //!
 //! A history is one JSON object a line, one line a deploy: `put` holds `[key, etag, size,
-//! [references]]` rows, `delete` holds keys; the first line is the first deploy. A viewer path is
+//! [references]]` rows, `delete` holds keys, `time` is when it was, in RFC 3339 or as Unix seconds; the first line
+//! is the first deploy. A viewer path is
 //! here plainly `/` and the key, without directory forms, so that strategies can be compared on
 //! equal terms. A put of the same ETag changes nothing.
 //!
@@ -12,6 +13,10 @@
 //! that were there before and stay as they are; a path that the deploy creates has no cached copy
 //! to lose, so it is no collateral, and is not cleared either unless `--count-created` asks for it
 //! (shipfront does clear it: error pages are cached too; they carry no tags, so it goes by path).
+//!
+//! CloudFront bills each path of a calendar month (UTC) beyond the free ones. With `--free-paths`, a deploy may send
+//! half of what the strategy's own deploys have left of the month's, and at least 15; without it, each deploy may
+//! send `--max-paths`, and the dollars are those beyond the usual 1,000. Deploys without a time share a month.
 //!
 //! Tags are those of an object's last upload, which is when its bytes last changed, and were
 //! derived from what was known then. Each deploy's number stands for its id.
@@ -26,9 +31,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use shipfront_invalidation::cover::{Reach, SitePath, cover};
+use shipfront_invalidation::cover::{Budget, Reach, SitePath, cover};
 use shipfront_invalidation::tags::planner::{self, TaggedPath};
 use shipfront_invalidation::tags::{Bytes, Tagger, Tags, Upload};
 
@@ -38,8 +45,20 @@ struct Options {
     /// The history: one JSON line a deploy; unpacked if its name ends in `.gz`
     history: PathBuf,
     /// The most items that `cover` and `exact` send for a deploy
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with = "free_paths"
+    )]
     max_paths: u32,
+    /// The free paths of a month; a deploy then sends at most half of those left, or 15
+    #[arg(long, value_name = "N")]
+    free_paths: Option<u32>,
+    /// The most wildcards of a deploy, for `cover` and `tags` [default: as many as items]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_wildcards: Option<u32>,
     /// A strategy to replay; may be repeated [default: all four, but for tags]
     #[arg(long = "strategy", value_name = "STRATEGY")]
     strategies: Vec<Strategy>,
@@ -53,6 +72,32 @@ struct Options {
     #[arg(long)]
     json: bool,
 }
+
+impl Options {
+    /// What a deploy may send when its month has had `sent` paths.
+    fn budget(&self, sent: usize) -> Budget {
+        let left = self.free_a_month().saturating_sub(sent);
+        let items = self.free_paths.map_or(self.max_paths as usize, |_| (left / 2).max(FEWEST_ITEMS));
+        let wildcards = self.max_wildcards.map_or(items, |most| most as usize);
+        Budget { items, free_items: self.free_paths.map_or(items, |_| left.min(SPENT_FREELY)), wildcards }
+    }
+
+    fn free_a_month(&self) -> usize {
+        self.free_paths.map_or(FREE_PATHS, |free| free as usize)
+    }
+}
+
+/// Paths of a month that CloudFront does not bill an account, and the dollars of each further one
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
+const FREE_PATHS: usize = 1_000;
+const DOLLARS_A_PATH: f64 = 0.005;
+/// What a deploy may send however little is left.
+const FEWEST_ITEMS: usize = 15;
+/// Items of a deploy that save wildcards. Where a wildcard that evicts nothing saves more, it is sent: what is left of
+/// the month is the budget of its later deploys.
+const SPENT_FREELY: usize = 5;
+/// Wildcards in progress, by the older of CloudFront's rules.
+const MOST_IN_PROGRESS: usize = 15;
 
 /// How to choose the items of a deploy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -82,7 +127,7 @@ struct Invalidation<'a> {
 
 impl Strategy {
     /// The items that clear the changed paths of a deploy.
-    fn items(self, invalidation: &Invalidation<'_>, budget: usize) -> BTreeSet<String> {
+    fn items(self, invalidation: &Invalidation<'_>, budget: Budget) -> BTreeSet<String> {
         let Invalidation { changed, unchanged } = invalidation;
         let everything = || BTreeSet::from(["/*".to_owned()]);
         let unchanged =
@@ -90,11 +135,11 @@ impl Strategy {
         let to_clear = changed
             .iter()
             .map(|(path, tags)| TaggedPath { path: SitePath::changed(path, Reach::Any), tags: tags.as_slice() });
-        let universe = unchanged.chain(to_clear);
+        let url_set = unchanged.chain(to_clear);
         let chosen = match self {
-            Strategy::Cover => cover(&universe.map(|tagged| tagged.path).collect::<Vec<_>>(), budget),
-            Strategy::Tags => planner::cover(&universe.collect::<Vec<_>>(), budget),
-            Strategy::Exact if changed.len() <= budget => {
+            Strategy::Cover => cover(&url_set.map(|tagged| tagged.path).collect::<Vec<_>>(), budget),
+            Strategy::Tags => planner::cover(&url_set.collect::<Vec<_>>(), budget),
+            Strategy::Exact if changed.len() <= budget.items => {
                 return changed.keys().map(|path| (*path).to_owned()).collect();
             }
             Strategy::All | Strategy::Exact => return everything(),
@@ -134,7 +179,7 @@ fn collapse<'a>(changed: impl Iterator<Item = &'a str>) -> Option<BTreeSet<Strin
     (items.len() <= COLLAPSE_THRESHOLD).then_some(items)
 }
 
-/// How many of `paths` the items evict, counted anew and not taken from the planner.
+/// How many of `paths` the items evict, counted here and not taken from the planner.
 fn evicted(items: &BTreeSet<String>, paths: &BTreeMap<&str, &Tags>) -> usize {
     let tags: BTreeSet<&str> = items.iter().filter_map(|item| item.strip_prefix('#')).collect();
     let prefixes: Vec<&str> = items.iter().filter_map(|item| item.strip_suffix('*')).collect();
@@ -148,8 +193,30 @@ fn evicted(items: &BTreeSet<String>, paths: &BTreeMap<&str, &Tags>) -> usize {
 /// One line of a history.
 #[derive(Deserialize)]
 struct Deploy {
+    #[serde(default)]
+    time: Option<Time>,
     put: Vec<Put>,
     delete: Vec<String>,
+}
+
+/// When a deploy was.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Time {
+    Rfc3339(Timestamp),
+    Seconds(i64),
+}
+
+impl Time {
+    /// The calendar month, year first.
+    fn month(&self) -> Result<(i16, i8), Box<dyn Error>> {
+        let time = match self {
+            Time::Rfc3339(time) => *time,
+            Time::Seconds(seconds) => Timestamp::from_second(*seconds)?,
+        };
+        let date = time.to_zoned(TimeZone::UTC).date();
+        Ok((date.year(), date.month()))
+    }
 }
 
 /// Key, ETag, what does not matter here (the size), and the keys of the scripts and style sheets
@@ -255,6 +322,34 @@ struct Totals {
     collateral: usize,
     /// Deploys for which `/*` was sent.
     fallbacks: usize,
+    /// The most wildcards of a deploy.
+    wildcards_max: usize,
+    /// Deploys with more wildcards than may be in progress.
+    deploys_over_15_wildcards: usize,
+    /// For the paths beyond the free ones of their month.
+    dollars: f64,
+    /// Paths sent in the month of the last deploy.
+    #[serde(skip)]
+    sent: usize,
+    /// Paths that were not free, over all months.
+    #[serde(skip)]
+    billed: usize,
+}
+
+impl Totals {
+    /// Counts a deploy's items.
+    fn count(&mut self, items: &BTreeSet<String>, collateral: usize, free: usize) {
+        let wildcards = items.iter().filter(|item| item.ends_with('*')).count();
+        let billed_before = self.sent.saturating_sub(free);
+        self.sent += items.len();
+        self.billed += self.sent.saturating_sub(free) - billed_before;
+        self.items += items.len();
+        self.collateral += collateral;
+        self.fallbacks += usize::from(items.contains("/*"));
+        self.wildcards_max = self.wildcards_max.max(wildcards);
+        self.deploys_over_15_wildcards += usize::from(wildcards > MOST_IN_PROGRESS);
+        self.dollars = self.billed as f64 * DOLLARS_A_PATH;
+    }
 }
 
 /// Replays the lines of a history.
@@ -265,8 +360,14 @@ fn replay(history: impl BufRead, options: &Options) -> Result<Report, Box<dyn Er
     let mut report = Report { deploys: 0, invalidating: 0, changed: 0, created: 0, strategies };
     let tagger = Tagger::new("replay");
     let mut site = Site::default();
+    let mut month = None;
     for (index, line) in history.lines().enumerate() {
         let deploy: Deploy = serde_json::from_str(&line?).map_err(|error| format!("line {}: {error}", index + 1))?;
+        let deploy_month = deploy.time.as_ref().map(Time::month).transpose()?;
+        if deploy_month != month {
+            month = deploy_month;
+            report.strategies.values_mut().for_each(|totals| totals.sent = 0);
+        }
         let touched = site.touched_by(&deploy);
         let created = touched.values().filter(|touch| **touch == Touch::Created).count();
         report.deploys += 1;
@@ -277,10 +378,9 @@ fn replay(history: impl BufRead, options: &Options) -> Result<Report, Box<dyn Er
         if !invalidation.changed.is_empty() {
             report.invalidating += 1;
             for (strategy, totals) in &mut report.strategies {
-                let items = strategy.items(&invalidation, options.max_paths as usize);
-                totals.items += items.len();
-                totals.collateral += evicted(&items, &invalidation.unchanged);
-                totals.fallbacks += usize::from(items.contains("/*"));
+                let items = strategy.items(&invalidation, options.budget(totals.sent));
+                let collateral = evicted(&items, &invalidation.unchanged);
+                totals.count(&items, collateral, options.free_a_month());
             }
         }
         site.apply(&index.to_string(), deploy, &tagger);
@@ -298,13 +398,24 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Box<dyn Error>> {
 
 fn print_table(report: &Report, options: &Options) {
     let Report { deploys, invalidating, changed, created, .. } = report;
-    println!("{deploys} deploys, {invalidating} of them with paths to clear; at most {} items each", options.max_paths);
+    let budget = match options.free_paths {
+        Some(free) => format!("at most half of what is left of the month's {free} items each, or {FEWEST_ITEMS}"),
+        None => format!("at most {} items each", options.max_paths),
+    };
+    println!("{deploys} deploys, {invalidating} of them with paths to clear; {budget}");
     println!("{changed} paths changed or deleted, {created} created");
     println!();
-    println!("{:<10} {:>8} {:>12} {:>10}", "strategy", "items", "collateral", "sent /*");
+    println!(
+        "{:<10} {:>8} {:>12} {:>10} {:>14} {:>10} {:>10}",
+        "strategy", "items", "collateral", "sent /*", "most wildcards", "over 15", "dollars"
+    );
     for (strategy, totals) in &report.strategies {
         let name = strategy.to_possible_value().map_or_else(|| "tags".to_owned(), |value| value.get_name().to_owned());
-        println!("{name:<10} {:>8} {:>12} {:>10}", totals.items, totals.collateral, totals.fallbacks);
+        let Totals { items, collateral, fallbacks, wildcards_max, deploys_over_15_wildcards, dollars, .. } = totals;
+        println!(
+            "{name:<10} {items:>8} {collateral:>12} {fallbacks:>10} {wildcards_max:>14} \
+             {deploys_over_15_wildcards:>10} {dollars:>10.2}"
+        );
     }
 }
 

@@ -119,7 +119,9 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
 pub fn policy(options: &SiteOptions) -> Policy {
     Policy {
         strategy: options.strategy,
-        max_paths: options.max_paths as usize,
+        max_items: options.max_paths as usize,
+        free_items: options.max_paths as usize,
+        max_wildcards: 10,
         viewer: ViewerOptions {
             index_alias: options.index_alias.into(),
             clean_urls: options.clean_urls,

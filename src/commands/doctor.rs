@@ -216,7 +216,7 @@ impl Doctor {
                 "CloudFront is told nothing, with the distribution 'none'",
             ));
         }
-        let policy = Policy { max_paths: 1, ..Policy::default() };
+        let policy = Policy { max_items: 1, ..Policy::default() };
         let viewers = Viewers::new(&shapes, &self.target, policy);
         if let Some((bucket, record)) = &bucket {
             findings.extend(self.policy_findings(aws, bucket, record.as_ref(), &viewers, &shapes, &mut evidence).await);

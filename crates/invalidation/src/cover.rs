@@ -1,5 +1,5 @@
-//! Chooses the invalidation items that clear every changed path of a site and evict as little else
-//! as the budget allows: provably the least collateral, then the fewest items.
+//! Chooses the invalidation items that clear every changed path of a site: provably those that evict the fewest
+//! unchanged paths, then cost least, then have the fewest wildcards, then are the fewest.
 //!
 //! **Items.** An exact path clears that path. A wildcard `p*` evicts every path that starts with
 //! `p` (a plain string prefix, not a directory), but is *trusted* to clear a changed path only if
@@ -7,6 +7,11 @@
 //! needs an item of its own or a shorter wildcard, and an unchanged `/dir/` counts as evicted. The
 //! exception is `/*`, which AWS documents as invalidating everything: it is trusted for `/` too, so
 //! that a budget of one item always has an answer.
+//!
+//! **Two budgets.** A [`Budget`] allows so many items, some of them for free, and so many wildcards, which
+//! CloudFront takes more slowly. Paths that only a wildcard clears may need more wildcards than that: then the
+//! budget is as many as they need, each the longest that clears them ([`Curve::forced_wildcards`]), because
+//! several requests cost less than what fewer wildcards would evict.
 //!
 //! **Why few wildcards matter.** Call the longest prefix that a wildcard for a changed path may
 //! have the path's *stem*: all but its last character, or less where [`Reach::WildcardOnly`] says
@@ -18,20 +23,35 @@
 //! others, since a path hangs on the node of its own stem however much more of it other paths
 //! share; if it has no exact item, only that node's wildcard or one above is left. An item below a
 //! chosen wildcard is superfluous, so the chosen subtrees are disjoint and their collateral adds
-//! up.
+//! up. The wildcards decide the rest: what none of them clears is an exact item.
 //!
 //! Prefixes end only at a *cut*: between characters, of which an encoded triplet (`%C3`) is one.
 //! Whether a prefix is a cut depends on nothing after it, so common prefixes shortened to cuts form
 //! a tree as well.
 //!
-//! **Memory.** Paths are borrowed. Beside a pointer for each there are the tables of the open nodes
-//! (see `sweep.rs`) and, to read the answer back, some twenty words a changed path and four bytes
-//! an entry of each merge with a choice: at most 4 × changed × budget bytes. Where nothing but a
-//! wildcard is left, what is below it is forgotten.
+//! **Exact, and where not.** Tables (see `sweep.rs`) hold the best for each number of items and wildcards. There
+//! are two exceptions, and both say by how much they may be wrong ([`Curve::gap`]). After [`sweep::WORK`] pairs of
+//! entries, tables keep of each number of wildcards only the lower convex hull of collateral by items. Sums and
+//! minima of hulls are the hulls of sums and minima, so every answer kept is still the best for its own number of
+//! items, and the hull bounds what any other could do: from the answer's `a` items to the next one's `b`, the
+//! optimum for a budget of `n` is at least `(n - a) / (b - a)` of the way down. And with more than
+//! [`curve::MOST_ROWS`] wildcards in the budget these are not counted but priced, as in Lagrangian relaxation: at a price
+//! of `p` evicted paths each, an answer with `w` wildcards of `W` is at most `p (W - w)` from the optimum. The
+//! price is 0 where the best answer needs no more than `W` anyway.
+//!
+//! **Time and memory.** At most O(changed × items × wildcards²), and after [`sweep::WORK`] about as many steps as
+//! the hulls have corners. Paths are borrowed. Beside pointers to them there are the tables of the open
+//! nodes, a wildcard for each node, and for each entry in use the pairs that its plan is made of.
 
+mod budget;
+mod curve;
+mod site;
 mod sweep;
+mod table;
 
-use sweep::{Choice, Share, Sweep, Table};
+pub use budget::Budget;
+pub use curve::Curve;
+use site::Site;
 
 /// A URL path of the site, changed or not.
 #[derive(Clone, Copy, Debug)]
@@ -116,9 +136,14 @@ pub struct Item {
 }
 
 impl Item {
+    /// A path by itself.
+    fn exact(path: &SitePath<'_>) -> Item {
+        Item { text: path.path.to_owned(), wildcard: false, covers: 1, collateral: 0 }
+    }
+
     /// Whether the item, a path or a wildcard, is sure to clear `path` if that changed, or evicts it
     /// if not.
-    pub(super) fn evicts(&self, path: &SitePath<'_>) -> bool {
+    pub(crate) fn evicts(&self, path: &SitePath<'_>) -> bool {
         let prefix = self.text.strip_suffix('*').filter(|_| self.wildcard);
         match (prefix, path.change) {
             (Some(prefix), None) => path.path.starts_with(prefix),
@@ -128,107 +153,23 @@ impl Item {
     }
 }
 
-/// The best cover of `universe`'s changed paths with at most `budget` items; see [`Curve`].
-pub fn cover(universe: &[SitePath<'_>], budget: usize) -> Cover {
-    Curve::new(universe, budget).cover(budget)
+/// The best cover of the changed paths of `url_set` within `budget`; see [`Curve`].
+pub fn cover(url_set: &[SitePath<'_>], budget: Budget) -> Cover {
+    cover_within(url_set, budget, u64::MAX).0
 }
 
-/// The best covers for every budget up to a largest one.
-#[derive(Clone, Debug)]
-pub struct Curve<'a> {
-    choices: Vec<Choice<'a>>,
-    splits: Vec<u32>,
-    root: Option<Table>,
-}
-
-impl<'a> Curve<'a> {
-    /// Computes the covers of `universe` for all budgets from 1 to `largest` (0 is read as 1:
-    /// something must be sent).
-    ///
-    /// The paths may come in any order, and faster in theirs. Of a path given more than once the
-    /// strictest reading holds: changed if it is anywhere, by the items that every [`Reach`]
-    /// allows, else the greatest weight.
-    pub fn new(universe: &[SitePath<'a>], largest: usize) -> Self {
-        let changed = universe.iter().filter(|one| one.change.is_some()).count();
-        let mut sorted: Vec<&SitePath<'a>> = universe.iter().collect();
-        sorted.sort_unstable_by(|left, right| left.path.cmp(right.path));
-        // More items than changed paths are never of use.
-        let mut sweep = Sweep::new(largest.min(changed).max(1));
-        let mut previous = "";
-        for same in sorted.chunk_by(|left, right| left.path == right.path) {
-            let path = same[0].path;
-            sweep.leave_for(cut(path, common_bytes(previous, path)));
-            match same.iter().filter_map(|one| one.change).reduce(Reach::and) {
-                Some(reach) => sweep.add_changed(path, reach),
-                None => {
-                    let weight = same.iter().map(|one| one.weight).max();
-                    sweep.add_unchanged(path, weight.unwrap_or(0));
-                }
-            }
-            previous = path;
-        }
-        let (choices, splits, root) = sweep.finish();
-        Curve { choices, splits, root }
+/// The same, with tables that are thinned after so much work, and the work that it took.
+pub(crate) fn cover_within(url_set: &[SitePath<'_>], budget: Budget, work: u64) -> (Cover, u64) {
+    let site = Site::new(url_set);
+    if let Some(cover) = site.exact_cover(budget) {
+        return (cover, 0);
     }
-
-    /// The least collateral for `budget` items; budgets beyond the largest count as the largest.
-    pub fn collateral(&self, budget: usize) -> u64 {
-        self.root.as_ref().map_or(0, |root| root.costs[self.items_for(budget, root) - 1])
-    }
-
-    /// The budgets at which one item more begins to pay, each with its collateral: the first is one
-    /// item, and collateral falls from each to the next. Empty if nothing changed.
-    pub fn steps(&self) -> Vec<(usize, u64)> {
-        let costs = self.root.as_ref().map_or(&[][..], |root| &root.costs);
-        let pays = |&(index, cost): &(usize, u64)| index == 0 || cost < costs[index - 1];
-        costs.iter().copied().enumerate().filter(pays).map(|(index, cost)| (index + 1, cost)).collect()
-    }
-
-    /// The best cover with at most `budget` items; budgets beyond the largest count as the largest.
-    pub fn cover(&self, budget: usize) -> Cover {
-        let Some(root) = &self.root else {
-            return Cover { items: Vec::new(), collateral: 0 };
-        };
-        let mut items = Vec::new();
-        // The number of items at the root is the least for its collateral, and hence so is each
-        // part's share.
-        let mut pending = vec![(root.choice, self.items_for(budget, root))];
-        while let Some((choice, count)) = pending.pop() {
-            match self.choices[choice] {
-                Choice::Exact(path) => {
-                    items.push(Item { text: path.to_owned(), wildcard: false, covers: 1, collateral: 0 });
-                }
-                Choice::Wildcard { otherwise: Some((from, parts)), .. } if count >= from => {
-                    pending.push((parts, count))
-                }
-                Choice::Wildcard { prefix, covers, collateral, .. } => {
-                    items.push(Item { text: format!("{prefix}*"), wildcard: true, covers, collateral });
-                }
-                Choice::Both { left, right, least, share } => {
-                    let spare = count - least.0 - least.1;
-                    let for_left = match share {
-                        Share::Left => spare,
-                        Share::Right => 0,
-                        Share::Split(start) => self.splits[start + spare] as usize,
-                    };
-                    pending.push((left, least.0 + for_left));
-                    pending.push((right, least.1 + spare - for_left));
-                }
-            }
-        }
-        items.sort_unstable_by(|left, right| left.text.cmp(&right.text));
-        Cover { items, collateral: self.collateral(budget) }
-    }
-
-    /// The fewest items that evict no more than `budget` items must.
-    fn items_for(&self, budget: usize, root: &Table) -> usize {
-        let collateral = root.costs[budget.clamp(1, root.costs.len()) - 1];
-        root.costs.partition_point(|&cost| cost > collateral) + 1
-    }
+    let curve = Curve::of_site(site, budget, work.min(sweep::WORK));
+    (curve.cover(budget), curve.work())
 }
 
 /// How many bytes two paths share from their beginning.
-pub(super) fn common_bytes(left: &str, right: &str) -> usize {
+pub(crate) fn common_bytes(left: &str, right: &str) -> usize {
     left.bytes().zip(right.bytes()).take_while(|(left, right)| left == right).count()
 }
 

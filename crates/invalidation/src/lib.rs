@@ -1,4 +1,4 @@
-//! From changed keys to what CloudFront is told: every door goes through here.
+//! From changed keys to the items of an invalidation, for every entry point.
 
 pub mod cover;
 mod distribution_id;
@@ -12,7 +12,7 @@ pub use distribution_id::DistributionId;
 pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
 use crate::url_set::{Changed, UrlSet};
-use cover::{Curve, Item, Reach, SitePath};
+use cover::{Budget, Curve, Item, Reach, SitePath};
 use serde::{Deserialize, Serialize};
 use shipfront_site::Target;
 use tagged::Choice;
@@ -53,8 +53,12 @@ pub enum CacheTags {
 pub struct Policy {
     /// How items are chosen.
     pub strategy: Strategy,
-    /// The most items for one distribution.
-    pub max_paths: usize,
+    /// The most items for one distribution; 0 is read as 1.
+    pub max_items: usize,
+    /// How many of them are free: those beyond are sent only where fewer evict more.
+    pub free_items: usize,
+    /// The most wildcards among them, unless paths that only wildcards clear need more.
+    pub max_wildcards: usize,
     /// What the configuration of a distribution cannot tell.
     pub viewer: ViewerOptions,
     /// Whether cache tags are used.
@@ -65,10 +69,19 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             strategy: Strategy::default(),
-            max_paths: 50,
+            max_items: 50,
+            free_items: 50,
+            max_wildcards: 10,
             viewer: ViewerOptions::default(),
             cache_tags: CacheTags::default(),
         }
+    }
+}
+
+impl Policy {
+    /// What an invalidation may be made of.
+    fn budget(&self) -> Budget {
+        Budget { items: self.max_items.max(1), free_items: self.free_items, wildcards: self.max_wildcards.max(1) }
     }
 }
 
@@ -233,19 +246,20 @@ impl Viewers {
             let tags = if tags != 0 && viewer.is_tagged(&path) { tags } else { 0 };
             Changed { reach: reach(&path), path: path.path, tags }
         });
-        let mut universe = UrlSet::of_changed(changed_paths);
-        if universe.len() == 0 {
+        let mut url_set = UrlSet::of_changed(changed_paths);
+        if url_set.len() == 0 {
             return None;
         }
         for key in unchanged {
             let tags = choice.possible_tags(key, copy_tags);
-            paths(key).iter().for_each(|path| universe.add_unchanged(&path.path, tags));
+            paths(key).iter().for_each(|path| url_set.add_unchanged(&path.path, tags));
         }
-        viewer.foreign_paths().iter().for_each(|path| universe.add_unchanged(path, 0));
-        let chosen = choose(&shown.id, strategy, self.policy.max_paths, &universe);
-        let mut chosen = choice.improve(chosen, &universe, changed);
-        choice.name_evicted(&mut chosen, &universe);
+        viewer.foreign_paths().iter().for_each(|path| url_set.add_unchanged(path, 0));
+        let chosen = choose(&shown.id, strategy, self.policy.budget(), &url_set);
+        let mut chosen = choice.improve(chosen, &url_set, changed);
+        choice.name_evicted(&mut chosen, &url_set);
         chosen.why.splice(0..0, why);
+        chosen.why.extend(excess_wildcards(&chosen, self.policy.max_wildcards));
         Some(chosen)
     }
 
@@ -273,45 +287,58 @@ fn reach(path: &ViewerPath) -> Reach {
 }
 
 /// Chooses the items.
-fn choose(id: &DistributionId, strategy: Strategy, max_paths: usize, all: &UrlSet) -> Invalidation {
-    let universe = &all.paths();
-    let changed = universe.iter().filter(|path| path.change.is_some()).count();
+fn choose(id: &DistributionId, strategy: Strategy, budget: Budget, all: &UrlSet) -> Invalidation {
+    let url_set = &all.paths();
+    let changed = url_set.iter().filter(|path| path.change.is_some()).count();
     let mut invalidation = Invalidation::of_items(id.clone(), Vec::new());
     let coverage = |item: Item| Coverage::of(item, None);
     invalidation.viewer_paths = changed as u64;
     invalidation.universe = all.len();
     let items = match strategy {
         Strategy::Cover => {
-            // Twice the budget, so that the plan can say what a larger one would buy.
-            let curve = Curve::new(universe, max_paths.max(1).saturating_mul(2));
-            let cover = curve.cover(max_paths.max(1));
+            let curve = Curve::new(url_set, budget.for_curve(changed));
+            let cover = curve.cover(budget);
             invalidation.curve =
                 curve.steps().into_iter().map(|(items, collateral)| Step { items, collateral }).collect();
             invalidation.coverage = cover.items.into_iter().map(coverage).collect();
             invalidation.collateral = cover.collateral;
             invalidation.items = invalidation.coverage.iter().map(|coverage| coverage.item.clone()).collect();
+            let gap = curve.gap(budget);
+            if gap > 0 {
+                invalidation
+                    .why
+                    .push(format!("too many changes for an exact choice: at best {gap} fewer URLs are evicted"));
+            }
             return invalidation;
         }
-        Strategy::Exact => exact_items(universe),
+        Strategy::Exact => exact_items(url_set),
         Strategy::All => vec![ALL.to_owned()],
     };
-    let items = if items.len() > max_paths.max(1) { vec![ALL.to_owned()] } else { items };
-    let items: Vec<Item> = items.into_iter().map(|text| counted(text, universe)).collect();
+    let items = if items.len() > budget.items { vec![ALL.to_owned()] } else { items };
+    let items: Vec<Item> = items.into_iter().map(|text| counted(text, url_set)).collect();
     let wildcards: Vec<&Item> = items.iter().filter(|item| item.wildcard).collect();
     let evicted = |path: &&SitePath<'_>| path.change.is_none() && wildcards.iter().any(|item| item.evicts(path));
-    invalidation.collateral = universe.iter().filter(evicted).map(|path| path.weight).sum();
+    invalidation.collateral = url_set.iter().filter(evicted).map(|path| path.weight).sum();
     invalidation.items = items.iter().map(|item| item.text.clone()).collect();
     invalidation.coverage = items.into_iter().map(coverage).collect();
     invalidation
 }
 
+/// Why there are more wildcards than allowed, if there are: only where nothing else clears a path.
+fn excess_wildcards(invalidation: &Invalidation, most: usize) -> Option<String> {
+    let wildcards = invalidation.items.iter().filter(|item| item.ends_with('*')).count();
+    let why = "some changed URLs can only be cleared by a wildcard";
+    (wildcards > most.max(1))
+        .then(|| format!("{wildcards} wildcards instead of at most {most}, sent in several requests: {why}"))
+}
+
 /// An item with what it does.
-fn counted(text: String, universe: &[SitePath<'_>]) -> Item {
+fn counted(text: String, url_set: &[SitePath<'_>]) -> Item {
     if !text.ends_with('*') {
         return Item { text, wildcard: false, covers: 1, collateral: 0 };
     }
     let mut item = Item { text, wildcard: true, covers: 0, collateral: 0 };
-    for path in universe {
+    for path in url_set {
         match path.change {
             _ if !item.evicts(path) => {}
             Some(_) => item.covers += 1,
@@ -322,8 +349,8 @@ fn counted(text: String, universe: &[SitePath<'_>]) -> Item {
 }
 
 /// Each changed path itself, or the longest wildcard that is sure to reach it.
-fn exact_items(universe: &[SitePath<'_>]) -> Vec<String> {
-    let mut items: Vec<String> = universe
+fn exact_items(url_set: &[SitePath<'_>]) -> Vec<String> {
+    let mut items: Vec<String> = url_set
         .iter()
         .filter_map(|path| match path.change? {
             Reach::Any => Some(path.path.to_owned()),
@@ -343,7 +370,7 @@ mod tests {
         DistributionId::Distribution("E1".to_owned())
     }
 
-    fn universe(unchanged: &[&str], changed: &[&str]) -> UrlSet {
+    fn url_set(unchanged: &[&str], changed: &[&str]) -> UrlSet {
         let changed = changed.iter().map(|&path| Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 });
         let mut all = UrlSet::of_changed(changed);
         unchanged.iter().for_each(|path| all.add_unchanged(path, 0));
@@ -352,16 +379,16 @@ mod tests {
 
     #[test]
     fn exact_sends_each_changed_path_and_everything_past_the_budget() {
-        let universe = universe(&["/a", "/b"], &["/c", "/d"]);
-        let within = choose(&id(), Strategy::Exact, 2, &universe);
+        let url_set = url_set(&["/a", "/b"], &["/c", "/d"]);
+        let within = choose(&id(), Strategy::Exact, Budget::of_items(2), &url_set);
         assert_eq!((within.items.as_slice(), within.collateral), (&["/c".to_owned(), "/d".to_owned()][..], 0));
-        let past = choose(&id(), Strategy::Exact, 1, &universe);
+        let past = choose(&id(), Strategy::Exact, Budget::of_items(1), &url_set);
         assert_eq!((past.items.as_slice(), past.collateral), (&["/*".to_owned()][..], 2));
     }
 
     #[test]
     fn all_is_everything_whatever_changed() {
-        let all = choose(&id(), Strategy::All, 50, &universe(&["/a"], &["/b"]));
+        let all = choose(&id(), Strategy::All, Budget::of_items(50), &url_set(&["/a"], &["/b"]));
         assert_eq!(
             (all.items.as_slice(), all.viewer_paths, all.collateral, all.universe),
             (&["/*".to_owned()][..], 1, 1, 2)
@@ -370,8 +397,8 @@ mod tests {
 
     #[test]
     fn the_cover_says_what_each_item_does_and_what_another_budget_would_buy() {
-        let universe = universe(&["/blog/x", "/y"], &["/blog/a", "/blog/b", "/c"]);
-        let cover = choose(&id(), Strategy::Cover, 2, &universe);
+        let url_set = url_set(&["/blog/x", "/y"], &["/blog/a", "/blog/b", "/c"]);
+        let cover = choose(&id(), Strategy::Cover, Budget::of_items(2), &url_set);
         assert_eq!(cover.items, ["/blog/*", "/c"]);
         assert_eq!(cover.collateral, 1);
         assert_eq!(cover.coverage[0].covers, 2);

@@ -6,7 +6,7 @@
 //! the path rule in any case, and its tag beside it: whether its copies under other URLs carry tags is
 //! not documented.
 
-use crate::cover::{Cover, Item};
+use crate::cover::{Budget, Cover, Item};
 use crate::tags::copy_tags::{CopyTags, Reading};
 use crate::tags::planner::{self, Effects, Set, TaggedPath, members};
 use crate::tags::{Tag, Tags};
@@ -123,15 +123,15 @@ impl<'v> Choice<'v> {
     pub(super) fn improve(
         &self,
         mut chosen: Invalidation,
-        universe: &UrlSet,
+        url_set: &UrlSet,
         changed: &[ChangedKey<'_>],
     ) -> Invalidation {
         if self.reading.is_none() {
             return chosen;
         }
-        let most = self.viewers.policy.max_paths.max(1);
+        let budget = self.viewers.policy.budget();
         if !self.candidates.is_empty() {
-            let cover = self.cover(universe, most);
+            let cover = self.cover(url_set, budget);
             if cover.items.iter().any(|item| item.text.starts_with('#')) {
                 let (items, collateral) = (chosen.items.len(), chosen.collateral);
                 self.take(&mut chosen, cover, changed);
@@ -140,28 +140,28 @@ impl<'v> Choice<'v> {
             }
         }
         self.prefer_keys(&mut chosen, changed);
-        self.add_error_pages(&mut chosen, changed, most);
+        self.add_error_pages(&mut chosen, changed, budget.items);
         chosen.items = chosen.coverage.iter().map(|coverage| coverage.item.clone()).collect();
         chosen
     }
 
     /// Names the first of the unchanged URLs that each item evicts.
-    pub(super) fn name_evicted(&self, chosen: &mut Invalidation, universe: &UrlSet) {
+    pub(super) fn name_evicted(&self, chosen: &mut Invalidation, url_set: &UrlSet) {
         for coverage in chosen.coverage.iter_mut().filter(|coverage| coverage.collateral > 0) {
             let tag = self.candidates.iter().position(|tag| tag.item() == coverage.item).map(|at| 1 << at);
             let prefix = if tag.is_some() { "" } else { coverage.item.trim_end_matches('*') };
-            coverage.evicts = universe.first_of(prefix, tag, MOST_NAMED);
+            coverage.evicts = url_set.first_of(prefix, tag, MOST_NAMED);
         }
     }
 
     /// The best of tags and paths.
-    fn cover(&self, universe: &UrlSet, most: usize) -> Cover {
+    fn cover(&self, url_set: &UrlSet, budget: Budget) -> Cover {
         let tags_of = |set: Set| members(set).map(|at| self.candidates[at]).collect::<Vec<Tag>>();
-        let paths: Vec<_> = universe.tagged().collect();
+        let paths: Vec<_> = url_set.tagged().collect();
         let sets: BTreeMap<Set, Vec<Tag>> = paths.iter().map(|(_, set)| (*set, tags_of(*set))).collect();
         let tagged: Vec<TaggedPath<'_>> =
             paths.iter().map(|(path, set)| TaggedPath { path: *path, tags: &sets[set] }).collect();
-        planner::cover(&tagged, most)
+        planner::cover(&tagged, budget)
     }
 
     fn take(&self, chosen: &mut Invalidation, cover: Cover, changed: &[ChangedKey<'_>]) {

@@ -141,7 +141,7 @@ fn cut_after(path: &str, length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cover::Curve;
+    use crate::cover::{Budget, Curve};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -155,16 +155,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counting_alike_paths_together_changes_no_choice(changed in paths(), unchanged in paths(), budget in 1..6usize) {
+        fn counting_alike_paths_together_changes_no_choice(changed in paths(), unchanged in paths(), items in 1..6usize, wildcards in 1..4usize) {
             let whole = unchanged.difference(&changed).map(|path| SitePath::unchanged(path));
             let mut whole: Vec<SitePath<'_>> =
                 whole.chain(changed.iter().map(|path| SitePath::changed(path, Reach::Any))).collect();
             whole.sort_by_key(|path| path.path);
-            let mut universe = UrlSet::of_changed(changed.iter().map(|path| self::changed(path)));
+            let mut url_set = UrlSet::of_changed(changed.iter().map(|path| self::changed(path)));
             // Twice, as two keys may share a path.
-            unchanged.iter().chain(&unchanged).for_each(|path| universe.add_unchanged(path, 0));
-            prop_assert_eq!(universe.len(), whole.len() as u64);
-            let (expected, found) = (Curve::new(&whole, budget), Curve::new(&universe.paths(), budget));
+            unchanged.iter().chain(&unchanged).for_each(|path| url_set.add_unchanged(path, 0));
+            prop_assert_eq!(url_set.len(), whole.len() as u64);
+            let budget = Budget { wildcards, ..Budget::of_items(items) };
+            let (expected, found) = (Curve::new(&whole, budget), Curve::new(&url_set.paths(), budget));
             prop_assert_eq!(expected.steps(), found.steps());
             let (expected, found) = (expected.cover(budget), found.cover(budget));
             prop_assert_eq!(expected.collateral, found.collateral);
@@ -174,31 +175,31 @@ mod tests {
 
     #[test]
     fn a_site_of_many_unchanged_paths_takes_the_room_of_the_changed_ones() {
-        let mut universe = UrlSet::of_changed([changed("/blog/7")].into_iter());
+        let mut url_set = UrlSet::of_changed([changed("/blog/7")].into_iter());
         for at in 0..1000 {
-            universe.add_unchanged(&format!("/docs/{at}"), 0);
-            universe.add_unchanged(&format!("/blog/{at}"), 0);
+            url_set.add_unchanged(&format!("/docs/{at}"), 0);
+            url_set.add_unchanged(&format!("/blog/{at}"), 0);
         }
         // The changed one, `/d`, `/blog/` with each other digit, `/blog/7` with each.
-        assert_eq!((universe.len(), universe.paths().len()), (2000, 1 + 1 + 9 + 10));
-        let remembered = |universe: &UrlSet| universe.unchanged.values().map(|alike| alike.paths.len()).sum::<usize>();
-        assert!(remembered(&universe) <= (1 + 9 + 10) * MOST_ALIKE, "{}", remembered(&universe));
+        assert_eq!((url_set.len(), url_set.paths().len()), (2000, 1 + 1 + 9 + 10));
+        let remembered = |url_set: &UrlSet| url_set.unchanged.values().map(|alike| alike.paths.len()).sum::<usize>();
+        assert!(remembered(&url_set) <= (1 + 9 + 10) * MOST_ALIKE, "{}", remembered(&url_set));
 
-        let mut universe = UrlSet::of_changed((0..5000).map(|at| changed(&format!("/{at:04}"))));
-        (0..50_000).for_each(|at| universe.add_unchanged(&format!("/{:04}/{at:05}", at / 10), 0));
-        assert_eq!(remembered(&universe), 5000 + MOST_REMEMBERED);
-        assert_eq!(universe.first_of("/4999", None, 9), ["/4999/49990"], "each kind has one");
+        let mut url_set = UrlSet::of_changed((0..5000).map(|at| changed(&format!("/{at:04}"))));
+        (0..50_000).for_each(|at| url_set.add_unchanged(&format!("/{:04}/{at:05}", at / 10), 0));
+        assert_eq!(remembered(&url_set), 5000 + MOST_REMEMBERED);
+        assert_eq!(url_set.first_of("/4999", None, 9), ["/4999/49990"], "each kind has one");
     }
 
     #[test]
     fn the_first_of_what_an_item_evicts_are_known_by_name() {
-        let mut universe = UrlSet::of_changed(["/about/", "/abridged/"].map(changed).into_iter());
+        let mut url_set = UrlSet::of_changed(["/about/", "/abridged/"].map(changed).into_iter());
         for (path, tags) in [("/x", 0b10), ("/about-us/", 0b01), ("/absent", 0b11), ("/about-them/", 0)] {
-            universe.add_unchanged(path, tags);
+            url_set.add_unchanged(path, tags);
         }
-        assert_eq!(universe.first_of("/ab", None, 9), ["/about-them/", "/about-us/", "/absent"]);
-        assert_eq!(universe.first_of("/abou", None, 1), ["/about-them/"]);
-        assert_eq!(universe.first_of("", Some(0b10), 9), ["/absent", "/x"]);
-        assert_eq!(universe.first_of("/about/", None, 9), [""; 0]);
+        assert_eq!(url_set.first_of("/ab", None, 9), ["/about-them/", "/about-us/", "/absent"]);
+        assert_eq!(url_set.first_of("/abou", None, 1), ["/about-them/"]);
+        assert_eq!(url_set.first_of("", Some(0b10), 9), ["/absent", "/x"]);
+        assert_eq!(url_set.first_of("/about/", None, 9), [""; 0]);
     }
 }

@@ -155,7 +155,7 @@ impl Viewer {
     /// The paths at which `key`, a full key of the bucket, is served and cached: for a changed
     /// key, a deleted one, and a created one too (its URL may hold a cached error).
     ///
-    /// Two keys may share a path, so a universe is the union over its keys.
+    /// Two keys may share a path, so the URL set is the union over its keys.
     pub fn paths(&self, key: &str) -> Vec<ViewerPath> {
         let mut found = Vec::new();
         for base in &self.bases {

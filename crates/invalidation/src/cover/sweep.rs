@@ -1,44 +1,66 @@
 //! The tree-knapsack behind the cover, in one pass over the sorted paths.
 //!
-//! For a node `v` of the tree, `f(v, j)` is the least collateral that clears the changed paths at
-//! and below `v` with at most `j` items: either `v`'s wildcard, at the weight of the unchanged
-//! paths with its prefix, or the best split of `j` among `v`'s parts. The pass keeps the nodes that
-//! the current path is in on a stack (nothing recurses; paths may nest thousands deep) and closes
-//! each when the paths leave it; an unchanged path only adds its weight. The table of `n` changed
-//! paths has at most `min(n, budget)` entries, which bounds all merges together by O(changed ×
-//! budget).
+//! For a node `v` of the tree, `f(v, j, w)` is the least collateral that clears the changed paths at
+//! and below `v` with at most `j` items of which at most `w` are wildcards: either `v`'s wildcard, at the weight
+//! of the unchanged paths with its prefix, or the best split of both numbers among `v`'s parts. The pass keeps
+//! the nodes that the current path is in on a stack (nothing recurses; paths may nest thousands deep) and closes
+//! each when the paths leave it; an unchanged path only adds its weight. Of a table only those entries are kept
+//! that no other is at least as good as in items, wildcards and collateral.
 
-use crate::cover::Reach;
+use super::Reach;
+use super::table::{Bounds, Entry, Plan, Scratch, Table};
 
-/// The least collateral of a part of the site by number of items.
-#[derive(Clone, Debug)]
-pub(super) struct Table {
-    /// The fewest items that clear the part's changed paths.
-    pub(super) least: usize,
-    /// For `least` items, for one more, and so on; never rises.
-    pub(super) costs: Vec<u64>,
-    /// How to clear the part, in `choices`.
-    pub(super) choice: usize,
+/// Pairs of entries that are put together before tables are thinned.
+pub(super) const WORK: u64 = 600_000_000;
+/// Pairs of plans beyond those in use before they are looked through.
+const MOST_UNUSED: usize = 1 << 20;
+
+/// What a pass counts, and how far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) bounds: Bounds,
+    /// Where wildcards are not counted (no rows): what one costs and what an evicted path costs. Else 0 and 1.
+    pub(super) price: u64,
+    pub(super) scale: u64,
+    /// Pairs of entries that are put together before tables are thinned.
+    pub(super) work: u64,
 }
 
-/// How a part of the site is evicted_by_path, by number of items.
+/// A wildcard at a node.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Choice<'a> {
-    /// By the path itself.
-    Exact(&'a str),
-    /// By one wildcard; or, from so many items on, by another choice.
-    Wildcard { prefix: &'a str, covers: usize, collateral: u64, otherwise: Option<(usize, usize)> },
-    /// Both parts by items of their own: each at least its `least`, and what is left by `share`.
-    Both { left: usize, right: usize, least: (usize, usize), share: Share },
+pub(super) struct Wildcard<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) covers: usize,
+    pub(super) collateral: u64,
 }
 
-/// Who gets the items that two parts do not need.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Share {
-    Left,
-    Right,
-    /// The left part as many as `splits` says from here on, by the number there are.
-    Split(usize),
+/// The ways to clear a whole site.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome<'a> {
+    /// Empty only if nothing changed.
+    pub(super) table: Table,
+    wildcards: Vec<Wildcard<'a>>,
+    pairs: Vec<(Plan, Plan)>,
+    /// Whether entries above the hull are missing.
+    pub(super) is_thin: bool,
+    /// Pairs of entries that were put together.
+    pub(super) work: u64,
+}
+
+impl<'a> Outcome<'a> {
+    /// The wildcards of a plan.
+    pub(super) fn wildcards(&self, plan: Plan) -> Vec<Wildcard<'a>> {
+        let mut found = Vec::new();
+        let mut pending = vec![plan];
+        while let Some(plan) = pending.pop() {
+            match plan {
+                Plan::Exact => {}
+                Plan::Wildcard(number) => found.push(self.wildcards[number as usize]),
+                Plan::Both(number) => pending.extend(<[Plan; 2]>::from(self.pairs[number as usize])),
+            }
+        }
+        found
+    }
 }
 
 /// A node of the tree whose prefix the paths have not left yet.
@@ -52,29 +74,39 @@ struct Open<'a> {
     parts: Option<Table>,
     /// Whether only a wildcard is left: some path needs it, or there are more parts than items.
     whole: bool,
-    /// Lengths of `choices` and `splits` from which on all they hold is about this prefix.
-    mark: (usize, usize),
 }
 
 impl<'a> Open<'a> {
-    fn new(prefix: &'a str, mark: (usize, usize)) -> Self {
-        Open { prefix, weight: 0, covers: 0, parts: None, whole: false, mark }
+    fn new(prefix: &'a str) -> Self {
+        Open { prefix, weight: 0, covers: 0, parts: None, whole: false }
     }
 }
 
 /// The pass over the sorted paths: for each, [`Sweep::leave_for`] and then one of the `add`s.
 pub(super) struct Sweep<'a> {
-    budget: usize,
+    rules: Rules,
     /// The open nodes; each prefix is a proper prefix of the next, and all of them of the current
     /// path.
     open: Vec<Open<'a>>,
-    choices: Vec<Choice<'a>>,
-    splits: Vec<u32>,
+    wildcards: Vec<Wildcard<'a>>,
+    pairs: Vec<(Plan, Plan)>,
+    /// Pairs that were in use when they were last looked through.
+    used: usize,
+    scratch: Scratch,
+    work: u64,
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn new(budget: usize) -> Self {
-        Sweep { budget, open: Vec::new(), choices: Vec::new(), splits: Vec::new() }
+    pub(super) fn new(rules: Rules) -> Self {
+        Sweep {
+            rules,
+            open: Vec::new(),
+            wildcards: Vec::new(),
+            pairs: Vec::new(),
+            used: 0,
+            scratch: Scratch::default(),
+            work: 0,
+        }
     }
 
     pub(super) fn add_unchanged(&mut self, path: &'a str, weight: u64) {
@@ -88,9 +120,7 @@ impl<'a> Sweep<'a> {
         if reach == Reach::Any {
             // The stem is all but the last character, no shorter than what the path shares with the
             // one before it: the node is the top of the stack.
-            let exact = Table { least: 1, costs: vec![0], choice: self.choices.len() };
-            self.choices.push(Choice::Exact(path));
-            self.absorb(exact);
+            self.absorb(vec![Entry { row: 0, items: 1, cost: 0, plan: Plan::Exact }]);
         } else {
             node.whole = true;
         }
@@ -106,8 +136,7 @@ impl<'a> Sweep<'a> {
                 // under keep what they have: what is in a node further down has left the current
                 // path's prefix right after its own.
                 let index = below.map_or(0, |index| index + 1);
-                let mark = (self.choices.len(), self.splits.len());
-                self.open.insert(index, Open::new(prefix, mark));
+                self.open.insert(index, Open::new(prefix));
                 index
             }
         };
@@ -119,8 +148,7 @@ impl<'a> Sweep<'a> {
     pub(super) fn leave_for(&mut self, length: usize) {
         while let Some(node) = self.open.pop_if(|open| open.prefix.len() > length) {
             if self.open.last().is_none_or(|parent| parent.prefix.len() < length) {
-                let prefix = &node.prefix[..length];
-                self.open.push(Open::new(prefix, node.mark));
+                self.open.push(Open::new(&node.prefix[..length]));
             }
             let (weight, covers) = (node.weight, node.covers);
             let part = self.close(node);
@@ -137,28 +165,25 @@ impl<'a> Sweep<'a> {
     /// The table of a node of which no more paths come; `None` if nothing below it changed.
     fn close(&mut self, node: Open<'a>) -> Option<Table> {
         let Open { prefix, weight: collateral, covers, .. } = node;
-        let mut costs = vec![collateral];
-        let mut otherwise = None;
-        match node.parts.filter(|_| !node.whole) {
-            None if !node.whole => return None,
-            // A single part has a prefix that is no shorter, and so no worse, for its own wildcard.
-            Some(part) if part.least == 1 => return Some(part),
-            Some(parts) => {
-                let worse = parts.costs.partition_point(|&cost| cost >= collateral);
-                if worse < parts.costs.len() {
-                    otherwise = Some((parts.least + worse, parts.choice));
-                    costs.resize(parts.least + worse - 1, collateral);
-                    costs.extend_from_slice(&parts.costs[worse..]);
-                }
-            }
-            None => {}
+        let mut table = node.parts.filter(|_| !node.whole).unwrap_or_default();
+        if table.is_empty() && !node.whole {
+            return None;
         }
-        if otherwise.is_none() {
-            self.choices.truncate(node.mark.0);
-            self.splits.truncate(node.mark.1);
+        let Rules { bounds, price, scale, .. } = self.rules;
+        let row = u32::from(bounds.rows > 0);
+        let cost = collateral.saturating_mul(scale).saturating_add(price).min(u64::MAX - 1);
+        // Not where an item or a wildcard does as well, as one does below the only part.
+        if !table.iter().take_while(|entry| entry.row <= row).any(|entry| entry.items == 1 && entry.cost <= cost) {
+            let plan = Plan::Wildcard(self.wildcards.len() as u32);
+            self.wildcards.push(Wildcard { prefix, covers, collateral });
+            let thin = self.is_thin();
+            self.scratch.insert(&mut table, Entry { row, items: 1, cost, plan }, bounds, thin);
         }
-        self.choices.push(Choice::Wildcard { prefix, covers, collateral, otherwise });
-        Some(Table { least: 1, costs, choice: self.choices.len() - 1 })
+        Some(table)
+    }
+
+    fn is_thin(&self) -> bool {
+        self.work >= self.rules.work
     }
 
     /// Adds a part to the top of the stack.
@@ -170,56 +195,85 @@ impl<'a> Sweep<'a> {
             return;
         }
         let merged = match node.parts.take() {
-            None => Some(part),
-            Some(before) => self.both(before, part),
+            None => part,
+            Some(before) => self.both(&before, &part),
         };
         if let Some(node) = self.open.last_mut() {
-            node.whole = merged.is_none();
-            node.parts = merged;
+            // What fits no budget leaves but the wildcard.
+            node.whole = merged.is_empty();
+            node.parts = Some(merged);
+        }
+        if self.pairs.len() > 2 * self.used + MOST_UNUSED {
+            self.drop_unused();
         }
     }
 
-    /// The best split of every number of items between two parts; `None` if they need more than the
-    /// budget.
-    fn both(&mut self, left: Table, right: Table) -> Option<Table> {
-        let least = left.least + right.least;
-        let spare = (left.costs.len() + right.costs.len() - 2).min(self.budget.checked_sub(least)?);
-        let mut costs = Vec::with_capacity(spare + 1);
-        let share = if right.costs.len() == 1 {
-            costs.extend(left.costs[..=spare].iter().map(|cost| cost.saturating_add(right.costs[0])));
-            Share::Left
-        } else if left.costs.len() == 1 {
-            costs.extend(right.costs[..=spare].iter().map(|cost| cost.saturating_add(left.costs[0])));
-            Share::Right
-        } else {
-            let start = self.splits.len();
-            for extra in 0..=spare {
-                let fewest = (extra + 1).saturating_sub(right.costs.len());
-                let most = extra.min(left.costs.len() - 1);
-                let split = |for_left: usize| left.costs[for_left].saturating_add(right.costs[extra - for_left]);
-                let best = (fewest..=most).min_by_key(|&for_left| split(for_left))?;
-                costs.push(split(best));
-                self.splits.push(best as u32);
+    /// The best splits of all items and wildcards between two parts.
+    fn both(&mut self, left: &[Entry], right: &[Entry]) -> Table {
+        self.work += left.len() as u64 * right.len() as u64;
+        let thin = self.is_thin();
+        let merged = self.scratch.merge(left, right, self.rules.bounds, thin);
+        let mut join = |one: Plan, other: Plan| match (one, other) {
+            (Plan::Exact, plan) | (plan, Plan::Exact) => plan,
+            both => {
+                self.pairs.push(both);
+                Plan::Both(self.pairs.len() as u32 - 1)
             }
-            Share::Split(start)
         };
-        // Items that buy nothing are not worth an entry.
-        let last = costs[spare];
-        costs.truncate(costs.partition_point(|&cost| cost > last) + 1);
-        self.choices.push(Choice::Both {
-            left: left.choice,
-            right: right.choice,
-            least: (left.least, right.least),
-            share,
-        });
-        Some(Table { least, costs, choice: self.choices.len() - 1 })
+        merged
+            .into_iter()
+            .map(|found| {
+                let plan = join(left[found.left as usize].plan, right[found.right as usize].plan);
+                Entry { row: found.row, items: found.items, cost: found.cost, plan }
+            })
+            .collect()
     }
 
-    /// Closes what is open: the choices, their splits, and the table of the whole site if anything
-    /// changed.
-    pub(super) fn finish(mut self) -> (Vec<Choice<'a>>, Vec<u32>, Option<Table>) {
+    /// Forgets the pairs of plans that no open node's table leads to.
+    fn drop_unused(&mut self) {
+        let mut numbers = vec![u32::MAX; self.pairs.len()];
+        let mark = |plan: &Plan, numbers: &mut Vec<u32>| {
+            if let Plan::Both(number) = plan {
+                numbers[*number as usize] = 0;
+            }
+        };
+        let tables = || self.open.iter().filter_map(|open| open.parts.as_ref());
+        tables().flatten().for_each(|entry| mark(&entry.plan, &mut numbers));
+        // A pair is made of older ones.
+        for at in (0..self.pairs.len()).rev() {
+            if numbers[at] == 0 {
+                mark(&self.pairs[at].0, &mut numbers);
+                mark(&self.pairs[at].1, &mut numbers);
+            }
+        }
+        let renumber = |plan: &mut Plan, numbers: &[u32]| {
+            if let Plan::Both(number) = plan {
+                *number = numbers[*number as usize];
+            }
+        };
+        let mut next = 0;
+        for at in 0..self.pairs.len() {
+            if numbers[at] == 0 {
+                numbers[at] = next as u32;
+                let (mut left, mut right) = self.pairs[at];
+                renumber(&mut left, &numbers);
+                renumber(&mut right, &numbers);
+                self.pairs[next] = (left, right);
+                next += 1;
+            }
+        }
+        self.pairs.truncate(next);
+        self.used = next;
+        for entry in self.open.iter_mut().filter_map(|open| open.parts.as_mut()).flatten() {
+            renumber(&mut entry.plan, &numbers);
+        }
+    }
+
+    /// Closes what is open: the ways to clear the whole site.
+    pub(super) fn finish(mut self) -> Outcome<'a> {
         self.leave_for(0);
-        let root = self.open.pop().and_then(|root| self.close(root));
-        (self.choices, self.splits, root)
+        let table = self.open.pop().and_then(|root| self.close(root)).unwrap_or_default();
+        let is_thin = self.is_thin();
+        Outcome { table, wildcards: self.wildcards, pairs: self.pairs, is_thin, work: self.work }
     }
 }

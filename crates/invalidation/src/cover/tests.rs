@@ -51,9 +51,28 @@ fn with_site<T>(site: &[Piecewise], then: impl FnOnce(&[SitePath<'_>]) -> T) -> 
     then(&paths)
 }
 
-/// The least collateral, and for it the fewest items, over all sets of at most `budget` valid
-/// items: tries every item that clears the first path not yet evicted_by_path.
-fn brute_force(site: &[Piecewise], budget: usize) -> Option<(u64, usize)> {
+/// How good items are, the less the better: collateral, items beyond the free ones, wildcards, items.
+type Value = (u64, usize, usize, usize);
+
+fn value(cover: &Cover, budget: Budget) -> Value {
+    let wildcards = cover.items.iter().filter(|item| item.wildcard).count();
+    (cover.collateral, cover.items.len().saturating_sub(budget.free_items), wildcards, cover.items.len())
+}
+
+/// The wildcards that the budget comes to: those for paths that have no exact item, each as long as it can be, may
+/// be more.
+fn most_wildcards(site: &[Piecewise], budget: Budget) -> usize {
+    let distinct = distinct(site);
+    let forced = distinct.iter().filter(|(path, known)| known.1 && !trusted(path).1);
+    let prefixes: BTreeSet<&[&str]> = forced.map(|(path, _)| &path[..trusted(path).0]).collect();
+    let needed = |prefix: &&&[&str]| (1..prefix.len()).all(|length| !prefixes.contains(&prefix[..length]));
+    budget.wildcards.max(prefixes.iter().filter(needed).count()).max(1)
+}
+
+/// The best value over all sets of valid items within the budget: tries every item that clears the first path
+/// that is not yet cleared.
+fn brute_force(site: &[Piecewise], budget: Budget) -> Option<Value> {
+    let most = most_wildcards(site, budget);
     let site = distinct(site);
     let changed: Vec<&Vec<&str>> = site.iter().filter(|(_, known)| known.1).map(|(path, _)| *path).collect();
     let unchanged: Vec<(String, u64)> =
@@ -61,31 +80,48 @@ fn brute_force(site: &[Piecewise], budget: usize) -> Option<(u64, usize)> {
     fn search(
         left: &[&Vec<&str>],
         prefixes: &mut Vec<String>,
-        items: usize,
-        budget: usize,
+        exact: usize,
+        (budget, most): (Budget, usize),
         unchanged: &[(String, u64)],
-    ) -> Option<(u64, usize)> {
+    ) -> Option<Value> {
+        let items = exact + prefixes.len();
         let Some((first, others)) = left.split_first() else {
             let evicted = |path: &String| prefixes.iter().any(|prefix| path.starts_with(prefix));
-            return Some((unchanged.iter().filter(|(path, _)| evicted(path)).map(|(_, weight)| weight).sum(), items));
+            let collateral = unchanged.iter().filter(|(path, _)| evicted(path)).map(|(_, weight)| weight).sum();
+            return Some((collateral, items.saturating_sub(budget.free_items), prefixes.len(), items));
         };
-        if items == budget {
+        if items == budget.items {
             return None;
         }
-        let (longest, exact) = trusted(first);
-        let mut best = if exact { search(others, prefixes, items + 1, budget, unchanged) } else { None };
+        let (longest, may_be_exact) = trusted(first);
+        let mut best = if may_be_exact { search(others, prefixes, exact + 1, (budget, most), unchanged) } else { None };
+        let longest = if prefixes.len() < most { longest } else { 0 };
         for length in 1..=longest {
             let prefix = &first[..length];
-            let evicted_by_path = |path: &Vec<&str>| path.starts_with(prefix) && length <= trusted(path).0;
-            let left: Vec<&Vec<&str>> = others.iter().filter(|path| !evicted_by_path(path)).copied().collect();
+            let is_cleared = |path: &Vec<&str>| path.starts_with(prefix) && length <= trusted(path).0;
+            let left: Vec<&Vec<&str>> = others.iter().filter(|path| !is_cleared(path)).copied().collect();
             prefixes.push(prefix.concat());
-            let found = search(&left, prefixes, items + 1, budget, unchanged);
+            let found = search(&left, prefixes, exact, (budget, most), unchanged);
             prefixes.pop();
             best = best.into_iter().chain(found).min();
         }
         best
     }
-    search(&changed, &mut Vec::new(), 0, budget, &unchanged)
+    search(&changed, &mut Vec::new(), 0, (budget, most), &unchanged)
+}
+
+fn budgets(most_items: usize) -> impl Strategy<Value = Budget> {
+    (1..most_items, 0..most_items, 1..5_usize).prop_map(|(items, free_items, wildcards)| Budget {
+        items,
+        free_items,
+        wildcards,
+    })
+}
+
+/// What a pass that counts or prices wildcards finds, and its bound.
+fn limited(paths: &[SitePath<'_>], budget: Budget, work: u64) -> (Cover, u64) {
+    let curve = Curve::of_site(Site::new(paths), budget, work);
+    (curve.cover(budget), curve.gap(budget))
 }
 
 /// Shortens the deepest paths to their directories, level by level, until they are few enough.
@@ -116,23 +152,60 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_other_items_evict_less_or_are_fewer(
+    fn no_other_items_are_better_within_both_budgets(
         site in prop::collection::vec(piecewise(5), 1..11),
-        budget in 1..6_usize,
+        budget in budgets(8),
     ) {
         let best = brute_force(&site, budget);
         let ours = with_site(&site, |paths| cover(paths, budget));
-        prop_assert_eq!(Some((ours.collateral, ours.items.len())), best, "{:?}", ours);
+        prop_assert_eq!(Some(value(&ours, budget)), best, "{:?}", ours);
+    }
+
+    #[test]
+    fn a_thinned_answer_is_within_the_bound_that_it_states(
+        site in prop::collection::vec(piecewise(7), 1..60),
+        budget in budgets(30),
+        work in 0..400_u64,
+    ) {
+        let ((exact, none), (thin, gap)) =
+            with_site(&site, |paths| (limited(paths, budget, u64::MAX), limited(paths, budget, work)));
+        prop_assert_eq!(none, 0);
+        prop_assert!(thin.items.len() <= budget.items);
+        prop_assert!(value(&thin, budget).2 <= most_wildcards(&site, budget));
+        prop_assert!(thin.collateral - gap <= exact.collateral && exact.collateral <= thin.collateral,
+            "{} of {} with {}", thin.collateral, exact.collateral, gap);
+        // An answer on the hull is the best for its own number of items.
+        let own = Budget { items: thin.items.len().max(1), wildcards: value(&thin, budget).2.max(1), ..budget };
+        let best = with_site(&site, |paths| cover(paths, own));
+        if work == 0 {
+            prop_assert_eq!(best.collateral, thin.collateral);
+        }
+    }
+
+    #[test]
+    fn priced_wildcards_are_within_the_bound_that_is_stated(
+        site in prop::collection::vec(piecewise(7), 1..60),
+        budget in budgets(30),
+        work in prop_oneof![Just(u64::MAX), 0..3_000_u64],
+    ) {
+        let (exact, (priced, gap)) = with_site(&site, |paths| {
+            let curve = Curve::priced(Site::new(paths), budget, work);
+            (cover(paths, budget), (curve.cover(budget), curve.gap(budget)))
+        });
+        prop_assert!(priced.items.len() <= budget.items);
+        prop_assert!(value(&priced, budget).2 <= most_wildcards(&site, budget));
+        prop_assert!(priced.collateral - gap <= exact.collateral && exact.collateral <= priced.collateral,
+            "{} of {} with {}", priced.collateral, exact.collateral, gap);
     }
 
     #[test]
     fn every_changed_path_is_cleared_by_a_trusted_item(
         site in prop::collection::vec(piecewise(9), 1..80),
-        budget in 1..20_usize,
+        budget in budgets(20),
     ) {
         let ours = with_site(&site, |paths| cover(paths, budget));
-        prop_assert!(ours.items.len() <= budget);
-        let mut evicted_by_path = vec![0; ours.items.len()];
+        prop_assert!(ours.items.len() <= budget.items);
+        let mut cleared = vec![0; ours.items.len()];
         let mut evicted = vec![0; ours.items.len()];
         for (path, (weight, changed)) in distinct(&site) {
             let text = path.concat();
@@ -146,14 +219,14 @@ proptest! {
                     None => exact && item.text == text,
                 };
                 found |= clears;
-                evicted_by_path[index] += usize::from(changed && clears);
+                cleared[index] += usize::from(changed && clears);
                 if !changed && prefix.map_or(item.text == text, |prefix| text.starts_with(prefix)) {
                     evicted[index] += weight;
                 }
             }
             prop_assert!(found || !changed, "{} by {:?}", text, ours);
         }
-        prop_assert_eq!(evicted_by_path, ours.items.iter().map(|item| item.covers).collect::<Vec<_>>());
+        prop_assert_eq!(cleared, ours.items.iter().map(|item| item.covers).collect::<Vec<_>>());
         let collateral: Vec<u64> = ours.items.iter().map(|item| item.collateral).collect();
         prop_assert_eq!(&evicted, &collateral);
         prop_assert_eq!(evicted.iter().sum::<u64>(), ours.collateral);
@@ -162,7 +235,7 @@ proptest! {
     #[test]
     fn a_wildcard_never_cuts_a_character_or_a_triplet(
         site in prop::collection::vec(piecewise(9), 1..80),
-        budget in 1..20_usize,
+        budget in budgets(20),
     ) {
         let ours = with_site(&site, |paths| cover(paths, budget));
         let paths: Vec<_> = distinct(&site).into_keys().collect();
@@ -178,16 +251,15 @@ proptest! {
         site in prop::collection::vec(piecewise(7), 1..40),
     ) {
         with_site(&site, |paths| {
-            let curve = Curve::new(paths, 12);
+            let curve = Curve::new(paths, Budget { wildcards: 3, ..Budget::of_items(12) });
             let mut steps = Vec::new();
-            for budget in 1..=12 {
+            for budget in (1..=12).map(|items| Budget { wildcards: 3, ..Budget::of_items(items) }) {
                 let ours = curve.cover(budget);
                 let direct = cover(paths, budget);
-                let step = (ours.items.len(), ours.collateral);
-                prop_assert_eq!((direct.items.len(), direct.collateral), step);
+                prop_assert_eq!(&direct, &ours);
                 prop_assert_eq!(curve.collateral(budget), ours.collateral);
-                if step.0 > 0 && steps.last() != Some(&step) {
-                    steps.push(step);
+                if !ours.items.is_empty() && steps.last().is_none_or(|&(_, least)| least > ours.collateral) {
+                    steps.push((budget.items, ours.collateral));
                 }
             }
             prop_assert!(steps.is_sorted_by(|left, right| left.0 < right.0 && left.1 > right.1));
@@ -211,22 +283,25 @@ proptest! {
         let changed = changed.iter().map(|path| SitePath::changed(path, Reach::Any));
         let unchanged = unchanged.iter().map(|(path, _)| SitePath::unchanged(path));
         let paths: Vec<SitePath<'_>> = unchanged.chain(changed).collect();
-        prop_assert!(cover(&paths, budget).collateral <= collapsed);
+        prop_assert!(cover(&paths, Budget::of_items(budget)).collateral <= collapsed);
     }
 }
 
 #[test]
 fn nothing_changed_sends_nothing() {
     let none = Cover { items: Vec::new(), collateral: 0 };
-    assert_eq!(cover(&[], 5), none);
-    let curve = Curve::new(&[SitePath::unchanged("/a")], 5);
-    assert_eq!((curve.cover(5), curve.steps(), curve.collateral(1)), (none, vec![], 0));
+    assert_eq!(cover(&[], Budget::of_items(5)), none);
+    let curve = Curve::new(&[SitePath::unchanged("/a")], Budget::of_items(5));
+    assert_eq!(
+        (curve.cover(Budget::of_items(5)), curve.steps(), curve.collateral(Budget::of_items(1))),
+        (none, vec![], 0)
+    );
 }
 
 #[test]
 fn one_changed_path_is_sent_as_it_is() {
-    assert_eq!(texts(&cover(&plain(&["/a", "/a"]), 0)), ["/a"]);
-    assert_eq!(texts(&cover(&plain(&["/"]), 9)), ["/"]);
+    assert_eq!(texts(&cover(&plain(&["/a", "/a"]), Budget::of_items(0))), ["/a"]);
+    assert_eq!(texts(&cover(&plain(&["/"]), Budget::of_items(9))), ["/"]);
 }
 
 #[test]
@@ -234,29 +309,62 @@ fn of_a_path_given_twice_the_strictest_reading_holds() {
     let limits = [Reach::WildcardOnly { limit: 4 }, Reach::Any, Reach::WildcardOnly { limit: 3 }];
     let mut site = vec![SitePath::unchanged("/abcd"), SitePath::unchanged("/x")];
     site.extend(limits.map(|reach| SitePath::changed("/abcd", reach)));
-    assert_eq!(texts(&cover(&site, 9)), ["/ab*"]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(9))), ["/ab*"]);
     let mut twice = plain(&["/b1", "/b2"]);
     twice.extend([1, 7, 5].map(|weight| SitePath { weight, ..SitePath::unchanged("/b3") }));
-    assert_eq!((cover(&twice, 1).collateral, cover(&twice, 2).collateral), (7, 0));
+    assert_eq!((cover(&twice, Budget::of_items(1)).collateral, cover(&twice, Budget::of_items(2)).collateral), (7, 0));
 }
 
 #[test]
-fn a_whole_directory_is_one_item_even_if_there_is_room_for_more() {
+fn exact_paths_are_preferred_while_they_are_free() {
+    let mut site = plain(&["/about", "/about/", "/about/index.html"]);
+    site.push(SitePath::unchanged("/e"));
+    let free = |items: usize, free_items: usize| Budget { items, free_items, wildcards: 10 };
+    assert_eq!(texts(&cover(&site, free(3, 3))), ["/about", "/about/", "/about/index.html"]);
+    assert_eq!(texts(&cover(&site, free(9, 2))), ["/abou*"], "a wildcard before a dollar");
+    site.push(SitePath::unchanged("/abound"));
+    assert_eq!(texts(&cover(&site, free(9, 0))), ["/about", "/about*"], "a dollar before an eviction");
+}
+
+#[test]
+fn a_whole_directory_is_one_item_where_each_costs() {
     let mut site = plain(&["/dir/a", "/dir/b", "/dir/c"]);
     site.push(SitePath::unchanged("/e"));
-    assert_eq!(texts(&cover(&site, 9)), ["/dir/*"]);
+    assert_eq!(texts(&cover(&site, Budget { free_items: 0, ..Budget::of_items(9) })), ["/dir/*"]);
     let item = Item { text: "/*".into(), wildcard: true, covers: 4, collateral: 1 };
     site.push(SitePath::changed("/", Reach::Any));
-    assert_eq!(cover(&site, 1).items, [item]);
-    assert_eq!(texts(&cover(&site, 2)), ["/", "/dir/*"]);
+    assert_eq!(cover(&site, Budget::of_items(1)).items, [item]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(2))), ["/", "/dir/*"]);
+}
+
+#[test]
+fn where_wildcards_are_few_they_go_where_they_evict_least() {
+    let mut site = plain(&["/a/1", "/a/2", "/b/1", "/b/2", "/b/3", "/c/1"]);
+    site.extend(["/a/x", "/a/y", "/b/x", "/z"].map(SitePath::unchanged));
+    let budget = |items: usize, wildcards: usize| Budget { wildcards, ..Budget::of_items(items) };
+    assert_eq!(texts(&cover(&site, budget(3, 2))), ["/a/*", "/b/*", "/c/1"]);
+    assert_eq!(texts(&cover(&site, budget(4, 2))), ["/a/1", "/a/2", "/b/*", "/c/1"]);
+    assert_eq!(texts(&cover(&site, budget(3, 1))), ["/*"]);
+}
+
+#[test]
+fn paths_that_only_wildcards_clear_get_as_many_as_they_need() {
+    let limited = |path: &'static str| SitePath::changed(path, Reach::WildcardOnly { limit: path.len() - 2 });
+    let mut site = vec![limited("/a/1~x"), limited("/b/2~x"), limited("/c/3~x"), limited("/c/3~xy")];
+    site.extend(plain(&["/d/1", "/d/2"]));
+    site.extend(["/a", "/b", "/c", "/d/"].map(SitePath::unchanged));
+    let budget = Budget { wildcards: 1, ..Budget::of_items(9) };
+    assert_eq!(texts(&cover(&site, budget)), ["/a/1*", "/b/2*", "/c/3*", "/d/1", "/d/2"]);
+    assert_eq!(Curve::new(&site, budget).forced_wildcards(), 3);
 }
 
 #[test]
 fn the_form_of_a_directory_is_not_left_to_its_wildcard() {
     let mut site = plain(&["/dir/", "/dir/a", "/dir/b"]);
     site.push(SitePath::unchanged("/dire"));
-    assert_eq!(texts(&cover(&site, 2)), ["/dir/", "/dir/*"]);
-    assert_eq!(texts(&cover(&site, 1)), ["/dir*"]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(2))), ["/dir/", "/dir/*"]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(1))), ["/dir*"]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(3))), ["/dir/", "/dir/a", "/dir/b"]);
 }
 
 #[test]
@@ -268,7 +376,7 @@ fn a_tilde_and_query_strings_are_cleared_from_before_them() {
         SitePath::unchanged("/js/vendor.js"),
         SitePath::unchanged("/pages"),
     ];
-    let ours = cover(&site, 50);
+    let ours = cover(&site, Budget::of_items(50));
     assert_eq!((texts(&ours), ours.collateral), (vec!["/js/vendors*", "/page*"], 1));
 }
 
@@ -277,8 +385,8 @@ fn paths_nested_thousands_deep_are_no_deeper_recursion() {
     let long = "/".repeat(4_000);
     let mut site: Vec<_> = (1..4_000).map(|length| SitePath::changed(&long[..length], Reach::Any)).collect();
     site.extend((1..4_000).filter(|length| length % 7 == 0).map(|length| SitePath::unchanged(&long[..length])));
-    assert_eq!(texts(&cover(&site, 1)), ["/*"]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(1))), ["/*"]);
     let wide: Vec<String> = (0..300).map(|number| format!("/{}{number}", "x".repeat(3_990))).collect();
     let site: Vec<_> = wide.iter().map(|path| SitePath::changed(path, Reach::Any)).collect();
-    assert_eq!(texts(&cover(&site, 3)), [format!("/{}*", "x".repeat(3_990))]);
+    assert_eq!(texts(&cover(&site, Budget::of_items(3))), [format!("/{}*", "x".repeat(3_990))]);
 }

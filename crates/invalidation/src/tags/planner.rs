@@ -3,7 +3,7 @@
 //!
 //! Choosing tags is red-blue set cover, which even to approximate is hard (Chlamtáč, Makarychev and
 //! Vakilian, arXiv 2302.00213). But once the tags are chosen, the best paths for the rest are known
-//! ([`Curve`]): only sets of tags need to be searched. The search begins with the greedy set, by
+//! ([`cover::Curve`]): only sets of tags need to be searched. The search begins with the greedy set, by
 //! (changed paths newly covered) / (1 + unchanged paths newly evicted), once freely and once with
 //! each tag as the first, and then adds, drops and exchanges tags while that gains anything. Where
 //! there are few tags, all their sets are tried, and the answer is the best there is. On the 145
@@ -16,7 +16,7 @@
 //! wildcard and no tag can tell apart are one path of their common weight. The work is bounded by
 //! the number of paths looked at, never by time, so that the same deploy gives the same items.
 
-use crate::cover::{Cover, Curve, Item, Reach, SitePath, common_bytes};
+use crate::cover::{self, Budget, Cover, Item, Reach, SitePath, common_bytes};
 use crate::tags::{Family, Tag};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -38,6 +38,10 @@ pub struct TaggedPath<'a> {
 pub const MAX_CANDIDATES: usize = 128;
 /// How many paths the search may look at in all, the reduced site once for each set tried.
 const WORK: usize = 3_000_000;
+/// How many steps of the path cover for one set count as looking at a path.
+const STEPS_A_PATH: u64 = 32;
+/// Steps of the path cover for one set after which it makes do with less.
+const SET_WORK: u64 = 20_000_000;
 
 /// Of so few candidates all sets are tried.
 const FEW: u32 = 10;
@@ -45,27 +49,28 @@ const FEW: u32 = 10;
 /// A set of candidates by their index.
 pub type Set = u128;
 
-/// Items that clear the changed paths of `universe`, at most `budget` (0 is read as 1). The
-/// collateral is never above that of the path cover with the same budget, and for the same
-/// collateral there are never more items, of which as few as may be are wildcards. Tags are items that begin with `#`.
+/// Items that clear the changed paths of `url_set` within the budget, never worse than those of the path cover with
+/// the same budget: by collateral, then by what is paid for items, by wildcards, and by items. Tags are items
+/// that begin with `#`.
 ///
 /// The paths may come in any order. Of a path given more than once the strictest reading holds:
-/// changed if it is anywhere, and then evicted_by_path only by the tags that all of them have.
-pub fn cover(universe: &[TaggedPath<'_>], budget: usize) -> Cover {
-    let budget = budget.max(1);
-    let site = merge(universe);
+/// changed if it is anywhere, and then cleared only by the tags that all of them have.
+pub fn cover(url_set: &[TaggedPath<'_>], budget: Budget) -> Cover {
+    let site = merge(url_set);
     let plain: Vec<SitePath<'_>> = site.iter().map(|merged| merged.path).collect();
-    let paths_alone = Curve::new(&plain, budget).cover(budget);
-    let worst = Value::new(0, 0, &paths_alone);
+    let paths_alone = cover::cover(&plain, budget);
+    let worst = Value::new(0, 0, &paths_alone, budget);
     let problem = Problem::new(&site, candidates(&site, worst), budget);
     let chosen = problem.search(worst);
-    if chosen == 0 {
+    let tags: Vec<Tag> = members(chosen).map(|index| problem.candidates[index]).collect();
+    if tags.is_empty() {
         return paths_alone;
     }
-    let tags: Vec<Tag> = members(chosen).map(|index| problem.candidates[index]).collect();
-    let rest = problem.rest(chosen);
-    let paths = Curve::new(&rest, budget - tags.len()).cover(budget);
-    describe(&site, &tags, &paths)
+    let paths = problem.paths_for(&problem.rest(chosen), tags.len(), u64::MAX).map(|(paths, _)| paths);
+    let cover = describe(&site, &tags, &paths.unwrap_or(Cover { items: Vec::new(), collateral: 0 }));
+    let value = Value::new(0, 0, &cover, budget);
+    // Where wildcards are priced, another pass need not find the same.
+    if value < worst { cover } else { paths_alone }
 }
 
 /// A path of the site, once.
@@ -75,8 +80,8 @@ struct Merged<'a> {
 }
 
 /// The paths in their order, each once.
-fn merge<'a>(universe: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
-    let mut sorted: Vec<&TaggedPath<'a>> = universe.iter().collect();
+fn merge<'a>(url_set: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
+    let mut sorted: Vec<&TaggedPath<'a>> = url_set.iter().collect();
     sorted.sort_by(|left, right| left.path.path.cmp(right.path.path));
     let merge_same = |same: &[&TaggedPath<'a>]| {
         let first = same[0];
@@ -103,18 +108,22 @@ fn merge<'a>(universe: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Value {
     collateral: u64,
-    items: usize,
+    /// Items that cost.
+    paid: usize,
     /// CloudFront takes fewer of these at a time than of tags and paths
     /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
     wildcards: usize,
+    items: usize,
 }
 
 impl Value {
-    fn new(evicted_by_tags: u64, tags: usize, paths: &Cover) -> Value {
+    fn new(evicted_by_tags: u64, tags: usize, paths: &Cover, budget: Budget) -> Value {
+        let items = tags + paths.items.len();
         Value {
             collateral: evicted_by_tags.saturating_add(paths.collateral),
-            items: tags + paths.items.len(),
+            paid: budget.paid(items),
             wildcards: paths.items.iter().filter(|item| item.wildcard).count(),
+            items,
         }
     }
 }
@@ -213,7 +222,7 @@ fn candidates(site: &[Merged<'_>], worst: Value) -> Vec<Tag> {
 
 /// The site as the search sees it.
 struct Problem<'a> {
-    budget: usize,
+    budget: Budget,
     candidates: Vec<Tag>,
     /// Unchanged ones stand for all that nothing can tell apart.
     paths: Vec<(SitePath<'a>, Set)>,
@@ -222,7 +231,7 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(site: &[Merged<'a>], mut candidates: Vec<Tag>, budget: usize) -> Self {
+    fn new(site: &[Merged<'a>], mut candidates: Vec<Tag>, budget: Budget) -> Self {
         candidates.truncate(MAX_CANDIDATES);
         let index: HashMap<Tag, usize> = candidates.iter().enumerate().map(|(index, tag)| (*tag, index)).collect();
         let set = |merged: &Merged<'_>| {
@@ -287,26 +296,31 @@ impl<'a> Problem<'a> {
         self.paths.iter().filter(|(_, set)| set & chosen == 0).map(|(path, _)| *path).collect()
     }
 
-    /// What `chosen` and the best paths for the rest come to; `None` if that is not better than
-    /// `limit`, or not within the budget.
-    fn value(&self, chosen: Set, limit: Value) -> Option<Value> {
+    /// The best paths beside `tags` tags, and what they took; `None` if there is no room for any that are needed.
+    fn paths_for(&self, rest: &[SitePath<'a>], tags: usize, work: u64) -> Option<(Cover, u64)> {
+        if rest.iter().all(|path| path.change.is_none()) {
+            return Some((Cover { items: Vec::new(), collateral: 0 }, 0));
+        }
+        self.budget.less(tags).map(|left| cover::cover_within(rest, left, work))
+    }
+
+    /// What `chosen` and the best paths for the rest come to, and what finding these took; `None` if that is not
+    /// better than `limit`, or not within the budget.
+    fn value(&self, chosen: Set, limit: Value) -> (Option<Value>, u64) {
         let tags = chosen.count_ones() as usize;
         let evicted = self.paths.iter().filter(|(path, set)| path.change.is_none() && set & chosen != 0);
         let by_tags = evicted.fold(0_u64, |sum, (path, _)| sum.saturating_add(path.weight));
-        let at_least = Value { collateral: by_tags, items: tags, wildcards: 0 };
-        if tags > self.budget || at_least >= limit {
-            return None;
+        let at_least = Value { collateral: by_tags, paid: self.budget.paid(tags), wildcards: 0, items: tags };
+        if tags > self.budget.items.max(1) || at_least >= limit {
+            return (None, 0);
         }
-        let rest = self.rest(chosen);
-        let value = if rest.iter().all(|path| path.change.is_none()) {
-            at_least
-        } else if tags == self.budget {
-            return None;
-        } else {
-            let left = self.budget - tags;
-            Value::new(by_tags, tags, &Curve::new(&rest, left).cover(left))
-        };
-        (value < limit).then_some(value)
+        match self.paths_for(&self.rest(chosen), tags, SET_WORK) {
+            Some((paths, work)) => {
+                let value = Value::new(by_tags, tags, &paths, self.budget);
+                ((value < limit).then_some(value), work)
+            }
+            None => (None, 0),
+        }
     }
 }
 
@@ -327,7 +341,11 @@ impl Search<'_, '_> {
     }
 
     fn accept_if_better(&mut self, set: Set) -> bool {
-        let better = if self.has_work() { self.problem.value(set, self.value) } else { None };
+        if !self.has_work() {
+            return false;
+        }
+        let (better, work) = self.problem.value(set, self.value);
+        self.work = self.work.saturating_sub((work / STEPS_A_PATH) as usize);
         if let Some(value) = better {
             (self.chosen, self.value) = (set, value);
         }
@@ -338,7 +356,7 @@ impl Search<'_, '_> {
     /// left that does more than a path can, or no room.
     fn greedy_choice(&mut self, chosen: Set) -> Option<Set> {
         let problem = self.problem;
-        if chosen.count_ones() as usize >= problem.budget || !self.has_work() {
+        if chosen.count_ones() as usize >= problem.budget.items || !self.has_work() {
             return None;
         }
         let mut gains = vec![Effect::default(); problem.candidates.len()];

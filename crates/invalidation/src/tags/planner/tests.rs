@@ -3,7 +3,7 @@
 use crate::cover;
 use crate::tags::planner::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A tag by a number.
 fn tag(number: u8) -> Tag {
@@ -39,20 +39,27 @@ fn plain(rows: &[Row]) -> Vec<SitePath<'_>> {
     tagged(rows).into_iter().map(|tagged| tagged.path).collect()
 }
 
-/// The least collateral and items over all sets of tags, each with the best paths for the rest.
-fn brute_force(rows: &[Row], tags: u8, budget: usize) -> (u64, usize) {
+fn budgets(most: usize) -> impl Strategy<Value = Budget> {
+    (1..most, 0..most, 1..4_usize).prop_map(|(items, free_items, wildcards)| Budget { items, free_items, wildcards })
+}
+
+/// The best value over all sets of tags, each with the best paths for the rest.
+fn brute_force(rows: &[Row], tags: u8, budget: Budget) -> Value {
     let sets = 0..1_u32 << tags;
     let try_set = |set: u32| {
         let chosen: Vec<Tag> = (0..tags).filter(|number| set >> number & 1 == 1).map(tag).collect();
         let by_tag = |row: &Row| row.3.iter().any(|tag| chosen.contains(tag));
         let evicted: u64 = rows.iter().filter(|row| row.2.is_none() && by_tag(row)).map(|row| row.1).sum();
         let rest: Vec<Row> = rows.iter().filter(|row| !by_tag(row)).cloned().collect();
-        let left = budget.checked_sub(chosen.len())?;
+        let left = budget.items.checked_sub(chosen.len())?;
         if rest.iter().all(|row| row.2.is_none()) {
-            return Some((evicted, chosen.len()));
+            let none = Cover { items: Vec::new(), collateral: 0 };
+            return Some(Value::new(evicted, chosen.len(), &none, budget));
         }
-        let paths = (left > 0).then(|| cover::cover(&plain(&rest), left))?;
-        Some((evicted + paths.collateral, chosen.len() + paths.items.len()))
+        let free_items = budget.free_items.saturating_sub(chosen.len());
+        let left = Budget { items: left, free_items, ..budget };
+        let paths = (left.items > 0).then(|| cover::cover(&plain(&rest), left))?;
+        Some(Value::new(evicted, chosen.len(), &paths, budget))
     };
     sets.filter_map(try_set).min().unwrap()
 }
@@ -67,21 +74,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn small_sites_get_the_best_there_is(rows in prop::collection::vec(row(7, 4), 1..16), budget in 1..6_usize) {
+    fn small_sites_get_the_best_there_is(rows in prop::collection::vec(row(7, 4), 1..16), budget in budgets(6)) {
         let rows = distinct(rows);
         let ours = cover(&tagged(&rows), budget);
-        prop_assert_eq!((ours.collateral, ours.items.len()), brute_force(&rows, 7, budget), "{:?}", ours);
+        prop_assert_eq!(Value::new(0, 0, &ours, budget), brute_force(&rows, 7, budget), "{:?}", ours);
     }
 
     #[test]
     fn every_changed_path_is_cleared_within_the_budget_and_never_worse_than_by_paths_alone(
         rows in prop::collection::vec(row(30, 8), 1..40),
-        budget in 1..20_usize,
+        budget in budgets(20),
     ) {
         let ours = cover(&tagged(&rows), budget);
         let paths = cover::cover(&plain(&rows), budget);
-        prop_assert!(ours.items.len() <= budget);
-        prop_assert!((ours.collateral, ours.items.len()) <= (paths.collateral, paths.items.len()));
+        prop_assert!(ours.items.len() <= budget.items);
+        prop_assert!(Value::new(0, 0, &ours, budget) <= Value::new(0, 0, &paths, budget));
+        let forced: BTreeSet<&str> = rows.iter().filter(|row| matches!(row.2, Some(Reach::WildcardOnly { .. })))
+            .map(|row| row.0.as_str()).collect();
+        let wildcards = ours.items.iter().filter(|item| item.wildcard).count();
+        prop_assert!(wildcards <= budget.wildcards.max(forced.len()));
 
         let mut sites: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in &rows {
@@ -112,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn no_item_is_superfluous(rows in prop::collection::vec(row(12, 5), 1..40), budget in 1..9_usize) {
+    fn no_item_is_superfluous(rows in prop::collection::vec(row(12, 5), 1..40), budget in budgets(9)) {
         let rows = distinct(rows);
         let ours = cover(&tagged(&rows), budget);
         let clears = |item: &Item, row: &Row| match item.text.strip_prefix('#') {
@@ -149,7 +160,7 @@ fn one_tag_takes_what_changed_together_wherever_it_lies() {
         ("/a/y", None, &[2]),
         ("/b/y", None, &[]),
     ]);
-    let ours = cover(&tagged(&site), 2);
+    let ours = cover(&tagged(&site), Budget::of_items(2));
     assert_eq!((texts(&ours), ours.collateral), (vec![tag(1).item().as_str()], 0));
     assert_eq!((ours.items[0].covers, ours.items[0].wildcard), (3, false));
 }
@@ -157,7 +168,7 @@ fn one_tag_takes_what_changed_together_wherever_it_lies() {
 #[test]
 fn what_carries_no_tag_for_sure_goes_by_path() {
     let site = rows(&[("/a", ANY, &[1]), ("/b", ANY, &[1]), ("/created", ANY, &[]), ("/z", None, &[])]);
-    assert_eq!(texts(&cover(&tagged(&site), 3)), [tag(1).item().as_str(), "/created"]);
+    assert_eq!(texts(&cover(&tagged(&site), Budget::of_items(3))), [tag(1).item().as_str(), "/created"]);
 }
 
 #[test]
@@ -170,23 +181,27 @@ fn of_two_objects_at_one_path_only_the_tags_of_both_are_trusted() {
         ("/d", None, &[2]),
         ("/e", None, &[]),
     ]);
-    let ours = cover(&tagged(&site), 2);
+    let ours = cover(&tagged(&site), Budget::of_items(2));
     assert_eq!((texts(&ours), ours.collateral), (vec![tag(1).item().as_str(), "/a"], 0));
-    assert_eq!(texts(&cover(&tagged(&site), 1)), [tag(2).item().as_str()]);
+    assert_eq!(texts(&cover(&tagged(&site), Budget::of_items(1))), [tag(2).item().as_str()]);
 }
 
 #[test]
 fn what_no_exact_path_reaches_goes_by_its_own_tag_before_it_costs_others() {
     let tilde = Some(Reach::WildcardOnly { limit: 4 });
     let site = rows(&[("/js/vendor~x.js", tilde, &[1]), ("/js/app.js", None, &[2])]);
-    assert_eq!(texts(&cover(&tagged(&site), 5)), [tag(1).item()]);
-    assert_eq!(texts(&cover(&tagged(&site[..1]), 5)), [tag(1).item()], "a wildcard that evicts nothing is still one");
+    assert_eq!(texts(&cover(&tagged(&site), Budget::of_items(5))), [tag(1).item()]);
+    assert_eq!(
+        texts(&cover(&tagged(&site[..1]), Budget::of_items(5))),
+        [tag(1).item()],
+        "a wildcard that evicts nothing is still one"
+    );
 }
 
 #[test]
 fn nothing_changed_sends_nothing_and_many_alike_are_no_trouble() {
-    assert_eq!(cover(&[], 3).items, []);
-    assert_eq!(cover(&tagged(&rows(&[("/a", None, &[1])])), 3).items, []);
+    assert_eq!(cover(&[], Budget::of_items(3)).items, []);
+    assert_eq!(cover(&tagged(&rows(&[("/a", None, &[1])])), Budget::of_items(3)).items, []);
     let site: Vec<Row> = (0..3_000_u32)
         .map(|number| {
             (
@@ -202,6 +217,6 @@ fn nothing_changed_sends_nothing_and_many_alike_are_no_trouble() {
             )
         })
         .collect();
-    let ours = cover(&tagged(&site), 4);
+    let ours = cover(&tagged(&site), Budget::of_items(4));
     assert_eq!((texts(&ours), ours.collateral), (vec![tag(1).item().as_str()], 0));
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shipfront_invalidation::cover::{Reach, SitePath};
+use shipfront_invalidation::cover::{Budget, Reach, SitePath};
 use shipfront_invalidation::tags::planner::{TaggedPath, cover};
 use shipfront_invalidation::tags::{Bytes, Tagger, Tags, Upload};
 
@@ -67,8 +67,9 @@ fn scaling(criterion: &mut Criterion) {
             })
             .collect();
         group.throughput(Throughput::Elements(size as u64));
-        for budget in [15, 50] {
-            let name = BenchmarkId::new(format!("at most {budget} items"), size);
+        for items in [15, 50, 500] {
+            let budget = Budget { wildcards: 10, ..Budget::of_items(items) };
+            let name = BenchmarkId::new(format!("at most {items} items"), size);
             group.bench_with_input(name, &paths, |bencher, paths| bencher.iter(|| cover(black_box(paths), budget)));
         }
     }

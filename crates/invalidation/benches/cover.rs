@@ -1,11 +1,11 @@
-//! How the cover scales with the size of a site: a tenth of its paths changed, budgets of 15 and 50
-//! items.
+//! How the cover scales with the size of a site: a tenth of its paths changed, budgets of 15, 50 and 500
+//! items, 10 wildcards among them.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shipfront_invalidation::cover::{Reach, SitePath, cover};
+use shipfront_invalidation::cover::{Budget, Reach, SitePath, cover};
 
 /// A site's paths in their order, each with whether it changed: a blog, versioned documentation,
 /// tag pages, scripts and images. Two thirds of the changes come in runs, as when a section is
@@ -58,8 +58,9 @@ fn scaling(criterion: &mut Criterion) {
             })
             .collect();
         group.throughput(Throughput::Elements(size as u64));
-        for budget in [15, 50] {
-            let name = BenchmarkId::new(format!("at most {budget} items"), size);
+        for items in [15, 50, 500] {
+            let budget = Budget { wildcards: 10, ..Budget::of_items(items) };
+            let name = BenchmarkId::new(format!("at most {items} items"), size);
             group.bench_with_input(name, &paths, |bencher, paths| bencher.iter(|| cover(black_box(paths), budget)));
         }
     }

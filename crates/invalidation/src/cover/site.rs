@@ -1,0 +1,61 @@
+//! The paths of a site as a pass takes them.
+
+use super::sweep::{Outcome, Rules, Sweep};
+use super::{Budget, Cover, Item, Reach, SitePath, common_bytes, cut};
+
+/// The paths of a site in their order, each once.
+pub(super) struct Site<'a> {
+    paths: Vec<SitePath<'a>>,
+    pub(super) changed: Vec<SitePath<'a>>,
+    /// How many wildcards clear the paths that only wildcards clear, each the longest for its path.
+    pub(super) forced: usize,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(url_set: &[SitePath<'a>]) -> Site<'a> {
+        let mut sorted: Vec<&SitePath<'a>> = url_set.iter().collect();
+        sorted.sort_unstable_by(|left, right| left.path.cmp(right.path));
+        let merge = |same: &[&SitePath<'a>]| SitePath {
+            path: same[0].path,
+            weight: same.iter().map(|one| one.weight).max().unwrap_or(0),
+            change: same.iter().filter_map(|one| one.change).reduce(Reach::and),
+        };
+        let paths: Vec<SitePath<'a>> = sorted.chunk_by(|left, right| left.path == right.path).map(merge).collect();
+        let changed: Vec<SitePath<'a>> = paths.iter().filter(|path| path.change.is_some()).copied().collect();
+        let limited = changed.iter().filter_map(|path| match path.change {
+            Some(reach @ Reach::WildcardOnly { .. }) => Some(reach.stem(path.path)),
+            _ => None,
+        });
+        let mut stems: Vec<&str> = limited.collect();
+        stems.sort_unstable();
+        stems.dedup_by(|later, first| later.starts_with(*first));
+        Site { paths, changed, forced: stems.len() }
+    }
+
+    /// All changed paths by themselves, if that is possible and free: nothing is better.
+    pub(super) fn exact_cover(&self, budget: Budget) -> Option<Cover> {
+        let suffices = self.forced == 0 && self.changed.len() <= budget.items.max(1).min(budget.free_items);
+        suffices.then(|| Cover { items: self.changed.iter().map(Item::exact).collect(), collateral: 0 })
+    }
+
+    /// The weight of all unchanged paths.
+    pub(super) fn unchanged_weight(&self) -> u64 {
+        let unchanged = self.paths.iter().filter(|path| path.change.is_none());
+        unchanged.fold(0, |sum, path| sum.saturating_add(path.weight))
+    }
+
+    /// One pass over the paths.
+    pub(super) fn sweep(&self, rules: Rules) -> Outcome<'a> {
+        let mut sweep = Sweep::new(rules);
+        let mut previous = "";
+        for path in &self.paths {
+            sweep.leave_for(cut(path.path, common_bytes(previous, path.path)));
+            match path.change {
+                Some(reach) => sweep.add_changed(path.path, reach),
+                None => sweep.add_unchanged(path.path, path.weight),
+            }
+            previous = path.path;
+        }
+        sweep.finish()
+    }
+}
