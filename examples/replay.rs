@@ -35,6 +35,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use shipfront_invalidation::allowance::{Allowance, FEWEST_ITEMS, MaxPaths};
 use shipfront_invalidation::cover::{Budget, Reach, SitePath, cover};
 use shipfront_invalidation::tags::planner::{self, TaggedPath};
 use shipfront_invalidation::tags::{Bytes, Tagger, Tags, Upload};
@@ -76,10 +77,18 @@ struct Options {
 impl Options {
     /// What a deploy may send when its month has had `sent` paths.
     fn budget(&self, sent: usize) -> Budget {
-        let left = self.free_a_month().saturating_sub(sent);
-        let items = self.free_paths.map_or(self.max_paths as usize, |_| (left / 2).max(FEWEST_ITEMS));
-        let wildcards = self.max_wildcards.map_or(items, |most| most as usize);
-        Budget { items, free_items: self.free_paths.map_or(items, |_| left.min(SPENT_FREELY)), wildcards }
+        let Some(free) = self.free_paths else {
+            let items = self.max_paths as usize;
+            return Budget {
+                items,
+                free_items: items,
+                wildcards: self.max_wildcards.map_or(items, |most| most as usize),
+            };
+        };
+        let allowance = Allowance { free: u64::from(free), used: Some(sent as u64) };
+        let wildcards = self.max_wildcards.map_or(usize::MAX, |most| most as usize);
+        let budget = MaxPaths::Auto.budget(allowance, 1, wildcards);
+        Budget { wildcards: budget.wildcards.min(budget.items), ..budget }
     }
 
     fn free_a_month(&self) -> usize {
@@ -91,11 +100,6 @@ impl Options {
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
 const FREE_PATHS: usize = 1_000;
 const DOLLARS_A_PATH: f64 = 0.005;
-/// What a deploy may send however little is left.
-const FEWEST_ITEMS: usize = 15;
-/// Items of a deploy that save wildcards. Where a wildcard that evicts nothing saves more, it is sent: what is left of
-/// the month is the budget of its later deploys.
-const SPENT_FREELY: usize = 5;
 /// Wildcards in progress, by the older of CloudFront's rules.
 const MOST_IN_PROGRESS: usize = 15;
 

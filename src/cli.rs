@@ -11,8 +11,9 @@ use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::report::file::ReportFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shipfront_invalidation::allowance::{FREE_PATHS, MaxPaths};
 use shipfront_invalidation::viewer::{ErrorPagePolicy, IndexAlias};
-use shipfront_invalidation::{CacheTags, Strategy};
+use shipfront_invalidation::{CacheTags, MAX_WILDCARDS, Strategy};
 use shipfront_site::glob::Glob;
 use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
@@ -260,9 +261,15 @@ pub struct SiteOptions {
     /// How to choose what CloudFront is told to evict
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,
-    /// The most items for one distribution; CloudFront charges by item
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
-    pub max_paths: u32,
+    /// Maximum number of paths in a deploy's invalidation; 'auto' is half of what is left of --free-paths this month, and at least 15
+    #[arg(long, value_name = "auto|N", default_value_t = MaxPaths::Auto, help_heading = "Invalidation")]
+    pub max_paths: MaxPaths,
+    /// Paths of a month that cost this site nothing: its share of the 1,000 that CloudFront gives an account
+    #[arg(long, value_name = "N", default_value_t = FREE_PATHS, help_heading = "Invalidation")]
+    pub free_paths: u64,
+    /// Maximum number of wildcards among the paths; CloudFront accepts few at a time
+    #[arg(long, value_name = "N", default_value_t = MAX_WILDCARDS as u32, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
+    pub max_wildcards: u32,
     /// Whether /dir/ and /dir answer with /dir/index.html
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
     pub index_alias: IndexAliasArg,

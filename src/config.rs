@@ -17,6 +17,7 @@ use crate::record::{Build, Place};
 use globset::GlobSet;
 use jiff::{Span, SpanRelativeTo, Unit};
 use shipfront_invalidation::Policy;
+use shipfront_invalidation::allowance::Allowance;
 use shipfront_invalidation::viewer::ViewerOptions;
 use shipfront_site::ObjectKinds;
 use shipfront_site::Target;
@@ -119,9 +120,9 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
 pub fn policy(options: &SiteOptions) -> Policy {
     Policy {
         strategy: options.strategy,
-        max_items: options.max_paths as usize,
-        free_items: options.max_paths as usize,
-        max_wildcards: 10,
+        max_paths: options.max_paths,
+        allowance: Allowance { free: options.free_paths, used: None },
+        max_wildcards: options.max_wildcards as usize,
         viewer: ViewerOptions {
             index_alias: options.index_alias.into(),
             clean_urls: options.clean_urls,

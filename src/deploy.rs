@@ -29,6 +29,7 @@ pub mod walk;
 use crate::aws::Aws;
 use crate::cloudfront::send::Sent;
 use crate::error::{Error, Result};
+use crate::record::allowance::UsedPaths;
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Session};
 use crate::terminal::Terminal;
@@ -237,6 +238,11 @@ impl<'a> Deploy<'a> {
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
         let plan = Arc::unwrap_or_clone(plan);
+        let free = self.settings.policy.allowance.free;
+        let allowance = discovered.session.as_ref().map(|session| session.paths(free));
+        let taken = sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
+        let taken: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
+        let allowance = allowance.map(|before| UsedPaths { used: before.used.saturating_add(taken), ..before });
         Run {
             deploy: deploy.to_owned(),
             source: self.settings.source.display().to_string(),
@@ -250,6 +256,7 @@ impl<'a> Deploy<'a> {
             sent,
             recovered,
             verified: None,
+            allowance,
             is_recorded: discovered.session.is_some(),
             shard: self.settings.shard,
             warnings,

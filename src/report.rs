@@ -16,6 +16,7 @@ use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::{Failure, Outcome};
+use crate::record::allowance::UsedPaths;
 use crate::terminal::Terminal;
 use cost::Cost;
 use serde::Serialize;
@@ -160,6 +161,8 @@ pub struct Report {
     pub seconds: Seconds,
     /// When each stage began and ended.
     pub timeline: Vec<Span>,
+    /// What the month has free, and how much of it is used; `None` where nobody counts.
+    pub allowance: Option<UsedPaths>,
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
     /// What went other than one may expect.
@@ -200,6 +203,7 @@ impl Report {
             concurrency: run.concurrency,
             seconds,
             timeline: run.spans,
+            allowance: run.allowance,
             recovered: run.recovered,
             warnings: run.warnings,
             errors: run.problems.into_iter().map(problem).collect(),

@@ -20,9 +20,11 @@ use crate::record::Place;
 use crate::terminal::Terminal;
 use permissions::Evidence;
 use serde::Serialize;
+use shipfront_invalidation::allowance::MaxPaths;
 use shipfront_invalidation::{Policy, Viewers};
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU32;
 
 /// Text is not broken into shorter lines than this.
 const NARROWEST: usize = 40;
@@ -216,7 +218,7 @@ impl Doctor {
                 "CloudFront is told nothing, with the distribution 'none'",
             ));
         }
-        let policy = Policy { max_items: 1, ..Policy::default() };
+        let policy = Policy { max_paths: MaxPaths::Fixed(NonZeroU32::MIN), ..Policy::default() };
         let viewers = Viewers::new(&shapes, &self.target, policy);
         if let Some((bucket, record)) = &bucket {
             findings.extend(self.policy_findings(aws, bucket, record.as_ref(), &viewers, &shapes, &mut evidence).await);

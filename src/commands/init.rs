@@ -218,8 +218,8 @@ fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -
          # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n# target = \"s3://www.example.com\"\n\n\
          # The CloudFront distributions that show it. By default, those whose origin is the bucket.\n\
          # distribution = [\"E2QWRUHAPOMQZL\"]\n\n\
-         # The most items that CloudFront is told a deploy: the first 1,000 paths of a month are free.\n\
-         # max-paths = 50\n\n\
+         # The first 1,000 paths of a month are free for an account. This site's share of them:\n\
+         # free-paths = 1000\n\n\
          # How long assets that left the site stay for open tabs; \"0s\" or \"never\".\n\
          # prune-after = \"7d\"\n\n\
          # Files that are left alone, here and in the bucket.\n# exclude = [\"*.map\", \"/drafts/\"]\n\n\

@@ -11,6 +11,9 @@ use crate::deploy::new_deploy_id;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
+use crate::record::Place as RecordPlace;
+use crate::record::session::Session;
+use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
@@ -29,7 +32,9 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
             Which::Auto if !paths.iter().any(|path| host(path).is_some()) => of_site(args, &connection).await?,
             which => which,
         };
-        invalidate(&connection.aws, &which, &paths, &new_deploy_id(), patience, terminal).await
+        let report = invalidate(&connection.aws, &which, &paths, &new_deploy_id(), patience, terminal).await?;
+        count_paths(args, &connection, &report, terminal).await;
+        Ok(report)
     };
     let outcome = outcome.await;
     let report = connection.close(outcome).await?;
@@ -60,6 +65,30 @@ async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which
     }
     let site = connection.target(target, source)?;
     Ok(Which::Ids(ids_showing(&Distributions::new(&connection.aws), site.bucket()).await?))
+}
+
+/// Counts the paths in the month's allowance of the site, where that is known: in the side file of its record, since a
+/// deploy may be under way. Who may not write there counts nothing.
+async fn count_paths(args: &InvalidateArgs, connection: &Connection, report: &TypedReport, terminal: &Terminal) {
+    let (target, source) = (args.target.as_deref(), args.source.as_deref());
+    let taken = report.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
+    let paths: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
+    if target.is_none() && !(connection.is_local() && source.is_some()) || paths == 0 {
+        return;
+    }
+    let counted = async {
+        let site = connection.target(target, source)?;
+        let open = async |bucket: &Bucket| Session::look(&connection.aws, bucket, &RecordPlace::Beside).await;
+        let owner = connection.expected_owner.as_deref();
+        let (_, session) = Bucket::open(&connection.aws, &site, owner, open).await?;
+        match session.filter(|session| !session.is_new()) {
+            Some(session) => session.record().external_writes().await?.count_paths(paths).await,
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = counted.await {
+        terminal.detail(format_args!("the paths were not counted in the deploy record: {error}"));
+    }
 }
 
 /// What was sent for typed paths.

@@ -7,13 +7,16 @@ use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::record::allowance::UsedPaths;
 use crate::record::intent::left_by;
 use crate::record::lease::{Holder, LEASE, time};
+use crate::record::session::Session;
 use crate::record::{Build, LastDeploy, Place, Record};
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shipfront_invalidation::allowance::FREE_PATHS;
 use shipfront_site::{ObjectKind, Target};
 use std::fmt::{self, Display, Formatter};
 
@@ -55,6 +58,8 @@ struct Status {
     expired_lease: Option<Holder>,
     /// What an interrupted run left for the next one.
     pending: Option<Pending>,
+    /// The paths that were sent to CloudFront this month.
+    allowance: UsedPaths,
     /// Objects that the manifest knows.
     objects: u64,
     /// Those that are no longer in the source.
@@ -79,7 +84,11 @@ struct Orphan {
 /// The record of a site.
 pub(super) async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
     let (_, record) = Bucket::open(aws, target, owner, async |bucket| Record::of(aws, bucket, place).await).await?;
-    record.ok_or_else(|| Error::usage("without a deploy record there is nothing to show"))
+    record.ok_or_else(nothing_to_show)
+}
+
+fn nothing_to_show() -> Error {
+    Error::usage("without a deploy record there is nothing to show")
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
@@ -90,8 +99,10 @@ async fn status(
     owner: Option<&str>,
     goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
 ) -> Result<Status> {
-    let record = find(aws, target, place, owner).await?;
-    let snapshot = record.read().await?;
+    let open = async |bucket: &Bucket| Session::open(aws, bucket, place).await;
+    let (_, session) = Bucket::open(aws, target, owner, open).await?;
+    let session = session.ok_or_else(nothing_to_show)?;
+    let (record, snapshot) = (session.record(), session.snapshot());
     if snapshot.is_new() {
         return Err(Error::failed(format!("there is no deploy record at {}", record.place()))
             .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
@@ -123,8 +134,9 @@ async fn status(
             .map(|unfinished| Pending { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 }),
         expired_lease: snapshot.state.lease.clone().filter(|_| lease.is_none()),
         lease,
-        last: snapshot.state.last,
-        build: snapshot.state.build,
+        allowance: session.paths(FREE_PATHS),
+        last: snapshot.state.last.clone(),
+        build: snapshot.state.build.clone(),
     })
 }
 
@@ -164,6 +176,7 @@ impl Display for Status {
                 None => writeln!(out, "  pending: {keys} keys, {}; the next deploy finishes it", left_by(deploy))?,
             }
         }
+        writeln!(out, "  CloudFront: {}", self.allowance)?;
         writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
         for orphan in self.orphans.iter().take(SHORT_LIST) {
             let goes = match orphan.goes_after {

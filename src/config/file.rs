@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
 use serde::Deserialize;
+use shipfront_invalidation::allowance::MaxPaths;
 use shipfront_site::Target;
 use shipfront_site::rules::HeaderRule;
 use std::any::TypeId;
@@ -91,6 +92,8 @@ pub(super) enum Kind {
     Flag,
     /// A whole number.
     Number,
+    /// A whole number, or a word.
+    NumberOrWord,
     /// Text.
     Text,
     /// Text, or a list of texts.
@@ -103,6 +106,7 @@ impl Kind {
         match arg.get_action() {
             ArgAction::SetTrue => Kind::Flag,
             ArgAction::Append => Kind::List,
+            _ if of_type == TypeId::of::<MaxPaths>() => Kind::NumberOrWord,
             _ if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|id| of_type == *id) => {
                 Kind::Number
             }
@@ -114,6 +118,7 @@ impl Kind {
         match self {
             Kind::Flag => "true or false",
             Kind::Number => "a number",
+            Kind::NumberOrWord => "a number or \"auto\"",
             Kind::Text => "a string",
             Kind::List => "a string, or a list of strings",
         }
@@ -230,12 +235,14 @@ impl File<'_> {
         let (name, kind) = (key.get_ref(), Kind::of(option));
         let told = match (kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(on)) => return Ok(vec![on.to_string()]),
-            (Kind::Number, DeValue::Integer(number)) => {
+            (Kind::Number | Kind::NumberOrWord, DeValue::Integer(number)) => {
                 let digits = number.as_str().replace('_', "");
                 let number = i128::from_str_radix(&digits, number.radix()).map_or(digits, |number| number.to_string());
                 vec![(number, value.span())]
             }
-            (Kind::Text | Kind::List, DeValue::String(text)) => vec![(text.to_string(), value.span())],
+            (Kind::NumberOrWord | Kind::Text | Kind::List, DeValue::String(text)) => {
+                vec![(text.to_string(), value.span())]
+            }
             (Kind::List, DeValue::Array(texts)) => {
                 let text = |text: &Spanned<DeValue<'_>>| match text.get_ref() {
                     DeValue::String(value) => Ok((value.to_string(), text.span())),

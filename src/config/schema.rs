@@ -85,6 +85,7 @@ fn option(arg: &clap::Arg) -> Value {
     let mut schema = match Kind::of(arg) {
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Number => json!({"type": "integer", "minimum": 0}),
+        Kind::NumberOrWord => json!({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["auto"]}]}),
         Kind::Text if !words.is_empty() => json!({"enum": words}),
         Kind::Text => json!({"type": "string"}),
         Kind::List => one_or_more(),

@@ -158,7 +158,8 @@ impl Backfill<'_> {
         };
         let distributions = Distributions::new(self.aws);
         let shapes = shapes(&distributions, &self.distributions, self.target.bucket()).await?;
-        let viewers = Viewers::new(&shapes, self.target, self.policy);
+        let policy = self.policy.counting(Some(session.paths_used()));
+        let viewers = Viewers::new(&shapes, self.target, policy);
         let tagging = Tagging::of(&viewers).ok_or_else(|| {
             Error::refused("no distribution of the site reads cache tags that S3 can send; nothing was changed")
                 .hint("'shipfront tags --enable' prints what to change")

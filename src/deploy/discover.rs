@@ -54,7 +54,8 @@ impl Deploy<'_> {
         let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
-        let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
+        let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
+        let viewers = Viewers::new(&shapes, &settings.target, policy);
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
         Ok(Discovered { walk: Arc::new(walk), bucket, session, viewers, distributions, verified, tagging })
     }

@@ -7,6 +7,7 @@ use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::shard::Shard;
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
+use crate::record::allowance::UsedPaths;
 use serde::Serialize;
 
 /// An interrupted run whose work this one finished, or one of which `--verify` found differences.
@@ -60,6 +61,8 @@ pub struct Run {
     pub recovered: Option<Recovered>,
     /// What `--verify` found.
     pub verified: Option<Verified>,
+    /// What the month has free, and how much of it is used with this run; `None` where nobody counts.
+    pub allowance: Option<UsedPaths>,
     /// Whether a record is kept, so that the next run knows of this one.
     pub is_recorded: bool,
     /// Which shard of a deploy that several machines share this was.
@@ -93,6 +96,7 @@ impl Run {
             sent: Sent::default(),
             recovered: None,
             verified: None,
+            allowance: None,
             is_recorded: false,
             shard: None,
             warnings: Vec::new(),

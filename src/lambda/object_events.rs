@@ -9,7 +9,7 @@ mod event;
 pub(super) mod site;
 
 use crate::cloudfront::Distributions;
-use crate::cloudfront::send::{Patience, submit};
+use crate::cloudfront::send::{Patience, Sent, submit};
 use crate::error::{Error, Result};
 use crate::lambda::object_events::dedupe::{Changes, Deduped};
 use crate::lambda::{Deadline, EntryPoint};
@@ -143,6 +143,7 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Dead
         // It may be gone, or another one may show the bucket now.
         entry_point.buckets.forget().await;
     }
+    count_paths(entry_point, &changes, &sent).await;
     for (of_bucket, shown) in changes {
         let back = shown.into_iter().filter(|(id, _)| refused.contains(id)).flat_map(|(_, places)| places);
         let back: HashMap<String, Place> = back.map(|place| (place.1.clone(), place)).collect();
@@ -157,6 +158,24 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Dead
     let distinct: usize = keys.values().map(BTreeMap::len).sum();
     entry_point.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} of them known already"));
     batch.with_keys(&failed_keys)
+}
+
+/// Counts the paths that CloudFront took in the month's allowance of the first site that has a record. Who may not
+/// write there counts nothing.
+async fn count_paths(
+    entry_point: &EntryPoint,
+    changes: &[(Changes, BTreeMap<DistributionId, Vec<Place>>)],
+    sent: &Sent,
+) {
+    let taken = sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
+    let paths: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
+    let Some(record) = changes.iter().find_map(|(changes, _)| changes.counter.as_ref()).filter(|_| paths > 0) else {
+        return;
+    };
+    let counted = async { record.external_writes().await?.count_paths(paths).await };
+    if let Err(error) = counted.await {
+        entry_point.terminal.detail(format_args!("the paths were not counted: {error}"));
+    }
 }
 
 /// The events of each key that matters, by bucket.

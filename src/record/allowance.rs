@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 
 /// Paths counted in a month of UTC, by S3's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,36 @@ impl PathCount {
     }
 }
 
+/// What a site has used of the paths that its month has free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsedPaths {
+    /// Such as `2026-11`, in UTC.
+    pub month: String,
+    /// Paths that were sent in it.
+    pub used: u64,
+    /// Paths of a month that cost this site nothing.
+    pub free: u64,
+}
+
+impl Display for UsedPaths {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {} free paths used this month", grouped(self.used), grouped(self.free))
+    }
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// How many of these counts fall into the month of a time.
 pub fn used<'a>(at: Timestamp, counts: impl IntoIterator<Item = Option<&'a PathCount>>) -> u64 {
     let month = month_of(at);
@@ -45,5 +76,12 @@ mod tests {
         assert_eq!(count.month, "2026-11");
         assert_eq!(used(last, [Some(&count), None, Some(&count)]), 14);
         assert_eq!(used(first, [Some(&count)]), 0);
+    }
+
+    #[test]
+    fn what_was_used_is_said_with_its_thousands_apart() {
+        let used = |used, free| UsedPaths { month: "2026-11".to_owned(), used, free }.to_string();
+        assert_eq!(used(213, 1_000), "213 of 1,000 free paths used this month");
+        assert_eq!(used(1_234_567, 0), "1,234,567 of 0 free paths used this month");
     }
 }

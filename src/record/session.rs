@@ -7,7 +7,7 @@
 
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::allowance;
+use crate::record::allowance::{self, UsedPaths};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -56,6 +56,11 @@ impl Session {
         Ok(Some(Session { record, snapshot }))
     }
 
+    /// The record as it was read.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// Where the record is kept.
     pub fn place(&self) -> &Target {
         self.record.place()
@@ -95,6 +100,11 @@ impl Session {
     pub fn paths_used(&self) -> u64 {
         let of_events = allowance::used(self.now(), [self.snapshot.other_paths.as_ref()]);
         self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
+    }
+
+    /// The same, with what the month has free for the site.
+    pub fn paths(&self, free: u64) -> UsedPaths {
+        UsedPaths { month: allowance::month_of(self.now()), used: self.paths_used(), free }
     }
 
     /// What the edge was last told; `None` where no deploy was ever completed.

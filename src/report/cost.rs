@@ -3,6 +3,7 @@
 use crate::aws::Requests;
 use crate::cloudfront::send::ITEMS_PER_REQUEST;
 use crate::deploy::change::Action;
+use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::report::ReportedChange;
 use crate::s3::MAX_DELETE_KEYS;
@@ -30,9 +31,9 @@ const RECORD_READS: u64 = 1;
 pub struct Cost {
     /// What is sent to AWS.
     pub requests: Requests,
-    /// Paths that CloudFront charges for.
+    /// Paths that CloudFront counts.
     pub paths: u64,
-    /// For the paths, if the account's free ones are used up.
+    /// For the paths beyond what the month still has free; for all of them where nobody counts.
     pub invalidation_dollars: f64,
     /// For the requests to S3.
     pub requests_dollars: f64,
@@ -41,9 +42,9 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of a run that sent so much.
-    pub fn of(requests: Requests, paths: u64) -> Cost {
-        let invalidation_dollars = paths as f64 * PER_PATH;
+    /// Of a run that sent so much, of whose paths so many are not free.
+    pub fn of(requests: Requests, paths: u64, billed: u64) -> Cost {
+        let invalidation_dollars = billed as f64 * PER_PATH;
         let writes = (requests.list + requests.put) as f64;
         let requests_dollars = writes * PER_WRITE + (requests.get + requests.head) as f64 * PER_READ;
         Cost {
@@ -63,9 +64,13 @@ impl Report {
         let accepted =
             self.invalidations.iter().filter(|invalidation| invalidation.status != InvalidationStatus::Failed);
         let paths = accepted.map(|invalidation| invalidation.items.len() as u64).sum();
-        let planned = self.outcome == crate::outcome::Outcome::Planned && self.has_changes();
+        let planned = self.outcome == Outcome::Planned && self.has_changes();
         let requests = if planned { self.expected(new_record) } else { self.requests };
-        self.cost = Cost::of(requests, paths);
+        let billed = self.allowance.as_ref().map_or(paths, |allowance| {
+            let before = allowance.used.saturating_sub(if self.outcome == Outcome::Planned { 0 } else { paths });
+            paths.saturating_sub(allowance.free.saturating_sub(before))
+        });
+        self.cost = Cost::of(requests, paths, billed);
     }
 
     /// What a deploy of this plan sends: the same reads, and the writes.
@@ -108,7 +113,8 @@ impl Display for Cost {
         write!(out, "{bound}{amount}: ")?;
         if self.paths > 0 {
             let (word, price) = (if self.paths == 1 { "path" } else { "paths" }, dollars(self.invalidation_dollars));
-            write!(out, "{} {word} {price} (an account's first 1,000 a month are free), ", self.paths)?;
+            let price = if self.invalidation_dollars > 0.0 { price } else { "free".to_owned() };
+            write!(out, "{} {word} {price}, ", self.paths)?;
         }
         write!(out, "requests {}", dollars(self.requests_dollars))
     }
@@ -132,15 +138,12 @@ mod tests {
     #[test]
     fn prices_are_those_that_aws_lists() {
         let requests = Requests { list: 400, put: 600, get: 500, head: 500, delete: 9, ..Requests::default() };
-        let cost = Cost::of(requests, 2);
+        let cost = Cost::of(requests, 2, 2);
         assert!((cost.requests_dollars - 0.0054).abs() < 1e-9, "{cost:?}");
         assert!((cost.invalidation_dollars - 0.01).abs() < 1e-9, "{cost:?}");
-        assert_eq!(
-            cost.to_string(),
-            "at most $0.0154: 2 paths $0.01 (an account's first 1,000 a month are free), requests $0.0054"
-        );
+        assert_eq!(cost.to_string(), "at most $0.0154: 2 paths $0.01, requests $0.0054");
         assert_eq!(Cost::default().to_string(), "at most $0.00: requests $0.00");
-        let few = Cost::of(Requests { get: 1, ..Requests::default() }, 0);
+        let few = Cost::of(Requests { get: 1, ..Requests::default() }, 0, 0);
         assert_eq!(few.to_string(), "under $0.0001: requests under $0.0001");
     }
 

@@ -117,7 +117,11 @@ impl Report {
             requests.create_invalidation,
             requests.cloudfront_read
         )?;
-        writeln!(out, "  costs {}", self.cost)
+        writeln!(out, "  costs {}", self.cost)?;
+        match &self.allowance {
+            Some(allowance) => writeln!(out, "  {allowance}"),
+            None => Ok(()),
+        }
     }
 
     fn write_concurrency(&self, out: &mut Formatter<'_>) -> fmt::Result {

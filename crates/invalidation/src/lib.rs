@@ -1,5 +1,6 @@
 //! From changed keys to the items of an invalidation, for every entry point.
 
+pub mod allowance;
 pub mod cover;
 mod distribution_id;
 mod invalidation;
@@ -12,6 +13,7 @@ pub use distribution_id::DistributionId;
 pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
 use crate::url_set::{Changed, UrlSet};
+use allowance::{Allowance, MaxPaths};
 use cover::{Budget, Curve, Item, Reach, SitePath};
 use serde::{Deserialize, Serialize};
 use shipfront_site::Target;
@@ -19,6 +21,9 @@ use tagged::Choice;
 use tags::Tagger;
 use tags::copy_tags::{CopyTags, Reading};
 use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
+
+/// Wildcards of a deploy, where nothing else is said: CloudFront takes one a second, or 15 in progress.
+pub const MAX_WILDCARDS: usize = 10;
 
 /// Everything.
 const ALL: &str = "/*";
@@ -53,10 +58,10 @@ pub enum CacheTags {
 pub struct Policy {
     /// How items are chosen.
     pub strategy: Strategy,
-    /// The most items for one distribution; 0 is read as 1.
-    pub max_items: usize,
-    /// How many of them are free: those beyond are sent only where fewer evict more.
-    pub free_items: usize,
+    /// The most items for a distribution.
+    pub max_paths: MaxPaths,
+    /// What the month has free.
+    pub allowance: Allowance,
     /// The most wildcards among them, unless paths that only wildcards clear need more.
     pub max_wildcards: usize,
     /// What the configuration of a distribution cannot tell.
@@ -69,9 +74,9 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             strategy: Strategy::default(),
-            max_items: 50,
-            free_items: 50,
-            max_wildcards: 10,
+            max_paths: MaxPaths::default(),
+            allowance: Allowance::default(),
+            max_wildcards: MAX_WILDCARDS,
             viewer: ViewerOptions::default(),
             cache_tags: CacheTags::default(),
         }
@@ -79,9 +84,10 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What an invalidation may be made of.
-    fn budget(&self) -> Budget {
-        Budget { items: self.max_items.max(1), free_items: self.free_items, wildcards: self.max_wildcards.max(1) }
+    /// With so many of the month's free paths used; `None` where nobody counts.
+    #[must_use]
+    pub fn counting(self, used: Option<u64>) -> Policy {
+        Policy { allowance: Allowance { used, ..self.allowance }, ..self }
     }
 }
 
@@ -148,6 +154,17 @@ impl Viewers {
         };
         let tagger = Tagger::new(target.to_string());
         Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
+    }
+
+    /// What an invalidation of one distribution may be made of.
+    fn budget(&self) -> Budget {
+        let Policy { max_paths, allowance, max_wildcards, .. } = self.policy;
+        max_paths.budget(allowance, self.viewers.len(), max_wildcards)
+    }
+
+    /// What the month has free, as the planner counts with it.
+    pub fn allowance(&self) -> Allowance {
+        self.policy.allowance
     }
 
     /// What the person should know about how URLs are found.
@@ -255,7 +272,7 @@ impl Viewers {
             paths(key).iter().for_each(|path| url_set.add_unchanged(&path.path, tags));
         }
         viewer.foreign_paths().iter().for_each(|path| url_set.add_unchanged(path, 0));
-        let chosen = choose(&shown.id, strategy, self.policy.budget(), &url_set);
+        let chosen = choose(&shown.id, strategy, self.budget(), &url_set);
         let mut chosen = choice.improve(chosen, &url_set, changed);
         choice.name_evicted(&mut chosen, &url_set);
         chosen.why.splice(0..0, why);

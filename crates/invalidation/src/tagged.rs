@@ -129,7 +129,7 @@ impl<'v> Choice<'v> {
         if self.reading.is_none() {
             return chosen;
         }
-        let budget = self.viewers.policy.budget();
+        let budget = self.viewers.budget();
         if !self.candidates.is_empty() {
             let cover = self.cover(url_set, budget);
             if cover.items.iter().any(|item| item.text.starts_with('#')) {

@@ -16,7 +16,8 @@ use crate::lambda::object_events::site::Found;
 use crate::record::external_writes::ExternalWrites;
 use crate::record::intent::{PendingAction, PendingChange};
 use crate::record::manifest::Row;
-use crate::record::{Place, Record, Snapshot};
+use crate::record::session::Session;
+use crate::record::{Place, Record};
 use crate::s3::head::Head;
 use crate::s3::{Bucket, Start};
 use futures::{StreamExt, stream};
@@ -39,11 +40,14 @@ pub(super) struct Deduped {
 }
 
 /// The changed keys, and what to write down once CloudFront was told.
+#[derive(Default)]
 pub(super) struct Changes {
     pub(super) changed: Vec<String>,
     memories: Vec<(ExternalWrites, Vec<Settled>)>,
     /// Keys that could not be marked, and why: they are told, and their messages come again.
     pub(super) unmarked: Vec<(String, String)>,
+    /// The record in which the paths are counted that this takes.
+    pub(super) counter: Option<Record>,
 }
 
 /// A key that is what the manifest says again.
@@ -66,25 +70,18 @@ impl Changes {
 /// A site of the bucket that has a record.
 struct Site {
     prefix: String,
-    record: Record,
-    snapshot: Snapshot,
+    session: Session,
     /// What the manifest says of the keys that have events, by the key below the prefix.
     rows: HashMap<String, Row>,
 }
 
 impl Site {
     /// Reads what the manifest says, row by row: of keys with events all of it, of the others their names.
-    fn new(
-        target: &Target,
-        record: Record,
-        snapshot: Snapshot,
-        has_events: impl Fn(&str) -> bool,
-        others: &mut Keys,
-    ) -> Result<Site> {
+    fn new(target: &Target, session: Session, has_events: impl Fn(&str) -> bool, others: &mut Keys) -> Result<Site> {
         let prefix = target.prefix().to_owned();
-        let mut site = Site { prefix, record, snapshot, rows: HashMap::new() };
+        let mut site = Site { prefix, session, rows: HashMap::new() };
         let before = others.ends.len();
-        let read = site.snapshot.manifest.as_ref().map(|manifest| {
+        let read = site.session.manifest().map(|manifest| {
             let mut full_key = String::new();
             manifest.read(|key, row| {
                 full_key.clear();
@@ -106,7 +103,7 @@ impl Site {
 
     /// Whether a deploy under way does all of this itself.
     fn is_deploying(&self, key: &str, events: &[&ObjectEvent]) -> bool {
-        let under_way = self.snapshot.unfinished.as_ref().filter(|_| self.snapshot.holder().is_some());
+        let under_way = self.session.unfinished().filter(|_| self.session.holder().is_some());
         let pending_change = under_way.and_then(|intent| intent.pending_change(key));
         pending_change.is_some_and(|pending_change| events.iter().all(|event| keeps(pending_change, event)))
     }
@@ -178,7 +175,7 @@ pub(super) async fn dedupe(
     let mut warnings = Vec::new();
     let mut unchanged = Keys::default();
     let sites = sites(entry_point, &found.bucket, keys, &mut unchanged, &mut warnings).await?;
-    let mut changes = Changes { changed: Vec::new(), memories: Vec::new(), unmarked: Vec::new() };
+    let mut changes = Changes::default();
     let mut described: Vec<Vec<(&str, &Row, &[&ObjectEvent])>> = sites.iter().map(|_| Vec::new()).collect();
     let mut all_in_sites = true;
     let mut left = 0;
@@ -191,7 +188,7 @@ pub(super) async fn dedupe(
             Some((at, key, _)) if sites[at].is_deploying(key, events) => left += 1,
             Some((at, key, Some(row))) => described[at].push((key, row, events)),
             place => {
-                all_in_sites &= place.is_some_and(|(at, ..)| sites[at].snapshot.manifest.is_some());
+                all_in_sites &= place.is_some_and(|(at, ..)| sites[at].session.manifest().is_some());
                 changes.changed.push(full_key.clone());
             }
         }
@@ -208,7 +205,9 @@ pub(super) async fn dedupe(
         // Nobody knows what else a wildcard would evict.
         policy.strategy = Strategy::Exact;
     }
-    let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy);
+    let used = sites.iter().map(|site| site.session.paths_used()).reduce(u64::saturating_add);
+    let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy.counting(used));
+    changes.counter = sites.first().map(|site| site.session.record().clone());
     Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
@@ -221,7 +220,7 @@ async fn compare(
     warnings: &mut Vec<String>,
 ) -> Result<usize> {
     // The marks first: one that comes while we look is then not taken for one that we saw.
-    let mut memory = match site.record.external_writes().await {
+    let mut memory = match site.session.record().external_writes().await {
         Ok(memory) => Some(memory),
         Err(error) if is_closed(&error) => {
             warnings.push(format!(
@@ -283,10 +282,13 @@ async fn sites(
     let mut sites = Vec::new();
     for (target, place) in places(entry_point, bucket).await? {
         let at = bucket.place(&entry_point.aws, &target).await?;
-        let Some(record) = Record::of(&entry_point.aws, &at, &place).await? else { continue };
-        let read = record.read().await;
+        let read = match Session::open(&entry_point.aws, &at, &place).await {
+            Ok(None) => continue,
+            Ok(Some(session)) => Ok(session),
+            Err(error) => Err(error),
+        };
         let has_events = |key: &str| keys.contains_key(key);
-        match read.and_then(|snapshot| Site::new(&target, record, snapshot, has_events, others)) {
+        match read.and_then(|session| Site::new(&target, session, has_events, others)) {
             Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
                 warnings.push(format!("every change is told, as its record cannot be read: {}", told(&error)));

@@ -214,6 +214,7 @@ mod tests {
         assert!(settings.excluded.is_match("x/app.js.map"));
         let whole = Parameters::parse(r#"{"bucket": "www", "deploy": {"source": "./"}}"#).unwrap().deploy.unwrap();
         assert_eq!(whole.source, PathBuf::new());
-        assert_eq!((settings.policy.max_items, settings.policy.viewer.clean_urls, settings.adopt), (7, true, false));
+        assert_eq!(settings.policy.max_paths.to_string(), "7");
+        assert_eq!((settings.policy.viewer.clean_urls, settings.adopt), (true, false));
     }
 }

@@ -1,0 +1,120 @@
+//! How many items a deploy may send, by what its month has free.
+//!
+//! CloudFront bills no account for the first 1,000 paths of a calendar month
+//! (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>), and sites are
+//! deployed 3 to 25 times in one. Half of what is left for each deploy lasts for all of them, and evicts next to
+//! nothing that did not change.
+
+use crate::cover::Budget;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+/// Paths of a month that CloudFront does not bill an account.
+pub const FREE_PATHS: u64 = 1_000;
+/// What a deploy may send however little is left, or where nobody counts.
+pub const FEWEST_ITEMS: usize = 15;
+/// Items of a deploy that are sent rather than a wildcard that would do as well: the three forms of a page's URL and a
+/// feed, say. Beyond them a wildcard that evicts nothing else saves the month's paths for later deploys.
+const SPENT_FREELY: usize = 5;
+
+/// The most items for the distributions of a deploy (`--max-paths`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaxPaths {
+    /// By the month's allowance.
+    #[default]
+    Auto,
+    /// So many for each.
+    Fixed(NonZeroU32),
+}
+
+impl FromStr for MaxPaths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<MaxPaths, String> {
+        match text {
+            "auto" => Ok(MaxPaths::Auto),
+            _ => text.parse().map(MaxPaths::Fixed).map_err(|_| "write 'auto', or a number from 1".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for MaxPaths {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MaxPaths::Auto => formatter.write_str("auto"),
+            MaxPaths::Fixed(number) => number.fmt(formatter),
+        }
+    }
+}
+
+/// What a month has free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Paths of a month that cost nothing: the site's share of what its account has free.
+    pub free: u64,
+    /// How many were used; `None` where nobody counts.
+    pub used: Option<u64>,
+}
+
+impl Default for Allowance {
+    fn default() -> Allowance {
+        Allowance { free: FREE_PATHS, used: None }
+    }
+}
+
+impl Allowance {
+    /// The paths that are still free; `None` where nobody counts.
+    pub fn left(self) -> Option<u64> {
+        self.used.map(|used| self.free.saturating_sub(used))
+    }
+}
+
+impl MaxPaths {
+    /// The items that one of so many distributions may be sent. `wildcards` are the most among them.
+    pub fn budget(self, allowance: Allowance, distributions: usize, wildcards: usize) -> Budget {
+        let left = allowance.left().map(|left| usize::try_from(left).unwrap_or(usize::MAX));
+        let items = match (self, left) {
+            (MaxPaths::Fixed(number), _) => usize::try_from(number.get()).unwrap_or(usize::MAX),
+            (MaxPaths::Auto, Some(left)) => (left / 2 / distributions.max(1)).max(FEWEST_ITEMS),
+            (MaxPaths::Auto, None) => FEWEST_ITEMS,
+        };
+        let free_items = left.map_or(SPENT_FREELY, |left| left.min(SPENT_FREELY));
+        Budget { items, free_items, wildcards: wildcards.max(1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(max: &str, used: Option<u64>, distributions: usize) -> usize {
+        let max: MaxPaths = max.parse().unwrap();
+        max.budget(Allowance { free: 1_000, used }, distributions, 10).items
+    }
+
+    #[test]
+    fn a_deploy_gets_half_of_what_is_left_and_never_less_than_fifteen() {
+        assert_eq!(items("auto", Some(0), 1), 500);
+        assert_eq!(items("auto", Some(400), 1), 300);
+        assert_eq!(items("auto", Some(400), 3), 100);
+        assert_eq!(items("auto", Some(999), 1), 15);
+        assert_eq!(items("auto", Some(5_000), 1), 15);
+        assert_eq!(items("auto", None, 1), 15, "without a record nobody counts");
+        assert_eq!(items("7", Some(5_000), 2), 7, "a number is a number");
+    }
+
+    #[test]
+    fn what_costs_is_not_spent_freely() {
+        let budget = |used| MaxPaths::Auto.budget(Allowance { free: 1_000, used: Some(used) }, 1, 10);
+        assert_eq!((budget(0).free_items, budget(997).free_items, budget(2_000).free_items), (5, 3, 0));
+    }
+
+    #[test]
+    fn a_cap_is_a_number_or_auto() {
+        for text in ["", "0", "-1", "many", "Auto"] {
+            assert!(text.parse::<MaxPaths>().is_err(), "{text}");
+        }
+        assert_eq!("50".parse::<MaxPaths>().unwrap().to_string(), "50");
+    }
+}
