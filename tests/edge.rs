@@ -3,8 +3,10 @@
 mod cloudfront;
 mod durability;
 mod faults;
+mod inspection;
 mod objects;
 mod policies;
+mod quotas;
 mod tenants;
 mod uploads;
 mod viewer;

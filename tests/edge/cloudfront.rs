@@ -13,9 +13,9 @@ use shipfront_edge::{
 
 use crate::world::aws::{cloudfront, code, edge, s3};
 
-type Created = Result<CreateInvalidationOutput, SdkError<CreateInvalidationError>>;
+pub(super) type Created = Result<CreateInvalidationOutput, SdkError<CreateInvalidationError>>;
 
-async fn invalidate(client: &Client, id: &str, reference: &str, items: &[&str]) -> Created {
+pub(super) async fn invalidate(client: &Client, id: &str, reference: &str, items: &[&str]) -> Created {
     let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
     let quantity = i32::try_from(items.len()).unwrap();
     let paths = Paths::builder().quantity(quantity).set_items(Some(items)).build().unwrap();

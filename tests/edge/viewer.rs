@@ -11,24 +11,24 @@ use shipfront_edge::{
 use crate::world::aws::{cloudfront, edge, s3};
 use crate::world::http::{self, Answer, request};
 
-struct Site {
-    edge: Edge,
-    id: String,
+pub(super) struct Site {
+    pub(super) edge: Edge,
+    pub(super) id: String,
     invalidations: std::cell::Cell<u32>,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let edge = edge().await;
         let id = edge.ensure_site("site").unwrap();
         Self { edge, id, invalidations: 0.into() }
     }
 
-    async fn put(&self, key: &str, body: &str) {
+    pub(super) async fn put(&self, key: &str, body: &str) {
         self.put_with(key, body, None, None).await;
     }
 
-    async fn put_with(&self, key: &str, body: &str, control: Option<&str>, tag: Option<&str>) {
+    pub(super) async fn put_with(&self, key: &str, body: &str, control: Option<&str>, tag: Option<&str>) {
         let mut put = s3(&self.edge)
             .put_object()
             .bucket("site")
@@ -42,7 +42,7 @@ impl Site {
         put.send().await.unwrap();
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         http::get(&self.edge.viewer_url(), path).await
     }
 
@@ -52,7 +52,7 @@ impl Site {
         (answer.text(), answer.header("age").is_some())
     }
 
-    async fn invalidate(&self, items: &[&str]) {
+    pub(super) async fn invalidate(&self, items: &[&str]) {
         use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
         self.invalidations.set(self.invalidations.get() + 1);
         let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
@@ -67,7 +67,7 @@ impl Site {
         create.invalidation_batch(batch).send().await.unwrap();
     }
 
-    fn change(&self, change: impl FnOnce(&mut Distribution)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Distribution)) {
         let mut distribution = self.edge.distribution(&self.id).unwrap();
         change(&mut distribution);
         self.edge.put_distribution(distribution).unwrap();

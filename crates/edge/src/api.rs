@@ -13,6 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use s3s::{Body, StdError};
+use serde::Serialize;
 
 use crate::State;
 use crate::chunked;
@@ -23,6 +24,7 @@ use crate::lock::{locked, reading};
 use crate::operation;
 use crate::s3::{Call, DEFAULT_REGION};
 use crate::server::Reset;
+use crate::xml;
 
 /// The only account there is.
 const ACCOUNT: &str = "000000000000";
@@ -46,6 +48,14 @@ enum Service {
     S3,
     CloudFront(cloudfront::Operation),
     CodePipeline,
+}
+
+/// The body of S3's errors.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct S3Error<'a> {
+    code: &'a str,
+    message: &'a str,
 }
 
 impl Named {
@@ -76,11 +86,7 @@ impl Named {
             Service::CodePipeline => return codepipeline::refuse(status, code, message),
             Service::S3 => {}
         }
-        let text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
-            quick_xml::escape::escape(code),
-            quick_xml::escape::escape(message)
-        );
+        let text = xml::write("Error", None, &S3Error { code, message }).unwrap_or_default();
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let xml = HeaderValue::from_static("application/xml");
@@ -108,7 +114,7 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         tokio::time::sleep(state.latency).await;
     }
     let s3_write = named.service == Service::S3 && !matches!(parts.method, Method::GET | Method::HEAD);
-    let verdict = state.faults.judge(named.name, named.key.as_deref(), s3_write);
+    let verdict = state.faults.verdict(named.name, named.key.as_deref(), s3_write);
     let mut items = Vec::new();
     let result = match verdict {
         Verdict::Pass => Ok(handle(&state, &named, parts, body, &mut items, Bent::default()).await),

@@ -51,6 +51,7 @@ pub(super) struct Copy {
     pub(super) ttl: Duration,
     /// The URLs that it answers.
     pub(super) urls: Vec<String>,
+    pub(super) tags: Vec<String>,
 }
 
 /// A distribution, and the path and query string that decide.
@@ -162,11 +163,12 @@ impl Cache {
             age: now.saturating_duration_since(entry.since),
             ttl: entry.ttl,
             urls: entry.uncovered.union(&entry.covered).cloned().collect(),
+            tags: entry.tags.tags.clone(),
         };
         state.entries.iter().map(copy).collect()
     }
 
-    /// Clears what `items` cover, and tells what that was. Tags count only if they were read from the header
+    /// Clears what `items` cover, and returns what that was. Tags count only if they were read from the header
     /// that the distribution reads now.
     pub(super) fn invalidate(&self, distribution: &str, tag_header: Option<&str>, items: &[String]) -> Vec<Gone> {
         let items = Items::of(items);

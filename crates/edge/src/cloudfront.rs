@@ -1,18 +1,23 @@
 //! CloudFront's REST API, as far as a deploy uses it.
 
-mod render;
+mod documents;
 
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Method, Response, StatusCode};
 use s3s::Body;
+use serde::Serialize;
 
 use crate::State;
 use crate::dashboard;
 use crate::distribution::Distribution;
-use crate::invalidation::{Invalidation, Refusal};
+use crate::invalidation::Refusal;
 use crate::tenant::Tenant;
 use crate::timeline::Effect;
-use crate::xml::{self, Xml, query_parameter};
+use crate::xml::{self, query_parameter};
+use documents::{
+    CachePolicy, DistributionConfig, DistributionTenant, Distributions, InvalidationBatch, InvalidationSummary, Page,
+    Path,
+};
 
 /// The prefix of every path of the API.
 pub(super) const VERSION: &str = "/2020-05-31/";
@@ -69,13 +74,14 @@ pub(super) fn answer(
         "ListDistributions" => list_distributions(state, query),
         "GetDistribution" => find(state, id).map(|found| {
             let status = if state.distributions.is_deploying(&found.id) { "InProgress" } else { "Deployed" };
-            versioned(render::distribution(&found, status), &found.etag)
+            let running = state.invalidations.running(&found.id, state.timeline.now());
+            versioned("Distribution", &documents::Distribution::new(&found, status, running), &found.etag)
         }),
-        "GetDistributionConfig" => find(state, id).map(|found| {
-            let text = Xml::document("DistributionConfig", |xml| render::config(xml, &found));
-            versioned(text, &found.etag)
-        }),
-        "GetDistributionTenant" => find_tenant(state, id).map(|found| versioned(render::tenant(&found), &found.id)),
+        "GetDistributionConfig" => {
+            find(state, id).map(|found| versioned("DistributionConfig", &DistributionConfig::from(&found), &found.etag))
+        }
+        "GetDistributionTenant" => find_tenant(state, id)
+            .map(|found| versioned("DistributionTenant", &DistributionTenant::from(&found), &found.id)),
         "CreateInvalidation" => invalidate("distribution", id, find(state, id)),
         "CreateInvalidationForDistributionTenant" => {
             let parent = find_tenant(state, id).and_then(|tenant| find(state, &tenant.distribution_id));
@@ -95,22 +101,44 @@ pub(super) fn answer(
 /// An error answer in CloudFront's XML.
 pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    document(status, xml::error(code, message))
+    document(status, "ErrorResponse", &documents::ErrorResponse::new(code, message))
 }
 
-fn document(status: StatusCode, text: String) -> Response<Body> {
+fn document<T: Serialize>(status: StatusCode, root: &str, content: &T) -> Response<Body> {
+    let (status, text) = match xml::write(root, Some(xml::CLOUDFRONT), content) {
+        Ok(text) => (status, text),
+        // A name or a character that XML does not have.
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
 }
 
-fn versioned(text: String, etag: &str) -> Response<Body> {
-    let mut response = document(StatusCode::OK, text);
+fn versioned<T: Serialize>(root: &str, content: &T, etag: &str) -> Response<Body> {
+    let mut response = document(StatusCode::OK, root, content);
     if let Ok(etag) = HeaderValue::from_str(etag) {
         response.headers_mut().insert(ETAG, etag);
     }
     response
+}
+
+/// Caller reference and items of an `InvalidationBatch`.
+fn read_batch(body: &[u8]) -> Result<(String, Vec<String>), Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::new(400, "MissingBody", "This operation requires a body."));
+    }
+    let batch: InvalidationBatch = xml::read(body).map_err(|message| Refusal::new(400, "MalformedInput", message))?;
+    let mismatch = || {
+        let message = "The value of Quantity and the size of Items don't match.";
+        Refusal::new(400, "InconsistentQuantities", message)
+    };
+    let items = batch.paths.counted().ok_or_else(mismatch)?;
+    if batch.caller_reference.is_empty() {
+        return Err(Refusal::new(400, "InvalidArgument", "The caller reference is empty."));
+    }
+    Ok((batch.caller_reference, items.into_iter().map(|Path::Path(item)| item).collect()))
 }
 
 fn find(state: &State, id: &str) -> Result<Distribution, Refusal> {
@@ -132,18 +160,19 @@ fn create_invalidation(
     keeps_copies: bool,
     found: Result<Distribution, Refusal>,
 ) -> Result<Response<Body>, Refusal> {
-    let (reference, batch) = xml::read_batch(body)?;
+    let (reference, batch) = read_batch(body)?;
     items.clone_from(&batch);
     let found = found?;
-    let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
+    let (invalidation, new) =
+        state.invalidations.create(id, reference, batch, (state.timeline.now(), state.quota_time()))?;
     if new {
         let header = found.cache_tag_header.as_deref();
         let gone = if keeps_copies { Vec::new() } else { state.cache.invalidate(id, header, &invalidation.items) };
-        dashboard::tell(state, id, &invalidation, gone);
+        dashboard::note_invalidation(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });
     }
-    let mut response = document(StatusCode::CREATED, render::invalidation(&invalidation));
+    let mut response = document(StatusCode::CREATED, "Invalidation", &documents::Invalidation::from(&invalidation));
     let location = format!("https://cloudfront.amazonaws.com{VERSION}{kind}/{id}/invalidation/{}", invalidation.id);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
@@ -157,7 +186,7 @@ fn get_invalidation(state: &State, id: &str, invalidation: Option<&str>) -> Resu
         .invalidations
         .poll(id, wanted, state.timeline.now())
         .ok_or_else(|| Refusal::new(404, "NoSuchInvalidation", "The specified invalidation does not exist."))?;
-    Ok(document(StatusCode::OK, render::invalidation(&found)))
+    Ok(document(StatusCode::OK, "Invalidation", &documents::Invalidation::from(&found)))
 }
 
 fn get_cache_policy(state: &State, id: &str) -> Result<Response<Body>, Refusal> {
@@ -165,47 +194,24 @@ fn get_cache_policy(state: &State, id: &str) -> Result<Response<Body>, Refusal> 
         .distributions
         .policy(id)
         .ok_or_else(|| Refusal::new(404, "NoSuchCachePolicy", "The cache policy does not exist."))?;
-    Ok(versioned(render::cache_policy(&policy), &policy.id))
+    Ok(versioned("CachePolicy", &CachePolicy::from(&policy), &policy.id))
 }
 
 fn list_distributions(state: &State, query: &str) -> Result<Response<Body>, Refusal> {
     let all = state.distributions.all();
-    let page = Paging::of(query, state.list_page_size())?;
-    Ok(document(
-        StatusCode::OK,
-        page.render(
-            "DistributionList",
-            &all,
-            |found| &found.id,
-            |xml, found| {
-                xml.element("DistributionSummary", |xml| render::summary(xml, found));
-            },
-        ),
-    ))
+    let summary = |found: &Distribution| Distributions::DistributionSummary(found.into());
+    let page = Paging::of(query, state.list_page_size())?.page(&all, |found| &found.id, summary);
+    Ok(document(StatusCode::OK, "DistributionList", &page))
 }
 
 fn list_invalidations(state: &State, id: &str, query: &str) -> Result<Response<Body>, Refusal> {
     find(state, id)?;
-    let mut all = state.invalidations.list(id);
+    let mut all = state.invalidations.list(id, state.timeline.now());
     // The newest first.
     all.reverse();
     let page = Paging::of(query, state.list_page_size())?;
-    let id = |found: &Invalidation| found.id.clone();
-    Ok(document(
-        StatusCode::OK,
-        page.render(
-            "InvalidationList",
-            &all,
-            |found| &found.id,
-            |xml, found| {
-                xml.element("InvalidationSummary", |xml| {
-                    xml.text("Id", id(found));
-                    xml.text("CreateTime", render::time(found.created));
-                    xml.text("Status", found.status.as_str());
-                });
-            },
-        ),
-    ))
+    let page = page.page(&all, |found| &found.id, |found| InvalidationSummary::from(found));
+    Ok(document(StatusCode::OK, "InvalidationList", &page))
 }
 
 /// `Marker` is the last id of the page before.
@@ -227,21 +233,59 @@ impl Paging {
         Ok(Self { marker: query_parameter(query, "Marker").unwrap_or_default(), limit })
     }
 
-    fn render<T>(&self, name: &str, all: &[T], id: impl Fn(&T) -> &String, each: impl Fn(&mut Xml, &T)) -> String {
+    fn page<T, S>(self, all: &[T], id: impl Fn(&T) -> &String, summary: impl Fn(&T) -> S) -> Page<S> {
         let start = all.iter().position(|item| *id(item) == self.marker).map_or(0, |at| at + 1);
-        let page = &all[start..all.len().min(start + self.limit)];
-        let truncated = start + page.len() < all.len();
-        Xml::document(name, |xml| {
-            xml.text("Marker", &self.marker);
-            if truncated && let Some(last) = page.last() {
-                xml.text("NextMarker", id(last));
-            }
-            xml.text("MaxItems", self.limit);
-            xml.text("IsTruncated", truncated);
-            xml.text("Quantity", page.len());
-            if !page.is_empty() {
-                xml.element("Items", |xml| page.iter().for_each(|item| each(xml, item)));
-            }
-        })
+        let items = &all[start..all.len().min(start + self.limit)];
+        let is_truncated = start + items.len() < all.len();
+        Page {
+            marker: self.marker,
+            next_marker: items.last().filter(|_| is_truncated).map(|last| id(last).clone()),
+            max_items: self.limit,
+            is_truncated,
+            list: items.iter().map(summary).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_read_and_its_count_is_checked() {
+        let batch = |quantity: usize| {
+            let namespace = xml::CLOUDFRONT;
+            let body = format!(
+                "<InvalidationBatch xmlns=\"{namespace}\"><Paths><Quantity>{quantity}</Quantity><Items><Path>/a&amp;b</Path><Path>#t</Path></Items></Paths><CallerReference>r</CallerReference></InvalidationBatch>"
+            );
+            read_batch(body.as_bytes())
+        };
+        let (reference, items) = batch(2).unwrap();
+        assert_eq!((reference.as_str(), items), ("r", vec!["/a&b".to_owned(), "#t".to_owned()]));
+        assert_eq!(batch(3).unwrap_err().code, "InconsistentQuantities");
+        for items in ["", "<Items/>", "<Items></Items>"] {
+            let body =
+                format!("<B><Paths><Quantity>0</Quantity>{items}</Paths><CallerReference>r</CallerReference></B>");
+            assert_eq!(read_batch(body.as_bytes()).unwrap().1, Vec::<String>::new(), "{items}");
+        }
+        assert_eq!(read_batch(b"").unwrap_err().code, "MissingBody");
+        assert_eq!(read_batch(b"<x/>").unwrap_err().code, "MalformedInput");
+    }
+
+    #[test]
+    fn a_page_ends_with_the_marker_of_the_next() {
+        let all = ["a", "b", "c"].map(str::to_owned);
+        let page = |query: &str| {
+            let page = Paging::of(query, 2).unwrap().page(&all, |item| item, |item| Path::Path(item.clone()));
+            xml::write("L", None, &page).unwrap().split_once('\n').unwrap().1.to_owned()
+        };
+        assert_eq!(
+            page(""),
+            "<L><Marker/><NextMarker>b</NextMarker><MaxItems>2</MaxItems><IsTruncated>true</IsTruncated><Quantity>2</Quantity><Items><Path>a</Path><Path>b</Path></Items></L>"
+        );
+        assert_eq!(
+            page("Marker=c"),
+            "<L><Marker>c</Marker><MaxItems>2</MaxItems><IsTruncated>false</IsTruncated><Quantity>0</Quantity></L>"
+        );
     }
 }

@@ -18,8 +18,9 @@ use serde::Serialize;
 use crate::State;
 use crate::cache::{Copy, Gone, Key, Stored};
 use crate::distribution::Distribution;
+use crate::evictions::Eviction;
 use crate::invalidation::Invalidation;
-use crate::origin;
+use crate::origin::{self, Fetched};
 use crate::watch::{Event, Seen, Shown, ShownInvalidation};
 
 /// Where viewers find it, at their own port.
@@ -31,7 +32,7 @@ const MOST_COLD: usize = 2000;
 const IN_PATHS: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'(').remove(b')');
 /// The headers in which a viewer sees an outdated copy.
-const TOLD_BY: [HeaderName; 4] = [ETAG, LOCATION, CONTENT_TYPE, CACHE_CONTROL];
+const COMPARED: [HeaderName; 4] = [ETAG, LOCATION, CONTENT_TYPE, CACHE_CONTROL];
 
 /// What the page shows.
 #[derive(Serialize)]
@@ -120,7 +121,7 @@ fn respond(kind: &'static str, text: String) -> Response<Body> {
 }
 
 /// Notes what an invalidation did.
-pub(super) fn tell(state: &State, id: &str, invalidation: &Invalidation, gone: Vec<Gone>) {
+pub(super) fn note_invalidation(state: &State, id: &str, invalidation: &Invalidation, gone: Vec<Gone>) {
     let Some(distribution) = find(state, id) else { return };
     let outdated = |gone: Gone| {
         let outdated = is_outdated(state, &distribution, &gone.key, &gone.stored);
@@ -131,10 +132,12 @@ pub(super) fn tell(state: &State, id: &str, invalidation: &Invalidation, gone: V
     let buckets: Vec<_> =
         origins.filter_map(|origin| Some((origin.bucket()?.to_owned(), origin.origin_path.clone()))).collect();
     state.timeline.watch.invalidated(id, &invalidation.id, &invalidation.items, &buckets, &gone);
+    let evicted = |(gone, outdated): (Gone, bool)| Eviction::new(&invalidation.id, gone, outdated);
+    state.evictions.add(gone.into_iter().map(evicted));
 }
 
 /// A distribution, or one as a tenant of it shows it.
-fn find(state: &State, id: &str) -> Option<Distribution> {
+pub(super) fn find(state: &State, id: &str) -> Option<Distribution> {
     let tenant = || {
         let tenant = state.distributions.tenant(id)?;
         Some(tenant.view(&state.distributions.get(&tenant.distribution_id)?))
@@ -142,20 +145,24 @@ fn find(state: &State, id: &str) -> Option<Distribution> {
     state.distributions.get(id).or_else(tenant)
 }
 
-/// Whether the origin would answer otherwise now.
-fn is_outdated(state: &State, distribution: &Distribution, key: &Key, stored: &Stored) -> bool {
+/// Whether the origin would answer otherwise now, the page that a custom error response shows included.
+pub(super) fn is_outdated(state: &State, distribution: &Distribution, key: &Key, stored: &Stored) -> bool {
     let path = key.url.split('?').next().unwrap_or_default();
-    let now = origin::fetch(&state.store, distribution, distribution.behavior(path), path);
-    let told = |headers: &HeaderMap| TOLD_BY.map(|name| headers.get(name).cloned());
-    match (stored.status < 400, now.status < 400) {
-        (true, true) => told(&stored.headers) != told(&now.headers),
-        // What an error page looks like is another page's affair.
-        (good, still) => good != still,
+    let fetch = |path: &str| origin::fetch(&state.store, distribution, distribution.behavior(path), path);
+    let mut now = fetch(path);
+    if now.status >= 400
+        && let Some(rule) = distribution.error_responses.iter().find(|rule| rule.error_code == now.status)
+        && let Some(page) = rule.page_path.as_deref().map(fetch)
+        && page.status == 200
+    {
+        now = Fetched { status: rule.response_code.unwrap_or(rule.error_code), ..page };
     }
+    let compared = |headers: &HeaderMap| COMPARED.map(|name| headers.get(name).cloned());
+    stored.status != now.status || compared(&stored.headers) != compared(&now.headers)
 }
 
 fn page(state: &State, port: &str) -> Page {
-    let Shown { version, events, told, mut seen } = state.timeline.watch.shown();
+    let Shown { version, events, invalidations, mut seen } = state.timeline.watch.shown();
     let distributions = state.distributions.all();
     let mut urls = Vec::new();
     let mut known = HashSet::new();
@@ -166,7 +173,7 @@ fn page(state: &State, port: &str) -> Page {
     }
     let mut more = 0;
     let absent = distributions.iter().flat_map(|distribution| keys(state, distribution)).chain(seen.keys().cloned());
-    // A key that was seen and is gone is told of once.
+    // A key that was seen and is gone is listed once.
     let absent: Vec<Key> = absent.filter(|key| known.insert(key.clone())).collect();
     for key in absent {
         let seen = seen.remove(&key).unwrap_or_default();
@@ -182,14 +189,7 @@ fn page(state: &State, port: &str) -> Page {
         bucket: distribution.origins.iter().find_map(|origin| origin.bucket()).unwrap_or_default().to_owned(),
         id: distribution.id,
     };
-    Page {
-        version,
-        distributions: distributions.into_iter().map(site).collect(),
-        urls,
-        more,
-        invalidations: told,
-        events,
-    }
+    Page { version, distributions: distributions.into_iter().map(site).collect(), urls, more, invalidations, events }
 }
 
 /// The URLs of a distribution's objects, those of the deploy record left out.
@@ -209,7 +209,7 @@ fn keys(state: &State, distribution: &Distribution) -> Vec<Key> {
 }
 
 fn of_copy(state: &State, copy: Copy, seen: Seen) -> Url {
-    let Copy { key, stored, age, ttl, urls } = copy;
+    let Copy { key, stored, age, ttl, urls, .. } = copy;
     let outdated =
         find(state, &key.distribution).is_some_and(|distribution| is_outdated(state, &distribution, &key, &stored));
     let standing = match (age >= ttl, outdated) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::lock::locked;
+
 /// Where deploy records are: their reads and writes are counted apart.
 const RECORD_FOLDER: &str = ".shipfront/";
 
@@ -196,7 +197,7 @@ impl Faults {
     }
 
     /// Counts one request.
-    pub(super) fn judge(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
+    pub(super) fn verdict(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
         let mut state = locked(&self.state);
         if state.crashed {
             return Verdict::Fault(Fault::ResetBefore);
@@ -307,7 +308,7 @@ mod tests {
     fn a_rule_skips_then_strikes_then_rests() {
         let faults = Faults::default();
         faults.add(rule(Some("PutObject"), 1, 2, Fault::SlowDown));
-        let verdict = |operation| faults.judge(operation, None, false) != Verdict::Pass;
+        let verdict = |operation| faults.verdict(operation, None, false) != Verdict::Pass;
         assert!(!verdict("PutObject"));
         assert!(!verdict("GetObject"));
         assert!(verdict("PutObject"));
@@ -319,19 +320,19 @@ mod tests {
     fn a_crash_lasts_until_revival() {
         let faults = Faults::default();
         faults.crash_at(2, true);
-        let judge = || faults.judge("PutObject", None, true);
-        assert_eq!(judge(), Verdict::Pass);
-        assert_eq!(judge(), Verdict::Fault(Fault::CrashAfter));
-        assert_eq!(judge(), Verdict::Fault(Fault::ResetBefore));
+        let next = || faults.verdict("PutObject", None, true);
+        assert_eq!(next(), Verdict::Pass);
+        assert_eq!(next(), Verdict::Fault(Fault::CrashAfter));
+        assert_eq!(next(), Verdict::Fault(Fault::ResetBefore));
         faults.revive();
-        assert_eq!(judge(), Verdict::Pass);
+        assert_eq!(next(), Verdict::Pass);
     }
 
     #[test]
     fn writes_past_the_cap_are_slowed_down() {
         let faults = Faults::default();
         faults.cap_writes_per_second(Some(0));
-        assert_eq!(faults.judge("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
-        assert_eq!(faults.judge("GetObject", None, false), Verdict::Pass);
+        assert_eq!(faults.verdict("PutObject", None, true), Verdict::Fault(Fault::SlowDown));
+        assert_eq!(faults.verdict("GetObject", None, false), Verdict::Pass);
     }
 }

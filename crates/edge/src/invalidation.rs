@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::distribution::identifier;
 use crate::lock::locked;
+use crate::quotas::{InProgressQuota, Limiter, Load, QuotaTime, Quotas};
 
 /// The longest path, in characters.
 const LONGEST_PATH: usize = 4000;
@@ -87,7 +88,7 @@ pub(super) struct Invalidations {
 struct State {
     accepted: BTreeMap<String, Vec<Accepted>>,
     progress: Progress,
-    most_in_progress: Option<usize>,
+    limiter: Limiter,
 }
 
 impl Default for Invalidations {
@@ -96,7 +97,7 @@ impl Default for Invalidations {
             state: Mutex::new(State {
                 accepted: BTreeMap::new(),
                 progress: Progress::Polls(0),
-                most_in_progress: None,
+                limiter: Limiter::default(),
             }),
         }
     }
@@ -107,23 +108,27 @@ impl Invalidations {
         locked(&self.state).progress = progress;
     }
 
-    pub(super) fn limit_in_progress(&self, items: Option<usize>) {
-        locked(&self.state).most_in_progress = items;
+    pub(super) fn set_quotas(&self, quotas: Quotas) {
+        locked(&self.state).limiter.set(quotas);
+    }
+
+    pub(super) fn limit_in_progress(&self, quota: Option<InProgressQuota>) {
+        locked(&self.state).limiter.set_in_progress(quota);
     }
 
     /// Accepts a batch; `true` when it is new. The same reference with the same items is the
-    /// invalidation that it was before.
+    /// invalidation that it was before, and takes nothing from the quotas.
     pub(super) fn create(
         &self,
         distribution: &str,
         caller_reference: String,
         items: Vec<String>,
-        now: Instant,
+        (now, time): (Instant, QuotaTime),
     ) -> Result<(Invalidation, bool), Refusal> {
         check_batch(&items)?;
         let mut state = locked(&self.state);
-        let (progress, most) = (state.progress, state.most_in_progress);
-        let accepted = state.accepted.entry(distribution.to_owned()).or_default();
+        let State { accepted, progress, limiter } = &mut *state;
+        let accepted = accepted.entry(distribution.to_owned()).or_default();
         let mut known = accepted.iter();
         if let Some(known) = known.find(|known| known.invalidation.caller_reference == caller_reference) {
             let sorted = |items: &[String]| {
@@ -140,17 +145,7 @@ impl Invalidations {
                 "The caller reference was used before for another batch of paths.",
             ));
         }
-        if let Some(most) = most {
-            let running = accepted.iter().filter(|known| !known.done(now));
-            let in_progress: usize = running.map(|known| known.invalidation.items.len()).sum();
-            if in_progress + items.len() > most {
-                return Err(Refusal::new(
-                    400,
-                    "TooManyInvalidationsInProgress",
-                    "You have exceeded the maximum number of allowable InProgress invalidation batch requests, or invalidation objects.",
-                ));
-            }
-        }
+        limiter.admit(distribution, Load::of(&items), in_progress(accepted, now), time)?;
         let invalidation = Invalidation {
             id: identifier(&format!("{distribution}/{}/{caller_reference}", accepted.len())).replacen('E', "I", 1),
             caller_reference,
@@ -158,7 +153,7 @@ impl Invalidations {
             status: InvalidationStatus::InProgress,
             created: Timestamp::now(),
         };
-        let (polls_left, done_at) = match progress {
+        let (polls_left, done_at) = match *progress {
             Progress::Polls(polls) => (polls, None),
             Progress::After(duration) => (0, Some(now + duration)),
         };
@@ -180,10 +175,17 @@ impl Invalidations {
     }
 
     /// In the order of their acceptance.
-    pub(super) fn list(&self, distribution: &str) -> Vec<Invalidation> {
+    pub(super) fn list(&self, distribution: &str, now: Instant) -> Vec<Invalidation> {
         let state = locked(&self.state);
         let accepted = state.accepted.get(distribution).into_iter().flatten();
-        accepted.map(|accepted| accepted.invalidation.clone()).collect()
+        accepted.map(|accepted| accepted.at(now)).collect()
+    }
+
+    /// How many invalidations of a distribution are in progress.
+    pub(super) fn running(&self, distribution: &str, now: Instant) -> usize {
+        let state = locked(&self.state);
+        let accepted = state.accepted.get(distribution).into_iter().flatten();
+        accepted.filter(|accepted| !accepted.done(now)).count()
     }
 }
 
@@ -191,6 +193,17 @@ impl Accepted {
     fn done(&self, now: Instant) -> bool {
         self.invalidation.status == InvalidationStatus::Completed || self.done_at.is_some_and(|done_at| now >= done_at)
     }
+
+    fn at(&self, now: Instant) -> Invalidation {
+        let status = if self.done(now) { InvalidationStatus::Completed } else { InvalidationStatus::InProgress };
+        Invalidation { status, ..self.invalidation.clone() }
+    }
+}
+
+/// What counts against the older rule.
+fn in_progress(accepted: &[Accepted], now: Instant) -> Load {
+    let running = accepted.iter().filter(|accepted| !accepted.done(now));
+    Load::of(running.flat_map(|accepted| &accepted.invalidation.items))
 }
 
 fn check_batch(items: &[String]) -> Result<(), Refusal> {
@@ -245,17 +258,22 @@ mod tests {
         }
     }
 
+    fn start() -> (Instant, QuotaTime) {
+        (Instant::now(), QuotaTime { running: Duration::ZERO, by_hand: Duration::ZERO })
+    }
+
     #[test]
     fn the_same_reference_is_the_same_invalidation_or_a_conflict() {
         let invalidations = Invalidations::default();
-        let now = Instant::now();
+        invalidations.set_quotas(Quotas::newer().by_hand());
+        let now = start();
         let create = |items: &[&str]| {
             let items = items.iter().map(|&item| item.to_owned()).collect();
             invalidations.create("E1", "reference".to_owned(), items, now)
         };
-        let (first, new) = create(&["/a", "/b"]).unwrap();
+        let (first, new) = create(&["/a", "/b*"]).unwrap();
         assert!(new);
-        let (again, new) = create(&["/b", "/a"]).unwrap();
+        let (again, new) = create(&["/b*", "/a"]).unwrap();
         assert!(!new);
         assert_eq!(again.id, first.id);
         assert_eq!(create(&["/c"]).unwrap_err().code, "InvalidationBatchAlreadyExists");
@@ -264,15 +282,33 @@ mod tests {
     #[test]
     fn what_is_in_progress_counts_until_it_was_seen_completed() {
         let invalidations = Invalidations::default();
-        invalidations.limit_in_progress(Some(2));
-        let now = Instant::now();
+        invalidations.limit_in_progress(Some(InProgressQuota { paths: 2, wildcards: 0 }));
+        let now = start();
         let create = |reference: &str, count: usize| {
             let items = (0..count).map(|number| format!("/{number}")).collect();
             invalidations.create("E1", reference.to_owned(), items, now)
         };
         let first = create("1", 2).unwrap().0;
         assert_eq!(create("2", 1).unwrap_err().code, "TooManyInvalidationsInProgress");
-        assert!(invalidations.poll("E1", &first.id, now).is_some());
+        assert!(invalidations.poll("E1", &first.id, now.0).is_some());
         assert!(create("2", 1).is_ok());
+    }
+
+    #[test]
+    fn what_is_in_progress_for_a_time_counts_for_that_time() {
+        let invalidations = Invalidations::default();
+        invalidations.set_progress(Progress::After(Duration::from_secs(20)));
+        invalidations.set_quotas(Quotas::older());
+        let (now, time) = start();
+        let create = |reference: &str, seconds: u64| {
+            let items = (0..15).map(|number| format!("/{number}*")).collect();
+            invalidations.create("E1", reference.to_owned(), items, (now + Duration::from_secs(seconds), time))
+        };
+        assert!(create("1", 0).is_ok());
+        assert_eq!(create("2", 19).unwrap_err().code, "TooManyInvalidationsInProgress");
+        assert!(create("2", 20).is_ok());
+        let statuses = invalidations.list("E1", now + Duration::from_secs(20));
+        let statuses: Vec<_> = statuses.iter().map(|listed| listed.status).collect();
+        assert_eq!(statuses, [InvalidationStatus::Completed, InvalidationStatus::InProgress]);
     }
 }

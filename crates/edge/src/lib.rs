@@ -23,6 +23,7 @@ mod directory;
 mod distribution;
 mod distributions;
 mod error;
+mod evictions;
 mod faults;
 mod invalidation;
 mod journal;
@@ -30,6 +31,7 @@ mod lock;
 mod operation;
 mod origin;
 mod policy;
+mod quotas;
 mod s3;
 mod server;
 mod store;
@@ -51,7 +53,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use crate::testing::ObjectSummary;
+pub use crate::testing::{CachedCopy, ObjectSummary};
 pub use codepipeline::JobResult;
 pub use directory::Running;
 pub use distribution::{
@@ -59,8 +61,10 @@ pub use distribution::{
     ErrorResponse, FunctionAssociation, Origin, OriginGroup, OriginKind, QueryStrings,
 };
 pub use error::EdgeError;
+pub use evictions::Eviction;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use quotas::{InProgressQuota, LoadRefusal, QuotaClock, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
@@ -97,6 +101,7 @@ struct State {
     invalidations: invalidation::Invalidations,
     jobs: codepipeline::Jobs,
     cache: cache::Cache,
+    evictions: evictions::Evictions,
     faults: Faults,
     trace: faults::Trace,
     timeline: Arc<Timeline>,
@@ -109,6 +114,11 @@ struct State {
 impl State {
     fn list_page_size(&self) -> usize {
         self.list_page_size.load(Ordering::Relaxed)
+    }
+
+    fn quota_time(&self) -> quotas::QuotaTime {
+        let by_hand = self.timeline.ahead();
+        quotas::QuotaTime { running: self.started.elapsed() + by_hand, by_hand }
     }
 }
 
@@ -159,6 +169,7 @@ impl Edge {
             invalidations: invalidation::Invalidations::default(),
             jobs: codepipeline::Jobs::default(),
             cache: cache::Cache::default(),
+            evictions: evictions::Evictions::default(),
             faults: Faults::default(),
             trace: faults::Trace::default(),
             timeline: Arc::clone(store.timeline()),
@@ -208,7 +219,7 @@ impl Edge {
         self.state.timeline.watch.note(text);
     }
 
-    /// Tells the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    /// Adds to the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
     pub fn explain(
         &self,
         invalidation: &str,

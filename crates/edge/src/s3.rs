@@ -23,7 +23,7 @@ pub(super) use upload::Uploads;
 /// The region of a bucket that was given none.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
-/// What the listener and an operation tell each other about one request.
+/// What the listener and an operation share about one request.
 #[derive(Debug, Default)]
 pub(super) struct Call {
     /// Keys that the fault script refuses to delete.

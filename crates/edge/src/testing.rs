@@ -8,11 +8,11 @@ mod observed;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use observed::ObjectSummary;
+pub use observed::{CachedCopy, ObjectSummary};
 
 use crate::bucket::BucketSettings;
 use crate::lock::writing;
-use crate::{CachePolicy, Distribution, Edge, EdgeError, Faults, Progress, Tenant};
+use crate::{CachePolicy, Distribution, Edge, EdgeError, Faults, InProgressQuota, Progress, Quotas, Tenant};
 
 impl Edge {
     /// From now on, the distributions of new buckets rewrite directories to their index.html.
@@ -147,9 +147,19 @@ impl Edge {
         self.state.invalidations.set_progress(progress);
     }
 
-    /// Answers `TooManyInvalidationsInProgress` past so many items in progress a distribution.
-    pub fn limit_invalidations_in_progress(&self, items: Option<usize>) {
-        self.state.invalidations.limit_in_progress(items);
+    /// Sets the quotas of invalidations, with full buckets. The default is none.
+    ///
+    /// Under [`Quotas::by_hand`] the buckets fill only when [`Edge::advance_clock`] says so, and a test of
+    /// a refusal and of what follows it takes no time; under [`Quotas::sped_up`] a client that waits by its
+    /// own clock waits shorter.
+    pub fn set_invalidation_quotas(&self, quotas: Quotas) {
+        self.state.invalidations.set_quotas(quotas);
+    }
+
+    /// Sets the older rule alone, with as many wildcards as paths; the other quotas stay.
+    pub fn limit_invalidations_in_progress(&self, most: Option<usize>) {
+        let quota = most.map(|most| InProgressQuota { paths: most, wildcards: most });
+        self.state.invalidations.limit_in_progress(quota);
     }
 
     /// How many distributions or invalidations one page of a list holds, at most.
@@ -157,7 +167,7 @@ impl Edge {
         self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
     }
 
-    /// Puts the clock forward: of the cache, of invalidations, and what S3 says of the time and of
+    /// Puts the clock forward: of the cache, of invalidations and their quotas, and what S3 says of the time and of
     /// when it stored what comes later.
     pub fn advance_clock(&self, by: Duration) {
         self.state.timeline.advance(by);

@@ -46,7 +46,7 @@ impl Timeline {
         Instant::now() + self.ahead()
     }
 
-    /// The time that S3 tells.
+    /// The time that S3 answers with.
     pub(super) fn time(&self) -> Timestamp {
         Timestamp::now().checked_add(self.ahead()).unwrap_or(Timestamp::MAX)
     }

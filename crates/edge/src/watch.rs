@@ -1,4 +1,4 @@
-//! What the dashboard tells: who asked for what, what changed, and what was evicted and why.
+//! What the dashboard shows: who asked for what, what changed, and what was evicted and why.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -97,9 +97,9 @@ struct Log {
     events: VecDeque<Event>,
     changes: VecDeque<Change>,
     seen: HashMap<Key, Seen>,
-    told: VecDeque<ShownInvalidation>,
+    invalidations: VecDeque<ShownInvalidation>,
     /// The last change before the last invalidation of each distribution.
-    told_up_to: HashMap<String, u64>,
+    invalidated_up_to: HashMap<String, u64>,
 }
 
 /// All of it, as far as it is remembered.
@@ -113,7 +113,7 @@ pub(super) struct Watch {
 pub(super) struct Shown {
     pub(super) version: u64,
     pub(super) events: Vec<Event>,
-    pub(super) told: Vec<ShownInvalidation>,
+    pub(super) invalidations: Vec<ShownInvalidation>,
     pub(super) seen: HashMap<Key, Seen>,
 }
 
@@ -168,7 +168,7 @@ impl Watch {
         locked(&self.log).add("note", text.to_owned(), String::new());
     }
 
-    /// An invalidation took effect. `buckets` are the distribution's origins, each with its path; `gone` tells
+    /// An invalidation took effect. `buckets` are the distribution's origins, each with its path; `gone` says
     /// of each copy whether it was outdated.
     pub(super) fn invalidated(
         &self,
@@ -179,7 +179,7 @@ impl Watch {
         gone: &[(Gone, bool)],
     ) {
         let mut log = locked(&self.log);
-        let after = log.told_up_to.get(distribution).copied().unwrap_or(0);
+        let after = log.invalidated_up_to.get(distribution).copied().unwrap_or(0);
         let changes = log.changes.iter().filter(|change| change.number > after);
         let changes: Vec<(&Change, Vec<String>)> =
             changes.filter_map(|change| Some((change, paths(change, buckets)?))).collect();
@@ -195,10 +195,15 @@ impl Watch {
         let what = format!("{items_sent}, {copies} evicted, {outdated} outdated");
         log.add("invalidate", id.to_owned(), what);
         let number = log.number;
-        log.told_up_to.insert(distribution.to_owned(), number);
+        log.invalidated_up_to.insert(distribution.to_owned(), number);
         let at = Timestamp::now();
-        log.told.push_front(ShownInvalidation { distribution: distribution.to_owned(), id: id.to_owned(), at, items });
-        log.told.truncate(MOST_INVALIDATIONS);
+        log.invalidations.push_front(ShownInvalidation {
+            distribution: distribution.to_owned(),
+            id: id.to_owned(),
+            at,
+            items,
+        });
+        log.invalidations.truncate(MOST_INVALIDATIONS);
     }
 
     /// Adds what the deploy knows of its invalidation: what an item does, and why a key was changed.
@@ -209,8 +214,8 @@ impl Watch {
         reason: impl Fn(&str) -> Option<&'static str>,
     ) {
         let mut log = locked(&self.log);
-        let told = log.told.iter_mut().filter(|told| told.id == id);
-        for item in told.flat_map(|told| &mut told.items) {
+        let shown = log.invalidations.iter_mut().filter(|shown| shown.id == id);
+        for item in shown.flat_map(|shown| &mut shown.items) {
             item.effect = effect(&item.item);
             item.because.iter_mut().for_each(|because| because.reason = reason(&because.key));
         }
@@ -228,7 +233,7 @@ impl Watch {
         Shown {
             version: log.number,
             events: log.events.iter().rev().cloned().collect(),
-            told: log.told.iter().cloned().collect(),
+            invalidations: log.invalidations.iter().cloned().collect(),
             seen: log.seen.clone(),
         }
     }

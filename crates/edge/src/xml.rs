@@ -1,101 +1,32 @@
-//! CloudFront's XML: a writer for answers, a reader for the one request body that we take.
+//! XML, by `quick-xml` and serde: a document with its root and namespace, and a request body read.
 
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use quick_xml::SeError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::invalidation::Refusal;
+/// The namespace of CloudFront's documents.
+pub(super) const CLOUDFRONT: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
-
-/// An XML text under construction.
-#[derive(Debug, Default)]
-pub(super) struct Xml(String);
-
-impl Xml {
-    /// A document whose root is `name`, in CloudFront's namespace.
-    pub(super) fn document(name: &str, fill: impl FnOnce(&mut Self)) -> String {
-        let mut xml = Self(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{NAMESPACE}\">"));
-        fill(&mut xml);
-        xml.0.push_str(&format!("</{name}>"));
-        xml.0
-    }
-
-    pub(super) fn element(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
-        self.0.push_str(&format!("<{name}>"));
-        fill(self);
-        self.0.push_str(&format!("</{name}>"));
-    }
-
-    pub(super) fn text(&mut self, name: &str, value: impl ToString) {
-        let value = value.to_string();
-        self.element(name, |xml| xml.0.push_str(&quick_xml::escape::escape(&value)));
-    }
-
-    /// CloudFront's lists: their number, and the items unless there are none.
-    pub(super) fn list<T>(&mut self, name: &str, items: &[T], each: impl Fn(&mut Self, &T)) {
-        self.element(name, |xml| {
-            xml.text("Quantity", items.len());
-            if !items.is_empty() {
-                xml.element("Items", |xml| items.iter().for_each(|item| each(xml, item)));
-            }
-        });
-    }
+#[derive(Serialize)]
+struct Document<'a, T> {
+    #[serde(rename = "@xmlns", skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'static str>,
+    #[serde(flatten)]
+    content: &'a T,
 }
 
-/// CloudFront's error document.
-pub(super) fn error(code: &str, message: &str) -> String {
-    Xml::document("ErrorResponse", |xml| {
-        xml.element("Error", |xml| {
-            xml.text("Type", "Sender");
-            xml.text("Code", code);
-            xml.text("Message", message);
-        });
-        xml.text("RequestId", "00000000-0000-0000-0000-000000000000");
-    })
+/// A document whose root element is `root`.
+pub(super) fn write<T: Serialize>(root: &str, namespace: Option<&'static str>, content: &T) -> Result<String, SeError> {
+    let text = quick_xml::se::to_string_with_root(root, &Document { namespace, content })?;
+    Ok(format!("{DECLARATION}{text}"))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch {
-    paths: Paths,
-    caller_reference: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Paths {
-    quantity: usize,
-    #[serde(default)]
-    items: Items,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Items {
-    #[serde(default)]
-    path: Vec<String>,
-}
-
-/// Caller reference and items of an `InvalidationBatch`.
-pub(super) fn read_batch(body: &[u8]) -> Result<(String, Vec<String>), Refusal> {
-    if body.is_empty() {
-        return Err(Refusal::new(400, "MissingBody", "This operation requires a body."));
-    }
-    let malformed = |message: String| Refusal::new(400, "MalformedInput", message);
-    let text = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
-    let batch: Batch = quick_xml::de::from_str(text).map_err(|error| malformed(error.to_string()))?;
-    let items = batch.paths.items.path;
-    if items.len() != batch.paths.quantity {
-        return Err(Refusal::new(
-            400,
-            "InconsistentQuantities",
-            "The value of Quantity and the size of Items don't match.",
-        ));
-    }
-    if batch.caller_reference.is_empty() {
-        return Err(Refusal::new(400, "InvalidArgument", "The caller reference is empty."));
-    }
-    Ok((batch.caller_reference, items))
+/// The document of a body, whatever its namespace. An error says what is wrong with it.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    quick_xml::de::from_str(text).map_err(|error| error.to_string())
 }
 
 /// A parameter of a query string, decoded.
@@ -108,19 +39,25 @@ pub(super) fn query_parameter(query: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Sample {
+        name: String,
+        member: Vec<u8>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        absent: Option<String>,
+    }
 
     #[test]
-    fn a_batch_is_read_and_its_count_is_checked() {
-        let batch = |quantity: usize| {
-            let body = format!(
-                "<InvalidationBatch xmlns=\"{NAMESPACE}\"><Paths><Quantity>{quantity}</Quantity><Items><Path>/a&amp;b</Path><Path>#t</Path></Items></Paths><CallerReference>r</CallerReference></InvalidationBatch>"
-            );
-            read_batch(body.as_bytes())
-        };
-        let (reference, items) = batch(2).unwrap();
-        assert_eq!((reference.as_str(), items), ("r", vec!["/a&b".to_owned(), "#t".to_owned()]));
-        assert_eq!(batch(3).unwrap_err().code, "InconsistentQuantities");
-        assert_eq!(read_batch(b"").unwrap_err().code, "MissingBody");
-        assert_eq!(read_batch(b"<x/>").unwrap_err().code, "MalformedInput");
+    fn a_document_has_its_root_and_namespace_and_reads_as_it_was_written() {
+        let sample = Sample { name: "<a> & \"b\"".to_owned(), member: vec![1, 2], absent: None };
+        let text = write("Root", Some(CLOUDFRONT), &sample).unwrap();
+        let expected = "<Root xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Name>&lt;a&gt; &amp; \"b\"</Name><Member>1</Member><Member>2</Member></Root>";
+        assert_eq!(text, format!("{DECLARATION}{expected}"));
+        assert_eq!(read::<Sample>(text.as_bytes()).unwrap(), sample);
+        assert!(read::<Sample>(b"<Root").is_err());
+        assert!(read::<Sample>(b"\xff").is_err());
     }
 }

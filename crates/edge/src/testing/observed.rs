@@ -1,10 +1,13 @@
 //! What there is and what happened, for assertions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use hyper::header::ETAG;
 use jiff::Timestamp;
 
-use crate::{Edge, Effect, Invalidation, JobResult, RecordedRequest};
+use crate::dashboard;
+use crate::{Edge, Effect, Eviction, Invalidation, JobResult, RecordedRequest};
 
 /// An object, for assertions.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +22,67 @@ pub struct ObjectSummary {
     pub headers: BTreeMap<String, String>,
 }
 
+/// A copy that viewers get without the origin being asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CachedCopy {
+    /// The path and query string of its cache key: after a rewrite of a directory to its index.html.
+    pub url: String,
+    /// The URLs under which viewers asked for it, and the one of its cache key, sorted.
+    pub answers: Vec<String>,
+    /// The status that viewers get.
+    pub status: u16,
+    /// Without quotation marks; `None` where the answer has none.
+    pub etag: Option<String>,
+    /// The cache tags that it carries.
+    pub tags: Vec<String>,
+    /// How long it is in the cache.
+    pub age: Duration,
+    /// How long it is kept there.
+    pub time_to_live: Duration,
+    /// Whether the origin would answer otherwise now: viewers get something stale.
+    pub outdated: bool,
+}
+
 impl Edge {
+    /// The copies in the cache of a distribution or of a tenant that viewers would get now, by URL. Those past
+    /// their time to live are not among them. To look changes nothing: a copy is not used by it.
+    #[must_use]
+    pub fn cached(&self, distribution: &str) -> Vec<CachedCopy> {
+        let Some(found) = dashboard::find(&self.state, distribution) else { return Vec::new() };
+        let copies = self.state.cache.copies(self.state.timeline.now()).into_iter();
+        let copies = copies.filter(|copy| copy.key.distribution == found.id && copy.age < copy.ttl);
+        let mut copies: Vec<CachedCopy> = copies
+            .map(|copy| CachedCopy {
+                outdated: dashboard::is_outdated(&self.state, &found, &copy.key, &copy.stored),
+                url: copy.key.url,
+                answers: copy.urls,
+                status: copy.stored.status,
+                etag: copy
+                    .stored
+                    .headers
+                    .get(ETAG)
+                    .and_then(|etag| Some(etag.to_str().ok()?.trim_matches('"').to_owned())),
+                tags: copy.tags,
+                age: copy.age,
+                time_to_live: copy.ttl,
+            })
+            .collect();
+        copies.sort_by(|a, b| a.url.cmp(&b.url));
+        copies
+    }
+
+    /// The copies that invalidations evicted from the cache of a distribution or of a tenant, in the order of the
+    /// invalidations; the latest 200,000 of the edge.
+    #[must_use]
+    pub fn evictions(&self, distribution: &str) -> Vec<Eviction> {
+        self.state.evictions.of(distribution)
+    }
+
+    /// Forgets what was evicted so far.
+    pub fn clear_evictions(&self) {
+        self.state.evictions.clear();
+    }
+
     /// The objects of a bucket in the order of their keys' bytes; none when it does not exist.
     #[must_use]
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
@@ -49,7 +112,7 @@ impl Edge {
     /// The invalidations of a distribution or of a tenant, in the order of their acceptance.
     #[must_use]
     pub fn invalidations(&self, distribution: &str) -> Vec<Invalidation> {
-        self.state.invalidations.list(distribution)
+        self.state.invalidations.list(distribution, self.state.timeline.now())
     }
 
     /// The answers to CodePipeline's jobs, by the job's id, in the order in which they came.
