@@ -124,7 +124,8 @@ async fn tell(door: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -
         }
         judged.push((of_bucket, shown));
     }
-    let patience = Patience { busy: BUSY_LIMIT.min(deadline.wind_down()), completion: None };
+    let until = Some(deadline.last_request());
+    let patience = Patience { busy: BUSY_LIMIT, until, completion: None };
     let distributions = Distributions::new(&door.aws);
     let sent = submit(&distributions, run, planned.into_values().collect(), patience, &door.terminal).await;
     for told in &sent.invalidations {
