@@ -43,8 +43,19 @@ pub struct Accepted {
 pub struct Refusal {
     /// Why.
     pub error: Error,
-    /// Whether it may be taken later: CloudFront is busy, or failed on its own side.
-    pub passes: bool,
+    /// What may help.
+    pub kind: RefusalKind,
+}
+
+/// What may help after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Fewer items, or time: it is more than CloudFront takes for now.
+    Overload,
+    /// Time: CloudFront failed on its own side, or nobody knows what became of the request.
+    Unclear,
+    /// Nothing.
+    Final,
 }
 
 /// CloudFront, as the account's distributions.
@@ -162,7 +173,7 @@ impl Distributions {
             paths.and_then(|paths| InvalidationBatch::builder().paths(paths).caller_reference(reference).build());
         let batch = batch.map_err(|error| Refusal {
             error: Error::stale(format!("cannot form the invalidation: {error}")),
-            passes: false,
+            kind: RefusalKind::Final,
         })?;
         // One owner of retries: `send` waits longer between them than the SDK would.
         let once = aws_sdk_cloudfront::config::Builder::new().retry_config(RetryConfig::disabled());
@@ -181,7 +192,7 @@ impl Distributions {
         };
         let created = created.ok_or_else(|| Refusal {
             error: Error::stale(format!("CloudFront's answer for {id} names no invalidation")),
-            passes: true,
+            kind: RefusalKind::Unclear,
         })?;
         Ok(Accepted { id: created.id, status: InvalidationStatus::parse(&created.status) })
     }
@@ -205,28 +216,24 @@ impl Distributions {
     }
 }
 
+/// No answer at all passes with time, too, and asking again is free, because the caller reference is the same.
 fn refusal<E>(operation: &str, id: &DistributionId, error: SdkError<E, HttpResponse>) -> Refusal
 where
     E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
 {
-    let busy =
-        |error: &E| matches!(error.retryable_error_kind(), Some(RetryKind::ThrottlingError | RetryKind::ServerError));
     let status = error.raw_response().map(|answer| answer.status().as_u16());
-    let passes = is_passing(error.code(), status) || error.as_service_error().is_some_and(busy);
-    Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), passes }
+    let kind = match (error.code().map(ErrorKind::of_aws_code), status) {
+        (Some(ErrorKind::Busy), _) | (_, Some(413 | 429)) => RefusalKind::Overload,
+        (Some(ErrorKind::ServerFault), _) | (_, Some(500..)) | (None, None) => RefusalKind::Unclear,
+        _ => match error.as_service_error().and_then(ProvideErrorKind::retryable_error_kind) {
+            Some(RetryKind::ThrottlingError) => RefusalKind::Overload,
+            Some(RetryKind::ServerError) => RefusalKind::Unclear,
+            _ => RefusalKind::Final,
+        },
+    };
+    Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), kind }
 }
 
 fn is_denied(error: &Error) -> bool {
     error.kind() == ErrorKind::AccessDenied
-}
-
-/// Refusals that pass with time; no answer at all is one of them, and asking again is free, because
-/// the caller reference is the same.
-fn is_passing(code: Option<&str>, status: Option<u16>) -> bool {
-    match (code.map(ErrorKind::of_aws_code), status) {
-        (Some(ErrorKind::Busy | ErrorKind::ServerFault), _) => true,
-        (_, Some(status)) => status == 429 || status >= 500,
-        (Some(_), None) => false,
-        (None, None) => true,
-    }
 }

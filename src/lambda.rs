@@ -187,6 +187,11 @@ impl Deadline {
         (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
     }
 
+    /// When CloudFront is sent nothing any more: the record is written after it, and the answer leaves.
+    fn last_request(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + (self.wind_down() + self.last_call()) / 2
+    }
+
     /// Until the answer must be on its way.
     fn last_call(&self) -> Duration {
         (self.remaining - (self.remaining / 8).min(Duration::from_secs(10))).saturating_sub(self.started.elapsed())

@@ -2,6 +2,7 @@
 
 mod access;
 mod invalidations;
+mod quotas;
 mod storm;
 mod transfers;
 

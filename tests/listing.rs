@@ -24,7 +24,7 @@ async fn a_large_site_is_listed_in_as_many_ranges_as_it_has_thousands() {
     assert_eq!((run.outcome(), run.objects("kept")), ("nothing-to-do", 2_500));
     // Three ranges, none of which waits for another, and the look for the bucket.
     assert_eq!(world.count("ListObjectsV2"), 4);
-    assert_eq!(run.json["requests"]["get"], 2, "the state and the manifest");
+    assert_eq!(run.json["requests"]["get"], 3, "the state, the manifest and the side file");
     assert_eq!(world.writes(), [""; 0]);
 }
 

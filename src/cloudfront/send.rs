@@ -1,24 +1,26 @@
-//! Hands items to CloudFront: in batches, at the published pace, until they are accepted and done.
+//! Hands items to CloudFront: in requests that it takes, until they are accepted and done.
 
-use crate::cloudfront::{Accepted, Distributions, Refusal};
-use crate::error::Error;
-use crate::terminal::Terminal;
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
-use shipfront_invalidation::{Invalidation, InvalidationStatus};
+mod schedule;
+
+use crate::cloudfront::{Accepted, Distributions, RefusalKind};
+use crate::error::{Error, ErrorKind};
+use crate::terminal::{Progress, Terminal};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use schedule::{Answer, Batch, Schedule, Step};
+use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus};
 use shipfront_site::etag::{hex, md5};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Items in one request: CloudFront takes 150 paths or tags a second
-/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
-pub const ITEMS_PER_REQUEST: usize = 150;
-
 /// How long to go on when CloudFront is busy, and whether to wait until the edges are clean.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// How long a refusal for load is waited out before it counts as a failure.
+    /// How long to go on while CloudFront accepts nothing, before that counts as a failure.
     pub busy: Duration,
+    /// When to stop sending whatever was accepted, where the run's own time is limited.
+    pub until: Option<Instant>,
     /// How long to wait for `Completed`; `None` does not wait.
     pub completion: Option<Duration>,
 }
@@ -43,7 +45,20 @@ impl Sent {
     }
 }
 
-/// Asks CloudFront for what was planned, distribution by distribution, until it takes it.
+/// An invalidation that is older counts as done when a refusal is judged: 95 of 100 take less than 25 s.
+const OVERDUE: Duration = Duration::from_secs(60);
+
+/// How many requests items take when CloudFront refuses none.
+pub(crate) fn requests(items: &[String]) -> usize {
+    schedule::requests(items)
+}
+
+/// Asks CloudFront for what was planned until it has taken all of it, whatever its quota is, or takes nothing any
+/// more for as long as patience lasts. Sizes and pauses are decided in [`schedule`].
+///
+/// A run that dies between two requests leaves the rest to the next deploy, which finds the plan in the record
+/// and sends all of it under its own id: what the dead run got accepted is sent once more, because copies that
+/// were made since may be stale again.
 pub async fn submit(
     distributions: &Distributions,
     deploy: &str,
@@ -51,81 +66,162 @@ pub async fn submit(
     patience: Patience,
     terminal: &Terminal,
 ) -> Sent {
-    let mut sent = Sent::default();
-    let mut pause = Duration::ZERO;
-    for (number, mut invalidation) in batches(planned).into_iter().enumerate() {
-        sleep(pause).await;
-        let reference = caller_reference(deploy, number, &invalidation);
-        match create(distributions, &invalidation, &reference, patience.busy, terminal).await {
-            Ok(accepted) => {
-                invalidation.id = Some(accepted.id);
-                invalidation.status = accepted.status;
-            }
-            Err(error) => {
-                invalidation.status = InvalidationStatus::Failed;
-                sent.failed.push(error);
+    let items = planned.iter().map(|invalidation| invalidation.items.as_slice());
+    let started = Instant::now();
+    let until = patience.until.map_or(Duration::MAX, |until| until.saturating_duration_since(started));
+    let schedule = Schedule::new(items, patience.busy, until);
+    let sender = Sender {
+        distributions,
+        deploy,
+        planned: &planned,
+        terminal,
+        progress: terminal.wait("invalidate"),
+        started,
+        ours: Vec::new(),
+        accepted: Vec::new(),
+        refusals: vec![None; planned.len()],
+    };
+    sender.send(schedule).await
+}
+
+/// One submission under way.
+struct Sender<'s> {
+    distributions: &'s Distributions,
+    deploy: &'s str,
+    planned: &'s [Invalidation],
+    terminal: &'s Terminal,
+    progress: Progress,
+    started: Instant,
+    /// What was accepted and is not known to be done, and since when.
+    ours: Vec<(DistributionId, String, Instant)>,
+    /// With which of the planned ones they are of.
+    accepted: Vec<(usize, Invalidation)>,
+    /// The last refusal of each planned one.
+    refusals: Vec<Option<Error>>,
+}
+
+impl Sender<'_> {
+    async fn send(mut self, mut schedule: Schedule) -> Sent {
+        let mut polls = polls().build();
+        loop {
+            match schedule.next(self.started.elapsed()) {
+                Step::Done => return self.sent(schedule),
+                Step::Send(batch) => {
+                    let sent = self.started.elapsed();
+                    let answer = self.request(&batch, &mut schedule).await;
+                    let jitter = 0.75 + fastrand::f64() / 2.0;
+                    schedule.answered(&batch, answer, sent, self.started.elapsed(), jitter);
+                }
+                Step::Rest(pause) if schedule.watches_progress() => {
+                    self.tell();
+                    sleep(polls.next().unwrap_or(pause).min(pause)).await;
+                    if self.in_progress().await == 0 {
+                        schedule.all_done(self.started.elapsed());
+                        polls = self::polls().build();
+                    }
+                }
+                Step::Rest(pause) => {
+                    self.tell();
+                    sleep(pause).await;
+                }
             }
         }
-        pause = pace(&invalidation.items);
-        sent.invalidations.push(invalidation);
     }
-    sent
-}
 
-/// Splits what is too much for one request.
-fn batches(planned: Vec<Invalidation>) -> Vec<Invalidation> {
-    let split = |invalidation: Invalidation| {
-        let items = invalidation.items.clone();
-        let batches = items.chunks(ITEMS_PER_REQUEST).enumerate().map(|(at, items)| {
-            let mut batch = Invalidation { items: items.to_vec(), ..invalidation.clone() };
-            if at > 0 {
-                (batch.viewer_paths, batch.collateral, batch.universe) = (0, 0, 0);
-                (batch.why, batch.coverage, batch.curve) = (Vec::new(), Vec::new(), Vec::new());
+    async fn request(&mut self, batch: &Batch, schedule: &mut Schedule) -> Answer {
+        let planned = &self.planned[batch.planned];
+        let id = &planned.distribution;
+        let reference = caller_reference(self.deploy, id, &batch.items);
+        let refusal = match self.distributions.create_invalidation(id, &reference, &batch.items).await {
+            Ok(Accepted { id: accepted, status }) => {
+                if status == InvalidationStatus::InProgress {
+                    self.ours.push((id.clone(), accepted.clone(), Instant::now()));
+                }
+                let invalidation =
+                    Invalidation { items: batch.items.clone(), id: Some(accepted), status, ..planned.clone() };
+                self.accepted.push((batch.planned, invalidation));
+                return Answer::Accepted;
             }
-            batch
-        });
-        batches.collect::<Vec<_>>()
-    };
-    planned.into_iter().flat_map(split).collect()
+            Err(refusal) => refusal,
+        };
+        self.terminal.detail(format_args!("{} ({} items)", refusal.error, batch.items.len()));
+        let (kind, error) = (refusal.kind, refusal.error);
+        let hopeless =
+            matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials | ErrorKind::NoSuchResource);
+        self.refusals[batch.planned] = Some(error);
+        match kind {
+            RefusalKind::Overload => Answer::Overload { in_progress: self.in_progress().await },
+            RefusalKind::Unclear => Answer::Unclear,
+            RefusalKind::Final if hopeless => {
+                schedule.give_up(batch.planned);
+                Answer::Dropped
+            }
+            RefusalKind::Final => Answer::Refused,
+        }
+    }
+
+    /// How many of ours are in progress, as far as CloudFront says.
+    async fn in_progress(&mut self) -> usize {
+        self.ours.retain(|(_, _, since)| since.elapsed() < OVERDUE);
+        let mut open = Vec::with_capacity(self.ours.len());
+        for (distribution, id, since) in std::mem::take(&mut self.ours) {
+            match self.distributions.invalidation_status(&distribution, &id).await {
+                Ok(InvalidationStatus::InProgress) => open.push((distribution, id, since)),
+                Ok(_) => {}
+                // What cannot be seen is not waited for.
+                Err(_) => return 0,
+            }
+        }
+        self.ours = open;
+        self.ours.len()
+    }
+
+    fn tell(&self) {
+        let accepted: usize = self.accepted.iter().map(|(_, invalidation)| invalidation.items.len()).sum();
+        let all: usize = self.planned.iter().map(|invalidation| invalidation.items.len()).sum();
+        self.progress.message(&format!("waiting for CloudFront: {accepted} of {all} accepted"));
+    }
+
+    /// Request by request in the order of the plan, what failed at the end of each.
+    fn sent(self, schedule: Schedule) -> Sent {
+        let mut sent = Sent::default();
+        let mut left: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (planned, items) in schedule.into_given_up() {
+            left.entry(planned).or_default().extend(items);
+        }
+        for (at, planned) in self.planned.iter().enumerate() {
+            let accepted =
+                self.accepted.iter().filter(|(of, _)| *of == at).map(|(_, invalidation)| invalidation.clone());
+            let mut requests: Vec<Invalidation> = accepted.collect();
+            if let Some(items) = left.remove(&at) {
+                requests.push(Invalidation { items, status: InvalidationStatus::Failed, ..planned.clone() });
+                sent.failed.push(self.refusals[at].clone().unwrap_or_else(|| {
+                    Error::stale(format!("no time was left to send {} the rest", planned.distribution))
+                        .hint("raise the function's timeout; the next deploy invalidates again")
+                }));
+            }
+            for later in requests.iter_mut().skip(1) {
+                (later.viewer_paths, later.collateral, later.universe) = (0, 0, 0);
+                (later.why, later.coverage, later.curve) = (Vec::new(), Vec::new(), Vec::new());
+            }
+            sent.invalidations.extend(requests);
+        }
+        sent
+    }
 }
 
-/// The same request again is the same invalidation, free of charge; the next deploy's never is.
-fn caller_reference(deploy: &str, number: usize, invalidation: &Invalidation) -> String {
-    let text = format!("{deploy}\n{}\n{number}\n{}", invalidation.distribution, invalidation.items.join("\n"));
+/// The same items of the same deploy are the same invalidation, free of charge, also where the answer to a
+/// request was lost and the next request is cut in another way; another deploy's never are.
+fn caller_reference(deploy: &str, distribution: &DistributionId, items: &[String]) -> String {
+    let text = format!("{deploy}\n{distribution}\n{}", items.join("\n"));
     format!("shipfront-{}", hex(&md5(text.as_bytes())))
 }
 
-/// How long the items take CloudFront at the rates it publishes: 150 items and one wildcard a second.
-fn pace(items: &[String]) -> Duration {
-    let wildcards = items.iter().filter(|item| item.ends_with('*')).count();
-    Duration::from_secs_f64((items.len() as f64 / ITEMS_PER_REQUEST as f64).max(wildcards as f64))
-}
-
-async fn create(
-    distributions: &Distributions,
-    invalidation: &Invalidation,
-    reference: &str,
-    busy: Duration,
-    terminal: &Terminal,
-) -> Result<Accepted, Error> {
-    let started = Instant::now();
-    let progress = terminal.wait("invalidate");
-    let backoff = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(60))
-        .with_jitter()
-        .with_total_delay(Some(busy))
-        .without_max_times();
-    let request = || distributions.create_invalidation(&invalidation.distribution, reference, &invalidation.items);
-    request
-        .retry(backoff)
-        .when(|refusal: &Refusal| refusal.passes && started.elapsed() < busy)
-        .notify(|refusal, delay| {
-            progress.message(&format!("{}, trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
-            terminal.detail(format_args!("{}; trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
-        })
-        .await
-        .map_err(|refusal| refusal.error)
+/// CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
+fn polls() -> ExponentialBuilder {
+    let polls =
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_delay(Duration::from_secs(5));
+    polls.without_max_times()
 }
 
 /// Waits until all are completed, if that is asked for. What is not done in time is left to
@@ -140,10 +236,7 @@ pub async fn wait(
     let Some(limit) = patience.completion else { return };
     let started = Instant::now();
     let progress = terminal.wait("invalidate");
-    // CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
-    let polls =
-        ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_delay(Duration::from_secs(5));
-    let mut delays = polls.without_max_times().build();
+    let mut delays = polls().build();
     loop {
         let mut open = 0;
         for invalidation in &mut sent.invalidations {
@@ -187,36 +280,19 @@ pub async fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shipfront_invalidation::DistributionId;
-
-    fn invalidation(items: usize) -> Invalidation {
-        let items = (0..items).map(|at| format!("/{at}")).collect();
-        Invalidation {
-            viewer_paths: 7,
-            collateral: 3,
-            universe: 9,
-            ..Invalidation::of_items(DistributionId::Distribution("E1".into()), items)
-        }
-    }
-
-    #[test]
-    fn a_request_has_at_most_150_items_and_the_counts_are_told_once() {
-        let batches = batches(vec![invalidation(301)]);
-        assert_eq!(batches.iter().map(|batch| batch.items.len()).collect::<Vec<_>>(), [150, 150, 1]);
-        assert_eq!(batches.iter().map(|batch| batch.viewer_paths).sum::<u64>(), 7);
-    }
 
     #[test]
     fn a_caller_reference_is_the_same_for_a_retry_and_another_for_the_next_deploy() {
-        let reference = |deploy, number| caller_reference(deploy, number, &invalidation(2));
-        assert_eq!(reference("a", 0), reference("a", 0));
-        assert_ne!(reference("a", 0), reference("b", 0));
-        assert_ne!(reference("a", 0), reference("a", 1));
-    }
-
-    #[test]
-    fn the_pace_is_that_of_the_slower_rate() {
-        assert_eq!(pace(&invalidation(150).items), Duration::from_secs(1));
-        assert_eq!(pace(&["/a*".to_owned(), "/b*".to_owned(), "/c".to_owned()]), Duration::from_secs(2));
+        let id = |name: &str| DistributionId::Distribution(name.to_owned());
+        let reference = |deploy, distribution, items: &[&str]| {
+            caller_reference(deploy, &id(distribution), &items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>())
+        };
+        let one = reference("a", "E1", &["/x", "/y"]);
+        assert_eq!(one, reference("a", "E1", &["/x", "/y"]));
+        for other in
+            [reference("b", "E1", &["/x", "/y"]), reference("a", "E2", &["/x", "/y"]), reference("a", "E1", &["/x"])]
+        {
+            assert_ne!(one, other);
+        }
     }
 }

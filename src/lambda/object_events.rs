@@ -129,7 +129,8 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Dead
         }
         changes.push((of_bucket, shown));
     }
-    let patience = Patience { busy: BUSY_LIMIT.min(deadline.wind_down()), completion: None };
+    let until = Some(deadline.last_request());
+    let patience = Patience { busy: BUSY_LIMIT, until, completion: None };
     let distributions = Distributions::new(&entry_point.aws);
     let sent = submit(&distributions, run, planned.into_values().collect(), patience, &entry_point.terminal).await;
     for told in &sent.invalidations {

@@ -142,7 +142,7 @@ async fn invalidate(
         (Which::Auto, Some(bucket)) => Which::Ids(ids_showing(distributions, bucket.bucket()).await?),
         _ => which,
     };
-    let patience = Patience { busy: deadline.wind_down(), completion: None };
+    let patience = Patience { busy: deadline.wind_down(), until: Some(deadline.last_request()), completion: None };
     // The job's id: Lambda may hand out an event twice, and the second time is free.
     let report =
         invalidate::invalidate(&entry_point.aws, &which, &parameters.paths, id, patience, &entry_point.terminal)
@@ -168,7 +168,7 @@ async fn deploy_artifact(
     let unpacked = artifact::fetch(&entry_point.aws, &job.data, deploy).await?;
     let mut settings = deploy.settings(unpacked.site(), which)?;
     let wait = settings.patience.completion.take().filter(|_| parameters.wait);
-    settings.patience.busy = settings.patience.busy.min(deadline.wind_down());
+    settings.patience.until = Some(deadline.last_request());
     let stop = CancellationToken::new();
     let near_the_end = stop.clone();
     let timer = tokio::spawn(async move {

@@ -1,7 +1,7 @@
 //! What a run costs at AWS's list prices for us-east-1, at most: what the account has free is not known.
 
 use crate::aws::Requests;
-use crate::cloudfront::send::ITEMS_PER_REQUEST;
+use crate::cloudfront::send::requests;
 use crate::deploy::change::Action;
 use crate::outcome::Outcome;
 use crate::report::Report;
@@ -79,8 +79,8 @@ impl Report {
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
         let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
-        let batch = |items: usize| items.div_ceil(ITEMS_PER_REQUEST) as u64;
-        let invalidations: u64 = self.invalidations.iter().map(|invalidation| batch(invalidation.items.len())).sum();
+        let invalidations: u64 =
+            self.invalidations.iter().map(|invalidation| requests(&invalidation.items) as u64).sum();
         let (writes, reads, cleanings) = match new_record {
             Some(true) => (NEW_RECORD_WRITES, RECORD_READS, 1),
             Some(false) => (RECORD_WRITES, RECORD_READS, 1),

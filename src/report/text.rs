@@ -162,11 +162,11 @@ impl Report {
         let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
         let unchanged = universe.saturating_sub(*viewer_paths);
         let items_word = if items.len() == 1 { "item" } else { "items" };
-        write!(
-            out,
-            "  invalidation{id} on {distribution}{status}: {} {items_word} for {viewer_paths} changed URLs",
-            items.len()
-        )?;
+        write!(out, "  invalidation{id} on {distribution}{status}: {} {items_word}", items.len())?;
+        // Of several requests for one distribution the first has the counts.
+        if *universe > 0 || *viewer_paths > 0 {
+            write!(out, " for {viewer_paths} changed URLs")?;
+        }
         if unchanged > 0 {
             write!(out, ", evicting {collateral} of {unchanged} unchanged ones")?;
         }
