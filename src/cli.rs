@@ -428,8 +428,8 @@ pub struct InvalidateArgs {
     /// With --local, the source directory of the site whose distribution is meant
     #[arg(long, value_name = "DIRECTORY", env = "SHIPFRONT_SOURCE", hide_env = true, hide = cfg!(not(feature = "edge")))]
     pub source: Option<PathBuf>,
-    /// The target, by which --local finds the distribution
-    #[arg(long, hide = true, env = "SHIPFRONT_TARGET")]
+    /// The site: its deploy record counts the paths toward the month's allowance, and --local finds its distribution
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// The wait for CloudFront
     #[command(flatten)]

@@ -1,7 +1,9 @@
 //! The deploy record: what it remembers, whose each object is, and what happens when it is not as it should be.
 
+mod allowance;
 mod builds;
 mod damage;
+mod format;
 mod interruptions;
 mod limits;
 mod ownership;
@@ -38,6 +40,19 @@ fn hold(world: &World, operation: &str, key: Option<&str>) -> Gate {
         None => world.fault(operation, 0, 1, fault),
     }
     gate
+}
+
+/// Changes the state as it is in the bucket.
+async fn rewrite_state(world: &World, change: impl FnOnce(&mut Value)) {
+    let bytes = crate::world::manifest::read(&world.edge, BUCKET, STATE).await;
+    let mut state = serde_json::from_slice(&bytes).unwrap();
+    change(&mut state);
+    world.put(STATE, serde_json::to_vec(&state).unwrap()).await;
+}
+
+/// The state as it is in the bucket.
+async fn state(world: &World) -> Value {
+    serde_json::from_slice(&crate::world::manifest::read(&world.edge, BUCKET, STATE).await).unwrap()
 }
 
 /// `status --json`.

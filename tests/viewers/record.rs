@@ -68,7 +68,7 @@ async fn only_a_run_that_writes_asks_for_the_policy() {
     assert_eq!(world.count("GetBucketPolicy"), 0);
     let run = world.deploy(&[]).expect(0);
     assert_eq!(world.count("GetBucketPolicy"), 1);
-    assert_eq!(run.json["requests"]["get"], 3);
+    assert_eq!(run.json["requests"]["get"], 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

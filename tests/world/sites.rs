@@ -159,6 +159,7 @@ fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
 
 async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {
     let terminal = Terminal::new(Volume::Quiet, true);
-    let run = Deploy::new(&settings, &aws, &terminal, CancellationToken::new()).run().await;
+    let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
+    let run = Box::pin(deploy.run()).await;
     run.map(|run| Report::new(run, &terminal))
 }
