@@ -73,7 +73,7 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
     assert_fields(
         json,
         "shipfront deploy outcome source target objects changes invalidations requests cost seconds timeline concurrency \
-         recovered warnings errors",
+         allowance recovered warnings errors",
     );
     assert_fields(&json["objects"], "uploaded kept pruned orphaned unknown failed bytes_uploaded");
     assert_fields(&json["seconds"], "walk list hash apply invalidate total");

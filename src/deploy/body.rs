@@ -3,9 +3,9 @@
 use crate::deploy::entry::Entry;
 use crate::error::{Error, Result};
 use bytes::Bytes;
+use shipfront_site::Encoding;
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
-use shipfront_site::rules::Encoding;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

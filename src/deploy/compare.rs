@@ -6,62 +6,26 @@
 use crate::deploy::diff::{self, Content, Pair, PruneAfter, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
+use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector};
 use crate::deploy::list::{self, Listed};
 use crate::deploy::manifest_index::{ManifestIndex, between};
-use crate::deploy::next_manifest::changed_keys;
 use crate::deploy::plan::Plan;
-use crate::deploy::run::Recovered;
+use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::tagging::{self, Tagging};
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, Settings, on_cores};
-use crate::deploy::{execute, hash};
 use crate::error::{Error, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
 use crate::s3::{Bucket, RemoteObject, Start};
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
-use shipfront_invalidation::Invalidation;
 use shipfront_site::{ObjectKind, ObjectKinds, RECORD_FOLDER};
 use std::sync::Arc;
 
 /// Parts under way at once beside those that are being listed: enough to keep every core busy.
 const PARTS: usize = 8;
-
-/// What is to be done about what was found.
-pub(super) struct Planned {
-    pub plan: Arc<Plan>,
-    /// What the edge was last told.
-    pub index: Arc<ManifestIndex>,
-    /// Whether the record differs from what is there in ways that no viewer sees.
-    pub record_differs: bool,
-    /// The interrupted run whose work this one finishes.
-    pub recovered: Option<Recovered>,
-    /// What CloudFront is told once all of it is done.
-    pub items: Vec<Invalidation>,
-    pub warnings: Vec<String>,
-}
-
-impl Planned {
-    /// Whether nothing in the bucket, at the edge or in the record is to change.
-    pub(super) fn is_empty(&self) -> bool {
-        self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
-    }
-
-    /// Chooses what CloudFront is told once all of it is done.
-    pub(super) fn choose_items(mut self, discovered: &Discovered) -> Planned {
-        let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
-        let changed = changed_keys(&self.plan, unfinished, |_| true);
-        self.items = execute::items(discovered, &self, &changed, &[]);
-        self
-    }
-
-    /// How many paths that takes.
-    pub(super) fn paths(&self) -> u64 {
-        self.items.iter().map(|invalidation| invalidation.items.len() as u64).sum()
-    }
-}
 
 /// All by which parts are compared, shared between cores.
 struct Comparer {

@@ -1,7 +1,7 @@
 //! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
 
+use shipfront_site::Encoding;
 use shipfront_site::headers::{Headers, HeadersDigest};
-use shipfront_site::rules::Encoding;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 

@@ -4,9 +4,9 @@
 use crate::cloudfront::send::{Patience, Sent, submit, wait};
 use crate::deploy::apply::{self, Done, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
-use crate::deploy::compare::Planned;
 use crate::deploy::discover::Discovered;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
+use crate::deploy::planned::{Planned, items};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::timeline::Timeline;
 use crate::error::{ErrorKind, Result};
@@ -282,16 +282,4 @@ impl Executed<'_> {
     pub(super) fn is_doubtful(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_landed: true, .. }))
     }
-}
-
-/// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
-pub(super) fn items(
-    discovered: &Discovered,
-    planned: &Planned,
-    changed: &[ChangedKey<'_>],
-    others: &[&str],
-) -> Vec<Invalidation> {
-    let entries = &discovered.walk.entries;
-    let unchanged = planned.plan.unchanged(entries).chain(others.iter().copied());
-    discovered.viewers.plan(changed, unchanged, planned.index.copy_tags(entries))
 }

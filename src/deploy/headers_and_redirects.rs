@@ -14,7 +14,7 @@ use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bu
 use shipfront_site::RECORD_FOLDER;
 use shipfront_site::headers::Headers;
 use shipfront_site::headers_file::{self, HeadersFile};
-use shipfront_site::key::MAX_KEY_BYTES;
+use shipfront_site::key::{HEADERS_FILE, MAX_KEY_BYTES, REDIRECTS_FILE};
 use shipfront_site::redirect_function::{self, RedirectFunction};
 use shipfront_site::redirects_file::{self, RedirectRule, RedirectsFile, without_slash};
 use shipfront_site::response_headers_policy::{self, PolicyTemplate};
@@ -23,17 +23,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Header rules by URL path.
-pub const HEADERS: &str = "_headers";
-/// Redirects.
-pub const REDIRECTS: &str = "_redirects";
 /// Far more than any such file needs.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Whether a key is that of a file which is read and not uploaded.
-pub fn is_convention(key: &str) -> bool {
-    key == HEADERS || key == REDIRECTS
-}
 
 /// A file at the top of the source, if there is one.
 pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
@@ -62,8 +53,8 @@ pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
 
 /// What the `_headers` file of a source says.
 pub fn headers(source: &Path) -> Result<HeadersFile> {
-    match read(source, HEADERS)? {
-        Some(text) => Ok(headers_file::parse(&text).map_err(|error| error.in_file(&source.join(HEADERS)))?),
+    match read(source, HEADERS_FILE)? {
+        Some(text) => Ok(headers_file::parse(&text).map_err(|error| error.in_file(&source.join(HEADERS_FILE)))?),
         None => Ok(HeadersFile::default()),
     }
 }
@@ -72,7 +63,7 @@ pub fn headers(source: &Path) -> Result<HeadersFile> {
 pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
     let others = headers(source)?.others;
     if others.is_empty() {
-        let message = nothing_in(source, HEADERS, "no header that S3 does not keep");
+        let message = nothing_in(source, HEADERS_FILE, "no header that S3 does not keep");
         return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
     }
     Ok(response_headers_policy::template(&others))
@@ -109,7 +100,7 @@ fn warning(source: &Path, file: &HeadersFile) -> Option<String> {
         ));
     }
     parts.extend(file.ignored.iter().map(|(line, why)| format!("line {line} has no effect: {why}")));
-    (!parts.is_empty()).then(|| format!("{}: {}", source.join(HEADERS).display(), parts.join("; ")))
+    (!parts.is_empty()).then(|| format!("{}: {}", source.join(HEADERS_FILE).display(), parts.join("; ")))
 }
 
 /// Whether redirects become objects.
@@ -127,8 +118,8 @@ pub enum RedirectObjects {
 
 /// What the `_redirects` file of a source says.
 pub fn redirects(source: &Path) -> Result<RedirectsFile> {
-    match read(source, REDIRECTS)? {
-        Some(text) => Ok(redirects_file::parse(&text).map_err(|error| error.in_file(&source.join(REDIRECTS)))?),
+    match read(source, REDIRECTS_FILE)? {
+        Some(text) => Ok(redirects_file::parse(&text).map_err(|error| error.in_file(&source.join(REDIRECTS_FILE)))?),
         None => Ok(RedirectsFile::default()),
     }
 }
@@ -138,7 +129,7 @@ pub fn redirect_function(source: &Path, directory_index: bool) -> Result<Redirec
     let walk = walk::walk(source, "", &GlobSet::empty())?;
     let file = redirects(source)?;
     if file.rules.is_empty() {
-        let message = nothing_in(source, REDIRECTS, "no redirects");
+        let message = nothing_in(source, REDIRECTS_FILE, "no redirects");
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
     }
     Ok(redirect_function::generate(&file, walk.entries.iter().map(|entry| &*entry.key), directory_index)?)
@@ -152,7 +143,7 @@ pub(super) fn apply_redirects(
     shapes: &[(DistributionId, DistributionShape)],
 ) -> Result<()> {
     let file = redirects(&settings.source)?;
-    let shown = settings.source.join(REDIRECTS);
+    let shown = settings.source.join(REDIRECTS_FILE);
     let shown = shown.display();
     walk.warnings.extend(file.ignored.iter().map(|(line, why)| format!("{shown}:{line} is left out: {why}")));
     let bucket = settings.target.bucket();

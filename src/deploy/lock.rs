@@ -1,10 +1,10 @@
 //! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lock.
 
 use crate::cloudfront::send::submit;
-use crate::deploy::compare::Planned;
 use crate::deploy::discover::Discovered;
 use crate::deploy::intent::all_pending;
 use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::planned::Planned;
 use crate::deploy::{Deploy, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::intent::left_by;

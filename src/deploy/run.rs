@@ -4,20 +4,11 @@ use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::cloudfront::send::Sent;
 use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::planned::Recovered;
 use crate::deploy::shard::Shard;
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
 use crate::record::allowance::UsedPaths;
-use serde::Serialize;
-
-/// An interrupted run whose work this one finished, or one of which `--verify` found differences.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recovered {
-    /// The run; what `--verify` left ends in `-verify`.
-    pub deploy: String,
-    /// Keys that it may have changed without telling the edge, or that were found otherwise.
-    pub keys: u64,
-}
 
 /// Whether a run only showed what it would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,11 @@
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::deploy::change::{Change, Reason, Subject};
-use crate::deploy::compare::Planned;
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
 use crate::deploy::list::{self, Listed};
 use crate::deploy::plan::Plan;
+use crate::deploy::planned::Planned;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::{Deploy, Settings};
 use crate::error::{Error, Result};

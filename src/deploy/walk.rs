@@ -4,12 +4,11 @@
 //! nothing is deleted on its account.
 
 use crate::deploy::entry::{Entry, EntryHeaders};
-use crate::deploy::headers_and_redirects::is_convention;
 use crate::error::{Error, Result};
 use globset::GlobSet;
 use rayon::prelude::*;
 use shipfront_site::headers::Headers;
-use shipfront_site::key::{MAX_KEY_BYTES, key_of, unicode_collision};
+use shipfront_site::key::{MAX_KEY_BYTES, is_rules_file, key_of, unicode_collision};
 use shipfront_site::rules::HeaderRules;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -221,7 +220,7 @@ impl Walk {
             return None;
         }
         // What says how the others are served is read, and not served itself.
-        Some(key).filter(|key| !is_convention(key))
+        Some(key).filter(|key| !is_rules_file(key))
     }
 
     fn add_files(&mut self, files: Vec<(String, DirEntry)>, sizes: Vec<walkdir::Result<u64>>) {

@@ -200,8 +200,8 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
 mod tests {
     use super::*;
     use shipfront_invalidation::tags::{self, Tagger, Upload};
+    use shipfront_site::Encoding;
     use shipfront_site::headers::Headers;
-    use shipfront_site::rules::Encoding;
 
     fn rows() -> Vec<(&'static str, Row)> {
         let etag = || Etag::parse("900150983cd24fb0d6963f7d28e17f72");

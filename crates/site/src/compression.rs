@@ -3,8 +3,8 @@
 //! S3 keeps one representation of an object, and CloudFront does not choose between several, so that
 //! every visitor gets what was stored, whatever they accept.
 
+use crate::Encoding;
 use crate::etag::{self, Digest, Etag, MULTIPART_THRESHOLD, Md5, PartHasher, changed_while_read, part_size};
-use crate::rules::Encoding;
 use brotli::enc::BrotliEncoderParams;
 use flate2::GzBuilder;
 use serde::{Deserialize, Serialize};

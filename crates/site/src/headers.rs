@@ -1,8 +1,8 @@
 //! The headers an object is uploaded with.
 
+use crate::Encoding;
 use crate::etag::md5;
 use crate::media_type;
-use crate::rules::Encoding;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -3,6 +3,16 @@
 use std::path::{Component, Path};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+/// The file at the top of the source with header rules by URL path.
+pub const HEADERS_FILE: &str = "_headers";
+/// The file at the top of the source with redirects.
+pub const REDIRECTS_FILE: &str = "_redirects";
+
+/// Whether a key is that of a file which says how the others are served, and is not served itself.
+pub fn is_rules_file(key: &str) -> bool {
+    key == HEADERS_FILE || key == REDIRECTS_FILE
+}
+
 /// The longest key S3 takes, in UTF-8 bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub const MAX_KEY_BYTES: usize = 1024;

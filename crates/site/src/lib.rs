@@ -1,6 +1,7 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
 pub mod compression;
+mod encoding;
 mod error;
 pub mod etag;
 pub mod glob;
@@ -16,6 +17,7 @@ pub mod response_headers_policy;
 pub mod rules;
 pub mod url_pattern;
 
+pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
 pub use kinds::{ObjectKind, ObjectKinds};
 use std::fmt;

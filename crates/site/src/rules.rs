@@ -5,6 +5,7 @@
 //! of different rules by a comma; of the headers that S3 keeps, which are all of them single values, that
 //! would make nonsense such as two `max-age` in one `Cache-Control`.) An empty value takes a header away.
 
+use crate::Encoding;
 use crate::error::{Error, Result};
 use crate::glob::{self, Globs};
 use crate::headers::Headers;
@@ -172,26 +173,6 @@ words!(
     ["private", "public-read", "authenticated-read", "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control"],
     ""
 );
-
-/// How bytes are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Hash)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// Brotli.
-    Br,
-    /// Gzip.
-    Gzip,
-}
-
-impl Encoding {
-    /// The word of `Content-Encoding`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Encoding::Br => "br",
-            Encoding::Gzip => "gzip",
-        }
-    }
-}
 
 /// What is read from its text.
 macro_rules! deserialized_from_text {
