@@ -7,7 +7,6 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use shipfront_invalidation::{Invalidation, InvalidationStatus};
 use shipfront_site::etag::{hex, md5};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Items in one request: CloudFront takes 150 paths or tags a second
@@ -54,7 +53,7 @@ pub async fn submit(
     let mut sent = Sent::default();
     let mut pause = Duration::ZERO;
     for (number, mut invalidation) in batches(planned).into_iter().enumerate() {
-        sleep(pause).await;
+        distributions.clock.sleep(pause).await;
         let reference = caller_reference(deploy, number, &invalidation);
         match create(distributions, &invalidation, &reference, patience.busy, terminal).await {
             Ok(accepted) => {
@@ -108,7 +107,7 @@ async fn create(
     busy: Duration,
     terminal: &Terminal,
 ) -> Result<Accepted, Error> {
-    let started = Instant::now();
+    let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
@@ -117,8 +116,10 @@ async fn create(
         .with_total_delay(Some(busy))
         .without_max_times();
     let request = || distributions.create_invalidation(&invalidation.distribution, reference, &invalidation.items);
+    let clock = distributions.clock.clone();
     request
         .retry(backoff)
+        .sleep(move |delay| clock.sleep(delay))
         .when(|refusal: &Refusal| refusal.passes && started.elapsed() < busy)
         .notify(|refusal, delay| {
             progress.message(&format!("{}, trying again in {:.1} s", refusal.error, delay.as_secs_f64()));
@@ -138,7 +139,7 @@ pub async fn wait(
     terminal: &Terminal,
 ) {
     let Some(limit) = patience.completion else { return };
-    let started = Instant::now();
+    let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     // CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
     let polls =
@@ -175,7 +176,7 @@ pub async fn wait(
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
         progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
         tokio::select! {
-            () = sleep(delay) => {}
+            () = distributions.clock.sleep(delay) => {}
             () = stop.cancelled() => {
                 let left = "no longer waiting: CloudFront accepted the invalidation and goes on without shipfront";
                 return sent.warnings.push(left.to_owned());
