@@ -8,6 +8,7 @@ pub mod limiter;
 pub mod permission;
 pub mod policy_document;
 
+use crate::clock::Clock;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;
@@ -19,7 +20,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{
-    ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents, SharedHttpClient,
+    AsyncSleep, ConfigBag, Credentials, Intercept, RequestChecksumCalculation, RuntimeComponents, SharedHttpClient,
+    Sleep,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -64,6 +66,8 @@ pub struct AwsOptions {
     pub local: bool,
     /// `--concurrency`.
     pub concurrency: Option<u16>,
+    /// By which everything waits: this machine's, but for tests.
+    pub clock: Clock,
 }
 
 /// AWS as configured: what `Bucket` and `Distributions` are made from.
@@ -72,6 +76,7 @@ pub struct Aws {
     sdk: SdkConfig,
     requests: Arc<RequestCounts>,
     limiter: Arc<Limiter>,
+    clock: Clock,
 }
 
 impl Aws {
@@ -82,7 +87,7 @@ impl Aws {
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).build();
         let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
-        let mut loader = loader.retry_config(retries).timeout_config(timeouts);
+        let mut loader = loader.retry_config(retries).timeout_config(timeouts).sleep_impl(options.clock.clone());
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }
@@ -96,7 +101,13 @@ impl Aws {
             loader = loader.region(region_provider(options));
         }
         let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)));
-        Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter) }
+        let clock = options.clock.clone();
+        Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter), clock }
+    }
+
+    /// The clock by which a run waits.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The number of requests sent so far, retries included.
@@ -156,7 +167,7 @@ impl Aws {
     #[cfg(feature = "lambda")]
     pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
         let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)));
-        Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter) }
+        Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter), clock: self.clock.clone() }
     }
 
     /// The same AWS with somebody else's credentials.
@@ -180,6 +191,12 @@ impl Aws {
             _ => None,
         };
         own.or_else(|| self.sdk.endpoint_url().map(str::to_owned))
+    }
+}
+
+impl AsyncSleep for Clock {
+    fn sleep(&self, length: Duration) -> Sleep {
+        Sleep::new(Clock::sleep(self, length))
     }
 }
 
@@ -208,15 +225,17 @@ pub(crate) fn viewer_connector() -> Connector {
     tls.proxy_config(ProxyConfig::from_env()).build()
 }
 
-fn http_client(local: bool) -> aws_sdk_s3::config::SharedHttpClient {
+fn http_client(local: bool) -> SharedHttpClient {
     HttpClientBuilder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let mut connector = Connector::builder();
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        if !local {
-            connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        if local {
+            // Nothing of TLS, whose roots take longer to read than a small deploy.
+            return connector.build_http();
         }
-        connector.build()
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     })
 }
 

@@ -6,6 +6,7 @@ mod shape;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::config::http::HttpResponse;
@@ -62,12 +63,13 @@ pub enum RefusalKind {
 #[derive(Debug, Clone)]
 pub struct Distributions {
     client: Client,
+    clock: Clock,
 }
 
 impl Distributions {
     /// CloudFront with the configured credentials.
     pub fn new(aws: &Aws) -> Distributions {
-        Distributions { client: Client::from_conf(aws.cloudfront()) }
+        Distributions { client: Client::from_conf(aws.cloudfront()), clock: aws.clock().clone() }
     }
 
     /// Every distribution of the account.

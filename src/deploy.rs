@@ -67,12 +67,13 @@ impl<'a> Deploy<'a> {
     /// Makes the target what the source is, and tells CloudFront what changed.
     pub async fn run(&self) -> Result<Run> {
         let deploy = new_deploy_id();
+        let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
             let mut discovered = self.look_around().await?;
             self.guard_order(&mut discovered).await?;
             self.guard_interrupted()?;
-            if self.wait_for_lock(&discovered, self.timeline.began()).await? {
+            if self.wait_for_lock(&discovered, &since).await? {
                 continue;
             }
             let planned = self.decide(&mut discovered).await?;

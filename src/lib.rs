@@ -34,6 +34,7 @@ pub mod cloudfront;
 pub mod s3;
 
 // The ground.
+pub mod clock;
 pub mod error;
 pub mod exit;
 pub mod outcome;

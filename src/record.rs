@@ -16,6 +16,7 @@ pub mod public_access;
 pub mod session;
 
 use crate::aws::Aws;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::s3::Bucket;
 use crate::s3::conditional::{Condition, Written};
@@ -215,6 +216,7 @@ impl Snapshot {
 pub struct Record {
     bucket: Bucket,
     target: Target,
+    clock: Clock,
 }
 
 impl Record {
@@ -226,7 +228,7 @@ impl Record {
             Place::At(at) => at.clone(),
             Place::Beside => target.record_folder(),
         };
-        Ok(Some(Record { bucket: bucket.place(aws, &at).await?, target }))
+        Ok(Some(Record { bucket: bucket.place(aws, &at).await?, target, clock: aws.clock().clone() }))
     }
 
     /// The full key of the state, to see whether viewers can reach it.

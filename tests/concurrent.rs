@@ -3,11 +3,12 @@
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::patience;
 use crate::world::sites::{Place, Site, directory, site};
+use shipfront::clock::Hand;
 use shipfront::error::Error;
 use shipfront::exit::Exit;
 use shipfront::outcome::Outcome;
 use shipfront::report::Report;
-use shipfront_edge::{Fault, Gate, Rule};
+use shipfront_edge::{Fault, Gate, RecordedRequest, Rule};
 use shipfront_site::etag::{hex, md5};
 use std::path::Path;
 use std::pin::pin;
@@ -32,13 +33,24 @@ fn build(number: u32) -> Site {
 /// A place where build 1 is deployed.
 async fn deployed() -> (Place, Oracle) {
     let place = Place::new().await;
+    let oracle = deploy_first(&place).await;
+    (place, oracle)
+}
+
+/// The same, whose deploys wait by hand.
+async fn deployed_by_hand() -> (Place, Oracle, Hand) {
+    let (place, hand) = Place::by_hand().await;
+    let oracle = deploy_first(&place).await;
+    (place, oracle, hand)
+}
+
+async fn deploy_first(place: &Place) -> Oracle {
     let distribution = place.edge.ensure_site(BUCKET).unwrap();
-    deploy(&place, 1, &["--build-number", "1"]).await.unwrap();
+    deploy(place, 1, &["--build-number", "1"]).await.unwrap();
     place.edge.clear_effects();
     place.edge.clear_requests();
     let others = [build(2), build(3)];
-    let oracle = Oracle::new(&place.edge, BUCKET, &distribution, &build(1), others.iter().flat_map(Site::keys));
-    (place, oracle)
+    Oracle::new(&place.edge, BUCKET, &distribution, &build(1), others.iter().flat_map(Site::keys))
 }
 
 async fn deploy(place: &Place, number: u32, options: &[&str]) -> Result<Report, Error> {
@@ -196,19 +208,38 @@ async fn stuck(place: &Place, gate: &Gate) {
     once(place, Some("PutObject"), Some("index.html"), 0, Fault::Hold(gate.clone()));
 }
 
+/// Lets time pass for the deploys and for S3 alike.
+fn pass(place: &Place, hand: &Hand, seconds: u64) {
+    place.edge.advance_clock(Duration::from_secs(seconds));
+    hand.advance(Duration::from_secs(seconds));
+}
+
+/// How often the state was written, or was tried to be.
+fn state_writes(place: &Place) -> usize {
+    let is_write =
+        |request: &&RecordedRequest| request.operation == "PutObject" && request.key.as_deref() == Some(STATE);
+    place.edge.requests().iter().filter(is_write).count()
+}
+
+/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it.
+async fn renewal(place: &Place, hand: &Hand) {
+    let before = state_writes(place);
+    pass(place, hand, 25);
+    patience::until(async || state_writes(place) > before, || "the lease is not renewed".to_owned()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_renewed_is_not_taken_over() {
-    let (place, _) = deployed().await;
+    let (place, _, hand) = deployed_by_hand().await;
     let gate = Gate::default();
     stuck(&place, &gate).await;
     let holder = deploy(&place, 2, &[]);
     let others = async {
         gate.reached().await;
-        let writes = || place.edge.requests().iter().filter(|request| is_state_write(request)).count();
-        let before = writes();
-        place.edge.advance_clock(Duration::from_secs(80));
-        patience::until(async || writes() > before, || "the lease is not renewed".to_owned()).await;
-        place.edge.advance_clock(Duration::from_secs(60));
+        // Longer than a lease lasts.
+        for _ in 0..5 {
+            renewal(&place, &hand).await;
+        }
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await;
         assert_eq!(exit(&other), Exit::Locked, "{other:?}");
         gate.open();
@@ -218,20 +249,40 @@ async fn a_lease_that_is_renewed_is_not_taken_over() {
     assert_eq!(held(&place), Some(2));
 }
 
-fn is_state_write(request: &shipfront_edge::RecordedRequest) -> bool {
-    request.operation == "PutObject" && request.key.as_deref() == Some(STATE)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_cannot_be_renewed_is_given_up_before_it_ends() {
+    let (place, _, hand) = deployed_by_hand().await;
+    let gate = Gate::default();
+    stuck(&place, &gate).await;
+    let holder = deploy(&place, 2, &[]);
+    let others = async {
+        gate.reached().await;
+        let fault =
+            Fault::Error { status: 403, code: "AccessDenied".to_owned(), message: "said the script".to_owned() };
+        let (operation, key) = (Some("PutObject".to_owned()), Some(STATE.to_owned()));
+        place.edge.faults().add(Rule { operation, key, skip: 0, count: u64::MAX, fault });
+        renewal(&place, &hand).await;
+        pass(&place, &hand, 40);
+    };
+    let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it gives up") };
+    let (holder, ()) = tokio::join!(holder, others);
+    assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
+    assert!(holder.unwrap_err().to_string().contains("given up"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_whose_lease_was_taken_over_stops() {
-    let (place, mut oracle) = deployed().await;
+    let (place, mut oracle, hand) = deployed_by_hand().await;
     let gate = Gate::default();
     stuck(&place, &gate).await;
     let holder = deploy(&place, 2, &[]);
     let other = async {
         gate.reached().await;
+        // S3's clock alone: the holder has not noticed.
         place.outlive_lease();
-        deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap()
+        let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap();
+        pass(&place, &hand, 25);
+        other
     };
     let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it notices") };
     let (holder, other) = tokio::join!(holder, other);

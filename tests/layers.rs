@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use walkdir::WalkDir;
 
 /// From the top down: each folder may import what comes after it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "lambda",
     "commands",
     "local",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 15] = [
     "s3",
     "aws",
     "terminal",
+    "clock",
     "outcome",
     "error",
     "exit",

@@ -2,6 +2,7 @@
 
 mod schedule;
 
+use crate::clock::Stopwatch;
 use crate::cloudfront::{Accepted, Distributions, RefusalKind};
 use crate::error::{Error, ErrorKind};
 use crate::terminal::{Progress, Terminal};
@@ -11,7 +12,7 @@ use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus};
 use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long to go on when CloudFront is busy, and whether to wait until the edges are clean.
@@ -67,8 +68,8 @@ pub async fn submit(
     terminal: &Terminal,
 ) -> Sent {
     let items = planned.iter().map(|invalidation| invalidation.items.as_slice());
-    let started = Instant::now();
-    let until = patience.until.map_or(Duration::MAX, |until| until.saturating_duration_since(started));
+    let started = distributions.clock.start();
+    let until = patience.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
     let schedule = Schedule::new(items, patience.busy, until);
     let sender = Sender {
         distributions,
@@ -91,9 +92,9 @@ struct Sender<'s> {
     planned: &'s [Invalidation],
     terminal: &'s Terminal,
     progress: Progress,
-    started: Instant,
+    started: Stopwatch,
     /// What was accepted and is not known to be done, and since when.
-    ours: Vec<(DistributionId, String, Instant)>,
+    ours: Vec<(DistributionId, String, Stopwatch)>,
     /// With which of the planned ones they are of.
     accepted: Vec<(usize, Invalidation)>,
     /// The last refusal of each planned one.
@@ -114,7 +115,7 @@ impl Sender<'_> {
                 }
                 Step::Rest(pause) if schedule.watches_progress() => {
                     self.tell();
-                    sleep(polls.next().unwrap_or(pause).min(pause)).await;
+                    self.distributions.clock.sleep(polls.next().unwrap_or(pause).min(pause)).await;
                     if self.in_progress().await == 0 {
                         schedule.all_done(self.started.elapsed());
                         polls = self::polls().build();
@@ -122,7 +123,7 @@ impl Sender<'_> {
                 }
                 Step::Rest(pause) => {
                     self.tell();
-                    sleep(pause).await;
+                    self.distributions.clock.sleep(pause).await;
                 }
             }
         }
@@ -135,7 +136,7 @@ impl Sender<'_> {
         let refusal = match self.distributions.create_invalidation(id, &reference, &batch.items).await {
             Ok(Accepted { id: accepted, status }) => {
                 if status == InvalidationStatus::InProgress {
-                    self.ours.push((id.clone(), accepted.clone(), Instant::now()));
+                    self.ours.push((id.clone(), accepted.clone(), self.distributions.clock.start()));
                 }
                 let invalidation =
                     Invalidation { items: batch.items.clone(), id: Some(accepted), status, ..planned.clone() };
@@ -234,7 +235,7 @@ pub async fn wait(
     terminal: &Terminal,
 ) {
     let Some(limit) = patience.completion else { return };
-    let started = Instant::now();
+    let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     let mut delays = polls().build();
     loop {
@@ -268,7 +269,7 @@ pub async fn wait(
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
         progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
         tokio::select! {
-            () = sleep(delay) => {}
+            () = distributions.clock.sleep(delay) => {}
             () = stop.cancelled() => {
                 let left = "no longer waiting: CloudFront accepted the invalidation and goes on without shipfront";
                 return sent.warnings.push(left.to_owned());

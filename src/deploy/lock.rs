@@ -1,5 +1,6 @@
 //! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lock.
 
+use crate::clock::Stopwatch;
 use crate::cloudfront::send::submit;
 use crate::deploy::discover::Discovered;
 use crate::deploy::intent::all_pending;
@@ -11,7 +12,7 @@ use crate::record::intent::left_by;
 use crate::record::lease::Holder;
 use crate::record::session::{ActiveSession, Intended, Session};
 use shipfront_invalidation::ChangedKey;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a waiting deploy looks whether the lock is free.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -28,19 +29,19 @@ pub(super) enum Lock {
 
 impl Deploy<'_> {
     /// Waits while another deploy holds the lock. `true` if it had to: what was seen is then old.
-    pub(super) async fn wait_for_lock(&self, discovered: &Discovered, waiting_since: Instant) -> Result<bool> {
+    pub(super) async fn wait_for_lock(&self, discovered: &Discovered, since: &Stopwatch) -> Result<bool> {
         let Some(session) = &discovered.session else { return Ok(false) };
         let Some(holder) = session.holder() else { return Ok(false) };
         let limit = self.settings.lock_timeout;
         let progress = self.terminal.wait("waiting");
         self.terminal.say(format_args!("waiting for another deploy: {holder}"));
         loop {
-            if waiting_since.elapsed() >= limit {
+            if since.elapsed() >= limit {
                 return Err(locked(holder, limit));
             }
-            progress.message(&format!("{holder}; for {} s", waiting_since.elapsed().as_secs()));
+            progress.message(&format!("{holder}; for {} s", since.elapsed().as_secs()));
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY.min(limit.saturating_sub(waiting_since.elapsed()))) => {}
+                () = self.aws.clock().sleep(LOOK_EVERY.min(limit.saturating_sub(since.elapsed()))) => {}
                 () = self.stop.cancelled() => {
                     return Err(Error::interrupted("interrupted while waiting for another deploy; nothing was changed"));
                 }

@@ -29,11 +29,6 @@ impl Timeline {
         Timeline { began: Instant::now(), spans: Mutex::default() }
     }
 
-    /// When the run began.
-    pub fn began(&self) -> Instant {
-        self.began
-    }
-
     /// Seconds since the run began.
     pub fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()

@@ -131,7 +131,8 @@ impl ExternalWrites {
                     return Ok(());
                 }
                 Written::Refused => {
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..50 << attempt.min(5)))).await;
+                    let pause = Duration::from_millis(fastrand::u64(0..50 << attempt.min(5)));
+                    self.record.clock.sleep(pause).await;
                     *self = self.record.external_writes().await?;
                 }
             }

@@ -13,7 +13,7 @@ use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(20);
+/// How long after a renewal that failed the next is tried.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// When its holder gives up if it could not be renewed: what is still under way has the rest of the
 /// lease to end in.
 const GIVE_UP: Duration = Duration::from_secs(60);
@@ -206,29 +208,24 @@ impl Drop for Lease {
 }
 
 /// Renews until aborted; gives up when it must.
-///
-/// Both clocks count: the steady one stands still while a machine sleeps, the other may be set.
 async fn renew(record: Record, current: Arc<Mutex<(State, String)>>, lost: CancellationToken) {
-    let (mut renewed, mut renewed_at) = (Instant::now(), SystemTime::now());
-    let age = |renewed: Instant, at: SystemTime| renewed.elapsed().max(at.elapsed().unwrap_or_default());
+    let clock = &record.clock;
+    let (mut renewed, mut due) = (clock.start(), RENEWAL);
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if age(renewed, renewed_at) >= GIVE_UP {
+        renewed.reaches(due).await;
+        if renewed.longest() >= GIVE_UP {
             return lost.cancel();
         }
-        if age(renewed, renewed_at) < RENEWAL {
-            continue;
-        }
         let mut held = current.lock().await;
-        let (started, started_at) = (Instant::now(), SystemTime::now());
-        let left = GIVE_UP.saturating_sub(age(renewed, renewed_at));
-        match tokio::time::timeout(left, record.replace(held.0.clone(), Some(&held.1))).await {
-            Ok(Ok(Some(next))) => {
+        let started = clock.start();
+        let left = GIVE_UP.saturating_sub(renewed.longest());
+        match clock.timeout(left, record.replace(held.0.clone(), Some(&held.1))).await {
+            Some(Ok(Some(next))) => {
                 *held = next;
-                (renewed, renewed_at) = (started, started_at);
+                (renewed, due) = (started, RENEWAL);
             }
-            Ok(Ok(None)) => return lost.cancel(),
-            Ok(Err(_)) | Err(_) => {}
+            Some(Ok(None)) => return lost.cancel(),
+            Some(Err(_)) | None => due = GIVE_UP.min(renewed.longest() + TRY_AGAIN),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! CloudFront that is busy, refuses, or answers into the void.
 
 use super::SITE;
-use crate::world::site::{ALWAYS, BUCKET, EXACT, Run, TARGET, World, denied, error};
+use crate::world::site::{ALWAYS, BUCKET, EXACT, Run, TARGET, World, denied, error, finish};
 use shipfront_edge::{Distribution, Fault, InvalidationStatus, Progress};
 
 /// A deployed site with one edited page.
@@ -24,6 +24,7 @@ fn last_items(world: &World, distribution: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cloudfront_that_is_busy_is_waited_out() {
+    let mut running = Vec::new();
     for fault in [
         error(400, "TooManyInvalidationsInProgress"),
         error(400, "Throttling"),
@@ -32,7 +33,11 @@ async fn a_cloudfront_that_is_busy_is_waited_out() {
     ] {
         let world = edited().await;
         world.fault("CreateInvalidation", 0, 1, fault.clone());
-        let run = world.deploy(&EXACT).expect(0);
+        // They wait all at once.
+        running.push((world.start(&EXACT), world, fault));
+    }
+    for (child, world, fault) in running {
+        let run = finish(child).expect(0);
         assert_eq!((run.outcome(), status(&run)), ("deployed", "Completed"), "{fault:?}");
         assert_eq!(world.count("CreateInvalidation"), 2);
     }
@@ -45,7 +50,7 @@ async fn a_full_queue_of_invalidations_is_waited_out_until_there_is_room() {
     let running = world.start(&EXACT);
     world.arrival_of("CreateInvalidation", 2).await;
     world.edge.limit_invalidations_in_progress(None);
-    let run = crate::world::site::finish(running).expect(0);
+    let run = finish(running).expect(0);
     assert_eq!(run.outcome(), "deployed");
     assert_eq!(last_items(&world, &world.distribution), ["/about.html"]);
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shipfront::aws::{Aws, AwsOptions};
 use shipfront::cli::{Cli, Command};
+use shipfront::clock::{Clock, Hand};
 use shipfront::config;
 use shipfront::deploy::{Deploy, Settings};
 use shipfront::error::Error;
@@ -61,13 +62,24 @@ pub(crate) fn write(directory: &Path, site: &Site) {
 pub(crate) struct Place {
     pub(crate) edge: Edge,
     pub(crate) aws: Aws,
+    clock: Clock,
 }
 
 impl Place {
     pub(crate) async fn new() -> Place {
+        Place::with_clock(Clock::default()).await
+    }
+
+    /// An edge whose clients wait by a clock that stands still but for its hand.
+    pub(crate) async fn by_hand() -> (Place, Hand) {
+        let (clock, hand) = Clock::by_hand();
+        (Place::with_clock(clock).await, hand)
+    }
+
+    async fn with_clock(clock: Clock) -> Place {
         let edge = aws::edge().await;
-        let aws = client(&edge).await;
-        Place { edge, aws }
+        let aws = client(&edge, &clock).await;
+        Place { edge, aws, clock }
     }
 
     /// Makes the distribution of a bucket read cache tags; its id.
@@ -92,7 +104,7 @@ impl Place {
 
     /// A deploy with connections of its own, that ends when it is dropped.
     pub(crate) async fn start(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
-        run(settings(source, target, options), client(&self.edge).await).await
+        run(settings(source, target, options), client(&self.edge, &self.clock).await).await
     }
 
     /// Runs a deploy that dies at its `nth` request, before or after that has its effect, and lets
@@ -146,9 +158,9 @@ impl Place {
     }
 }
 
-async fn client(edge: &Edge) -> Aws {
-    let options = AwsOptions { endpoint_url: Some(edge.api_url()), local: true, ..AwsOptions::default() };
-    Aws::load(&options).await
+async fn client(edge: &Edge, clock: &Clock) -> Aws {
+    let (endpoint_url, clock) = (Some(edge.api_url()), clock.clone());
+    Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await
 }
 
 fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {

@@ -1,0 +1,149 @@
+//! The time by which a run waits: this machine's, or one that is put forward by hand.
+//!
+//! A run has one clock, with its AWS: the lease is renewed by it, CloudFront is waited for by it, and what failed is
+//! tried again by it. S3's clock is another one, and says alone how old a lease is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch::{Receiver, Sender};
+
+/// How long to sleep at most where the machine's clock may be set, or the machine may sleep, too.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// A clock. Clones go together.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    /// `None` is this machine's clock; else how much time has passed, and the hand, so that it is never gone.
+    by_hand: Option<(Receiver<Duration>, Hand)>,
+}
+
+/// What puts a clock forward.
+#[derive(Debug, Clone)]
+pub struct Hand(Arc<Sender<Duration>>);
+
+impl Hand {
+    /// Lets time pass: whoever waits for less is done.
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|passed| *passed = passed.saturating_add(by));
+    }
+}
+
+impl Clock {
+    /// A clock that stands still but for its hand.
+    pub fn by_hand() -> (Clock, Hand) {
+        let (sender, receiver) = tokio::sync::watch::channel(Duration::ZERO);
+        let hand = Hand(Arc::new(sender));
+        (Clock { by_hand: Some((receiver, hand.clone())) }, hand)
+    }
+
+    /// Begins to measure.
+    pub fn start(&self) -> Stopwatch {
+        Stopwatch { clock: self.clone(), began: Instant::now(), began_at: SystemTime::now(), passed: self.passed() }
+    }
+
+    /// Waits.
+    pub fn sleep(&self, length: Duration) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let by_hand = self.by_hand.clone();
+        let end = self.passed().saturating_add(length);
+        async move {
+            match by_hand {
+                // It cannot fail: the hand is held here, too.
+                Some((mut passed, _hand)) => drop(passed.wait_for(|passed| *passed >= end).await),
+                None => tokio::time::sleep(length).await,
+            }
+        }
+    }
+
+    /// The result of work that ends within a limit.
+    pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.sleep(limit) => None,
+        }
+    }
+
+    fn passed(&self) -> Duration {
+        self.by_hand.as_ref().map_or(Duration::ZERO, |(passed, _)| *passed.borrow())
+    }
+}
+
+/// How long something takes, by a clock.
+#[derive(Debug, Clone)]
+pub struct Stopwatch {
+    clock: Clock,
+    began: Instant,
+    began_at: SystemTime,
+    passed: Duration,
+}
+
+impl Stopwatch {
+    /// The time since it was started, by the steady clock.
+    pub fn elapsed(&self) -> Duration {
+        match self.clock.by_hand {
+            Some(_) => self.clock.passed().saturating_sub(self.passed),
+            None => self.began.elapsed(),
+        }
+    }
+
+    /// Waits until it shows so much, by whichever clock says more.
+    pub async fn reaches(&self, length: Duration) {
+        while self.longest() < length {
+            let left = length.saturating_sub(self.longest());
+            let nap = if self.clock.by_hand.is_some() { left } else { left.min(LONGEST_NAP) };
+            self.clock.sleep(nap).await;
+        }
+    }
+
+    /// The time since it was started, by whichever clock says more: the steady one stands still while a machine sleeps, the other may be
+    /// set.
+    pub fn longest(&self) -> Duration {
+        match self.clock.by_hand {
+            Some(_) => self.elapsed(),
+            None => self.began.elapsed().max(self.began_at.elapsed().unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_by_hand_waits_until_the_hand_has_moved_so_far() {
+        let (clock, hand) = Clock::by_hand();
+        let watch = clock.start();
+        let wait = tokio::spawn(clock.sleep(Duration::from_secs(10)));
+        hand.advance(Duration::from_secs(9));
+        tokio::task::yield_now().await;
+        assert!(!wait.is_finished());
+        hand.advance(Duration::from_secs(1));
+        wait.await.unwrap();
+        watch.reaches(Duration::from_secs(10)).await;
+        assert_eq!((watch.elapsed(), watch.longest()), (Duration::from_secs(10), Duration::from_secs(10)));
+        assert_eq!(clock.start().elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn work_is_cut_off_at_its_limit_and_not_before() {
+        let (clock, hand) = Clock::by_hand();
+        assert_eq!(clock.timeout(Duration::from_secs(1), async { 7 }).await, Some(7));
+        let work = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.timeout(Duration::from_secs(1), std::future::pending::<()>()).await }
+        });
+        tokio::task::yield_now().await;
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(work.await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_the_machine_moves_by_itself() {
+        let clock = Clock::default();
+        let watch = clock.start();
+        clock.sleep(Duration::from_millis(2)).await;
+        let elapsed = watch.elapsed();
+        assert!(elapsed >= Duration::from_millis(2) && watch.longest() >= elapsed);
+        assert_eq!(clock.timeout(Duration::from_millis(1), std::future::pending::<()>()).await, None);
+    }
+}
