@@ -4,7 +4,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, headers_and_redirects};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -55,6 +55,8 @@ impl Deploy<'_> {
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy);
+        let manifest = session.as_ref().and_then(Session::manifest);
+        error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
         Ok(Discovered { walk: Arc::new(walk), bucket, session, viewers, distributions, verified, tagging })
     }
