@@ -128,7 +128,10 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
         let Some(page) = entries.get(*at).and_then(|entry| entry.headers.error_page()) else { continue };
         let key = change.key();
         let was_chosen = index.of_file(*at).and_then(|row| row.error_page.as_ref()).is_some_and(|page| page.chosen);
-        if page.chosen && !was_chosen && let Some(shown) = viewers.error_page(key) {
+        if page.chosen
+            && !was_chosen
+            && let Some(shown) = viewers.error_page(key)
+        {
             let codes: Vec<String> = shown.codes.iter().map(u16::to_string).collect();
             let stale = if shown.is_root {
                 format!("deep links may show the previous version for up to {TOLERATED_SECONDS} s after a deploy")

@@ -6,9 +6,9 @@
 
 use crate::deploy::change::CachedCopies;
 use crate::deploy::diff::{Content, HeadersMatch, Pair};
+use crate::deploy::error_pages;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
-use crate::deploy::error_pages;
 use crate::error::{Error, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::ErrorPage;
@@ -92,8 +92,7 @@ pub fn by_manifest(
             Inspected::of(recorded == wanted, wanted)
         });
         // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
-        let cached =
-            error_pages::cached(pair.described().filter(|_| !pending), entry.map(|entry| &*entry.headers));
+        let cached = error_pages::cached(pair.described().filter(|_| !pending), entry.map(|entry| &*entry.headers));
         let described = pair.described().filter(|_| !pending && !pair.rewritten);
         Inspected { compressed, cached, copy_tags: described.and_then(|row| row.copy_tags.clone()), ..inspected }
     };

@@ -64,7 +64,8 @@ impl Viewers {
     /// everything was invalidated wherever it is one.
     pub fn cleared_error_page(&self, key: &str, sent: &[Invalidation]) -> bool {
         let full_key = self.target.full_key(key);
-        let mut serving = self.viewers.iter().filter(|shown| !shown.viewer.error_codes(&full_key).is_empty()).peekable();
+        let mut serving =
+            self.viewers.iter().filter(|shown| !shown.viewer.error_codes(&full_key).is_empty()).peekable();
         let cleared = |shown: &Shown| {
             let of_it = sent.iter().filter(|sent| sent.distribution == shown.id);
             of_it.flat_map(|sent| &sent.items).any(|item| item == ALL)

@@ -17,8 +17,8 @@ mod tests;
 
 pub use encoding::{PathError, TypedPath, path_from_input};
 pub use error_page::{
-    ANY_CACHE_CONTROL, CACHE_CONTROL, CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS,
-    longer_lived, names_age,
+    ANY_CACHE_CONTROL, CACHE_CONTROL, CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS, longer_lived,
+    names_age,
 };
 pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{

@@ -138,9 +138,8 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
 /// under a behavior that bounds neither.
 pub fn longer_lived<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<&'a str> {
     const UNBOUNDED: Ttl = Ttl { min: 0, default: u64::MAX, max: u64::MAX };
-    let lifetime = |cache_control| {
-        own_lifetime(&CachedHeaders::Known { cache_control, expires: false }, Some(UNBOUNDED)).seconds
-    };
+    let lifetime =
+        |cache_control| own_lifetime(&CachedHeaders::Known { cache_control, expires: false }, Some(UNBOUNDED)).seconds;
     if lifetime(other) > lifetime(one) { other } else { one }
 }
 
