@@ -152,7 +152,7 @@ async fn an_unreadable_configuration_leaves_the_header_that_is_recorded() {
     world.fault("GetDistributionConfig", 0, ALWAYS, denied());
     assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
     let (_, run) = edit(&world, "404.html", &[]);
-    assert_eq!(run.changes(), ["upload etag 404.html"]);
+    assert_eq!(run.changes(), ["upload size 404.html"]);
     assert!(!run.warnings().contains(CHOSEN), "{}", run.warnings());
     assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some(CHOSEN));
     world.edge.faults().clear();
