@@ -8,6 +8,7 @@ mod compare;
 pub mod diff;
 mod discover;
 pub mod entry;
+mod error_pages;
 mod execute;
 pub mod hash;
 pub mod head_check;

@@ -115,6 +115,8 @@ async fn view(world: &World, path: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_to_the_hosting_example_has_nothing_to_warn_of_and_keeps_its_record_to_itself() {
     let world = hosted().await;
+    let first = world.deploy(&[]).expect(0).warnings();
+    assert!(first.contains("serves /404.html for 403") && first.lines().count() == 1, "said once: {first}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
     for (path, status, text) in [
         ("/", 200, "welcome"),

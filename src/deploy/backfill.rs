@@ -20,7 +20,7 @@ use crate::deploy::planned::Planned;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::timeline::Timeline;
 use crate::deploy::walk::Walk;
-use crate::deploy::{list, new_deploy_id};
+use crate::deploy::{error_pages, list, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::Place;
 use crate::record::intent::left_by;
@@ -218,6 +218,7 @@ impl Backfill<'_> {
 fn change(object: RemoteObject, row: &Row) -> Change {
     let existing = Some(Existing { etag: object.etag, size: Some(object.size), owned: true });
     // Whatever the copies in the cache carry goes by path.
-    let subject = Subject { key: object.key, reason: Reason::Headers, existing, copy_tags: None };
+    let cached = error_pages::cached(Some(row), None);
+    let subject = Subject { key: object.key, reason: Reason::Headers, existing, copy_tags: None, cached };
     Change::Retag { subject, bytes: object.size, row: Box::new(row.clone()) }
 }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_invalidation::viewer::CachedHeaders;
 use shipfront_site::ObjectKind;
 use shipfront_site::etag::Etag;
 use std::sync::Arc;
 
-use crate::record::manifest::Row;
+use crate::record::manifest::{ErrorPage, Row};
 
 /// Why an object is uploaded, kept, evicted or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,33 @@ pub struct Subject {
     pub existing: Option<Existing>,
     /// The cache tags that it carries, if that is sure.
     pub copy_tags: Option<Arc<CopyTags>>,
+    /// What its copies say of how long they live.
+    pub cached: CachedCopies,
+}
+
+/// What is known of the copies that the edge may hold of an object: for how long they live matters of error pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CachedCopies {
+    /// There are none, because there was no object.
+    Nothing,
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// This is what they say.
+    Known(Box<ErrorPage>),
+}
+
+impl CachedCopies {
+    /// The same, as what is invalidated is decided by it; `None` where there are none.
+    pub fn headers(&self) -> Option<CachedHeaders<'_>> {
+        match self {
+            CachedCopies::Nothing => None,
+            CachedCopies::Unknown => Some(CachedHeaders::Unknown),
+            CachedCopies::Known(page) => {
+                Some(CachedHeaders::Known { cache_control: page.cache_control.as_deref(), expires: false })
+            }
+        }
+    }
 }
 
 /// One line of a plan.

@@ -6,6 +6,7 @@
 use crate::deploy::diff::{self, Content, Pair, PruneAfter, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
+use crate::deploy::error_pages::{self, remembered_of_kept};
 use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector};
 use crate::deploy::list::{self, Listed};
@@ -72,6 +73,7 @@ impl Deploy<'_> {
         if !plan.is_empty() {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
+        warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, items: Vec::new(), warnings })
     }
 
@@ -197,7 +199,9 @@ impl Comparer {
             let kind =
                 if entry.is_some_and(Entry::is_redirect) { ObjectKind::Pages } else { self.kinds.kind_of(&pair.key) };
             let (decision, owned) = (rules.decide(&pair, &content, inspected.headers), rules.owns(&pair));
-            plan.add(pair, kind, decision, owned, inspected);
+            let of_kept = |entry: &Entry| remembered_of_kept(pair.described(), &entry.headers, &inspected);
+            let error_page = entry.and_then(of_kept);
+            plan.add(pair, kind, decision, owned, Inspected { error_page, ..inspected });
         }
         if !self.recorded {
             plan.rows.clear();

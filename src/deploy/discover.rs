@@ -4,7 +4,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, headers_and_redirects};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -56,6 +56,8 @@ impl Deploy<'_> {
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
         let viewers = Viewers::new(&shapes, &settings.target, policy);
+        let manifest = session.as_ref().and_then(Session::manifest);
+        error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
         Ok(Discovered { walk: Arc::new(walk), bucket, session, viewers, distributions, verified, tagging })
     }

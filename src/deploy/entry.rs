@@ -1,5 +1,6 @@
 //! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
 
+use crate::record::manifest::ErrorPage;
 use shipfront_site::Encoding;
 use shipfront_site::headers::{Headers, HeadersDigest};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,9 @@ pub struct Entry {
 pub struct EntryHeaders {
     headers: Headers,
     digest: HeadersDigest,
+    /// Whether a distribution serves their object as an error page, and if so, whether no rule says its
+    /// `Cache-Control`.
+    error_page: Option<bool>,
 }
 
 /// Those of entries whose headers nobody asks for.
@@ -40,7 +44,26 @@ static NO_HEADERS: LazyLock<Arc<EntryHeaders>> = LazyLock::new(|| Arc::new(Entry
 impl EntryHeaders {
     /// Headers as the rules give them.
     pub fn new(headers: Headers) -> EntryHeaders {
-        EntryHeaders { digest: headers.digest(), headers }
+        EntryHeaders { digest: headers.digest(), headers, error_page: None }
+    }
+
+    /// The same for an error page: `chosen` is its `Cache-Control` where no rule says one.
+    pub fn of_error_page(headers: Headers, chosen: Option<&str>) -> EntryHeaders {
+        let cache_control = chosen.map(str::to_owned).or(headers.cache_control);
+        let headers = EntryHeaders::new(Headers { cache_control, ..headers });
+        EntryHeaders { error_page: Some(chosen.is_some()), ..headers }
+    }
+
+    /// What copies with these headers say of how long they live, if they are those of an error page.
+    pub fn error_page(&self) -> Option<ErrorPage> {
+        let cache_control = self.headers.cache_control.clone();
+        self.error_page.map(|chosen| ErrorPage { cache_control, chosen })
+    }
+
+    /// Whether a digest is theirs, however the bytes were compressed.
+    pub fn are_digested(&self, digest: HeadersDigest) -> bool {
+        let encodings = self.headers.compress.iter().copied().map(Some);
+        std::iter::once(None).chain(encodings).any(|encoding| self.digest(encoding) == digest)
     }
 
     /// As the rules give them, before it is known what comes of compressing the bytes.

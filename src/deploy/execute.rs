@@ -5,6 +5,7 @@ use crate::cloudfront::send::{Patience, Sent, submit, wait};
 use crate::deploy::apply::{self, Done, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
+use crate::deploy::error_pages::ClearedErrorPages;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
 use crate::deploy::planned::{Planned, items};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
@@ -249,7 +250,8 @@ impl Execution<'_> {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
         let Planned { plan, index, .. } = self.planned;
-        let next = NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted };
+        let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
+        let next = NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared };
         let written = match session {
             Some(session) => session.write_manifest(next.rows()).await,
             None => Ok(()),

@@ -4,11 +4,14 @@
 //! differ but may be encrypted with KMS, where an ETag says nothing, are compared by the checksum
 //! that S3 keeps.
 
+use crate::deploy::change::CachedCopies;
 use crate::deploy::diff::{Content, HeadersMatch, Pair};
+use crate::deploy::error_pages;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::error::{Error, Result};
 use crate::record::intent::UnfinishedDeploy;
+use crate::record::manifest::ErrorPage;
 use crate::s3::Bucket;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -35,13 +38,25 @@ pub struct Inspected {
     pub content: Option<Etag>,
     /// The cache tags that it carries, if that is sure.
     pub copy_tags: Option<Arc<CopyTags>>,
+    /// What its copies say of how long they live.
+    pub cached: CachedCopies,
+    /// What the record keeps of it as an error page if it stays as it is.
+    pub error_page: Option<Box<ErrorPage>>,
     /// What came of compressing its file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
 }
 
 impl Default for Inspected {
     fn default() -> Inspected {
-        Inspected { headers: HeadersMatch::Unknown, digest: None, content: None, compressed: None, copy_tags: None }
+        Inspected {
+            headers: HeadersMatch::Unknown,
+            digest: None,
+            content: None,
+            cached: CachedCopies::Unknown,
+            error_page: None,
+            compressed: None,
+            copy_tags: None,
+        }
     }
 }
 
@@ -77,8 +92,9 @@ pub fn by_manifest(
             Inspected::of(recorded == wanted, wanted)
         });
         // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
+        let cached = error_pages::cached(pair.described().filter(|_| !pending), entry.map(|entry| &*entry.headers));
         let described = pair.described().filter(|_| !pending && !pair.rewritten);
-        Inspected { compressed, copy_tags: described.and_then(|row| row.copy_tags.clone()), ..inspected }
+        Inspected { compressed, cached, copy_tags: described.and_then(|row| row.copy_tags.clone()), ..inspected }
     };
     pairs.iter().zip(compressed).map(inspect).collect()
 }
@@ -91,7 +107,7 @@ fn encoding(compressed: Option<&Compressed>) -> Option<Encoding> {
 impl Inspected {
     fn of(same: bool, wanted: HeadersDigest) -> Inspected {
         let headers = if same { HeadersMatch::Same } else { HeadersMatch::Different };
-        Inspected { headers, digest: same.then_some(wanted), content: None, compressed: None, copy_tags: None }
+        Inspected { headers, digest: same.then_some(wanted), ..Inspected::default() }
     }
 }
 
@@ -115,7 +131,8 @@ impl Inspector<'_> {
         let answers: Vec<_> = answers.buffer_unordered(self.concurrency.max(1)).try_collect().await?;
         for (at, (content, answer)) in answers {
             contents[at] = content;
-            inspected[at] = answer;
+            let cached = std::mem::take(&mut inspected[at].cached);
+            inspected[at] = Inspected { cached, ..answer };
         }
         Ok(())
     }
@@ -135,7 +152,9 @@ impl Inspector<'_> {
             return Ok((content, Inspected::default()));
         };
         let wanted = entry.headers.compressed(encoding(compressed.as_deref()));
-        let same = wanted.are_those_of(&head.headers, &head.metadata);
+        // An Expires header may keep copies of an error page for as long as it likes.
+        let lives_on = head.expires && entry.headers.error_page().is_some();
+        let same = wanted.are_those_of(&head.headers, &head.metadata) && !lives_on;
         let copy_tags = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
         let inspected = Inspected { compressed, copy_tags, ..Inspected::of(same, wanted.digest()) };
         // The checksum is that of the bytes as they are stored, which may be compressed ones.

@@ -54,6 +54,11 @@ impl ManifestIndex {
         self.standings.iter().map(|standing| &**standing)
     }
 
+    /// The row of a file, by its place among those with which the rows were read.
+    pub fn of_file(&self, at: usize) -> Option<&Row> {
+        self.of_files.get(at)?.as_ref()
+    }
+
     /// Finds the tags of keys. `files` are those with which the rows were read; keys that come in order are
     /// found fastest.
     pub fn copy_tags<'a>(&'a self, files: &'a [Entry]) -> impl Fn(&str) -> Option<&'a CopyTags> {

@@ -2,12 +2,14 @@
 
 use crate::deploy::change::{Change, ChangeOutcome, Reason};
 use crate::deploy::entry::Entry;
+use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::manifest_index::{self, ManifestIndex};
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
 use shipfront_invalidation::ChangedKey;
+use shipfront_invalidation::viewer::CachedHeaders;
 use std::borrow::Cow;
 
 /// The keys whose URLs answer otherwise by the plan, with those that an interrupted run may have changed.
@@ -23,7 +25,8 @@ pub(super) fn changed_keys<'a>(
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
     changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));
     // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
-    changed.sort_by_key(|changed| (changed.key, changed.created));
+    let known = |changed: &ChangedKey<'_>| changed.cached != Some(CachedHeaders::Unknown);
+    changed.sort_by_key(|changed| (changed.key, changed.created, known(changed)));
     changed.dedup_by_key(|changed| changed.key);
     changed
 }
@@ -47,7 +50,7 @@ pub(super) fn late_keys<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<C
     keys
 }
 
-/// Of what others have written meanwhile no tags are known.
+/// Of what others have written meanwhile nothing is known.
 fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[ChangeOutcome]) {
     let mut overwritten = plan
         .changes
@@ -62,13 +65,19 @@ fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[C
         }
         if next == Some(changed.key) {
             changed.copy_tags = None;
+            changed.cached = Some(CachedHeaders::Unknown);
         }
     }
 }
 
 /// A key as it changes.
 fn changed_key(change: &Change) -> ChangedKey<'_> {
-    ChangedKey { key: change.key(), created: change.reason() == Reason::New, copy_tags: change.tags_of_copies() }
+    ChangedKey {
+        key: change.key(),
+        created: change.reason() == Reason::New,
+        cached: change.subject().cached.headers(),
+        copy_tags: change.tags_of_copies(),
+    }
 }
 
 /// The manifest of what is there now, and of what is true once CloudFront was told: the last one with what changed.
@@ -80,6 +89,7 @@ pub(super) struct NextManifest<'a> {
     /// What became of each change, in the plan's order.
     pub outcomes: &'a [ChangeOutcome],
     pub evicted: EvictedByPath<'a>,
+    pub cleared: ClearedErrorPages<'a>,
 }
 
 impl NextManifest<'_> {
@@ -89,28 +99,39 @@ impl NextManifest<'_> {
         let last = self.index.rows(self.entries).map(|(key, row)| (key, Some(Cow::Borrowed(row))));
         let found = self.plan.rows.iter().map(|(key, row)| (key.as_str(), row.as_ref().map(Cow::Borrowed)));
         let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
-            let row = row_after(change, outcome, &self.evicted)?;
+            let row = row_after(change, outcome, self.entries, &self.evicted)?;
             Some((change.key(), row.map(Cow::Owned)))
         });
         let rows = manifest_index::merge(last, manifest_index::merge(found, done));
         let rows = rows.filter_map(|(key, row): (&str, Option<Cow<'_, Row>>)| Some((key, row?)));
         rows.map(|(key, row)| {
-            let next = self.evicted.after(key, &row);
+            let row = self.evicted.after(key, &row).map_or(row, Cow::Owned);
+            let next = self.cleared.after(key, &row);
             (key, next.map_or(row, Cow::Owned))
         })
     }
 }
 
 /// The row of a key after its change: `None` where it stays, `Some(None)` where there is none any more.
-fn row_after(change: &Change, outcome: &ChangeOutcome, evicted: &EvictedByPath<'_>) -> Option<Option<Row>> {
+fn row_after(
+    change: &Change,
+    outcome: &ChangeOutcome,
+    entries: &[Entry],
+    evicted: &EvictedByPath<'_>,
+) -> Option<Option<Row>> {
     match (outcome, change) {
         (ChangeOutcome::Uploaded(uploaded), _) => {
             let stored = &uploaded.stored;
+            let entry = match change {
+                Change::Upload { entry, .. } => entries.get(*entry),
+                _ => None,
+            };
             Some(Some(Row {
                 content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
                 headers: Some(uploaded.headers),
                 compressed: uploaded.compressed.clone(),
                 copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
+                error_page: entry.and_then(|entry| error_pages::remembered(&entry.headers, &change.subject().cached)),
                 ..Row::new(uploaded.size, stored.etag.clone())
             }))
         }

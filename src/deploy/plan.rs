@@ -1,6 +1,6 @@
 //! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
 
-use crate::deploy::change::{Change, Existing, Reason, Subject};
+use crate::deploy::change::{CachedCopies, Change, Existing, Reason, Subject};
 use crate::deploy::diff::{Decision, Pair, PruneAfter};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
@@ -46,8 +46,12 @@ impl Plan {
             size: (!is_compressed).then_some(*size),
             owned,
         });
-        let subject =
-            |reason| Subject { key: key.clone(), reason, existing: existing.clone(), copy_tags: copy_tags.clone() };
+        let subject = |reason| {
+            // What others have deleted may be in the cache all the same.
+            let none = reason == Reason::New && row.is_none();
+            let cached = if none { CachedCopies::Nothing } else { inspected.cached.clone() };
+            Subject { key: key.clone(), reason, existing: existing.clone(), copy_tags: copy_tags.clone(), cached }
+        };
         let evict = |reason| Change::Evict { subject: subject(reason), kind };
         let orphan = |reason| Change::Orphan { subject: subject(reason), bytes: remote_size };
         // The row of the object as it is there now, which is not always as the manifest has it.
@@ -79,6 +83,7 @@ impl Plan {
                     content: next.content.or(inspected.content.map(Box::new)),
                     headers: inspected.digest,
                     compressed: inspected.compressed,
+                    error_page: inspected.error_page,
                     ..next
                 })
             }

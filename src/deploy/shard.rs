@@ -6,7 +6,7 @@
 //! them, because crate::cloudfront::Distributions;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
-use crate::deploy::change::{Change, Reason, Subject};
+use crate::deploy::change::{CachedCopies, Change, Reason, Subject};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
 use crate::deploy::list::{self, Listed};
@@ -170,7 +170,8 @@ async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settin
 
 fn creation(entries: &[Entry], at: usize) -> Change {
     let Entry { key, size, .. } = &entries[at];
-    let subject = Subject { key: key.to_string(), reason: Reason::New, existing: None, copy_tags: None };
+    let (key, cached) = (key.to_string(), CachedCopies::Nothing);
+    let subject = Subject { key, reason: Reason::New, existing: None, copy_tags: None, cached };
     Change::Upload { subject, entry: at, kind: ObjectKind::Assets, bytes: *size }
 }
 

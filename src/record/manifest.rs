@@ -109,7 +109,7 @@ impl<'a> extra::Line<'a> for Lines {
 }
 
 /// A manifest as it lies in the bucket: compressed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Manifest {
     what: String,
     bytes: Bytes,

@@ -21,6 +21,8 @@ pub struct Head {
     pub crc64: Option<String>,
     /// Its user metadata.
     pub metadata: HashMap<String, String>,
+    /// Whether it has an `Expires` header, which no rule gives.
+    pub expires: bool,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
 }
@@ -40,11 +42,13 @@ impl Bucket {
             Err(error) => return Err(self.explain_key("HeadObject", key, error)),
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
+        let expires = answer.expires_string().is_some_and(|expires| !expires.is_empty());
         Ok(Some(Head {
             headers: headers::found(&answer),
             etag: Etag::parse(answer.e_tag.as_deref().unwrap_or_default()),
             opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
+            expires,
             modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
             metadata: answer.metadata.unwrap_or_default(),
         }))

@@ -106,21 +106,6 @@ async fn missing(world: &World) -> Seen {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_error_page_evicts_everything_where_its_copies_could_stay() {
-    let world = world("", |_| {}).await;
-    assert_eq!(missing(&world).await.body, "404.html");
-    world.write("404.html", "lost");
-    let run = world.deploy(&[]).expect(0);
-    assert_eq!(items(&run), ["/*"]);
-    assert!(why(&run).contains("/404.html is served under any URL") && why(&run).contains("MaxTTL"), "{}", why(&run));
-    assert_eq!(missing(&world).await.body, "lost");
-    world.write("404.html", "found");
-    let text = world.command(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).output().unwrap();
-    let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("/404.html is served under any URL"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_new_error_page_is_one_path_where_its_copies_expire_soon() {
     let world = world("", |distribution| {
         distribution.default_behavior.cache =
@@ -139,7 +124,7 @@ async fn a_new_error_page_is_one_path_where_its_copies_expire_soon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reach_of_an_error_page_can_be_said() {
     let world = world("", |_| {}).await;
-    for (reach, expected) in [("own-path", "/404.html"), ("all", "/*"), ("auto", "/*")] {
+    for (reach, expected) in [("own-path", "/404.html"), ("all", "/*"), ("auto", "/404.html")] {
         world.write("404.html", reach);
         let run = world.deploy(&["--error-page", reach]).expect(0);
         assert_eq!(items(&run), [expected], "{reach}");

@@ -3,6 +3,7 @@
 pub mod allowance;
 pub mod cover;
 mod distribution_id;
+mod error_pages;
 mod invalidation;
 mod tagged;
 pub mod tags;
@@ -10,6 +11,7 @@ mod url_set;
 pub mod viewer;
 
 pub use distribution_id::DistributionId;
+pub use error_pages::ErrorPage;
 pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
 use crate::url_set::{Changed, UrlSet};
@@ -98,6 +100,8 @@ pub struct ChangedKey<'a> {
     pub key: &'a str,
     /// Whether there was no object before: the edge may hold a cached error, but no copy.
     pub created: bool,
+    /// What the copies that the edge may hold say of how long they live; `None` where it holds none.
+    pub cached: Option<CachedHeaders<'a>>,
     /// The tags of the copies that the edge may hold; `None` where they are not known for sure.
     pub copy_tags: Option<&'a CopyTags>,
 }
@@ -105,7 +109,7 @@ pub struct ChangedKey<'a> {
 impl<'a> ChangedKey<'a> {
     /// A key of which nothing is known.
     pub fn unknown(key: &'a str) -> ChangedKey<'a> {
-        ChangedKey { key, created: false, copy_tags: None }
+        ChangedKey { key, created: false, cached: Some(CachedHeaders::Unknown), copy_tags: None }
     }
 }
 
@@ -114,6 +118,8 @@ impl<'a> ChangedKey<'a> {
 struct Shown {
     id: DistributionId,
     viewer: Viewer,
+    /// Whether its configuration could be read.
+    readable: bool,
     /// How it reads cache tags, where they can be used.
     reading: Option<Reading>,
     /// The distribution whose configuration that is.
@@ -148,6 +154,7 @@ impl Viewers {
         let shown = |(id, shape): &(DistributionId, DistributionShape)| Shown {
             id: id.clone(),
             viewer: Viewer::new(shape, &site, policy.viewer),
+            readable: shape.readable,
             reading: tagged::reading(shape).filter(|_| policy.cache_tags == CacheTags::Auto),
             configured_by: shape.configured_by.clone(),
             aliases: shape.aliases.clone(),
@@ -285,8 +292,7 @@ impl Viewers {
         let mut everything = false;
         let mut why = Vec::new();
         for changed in changed {
-            let cached: &[CachedHeaders] = if changed.created { &[] } else { &[CachedHeaders::Unknown] };
-            match viewer.error_page_action(&self.target.full_key(changed.key), cached) {
+            match viewer.error_page_action(&self.target.full_key(changed.key), changed.cached.as_slice()) {
                 Some(ErrorPageAction::Everything { reason }) => {
                     everything = true;
                     why.push(reason);

@@ -16,7 +16,10 @@ mod shape;
 mod tests;
 
 pub use encoding::{PathError, TypedPath, path_from_input};
-pub use error_page::{CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS};
+pub use error_page::{
+    ANY_CACHE_CONTROL, CACHE_CONTROL, CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS, longer_lived,
+    names_age,
+};
 pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{
     CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
@@ -198,7 +201,46 @@ impl Viewer {
     /// `cached` lists every set of headers that copies in the cache may carry: those before this
     /// deploy and, where an earlier run was interrupted, those that it sent; none for a created
     /// key.
-    pub fn error_page_action(&self, key: &str, cached: &[CachedHeaders]) -> Option<ErrorPageAction> {
+    pub fn error_page_action(&self, key: &str, cached: &[CachedHeaders<'_>]) -> Option<ErrorPageAction> {
+        let (responses, page_ttls) = self.error_page(key)?;
+        error_page::decide(self.options.error_pages, &responses, &page_ttls, cached)
+    }
+
+    /// What of the distribution keeps copies of an error page for longer than [`TOLERATED_SECONDS`], whatever
+    /// the page's headers say: with its value in seconds. Nothing if `key` is no error page, or if the
+    /// person has said what is done.
+    pub fn error_page_obstacles(&self, key: &str) -> Vec<(&'static str, u64)> {
+        match self.error_page(key).filter(|_| self.options.error_pages == ErrorPagePolicy::Auto) {
+            Some((responses, page_ttls)) => error_page::obstacles(&responses, &page_ttls),
+            None => Vec::new(),
+        }
+    }
+
+    /// The error codes that `key` answers, in order; none if it is no error page.
+    pub fn error_codes(&self, key: &str) -> Vec<u16> {
+        let responses = self.error_page(key).map(|(responses, _)| responses).unwrap_or_default();
+        let mut codes: Vec<u16> = responses.iter().map(|response| response.error_code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes
+    }
+
+    /// The keys that may be error pages; each is one if [`Viewer::error_codes`] says so.
+    pub fn error_page_candidates(&self) -> impl Iterator<Item = String> {
+        self.bases.iter().flat_map(|base| {
+            let pages = self.error_responses.iter().map(|response| decode(&response.response_page_path));
+            pages.map(|page| format!("{}{}", base.prefix, page.trim_start_matches('/')))
+        })
+    }
+
+    /// Whether `/` answers with `key`.
+    pub fn is_root(&self, key: &str) -> bool {
+        self.paths(key).iter().any(|path| path.path == "/")
+    }
+
+    /// The custom error responses that show `key`, and the TTLs of each behavior that may serve its own path; `None`
+    /// if it is no error page.
+    fn error_page(&self, key: &str) -> Option<(Vec<&CustomErrorResponse>, Vec<Option<Ttl>>)> {
         if self.error_responses.is_empty() || !self.behaviors.iter().any(|found| found.caches) {
             return None;
         }
@@ -210,8 +252,8 @@ impl Viewer {
         let responses: Vec<&CustomErrorResponse> =
             self.error_responses.iter().filter(|response| own_paths.contains(&response.response_page_path)).collect();
         let page_path = &responses.first()?.response_page_path;
-        let page_ttls: Vec<Option<Ttl>> = self.behaviors_of(page_path).map(|found| found.ttl).collect();
-        error_page::decide(self.options.error_pages, &responses, &page_ttls, cached)
+        let page_ttls = self.behaviors_of(page_path).map(|found| found.ttl).collect();
+        Some((responses, page_ttls))
     }
 
     /// Adds the paths of a key that is `rest` below the origin path of `base`.

@@ -292,6 +292,11 @@ impl HeaderRules {
         headers
     }
 
+    /// Whether a rule says which `Cache-Control` a key gets, or that it gets none.
+    pub fn say_cache_control(&self, key: &str) -> bool {
+        self.matching(key).any(|rule| rule.cache_control.is_some())
+    }
+
     /// How to compress a key, the best first; empty where it is left as it is.
     pub fn compression(&self, key: &str) -> Vec<Encoding> {
         if self.compresses { self.headers(key).compress } else { Vec::new() }

@@ -3,8 +3,8 @@
 use crate::commands::doctor::{Finding, State};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{
-    CacheBehavior, CachedHeaders, DistributionShape, ErrorPageAction, Origin, OriginKind, QueryStrings, Site,
-    TOLERATED_SECONDS, Viewer, ViewerOptions, origin_is_bucket,
+    CACHE_CONTROL, CacheBehavior, CachedHeaders, DistributionShape, ErrorPageAction, Origin, OriginKind, QueryStrings,
+    Site, TOLERATED_SECONDS, Viewer, ViewerOptions, origin_is_bucket,
 };
 use shipfront_site::Target;
 
@@ -77,12 +77,13 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer, target: 
     }
     let pages: Vec<&str> =
         responses.map(|response| response.response_page_path.as_str()).filter(|path| !path.is_empty()).collect();
-    // As a deploy would judge a page that changed, of whose copies nothing is known.
+    // As a deploy judges a page that changed, with the header that it gets where no rule says another.
+    let headers = [CachedHeaders::Known { cache_control: Some(CACHE_CONTROL), expires: false }];
     let bucket = |origin: &&Origin| origin_is_bucket(&origin.domain_name, target.bucket()) != OriginKind::Other;
     let mut keys = shape.origins.iter().filter(bucket).flat_map(|origin| {
         pages.iter().map(|page| format!("{}{page}", origin.origin_path).trim_start_matches('/').to_owned())
     });
-    let reason = keys.find_map(|key| match viewer.error_page_action(&key, &[CachedHeaders::Unknown]) {
+    let reason = keys.find_map(|key| match viewer.error_page_action(&key, &headers) {
         Some(ErrorPageAction::Everything { reason }) => Some(reason),
         _ => None,
     });
@@ -90,7 +91,7 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer, target: 
         ([], _) => Finding::new(check, State::Ok, "none of its own"),
         (_, Some(reason)) => Finding::new(check, State::Warning, format!("when one changes, a deploy may evict everything: {reason}"))
             .fix(format!(
-                "give the error page a cache behavior of its own whose MaxTTL is at most {TOLERATED_SECONDS} s (examples/hosting)"
+                "give the error page a cache behavior of its own whose MinTTL is at most {TOLERATED_SECONDS} s (examples/hosting)"
             )),
         (pages, None) => Finding::new(check, State::Ok, pages.join(" and ")),
     }
@@ -189,11 +190,11 @@ mod tests {
             move |shape: &mut DistributionShape| {
                 shape.custom_error_responses = vec![error(10)];
                 shape.custom_error_responses[0].response_page_path = "/404.html".into();
-                shape.cache_behaviors[0].ttl = Some(Ttl { min: 0, default: ttl, max: ttl });
+                shape.cache_behaviors[0].ttl = Some(Ttl { min: ttl, default: 86_400, max: 86_400 });
             }
         };
         assert_eq!(complaints(page(60)), [""; 0]);
-        assert_eq!(complaints(page(86_400)), ["error pages warning"]);
+        assert_eq!(complaints(page(61)), ["error pages warning"]);
         let queries = |value| move |shape: &mut DistributionShape| shape.cache_behaviors[0].query_strings = value;
         assert_eq!(complaints(queries(QueryStrings::All)), ["query strings warning"]);
         assert_eq!(complaints(queries(QueryStrings::Unknown)), ["query strings not checked"]);

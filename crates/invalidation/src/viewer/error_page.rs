@@ -13,6 +13,13 @@ use serde::{Deserialize, Serialize};
 /// For how long, in seconds, old copies of an error page under other URLs are left to expire.
 pub const TOLERATED_SECONDS: u64 = 60;
 
+/// The `Cache-Control` of an error page where no rule says another: browsers ask each time, and CloudFront
+/// keeps a copy for no longer than is tolerated.
+pub const CACHE_CONTROL: &str = "max-age=0, s-maxage=60, must-revalidate";
+
+/// Stands for the `Cache-Control` of copies that may carry any: the behavior's MaxTTL alone bounds them.
+pub const ANY_CACHE_CONTROL: &str = "max-age=31536000";
+
 /// What to do about the copies of changed error pages (`--error-page`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -27,10 +34,10 @@ pub enum ErrorPagePolicy {
 }
 
 /// The headers that a cached copy of the error page may carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CachedHeaders {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachedHeaders<'a> {
     Known {
-        cache_control: Option<String>,
+        cache_control: Option<&'a str>,
         /// Whether the object has an `Expires` header; its date is taken to be far away.
         expires: bool,
     },
@@ -63,7 +70,7 @@ pub(super) fn decide(
     policy: ErrorPagePolicy,
     responses: &[&CustomErrorResponse],
     page_ttls: &[Option<Ttl>],
-    cached: &[CachedHeaders],
+    cached: &[CachedHeaders<'_>],
 ) -> Option<ErrorPageAction> {
     let path = &responses.first()?.response_page_path;
     match policy {
@@ -103,7 +110,7 @@ pub(super) fn decide(
 
 /// How long CloudFront keeps an object with these headers under a behavior with this TTL.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html>
-fn own_lifetime(headers: &CachedHeaders, ttl: Option<Ttl>) -> Lifetime {
+fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
     let lifetime = |seconds, rule| Lifetime { seconds, rule };
     let Some(ttl) = ttl else {
         return lifetime(u64::MAX, "its cache policy could not be read");
@@ -111,7 +118,7 @@ fn own_lifetime(headers: &CachedHeaders, ttl: Option<Ttl>) -> Lifetime {
     let CachedHeaders::Known { cache_control, expires } = headers else {
         return lifetime(ttl.max, "MaxTTL, as its headers are not known");
     };
-    let directives = Directives::parse(cache_control.as_deref().unwrap_or_default());
+    let directives = Directives::parse(cache_control.unwrap_or_default());
     let (seconds, rule) = match (directives.age, directives.forbids_caching) {
         (Some((age, rule)), _) if age > ttl.max => (ttl.max, rule),
         (Some((age, _)), _) if age < ttl.min => (ttl.min, "MinTTL"),
@@ -125,6 +132,30 @@ fn own_lifetime(headers: &CachedHeaders, ttl: Option<Ttl>) -> Lifetime {
         0 => lifetime(seconds, rule),
         stale => lifetime(seconds.saturating_add(stale), "its stale-... directive"),
     }
+}
+
+/// Of two values of `Cache-Control`, `None` being that there is none, the one by which a copy may live longer,
+/// under a behavior that bounds neither.
+pub fn longer_lived<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<&'a str> {
+    const UNBOUNDED: Ttl = Ttl { min: 0, default: u64::MAX, max: u64::MAX };
+    let lifetime =
+        |cache_control| own_lifetime(&CachedHeaders::Known { cache_control, expires: false }, Some(UNBOUNDED)).seconds;
+    if lifetime(other) > lifetime(one) { other } else { one }
+}
+
+/// Whether a `Cache-Control` names an age: an `Expires` header beside it then counts for nothing.
+pub fn names_age(cache_control: &str) -> bool {
+    Directives::parse(cache_control).age.is_some()
+}
+
+/// What of the distribution keeps copies of an error page for longer than is tolerated, whatever its headers say:
+/// with its value in seconds.
+pub(super) fn obstacles(responses: &[&CustomErrorResponse], page_ttls: &[Option<Ttl>]) -> Vec<(&'static str, u64)> {
+    let by_error = responses.iter().map(|response| response.error_caching_min_ttl).max();
+    let by_behavior = page_ttls.iter().flatten().map(|ttl| ttl.min).max();
+    let all = [("ErrorCachingMinTTL", by_error), ("MinTTL", by_behavior)];
+    let all = all.into_iter().filter_map(|(rule, seconds)| Some((rule, seconds?)));
+    all.filter(|(_, seconds)| *seconds > TOLERATED_SECONDS).collect()
 }
 
 /// What a `Cache-Control` header says about a shared cache.
@@ -168,18 +199,15 @@ mod tests {
 
     const CACHING_OPTIMIZED: Ttl = Ttl { min: 1, default: 86_400, max: 31_536_000 };
 
-    fn known(cache_control: &str) -> CachedHeaders {
-        CachedHeaders::Known {
-            cache_control: (!cache_control.is_empty()).then(|| cache_control.to_owned()),
-            expires: false,
-        }
+    fn known(cache_control: &str) -> CachedHeaders<'_> {
+        CachedHeaders::Known { cache_control: (!cache_control.is_empty()).then_some(cache_control), expires: false }
     }
 
     fn response(error_caching_min_ttl: u64) -> CustomErrorResponse {
         CustomErrorResponse { error_code: 404, response_page_path: "/404.html".to_owned(), error_caching_min_ttl }
     }
 
-    fn auto(error_ttl: u64, ttl: Option<Ttl>, cached: &[CachedHeaders]) -> (bool, String) {
+    fn auto(error_ttl: u64, ttl: Option<Ttl>, cached: &[CachedHeaders<'_>]) -> (bool, String) {
         let response = response(error_ttl);
         match decide(ErrorPagePolicy::Auto, &[&response], &[ttl], cached).unwrap() {
             ErrorPageAction::OwnPath { reason } => (false, reason),
@@ -242,6 +270,28 @@ mod tests {
     fn an_unread_cache_policy_bounds_nothing() {
         let (everything, reason) = auto(10, None, &[known("no-cache")]);
         assert!(everything && reason.contains("could not be read"), "{reason}");
+    }
+
+    #[test]
+    fn of_two_headers_the_one_that_lets_copies_live_longer_is_found() {
+        for (shorter, longer) in [
+            (Some(CACHE_CONTROL), Some("max-age=61")),
+            (Some("no-cache"), Some(CACHE_CONTROL)),
+            (Some(CACHE_CONTROL), None),
+            (Some(CACHE_CONTROL), Some(ANY_CACHE_CONTROL)),
+            (Some("s-maxage=60"), Some("s-maxage=60, stale-if-error=1")),
+        ] {
+            assert_eq!(longer_lived(shorter, longer), longer);
+            assert_eq!(longer_lived(longer, shorter), longer);
+        }
+    }
+
+    #[test]
+    fn what_keeps_copies_whatever_their_headers_say_is_named() {
+        let ttl = |min| Some(Ttl { min, default: min, max: 3600 });
+        assert_eq!(obstacles(&[&response(60)], &[ttl(60), None]), []);
+        let both = [("ErrorCachingMinTTL", 61), ("MinTTL", 300)];
+        assert_eq!(obstacles(&[&response(10), &response(61)], &[ttl(0), ttl(300)]), both);
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Objects that distributions serve as error pages, and what keeps a change of one from evicting everything.
+//!
+//! CloudFront serves an error page under any URL that failed. Its copies there may be left to expire if they are
+//! short-lived, so that an error page gets a short-lived header where no rule says another, and the record keeps what
+//! its copies say. Copies that may say something else stand in the record as the longest-lived that they can be,
+//! until everything was invalidated.
+
+use crate::deploy::change::{CachedCopies, Change};
+use crate::deploy::entry::{Entry, EntryHeaders};
+use crate::deploy::head_check::Inspected;
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::on_cores;
+use crate::deploy::plan::Plan;
+use crate::deploy::walk::Walk;
+use crate::error::Result;
+use crate::record::manifest::{ErrorPage, Manifest, Row};
+use shipfront_invalidation::viewer::{ANY_CACHE_CONTROL, CACHE_CONTROL, TOLERATED_SECONDS, longer_lived, names_age};
+use shipfront_invalidation::{Invalidation, Viewers};
+use shipfront_site::rules::HeaderRules;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Gives the error pages among the files of a source their headers. Where a configuration could not be read, what was
+/// one at the last deploy still is.
+pub(super) async fn apply(
+    walk: &mut Walk,
+    rules: &HeaderRules,
+    viewers: &Viewers,
+    manifest: Option<&Manifest>,
+) -> Result<()> {
+    let mut keys = viewers.error_page_keys();
+    if let Some(manifest) = manifest.filter(|_| !viewers.know_error_pages()) {
+        keys.extend(recorded(manifest.clone()).await?);
+    }
+    for key in keys {
+        let Ok(at) = walk.entries.binary_search_by(|entry| (*entry.key).cmp(&key)) else { continue };
+        let entry = &mut walk.entries[at];
+        let chosen = (!rules.say_cache_control(&key)).then_some(CACHE_CONTROL);
+        entry.headers = Arc::new(EntryHeaders::of_error_page(entry.headers.get().clone(), chosen));
+    }
+    Ok(())
+}
+
+/// The keys that the record knows as error pages.
+async fn recorded(manifest: Manifest) -> Result<Vec<String>> {
+    on_cores(move || {
+        let mut keys = Vec::new();
+        manifest.read(|key, row| keys.extend(row.error_page.map(|_| key.to_owned())))?;
+        Ok(keys)
+    })
+    .await?
+}
+
+/// What the copies of an object that the edge may hold say of how long they live. `row` is what the record says of the
+/// object that is there, if that is sure; `headers` are those that its file gets now.
+pub(super) fn cached(row: Option<&Row>, headers: Option<&EntryHeaders>) -> CachedCopies {
+    let Some(row) = row else { return CachedCopies::Unknown };
+    if let Some(page) = &row.error_page {
+        return CachedCopies::Known(page.clone());
+    }
+    // Of a record of before there was such a field, the digest of the headers tells. It says nothing of an Expires
+    // header, which others may have given the object.
+    let same = headers.filter(|headers| row.headers.is_some_and(|digest| headers.are_digested(digest)));
+    match same.and_then(EntryHeaders::error_page) {
+        Some(page) if page.cache_control.as_deref().is_some_and(names_age) => CachedCopies::Known(Box::new(page)),
+        _ => CachedCopies::Unknown,
+    }
+}
+
+/// What the record keeps of an error page whose object has these headers now, while the copies that were there may
+/// still be.
+pub(super) fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<ErrorPage>> {
+    let now = headers.error_page()?;
+    let cache_control = match cached {
+        CachedCopies::Nothing => now.cache_control,
+        CachedCopies::Unknown => Some(ANY_CACHE_CONTROL.to_owned()),
+        CachedCopies::Known(before) => {
+            longer_lived(now.cache_control.as_deref(), before.cache_control.as_deref()).map(str::to_owned)
+        }
+    };
+    Some(Box::new(ErrorPage { cache_control, ..now }))
+}
+
+/// The same where the object stays as it is; `row` is what the record says of it.
+pub(super) fn remembered_of_kept(
+    row: Option<&Row>,
+    headers: &EntryHeaders,
+    inspected: &Inspected,
+) -> Option<Box<ErrorPage>> {
+    match inspected.digest {
+        Some(_) => remembered(headers, &inspected.cached),
+        // Nobody knows its headers.
+        None => headers.error_page().and_then(|_| row?.error_page.clone()),
+    }
+}
+
+/// The error pages of which all copies are gone that were there before, by key.
+pub(super) struct ClearedErrorPages<'a> {
+    headers: HashMap<&'a str, &'a EntryHeaders>,
+}
+
+impl<'a> ClearedErrorPages<'a> {
+    /// Those of which `sent` cleared all copies.
+    pub(super) fn new(viewers: &Viewers, entries: &'a [Entry], sent: &[Invalidation]) -> ClearedErrorPages<'a> {
+        let keys = viewers.error_page_keys().into_iter().filter(|key| viewers.cleared_error_page(key, sent));
+        let entry = |key: String| {
+            let at = entries.binary_search_by(|entry| (*entry.key).cmp(&key)).ok()?;
+            entries.get(at).map(|entry| (&*entry.key, &*entry.headers))
+        };
+        ClearedErrorPages { headers: keys.filter_map(entry).collect() }
+    }
+
+    /// A row of which nothing else changes, if all copies are those of its object since what was sent.
+    pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
+        let headers = self.headers.get(key)?;
+        let is_there = row.headers.is_some_and(|digest| headers.are_digested(digest));
+        let next = headers.error_page().filter(|next| is_there && row.error_page.as_deref() != Some(next))?;
+        Some(Row { error_page: Some(Box::new(next)), ..row.clone() })
+    }
+}
+
+/// What to say of the error pages that a plan uploads: once of the header that is chosen for each, and each time of
+/// what makes that useless.
+pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, viewers: &Viewers) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for change in &plan.changes {
+        let Change::Upload { entry: at, .. } = change else { continue };
+        let Some(page) = entries.get(*at).and_then(|entry| entry.headers.error_page()) else { continue };
+        let key = change.key();
+        let was_chosen = index.of_file(*at).and_then(|row| row.error_page.as_ref()).is_some_and(|page| page.chosen);
+        if page.chosen
+            && !was_chosen
+            && let Some(shown) = viewers.error_page(key)
+        {
+            let codes: Vec<String> = shown.codes.iter().map(u16::to_string).collect();
+            let stale = if shown.is_root {
+                format!("deep links may show the previous version for up to {TOLERATED_SECONDS} s after a deploy")
+            } else {
+                format!("URLs that answer with it may show the previous version for up to {TOLERATED_SECONDS} s")
+            };
+            warnings.push(format!(
+                "the {} serves /{key} for {} under any URL, so it gets Cache-Control: {CACHE_CONTROL}, and a change of it needs no /*: {stale}; a header rule for {key} prevails",
+                shown.distribution,
+                codes.join(" and "),
+            ));
+        }
+        warnings.extend(viewers.error_page_obstacles(key));
+    }
+    warnings
+}
