@@ -87,7 +87,7 @@ impl<'a> Deploy<'a> {
             let session = match self.begin(&discovered, &planned, &deploy).await? {
                 Lock::Changed => continue,
                 Lock::None => None,
-                Lock::Held(session) => Some(session),
+                Lock::Held(session) => Some(*session),
             };
             return Box::pin(self.carry_out(&deploy, &discovered, planned, session)).await;
         }

@@ -421,8 +421,10 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_with_its_place() {
         for (text, told) in [
-            ("max-paths = 0", "1:13: max-paths: 0 is not in 1.."),
-            ("max-paths = \"5\"", "1:13: max-paths: expected a number, not a string"),
+            ("max-paths = 0", "1:13: max-paths: write 'auto', or a number from 1"),
+            ("max-paths = \"many\"", "1:13: max-paths: write 'auto', or a number from 1"),
+            ("max-paths = true", "1:13: max-paths: expected a number or \"auto\", not"),
+            ("max-wildcards = \"5\"", "1:17: max-wildcards: expected a number, not a string"),
             ("max-paths = -1", "max-paths: "),
             ("max-paths = 1.5", "not a fraction"),
             ("max-paths = 99999999999999999999", "max-paths: "),

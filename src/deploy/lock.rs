@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The right to write.
 pub(super) enum Lock {
     /// It is held.
-    Held(ActiveSession),
+    Held(Box<ActiveSession>),
     /// No record is kept: nothing keeps another deploy away.
     None,
     /// The record changed since it was read: look at everything again.
@@ -103,7 +103,7 @@ impl Deploy<'_> {
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),
         };
-        Ok(session.begin(&intended).await?.map_or(Lock::Changed, Lock::Held))
+        Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }
 }
 

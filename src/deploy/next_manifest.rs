@@ -56,7 +56,8 @@ fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[C
         .changes
         .iter()
         .zip(outcomes)
-        .filter_map(|(change, outcome)| matches!(outcome, ChangeOutcome::Overwritten).then(|| change.key()));
+        .filter(|(_, outcome)| matches!(outcome, ChangeOutcome::Overwritten))
+        .map(|(change, _)| change.key());
     // Both are in key order.
     let mut next = overwritten.next();
     for changed in changed {

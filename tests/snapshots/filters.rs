@@ -3,7 +3,7 @@
 use regex::Regex;
 
 /// What is replaced, in this order, and by what.
-const REPLACED: [(&str, &str); 13] = [
+const REPLACED: [(&str, &str); 14] = [
     (r"\b\d{8}t\d{6}z-[0-9a-f]{8}\b", "[deploy]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?\b", "[time]"),
     (r"\b\d+\.\d+ s\b", "[seconds]"),
@@ -15,7 +15,8 @@ const REPLACED: [(&str, &str); 13] = [
     (r"\b(127\.0\.0\.1|localhost):\d+", "$1:[port]"),
     (r"\bI[A-Z0-9]{13}\b", "[invalidation]"),
     // The local edge's, whose ids are made from the directory.
-    (r"\bon distribution E[A-Z0-9]{13}\b", "on distribution [distribution]"),
+    (r"\bdistribution E[A-Z0-9]{13}\b", "distribution [distribution]"),
+    (r#""month": "\d{4}-\d\d""#, "\"month\": [month]"),
     (r"\bhttp://e[a-z0-9]{13}\.localhost", "http://[distribution].localhost"),
     (r"\bs3://site-[0-9a-f]{8}\b", "s3://site-[directory]"),
     (r"(?m)[ \t]+$", ""),
