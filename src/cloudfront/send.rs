@@ -55,7 +55,7 @@ pub(crate) fn requests(items: &[String]) -> usize {
 }
 
 /// Asks CloudFront for what was planned until it has taken all of it, whatever its quota is, or takes nothing any
-/// more for as long as patience lasts. Sizes and pauses are decided in [`schedule`].
+/// more for as long as patience lasts. Sizes and pauses are decided in `schedule`.
 ///
 /// A run that dies between two requests leaves the rest to the next deploy, which finds the plan in the record
 /// and sends all of it under its own id: what the dead run got accepted is sent once more, because copies that

@@ -30,16 +30,16 @@
 //! a tree as well.
 //!
 //! **Exact, and where not.** Tables (see `sweep.rs`) hold the best for each number of items and wildcards. There
-//! are two exceptions, and both say by how much they may be wrong ([`Curve::gap`]). After [`sweep::WORK`] pairs of
+//! are two exceptions, and both say by how much they may be wrong ([`Curve::gap`]). After `sweep::WORK` pairs of
 //! entries, tables keep of each number of wildcards only the lower convex hull of collateral by items. Sums and
 //! minima of hulls are the hulls of sums and minima, so every answer kept is still the best for its own number of
 //! items, and the hull bounds what any other could do: from the answer's `a` items to the next one's `b`, the
 //! optimum for a budget of `n` is at least `(n - a) / (b - a)` of the way down. And with more than
-//! [`curve::MOST_ROWS`] wildcards in the budget these are not counted but priced, as in Lagrangian relaxation: at a price
+//! `curve::MOST_ROWS` wildcards in the budget these are not counted but priced, as in Lagrangian relaxation: at a price
 //! of `p` evicted paths each, an answer with `w` wildcards of `W` is at most `p (W - w)` from the optimum. The
 //! price is 0 where the best answer needs no more than `W` anyway.
 //!
-//! **Time and memory.** At most O(changed × items × wildcards²), and after [`sweep::WORK`] about as many steps as
+//! **Time and memory.** At most O(changed × items × wildcards²), and after `sweep::WORK` about as many steps as
 //! the hulls have corners. Paths are borrowed. Beside pointers to them there are the tables of the open
 //! nodes, a wildcard for each node, and for each entry in use the pairs that its plan is made of.
 
