@@ -15,7 +15,7 @@ const REPLACED: [(&str, &str); 14] = [
     (r"\b(127\.0\.0\.1|localhost):\d+", "$1:[port]"),
     (r"\bI[A-Z0-9]{13}\b", "[invalidation]"),
     // The local edge's, whose ids are made from the directory.
-    (r"\bdistribution E[A-Z0-9]{13}\b", "distribution [distribution]"),
+    (r"\b(on|the) distribution E[A-Z0-9]{13}\b", "$1 distribution [distribution]"),
     (r#""month": "\d{4}-\d\d""#, "\"month\": [month]"),
     (r"\bhttp://e[a-z0-9]{13}\.localhost", "http://[distribution].localhost"),
     (r"\bs3://site-[0-9a-f]{8}\b", "s3://site-[directory]"),
