@@ -62,7 +62,7 @@ pub struct Deploy<'a> {
 impl<'a> Deploy<'a> {
     /// A run that begins now. `stop` is set by a signal.
     pub fn new(settings: &'a Settings, aws: &'a Aws, terminal: &'a Terminal, stop: CancellationToken) -> Deploy<'a> {
-        Deploy { settings, aws, terminal, stop, timeline: Timeline::start() }
+        Deploy { settings, aws, terminal, stop, timeline: Timeline::start(aws.clock()) }
     }
 
     /// Makes the target what the source is, and tells CloudFront what changed.
@@ -243,9 +243,7 @@ impl<'a> Deploy<'a> {
         let plan = Arc::unwrap_or_clone(plan);
         let free = self.settings.policy.allowance.free;
         let allowance = discovered.session.as_ref().map(|session| session.paths(free));
-        let taken = sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
-        let taken: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
-        let allowance = allowance.map(|before| UsedPaths { used: before.used.saturating_add(taken), ..before });
+        let allowance = allowance.map(|before| UsedPaths { used: before.used.saturating_add(sent.paths()), ..before });
         Run {
             deploy: deploy.to_owned(),
             source: self.settings.source.display().to_string(),

@@ -38,6 +38,12 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// The paths that CloudFront took, and counts: a wildcard or a tag is one.
+    pub fn paths(&self) -> u64 {
+        let taken = self.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
+        taken.map(|invalidation| invalidation.items.len() as u64).sum()
+    }
+
     /// Adds what was sent later.
     pub fn extend(&mut self, other: Sent) {
         self.invalidations.extend(other.invalidations);

@@ -233,7 +233,7 @@ impl File<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Vec<String>> {
         let (name, kind) = (key.get_ref(), Kind::of(option));
-        let told = match (kind, value.get_ref()) {
+        let texts = match (kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(on)) => return Ok(vec![on.to_string()]),
             (Kind::Number | Kind::NumberOrWord, DeValue::Integer(number)) => {
                 let digits = number.as_str().replace('_', "");
@@ -255,10 +255,10 @@ impl File<'_> {
                 return Err(self.wrong(&value.span(), problem));
             }
         };
-        for (text, span) in &told {
+        for (text, span) in &texts {
             self.check(option, name, text, span)?;
         }
-        Ok(told.into_iter().map(|(text, _)| text).collect())
+        Ok(texts.into_iter().map(|(text, _)| text).collect())
     }
 
     /// Reads a value as the command line would, and as it is meant.

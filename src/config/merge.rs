@@ -184,6 +184,6 @@ fn names_sites(typed: &ArgMatches) -> bool {
 pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let told: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    told.join(" ").trim_start_matches("error: ").to_owned()
+    let problem: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    problem.join(" ").trim_start_matches("error: ").to_owned()
 }

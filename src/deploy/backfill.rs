@@ -93,7 +93,7 @@ pub struct Backfilled {
 impl Backfill<'_> {
     /// Tags what is not tagged yet.
     pub async fn run(&self) -> Result<Backfilled> {
-        let (deploy, timeline) = (new_deploy_id(), Timeline::start());
+        let (deploy, timeline) = (new_deploy_id(), Timeline::start(self.aws.clock()));
         let (discovered, index) = self.discover().await?;
         let (planned, mut left) = self.plan(&discovered, index).await?;
         let stop = self.stop.clone();

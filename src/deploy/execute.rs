@@ -267,8 +267,7 @@ impl Executed<'_> {
         let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let written = std::mem::replace(&mut self.written, Ok(()));
-        let taken = self.sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
-        let paths = taken.map(|invalidation| invalidation.items.len() as u64).sum();
+        let paths = self.sent.paths();
         let ending = match self.sent.failed.is_empty() {
             true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
             false => session.abandon(paths).await,

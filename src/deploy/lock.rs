@@ -89,6 +89,10 @@ impl Deploy<'_> {
         let planned = discovered.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
         let (id, patience) = (new_deploy_id(), self.settings.patience);
         let sent = submit(&discovered.distributions, &id, planned, patience, self.terminal).await;
+        // Not in the state, which stays as the interrupted run left it. Who may not write counts nothing.
+        if let Err(error) = session.count_paths(sent.paths()).await {
+            self.terminal.detail(format_args!("the paths were not counted: {error}"));
+        }
         Ok(Some((unfinished.deploy.clone(), sent.failed.into_iter().next())))
     }
 

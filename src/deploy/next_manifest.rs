@@ -13,14 +13,14 @@ use shipfront_invalidation::viewer::CachedHeaders;
 use std::borrow::Cow;
 
 /// The keys whose URLs answer otherwise by the plan, with those that an interrupted run may have changed.
-/// Changes of the bucket count where `landed` says so of their place in the plan.
+/// Changes of the bucket count where `is_done` says so of their place in the plan.
 pub(super) fn changed_keys<'a>(
     plan: &'a Plan,
     unfinished: Option<&'a UnfinishedDeploy>,
-    landed: impl Fn(usize) -> bool,
+    is_done: impl Fn(usize) -> bool,
 ) -> Vec<ChangedKey<'a>> {
     let visible = plan.changes.iter().enumerate().filter(|(_, change)| change.is_visible());
-    let visible = visible.filter(|(at, change)| !change.is_write() || landed(*at));
+    let visible = visible.filter(|(at, change)| !change.is_write() || is_done(*at));
     let mut changed: Vec<_> = visible.map(|(_, change)| changed_key(change)).collect();
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
     changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));

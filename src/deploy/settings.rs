@@ -1,4 +1,4 @@
-//! What a deploy is to do, as the entry_points have it from the person.
+//! What a deploy is to do, as the entry points have it from the person.
 
 use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;

@@ -3,7 +3,8 @@
 //!
 //! It needs no lease, replaces no object and tells CloudFront nothing, so that coming too early, too late
 //! or twice does no harm. The ordinary deploy that follows finds those assets in place, invalidates
-//! them, because crate::cloudfront::Distributions;
+//! them, because the manifest does not know them, and does all the rest.
+
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::deploy::change::{CachedCopies, Change, Reason, Subject};

@@ -1,8 +1,8 @@
-//! The one clock of a run: when each stage began and ended.
+//! When each stage of a run began and ended, by the run's clock.
 
+use crate::clock::{Clock, Stopwatch};
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 /// One stage, in seconds since the run began. Stages may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -19,14 +19,14 @@ pub struct Span {
 /// The stages of a run so far, in the order in which they ended.
 #[derive(Debug)]
 pub struct Timeline {
-    began: Instant,
+    began: Stopwatch,
     spans: Mutex<Vec<Span>>,
 }
 
 impl Timeline {
     /// Of a run that begins now.
-    pub fn start() -> Timeline {
-        Timeline { began: Instant::now(), spans: Mutex::default() }
+    pub fn start(clock: &Clock) -> Timeline {
+        Timeline { began: clock.start(), spans: Mutex::default() }
     }
 
     /// Seconds since the run began.

@@ -133,9 +133,13 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Dead
     let patience = Patience { busy: BUSY_LIMIT, until, completion: None };
     let distributions = Distributions::new(&entry_point.aws);
     let sent = submit(&distributions, run, planned.into_values().collect(), patience, &entry_point.terminal).await;
-    for told in &sent.invalidations {
-        let id = told.id.as_deref().unwrap_or("not accepted");
-        entry_point.terminal.say(format_args!("{}: invalidation {id}: {}", told.distribution, told.items.join(" ")));
+    for invalidation in &sent.invalidations {
+        let id = invalidation.id.as_deref().unwrap_or("not accepted");
+        entry_point.terminal.say(format_args!(
+            "{}: invalidation {id}: {}",
+            invalidation.distribution,
+            invalidation.items.join(" ")
+        ));
     }
     let refused: BTreeSet<&DistributionId> =
         sent.invalidations.iter().filter(|sent| sent.id.is_none()).map(|sent| &sent.distribution).collect();
@@ -168,8 +172,7 @@ async fn count_paths(
     changes: &[(Changes, BTreeMap<DistributionId, Vec<Place>>)],
     sent: &Sent,
 ) {
-    let taken = sent.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
-    let paths: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
+    let paths = sent.paths();
     let Some(record) = changes.iter().find_map(|(changes, _)| changes.counter.as_ref()).filter(|_| paths > 0) else {
         return;
     };

@@ -149,7 +149,7 @@ async fn invalidate(
             .await?;
     if let Some(failure) = report.errors().first() {
         let about = "an invalidation was not accepted: what is at the edge may be stale";
-        return Ok(Verdict::Failed(Failure::told(about, failure)));
+        return Ok(Verdict::Failed(Failure::about(about, failure)));
     }
     let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
     let summary = format!("{} told", count(report.invalidations().len(), "distribution"));
@@ -206,7 +206,7 @@ async fn deploy_artifact(
                 _ => "nothing was changed",
             };
             Ok(Verdict::Failed(match report.errors.first() {
-                Some(failure) => Failure::told(&format!("{about} ({summary})"), failure),
+                Some(failure) => Failure::about(&format!("{about} ({summary})"), failure),
                 None => Failure { kind: FailureKind::JobFailed, message: format!("{about} ({summary})") },
             }))
         }

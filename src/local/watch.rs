@@ -25,7 +25,7 @@ impl Watch {
     /// Begins: what changes from now on is told.
     pub fn begin(source: &Path) -> Result<Watch> {
         let (sender, changes) = unbounded_channel();
-        let told = move |event: notify::Result<Event>| {
+        let changed = move |event: notify::Result<Event>| {
             // What went wrong may be that there was too much to tell.
             if event.as_ref().map_or(true, is_change) {
                 let _ = sender.send(());
@@ -35,7 +35,7 @@ impl Watch {
             watcher.watch(source, RecursiveMode::Recursive)?;
             Ok(watcher)
         };
-        let watcher = notify::recommended_watcher(told).and_then(watch).map_err(|error| {
+        let watcher = notify::recommended_watcher(changed).and_then(watch).map_err(|error| {
             Error::failed(format!("{} cannot be watched: {error}", source.display())).hint(
                 "leave --watch out and deploy after a change; on Linux, the sysctl fs.inotify.max_user_watches may be too low",
             )

@@ -102,6 +102,11 @@ impl Session {
         self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
     }
 
+    /// Counts paths that were sent beside deploys.
+    pub async fn count_paths(&self, paths: u64) -> Result<()> {
+        if paths == 0 { Ok(()) } else { self.record.external_writes().await?.count_paths(paths).await }
+    }
+
     /// The same, with what the month has free for the site.
     pub fn paths(&self, free: u64) -> UsedPaths {
         UsedPaths { month: allowance::month_of(self.now()), used: self.paths_used(), free }

@@ -1,4 +1,5 @@
-//! What a run costs at AWS's list prices for us-east-1, at most: what the account has free is not known.
+//! What a run costs at AWS's list prices for us-east-1, at most: paths beyond the free ones that the record still
+//! counts, or all of them where nobody counts.
 
 use crate::aws::Requests;
 use crate::cloudfront::send::requests;

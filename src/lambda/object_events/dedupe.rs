@@ -109,7 +109,7 @@ impl Site {
     }
 }
 
-/// Whether an event is what was pending, as far as a pending_change tells: it is written before the bytes are known.
+/// Whether an event is what was pending, as far as a pending change says: it is written before the bytes are known.
 fn keeps(pending_change: &PendingChange, event: &ObjectEvent) -> bool {
     match (pending_change.action, &event.change) {
         (PendingAction::Upload, Change::Written { etag, size }) => {
@@ -225,7 +225,7 @@ async fn compare(
         Err(error) if is_closed(&error) => {
             warnings.push(format!(
                 "every write costs a path, the same bytes too, while the record is closed: {}",
-                told(&error)
+                in_words(&error)
             ));
             None
         }
@@ -248,7 +248,7 @@ async fn compare(
     if let Some(memory) = &mut memory
         && let Err(error) = memory.mark(foreign.clone().map(|(_, key, _)| (*key).to_owned()).collect()).await
     {
-        changes.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), told(&error))));
+        changes.unmarked.extend(foreign.map(|(full_key, ..)| (full_key.clone(), in_words(&error))));
     }
     let mut settled = Vec::new();
     let mut known = 0;
@@ -291,7 +291,7 @@ async fn sites(
         match read.and_then(|session| Site::new(&target, session, has_events, others)) {
             Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
-                warnings.push(format!("every change is told, as its record cannot be read: {}", told(&error)));
+                warnings.push(format!("every change is told, as its record cannot be read: {}", in_words(&error)));
             }
             Err(error) => return Err(error),
         }
@@ -327,7 +327,7 @@ fn is_closed(error: &Error) -> bool {
     error.kind() == ErrorKind::AccessDenied
 }
 
-fn told(error: &Error) -> String {
+fn in_words(error: &Error) -> String {
     error.hint_text().map_or_else(|| error.to_string(), |hint| format!("{error}; hint: {hint}"))
 }
 

@@ -71,7 +71,7 @@ impl Failure {
     }
 
     /// The failure that a report tells of, with what became of the rest.
-    pub(super) fn told(about: &str, failure: &outcome::Failure) -> Failure {
+    pub(super) fn about(about: &str, failure: &outcome::Failure) -> Failure {
         let key = failure.key.as_deref().filter(|key| !failure.error.contains(key));
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         let message = with_hint(format!("{about}: {key}{}", failure.error), failure.hint.as_deref());

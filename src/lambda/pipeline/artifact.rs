@@ -75,8 +75,8 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
     let unpack = unpack.map_err(|_| Error::failed("unpacking broke down")).flatten();
     unpack.map_err(|error| {
         let hint = error.hint_text().map(str::to_owned);
-        let told = Error::failed(format!("the input artifact {name} ({size} bytes): {error}"));
-        hint.map_or(told.clone(), |hint| told.hint(hint))
+        let error = Error::failed(format!("the input artifact {name} ({size} bytes): {error}"));
+        hint.map_or(error.clone(), |hint| error.hint(hint))
     })?;
     Ok(unpacked)
 }

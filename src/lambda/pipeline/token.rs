@@ -104,13 +104,13 @@ impl Waiting {
     /// Nothing more to wait for.
     pub(super) fn done(mut self) -> Verdict {
         let ids: Vec<&str> = self.invalidations.iter().map(|accepted| accepted.id.as_str()).collect();
-        let mut told: Vec<&str> = self.invalidations.iter().map(|accepted| accepted.distribution.as_str()).collect();
-        told.dedup();
+        let mut names: Vec<&str> = self.invalidations.iter().map(|accepted| accepted.distribution.as_str()).collect();
+        names.dedup();
         if !ids.is_empty() {
-            self.summary = format!("{}; invalidation {} on {}", self.summary, ids.join(" "), told.join(" "));
+            self.summary = format!("{}; invalidation {} on {}", self.summary, ids.join(" "), names.join(" "));
         }
         // A variable that is empty cannot be told from one that is not set.
-        for (name, values) in [("invalidationIds", ids), ("distributions", told)] {
+        for (name, values) in [("invalidationIds", ids), ("distributions", names)] {
             if !values.is_empty() {
                 self.variables.insert(name.to_owned(), joined(&values));
             }

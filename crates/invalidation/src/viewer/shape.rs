@@ -1,6 +1,6 @@
 //! What CloudFront told us about a distribution, as far as it decides at which URLs a key answers.
 //!
-//! `distribution.rs` fills this in from `GetDistributionConfig` and the cache policies it names.
+//! `src/cloudfront/shape.rs` fills this in from `GetDistributionConfig` and the cache policies it names.
 
 use serde::{Deserialize, Serialize};
 
