@@ -134,13 +134,18 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
     }
 }
 
-/// Of two values of `Cache-Control`, `None` being that there is none, the one by which a copy may live longer,
-/// under a behavior that bounds neither.
+/// What stands for two values of `Cache-Control`, `None` being that there is none: the one by which a copy lives no
+/// shorter under any behavior, or [`ANY_CACHE_CONTROL`] if which of them that is depends on the behavior's TTLs.
 pub fn longer_lived<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<&'a str> {
-    const UNBOUNDED: Ttl = Ttl { min: 0, default: u64::MAX, max: u64::MAX };
-    let lifetime =
-        |cache_control| own_lifetime(&CachedHeaders::Known { cache_control, expires: false }, Some(UNBOUNDED)).seconds;
-    if lifetime(other) > lifetime(one) { other } else { one }
+    let directives = |cache_control: Option<&str>| Directives::parse(cache_control.unwrap_or_default());
+    let (of_one, of_other) = (directives(one), directives(other));
+    if of_one.outlives(&of_other) {
+        one
+    } else if of_other.outlives(&of_one) {
+        other
+    } else {
+        Some(ANY_CACHE_CONTROL)
+    }
 }
 
 /// Whether a `Cache-Control` names an age: an `Expires` header beside it then counts for nothing.
@@ -190,6 +195,19 @@ impl Directives {
         }
         directives.age = shared_age.or(directives.age);
         directives
+    }
+
+    /// Whether a copy with these lives no shorter than one with the others, whatever the TTLs of the behavior.
+    fn outlives(&self, other: &Directives) -> bool {
+        let in_age = match (self.age, other.age) {
+            (Some((age, _)), Some((other, _))) => age >= other,
+            // What forbids caching is kept for the MinTTL, which no age and no DefaultTTL is below.
+            (_, None) if other.forbids_caching => true,
+            (None, None) => !self.forbids_caching,
+            // A DefaultTTL may be above or below any age.
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        in_age && self.stale >= other.stale
     }
 }
 
@@ -277,12 +295,26 @@ mod tests {
         for (shorter, longer) in [
             (Some(CACHE_CONTROL), Some("max-age=61")),
             (Some("no-cache"), Some(CACHE_CONTROL)),
-            (Some(CACHE_CONTROL), None),
+            (Some("no-store"), None),
             (Some(CACHE_CONTROL), Some(ANY_CACHE_CONTROL)),
             (Some("s-maxage=60"), Some("s-maxage=60, stale-if-error=1")),
         ] {
             assert_eq!(longer_lived(shorter, longer), longer);
             assert_eq!(longer_lived(longer, shorter), longer);
+        }
+    }
+
+    /// Each pair with a behavior under which the first, and one under which the second lives longer.
+    #[test]
+    fn of_two_headers_that_no_behavior_orders_neither_is_trusted() {
+        for (one, other) in [
+            (Some(CACHE_CONTROL), None),
+            (None, Some("max-age=3600")),
+            (Some("max-age=55"), Some("max-age=0, stale-if-error=50")),
+            (Some("max-age=200"), Some("max-age=30, stale-if-error=100")),
+        ] {
+            assert_eq!(longer_lived(one, other), Some(ANY_CACHE_CONTROL), "{one:?} {other:?}");
+            assert_eq!(longer_lived(other, one), Some(ANY_CACHE_CONTROL), "{one:?} {other:?}");
         }
     }
 
