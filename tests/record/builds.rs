@@ -2,6 +2,8 @@
 
 use super::{PRUNE, SITE, count, is_settled, status, writes_of_any_kind};
 use crate::world::site::{ALWAYS, World, denied};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_with_nothing_to_do_reads_three_small_files_and_writes_nothing() {
@@ -42,12 +44,18 @@ async fn a_superseded_build_still_finishes_what_another_left_stale() {
     world.fault("CreateInvalidation", 0, ALWAYS, denied());
     world.deploy(&["--build-number", "5"]).expect(4);
     world.edge.faults().clear();
+    let before = status(&world);
     world.edge.clear_requests();
     world.write("index.html", "of build 3");
     let run = world.deploy(&["--build-number", "3"]).expect(5);
     assert!(run.json["hint"].as_str().unwrap().contains("was invalidated"), "{}", run.stdout);
     assert_eq!(world.writes(), ["INVALIDATE / /index.html"]);
-    assert_eq!(count(&world, "PutObject"), 0);
+    // The state stays as the interrupted run left it: the paths are counted beside it.
+    let requests = world.edge.requests();
+    let put = requests.iter().filter(|request| request.operation == "PutObject").filter_map(|put| put.key.as_deref());
+    assert_eq!(put.collect::<BTreeSet<&str>>(), BTreeSet::from([".shipfront/foreign.json"]));
+    let counts = |of: Value| of["allowance"]["used"].as_u64().unwrap();
+    assert_eq!(counts(status(&world)), counts(before) + 2);
     let run = world.deploy(&["--build-number", "6"]).expect(0);
     assert_eq!(run.json["recovered"]["keys"], 1);
 }
