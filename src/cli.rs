@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod documents;
 pub mod headers_and_redirects;
+pub mod record;
 pub mod tags;
 pub mod verify;
 
@@ -104,9 +105,9 @@ pub enum Command {
     /// CloudFront takes at its pace, and waits until the edges are clean.
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
-    Status(StatusArgs),
+    Status(record::StatusArgs),
     /// Take the lease away from a deploy that is dead
-    Unlock(UnlockArgs),
+    Unlock(record::UnlockArgs),
     /// Look at credentials, bucket, distribution and permissions, and say what to repair
     ///
     /// Changes nothing. What cannot be seen from here is told as not checked. Exits with 1 if anything
@@ -378,28 +379,6 @@ pub struct SiteArgs {
     /// Where requests go
     #[command(flatten)]
     pub connection: ConnectionArgs,
-}
-
-/// `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Which site
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// When orphans go
-    #[command(flatten)]
-    pub orphans: OrphanArgs,
-}
-
-/// `unlock`.
-#[derive(Debug, Args)]
-pub struct UnlockArgs {
-    /// Which site
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Do not ask
-    #[arg(long, short)]
-    pub yes: bool,
 }
 
 /// Waiting for CloudFront.

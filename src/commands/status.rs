@@ -1,7 +1,7 @@
 //! `status`: what the deploy record says about a site.
 
 use crate::aws::Aws;
-use crate::cli::StatusArgs;
+use crate::cli::record::StatusArgs;
 use crate::commands::connection::Connection;
 use crate::config;
 use crate::deploy::diff::PruneAfter;

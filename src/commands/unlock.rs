@@ -1,7 +1,7 @@
 //! `unlock`: takes the lease of a deploy that is dead.
 
 use crate::aws::Aws;
-use crate::cli::UnlockArgs;
+use crate::cli::record::UnlockArgs;
 use crate::commands::connection::Connection;
 use crate::commands::status::find;
 use crate::config;
