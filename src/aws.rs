@@ -100,7 +100,7 @@ impl Aws {
         } else {
             loader = loader.region(region_provider(options));
         }
-        let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)), &options.clock);
         let clock = options.clock.clone();
         Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter), clock }
     }
@@ -166,7 +166,7 @@ impl Aws {
     /// The same AWS with counts and a limit of its own, for one of many runs in a process.
     #[cfg(feature = "lambda")]
     pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
-        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)), &self.clock);
         Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter), clock: self.clock.clone() }
     }
 

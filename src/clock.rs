@@ -1,8 +1,10 @@
-//! The time by which a run waits: this machine's, or one that is put forward by hand.
+//! The time of a run: this machine's, or one that is put forward by hand.
 //!
-//! A run has one clock, with its AWS: the lease is renewed by it, CloudFront is waited for by it, and what failed is
-//! tried again by it. S3's clock is another one, and says alone how old a lease is.
+//! A run has one clock, with its AWS: the lease is renewed by it, CloudFront is waited for by it, what failed is
+//! tried again by it, and what is written down with a time has its time. S3's clock is another one, and says alone how
+//! old a lease is.
 
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch::{Receiver, Sender};
@@ -13,8 +15,32 @@ const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// A clock. Clones go together.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// `None` is this machine's clock; else how much time has passed, and the hand, so that it is never gone.
-    by_hand: Option<(Receiver<Duration>, Hand)>,
+    /// `None` is this machine's clock.
+    by_hand: Option<ByHand>,
+}
+
+/// A clock that stands still but for its hand.
+#[derive(Debug, Clone)]
+struct ByHand {
+    passed: Receiver<Duration>,
+    /// Held, so that it is never gone.
+    _hand: Hand,
+    /// The time at which it stood at first.
+    began: Timestamp,
+}
+
+/// A point of time, which only the clock that gave it can read.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    at: Instant,
+    passed: Duration,
+}
+
+impl Moment {
+    /// The moment so much later.
+    pub fn after(self, length: Duration) -> Moment {
+        Moment { at: self.at + length, passed: self.passed.saturating_add(length) }
+    }
 }
 
 /// What puts a clock forward.
@@ -29,11 +55,36 @@ impl Hand {
 }
 
 impl Clock {
-    /// A clock that stands still but for its hand.
+    /// A clock that stands still but for its hand. At first it shows this machine's time.
     pub fn by_hand() -> (Clock, Hand) {
-        let (sender, receiver) = tokio::sync::watch::channel(Duration::ZERO);
+        let (sender, passed) = tokio::sync::watch::channel(Duration::ZERO);
         let hand = Hand(Arc::new(sender));
-        (Clock { by_hand: Some((receiver, hand.clone())) }, hand)
+        let by_hand = ByHand { passed, _hand: hand.clone(), began: Timestamp::now() };
+        (Clock { by_hand: Some(by_hand) }, hand)
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        match &self.by_hand {
+            Some(ByHand { began, .. }) => {
+                let passed = SignedDuration::try_from(self.passed()).unwrap_or(SignedDuration::MAX);
+                began.saturating_add(passed).unwrap_or(Timestamp::MAX)
+            }
+            None => Timestamp::now(),
+        }
+    }
+
+    /// This moment.
+    pub fn moment(&self) -> Moment {
+        Moment { at: Instant::now(), passed: self.passed() }
+    }
+
+    /// How long it is until a moment; nothing if it has passed.
+    pub fn until(&self, moment: Moment) -> Duration {
+        match self.by_hand {
+            Some(_) => moment.passed.saturating_sub(self.passed()),
+            None => moment.at.saturating_duration_since(Instant::now()),
+        }
     }
 
     /// Begins to measure.
@@ -48,7 +99,7 @@ impl Clock {
         async move {
             match by_hand {
                 // It cannot fail: the hand is held here, too.
-                Some((mut passed, _hand)) => drop(passed.wait_for(|passed| *passed >= end).await),
+                Some(ByHand { mut passed, _hand, .. }) => drop(passed.wait_for(|passed| *passed >= end).await),
                 None => tokio::time::sleep(length).await,
             }
         }
@@ -64,7 +115,7 @@ impl Clock {
     }
 
     fn passed(&self) -> Duration {
-        self.by_hand.as_ref().map_or(Duration::ZERO, |(passed, _)| *passed.borrow())
+        self.by_hand.as_ref().map_or(Duration::ZERO, |by_hand| *by_hand.passed.borrow())
     }
 }
 
@@ -124,6 +175,16 @@ mod tests {
         assert_eq!(clock.start().elapsed(), Duration::ZERO);
     }
 
+    #[test]
+    fn the_time_of_day_and_moments_to_come_move_with_the_hand() {
+        let (clock, hand) = Clock::by_hand();
+        let (began, end) = (clock.now(), clock.moment().after(Duration::from_secs(10)));
+        hand.advance(Duration::from_secs(9));
+        assert_eq!((clock.now().as_second() - began.as_second(), clock.until(end)), (9, Duration::from_secs(1)));
+        hand.advance(Duration::from_secs(9));
+        assert_eq!(clock.until(end), Duration::ZERO);
+    }
+
     #[tokio::test]
     async fn work_is_cut_off_at_its_limit_and_not_before() {
         let (clock, hand) = Clock::by_hand();
@@ -144,6 +205,8 @@ mod tests {
         clock.sleep(Duration::from_millis(2)).await;
         let elapsed = watch.elapsed();
         assert!(elapsed >= Duration::from_millis(2) && watch.longest() >= elapsed);
+        let moment = clock.moment();
+        assert!(clock.until(moment) == Duration::ZERO && !clock.until(moment.after(Duration::from_secs(60))).is_zero());
         assert_eq!(clock.timeout(Duration::from_millis(1), std::future::pending::<()>()).await, None);
     }
 }

@@ -10,6 +10,7 @@ mod discover;
 pub mod entry;
 mod error_pages;
 mod execute;
+mod executor;
 pub mod hash;
 pub mod head_check;
 pub mod headers_and_redirects;
@@ -29,24 +30,21 @@ pub mod verify;
 pub mod walk;
 
 use crate::aws::Aws;
+use crate::clock::Clock;
 use crate::cloudfront::send::Sent;
 use crate::error::{Error, Result};
 use crate::record::allowance::UsedPaths;
-use crate::record::lease::CarryOver;
-use crate::record::session::{ActiveSession, Session};
+use crate::record::session::Session;
 use crate::terminal::Terminal;
 use apply::Limits;
-use change::ChangeOutcome;
 use discover::Discovered;
-use execute::{Executed, Executor};
-use lock::Lock;
+use executor::{Executed, Executor};
 use planned::Planned;
 use run::{Run, Stage};
 pub use settings::Settings;
 use std::sync::Arc;
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
-use verify::Verified;
 
 /// One run: its settings and the world it runs in.
 #[derive(Debug)]
@@ -67,7 +65,7 @@ impl<'a> Deploy<'a> {
 
     /// Makes the target what the source is, and tells CloudFront what changed.
     pub async fn run(&self) -> Result<Run> {
-        let deploy = new_deploy_id();
+        let deploy = new_deploy_id(self.aws.clock());
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
@@ -78,18 +76,14 @@ impl<'a> Deploy<'a> {
                 continue;
             }
             let planned = self.decide(&mut discovered).await?;
-            if planned.is_empty() {
-                if self.note_build(&mut discovered).await? {
-                    return Ok(self.nothing_to_do(&deploy, &discovered, planned));
-                }
-                continue;
-            }
-            let session = match self.begin(&discovered, &planned, &deploy).await? {
-                Lock::Changed => continue,
-                Lock::None => None,
-                Lock::Held(session) => Some(*session),
+            let done = match planned.is_empty() {
+                true => self.note_build(&mut discovered).await?.then(|| self.nothing_to_do(&planned)),
+                false => Box::pin(self.executor(&deploy).run(&discovered, &planned)).await?,
             };
-            return Box::pin(self.carry_out(&deploy, &discovered, planned, session)).await;
+            if let Some(done) = done {
+                let stage = Stage::Done { interrupted: done.interrupted };
+                return Ok(self.end(&deploy, &discovered, planned, stage, done));
+            }
         }
     }
 
@@ -107,13 +101,9 @@ impl<'a> Deploy<'a> {
             warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
         let sent = Sent { invalidations, ..Sent::default() };
-        Ok(self.end(
-            &new_deploy_id(),
-            &discovered,
-            planned,
-            Stage::Planned { new_record },
-            (Vec::new(), sent, warnings),
-        ))
+        let nothing_done = Executed { sent, warnings, ..Executed::default() };
+        let deploy = new_deploy_id(self.aws.clock());
+        Ok(self.end(&deploy, &discovered, planned, Stage::Planned { new_record }, nothing_done))
     }
 
     /// Walks and looks at what there is.
@@ -149,82 +139,28 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    fn nothing_to_do(&self, deploy: &str, discovered: &Discovered, planned: Planned) -> Run {
-        let stage = Stage::Done { interrupted: self.stop.is_cancelled() };
-        let outcomes = planned.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect();
-        self.end(deploy, discovered, planned, stage, (outcomes, Sent::default(), Vec::new()))
-    }
-
-    /// The waves, the invalidation and what is then true; looks at it as viewers do, and ends the session.
-    async fn carry_out(
-        &self,
-        deploy: &str,
-        discovered: &Discovered,
-        planned: Planned,
-        session: Option<ActiveSession>,
-    ) -> Result<Run> {
-        let executor = self.executor();
-        let mut execution = executor.begin(deploy, discovered, &planned);
-        // A stage is boxed where it would fill a thread's stack.
-        let work = Box::pin(execution.carry_out(session.as_ref()));
-        let mut done = match &session {
-            Some(session) => session.under_lock(work).await?,
-            None => work.await,
-        };
-        // A signal after this point interrupts nothing but the waiting.
+    fn nothing_to_do(&self, planned: &Planned) -> Executed {
         let interrupted = self.stop.is_cancelled();
-        // What viewers get is looked at under the lock, so that the record can tell the next deploy.
-        let looks = self.settings.verify.is_some() && done.sent.failed.is_empty() && !interrupted;
-        let mut verified = None;
-        if looks {
-            executor.wait(discovered, &mut done.sent).await;
-            verified = self.verify(discovered, &planned.plan, &done).await;
-        }
-        if let Some(session) = session {
-            self.close(session, discovered, &planned, &mut done, verified.as_ref()).await;
-        }
-        if !looks {
-            executor.wait(discovered, &mut done.sent).await;
-        }
-        if verified.is_none() && self.settings.verify.is_some() {
-            done.warnings.push("what viewers get was not verified".to_owned());
-        }
-        let Executed { sent, warnings, .. } = done;
-        let outcomes = execution.into_outcomes();
-        let stage = Stage::Done { interrupted };
-        let run = self.end(deploy, discovered, planned, stage, (outcomes, sent, warnings));
-        Ok(Run { verified, ..run })
+        Executed { outcomes: planned.untouched(), interrupted, ..Executed::default() }
     }
 
-    /// Ends the session. What viewers do not get as it is stays with the next deploy.
-    async fn close(
-        &self,
-        session: ActiveSession,
-        discovered: &Discovered,
-        planned: &Planned,
-        done: &mut Executed<'_>,
-        verified: Option<&Verified>,
-    ) {
-        let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
-        let entries = &discovered.walk.entries;
-        let different = verified.map(|found| found.pending(&planned.plan, entries, before)).unwrap_or_default();
-        let carry_over = match different.as_slice() {
-            _ if done.is_doubtful() => CarryOver::Plan,
-            [] => CarryOver::Nothing,
-            pending => CarryOver::Pending(pending),
-        };
-        self.timeline.during("record", done.close(session, carry_over)).await;
-    }
-
-    fn executor(&self) -> Executor<'_> {
-        let limits = Limits {
-            concurrency: self.settings.concurrency,
-            keep_going: self.settings.keep_going,
-            create_only: self.settings.shard.is_some(),
-            stop: self.stop.clone(),
-        };
-        let (terminal, timeline, patience) = (self.terminal, &self.timeline, self.settings.patience);
-        Executor { terminal, timeline, limits, patience }
+    fn executor<'e>(&'e self, deploy: &'e str) -> Executor<'e> {
+        let settings = self.settings;
+        Executor {
+            deploy,
+            build: settings.build.as_ref(),
+            clock: self.aws.clock(),
+            terminal: self.terminal,
+            timeline: &self.timeline,
+            limits: Limits {
+                concurrency: settings.concurrency,
+                keep_going: settings.keep_going,
+                create_only: settings.shard.is_some(),
+                stop: self.stop.clone(),
+            },
+            patience: settings.patience,
+            verify: settings.verify.as_ref(),
+        }
     }
 
     /// All that a report tells.
@@ -234,10 +170,11 @@ impl<'a> Deploy<'a> {
         discovered: &Discovered,
         planned: Planned,
         stage: Stage,
-        (outcomes, sent, more): (Vec<ChangeOutcome>, Sent, Vec<String>),
+        done: Executed,
     ) -> Run {
         let Planned { plan, recovered, mut warnings, .. } = planned;
-        warnings.extend(more);
+        let Executed { outcomes, sent, verified, .. } = done;
+        warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
         let plan = Arc::unwrap_or_clone(plan);
@@ -256,7 +193,7 @@ impl<'a> Deploy<'a> {
             problems: plan.problems,
             sent,
             recovered,
-            verified: None,
+            verified,
             allowance,
             is_recorded: discovered.session.is_some(),
             shard: self.settings.shard,
@@ -278,7 +215,7 @@ async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// A new id for each run, in the order of time: an id that came back would let CloudFront take a
 /// later invalidation for a repetition.
-pub fn new_deploy_id() -> String {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dt%H%M%Sz");
+pub fn new_deploy_id(clock: &Clock) -> String {
+    let now = clock.now().strftime("%Y%m%dt%H%M%Sz");
     format!("{now}-{:08x}", fastrand::u32(..))
 }

@@ -13,6 +13,7 @@ mod shape;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::SiteOptions;
+use crate::clock::{Clock, Moment, Stopwatch};
 use crate::cloudfront::lookup::Which;
 use crate::config::{self, merge};
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ use shipfront_site::Target;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// The name that Lambda gives the program of its `provided` runtimes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/rust-package.html>).
@@ -76,7 +77,7 @@ pub async fn run(terminal: Terminal) -> Result<()> {
     let handler = service_fn(move |invocation: LambdaEvent<Value>| {
         let entry_point = entry_point.clone();
         async move {
-            let deadline = Deadline::at(invocation.context.deadline());
+            let deadline = Deadline::at(invocation.context.deadline(), entry_point.aws.clock());
             Box::pin(entry_point.answer(invocation.payload, &invocation.context.request_id, deadline)).await
         }
     });
@@ -164,22 +165,27 @@ impl EntryPoint {
     }
 }
 
-/// Until when an invocation may work.
-#[derive(Debug, Clone, Copy)]
+/// Until when an invocation may work, by the clock.
+#[derive(Debug, Clone)]
 struct Deadline {
-    started: Instant,
+    clock: Clock,
+    started: Stopwatch,
     remaining: Duration,
 }
 
 impl Deadline {
-    fn at(end: SystemTime) -> Deadline {
-        let remaining = match end.duration_since(SystemTime::now()) {
+    fn at(end: SystemTime, clock: &Clock) -> Deadline {
+        let remaining = match end.duration_since(clock.now().into()) {
             Ok(remaining) => remaining,
             // cargo-lambda's emulator tells a time in 1970.
             Err(past) if past.duration() > LONGEST => LONGEST,
             Err(_) => Duration::ZERO,
         };
-        Deadline { started: Instant::now(), remaining }
+        Deadline::after(remaining, clock)
+    }
+
+    fn after(remaining: Duration, clock: &Clock) -> Deadline {
+        Deadline { clock: clock.clone(), started: clock.start(), remaining }
     }
 
     /// Until nothing new should be begun: what is in flight needs time to end, and CloudFront to be told.
@@ -188,8 +194,8 @@ impl Deadline {
     }
 
     /// When CloudFront is sent nothing any more: the record is written after it, and the answer leaves.
-    fn last_request(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + (self.wind_down() + self.last_call()) / 2
+    fn last_request(&self) -> Moment {
+        self.clock.moment().after((self.wind_down() + self.last_call()) / 2)
     }
 
     /// Until the answer must be on its way.
@@ -214,13 +220,20 @@ mod tests {
 
     #[test]
     fn the_answer_leaves_before_the_deadline_whatever_the_time_limit() {
+        let (clock, hand) = Clock::by_hand();
         for seconds in [3, 60, 900] {
-            let deadline = Deadline { started: Instant::now(), remaining: Duration::from_secs(seconds) };
+            let deadline = Deadline::after(Duration::from_secs(seconds), &clock);
             assert!(deadline.wind_down() < deadline.last_call());
             assert!(deadline.last_call() < deadline.remaining);
+            let last_request = clock.until(deadline.last_request());
+            assert!(deadline.wind_down() < last_request && last_request < deadline.last_call());
+            hand.advance(Duration::from_secs(seconds));
+            assert_eq!(deadline.last_call(), Duration::ZERO);
         }
-        let told = |end| Deadline::at(end).remaining;
+        let told = |end| Deadline::at(end, &clock).remaining;
         assert_eq!(told(SystemTime::UNIX_EPOCH + Duration::from_secs(600)), LONGEST);
-        assert_eq!(told(SystemTime::now() - Duration::from_secs(1)), Duration::ZERO);
+        let now = SystemTime::from(clock.now());
+        assert_eq!(told(now - Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!(told(now + Duration::from_secs(1)), Duration::from_secs(1));
     }
 }

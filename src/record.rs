@@ -16,7 +16,7 @@ pub mod public_access;
 pub mod session;
 
 use crate::aws::Aws;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
 use crate::s3::Bucket;
 use crate::s3::conditional::{Condition, Written};
@@ -30,7 +30,6 @@ use serde_json::{Map, Value};
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The one object that is written on condition.
 pub(crate) const STATE: &str = "state.json";
@@ -186,20 +185,17 @@ pub struct Snapshot {
     pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
     pub unfinished: Option<Arc<UnfinishedDeploy>>,
-    /// When it was read, by the clock of this machine.
-    read_at: Instant,
+    /// How long ago it was read, by the run's clock.
+    since: Stopwatch,
     /// The paths that were sent beside deploys.
     other_paths: Option<PathCount>,
 }
 
 impl Snapshot {
-    fn of_state(state: State, etag: Option<String>, age: i64, now: Timestamp) -> Snapshot {
-        let read_at = Instant::now();
-        Snapshot { state, etag, age, now, manifest: None, unfinished: None, read_at, other_paths: None }
+    fn of_state(state: State, etag: Option<String>, age: i64, now: Timestamp, since: Stopwatch) -> Snapshot {
+        Snapshot { state, etag, age, now, manifest: None, unfinished: None, since, other_paths: None }
     }
-}
 
-impl Snapshot {
     /// Who holds the lease, unless it has expired.
     pub fn holder(&self) -> Option<&Holder> {
         self.state.lease.as_ref().filter(|_| self.age < LEASE.as_secs() as i64)
@@ -251,11 +247,11 @@ impl Record {
         let (found, now) = self.bucket.get_at(STATE).await?;
         let Some(found) = found else {
             let state = State::new(&self.target);
-            return Ok(Snapshot::of_state(state, None, 0, now));
+            return Ok(Snapshot::of_state(state, None, 0, now, self.clock.start()));
         };
         let state = self.parse(&found.body)?;
         let age = found.read.as_second() - found.modified.as_second();
-        Ok(Snapshot::of_state(state, Some(found.etag), age, found.read))
+        Ok(Snapshot::of_state(state, Some(found.etag), age, found.read, self.clock.start()))
     }
 
     /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what

@@ -9,6 +9,7 @@
 //! Attempts are limited, not calls: a call that waits to be tried again holds nobody up. Retrying is
 //! the SDK's affair.
 
+use crate::clock::{Clock, Stopwatch};
 use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -16,7 +17,6 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Requests in flight at the start: any bucket takes them.
@@ -42,9 +42,11 @@ struct State {
     threshold: f64,
     /// Permits to take away when they come back.
     debt: usize,
-    started: Instant,
-    /// When the limit was last halved.
-    halved: Option<Instant>,
+    started: Stopwatch,
+    /// Requests that were sent so far.
+    sent: u64,
+    /// How many had been when the limit was last halved.
+    halved: u64,
     /// Whether a request that was sent after that was answered well.
     recovering: bool,
     slow_downs: u64,
@@ -71,8 +73,8 @@ pub struct Sample {
 }
 
 impl Limiter {
-    /// At most `most` in flight.
-    pub(crate) fn new(most: usize) -> Limiter {
+    /// At most `most` in flight; the report's seconds are the clock's.
+    pub(crate) fn new(most: usize, clock: &Clock) -> Limiter {
         let most = most.max(1);
         let start = START.min(most);
         let state = State {
@@ -80,8 +82,9 @@ impl Limiter {
             most: most as f64,
             threshold: f64::INFINITY,
             debt: 0,
-            started: Instant::now(),
-            halved: None,
+            started: clock.start(),
+            sent: 0,
+            halved: 0,
             recovering: true,
             slow_downs: 0,
             samples: vec![Sample { seconds: 0.0, limit: start }],
@@ -101,21 +104,24 @@ impl Limiter {
     async fn admit(&self) -> Option<Admitted<'_>> {
         // It is never closed.
         let permit = self.permits.acquire().await.ok()?;
-        Some(Admitted { limiter: self, permit: Some(permit), sent: Instant::now() })
+        let mut state = self.state();
+        state.sent += 1;
+        Some(Admitted { limiter: self, permit: Some(permit), number: state.sent })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answered(&self, sent: Instant, status: u16) {
+    /// Takes note of how the request of a number was answered.
+    fn answered(&self, number: u64, status: u16) {
         let mut state = self.state();
         let before = state.limit as usize;
         // A limit that nobody reaches was not tried.
         let used = self.permits.available_permits() * 2 <= before;
         match status {
-            429 | 503 => state.slow_down(sent),
-            200..=499 if used => state.go_on(sent),
+            429 | 503 => state.slow_down(number),
+            200..=499 if used => state.go_on(number),
             _ => {}
         }
         let after = state.limit as usize;
@@ -141,9 +147,9 @@ impl State {
         }
     }
 
-    fn slow_down(&mut self, sent: Instant) {
+    fn slow_down(&mut self, number: u64) {
         self.slow_downs += 1;
-        if self.halved.is_some_and(|halved| sent <= halved) {
+        if number <= self.halved {
             return;
         }
         let half = (self.limit / 2.0).max((LEAST as f64).min(self.most));
@@ -153,11 +159,11 @@ impl State {
             self.recovering = false;
         }
         self.limit = half;
-        self.halved = Some(Instant::now());
+        self.halved = self.sent;
     }
 
-    fn go_on(&mut self, sent: Instant) {
-        if self.halved.is_some_and(|halved| sent <= halved) {
+    fn go_on(&mut self, number: u64) {
+        if number <= self.halved {
             return;
         }
         if !self.recovering {
@@ -173,7 +179,8 @@ impl State {
 struct Admitted<'a> {
     limiter: &'a Limiter,
     permit: Option<SemaphorePermit<'a>>,
-    sent: Instant,
+    /// The first request is 1.
+    number: u64,
 }
 
 impl Drop for Admitted<'_> {
@@ -221,7 +228,7 @@ impl HttpConnector for LimitedConnector {
             let admitted = limiter.admit().await;
             let answer = connector.call(request).await;
             if let (Some(admitted), Ok(answer)) = (&admitted, &answer) {
-                limiter.answered(admitted.sent, answer.status().as_u16());
+                limiter.answered(admitted.number, answer.status().as_u16());
             }
             answer
         })
@@ -242,16 +249,13 @@ mod tests {
         while limiter.permits.available_permits() > 0 {
             sent.extend(limiter.admit().await);
         }
-        // On a coarse clock they would seem to be sent when the limit was last halved.
-        let now = Instant::now();
-        while Instant::now() == now {}
-        sent.iter().for_each(|admitted| limiter.answered(admitted.sent, status));
+        sent.iter().for_each(|admitted| limiter.answered(admitted.number, status));
         sent.len()
     }
 
     #[tokio::test]
     async fn the_limit_doubles_until_it_is_told_to_slow_down_and_then_grows_by_one() {
-        let limiter = Limiter::new(256);
+        let limiter = Limiter::new(256, &Clock::default());
         let mut sent = Vec::new();
         for status in [200, 200, 503, 200, 200] {
             sent.push(round(&limiter, status).await);
@@ -262,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_storm_the_limit_comes_back() {
-        let limiter = Limiter::new(256);
+        let limiter = Limiter::new(256, &Clock::default());
         for status in [200, 200, 200, 503, 503, 503, 503, 503, 503, 503] {
             round(&limiter, status).await;
         }
@@ -277,13 +281,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_that_nobody_reaches_does_not_grow_and_one_that_is_set_is_kept() {
-        let limiter = Limiter::new(256);
+        let limiter = Limiter::new(256, &Clock::default());
         for _ in 0..100 {
             let admitted = limiter.admit().await.unwrap();
-            limiter.answered(admitted.sent, 200);
+            limiter.answered(admitted.number, 200);
         }
         assert_eq!(limit(&limiter), 32);
-        let one = Limiter::new(1);
+        let one = Limiter::new(1, &Clock::default());
         for status in [200, 503, 503, 200, 200] {
             assert_eq!(round(&one, status).await, 1);
         }
@@ -291,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn requests_that_are_given_up_leave_room_for_others() {
-        let limiter = Limiter::new(8);
+        let limiter = Limiter::new(8, &Clock::default());
         let first: Vec<_> = futures::future::join_all((0..8).map(|_| limiter.admit())).await;
         drop(first);
         assert_eq!(limiter.permits.available_permits(), 8);

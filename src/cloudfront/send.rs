@@ -2,7 +2,7 @@
 
 mod schedule;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Moment, Stopwatch};
 use crate::cloudfront::{Accepted, Distributions, RefusalKind};
 use crate::error::{Error, ErrorKind};
 use crate::terminal::{Progress, Terminal};
@@ -12,7 +12,6 @@ use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus};
 use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long to go on when CloudFront is busy, and whether to wait until the edges are clean.
@@ -21,7 +20,7 @@ pub struct Patience {
     /// How long to go on while CloudFront accepts nothing, before that counts as a failure.
     pub busy: Duration,
     /// When to stop sending whatever was accepted, where the run's own time is limited.
-    pub until: Option<Instant>,
+    pub until: Option<Moment>,
     /// How long to wait for `Completed`; `None` does not wait.
     pub completion: Option<Duration>,
 }
@@ -75,7 +74,7 @@ pub async fn submit(
 ) -> Sent {
     let items = planned.iter().map(|invalidation| invalidation.items.as_slice());
     let started = distributions.clock.start();
-    let until = patience.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+    let until = patience.until.map_or(Duration::MAX, |until| distributions.clock.until(until));
     let schedule = Schedule::new(items, patience.busy, until);
     let sender = Sender {
         distributions,

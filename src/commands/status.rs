@@ -11,7 +11,7 @@ use crate::record::allowance::UsedPaths;
 use crate::record::intent::left_by;
 use crate::record::lease::{Holder, LEASE, time};
 use crate::record::session::Session;
-use crate::record::{Build, LastDeploy, Place, Record};
+use crate::record::{Build, LastDeploy, Place};
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use jiff::{SignedDuration, Timestamp};
@@ -81,13 +81,7 @@ struct Orphan {
     goes_after: Option<Timestamp>,
 }
 
-/// The record of a site.
-pub(super) async fn find(aws: &Aws, target: &Target, place: &Place, owner: Option<&str>) -> Result<Record> {
-    let (_, record) = Bucket::open(aws, target, owner, async |bucket| Record::of(aws, bucket, place).await).await?;
-    record.ok_or_else(nothing_to_show)
-}
-
-fn nothing_to_show() -> Error {
+pub(super) fn no_record() -> Error {
     Error::usage("without a deploy record there is nothing to show")
 }
 
@@ -101,15 +95,14 @@ async fn status(
 ) -> Result<Status> {
     let open = async |bucket: &Bucket| Session::open(aws, bucket, place).await;
     let (_, session) = Bucket::open(aws, target, owner, open).await?;
-    let session = session.ok_or_else(nothing_to_show)?;
-    let (record, snapshot) = (session.record(), session.snapshot());
-    if snapshot.is_new() {
-        return Err(Error::failed(format!("there is no deploy record at {}", record.place()))
+    let session = session.ok_or_else(no_record)?;
+    if session.is_new() {
+        return Err(Error::failed(format!("there is no deploy record at {}", session.place()))
             .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
     }
-    let lease = snapshot.holder().cloned();
+    let lease = session.holder().cloned();
     let (mut objects, mut orphans) = (0, Vec::new());
-    if let Some(manifest) = &snapshot.manifest {
+    if let Some(manifest) = session.manifest() {
         manifest.read(|key, row| {
             objects += 1;
             let since = row.orphaned.and_then(|since| Timestamp::from_second(since).ok());
@@ -125,18 +118,17 @@ async fn status(
     Ok(Status {
         shipfront: env!("CARGO_PKG_VERSION"),
         target: target.to_string(),
-        record: record.place().to_string(),
+        record: session.place().to_string(),
         objects,
         orphans,
-        pending: snapshot
-            .unfinished
-            .as_ref()
+        pending: session
+            .unfinished()
             .map(|unfinished| Pending { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 }),
-        expired_lease: snapshot.state.lease.clone().filter(|_| lease.is_none()),
+        expired_lease: session.lease().filter(|_| lease.is_none()).cloned(),
         lease,
         allowance: session.paths(FREE_PATHS),
-        last: snapshot.state.last.clone(),
-        build: snapshot.state.build.clone(),
+        last: session.last().cloned(),
+        build: session.build().cloned(),
     })
 }
 

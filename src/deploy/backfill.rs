@@ -12,8 +12,7 @@ use crate::cloudfront::send::{Patience, Sent};
 use crate::deploy::apply::Limits;
 use crate::deploy::change::{Change, ChangeOutcome, Existing, Reason, Subject};
 use crate::deploy::discover::Discovered;
-use crate::deploy::execute::{Executed, Executor};
-use crate::deploy::intent::all_pending;
+use crate::deploy::executor::{Executed, Executor};
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::Planned;
@@ -24,9 +23,8 @@ use crate::deploy::{error_pages, list, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::Place;
 use crate::record::intent::left_by;
-use crate::record::lease::CarryOver;
 use crate::record::manifest::Row;
-use crate::record::session::{Intended, Session};
+use crate::record::session::Session;
 use crate::s3::retag::LARGEST_COPY;
 use crate::s3::{Bucket, RemoteObject};
 use crate::terminal::Terminal;
@@ -93,39 +91,17 @@ pub struct Backfilled {
 impl Backfill<'_> {
     /// Tags what is not tagged yet.
     pub async fn run(&self) -> Result<Backfilled> {
-        let (deploy, timeline) = (new_deploy_id(), Timeline::start(self.aws.clock()));
+        let (deploy, timeline) = (new_deploy_id(self.aws.clock()), Timeline::start(self.aws.clock()));
         let (discovered, index) = self.discover().await?;
         let (planned, mut left) = self.plan(&discovered, index).await?;
-        let stop = self.stop.clone();
-        let limits = Limits { concurrency: self.concurrency, keep_going: true, create_only: false, stop };
-        let executor = Executor { terminal: self.terminal, timeline: &timeline, limits, patience: self.patience };
-        let mut execution = executor.begin(&deploy, &discovered, &planned);
-        let (mut sent, mut warnings) = (Sent::default(), discovered.viewers.warnings());
-        if !planned.plan.is_empty() {
-            let intended = Intended {
-                deploy: &deploy,
-                build: None,
-                distributions: &discovered.viewers.ids(),
-                pending: &all_pending(&planned.plan, &[], None),
-                paths: planned.paths(),
-            };
-            let session = match &discovered.session {
-                Some(session) => session.begin(&intended).await?,
-                None => None,
-            };
-            let session = session
-                .ok_or_else(|| Error::locked("another run came first; nothing was changed").hint("run it again"))?;
-            let mut done = session.under_lock(Box::pin(execution.carry_out(Some(&session)))).await?;
-            // What may have been copied although its answer was lost stays in the intent.
-            let carry_over = if done.is_doubtful() { CarryOver::Plan } else { CarryOver::Nothing };
-            done.close(session, carry_over).await;
-            executor.wait(&discovered, &mut done.sent).await;
-            let Executed { sent: all, warnings: more, .. } = done;
-            sent = all;
-            warnings.extend(more);
-        }
+        let done = match planned.is_empty() {
+            true => Executed::default(),
+            false => Box::pin(self.executor(&deploy, &timeline).run(&discovered, &planned))
+                .await?
+                .ok_or_else(|| Error::locked("another run came first; nothing was changed").hint("run it again"))?,
+        };
         let (mut tagged, mut failed, mut interrupted) = (0, Vec::new(), false);
-        for (change, outcome) in planned.plan.changes.iter().zip(execution.into_outcomes()) {
+        for (change, outcome) in planned.plan.changes.iter().zip(done.outcomes) {
             let key = change.key().to_owned();
             match outcome {
                 ChangeOutcome::Retagged(_) => tagged += 1,
@@ -135,8 +111,24 @@ impl Backfill<'_> {
             }
         }
         left.sort_by(|a, b| a.key.cmp(&b.key));
-        let kept = planned.plan.kept;
+        let (kept, sent) = (planned.plan.kept, done.sent);
+        let mut warnings = discovered.viewers.warnings();
+        warnings.extend(done.warnings);
         Ok(Backfilled { deploy, tagged, kept, left, failed, sent, interrupted, warnings })
+    }
+
+    fn executor<'e>(&'e self, deploy: &'e str, timeline: &'e Timeline) -> Executor<'e> {
+        let (concurrency, stop) = (self.concurrency, self.stop.clone());
+        Executor {
+            deploy,
+            build: None,
+            clock: self.aws.clock(),
+            terminal: self.terminal,
+            timeline,
+            limits: Limits { concurrency, keep_going: true, create_only: false, stop },
+            patience: self.patience,
+            verify: None,
+        }
     }
 
     /// Looks at the record and the distributions: without them there is nothing to tag.

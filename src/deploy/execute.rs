@@ -1,35 +1,25 @@
-//! Carries out a plan: the waves, each behind a complete one, the invalidation of whatever landed, and the manifest
-//! of what is then true. Deploys, shards and backfills are one executor with different plans.
+//! The writes of a plan, in order: the waves, each behind a complete one, the invalidation of whatever landed, and the
+//! manifest of what is then true.
 
-use crate::cloudfront::send::{Patience, Sent, submit, wait};
+use crate::cloudfront::send::{Sent, submit};
 use crate::deploy::apply::{self, Done, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::ClearedErrorPages;
+use crate::deploy::executor::Executor;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
 use crate::deploy::planned::{Planned, items};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
-use crate::deploy::timeline::Timeline;
+use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{ErrorKind, Result};
-use crate::record::lease::CarryOver;
 use crate::record::public_access;
-use crate::record::session::{ActiveSession, Commit, Ending};
-use crate::terminal::Terminal;
+use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
-
-/// By what a plan is carried out.
-pub(super) struct Executor<'a> {
-    pub terminal: &'a Terminal,
-    pub timeline: &'a Timeline,
-    pub limits: Limits,
-    pub patience: Patience,
-}
 
 /// A plan that is being carried out.
 pub(super) struct Execution<'a> {
     executor: &'a Executor<'a>,
-    deploy: &'a str,
     discovered: &'a Discovered,
     planned: &'a Planned,
     /// What became of each change, in the plan's order.
@@ -42,28 +32,30 @@ pub(super) struct Execution<'a> {
     warnings: Vec<String>,
 }
 
-/// What came of it.
-pub(super) struct Executed<'e> {
+/// What came of the writes.
+pub(super) struct CarriedOut {
     /// What became of each change, in the plan's order.
-    pub outcomes: &'e [ChangeOutcome],
+    pub outcomes: Vec<ChangeOutcome>,
     pub sent: Sent,
     pub warnings: Vec<String>,
-    /// What is true now.
-    pub next: NextManifest<'e>,
-    /// Whether that is written; it counts only once the session names it.
+    /// Whether the manifest of what is true now is written; it counts only once the session names it.
     pub written: Result<()>,
+    /// What `--verify` is to look at.
+    pub sample: Option<Sample>,
 }
 
-impl<'a> Executor<'a> {
-    /// Begins to carry out a plan.
-    pub(super) fn begin(&'a self, deploy: &'a str, discovered: &'a Discovered, planned: &'a Planned) -> Execution<'a> {
-        let outcomes = planned.plan.changes.iter().map(|_| ChangeOutcome::default()).collect();
+impl<'a> Execution<'a> {
+    /// Of a plan of which nothing is done yet.
+    pub(super) fn new(
+        executor: &'a Executor<'a>,
+        discovered: &'a Discovered,
+        planned: &'a Planned,
+    ) -> Execution<'a> {
         Execution {
-            executor: self,
-            deploy,
+            executor,
             discovered,
             planned,
-            outcomes,
+            outcomes: planned.untouched(),
             settled: Vec::new(),
             items: Vec::new(),
             sent: Sent::default(),
@@ -71,18 +63,8 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Waits until CloudFront is done, if that is asked for.
-    pub(super) async fn wait(&self, discovered: &Discovered, sent: &mut Sent) {
-        if !sent.invalidations.is_empty() {
-            let waiting = wait(&discovered.distributions, sent, self.patience, &self.limits.stop, self.terminal);
-            self.timeline.during("wait", waiting).await;
-        }
-    }
-}
-
-impl Execution<'_> {
     /// Uploads, removes, invalidates, and writes the manifest of what is then true.
-    pub(super) async fn carry_out(&mut self, session: Option<&ActiveSession>) -> Executed<'_> {
+    pub(super) async fn carry_out(mut self, session: Option<&ActiveSession>) -> CarriedOut {
         self.settle_tags().await;
         self.upload(ObjectKind::Assets, "assets").await;
         self.retag().await;
@@ -100,19 +82,15 @@ impl Execution<'_> {
             }
         }
         let (mut sent, mut warnings) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.warnings));
-        let this = &*self;
+        let this = &self;
         // While CloudFront answers: nobody reads the manifest before it is named. No write to the site is under way
         // beside it: what is in flight when a run dies may still land.
         let telling = async { if early { Sent::default() } else { this.invalidate().await } };
-        let (now, (next, written), exposed) = tokio::join!(telling, this.write_manifest(session), this.public_record());
+        let writing = this.write_manifest(session);
+        let (now, (written, sample), exposed) = tokio::join!(telling, writing, this.public_record());
         sent.extend(now);
         warnings.extend(exposed);
-        Executed { outcomes: &this.outcomes, sent, warnings, next, written }
-    }
-
-    /// What became of each change, in the plan's order.
-    pub(super) fn into_outcomes(self) -> Vec<ChangeOutcome> {
-        self.outcomes
+        CarriedOut { outcomes: self.outcomes, sent, warnings, written, sample }
     }
 
     /// Finds out for which distributions copies may come to count as tagged.
@@ -153,7 +131,7 @@ impl Execution<'_> {
     }
 
     fn tags(&self) -> Option<UploadTags> {
-        self.discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: self.deploy.to_owned() })
+        self.discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: self.executor.deploy.to_owned() })
     }
 
     /// Deletes only when everything before it is done.
@@ -216,8 +194,8 @@ impl Execution<'_> {
     }
 
     async fn invalidate(&self) -> Sent {
-        let Executor { terminal, timeline, patience, .. } = self.executor;
-        let sending = submit(&self.discovered.distributions, self.deploy, self.items.clone(), *patience, terminal);
+        let Executor { deploy, terminal, timeline, patience, .. } = self.executor;
+        let sending = submit(&self.discovered.distributions, deploy, self.items.clone(), *patience, terminal);
         timeline.during("invalidate", sending).await
     }
 
@@ -227,7 +205,7 @@ impl Execution<'_> {
         let others = others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. }));
         let others: Vec<&str> = others.map(Change::key).collect();
         let items = items(self.discovered, self.planned, &late_keys(&self.planned.plan, &self.outcomes), &others);
-        let id = format!("{}-late", self.deploy);
+        let id = format!("{}-late", self.executor.deploy);
         let Executor { terminal, patience, .. } = self.executor;
         let sent = submit(&self.discovered.distributions, &id, items, *patience, terminal).await;
         self.sent.extend(sent);
@@ -239,8 +217,9 @@ impl Execution<'_> {
         public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers).await
     }
 
-    /// Writes the manifest of what is there now, and of what is true once CloudFront was told.
-    async fn write_manifest(&self, session: Option<&ActiveSession>) -> (NextManifest<'_>, Result<()>) {
+    /// Writes the manifest of what is there now, and of what is true once CloudFront was told. What `--verify` is to
+    /// look at is chosen as its rows go by.
+    async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<()>, Option<Sample>) {
         // Until then nobody else wrote what was uploaded: it matters for how sure tags are.
         let as_of = match session.filter(|_| self.discovered.tagging.is_some()) {
             Some(session) => session.now().await.map(|now| now.as_second()),
@@ -252,35 +231,21 @@ impl Execution<'_> {
         let Planned { plan, index, .. } = self.planned;
         let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
         let next = NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared };
+        let id = self.discovered.verified.as_ref().filter(|_| self.executor.verify.is_some());
+        let Some(id) = id else {
+            return match session {
+                Some(session) => (session.write_manifest(next.rows()).await, None),
+                None => (Ok(()), None),
+            };
+        };
+        let mut chooser = Chooser::new(self.discovered, id, plan, &self.outcomes);
+        let mut rows = next.rows().inspect(|(key, row)| chooser.see(key, row));
         let written = match session {
-            Some(session) => session.write_manifest(next.rows()).await,
+            Some(session) => session.write_manifest(rows.by_ref()).await,
             None => Ok(()),
         };
-        (next, written)
-    }
-}
-
-impl Executed<'_> {
-    /// Ends the session: the manifest becomes the current one, unless CloudFront was not told.
-    pub(super) async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>) {
-        let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
-        let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
-        let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
-        let written = std::mem::replace(&mut self.written, Ok(()));
-        let paths = self.sent.paths();
-        let ending = match self.sent.failed.is_empty() {
-            true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
-            false => session.abandon(paths).await,
-        };
-        match ending {
-            Ending::Recorded => {}
-            Ending::Outdated(warning) => self.sent.warnings.push(warning),
-            Ending::TakenOver(error) => self.sent.failed.push(error),
-        }
-    }
-
-    /// Whether it is unknown of some write whether it landed: the next run then needs the whole plan.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_landed: true, .. }))
+        // Those that nobody wrote.
+        rows.for_each(drop);
+        (written, Some(chooser.finish()))
     }
 }

@@ -3,6 +3,7 @@
 use crate::clock::Stopwatch;
 use crate::cloudfront::send::submit;
 use crate::deploy::discover::Discovered;
+use crate::deploy::executor::Executor;
 use crate::deploy::intent::all_pending;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
@@ -87,7 +88,7 @@ impl Deploy<'_> {
         let changed: Vec<_> = unfinished.pending.iter().map(|pending| ChangedKey::unknown(&pending.key)).collect();
         let unchanged: Vec<&str> = index.rows(&discovered.walk.entries).map(|(key, _)| key).collect();
         let planned = discovered.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
-        let (id, patience) = (new_deploy_id(), self.settings.patience);
+        let (id, patience) = (new_deploy_id(self.aws.clock()), self.settings.patience);
         let sent = submit(&discovered.distributions, &id, planned, patience, self.terminal).await;
         // Not in the state, which stays as the interrupted run left it. Who may not write counts nothing.
         if let Err(error) = session.count_paths(sent.paths()).await {
@@ -95,14 +96,16 @@ impl Deploy<'_> {
         }
         Ok(Some((unfinished.deploy.clone(), sent.failed.into_iter().next())))
     }
+}
 
+impl Executor<'_> {
     /// Writes down what may become stale and takes the lock, in this order.
-    pub(super) async fn begin(&self, discovered: &Discovered, planned: &Planned, deploy: &str) -> Result<Lock> {
+    pub(super) async fn begin(&self, discovered: &Discovered, planned: &Planned) -> Result<Lock> {
         let Some(session) = &discovered.session else { return Ok(Lock::None) };
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let intended = Intended {
-            deploy,
-            build: self.settings.build.as_ref(),
+            deploy: self.deploy,
+            build: self.build,
             distributions: &discovered.viewers.ids(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),

@@ -1,5 +1,6 @@
 //! What is to be done about what was found, and what CloudFront is to be told of it.
 
+use crate::deploy::change::ChangeOutcome;
 use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::changed_keys;
@@ -35,6 +36,11 @@ impl Planned {
     /// Whether nothing in the bucket, at the edge or in the record is to change.
     pub(super) fn is_empty(&self) -> bool {
         self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
+    }
+
+    /// What became of each change before anything is done.
+    pub(super) fn untouched(&self) -> Vec<ChangeOutcome> {
+        self.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect()
     }
 
     /// Chooses what CloudFront is told once all of it is done.

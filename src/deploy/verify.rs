@@ -6,11 +6,10 @@
 mod fetch;
 
 use crate::cloudfront::lookup::matches_host;
-use crate::deploy::Deploy;
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
-use crate::deploy::execute::Executed;
+use crate::deploy::executor::Executor;
 use crate::deploy::intent::pending;
 use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
@@ -24,7 +23,9 @@ use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
+use std::iter::Peekable;
 use std::str::FromStr;
+use std::vec::IntoIter;
 use url::Url;
 
 /// URLs that are looked at; of more, so many, evenly spread over the site.
@@ -99,7 +100,7 @@ impl Site {
 
 /// A URL, and what is to be found at it.
 #[derive(Debug, Clone, PartialEq)]
-struct Check {
+pub(super) struct Check {
     key: String,
     /// As it is asked for.
     path: String,
@@ -332,15 +333,14 @@ impl Verified {
     }
 }
 
-impl Deploy<'_> {
+impl Executor<'_> {
     /// Looks at what changed; `None` where that was not asked for, or broken off.
-    pub(super) async fn verify(&self, discovered: &Discovered, plan: &Plan, done: &Executed<'_>) -> Option<Verified> {
-        let (site, id) = (self.settings.verify.as_ref()?, discovered.verified.as_ref()?);
-        let sample = checks(discovered, id, plan, done);
+    pub(super) async fn verify(&self, sample: Option<Sample>) -> Option<Verified> {
+        let (site, sample) = (self.verify?, sample?);
         let (urls, checks) = (sample.seen, sample.chosen());
         let checked = checks.len();
         let progress = self.terminal.wait("verify");
-        let viewer = fetch::Viewer::new(site);
+        let viewer = fetch::Viewer::new(site, self.clock);
         let looking = stream::iter(checks).map(|check| {
             let (viewer, progress) = (&viewer, &progress);
             async move {
@@ -352,7 +352,7 @@ impl Deploy<'_> {
         let looking = looking.buffer_unordered(IN_FLIGHT).filter_map(async |found| found).collect::<Vec<_>>();
         let mut found = tokio::select! {
             found = looking => found,
-            () = self.stop.cancelled() => return None,
+            () = self.limits.stop.cancelled() => return None,
         };
         found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         let (mut differences, mut overridden) = (Vec::new(), Vec::new());
@@ -366,49 +366,76 @@ impl Deploy<'_> {
     }
 }
 
-/// What to look at, in the order of keys.
-fn checks(discovered: &Discovered, id: &DistributionId, plan: &Plan, done: &Executed<'_>) -> Sample<Check> {
-    let entries = &discovered.walk.entries;
-    let is_done = |(change, outcome): &(&Change, &ChangeOutcome)| {
-        change.is_visible() && (!change.is_write() || outcome.may_have_landed())
-    };
-    let changes = plan.changes.iter().zip(done.outcomes).filter(is_done).map(|(change, _)| change);
-    let mut changed: Vec<(&str, Option<&Etag>)> = changes.map(|change| (change.key(), change.before())).collect();
-    let planned: BTreeSet<&str> = plan.changes.iter().map(Change::key).collect();
-    let unfinished = discovered.unfinished();
-    // A header that still differs although its URL was evicted for that is set on the way, by whomever.
-    let seen = unfinished.filter(|unfinished| is_of_verify(&unfinished.deploy));
-    let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
-    let left = left.filter(|left| left.action == PendingAction::Prune && !planned.contains(left.key.as_str()));
-    changed.extend(left.map(|left| (left.key.as_str(), None)));
-    changed.sort_unstable_by_key(|(key, _)| *key);
+/// Chooses what to look at while the rows of the next manifest go by: they are made once, and not kept.
+pub(super) struct Chooser<'a> {
+    discovered: &'a Discovered,
+    id: &'a DistributionId,
+    /// What changed, in key order.
+    changed: Peekable<IntoIter<(&'a str, Option<&'a Change>)>>,
+    sample: Sample,
+}
 
-    let mut rows = done.next.rows().peekable();
-    let mut checks = Sample::of(MOST_URLS);
-    let mut entry = 0;
-    for (key, before) in changed {
-        while rows.next_if(|(other, _)| *other < key).is_some() {}
-        let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row);
-        while entries.get(entry).is_some_and(|entry| &*entry.key < key) {
-            entry += 1;
-        }
-        let headers = entries.get(entry).filter(|entry| &*entry.key == key).map(|entry| entry.headers.get().clone());
-        let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key)?.before.as_ref());
-        let before = before.into_iter().chain(pending).collect();
-        let changed = Changed { key, row: row.as_deref(), before, headers: headers.unwrap_or_default() };
-        let evicted_for_it = seen.is_some_and(|seen| seen.pending_change(key).is_some());
-        let keeps_headers = |path: &str| !evicted_for_it && discovered.viewers.keep_headers(id, path);
-        changed
-            .checks(&discovered.viewers.paths(id, key), keeps_headers)
-            .into_iter()
-            .for_each(|check| checks.add(check));
+impl<'a> Chooser<'a> {
+    /// Of what changed by what became of a plan's changes, with what an interrupted run may have removed.
+    pub(super) fn new(
+        discovered: &'a Discovered,
+        id: &'a DistributionId,
+        plan: &'a Plan,
+        outcomes: &[ChangeOutcome],
+    ) -> Chooser<'a> {
+        let is_done = |(change, outcome): &(&Change, &ChangeOutcome)| {
+            change.is_visible() && (!change.is_write() || outcome.may_have_landed())
+        };
+        let changes = plan.changes.iter().zip(outcomes).filter(is_done).map(|(change, _)| change);
+        let mut changed: Vec<(&str, Option<&Change>)> = changes.map(|change| (change.key(), Some(change))).collect();
+        let planned: BTreeSet<&str> = plan.changes.iter().map(Change::key).collect();
+        let left = discovered.unfinished().into_iter().flat_map(|unfinished| &unfinished.pending);
+        let left = left.filter(|left| left.action == PendingAction::Prune && !planned.contains(left.key.as_str()));
+        changed.extend(left.map(|left| (left.key.as_str(), None)));
+        changed.sort_unstable_by_key(|(key, _)| *key);
+        Chooser { discovered, id, changed: changed.into_iter().peekable(), sample: Sample::of(MOST_URLS) }
     }
-    checks
+
+    /// The next row, in key order.
+    pub(super) fn see(&mut self, key: &str, row: &Row) {
+        while let Some((gone, change)) = self.changed.next_if(|(other, _)| *other < key) {
+            self.add(gone, change, None);
+        }
+        if let Some((key, change)) = self.changed.next_if(|(other, _)| *other == key) {
+            self.add(key, change, Some(row));
+        }
+    }
+
+    /// What to look at once all rows were seen.
+    pub(super) fn finish(mut self) -> Sample {
+        while let Some((gone, change)) = self.changed.next() {
+            self.add(gone, change, None);
+        }
+        self.sample
+    }
+
+    fn add(&mut self, key: &str, change: Option<&Change>, row: Option<&Row>) {
+        let Discovered { walk, viewers, .. } = self.discovered;
+        let entry = match change {
+            Some(Change::Upload { entry, .. }) => walk.entries.get(*entry),
+            _ => walk.entry(key),
+        };
+        let headers = entry.map(|entry| entry.headers.get().clone()).unwrap_or_default();
+        let unfinished = self.discovered.unfinished();
+        let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key));
+        let before = change.and_then(Change::before).into_iter();
+        let before = before.chain(pending.and_then(|pending| pending.before.as_ref())).collect();
+        // A header that still differs although its URL was evicted for that is set on the way, by whomever.
+        let evicted_for_it = pending.is_some() && unfinished.is_some_and(|left| is_of_verify(&left.deploy));
+        let keeps_headers = |path: &str| !evicted_for_it && viewers.keep_headers(self.id, path);
+        let checks = Changed { key, row, before, headers }.checks(&viewers.paths(self.id, key), keeps_headers);
+        checks.into_iter().for_each(|check| self.sample.add(check));
+    }
 }
 
 /// At most so many of a number that is not known before, evenly spread. A deploy may change a million URLs: of
 /// those that are left out none is kept.
-struct Sample<T> {
+pub(super) struct Sample<T = Check> {
     most: usize,
     /// The first of every so many, at most twice as many as are wanted.
     kept: Vec<T>,

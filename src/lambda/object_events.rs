@@ -44,10 +44,10 @@ pub(super) async fn answer(
         )
     })?;
     let run = reference(&batch, request);
-    let work = tell(entry_point, &batch, &run, deadline);
-    let mut failed = match tokio::time::timeout(deadline.last_call(), work).await {
-        Ok(failed) => failed,
-        Err(_) => batch.all("the function's time limit came before the end"),
+    let work = tell(entry_point, &batch, &run, &deadline);
+    let mut failed = match deadline.clock.timeout(deadline.last_call(), work).await {
+        Some(failed) => failed,
+        None => batch.all("the function's time limit came before the end"),
     };
     for (at, message) in batch.messages.iter().enumerate() {
         if let Some(problem) = message.problems.first() {
@@ -94,7 +94,7 @@ fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, Strin
 }
 
 /// Tells CloudFront what changed. The messages that must come again, each with its reason.
-async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: Deadline) -> BTreeMap<usize, String> {
+async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Deadline) -> BTreeMap<usize, String> {
     let keys = keys(entry_point, batch);
     let mut failed_keys: HashMap<Place, String> = HashMap::new();
     let mut planned: BTreeMap<DistributionId, Invalidation> = BTreeMap::new();
@@ -172,12 +172,8 @@ async fn count_paths(
     changes: &[(Changes, BTreeMap<DistributionId, Vec<Place>>)],
     sent: &Sent,
 ) {
-    let paths = sent.paths();
-    let Some(record) = changes.iter().find_map(|(changes, _)| changes.counter.as_ref()).filter(|_| paths > 0) else {
-        return;
-    };
-    let counted = async { record.external_writes().await?.count_paths(paths).await };
-    if let Err(error) = counted.await {
+    let Some(session) = changes.iter().find_map(|(changes, _)| changes.counter.as_ref()) else { return };
+    if let Err(error) = session.count_paths(sent.paths()).await {
         entry_point.terminal.detail(format_args!("the paths were not counted: {error}"));
     }
 }

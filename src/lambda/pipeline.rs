@@ -9,6 +9,7 @@ mod artifact;
 mod parameters;
 mod token;
 
+use crate::clock::Clock;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, ids_showing};
 use crate::cloudfront::send::Patience;
@@ -42,8 +43,9 @@ pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline:
         return Err(Error::failed(format!("the event has a {JOB:?} without an id: nobody can be answered")));
     };
     let (entry_point_of_work, id_of_work, job) = (entry_point.clone(), id.clone(), job.clone());
+    let limit = deadline.last_call();
     let work = move || work(entry_point_of_work, id_of_work, job, deadline);
-    let verdict = guarded(work, deadline.last_call()).await;
+    let verdict = guarded(work, limit, entry_point.aws.clock()).await;
     entry_point.terminal.say(format_args!("job {id}: {verdict}"));
     Answerer::new(&entry_point.aws).put(&id, verdict).await.map(|how| json!({"job": id, "answered": how}))
 }
@@ -52,7 +54,7 @@ pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline:
 ///
 /// It has a thread of its own: while files are compared it lets nothing else run on its thread, and
 /// this one must see the time run out.
-async fn guarded<F>(work: impl FnOnce() -> F + Send + 'static, limit: Duration) -> Verdict
+async fn guarded<F>(work: impl FnOnce() -> F + Send + 'static, limit: Duration, clock: &Clock) -> Verdict
 where
     F: Future<Output = Result<Verdict>>,
 {
@@ -69,14 +71,14 @@ where
         })
     });
     let failed = |message: &str| Verdict::Failed(Failure { kind: FailureKind::JobFailed, message: message.to_owned() });
-    match tokio::time::timeout(limit, task).await {
-        Ok(Ok(Some(Ok(verdict)))) => verdict,
-        Ok(Ok(Some(Err(error)))) => Verdict::Failed(Failure::of(&error)),
-        Ok(Err(_)) => failed(
+    match clock.timeout(limit, task).await {
+        Some(Ok(Some(Ok(verdict)))) => verdict,
+        Some(Ok(Some(Err(error)))) => Verdict::Failed(Failure::of(&error)),
+        Some(Err(_)) => failed(
             "shipfront broke down; the function's log says where. What had landed is finished by the next deploy: retry \
              the action",
         ),
-        Ok(Ok(None)) | Err(_) => failed(
+        Some(Ok(None)) | None => failed(
             "the function's time limit came before the end; hint: raise the function's timeout (at most 15 minutes) and \
              memory, and retry the action: it goes on where this run ended",
         ),
@@ -119,7 +121,7 @@ async fn work(entry_point: Arc<EntryPoint>, id: String, job: Value, deadline: De
     let job = shape(&job)?;
     let distributions = Distributions::new(&entry_point.aws);
     let parameters = match asked(&job)? {
-        Asked::Wait(waiting) => return Ok(waiting.look(&distributions).await),
+        Asked::Wait(waiting) => return Ok(waiting.look(&distributions, entry_point.aws.clock()).await),
         Asked::Begin(parameters) => parameters,
     };
     let which = parameters.which(&entry_point.settings.distributions)?;
@@ -153,7 +155,7 @@ async fn invalidate(
     }
     let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
     let summary = format!("{} told", count(report.invalidations().len(), "distribution"));
-    Ok(finish(report.invalidations(), variables, summary, parameters.wait.then_some(token::WAIT_LIMIT)))
+    Ok(finish(report.invalidations(), variables, summary, parameters.wait.then_some(token::WAIT_LIMIT), entry_point.aws.clock()))
 }
 
 /// Deploys the job's artifact, by the same recipe as the command line.
@@ -172,7 +174,7 @@ async fn deploy_artifact(
     let stop = CancellationToken::new();
     let near_the_end = stop.clone();
     let timer = tokio::spawn(async move {
-        tokio::time::sleep(deadline.wind_down()).await;
+        deadline.clock.sleep(deadline.wind_down()).await;
         near_the_end.cancel();
     });
     let aws = entry_point.aws.afresh(u16::try_from(settings.concurrency).ok());
@@ -189,7 +191,7 @@ async fn deploy_artifact(
     let summary = summary(&report);
     match report.outcome {
         Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => {
-            Ok(finish(&report.invalidations, variables(&report), summary, wait))
+            Ok(finish(&report.invalidations, variables(&report), summary, wait, aws.clock()))
         }
         Outcome::Interrupted => Ok(Verdict::Failed(Failure {
             kind: FailureKind::JobFailed,
@@ -219,10 +221,11 @@ fn finish(
     variables: BTreeMap<String, String>,
     summary: String,
     wait: Option<Duration>,
+    clock: &Clock,
 ) -> Verdict {
     let waiting = Waiting::new(invalidations, variables, summary);
     match wait {
-        Some(limit) if waiting.is_open() => waiting.for_at_most(limit).verdict(),
+        Some(limit) if waiting.is_open() => waiting.for_at_most(limit, clock).verdict(),
         _ => waiting.done(),
     }
 }
@@ -264,7 +267,7 @@ mod tests {
         work: impl FnOnce() -> F + Send + 'static,
         limit: Duration,
     ) -> String {
-        match guarded(work, limit).await {
+        match guarded(work, limit, &Clock::default()).await {
             Verdict::Failed(failure) => failure.message,
             other => panic!("{other}"),
         }

@@ -1,5 +1,6 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
+use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::PathCount;
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
@@ -13,7 +14,7 @@ use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,8 +68,8 @@ pub struct Lease {
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
-    /// S3's time when the record was read, and the moment of it.
-    read: (Timestamp, Instant),
+    /// S3's time when the record was read, and how long ago that was.
+    read: (Timestamp, Stopwatch),
 }
 
 impl Lease {
@@ -85,7 +86,7 @@ impl Lease {
     ) -> Result<Option<Lease>> {
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
-        let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: Timestamp::now() };
+        let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: record.clock.now() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
         // What an interrupted run was to send counts as sent.
@@ -112,7 +113,7 @@ impl Lease {
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
         let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
-        let read = (snapshot.now, snapshot.read_at);
+        let read = (snapshot.now, snapshot.since.clone());
         Ok(Some(Lease { record: record.clone(), deploy: deploy.to_owned(), current, lost, renewer, outdated, read }))
     }
 
@@ -131,7 +132,7 @@ impl Lease {
     /// gives the lease back in one write, but for what is `left` to the next run.
     /// `paths` are those that CloudFront took.
     pub async fn complete(self, (uploaded, pruned): (u64, u64), paths: u64, left: CarryOver<'_>) -> Result<()> {
-        let (deploy, at) = (self.deploy.clone(), Timestamp::now());
+        let (deploy, at) = (self.deploy.clone(), self.record.clock.now());
         let last = LastDeploy { deploy, at, uploaded, pruned, extra: Map::new() };
         let left = match left {
             CarryOver::Nothing => None,
@@ -174,8 +175,8 @@ impl Lease {
 
     /// S3's time, by how long ago it was asked.
     fn now(&self) -> Timestamp {
-        let (at, moment) = self.read;
-        at.saturating_add(SignedDuration::try_from(moment.elapsed()).unwrap_or_default()).unwrap_or(at)
+        let (at, since) = &self.read;
+        at.saturating_add(SignedDuration::try_from(since.elapsed()).unwrap_or_default()).unwrap_or(*at)
     }
 
     async fn give_back(self, change: impl Fn(State) -> State) -> Result<()> {

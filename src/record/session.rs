@@ -8,10 +8,11 @@
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, UsedPaths};
+use crate::record::external_writes::ExternalWrites;
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
-use crate::record::{Build, Place, Record, Snapshot};
+use crate::record::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::s3::Bucket;
 use jiff::Timestamp;
 use shipfront_invalidation::DistributionId;
@@ -56,11 +57,6 @@ impl Session {
         Ok(Some(Session { record, snapshot }))
     }
 
-    /// The record as it was read.
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
     /// Where the record is kept.
     pub fn place(&self) -> &Target {
         self.record.place()
@@ -86,6 +82,27 @@ impl Session {
         self.snapshot.holder()
     }
 
+    /// Who took the lock, also where the lease has expired.
+    pub fn lease(&self) -> Option<&Holder> {
+        self.snapshot.state.lease.as_ref()
+    }
+
+    /// Takes the lock away from whoever has it: what that run had begun stays pending. `false` if the record changed
+    /// since it was read.
+    pub async fn unlock(self) -> Result<bool> {
+        self.record.unlock(self.snapshot).await
+    }
+
+    /// The last deploy that was completed.
+    pub fn last(&self) -> Option<&LastDeploy> {
+        self.snapshot.state.last.as_ref()
+    }
+
+    /// The newest build that was deployed or found nothing to do.
+    pub fn build(&self) -> Option<&Build> {
+        self.snapshot.state.build.as_ref()
+    }
+
     /// Whether nobody holds the lock now.
     pub async fn is_free(&self) -> Result<bool> {
         Ok(self.record.look().await?.holder().is_none())
@@ -102,9 +119,14 @@ impl Session {
         self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
     }
 
+    /// Reads the keys that others wrote.
+    pub async fn external_writes(&self) -> Result<ExternalWrites> {
+        self.record.external_writes().await
+    }
+
     /// Counts paths that were sent beside deploys.
     pub async fn count_paths(&self, paths: u64) -> Result<()> {
-        if paths == 0 { Ok(()) } else { self.record.external_writes().await?.count_paths(paths).await }
+        if paths == 0 { Ok(()) } else { self.external_writes().await?.count_paths(paths).await }
     }
 
     /// The same, with what the month has free for the site.
@@ -120,6 +142,12 @@ impl Session {
     /// The manifest, once: it need not be held beside what is made of it.
     pub fn take_manifest(&mut self) -> Option<Manifest> {
         self.snapshot.manifest.take()
+    }
+
+    /// The session without what the edge was last told, which is most of it.
+    pub fn without_manifest(mut self) -> Session {
+        self.snapshot.manifest = None;
+        self
     }
 
     /// The newer build of the same project that is recorded, if there is one.

@@ -47,12 +47,12 @@ impl Doctor {
             }
         };
         if let Some(record) = &record {
-            findings.extend(self.record(record, evidence).await);
+            findings.extend(self.record(aws, record, evidence).await);
         }
         (Some((bucket, record)), findings)
     }
 
-    async fn record(&self, record: &Record, evidence: &mut Evidence) -> Vec<Finding> {
+    async fn record(&self, aws: &Aws, record: &Record, evidence: &mut Evidence) -> Vec<Finding> {
         const CHECK: &str = "deploy record";
         const CONDITIONS: &str = "conditional writes";
         let snapshot = match record.look().await {
@@ -78,7 +78,7 @@ impl Doctor {
             (_, None, None) => Finding::new(CHECK, State::Ok, format!("at {place}, and nothing is pending")),
         });
         findings.push(match (self.probe, snapshot.is_new()) {
-            (true, _) => match probe(record, evidence).await {
+            (true, _) => match probe(aws, record, evidence).await {
                 Ok(()) => Finding::new(CONDITIONS, State::Ok, "tried with an object, which was removed again"),
                 Err(error) => Finding::of_error(CONDITIONS, &error),
             },
@@ -197,8 +197,8 @@ fn origin_access(
 }
 
 /// Writes an object beside the record as the record is written, tries what must be refused, and removes it.
-async fn probe(record: &Record, evidence: &mut Evidence) -> Result<()> {
-    let (bucket, key) = (record.bucket(), format!("doctor-{}", new_deploy_id()));
+async fn probe(aws: &Aws, record: &Record, evidence: &mut Evidence) -> Result<()> {
+    let (bucket, key) = (record.bucket(), format!("doctor-{}", new_deploy_id(aws.clock())));
     let written = match bucket.put_if(&key, b"{}", Condition::Absent).await {
         Ok(Written::Yes(etag)) => etag,
         Ok(Written::Refused) => return Err(Error::failed(format!("S3 says that {key} is there, which nobody wrote"))),

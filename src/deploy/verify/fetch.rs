@@ -2,6 +2,7 @@
 //! than there may be.
 
 use crate::aws::viewer_connector;
+use crate::clock::Clock;
 use crate::deploy::verify::{Answer, COMPARED, Check, ENCODING, Expected, LARGEST_BODY, Site, Wrong};
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -21,11 +22,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Viewer<'a> {
     site: &'a Site,
     connector: Connector,
+    clock: &'a Clock,
 }
 
 impl<'a> Viewer<'a> {
-    pub(super) fn new(site: &'a Site) -> Viewer<'a> {
-        Viewer { site, connector: viewer_connector() }
+    pub(super) fn new(site: &'a Site, clock: &'a Clock) -> Viewer<'a> {
+        Viewer { site, connector: viewer_connector(), clock }
     }
 
     /// What is wrong with a URL, if anything is.
@@ -46,14 +48,15 @@ impl<'a> Viewer<'a> {
         let backoff =
             ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_jitter().with_max_times(MORE_ATTEMPTS);
         let ask = || async {
-            match tokio::time::timeout(LIMIT, self.get(check, path)).await {
-                Ok(Ok(answer)) if answer.status == 429 || answer.status >= 500 => Err(Ok(answer)),
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(Err(error)),
-                Err(_) => Err(Err(format!("no answer within {} s", LIMIT.as_secs()))),
+            match self.clock.timeout(LIMIT, self.get(check, path)).await {
+                Some(Ok(answer)) if answer.status == 429 || answer.status >= 500 => Err(Ok(answer)),
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(error)) => Err(Err(error)),
+                None => Err(Err(format!("no answer within {} s", LIMIT.as_secs()))),
             }
         };
-        ask.retry(backoff).await.or_else(|last| last)
+        let clock = self.clock.clone();
+        ask.retry(backoff).sleep(move |pause| clock.sleep(pause)).await.or_else(|last| last)
     }
 
     async fn get(&self, check: &Check, path: &str) -> Result<Answer, String> {

@@ -13,11 +13,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lambda::EntryPoint;
 use crate::lambda::object_events::event::{Change, ObjectEvent};
 use crate::lambda::object_events::site::Found;
+use crate::record::Place;
 use crate::record::external_writes::ExternalWrites;
 use crate::record::intent::{PendingAction, PendingChange};
 use crate::record::manifest::Row;
 use crate::record::session::Session;
-use crate::record::{Place, Record};
 use crate::s3::head::Head;
 use crate::s3::{Bucket, Start};
 use futures::{StreamExt, stream};
@@ -47,7 +47,7 @@ pub(super) struct Changes {
     /// Keys that could not be marked, and why: they are told, and their messages come again.
     pub(super) unmarked: Vec<(String, String)>,
     /// The record in which the paths are counted that this takes.
-    pub(super) counter: Option<Record>,
+    pub(super) counter: Option<Session>,
 }
 
 /// A key that is what the manifest says again.
@@ -207,7 +207,7 @@ pub(super) async fn dedupe(
     }
     let used = sites.iter().map(|site| site.session.paths_used()).reduce(u64::saturating_add);
     let viewers = Viewers::new(&found.shapes, found.bucket.target(), policy.counting(used));
-    changes.counter = sites.first().map(|site| site.session.record().clone());
+    changes.counter = sites.into_iter().next().map(|site| site.session.without_manifest());
     Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
@@ -220,7 +220,7 @@ async fn compare(
     warnings: &mut Vec<String>,
 ) -> Result<usize> {
     // The marks first: one that comes while we look is then not taken for one that we saw.
-    let mut memory = match site.session.record().external_writes().await {
+    let mut memory = match site.session.external_writes().await {
         Ok(memory) => Some(memory),
         Err(error) if is_closed(&error) => {
             warnings.push(format!(

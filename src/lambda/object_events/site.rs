@@ -1,5 +1,6 @@
 //! The distributions that show a bucket, remembered from one invocation to the next.
 
+use crate::clock::Stopwatch;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::error::Result;
@@ -10,7 +11,7 @@ use shipfront_invalidation::viewer::DistributionShape;
 use shipfront_site::Target;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// How long what was found counts: a change of a distribution takes minutes to be everywhere, too.
@@ -26,15 +27,15 @@ pub(super) struct Found {
 /// What was found, by bucket.
 #[derive(Debug, Default)]
 pub(in crate::lambda) struct Buckets {
-    found: Mutex<HashMap<String, (Instant, Arc<Found>)>>,
+    found: Mutex<HashMap<String, (Stopwatch, Arc<Found>)>>,
 }
 
 impl Buckets {
     /// The bucket with this name and the distributions that the function is about.
     pub(super) async fn find(&self, entry_point: &EntryPoint, name: &str) -> Result<Arc<Found>> {
         let mut known = self.found.lock().await;
-        if let Some((at, found)) = known.get(name)
-            && at.elapsed() < FRESH
+        if let Some((since, found)) = known.get(name)
+            && since.elapsed() < FRESH
         {
             return Ok(found.clone());
         }
@@ -42,7 +43,7 @@ impl Buckets {
         let (bucket, ()) = bucket?;
         let shapes = shapes(&Distributions::new(&entry_point.aws), &entry_point.settings.distributions, name).await?;
         let found = Arc::new(Found { bucket, shapes });
-        known.insert(name.to_owned(), (Instant::now(), found.clone()));
+        known.insert(name.to_owned(), (entry_point.aws.clock().start(), found.clone()));
         Ok(found)
     }
 

@@ -1,9 +1,9 @@
 //! The continuation token: what the next invocation of a job looks at, instead of this one sleeping.
 
+use crate::clock::Clock;
 use crate::cloudfront::Distributions;
 use crate::error::{Error, Result};
 use crate::lambda::pipeline::answer::Verdict;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::{Invalidation, InvalidationStatus};
@@ -63,9 +63,9 @@ impl Waiting {
     }
 
     /// From now on.
-    pub(super) fn for_at_most(self, limit: Duration) -> Waiting {
+    pub(super) fn for_at_most(self, limit: Duration, clock: &Clock) -> Waiting {
         let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-        Waiting { until: Timestamp::now().as_second().saturating_add(limit), ..self }
+        Waiting { until: clock.now().as_second().saturating_add(limit), ..self }
     }
 
     /// Reads a token of ours.
@@ -77,7 +77,7 @@ impl Waiting {
     }
 
     /// Asks CloudFront how far it is, once.
-    pub(super) async fn look(mut self, distributions: &Distributions) -> Verdict {
+    pub(super) async fn look(mut self, distributions: &Distributions, clock: &Clock) -> Verdict {
         for accepted in self.invalidations.iter_mut().filter(|accepted| accepted.open) {
             let name = accepted.distribution.clone();
             let distribution =
@@ -94,7 +94,7 @@ impl Waiting {
         if !self.is_open() {
             return self.done();
         }
-        if Timestamp::now().as_second() >= self.until {
+        if clock.now().as_second() >= self.until {
             self.summary += "; CloudFront accepted the invalidation and had not finished it in time: it goes on alone";
             return self.done();
         }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        let waiting = Waiting::new(&sent(2), BTreeMap::new(), "done".to_owned()).for_at_most(WAIT_LIMIT);
+        let waiting = Waiting::new(&sent(2), BTreeMap::new(), "done".to_owned()).for_at_most(WAIT_LIMIT, &Clock::default());
         let Verdict::Waiting { token, .. } = waiting.clone().verdict() else { panic!("nothing to wait for") };
         assert_eq!(Waiting::parse(&token).unwrap(), waiting);
         assert!(Waiting::parse("another's").is_err());

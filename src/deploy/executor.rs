@@ -1,0 +1,140 @@
+//! The one transaction in which a site is changed, whatever the plan: write down what may become stale and take the
+//! lock, carry out the plan, look at what viewers get, bring the record up to date.
+//!
+//! Deploys, shards and backfills differ in what they discover and in what they plan, and hand both to
+//! [`Executor::run`].
+
+use crate::clock::Clock;
+use crate::cloudfront::send::{Patience, Sent, wait};
+use crate::deploy::apply::Limits;
+use crate::deploy::change::ChangeOutcome;
+use crate::deploy::discover::Discovered;
+use crate::deploy::execute::{CarriedOut, Execution};
+use crate::deploy::lock::Lock;
+use crate::deploy::planned::Planned;
+use crate::deploy::timeline::Timeline;
+use crate::deploy::verify::{Site, Verified};
+use crate::error::Result;
+use crate::record::Build;
+use crate::record::lease::CarryOver;
+use crate::record::session::{ActiveSession, Commit, Ending};
+use crate::terminal::Terminal;
+
+/// By what a plan is carried out.
+pub(super) struct Executor<'a> {
+    /// The id of the run.
+    pub deploy: &'a str,
+    /// Its build, if it has a number.
+    pub build: Option<&'a Build>,
+    pub clock: &'a Clock,
+    pub terminal: &'a Terminal,
+    pub timeline: &'a Timeline,
+    pub limits: Limits,
+    pub patience: Patience,
+    /// The site at which to look as viewers do, in the end.
+    pub verify: Option<&'a Site>,
+}
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Executed {
+    /// What became of each change, in the plan's order.
+    pub outcomes: Vec<ChangeOutcome>,
+    pub sent: Sent,
+    /// What `--verify` found.
+    pub verified: Option<Verified>,
+    /// Whether a signal stopped it.
+    pub interrupted: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Executor<'_> {
+    /// Carries out a plan about what was discovered. `None`, and nothing was changed, if the record is no longer the one
+    /// that was read: then everything is to be looked at again.
+    pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
+        let session = match self.begin(discovered, planned).await? {
+            Lock::Changed => return Ok(None),
+            Lock::None => None,
+            Lock::Held(session) => Some(*session),
+        };
+        // A stage is boxed where it would fill a thread's stack.
+        let work = Box::pin(Execution::new(self, discovered, planned).carry_out(session.as_ref()));
+        let mut done = match &session {
+            Some(session) => session.under_lock(work).await?,
+            None => work.await,
+        };
+        // A signal after this point interrupts nothing but the waiting.
+        let interrupted = self.limits.stop.is_cancelled();
+        // What viewers get is looked at under the lock, so that the record can tell the next deploy.
+        let looks = self.verify.is_some() && done.sent.failed.is_empty() && !interrupted;
+        let mut verified = None;
+        if looks {
+            self.wait(discovered, &mut done.sent).await;
+            verified = self.verify(done.sample.take()).await;
+        }
+        if let Some(session) = session {
+            self.close(session, discovered, planned, &mut done, verified.as_ref()).await;
+        }
+        if !looks {
+            self.wait(discovered, &mut done.sent).await;
+        }
+        let CarriedOut { outcomes, sent, mut warnings, .. } = done;
+        if verified.is_none() && self.verify.is_some() {
+            warnings.push("what viewers get was not verified".to_owned());
+        }
+        Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings }))
+    }
+
+    /// Waits until CloudFront is done, if that is asked for.
+    async fn wait(&self, discovered: &Discovered, sent: &mut Sent) {
+        if !sent.invalidations.is_empty() {
+            let waiting = wait(&discovered.distributions, sent, self.patience, &self.limits.stop, self.terminal);
+            self.timeline.during("wait", waiting).await;
+        }
+    }
+
+    /// Ends the session: the manifest becomes the current one, unless CloudFront was not told. What viewers do not get
+    /// as it is, and what may have landed although its answer was lost, stays with the next deploy.
+    async fn close(
+        &self,
+        session: ActiveSession,
+        discovered: &Discovered,
+        planned: &Planned,
+        done: &mut CarriedOut,
+        verified: Option<&Verified>,
+    ) {
+        let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
+        let entries = &discovered.walk.entries;
+        let different = verified.map(|found| found.pending(&planned.plan, entries, before)).unwrap_or_default();
+        let carry_over = match different.as_slice() {
+            _ if done.is_doubtful() => CarryOver::Plan,
+            [] => CarryOver::Nothing,
+            pending => CarryOver::Pending(pending),
+        };
+        self.timeline.during("record", done.close(session, carry_over)).await;
+    }
+}
+
+impl CarriedOut {
+    async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>) {
+        let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
+        let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
+        let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
+        let written = std::mem::replace(&mut self.written, Ok(()));
+        let paths = self.sent.paths();
+        let ending = match self.sent.failed.is_empty() {
+            true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
+            false => session.abandon(paths).await,
+        };
+        match ending {
+            Ending::Recorded => {}
+            Ending::Outdated(warning) => self.sent.warnings.push(warning),
+            Ending::TakenOver(error) => self.sent.failed.push(error),
+        }
+    }
+
+    /// Whether it is unknown of some write whether it landed: the next run then needs the whole plan.
+    fn is_doubtful(&self) -> bool {
+        self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_landed: true, .. }))
+    }
+}
