@@ -164,14 +164,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// All that a report tells.
-    fn end(
-        &self,
-        deploy: &str,
-        discovered: &Discovered,
-        planned: Planned,
-        stage: Stage,
-        done: Executed,
-    ) -> Run {
+    fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
         let Planned { plan, recovered, mut warnings, .. } = planned;
         let Executed { outcomes, sent, verified, .. } = done;
         warnings.extend(done.warnings);

@@ -116,15 +116,18 @@ pub struct ReportedChange {
     /// What became of it.
     #[serde(skip)]
     pub fate: Fate,
+    /// Its place among the report's errors, where it failed by one of its own.
+    #[serde(skip)]
+    pub error: Option<usize>,
 }
 
 impl ReportedChange {
-    fn new(change: Change, fate: Fate) -> ReportedChange {
+    fn new(change: Change, fate: Fate, error: Option<usize>) -> ReportedChange {
         let (action, wave, bytes) = (change.action(), change.wave(), change.bytes());
         let late = matches!(change, Change::Remove { late: true, .. });
         let Subject { key, reason, existing, .. } = change.into_subject();
         let bytes_before = existing.and_then(|existing| existing.size);
-        ReportedChange { key, action, reason, wave, bytes, bytes_before, late, fate }
+        ReportedChange { key, action, reason, wave, bytes, bytes_before, late, fate, error }
     }
 
     /// Whether the URLs of the key may answer differently once this is done.
@@ -240,7 +243,7 @@ impl Report {
                 Change::Orphan { .. } => self.objects.orphaned += 1,
                 Change::Evict { .. } | Change::Retag { .. } => {}
             }
-            self.changes.push(ReportedChange::new(change, Fate::Planned));
+            self.changes.push(ReportedChange::new(change, Fate::Planned, None));
         }
     }
 
@@ -251,6 +254,7 @@ impl Report {
         let mut overwritten = Vec::new();
         let objects = &mut self.objects;
         for (change, outcome) in changes.into_iter().zip(outcomes) {
+            let mut failure = None;
             nothing_landed &= matches!(outcome, ChangeOutcome::Overwritten) || !outcome.may_have_landed();
             let fate = match (&outcome, &change) {
                 (_, Change::Orphan { .. }) => {
@@ -275,6 +279,7 @@ impl Report {
                 (ChangeOutcome::Retagged(_) | ChangeOutcome::LeftAlone(_), _) => Fate::Done,
                 (ChangeOutcome::Failed { error, .. }, _) => {
                     objects.failed += 1;
+                    failure = Some(self.errors.len());
                     self.errors.push(Failure::of(Some(change.key()), error));
                     Fate::Failed
                 }
@@ -283,7 +288,7 @@ impl Report {
                     Fate::NotBegun
                 }
             };
-            self.changes.push(ReportedChange::new(change, fate));
+            self.changes.push(ReportedChange::new(change, fate, failure));
         }
         let incomplete = objects.failed > 0;
         self.errors.extend(refused.iter().map(|error| Failure::of(None, error)));

@@ -8,10 +8,11 @@ use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, is_page, site};
 use shipfront::outcome::Outcome;
 use shipfront::report::Report;
-use shipfront_edge::{Effect, Fault, ObjectSummary, Rule};
+use shipfront_edge::{BucketContents, Effect, Fault, ObjectSummary, Rule};
 use std::path::Path;
 use tempfile::TempDir;
 
+const BUCKET: &str = "crashed";
 const FOREIGN: [(&str, &str); 2] = [("foreign.html", "theirs"), ("uploads/photo.jpg", "theirs, too")];
 /// Objects whose stored headers are not what the rules say, although their bytes are.
 const DRIFTED: [&str; 2] = ["data.json", "drifted.html"];
@@ -76,12 +77,13 @@ struct Sources {
 
 /// Tries each request of a scenario until the run has no more of them; the number of crashes.
 async fn everywhere(scenario: Scenario) -> u64 {
-    let place = Place::new().await;
     let sources = Sources { first: directory(&first()), second: directory(&second()) };
+    let prepared = Prepared::new(&sources, scenario).await;
+    let place = Place::new().await;
     let mut crashes = 0;
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !try_one(&place, &sources, scenario, nth, after_effect).await {
+            if !try_one(&place, &sources, &prepared, nth, after_effect).await {
                 assert!(crashes > 40, "a deploy has more than {crashes} crash points");
                 return crashes;
             }
@@ -91,10 +93,11 @@ async fn everywhere(scenario: Scenario) -> u64 {
     crashes
 }
 
-/// One bucket, one crash and what follows; `false` when the run ended before its `nth` request.
-async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64, after_effect: bool) -> bool {
+/// One crash and what follows; `false` when the run ended before its `nth` request.
+async fn try_one(place: &Place, sources: &Sources, prepared: &Prepared, nth: u64, after_effect: bool) -> bool {
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
-    let mut attempt = Attempt::prepare(place, sources, scenario, &format!("crash-{nth}-{after_effect}"), which).await;
+    let mut attempt = prepared.attempt(place, which);
+    let scenario = prepared.scenario;
     let second = second();
     let (target, distribution) = (attempt.target.clone(), attempt.distribution.clone());
     let options = options(scenario, &distribution);
@@ -104,7 +107,7 @@ async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64,
     }
     let crashed = attempt.replay(place, &second);
     let touched = crashed.iter().any(touches_site);
-    let intent = place.state(&attempt.bucket).await.is_some_and(|state| !state["intent"].is_null());
+    let intent = place.state(BUCKET).await.is_some_and(|state| !state["intent"].is_null());
     let stale = attempt.oracle.stale();
     assert!(stale.is_empty() || touched && intent, "{}: stale URLs that no intent names: {stale:?}", attempt.which);
 
@@ -131,12 +134,60 @@ async fn try_one(place: &Place, sources: &Sources, scenario: Scenario, nth: u64,
     true
 }
 
-/// A bucket where the first site is deployed, with objects of others beside it and a few whose
+/// What the bucket holds before each try: the first site, deployed, with objects of others beside it and a few whose
 /// headers are old.
+struct Prepared {
+    scenario: Scenario,
+    before: Site,
+    contents: BucketContents,
+}
+
+impl Prepared {
+    async fn new(sources: &Sources, scenario: Scenario) -> Prepared {
+        let place = Place::new().await;
+        let distribution = set_up(&place, scenario);
+        let mut before = first();
+        if scenario.unrecorded {
+            for (key, body) in &before {
+                place.put(BUCKET, key, body.as_str(), "text/html; charset=utf-8").await;
+            }
+        } else {
+            let options = options(scenario, &distribution);
+            let report = place.deploy(sources.first.path(), &format!("s3://{BUCKET}"), &options).await.unwrap();
+            assert_eq!(report.outcome, Outcome::Deployed);
+            for key in DRIFTED {
+                drift(&place.edge, BUCKET, key, &before[key]).await;
+            }
+        }
+        for (key, body) in FOREIGN {
+            place.put(BUCKET, key, body, "text/plain").await;
+            before.insert(key.to_owned(), body.to_owned());
+        }
+        Prepared { scenario, before, contents: place.edge.bucket_contents(BUCKET).unwrap() }
+    }
+
+    /// Puts the bucket of a place where each try begins.
+    fn attempt(&self, place: &Place, which: String) -> Attempt {
+        let (scenario, distribution) = (self.scenario, set_up(place, self.scenario));
+        place.edge.set_bucket_contents(BUCKET, &self.contents).unwrap();
+        let theirs = foreign(place);
+        let oracle = Oracle::new(&place.edge, BUCKET, &distribution, &self.before, second().keys());
+        place.edge.clear_effects();
+        Attempt { which, scenario, target: format!("s3://{BUCKET}"), distribution, oracle, theirs }
+    }
+}
+
+/// The bucket and its distribution, as a scenario has them; the distribution's id.
+fn set_up(place: &Place, scenario: Scenario) -> String {
+    let distribution = if scenario.tags { place.tagged_site(BUCKET) } else { place.edge.ensure_site(BUCKET).unwrap() };
+    place.edge.set_opaque_etags(BUCKET, scenario.opaque).unwrap();
+    distribution
+}
+
+/// One try, from a bucket as it was prepared.
 struct Attempt {
     which: String,
     scenario: Scenario,
-    bucket: String,
     target: String,
     distribution: String,
     oracle: Oracle,
@@ -144,34 +195,6 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn prepare(place: &Place, sources: &Sources, scenario: Scenario, bucket: &str, which: String) -> Attempt {
-        let target = format!("s3://{bucket}");
-        let distribution =
-            if scenario.tags { place.tagged_site(bucket) } else { place.edge.ensure_site(bucket).unwrap() };
-        place.edge.set_opaque_etags(bucket, scenario.opaque).unwrap();
-        let mut before = first();
-        if scenario.unrecorded {
-            for (key, body) in &before {
-                place.put(bucket, key, body.as_str(), "text/html; charset=utf-8").await;
-            }
-        } else {
-            let options = options(scenario, &distribution);
-            let report = place.deploy(sources.first.path(), &target, &options).await.unwrap();
-            assert_eq!(report.outcome, Outcome::Deployed);
-            for key in DRIFTED {
-                drift(&place.edge, bucket, key, &before[key]).await;
-            }
-        }
-        for (key, body) in FOREIGN {
-            place.put(bucket, key, body, "text/plain").await;
-            before.insert(key.to_owned(), body.to_owned());
-        }
-        let theirs = foreign(place, bucket);
-        let oracle = Oracle::new(&place.edge, bucket, &distribution, &before, second().keys());
-        place.edge.clear_effects();
-        Attempt { which, scenario, bucket: bucket.to_owned(), target, distribution, oracle, theirs }
-    }
-
     fn options(&self) -> Vec<&str> {
         options(self.scenario, &self.distribution)
     }
@@ -191,13 +214,9 @@ impl Attempt {
         let which = &self.which;
         assert_eq!(self.oracle.complaints, [""; 0], "{which}");
         assert_eq!(self.oracle.stale(), [""; 0], "{which}: stale at the end; {report:#?}");
-        assert_eq!(foreign(place, &self.bucket), self.theirs, "{which}: foreign objects");
-        check_contents(place, &self.bucket, expected, self.scenario, which);
-        assert_eq!(
-            self.oracle.contents().len(),
-            site_keys(place, &self.bucket).len(),
-            "{which}: the oracle lost count"
-        );
+        assert_eq!(foreign(place), self.theirs, "{which}: foreign objects");
+        check_contents(place, expected, self.scenario, which);
+        assert_eq!(self.oracle.contents().len(), site_keys(place).len(), "{which}: the oracle lost count");
 
         place.edge.clear_requests();
         let third = place.deploy(source, &self.target, &self.options()).await.unwrap();
@@ -218,19 +237,19 @@ fn touches_site(effect: &Effect) -> bool {
     matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key))
 }
 
-fn foreign(place: &Place, bucket: &str) -> Vec<ObjectSummary> {
-    let objects = place.edge.objects(bucket).into_iter();
+fn foreign(place: &Place) -> Vec<ObjectSummary> {
+    let objects = place.edge.objects(BUCKET).into_iter();
     objects.filter(|object| FOREIGN.iter().any(|(key, _)| *key == object.key)).collect()
 }
 
-fn site_keys(place: &Place, bucket: &str) -> Vec<String> {
-    let objects = place.edge.objects(bucket).into_iter();
+fn site_keys(place: &Place) -> Vec<String> {
+    let objects = place.edge.objects(BUCKET).into_iter();
     objects.map(|object| object.key).filter(|key| !is_record(key)).collect()
 }
 
 /// The bucket holds the site, what others put there, and orphans that have time left.
-fn check_contents(place: &Place, bucket: &str, expected: &Site, scenario: Scenario, which: &str) {
-    let objects = place.edge.objects(bucket);
+fn check_contents(place: &Place, expected: &Site, scenario: Scenario, which: &str) {
+    let objects = place.edge.objects(BUCKET);
     for (key, body) in expected {
         let object = objects.iter().find(|object| object.key == *key);
         let object = object.unwrap_or_else(|| panic!("{which}: {key} is missing"));

@@ -91,6 +91,16 @@ fn text(path: &str) -> String {
 }
 
 #[test]
+fn a_release_passes_the_projects_check_before_anything_is_published() {
+    let workflow: serde_json::Value = yaml_serde::from_str(&text(".github/workflows/release.yml")).unwrap();
+    let jobs = &workflow["jobs"];
+    let needs = jobs["publish"]["needs"].as_array().unwrap();
+    assert!(needs.iter().any(|job| job == "check"), "{needs:?}");
+    let steps = jobs["check"]["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["run"] == ".ci/run"), "{steps:?}");
+}
+
+#[test]
 fn all_that_install_a_release_look_for_the_archives_that_the_workflow_makes() {
     let workflow = text(".github/workflows/release.yml");
     let build = workflow.split("\n  wheel:").next().unwrap();

@@ -2,6 +2,7 @@
 
 use crate::aws::permission;
 use crate::error::{Error, ErrorKind};
+use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -51,8 +52,7 @@ where
         std::iter::successors(StdError::source(&error), |cause| StdError::source(*cause)).collect();
     let credentials = causes.iter().position(|cause| cause.is::<CredentialsError>());
     if let Some(at) = credentials {
-        let text: Vec<String> = causes[at..].iter().map(ToString::to_string).collect();
-        let tried = tried(&text.join(": "));
+        let tried = tried(&causes[at..]);
         return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {tried}")).hint(
             "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
              'shipfront deploy --local' needs no account",
@@ -63,17 +63,13 @@ where
         .hint("check the network, HTTPS_PROXY and any --endpoint-url or AWS_ENDPOINT_URL, then run again")
 }
 
-/// Of all places where credentials were looked for, those that had any to do with it.
-fn tried(text: &str) -> String {
-    let Some((_, attempted)) = text.split_once("no credentials found in chain. Attempted:") else {
-        return text.to_owned();
-    };
-    let places = attempted.lines().map(str::trim);
-    let telling: Vec<&str> = places.filter(|place| !place.is_empty() && !place.contains("was not enabled")).collect();
-    match &telling[..] {
-        [] => "there are none in the environment, in ~/.aws or from a role".to_owned(),
-        telling => telling.join("; "),
+/// Why there are no credentials: none in any place where the SDK looks, or what went wrong in one.
+fn tried(causes: &[&(dyn StdError + 'static)]) -> String {
+    if causes.iter().any(|cause| cause.is::<ProviderChainError<CredentialsError>>()) {
+        return "there are none in the environment, in ~/.aws or from a role".to_owned();
     }
+    let text: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    text.join(": ")
 }
 
 fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {

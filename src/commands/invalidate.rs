@@ -32,7 +32,9 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
             Which::Auto if !paths.iter().any(|path| host(path).is_some()) => of_site(args, &connection).await?,
             which => which,
         };
-        let report = invalidate(&connection.aws, &which, &paths, &new_deploy_id(connection.aws.clock()), patience, terminal).await?;
+        let report =
+            invalidate(&connection.aws, &which, &paths, &new_deploy_id(connection.aws.clock()), patience, terminal)
+                .await?;
         count_paths(args, &connection, &report, terminal).await;
         Ok(report)
     };

@@ -8,8 +8,10 @@ use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
 use crate::error::{Error, Result};
 use clap::builder::{BoolishValueParser, OsStr};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -180,10 +182,55 @@ fn names_sites(typed: &ArgMatches) -> bool {
     paths.into_iter().any(|path| path.contains("://"))
 }
 
-/// A problem in clap's own words.
+/// A problem on one line, by what clap knows of it.
 pub(crate) fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let problem: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    problem.join(" ").trim_start_matches("error: ").to_owned()
+    let said = |kind| error.get(kind).map(ContextValue::to_string);
+    let tip = said(ContextKind::SuggestedArg).or(said(ContextKind::SuggestedValue));
+    let tip = tip.map(|tip| format!("; did you mean '{tip}'?")).unwrap_or_default();
+    let (argument, value) = (said(ContextKind::InvalidArg), said(ContextKind::InvalidValue));
+    match (error.kind(), argument, value.as_deref()) {
+        (ErrorKind::UnknownArgument, Some(argument), _) => format!("unexpected argument '{argument}' found{tip}"),
+        (ErrorKind::InvalidValue, Some(argument), None | Some("")) => format!("'{argument}' needs a value"),
+        (ErrorKind::InvalidValue | ErrorKind::ValueValidation, Some(argument), Some(value)) => {
+            let possible = said(ContextKind::ValidValue).map(|values| format!(" (possible values: {values})"));
+            let reason = error.source().map(|reason| format!(": {reason}"));
+            let why = reason.or(possible).unwrap_or_default();
+            format!("invalid value '{value}' for '{argument}'{why}{tip}")
+        }
+        (ErrorKind::TooManyValues, Some(argument), Some(value)) => {
+            format!("unexpected value '{value}' for '{argument}'")
+        }
+        (ErrorKind::ArgumentConflict, Some(argument), _) => match said(ContextKind::PriorArg) {
+            Some(other) if other == argument => format!("'{argument}' cannot be used multiple times"),
+            Some(other) => format!("'{argument}' cannot be used with '{other}'"),
+            None => format!("'{argument}' cannot be used with other arguments"),
+        },
+        (kind, Some(argument), _) => format!("{kind}: '{argument}'"),
+        (kind, None, _) => kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::SiteOptions;
+    use clap::Args;
+
+    #[test]
+    fn a_problem_of_clap_is_one_line_whatever_it_is() {
+        let command = || open(SiteOptions::augment_args(Command::new("options").no_binary_name(true)));
+        for (line, expected) in [
+            ("--no-such-thing", "unexpected argument '--no-such-thing' found"),
+            ("--clean-url", "unexpected argument '--clean-url' found; did you mean '--clean-urls'?"),
+            ("--max-paths", "'--max-paths <auto|N>' needs a value"),
+            ("--max-paths many", "invalid value 'many' for '--max-paths <auto|N>': write 'auto', or a number from 1"),
+            ("--index-alias odd", "invalid value 'odd' for '--index-alias <WHEN>' (possible values: auto, on, off)"),
+            ("--record s3://a --record s3://b", "'--record <S3-URL>' cannot be used multiple times"),
+            ("--clean-urls=maybe", "invalid value 'maybe' for '--clean-urls[=<CLEAN_URLS>]': value was not a boolean"),
+            ("stray", "unexpected argument 'stray' found"),
+        ] {
+            let error = command().try_get_matches_from(line.split(' ')).expect_err(line);
+            assert_eq!(in_one_line(&error), expected, "{line}");
+        }
+    }
 }

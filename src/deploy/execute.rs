@@ -46,11 +46,7 @@ pub(super) struct CarriedOut {
 
 impl<'a> Execution<'a> {
     /// Of a plan of which nothing is done yet.
-    pub(super) fn new(
-        executor: &'a Executor<'a>,
-        discovered: &'a Discovered,
-        planned: &'a Planned,
-    ) -> Execution<'a> {
+    pub(super) fn new(executor: &'a Executor<'a>, discovered: &'a Discovered, planned: &'a Planned) -> Execution<'a> {
         Execution {
             executor,
             discovered,

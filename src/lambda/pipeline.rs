@@ -155,7 +155,13 @@ async fn invalidate(
     }
     let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
     let summary = format!("{} told", count(report.invalidations().len(), "distribution"));
-    Ok(finish(report.invalidations(), variables, summary, parameters.wait.then_some(token::WAIT_LIMIT), entry_point.aws.clock()))
+    Ok(finish(
+        report.invalidations(),
+        variables,
+        summary,
+        parameters.wait.then_some(token::WAIT_LIMIT),
+        entry_point.aws.clock(),
+    ))
 }
 
 /// Deploys the job's artifact, by the same recipe as the command line.

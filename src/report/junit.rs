@@ -118,7 +118,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
         Fate::Done | Fate::Planned => State::Passed,
         Fate::NotBegun => State::Skipped("not begun"),
         Fate::Failed => {
-            let error = report.errors.iter().find(|error| error.key.as_deref() == Some(change.key.as_str()));
+            let error = change.error.and_then(|at| report.errors.get(at));
             let (error, hint) = error.map_or(("failed", None), |error| (&error.error, error.hint.as_deref()));
             State::Failed(error.to_owned(), hint.map(|hint| format!("hint: {hint}")).unwrap_or_default())
         }
@@ -207,6 +207,7 @@ mod tests {
             bytes_before: None,
             late: false,
             fate,
+            error: None,
         };
         let changes = (0..done).map(|at| change(at, Fate::Done)).chain((0..failed).map(|at| change(at, Fate::Failed)));
         Report { changes: changes.collect(), ..Report::new(Run::of_nothing(), &Terminal::new(Volume::Quiet, false)) }

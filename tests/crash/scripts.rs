@@ -1,8 +1,9 @@
 //! One fault of every kind at every kind of request: whatever the run makes of it, the next one
 //! leaves nothing stale.
 
-use super::{Attempt, EVERYTHING, PLAIN, Place, Scenario, Sources, directory, first, second};
+use super::{EVERYTHING, PLAIN, Place, Prepared, Scenario, Sources, directory, first, second};
 use shipfront_edge::{Fault, Rule};
+use std::path::Path;
 
 const OPERATIONS: [&str; 5] = ["PutObject", "DeleteObjects", "CreateInvalidation", "GetObject", "ListObjectsV2"];
 
@@ -27,15 +28,13 @@ fn faults() -> Vec<(Fault, u64)> {
     ]
 }
 
-async fn try_one(operation: &str, skip: u64, fault: &Fault, count: u64) {
-    let scenario = Scenario { options: &EVERYTHING, ..PLAIN };
-    let sources = Sources { first: directory(&first()), second: directory(&second()) };
+async fn try_one(prepared: &Prepared, second_source: &Path, operation: &str, skip: u64, fault: &Fault, count: u64) {
     let place = Place::new().await;
     let which = format!("{operation} {skip}: {fault:?}");
-    let mut attempt = Attempt::prepare(&place, &sources, scenario, "scripted", which).await;
+    let mut attempt = prepared.attempt(&place, which);
     let rule = Rule { operation: Some(operation.to_owned()), key: None, skip, count, fault: fault.clone() };
     place.edge.faults().add(rule);
-    let ended = place.deploy(sources.second.path(), &attempt.target, &attempt.options()).await;
+    let ended = place.deploy(second_source, &attempt.target, &attempt.options()).await;
     place.edge.faults().clear();
     attempt.replay(&place, &second());
     // Whoever says that all is well must be right.
@@ -45,14 +44,21 @@ async fn try_one(operation: &str, skip: u64, fault: &Fault, count: u64) {
         assert_eq!(attempt.oracle.stale(), [""; 0], "{}: {report:#?}", attempt.which);
     }
     place.outlive_lease();
-    attempt.conclude(&place, sources.second.path(), &second()).await;
+    attempt.conclude(&place, second_source, &second()).await;
 }
 
 async fn every_fault(operations: &[&str], skips: &[u64]) {
+    let scenario = Scenario { options: &EVERYTHING, ..PLAIN };
+    let sources = Sources { first: directory(&first()), second: directory(&second()) };
+    let prepared = Prepared::new(&sources, scenario).await;
+    let (prepared, source) = (&prepared, sources.second.path());
     let faults = faults();
     let tries = operations.iter().flat_map(|operation| {
         let at = |&skip| faults.iter().map(move |(fault, count)| (skip, fault, *count));
-        skips.iter().flat_map(at).map(move |(skip, fault, count)| try_one(operation, skip, fault, count))
+        skips
+            .iter()
+            .flat_map(at)
+            .map(move |(skip, fault, count)| try_one(prepared, source, operation, skip, fault, count))
     });
     let tries: Vec<_> = tries.collect();
     // Most of the time goes into waiting before a request is tried again.

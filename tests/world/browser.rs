@@ -2,19 +2,28 @@
 
 use super::command::clean;
 use super::tools;
+use std::ffi::OsString;
 use std::process::Stdio;
 
-/// Debian's; `.ci/run` installs it where it is missing.
-const CHROMIUM: &str = "/usr/bin/chromium";
+/// What Chromium is called; Debian's is the first, and `.ci/run` installs it where there is none.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// The browser that `CHROME` names, or the first of those in `PATH`.
+fn browser() -> Option<OsString> {
+    let named = std::env::var_os("CHROME").filter(|name| !name.is_empty());
+    let mut known = named.into_iter().chain(NAMES.map(OsString::from));
+    let found = known.find(|name| tools::answers(name));
+    if found.is_none() {
+        tools::skipped("there is no Chromium in PATH, and CHROME names none");
+    }
+    found
+}
 
 /// The document of a page, as text, after so many milliseconds of the page's own time. `None` where there is no
 /// browser, which is said.
 pub(crate) fn document(url: &str, milliseconds: u32) -> Option<String> {
-    if !tools::has(CHROMIUM) {
-        return None;
-    }
     let profile = tempfile::tempdir().unwrap();
-    let mut browser = clean(CHROMIUM);
+    let mut browser = clean(browser()?);
     browser.env("HOME", profile.path());
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);

@@ -1,6 +1,7 @@
 //! The programs that tests need beside the binary: a test that misses one is no test, and says so.
 
 use super::command::{clean, run};
+use std::ffi::OsStr;
 use std::io::Write;
 
 /// Says that a test did not run, and fails it where `CI=true`: there a test that looked at nothing must not pass.
@@ -12,11 +13,15 @@ pub(crate) fn skipped(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped {name}: {reason}");
 }
 
+/// Whether a program answers to `--version`.
+pub(crate) fn answers(program: impl AsRef<OsStr>) -> bool {
+    clean(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 /// Whether there is a program of this name, which answers to `--version`; where there is none, the test is skipped.
 #[track_caller]
 pub(crate) fn has(program: &str) -> bool {
-    let output = clean(program).arg("--version").output();
-    let found = output.is_ok_and(|output| output.status.success());
+    let found = answers(program);
     if !found {
         skipped(&format!("there is no {program}"));
     }

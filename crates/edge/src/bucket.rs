@@ -148,6 +148,17 @@ impl Bucket {
         pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
+    /// Puts all of the contents in the place of those that are there, without a version of them. A journal would not know:
+    /// this is for a store in memory.
+    pub(super) fn replace_all(&self, objects: BTreeMap<String, Arc<Object>>) -> io::Result<()> {
+        let mut contents = writing(&self.contents);
+        if contents.journal.is_some() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        *contents = Contents { objects, ..Contents::default() };
+        Ok(())
+    }
+
     /// Stores `object`. Conditions, journal and map are one step: two writers never both win.
     pub(super) fn put(&self, key: &str, mut object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
         let mut contents = writing(&self.contents);

@@ -118,7 +118,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use crate::testing::{CachedCopy, ObjectSummary};
+pub use crate::testing::{BucketContents, CachedCopy, ObjectSummary};
 pub use codepipeline::JobResult;
 pub use directory::Running;
 pub use distribution::{

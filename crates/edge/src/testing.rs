@@ -5,16 +5,42 @@
 
 mod observed;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use observed::{CachedCopy, ObjectSummary};
 
-use crate::bucket::BucketSettings;
+use crate::bucket::{BucketSettings, Object};
 use crate::lock::writing;
 use crate::{CachePolicy, Distribution, Edge, EdgeError, Faults, InProgressQuota, Progress, Quotas, Tenant};
 
+/// What a bucket held at a moment. Clones share the bytes.
+#[derive(Clone, Debug)]
+pub struct BucketContents(BTreeMap<String, Arc<Object>>);
+
 impl Edge {
+    /// What a bucket holds now, for many tests that begin with the same.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn bucket_contents(&self, bucket: &str) -> Result<BucketContents, EdgeError> {
+        let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
+        Ok(BucketContents(self.state.store.bucket(bucket).map_err(missing)?.all().into_iter().collect()))
+    }
+
+    /// Makes a bucket hold what one held before, here or at another edge, and nothing else: no version of what it holds
+    /// now is kept, and it counts as no change.
+    ///
+    /// # Errors
+    /// A bucket that does not exist, or an edge that keeps its objects in a directory.
+    pub fn set_bucket_contents(&self, bucket: &str, contents: &BucketContents) -> Result<(), EdgeError> {
+        let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
+        let found = self.state.store.bucket(bucket).map_err(missing)?;
+        found.replace_all(contents.0.clone()).map_err(EdgeError::Write)
+    }
+
     /// From now on, the distributions of new buckets rewrite directories to their index.html.
     pub fn rewrite_indexes(&self) {
         self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        let waiting = Waiting::new(&sent(2), BTreeMap::new(), "done".to_owned()).for_at_most(WAIT_LIMIT, &Clock::default());
+        let waiting =
+            Waiting::new(&sent(2), BTreeMap::new(), "done".to_owned()).for_at_most(WAIT_LIMIT, &Clock::default());
         let Verdict::Waiting { token, .. } = waiting.clone().verdict() else { panic!("nothing to wait for") };
         assert_eq!(Waiting::parse(&token).unwrap(), waiting);
         assert!(Waiting::parse("another's").is_err());

@@ -207,6 +207,7 @@ mod tests {
             bytes_before: None,
             late: false,
             fate: Fate::Planned,
+            error: None,
         }
     }
 
