@@ -8,7 +8,7 @@ use shipfront::error::Error;
 use shipfront::exit::Exit;
 use shipfront::outcome::Outcome;
 use shipfront::report::Report;
-use shipfront_edge::{Fault, Gate, RecordedRequest, Rule};
+use shipfront_edge::{BucketContents, Fault, Gate, RecordedRequest, Rule};
 use shipfront_site::etag::{hex, md5};
 use std::path::Path;
 use std::pin::pin;
@@ -45,10 +45,24 @@ async fn deployed_by_hand() -> (Place, Oracle, Hand) {
 }
 
 async fn deploy_first(place: &Place) -> Oracle {
-    let distribution = place.edge.ensure_site(BUCKET).unwrap();
+    place.edge.ensure_site(BUCKET).unwrap();
     deploy(place, 1, &["--build-number", "1"]).await.unwrap();
     place.edge.clear_effects();
     place.edge.clear_requests();
+    watch(place)
+}
+
+/// Another place where the bucket holds what it held when build 1 was deployed.
+async fn deployed_before(contents: &BucketContents) -> (Place, Oracle) {
+    let place = Place::new().await;
+    place.edge.ensure_site(BUCKET).unwrap();
+    place.edge.set_bucket_contents(BUCKET, contents).unwrap();
+    let oracle = watch(&place);
+    (place, oracle)
+}
+
+fn watch(place: &Place) -> Oracle {
+    let distribution = place.edge.ensure_site(BUCKET).unwrap();
     let others = [build(2), build(3)];
     Oracle::new(&place.edge, BUCKET, &distribution, &build(1), others.iter().flat_map(Site::keys))
 }
@@ -97,8 +111,8 @@ async fn quiet(place: &Place) {
 
 /// Holds one deploy before its `nth` request, lets the other run as far as it comes, and lets both
 /// go on. `None` when the first ended before its `nth` request.
-async fn interleave(nth: u64, builds: Option<(u32, u32)>) -> Option<u32> {
-    let (place, mut oracle) = deployed().await;
+async fn interleave(contents: &BucketContents, nth: u64, builds: Option<(u32, u32)>) -> Option<u32> {
+    let (place, mut oracle) = deployed_before(contents).await;
     let (one, other) = builds.unwrap_or((2, 3));
     let sources = (directory(&build(one)), directory(&build(other)));
     let numbers = (one.to_string(), other.to_string());
@@ -145,9 +159,11 @@ async fn interleave(nth: u64, builds: Option<(u32, u32)>) -> Option<u32> {
 
 /// Every request of the first, many at a time: most of them wait.
 async fn everywhere(builds: Option<(u32, u32)>) -> Vec<u32> {
+    let (place, _) = deployed().await;
+    let contents = place.edge.bucket_contents(BUCKET).unwrap();
     let mut winners = Vec::new();
     for batch in 0.. {
-        let tries = (1..=12).map(|at| interleave(batch * 12 + at, builds));
+        let tries = (1..=12).map(|at| interleave(&contents, batch * 12 + at, builds));
         let ended = futures::future::join_all(tries).await;
         winners.extend(ended.iter().flatten());
         if ended.contains(&None) {

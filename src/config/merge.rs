@@ -224,7 +224,10 @@ mod tests {
             ("--clean-url", "unexpected argument '--clean-url' found; did you mean '--clean-urls'?"),
             ("--max-paths", "'--max-paths <auto|N>' needs a value"),
             ("--max-paths many", "invalid value 'many' for '--max-paths <auto|N>': write 'auto', or a number from 1"),
-            ("--index-alias odd", "invalid value 'odd' for '--index-alias <WHEN>' (possible values: auto, always, never)"),
+            (
+                "--index-alias odd",
+                "invalid value 'odd' for '--index-alias <WHEN>' (possible values: auto, always, never)",
+            ),
             ("--record s3://a --record s3://b", "'--record <S3-URL>' cannot be used multiple times"),
             ("--clean-urls=maybe", "invalid value 'maybe' for '--clean-urls[=<CLEAN_URLS>]': value was not a boolean"),
             ("stray", "unexpected argument 'stray' found"),
