@@ -22,9 +22,10 @@ pub use error_page::{
 };
 pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{
-    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+    CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
 };
 
+pub use compile::is_certainly_another_bucket;
 use compile::{Base, Behavior};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;

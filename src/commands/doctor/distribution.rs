@@ -3,8 +3,8 @@
 use crate::commands::doctor::{Finding, State};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{
-    CACHE_CONTROL, CacheBehavior, CachedHeaders, DistributionShape, ErrorPageAction, Origin, OriginKind, QueryStrings,
-    Site, TOLERATED_SECONDS, Viewer, ViewerOptions, origin_is_bucket,
+    CACHE_CONTROL, CacheBehavior, CachedHeaders, Claim, DistributionShape, ErrorPageAction, Origin, OriginKind,
+    QueryStrings, Site, TOLERATED_SECONDS, Viewer, ViewerOptions, is_certainly_another_bucket, origin_is_bucket,
 };
 use shipfront_site::Target;
 
@@ -36,6 +36,13 @@ pub(super) fn findings(id: &DistributionId, shape: &DistributionShape, target: &
 }
 
 fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Target) -> Finding {
+    if shape.claim == Claim::Named && is_certainly_another_bucket(shape, target.bucket()) {
+        let found = format!("every origin is another bucket than {}, so that a deploy is refused", target.bucket());
+        return Finding::new(check, State::Error, found).fix(format!(
+            "name the distribution that shows it; if {} is replicated into that bucket, pass --any-origin",
+            target.bucket()
+        ));
+    }
     if viewer.reaches_nothing() {
         return Finding::new(check, State::Error, format!("no origin shows {target}"))
             .fix("name another distribution, or point an origin and its path at the site");
@@ -44,8 +51,12 @@ fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Targ
         shape.origins.iter().filter(|at| origin_is_bucket(&at.domain_name, target.bucket()) != OriginKind::Other);
     let ours: Vec<String> = ours.map(|origin| format!("{}{}", origin.domain_name, origin.origin_path)).collect();
     match ours.as_slice() {
-        [] => Finding::new(check, State::Warning, format!("no origin is known to be the bucket {}", target.bucket()))
-            .fix("if another name or a proxy stands for it, all is well; else name another distribution"),
+        [] => Finding::new(
+            check,
+            State::Warning,
+            format!("no origin is known to be the bucket {}: a deploy assumes that it is", target.bucket()),
+        )
+        .fix("if another name or a proxy stands for it, all is well; else name another distribution"),
         ours => Finding::new(check, State::Ok, ours.join(" and ")),
     }
 }

@@ -1,7 +1,7 @@
 //! The distributions that show a bucket, remembered from one invocation to the next.
 
 use crate::cloudfront::Distributions;
-use crate::cloudfront::lookup::shapes;
+use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::error::Result;
 use crate::lambda::EntryPoint;
 use crate::s3::Bucket;
@@ -40,7 +40,10 @@ impl Buckets {
         }
         let bucket = Bucket::open(&entry_point.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
         let (bucket, ()) = bucket?;
-        let shapes = shapes(&Distributions::new(&entry_point.aws), &entry_point.settings.distributions, name).await?;
+        let settings = &entry_point.settings;
+        let distributions = Distributions::new(&entry_point.aws);
+        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, name).await?;
+        refuse_other_buckets(&shapes, name)?;
         let found = Arc::new(Found { bucket, shapes });
         known.insert(name.to_owned(), (Instant::now(), found.clone()));
         Ok(found)

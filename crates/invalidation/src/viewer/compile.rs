@@ -3,7 +3,7 @@
 use crate::viewer::encoding::{decode, encode_typed};
 use crate::viewer::origin::{OriginKind, names_a_bucket, origin_is_bucket};
 use crate::viewer::pattern::PathPattern;
-use crate::viewer::shape::{CacheBehavior, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
+use crate::viewer::shape::{CacheBehavior, Claim, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
 use crate::viewer::{IndexAlias, Site, Viewer, ViewerOptions};
 
 /// A place in the bucket that one origin shows from its root.
@@ -13,7 +13,7 @@ pub(super) struct Base {
     pub(super) prefix: String,
     /// The origin's place among the distribution's origins.
     origin: usize,
-    /// Whether the origin is certainly our bucket.
+    /// Whether a behavior that may ask any origin may ask this one.
     ours: bool,
     /// Whether the origin itself answers for a directory with its index document.
     pub(super) index_documents: bool,
@@ -63,6 +63,8 @@ impl Relation {
         match origin_is_bucket(&origin.domain_name, bucket) {
             OriginKind::S3Rest => Self::Bucket,
             OriginKind::S3Website => Self::BucketWebsite,
+            // Only the tenant knows what stands here.
+            OriginKind::Other if origin.domain_name.contains("{{") => Self::Unknown,
             OriginKind::Other if names_a_bucket(&origin.domain_name) => Self::AnotherBucket,
             OriginKind::Other => Self::Unknown,
         }
@@ -73,6 +75,41 @@ impl Relation {
     }
 }
 
+/// Whether a distribution certainly shows other buckets than `bucket`: each origin is one by its name, and no
+/// function before the origin may choose another.
+pub fn is_certainly_another_bucket(shape: &DistributionShape, bucket: &str) -> bool {
+    let relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
+    let is_known = |behavior: &CacheBehavior| {
+        let behavior = compile_behavior(behavior, shape, &relations);
+        !behavior.rewrites && !behavior.unknown_target
+    };
+    shape.readable
+        && !relations.is_empty()
+        && relations.iter().all(|&relation| relation == Relation::AnotherBucket)
+        && shape.cache_behaviors.iter().all(is_known)
+}
+
+/// What each origin is to the site's bucket, as far as the person's word does not decide it.
+///
+/// Where somebody names a distribution and no origin is the bucket by its name, that somebody is believed: an
+/// access point, a proxy or a function may stand between, unless that is certainly not so.
+fn relations(shape: &DistributionShape, bucket: &str) -> Vec<Relation> {
+    let mut relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
+    let is_believed = match shape.claim {
+        Claim::Origins => false,
+        Claim::Named => {
+            !relations.iter().any(|relation| relation.is_ours()) && !is_certainly_another_bucket(shape, bucket)
+        }
+        Claim::AnyOrigin => true,
+    };
+    if is_believed {
+        for relation in relations.iter_mut().filter(|relation| !relation.is_ours()) {
+            *relation = Relation::Unknown;
+        }
+    }
+    relations
+}
+
 pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOptions) -> Viewer {
     let assumed;
     let shape = if shape.readable {
@@ -81,7 +118,8 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
         assumed = assume(shape, site);
         &assumed
     };
-    let relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, &site.bucket)).collect();
+    let relations = relations(shape, &site.bucket);
+    let is_named = shape.claim != Claim::Origins;
     let mut error_responses = shape.custom_error_responses.clone();
     // A range that cannot be satisfied is the one error that CloudFront never caches.
     error_responses.retain(|found| found.error_code != 416 && !found.response_page_path.is_empty());
@@ -89,7 +127,10 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
         response.response_page_path = encode_typed(&response.response_page_path);
     }
     let root = shape.default_root_object.as_deref().unwrap_or_default();
-    let root = root.trim_start_matches('/');
+    let mut root = root.trim_start_matches('/');
+    if root.is_empty() && is_named && !bucket_is_known(&relations) {
+        root = "index.html";
+    }
     let mut viewer = Viewer {
         bases: bases(shape, site, &relations),
         behaviors: shape.cache_behaviors.iter().map(|behavior| compile_behavior(behavior, shape, &relations)).collect(),
@@ -141,7 +182,8 @@ fn folders(prefix: &str) -> impl Iterator<Item = &str> {
 }
 
 fn bases(shape: &DistributionShape, site: &Site, relations: &[Relation]) -> Vec<Base> {
-    let bucket_is_known = relations.iter().any(|relation| relation.is_ours());
+    let bucket_is_known = bucket_is_known(relations);
+    let is_named = shape.claim != Claim::Origins;
     let mut bases = Vec::new();
     for (index, (origin, &relation)) in shape.origins.iter().zip(relations).enumerate() {
         if relation == Relation::AnotherBucket {
@@ -151,21 +193,25 @@ fn bases(shape: &DistributionShape, site: &Site, relations: &[Relation]) -> Vec<
         if origin.origin_path.contains("{{") {
             // Only the tenant knows what stands here; the unreadable case is no different.
             prefixes = folders(&site.prefix).map(str::to_owned).collect();
-        } else if !bucket_is_known {
-            // A host of any kind in front of the bucket may show the site's prefix as its root.
-            prefixes.push(site.prefix.clone());
-            prefixes.dedup();
+        } else if !relation.is_ours() && (is_named || !bucket_is_known) {
+            // A host of any kind in front of the bucket may show any folder above the site as its root.
+            let more = folders(&site.prefix).filter(|&folder| folder != prefixes[0]).map(str::to_owned);
+            prefixes.extend(more.collect::<Vec<_>>());
         }
         // Of a folder beside the site, no key is ours.
         prefixes.retain(|prefix| prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix.as_str()));
         bases.extend(prefixes.into_iter().map(|prefix| Base {
             prefix,
             origin: index,
-            ours: relation.is_ours(),
+            ours: relation.is_ours() || is_named && !bucket_is_known,
             index_documents: relation != Relation::Bucket,
         }));
     }
     bases
+}
+
+fn bucket_is_known(relations: &[Relation]) -> bool {
+    relations.iter().any(|relation| relation.is_ours())
 }
 
 /// The origin path as the beginning of keys.
@@ -222,19 +268,28 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
             "no origin of {id} shows s3://{bucket}/{prefix}: nothing to invalidate there; is it \
              the right distribution?"
         ));
-    } else if !relations.iter().any(|relation| relation.is_ours()) {
+    } else if !bucket_is_known(relations) {
         let unknown = shape.origins.iter().zip(relations);
         let hosts: Vec<&str> = unknown
             .filter(|&(_, &relation)| relation == Relation::Unknown)
             .map(|(origin, _)| origin.domain_name.as_str())
             .collect();
+        let mut roots: Vec<String> = viewer.bases.iter().map(|base| format!("/{}", base.prefix)).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let directories = match viewer.options.index_alias {
+            IndexAlias::Never => "",
+            IndexAlias::Auto | IndexAlias::Always => " and that directories answer with their index.html",
+        };
         warnings.push(format!(
-            "no origin of {id} is known to be the bucket {bucket}: assuming that {} shows it",
-            hosts.join(" or ")
+            "no origin of {id} is known to be the bucket {bucket}: assuming that {} shows it, that / shows {}{directories}; \
+             other rewrites are not covered",
+            hosts.join(" or "),
+            roots.join(" or ")
         ));
     }
     let origin_request = shape.cache_behaviors.iter().any(|found| found.origin_request_function);
-    if origin_request && viewer.options.index_alias == IndexAlias::Auto {
+    if origin_request && bucket_is_known(relations) && viewer.options.index_alias == IndexAlias::Auto {
         warnings.push(format!(
             "an origin-request function of {id} may rewrite any path: assuming that directories \
              answer with their index.html; other rewrites are not covered"
