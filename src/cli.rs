@@ -259,7 +259,7 @@ pub struct SiteOptions {
         help_heading = "Invalidation"
     )]
     pub distribution_tenant: Vec<String>,
-    /// Any origin of the distributions that are named may show the bucket, such as another bucket that it is replicated into
+    /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
     #[arg(long, help_heading = "Invalidation")]
     pub any_origin: bool,
     /// How to choose what CloudFront is told to evict

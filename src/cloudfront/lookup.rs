@@ -3,9 +3,7 @@
 use crate::cloudfront::{Distributions, Summary};
 use crate::error::{Error, ErrorKind, Result};
 use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::viewer::{
-    Claim, DistributionShape, OriginKind, is_certainly_another_bucket, origin_is_bucket,
-};
+use shipfront_invalidation::viewer::{Claim, DistributionShape, OriginKind, is_mistaken, origin_is_bucket};
 
 /// `--distribution`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +44,8 @@ impl Which {
 
 const HINT: &str = "pass --distribution ID, or '--distribution none' for a plain sync that invalidates nothing";
 
-/// The distributions that show a bucket, with their shapes. With `any_origin`, any origin of those that are named
-/// may show it.
+/// The distributions that show a bucket, with their shapes. With `any_origin`, any origin of the named ones may
+/// show it.
 pub async fn shapes(
     distributions: &Distributions,
     which: &Which,
@@ -77,20 +75,21 @@ pub async fn shapes(
     Ok(shapes)
 }
 
-/// Refuses a distribution that is named and certainly shows other buckets: it would be told nothing, and what the
-/// person takes for fresh would be stale.
+/// Refuses a distribution that is named and certainly shows other buckets: nothing would be invalidated there, and
+/// pages that the person takes for fresh might be stale.
 pub fn refuse_other_buckets(shapes: &[(DistributionId, DistributionShape)], bucket: &str) -> Result<()> {
-    let is_wrong =
-        |shape: &DistributionShape| shape.claim == Claim::Named && is_certainly_another_bucket(shape, bucket);
-    let Some((id, shape)) = shapes.iter().find(|(_, shape)| is_wrong(shape)) else { return Ok(()) };
+    let Some((id, shape)) = shapes.iter().find(|(_, shape)| is_mistaken(shape, bucket)) else { return Ok(()) };
     let mut domains: Vec<&str> = shape.origins.iter().map(|origin| origin.domain_name.as_str()).collect();
     domains.sort_unstable();
     domains.dedup();
     let message =
         format!("every origin of the {id} is another bucket than {bucket}: {}; nothing was changed", shown(&domains));
-    Err(Error::usage(message).hint(format!(
-        "name the distribution that shows {bucket}; if {bucket} is replicated into that bucket, pass --any-origin"
-    )))
+    Err(Error::usage(message).hint(mistake_hint(bucket)))
+}
+
+/// What to do about a distribution that certainly shows other buckets.
+pub fn mistake_hint(bucket: &str) -> String {
+    format!("name the distribution that shows {bucket}; if {bucket} is replicated into that bucket, pass --any-origin")
 }
 
 /// The ids of the distributions whose origin is a bucket.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
 use crate::s3::Bucket;
-use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::viewer::{Claim, DistributionShape};
 use shipfront_invalidation::{DistributionId, Viewers};
 use shipfront_site::Target;
 use shipfront_site::rules::HeaderRules;
@@ -90,7 +90,7 @@ impl Deploy<'_> {
                 continue;
             }
             match distributions.shape(id).await {
-                Ok(shape) => shapes.push((id.clone(), shape)),
+                Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
                     self.terminal

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::lambda::EntryPoint;
 use crate::s3::Bucket;
 use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::viewer::{DistributionShape, is_mistaken};
 use shipfront_site::Target;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,11 @@ impl Buckets {
         let settings = &entry_point.settings;
         let distributions = Distributions::new(&entry_point.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, name).await?;
-        refuse_other_buckets(&shapes, name)?;
+        // A function may be about several buckets, each with distributions of its own.
+        let (others, shapes): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|(_, shape)| is_mistaken(shape, name));
+        if shapes.is_empty() {
+            refuse_other_buckets(&others, name)?;
+        }
         let found = Arc::new(Found { bucket, shapes });
         known.insert(name.to_owned(), (Instant::now(), found.clone()));
         Ok(found)

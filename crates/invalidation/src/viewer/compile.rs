@@ -75,39 +75,54 @@ impl Relation {
     }
 }
 
-/// Whether a distribution certainly shows other buckets than `bucket`: each origin is one by its name, and no
-/// function before the origin may choose another.
-pub fn is_certainly_another_bucket(shape: &DistributionShape, bucket: &str) -> bool {
-    let relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
-    let is_known = |behavior: &CacheBehavior| {
-        let behavior = compile_behavior(behavior, shape, &relations);
-        !behavior.rewrites && !behavior.unknown_target
-    };
-    shape.readable
-        && !relations.is_empty()
-        && relations.iter().all(|&relation| relation == Relation::AnotherBucket)
-        && shape.cache_behaviors.iter().all(is_known)
+/// Whether the person names a distribution that certainly shows other buckets than `bucket`: each origin is one by its
+/// name, and no function before the origin may choose another.
+pub fn is_mistaken(shape: &DistributionShape, bucket: &str) -> bool {
+    let origins: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
+    shape.claim == Claim::Named
+        && shape.readable
+        && !origins.is_empty()
+        && origins.iter().all(|&relation| relation == Relation::AnotherBucket)
+        && asks_known_origins(shape, &origins)
 }
 
-/// What each origin is to the site's bucket, as far as the person's word does not decide it.
-///
-/// Where somebody names a distribution and no origin is the bucket by its name, that somebody is believed: an
-/// access point, a proxy or a function may stand between, unless that is certainly not so.
-fn relations(shape: &DistributionShape, bucket: &str) -> Vec<Relation> {
-    let mut relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
-    let is_believed = match shape.claim {
-        Claim::Origins => false,
-        Claim::Named => {
-            !relations.iter().any(|relation| relation.is_ours()) && !is_certainly_another_bucket(shape, bucket)
-        }
-        Claim::AnyOrigin => true,
-    };
-    if is_believed {
-        for relation in relations.iter_mut().filter(|relation| !relation.is_ours()) {
+/// Whether every behavior fetches from the origins that it names, and those are known.
+fn asks_known_origins(shape: &DistributionShape, origins: &[Relation]) -> bool {
+    let behaviors = shape.cache_behaviors.iter().map(|behavior| compile_behavior(behavior, shape, origins));
+    behaviors.into_iter().all(|behavior| !behavior.rewrites && !behavior.unknown_target)
+}
+
+/// What the origins of a distribution are to the site.
+struct Relations {
+    /// One for each origin.
+    origins: Vec<Relation>,
+    /// Whether an origin certainly shows the site.
+    site_is_known: bool,
+    /// Whether somebody's word counts for more than the names of the origins: an access point, a proxy, a function
+    /// or replication may stand between them and the bucket.
+    believed: bool,
+}
+
+impl Relations {
+    fn new(shape: &DistributionShape, site: &Site) -> Self {
+        let mut origins: Vec<Relation> =
+            shape.origins.iter().map(|origin| Relation::of(origin, &site.bucket)).collect();
+        let shows_site = |(origin, relation): (&Origin, &Relation)| {
+            relation.is_ours() && prefixes(origin, site).iter().any(|prefix| overlaps(prefix, site))
+        };
+        let site_is_known = shape.origins.iter().zip(&origins).any(shows_site);
+        let may_be_shown = origins.contains(&Relation::Unknown) || !asks_known_origins(shape, &origins);
+        let believed = match shape.claim {
+            Claim::Origins => false,
+            Claim::Named => !site_is_known && may_be_shown,
+            Claim::Recorded => !site_is_known,
+            Claim::AnyOrigin => true,
+        };
+        for relation in origins.iter_mut().filter(|relation| believed && !relation.is_ours()) {
             *relation = Relation::Unknown;
         }
+        Self { origins, site_is_known, believed }
     }
-    relations
 }
 
 pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOptions) -> Viewer {
@@ -118,8 +133,7 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
         assumed = assume(shape, site);
         &assumed
     };
-    let relations = relations(shape, &site.bucket);
-    let is_named = shape.claim != Claim::Origins;
+    let relations = Relations::new(shape, site);
     let mut error_responses = shape.custom_error_responses.clone();
     // A range that cannot be satisfied is the one error that CloudFront never caches.
     error_responses.retain(|found| found.error_code != 416 && !found.response_page_path.is_empty());
@@ -128,15 +142,17 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
     }
     let root = shape.default_root_object.as_deref().unwrap_or_default();
     let mut root = root.trim_start_matches('/');
-    if root.is_empty() && is_named && !bucket_is_known(&relations) {
+    if root.is_empty() && relations.believed && !relations.site_is_known {
         root = "index.html";
     }
+    let behaviors = shape.cache_behaviors.iter();
     let mut viewer = Viewer {
         bases: bases(shape, site, &relations),
-        behaviors: shape.cache_behaviors.iter().map(|behavior| compile_behavior(behavior, shape, &relations)).collect(),
+        behaviors: behaviors.map(|behavior| compile_behavior(behavior, shape, &relations.origins)).collect(),
         default_root_object: (!root.is_empty()).then(|| root.to_owned()),
         error_responses,
         options,
+        is_assumed: !relations.site_is_known,
         warnings: Vec::new(),
     };
     viewer.warnings = warnings(shape, site, &viewer, &relations);
@@ -181,37 +197,41 @@ fn folders(prefix: &str) -> impl Iterator<Item = &str> {
     std::iter::once(0).chain(ends).map(|end| &prefix[..end])
 }
 
-fn bases(shape: &DistributionShape, site: &Site, relations: &[Relation]) -> Vec<Base> {
-    let bucket_is_known = bucket_is_known(relations);
-    let is_named = shape.claim != Claim::Origins;
+fn bases(shape: &DistributionShape, site: &Site, relations: &Relations) -> Vec<Base> {
     let mut bases = Vec::new();
-    for (index, (origin, &relation)) in shape.origins.iter().zip(relations).enumerate() {
+    for (index, (origin, &relation)) in shape.origins.iter().zip(&relations.origins).enumerate() {
         if relation == Relation::AnotherBucket {
             continue;
         }
-        let mut prefixes = vec![key_prefix(&origin.origin_path)];
-        if origin.origin_path.contains("{{") {
-            // Only the tenant knows what stands here; the unreadable case is no different.
-            prefixes = folders(&site.prefix).map(str::to_owned).collect();
-        } else if !relation.is_ours() && (is_named || !bucket_is_known) {
+        let mut prefixes = prefixes(origin, site);
+        if !relation.is_ours() && (relations.believed || !relations.site_is_known) {
             // A host of any kind in front of the bucket may show any folder above the site as its root.
-            let more = folders(&site.prefix).filter(|&folder| folder != prefixes[0]).map(str::to_owned);
-            prefixes.extend(more.collect::<Vec<_>>());
+            let more: Vec<String> = folders(&site.prefix).map(str::to_owned).collect();
+            prefixes.extend(more.into_iter().filter(|folder| !prefixes.contains(folder)).collect::<Vec<_>>());
         }
         // Of a folder beside the site, no key is ours.
-        prefixes.retain(|prefix| prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix.as_str()));
+        prefixes.retain(|prefix| overlaps(prefix, site));
         bases.extend(prefixes.into_iter().map(|prefix| Base {
             prefix,
             origin: index,
-            ours: relation.is_ours() || is_named && !bucket_is_known,
+            ours: relation.is_ours() || relations.believed,
             index_documents: relation != Relation::Bucket,
         }));
     }
     bases
 }
 
-fn bucket_is_known(relations: &[Relation]) -> bool {
-    relations.iter().any(|relation| relation.is_ours())
+/// The beginnings of keys that an origin leaves out of its paths.
+fn prefixes(origin: &Origin, site: &Site) -> Vec<String> {
+    if origin.origin_path.contains("{{") {
+        // Only the tenant knows what stands here; the unreadable case is no different.
+        return folders(&site.prefix).map(str::to_owned).collect();
+    }
+    vec![key_prefix(&origin.origin_path)]
+}
+
+fn overlaps(prefix: &str, site: &Site) -> bool {
+    prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix)
 }
 
 /// The origin path as the beginning of keys.
@@ -239,7 +259,7 @@ fn compile_behavior(behavior: &CacheBehavior, shape: &DistributionShape, relatio
     }
 }
 
-fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &[Relation]) -> Vec<String> {
+fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &Relations) -> Vec<String> {
     let DistributionShape { id, .. } = shape;
     let Site { bucket, prefix } = site;
     let mut warnings = Vec::new();
@@ -268,12 +288,16 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
             "no origin of {id} shows s3://{bucket}/{prefix}: nothing to invalidate there; is it \
              the right distribution?"
         ));
-    } else if !bucket_is_known(relations) {
-        let unknown = shape.origins.iter().zip(relations);
-        let hosts: Vec<&str> = unknown
-            .filter(|&(_, &relation)| relation == Relation::Unknown)
-            .map(|(origin, _)| origin.domain_name.as_str())
-            .collect();
+    } else if !relations.site_is_known {
+        let may_show = |origin: &&Origin| match Relation::of(origin, bucket) {
+            Relation::Unknown => true,
+            Relation::AnotherBucket => shape.claim != Claim::Named,
+            Relation::Bucket | Relation::BucketWebsite => false,
+        };
+        let mut hosts: Vec<&str> = shape.origins.iter().filter(may_show).map(|at| at.domain_name.as_str()).collect();
+        if hosts.is_empty() {
+            hosts.push("what a function chooses");
+        }
         let mut roots: Vec<String> = viewer.bases.iter().map(|base| format!("/{}", base.prefix)).collect();
         roots.sort_unstable();
         roots.dedup();
@@ -282,14 +306,14 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
             IndexAlias::Auto | IndexAlias::Always => " and that directories answer with their index.html",
         };
         warnings.push(format!(
-            "no origin of {id} is known to be the bucket {bucket}: assuming that {} shows it, that / shows {}{directories}; \
-             other rewrites are not covered",
+            "no origin of {id} is known to show s3://{bucket}/{prefix}: assuming that {} shows it, that / shows {}\
+             {directories}; other rewrites are not covered",
             hosts.join(" or "),
             roots.join(" or ")
         ));
     }
     let origin_request = shape.cache_behaviors.iter().any(|found| found.origin_request_function);
-    if origin_request && bucket_is_known(relations) && viewer.options.index_alias == IndexAlias::Auto {
+    if origin_request && relations.site_is_known && viewer.options.index_alias == IndexAlias::Auto {
         warnings.push(format!(
             "an origin-request function of {id} may rewrite any path: assuming that directories \
              answer with their index.html; other rewrites are not covered"

@@ -49,7 +49,7 @@ impl DistributionShape {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
-    /// By its origins alone, or the deploy record names it.
+    /// By its origins alone.
     #[default]
     Origins,
     /// The person names it: it shows the site unless every origin is certainly another bucket.
@@ -57,6 +57,9 @@ pub enum Claim {
     /// The person names it and says that any origin may show the site (`--any-origin`), such as another
     /// bucket that the site's is replicated into.
     AnyOrigin,
+    /// The deploy record names it: a deploy that did not finish had to invalidate it, whatever its origins
+    /// are by now.
+    Recorded,
 }
 
 /// Where CloudFront fetches from.
