@@ -71,36 +71,3 @@ async fn each_behavior_shows_its_own_folder_of_the_bucket() {
     let run = world.deploy(&[]).expect(0);
     assert_eq!(items(&run), [""; 0], "nobody's cache is emptied for what nobody sees");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_named_distribution_is_fresh_where_no_origin_is_known_to_be_the_bucket() {
-    let world = World::new(&[("a/index.html", "old"), ("index.html", "old")]).await;
-    for domain in ["www-abcdefgh-s3alias.s3.us-east-1.amazonaws.com", "origin.example.com"] {
-        configure(&world, |distribution| distribution.origins[0].domain_name = domain.to_owned());
-        world.write("a/index.html", domain);
-        let named = ["--distribution", &world.distribution, "--strategy", "exact"];
-        let run = world.deploy(&named).expect(0);
-        for path in ["/a/index.html", "/a/", "/a"] {
-            assert!(items(&run).iter().any(|item| item == path), "{domain}: {path} of {:?}", items(&run));
-        }
-        assert_eq!(run.warnings().matches("is known to be the bucket").count(), 1, "{}", run.warnings());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_distribution_of_another_bucket_is_refused_unless_any_origin_may_show_the_site() {
-    let world = World::new(&[("a/index.html", "old"), ("index.html", "old")]).await;
-    configure(&world, |distribution| {
-        distribution.origins[0].domain_name = "replica.example.com.s3.eu-west-1.amazonaws.com".to_owned();
-    });
-    let named = ["--distribution", world.distribution.as_str()];
-    world.plan(&named).expect(2).says("--any-origin");
-    world.deploy(&named).expect(2).says("every origin of").says("--any-origin");
-    assert_eq!(world.writes(), [""; 0]);
-    let any = [named[0], named[1], "--any-origin", "--strategy", "exact"];
-    world.deploy(&any).expect(0);
-    world.write("a/index.html", "new");
-    let run = world.deploy(&any).expect(0);
-    assert!(items(&run).iter().any(|item| item == "/a/index.html"), "{:?}", items(&run));
-    assert!(run.warnings().contains("assuming that replica.example.com"), "{}", run.warnings());
-}
