@@ -235,6 +235,10 @@ fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_si
 
     let assumed = viewer(&[proxy.clone()], &[behavior("*", "proxy")]);
     assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
+    let never = index_alias(IndexAlias::Never);
+    let proxied = claimed(Claim::Named, std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
+    let root = Viewer::new(&proxied, &site(""), never).paths("index.html");
+    assert_eq!(names(root), ["/index.html", "/"], "the host may have a root object of its own");
     // The bucket is an origin, too, but with a folder beside the site.
     let assumed = viewer(&[origin("s3", BUCKET, "/media"), proxy.clone()], &[behavior("*", "proxy")]);
     assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
