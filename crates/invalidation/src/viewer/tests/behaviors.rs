@@ -233,7 +233,7 @@ fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_si
     let proxy = origin("proxy", "www.example.com", "");
     let shown = |viewer: &Viewer| names(viewer.paths("www/en/a.css"));
 
-    let assumed = viewer(&[proxy.clone()], &[behavior("*", "proxy")]);
+    let assumed = viewer(std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
     assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
     let never = index_alias(IndexAlias::Never);
     let proxied = claimed(Claim::Named, std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
