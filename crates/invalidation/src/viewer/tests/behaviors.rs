@@ -249,6 +249,11 @@ fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_si
     assert_eq!(names(known.paths("www/en/api/a.css")), ["/api/a.css"], "as where nobody names it");
     assert!(!known.is_assumed() && known.warnings().is_empty());
 
+    // Another bucket's folder stays out, whatever a function does elsewhere.
+    let function = CacheBehavior { viewer_request_function: true, ..behavior("*", "s3") };
+    let beside = [origin("s3", BUCKET, "/www/en"), origin("o", OTHER_BUCKET, "")];
+    assert_eq!(names(viewer(&beside, &[behavior("/media/*", "o"), function]).paths("www/en/media/a.png")), [""; 0]);
+
     // Neither folder is the site, and nothing can choose another.
     let elsewhere = viewer(&[origin("s3", BUCKET, "/media"), origin("o", OTHER_BUCKET, "")], &[behavior("*", "o")]);
     assert!(elsewhere.reaches_nothing());
