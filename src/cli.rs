@@ -259,6 +259,9 @@ pub struct SiteOptions {
         help_heading = "Invalidation"
     )]
     pub distribution_tenant: Vec<String>,
+    /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
+    #[arg(long, help_heading = "Invalidation")]
+    pub any_origin: bool,
     /// How to choose what CloudFront is told to evict
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,

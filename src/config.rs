@@ -69,6 +69,7 @@ pub fn settings(
         source,
         target,
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+        any_origin: options.any_origin,
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
         policy: policy(options),

@@ -107,6 +107,8 @@ struct EntryPoint {
 #[derive(Debug)]
 struct FunctionSettings {
     distributions: Which,
+    /// Whether any origin of those that are named may show the bucket.
+    any_origin: bool,
     policy: Policy,
     /// The site whose record `SHIPFRONT_RECORD` is, and where that is.
     elsewhere: Option<(Option<Target>, Target)>,
@@ -124,6 +126,7 @@ impl FunctionSettings {
         };
         Ok(FunctionSettings {
             distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
+            any_origin: options.any_origin,
             policy: config::policy(&options),
             elsewhere,
         })

@@ -151,3 +151,27 @@ async fn a_distribution_that_shows_nothing_of_the_site_is_an_error() {
     let run = doctor(&world, &["--distribution", "E2NOSUCHONE"]).expect(1);
     assert_eq!(in_state(&run, "error"), ["distributions"], "{}", run.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_origins_of_a_named_distribution_it_says_what_a_deploy_does() {
+    let world = World::new(&SITE).await;
+    let distribution = world.edge.distribution(&world.distribution).unwrap();
+    let named = ["--distribution", &world.distribution];
+    let any = [named[0], named[1], "--any-origin"];
+    for (domain, options, state, deploy) in [
+        ("www.example.com.s3.us-east-1.amazonaws.com", &named[..], "ok", 0),
+        ("another-bucket.s3.us-east-1.amazonaws.com", &named, "error", 2),
+        ("another-bucket.s3.us-east-1.amazonaws.com", &any, "warning", 0),
+        ("www-abcdefgh-s3alias.s3.us-east-1.amazonaws.com", &named, "warning", 0),
+        ("origin.example.com", &named, "warning", 0),
+    ] {
+        let mut changed = distribution.clone();
+        changed.origins[0].domain_name = domain.to_owned();
+        world.edge.put_distribution(changed).unwrap();
+        let run = doctor(&world, options).expect(i32::from(state == "error"));
+        assert!(in_state(&run, state).contains(&"origin".to_owned()), "{domain}: {}", run.stdout);
+        assert_eq!(run.stdout.contains("--any-origin"), deploy == 2, "{domain}: {}", run.stdout);
+        let warned = world.deploy(options).expect(deploy).json["warnings"].to_string().contains("is known to show");
+        assert_eq!(warned, state == "warning", "{domain}");
+    }
+}

@@ -4,6 +4,7 @@ mod audience;
 mod choices;
 mod configurations;
 mod error_pages;
+mod named;
 mod origins;
 mod record;
 mod story;

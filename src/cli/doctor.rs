@@ -16,6 +16,9 @@ pub struct DoctorArgs {
     /// The distribution tenant, where the distribution is multi-tenant
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
+    /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
+    #[arg(long)]
+    pub any_origin: bool,
     /// Deploys keep no record
     #[arg(long)]
     pub no_record: bool,

@@ -3,7 +3,7 @@
 use crate::cloudfront::{Distributions, Summary};
 use crate::error::{Error, ErrorKind, Result};
 use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
+use shipfront_invalidation::viewer::{Claim, DistributionShape, OriginKind, is_mistaken, origin_is_bucket};
 
 /// `--distribution`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +44,23 @@ impl Which {
 
 const HINT: &str = "pass --distribution ID, or '--distribution none' for a plain sync that invalidates nothing";
 
-/// The distributions that show a bucket, with their shapes.
+/// The distributions that show a bucket, with their shapes. With `any_origin`, any origin of the named ones may
+/// show it.
 pub async fn shapes(
     distributions: &Distributions,
     which: &Which,
+    any_origin: bool,
     bucket: &str,
 ) -> Result<Vec<(DistributionId, DistributionShape)>> {
     let ids = match which {
         Which::None => return Ok(Vec::new()),
         Which::Ids(ids) => ids.clone(),
         Which::Auto => ids_showing(distributions, bucket).await?,
+    };
+    let claim = match which {
+        Which::Ids(_) if any_origin => Claim::AnyOrigin,
+        Which::Ids(_) => Claim::Named,
+        Which::Auto | Which::None => Claim::Origins,
     };
     let mut shapes = Vec::with_capacity(ids.len());
     for id in ids {
@@ -63,9 +70,26 @@ pub async fn shapes(
             return Err(Error::usage(format!("the {id} is multi-tenant: viewers reach it through its tenants only"))
                 .hint("pass --distribution-tenant ID for each tenant that shows the site"));
         }
-        shapes.push((id, shape));
+        shapes.push((id, DistributionShape { claim, ..shape }));
     }
     Ok(shapes)
+}
+
+/// Refuses a distribution that is named and certainly shows other buckets: nothing would be invalidated there, and
+/// pages that the person takes for fresh might be stale.
+pub fn refuse_other_buckets(shapes: &[(DistributionId, DistributionShape)], bucket: &str) -> Result<()> {
+    let Some((id, shape)) = shapes.iter().find(|(_, shape)| is_mistaken(shape, bucket)) else { return Ok(()) };
+    let mut domains: Vec<&str> = shape.origins.iter().map(|origin| origin.domain_name.as_str()).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    let message =
+        format!("every origin of the {id} is another bucket than {bucket}: {}; nothing was changed", shown(&domains));
+    Err(Error::usage(message).hint(mistake_hint(bucket)))
+}
+
+/// What to do about a distribution that certainly shows other buckets.
+pub fn mistake_hint(bucket: &str) -> String {
+    format!("name the distribution that shows {bucket}; if {bucket} is replicated into that bucket, pass --any-origin")
 }
 
 /// The ids of the distributions whose origin is a bucket.

@@ -5,7 +5,7 @@ use aws_sdk_cloudfront::types::{
     ForwardedValues, FunctionAssociations, LambdaFunctionAssociations,
 };
 use shipfront_invalidation::viewer::{
-    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+    CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -51,6 +51,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
         staging: config.staging.unwrap_or(false),
         tenants_only: config.connection_mode == Some(ConnectionMode::TenantOnly),
         tenant: false,
+        claim: Claim::default(),
     }
 }
 

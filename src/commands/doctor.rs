@@ -48,6 +48,8 @@ struct Doctor {
     target: Target,
     /// Which distributions show it.
     distributions: Which,
+    /// Whether any origin of those that are named may show it.
+    any_origin: bool,
     /// Where the deploy record is kept.
     place: Place,
     /// The account that must own the bucket.
@@ -181,6 +183,7 @@ impl Doctor {
         Ok(Doctor {
             target: connection.site(&args.site)?,
             distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
+            any_origin: args.any_origin,
             place: config::place(args.site.record.as_deref(), args.no_record)?,
             expected_owner: connection.expected_owner.clone(),
             probe: args.probe,
@@ -192,7 +195,7 @@ impl Doctor {
         let mut evidence = Evidence::default();
         let mut findings = vec![credentials(aws).await];
         let distributions = Distributions::new(aws);
-        let shapes = lookup::shapes(&distributions, &self.distributions, self.target.bucket());
+        let shapes = lookup::shapes(&distributions, &self.distributions, self.any_origin, self.target.bucket());
         let bucket = self.bucket(aws, &mut evidence);
         let (shapes, (bucket, seen)) = tokio::join!(shapes, bucket);
         findings.extend(seen);

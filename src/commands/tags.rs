@@ -44,6 +44,7 @@ async fn backfill(args: &TagsArgs, connection: &Connection, terminal: &Terminal)
     let backfill = Backfill {
         target: &target,
         distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
+        any_origin: args.any_origin,
         policy: Policy::default(),
         patience: config::patience(&args.wait)?,
         record: config::place(args.site.record.as_deref(), false)?,

@@ -7,7 +7,7 @@
 
 use crate::aws::Aws;
 use crate::cloudfront::Distributions;
-use crate::cloudfront::lookup::{Which, shapes};
+use crate::cloudfront::lookup::{Which, refuse_other_buckets, shapes};
 use crate::cloudfront::send::{Patience, Sent};
 use crate::deploy::apply::Limits;
 use crate::deploy::change::{Change, ChangeOutcome, Existing, Reason, Subject};
@@ -40,6 +40,8 @@ pub struct Backfill<'a> {
     pub target: &'a Target,
     /// Its distributions.
     pub distributions: Which,
+    /// Whether any origin of those that are named may show it.
+    pub any_origin: bool,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
@@ -149,7 +151,9 @@ impl Backfill<'_> {
             );
         };
         let distributions = Distributions::new(self.aws);
-        let shapes = shapes(&distributions, &self.distributions, self.target.bucket()).await?;
+        let target_bucket = self.target.bucket();
+        let shapes = shapes(&distributions, &self.distributions, self.any_origin, target_bucket).await?;
+        refuse_other_buckets(&shapes, target_bucket)?;
         let policy = self.policy.counting(Some(session.paths_used()));
         let viewers = Viewers::new(&shapes, self.target, policy);
         let tagging = Tagging::of(&viewers).ok_or_else(|| {

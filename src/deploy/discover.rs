@@ -1,7 +1,7 @@
 //! What there is before anything is decided: the source, the target, the record, the distributions.
 
 use crate::cloudfront::Distributions;
-use crate::cloudfront::lookup::shapes;
+use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
 use crate::deploy::{Deploy, error_pages, headers_and_redirects};
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
 use crate::s3::Bucket;
-use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::viewer::{Claim, DistributionShape};
 use shipfront_invalidation::{DistributionId, Viewers};
 use shipfront_site::Target;
 use shipfront_site::rules::HeaderRules;
@@ -45,10 +45,12 @@ impl Deploy<'_> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
         let distributions = Distributions::new(self.aws);
-        let shapes = shapes(&distributions, &settings.distributions, settings.target.bucket());
+        let target_bucket = settings.target.bucket();
+        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket);
         let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
         let ((mut walk, rules), (bucket, session), shapes) = (walk?, target?, shapes?);
+        refuse_other_buckets(&shapes, target_bucket)?;
         headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
@@ -88,7 +90,7 @@ impl Deploy<'_> {
                 continue;
             }
             match distributions.shape(id).await {
-                Ok(shape) => shapes.push((id.clone(), shape)),
+                Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
                     self.terminal

@@ -28,6 +28,8 @@ pub struct Settings {
     pub kinds: ObjectKinds,
     /// Which distributions show it.
     pub distributions: Which,
+    /// Whether any origin of those that are named may show it.
+    pub any_origin: bool,
     /// Header rules, which prevail over those of the source's `_headers` file.
     pub headers: Vec<HeaderRule>,
     /// Whether redirects become objects.

@@ -107,7 +107,8 @@ impl Deploy<'_> {
             return None;
         }
         let distributions = Distributions::new(self.aws);
-        match shapes(&distributions, &settings.distributions, settings.target.bucket()).await {
+        let target_bucket = settings.target.bucket();
+        match shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket).await {
             Ok(shapes) => Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy)).map(Arc::new),
             Err(error) => {
                 self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));

@@ -206,3 +206,18 @@ async fn near_the_deadline_what_landed_is_invalidated_and_a_retry_goes_on() {
     token(&world);
     assert_eq!((world.keys().len(), world.count("PutObject")), (30, 30 - landed));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_distribution_of_another_bucket_fails_the_action_unless_any_origin_may_show_the_site() {
+    let (world, function) = pipeline(&SITE).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.origins[0].domain_name = "replica.example.com.s3.us-east-1.amazonaws.com".to_owned();
+    world.edge.put_distribution(distribution).unwrap();
+    function.invoke(&job(1, &json!({}))).await.unwrap();
+    let (kind, message) = failure(&world);
+    assert_eq!(kind, "ConfigurationError");
+    assert!(message.contains("every origin of the distribution") && message.contains("--any-origin"), "{message}");
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    function.invoke(&job(2, &json!({"any-origin": true}))).await.unwrap();
+    assert_eq!((world.keys().len(), world.edge.invalidations(&world.distribution).len()), (3, 1));
+}

@@ -224,3 +224,36 @@ async fn a_batch_of_10000_messages_is_one_invalidation() {
     assert_eq!(back(&answer), Vec::<&str>::new());
     assert_eq!(told(&world), [["/*"]]);
 }
+
+/// An event of another bucket.
+fn elsewhere(bucket: &str) -> Value {
+    let mut event = event("s3-object-removed-delete");
+    event["Records"][0]["s3"]["bucket"]["name"] = bucket.into();
+    event
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_events_of_each_bucket_go_to_the_named_distributions_that_may_show_it_and_fail_where_none_does() {
+    let world = World::new(&[]).await;
+    let other = world.edge.ensure_site("other.example.com").unwrap();
+    world.edge.ensure_site("third.example.com").unwrap();
+    let both = format!("{},{other}", world.distribution);
+    let function = Function::start(&world, &[("SHIPFRONT_DISTRIBUTION", &both)]).await;
+    function.invoke(&event("s3-object-removed-delete")).await.unwrap();
+    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 0));
+    function.invoke(&elsewhere("other.example.com")).await.unwrap();
+    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
+    let failed = function.invoke(&elsewhere("third.example.com")).await.unwrap_err();
+    assert!(failed.contains("every origin of the distribution"), "{failed}");
+    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_any_origin_the_events_of_a_replicated_bucket_are_invalidated() {
+    let world = World::new(&[]).await;
+    world.edge.ensure_site("third.example.com").unwrap();
+    let variables = [("SHIPFRONT_DISTRIBUTION", &*world.distribution), ("SHIPFRONT_OPTIONS", "--any-origin")];
+    let function = Function::start(&world, &variables).await;
+    function.invoke(&elsewhere("third.example.com")).await.unwrap();
+    assert_eq!(told(&world), [["/", "/index.html"]]);
+}

@@ -22,9 +22,10 @@ pub use error_page::{
 };
 pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{
-    CacheBehavior, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+    CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
 };
 
+pub use compile::is_mistaken;
 use compile::{Base, Behavior};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
@@ -134,6 +135,7 @@ pub struct Viewer {
     default_root_object: Option<String>,
     error_responses: Vec<CustomErrorResponse>,
     options: ViewerOptions,
+    is_assumed: bool,
     warnings: Vec<String>,
 }
 
@@ -186,6 +188,11 @@ impl Viewer {
     /// What the user should know about how the paths were found, each with its remedy.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Whether no origin is known to show the site, so that its paths are those of any origin that might.
+    pub fn is_assumed(&self) -> bool {
+        self.is_assumed
     }
 
     /// Whether the distribution serves nothing of the site, so that invalidating is pointless.

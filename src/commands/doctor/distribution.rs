@@ -1,10 +1,11 @@
 //! A distribution: what its configuration does to freshness. Pure.
 
+use crate::cloudfront::lookup::mistake_hint;
 use crate::commands::doctor::{Finding, State};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{
     CACHE_CONTROL, CacheBehavior, CachedHeaders, DistributionShape, ErrorPageAction, Origin, OriginKind, QueryStrings,
-    Site, TOLERATED_SECONDS, Viewer, ViewerOptions, origin_is_bucket,
+    Site, TOLERATED_SECONDS, Viewer, ViewerOptions, is_mistaken, origin_is_bucket,
 };
 use shipfront_site::Target;
 
@@ -29,29 +30,35 @@ pub(super) fn findings(id: &DistributionId, shape: &DistributionShape, target: &
         findings.push(Finding::new(name("configuration"), State::Error, found).fix("enable the distribution"));
     }
     findings.push(root(&name("default root object"), shape, target));
-    findings.push(error_pages(&name("error pages"), shape, &viewer, target));
+    findings.push(error_pages(&name("error pages"), shape, &viewer));
     findings.push(query_strings(&name("query strings"), shape));
     findings.push(cache_tags(&name("cache tags"), shape));
     findings
 }
 
 fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Target) -> Finding {
+    if is_mistaken(shape, target.bucket()) {
+        let found = format!("every origin is another bucket than {}, so that a deploy is refused", target.bucket());
+        return Finding::new(check, State::Error, found).fix(mistake_hint(target.bucket()));
+    }
     if viewer.reaches_nothing() {
         return Finding::new(check, State::Error, format!("no origin shows {target}"))
             .fix("name another distribution, or point an origin and its path at the site");
     }
+    if viewer.is_assumed() {
+        let found = format!("no origin is known to show {target}: a deploy assumes that one does");
+        return Finding::new(check, State::Warning, found)
+            .fix("if another name or a proxy stands for the bucket, all is well; else name another distribution");
+    }
     let ours =
         shape.origins.iter().filter(|at| origin_is_bucket(&at.domain_name, target.bucket()) != OriginKind::Other);
     let ours: Vec<String> = ours.map(|origin| format!("{}{}", origin.domain_name, origin.origin_path)).collect();
-    match ours.as_slice() {
-        [] => Finding::new(check, State::Warning, format!("no origin is known to be the bucket {}", target.bucket()))
-            .fix("if another name or a proxy stands for it, all is well; else name another distribution"),
-        ours => Finding::new(check, State::Ok, ours.join(" and ")),
-    }
+    Finding::new(check, State::Ok, ours.join(" and "))
 }
 
 fn root(check: &str, shape: &DistributionShape, target: &Target) -> Finding {
     let website = |at: &Origin| origin_is_bucket(&at.domain_name, target.bucket()) == OriginKind::S3Website;
+    let other = |at: &Origin| origin_is_bucket(&at.domain_name, target.bucket()) == OriginKind::Other;
     let rewrites = |behavior: &CacheBehavior| behavior.viewer_request_function || behavior.origin_request_function;
     match &shape.default_root_object {
         Some(object) => Finding::new(check, State::Ok, object),
@@ -61,12 +68,13 @@ fn root(check: &str, shape: &DistributionShape, target: &Target) -> Finding {
         None if shape.cache_behaviors.iter().any(rewrites) => {
             Finding::new(check, State::Ok, "none: a function may see to it")
         }
+        None if shape.origins.iter().all(other) => Finding::new(check, State::Ok, "none: the origin may have its own"),
         None => Finding::new(check, State::Warning, "none: / answers with an error").fix("set it to index.html"),
     }
 }
 
 /// What is served under the URL that failed is reached by no path of its own.
-fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Target) -> Finding {
+fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer) -> Finding {
     let responses = shape.custom_error_responses.iter();
     let slow = responses.clone().filter(|response| response.error_caching_min_ttl > TOLERATED_SECONDS);
     let slow: Vec<String> =
@@ -79,11 +87,7 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer, target: 
         responses.map(|response| response.response_page_path.as_str()).filter(|path| !path.is_empty()).collect();
     // As a deploy judges a page that changed, with the header that it gets where no rule says another.
     let headers = [CachedHeaders::Known { cache_control: Some(CACHE_CONTROL), expires: false }];
-    let bucket = |origin: &&Origin| origin_is_bucket(&origin.domain_name, target.bucket()) != OriginKind::Other;
-    let mut keys = shape.origins.iter().filter(bucket).flat_map(|origin| {
-        pages.iter().map(|page| format!("{}{page}", origin.origin_path).trim_start_matches('/').to_owned())
-    });
-    let reason = keys.find_map(|key| match viewer.error_page_action(&key, &headers) {
+    let reason = viewer.error_page_candidates().find_map(|key| match viewer.error_page_action(&key, &headers) {
         Some(ErrorPageAction::Everything { reason }) => Some(reason),
         _ => None,
     });

@@ -134,6 +134,7 @@ mod tests {
         let doctor = Doctor {
             target: Target::parse("s3://www.example.com").unwrap(),
             distributions: Which::Auto,
+            any_origin: false,
             place: Place::Beside,
             expected_owner: None,
             probe: false,

@@ -44,7 +44,7 @@ pub(super) async fn enable(aws: &Aws, which: &Which, target: Option<&Target>, he
     }
     let mut distributions = Vec::new();
     if let Some(target) = target {
-        for (id, shape) in shapes(&Distributions::new(aws), which, target.bucket()).await? {
+        for (id, shape) in shapes(&Distributions::new(aws), which, false, target.bucket()).await? {
             if !shape.readable {
                 return Err(Error::failed(format!("the configuration of the {id} may not be read"))
                     .hint("allow cloudfront:GetDistributionConfig, or leave out the target"));

@@ -2,12 +2,12 @@
 
 use crate::clock::Stopwatch;
 use crate::cloudfront::Distributions;
-use crate::cloudfront::lookup::shapes;
+use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::error::Result;
 use crate::lambda::EntryPoint;
 use crate::s3::Bucket;
 use shipfront_invalidation::DistributionId;
-use shipfront_invalidation::viewer::DistributionShape;
+use shipfront_invalidation::viewer::{DistributionShape, is_mistaken};
 use shipfront_site::Target;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +41,14 @@ impl Buckets {
         }
         let bucket = Bucket::open(&entry_point.aws, &Target::whole(name)?, None, async |_| Ok(())).await;
         let (bucket, ()) = bucket?;
-        let shapes = shapes(&Distributions::new(&entry_point.aws), &entry_point.settings.distributions, name).await?;
+        let settings = &entry_point.settings;
+        let distributions = Distributions::new(&entry_point.aws);
+        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, name).await?;
+        // A function may be about several buckets, each with distributions of its own.
+        let (others, shapes): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|(_, shape)| is_mistaken(shape, name));
+        if shapes.is_empty() {
+            refuse_other_buckets(&others, name)?;
+        }
         let found = Arc::new(Found { bucket, shapes });
         known.insert(name.to_owned(), (entry_point.aws.clock().start(), found.clone()));
         Ok(found)

@@ -3,7 +3,7 @@
 use crate::viewer::encoding::{decode, encode_typed};
 use crate::viewer::origin::{OriginKind, names_a_bucket, origin_is_bucket};
 use crate::viewer::pattern::PathPattern;
-use crate::viewer::shape::{CacheBehavior, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
+use crate::viewer::shape::{CacheBehavior, Claim, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
 use crate::viewer::{IndexAlias, Site, Viewer, ViewerOptions};
 
 /// A place in the bucket that one origin shows from its root.
@@ -13,7 +13,7 @@ pub(super) struct Base {
     pub(super) prefix: String,
     /// The origin's place among the distribution's origins.
     origin: usize,
-    /// Whether the origin is certainly our bucket.
+    /// Whether a behavior that may ask any origin may ask this one.
     ours: bool,
     /// Whether the origin itself answers for a directory with its index document.
     pub(super) index_documents: bool,
@@ -63,6 +63,8 @@ impl Relation {
         match origin_is_bucket(&origin.domain_name, bucket) {
             OriginKind::S3Rest => Self::Bucket,
             OriginKind::S3Website => Self::BucketWebsite,
+            // Only the tenant knows what stands here.
+            OriginKind::Other if origin.domain_name.contains("{{") => Self::Unknown,
             OriginKind::Other if names_a_bucket(&origin.domain_name) => Self::AnotherBucket,
             OriginKind::Other => Self::Unknown,
         }
@@ -70,6 +72,56 @@ impl Relation {
 
     fn is_ours(self) -> bool {
         matches!(self, Self::Bucket | Self::BucketWebsite)
+    }
+}
+
+/// Whether the person names a distribution that certainly shows other buckets than `bucket`: each origin is one by its
+/// name, and no function before the origin may choose another.
+pub fn is_mistaken(shape: &DistributionShape, bucket: &str) -> bool {
+    let origins: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
+    shape.claim == Claim::Named
+        && shape.readable
+        && !origins.is_empty()
+        && origins.iter().all(|&relation| relation == Relation::AnotherBucket)
+        && asks_known_origins(shape, &origins)
+}
+
+/// Whether every behavior fetches from the origins that it names, and those are known.
+fn asks_known_origins(shape: &DistributionShape, origins: &[Relation]) -> bool {
+    let behaviors = shape.cache_behaviors.iter().map(|behavior| compile_behavior(behavior, shape, origins));
+    behaviors.into_iter().all(|behavior| !behavior.rewrites && !behavior.unknown_target)
+}
+
+/// What the origins of a distribution are to the site.
+struct Relations {
+    /// One for each origin.
+    origins: Vec<Relation>,
+    /// Whether an origin certainly shows the site.
+    site_is_known: bool,
+    /// Whether somebody's word counts for more than the names of the origins: an access point, a proxy, a function
+    /// or replication may stand between them and the bucket.
+    believed: bool,
+}
+
+impl Relations {
+    fn new(shape: &DistributionShape, site: &Site) -> Self {
+        let mut origins: Vec<Relation> =
+            shape.origins.iter().map(|origin| Relation::of(origin, &site.bucket)).collect();
+        let shows_site = |(origin, relation): (&Origin, &Relation)| {
+            relation.is_ours() && prefixes(origin, site).iter().any(|prefix| overlaps(prefix, site))
+        };
+        let site_is_known = shape.origins.iter().zip(&origins).any(shows_site);
+        let may_be_shown = origins.contains(&Relation::Unknown) || !asks_known_origins(shape, &origins);
+        let believed = match shape.claim {
+            Claim::Origins => false,
+            Claim::Named => !site_is_known && may_be_shown,
+            Claim::Recorded => !site_is_known,
+            Claim::AnyOrigin => true,
+        };
+        for relation in origins.iter_mut().filter(|relation| believed && !relation.is_ours()) {
+            *relation = Relation::Unknown;
+        }
+        Self { origins, site_is_known, believed }
     }
 }
 
@@ -81,7 +133,7 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
         assumed = assume(shape, site);
         &assumed
     };
-    let relations: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, &site.bucket)).collect();
+    let relations = Relations::new(shape, site);
     let mut error_responses = shape.custom_error_responses.clone();
     // A range that cannot be satisfied is the one error that CloudFront never caches.
     error_responses.retain(|found| found.error_code != 416 && !found.response_page_path.is_empty());
@@ -89,13 +141,18 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
         response.response_page_path = encode_typed(&response.response_page_path);
     }
     let root = shape.default_root_object.as_deref().unwrap_or_default();
-    let root = root.trim_start_matches('/');
+    let mut root = root.trim_start_matches('/');
+    if root.is_empty() && relations.believed && !relations.site_is_known {
+        root = "index.html";
+    }
+    let behaviors = shape.cache_behaviors.iter();
     let mut viewer = Viewer {
         bases: bases(shape, site, &relations),
-        behaviors: shape.cache_behaviors.iter().map(|behavior| compile_behavior(behavior, shape, &relations)).collect(),
+        behaviors: behaviors.map(|behavior| compile_behavior(behavior, shape, &relations.origins)).collect(),
         default_root_object: (!root.is_empty()).then(|| root.to_owned()),
         error_responses,
         options,
+        is_assumed: !relations.site_is_known,
         warnings: Vec::new(),
     };
     viewer.warnings = warnings(shape, site, &viewer, &relations);
@@ -140,32 +197,41 @@ fn folders(prefix: &str) -> impl Iterator<Item = &str> {
     std::iter::once(0).chain(ends).map(|end| &prefix[..end])
 }
 
-fn bases(shape: &DistributionShape, site: &Site, relations: &[Relation]) -> Vec<Base> {
-    let bucket_is_known = relations.iter().any(|relation| relation.is_ours());
+fn bases(shape: &DistributionShape, site: &Site, relations: &Relations) -> Vec<Base> {
     let mut bases = Vec::new();
-    for (index, (origin, &relation)) in shape.origins.iter().zip(relations).enumerate() {
+    for (index, (origin, &relation)) in shape.origins.iter().zip(&relations.origins).enumerate() {
         if relation == Relation::AnotherBucket {
             continue;
         }
-        let mut prefixes = vec![key_prefix(&origin.origin_path)];
-        if origin.origin_path.contains("{{") {
-            // Only the tenant knows what stands here; the unreadable case is no different.
-            prefixes = folders(&site.prefix).map(str::to_owned).collect();
-        } else if !bucket_is_known {
-            // A host of any kind in front of the bucket may show the site's prefix as its root.
-            prefixes.push(site.prefix.clone());
-            prefixes.dedup();
+        let mut prefixes = prefixes(origin, site);
+        if !relation.is_ours() && (relations.believed || !relations.site_is_known) {
+            // A host of any kind in front of the bucket may show any folder above the site as its root.
+            let more: Vec<String> = folders(&site.prefix).map(str::to_owned).collect();
+            prefixes.extend(more.into_iter().filter(|folder| !prefixes.contains(folder)).collect::<Vec<_>>());
         }
         // Of a folder beside the site, no key is ours.
-        prefixes.retain(|prefix| prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix.as_str()));
+        prefixes.retain(|prefix| overlaps(prefix, site));
         bases.extend(prefixes.into_iter().map(|prefix| Base {
             prefix,
             origin: index,
-            ours: relation.is_ours(),
+            ours: relation.is_ours() || relations.believed,
             index_documents: relation != Relation::Bucket,
         }));
     }
     bases
+}
+
+/// The beginnings of keys that an origin leaves out of its paths.
+fn prefixes(origin: &Origin, site: &Site) -> Vec<String> {
+    if origin.origin_path.contains("{{") {
+        // Only the tenant knows what stands here; the unreadable case is no different.
+        return folders(&site.prefix).map(str::to_owned).collect();
+    }
+    vec![key_prefix(&origin.origin_path)]
+}
+
+fn overlaps(prefix: &str, site: &Site) -> bool {
+    prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix)
 }
 
 /// The origin path as the beginning of keys.
@@ -193,7 +259,7 @@ fn compile_behavior(behavior: &CacheBehavior, shape: &DistributionShape, relatio
     }
 }
 
-fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &[Relation]) -> Vec<String> {
+fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &Relations) -> Vec<String> {
     let DistributionShape { id, .. } = shape;
     let Site { bucket, prefix } = site;
     let mut warnings = Vec::new();
@@ -222,19 +288,32 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
             "no origin of {id} shows s3://{bucket}/{prefix}: nothing to invalidate there; is it \
              the right distribution?"
         ));
-    } else if !relations.iter().any(|relation| relation.is_ours()) {
-        let unknown = shape.origins.iter().zip(relations);
-        let hosts: Vec<&str> = unknown
-            .filter(|&(_, &relation)| relation == Relation::Unknown)
-            .map(|(origin, _)| origin.domain_name.as_str())
-            .collect();
+    } else if !relations.site_is_known {
+        let may_show = |origin: &&Origin| match Relation::of(origin, bucket) {
+            Relation::Unknown => true,
+            Relation::AnotherBucket => shape.claim != Claim::Named,
+            Relation::Bucket | Relation::BucketWebsite => false,
+        };
+        let mut hosts: Vec<&str> = shape.origins.iter().filter(may_show).map(|at| at.domain_name.as_str()).collect();
+        if hosts.is_empty() {
+            hosts.push("what a function chooses");
+        }
+        let mut roots: Vec<String> = viewer.bases.iter().map(|base| format!("/{}", base.prefix)).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let directories = match viewer.options.index_alias {
+            IndexAlias::Never => "",
+            IndexAlias::Auto | IndexAlias::Always => " and that directories answer with their index.html",
+        };
         warnings.push(format!(
-            "no origin of {id} is known to be the bucket {bucket}: assuming that {} shows it",
-            hosts.join(" or ")
+            "no origin of {id} is known to show s3://{bucket}/{prefix}: assuming that {} shows it, that / shows {}\
+             {directories}; other rewrites are not covered",
+            hosts.join(" or "),
+            roots.join(" or ")
         ));
     }
     let origin_request = shape.cache_behaviors.iter().any(|found| found.origin_request_function);
-    if origin_request && viewer.options.index_alias == IndexAlias::Auto {
+    if origin_request && relations.site_is_known && viewer.options.index_alias == IndexAlias::Auto {
         warnings.push(format!(
             "an origin-request function of {id} may rewrite any path: assuming that directories \
              answer with their index.html; other rewrites are not covered"

@@ -34,6 +34,8 @@ pub struct DistributionShape {
     pub tenants_only: bool,
     /// This is how one tenant shows the distribution, and `id` is the tenant's.
     pub tenant: bool,
+    /// How it is known that the distribution shows the site.
+    pub claim: Claim,
 }
 
 impl DistributionShape {
@@ -41,6 +43,23 @@ impl DistributionShape {
     pub fn unreadable(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
     }
+}
+
+/// How it is known that a distribution shows the site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// By its origins alone.
+    #[default]
+    Origins,
+    /// The person names it: it shows the site unless every origin is certainly another bucket.
+    Named,
+    /// The person names it and says that any origin may show the site (`--any-origin`), such as another
+    /// bucket that the site's is replicated into.
+    AnyOrigin,
+    /// The deploy record names it: a deploy that did not finish had to invalidate it, whatever its origins
+    /// are by now.
+    Recorded,
 }
 
 /// Where CloudFront fetches from.

@@ -179,3 +179,91 @@ fn headers_are_kept_where_no_policy_function_or_other_origin_is_known_to_set_the
     assert!(viewer.keeps_headers("/index.html"));
     assert!(!viewer.keeps_headers("/set/index.html") && !viewer.keeps_headers("/proxy/index.html"));
 }
+
+fn claimed(claim: Claim, origins: &[Origin], cache_behaviors: &[CacheBehavior]) -> DistributionShape {
+    DistributionShape { claim, ..shape(origins, cache_behaviors) }
+}
+
+#[test]
+fn a_named_distribution_is_mistaken_only_where_every_origin_is_certainly_another_bucket() {
+    let (ours, other, proxy) =
+        (origin("s3", BUCKET, ""), origin("other", OTHER_BUCKET, ""), origin("proxy", "www.example.com", ""));
+    let tenant = origin("other", "{{bucket}}.s3.eu-west-1.amazonaws.com", "");
+    let to_other = behavior("*", "other");
+    let function = CacheBehavior { viewer_request_function: true, ..to_other.clone() };
+    for (origins, behaviors, mistaken) in [
+        (vec![other.clone()], vec![to_other.clone()], true),
+        (
+            vec![other.clone(), origin("third", "third.s3-website-eu-west-1.amazonaws.com", "")],
+            vec![to_other.clone()],
+            true,
+        ),
+        (vec![ours, other.clone()], vec![to_other.clone()], false),
+        (vec![proxy, other.clone()], vec![to_other.clone()], false),
+        (vec![tenant], vec![to_other.clone()], false),
+        (vec![other.clone()], vec![function, to_other.clone()], false),
+        (vec![other.clone()], vec![behavior("/gone/*", "removed"), to_other.clone()], false),
+    ] {
+        let named = claimed(Claim::Named, &origins, &behaviors);
+        assert_eq!(is_mistaken(&named, "site"), mistaken, "{origins:?} {behaviors:?}");
+        for claim in [Claim::Origins, Claim::AnyOrigin, Claim::Recorded] {
+            assert!(!is_mistaken(&DistributionShape { claim, ..named.clone() }, "site"), "{claim:?}");
+        }
+    }
+    let unreadable = DistributionShape { claim: Claim::Named, ..DistributionShape::unreadable("E1") };
+    assert!(!is_mistaken(&unreadable, "site"));
+}
+
+#[test]
+fn another_bucket_shows_the_site_where_somebody_says_so() {
+    let shown =
+        |claim| paths(&claimed(claim, &[origin("s3", OTHER_BUCKET, "")], &[behavior("*", "s3")]), "a/index.html");
+    assert_eq!(shown(Claim::Origins), [""; 0]);
+    assert_eq!(shown(Claim::Named), [""; 0], "it is refused before that");
+    for claim in [Claim::AnyOrigin, Claim::Recorded] {
+        assert_eq!(shown(claim), ["/a/index.html", "/a/", "/a"], "{claim:?}");
+    }
+}
+
+#[test]
+fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_site() {
+    let viewer = |origins: &[Origin], behaviors: &[CacheBehavior]| {
+        Viewer::new(&claimed(Claim::Named, origins, behaviors), &site("www/en/"), ViewerOptions::default())
+    };
+    let proxy = origin("proxy", "www.example.com", "");
+    let shown = |viewer: &Viewer| names(viewer.paths("www/en/a.css"));
+
+    let assumed = viewer(std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
+    assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
+    let never = index_alias(IndexAlias::Never);
+    let proxied = claimed(Claim::Named, std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
+    let root = Viewer::new(&proxied, &site(""), never).paths("index.html");
+    assert_eq!(names(root), ["/index.html", "/"], "the host may have a root object of its own");
+    // The bucket is an origin, too, but with a folder beside the site.
+    let assumed = viewer(&[origin("s3", BUCKET, "/media"), proxy.clone()], &[behavior("*", "proxy")]);
+    assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
+    assert!(assumed.is_assumed() && assumed.warnings()[0].contains("assuming that www.example.com shows it"));
+
+    let known = viewer(&[origin("s3", BUCKET, "/www/en"), proxy], &[behavior("/api/*", "proxy"), behavior("*", "s3")]);
+    assert_eq!(shown(&known), ["/a.css"]);
+    assert_eq!(names(known.paths("www/en/api/a.css")), ["/api/a.css"], "as where nobody names it");
+    assert!(!known.is_assumed() && known.warnings().is_empty());
+
+    // Another bucket's folder stays out, whatever a function does elsewhere.
+    let function = CacheBehavior { viewer_request_function: true, ..behavior("*", "s3") };
+    let beside = [origin("s3", BUCKET, "/www/en"), origin("o", OTHER_BUCKET, "")];
+    assert_eq!(names(viewer(&beside, &[behavior("/media/*", "o"), function]).paths("www/en/media/a.png")), [""; 0]);
+
+    // Neither folder is the site, and nothing can choose another.
+    let elsewhere = viewer(&[origin("s3", BUCKET, "/media"), origin("o", OTHER_BUCKET, "")], &[behavior("*", "o")]);
+    assert!(elsewhere.reaches_nothing());
+}
+
+#[test]
+fn where_only_a_function_may_lead_to_the_bucket_the_one_warning_says_so() {
+    let function = CacheBehavior { origin_request_function: true, ..behavior("*", "s3") };
+    let viewer = viewer(&claimed(Claim::Named, &[origin("s3", OTHER_BUCKET, "")], &[function]));
+    assert_eq!(names(viewer.paths("index.html")), ["/index.html", "/"]);
+    assert_eq!(viewer.warnings().len(), 1);
+    assert!(viewer.warnings()[0].contains("assuming that what a function chooses shows it"));
+}
