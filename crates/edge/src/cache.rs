@@ -7,6 +7,8 @@
 //! - `/dir/*` does not clear `/dir/` itself; only `/*` and prefixes that do not end in a slash
 //!   (`/dir*`, documented) match nothing at all for their `*`.
 //! - A path with `%7E` clears nothing: CloudFront supports no `~`, encoded or not.
+//! - A copy of an error page under a URL that failed is kept for `ErrorCachingMinTTL`, or for as long as the page's own
+//!   headers and its behavior say, whichever is longer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
