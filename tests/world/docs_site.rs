@@ -5,7 +5,7 @@ use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 
 const SECTIONS: [&str; 5] = ["guide", "guides-old", "reference", "releases", "tutorial"];
-/// How often a state comes that is like an earlier one in what changes.
+/// After so many states, the same kinds of changes come again.
 const CYCLE: usize = 4;
 
 /// The files of a state of a site of about `pages` pages, by key. The same numbers give the same bytes; state 0 is the

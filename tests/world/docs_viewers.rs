@@ -22,6 +22,20 @@ pub(crate) struct Viewers<'a> {
     distribution: &'a str,
 }
 
+/// What viewers hold before a deploy.
+pub(crate) struct Warm {
+    copies: Vec<CachedCopy>,
+    /// The URLs of what is in the bucket, and of what is to come.
+    urls: BTreeSet<String>,
+}
+
+impl Warm {
+    /// How many copies there are.
+    pub(crate) fn len(&self) -> usize {
+        self.copies.len()
+    }
+}
+
 /// What a deploy did to the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Effect {
@@ -31,6 +45,9 @@ pub(crate) struct Effect {
     pub(crate) changed: usize,
     /// The cached URLs that were evicted for nothing.
     pub(crate) unchanged: usize,
+    /// The cached errors that were evicted at URLs that are no key's: nobody can list those, so that no report counts
+    /// them.
+    pub(crate) errors: usize,
     /// What differs from what the report announces.
     pub(crate) complaints: Vec<String>,
 }
@@ -65,35 +82,32 @@ impl<'a> Viewers<'a> {
 
     /// Asks for every URL of what is in the bucket and of the site to come, so that the cache holds all that it can;
     /// what it holds.
-    pub(crate) async fn warm(&self, next: &Files) -> Vec<CachedCopy> {
+    pub(crate) async fn warm(&self, next: &Files) -> Warm {
         let objects = self.edge.objects(self.bucket).into_iter().map(|object| object.key);
         let there = objects.filter(|key| !key.starts_with(".shipfront/"));
-        self.ask(there.chain(next.keys().cloned()).flat_map(|key| urls(&key)).collect()).await;
+        let urls: BTreeSet<String> = there.chain(next.keys().cloned()).flat_map(|key| urls(&key)).collect();
+        self.ask(urls.clone()).await;
         self.edge.clear_evictions();
-        self.edge.cached(self.distribution)
+        Warm { copies: self.edge.cached(self.distribution), urls }
     }
 
     /// What a deploy evicted of the copies that were there `before` it, beside what its report says.
-    pub(crate) fn effect(&self, before: &[CachedCopy], report: &Value) -> Effect {
+    pub(crate) fn effect(&self, before: &Warm, report: &Value) -> Effect {
         let invalidations = || report["invalidations"].as_array().into_iter().flatten();
         let count = |name: &str| invalidations().filter_map(|sent| sent[name].as_u64()).sum::<u64>() as usize;
-        let listed = |name: &'static str| {
-            invalidations().filter_map(move |sent| sent[name].as_array()).flatten().cloned()
-        };
+        let listed =
+            |name: &'static str| invalidations().filter_map(move |sent| sent[name].as_array()).flatten().cloned();
         let items: Vec<String> = listed("items").filter_map(|item| item.as_str().map(str::to_owned)).collect();
         let mut effect = Effect { items, ..Effect::default() };
 
-        let announced = before.iter().filter(|copy| copy.answers.iter().all(|url| matches_any(&effect.items, url)));
+        let copies = || before.copies.iter();
+        let announced = copies().filter(|copy| copy.answers.iter().all(|url| matches_any(&effect.items, url)));
         let announced: BTreeSet<String> = announced.map(|copy| copy.url.clone()).collect();
         let mut evicted = BTreeSet::new();
-        let mut spared = BTreeSet::new();
         for gone in self.edge.evictions(self.distribution) {
-            if gone.outdated {
-                effect.changed += gone.answered.len();
-            } else {
-                effect.unchanged += gone.answered.len();
-                spared.extend(gone.answered.iter().cloned());
-            }
+            let of_keys = gone.answered.iter().filter(|url| before.urls.contains(*url)).count();
+            effect.errors += gone.answered.len() - of_keys;
+            *(if gone.outdated { &mut effect.changed } else { &mut effect.unchanged }) += of_keys;
             evicted.insert(gone.url);
         }
         let mut complain = |complaint: String| effect.complaints.push(complaint);
@@ -106,7 +120,7 @@ impl<'a> Viewers<'a> {
         }
         // Of a copy that answers several URLs, a wildcard may reach one alone, and leaves it.
         let whole = |copy: &&CachedCopy| !announced.contains(&copy.url);
-        let reached = before.iter().filter(whole).flat_map(|copy| &copy.answers);
+        let reached = copies().filter(whole).flat_map(|copy| &copy.answers).filter(|url| before.urls.contains(*url));
         let reached = reached.filter(|url| matches_any(&effect.items, url)).count();
         if effect.unchanged + reached != count("collateral") {
             let (unchanged, collateral) = (effect.unchanged, count("collateral"));
