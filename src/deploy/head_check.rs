@@ -127,16 +127,13 @@ impl Inspector<'_> {
         inspected: &mut [Inspected],
         decide: impl Fn(&Pair, &Content, HeadersMatch) -> Decision,
     ) -> Result<()> {
-        let is_to_change = |at: &usize| {
-            let decision = decide(&pairs[*at], &contents[*at], inspected[*at].headers);
-            matches!(decision, Decision::Upload(_) | Decision::Prune { .. })
-        };
-        let changing: Vec<usize> =
-            (0..pairs.len()).filter(|at| self.is_known_error_page(&pairs[*at], &inspected[*at])).collect();
-        let changing: Vec<usize> = changing.into_iter().filter(is_to_change).collect();
-        for at in changing {
-            let cached = std::mem::take(&mut inspected[at].cached);
-            inspected[at].cached = self.confirm(&pairs[at].key, pairs[at].remote.as_ref(), cached).await?;
+        for ((pair, content), inspected) in pairs.iter().zip(contents.iter()).zip(inspected.iter_mut()) {
+            // Of error pages alone, which are few.
+            if matches!(inspected.cached, CachedCopies::Known(_))
+                && matches!(decide(pair, content, inspected.headers), Decision::Upload(_) | Decision::Prune { .. })
+            {
+                inspected.cached = self.confirm(pair, std::mem::take(&mut inspected.cached)).await?;
+            }
         }
         let unclear = |at: &usize| match &contents[*at] {
             Content::Same => self.recorded && inspected[*at].headers == HeadersMatch::Unknown,
@@ -160,19 +157,12 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// Whether the object of a pair is an error page of whose copies the record knows how long they live.
-    fn is_known_error_page(&self, pair: &Pair, inspected: &Inspected) -> bool {
-        let entry = pair.local.and_then(|local| self.walk.entries.get(local.at));
-        let is_recorded = pair.described().is_some_and(|row| row.error_page.is_some());
-        let is_error_page = is_recorded || entry.is_some_and(|entry| entry.headers.error_page().is_some());
-        is_error_page && matches!(inspected.cached, CachedCopies::Known(_))
-    }
-
     /// What the copies of an error page say, if its object still says nothing that would let them live longer: others
     /// may have given it other headers in the very second of the record, or before there was such a record.
-    async fn confirm(&self, key: &str, remote: Option<&(u64, Etag)>, cached: CachedCopies) -> Result<CachedCopies> {
-        let head = match self.bucket.head(key).await {
-            Ok(head) => head.filter(|head| Some(&head.etag) == remote.map(|(_, etag)| etag)),
+    async fn confirm(&self, pair: &Pair, cached: CachedCopies) -> Result<CachedCopies> {
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        let head = match self.bucket.head(&pair.key).await {
+            Ok(head) => head.filter(|head| Some(&head.etag) == listed),
             Err(error) if error.kind() == ErrorKind::AccessDenied => None,
             Err(error) => return Err(error),
         };

@@ -233,6 +233,12 @@ async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     world.deploy(&[]).expect(0);
     forget().await;
     assert!(why(&edit(&world, "404.html", &[]).1).contains("MaxTTL, as its headers are not known"));
+    // The digest is that of other headers than the page gets now.
+    world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
+    world.deploy(&[]).expect(0);
+    forget().await;
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
     // Without a change it is filled in once.
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
     world.deploy(&[]).expect(0);
