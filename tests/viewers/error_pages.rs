@@ -4,9 +4,9 @@ use super::audience::{Seen, audience, configure, deploy_to, items};
 use crate::world::aws::s3;
 use crate::world::http::request;
 use crate::world::manifest;
-use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, run};
+use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, finish, run};
 use aws_sdk_s3::types::MetadataDirective;
-use shipfront_edge::{CacheSettings, Distribution, ErrorResponse};
+use shipfront_edge::{CacheSettings, Distribution, ErrorResponse, Fault, Gate};
 use std::time::Duration;
 
 const SITE: [(&str, &str); 3] = [("404.html", "lost"), ("about.html", "about us"), ("index.html", "welcome")];
@@ -141,6 +141,11 @@ async fn a_rule_of_the_persons_own_prevails() {
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"], "copies of before live on");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30, stale-while-revalidate=600\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    assert!(why(&edit(&world, "404.html", &[]).1).contains("its stale-... directive"), "served while it is asked for");
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
     // The other way round: what goes up now is what the next deploy has to reach.
     world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
@@ -341,6 +346,37 @@ async fn headers_that_others_gave_an_error_page_are_seen_before_it_changes() {
             assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expires_header_that_others_gave_an_error_page_counts_where_nothing_else_says_its_age() {
+    let world = new(&SITE, vec![response(404, "/404.html", 10)]).await;
+    configure(&world, |distribution| {
+        distribution.default_behavior.cache =
+            CacheSettings::Legacy { query_string: false, min_ttl: 0, default_ttl: 30, max_ttl: 86_400 };
+    });
+    world.write("_headers", "/404.html\n  Cache-Control: public\n");
+    world.deploy(&[]).expect(0);
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    let copy = s3(&world.edge).copy_object().bucket(BUCKET).key("404.html").copy_source(format!("{BUCKET}/404.html"));
+    let copy = copy.metadata_directive(MetadataDirective::Replace).content_type("text/html; charset=utf-8");
+    let later = aws_sdk_s3::primitives::DateTime::from_secs(4_000_000_000);
+    copy.cache_control("public").expires(later).send().await.unwrap();
+    forget_when(&world).await;
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_others_wrote_while_it_was_removed_is_not_believed() {
+    let world = deployed().await;
+    world.remove("404.html");
+    let gate = Gate::default();
+    world.fault("DeleteObjects", 0, 1, Fault::Hold(gate.clone()));
+    let child = world.start(&[]);
+    gate.reached().await;
+    world.put("404.html", "theirs").await;
+    gate.open();
+    assert_eq!(items(&finish(child).expect(0)), ["/*"]);
 }
 
 /// What was in between may be in the cache, though nothing is there any more that tells of it.
