@@ -13,6 +13,8 @@ mod failures;
 mod guards;
 mod headers;
 mod hosting;
+mod import;
+mod init;
 mod invalidate_command;
 #[cfg(feature = "lambda")]
 mod lambda;

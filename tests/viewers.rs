@@ -3,6 +3,7 @@
 mod audience;
 mod choices;
 mod configurations;
+mod docs;
 mod error_pages;
 mod named;
 mod origins;

@@ -3,6 +3,8 @@
 pub(crate) mod aws;
 pub(crate) mod browser;
 pub(crate) mod command;
+pub(crate) mod docs_site;
+pub(crate) mod docs_viewers;
 #[cfg(feature = "lambda")]
 pub(crate) mod function;
 pub(crate) mod http;

@@ -10,6 +10,7 @@ use std::fmt::{self, Display, Formatter};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
 
 /// Eight digits of a digest, as they are in names of files.
 macro_rules! digest {
@@ -201,6 +202,7 @@ fn source(directory: &Path, generator: Option<&'static Generator>) -> Option<&'s
 /// The text of the file.
 fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -> String {
     let site = generator.map_or("a site", |generator| generator.name);
+    let error_page = error_page(is_single_page(directory, generator, source));
     let source = match source {
         Some(source) => format!("source = \"{source}\""),
         None => "# source = \"public\"".to_owned(),
@@ -227,9 +229,7 @@ fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -
          # What has no name of its own for each content stays at the edge for a year, because a deploy\n\
          # invalidates exactly what changed, and browsers ask each time.\n\
          [[headers]]\nfiles = \"*\"\ncache-control = \"max-age=0, s-maxage=31536000, must-revalidate\"\n\n\
-         # CloudFront serves an error page under any URL: copies that are short-lived need no invalidation of\n\
-         # everything when it changes.\n\
-         [[headers]]\nfiles = \"/404.html\"\ncache-control = \"max-age=0, s-maxage=60, must-revalidate\"\n\n"
+         {error_page}\n"
     );
     match generator.filter(|generator| !generator.hashed.is_empty()) {
         Some(Generator { hashed, note, .. }) => {
@@ -255,6 +255,29 @@ fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -
          # [env.staging]\n# target = \"s3://staging.example.com\"\n",
     );
     text
+}
+
+/// Whether CloudFront is to answer URLs without a file with `/index.html`: where the site is built, if that is its only
+/// page; else if its generator usually writes such sites.
+fn is_single_page(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -> bool {
+    let output = source.map(|source| directory.join(source)).filter(|output| output.join("index.html").is_file());
+    let Some(output) = output else { return generator.is_some_and(|generator| generator.name == "Vite") };
+    let files = WalkDir::new(output).into_iter().filter_map(std::result::Result::ok);
+    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "html")).nth(1).is_none()
+}
+
+/// The rule for what CloudFront serves under any URL.
+fn error_page(is_single_page: bool) -> &'static str {
+    if is_single_page {
+        "# A single-page application: CloudFront serves /index.html under any URL. Its copies there are short-lived, so\n\
+         # that a change needs no invalidation of everything; deep links may show the previous version for up to 60 s.\n\
+         [[headers]]\nfiles = [\"/index.html\", \"/404.html\"]\n\
+         cache-control = \"max-age=0, s-maxage=60, must-revalidate\"\n"
+    } else {
+        "# CloudFront serves an error page under any URL: copies that are short-lived need no invalidation of\n\
+         # everything when it changes. A single-page application's error page is \"/index.html\": name it here, too.\n\
+         [[headers]]\nfiles = \"/404.html\"\ncache-control = \"max-age=0, s-maxage=60, must-revalidate\"\n"
+    }
 }
 
 /// Files of other tools that can be imported.
@@ -372,6 +395,20 @@ mod tests {
         init(project.path(), true).unwrap();
         assert!(read_to_string(&file).unwrap().contains("[[headers]]"));
         assert_eq!(init(&project.path().join("nowhere"), false).unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_single_page_is_short_lived_because_it_answers_for_errors() {
+        let index = |files: &[(&str, &str)]| {
+            let rules = HeaderRules::new(written(files).1.headers().to_vec()).unwrap();
+            rules.headers("index.html").cache_control.unwrap()
+        };
+        let built = ("dist/index.html", "x");
+        assert!(index(&[built, ("dist/assets/app.js", "x")]).contains("s-maxage=60"));
+        assert!(index(&[("vite.config.ts", "")]).contains("s-maxage=60"), "not built yet");
+        assert_eq!(index(&[("vite.config.ts", ""), built, ("dist/about/index.html", "x")]), PAGES);
+        assert_eq!(index(&[built, ("dist/404.html", "x")]), PAGES);
+        assert_eq!(index(&[("hugo.toml", "")]), PAGES);
     }
 
     #[test]

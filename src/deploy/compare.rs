@@ -154,7 +154,8 @@ impl Comparer {
             concurrency: self.concurrency,
             tagging: self.tagging.as_deref(),
         };
-        inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected).await?;
+        let decide = |pair: &Pair, content: &Content, headers| self.rules().decide(pair, content, headers);
+        inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected, decide).await?;
         for local in part.pairs.iter().filter_map(|pair| pair.local) {
             progress.add(local.size);
             progress.file();
@@ -182,8 +183,8 @@ impl Comparer {
         Part { pairs, contents, inspected }
     }
 
-    fn decide(&self, part: Part) -> Plan {
-        let rules = Rules {
+    fn rules(&self) -> Rules<'_> {
+        Rules {
             unknown: &self.walk.unknown,
             unfinished: self.unfinished.as_deref(),
             recorded: self.recorded,
@@ -191,7 +192,11 @@ impl Comparer {
             prune_after: self.prune_after,
             kinds: &self.kinds,
             now: self.now,
-        };
+        }
+    }
+
+    fn decide(&self, part: Part) -> Plan {
+        let rules = self.rules();
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
             // A redirect leads to a page: what it leads to goes up first, or with it.

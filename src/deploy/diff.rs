@@ -32,7 +32,8 @@ pub struct Pair {
     pub remote: Option<(u64, Etag)>,
     /// What the edge was last told of it.
     pub row: Option<Row>,
-    /// Whether others may have written the same bytes again since, without the tags that the row knows of.
+    /// Whether others may have written the same bytes again since, without the tags or the headers that the row
+    /// knows of.
     pub rewritten: bool,
 }
 
@@ -80,9 +81,7 @@ pub fn join<'a>(
         let local = entry.map(|(at, entry)| Local { at, size: entry.size });
         let object = objects.next_if(|object| object.key == key);
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
-        let copy_tags = row.as_ref().and_then(|row| row.copy_tags.as_ref());
-        let rewritten =
-            object.as_ref().zip(copy_tags).is_some_and(|(object, copy_tags)| copy_tags.is_outlived(object.modified));
+        let rewritten = object.as_ref().zip(row.as_ref()).is_some_and(|(object, row)| row.is_outlived(object.modified));
         let remote = object.map(|object| (object.size, object.etag));
         pairs.push(Pair { key, local, remote, row, rewritten });
     }

@@ -57,7 +57,7 @@ impl EntryHeaders {
     /// What copies with these headers say of how long they live, if they are those of an error page.
     pub fn error_page(&self) -> Option<ErrorPage> {
         let cache_control = self.headers.cache_control.clone();
-        self.error_page.map(|chosen| ErrorPage { cache_control, chosen })
+        self.error_page.map(|chosen| ErrorPage { cache_control, chosen, as_of: None })
     }
 
     /// Whether a digest is theirs, however the bytes were compressed.

@@ -14,6 +14,7 @@ use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::error::Result;
 use crate::record::manifest::{ErrorPage, Manifest, Row};
+use crate::s3::head::Head;
 use shipfront_invalidation::viewer::{ANY_CACHE_CONTROL, CACHE_CONTROL, TOLERATED_SECONDS, longer_lived, names_age};
 use shipfront_invalidation::{Invalidation, Viewers};
 use shipfront_site::rules::HeaderRules;
@@ -67,9 +68,17 @@ pub(super) fn cached(row: Option<&Row>, headers: Option<&EntryHeaders>) -> Cache
     }
 }
 
+/// The same once the object was looked at: if its headers let copies live longer than is known, others gave it those.
+pub(super) fn confirmed(cached: CachedCopies, head: &Head) -> CachedCopies {
+    let CachedCopies::Known(page) = cached else { return cached };
+    let known = page.cache_control.as_deref();
+    let is_bound = !head.expires && longer_lived(known, head.headers.cache_control.as_deref()) == known;
+    if is_bound { CachedCopies::Known(page) } else { CachedCopies::Unknown }
+}
+
 /// What the record keeps of an error page whose object has these headers now, while the copies that were there may
 /// still be.
-pub(super) fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<ErrorPage>> {
+fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<ErrorPage>> {
     let now = headers.error_page()?;
     let cache_control = match cached {
         CachedCopies::Nothing => now.cache_control,
@@ -87,10 +96,32 @@ pub(super) fn remembered_of_kept(
     headers: &EntryHeaders,
     inspected: &Inspected,
 ) -> Option<Box<ErrorPage>> {
-    match inspected.digest {
-        Some(_) => remembered(headers, &inspected.cached),
+    let before = row.and_then(|row| row.error_page.as_ref());
+    let page = match (inspected.digest, &inspected.cached) {
         // Nobody knows its headers.
-        None => headers.error_page().and_then(|_| row?.error_page.clone()),
+        (None, CachedCopies::Known(_) | CachedCopies::Nothing) => headers.error_page().and_then(|_| before.cloned()),
+        (None, CachedCopies::Unknown) if before.is_none() => None,
+        _ => remembered(headers, &inspected.cached),
+    }?;
+    let as_of = inspected.modified.or(before.and_then(|before| before.as_of));
+    Some(Box::new(ErrorPage { as_of, ..*page }))
+}
+
+/// The same of an object that this run wrote. `as_of` is when nobody else had yet written it.
+pub(super) fn remembered_of_written(
+    headers: &EntryHeaders,
+    cached: &CachedCopies,
+    as_of: Option<i64>,
+) -> Option<Box<ErrorPage>> {
+    Some(Box::new(ErrorPage { as_of, ..*remembered(headers, cached)? }))
+}
+
+/// Whether a change writes an object that is served as an error page.
+pub(super) fn is_written(change: &Change, entries: &[Entry]) -> bool {
+    match change {
+        Change::Upload { entry, .. } => entries.get(*entry).is_some_and(|entry| entry.headers.error_page().is_some()),
+        Change::Retag { row, .. } => row.error_page.is_some(),
+        Change::Remove { .. } | Change::Evict { .. } | Change::Orphan { .. } => false,
     }
 }
 
@@ -114,8 +145,10 @@ impl<'a> ClearedErrorPages<'a> {
     pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
         let headers = self.headers.get(key)?;
         let is_there = row.headers.is_some_and(|digest| headers.are_digested(digest));
-        let next = headers.error_page().filter(|next| is_there && row.error_page.as_deref() != Some(next))?;
-        Some(Row { error_page: Some(Box::new(next)), ..row.clone() })
+        let as_of = row.error_page.as_ref().and_then(|page| page.as_of);
+        let next = ErrorPage { as_of, ..headers.error_page()? };
+        let is_news = is_there && row.error_page.as_deref() != Some(&next);
+        is_news.then(|| Row { error_page: Some(Box::new(next)), ..row.clone() })
     }
 }
 

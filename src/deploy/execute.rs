@@ -5,7 +5,7 @@ use crate::cloudfront::send::{Sent, submit};
 use crate::deploy::apply::{self, Done, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
-use crate::deploy::error_pages::ClearedErrorPages;
+use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
 use crate::deploy::planned::{Planned, items};
@@ -216,17 +216,21 @@ impl<'a> Execution<'a> {
     /// Writes the manifest of what is there now, and of what is true once CloudFront was told. What `--verify` is to
     /// look at is chosen as its rows go by.
     async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<()>, Option<Sample>) {
-        // Until then nobody else wrote what was uploaded: it matters for how sure tags are.
-        let as_of = match session.filter(|_| self.discovered.tagging.is_some()) {
+        let Discovered { viewers, tagging, walk, .. } = self.discovered;
+        let mut changes = self.planned.plan.changes.iter();
+        // Until then nobody else wrote what was uploaded: it matters for how sure tags are, and for how long error
+        // pages stay.
+        let matters = tagging.is_some() || changes.any(|change| error_pages::is_written(change, &walk.entries));
+        let as_of = match session.filter(|_| matters) {
             Some(session) => session.now().await.map(|now| now.as_second()),
             None => None,
         };
         let changed = self.landed_keys().iter().map(|changed| changed.key).collect();
-        let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
         let Planned { plan, index, .. } = self.planned;
         let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
-        let next = NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared };
+        let next =
+            NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared, as_of };
         let id = self.discovered.verified.as_ref().filter(|_| self.executor.verify.is_some());
         let Some(id) = id else {
             return match session {

@@ -2,14 +2,15 @@
 //!
 //! Objects that the manifest does not describe are asked for their headers. Objects that seem to
 //! differ but may be encrypted with KMS, where an ETag says nothing, are compared by the checksum
-//! that S3 keeps.
+//! that S3 keeps. Error pages are asked for their headers before they change, and when others may have
+//! written the same bytes again: their copies under URLs that nobody can list live by those headers.
 
 use crate::deploy::change::CachedCopies;
-use crate::deploy::diff::{Content, HeadersMatch, Pair};
+use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair};
 use crate::deploy::error_pages;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::ErrorPage;
 use crate::s3::Bucket;
@@ -42,6 +43,8 @@ pub struct Inspected {
     pub cached: CachedCopies,
     /// What the record keeps of it as an error page if it stays as it is.
     pub error_page: Option<Box<ErrorPage>>,
+    /// When it was written, in seconds of S3's clock, where that was asked.
+    pub modified: Option<i64>,
     /// What came of compressing its file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
 }
@@ -54,6 +57,7 @@ impl Default for Inspected {
             content: None,
             cached: CachedCopies::Unknown,
             error_page: None,
+            modified: None,
             compressed: None,
             copy_tags: None,
         }
@@ -86,15 +90,17 @@ pub fn by_manifest(
     let inspect = |(pair, compressed): (&Pair, Option<Box<Compressed>>)| {
         let pending = unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some());
         let entry = pair.local.and_then(|local| walk.entries.get(local.at));
-        let recorded = pair.described().filter(|_| !pending).and_then(|row| row.headers);
+        let described = pair.described().filter(|_| !pending);
+        let sure = described.filter(|_| !pair.rewritten);
+        // Other objects keep what others gave them: nobody relies on their headers.
+        let recorded = described.filter(|row| row.error_page.is_none() || !pair.rewritten).and_then(|row| row.headers);
         let inspected = recorded.zip(entry).map_or_else(Inspected::default, |(recorded, entry)| {
             let wanted = entry.headers.digest(encoding(compressed.as_deref()));
             Inspected::of(recorded == wanted, wanted)
         });
         // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
-        let cached = error_pages::cached(pair.described().filter(|_| !pending), entry.map(|entry| &*entry.headers));
-        let described = pair.described().filter(|_| !pending && !pair.rewritten);
-        Inspected { compressed, cached, copy_tags: described.and_then(|row| row.copy_tags.clone()), ..inspected }
+        let cached = error_pages::cached(sure, entry.map(|entry| &*entry.headers));
+        Inspected { compressed, cached, copy_tags: sure.and_then(|row| row.copy_tags.clone()), ..inspected }
     };
     pairs.iter().zip(compressed).map(inspect).collect()
 }
@@ -113,8 +119,22 @@ impl Inspected {
 
 impl Inspector<'_> {
     /// Asks about the pairs of which the manifest did not tell enough, and corrects `contents` and
-    /// `inspected` where the answer knows better.
-    pub async fn inspect(&self, pairs: &[Pair], contents: &mut [Content], inspected: &mut [Inspected]) -> Result<()> {
+    /// `inspected` where the answer knows better. `decide` says what would be done by what is known so far.
+    pub async fn inspect(
+        &self,
+        pairs: &[Pair],
+        contents: &mut [Content],
+        inspected: &mut [Inspected],
+        decide: impl Fn(&Pair, &Content, HeadersMatch) -> Decision,
+    ) -> Result<()> {
+        for ((pair, content), inspected) in pairs.iter().zip(contents.iter()).zip(inspected.iter_mut()) {
+            // Of error pages alone, which are few.
+            if matches!(inspected.cached, CachedCopies::Known(_))
+                && matches!(decide(pair, content, inspected.headers), Decision::Upload(_) | Decision::Prune { .. })
+            {
+                inspected.cached = self.confirm(pair, std::mem::take(&mut inspected.cached)).await?;
+            }
+        }
         let unclear = |at: &usize| match &contents[*at] {
             Content::Same => self.recorded && inspected[*at].headers == HeadersMatch::Unknown,
             Content::Different => pairs[*at].described().is_none(),
@@ -137,6 +157,18 @@ impl Inspector<'_> {
         Ok(())
     }
 
+    /// What the copies of an error page say, if its object still says nothing that would let them live longer: others
+    /// may have given it other headers in the very second of the record, or before there was such a record.
+    async fn confirm(&self, pair: &Pair, cached: CachedCopies) -> Result<CachedCopies> {
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        let head = match self.bucket.head(&pair.key).await {
+            Ok(head) => head.filter(|head| Some(&head.etag) == listed),
+            Err(error) if error.kind() == ErrorKind::AccessDenied => None,
+            Err(error) => return Err(error),
+        };
+        Ok(head.map_or(CachedCopies::Unknown, |head| error_pages::confirmed(cached, &head)))
+    }
+
     async fn ask(
         &self,
         pair: &Pair,
@@ -144,8 +176,13 @@ impl Inspector<'_> {
         compressed: Option<Box<Compressed>>,
     ) -> Result<(Content, Inspected)> {
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        let head = match self.bucket.head(&pair.key).await {
+            // What the record describes can do without an answer.
+            Err(error) if error.kind() == ErrorKind::AccessDenied && pair.described().is_some() => None,
+            head => head?,
+        };
         // Another object than the one that was listed answers for itself in the next run.
-        let Some(head) = self.bucket.head(&pair.key).await?.filter(|head| Some(&head.etag) == listed) else {
+        let Some(head) = head.filter(|head| Some(&head.etag) == listed) else {
             return Ok((content, Inspected::default()));
         };
         let Some(entry) = pair.local.and_then(|local| self.walk.entries.get(local.at)) else {
@@ -156,7 +193,8 @@ impl Inspector<'_> {
         let lives_on = head.expires && entry.headers.error_page().is_some();
         let same = wanted.are_those_of(&head.headers, &head.metadata) && !lives_on;
         let copy_tags = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
-        let inspected = Inspected { compressed, copy_tags, ..Inspected::of(same, wanted.digest()) };
+        let modified = Some(head.modified);
+        let inspected = Inspected { compressed, copy_tags, modified, ..Inspected::of(same, wanted.digest()) };
         // The checksum is that of the bytes as they are stored, which may be compressed ones.
         if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || entry.is_redirect() {
             return Ok((content, inspected));

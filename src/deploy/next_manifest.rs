@@ -7,7 +7,7 @@ use crate::deploy::manifest_index::{self, ManifestIndex};
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::EvictedByPath;
 use crate::record::intent::UnfinishedDeploy;
-use crate::record::manifest::Row;
+use crate::record::manifest::{ErrorPage, Row};
 use shipfront_invalidation::ChangedKey;
 use shipfront_invalidation::viewer::CachedHeaders;
 use std::borrow::Cow;
@@ -91,6 +91,8 @@ pub(super) struct NextManifest<'a> {
     pub outcomes: &'a [ChangeOutcome],
     pub evicted: EvictedByPath<'a>,
     pub cleared: ClearedErrorPages<'a>,
+    /// Until when nobody else wrote what this run wrote, in seconds of S3's clock, where that was asked.
+    pub as_of: Option<i64>,
 }
 
 impl NextManifest<'_> {
@@ -100,7 +102,7 @@ impl NextManifest<'_> {
         let last = self.index.rows(self.entries).map(|(key, row)| (key, Some(Cow::Borrowed(row))));
         let found = self.plan.rows.iter().map(|(key, row)| (key.as_str(), row.as_ref().map(Cow::Borrowed)));
         let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
-            let row = row_after(change, outcome, self.entries, &self.evicted)?;
+            let row = row_after(change, outcome, self.entries, &self.evicted, self.as_of)?;
             Some((change.key(), row.map(Cow::Owned)))
         });
         let rows = manifest_index::merge(last, manifest_index::merge(found, done));
@@ -119,6 +121,7 @@ fn row_after(
     outcome: &ChangeOutcome,
     entries: &[Entry],
     evicted: &EvictedByPath<'_>,
+    as_of: Option<i64>,
 ) -> Option<Option<Row>> {
     match (outcome, change) {
         (ChangeOutcome::Uploaded(uploaded), _) => {
@@ -127,22 +130,26 @@ fn row_after(
                 Change::Upload { entry, .. } => entries.get(*entry),
                 _ => None,
             };
+            let error_page = entry
+                .and_then(|entry| error_pages::remembered_of_written(&entry.headers, &change.subject().cached, as_of));
             Some(Some(Row {
                 content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
                 headers: Some(uploaded.headers),
                 compressed: uploaded.compressed.clone(),
                 copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
-                error_page: entry.and_then(|entry| error_pages::remembered(&entry.headers, &change.subject().cached)),
+                error_page,
                 ..Row::new(uploaded.size, stored.etag.clone())
             }))
         }
         (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {
             // Another ETag where the object had been uploaded in parts.
             let content = row.content();
+            let error_page = row.error_page.clone().map(|page| Box::new(ErrorPage { as_of, ..*page }));
             Some(Some(Row {
                 etag: retagged.etag.clone(),
                 content: (*content != retagged.etag).then(|| Box::new(content.clone())),
                 copy_tags: evicted.tags_of_upload(retagged.memory.as_ref()),
+                error_page,
                 ..(**row).clone()
             }))
         }

@@ -47,6 +47,17 @@ pub struct ErrorPage {
     /// Whether no rule says it, so that shipfront chose it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub chosen: bool,
+    /// Until when it is known that nobody else wrote the object, in seconds of S3's clock. One that was modified later
+    /// may be the same bytes with other headers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub as_of: Option<i64>,
+}
+
+impl ErrorPage {
+    /// Whether somebody else may have written the object since, if it was modified then.
+    pub fn is_outlived(&self, modified: i64) -> bool {
+        self.as_of.is_some_and(|as_of| modified > as_of)
+    }
 }
 
 impl Row {
@@ -63,6 +74,12 @@ impl Row {
             error_page: None,
             extra: None,
         }
+    }
+
+    /// Whether somebody else may have written the same bytes again since, if the object was modified then.
+    pub fn is_outlived(&self, modified: i64) -> bool {
+        self.copy_tags.as_ref().is_some_and(|copy_tags| copy_tags.is_outlived(modified))
+            || self.error_page.as_ref().is_some_and(|page| page.is_outlived(modified))
     }
 
     /// The ETag of the bytes.

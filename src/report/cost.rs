@@ -24,8 +24,8 @@ const PER_READ: f64 = 0.0004 / 1000.0;
 const RECORD_WRITES: u64 = 4;
 /// The first time, whether the store honours conditions is tried out, too.
 const NEW_RECORD_WRITES: u64 = 6;
-/// The check that viewers cannot read the record, and reads of the state of an invalidation.
-const RECORD_READS: u64 = 1;
+/// The check that viewers cannot read the record, and, where tags or error pages are uploaded, S3's time.
+const RECORD_READS: u64 = 2;
 
 /// What a run costs; of a plan, what the deploy would.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -151,7 +151,7 @@ async fn a_rewritten_url_needs_both_of_its_urls_invalidated() {
 #[tokio::test]
 async fn a_missing_page_is_cached_with_the_error_page_under_its_own_url() {
     let site = Site::new().await;
-    site.put("404.html", "lost").await;
+    site.put_with("404.html", "lost", Some("max-age=10"), None).await;
     let missing = site.get("/soon.txt").await;
     assert_eq!((missing.status, missing.text().as_str()), (404, "lost"));
     assert_eq!(missing.header("x-cache"), Some("Error from shipfront-edge"));
@@ -161,12 +161,46 @@ async fn a_missing_page_is_cached_with_the_error_page_under_its_own_url() {
     assert_eq!(site.seen("/soon.txt").await, miss("here"));
 
     // The error page itself is cached, so a new one shows once its own URL is invalidated.
-    site.put("404.html", "found").await;
+    site.put_with("404.html", "found", Some("max-age=10"), None).await;
     assert_eq!(site.seen("/other").await, miss("lost"));
     site.invalidate(&["/404.html"]).await;
     assert_eq!(site.seen("/other").await, hit("lost"));
     site.edge.advance_clock(Duration::from_secs(10));
     assert_eq!(site.seen("/other").await, miss("found"));
+}
+
+/// By the documents that contradict each other, the longer time.
+#[tokio::test]
+async fn a_copy_of_an_error_page_lives_as_long_as_its_own_headers_say_and_no_shorter_than_errors_do() {
+    for (control, seconds) in [
+        (Some("no-cache"), 10),
+        (Some("max-age=0, s-maxage=60"), 60),
+        (Some("max-age=5"), 10),
+        (Some("max-age=7200"), 3600),
+        // The DefaultTTL of its behavior.
+        (None, 600),
+    ] {
+        let site = Site::new().await;
+        site.edge.stop_clock();
+        site.change(|distribution| {
+            let mut errors = CacheBehavior::new("/errors/*", &distribution.origins[0].id);
+            errors.cache = CacheSettings::Legacy { query_string: false, min_ttl: 1, default_ttl: 600, max_ttl: 3600 };
+            distribution.behaviors.push(errors);
+            distribution.error_responses = vec![ErrorResponse {
+                error_code: 404,
+                page_path: Some("/errors/lost.html".to_owned()),
+                response_code: Some(404),
+                error_caching_min_ttl: 10,
+            }];
+        });
+        site.put_with("errors/lost.html", "lost", control, None).await;
+        assert_eq!(site.seen("/nowhere").await, miss("lost"));
+        site.put("nowhere", "here").await;
+        site.edge.advance_clock(Duration::from_secs(seconds - 1));
+        assert_eq!(site.seen("/nowhere").await, hit("lost"), "{control:?}");
+        site.edge.advance_clock(Duration::from_secs(1));
+        assert_eq!(site.seen("/nowhere").await, miss("here"), "{control:?}");
+    }
 }
 
 #[tokio::test]
@@ -181,7 +215,7 @@ async fn a_forbidden_bucket_can_fall_back_to_the_index_page() {
             error_caching_min_ttl: 300,
         }];
     });
-    site.put("index.html", "app").await;
+    site.put_with("index.html", "app", Some("no-cache"), None).await;
     let route = site.get("/deep/route").await;
     assert_eq!((route.status, route.text().as_str()), (200, "app"));
     site.put("deep/route", "page").await;

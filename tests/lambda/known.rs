@@ -67,6 +67,16 @@ async fn other_bytes_other_headers_and_removals_are_told_exactly() {
     assert_eq!(told[told.len() - 3..], [["/about.html"], ["/notes/a.html"], ["/notes/b.html"]]);
 }
 
+/// Its copies are under any URL, and no event tells of the headers that earlier versions had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_page_that_others_changed_takes_everything() {
+    let world = World::deployed(&[("404.html", "lost"), ("index.html", "home")]).await;
+    let function = Function::start(&world, &[]).await;
+    let event = overwrite(&world, "404.html", "lost, and found", HTML).await;
+    function.invoke(&event).await.unwrap();
+    assert_eq!(told(&world).pop().unwrap(), ["/*"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_come_back_after_others_are_told_and_then_known_again() {
     let (world, function) = deployed().await;

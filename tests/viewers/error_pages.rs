@@ -4,8 +4,9 @@ use super::audience::{Seen, audience, configure, deploy_to, items};
 use crate::world::aws::s3;
 use crate::world::http::request;
 use crate::world::manifest;
-use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, run};
-use shipfront_edge::{CacheSettings, Distribution, ErrorResponse};
+use crate::world::site::{ALWAYS, BUCKET, Run, World, denied, finish, run};
+use aws_sdk_s3::types::MetadataDirective;
+use shipfront_edge::{CacheSettings, Distribution, ErrorResponse, Fault, Gate};
 use std::time::Duration;
 
 const SITE: [(&str, &str); 3] = [("404.html", "lost"), ("about.html", "about us"), ("index.html", "welcome")];
@@ -140,6 +141,11 @@ async fn a_rule_of_the_persons_own_prevails() {
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"], "copies of before live on");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30, stale-while-revalidate=600\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    assert!(why(&edit(&world, "404.html", &[]).1).contains("its stale-... directive"), "served while it is asked for");
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
     // The other way round: what goes up now is what the next deploy has to reach.
     world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
@@ -195,6 +201,23 @@ async fn the_rule_that_init_writes_holds_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_init_writes_for_a_single_page_application_holds_what_it_says() {
+    let answer = |code| ErrorResponse { response_code: Some(200), ..response(code, "/index.html", 60) };
+    let files = [("app.1a.js", "app"), ("index.html", "version 1")];
+    let world = new(&files, vec![answer(403), answer(404)]).await;
+    let outside = world.outside().to_owned();
+    assert!(world.command(&["init"]).current_dir(&outside).output().unwrap().status.success());
+    let deploy = || run(world.command(&world.arguments("deploy", "s3://www.example.com", &[])).current_dir(&outside));
+    deploy().expect(0);
+    assert_eq!(cache_control(&world, "index.html").await.as_deref(), Some(CHOSEN));
+    assert_eq!(missing(&world).await.body, "version 1");
+    world.write("index.html", "version 2");
+    assert_eq!(items(&deploy().expect(0)), ["/", "/index.html"]);
+    world.edge.advance_clock(Duration::from_secs(60));
+    assert_eq!(missing(&world).await.body, "version 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     let world = new(&SITE, vec![response(404, "/404.html", 10)]).await;
     let forget = async || {
@@ -215,6 +238,12 @@ async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     world.deploy(&[]).expect(0);
     forget().await;
     assert!(why(&edit(&world, "404.html", &[]).1).contains("MaxTTL, as its headers are not known"));
+    // The digest is that of other headers than the page gets now.
+    world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
+    world.deploy(&[]).expect(0);
+    forget().await;
+    world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
     // Without a change it is filled in once.
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
     world.deploy(&[]).expect(0);
@@ -272,6 +301,145 @@ async fn an_expires_header_of_others_is_taken_off_an_error_page() {
     assert!(run.changes().contains(&"upload headers 404.html".to_owned()), "{:?}", run.changes());
     assert_eq!(items(&run), ["/*"]);
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+}
+
+/// Gives an object other headers and keeps its bytes, as the console does.
+async fn rewrite(world: &World, key: &str, cache_control: &str) {
+    let copy = s3(&world.edge).copy_object().bucket(BUCKET).key(key).copy_source(format!("{BUCKET}/{key}"));
+    let copy = copy.metadata_directive(MetadataDirective::Replace).content_type("text/html; charset=utf-8");
+    copy.cache_control(cache_control).send().await.unwrap();
+}
+
+/// Forgets until when the record knows that nobody else wrote the error page: as if others had written it in the second
+/// in which it was uploaded.
+async fn forget_when(world: &World) {
+    manifest::rewrite(&world.edge, BUCKET, |line| {
+        if let Some(page) = line["error_page"].as_object_mut() {
+            assert!(page.remove("as_of").is_some());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_others_gave_an_error_page_are_seen_before_it_changes() {
+    for (is_timed, is_removed) in [(true, false), (false, false), (true, true), (false, true)] {
+        let world = deployed().await;
+        world.edge.advance_clock(Duration::from_secs(60));
+        rewrite(&world, "404.html", "max-age=86400").await;
+        if !is_timed {
+            forget_when(&world).await;
+        }
+        assert_eq!(missing(&world).await.body, "lost", "cached for a day");
+        if is_removed {
+            world.remove("404.html");
+        } else {
+            world.write("404.html", "edited");
+        }
+        let run = world.deploy(&[]).expect(0);
+        assert_eq!(items(&run), ["/*"], "{is_timed}");
+        assert!(why(&run).contains("its headers are not known"), "{}", why(&run));
+        world.edge.advance_clock(Duration::from_secs(60));
+        assert_ne!(missing(&world).await.body, "lost");
+        if !is_removed {
+            assert_eq!(missing(&world).await.body, "edited");
+            assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expires_header_that_others_gave_an_error_page_counts_where_nothing_else_says_its_age() {
+    let world = new(&SITE, vec![response(404, "/404.html", 10)]).await;
+    configure(&world, |distribution| {
+        distribution.default_behavior.cache =
+            CacheSettings::Legacy { query_string: false, min_ttl: 0, default_ttl: 30, max_ttl: 86_400 };
+    });
+    world.write("_headers", "/404.html\n  Cache-Control: public\n");
+    world.deploy(&[]).expect(0);
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+    let copy = s3(&world.edge).copy_object().bucket(BUCKET).key("404.html").copy_source(format!("{BUCKET}/404.html"));
+    let copy = copy.metadata_directive(MetadataDirective::Replace).content_type("text/html; charset=utf-8");
+    let later = aws_sdk_s3::primitives::DateTime::from_secs(4_000_000_000);
+    copy.cache_control("public").expires(later).send().await.unwrap();
+    forget_when(&world).await;
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_others_wrote_while_it_was_removed_is_not_believed() {
+    let world = deployed().await;
+    world.remove("404.html");
+    let gate = Gate::default();
+    world.fault("DeleteObjects", 0, 1, Fault::Hold(gate.clone()));
+    let child = world.start(&[]);
+    gate.reached().await;
+    world.put("404.html", "theirs").await;
+    gate.open();
+    assert_eq!(items(&finish(child).expect(0)), ["/*"]);
+}
+
+/// What was in between may be in the cache, though nothing is there any more that tells of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_others_wrote_and_wrote_back_is_not_believed() {
+    let world = deployed().await;
+    world.edge.advance_clock(Duration::from_secs(60));
+    rewrite(&world, "404.html", "max-age=86400").await;
+    assert_eq!(missing(&world).await.body, "lost", "cached for a day");
+    rewrite(&world, "404.html", CHOSEN).await;
+    // A deploy without changes looks once, keeps that in the record and changes nothing else.
+    world.edge.clear_requests();
+    assert_eq!(world.deploy(&[]).expect(0).changes(), [""; 0]);
+    assert_eq!((world.count("HeadObject"), world.writes()), (1, Vec::new()));
+    world.edge.clear_requests();
+    assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
+    assert_eq!(world.count("HeadObject"), 0);
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_gets_its_headers_back_and_one_that_stays_costs_no_request() {
+    let world = deployed().await;
+    world.edge.clear_requests();
+    assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
+    edit(&world, "about.html", &[]);
+    assert_eq!(world.count("HeadObject"), 0);
+    edit(&world, "404.html", &[]);
+    assert_eq!(world.count("HeadObject"), 1, "before it changes");
+    world.edge.advance_clock(Duration::from_secs(60));
+    rewrite(&world, "404.html", "max-age=86400").await;
+    let run = world.deploy(&[]).expect(0);
+    assert_eq!((run.changes(), items(&run)), (vec!["upload headers 404.html".to_owned()], vec!["/*".to_owned()]));
+    assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some(CHOSEN));
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_cannot_be_looked_at_is_not_believed() {
+    let world = deployed().await;
+    world.fault("HeadObject", 0, ALWAYS, denied());
+    assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
+    world.edge.advance_clock(Duration::from_secs(60));
+    rewrite(&world, "404.html", CHOSEN).await;
+    assert_eq!(world.deploy(&[]).expect(0).changes(), [""; 0]);
+}
+
+/// An older version's copies may say anything, and without a record nobody knows whether they are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_record_a_changed_error_page_takes_everything() {
+    let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
+    // Another tool's first version, and its second, of which it told CloudFront nothing.
+    world.put("404.html", "first").await;
+    rewrite(&world, "404.html", "max-age=86400").await;
+    assert_eq!(missing(&world).await.body, "first");
+    world.put("404.html", "second").await;
+    rewrite(&world, "404.html", CHOSEN).await;
+    let run = world.deploy(&["--no-record"]).expect(0);
+    assert!(items(&run).contains(&"/*".to_owned()), "{:?}", items(&run));
+    assert_eq!(missing(&world).await.body, "lost");
+    assert_eq!(edit(&world, "404.html", &["--no-record"]).0, ["/*"]);
+    assert_eq!(edit(&world, "404.html", &["--no-record", "--error-page", "own-path"]).0, ["/404.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,25 @@ async fn with_few_items_only_what_the_plan_announced_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_form_of_a_directory_is_fresh_although_its_wildcard_leaves_it() {
+    let others: Vec<String> = (0..12).map(|number| format!("wiki/{number:02}/index.html")).collect();
+    let mut files: Vec<&str> = others.iter().map(String::as_str).collect();
+    files.push("wiki/index.html");
+    // A shorter wildcard, which would clear the directory itself, would evict this.
+    let world = world(&[&files[..], &["wiki.html"]].concat()).await;
+    let mut everybody = everybody(&world, &files).of(&["wiki.html"]);
+    everybody.fill().await;
+    for key in &files {
+        world.write(key, "another");
+    }
+    let options = ["--max-paths", "4", "--distribution", &world.distribution];
+    let run = deploy_to(&world, "site", &options).expect(0);
+    let sent = items(&run);
+    assert!(sent.contains(&"/wiki/*".to_owned()) && sent.contains(&"/wiki/".to_owned()), "{sent:?}");
+    assert_eq!((everybody.check(&run).await.len(), collateral(&run)), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_origin_answers_is_not_evicted_to_save_an_item() {
     let files = ["ape/index.html", "apple.html"];
     let world = world(&files).await;

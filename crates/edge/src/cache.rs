@@ -7,6 +7,8 @@
 //! - `/dir/*` does not clear `/dir/` itself; only `/*` and prefixes that do not end in a slash
 //!   (`/dir*`, documented) match nothing at all for their `*`.
 //! - A path with `%7E` clears nothing: CloudFront supports no `~`, encoded or not.
+//! - A copy of an error page under a URL that failed is kept for `ErrorCachingMinTTL`, or for as long as the page's own
+//!   headers and its behavior say, whichever is longer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -138,18 +140,16 @@ impl Cache {
         if state.invalidations != fill.0 || ttl.is_zero() {
             return;
         }
-        state.remove(&key);
+        let mut uncovered: BTreeSet<String> = spellings.iter().map(|&spelling| spelling.to_owned()).collect();
+        let mut covered = BTreeSet::new();
+        // One that came while the origin was asked has answered its own URLs.
+        if let Some(before) = state.remove(&key) {
+            covered = before.covered.difference(&uncovered).cloned().collect();
+            uncovered.extend(before.uncovered);
+        }
         state.clock += 1;
         state.bytes += stored.body.len();
-        let entry = Entry {
-            stored,
-            since: now,
-            ttl,
-            tags,
-            uncovered: spellings.iter().map(|&spelling| spelling.to_owned()).collect(),
-            covered: BTreeSet::new(),
-            used: state.clock,
-        };
+        let entry = Entry { stored, since: now, ttl, tags, uncovered, covered, used: state.clock };
         state.entries.insert(key, entry);
         state.shrink();
     }
@@ -372,6 +372,20 @@ mod tests {
         world.invalidate(&["/d/index.html"]);
         assert!(world.holds("/d/index.html"));
         world.invalidate(&["/d/"]);
+        assert!(!world.holds("/d/index.html"));
+    }
+
+    #[test]
+    fn an_entry_that_two_viewers_filled_at_once_answers_the_urls_of_both() {
+        let world = World::new();
+        let fill = world.cache.begin_fill();
+        world.store("/d/index.html", &["/d"], &[]);
+        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
+        let time = (world.now, Duration::from_secs(60));
+        world.cache.store(fill, key("/d/index.html"), &["/d/"], stored, Tags::default(), time);
+        world.invalidate(&["/d/"]);
+        assert!(world.holds("/d/index.html"));
+        world.invalidate(&["/d"]);
         assert!(!world.holds("/d/index.html"));
     }
 

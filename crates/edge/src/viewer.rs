@@ -152,10 +152,14 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
     let mut rules = distribution.error_responses.iter();
     let rule = rules.find(|rule| rule.error_code == fetched.status);
     let mut stored = Arc::new(whole(&fetched).await);
+    let mut ttl = rule.map_or(ERROR_TTL, |rule| Duration::from_secs(rule.error_caching_min_ttl));
     let page = rule.and_then(|rule| Some((rule, rule.page_path.as_deref()?)));
-    if let Some((rule, page)) = page {
-        let page = error_page(state, distribution, page).await;
+    if let Some((rule, path)) = page {
+        let page = error_page(state, distribution, path).await;
         if page.status == 200 {
+            // The documents contradict each other on which of the two holds: the longer one leaves more stale.
+            let caching = state.distributions.caching(distribution.behavior(path));
+            ttl = ttl.max(cache::time_to_live(&caching, &page.headers));
             stored = Arc::new(Stored {
                 status: rule.response_code.unwrap_or(rule.error_code),
                 headers: page.headers.clone(),
@@ -163,7 +167,6 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
             });
         }
     }
-    let ttl = rule.map_or(ERROR_TTL, |rule| Duration::from_secs(rule.error_caching_min_ttl));
     // A behaviour that caches nothing caches no errors either.
     if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
         let time = (state.timeline.now(), ttl);
