@@ -5,7 +5,7 @@
 //! deployed 3 to 25 times in one. Half of what is left for each deploy lasts for all of them, and evicts next to
 //! nothing that did not change.
 
-use crate::cover::Budget;
+use crate::cover::{Budget, FORCED_WILDCARDS};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -80,7 +80,7 @@ impl MaxPaths {
             (MaxPaths::Auto, None) => FEWEST_ITEMS,
         };
         let free_items = left.map_or(SPENT_FREELY, |left| left.min(SPENT_FREELY));
-        Budget { items, free_items, wildcards: wildcards.max(1) }
+        Budget { items, free_items, wildcards: wildcards.max(1), forced_wildcards: FORCED_WILDCARDS }
     }
 }
 
@@ -108,6 +108,15 @@ mod tests {
     fn what_costs_is_not_spent_freely() {
         let budget = |used| MaxPaths::Auto.budget(Allowance { free: 1_000, used: Some(used) }, 1, 10);
         assert_eq!((budget(0).free_items, budget(997).free_items, budget(2_000).free_items), (5, 3, 0));
+    }
+
+    #[test]
+    fn paths_that_only_wildcards_clear_get_two_requests_of_them_and_more_only_where_the_person_says_so() {
+        let wildcards = |most, needed| MaxPaths::Auto.budget(Allowance::default(), 1, most).wildcards_for(needed);
+        assert_eq!((wildcards(10, 0), wildcards(10, 7), wildcards(10, 12), wildcards(40, 369)), (10, 10, 12, 15));
+        let counted = Allowance { used: Some(0), ..Allowance::default() };
+        let wildcards = |most, needed| MaxPaths::Auto.budget(counted, 1, most).wildcards_for(needed);
+        assert_eq!((wildcards(10, 29), wildcards(10, 369), wildcards(45, 369), wildcards(400, 369)), (29, 30, 45, 400));
     }
 
     #[test]

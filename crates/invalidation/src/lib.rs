@@ -16,7 +16,7 @@ pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
 use crate::url_set::{Changed, UrlSet};
 use allowance::{Allowance, MaxPaths};
-use cover::{Budget, Curve, Item, Reach, SitePath};
+use cover::{Budget, Curve, Item, REQUEST_WILDCARDS, Reach, SitePath};
 use serde::{Deserialize, Serialize};
 use shipfront_site::Target;
 use tagged::Choice;
@@ -64,7 +64,7 @@ pub struct Policy {
     pub max_paths: MaxPaths,
     /// What the month has free.
     pub allowance: Allowance,
-    /// The most wildcards among them, unless paths that only wildcards clear need more.
+    /// The most wildcards among them; up to [`cover::FORCED_WILDCARDS`] where paths that only wildcards clear need more.
     pub max_wildcards: usize,
     /// What the configuration of a distribution cannot tell.
     pub viewer: ViewerOptions,
@@ -283,7 +283,8 @@ impl Viewers {
         let mut chosen = choice.improve(chosen, &url_set, changed);
         choice.name_evicted(&mut chosen, &url_set);
         chosen.why.splice(0..0, why);
-        chosen.why.extend(excess_wildcards(&chosen, self.policy.max_wildcards));
+        let needed = if strategy == Strategy::Cover { cover::forced_wildcards(&url_set.paths()) } else { 0 };
+        chosen.why.extend(excess_wildcards(&chosen, needed, self.policy.max_wildcards, self.budget()));
         Some(chosen)
     }
 
@@ -347,12 +348,24 @@ fn choose(id: &DistributionId, strategy: Strategy, budget: Budget, all: &UrlSet)
     invalidation
 }
 
-/// Why there are more wildcards than allowed, if there are: only where nothing else clears a path.
-fn excess_wildcards(invalidation: &Invalidation, most: usize) -> Option<String> {
+/// Why there are more wildcards than allowed, or fewer than clear each path by itself, if there are: only where nothing
+/// else clears a path. `needed` are those that would.
+fn excess_wildcards(invalidation: &Invalidation, needed: usize, most: usize, budget: Budget) -> Option<String> {
     let wildcards = invalidation.items.iter().filter(|item| item.ends_with('*')).count();
-    let why = "some changed URLs can only be cleared by a wildcard";
-    (wildcards > most.max(1))
-        .then(|| format!("{wildcards} wildcards instead of at most {most}, sent in several requests: {why}"))
+    let has_tags = invalidation.items.iter().any(|item| item.starts_with('#'));
+    let mut why = "some changed URLs can only be cleared by a wildcard".to_owned();
+    let is_shared = needed > budget.wildcards_for(needed) && wildcards > 0 && !has_tags;
+    if is_shared {
+        let many = format!("; one each would be {needed}, so wildcards are shared by what the URLs have in common");
+        why.push_str(&many);
+    }
+    let requests = if wildcards > REQUEST_WILDCARDS { ", sent in several requests" } else { "" };
+    let word = if wildcards == 1 { "wildcard" } else { "wildcards" };
+    if wildcards > most.max(1) {
+        Some(format!("{wildcards} wildcards instead of at most {most}{requests}: {why}"))
+    } else {
+        is_shared.then(|| format!("{wildcards} {word}: {why} (--max-wildcards allows more)"))
+    }
 }
 
 /// An item with what it does.
