@@ -128,8 +128,10 @@ pub async fn invalidate(
     let distributions = Distributions::new(aws);
     let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
-    let mut sent = submit(&distributions, run, planned, patience, terminal).await;
-    wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
+    // A signal ends the process: whoever types paths knows what was not sent.
+    let stop = CancellationToken::new();
+    let mut sent = submit(&distributions, run, planned, patience, &stop, terminal).await;
+    wait(&distributions, &mut sent, patience, &stop, terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
     if !taken && let Some(error) = sent.failed.first().filter(|error| error.kind() == ErrorKind::NoSuchResource) {

@@ -84,6 +84,18 @@ impl MaxPaths {
     }
 }
 
+impl MaxPaths {
+    /// What is left of that budget once a run has sent `here` items to the distribution, and `all` to all of them: never
+    /// fewer than a deploy may send in any case.
+    pub fn rest(self, allowance: Allowance, distributions: usize, wildcards: usize, (here, all): (usize, usize)) -> Budget {
+        let whole = self.budget(allowance, distributions, wildcards);
+        let used = allowance.used.map(|used| used.saturating_add(all as u64));
+        let free_items = self.budget(Allowance { used, ..allowance }, distributions, wildcards).free_items;
+        let items = whole.items.saturating_sub(here).max(FEWEST_ITEMS.min(whole.items));
+        Budget { items, free_items, ..whole }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +114,20 @@ mod tests {
         assert_eq!(items("auto", Some(5_000), 1), 15);
         assert_eq!(items("auto", None, 1), 15, "without a record nobody counts");
         assert_eq!(items("7", Some(5_000), 2), 7, "a number is a number");
+    }
+
+    #[test]
+    fn what_a_run_sends_later_comes_out_of_the_same_half() {
+        let rest = |max: &str, sent| {
+            let max: MaxPaths = max.parse().unwrap();
+            let budget = max.rest(Allowance { free: 1_000, used: Some(400) }, 1, 10, sent);
+            (budget.items, budget.free_items)
+        };
+        assert_eq!(rest("auto", (0, 0)), (300, 5));
+        assert_eq!(rest("auto", (200, 200)), (100, 5));
+        assert_eq!(rest("auto", (299, 299)), (15, 5));
+        assert_eq!(rest("auto", (10, 598)), (290, 2));
+        assert_eq!((rest("50", (20, 20)), rest("50", (50, 50)), rest("5", (5, 5))), ((30, 5), (15, 5), (5, 5)));
     }
 
     #[test]

@@ -163,10 +163,13 @@ impl Viewers {
         Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
     }
 
-    /// What an invalidation of one distribution may be made of.
-    fn budget(&self) -> Budget {
+    /// What an invalidation of one distribution may be made of, after what the run has `sent` before.
+    fn budget(&self, id: &DistributionId, sent: &[Invalidation]) -> Budget {
         let Policy { max_paths, allowance, max_wildcards, .. } = self.policy;
-        max_paths.budget(allowance, self.viewers.len(), max_wildcards)
+        let all = sent.iter().map(|invalidation| invalidation.items.len()).sum();
+        let here = sent.iter().filter(|invalidation| invalidation.distribution == *id);
+        let here = here.map(|invalidation| invalidation.items.len()).sum();
+        max_paths.rest(allowance, self.viewers.len(), max_wildcards, (here, all))
     }
 
     /// What the month has free, as the planner counts with it.
@@ -243,16 +246,30 @@ impl Viewers {
         unchanged: impl Iterator<Item = &'a str> + Clone,
         copy_tags: impl Fn(&str) -> Option<&'c CopyTags>,
     ) -> Vec<Invalidation> {
+        self.plan_after(&[], changed, unchanged, copy_tags)
+    }
+
+    /// The same within what the run's budget has left after what it has `sent` before.
+    pub fn plan_after<'a, 'c>(
+        &self,
+        sent: &[Invalidation],
+        changed: &[ChangedKey<'_>],
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+        copy_tags: impl Fn(&str) -> Option<&'c CopyTags>,
+    ) -> Vec<Invalidation> {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |shown: &Shown| self.plan_one(shown, changed, unchanged.clone(), &copy_tags);
+        let plan = |shown: &Shown| {
+            self.plan_one(shown, self.budget(&shown.id, sent), changed, unchanged.clone(), &copy_tags)
+        };
         self.viewers.iter().filter_map(plan).collect()
     }
 
     fn plan_one<'a, 'c>(
         &self,
         shown: &Shown,
+        budget: Budget,
         changed: &[ChangedKey<'_>],
         unchanged: impl Iterator<Item = &'a str> + Clone,
         copy_tags: &impl Fn(&str) -> Option<&'c CopyTags>,
@@ -279,12 +296,12 @@ impl Viewers {
             paths(key).iter().for_each(|path| url_set.add_unchanged(&path.path, tags));
         }
         viewer.foreign_paths().iter().for_each(|path| url_set.add_unchanged(path, 0));
-        let chosen = choose(&shown.id, strategy, self.budget(), &url_set);
-        let mut chosen = choice.improve(chosen, &url_set, changed);
+        let chosen = choose(&shown.id, strategy, budget, &url_set);
+        let mut chosen = choice.improve(chosen, budget, &url_set, changed);
         choice.name_evicted(&mut chosen, &url_set);
         chosen.why.splice(0..0, why);
         let needed = if strategy == Strategy::Cover { cover::forced_wildcards(&url_set.paths()) } else { 0 };
-        chosen.why.extend(excess_wildcards(&chosen, needed, self.policy.max_wildcards, self.budget()));
+        chosen.why.extend(excess_wildcards(&chosen, needed, self.policy.max_wildcards, budget));
         Some(chosen)
     }
 
