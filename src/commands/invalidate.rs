@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
     let patience = config::patience(&args.wait)?;
+    let record = config::place(args.record.as_deref(), false)?;
     let paths = with_stdin(&args.paths)?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {
@@ -33,7 +34,7 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
             which => which,
         };
         let report = invalidate(&connection.aws, &which, &paths, &new_deploy_id(), patience, terminal).await?;
-        count_paths(args, &connection, &report, terminal).await;
+        count_paths(args, &record, &connection, &report, terminal).await;
         Ok(report)
     };
     let outcome = outcome.await;
@@ -69,7 +70,13 @@ async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which
 
 /// Counts the paths in the month's allowance of the site, where that is known: in the side file of its record, since a
 /// deploy may be under way. Who may not write there counts nothing.
-async fn count_paths(args: &InvalidateArgs, connection: &Connection, report: &TypedReport, terminal: &Terminal) {
+async fn count_paths(
+    args: &InvalidateArgs,
+    record: &RecordPlace,
+    connection: &Connection,
+    report: &TypedReport,
+    terminal: &Terminal,
+) {
     let (target, source) = (args.target.as_deref(), args.source.as_deref());
     let taken = report.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
     let paths: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
@@ -78,7 +85,7 @@ async fn count_paths(args: &InvalidateArgs, connection: &Connection, report: &Ty
     }
     let counted = async {
         let site = connection.target(target, source)?;
-        let open = async |bucket: &Bucket| Session::look(&connection.aws, bucket, &RecordPlace::Beside).await;
+        let open = async |bucket: &Bucket| Session::look(&connection.aws, bucket, record).await;
         let owner = connection.expected_owner.as_deref();
         let (_, session) = Bucket::open(&connection.aws, &site, owner, open).await?;
         match session.filter(|session| !session.is_new()) {

@@ -16,7 +16,6 @@ use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use shipfront_invalidation::allowance::FREE_PATHS;
 use shipfront_site::{ObjectKind, Target};
 use std::fmt::{self, Display, Formatter};
 
@@ -27,17 +26,22 @@ const SHORT_LIST: usize = 20;
 pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.site.connection, None, terminal).await?;
     let outcome = ask(args, &connection).await;
-    terminal.report(&connection.close(outcome).await?, &[], &[]);
+    let (status, warnings) = connection.close(outcome).await?;
+    terminal.report(&status, &warnings, &[]);
     Ok(Exit::Done)
 }
 
-async fn ask(args: &StatusArgs, connection: &Connection) -> Result<Status> {
-    let StatusArgs { site, orphans } = args;
+/// What the record says, and what the person should know of it.
+async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<String>)> {
+    let StatusArgs { site, orphans, free_paths } = args;
     let place = config::place(site.record.as_deref(), false)?;
     let target = connection.site(site)?;
     let (prune_after, kinds) = (config::prune_after(orphans, true)?, config::kinds(orphans)?);
     let goes_after = |key: &str, since| goes_after(kinds.kind_of(key), prune_after, since);
-    status(&connection.aws, &target, &place, connection.expected_owner.as_deref(), goes_after).await
+    let open = async |bucket: &Bucket| Session::open(&connection.aws, bucket, &place).await;
+    let (_, session) = Bucket::open(&connection.aws, &target, connection.expected_owner.as_deref(), open).await?;
+    let session = session.ok_or_else(nothing_to_show)?;
+    Ok((status(&session, &target, *free_paths, goes_after)?, session.warnings().to_vec()))
 }
 
 /// What the record says about a site.
@@ -92,16 +96,12 @@ fn nothing_to_show() -> Error {
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
-async fn status(
-    aws: &Aws,
+fn status(
+    session: &Session,
     target: &Target,
-    place: &Place,
-    owner: Option<&str>,
+    free_paths: u64,
     goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
 ) -> Result<Status> {
-    let open = async |bucket: &Bucket| Session::open(aws, bucket, place).await;
-    let (_, session) = Bucket::open(aws, target, owner, open).await?;
-    let session = session.ok_or_else(nothing_to_show)?;
     let (record, snapshot) = (session.record(), session.snapshot());
     if snapshot.is_new() {
         return Err(Error::failed(format!("there is no deploy record at {}", record.place()))
@@ -134,7 +134,7 @@ async fn status(
             .map(|unfinished| Pending { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 }),
         expired_lease: snapshot.state.lease.clone().filter(|_| lease.is_none()),
         lease,
-        allowance: session.paths(FREE_PATHS),
+        allowance: session.paths(free_paths),
         last: snapshot.state.last.clone(),
         build: snapshot.state.build.clone(),
     })
