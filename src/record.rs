@@ -408,3 +408,6 @@ fn damaged(what: &str, why: &str) -> Error {
          object anew, invalidates all of them once, and owns what is in its source",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! What is to be done about what was found, and what CloudFront is to be told of it.
 
+use crate::deploy::change::Change;
 use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
-use crate::deploy::change::Change;
 use crate::deploy::next_manifest::{changed_keys, late_keys};
 use crate::deploy::plan::Plan;
 use serde::Serialize;

@@ -45,9 +45,9 @@ fn site(size: usize) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// Paths with query strings in the cache key: only a wildcard clears a page; of `none`, `half` or `all` pages.
+/// Paths with query strings in the cache key: only a wildcard clears a page; of no, few, half of the, or all pages.
 fn site_paths<'a>(site: &'a [(String, bool)], forced: &str) -> Vec<SitePath<'a>> {
-    let is_forced = |at: usize| forced == "all" || forced == "half" && at.is_multiple_of(2);
+    let is_forced = |at: usize| forced == "all" || forced == "half" && at.is_multiple_of(2) || forced == "few" && at.is_multiple_of(200);
     let path = |(at, (path, changed)): (usize, &'a (String, bool))| match changed {
         true if is_forced(at) => SitePath::changed(path, Reach::WildcardOnly { limit: path.len() - 1 }),
         true => SitePath::changed(path, Reach::Any),
@@ -61,7 +61,7 @@ fn wildcards(criterion: &mut Criterion) {
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for size in [1_500, 1_000_000] {
         let site = site(size);
-        for forced in ["none", "half", "all"] {
+        for forced in ["none", "few", "half", "all"] {
             let paths = site_paths(&site, forced);
             for wildcards in [10, 24, 30, 45] {
                 let budget = Budget { wildcards, forced_wildcards: 30, ..Budget::of_items(500) };

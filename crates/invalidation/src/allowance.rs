@@ -87,7 +87,13 @@ impl MaxPaths {
 impl MaxPaths {
     /// What is left of that budget once a run has sent `here` items to the distribution, and `all` to all of them: never
     /// fewer than a deploy may send in any case.
-    pub fn rest(self, allowance: Allowance, distributions: usize, wildcards: usize, (here, all): (usize, usize)) -> Budget {
+    pub fn rest(
+        self,
+        allowance: Allowance,
+        distributions: usize,
+        wildcards: usize,
+        (here, all): (usize, usize),
+    ) -> Budget {
         let whole = self.budget(allowance, distributions, wildcards);
         let used = allowance.used.map(|used| used.saturating_add(all as u64));
         let free_items = self.budget(Allowance { used, ..allowance }, distributions, wildcards).free_items;

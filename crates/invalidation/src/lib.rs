@@ -260,9 +260,8 @@ impl Viewers {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |shown: &Shown| {
-            self.plan_one(shown, self.budget(&shown.id, sent), changed, unchanged.clone(), &copy_tags)
-        };
+        let plan =
+            |shown: &Shown| self.plan_one(shown, self.budget(&shown.id, sent), changed, unchanged.clone(), &copy_tags);
         self.viewers.iter().filter_map(plan).collect()
     }
 

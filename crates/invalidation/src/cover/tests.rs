@@ -67,7 +67,11 @@ fn most_wildcards(site: &[Piecewise], budget: Budget) -> usize {
     let prefixes: BTreeSet<&[&str]> = forced.map(|(path, _)| &path[..trusted(path).0]).collect();
     let needed = |prefix: &&&[&str]| (1..prefix.len()).all(|length| !prefixes.contains(&prefix[..length]));
     let needed = prefixes.iter().filter(needed).count();
-    if needed <= budget.wildcards { budget.wildcards } else { budget.wildcards.max(budget.forced_wildcards.min(needed)) }
+    if needed <= budget.wildcards {
+        budget.wildcards
+    } else {
+        budget.wildcards.max(budget.forced_wildcards.min(needed))
+    }
 }
 
 /// The best value over all sets of valid items within the budget: tries every item that clears the first path
