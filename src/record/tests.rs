@@ -26,7 +26,7 @@ fn state() -> Value {
 /// The lines of a manifest with everything that a row can hold.
 fn manifest() -> Vec<Value> {
     let etag = "900150983cd24fb0d6963f7d28e17f72";
-    let tags = json!({"tags": [], "schema": 1, "metadata": ["cache-tag"], "as_of": 5, "tagged": [["E1", "A"]]});
+    let tags = json!({"tags": "", "schema": 1, "metadata": ["cache-tag"], "as_of": 5, "tagged": [["E1", "A"]]});
     vec![
         json!({"shipfront": "manifest", "format": 2, "deploy": "d1"}),
         json!({

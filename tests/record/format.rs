@@ -65,7 +65,8 @@ async fn fields_inside_of_objects_survive_a_deploy_that_changes_something_else()
     distribution.error_responses = vec![response];
     world.edge.put_distribution(distribution).unwrap();
     let settings = world.outside().join("shipfront.toml");
-    std::fs::write(&settings, "[[headers]]\nfor = \"*.css\"\ncompress = [\"gzip\"]\n").unwrap();
+    std::fs::write(&settings, "[[headers]]\nfiles = \"*.css\"\ncompress = [\"gzip\"]\n").unwrap();
+    world.close_the_record().await;
     let options = ["--config", settings.to_str().unwrap(), "--build-number", "4"];
     world.deploy(&options).expect(0);
     let later = json!({"of": ["a", "later", "version"]});
@@ -86,7 +87,9 @@ async fn fields_inside_of_objects_survive_a_deploy_that_changes_something_else()
     let expected = std::mem::take(&mut *found.lock().unwrap());
     assert_eq!(expected, ["head ", "404.html ", "404.html error_page", "style.css ", "style.css compressed"]);
     rewrite_state(&world, |state| {
-        ["build", "paths"].map(|object| state[object]["later"] = later.clone());
+        for object in ["build", "paths"] {
+            state[object]["later"] = later.clone();
+        }
     })
     .await;
     world.write("about.html", "more about");

@@ -47,7 +47,9 @@ fn site(size: usize) -> Vec<(String, bool)> {
 
 /// Paths with query strings in the cache key: only a wildcard clears a page; of no, few, half of the, or all pages.
 fn site_paths<'a>(site: &'a [(String, bool)], forced: &str) -> Vec<SitePath<'a>> {
-    let is_forced = |at: usize| forced == "all" || forced == "half" && at.is_multiple_of(2) || forced == "few" && at.is_multiple_of(200);
+    let is_forced = |at: usize| {
+        forced == "all" || forced == "half" && at.is_multiple_of(2) || forced == "few" && at.is_multiple_of(200)
+    };
     let path = |(at, (path, changed)): (usize, &'a (String, bool))| match changed {
         true if is_forced(at) => SitePath::changed(path, Reach::WildcardOnly { limit: path.len() - 1 }),
         true => SitePath::changed(path, Reach::Any),
