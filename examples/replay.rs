@@ -79,11 +79,8 @@ impl Options {
     fn budget(&self, sent: usize) -> Budget {
         let Some(free) = self.free_paths else {
             let items = self.max_paths as usize;
-            return Budget {
-                items,
-                free_items: items,
-                wildcards: self.max_wildcards.map_or(items, |most| most as usize),
-            };
+            let wildcards = self.max_wildcards.map_or(items, |most| most as usize);
+            return Budget { wildcards, ..Budget::of_items(items) };
         };
         let allowance = Allowance { free: u64::from(free), used: Some(sent as u64) };
         let wildcards = self.max_wildcards.map_or(usize::MAX, |most| most as usize);

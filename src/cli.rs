@@ -271,7 +271,7 @@ pub struct SiteOptions {
     /// Paths of a month that cost this site nothing: its share of the 1,000 that CloudFront gives an account
     #[arg(long, value_name = "N", default_value_t = FREE_PATHS, help_heading = "Invalidation")]
     pub free_paths: u64,
-    /// Maximum number of wildcards among the paths; CloudFront accepts few at a time
+    /// Maximum number of wildcards among the paths; CloudFront accepts few at a time. Up to 30 where only wildcards clear some URLs
     #[arg(long, value_name = "N", default_value_t = MAX_WILDCARDS as u32, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
     pub max_wildcards: u32,
     /// Whether /dir/ and /dir answer with /dir/index.html
@@ -413,6 +413,9 @@ pub struct InvalidateArgs {
     /// The site: its deploy record counts the paths toward the month's allowance, and --local finds its distribution
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
+    /// Where the site's deploy record is, if not in .shipfront/ of its bucket
+    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
+    pub record: Option<String>,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,

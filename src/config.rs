@@ -151,7 +151,7 @@ pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
 fn build(number: Option<u64>, variable: impl Fn(&str) -> Option<String>) -> Option<Build> {
     let project = variable("CODEBUILD_BUILD_ID").and_then(|id| Some(id.split_once(':')?.0.to_owned()));
     let number = number.or_else(|| variable("CODEBUILD_BUILD_NUMBER")?.parse().ok())?;
-    Some(Build { project: project.unwrap_or_default(), number })
+    Some(Build::new(project.unwrap_or_default(), number))
 }
 
 /// How long to wait for CloudFront.
@@ -233,7 +233,7 @@ mod tests {
             "CODEBUILD_BUILD_NUMBER" => Some("7".to_owned()),
             _ => None,
         };
-        let expected = |project: &str, number| Some(Build { project: project.to_owned(), number });
+        let expected = |project: &str, number| Some(Build::new(project, number));
         assert_eq!(build(None, codebuild), expected("site", 7));
         assert_eq!(build(Some(9), codebuild), expected("site", 9));
         assert_eq!(build(Some(9), |_| None), expected("", 9));

@@ -94,7 +94,7 @@ impl<'a> Deploy<'a> {
             return Err(error);
         }
         let planned = self.decide(&mut discovered).await?;
-        let invalidations = planned.items.clone();
+        let invalidations = planned.items.iter().chain(&planned.late_items).cloned().collect();
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
         if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {

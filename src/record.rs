@@ -55,6 +55,16 @@ pub struct Build {
     pub project: String,
     /// Higher is newer.
     pub number: u64,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+impl Build {
+    /// A build of a project.
+    pub fn new(project: impl Into<String>, number: u64) -> Build {
+        Build { project: project.into(), number, extra: Map::new() }
+    }
 }
 
 /// The last deploy that was completed.
@@ -83,7 +93,7 @@ pub struct Intent {
     /// The distribution tenants, likewise.
     pub tenants: Vec<String>,
     /// The paths that it was to send: they count as sent until it says how many it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub paths: Option<PathCount>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
@@ -122,7 +132,7 @@ pub struct State {
     /// The newest build that was deployed or found nothing to do.
     pub build: Option<Build>,
     /// The paths that deploys have sent this month.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub paths: Option<PathCount>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
@@ -153,7 +163,7 @@ impl State {
     /// The state once so many more paths were sent.
     fn with_paths(self, at: Timestamp, sent: u64) -> State {
         let used = allowance::used(at, [self.paths.as_ref()]).saturating_add(sent);
-        State { paths: Some(PathCount::new(at, used)), ..self }
+        State { paths: Some(allowance::next(self.paths.as_ref(), at, used)), ..self }
     }
 
     /// Whether a newer build of the same project went before.
@@ -189,11 +199,26 @@ pub struct Snapshot {
     since: Stopwatch,
     /// The paths that were sent beside deploys.
     other_paths: Option<PathCount>,
+    /// Fields of the manifest's first line that a later version wrote.
+    manifest_extra: Map<String, Value>,
+    /// What could not be read and does no harm.
+    warnings: Vec<String>,
 }
 
 impl Snapshot {
     fn of_state(state: State, etag: Option<String>, age: i64, now: Timestamp, since: Stopwatch) -> Snapshot {
-        Snapshot { state, etag, age, now, manifest: None, unfinished: None, since, other_paths: None }
+        Snapshot {
+            state,
+            etag,
+            age,
+            now,
+            manifest: None,
+            unfinished: None,
+            since,
+            other_paths: None,
+            manifest_extra: Map::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Who holds the lease, unless it has expired.
@@ -251,7 +276,8 @@ impl Record {
         };
         let state = self.parse(&found.body)?;
         let age = found.read.as_second() - found.modified.as_second();
-        Ok(Snapshot::of_state(state, Some(found.etag), age, found.read, self.clock.start()))
+        let warnings = unread_counts(&found.body, &state, &self.what(STATE));
+        Ok(Snapshot { warnings, ..Snapshot::of_state(state, Some(found.etag), age, found.read, self.clock.start()) })
     }
 
     /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what
@@ -282,6 +308,7 @@ impl Record {
         let (manifest, unfinished, other_paths) = tokio::join!(manifest, unfinished, self.other_paths());
         let (manifest, unfinished): (Result<_>, Result<_>) = (manifest, unfinished);
         let (manifest, unfinished) = (manifest?, unfinished?);
+        snapshot.manifest_extra = manifest.as_ref().map(Manifest::extra).unwrap_or_default();
         (snapshot.manifest, snapshot.unfinished, snapshot.other_paths) = (manifest, unfinished, other_paths);
         Ok(snapshot)
     }
@@ -360,6 +387,16 @@ fn check_format(text: &[u8], what: &str) -> Result<()> {
     Ok(())
 }
 
+/// What to tell of counts of paths that are there and are none.
+fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let of_state = !value["paths"].is_null() && state.paths.is_none();
+    let of_intent = state.intent.as_ref().is_some_and(|intent| intent.paths.is_none());
+    let of_intent = of_intent && !value["intent"]["paths"].is_null();
+    let warning = || format!("how many paths {what} counts this month cannot be read: they count as none");
+    (of_state || of_intent).then(warning).into_iter().collect()
+}
+
 /// A record that cannot be read is never taken for an empty one.
 fn damaged(what: &str, why: &str) -> Error {
     Error::refused(format!("the deploy record {what} cannot be read: {why}")).hint(
@@ -367,3 +404,6 @@ fn damaged(what: &str, why: &str) -> Error {
          object anew, invalidates all of them once, and owns what is in its source",
     )
 }
+
+#[cfg(test)]
+mod tests;

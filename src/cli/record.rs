@@ -2,6 +2,7 @@
 
 use crate::cli::{OrphanArgs, SiteArgs};
 use clap::Args;
+use shipfront_invalidation::allowance::FREE_PATHS;
 
 /// `status`.
 #[derive(Debug, Args)]
@@ -12,6 +13,9 @@ pub struct StatusArgs {
     /// When orphans go
     #[command(flatten)]
     pub orphans: OrphanArgs,
+    /// Paths of a month that cost this site nothing: its share of the 1,000 that CloudFront gives an account
+    #[arg(long, value_name = "N", default_value_t = FREE_PATHS)]
+    pub free_paths: u64,
 }
 
 /// `unlock`.

@@ -51,6 +51,10 @@ impl Sent {
     }
 }
 
+/// How long sending goes on once the run is asked to stop. Containers have 30 s between the two signals, in which the
+/// record is to be written, too.
+const STOPPING: Duration = Duration::from_secs(20);
+
 /// An invalidation that is older counts as done when a refusal is judged: 95 of 100 take less than 25 s.
 const OVERDUE: Duration = Duration::from_secs(60);
 
@@ -60,7 +64,8 @@ pub(crate) fn requests(items: &[String]) -> usize {
 }
 
 /// Asks CloudFront for what was planned until it has taken all of it, whatever its quota is, or takes nothing any
-/// more for as long as patience lasts. Sizes and pauses are decided in `schedule`.
+/// more for as long as patience lasts. Sizes and pauses are decided in `schedule`. Once `stop` is set, it ends within
+/// [`STOPPING`], whatever CloudFront does.
 ///
 /// A run that dies between two requests leaves the rest to the next deploy, which finds the plan in the record
 /// and sends all of it under its own id: what the dead run got accepted is sent once more, because copies that
@@ -70,6 +75,7 @@ pub async fn submit(
     deploy: &str,
     planned: Vec<Invalidation>,
     patience: Patience,
+    stop: &CancellationToken,
     terminal: &Terminal,
 ) -> Sent {
     let items = planned.iter().map(|invalidation| invalidation.items.as_slice());
@@ -86,6 +92,8 @@ pub async fn submit(
         ours: Vec::new(),
         accepted: Vec::new(),
         refusals: vec![None; planned.len()],
+        stop,
+        is_stopping: false,
     };
     sender.send(schedule).await
 }
@@ -104,23 +112,45 @@ struct Sender<'s> {
     accepted: Vec<(usize, Invalidation)>,
     /// The last refusal of each planned one.
     refusals: Vec<Option<Error>>,
+    /// Set by a signal, and whether that was seen.
+    stop: &'s CancellationToken,
+    is_stopping: bool,
 }
 
 impl Sender<'_> {
     async fn send(mut self, mut schedule: Schedule) -> Sent {
+        let (stop, clock) = (self.stop, self.distributions.clock.clone());
+        let stopped = async {
+            stop.cancelled().await;
+            clock.sleep(STOPPING).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.send_all(&mut schedule) => {}
+            // A request that hangs is cut off: if it was accepted after all, the next deploy sends it once more.
+            () = stopped => schedule.give_up_all(),
+        }
+        self.sent(schedule)
+    }
+
+    async fn send_all(&mut self, schedule: &mut Schedule) {
         let mut polls = polls().build();
         loop {
+            if self.stop.is_cancelled() && !self.is_stopping {
+                self.is_stopping = true;
+                schedule.end_by(self.started.elapsed() + STOPPING);
+            }
             match schedule.next(self.started.elapsed()) {
-                Step::Done => return self.sent(schedule),
+                Step::Done => return,
                 Step::Send(batch) => {
                     let sent = self.started.elapsed();
-                    let answer = self.request(&batch, &mut schedule).await;
+                    let answer = self.request(&batch, schedule).await;
                     let jitter = 0.75 + fastrand::f64() / 2.0;
                     schedule.answered(&batch, answer, sent, self.started.elapsed(), jitter);
                 }
                 Step::Rest(pause) if schedule.watches_progress() => {
                     self.tell();
-                    self.distributions.clock.sleep(polls.next().unwrap_or(pause).min(pause)).await;
+                    self.rest(polls.next().unwrap_or(pause).min(pause)).await;
                     if self.in_progress().await == 0 {
                         schedule.all_done(self.started.elapsed());
                         polls = self::polls().build();
@@ -128,9 +158,17 @@ impl Sender<'_> {
                 }
                 Step::Rest(pause) => {
                     self.tell();
-                    self.distributions.clock.sleep(pause).await;
+                    self.rest(pause).await;
                 }
             }
+        }
+    }
+
+    /// Waits, until a signal comes.
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = self.distributions.clock.sleep(pause) => {}
+            () = self.stop.cancelled(), if !self.is_stopping => {}
         }
     }
 
@@ -201,10 +239,7 @@ impl Sender<'_> {
             let mut requests: Vec<Invalidation> = accepted.collect();
             if let Some(items) = left.remove(&at) {
                 requests.push(Invalidation { items, status: InvalidationStatus::Failed, ..planned.clone() });
-                sent.failed.push(self.refusals[at].clone().unwrap_or_else(|| {
-                    Error::stale(format!("no time was left to send {} the rest", planned.distribution))
-                        .hint("raise the function's timeout; the next deploy invalidates again")
-                }));
+                sent.failed.push(self.failure(at));
             }
             for later in requests.iter_mut().skip(1) {
                 (later.viewer_paths, later.collateral, later.universe) = (0, 0, 0);
@@ -213,6 +248,20 @@ impl Sender<'_> {
             sent.invalidations.extend(requests);
         }
         sent
+    }
+
+    /// Why not all of one planned invalidation was accepted.
+    fn failure(&self, at: usize) -> Error {
+        let (distribution, refusal) = (&self.planned[at].distribution, self.refusals[at].clone());
+        if self.stop.is_cancelled() {
+            let why = refusal.map(|refusal| format!(": {refusal}")).unwrap_or_default();
+            return Error::stale(format!("interrupted before CloudFront accepted everything for {distribution}{why}"))
+                .hint("the next deploy sends it");
+        }
+        refusal.unwrap_or_else(|| {
+            Error::stale(format!("no time was left to send {distribution} the rest"))
+                .hint("raise the function's timeout; the next deploy invalidates again")
+        })
     }
 }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
     let patience = config::patience(&args.wait)?;
+    let record = config::place(args.record.as_deref(), false)?;
     let paths = with_stdin(&args.paths)?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {
@@ -32,10 +33,9 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
             Which::Auto if !paths.iter().any(|path| host(path).is_some()) => of_site(args, &connection).await?,
             which => which,
         };
-        let report =
-            invalidate(&connection.aws, &which, &paths, &new_deploy_id(connection.aws.clock()), patience, terminal)
-                .await?;
-        count_paths(args, &connection, &report, terminal).await;
+        let id = new_deploy_id(connection.aws.clock());
+        let report = invalidate(&connection.aws, &which, &paths, &id, patience, terminal).await?;
+        count_paths(args, &record, &connection, &report, terminal).await;
         Ok(report)
     };
     let outcome = outcome.await;
@@ -71,7 +71,13 @@ async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which
 
 /// Counts the paths in the month's allowance of the site, where that is known: in the side file of its record, since a
 /// deploy may be under way. Who may not write there counts nothing.
-async fn count_paths(args: &InvalidateArgs, connection: &Connection, report: &TypedReport, terminal: &Terminal) {
+async fn count_paths(
+    args: &InvalidateArgs,
+    record: &RecordPlace,
+    connection: &Connection,
+    report: &TypedReport,
+    terminal: &Terminal,
+) {
     let (target, source) = (args.target.as_deref(), args.source.as_deref());
     let taken = report.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
     let paths: u64 = taken.map(|invalidation| invalidation.items.len() as u64).sum();
@@ -80,7 +86,7 @@ async fn count_paths(args: &InvalidateArgs, connection: &Connection, report: &Ty
     }
     let counted = async {
         let site = connection.target(target, source)?;
-        let open = async |bucket: &Bucket| Session::look(&connection.aws, bucket, &RecordPlace::Beside).await;
+        let open = async |bucket: &Bucket| Session::look(&connection.aws, bucket, record).await;
         let owner = connection.expected_owner.as_deref();
         let (_, session) = Bucket::open(&connection.aws, &site, owner, open).await?;
         match session.filter(|session| !session.is_new()) {
@@ -130,8 +136,10 @@ pub async fn invalidate(
     let distributions = Distributions::new(aws);
     let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
-    let mut sent = submit(&distributions, run, planned, patience, terminal).await;
-    wait(&distributions, &mut sent, patience, &CancellationToken::new(), terminal).await;
+    // A signal ends the process: whoever types paths knows what was not sent.
+    let stop = CancellationToken::new();
+    let mut sent = submit(&distributions, run, planned, patience, &stop, terminal).await;
+    wait(&distributions, &mut sent, patience, &stop, terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
     if !taken && let Some(error) = sent.failed.first().filter(|error| error.kind() == ErrorKind::NoSuchResource) {

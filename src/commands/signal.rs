@@ -1,7 +1,11 @@
-//! SIGINT and SIGTERM: the first lets what is in flight finish, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP: the first lets what is in flight finish, the second ends the process.
 
 use crate::exit::Exit;
 use crate::terminal::Terminal;
+#[cfg(unix)]
+use std::sync::LazyLock;
+#[cfg(unix)]
+use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
 /// What a command that changes a site says when it is asked to stop.
@@ -24,15 +28,33 @@ pub(super) fn stop_on_signal(terminal: &Terminal, saying: &'static str) -> Cance
 
 async fn signal() {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
+    tokio::select! {
+        () = arrival(SignalKind::terminate()) => {}
+        () = arrival(SignalKind::hangup()), if !is_hangup_ignored() => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
+    #[cfg(not(unix))]
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Waits for a signal, for ever where it cannot be listened to.
+#[cfg(unix)]
+async fn arrival(kind: SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether the run was started to outlive its terminal, as by `nohup`. Linux tells which signals are ignored, as bits from
+/// the lowest; once the program listens to one, it is no longer among them.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    const HANGUP: u64 = 1;
+    static IGNORED: LazyLock<bool> = LazyLock::new(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
+    });
+    *IGNORED
 }

@@ -1,6 +1,5 @@
 //! `status`: what the deploy record says about a site.
 
-use crate::aws::Aws;
 use crate::cli::record::StatusArgs;
 use crate::commands::connection::Connection;
 use crate::config;
@@ -11,12 +10,11 @@ use crate::record::allowance::UsedPaths;
 use crate::record::intent::left_by;
 use crate::record::lease::{Holder, LEASE, time};
 use crate::record::session::Session;
-use crate::record::{Build, LastDeploy, Place};
+use crate::record::{Build, LastDeploy};
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use shipfront_invalidation::allowance::FREE_PATHS;
 use shipfront_site::{ObjectKind, Target};
 use std::fmt::{self, Display, Formatter};
 
@@ -27,17 +25,22 @@ const SHORT_LIST: usize = 20;
 pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.site.connection, None, terminal).await?;
     let outcome = ask(args, &connection).await;
-    terminal.report(&connection.close(outcome).await?, &[], &[]);
+    let (status, warnings) = connection.close(outcome).await?;
+    terminal.report(&status, &warnings, &[]);
     Ok(Exit::Done)
 }
 
-async fn ask(args: &StatusArgs, connection: &Connection) -> Result<Status> {
-    let StatusArgs { site, orphans } = args;
+/// What the record says, and what the person should know of it.
+async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<String>)> {
+    let StatusArgs { site, orphans, free_paths } = args;
     let place = config::place(site.record.as_deref(), false)?;
     let target = connection.site(site)?;
     let (prune_after, kinds) = (config::prune_after(orphans, true)?, config::kinds(orphans)?);
     let goes_after = |key: &str, since| goes_after(kinds.kind_of(key), prune_after, since);
-    status(&connection.aws, &target, &place, connection.expected_owner.as_deref(), goes_after).await
+    let open = async |bucket: &Bucket| Session::open(&connection.aws, bucket, &place).await;
+    let (_, session) = Bucket::open(&connection.aws, &target, connection.expected_owner.as_deref(), open).await?;
+    let session = session.ok_or_else(no_record)?;
+    Ok((status(&session, &target, *free_paths, goes_after)?, session.warnings().to_vec()))
 }
 
 /// What the record says about a site.
@@ -86,16 +89,12 @@ pub(super) fn no_record() -> Error {
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
-async fn status(
-    aws: &Aws,
+fn status(
+    session: &Session,
     target: &Target,
-    place: &Place,
-    owner: Option<&str>,
+    free_paths: u64,
     goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
 ) -> Result<Status> {
-    let open = async |bucket: &Bucket| Session::open(aws, bucket, place).await;
-    let (_, session) = Bucket::open(aws, target, owner, open).await?;
-    let session = session.ok_or_else(no_record)?;
     if session.is_new() {
         return Err(Error::failed(format!("there is no deploy record at {}", session.place()))
             .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
@@ -126,7 +125,7 @@ async fn status(
             .map(|unfinished| Pending { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 }),
         expired_lease: session.lease().filter(|_| lease.is_none()).cloned(),
         lease,
-        allowance: session.paths(FREE_PATHS),
+        allowance: session.paths(free_paths),
         last: session.last().cloned(),
         build: session.build().cloned(),
     })

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
 /// What the local edge has others of: its buckets and distributions are its own.
 const OF_AWS: [&str; 4] = ["distribution", "distribution-tenant", "record", "verify"];
+/// What URLs tell better than the file.
+const OF_URLS: [&str; 2] = ["distribution", "distribution-tenant"];
 
 /// A command line before the file is read.
 #[derive(Debug)]
@@ -128,9 +130,9 @@ fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folde
     command.mut_args(|arg| {
         let key = file::key(&arg);
         let Some(values) = settings.values(&key) else { return arg };
-        let of_aws = OF_AWS.contains(&key.as_str());
+        let of_others = local && OF_AWS.contains(&key.as_str()) || elsewhere && OF_URLS.contains(&key.as_str());
         let of_waiting = key == if waits { "no-wait" } else { "verify" };
-        if overruled.contains(&key.as_str()) || of_aws && (local || elsewhere) || of_waiting {
+        if overruled.contains(&key.as_str()) || of_others || of_waiting {
             return arg;
         }
         match key.as_str() {

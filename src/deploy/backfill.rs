@@ -205,6 +205,7 @@ impl Backfill<'_> {
             record_differs: false,
             recovered: None,
             items: Vec::new(),
+            late_items: Vec::new(),
             warnings: Vec::new(),
         };
         Ok((planned.choose_items(discovered), left))

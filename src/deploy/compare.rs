@@ -74,7 +74,8 @@ impl Deploy<'_> {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
-        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, items: Vec::new(), warnings })
+        let (items, late_items) = (Vec::new(), Vec::new());
+        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, items, late_items, warnings })
     }
 
     /// Decides about every key of the source, the target and the record; with a warning where the listing came out

@@ -54,6 +54,7 @@ impl Deploy<'_> {
         headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        walk.warnings.extend(session.iter().flat_map(Session::warnings).cloned());
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));

@@ -7,8 +7,8 @@ use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
-use crate::deploy::next_manifest::{NextManifest, landed_keys, late_keys};
-use crate::deploy::planned::{Planned, items};
+use crate::deploy::next_manifest::{NextManifest, landed_keys, removed_late};
+use crate::deploy::planned::{Planned, items, late_items};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{ErrorKind, Result};
@@ -182,28 +182,28 @@ impl<'a> Execution<'a> {
         let is_done = |outcome: &ChangeOutcome| {
             matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Removed | ChangeOutcome::Retagged(_))
         };
+        let is_later = |change: &Change| matches!(change, Change::Remove { late: true, .. });
         let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
-        if changes.all(|(change, outcome)| !change.is_write() || is_done(outcome)) {
+        if changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(outcome)) {
             return self.planned.items.clone();
         }
-        items(self.discovered, self.planned, &self.landed_keys(), &[])
+        items(self.discovered, self.planned, &self.landed_keys())
     }
 
     async fn invalidate(&self) -> Sent {
-        let Executor { deploy, terminal, timeline, patience, .. } = self.executor;
-        let sending = submit(&self.discovered.distributions, deploy, self.items.clone(), *patience, terminal);
+        let Executor { deploy, terminal, timeline, patience, limits, .. } = self.executor;
+        let (to, items) = (&self.discovered.distributions, self.items.clone());
+        let sending = submit(to, deploy, items, *patience, &limits.stop, terminal);
         timeline.during("invalidate", sending).await
     }
 
     /// Tells CloudFront about what was removed after it had heard of everything else.
     async fn invalidate_late(&mut self) {
-        let others = self.planned.plan.changes.iter();
-        let others = others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. }));
-        let others: Vec<&str> = others.map(Change::key).collect();
-        let items = items(self.discovered, self.planned, &late_keys(&self.planned.plan, &self.outcomes), &others);
+        let removed = removed_late(&self.planned.plan, &self.outcomes);
+        let items = late_items(self.discovered, self.planned, &self.items, &removed);
         let id = format!("{}-late", self.executor.deploy);
-        let Executor { terminal, patience, .. } = self.executor;
-        let sent = submit(&self.discovered.distributions, &id, items, *patience, terminal).await;
+        let Executor { terminal, patience, limits, .. } = self.executor;
+        let sent = submit(&self.discovered.distributions, &id, items, *patience, &limits.stop, terminal).await;
         self.sent.extend(sent);
     }
 

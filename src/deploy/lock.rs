@@ -89,7 +89,7 @@ impl Deploy<'_> {
         let unchanged: Vec<&str> = index.rows(&discovered.walk.entries).map(|(key, _)| key).collect();
         let planned = discovered.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
         let (id, patience) = (new_deploy_id(self.aws.clock()), self.settings.patience);
-        let sent = submit(&discovered.distributions, &id, planned, patience, self.terminal).await;
+        let sent = submit(&discovered.distributions, &id, planned, patience, &self.stop, self.terminal).await;
         // Not in the state, which stays as the interrupted run left it. Who may not write counts nothing.
         if let Err(error) = session.count_paths(sent.paths()).await {
             self.terminal.detail(format_args!("the paths were not counted: {error}"));

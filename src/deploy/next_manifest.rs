@@ -42,10 +42,14 @@ pub(super) fn landed_keys<'a>(
     keys
 }
 
+/// The keys that are removed last, where `is_done` says so of their place in the plan.
+pub(super) fn late_keys(plan: &Plan, is_done: impl Fn(usize) -> bool) -> Vec<ChangedKey<'_>> {
+    plan.removals(true).filter(|&at| is_done(at)).map(|at| changed_key(&plan.changes[at])).collect()
+}
+
 /// The keys that were removed last.
-pub(super) fn late_keys<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<ChangedKey<'a>> {
-    let removed = plan.removals(true).filter(|&at| outcomes[at].may_have_landed());
-    let mut keys: Vec<_> = removed.map(|at| changed_key(&plan.changes[at])).collect();
+pub(super) fn removed_late<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<ChangedKey<'a>> {
+    let mut keys = late_keys(plan, |at| outcomes[at].may_have_landed());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }

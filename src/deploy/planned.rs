@@ -1,9 +1,9 @@
 //! What is to be done about what was found, and what CloudFront is to be told of it.
 
-use crate::deploy::change::ChangeOutcome;
+use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
-use crate::deploy::next_manifest::changed_keys;
+use crate::deploy::next_manifest::{changed_keys, late_keys};
 use crate::deploy::plan::Plan;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
@@ -27,8 +27,10 @@ pub(super) struct Planned {
     pub record_differs: bool,
     /// The interrupted run whose work this one finishes.
     pub recovered: Option<Recovered>,
-    /// What CloudFront is told once all of it is done.
+    /// What CloudFront is told once all but the late removals are done.
     pub items: Vec<Invalidation>,
+    /// What it is told of the late removals.
+    pub late_items: Vec<Invalidation>,
     pub warnings: Vec<String>,
 }
 
@@ -46,25 +48,36 @@ impl Planned {
     /// Chooses what CloudFront is told once all of it is done.
     pub(super) fn choose_items(mut self, discovered: &Discovered) -> Planned {
         let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
-        let changed = changed_keys(&self.plan, unfinished, |_| true);
-        self.items = items(discovered, &self, &changed, &[]);
+        let is_late = |at: usize| matches!(self.plan.changes[at], Change::Remove { late: true, .. });
+        let changed = changed_keys(&self.plan, unfinished, |at| !is_late(at));
+        self.items = items(discovered, &self, &changed);
+        self.late_items = late_items(discovered, &self, &self.items, &late_keys(&self.plan, |_| true));
         self
     }
 
     /// How many paths that takes.
     pub(super) fn paths(&self) -> u64 {
-        self.items.iter().map(|invalidation| invalidation.items.len() as u64).sum()
+        self.items.iter().chain(&self.late_items).map(|invalidation| invalidation.items.len() as u64).sum()
     }
 }
 
-/// What CloudFront is to be told of changed keys; of the rest of the site, `others` are what this run has changed.
-pub(super) fn items(
+/// What CloudFront is to be told of changed keys.
+pub(super) fn items(discovered: &Discovered, planned: &Planned, changed: &[ChangedKey<'_>]) -> Vec<Invalidation> {
+    let entries = &discovered.walk.entries;
+    discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags(entries))
+}
+
+/// What CloudFront is to be told of the late removals, within what the `earlier` items leave of the run's budget. What
+/// this run has changed is the rest of the site by then.
+pub(super) fn late_items(
     discovered: &Discovered,
     planned: &Planned,
-    changed: &[ChangedKey<'_>],
-    others: &[&str],
+    earlier: &[Invalidation],
+    removed: &[ChangedKey<'_>],
 ) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
-    let unchanged = planned.plan.unchanged(entries).chain(others.iter().copied());
-    discovered.viewers.plan(changed, unchanged, planned.index.copy_tags(entries))
+    let others = planned.plan.changes.iter();
+    let others = others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. }));
+    let unchanged = planned.plan.unchanged(entries).chain(others.map(Change::key));
+    discovered.viewers.plan_after(earlier, removed, unchanged, planned.index.copy_tags(entries))
 }

@@ -135,6 +135,7 @@ impl Deploy<'_> {
             record_differs: false,
             recovered: None,
             items: Vec::new(),
+            late_items: Vec::new(),
             warnings: Vec::new(),
         })
     }

@@ -23,6 +23,7 @@ use shipfront_site::RECORD_FOLDER;
 use shipfront_site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long CloudFront may be too busy before the messages go back: their queue waits for nothing a second.
 const BUSY_LIMIT: Duration = Duration::from_secs(3);
@@ -132,7 +133,8 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
     let until = Some(deadline.last_request());
     let patience = Patience { busy: BUSY_LIMIT, until, completion: None };
     let distributions = Distributions::new(&entry_point.aws);
-    let sent = submit(&distributions, run, planned.into_values().collect(), patience, &entry_point.terminal).await;
+    let (planned, stop) = (planned.into_values().collect(), CancellationToken::new());
+    let sent = submit(&distributions, run, planned, patience, &stop, &entry_point.terminal).await;
     for invalidation in &sent.invalidations {
         let id = invalidation.id.as_deref().unwrap_or("not accepted");
         entry_point.terminal.say(format_args!(

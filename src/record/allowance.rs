@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
 
 /// Paths counted in a month of UTC, by S3's clock.
@@ -13,6 +14,15 @@ pub struct PathCount {
     pub month: String,
     /// Paths, wildcards and cache tags: each is billed as one path.
     pub used: u64,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Reads a count that a record may have; one that is none counts as if it were not there, since counts only save money.
+pub(super) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathCount>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// The month of a time, in UTC.
@@ -23,7 +33,7 @@ pub fn month_of(at: Timestamp) -> String {
 impl PathCount {
     /// So many paths in the month of a time.
     pub fn new(at: Timestamp, used: u64) -> PathCount {
-        PathCount { month: month_of(at), used }
+        PathCount { month: month_of(at), used, extra: Map::new() }
     }
 }
 
@@ -55,6 +65,11 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A count that goes on from another one: so many in the month of a time.
+pub(super) fn next(before: Option<&PathCount>, at: Timestamp, used: u64) -> PathCount {
+    PathCount { extra: before.map(|before| before.extra.clone()).unwrap_or_default(), ..PathCount::new(at, used) }
 }
 
 /// How many of these counts fall into the month of a time.

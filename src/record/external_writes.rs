@@ -36,7 +36,7 @@ struct Marks {
     revision: u64,
     keys: BTreeMap<String, String>,
     /// The paths that were sent to CloudFront beside deploys, this month.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     paths: Option<PathCount>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
@@ -112,7 +112,7 @@ impl ExternalWrites {
         let now = self.read;
         let change = |marks: &mut Marks| {
             let used = allowance::used(now, [marks.paths.as_ref()]).saturating_add(paths);
-            marks.paths = Some(PathCount::new(now, used));
+            marks.paths = Some(allowance::next(marks.paths.as_ref(), now, used));
         };
         if paths == 0 { Ok(()) } else { self.update(change).await }
     }

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io;
 
-/// Fields that this version does not know, by name.
+/// Fields that this version does not know, by name; those of an object of the line as an object of its name.
 pub(crate) type Extra = Option<Box<Map<String, Value>>>;
+
+/// The fields of a line that this version knows, and those of each that is an object: none where all of it is taken.
+pub(super) type Known = &'static [(&'static str, &'static [&'static str])];
 
 /// Reads a line whose type denies unknown fields, and what it has beside the `known` ones.
 pub(super) fn read<T: for<'a> Line<'a>, R>(
     line: &str,
-    known: &[&str],
+    known: Known,
     mut take: impl FnMut(<T as Line<'_>>::Read, Extra) -> Result<R, String>,
 ) -> Result<R, String> {
     let strict = match <T as Line<'_>>::parse(line) {
@@ -20,13 +23,22 @@ pub(super) fn read<T: for<'a> Line<'a>, R>(
         Err(error) => error,
     };
     let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else { return Err(strict.to_string()) };
-    let mut extra = Map::new();
-    for name in fields.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect::<Vec<_>>() {
-        extra.extend(fields.remove(&name).map(|value| (name, value)));
+    let mut extra = take_others(&mut fields, |name| known.iter().any(|(known, _)| *known == name));
+    for (name, inner) in known.iter().filter(|(_, inner)| !inner.is_empty()) {
+        let Some(Value::Object(object)) = fields.get_mut(*name) else { continue };
+        let others = take_others(object, |name| inner.contains(&name));
+        if !others.is_empty() {
+            extra.insert((*name).to_owned(), Value::Object(others));
+        }
     }
     let plain = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
     let read = <T as Line<'_>>::parse(&plain).map_err(|error| error.to_string())?;
     take(read, Some(Box::new(extra)))
+}
+
+fn take_others(fields: &mut Map<String, Value>, is_known: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let names: Vec<String> = fields.keys().filter(|name| !is_known(name)).cloned().collect();
+    names.into_iter().filter_map(|name| fields.remove_entry(&name)).collect()
 }
 
 /// A type of line that may borrow from its text.
@@ -40,12 +52,15 @@ pub(super) trait Line<'a> {
     }
 }
 
-/// A line with the fields that this version does not know.
-pub(super) fn joined(line: &impl Serialize, extra: &Map<String, Value>) -> io::Result<Value> {
+/// A line with the fields that this version does not know. Those of an object go with it.
+pub(super) fn joined(line: &impl Serialize, known: Known, extra: &Map<String, Value>) -> io::Result<Value> {
     let mut value = serde_json::to_value(line)?;
-    if let Value::Object(fields) = &mut value {
-        for (name, value) in extra {
-            fields.entry(name.clone()).or_insert_with(|| value.clone());
+    let Value::Object(fields) = &mut value else { return Ok(value) };
+    for (name, value) in extra {
+        if !known.iter().any(|(known, _)| known == name) {
+            fields.insert(name.clone(), value.clone());
+        } else if let (Some(Value::Object(object)), Value::Object(others)) = (fields.get_mut(name), value) {
+            others.iter().for_each(|(name, value)| drop(object.insert(name.clone(), value.clone())));
         }
     }
     Ok(value)

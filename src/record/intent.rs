@@ -1,9 +1,10 @@
 //! The intent: what a run may leave stale, written before its first change.
 
 use crate::error::Result;
-use crate::record::extra::{self, Extra};
+use crate::record::extra::{self, Extra, Known};
 use crate::record::{Intent, ndjson};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::etag::Etag;
 
@@ -50,7 +51,15 @@ pub struct PendingChange {
 }
 
 /// The fields of a line.
-const KNOWN: [&str; 7] = ["key", "action", "created", "bytes", "before", "owned", "compressed"];
+const KNOWN: Known = &[
+    ("key", &[]),
+    ("action", &[]),
+    ("created", &[]),
+    ("bytes", &[]),
+    ("before", &[]),
+    ("owned", &[]),
+    ("compressed", &[]),
+];
 
 /// How a line is read.
 struct Lines;
@@ -126,10 +135,10 @@ pub(super) fn file_name(deploy: &str) -> String {
 
 /// An intent as it is kept.
 pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a PendingChange>) -> Result<Vec<u8>> {
-    ndjson::encode("plan", deploy, |lines| {
+    ndjson::encode("plan", deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
             None => lines.row(pending_change),
-            Some(extra) => lines.row(&extra::joined(pending_change, extra)?),
+            Some(extra) => lines.row(&extra::joined(pending_change, KNOWN, extra)?),
         })
     })
 }
@@ -138,7 +147,7 @@ pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a Pen
 pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
     let mut pending: Vec<PendingChange> = Vec::new();
     ndjson::decode("plan", bytes, what, |line| {
-        extra::read::<Lines, ()>(line, &KNOWN, |line, extra| {
+        extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
             pending.push(PendingChange { extra, ..line });
             Ok(())
         })

@@ -2,14 +2,14 @@
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::allowance::PathCount;
+use crate::record::allowance::{self, PathCount};
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
 use jiff::{SignedDuration, Timestamp};
 use manifest::Row;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
@@ -38,6 +38,9 @@ pub struct Holder {
     pub owner: String,
     /// Since when, by the holder's clock, for people.
     pub since: Timestamp,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl Display for Holder {
@@ -70,6 +73,8 @@ pub struct Lease {
     outdated: Vec<String>,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),
+    /// Fields of the manifest's first line that a later version wrote.
+    manifest_extra: Map<String, Value>,
 }
 
 impl Lease {
@@ -86,11 +91,13 @@ impl Lease {
     ) -> Result<Option<Lease>> {
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
-        let holder = Holder { deploy: deploy.to_owned(), owner: owner(), since: record.clock.now() };
+        let (owner, since) = (owner(), record.clock.now());
+        let holder = Holder { deploy: deploy.to_owned(), owner, since, extra: Map::new() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
         // What an interrupted run was to send counts as sent.
-        state.paths = Some(PathCount::new(snapshot.now, state.paths_used(snapshot.now)));
+        let used = state.paths_used(snapshot.now);
+        state.paths = Some(allowance::next(state.paths.as_ref(), snapshot.now, used));
         state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths)));
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
@@ -114,7 +121,8 @@ impl Lease {
         let lost = CancellationToken::new();
         let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
         let read = (snapshot.now, snapshot.since.clone());
-        Ok(Some(Lease { record: record.clone(), deploy: deploy.to_owned(), current, lost, renewer, outdated, read }))
+        let (record, deploy, manifest_extra) = (record.clone(), deploy.to_owned(), snapshot.manifest_extra.clone());
+        Ok(Some(Lease { record, deploy, current, lost, renewer, outdated, read, manifest_extra }))
     }
 
     /// Ends when the lease can no longer be relied on: everything under way must stop.
@@ -125,7 +133,7 @@ impl Lease {
     /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
     pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
-        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, rows)?).await
+        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &self.manifest_extra, rows)?).await
     }
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and

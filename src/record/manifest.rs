@@ -3,10 +3,11 @@
 //! It is read and written row by row, so that nobody needs to hold it whole.
 
 use crate::error::Result;
-use crate::record::extra::{self, Extra};
+use crate::record::extra::{self, Extra, Known};
 use crate::record::ndjson;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Entry, Shared, Standing};
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::Etag;
@@ -40,6 +41,7 @@ pub struct Row {
 
 /// What is remembered of an object that a distribution serves as an error page, under URLs that nobody can list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ErrorPage {
     /// The `Cache-Control` that cached copies carry; `None` where they carry none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -114,9 +116,19 @@ struct Line<'a> {
     error_page: Option<Cow<'a, ErrorPage>>,
 }
 
-/// The fields of a line.
-const KNOWN: [&str; 10] =
-    ["key", "size", "etag", "content", "headers", "orphaned", "carried", "tags", "compressed", "error_page"];
+/// The fields of a line, with those of its objects. What `tags` has beside them is kept with what rows share.
+const KNOWN: Known = &[
+    ("key", &[]),
+    ("size", &[]),
+    ("etag", &[]),
+    ("content", &[]),
+    ("headers", &[]),
+    ("orphaned", &[]),
+    ("carried", &[]),
+    ("tags", &[]),
+    ("compressed", &["source", "asked", "encoding"]),
+    ("error_page", &["cache_control", "chosen"]),
+];
 
 /// How a line is read.
 struct Lines;
@@ -140,7 +152,12 @@ impl Manifest {
 
     #[cfg(test)]
     pub(crate) fn of<'a>(rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Manifest {
-        Manifest::new("a manifest".to_owned(), encode("d1", rows).unwrap().into())
+        Manifest::new("a manifest".to_owned(), encode("d1", &Map::new(), rows).unwrap().into())
+    }
+
+    /// Fields of its first line that a later version wrote.
+    pub(super) fn extra(&self) -> Map<String, Value> {
+        ndjson::extra(&self.bytes)
     }
 
     /// Hands out the rows, in key order; all that they say of how objects came to carry tags comes back.
@@ -150,7 +167,7 @@ impl Manifest {
         let standings = Shared::default();
         let mut known: Vec<Arc<CopyTags>> = Vec::new();
         ndjson::decode("manifest", &self.bytes, &self.what, |line| {
-            extra::read::<Lines, ()>(line, &KNOWN, |line, extra| {
+            extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
                 let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page } =
                     line;
                 if last.as_deref().is_some_and(|last| last >= &*key) {
@@ -183,10 +200,14 @@ pub(super) fn file_name(deploy: &str) -> String {
     format!("manifest-{deploy}.ndjson.gz")
 }
 
-/// The manifest as it is kept, of rows in key order.
-pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a str, R)>) -> Result<Vec<u8>> {
+/// The manifest as it is kept, of rows in key order, with what a later version wrote into its first line.
+pub fn encode<'a, R: Borrow<Row>>(
+    deploy: &str,
+    extra: &Map<String, Value>,
+    rows: impl Iterator<Item = (&'a str, R)>,
+) -> Result<Vec<u8>> {
     let mut known: HashMap<Arc<CopyTags>, usize> = HashMap::new();
-    ndjson::encode("manifest", deploy, |lines| {
+    ndjson::encode("manifest", deploy, extra, |lines| {
         for (key, row) in rows {
             let row: &Row = row.borrow();
             let next = known.len();
@@ -206,7 +227,7 @@ pub fn encode<'a, R: Borrow<Row>>(deploy: &str, rows: impl Iterator<Item = (&'a 
             };
             match &row.extra {
                 None => lines.row(&line)?,
-                Some(extra) => lines.row(&extra::joined(&line, extra)?)?,
+                Some(extra) => lines.row(&extra::joined(&line, KNOWN, extra)?)?,
             }
         }
         Ok(())
@@ -233,7 +254,7 @@ mod tests {
     }
 
     fn encoded(rows: &[(&str, Row)]) -> Vec<u8> {
-        encode("d1", rows.iter().map(|(key, row)| (*key, row))).unwrap()
+        encode("d1", &Map::new(), rows.iter().map(|(key, row)| (*key, row))).unwrap()
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<(String, Row)>> {
@@ -277,7 +298,7 @@ mod tests {
     #[test]
     fn a_manifest_of_before_there_was_compression_is_read() {
         let line = serde_json::json!({"key": "a", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"});
-        let bytes = ndjson::encode("manifest", "d1", |lines| lines.row(&line)).unwrap();
+        let bytes = ndjson::encode("manifest", "d1", &Map::new(), |lines| lines.row(&line)).unwrap();
         let (key, row) = decode(&bytes).unwrap().remove(0);
         assert_eq!((key.as_str(), row.size, row.compressed), ("a", 3, None));
     }
@@ -304,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_no_manifest() {
-        let plan = ndjson::encode("plan", "d1", |lines| lines.row(&1)).unwrap();
+        let plan = ndjson::encode("plan", "d1", &Map::new(), |lines| lines.row(&1)).unwrap();
         assert!(decode(&plan).is_err());
     }
 }

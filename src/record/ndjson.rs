@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 
 #[derive(Serialize, Deserialize)]
@@ -14,6 +15,9 @@ struct Header {
     shipfront: String,
     format: u32,
     deploy: String,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,18 +44,31 @@ impl Lines {
     }
 }
 
-/// Compresses rows as `write` hands them over.
-pub(super) fn encode(kind: &str, deploy: &str, write: impl FnOnce(&mut Lines) -> io::Result<()>) -> Result<Vec<u8>> {
+/// Compresses rows as `write` hands them over, below a first line with `extra` fields.
+pub(super) fn encode(
+    kind: &str,
+    deploy: &str,
+    extra: &Map<String, Value>,
+    write: impl FnOnce(&mut Lines) -> io::Result<()>,
+) -> Result<Vec<u8>> {
     let written = || -> io::Result<Vec<u8>> {
         // JSON comes in crumbs, and the compressor clears its buffer for each piece it is given.
         let out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
         let mut lines = Lines { out, rows: 0 };
-        lines.line(&Header { shipfront: kind.to_owned(), format: FORMAT, deploy: deploy.to_owned() })?;
+        let (shipfront, deploy, extra) = (kind.to_owned(), deploy.to_owned(), extra.clone());
+        lines.line(&Header { shipfront, format: FORMAT, deploy, extra })?;
         write(&mut lines)?;
         lines.line(&Footer { rows: lines.rows })?;
         lines.out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
     };
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
+}
+
+/// The fields of the first line that a later version wrote, as far as it can be read.
+pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
+    let mut line = String::new();
+    let read = BufReader::new(GzDecoder::new(bytes)).read_line(&mut line);
+    read.ok().and_then(|_| serde_json::from_str(&line).ok()).map(|header: Header| header.extra).unwrap_or_default()
 }
 
 /// Hands out the lines of the rows as they are read; whatever is not complete and right is an error, and

@@ -108,6 +108,11 @@ impl Session {
         Ok(self.record.look().await?.holder().is_none())
     }
 
+    /// What of it could not be read, which does no harm.
+    pub fn warnings(&self) -> &[String] {
+        &self.snapshot.warnings
+    }
+
     /// What an interrupted run may have left stale.
     pub fn unfinished(&self) -> Option<&Arc<UnfinishedDeploy>> {
         self.snapshot.unfinished.as_ref()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// As many paths as there are pages, and as many wildcards as there are keys that cannot be named.
-const OPTIONS: [&str; 2] = ["--max-paths", "200"];
+const OPTIONS: [&str; 4] = ["--max-paths", "200", "--max-wildcards", "40"];
 
 /// A site with so many pages, of which each has a neighbor that does not change: no wildcard is for nothing.
 async fn site(items: (usize, usize)) -> World {
@@ -17,7 +17,7 @@ async fn site(items: (usize, usize)) -> World {
         }
     }
     edit(&world, items, "before");
-    world.deploy(&OPTIONS).expect(0);
+    world.deploy(&["--distribution", "none"]).expect(0);
     edit(&world, items, "after");
     world.edge.clear_requests();
     world
@@ -84,6 +84,31 @@ async fn more_wildcards_than_a_second_holds_go_one_by_one_and_paths_do_not_wait_
     let (accepted, refused) = requests(&world);
     assert_eq!(accepted, BTreeMap::from([(1, 4), (18, 1)]));
     assert!(refused.contains_key(&22) && refused.values().sum::<usize>() < 8, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_needs_hundreds_of_wildcards_shares_them_in_two_requests() {
+    let world = site((0, 70)).await;
+    let run = world.plan(&OPTIONS[..2]).expect(0);
+    let items = |run: &Run| {
+        let told = run.json["invalidations"].as_array().unwrap();
+        told.iter().map(|one| one["items"].as_array().unwrap().len()).collect::<Vec<_>>()
+    };
+    assert_eq!((items(&run), &run.json["cost"]["requests"]["create_invalidation"]), (vec![30], &2.into()));
+    let first = &run.json["invalidations"][0];
+    let why = first["why"].as_array().unwrap().last().unwrap().as_str().unwrap();
+    assert!(why.starts_with("30 wildcards instead of at most 10, sent in several requests"), "{why}");
+    assert!(why.contains("one each would be 70"), "{why}");
+    assert!(first["collateral"].as_u64() > Some(0));
+
+    let run = world.plan(&["--max-paths", "200", "--max-wildcards", "70"]).expect(0);
+    let told = &run.json["invalidations"][0];
+    assert_eq!((items(&run), &told["collateral"], &told["why"]), (vec![70], &0.into(), &serde_json::Value::Null));
+    let run = world.plan(&["--max-paths", "200", "--max-wildcards", "45"]).expect(0);
+    // Ten fewer with each tens digit that they share.
+    assert_eq!(items(&run), [40], "whoever asks for more gets it");
+    let why = run.json["invalidations"][0]["why"].to_string();
+    assert!(why.contains("40 wildcards: ") && why.contains("--max-wildcards allows more"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

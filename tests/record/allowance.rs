@@ -1,7 +1,7 @@
 //! The month's allowance of free paths: what counts, and what it bounds.
 
 use super::{SITE, hold, outlive_lease, rewrite_state, state, status};
-use crate::world::site::{TARGET, World};
+use crate::world::site::{BUCKET, Run, TARGET, World};
 use serde_json::json;
 
 /// A site of forty folders, each with a page that changes and one that does not.
@@ -89,4 +89,85 @@ async fn what_is_invalidated_by_hand_counts_where_the_target_is_known() {
     assert_eq!(status(&world)["allowance"]["used"], before + 2);
     world.write("about.html", "more about");
     assert_eq!(world.deploy(&[]).expect(0).json["allowance"]["used"], before + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_invalidated_by_hand_counts_in_a_record_elsewhere_that_is_named() {
+    let world = World::new(&SITE).await;
+    world.edge.ensure_site("records").unwrap();
+    let record = ["--record", "s3://records/www"];
+    world.deploy(&record).expect(0);
+    let used =
+        || world.run(&["status", TARGET, "--json", record[0], record[1]]).expect(0).json["allowance"]["used"].clone();
+    let before = used().as_u64().unwrap();
+    let paths = ["invalidate", "/a", "/b", "--distribution", &world.distribution, "--target", TARGET];
+    world.run(&[&paths[..], &record].concat()).expect(0);
+    assert_eq!(used(), before + 2);
+    // As the settings say it, URLs or not.
+    let settings = world.outside().join("shipfront.toml");
+    std::fs::write(&settings, format!("target = \"{TARGET}\"\nrecord = \"s3://records/www\"\n")).unwrap();
+    let paths = ["invalidate", "https://www.example.com/c", "--distribution", &world.distribution];
+    world.run(&[&paths[..], &["--config", settings.to_str().unwrap()]].concat()).expect(0);
+    assert_eq!(used(), before + 3);
+    world.run(&["invalidate", "/a", "--record", "s3://records"]).expect(2).says("names a whole bucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_counts_by_the_sites_own_share() {
+    let world = World::deployed(&SITE).await;
+    let free = |arguments: &[&str]| {
+        world.run(&[&["status", TARGET, "--json"], arguments].concat()).expect(0).json["allowance"]["free"].clone()
+    };
+    assert_eq!((free(&[]), free(&["--free-paths", "200"])), (json!(1000), json!(200)));
+    let settings = world.outside().join("shipfront.toml");
+    std::fs::write(&settings, "free-paths = 300\n").unwrap();
+    let of_file = ["--config", settings.to_str().unwrap()];
+    assert_eq!(free(&of_file), json!(300));
+    assert_eq!(free(&[&of_file[..], &["--free-paths", "0"]].concat()), json!(0));
+}
+
+/// The paths that a run sent, or would send, for each invalidation.
+fn paths(run: &Run) -> Vec<usize> {
+    let told = run.json["invalidations"].as_array().unwrap();
+    told.iter().map(|one| one["items"].as_array().unwrap().len()).collect()
+}
+
+/// Twenty pages that change and forty assets that go at once, each with a neighbor that stays. Half of the month is 50.
+async fn pages_and_late_removals() -> (World, [&'static str; 4]) {
+    let world = World::new(&[("index.html", "welcome")]).await;
+    for at in 0..40 {
+        for name in ["goes.js", "stays.js", "page.html", "stays.html"].into_iter().take(if at < 20 { 4 } else { 2 }) {
+            world.write(&format!("{at}/{name}"), "as it was");
+        }
+    }
+    world.deploy(&[]).expect(0);
+    (0..20).for_each(|at| world.write(&format!("{at}/page.html"), "an edit"));
+    (0..40).for_each(|at| world.remove(&format!("{at}/goes.js")));
+    rewrite_state(&world, |state| state["paths"]["used"] = 0.into()).await;
+    (world, ["--prune-after", "0s", "--free-paths", "100"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_removals_come_out_of_the_same_half_of_the_month() {
+    let (world, options) = pages_and_late_removals().await;
+    let planned = paths(&world.plan(&options).expect(0));
+    let run = world.deploy(&options).expect(0);
+    assert_eq!(run.objects("pruned"), 40);
+    assert_eq!(paths(&run), [20, 30], "50 in all, where 60 paths would evict nothing");
+    assert_eq!((planned, &run.json["allowance"]["used"]), (paths(&run), &json!(50)));
+    assert!(run.json["invalidations"][1]["collateral"].as_u64() > Some(0));
+    assert_eq!(world.keys().iter().filter(|key| key.ends_with("goes.js")).count(), 0, "{BUCKET}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_dies_counts_its_late_removals_too() {
+    let (world, options) = pages_and_late_removals().await;
+    let gate = hold(&world, "DeleteObjects", None);
+    let mut child = world.start(&options);
+    gate.reached().await;
+    assert_eq!(world.count("CreateInvalidation"), 1);
+    assert_eq!(state(&world).await["intent"]["paths"]["used"], 50);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(status(&world)["allowance"]["used"], 50);
 }

@@ -44,6 +44,11 @@ async fn a_build_that_is_stopped_finishes_and_invalidates_what_is_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_goes_away_finishes_and_invalidates_what_is_in_flight() {
+    stops_in_order("HUP").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_stops_at_once_and_the_next_run_finishes() {
     let world = edited().await;
     let gate = hold(&world, "CreateInvalidation", None);

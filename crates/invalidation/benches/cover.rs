@@ -1,5 +1,5 @@
 //! How the cover scales with the size of a site: a tenth of its paths changed, budgets of 15, 50 and 500
-//! items, 10 wildcards among them.
+//! items, 10 wildcards among them; more wildcards, and paths that only wildcards clear.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -45,18 +45,42 @@ fn site(size: usize) -> Vec<(String, bool)> {
         .collect()
 }
 
+/// Paths with query strings in the cache key: only a wildcard clears a page; of no, few, half of the, or all pages.
+fn site_paths<'a>(site: &'a [(String, bool)], forced: &str) -> Vec<SitePath<'a>> {
+    let is_forced = |at: usize| {
+        forced == "all" || forced == "half" && at.is_multiple_of(2) || forced == "few" && at.is_multiple_of(200)
+    };
+    let path = |(at, (path, changed)): (usize, &'a (String, bool))| match changed {
+        true if is_forced(at) => SitePath::changed(path, Reach::WildcardOnly { limit: path.len() - 1 }),
+        true => SitePath::changed(path, Reach::Any),
+        false => SitePath::unchanged(path),
+    };
+    site.iter().enumerate().map(path).collect()
+}
+
+fn wildcards(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wildcards");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    for size in [1_500, 1_000_000] {
+        let site = site(size);
+        for forced in ["none", "few", "half", "all"] {
+            let paths = site_paths(&site, forced);
+            for wildcards in [10, 24, 30, 45] {
+                let budget = Budget { wildcards, forced_wildcards: 30, ..Budget::of_items(500) };
+                let name = BenchmarkId::new(format!("{wildcards} of 500 items, {forced} forced"), size);
+                group.bench_with_input(name, &paths, |bencher, paths| bencher.iter(|| cover(black_box(paths), budget)));
+            }
+        }
+    }
+    group.finish();
+}
+
 fn scaling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cover");
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for size in [1_000, 10_000, 100_000, 1_000_000] {
         let site = site(size);
-        let paths: Vec<SitePath<'_>> = site
-            .iter()
-            .map(|(path, changed)| match changed {
-                true => SitePath::changed(path, Reach::Any),
-                false => SitePath::unchanged(path),
-            })
-            .collect();
+        let paths = site_paths(&site, "none");
         group.throughput(Throughput::Elements(size as u64));
         for items in [15, 50, 500] {
             let budget = Budget { wildcards: 10, ..Budget::of_items(items) };
@@ -67,5 +91,5 @@ fn scaling(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scaling);
+criterion_group!(benches, scaling, wildcards);
 criterion_main!(benches);

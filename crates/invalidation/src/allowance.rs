@@ -5,7 +5,7 @@
 //! deployed 3 to 25 times in one. Half of what is left for each deploy lasts for all of them, and evicts next to
 //! nothing that did not change.
 
-use crate::cover::Budget;
+use crate::cover::{Budget, FORCED_WILDCARDS};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -80,7 +80,25 @@ impl MaxPaths {
             (MaxPaths::Auto, None) => FEWEST_ITEMS,
         };
         let free_items = left.map_or(SPENT_FREELY, |left| left.min(SPENT_FREELY));
-        Budget { items, free_items, wildcards: wildcards.max(1) }
+        Budget { items, free_items, wildcards: wildcards.max(1), forced_wildcards: FORCED_WILDCARDS }
+    }
+}
+
+impl MaxPaths {
+    /// What is left of that budget once a run has sent `here` items to the distribution, and `all` to all of them: never
+    /// fewer than a deploy may send in any case.
+    pub fn rest(
+        self,
+        allowance: Allowance,
+        distributions: usize,
+        wildcards: usize,
+        (here, all): (usize, usize),
+    ) -> Budget {
+        let whole = self.budget(allowance, distributions, wildcards);
+        let used = allowance.used.map(|used| used.saturating_add(all as u64));
+        let free_items = self.budget(Allowance { used, ..allowance }, distributions, wildcards).free_items;
+        let items = whole.items.saturating_sub(here).max(FEWEST_ITEMS.min(whole.items));
+        Budget { items, free_items, ..whole }
     }
 }
 
@@ -105,9 +123,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_run_sends_later_comes_out_of_the_same_half() {
+        let rest = |max: &str, sent| {
+            let max: MaxPaths = max.parse().unwrap();
+            let budget = max.rest(Allowance { free: 1_000, used: Some(400) }, 1, 10, sent);
+            (budget.items, budget.free_items)
+        };
+        assert_eq!(rest("auto", (0, 0)), (300, 5));
+        assert_eq!(rest("auto", (200, 200)), (100, 5));
+        assert_eq!(rest("auto", (299, 299)), (15, 5));
+        assert_eq!(rest("auto", (10, 598)), (290, 2));
+        assert_eq!((rest("50", (20, 20)), rest("50", (50, 50)), rest("5", (5, 5))), ((30, 5), (15, 5), (5, 5)));
+    }
+
+    #[test]
     fn what_costs_is_not_spent_freely() {
         let budget = |used| MaxPaths::Auto.budget(Allowance { free: 1_000, used: Some(used) }, 1, 10);
         assert_eq!((budget(0).free_items, budget(997).free_items, budget(2_000).free_items), (5, 3, 0));
+    }
+
+    #[test]
+    fn paths_that_only_wildcards_clear_get_two_requests_of_them_and_more_only_where_the_person_says_so() {
+        let wildcards = |most, needed| MaxPaths::Auto.budget(Allowance::default(), 1, most).wildcards_for(needed);
+        assert_eq!((wildcards(10, 0), wildcards(10, 7), wildcards(10, 12), wildcards(40, 369)), (10, 10, 12, 15));
+        let counted = Allowance { used: Some(0), ..Allowance::default() };
+        let wildcards = |most, needed| MaxPaths::Auto.budget(counted, 1, most).wildcards_for(needed);
+        assert_eq!((wildcards(10, 29), wildcards(10, 369), wildcards(45, 369), wildcards(400, 369)), (29, 30, 45, 400));
     }
 
     #[test]

@@ -9,9 +9,11 @@
 //! that a budget of one item always has an answer.
 //!
 //! **Two budgets.** A [`Budget`] allows so many items, some of them for free, and so many wildcards, which
-//! CloudFront takes more slowly. Paths that only a wildcard clears may need more wildcards than that: then the
-//! budget is as many as they need, each the longest that clears them ([`Curve::forced_wildcards`]), because
-//! several requests cost less than what fewer wildcards would evict.
+//! CloudFront takes more slowly. Paths that only a wildcard clears may need more wildcards than that, each the longest
+//! that clears them ([`Curve::forced_wildcards`]): then the budget is as many as they need, up to
+//! [`Budget::forced_wildcards`], because a second request costs less than what fewer wildcards would evict. A site
+//! that needs still more, such as one with query strings in the cache key, shares wildcards: they end at what several
+//! paths have in common, where that evicts least.
 //!
 //! **Why few wildcards matter.** Call the longest prefix that a wildcard for a changed path may
 //! have the path's *stem*: all but its last character, or less where [`Reach::WildcardOnly`] says
@@ -35,8 +37,8 @@
 //! minima of hulls are the hulls of sums and minima, so every answer kept is still the best for its own number of
 //! items, and the hull bounds what any other could do: from the answer's `a` items to the next one's `b`, the
 //! optimum for a budget of `n` is at least `(n - a) / (b - a)` of the way down. And with more than
-//! `curve::MOST_ROWS` wildcards in the budget these are not counted but priced, as in Lagrangian relaxation: at a price
-//! of `p` evicted paths each, an answer with `w` wildcards of `W` is at most `p (W - w)` from the optimum. The
+//! `curve::MOST_ROWS` wildcards in the budget, and more than a quarter of `sweep::WORK` pairs, these are not counted but
+//! priced, as in Lagrangian relaxation: at a price of `p` evicted paths each, an answer with `w` wildcards of `W` is at most `p (W - w)` from the optimum. The
 //! price is 0 where the best answer needs no more than `W` anyway.
 //!
 //! **Time and memory.** At most O(changed × items × wildcards²), and after `sweep::WORK` about as many steps as
@@ -49,7 +51,7 @@ mod site;
 mod sweep;
 mod table;
 
-pub use budget::Budget;
+pub use budget::{Budget, FORCED_WILDCARDS, REQUEST_WILDCARDS};
 pub use curve::Curve;
 use site::Site;
 
@@ -166,6 +168,11 @@ pub(crate) fn cover_within(url_set: &[SitePath<'_>], budget: Budget, work: u64) 
     }
     let curve = Curve::of_site(site, budget, work.min(sweep::WORK));
     (curve.cover(budget), curve.work())
+}
+
+/// How many wildcards clear the paths of `url_set` that only wildcards clear, each the longest for its path.
+pub fn forced_wildcards(url_set: &[SitePath<'_>]) -> usize {
+    site::forced_wildcards(url_set)
 }
 
 /// How many bytes two paths share from their beginning.

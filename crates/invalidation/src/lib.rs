@@ -16,7 +16,7 @@ pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
 use crate::url_set::{Changed, UrlSet};
 use allowance::{Allowance, MaxPaths};
-use cover::{Budget, Curve, Item, Reach, SitePath};
+use cover::{Budget, Curve, Item, REQUEST_WILDCARDS, Reach, SitePath};
 use serde::{Deserialize, Serialize};
 use shipfront_site::Target;
 use tagged::Choice;
@@ -64,7 +64,7 @@ pub struct Policy {
     pub max_paths: MaxPaths,
     /// What the month has free.
     pub allowance: Allowance,
-    /// The most wildcards among them, unless paths that only wildcards clear need more.
+    /// The most wildcards among them; up to [`cover::FORCED_WILDCARDS`] where paths that only wildcards clear need more.
     pub max_wildcards: usize,
     /// What the configuration of a distribution cannot tell.
     pub viewer: ViewerOptions,
@@ -163,10 +163,13 @@ impl Viewers {
         Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
     }
 
-    /// What an invalidation of one distribution may be made of.
-    fn budget(&self) -> Budget {
+    /// What an invalidation of one distribution may be made of, after what the run has `sent` before.
+    fn budget(&self, id: &DistributionId, sent: &[Invalidation]) -> Budget {
         let Policy { max_paths, allowance, max_wildcards, .. } = self.policy;
-        max_paths.budget(allowance, self.viewers.len(), max_wildcards)
+        let all = sent.iter().map(|invalidation| invalidation.items.len()).sum();
+        let here = sent.iter().filter(|invalidation| invalidation.distribution == *id);
+        let here = here.map(|invalidation| invalidation.items.len()).sum();
+        max_paths.rest(allowance, self.viewers.len(), max_wildcards, (here, all))
     }
 
     /// What the month has free, as the planner counts with it.
@@ -243,16 +246,29 @@ impl Viewers {
         unchanged: impl Iterator<Item = &'a str> + Clone,
         copy_tags: impl Fn(&str) -> Option<&'c CopyTags>,
     ) -> Vec<Invalidation> {
+        self.plan_after(&[], changed, unchanged, copy_tags)
+    }
+
+    /// The same within what the run's budget has left after what it has `sent` before.
+    pub fn plan_after<'a, 'c>(
+        &self,
+        sent: &[Invalidation],
+        changed: &[ChangedKey<'_>],
+        unchanged: impl Iterator<Item = &'a str> + Clone,
+        copy_tags: impl Fn(&str) -> Option<&'c CopyTags>,
+    ) -> Vec<Invalidation> {
         if changed.is_empty() {
             return Vec::new();
         }
-        let plan = |shown: &Shown| self.plan_one(shown, changed, unchanged.clone(), &copy_tags);
+        let plan =
+            |shown: &Shown| self.plan_one(shown, self.budget(&shown.id, sent), changed, unchanged.clone(), &copy_tags);
         self.viewers.iter().filter_map(plan).collect()
     }
 
     fn plan_one<'a, 'c>(
         &self,
         shown: &Shown,
+        budget: Budget,
         changed: &[ChangedKey<'_>],
         unchanged: impl Iterator<Item = &'a str> + Clone,
         copy_tags: &impl Fn(&str) -> Option<&'c CopyTags>,
@@ -279,11 +295,12 @@ impl Viewers {
             paths(key).iter().for_each(|path| url_set.add_unchanged(&path.path, tags));
         }
         viewer.foreign_paths().iter().for_each(|path| url_set.add_unchanged(path, 0));
-        let chosen = choose(&shown.id, strategy, self.budget(), &url_set);
-        let mut chosen = choice.improve(chosen, &url_set, changed);
+        let chosen = choose(&shown.id, strategy, budget, &url_set);
+        let mut chosen = choice.improve(chosen, budget, &url_set, changed);
         choice.name_evicted(&mut chosen, &url_set);
         chosen.why.splice(0..0, why);
-        chosen.why.extend(excess_wildcards(&chosen, self.policy.max_wildcards));
+        let needed = if strategy == Strategy::Cover { cover::forced_wildcards(&url_set.paths()) } else { 0 };
+        chosen.why.extend(excess_wildcards(&chosen, needed, self.policy.max_wildcards, budget));
         Some(chosen)
     }
 
@@ -347,12 +364,24 @@ fn choose(id: &DistributionId, strategy: Strategy, budget: Budget, all: &UrlSet)
     invalidation
 }
 
-/// Why there are more wildcards than allowed, if there are: only where nothing else clears a path.
-fn excess_wildcards(invalidation: &Invalidation, most: usize) -> Option<String> {
+/// Why there are more wildcards than allowed, or fewer than clear each path by itself, if there are: only where nothing
+/// else clears a path. `needed` are those that would.
+fn excess_wildcards(invalidation: &Invalidation, needed: usize, most: usize, budget: Budget) -> Option<String> {
     let wildcards = invalidation.items.iter().filter(|item| item.ends_with('*')).count();
-    let why = "some changed URLs can only be cleared by a wildcard";
-    (wildcards > most.max(1))
-        .then(|| format!("{wildcards} wildcards instead of at most {most}, sent in several requests: {why}"))
+    let has_tags = invalidation.items.iter().any(|item| item.starts_with('#'));
+    let mut why = "some changed URLs can only be cleared by a wildcard".to_owned();
+    let is_shared = needed > budget.wildcards_for(needed) && wildcards > 0 && !has_tags;
+    if is_shared {
+        let many = format!("; one each would be {needed}, so wildcards are shared by what the URLs have in common");
+        why.push_str(&many);
+    }
+    let requests = if wildcards > REQUEST_WILDCARDS { ", sent in several requests" } else { "" };
+    let word = if wildcards == 1 { "wildcard" } else { "wildcards" };
+    if wildcards > most.max(1) {
+        Some(format!("{wildcards} wildcards instead of at most {most}{requests}: {why}"))
+    } else {
+        is_shared.then(|| format!("{wildcards} {word}: {why} (--max-wildcards allows more)"))
+    }
 }
 
 /// An item with what it does.

@@ -123,13 +123,13 @@ impl<'v> Choice<'v> {
     pub(super) fn improve(
         &self,
         mut chosen: Invalidation,
+        budget: Budget,
         url_set: &UrlSet,
         changed: &[ChangedKey<'_>],
     ) -> Invalidation {
         if self.reading.is_none() {
             return chosen;
         }
-        let budget = self.viewers.budget();
         if !self.candidates.is_empty() {
             let cover = self.cover(url_set, budget);
             if cover.items.iter().any(|item| item.text.starts_with('#')) {

@@ -19,6 +19,7 @@ const PAYS_PERCENT: u64 = 95;
 
 /// What is remembered of an object whose file was to be compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Compressed {
     /// The MD5 of the file.
     pub source: Etag,

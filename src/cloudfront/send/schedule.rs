@@ -16,14 +16,15 @@
 //!
 //! It is a state machine without clock and I/O: times are given, as durations since the start.
 
+use shipfront_invalidation::cover::REQUEST_WILDCARDS;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Items in one request: CloudFront takes 150 paths or tags a second
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
 const ITEMS: usize = 150;
-/// Wildcards in one request: by its older rule CloudFront has no more in progress.
-const WILDCARDS: usize = 15;
+/// Wildcards in one request.
+const WILDCARDS: usize = REQUEST_WILDCARDS;
 /// The pause after a refusal that makes the next request smaller.
 const SHORT: Duration = Duration::from_millis(500);
 /// The longest pause after a refusal.
@@ -219,7 +220,7 @@ impl Schedule {
         let waiting = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.items.is_empty());
         let Some((due, at)) = waiting.map(|(at, lane)| (self.due(lane), at)).min() else { return Step::Done };
         if due.max(now) >= self.until {
-            (0..self.lanes.len()).for_each(|at| self.drop_lane(at));
+            self.give_up_all();
             return Step::Done;
         }
         if due > now {
@@ -338,6 +339,16 @@ impl Schedule {
                 self.drop_lane(at);
             }
         }
+    }
+
+    /// Gives up all that is not accepted by a time.
+    pub(super) fn end_by(&mut self, until: Duration) {
+        self.until = self.until.min(until);
+    }
+
+    /// Gives up all that is not accepted.
+    pub(super) fn give_up_all(&mut self) {
+        (0..self.lanes.len()).for_each(|at| self.drop_lane(at));
     }
 
     fn drop_lane(&mut self, at: usize) {

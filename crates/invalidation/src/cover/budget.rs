@@ -2,6 +2,11 @@
 
 use std::num::NonZeroUsize;
 
+/// Wildcards that CloudFront has in progress at most by its older rule, and so the most of one request.
+pub const REQUEST_WILDCARDS: usize = 15;
+/// The most wildcards for paths that only wildcards clear, where the person asks for no more: two requests by the older
+/// rule, and half a minute at the newer one of 1 wildcard a second. A deploy holds its lock for that long.
+pub const FORCED_WILDCARDS: usize = 2 * REQUEST_WILDCARDS;
 /// Changed paths times items up to which twice the items take no time.
 const QUICK: usize = 1_000_000;
 
@@ -14,12 +19,14 @@ pub struct Budget {
     pub free_items: usize,
     /// Wildcards; 0 is read as 1, as `/*` must be possible.
     pub wildcards: usize,
+    /// Wildcards where paths that only wildcards clear need more than `wildcards`: as many as they need, up to this.
+    pub forced_wildcards: usize,
 }
 
 impl Budget {
     /// So many items, of any kind and all free.
     pub fn of_items(items: usize) -> Budget {
-        Budget { items, free_items: items, wildcards: items }
+        Budget { items, free_items: items, wildcards: items, forced_wildcards: items }
     }
 
     /// What is left after `items` that are no wildcards; `None` if nothing is.
@@ -33,6 +40,11 @@ impl Budget {
     pub(crate) fn for_curve(self, changed: usize) -> Budget {
         let is_quick = changed.saturating_mul(self.items) < QUICK;
         Budget { items: if is_quick { self.items.saturating_mul(2) } else { self.items }, ..self }
+    }
+
+    /// The most wildcards where `needed` clear the paths that only wildcards clear, each by itself.
+    pub fn wildcards_for(self, needed: usize) -> usize {
+        self.wildcards.max(needed.min(self.forced_wildcards)).clamp(1, self.items.max(1))
     }
 
     /// How many of so many items cost.

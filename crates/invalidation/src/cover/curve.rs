@@ -5,7 +5,8 @@ use super::sweep::{self, Outcome, Rules, Wildcard};
 use super::table::{Bounds, Entry};
 use super::{Budget, Cover, Item, Reach, SitePath};
 
-/// Wildcards in a budget up to which they are counted, and not priced.
+/// Wildcards in a budget up to which they are counted however large the tables are, which are thinned then. More are
+/// counted while that takes little, and else priced.
 const MOST_ROWS: usize = 24;
 /// What an evicted path costs where wildcards are priced: the least price is less than one path for all of them.
 const SCALE: u64 = 1 << 20;
@@ -35,13 +36,13 @@ impl<'a> Curve<'a> {
 
     pub(super) fn of_site(site: Site<'a>, largest: Budget, work: u64) -> Self {
         let (items, wildcards) = extent(&site, largest);
-        if wildcards > MOST_ROWS {
-            // Some passes instead of one.
-            return Curve::priced(site, largest, work / 32);
-        }
         let rules = Rules { bounds: bounds(wildcards, items), price: 0, scale: 1, work };
-        let outcome = site.sweep(rules);
-        Curve { changed: site.changed, forced: site.forced, largest, rules, outcome }
+        let outcome = if wildcards > MOST_ROWS { site.sweep_within(rules, work / 4) } else { Some(site.sweep(rules)) };
+        match outcome {
+            Some(outcome) => Curve { changed: site.changed, forced: site.forced, largest, rules, outcome },
+            // Some passes instead of one.
+            None => Curve::priced(site, largest, work / 32),
+        }
     }
 
     pub(super) fn priced(site: Site<'a>, largest: Budget, work: u64) -> Self {
@@ -56,8 +57,8 @@ impl<'a> Curve<'a> {
         self.outcome.work
     }
 
-    /// How many wildcards clear the paths that only wildcards clear, each as far as it needs: a budget of fewer
-    /// counts as so many.
+    /// How many wildcards clear the paths that only wildcards clear, each as long as it can be: see
+    /// [`Budget::wildcards_for`].
     pub fn forced_wildcards(&self) -> usize {
         self.forced
     }
@@ -127,9 +128,14 @@ impl<'a> Curve<'a> {
 
     /// What a budget comes to here.
     fn allowed(&self, budget: Budget) -> Budget {
-        let items = budget.items.min(self.largest.items).max(1);
-        let wildcards = budget.wildcards.min(self.largest.wildcards).max(self.forced).clamp(1, items);
-        Budget { items, wildcards, ..budget }
+        let largest = self.largest;
+        let allowed = Budget {
+            items: budget.items.min(largest.items).max(1),
+            wildcards: budget.wildcards.min(largest.wildcards),
+            forced_wildcards: budget.forced_wildcards.min(largest.forced_wildcards),
+            ..budget
+        };
+        Budget { wildcards: allowed.wildcards_for(self.forced), ..allowed }
     }
 
     /// The ways to clear the site that a budget allows, with their wildcards.
@@ -156,7 +162,7 @@ impl<'a> Curve<'a> {
 /// How many items and wildcards may be of use.
 fn extent(site: &Site<'_>, largest: Budget) -> (usize, usize) {
     let items = largest.items.min(site.changed.len()).max(1);
-    (items, largest.wildcards.max(site.forced).clamp(1, items))
+    (items, largest.wildcards_for(site.forced).clamp(1, items))
 }
 
 fn bounds(rows: usize, items: usize) -> Bounds {

@@ -22,14 +22,8 @@ impl<'a> Site<'a> {
         };
         let paths: Vec<SitePath<'a>> = sorted.chunk_by(|left, right| left.path == right.path).map(merge).collect();
         let changed: Vec<SitePath<'a>> = paths.iter().filter(|path| path.change.is_some()).copied().collect();
-        let limited = changed.iter().filter_map(|path| match path.change {
-            Some(reach @ Reach::WildcardOnly { .. }) => Some(reach.stem(path.path)),
-            _ => None,
-        });
-        let mut stems: Vec<&str> = limited.collect();
-        stems.sort_unstable();
-        stems.dedup_by(|later, first| later.starts_with(*first));
-        Site { paths, changed, forced: stems.len() }
+        let forced = forced_wildcards(&changed);
+        Site { paths, changed, forced }
     }
 
     /// All changed paths by themselves, if that is possible and free: nothing is better.
@@ -46,9 +40,24 @@ impl<'a> Site<'a> {
 
     /// One pass over the paths.
     pub(super) fn sweep(&self, rules: Rules) -> Outcome<'a> {
-        let mut sweep = Sweep::new(rules);
+        let mut sweep = Sweep::new(rules, u64::MAX);
+        self.paths_into(&mut sweep);
+        sweep.finish()
+    }
+
+    /// The same, unless more than `most` pairs of entries would have to be put together.
+    pub(super) fn sweep_within(&self, rules: Rules, most: u64) -> Option<Outcome<'a>> {
+        let mut sweep = Sweep::new(rules, most);
+        self.paths_into(&mut sweep);
+        (!sweep.is_over()).then(|| sweep.finish()).filter(|outcome| !outcome.is_over)
+    }
+
+    fn paths_into(&self, sweep: &mut Sweep<'a>) {
         let mut previous = "";
-        for path in &self.paths {
+        for path in self.paths.iter() {
+            if sweep.is_over() {
+                return;
+            }
             sweep.leave_for(cut(path.path, common_bytes(previous, path.path)));
             match path.change {
                 Some(reach) => sweep.add_changed(path.path, reach),
@@ -56,6 +65,17 @@ impl<'a> Site<'a> {
             }
             previous = path.path;
         }
-        sweep.finish()
     }
+}
+
+/// How many wildcards clear the paths that only wildcards clear, each the longest for its path.
+pub(super) fn forced_wildcards(changed: &[SitePath<'_>]) -> usize {
+    let limited = changed.iter().filter_map(|path| match path.change {
+        Some(reach @ Reach::WildcardOnly { .. }) => Some(reach.stem(path.path)),
+        _ => None,
+    });
+    let mut stems: Vec<&str> = limited.collect();
+    stems.sort_unstable();
+    stems.dedup_by(|later, first| later.starts_with(*first));
+    stems.len()
 }

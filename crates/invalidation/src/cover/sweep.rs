@@ -45,6 +45,8 @@ pub(super) struct Outcome<'a> {
     pub(super) is_thin: bool,
     /// Pairs of entries that were put together.
     pub(super) work: u64,
+    /// Whether they would have been more than allowed: then the table is not right.
+    pub(super) is_over: bool,
 }
 
 impl<'a> Outcome<'a> {
@@ -94,10 +96,13 @@ pub(super) struct Sweep<'a> {
     used: usize,
     scratch: Scratch,
     work: u64,
+    /// The most work, and whether it would have been more.
+    most: u64,
+    is_over: bool,
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, most: u64) -> Self {
         Sweep {
             rules,
             open: Vec::new(),
@@ -106,7 +111,14 @@ impl<'a> Sweep<'a> {
             used: 0,
             scratch: Scratch::default(),
             work: 0,
+            most,
+            is_over: false,
         }
+    }
+
+    /// Whether going on is of no use: it would be more work than allowed.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub(super) fn add_unchanged(&mut self, path: &'a str, weight: u64) {
@@ -210,7 +222,12 @@ impl<'a> Sweep<'a> {
 
     /// The best splits of all items and wildcards between two parts.
     fn both(&mut self, left: &[Entry], right: &[Entry]) -> Table {
-        self.work += left.len() as u64 * right.len() as u64;
+        let pairs = left.len() as u64 * right.len() as u64;
+        if self.work.saturating_add(pairs) > self.most {
+            self.is_over = true;
+            return Table::new();
+        }
+        self.work += pairs;
         let thin = self.is_thin();
         let merged = self.scratch.merge(left, right, self.rules.bounds, thin);
         let mut join = |one: Plan, other: Plan| match (one, other) {
@@ -273,7 +290,7 @@ impl<'a> Sweep<'a> {
     pub(super) fn finish(mut self) -> Outcome<'a> {
         self.leave_for(0);
         let table = self.open.pop().and_then(|root| self.close(root)).unwrap_or_default();
-        let is_thin = self.is_thin();
-        Outcome { table, wildcards: self.wildcards, pairs: self.pairs, is_thin, work: self.work }
+        let (is_thin, is_over) = (self.is_thin(), self.is_over);
+        Outcome { table, wildcards: self.wildcards, pairs: self.pairs, is_thin, work: self.work, is_over }
     }
 }

@@ -60,13 +60,18 @@ fn value(cover: &Cover, budget: Budget) -> Value {
 }
 
 /// The wildcards that the budget comes to: those for paths that have no exact item, each as long as it can be, may
-/// be more.
+/// be more, up to a number of their own.
 fn most_wildcards(site: &[Piecewise], budget: Budget) -> usize {
     let distinct = distinct(site);
     let forced = distinct.iter().filter(|(path, known)| known.1 && !trusted(path).1);
     let prefixes: BTreeSet<&[&str]> = forced.map(|(path, _)| &path[..trusted(path).0]).collect();
     let needed = |prefix: &&&[&str]| (1..prefix.len()).all(|length| !prefixes.contains(&prefix[..length]));
-    budget.wildcards.max(prefixes.iter().filter(needed).count()).max(1)
+    let needed = prefixes.iter().filter(needed).count();
+    if needed <= budget.wildcards {
+        budget.wildcards
+    } else {
+        budget.wildcards.max(budget.forced_wildcards.min(needed))
+    }
 }
 
 /// The best value over all sets of valid items within the budget: tries every item that clears the first path
@@ -111,11 +116,9 @@ fn brute_force(site: &[Piecewise], budget: Budget) -> Option<Value> {
 }
 
 fn budgets(most_items: usize) -> impl Strategy<Value = Budget> {
-    (1..most_items, 0..most_items, 1..5_usize).prop_map(|(items, free_items, wildcards)| Budget {
-        items,
-        free_items,
-        wildcards,
-    })
+    (1..most_items, 0..most_items, 1..5_usize, 0..7_usize).prop_map(
+        |(items, free_items, wildcards, forced_wildcards)| Budget { items, free_items, wildcards, forced_wildcards },
+    )
 }
 
 /// What a pass that counts or prices wildcards finds, and its bound.
@@ -180,6 +183,19 @@ proptest! {
         if work == 0 {
             prop_assert_eq!(best.collateral, thin.collateral);
         }
+    }
+
+    #[test]
+    fn many_wildcards_are_counted_while_that_takes_little_and_else_priced_within_the_bound(
+        site in prop::collection::vec(piecewise(9), 40..120),
+        work in prop_oneof![Just(u64::MAX), 0..40_000_u64],
+    ) {
+        let budget = Budget { wildcards: 30, ..Budget::of_items(40) };
+        let ((exact, none), (found, gap)) =
+            with_site(&site, |paths| (limited(paths, budget, u64::MAX), limited(paths, budget, work)));
+        prop_assert_eq!(none, 0);
+        prop_assert!(value(&found, budget).2 <= 30);
+        prop_assert!(found.collateral - gap <= exact.collateral && exact.collateral <= found.collateral);
     }
 
     #[test]
@@ -319,7 +335,7 @@ fn of_a_path_given_twice_the_strictest_reading_holds() {
 fn exact_paths_are_preferred_while_they_are_free() {
     let mut site = plain(&["/about", "/about/", "/about/index.html"]);
     site.push(SitePath::unchanged("/e"));
-    let free = |items: usize, free_items: usize| Budget { items, free_items, wildcards: 10 };
+    let free = |items: usize, free_items: usize| Budget { free_items, wildcards: 10, ..Budget::of_items(items) };
     assert_eq!(texts(&cover(&site, free(3, 3))), ["/about", "/about/", "/about/index.html"]);
     assert_eq!(texts(&cover(&site, free(9, 2))), ["/abou*"], "a wildcard before a dollar");
     site.push(SitePath::unchanged("/abound"));
@@ -356,6 +372,19 @@ fn paths_that_only_wildcards_clear_get_as_many_as_they_need() {
     let budget = Budget { wildcards: 1, ..Budget::of_items(9) };
     assert_eq!(texts(&cover(&site, budget)), ["/a/1*", "/b/2*", "/c/3*", "/d/1", "/d/2"]);
     assert_eq!(Curve::new(&site, budget).forced_wildcards(), 3);
+}
+
+#[test]
+fn past_the_most_wildcards_for_such_paths_they_share_those_that_evict_least() {
+    let limited = |path: &'static str| SitePath::changed(path, Reach::WildcardOnly { limit: path.len() - 1 });
+    let mut site: Vec<_> = ["/a/1?", "/a/2?", "/b/1?", "/b/2?", "/c/1?"].map(limited).into();
+    site.extend(["/a/3", "/b/3", "/b/4", "/c/2"].map(SitePath::unchanged));
+    let budget = |wildcards, forced_wildcards| Budget { wildcards, forced_wildcards, ..Budget::of_items(9) };
+    assert_eq!(texts(&cover(&site, budget(1, 5))), ["/a/1*", "/a/2*", "/b/1*", "/b/2*", "/c/1*"]);
+    assert_eq!(texts(&cover(&site, budget(1, 4))), ["/a/*", "/b/1*", "/b/2*", "/c/1*"]);
+    assert_eq!(texts(&cover(&site, budget(1, 3))), ["/a/*", "/b/*", "/c/1*"]);
+    assert_eq!(texts(&cover(&site, budget(4, 3))), ["/a/*", "/b/1*", "/b/2*", "/c/1*"], "the person asks for more");
+    assert_eq!(texts(&cover(&site, budget(1, 0))), ["/*"]);
 }
 
 #[test]

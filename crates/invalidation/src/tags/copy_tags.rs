@@ -7,6 +7,7 @@
 use crate::DistributionId;
 use crate::tags::{Tag, Tags};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,12 +56,15 @@ pub struct Standing {
     /// The distributions whose untagged copies were evicted since, each with the version of its
     /// configuration at the time.
     tagged: Vec<(String, String)>,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 impl Standing {
     /// Of objects that carry their tags in these entries.
     pub fn new(metadata: Vec<String>, as_of: i64) -> Standing {
-        Standing { schema: SCHEMA, metadata, as_of, tagged: Vec::new() }
+        Standing { schema: SCHEMA, metadata, as_of, tagged: Vec::new(), extra: Map::new() }
     }
 
     /// The versions of a distribution's configuration under which objects count as tagged.

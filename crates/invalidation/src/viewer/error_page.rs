@@ -17,8 +17,9 @@ pub const TOLERATED_SECONDS: u64 = 60;
 /// keeps a copy for no longer than is tolerated.
 pub const CACHE_CONTROL: &str = "max-age=0, s-maxage=60, must-revalidate";
 
-/// Stands for the `Cache-Control` of copies that may carry any: the behavior's MaxTTL alone bounds them.
-pub const ANY_CACHE_CONTROL: &str = "max-age=31536000";
+/// Stands for the `Cache-Control` of copies that may carry any: the behavior's MaxTTL alone bounds how long they are
+/// fresh, and how long they are served once they are not.
+pub const ANY_CACHE_CONTROL: &str = "max-age=31536000, stale-while-revalidate=31536000";
 
 /// What to do about the copies of changed error pages (`--error-page`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub enum CachedHeaders<'a> {
         /// Whether the object has an `Expires` header; its date is taken to be far away.
         expires: bool,
     },
-    /// Nobody recorded them: the copy may live as long as its behavior allows.
+    /// Nobody recorded them: the copy may live as long as its behavior allows, and be served stale for as long again.
     Unknown,
 }
 
@@ -116,7 +117,8 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
         return lifetime(u64::MAX, "its cache policy could not be read");
     };
     let CachedHeaders::Known { cache_control, expires } = headers else {
-        return lifetime(ttl.max, "MaxTTL, as its headers are not known");
+        let rule = "twice MaxTTL, as its headers are not known and may let stale copies be served";
+        return lifetime(ttl.max.saturating_mul(2), rule);
     };
     let directives = Directives::parse(cache_control.unwrap_or_default());
     let (seconds, rule) = match (directives.age, directives.forbids_caching) {
@@ -255,12 +257,23 @@ mod tests {
             (10, known("max-age=soon"), true, "31536000 s (its max-age)"),
             (10, known("must-revalidate"), true, "86400 s (DefaultTTL)"),
             (10, known("max-age=0, stale-while-revalidate=600"), true, "601 s (its stale-"),
-            (10, CachedHeaders::Unknown, true, "31536000 s (MaxTTL, as its headers"),
+            (10, CachedHeaders::Unknown, true, "63072000 s (twice MaxTTL, as its headers"),
         ] {
             let (found, reason) = auto(error_ttl, Some(CACHING_OPTIMIZED), &[headers]);
             assert_eq!(found, everything, "{reason}");
             assert!(reason.contains(rule), "{reason}");
         }
+    }
+
+    #[test]
+    fn headers_that_are_not_known_may_let_a_stale_copy_be_served_for_as_long_again() {
+        let short = |max| Some(Ttl { min: 0, default: 0, max });
+        for unknown in [CachedHeaders::Unknown, known(ANY_CACHE_CONTROL)] {
+            assert!(!auto(10, short(30), &[unknown]).0, "{unknown:?}");
+            assert!(auto(10, short(31), &[unknown]).0, "{unknown:?}");
+        }
+        assert!(auto(10, short(60), &[known("max-age=60, stale-if-error=1")]).0);
+        assert!(!auto(10, short(60), &[known("max-age=60")]).0, "what is known is");
     }
 
     #[test]

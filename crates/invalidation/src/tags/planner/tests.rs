@@ -40,7 +40,12 @@ fn plain(rows: &[Row]) -> Vec<SitePath<'_>> {
 }
 
 fn budgets(most: usize) -> impl Strategy<Value = Budget> {
-    (1..most, 0..most, 1..4_usize).prop_map(|(items, free_items, wildcards)| Budget { items, free_items, wildcards })
+    (1..most, 0..most, 1..4_usize, 0..5_usize).prop_map(|(items, free_items, wildcards, forced_wildcards)| Budget {
+        items,
+        free_items,
+        wildcards,
+        forced_wildcards,
+    })
 }
 
 /// The best value over all sets of tags, each with the best paths for the rest.
@@ -92,7 +97,7 @@ proptest! {
         let forced: BTreeSet<&str> = rows.iter().filter(|row| matches!(row.2, Some(Reach::WildcardOnly { .. })))
             .map(|row| row.0.as_str()).collect();
         let wildcards = ours.items.iter().filter(|item| item.wildcard).count();
-        prop_assert!(wildcards <= budget.wildcards.max(forced.len()));
+        prop_assert!(wildcards <= budget.wildcards.max(forced.len().min(budget.forced_wildcards)));
 
         let mut sites: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in &rows {
