@@ -10,6 +10,7 @@ mod discover;
 pub mod entry;
 mod error_pages;
 mod execute;
+mod guards;
 pub mod hash;
 pub mod head_check;
 pub mod headers_and_redirects;
@@ -23,6 +24,7 @@ pub mod planned;
 pub mod run;
 pub mod settings;
 pub mod shard;
+mod source_guard;
 pub mod tagging;
 pub mod timeline;
 pub mod verify;
@@ -78,6 +80,9 @@ impl<'a> Deploy<'a> {
                 continue;
             }
             let planned = self.decide(&mut discovered).await?;
+            if planned.refused.is_some() {
+                return Ok(self.show(&discovered, planned));
+            }
             if planned.is_empty() {
                 if self.note_build(&mut discovered).await? {
                     return Ok(self.nothing_to_do(&deploy, &discovered, planned));
@@ -100,6 +105,11 @@ impl<'a> Deploy<'a> {
             return Err(error);
         }
         let planned = self.decide(&mut discovered).await?;
+        Ok(self.show(&discovered, planned))
+    }
+
+    /// A plan that is not carried out.
+    fn show(&self, discovered: &Discovered, planned: Planned) -> Run {
         let invalidations = planned.items.clone();
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
@@ -107,13 +117,8 @@ impl<'a> Deploy<'a> {
             warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
         let sent = Sent { invalidations, ..Sent::default() };
-        Ok(self.end(
-            &new_deploy_id(),
-            &discovered,
-            planned,
-            Stage::Planned { new_record },
-            (Vec::new(), sent, warnings),
-        ))
+        let stage = Stage::Planned { new_record };
+        self.end(&new_deploy_id(), discovered, planned, stage, (Vec::new(), sent, warnings))
     }
 
     /// Walks and looks at what there is.
@@ -181,7 +186,7 @@ impl<'a> Deploy<'a> {
             verified = self.verify(discovered, &planned.plan, &done).await;
         }
         if let Some(session) = session {
-            self.close(session, discovered, &planned, &mut done, verified.as_ref()).await;
+            self.close(session, discovered, &planned, &mut done, (verified.as_ref(), interrupted)).await;
         }
         if !looks {
             executor.wait(discovered, &mut done.sent).await;
@@ -203,7 +208,7 @@ impl<'a> Deploy<'a> {
         discovered: &Discovered,
         planned: &Planned,
         done: &mut Executed<'_>,
-        verified: Option<&Verified>,
+        (verified, interrupted): (Option<&Verified>, bool),
     ) {
         let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
         let entries = &discovered.walk.entries;
@@ -213,7 +218,7 @@ impl<'a> Deploy<'a> {
             [] => CarryOver::Nothing,
             pending => CarryOver::Pending(pending),
         };
-        self.timeline.during("record", done.close(session, carry_over)).await;
+        self.timeline.during("record", done.close(session, carry_over, interrupted)).await;
     }
 
     fn executor(&self) -> Executor<'_> {
@@ -236,7 +241,7 @@ impl<'a> Deploy<'a> {
         stage: Stage,
         (outcomes, sent, more): (Vec<ChangeOutcome>, Sent, Vec<String>),
     ) -> Run {
-        let Planned { plan, recovered, mut warnings, .. } = planned;
+        let Planned { plan, recovered, refused, mut warnings, .. } = planned;
         warnings.extend(more);
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
@@ -254,6 +259,8 @@ impl<'a> Deploy<'a> {
             kept: plan.kept,
             unknown: plan.unknown,
             problems: plan.problems,
+            refused,
+            hidden: discovered.walk.hidden.clone(),
             sent,
             recovered,
             verified: None,

@@ -118,7 +118,7 @@ impl Backfill<'_> {
             let mut done = session.under_lock(Box::pin(execution.carry_out(Some(&session)))).await?;
             // What may have been copied although its answer was lost stays in the intent.
             let carry_over = if done.is_doubtful() { CarryOver::Plan } else { CarryOver::Nothing };
-            done.close(session, carry_over).await;
+            done.close(session, carry_over, self.stop.is_cancelled()).await;
             executor.wait(&discovered, &mut done.sent).await;
             let Executed { sent: all, warnings: more, .. } = done;
             sent = all;
@@ -208,6 +208,7 @@ impl Backfill<'_> {
             index: Arc::new(index),
             record_differs: false,
             recovered: None,
+            refused: None,
             items: Vec::new(),
             warnings: Vec::new(),
         };

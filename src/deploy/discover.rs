@@ -4,7 +4,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, error_pages, headers_and_redirects};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects, source_guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -66,7 +66,15 @@ impl Deploy<'_> {
     pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
-            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
+            let source = &settings.source;
+            if !settings.allow_project {
+                source_guard::guard_project(source, &settings.walk)?;
+            }
+            let mut walk = walk::walk(source, settings.target.prefix(), &settings.walk)?;
+            if !settings.allow_project {
+                source_guard::guard_packages(source, &walk)?;
+            }
+            source_guard::guard_secrets(&walk)?;
             let rules = headers_and_redirects::apply_headers(&mut walk, &settings)?;
             Ok::<_, Error>((walk, rules))
         });

@@ -46,6 +46,8 @@ pub(super) struct Execution<'a> {
 pub(super) struct Executed<'e> {
     /// What became of each change, in the plan's order.
     pub outcomes: &'e [ChangeOutcome],
+    /// Writes that were planned and are not done.
+    pub left: u64,
     pub sent: Sent,
     pub warnings: Vec<String>,
     /// What is true now.
@@ -107,7 +109,7 @@ impl Execution<'_> {
         let (now, (next, written), exposed) = tokio::join!(telling, this.write_manifest(session), this.public_record());
         sent.extend(now);
         warnings.extend(exposed);
-        Executed { outcomes: &this.outcomes, sent, warnings, next, written }
+        Executed { outcomes: &this.outcomes, left: this.left(), sent, warnings, next, written }
     }
 
     /// What became of each change, in the plan's order.
@@ -197,6 +199,14 @@ impl Execution<'_> {
         before.all(|(_, outcome)| !matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. }))
     }
 
+    /// How many writes of the plan are not done.
+    fn left(&self) -> u64 {
+        let is_left = |(change, outcome): &(&Change, &ChangeOutcome)| {
+            change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
+        };
+        self.planned.plan.changes.iter().zip(&self.outcomes).filter(is_left).count() as u64
+    }
+
     /// The keys whose URLs answer otherwise by what landed.
     fn landed_keys(&self) -> Vec<ChangedKey<'_>> {
         let unfinished = self.discovered.unfinished().map(|unfinished| &**unfinished);
@@ -262,14 +272,19 @@ impl Execution<'_> {
 
 impl Executed<'_> {
     /// Ends the session: the manifest becomes the current one, unless CloudFront was not told.
-    pub(super) async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>) {
+    /// `interrupted` is whether a signal had come by the time that nothing more was begun.
+    pub(super) async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>, interrupted: bool) {
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
         let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let written = std::mem::replace(&mut self.written, Ok(()));
         let paths = self.sent.paths();
         let ending = match self.sent.failed.is_empty() {
-            true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
+            true => {
+                let interrupted = interrupted && self.left > 0;
+                let left = self.left;
+                session.commit(written, Commit { uploaded, removed, left, interrupted, paths, carry_over }).await
+            }
             false => session.abandon(paths).await,
         };
         match ending {

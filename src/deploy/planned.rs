@@ -4,6 +4,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::changed_keys;
 use crate::deploy::plan::Plan;
+use crate::error::Error;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(super) struct Planned {
     pub record_differs: bool,
     /// The interrupted run whose work this one finishes.
     pub recovered: Option<Recovered>,
+    /// Why a guard refuses it, if one does.
+    pub refused: Option<Error>,
     /// What CloudFront is told once all of it is done.
     pub items: Vec<Invalidation>,
     pub warnings: Vec<String>,

@@ -100,6 +100,7 @@ fn whole(report: &Report) -> Case {
         Outcome::Partial => State::Failed("partly deployed".to_owned(), errors.join("\n")),
         Outcome::Stale => State::Failed("live, but the edge may be stale".to_owned(), errors.join("\n")),
         Outcome::Different => State::Failed("live, but viewers get something else".to_owned(), errors.join("\n")),
+        Outcome::Refused => State::Failed("refused, nothing was changed".to_owned(), errors.join("\n")),
         Outcome::Interrupted => State::Failed("interrupted".to_owned(), errors.join("\n")),
         Outcome::Failed => State::Failed("failed, nothing was changed".to_owned(), errors.join("\n")),
     };
@@ -115,6 +116,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
         Action::Retag => "tag",
     };
     let state = match change.fate {
+        Fate::Planned if report.outcome == Outcome::Refused => State::Skipped("refused"),
         Fate::Done | Fate::Planned => State::Passed,
         Fate::NotBegun => State::Skipped("not begun"),
         Fate::Failed => {
