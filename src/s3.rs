@@ -115,7 +115,8 @@ impl Bucket {
 
     async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, aws_sdk_s3::config::http::HttpResponse>> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
-        let request = request.max_keys(1).encoding_type(EncodingType::Url).set_expected_bucket_owner(self.expected_owner.clone());
+        let request =
+            request.max_keys(1).encoding_type(EncodingType::Url).set_expected_bucket_owner(self.expected_owner.clone());
         request.send().await.map(|_| ())
     }
 

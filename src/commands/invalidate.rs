@@ -29,7 +29,9 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {
         let which = match which {
-            Which::Auto if !paths.iter().any(|path| path_from_input(path).is_ok_and(|path| path.host.is_some())) => of_site(args, &connection).await?,
+            Which::Auto if !paths.iter().any(|path| path_from_input(path).is_ok_and(|path| path.host.is_some())) => {
+                of_site(args, &connection).await?
+            }
             which => which,
         };
         let report = invalidate(&connection.aws, &which, &paths, &new_deploy_id(), patience, terminal).await?;
@@ -157,9 +159,8 @@ fn read(paths: &[String]) -> Result<Typed> {
             typed.items.push(text.to_owned());
             continue;
         }
-        let read = path_from_input(text).map_err(|problem| {
-            Error::usage(format!("cannot invalidate {text:?}: {problem}")).hint(problem.hint())
-        })?;
+        let read = path_from_input(text)
+            .map_err(|problem| Error::usage(format!("cannot invalidate {text:?}: {problem}")).hint(problem.hint()))?;
         typed.items.push(read.path);
         typed.items.extend(read.others);
         typed.notes.extend(read.notes);

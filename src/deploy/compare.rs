@@ -72,9 +72,8 @@ impl Deploy<'_> {
             allow_removals: settings.allow_removals,
             has_manifest,
         };
-        let refused = guards.refusal(|key| {
-            key == "index.html" || discovered.viewers.answer_at_root(&settings.target.full_key(key))
-        });
+        let refused = guards
+            .refusal(|key| key == "index.html" || discovered.viewers.answer_at_root(&settings.target.full_key(key)));
         plan.problems.splice(0..0, discovered.walk.problems.iter().cloned());
         let record_differs = discovered.session.is_some() && (!has_manifest || !plan.rows.is_empty());
         let recovered = discovered

@@ -111,6 +111,8 @@ impl Deploy<'_> {
     fn guard_source(&self, walk: &Walk) -> Result<()> {
         let source = self.settings.source.display();
         if walk.entries.is_empty() {
+            // What could not be read, or is behind a link, is why.
+            self.guard_problems(&walk.problems)?;
             return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
                 .hint("build the site first; shipfront never empties a site"));
         }

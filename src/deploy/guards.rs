@@ -55,7 +55,7 @@ impl Guards<'_> {
         let (orphaned, most) = (self.plan.newly_orphaned, self.max_delete);
         (orphaned > most && self.prune_after != PruneAfter::Never).then(|| {
             (
-                format!("{orphaned} objects are no longer in the source, more than --max-delete {most}"),
+                format!("{} no longer in the source, more than --max-delete {most}", are(orphaned, "object")),
                 format!("check that the source is the whole site; if it is, pass --max-delete {orphaned}"),
             )
         })
@@ -65,7 +65,10 @@ impl Guards<'_> {
     fn pages(&self) -> Option<(String, String)> {
         let (leaving, all) = (self.plan.leaving_pages.len() as u64, self.plan.owned_pages);
         (leaving > FEW_PAGES && leaving * 2 > all && self.prune_after != PruneAfter::Never).then(|| {
-            (format!("{leaving} of the {all} pages that shipfront deployed there are no longer in the source"), of_pages())
+            (
+                format!("{leaving} of the {all} pages that shipfront deployed there are no longer in the source"),
+                of_pages(),
+            )
         })
     }
 
@@ -119,13 +122,19 @@ impl Guards<'_> {
     }
 }
 
+fn are(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
+}
+
 fn of_pages() -> String {
     "check that the source is the whole site; if it is, pass --allow-removals this once".to_owned()
 }
 
 /// A name with what is not plain ASCII as code points, so that two spellings look different.
 fn spelled(name: &str) -> String {
-    let shown = |c: char| if c.is_ascii() { legible(&c.to_string()).into_owned() } else { format!("\\u{{{:x}}}", u32::from(c)) };
+    let shown = |c: char| {
+        if c.is_ascii() { legible(&c.to_string()).into_owned() } else { format!("\\u{{{:x}}}", u32::from(c)) }
+    };
     name.chars().map(shown).collect()
 }
 
@@ -135,7 +144,8 @@ pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
         let Change::Upload { subject, entry, .. } = change else { return false };
         let cache_control = walk.entries.get(*entry).and_then(|entry| entry.headers.get().cache_control.as_deref());
         matches!(subject.reason, Reason::Size | Reason::Etag)
-            && cache_control.is_some_and(|said| is_immutable(said) || has_digest(&subject.key) && max_age(said) >= FOR_GOOD)
+            && cache_control
+                .is_some_and(|said| is_immutable(said) || has_digest(&subject.key) && max_age(said) >= FOR_GOOD)
     };
     let changed: Vec<&str> = plan.changes.iter().filter(is_for_good).map(Change::key).collect();
     let (first, rest) = changed.split_at(changed.len().min(NAMED));

@@ -5,9 +5,7 @@ use crate::deploy::walk::{Walk, WalkRules};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use shipfront_site::key::legible;
-use shipfront_site::project::{
-    BUILT_FOLDERS, INSTALLED_MARKERS, LOOKED_AT, Secret, is_project_sign, suspicion,
-};
+use shipfront_site::project::{BUILT_FOLDERS, INSTALLED_MARKERS, LOOKED_AT, Secret, is_project_sign, suspicion};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -39,9 +37,11 @@ pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
 pub(super) fn guard_packages(source: &Path, walk: &Walk) -> Result<()> {
     let mut signs: Vec<String> = Vec::new();
     for entry in &walk.entries {
-        let Some((at, _)) = entry.key.match_indices("node_modules/").find(|(at, _)| {
-            *at == 0 || entry.key.as_bytes().get(at - 1) == Some(&b'/')
-        }) else {
+        let Some((at, _)) = entry
+            .key
+            .match_indices("node_modules/")
+            .find(|(at, _)| *at == 0 || entry.key.as_bytes().get(at - 1) == Some(&b'/'))
+        else {
             continue;
         };
         let folder = &entry.key[..at + "node_modules".len()];
@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_directory_of_a_project_is_told_from_a_site() {
-        let (message, hint) = refusal(&["index.html", "package.json", "node_modules/a/b.js", "dist/index.html"]).unwrap();
+        let (message, hint) =
+            refusal(&["index.html", "package.json", "node_modules/a/b.js", "dist/index.html"]).unwrap();
         assert!(message.contains("holds node_modules, package.json"), "{message}");
         assert!(hint.contains("/dist;"), "{hint}");
         let (_, hint) = refusal(&["Cargo.toml", "src/main.rs"]).unwrap();

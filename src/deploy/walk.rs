@@ -116,6 +116,7 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
         }
     };
     found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    found.hidden.sort_unstable();
     let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
@@ -171,11 +172,7 @@ fn existing_directory(source: &Path) -> Result<PathBuf> {
 
 impl Walk {
     /// The next files and their keys, up to [`MEASURED_AT_ONCE`]; `None` at a symlink that is not to be followed.
-    fn next_files(
-        &mut self,
-        entries: &mut walkdir::IntoIter,
-        place: Place<'_>,
-    ) -> Option<Vec<(String, DirEntry)>> {
+    fn next_files(&mut self, entries: &mut walkdir::IntoIter, place: Place<'_>) -> Option<Vec<(String, DirEntry)>> {
         let source = self.root.clone();
         let mut files = Vec::with_capacity(MEASURED_AT_ONCE);
         while files.len() < MEASURED_AT_ONCE
@@ -221,7 +218,8 @@ impl Walk {
             return None;
         }
         if has_control_character(&key) {
-            self.problems.push(format!("{shown}: the name has a control character, which no page can link to as it is"));
+            self.problems
+                .push(format!("{shown}: the name has a control character, which no page can link to as it is"));
             self.unknown.add_key(key);
             return None;
         }

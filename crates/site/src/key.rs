@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn a_name_with_control_characters_is_found_and_shown_without_them() {
-        for (name, shown) in [("a\u{1b}[31m.html", "a\\u{1b}[31m.html"), ("a\nb", "a\\nb"), ("\u{7f}\u{85}", "\\u{7f}\\u{85}")] {
+        for (name, shown) in
+            [("a\u{1b}[31m.html", "a\\u{1b}[31m.html"), ("a\nb", "a\\nb"), ("\u{7f}\u{85}", "\\u{7f}\\u{85}")]
+        {
             assert!(has_control_character(name));
             assert_eq!(legible(name), shown);
         }
@@ -115,10 +117,25 @@ mod tests {
 
     #[test]
     fn digests_in_names_are_told_from_words_and_dates() {
-        for key in ["app.4f8a2b1c.js", "assets/index-BfG5s8dQ.css", "chunk-7XKQZJ2D.js", "main_3f2a1b.js", "a/b.0123abcd.min.js"] {
+        for key in [
+            "app.4f8a2b1c.js",
+            "assets/index-BfG5s8dQ.css",
+            "chunk-7XKQZJ2D.js",
+            "main_3f2a1b.js",
+            "a/b.0123abcd.min.js",
+        ] {
             assert!(has_digest(key), "{key}");
         }
-        for key in ["index.html", "style.css", "2026-11-26.html", "version-20261126.js", "service-worker.js", "polyfills-es2015.js", "4f8a2b1c", "jquery.min.js"] {
+        for key in [
+            "index.html",
+            "style.css",
+            "2026-11-26.html",
+            "version-20261126.js",
+            "service-worker.js",
+            "polyfills-es2015.js",
+            "4f8a2b1c",
+            "jquery.min.js",
+        ] {
             assert!(!has_digest(key), "{key}");
         }
     }

@@ -175,7 +175,11 @@ pub fn suspicion(key: &str) -> Suspicion {
         (_, "") if stem.ends_with("_rsa") || stem.ends_with("_ed25519") || stem.contains("private") => {
             Suspicion::IfPrivateKey
         }
-        (_, "json") if ["service-account", "service_account", "serviceaccount", "adminsdk", "credentials"].iter().any(|word| stem.contains(word)) => {
+        (_, "json")
+            if ["service-account", "service_account", "serviceaccount", "adminsdk", "credentials"]
+                .iter()
+                .any(|word| stem.contains(word)) =>
+        {
             Suspicion::IfPrivateKey
         }
         _ => Suspicion::None,
@@ -270,7 +274,9 @@ mod tests {
         ] {
             assert_eq!(decide(name, bytes), Some(Secret::PrivateKey), "{name}");
         }
-        for name in ["terraform.tfstate", "x/terraform.tfstate.backup", "terraform.tfstate.1700000000.backup", "prod.tfvars"] {
+        for name in
+            ["terraform.tfstate", "x/terraform.tfstate.backup", "terraform.tfstate.1700000000.backup", "prod.tfvars"]
+        {
             assert_eq!(decide(name, b""), Some(Secret::State), "{name}");
         }
         for name in [".env", ".env.production", ".npmrc", "rootkey.csv"] {

@@ -57,8 +57,9 @@ fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> 
         return false;
     }
     let Ok(relative) = entry.path().strip_prefix(source) else { return false };
-    let first = relative.components().map(|part| part.as_os_str()).find(|part| part.as_encoded_bytes().starts_with(b"."));
-    if !first.is_some_and(|first| first != WELL_KNOWN) {
+    let first =
+        relative.components().map(|part| part.as_os_str()).find(|part| part.as_encoded_bytes().starts_with(b"."));
+    if first.is_none_or(|first| first == WELL_KNOWN) {
         return HISTORIES.iter().any(|history| name == history.as_bytes());
     }
     match entry.file_type().is_dir() {

@@ -58,15 +58,25 @@ impl PathError {
             Self::Empty => "name a key, a path or a URL; `/*` is everything",
             Self::CacheTag => "a path whose name begins with `#` is typed `/%23...`",
             Self::NotHttp => "type the path as viewers see it, such as `/blog/`",
-            Self::NoScheme => "type the whole URL, with https://, or the path alone; a folder of that name is typed `/www...`",
+            Self::NoScheme => {
+                "type the whole URL, with https://, or the path alone; a folder of that name is typed `/www...`"
+            }
             Self::EncodedWildcard => "type `*` itself, as the last character",
             Self::TooLong(_) => "end it earlier with a `*`",
-            Self::Quotes => "type the path without quotation marks; one that is part of the name is typed `%22` or `%27`",
-            Self::Brackets => "type the path alone, one a line or argument; a bracket that is part of the name comes after a `/`",
-            Self::ControlCharacter => "pass names alone, one a line, as `git diff --name-only` prints them; a real one is typed `%09`",
+            Self::Quotes => {
+                "type the path without quotation marks; one that is part of the name is typed `%22` or `%27`"
+            }
+            Self::Brackets => {
+                "type the path alone, one a line or argument; a bracket that is part of the name comes after a `/`"
+            }
+            Self::ControlCharacter => {
+                "pass names alone, one a line, as `git diff --name-only` prints them; a real one is typed `%09`"
+            }
             Self::Backslash => "type `/` between folders; a backslash that is part of the name is typed `%5C`",
             Self::Above => "type the path from the top of the site",
-            Self::Several => "pass one path a line or argument; a comma or space that is part of the name is typed `%2C` or `%20`",
+            Self::Several => {
+                "pass one path a line or argument; a comma or space that is part of the name is typed `%2C` or `%20`"
+            }
         }
     }
 }
