@@ -108,7 +108,7 @@ fn headline(outcome: Outcome) -> &'static str {
         Outcome::Stale => "Live, but the edge may be stale",
         Outcome::Different => "Live, but viewers get something else",
         Outcome::Interrupted => "Interrupted",
-        Outcome::Refused => "Refused: nothing was changed",
+        Outcome::Refused => "Refused. Nothing was changed",
         Outcome::Failed => "Failed",
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Place, WalkRules, relative_key};
 use shipfront_site::ObjectKinds;
-use shipfront_site::key::is_rules_file;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -68,7 +67,7 @@ fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> 
     }
 }
 
-/// What viewers miss when what a symlink leads to is left out: a page, a part of one, or the rules of the site.
+/// What viewers miss when what a symlink leads to is left out: a page, or a part of one.
 fn needed(entry: &DirEntry, source: &Path, target: &Path, root: &Path) -> Option<String> {
     if !entry.file_type().is_dir() {
         let key = relative_key(source, entry.path())?;
@@ -86,5 +85,5 @@ fn needed(entry: &DirEntry, source: &Path, target: &Path, root: &Path) -> Option
 fn is_needed(key: &str) -> bool {
     let extension = key.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
     let is_part = extension.is_some_and(|extension| PARTS_OF_PAGES.contains(&extension.to_ascii_lowercase().as_str()));
-    is_part || is_rules_file(key) || ObjectKinds::default().kind_of(key) == shipfront_site::ObjectKind::Pages
+    is_part || ObjectKinds::default().kind_of(key) == shipfront_site::ObjectKind::Pages
 }
