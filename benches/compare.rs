@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use globset::GlobSet;
+
 use shipfront::deploy::diff::join;
 use shipfront::deploy::entry::Entry;
-use shipfront::deploy::walk::walk;
+use shipfront::deploy::walk::{WalkRules, walk};
 use shipfront::record::manifest::Row;
 use shipfront::s3::RemoteObject;
 use shipfront_site::etag::{self, Etag, md5, multipart, part_size};
@@ -43,7 +43,7 @@ fn key_order(criterion: &mut Criterion) {
         }
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), source.path(), |bencher, source| {
-            bencher.iter(|| walk(black_box(source), "", &GlobSet::empty()));
+            bencher.iter(|| walk(black_box(source), "", &WalkRules::default()));
         });
     }
     group.finish();

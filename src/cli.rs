@@ -298,6 +298,9 @@ pub struct SiteOptions {
     /// Refuse to run when more objects than this left the source
     #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
     pub max_delete: u64,
+    /// Deploy although most of the pages, or the front page, are no longer in the source; for one run
+    #[arg(long, help_heading = "Removals")]
+    pub allow_removals: bool,
     /// Treat what is in the bucket but not in the source as shipfront's own from now on, so that it is removed
     #[arg(long, help_heading = "Removals")]
     pub adopt: bool,
@@ -307,6 +310,15 @@ pub struct SiteOptions {
     /// Leave files of these patterns alone, here and in the bucket; repeat it for several
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub exclude: Vec<Glob>,
+    /// Deploy hidden files of these patterns, too, such as .htaccess; repeat it for several. What is in .well-known always is
+    #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
+    pub include_hidden: Vec<Glob>,
+    /// Follow symbolic links that lead out of the source, as those of Bazel and Nix do
+    #[arg(long, help_heading = "Uploads")]
+    pub follow_links: bool,
+    /// Deploy a directory although it looks like the project rather than the built site
+    #[arg(long, help_heading = "Uploads")]
+    pub allow_project: bool,
     /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
     #[arg(long, value_name = "I/N", help_heading = "Uploads")]
     pub shard: Option<Shard>,

@@ -12,6 +12,7 @@ use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
+use crate::deploy::walk::WalkRules;
 use crate::error::{Error, Result};
 use crate::record::{Build, Place};
 use globset::GlobSet;
@@ -64,7 +65,12 @@ pub fn settings(
             .hint("keep the record beside the site, or in another bucket"));
     }
     Ok(Settings {
-        excluded: excluded(&source, options)?,
+        walk: WalkRules {
+            excluded: excluded(&source, options)?,
+            included_hidden: glob::set(&options.include_hidden).map_err(Error::usage)?,
+            follow_links: options.follow_links,
+        },
+        allow_project: options.allow_project,
         kinds: kinds(&options.orphans)?,
         source,
         target,
@@ -76,6 +82,7 @@ pub fn settings(
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,
         max_delete: options.max_delete,
+        allow_removals: options.allow_removals,
         keep_going: options.keep_going,
         concurrency: usize::from(options.concurrency),
         expected_owner: expected_owner.map(str::to_owned),

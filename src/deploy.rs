@@ -11,6 +11,7 @@ pub mod entry;
 mod error_pages;
 mod execute;
 mod executor;
+mod guards;
 pub mod hash;
 pub mod head_check;
 pub mod headers_and_redirects;
@@ -24,6 +25,7 @@ pub mod planned;
 pub mod run;
 pub mod settings;
 pub mod shard;
+mod source_guard;
 pub mod tagging;
 pub mod timeline;
 pub mod verify;
@@ -76,6 +78,9 @@ impl<'a> Deploy<'a> {
                 continue;
             }
             let planned = self.decide(&mut discovered).await?;
+            if planned.refused.is_some() {
+                return Ok(self.show(&discovered, planned));
+            }
             let done = match planned.is_empty() {
                 true => self.note_build(&mut discovered).await?.then(|| self.nothing_to_do(&planned)),
                 false => Box::pin(self.executor(&deploy).run(&discovered, &planned)).await?,
@@ -94,6 +99,11 @@ impl<'a> Deploy<'a> {
             return Err(error);
         }
         let planned = self.decide(&mut discovered).await?;
+        Ok(self.show(&discovered, planned))
+    }
+
+    /// A plan that is not carried out.
+    fn show(&self, discovered: &Discovered, planned: Planned) -> Run {
         let invalidations = planned.items.iter().chain(&planned.late_items).cloned().collect();
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
@@ -103,7 +113,7 @@ impl<'a> Deploy<'a> {
         let sent = Sent { invalidations, ..Sent::default() };
         let nothing_done = Executed { sent, warnings, ..Executed::default() };
         let deploy = new_deploy_id(self.aws.clock());
-        Ok(self.end(&deploy, &discovered, planned, Stage::Planned { new_record }, nothing_done))
+        self.end(&deploy, discovered, planned, Stage::Planned { new_record }, nothing_done)
     }
 
     /// Walks and looks at what there is.
@@ -165,7 +175,7 @@ impl<'a> Deploy<'a> {
 
     /// All that a report tells.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
-        let Planned { plan, recovered, mut warnings, .. } = planned;
+        let Planned { plan, recovered, refused, mut warnings, .. } = planned;
         let Executed { outcomes, sent, verified, .. } = done;
         warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());
@@ -184,6 +194,8 @@ impl<'a> Deploy<'a> {
             kept: plan.kept,
             unknown: plan.unknown,
             problems: plan.problems,
+            refused,
+            hidden: discovered.walk.hidden.clone(),
             sent,
             recovered,
             verified,

@@ -22,6 +22,8 @@ pub enum Outcome {
     Different,
     /// Stopped by a signal; what had landed was invalidated.
     Interrupted,
+    /// A guard refused the plan: nothing was written.
+    Refused,
     /// Nothing was changed, because something failed.
     Failed,
 }
@@ -35,8 +37,14 @@ impl Outcome {
             Outcome::Stale => Exit::Stale,
             Outcome::Different => Exit::Different,
             Outcome::Interrupted => Exit::Interrupted,
+            Outcome::Refused => Exit::Refused,
             Outcome::Failed => Exit::Failed,
         }
+    }
+
+    /// Whether what is told is a plan that was not carried out.
+    pub fn is_plan(self) -> bool {
+        matches!(self, Outcome::Planned | Outcome::Refused)
     }
 }
 

@@ -78,9 +78,19 @@ pub struct LastDeploy {
     pub uploaded: u64,
     /// Objects it deleted.
     pub pruned: u64,
+    /// Whether a signal ended it before it had done all that it was to do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
+    /// Objects that it was to upload or delete, and did not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left: u64,
     /// Fields that a later version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A run whose changes CloudFront may not have been told about; its plan is the file of its name.

@@ -173,6 +173,15 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What failed.
     pub errors: Vec<Failure>,
+    /// Why a guard refused the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Hidden files of the source, and folders with a `/` at the end, that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<String>,
     /// What `--verify` found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
@@ -211,6 +220,9 @@ impl Report {
             recovered: run.recovered,
             warnings: run.warnings,
             errors: run.problems.into_iter().map(problem).collect(),
+            error: None,
+            hint: None,
+            hidden: run.hidden,
             verified: None,
             shard: run.shard.map(|shard| shard.to_string()),
             verbose: terminal.is_verbose(),
@@ -220,6 +232,9 @@ impl Report {
         match stage {
             Stage::Planned { .. } => report.plan(changes),
             Stage::Done { interrupted } => report.complete(changes, outcomes, &sent.failed, interrupted),
+        }
+        if let Some(error) = run.refused {
+            report.refuse(&error);
         }
         if let Some(verified) = run.verified {
             report.verify(verified, run.is_recorded);
@@ -245,6 +260,14 @@ impl Report {
             }
             self.changes.push(ReportedChange::new(change, Fate::Planned, None));
         }
+    }
+
+    /// Enters why the plan is not carried out.
+    fn refuse(&mut self, error: &Error) {
+        self.outcome = Outcome::Refused;
+        self.error = Some(error.to_string());
+        self.hint = error.hint_text().map(str::to_owned);
+        self.errors.push(Failure::of(None, error));
     }
 
     /// Enters what was done. `refused` is what CloudFront did not take.

@@ -20,10 +20,11 @@ use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption};
+use aws_sdk_s3::types::{Delete, EncodingType, ObjectIdentifier, ServerSideEncryption};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use shipfront_site::Target;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
@@ -114,7 +115,8 @@ impl Bucket {
 
     async fn probe(&self) -> Result<(), SdkError<ListObjectsV2Error, aws_sdk_s3::config::http::HttpResponse>> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
-        let request = request.max_keys(1).set_expected_bucket_owner(self.expected_owner.clone());
+        let request =
+            request.max_keys(1).encoding_type(EncodingType::Url).set_expected_bucket_owner(self.expected_owner.clone());
         request.send().await.map(|_| ())
     }
 
@@ -149,11 +151,17 @@ impl Bucket {
             Start::After(key) => request.start_after(self.target.full_key(&key)),
             Start::Token(token) => request.continuation_token(token),
         };
+        // The XML of the answer cannot hold a key with a control character as it is
+        // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>).
+        let request = request.encoding_type(EncodingType::Url);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
+        // A store that does not know of it answers with the keys as they are.
+        let is_encoded = answer.encoding_type == Some(EncodingType::Url);
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            let key = object.key?.strip_prefix(self.target.prefix())?.to_owned();
+            let key = if is_encoded { form_decoded(&object.key?) } else { object.key? };
+            let key = key.strip_prefix(self.target.prefix())?.to_owned();
             let etag = Etag::parse(object.e_tag.as_deref().unwrap_or_default());
             let modified = object.last_modified.map_or(0, |modified| modified.secs());
             Some(RemoteObject { key, size: object.size.unwrap_or(0).max(0) as u64, etag, modified })
@@ -270,6 +278,11 @@ impl Bucket {
     fn named(&self, error: Error) -> Error {
         error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
     }
+}
+
+/// A key as a listing with `encoding-type=url` writes it: as in a form, a space is a plus sign.
+fn form_decoded(key: &str) -> String {
+    percent_decode_str(&key.replace('+', "%20")).decode_utf8_lossy().into_owned()
 }
 
 /// Whether the ETag says nothing about the bytes, because of how the object is encrypted.

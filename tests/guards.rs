@@ -1,6 +1,9 @@
 //! What is refused, skipped or left alone, so that nothing is lost on doubt.
 
 mod files;
+mod names;
+mod project;
+mod removals;
 
 use crate::world::site::{BUCKET, EXACT, TARGET, World, run};
 

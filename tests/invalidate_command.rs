@@ -195,3 +195,36 @@ async fn what_cloudfront_would_refuse_or_ignore_is_never_sent() {
     account.invalidate(&[&format!("/{}", "x".repeat(4000))]).ended_with(2).says("4001 characters");
     assert_eq!(account.requests("CreateInvalidation"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_in_whatever_they_are_wrapped_are_the_paths_that_viewers_ask_for() {
+    let account = Account::new().await;
+    let lines = "\u{feff}./blog/index.html\r\n\"caf\\303\\251.html\"\n'/a b.html'\n</news/>\n\n/%7Bx%7D\0z.html\0";
+    account.invalidate_lines(&["-", "--distribution", &account.id], lines).ended_with(0);
+    let expected = ["/%7Bx%7D", "/a%20b.html", "/blog/index.html", "/caf%C3%A9.html", "/news/", "/z.html"];
+    assert_eq!(account.sent(), [expected]);
+    // A page may link to either case: both are sent.
+    account.invalidate(&["/caf%c3%a9.html", "--distribution", &account.id]).ended_with(0);
+    assert_eq!(account.sent()[1], ["/caf%C3%A9.html", "/caf%c3%a9.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_path_is_refused_by_name_and_nothing_is_sent() {
+    let account = Account::new().await;
+    for text in [
+        "M\tindex.html",
+        "\"/a",
+        "[blog]",
+        "blog\\index.html",
+        "../index.html",
+        "www.example.com/a",
+        "//www.example.com/a",
+        "/a, /b",
+        "a\u{1b}.html",
+    ] {
+        let run = account.invalidate(&["/right/", text, "--distribution", &account.id]).ended_with(2);
+        run.says(&format!("cannot invalidate {text:?}"));
+        run.says("hint:");
+    }
+    assert!(account.sent().is_empty());
+}

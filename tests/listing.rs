@@ -38,7 +38,7 @@ async fn what_left_the_source_is_found_in_whatever_range_it_lies() {
     for key in keys.iter().filter(|key| !stays.contains(key)) {
         world.remove(key);
     }
-    let run = world.deploy(&["--prune-after", "0s", "--max-delete", "3000"]).expect(0);
+    let run = world.deploy(&["--prune-after", "0s", "--max-delete", "3000", "--allow-removals"]).expect(0);
     assert_eq!(run.objects("pruned"), 2_500 - stays.len() as u64);
     assert_eq!(world.keys(), stays);
 }

@@ -179,7 +179,10 @@ async fn a_plan_meets_the_same_guards_as_the_deploy() {
     let world = edited().await;
     let options = ["--prune-after", "0s", "--max-delete", "0"];
     let (plan, deploy) = (world.plan(&options).expect(6), world.deploy(&options).expect(6));
-    assert_eq!((&plan.json, &plan.stderr), (&deploy.json, &deploy.stderr));
+    for field in ["outcome", "error", "hint", "objects", "changes", "invalidations"] {
+        assert_eq!(plan.json[field], deploy.json[field], "{field}");
+    }
+    assert_eq!(plan.stderr, deploy.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,4 +246,13 @@ async fn a_pipe_gets_no_escape_codes() {
     assert_plain(&world.run(&as_text(&world, "deploy", &["--max-delete", "x"])).expect(2));
     world.fault("ListObjectsV2", 0, ALWAYS, denied());
     assert_plain(&world.run(&as_text(&world, "deploy", &[])).expect(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_dry_run_is_pointed_to_plan() {
+    let world = World::new(&[("index.html", "i")]).await;
+    for flag in ["--dry-run", "--dryrun", "-n"] {
+        world.deploy(&[flag]).expect(2).says("'shipfront plan' shows what a deploy would do");
+    }
+    assert_eq!(world.keys(), [""; 0]);
 }

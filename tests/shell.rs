@@ -110,3 +110,40 @@ async fn what_git_saw_change_is_invalidated_under_its_old_and_its_new_name() {
     script.run(&["--since", "nosuch", public]).ended_with(2).says("git cannot compare with nosuch");
     assert_eq!(script.sent().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_the_docs_for_what_git_saw_change_works_for_any_name() {
+    if !tools::has("git") {
+        return;
+    }
+    let docs = std::fs::read_to_string(repository("docs/shell.md")).unwrap();
+    let line = docs.lines().find(|line| line.starts_with("git -C public diff")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = clean("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-C"]).arg(directory.path());
+        assert!(git.env("GIT_CONFIG_NOSYSTEM", "1").args(arguments).status().unwrap().success());
+    };
+    let write = |text: &str| {
+        std::fs::create_dir_all(directory.path().join("public")).unwrap();
+        for name in ["caf\u{e9}.html", "a \"b\".html", "plain.html"] {
+            std::fs::write(directory.path().join("public").join(name), text).unwrap();
+        }
+    };
+    git(&["init", "-q"]);
+    for text in ["one", "two"] {
+        write(text);
+        git(&["add", "-A"]);
+        git(&["commit", "-q", "-m", "A build"]);
+    }
+    let script = Script::new().await;
+    let line = line.replace("E2QWRUHAPOMQZL", &script.id);
+    let path = std::env::join_paths(
+        std::iter::once(binary().parent().unwrap().to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let mut shell = clean("sh");
+    toward(&mut shell, &script.edge).args(["-c", &line]).current_dir(directory.path()).env("PATH", path.unwrap());
+    run(&mut shell).ended_with(0);
+    assert_eq!(script.sent(), [["/a%20%22b%22.html", "/caf%C3%A9.html", "/plain.html"]]);
+}

@@ -8,6 +8,7 @@ use crate::deploy::run::Run;
 use crate::deploy::{Deploy, Settings};
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::outcome::Outcome;
 use crate::report::{Report, file};
 use crate::terminal::Terminal;
 use std::path::Path;
@@ -19,7 +20,8 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
     let (report, directions) =
         execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
-    for line in directions {
+    // Where nothing was deployed there is nothing to look at.
+    for line in directions.into_iter().filter(|_| report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
     Ok(report.outcome.exit())
@@ -30,7 +32,10 @@ pub async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     let (stop, allowed) = (CancellationToken::new(), Ok(()));
     let (report, _) =
         execute(&args.deploy, allowed, stop, terminal, async |deploy| Box::pin(deploy.plan()).await).await?;
-    Ok(if args.detailed_exit_code && report.has_changes() { Exit::Changes } else { report.outcome.exit() })
+    Ok(match report.outcome {
+        Outcome::Planned if args.detailed_exit_code && report.has_changes() => Exit::Changes,
+        outcome => outcome.exit(),
+    })
 }
 
 /// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come lines that say where to

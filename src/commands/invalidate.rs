@@ -30,7 +30,9 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {
         let which = match which {
-            Which::Auto if !paths.iter().any(|path| host(path).is_some()) => of_site(args, &connection).await?,
+            Which::Auto if !paths.iter().any(|path| path_from_input(path).is_ok_and(|path| path.host.is_some())) => {
+                of_site(args, &connection).await?
+            }
             which => which,
         };
         let id = new_deploy_id(connection.aws.clock());
@@ -51,7 +53,8 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
         if path == "-" {
             let read = std::io::read_to_string(std::io::stdin());
             let text = read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
-            paths.extend(text.lines().map(str::to_owned));
+            // As `git diff -z` and `find -print0` end names, too.
+            paths.extend(text.split(['\n', '\0']).map(str::to_owned));
         } else {
             paths.push(path.clone());
         }
@@ -166,10 +169,12 @@ fn read(paths: &[String]) -> Result<Typed> {
             typed.items.push(text.to_owned());
             continue;
         }
-        let read = path_from_input(text).map_err(|problem| Error::usage(problem.to_string()).hint(problem.hint()))?;
+        let read = path_from_input(text)
+            .map_err(|problem| Error::usage(format!("cannot invalidate {text:?}: {problem}")).hint(problem.hint()))?;
         typed.items.push(read.path);
+        typed.items.extend(read.others);
         typed.notes.extend(read.notes);
-        typed.hosts.extend(host(text));
+        typed.hosts.extend(read.host);
     }
     typed.items.sort();
     typed.items.dedup();
@@ -185,14 +190,6 @@ fn read(paths: &[String]) -> Result<Typed> {
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>).
 fn is_tag(tag: &str) -> bool {
     (1..=256).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
-}
-
-/// The host of a URL; `None` for a path or a key.
-fn host(text: &str) -> Option<String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?.split(':').next()?;
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 impl TypedReport {

@@ -43,6 +43,9 @@ impl Preview<'_> {
         let watch = if self.args.watch { Some(Watch::begin(&self.source)?) } else { None };
         let (target, report) = self.deploy(local).await?;
         self.tell(local, &target, &report);
+        if report.outcome == Outcome::Refused {
+            return Ok(report.outcome.exit());
+        }
         let url = local.site_url(&target);
         if local.is_ours() {
             self.terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
@@ -87,6 +90,10 @@ impl Preview<'_> {
                 Ok((_, report)) if report.outcome == Outcome::NothingToDo => {}
                 Ok((target, report)) => {
                     self.tell(local, &target, &report);
+                    if let Some(error) = &report.error {
+                        local.note(&format!("not deployed: {error}"));
+                        continue;
+                    }
                     let objects = &report.objects;
                     local.note(&format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned));
                 }

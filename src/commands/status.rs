@@ -145,6 +145,11 @@ impl Display for Status {
             )?,
             None => writeln!(out, "  last deploy: none was completed yet")?,
         }
+        if let Some(last) = self.last.as_ref().filter(|last| last.left > 0) {
+            let (how, left) = (if last.interrupted { "was interrupted" } else { "did not do all" }, last.left);
+            let objects = if left == 1 { "1 object" } else { &format!("{left} objects") };
+            writeln!(out, "  it {how}: {objects} of its plan neither uploaded nor deleted; run the deploy again")?;
+        }
         if let Some(build) = &self.build {
             let project = if build.project.is_empty() { String::new() } else { format!(" of {}", build.project) };
             writeln!(out, "  newest build: {}{project}", build.number)?;

@@ -6,7 +6,7 @@
 use crate::cli::DeployArgs;
 use crate::cloudfront::lookup::Which;
 use crate::config::field_names::field_names;
-use crate::config::{duration, place};
+use crate::config::{duration, merge, place};
 use crate::error::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
@@ -24,7 +24,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 /// The file's name, where none is given.
 pub const FILE_NAME: &str = "shipfront.toml";
 /// What differs from one run to the next.
-const OF_ONE_RUN: [&str; 4] = ["build-number", "force", "local", "shard"];
+const OF_ONE_RUN: [&str; 5] = ["allow-removals", "build-number", "force", "local", "shard"];
 /// The list of header rules.
 pub(super) const HEADERS: &str = "headers";
 /// The table of sections that go over the rest of the file.
@@ -209,10 +209,11 @@ impl File<'_> {
     fn option(&self, named: &Spanned<std::borrow::Cow<'_, str>>) -> Result<&Arg> {
         let name = named.get_ref();
         if OF_ONE_RUN.contains(&name.as_ref()) {
-            let variable = crate::config::merge::variable(name);
-            return Err(self
-                .wrong(&named.span(), format!("{name:?} is a matter of one run, not of the site"))
-                .hint(format!("pass --{name}, or set {variable}")));
+            let wrong = self.wrong(&named.span(), format!("{name:?} is a matter of one run, not of the site"));
+            return Err(wrong.hint(match merge::is_typed_only(name) {
+                true => format!("pass --{name}"),
+                false => format!("pass --{name}, or set {}", merge::variable(name)),
+            }));
         }
         if let Some(option) = self.options.get_arguments().find(|option| key(option) == **name) {
             return Ok(option);

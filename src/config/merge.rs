@@ -7,7 +7,7 @@ use crate::cli::{self, Cli, FileRules};
 use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
 use crate::error::{Error, Result};
-use clap::builder::{BoolishValueParser, OsStr};
+use clap::builder::{BoolishValueParser, OsStr, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
@@ -48,7 +48,7 @@ impl Typed {
         let matches = read.map_err(|error| {
             // Help and errors show flags as they are usually typed.
             let usual = Cli::command().try_get_matches_from(&line).err();
-            usual.filter(|usual| usual.kind() == error.kind()).unwrap_or(error)
+            point_to_plan(usual.filter(|usual| usual.kind() == error.kind()).unwrap_or(error))
         })?;
         Ok(Typed { cli: Cli::from_arg_matches(&matches)?, line, matches })
     }
@@ -92,6 +92,18 @@ impl Typed {
     }
 }
 
+/// Who asks a deploy for a dry run, as of other tools, finds out what does that.
+fn point_to_plan(mut error: clap::Error) -> clap::Error {
+    let asks = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text))
+        if ["--dry-run", "--dryrun", "-n", "--check", "--what-if"].contains(&text.as_str()));
+    if error.kind() == ErrorKind::UnknownArgument && asks {
+        let tip = StyledStr::from("'shipfront plan' shows what a deploy would do, and writes nothing");
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
 /// Lets the environment set every option, and a flag be taken back: `--adopt=false`.
 pub fn open(command: Command) -> Command {
     command.mut_args(open_argument).mut_subcommands(|command| match command.get_name() {
@@ -113,7 +125,12 @@ fn open_argument(arg: Arg) -> Arg {
         ArgAction::Set | ArgAction::Append => arg,
         _ => return arg,
     };
-    if arg.get_env().is_some() { arg } else { arg.env(variable(&long)).hide_env(true) }
+    if arg.get_env().is_some() || is_typed_only(&long) { arg } else { arg.env(variable(&long)).hide_env(true) }
+}
+
+/// Whether an option must be typed for each run: it lifts a guard, which a variable would do for every run after it.
+pub(crate) fn is_typed_only(option: &str) -> bool {
+    option == "allow-removals"
 }
 
 /// The variable of the environment for an option.

@@ -204,6 +204,7 @@ impl Backfill<'_> {
             index: Arc::new(index),
             record_differs: false,
             recovered: None,
+            refused: None,
             items: Vec::new(),
             late_items: Vec::new(),
             warnings: Vec::new(),

@@ -7,6 +7,7 @@ use crate::deploy::diff::{self, Content, Pair, PruneAfter, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, remembered_of_kept};
+use crate::deploy::guards::{self, Guards};
 use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector};
 use crate::deploy::list::{self, Listed};
@@ -53,7 +54,7 @@ struct Part {
 }
 
 impl Deploy<'_> {
-    /// Compares, decides and guards.
+    /// Compares and decides, and finds out whether a guard refuses what was decided.
     pub(super) async fn compare(&self, discovered: &mut Discovered) -> Result<Planned> {
         let settings = self.settings;
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
@@ -63,7 +64,16 @@ impl Deploy<'_> {
         let (mut plan, index, disorder) =
             self.timeline.during("compare", self.compare_parts(discovered, index)).await?;
         self.guard_problems(&plan.problems)?;
-        plan.guard(settings.max_delete, settings.prune_after)?;
+        let guards = Guards {
+            plan: &plan,
+            walk: &discovered.walk,
+            max_delete: settings.max_delete,
+            prune_after: settings.prune_after,
+            allow_removals: settings.allow_removals,
+            has_manifest,
+        };
+        let refused = guards
+            .refusal(|key| key == "index.html" || discovered.viewers.answer_at_root(&settings.target.full_key(key)));
         plan.problems.splice(0..0, discovered.walk.problems.iter().cloned());
         let record_differs = discovered.session.is_some() && (!has_manifest || !plan.rows.is_empty());
         let recovered = discovered
@@ -74,8 +84,9 @@ impl Deploy<'_> {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
+        warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
         let (items, late_items) = (Vec::new(), Vec::new());
-        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, items, late_items, warnings })
+        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, refused, items, late_items, warnings })
     }
 
     /// Decides about every key of the source, the target and the record; with a warning where the listing came out

@@ -11,6 +11,7 @@ use crate::s3::RemoteObject;
 use shipfront_site::ObjectKind;
 use shipfront_site::ObjectKinds;
 use shipfront_site::etag::Etag;
+use shipfront_site::key::has_control_character;
 
 /// An entry of the source, as far as comparing takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +206,8 @@ impl Rules<'_> {
     }
 
     fn orphan(&self, pair: &Pair) -> Decision {
-        if !self.adopt && !self.owns(pair) {
+        // A request to delete several objects cannot name one with a control character.
+        if !self.adopt && !self.owns(pair) || has_control_character(&pair.key) {
             return Decision::Foreign;
         }
         let since = pair.described().and_then(|row| row.orphaned).unwrap_or(self.now);

@@ -4,7 +4,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, error_pages, headers_and_redirects};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects, source_guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -69,7 +69,15 @@ impl Deploy<'_> {
     pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
-            let mut walk = walk::walk(&settings.source, settings.target.prefix(), &settings.excluded)?;
+            let source = &settings.source;
+            if !settings.allow_project {
+                source_guard::guard_project(source, &settings.walk)?;
+            }
+            let mut walk = walk::walk(source, settings.target.prefix(), &settings.walk)?;
+            if !settings.allow_project {
+                source_guard::guard_packages(source, &walk)?;
+            }
+            source_guard::guard_secrets(&walk)?;
             let rules = headers_and_redirects::apply_headers(&mut walk, &settings)?;
             Ok::<_, Error>((walk, rules))
         });
@@ -106,6 +114,8 @@ impl Deploy<'_> {
     fn guard_source(&self, walk: &Walk) -> Result<()> {
         let source = self.settings.source.display();
         if walk.entries.is_empty() {
+            // What could not be read, or is behind a link, is why.
+            self.guard_problems(&walk.problems)?;
             return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
                 .hint("build the site first; shipfront never empties a site"));
         }

@@ -36,6 +36,8 @@ pub(super) struct Execution<'a> {
 pub(super) struct CarriedOut {
     /// What became of each change, in the plan's order.
     pub outcomes: Vec<ChangeOutcome>,
+    /// Writes that were planned and are not done.
+    pub left: u64,
     pub sent: Sent,
     pub warnings: Vec<String>,
     /// Whether the manifest of what is true now is written; it counts only once the session names it.
@@ -86,7 +88,8 @@ impl<'a> Execution<'a> {
         let (now, (written, sample), exposed) = tokio::join!(telling, writing, this.public_record());
         sent.extend(now);
         warnings.extend(exposed);
-        CarriedOut { outcomes: self.outcomes, sent, warnings, written, sample }
+        let left = self.left();
+        CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample }
     }
 
     /// Finds out for which distributions copies may come to count as tagged.
@@ -169,6 +172,14 @@ impl<'a> Execution<'a> {
         };
         let mut before = self.planned.plan.changes.iter().zip(&self.outcomes).filter(|(change, _)| is_before(change));
         before.all(|(_, outcome)| !matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. }))
+    }
+
+    /// How many writes of the plan are not done.
+    fn left(&self) -> u64 {
+        let is_left = |(change, outcome): &(&Change, &ChangeOutcome)| {
+            change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
+        };
+        self.planned.plan.changes.iter().zip(&self.outcomes).filter(is_left).count() as u64
     }
 
     /// The keys whose URLs answer otherwise by what landed.

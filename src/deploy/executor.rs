@@ -73,7 +73,7 @@ impl Executor<'_> {
             verified = self.verify(done.sample.take()).await;
         }
         if let Some(session) = session {
-            self.close(session, discovered, planned, &mut done, verified.as_ref()).await;
+            self.close(session, discovered, planned, &mut done, (verified.as_ref(), interrupted)).await;
         }
         if !looks {
             self.wait(discovered, &mut done.sent).await;
@@ -101,7 +101,7 @@ impl Executor<'_> {
         discovered: &Discovered,
         planned: &Planned,
         done: &mut CarriedOut,
-        verified: Option<&Verified>,
+        (verified, interrupted): (Option<&Verified>, bool),
     ) {
         let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
         let entries = &discovered.walk.entries;
@@ -111,19 +111,21 @@ impl Executor<'_> {
             [] => CarryOver::Nothing,
             pending => CarryOver::Pending(pending),
         };
-        self.timeline.during("record", done.close(session, carry_over)).await;
+        self.timeline.during("record", done.close(session, carry_over, interrupted)).await;
     }
 }
 
 impl CarriedOut {
-    async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>) {
+    /// `interrupted` is whether a signal had come by the time that nothing more was begun.
+    async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>, interrupted: bool) {
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
         let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let written = std::mem::replace(&mut self.written, Ok(()));
-        let paths = self.sent.paths();
+        let (paths, left) = (self.sent.paths(), self.left);
+        let interrupted = interrupted && left > 0;
         let ending = match self.sent.failed.is_empty() {
-            true => session.commit(written, Commit { uploaded, removed, paths, carry_over }).await,
+            true => session.commit(written, Commit { uploaded, removed, left, interrupted, paths, carry_over }).await,
             false => session.abandon(paths).await,
         };
         match ending {

@@ -3,10 +3,9 @@
 
 use crate::deploy::Settings;
 use crate::deploy::entry::{Entry, EntryHeaders, Source};
-use crate::deploy::walk::{self, Walk};
+use crate::deploy::walk::{self, Walk, WalkRules};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
-use globset::GlobSet;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
@@ -26,8 +25,8 @@ use std::sync::Arc;
 /// Far more than any such file needs.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A file at the top of the source, if there is one.
-pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
+/// A file at the top of the source, if there is one. A link out of the source is followed if links are.
+pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<String>> {
     let path = source.join(name);
     let unreadable = |error: &io::Error| {
         Error::usage(format!("cannot read {}: {error}", path.display()))
@@ -35,7 +34,7 @@ pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
     };
     // A link out of the source is skipped by the walk, too.
     let outside = || match (path.canonicalize(), source.canonicalize()) {
-        (Ok(path), Ok(source)) => !path.starts_with(source),
+        (Ok(path), Ok(source)) => !follow_links && !path.starts_with(source),
         _ => false,
     };
     match std::fs::metadata(&path) {
@@ -52,8 +51,8 @@ pub fn read(source: &Path, name: &str) -> Result<Option<String>> {
 }
 
 /// What the `_headers` file of a source says.
-pub fn headers(source: &Path) -> Result<HeadersFile> {
-    match read(source, HEADERS_FILE)? {
+pub fn headers(source: &Path, follow_links: bool) -> Result<HeadersFile> {
+    match read(source, HEADERS_FILE, follow_links)? {
         Some(text) => Ok(headers_file::parse(&text).map_err(|error| error.in_file(&source.join(HEADERS_FILE)))?),
         None => Ok(HeadersFile::default()),
     }
@@ -61,7 +60,7 @@ pub fn headers(source: &Path) -> Result<HeadersFile> {
 
 /// The policies that add what S3 does not keep of the `_headers` file of a source.
 pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
-    let others = headers(source)?.others;
+    let others = headers(source, true)?.others;
     if others.is_empty() {
         let message = nothing_in(source, HEADERS_FILE, "no header that S3 does not keep");
         return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
@@ -77,7 +76,7 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
 
 /// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail over those of `_headers`.
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
-    let file = headers(&settings.source)?;
+    let file = headers(&settings.source, settings.walk.follow_links)?;
     walk.warnings.extend(warning(&settings.source, &file));
     let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
     let rules = HeaderRules::new(rules.collect())?;
@@ -117,8 +116,8 @@ pub enum RedirectObjects {
 }
 
 /// What the `_redirects` file of a source says.
-pub fn redirects(source: &Path) -> Result<RedirectsFile> {
-    match read(source, REDIRECTS_FILE)? {
+pub fn redirects(source: &Path, follow_links: bool) -> Result<RedirectsFile> {
+    match read(source, REDIRECTS_FILE, follow_links)? {
         Some(text) => Ok(redirects_file::parse(&text).map_err(|error| error.in_file(&source.join(REDIRECTS_FILE)))?),
         None => Ok(RedirectsFile::default()),
     }
@@ -126,8 +125,8 @@ pub fn redirects(source: &Path) -> Result<RedirectsFile> {
 
 /// The function that follows the `_redirects` file of a source.
 pub fn redirect_function(source: &Path, directory_index: bool) -> Result<RedirectFunction> {
-    let walk = walk::walk(source, "", &GlobSet::empty())?;
-    let file = redirects(source)?;
+    let walk = walk::walk(source, "", &WalkRules::default())?;
+    let file = redirects(source, true)?;
     if file.rules.is_empty() {
         let message = nothing_in(source, REDIRECTS_FILE, "no redirects");
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
@@ -142,7 +141,7 @@ pub(super) fn apply_redirects(
     settings: &Settings,
     shapes: &[(DistributionId, DistributionShape)],
 ) -> Result<()> {
-    let file = redirects(&settings.source)?;
+    let file = redirects(&settings.source, settings.walk.follow_links)?;
     let shown = settings.source.join(REDIRECTS_FILE);
     let shown = shown.display();
     walk.warnings.extend(file.ignored.iter().map(|(line, why)| format!("{shown}:{line} is left out: {why}")));

@@ -1,10 +1,9 @@
-//! The plan: what will be uploaded, removed and invalidated, and the guards that refuse. Pure.
+//! The plan: what will be uploaded, removed and invalidated. Pure.
 
 use crate::deploy::change::{CachedCopies, Change, Existing, Reason, Subject};
-use crate::deploy::diff::{Decision, Pair, PruneAfter};
+use crate::deploy::diff::{Decision, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
-use crate::error::{Error, Result};
 use crate::record::manifest::Row;
 use shipfront_site::ObjectKind;
 
@@ -27,6 +26,10 @@ pub struct Plan {
     pub unknown: u64,
     /// Keys that were in the source at the last deploy and no longer are.
     pub newly_orphaned: u64,
+    /// Pages that are ours and were in the source at the last deploy.
+    pub owned_pages: u64,
+    /// Those of them that no longer are.
+    pub leaving_pages: Vec<String>,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
 }
@@ -63,6 +66,14 @@ impl Plan {
             })
         };
         let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
+        let leaves = match decision {
+            Decision::Prune { .. } => true,
+            Decision::Orphan(..) => was_in_source,
+            _ => false,
+        };
+        if leaves || owned && was_in_source {
+            self.count_page(kind, &key, leaves);
+        }
         let next = match decision {
             Decision::Upload(reason) => {
                 self.changes.extend(local.map(|local| Change::Upload {
@@ -138,6 +149,8 @@ impl Plan {
         self.kept += later.kept;
         self.unknown += later.unknown;
         self.newly_orphaned += later.newly_orphaned;
+        self.owned_pages += later.owned_pages;
+        self.leaving_pages.append(&mut later.leaving_pages);
         self.problems.append(&mut later.problems);
     }
 
@@ -183,20 +196,6 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         !self.changes.iter().any(Change::is_visible)
     }
-
-    /// Refuses the plan as a whole when more left the source than was allowed. Orphans of earlier
-    /// deploys were announced then, and do not count; nor do those that are never deleted.
-    pub fn guard(&self, max_delete: u64, prune_after: PruneAfter) -> Result<()> {
-        let orphaned = self.newly_orphaned;
-        if orphaned <= max_delete || prune_after == PruneAfter::Never {
-            return Ok(());
-        }
-        let message = format!(
-            "{orphaned} objects are no longer in the source, more than --max-delete {max_delete}; nothing was changed"
-        );
-        Err(Error::refused(message)
-            .hint(format!("check that the source is the whole site; if it is, pass --max-delete {orphaned}")))
-    }
 }
 
 #[cfg(test)]
@@ -221,14 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_refuses_the_whole_plan_and_counts_only_what_newly_left_the_source() {
+    fn only_what_newly_left_the_source_counts_as_leaving() {
         let pairs = vec![pair("a", Some(row(None))), pair("b", Some(row(Some(5)))), pair("c", Some(row(None)))];
         let prune = || Decision::Prune { late: false, since: 9 };
         let plan = of(pairs, vec![prune(), prune(), Decision::Orphan(Reason::Orphaned, 9)]);
-        let everything = PruneAfter::Seconds(0);
         assert_eq!(plan.newly_orphaned, 2);
-        assert_eq!(plan.guard(1, everything).unwrap_err().exit(), crate::exit::Exit::Refused);
-        assert!(plan.guard(2, everything).is_ok() && plan.guard(0, PruneAfter::Never).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{changed_keys, late_keys};
 use crate::deploy::plan::Plan;
+use crate::error::Error;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(super) struct Planned {
     pub record_differs: bool,
     /// The interrupted run whose work this one finishes.
     pub recovered: Option<Recovered>,
+    /// Why a guard refuses it, if one does.
+    pub refused: Option<Error>,
     /// What CloudFront is told once all but the late removals are done.
     pub items: Vec<Invalidation>,
     /// What it is told of the late removals.

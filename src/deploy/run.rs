@@ -8,6 +8,7 @@ use crate::deploy::planned::Recovered;
 use crate::deploy::shard::Shard;
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
+use crate::error::Error;
 use crate::record::allowance::UsedPaths;
 
 /// Whether a run only showed what it would do.
@@ -46,6 +47,10 @@ pub struct Run {
     pub unknown: u64,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
+    /// Why a guard refused the plan, if one did: nothing was written.
+    pub refused: Option<Error>,
+    /// Hidden files and folders of the source that were left out.
+    pub hidden: Vec<String>,
     /// What CloudFront was told, or would be.
     pub sent: Sent,
     /// The interrupted run whose work this one finished.
@@ -84,6 +89,8 @@ impl Run {
             kept: 0,
             unknown: 0,
             problems: Vec::new(),
+            refused: None,
+            hidden: Vec::new(),
             sent: Sent::default(),
             recovered: None,
             verified: None,

@@ -6,8 +6,8 @@ use crate::deploy::diff::PruneAfter;
 use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::deploy::verify;
+use crate::deploy::walk::WalkRules;
 use crate::record::{Build, Place};
-use globset::GlobSet;
 use shipfront_invalidation::Policy;
 use shipfront_site::ObjectKinds;
 use shipfront_site::Target;
@@ -22,8 +22,10 @@ pub struct Settings {
     pub source: PathBuf,
     /// Where it goes.
     pub target: Target,
-    /// Keys that are left alone, here and there.
-    pub excluded: GlobSet,
+    /// What of the source is no part of the site.
+    pub walk: WalkRules,
+    /// Whether a source that looks like a project is deployed all the same.
+    pub allow_project: bool,
     /// What goes up when.
     pub kinds: ObjectKinds,
     /// Which distributions show it.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub prune_after: PruneAfter,
     /// The most objects that may leave the source in one run.
     pub max_delete: u64,
+    /// Whether most of the pages, or the front page, may leave in this run.
+    pub allow_removals: bool,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
     /// Transfers under way, of which the limiter lets some be sent.

@@ -134,6 +134,7 @@ impl Deploy<'_> {
             index: Arc::default(),
             record_differs: false,
             recovered: None,
+            refused: None,
             items: Vec::new(),
             late_items: Vec::new(),
             warnings: Vec::new(),

@@ -3,13 +3,16 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+mod skip;
+
 use crate::deploy::entry::{Entry, EntryHeaders};
 use crate::error::{Error, Result};
 use globset::GlobSet;
 use rayon::prelude::*;
 use shipfront_site::headers::Headers;
-use shipfront_site::key::{MAX_KEY_BYTES, is_rules_file, key_of, unicode_collision};
+use shipfront_site::key::{MAX_KEY_BYTES, has_control_character, is_rules_file, key_of, legible, unicode_collision};
 use shipfront_site::rules::HeaderRules;
+use skip::Skip;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +34,19 @@ pub struct Walk {
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,
+    /// Hidden files, and folders with a `/` at the end, that were left out.
+    pub hidden: Vec<String>,
+}
+
+/// What of a source is no part of the site, and what is all the same.
+#[derive(Debug, Clone, Default)]
+pub struct WalkRules {
+    /// Keys that are left alone, whether or not there is a file.
+    pub excluded: GlobSet,
+    /// Hidden files that are deployed.
+    pub included_hidden: GlobSet,
+    /// Whether symbolic links that lead out of the source are followed.
+    pub follow_links: bool,
 }
 
 impl Walk {
@@ -83,20 +99,24 @@ impl Unknown {
     }
 }
 
-/// Walks the source, following symlinks only inside it.
+/// Walks the source, following symlinks only inside it unless `rules` say otherwise.
 ///
-/// Hidden files are skipped, except `.well-known`, which browsers and certificate authorities ask for.
-/// `prefix` is the target's: it counts against the length of keys. Keys that `excluded` matches are left
-/// alone, whether or not there is a file.
-pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
+/// Hidden files are skipped, except `.well-known` and all that is in it, which browsers and certificate authorities
+/// ask for. `prefix` is the target's: it counts against the length of keys.
+pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     let root = existing_directory(source)?;
+    let mut place = Place { root: &root, prefix, rules, follow: false };
     // Following symlinks makes walkdir open every directory once more, to find loops: only a site that has
     // symlinks pays for it.
-    let mut found = match look(source, &root, prefix, excluded, false) {
+    let mut found = match look(source, place) {
         Some(found) => found,
-        None => look(source, &root, prefix, excluded, true).unwrap_or_default(),
+        None => {
+            place.follow = true;
+            look(source, place).unwrap_or_default()
+        }
     };
     found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    found.hidden.sort_unstable();
     let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
@@ -105,14 +125,26 @@ pub fn walk(source: &Path, prefix: &str, excluded: &GlobSet) -> Result<Walk> {
     Ok(found)
 }
 
+/// Where a source is, and how it is looked at.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// The source without symlinks.
+    root: &'a Path,
+    /// The target's prefix.
+    prefix: &'a str,
+    rules: &'a WalkRules,
+    /// Whether symlinks are followed at all.
+    follow: bool,
+}
+
 /// Looks at everything below the source; `None` at the first symlink, if they are not to be followed.
-fn look(source: &Path, root: &Path, prefix: &str, excluded: &GlobSet, follow: bool) -> Option<Walk> {
-    let unknown = Unknown { excluded: excluded.clone(), ..Unknown::default() };
+fn look(source: &Path, place: Place<'_>) -> Option<Walk> {
+    let unknown = Unknown { excluded: place.rules.excluded.clone(), ..Unknown::default() };
     let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
-    let mut entries = WalkDir::new(source).follow_links(follow).into_iter();
-    let mut files = found.next_files(&mut entries, root, prefix, follow)?;
+    let mut entries = WalkDir::new(source).follow_links(place.follow).into_iter();
+    let mut files = found.next_files(&mut entries, place)?;
     while !files.is_empty() {
-        let (sizes, next) = rayon::join(|| sizes(&files), || found.next_files(&mut entries, root, prefix, follow));
+        let (sizes, next) = rayon::join(|| sizes(&files), || found.next_files(&mut entries, place));
         found.add_files(files, sizes);
         files = next?;
     }
@@ -138,37 +170,9 @@ fn existing_directory(source: &Path) -> Result<PathBuf> {
     source.canonicalize().map_err(|error| Error::usage(format!("the source {shown} cannot be read: {error}")))
 }
 
-/// Why an entry is left out.
-enum Skip {
-    Hidden,
-    Outside(PathBuf),
-    Special,
-}
-
-fn skip_reason(entry: &DirEntry, root: &Path) -> Option<Skip> {
-    let name = entry.file_name().as_encoded_bytes();
-    if name.starts_with(b".") && name != b".well-known" {
-        return Some(Skip::Hidden);
-    }
-    if entry.path_is_symlink()
-        && let Ok(target) = entry.path().canonicalize()
-        && !target.starts_with(root)
-    {
-        return Some(Skip::Outside(target));
-    }
-    let kind = entry.file_type();
-    (!kind.is_file() && !kind.is_dir()).then_some(Skip::Special)
-}
-
 impl Walk {
     /// The next files and their keys, up to [`MEASURED_AT_ONCE`]; `None` at a symlink that is not to be followed.
-    fn next_files(
-        &mut self,
-        entries: &mut walkdir::IntoIter,
-        root: &Path,
-        prefix: &str,
-        follow: bool,
-    ) -> Option<Vec<(String, DirEntry)>> {
+    fn next_files(&mut self, entries: &mut walkdir::IntoIter, place: Place<'_>) -> Option<Vec<(String, DirEntry)>> {
         let source = self.root.clone();
         let mut files = Vec::with_capacity(MEASURED_AT_ONCE);
         while files.len() < MEASURED_AT_ONCE
@@ -184,17 +188,17 @@ impl Walk {
             if entry.depth() == 0 {
                 continue;
             }
-            if !follow && entry.path_is_symlink() {
+            if !place.follow && entry.path_is_symlink() {
                 return None;
             }
-            let skip = skip_reason(&entry, root);
-            if let Some(reason) = &skip {
+            let skip = Skip::reason(&entry, &source, place);
+            if let Some(reason) = skip {
                 self.note_skipped(&source, &entry, reason);
                 if entry.file_type().is_dir() {
                     entries.skip_current_dir();
                 }
             } else if entry.file_type().is_file()
-                && let Some(key) = self.key_of(&source, &entry, prefix)
+                && let Some(key) = self.key_of(&source, &entry, place.prefix)
             {
                 files.push((key, entry));
             }
@@ -204,13 +208,19 @@ impl Walk {
 
     /// The key of a file, if S3 can have it.
     fn key_of(&mut self, source: &Path, entry: &DirEntry, prefix: &str) -> Option<String> {
-        let shown = entry.path().display();
+        let shown = shown(entry.path());
         let Some(key) = relative_key(source, entry.path()) else {
             self.problems.push(format!("{shown}: the name is not valid Unicode, which S3 keys must be"));
             self.note_unknown_parent(source, entry.path());
             return None;
         };
         if self.unknown.excluded.is_match(&key) {
+            return None;
+        }
+        if has_control_character(&key) {
+            self.problems
+                .push(format!("{shown}: the name has a control character, which no page can link to as it is"));
+            self.unknown.add_key(key);
             return None;
         }
         let length = prefix.len() + key.len();
@@ -228,24 +238,38 @@ impl Walk {
             match size {
                 Ok(size) => self.entries.push(Entry::file(key, size)),
                 Err(error) => {
-                    self.problems.push(format!("{}: {error}", entry.path().display()));
+                    self.problems.push(format!("{}: {error}", shown(entry.path())));
                     self.unknown.add_key(key);
                 }
             }
         }
     }
 
-    fn note_skipped(&mut self, source: &Path, entry: &DirEntry, reason: &Skip) {
-        let shown = entry.path().display();
-        match reason {
-            Skip::Hidden => {}
-            Skip::Outside(target) => {
-                self.warnings.push(format!("skipped {shown}: the symlink leaves the source, to {}", target.display()));
+    fn note_skipped(&mut self, source: &Path, entry: &DirEntry, reason: Skip) {
+        let (shown, key) = (shown(entry.path()), relative_key(source, entry.path()));
+        let is_folder = entry.file_type().is_dir();
+        let is_excluded = |key: &String| {
+            self.unknown.excluded.is_match(key) || is_folder && self.unknown.excluded.is_match(format!("{key}/_"))
+        };
+        // What the person leaves out is nothing to tell of.
+        if !key.as_ref().is_some_and(is_excluded) {
+            match reason {
+                Skip::Hidden => self.hidden.extend(
+                    key.as_deref().map(|key| format!("{}{}", legible(key), if is_folder { "/" } else { "" })),
+                ),
+                Skip::Outside { target, needed: None } => self.warnings.push(format!(
+                    "skipped {shown}: the symlink leaves the source, to {}; --follow-links deploys what it leads to",
+                    target.display()
+                )),
+                Skip::Outside { target, needed: Some(needed) } => self.problems.push(format!(
+                    "{shown}: the symlink leaves the source, to {}, so that {needed} is left out (--follow-links deploys what it leads to)",
+                    target.display()
+                )),
+                Skip::Special => self.warnings.push(format!("skipped {shown}: it is not a regular file")),
             }
-            Skip::Special => self.warnings.push(format!("skipped {shown}: it is not a regular file")),
         }
-        match relative_key(source, entry.path()) {
-            Some(key) if entry.file_type().is_dir() => self.unknown.add_directory(&key),
+        match key {
+            Some(key) if is_folder => self.unknown.add_directory(&key),
             Some(key) => self.unknown.add_key(key),
             None => self.note_unknown_parent(source, entry.path()),
         }
@@ -253,7 +277,7 @@ impl Walk {
 
     fn note_error(&mut self, source: &Path, error: &walkdir::Error) {
         let path = error.path().unwrap_or(source);
-        let shown = path.display();
+        let shown = shown(path);
         let key = relative_key(source, path);
         if key.as_ref().is_some_and(|key| self.unknown.excluded.is_match(key)) {
             // It may be a directory, too.
@@ -282,78 +306,14 @@ impl Walk {
     }
 }
 
+/// A path as people can read it.
+fn shown(path: &Path) -> String {
+    legible(&path.to_string_lossy()).into_owned()
+}
+
 fn relative_key(source: &Path, path: &Path) -> Option<String> {
     key_of(path.strip_prefix(source).ok()?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::{create_dir_all, write};
-
-    fn keys(found: &Walk) -> Vec<&str> {
-        found.entries.iter().map(|entry| &*entry.key).collect()
-    }
-
-    #[test]
-    fn files_come_in_the_order_in_which_s3_lists_keys() {
-        let source = tempfile::tempdir().unwrap();
-        for name in ["a/c", "a.txt", "a/b/d", "a-b", "é", "z"] {
-            let path = source.path().join(name);
-            create_dir_all(path.parent().unwrap()).unwrap();
-            write(path, name).unwrap();
-        }
-        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
-        assert_eq!(keys(&found), ["a-b", "a.txt", "a/b/d", "a/c", "z", "é"]);
-    }
-
-    #[test]
-    fn hidden_files_are_unknown_rather_than_absent_and_well_known_is_no_hidden_file() {
-        let source = tempfile::tempdir().unwrap();
-        for name in [".well-known/security.txt", ".git/config", ".env", "x/.hidden", "x/y"] {
-            let path = source.path().join(name);
-            create_dir_all(path.parent().unwrap()).unwrap();
-            write(path, name).unwrap();
-        }
-        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
-        assert_eq!(keys(&found), [".well-known/security.txt", "x/y"]);
-        for unknown in [".git/config", ".git/a/b", ".env", "x/.hidden"] {
-            assert!(found.unknown.contains(unknown), "{unknown}");
-        }
-        assert!(!found.unknown.contains("x/z") && !found.unknown.contains(".gitignore"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn symlinks_are_followed_inside_the_source_only() {
-        use std::os::unix::fs::symlink;
-        let outside = tempfile::tempdir().unwrap();
-        write(outside.path().join("secret"), "s").unwrap();
-        let source = tempfile::tempdir().unwrap();
-        create_dir_all(source.path().join("real")).unwrap();
-        write(source.path().join("real/page.html"), "p").unwrap();
-        symlink(source.path().join("real"), source.path().join("alias")).unwrap();
-        symlink(outside.path(), source.path().join("away")).unwrap();
-        symlink(outside.path().join("secret"), source.path().join("away.txt")).unwrap();
-        symlink(source.path(), source.path().join("real/loop")).unwrap();
-        symlink("nowhere", source.path().join("broken")).unwrap();
-        let found = walk(source.path(), "", &GlobSet::empty()).unwrap();
-        assert_eq!(keys(&found), ["alias/page.html", "real/page.html"]);
-        assert!(found.unknown.contains("away/x") && found.unknown.contains("away.txt"));
-        assert!(found.unknown.contains("broken") && found.unknown.contains("real/loop/x"));
-        assert_eq!(found.problems.len(), 1, "the broken one: {:?}", found.problems);
-        assert_eq!(found.warnings.len(), 4, "two away, a loop by each way: {:?}", found.warnings);
-    }
-
-    #[test]
-    fn a_key_too_long_for_s3_is_a_problem_and_unknown() {
-        let source = tempfile::tempdir().unwrap();
-        let deep: PathBuf = std::iter::repeat_n("d".repeat(200), 5).collect();
-        create_dir_all(source.path().join(&deep)).unwrap();
-        write(source.path().join(&deep).join("f.html"), "x").unwrap();
-        assert_eq!(walk(source.path(), "", &GlobSet::empty()).unwrap().problems.len(), 0);
-        let found = walk(source.path(), "a-prefix-that-makes-it-too-long/", &GlobSet::empty()).unwrap();
-        assert_eq!((found.entries.len(), found.problems.len()), (0, 1));
-        assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
-    }
-}
+mod tests;

@@ -184,16 +184,20 @@ async fn deploy_artifact(
         near_the_end.cancel();
     });
     let aws = entry_point.aws.afresh(u16::try_from(settings.concurrency).ok());
-    let report = Deploy::new(&settings, &aws, &entry_point.terminal, stop).run().await;
-    let report = report.map(|run| Report::new(run, &entry_point.terminal));
+    let run = Deploy::new(&settings, &aws, &entry_point.terminal, stop).run().await;
     timer.abort();
-    let report = report.map_err(|error| match error.kind() {
+    let run = run.map_err(|error| match error.kind() {
         ErrorKind::Interrupted => {
             error.hint("the function's time limit is near: raise its timeout, and retry the action")
         }
         _ => error,
     })?;
+    let refused = run.refused.clone();
+    let report = Report::new(run, &entry_point.terminal);
     entry_point.terminal.report(&report, &report.warnings, &report.errors);
+    if let Some(error) = refused {
+        return Ok(Verdict::Failed(Failure::of(&error)));
+    }
     let summary = summary(&report);
     match report.outcome {
         Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => {
@@ -206,7 +210,7 @@ async fn deploy_artifact(
                  the function's timeout (at most 15 minutes) and memory, and retry the action: it goes on from here"
             ),
         })),
-        Outcome::Partial | Outcome::Stale | Outcome::Failed | Outcome::Different => {
+        Outcome::Partial | Outcome::Stale | Outcome::Failed | Outcome::Different | Outcome::Refused => {
             let about = match report.outcome {
                 Outcome::Stale => "live, but the edge may be stale: the next deploy invalidates again",
                 Outcome::Different => "live, but viewers get something else",

@@ -3,6 +3,7 @@
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, PathCount};
+use crate::record::session::Commit;
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
@@ -137,12 +138,19 @@ impl Lease {
     }
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
-    /// gives the lease back in one write, but for what is `left` to the next run.
-    /// `paths` are those that CloudFront took.
-    pub async fn complete(self, (uploaded, pruned): (u64, u64), paths: u64, left: CarryOver<'_>) -> Result<()> {
-        let (deploy, at) = (self.deploy.clone(), self.record.clock.now());
-        let last = LastDeploy { deploy, at, uploaded, pruned, extra: Map::new() };
-        let left = match left {
+    /// gives the lease back in one write, but for what is carried over to the next run.
+    pub async fn complete(self, commit: &Commit<'_>) -> Result<()> {
+        let last = LastDeploy {
+            deploy: self.deploy.clone(),
+            at: self.record.clock.now(),
+            uploaded: commit.uploaded,
+            pruned: commit.removed,
+            interrupted: commit.interrupted,
+            left: commit.left,
+            extra: Map::new(),
+        };
+        let paths = commit.paths;
+        let left = match commit.carry_over {
             CarryOver::Nothing => None,
             CarryOver::Plan => Some(self.deploy.clone()),
             CarryOver::Pending(pending) => {

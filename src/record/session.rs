@@ -191,6 +191,10 @@ pub struct Commit<'a> {
     pub uploaded: u64,
     /// Objects that were removed.
     pub removed: u64,
+    /// Objects that were to be uploaded or removed, and were not.
+    pub left: u64,
+    /// Whether a signal is why.
+    pub interrupted: bool,
     /// Paths that CloudFront took.
     pub paths: u64,
     /// What is left to the next run.
@@ -234,7 +238,7 @@ impl ActiveSession {
     pub async fn commit(self, written: Result<()>, commit: Commit<'_>) -> Ending {
         let place = self.record.place().clone();
         let done = match written {
-            Ok(()) => self.lease.complete((commit.uploaded, commit.removed), commit.paths, commit.carry_over).await,
+            Ok(()) => self.lease.complete(&commit).await,
             Err(error) => self.lease.abandon(commit.paths).await.and(Err(error)),
         };
         Ending::of(done, &place)

@@ -4,7 +4,6 @@
 use crate::aws::Requests;
 use crate::cloudfront::send::requests;
 use crate::deploy::change::Action;
-use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::report::ReportedChange;
 use crate::s3::MAX_DELETE_KEYS;
@@ -65,10 +64,10 @@ impl Report {
         let accepted =
             self.invalidations.iter().filter(|invalidation| invalidation.status != InvalidationStatus::Failed);
         let paths = accepted.map(|invalidation| invalidation.items.len() as u64).sum();
-        let planned = self.outcome == Outcome::Planned && self.has_changes();
+        let planned = self.outcome.is_plan() && self.has_changes();
         let requests = if planned { self.expected(new_record) } else { self.requests };
         let billed = self.allowance.as_ref().map_or(paths, |allowance| {
-            let before = allowance.used.saturating_sub(if self.outcome == Outcome::Planned { 0 } else { paths });
+            let before = allowance.used.saturating_sub(if self.outcome.is_plan() { 0 } else { paths });
             paths.saturating_sub(allowance.free.saturating_sub(before))
         });
         self.cost = Cost::of(requests, paths, billed);

@@ -60,6 +60,10 @@ pub(super) fn document(ending: &Ending<'_>) -> io::Result<String> {
 
 fn of_report(report: &Report) -> Vec<Suite> {
     let mut suites = vec![Suite { name: "deploy", seconds: report.seconds.total, cases: vec![whole(report)] }];
+    if report.outcome == Outcome::Refused {
+        // None of the changes was tried.
+        return suites;
+    }
     let changes = report.changes.iter().filter(|change| change.is_visible());
     let sum_up = changes.clone().count() > MOST_CHANGES;
     for (stage, name) in [(Wave::Assets, "assets"), (Wave::Pages, "pages"), (Wave::Prune, "removals")] {
@@ -100,6 +104,10 @@ fn whole(report: &Report) -> Case {
         Outcome::Partial => State::Failed("partly deployed".to_owned(), errors.join("\n")),
         Outcome::Stale => State::Failed("live, but the edge may be stale".to_owned(), errors.join("\n")),
         Outcome::Different => State::Failed("live, but viewers get something else".to_owned(), errors.join("\n")),
+        Outcome::Refused => State::Failed(
+            report.error.clone().unwrap_or_default(),
+            report.hint.as_ref().map(|hint| format!("hint: {hint}")).unwrap_or_default(),
+        ),
         Outcome::Interrupted => State::Failed("interrupted".to_owned(), errors.join("\n")),
         Outcome::Failed => State::Failed("failed, nothing was changed".to_owned(), errors.join("\n")),
     };

@@ -108,6 +108,7 @@ fn headline(outcome: Outcome) -> &'static str {
         Outcome::Stale => "Live, but the edge may be stale",
         Outcome::Different => "Live, but viewers get something else",
         Outcome::Interrupted => "Interrupted",
+        Outcome::Refused => "Refused. Nothing was changed",
         Outcome::Failed => "Failed",
     }
 }
@@ -173,7 +174,7 @@ fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
 
 fn figures(report: &Report) -> Markup {
     let objects = &report.objects;
-    let planned = report.outcome == Outcome::Planned;
+    let planned = report.outcome.is_plan();
     let word = |done, to_do| if planned { to_do } else { done };
     let items: usize = report.invalidations.iter().map(|invalidation| invalidation.items.len()).sum();
     let collateral: u64 = report.invalidations.iter().map(|invalidation| invalidation.collateral).sum();

@@ -22,13 +22,16 @@ const WIDE_ITEM: usize = 60;
 
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let planned = self.outcome == Outcome::Planned;
+        let planned = self.outcome.is_plan();
         self.write_changes(out)?;
         match self.outcome {
             Outcome::Planned if !self.has_changes() => {
                 writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?
             }
             Outcome::Planned => writeln!(out, "Plan for {} -> {}; nothing was written", self.source, self.target)?,
+            Outcome::Refused => {
+                writeln!(out, "Plan for {} -> {}, which is refused; nothing was written", self.source, self.target)?
+            }
             Outcome::NothingToDo => writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?,
             Outcome::Deployed => {
                 writeln!(out, "Deployed {} to {} in {:.1} s", self.source, self.target, self.seconds.total)?
@@ -46,6 +49,7 @@ impl Display for Report {
             Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
         }
         self.write_counts(out, planned)?;
+        self.write_hidden(out)?;
         if let Some(shard) = &self.shard {
             writeln!(out, "  these are the assets of shard {shard}; a deploy without --shard does the rest")?;
         }
@@ -105,7 +109,7 @@ impl Report {
     /// What was sent and what it costs: of a plan, what the deploy would send.
     fn write_requests(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let requests = &self.cost.requests;
-        let about = if self.outcome == Outcome::Planned && self.has_changes() { "about " } else { "" };
+        let about = if self.outcome.is_plan() && self.has_changes() { "about " } else { "" };
         writeln!(
             out,
             "  requests: {about}{} LIST, {} GET, {} HEAD, {} PUT, {} DELETE, {} CreateInvalidation, {} CloudFront reads",
@@ -154,6 +158,21 @@ impl Report {
             write!(out, ", {} no longer in the source and kept", objects.orphaned)?;
         }
         writeln!(out)
+    }
+
+    /// Hidden files are left out without being asked for: the person may have meant one.
+    fn write_hidden(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match (self.hidden.as_slice(), self.verbose) {
+            ([], _) => Ok(()),
+            (names, true) => {
+                writeln!(out, "  hidden and left out (--include-hidden takes what its pattern matches):")?;
+                names.iter().try_for_each(|name| writeln!(out, "    {name}"))
+            }
+            (names, false) => {
+                let files = if names.len() == 1 { "1 hidden file" } else { &format!("{} hidden files", names.len()) };
+                writeln!(out, "  {files} left out (--verbose names them; --include-hidden takes them)")
+            }
+        }
     }
 
     fn write_invalidation(&self, out: &mut Formatter<'_>, invalidation: &Invalidation, planned: bool) -> fmt::Result {

@@ -221,3 +221,28 @@ async fn a_distribution_of_another_bucket_fails_the_action_unless_any_origin_may
     function.invoke(&job(2, &json!({"any-origin": true}))).await.unwrap();
     assert_eq!((world.keys().len(), world.edge.invalidations(&world.distribution).len()), (3, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guards_of_the_command_line_hold_for_the_action_too() {
+    let (world, function) =
+        pipeline(&[("index.html", "home"), ("package.json", "{}"), ("dist/index.html", "built")]).await;
+    function.invoke(&job(1, &json!({}))).await.unwrap();
+    let (kind, message) = failure(&world);
+    assert_eq!(kind, "JobFailed");
+    assert!(message.contains("this looks like the project") && message.contains("dist"), "{message}");
+    assert_eq!(world.keys(), [""; 0]);
+    function.invoke(&job(2, &json!({"allow-project": true, "exclude": ["dist/"]}))).await.unwrap();
+    assert_eq!(world.keys(), ["index.html", "package.json"]);
+
+    // The front page leaves.
+    store(&world, archive(&[("about.html", "about")])).await;
+    function.invoke(&job(3, &json!({}))).await.unwrap();
+    let (_, message) = failure(&world);
+    assert!(message.contains("the front page, index.html, is no longer in the source"), "{message}");
+    // An action's parameters stay, and what they allowed would be allowed for good.
+    function.invoke(&job(4, &json!({"allow-removals": true}))).await.unwrap();
+    let (kind, message) = failure(&world);
+    assert_eq!(kind, "ConfigurationError");
+    assert!(message.contains("\"deploy.allow-removals\""), "{message}");
+    assert_eq!(world.keys(), ["index.html", "package.json"]);
+}

@@ -27,8 +27,13 @@ async fn stops_in_order(name: &str) {
     assert_eq!(world.writes(), ["PUT app.js", "INVALIDATE /app.js"]);
     let told = status(&world);
     assert!(told["lease"].is_null() && told["pending"].is_null(), "{told}");
+    assert_eq!((&told["last"]["interrupted"], &told["last"]["left"]), (&true.into(), &2.into()), "{told}");
+    let text = world.run(&["status", TARGET]).expect(0).stdout;
+    assert!(text.contains("it was interrupted: 2 objects of its plan neither uploaded nor deleted"), "{text}");
     world.edge.clear_requests();
     world.deploy(&[]).expect(0);
+    let told = status(&world);
+    assert!(told["last"]["interrupted"].is_null() && told["last"]["left"].is_null(), "{told}");
     assert_eq!(world.writes(), ["PUT style.css", "PUT index.html", "INVALIDATE / /index.html /style.css"]);
     is_settled(&world, &[]);
 }

@@ -203,6 +203,11 @@ impl Viewers {
         self.viewers.iter().any(|shown| shown.viewer.serves(full_key))
     }
 
+    /// Whether any of the distributions answers at `/` with an object, given its full key.
+    pub fn answer_at_root(&self, full_key: &str) -> bool {
+        self.viewers.iter().any(|shown| shown.viewer.is_root(full_key))
+    }
+
     /// The distributions that cache anything of an object, given its full key.
     pub fn showing(&self, full_key: &str) -> impl Iterator<Item = &DistributionId> {
         self.viewers.iter().filter(|shown| !shown.viewer.paths(full_key).is_empty()).map(|shown| &shown.id)

@@ -14,8 +14,8 @@ mod pattern;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod typed;
 
-pub use encoding::{PathError, TypedPath, path_from_input};
 pub use error_page::{
     ANY_CACHE_CONTROL, CACHE_CONTROL, CachedHeaders, ErrorPageAction, ErrorPagePolicy, TOLERATED_SECONDS, longer_lived,
     names_age,
@@ -24,6 +24,7 @@ pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{
     CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
 };
+pub use typed::{PathError, TypedPath, path_from_input};
 
 pub use compile::is_mistaken;
 use compile::{Base, Behavior};

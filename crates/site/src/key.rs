@@ -1,5 +1,6 @@
 //! Object keys of a site: how file names become keys, and which names cannot.
 
+use std::borrow::Cow;
 use std::path::{Component, Path};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
@@ -19,7 +20,8 @@ pub const MAX_KEY_BYTES: usize = 1024;
 
 /// The key of a file: its path below the source with `/` between the parts.
 ///
-/// `None` when a part is not valid Unicode, which S3 keys must be.
+/// `None` when a part is not valid Unicode, which S3 keys must be. On macOS, whose file systems may take letters and
+/// their accents apart and find a file by either spelling, the key has them composed, as pages link to it.
 pub fn key_of(relative: &Path) -> Option<String> {
     let mut key = String::with_capacity(relative.as_os_str().len());
     for component in relative.components() {
@@ -29,7 +31,46 @@ pub fn key_of(relative: &Path) -> Option<String> {
         }
         key.push_str(part.to_str()?);
     }
-    Some(key)
+    Some(if cfg!(target_os = "macos") { composed(&key).into_owned() } else { key })
+}
+
+/// A name with letters and their accents composed: the same for every spelling of it.
+pub fn composed(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
+}
+
+/// Whether a name holds a character that no page can link to as it is, and that the XML of S3's listings cannot hold.
+pub fn has_control_character(name: &str) -> bool {
+    name.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// A name as people can read it: what a terminal would act upon is escaped.
+pub fn legible(name: &str) -> Cow<'_, str> {
+    if !has_control_character(name) {
+        return Cow::Borrowed(name);
+    }
+    let shown = |c: char| match c {
+        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    Cow::Owned(name.chars().map(shown).collect())
+}
+
+/// Whether a file's name carries a digest of its bytes, as build tools put one before the extension.
+pub fn has_digest(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let mut parts = name.split(['.', '-', '_']);
+    // What comes last is the extension.
+    parts.next_back();
+    let is_digest = |part: &str| {
+        let all = |is_one: fn(&u8) -> bool| part.as_bytes().iter().all(is_one);
+        let any = |is_one: fn(&u8) -> bool| part.as_bytes().iter().any(is_one);
+        let mixed = any(u8::is_ascii_lowercase) && any(u8::is_ascii_uppercase);
+        // A date, or a version, has digits alone.
+        let varied = any(u8::is_ascii_alphabetic) && (any(u8::is_ascii_digit) || mixed);
+        varied && (part.len() >= 8 && all(u8::is_ascii_alphanumeric) || part.len() >= 6 && all(u8::is_ascii_hexdigit))
+    };
+    parts.any(is_digest)
 }
 
 /// Two keys that look the same to people and to many browsers (`é` as one character or as two).
@@ -38,7 +79,7 @@ pub fn key_of(relative: &Path) -> Option<String> {
 pub fn unicode_collision<'a>(keys: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let mut normalised = std::collections::HashMap::new();
     for &key in keys.iter().filter(|key| !key.is_ascii()) {
-        let form: String = key.nfc().collect();
+        let form = composed(key).into_owned();
         if !is_nfc(key)
             && let Ok(at) = keys.binary_search(&form.as_str())
         {
@@ -60,6 +101,43 @@ mod tests {
         assert_eq!(unicode_collision(&["cafe\u{301}.html", "café.html"]), Some(("café.html", "cafe\u{301}.html")));
         assert_eq!(unicode_collision(&["K.html", "\u{212a}.html"]), Some(("K.html", "\u{212a}.html")));
         assert_eq!(unicode_collision(&["caf.html", "café.html", "cafè.html"]), None);
+    }
+
+    #[test]
+    fn a_name_with_control_characters_is_found_and_shown_without_them() {
+        for (name, shown) in
+            [("a\u{1b}[31m.html", "a\\u{1b}[31m.html"), ("a\nb", "a\\nb"), ("\u{7f}\u{85}", "\\u{7f}\\u{85}")]
+        {
+            assert!(has_control_character(name));
+            assert_eq!(legible(name), shown);
+        }
+        assert!(!has_control_character("café menü.html"));
+        assert_eq!(legible("café menü.html"), "café menü.html");
+    }
+
+    #[test]
+    fn digests_in_names_are_told_from_words_and_dates() {
+        for key in [
+            "app.4f8a2b1c.js",
+            "assets/index-BfG5s8dQ.css",
+            "chunk-7XKQZJ2D.js",
+            "main_3f2a1b.js",
+            "a/b.0123abcd.min.js",
+        ] {
+            assert!(has_digest(key), "{key}");
+        }
+        for key in [
+            "index.html",
+            "style.css",
+            "2026-11-26.html",
+            "version-20261126.js",
+            "service-worker.js",
+            "polyfills-es2015.js",
+            "4f8a2b1c",
+            "jquery.min.js",
+        ] {
+            assert!(!has_digest(key), "{key}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod headers_file;
 pub mod key;
 mod kinds;
 pub mod media_type;
+pub mod project;
 pub mod redirect_function;
 pub mod redirects_file;
 pub mod references;

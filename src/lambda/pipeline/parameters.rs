@@ -13,10 +13,11 @@ use std::path::{Component, PathBuf};
 
 const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"distribution\": \"auto\", \"bucket\": \
                     \"www.example.com\", \"deploy\": {}} or {\"distribution\": \"E2QWRUHAPOMQZL\", \"paths\": [\"/*\"]}";
-/// What only the field beside it decides, and what must wait for CloudFront: that a job does by its token.
-const NOT_IN_DEPLOY: [&str; 4] = ["distribution", "no-wait", "verify", "help"];
+/// What only the field beside it decides, what must wait for CloudFront, which a job does by its token, and what is for
+/// one run, while an action's parameters stay.
+const NOT_IN_DEPLOY: [&str; 5] = ["allow-removals", "distribution", "no-wait", "verify", "help"];
 /// What can be a list.
-const LISTS: [&str; 4] = ["assets", "distribution-tenant", "exclude", "pages"];
+const LISTS: [&str; 5] = ["assets", "distribution-tenant", "exclude", "include-hidden", "pages"];
 
 /// What the action is to do.
 #[derive(Debug)]
@@ -211,7 +212,7 @@ mod tests {
         let text = r#"{"bucket": "www", "deploy": {"prefix": "blog", "max-paths": 7, "clean-urls": true, "adopt": false, "exclude": ["*.map"]}}"#;
         let settings = Parameters::parse(text).unwrap().deploy.unwrap().settings("x".into(), Which::None).unwrap();
         assert_eq!(settings.target.to_string(), "s3://www/blog");
-        assert!(settings.excluded.is_match("x/app.js.map"));
+        assert!(settings.walk.excluded.is_match("x/app.js.map"));
         let whole = Parameters::parse(r#"{"bucket": "www", "deploy": {"source": "./"}}"#).unwrap().deploy.unwrap();
         assert_eq!(whole.source, PathBuf::new());
         assert_eq!(settings.policy.max_paths.to_string(), "7");

@@ -1,0 +1,383 @@
+//! What people and scripts type or paste, read as the path that CloudFront is sent.
+//!
+//! CloudFront accepts any text as a path and does nothing about one that no viewer has asked for. So each text is
+//! either understood, with all that wraps it taken off, or refused with what to type instead.
+
+use crate::viewer::encoding::{MAX_PATH_CHARACTERS, UNSAFE_BUT_PERCENT};
+use percent_encoding::percent_encode;
+use std::borrow::Cow;
+use std::fmt;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// A path or wildcard that a person asked to invalidate, as it can be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypedPath {
+    /// Encoded, with its leading `/`, its query string and its final `*`, if any.
+    pub path: String,
+    /// Other spellings of the same name, under which viewers may ask for it: they are sent, too.
+    pub others: Vec<String>,
+    /// The host of a URL, in lower case.
+    pub host: Option<String>,
+    /// What the person should know about how the text was read.
+    pub notes: Vec<String>,
+}
+
+/// Why typed text is no path that CloudFront could invalidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// There is nothing in it.
+    Empty,
+    /// It begins with `#`, as cache tags do.
+    CacheTag,
+    /// It is a URL of another scheme than http or https.
+    NotHttp,
+    /// It begins with a host name that no scheme precedes.
+    NoScheme,
+    /// It holds `%2A`, which CloudFront accepts and ignores.
+    EncodedWildcard,
+    /// Its encoded form has this many characters.
+    TooLong(usize),
+    /// It begins or ends with a quotation mark that has no counterpart, or holds an escape that git does not write.
+    Quotes,
+    /// It is in brackets.
+    Brackets,
+    /// It holds a control character, as `git diff --name-status` does between the columns.
+    ControlCharacter,
+    /// It holds a backslash.
+    Backslash,
+    /// It has a part `..`.
+    Above,
+    /// It looks like more than one path.
+    Several,
+}
+
+impl PathError {
+    /// What to type instead.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty => "name a key, a path or a URL; `/*` is everything",
+            Self::CacheTag => "a path whose name begins with `#` is typed `/%23...`",
+            Self::NotHttp => "type the path as viewers see it, such as `/blog/`",
+            Self::NoScheme => {
+                "type the whole URL, with https://, or the path alone; a folder of that name is typed `/www...`"
+            }
+            Self::EncodedWildcard => "type `*` itself, as the last character",
+            Self::TooLong(_) => "end it earlier with a `*`",
+            Self::Quotes => {
+                "type the path without quotation marks; one that is part of the name is typed `%22` or `%27`"
+            }
+            Self::Brackets => {
+                "type the path alone, one a line or argument; a bracket that is part of the name comes after a `/`"
+            }
+            Self::ControlCharacter => {
+                "pass names alone, one a line, as `git diff --name-only` prints them; a real one is typed `%09`"
+            }
+            Self::Backslash => "type `/` between folders; a backslash that is part of the name is typed `%5C`",
+            Self::Above => "type the path from the top of the site",
+            Self::Several => {
+                "pass one path a line or argument; a comma or space that is part of the name is typed `%2C` or `%20`"
+            }
+        }
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Empty => "an empty path names nothing",
+            Self::CacheTag => "this is a cache tag, not a path",
+            Self::NotHttp => "this is not the address of a web page",
+            Self::NoScheme => "this is a host name, not a path",
+            Self::EncodedWildcard => "CloudFront accepts `%2A` and then does nothing",
+            Self::TooLong(characters) => {
+                return write!(
+                    formatter,
+                    "the path has {characters} characters, and CloudFront takes {MAX_PATH_CHARACTERS}"
+                );
+            }
+            Self::Quotes => "the quotation marks are not in pairs, or hold an unknown escape",
+            Self::Brackets => "the path is in brackets",
+            Self::ControlCharacter => "the path holds a control character",
+            Self::Backslash => "the path holds a backslash",
+            Self::Above => "the path has a part `..`",
+            Self::Several => "this looks like several paths",
+        };
+        formatter.write_str(text)
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// Reads a key (`blog/`), a path (`/img/*`) or a URL (`https://www.example.com/a b?x=1`) that a
+/// person typed as the path to send to CloudFront.
+///
+/// Quotation marks around it, those of git included, a byte order mark, and `./` before it are taken off. A URL loses
+/// its host and its fragment. Characters that CloudFront wants plain are decoded, all others encoded. A path with a
+/// `~`, which CloudFront can invalidate in no spelling, becomes the longest wildcard that covers it.
+///
+/// # Errors
+/// Text that names no path, and text that CloudFront would refuse or ignore.
+pub fn path_from_input(text: &str) -> Result<TypedPath, PathError> {
+    let text = unwrapped(text)?;
+    if text.starts_with('#') {
+        return Err(PathError::CacheTag);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(PathError::ControlCharacter);
+    }
+    let host = host(&text);
+    let text = without_host(&text)?;
+    let (name, query) = text.find('?').map_or((text, ""), |at| text.split_at(at));
+    refuse_doubtful(name)?;
+    let name = decoded(name);
+    let mut path = encoded(&without_dots(&name)?);
+    path.push_str(&encoded(&escaped_percent(query)));
+    if contains_triplet(&path, "2A") {
+        return Err(PathError::EncodedWildcard);
+    }
+    let mut notes = Vec::new();
+    if let Some(tilde) = path.find("%7E") {
+        path.truncate(tilde);
+        path.push('*');
+        notes.push(format!("CloudFront cannot invalidate a path with `~`: {path} covers it, and what else begins so"));
+    }
+    if path.len() > MAX_PATH_CHARACTERS {
+        return Err(PathError::TooLong(path.len()));
+    }
+    if path.trim_end_matches('*').contains('*') {
+        notes.push(format!("only a `*` at the end is a wildcard: {path} is taken literally before it"));
+    }
+    let mut others: Vec<String> = [composed(&path), typed_in_lower_case(text, &path)].into_iter().flatten().collect();
+    others.retain(|other| *other != path && other.len() <= MAX_PATH_CHARACTERS);
+    Ok(TypedPath { path, others, host, notes })
+}
+
+/// What is left once all is taken off that is around a path and no part of it.
+fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
+    let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    let mut text = text.trim_matches(invisible);
+    // A line of a JSON list.
+    if let Some(before) = text.strip_suffix(',').filter(|before| before.ends_with(['"', '\''])) {
+        text = before;
+    }
+    loop {
+        text = text.trim_matches(invisible);
+        let (Some(first), Some(last)) = (text.chars().next(), text.chars().next_back()) else {
+            return Err(PathError::Empty);
+        };
+        let inner = text.get(first.len_utf8()..text.len() - last.len_utf8());
+        text = match (first, last, inner) {
+            ('"', '"', Some(inner)) if inner.contains('\\') => return unquoted(inner).map(Cow::Owned),
+            ('"', '"', Some(inner))
+            | ('\'', '\'', Some(inner))
+            | ('`', '`', Some(inner))
+            | ('<', '>', Some(inner))
+            | ('“', '”', Some(inner))
+            | ('‘', '’', Some(inner))
+            | ('«', '»', Some(inner)) => inner,
+            ('"' | '\'' | '`' | '<' | '“' | '‘' | '«', _, _) | (_, '"' | '\'' | '`' | '>' | '”' | '»', _) => {
+                return Err(PathError::Quotes);
+            }
+            ('[', ']', Some(inner)) | ('(', ')', Some(inner)) | ('{', '}', Some(inner)) => {
+                let begins = ["/", "http://", "https://", "\"", "'"].iter().any(|start| inner.starts_with(start));
+                if !begins || inner.contains(",") {
+                    return Err(PathError::Brackets);
+                }
+                inner
+            }
+            // A link of Markdown.
+            ('[', ')', _) => return Err(PathError::Brackets),
+            _ => return Ok(Cow::Borrowed(text)),
+        };
+    }
+}
+
+/// The name that git has put in quotation marks, which it does with names that are not plain ASCII
+/// (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath>).
+fn unquoted(quoted: &str) -> Result<String, PathError> {
+    let mut bytes = quoted.bytes();
+    let mut name = Vec::with_capacity(quoted.len());
+    while let Some(byte) = bytes.next() {
+        name.push(match byte {
+            b'\\' => match bytes.next().ok_or(PathError::Quotes)? {
+                b'a' => 0x07,
+                b'b' => 0x08,
+                b't' => b'\t',
+                b'n' => b'\n',
+                b'v' => 0x0b,
+                b'f' => 0x0c,
+                b'r' => b'\r',
+                plain @ (b'"' | b'\\') => plain,
+                first @ b'0'..=b'3' => {
+                    let digits = [Some(first), bytes.next(), bytes.next()];
+                    let digit = |digit: Option<u8>| digit.filter(|digit| matches!(digit, b'0'..=b'7'));
+                    digits
+                        .into_iter()
+                        .try_fold(0_u8, |sum, next| Some(sum * 8 + (digit(next)? - b'0')))
+                        .ok_or(PathError::Quotes)?
+                }
+                _ => return Err(PathError::Quotes),
+            },
+            plain => plain,
+        });
+    }
+    let name = String::from_utf8(name).map_err(|_| PathError::Quotes)?;
+    // It is a file's name: none of its characters means anything but itself.
+    let literal: String = name
+        .chars()
+        .map(|c| match c {
+            '\\' | '#' | '?' | ',' => format!("%{:02X}", u32::from(c)),
+            c if c.is_ascii_control() => format!("%{:02X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    if literal.is_empty() { Err(PathError::Empty) } else { Ok(literal) }
+}
+
+/// The path and query string of a URL, and any other text as it is.
+fn without_host(text: &str) -> Result<&str, PathError> {
+    if text.starts_with("//") || text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www.")) {
+        return Err(PathError::NoScheme);
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(text);
+    };
+    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(text);
+    }
+    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(PathError::NotHttp);
+    }
+    let rest = rest.split('#').next().unwrap_or_default();
+    Ok(rest.find(['/', '?']).map_or("/", |start| &rest[start..]))
+}
+
+/// The host of a URL; `None` for a path or a key.
+fn host(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let rest = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// Refuses what is hardly the name of one thing.
+fn refuse_doubtful(name: &str) -> Result<(), PathError> {
+    let before_slash = name.match_indices('/').filter_map(|(at, _)| name[..at].chars().next_back());
+    let several = name.ends_with(',') || before_slash.into_iter().any(|c| c == ',' || c.is_whitespace());
+    match () {
+        () if name.contains('\\') => Err(PathError::Backslash),
+        () if several => Err(PathError::Several),
+        () => Ok(()),
+    }
+}
+
+/// The bytes of a path with only those triplets left that must stay: a decoded character that CloudFront wants encoded
+/// comes back by [`encoded`], and one that means something else when it is plain stays as it is.
+fn decoded(name: &str) -> Vec<u8> {
+    let (bytes, mut plain) = (name.as_bytes(), Vec::with_capacity(name.len()));
+    let mut at = 0;
+    while at < bytes.len() {
+        let Some(value) = triplet(&bytes[at..]) else {
+            // A percent sign that begins no triplet is one of the name.
+            plain.extend_from_slice(if bytes[at] == b'%' { b"%25" } else { &bytes[at..=at] });
+            at += 1;
+            continue;
+        };
+        let meaningful = matches!(value, b'%' | b'?' | b'#' | b'+' | b'*') || value.is_ascii_control();
+        if meaningful {
+            plain.extend_from_slice(format!("%{value:02X}").as_bytes());
+        } else {
+            plain.push(value);
+        }
+        at += 3;
+    }
+    plain
+}
+
+/// The byte that a triplet at the beginning stands for.
+fn triplet(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else { return None };
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
+}
+
+/// A query string, in which a triplet may mean something else than its character.
+fn escaped_percent(query: &str) -> Vec<u8> {
+    let bytes = query.as_bytes();
+    let byte = |at: usize| match bytes[at] {
+        b'%' if triplet(&bytes[at..]).is_none() => &b"%25"[..],
+        _ => &bytes[at..=at],
+    };
+    (0..bytes.len()).flat_map(byte).copied().collect()
+}
+
+/// Without the parts `.`, and with a slash at the beginning.
+fn without_dots(name: &[u8]) -> Result<Vec<u8>, PathError> {
+    let mut parts: Vec<&[u8]> = name.strip_prefix(b"/").unwrap_or(name).split(|byte| *byte == b'/').collect();
+    if parts.contains(&&b".."[..]) {
+        return Err(PathError::Above);
+    }
+    if parts.last() == Some(&&b"."[..]) {
+        parts.push(b"");
+    }
+    parts.retain(|part| *part != b".");
+    let mut path = vec![b'/'];
+    path.extend(parts.join(&b'/'));
+    Ok(path)
+}
+
+/// Encodes what CloudFront wants encoded, and leaves triplets as they are.
+fn encoded(bytes: &[u8]) -> String {
+    percent_encode(bytes, UNSAFE_BUT_PERCENT).to_string()
+}
+
+/// The same path with composed characters, where it has others: the name may come from a machine that takes characters
+/// apart.
+fn composed(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, ..] = rest {
+        match triplet(rest).filter(|value| !value.is_ascii()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &rest[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = &rest[1..];
+            }
+        }
+    }
+    let text = String::from_utf8(bytes).ok().filter(|text| !is_nfc(text))?;
+    Some(encoded(text.nfc().collect::<String>().as_bytes()))
+}
+
+/// The same path with the triplets in lower case, where one was typed so: a page that links to it so is asked for so.
+fn typed_in_lower_case(text: &str, path: &str) -> Option<String> {
+    let has = |text: &str, is_lower: fn(&u8) -> bool| {
+        let digits = text.match_indices('%').filter_map(|(at, _)| text.as_bytes().get(at + 1..at + 3));
+        digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)).any(|digits| digits.iter().any(is_lower))
+    };
+    if !has(text, u8::is_ascii_lowercase) {
+        return None;
+    }
+    let mut parts = path.split('%');
+    let mut lower = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at(part.len().min(2));
+        lower.push('%');
+        lower.push_str(&digits.to_ascii_lowercase());
+        lower.push_str(rest);
+    }
+    Some(lower)
+}
+
+/// Whether a triplet with these upper-case digits is in an encoded path.
+fn contains_triplet(path: &str, digits: &str) -> bool {
+    path.match_indices('%')
+        .any(|(at, _)| path.get(at + 1..at + 3).is_some_and(|found| found.eq_ignore_ascii_case(digits)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! The guards that refuse a plan as a whole. Pure but for a look at a front page that is hardly one.
+//!
+//! Each begs the person to check the plan, so that it is shown before it is refused.
+
+use crate::deploy::change::{Change, Reason};
+use crate::deploy::diff::PruneAfter;
+use crate::deploy::plan::Plan;
+use crate::deploy::walk::Walk;
+use crate::error::Error;
+use shipfront_site::ObjectKind;
+use shipfront_site::key::{composed, has_digest, legible};
+use std::collections::HashMap;
+
+/// Fewer pages than these may leave, whatever share of the site they are.
+const FEW_PAGES: u64 = 10;
+/// A page of so many bytes may be blank.
+const MAYBE_BLANK: u64 = 4096;
+/// Seconds from which on a `max-age` counts as for good: 30 days.
+const FOR_GOOD: u64 = 30 * 86_400;
+/// Files that a warning names before it only counts.
+const NAMED: usize = 3;
+
+/// By what a plan is judged.
+pub(super) struct Guards<'a> {
+    pub plan: &'a Plan,
+    pub walk: &'a Walk,
+    /// The most objects that may leave the source.
+    pub max_delete: u64,
+    pub prune_after: PruneAfter,
+    /// Whether the person has said that pages may leave.
+    pub allow_removals: bool,
+    /// Whether an earlier deploy said what is ours.
+    pub has_manifest: bool,
+}
+
+impl Guards<'_> {
+    /// Why the plan must not be carried out, if it must not. `is_front_page` tells which keys viewers begin with.
+    pub(super) fn refusal(&self, is_front_page: impl Fn(&str) -> bool) -> Option<Error> {
+        let mut refusals: Vec<(String, String)> = Vec::new();
+        if !self.allow_removals {
+            refusals.extend(self.other_spelling());
+            refusals.extend(self.front_page(&is_front_page));
+            refusals.extend(self.pages());
+        }
+        refusals.extend(self.count());
+        let (mut messages, mut hints): (Vec<String>, Vec<String>) = refusals.into_iter().unzip();
+        hints.dedup();
+        let hint = hints.join("; ");
+        messages.push("nothing was changed".to_owned());
+        (messages.len() > 1).then(|| Error::refused(messages.join("; ")).hint(hint))
+    }
+
+    /// Orphans of earlier deploys were announced then, and do not count; nor do those that are never deleted.
+    fn count(&self) -> Option<(String, String)> {
+        let (orphaned, most) = (self.plan.newly_orphaned, self.max_delete);
+        (orphaned > most && self.prune_after != PruneAfter::Never).then(|| {
+            (
+                format!("{} no longer in the source, more than --max-delete {most}", are(orphaned, "object")),
+                format!("check that the source is the whole site; if it is, pass --max-delete {orphaned}"),
+            )
+        })
+    }
+
+    /// More than half of the pages leave. Assets have other names after every build, and say nothing.
+    fn pages(&self) -> Option<(String, String)> {
+        let (leaving, all) = (self.plan.leaving_pages.len() as u64, self.plan.owned_pages);
+        (leaving > FEW_PAGES && leaving * 2 > all && self.prune_after != PruneAfter::Never).then(|| {
+            (
+                format!("{leaving} of the {all} pages that shipfront deployed there are no longer in the source"),
+                of_pages(),
+            )
+        })
+    }
+
+    /// The front page leaves, or becomes a blank one.
+    fn front_page(&self, is_front_page: &impl Fn(&str) -> bool) -> Option<(String, String)> {
+        let is_front = |key: &str| !key.contains('/') && is_front_page(key);
+        if let Some(key) = self.plan.leaving_pages.iter().find(|key| is_front(key)) {
+            return Some((format!("the front page, {key}, is no longer in the source"), of_pages()));
+        }
+        for change in &self.plan.changes {
+            match change {
+                // What others put there stays; whether it is to be the front page was said with the first deploy.
+                Change::Orphan { subject, .. }
+                    if subject.reason == Reason::Foreign && !self.has_manifest && is_front(&subject.key) =>
+                {
+                    let message = format!("the target has a front page, {}, and the source has none", subject.key);
+                    return Some((message, of_pages()));
+                }
+                Change::Upload { subject, entry, bytes, .. }
+                    if *bytes <= MAYBE_BLANK && is_front(&subject.key) && self.is_blank(*entry, *bytes) =>
+                {
+                    let hint = "build the site again; if the page is to be empty, pass --allow-removals this once";
+                    return Some((format!("the front page, {}, is empty", subject.key), hint.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn is_blank(&self, entry: usize, bytes: u64) -> bool {
+        let Some(entry) = self.walk.entries.get(entry).filter(|entry| !entry.is_redirect()) else { return false };
+        let is_blank = |text: Vec<u8>| text.trim_ascii().is_empty();
+        bytes == 0 || std::fs::read(entry.path(&self.walk.root)).is_ok_and(is_blank)
+    }
+
+    /// A file is about to become a second object, beside one with the same name in other Unicode characters.
+    fn other_spelling(&self) -> Option<(String, String)> {
+        let leaves = |change: &&Change| matches!(change, Change::Remove { .. } | Change::Orphan { .. });
+        let is_new = |change: &&Change| matches!(change, Change::Upload { .. }) && change.reason() == Reason::New;
+        let leaving = self.plan.changes.iter().filter(leaves).map(|change| (composed(change.key()), change.key()));
+        let leaving: HashMap<_, &str> = leaving.collect();
+        let mut created = self.plan.changes.iter().filter(is_new).map(Change::key);
+        let (here, there) = created.find_map(|here| Some((here, *leaving.get(&composed(here))?)))?;
+        Some((
+            format!("{here:?} is in the target in another Unicode spelling, {}", spelled(there)),
+            "deploy from the machine that the site was deployed from, or give the files their composed names (convmv \
+             --nfc); if the names are to change, pass --allow-removals this once"
+                .to_owned(),
+        ))
+    }
+}
+
+fn are(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
+}
+
+fn of_pages() -> String {
+    "check that the source is the whole site; if it is, pass --allow-removals this once".to_owned()
+}
+
+/// A name with what is not plain ASCII as code points, so that two spellings look different.
+fn spelled(name: &str) -> String {
+    let shown = |c: char| {
+        if c.is_ascii() { legible(&c.to_string()).into_owned() } else { format!("\\u{{{:x}}}", u32::from(c)) }
+    };
+    name.chars().map(shown).collect()
+}
+
+/// What to say of files whose bytes change though browsers were told that they never do.
+pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
+    let is_for_good = |change: &&Change| {
+        let Change::Upload { subject, entry, .. } = change else { return false };
+        let cache_control = walk.entries.get(*entry).and_then(|entry| entry.headers.get().cache_control.as_deref());
+        matches!(subject.reason, Reason::Size | Reason::Etag)
+            && cache_control
+                .is_some_and(|said| is_immutable(said) || has_digest(&subject.key) && max_age(said) >= FOR_GOOD)
+    };
+    let changed: Vec<&str> = plan.changes.iter().filter(is_for_good).map(Change::key).collect();
+    let (first, rest) = changed.split_at(changed.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    (!first.is_empty()).then(|| {
+        format!(
+            "the bytes of {}{more} change under the same name, of which Cache-Control says that they never do: browsers \
+             that have the old ones keep them; give what changes a new name, or a shorter max-age without immutable",
+            first.join(", ")
+        )
+    })
+}
+
+fn directives(cache_control: &str) -> impl Iterator<Item = &str> {
+    cache_control.split(',').map(str::trim)
+}
+
+fn is_immutable(cache_control: &str) -> bool {
+    directives(cache_control).any(|directive| directive.eq_ignore_ascii_case("immutable"))
+}
+
+fn max_age(cache_control: &str) -> u64 {
+    let age = |directive: &str| {
+        let (name, age) = directive.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("max-age").then(|| age.trim().trim_matches('"').parse().ok()).flatten()
+    };
+    directives(cache_control).find_map(age).unwrap_or(0)
+}
+
+impl Plan {
+    /// Counts a page of ours, and whether it leaves the source by this plan.
+    pub(super) fn count_page(&mut self, kind: ObjectKind, key: &str, leaves: bool) {
+        if kind == ObjectKind::Pages {
+            self.owned_pages += 1;
+            if leaves {
+                self.leaving_pages.push(key.to_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::change::{CachedCopies, Subject};
+    use crate::exit::Exit;
+
+    fn subject(key: &str, reason: Reason) -> Subject {
+        let cached = CachedCopies::Nothing;
+        Subject { key: key.to_owned(), reason, existing: None, copy_tags: None, cached }
+    }
+
+    fn removal(key: &str) -> Change {
+        Change::Remove { subject: subject(key, Reason::Orphaned), bytes: 1, late: false }
+    }
+
+    fn creation(key: &str) -> Change {
+        Change::Upload { subject: subject(key, Reason::New), entry: 0, kind: ObjectKind::Pages, bytes: 9_999 }
+    }
+
+    fn guards<'a>(plan: &'a Plan, walk: &'a Walk) -> Guards<'a> {
+        let prune_after = PruneAfter::Seconds(0);
+        Guards { plan, walk, max_delete: 500, prune_after, allow_removals: false, has_manifest: true }
+    }
+
+    /// A plan by which so many of so many pages leave.
+    fn leaving(leave: u64, all: u64) -> Plan {
+        let mut plan = Plan::default();
+        for page in 0..all {
+            plan.count_page(ObjectKind::Pages, &format!("{page}.html"), page < leave);
+            plan.count_page(ObjectKind::Assets, &format!("{page}.css"), true);
+        }
+        plan
+    }
+
+    #[test]
+    fn more_than_ten_pages_that_are_more_than_half_of_them_do_not_leave() {
+        let walk = Walk::default();
+        for (leave, all, refused) in [(10, 10, false), (11, 11, true), (11, 21, true), (11, 22, false), (0, 5, false)] {
+            let plan = leaving(leave, all);
+            let guards = guards(&plan, &walk);
+            assert_eq!(guards.refusal(|_| false).is_some(), refused, "{leave} of {all}");
+            let allowed = Guards { allow_removals: true, ..guards };
+            assert!(allowed.refusal(|_| false).is_none());
+        }
+    }
+
+    #[test]
+    fn a_count_of_objects_is_refused_whatever_is_said_of_pages() {
+        let (walk, plan) = (Walk::default(), Plan { newly_orphaned: 501, ..Plan::default() });
+        let refused = Guards { allow_removals: true, ..guards(&plan, &walk) }.refusal(|_| false).unwrap();
+        assert_eq!((refused.exit(), refused.to_string().contains("--max-delete 500")), (Exit::Refused, true));
+        let kept = Guards { prune_after: PruneAfter::Never, ..guards(&plan, &walk) };
+        assert!(kept.refusal(|_| false).is_none());
+    }
+
+    #[test]
+    fn the_front_page_does_not_leave() {
+        let mut plan = Plan::default();
+        plan.count_page(ObjectKind::Pages, "home.html", true);
+        let walk = Walk::default();
+        assert!(guards(&plan, &walk).refusal(|key| key == "index.html").is_none());
+        let refused = guards(&plan, &walk).refusal(|key| key == "home.html").unwrap();
+        assert!(refused.to_string().contains("home.html"), "{refused}");
+    }
+
+    #[test]
+    fn one_name_in_two_spellings_is_no_removal_and_no_new_page() {
+        let walk = Walk::default();
+        let plan = Plan { changes: vec![creation("cafe\u{301}.html"), removal("café.html")], ..Plan::default() };
+        let refused = guards(&plan, &walk).refusal(|_| false).unwrap();
+        assert!(refused.to_string().contains("caf\\u{e9}.html"), "{refused}");
+        let plan = Plan { changes: vec![creation("cafè.html"), removal("café.html")], ..Plan::default() };
+        assert!(guards(&plan, &walk).refusal(|_| false).is_none());
+    }
+
+    #[test]
+    fn directives_are_read_as_browsers_do() {
+        assert!(is_immutable("public, max-age=1, Immutable") && !is_immutable("max-age=1"));
+        for (said, age) in [("public, max-age=31536000", 31_536_000), ("Max-Age = \"60\"", 60), ("s-maxage=9", 0)] {
+            assert_eq!(max_age(said), age, "{said}");
+        }
+    }
+}
