@@ -4,6 +4,7 @@ use super::http::{Answer, request};
 use futures::StreamExt;
 use serde_json::Value;
 use shipfront_edge::{CachedCopy, Distribution, Edge, EdgeError, ErrorResponse};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub(crate) struct Viewers<'a> {
     edge: &'a Edge,
     bucket: &'a str,
     distribution: &'a str,
+    /// The URLs of a copy that earlier deploys reached and left, as it answers others, too. The edge evicts it with the
+    /// last of them.
+    reached: RefCell<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What viewers hold before a deploy.
@@ -77,7 +81,7 @@ pub(crate) fn configure(edge: &Edge, distribution: &str) -> Result<(), EdgeError
 impl<'a> Viewers<'a> {
     /// The readers of this distribution, which shows this bucket.
     pub(crate) fn new(edge: &'a Edge, bucket: &'a str, distribution: &'a str) -> Viewers<'a> {
-        Viewers { edge, bucket, distribution }
+        Viewers { edge, bucket, distribution, reached: RefCell::default() }
     }
 
     /// Asks for every URL of what is in the bucket and of the site to come, so that the cache holds all that it can;
@@ -101,15 +105,31 @@ impl<'a> Viewers<'a> {
         let mut effect = Effect { items, ..Effect::default() };
 
         let copies = || before.copies.iter();
-        let announced = copies().filter(|copy| copy.answers.iter().all(|url| matches_any(&effect.items, url)));
+        let mut reached = self.reached.borrow_mut();
+        let earlier = |copy: &CachedCopy, url: &String| reached.get(&copy.url).is_some_and(|urls| urls.contains(url));
+        let announced = copies().filter(|copy| {
+            copy.answers.iter().any(|url| matches_any(&effect.items, url))
+                && copy.answers.iter().all(|url| matches_any(&effect.items, url) || earlier(copy, url))
+        });
         let announced: BTreeSet<String> = announced.map(|copy| copy.url.clone()).collect();
         let mut evicted = BTreeSet::new();
-        for gone in self.edge.evictions(self.distribution) {
-            let of_keys = gone.answered.iter().filter(|url| before.urls.contains(*url)).count();
-            effect.errors += gone.answered.len() - of_keys;
+        // What is past its time lies in the cache until somebody asks for it: nobody loses it.
+        let alive: BTreeSet<&String> = copies().map(|copy| &copy.url).collect();
+        let evictions = self.edge.evictions(self.distribution).into_iter();
+        for gone in evictions.filter(|gone| alive.contains(&gone.url)) {
+            let now = gone.answered.iter().filter(|url| matches_any(&effect.items, url));
+            let (of_keys, errors): (Vec<_>, Vec<_>) = now.partition(|url| before.urls.contains(*url));
+            effect.errors += errors.len();
+            let of_keys = of_keys.len();
             *(if gone.outdated { &mut effect.changed } else { &mut effect.unchanged }) += of_keys;
             evicted.insert(gone.url);
         }
+        let left = copies().filter(|copy| !evicted.contains(&copy.url)).map(|copy| {
+            let urls = copy.answers.iter().filter(|url| matches_any(&effect.items, url) || earlier(copy, url));
+            (copy.url.clone(), urls.cloned().collect())
+        });
+        let left = left.collect();
+        *reached = left;
         let mut complain = |complaint: String| effect.complaints.push(complaint);
         for url in evicted.symmetric_difference(&announced) {
             let what = if evicted.contains(url) { "evicted and not announced" } else { "announced and not evicted" };
@@ -120,11 +140,12 @@ impl<'a> Viewers<'a> {
         }
         // Of a copy that answers several URLs, a wildcard may reach one alone, and leaves it.
         let whole = |copy: &&CachedCopy| !announced.contains(&copy.url);
-        let reached = copies().filter(whole).flat_map(|copy| &copy.answers).filter(|url| before.urls.contains(*url));
-        let reached = reached.filter(|url| matches_any(&effect.items, url)).count();
-        if effect.unchanged + reached != count("collateral") {
+        let reached_now =
+            copies().filter(whole).flat_map(|copy| &copy.answers).filter(|url| before.urls.contains(*url));
+        let reached_now = reached_now.filter(|url| matches_any(&effect.items, url)).count();
+        if effect.unchanged + reached_now != count("collateral") {
             let (unchanged, collateral) = (effect.unchanged, count("collateral"));
-            complain(format!("{unchanged} unchanged URLs were evicted, {reached} reached, {collateral} announced"));
+            complain(format!("{unchanged} unchanged URLs were evicted, {reached_now} reached, {collateral} announced"));
         }
         let covered = listed("coverage").filter_map(|item| item["covers"].as_u64()).sum::<u64>() as usize;
         if covered != count("viewer_paths") {
