@@ -392,7 +392,9 @@ fn checks(discovered: &Discovered, id: &DistributionId, plan: &Plan, done: &Exec
         while entries.get(entry).is_some_and(|entry| &*entry.key < key) {
             entry += 1;
         }
-        let headers = entries.get(entry).filter(|entry| &*entry.key == key).map(|entry| entry.headers.get().clone());
+        let headers = entries.get(entry).filter(|entry| &*entry.key == key).map(|entry| &entry.headers);
+        let of_row = |row: &Row| headers?.of_digest(row.headers?);
+        let headers = row.as_deref().and_then(of_row).or_else(|| Some(headers?.get().clone()));
         let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key)?.before.as_ref());
         let before = before.into_iter().chain(pending).collect();
         let changed = Changed { key, row: row.as_deref(), before, headers: headers.unwrap_or_default() };

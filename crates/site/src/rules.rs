@@ -253,7 +253,9 @@ impl HeaderRules {
         let text = |value: &HeaderValue| value.get().map(str::to_owned);
         for rule in self.matching(key) {
             if let Some(value) = &rule.content_type {
-                headers.content_type = text(value).unwrap_or_else(|| Headers::of(key).content_type);
+                let usual = Headers::of(key);
+                headers.assumes_utf8 = value.get().is_none() && usual.assumes_utf8;
+                headers.content_type = text(value).unwrap_or(usual.content_type);
             }
             let single = [
                 (&rule.cache_control, &mut headers.cache_control),
