@@ -6,8 +6,9 @@
 use crate::cli::{self, Cli, FileRules};
 use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
+use crate::config::variables;
 use crate::error::{Error, Result};
-use clap::builder::{BoolishValueParser, OsStr};
+use clap::builder::{BoolishValueParser, OsStr, Resettable};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -97,7 +98,7 @@ pub fn open(command: Command) -> Command {
 }
 
 fn open_argument(arg: Arg) -> Arg {
-    let Some(long) = arg.get_long().map(str::to_owned) else { return arg };
+    let Some(long) = arg.get_long().map(str::to_owned) else { return unset_if_empty(arg) };
     let arg = match arg.get_action() {
         ArgAction::SetTrue => arg
             .action(ArgAction::Set)
@@ -109,7 +110,17 @@ fn open_argument(arg: Arg) -> Arg {
         ArgAction::Set | ArgAction::Append => arg,
         _ => return arg,
     };
-    if arg.get_env().is_some() { arg } else { arg.env(variable(&long)).hide_env(true) }
+    let arg = if arg.get_env().is_some() { arg } else { arg.env(variable(&long)).hide_env(true) };
+    unset_if_empty(arg)
+}
+
+/// A variable that is empty is not set.
+fn unset_if_empty(arg: Arg) -> Arg {
+    if arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| variables::is_blank(&value))) {
+        arg.env(Resettable::Reset)
+    } else {
+        arg
+    }
 }
 
 /// The variable of the environment for an option.

@@ -168,7 +168,7 @@ impl Place {
 
 async fn client(edge: &Edge, clock: &Clock) -> Aws {
     let (endpoint_url, clock) = (Some(edge.api_url()), clock.clone());
-    Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await
+    Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await.unwrap()
 }
 
 fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
