@@ -166,7 +166,9 @@ fn checked(name: &str, becomes: Becomes, value: &OsStr) -> Result<Option<String>
         Becomes::Header | Becomes::Secret => {
             text.chars().find(|c| !c.is_ascii_graphic()).map(|c| format!("{} has the character {c:?}", shown(text)))
         }
-        Becomes::Name => text.chars().find(|c| c.is_control()).map(|c| format!("{} has the character {c:?}", shown(text))),
+        Becomes::Name => {
+            text.chars().find(|c| c.is_control()).map(|c| format!("{} has the character {c:?}", shown(text)))
+        }
         Becomes::Url => endpoint_problem(text),
     };
     let hint = match becomes {
@@ -213,11 +215,13 @@ impl<P: ProvideCredentials> ProvideCredentials for Sendable<P> {
 
 /// Credentials whose key and token a header takes.
 pub(super) fn sendable(credentials: Credentials) -> std::result::Result<Credentials, CredentialsError> {
-    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
     if plain(credentials.access_key_id()) && credentials.session_token().is_none_or(plain) {
         return Ok(credentials);
     }
-    Err(CredentialsError::invalid_configuration("the key or the session token has a character that no request can carry"))
+    Err(CredentialsError::invalid_configuration(
+        "the key or the session token has a character that no request can carry",
+    ))
 }
 
 /// What the SDK reads for one service, without the variables that are empty and the white space around others.

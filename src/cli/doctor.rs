@@ -72,5 +72,9 @@ pub struct PolicyArgs {
 fn partition(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c == '-';
     let is_one = text == "aws" || text.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty());
-    if is_one && text.chars().all(allowed) { Ok(text.to_owned()) } else { Err("write aws, aws-cn or aws-us-gov".to_owned()) }
+    if is_one && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("write aws, aws-cn or aws-us-gov".to_owned())
+    }
 }

@@ -284,8 +284,7 @@ mod tests {
             let record = Place::At(Target::parse("s3://records/site").unwrap());
             for record in [record, Place::Beside, Place::Nowhere] {
                 let kms_key = Some(format!("arn:{partition}:kms:r:1:key/1"));
-                let setting =
-                    Setting { partition: partition.to_owned(), record, kms_key, ..setting("blog/", &["E1"]) };
+                let setting = Setting { partition: partition.to_owned(), record, kms_key, ..setting("blog/", &["E1"]) };
                 for text in [setting.role_policy(&every).to_string(), setting.bucket_policy().unwrap().to_string()] {
                     assert!(text.contains(&format!("arn:{partition}:s3:::www.example.com/blog/*")), "{text}");
                     assert!(!text.contains("arn:aws:"), "{text}");

@@ -56,9 +56,7 @@ pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
     named.into_iter().filter(|name| !known.contains(name)).map(warning).collect()
 }
 
-fn of_shipfront(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> impl Iterator<Item = (String, OsString)> {
+fn of_shipfront(variables: impl IntoIterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, OsString)> {
     let name = |name: OsString| name.into_string().ok().filter(|name| name.starts_with(PREFIX));
     variables.into_iter().filter_map(move |(key, value)| Some((name(key)?, value)))
 }

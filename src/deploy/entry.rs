@@ -77,8 +77,7 @@ impl EntryHeaders {
     /// Those of the object with this digest, if it has them.
     pub fn of_digest(&self, digest: HeadersDigest) -> Option<Headers> {
         let encodings = std::iter::once(None).chain(self.headers.compress.iter().copied().map(Some));
-        let mut found =
-            encodings.flat_map(|encoding| [true, false].map(|is_utf8| FileFacts { encoding, is_utf8 }));
+        let mut found = encodings.flat_map(|encoding| [true, false].map(|is_utf8| FileFacts { encoding, is_utf8 }));
         found.find(|found| self.digest(*found) == digest).map(|found| self.stored(found))
     }
 

@@ -76,7 +76,9 @@ fn compare_plain(
     let file = File::open(entry.path(root))?;
     match pair.expected() {
         // Nothing would be read to compare with it.
-        Some(etag @ Etag::Opaque(_)) => look_through(file, check).and_then(|()| etag::matches(io::empty(), 0, etag)).map(Some),
+        Some(etag @ Etag::Opaque(_)) => {
+            look_through(file, check).and_then(|()| etag::matches(io::empty(), 0, etag)).map(Some)
+        }
         Some(etag) => etag::matches(Checked::new(file, check), entry.size, etag).map(Some),
         None => look_through(file, check).map(|()| None),
     }

@@ -37,7 +37,8 @@ impl HeaderRules {
     ) -> Vec<(usize, Option<String>)> {
         let rules = self.rules.iter().enumerate().skip(from).filter(|(_, rule)| rule.paths.is_empty());
         // What has matched once is not tried again.
-        let mut left: Vec<_> = rules.filter_map(|(at, rule)| Some((at, rule, glob::set(&rule.files.0).ok()?))).collect();
+        let mut left: Vec<_> =
+            rules.filter_map(|(at, rule)| Some((at, rule, glob::set(&rule.files.0).ok()?))).collect();
         for key in keys.clone() {
             if left.is_empty() {
                 break;
@@ -62,7 +63,9 @@ impl HeaderRules {
         for key in keys {
             let at = self.places(key);
             let (before, later): (Vec<usize>, Vec<usize>) = at.into_iter().partition(|at| *at < from);
-            for header in ["Cache-Control", "Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language"] {
+            for header in
+                ["Cache-Control", "Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language"]
+            {
                 let says = |at: &&usize| self.rules[**at].value(header).is_some();
                 // Of either, the last word would hold.
                 let (Some(&rule), Some(&by)) = (before.iter().rfind(says), later.iter().rfind(says)) else { continue };
