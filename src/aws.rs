@@ -2,6 +2,7 @@
 
 pub(crate) mod ambiguous;
 mod endpoint;
+pub mod environment;
 pub mod failure;
 pub mod identity;
 pub mod limiter;
@@ -9,7 +10,7 @@ pub mod permission;
 pub mod policy_document;
 
 use crate::clock::Clock;
-use aws_config::environment::EnvironmentVariableRegionProvider;
+use crate::error::{Error, Result};
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
@@ -30,6 +31,7 @@ use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_types::service_config::ServiceConfigKey;
 use endpoint::RememberedEndpoint;
+use environment::Environment;
 use limiter::{Concurrency, Limited, Limiter};
 use serde::Serialize;
 use std::sync::Arc;
@@ -82,13 +84,19 @@ pub struct Aws {
 impl Aws {
     /// Loads the standard AWS configuration: environment, profiles, SSO, web identity, container
     /// and instance credentials.
-    pub async fn load(options: &AwsOptions) -> Aws {
+    ///
+    /// # Errors
+    /// What the environment says and no request can carry, by the name of its variable.
+    pub async fn load(options: &AwsOptions) -> Result<Aws> {
+        // Nothing of the person's own reaches the local edge.
+        let environment = if options.local { Environment::default() } else { Environment::of_process()? };
         let client = http_client(options.local);
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).build();
         let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
         let mut loader = loader.retry_config(retries).timeout_config(timeouts).sleep_impl(options.clock.clone());
-        if let Some(profile) = &options.profile {
+        let profile = options.profile.as_deref().or_else(|| environment.profile());
+        if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
         if let Some(endpoint_url) = &options.endpoint_url {
@@ -98,11 +106,12 @@ impl Aws {
             let anyone = Credentials::new("local", "local", None, None, "shipfront-local-edge");
             loader = loader.credentials_provider(anyone).region(Region::from_static(FIRST_REGION));
         } else {
-            loader = loader.region(region_provider(options));
+            loader = loader.region(region_provider(options, profile, &environment));
         }
         let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)), &options.clock);
         let clock = options.clock.clone();
-        Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter), clock }
+        let sdk = environment.correct(loader.load().await, options.local)?;
+        Ok(Aws { sdk, requests: Arc::default(), limiter: Arc::new(limiter), clock })
     }
 
     /// The clock by which a run waits.
@@ -172,10 +181,14 @@ impl Aws {
 
     /// The same AWS with somebody else's credentials.
     #[cfg(feature = "lambda")]
-    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Aws {
+    ///
+    /// # Errors
+    /// Those that no request can carry.
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Result<Aws> {
+        let credentials = environment::sendable(credentials).map_err(|error| Error::failed(error.to_string()))?;
         let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
         let sdk = self.sdk.to_builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
-        Aws { sdk: sdk.build(), ..self.afresh(None) }
+        Ok(Aws { sdk: sdk.build(), ..self.afresh(None) })
     }
 
     /// Whether S3 is Amazon's, and no other store or the local edge.
@@ -206,15 +219,15 @@ fn is_amazon(endpoint: &str) -> bool {
     [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix))
 }
 
-fn region_provider(options: &AwsOptions) -> RegionProviderChain {
+fn region_provider(options: &AwsOptions, name: Option<&str>, environment: &Environment) -> RegionProviderChain {
     // Not the default chain: it ends with the instance metadata service, which costs seconds where
     // there is none, to learn something that the bucket tells anyway.
     let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &options.profile {
+    if let Some(name) = name {
         profile = profile.profile_name(name);
     }
     RegionProviderChain::first_try(options.region.clone().map(Region::new))
-        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(environment.region())
         .or_else(profile.build())
         .or_else(Region::from_static(FIRST_REGION))
 }

@@ -149,8 +149,10 @@ pub enum Command {
     Preview(PreviewArgs),
     /// Write a shipfront.toml for the project in a directory
     ///
-    /// Looks for the project files and outputs of Hugo, Vite, Next.js, Astro, Docusaurus, Jekyll, mdBook and
-    /// Sphinx, and writes a commented file with the source and the cache rules that suit them.
+    /// Looks for the folder that holds the front page and for the project files of Hugo, Vite, Next.js, Astro,
+    /// SvelteKit, Nuxt, VitePress, Gatsby, Angular, Create React App, Docusaurus, Jekyll, Eleventy, MkDocs, mdBook,
+    /// Sphinx, Storybook and others, and writes a commented file with the source and the cache rules that suit them.
+    /// Where a _headers file says how long copies live, the rules stay comments.
     Init(InitArgs),
     /// Print the settings of another tool as a shipfront.toml
     ///
@@ -167,6 +169,8 @@ pub struct InitArgs {
     /// The project
     #[arg(default_value = ".")]
     pub directory: PathBuf,
+    /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX; it may stand alone
+    pub target: Option<String>,
     /// Overwrite a shipfront.toml that is there
     #[arg(long)]
     pub force: bool,

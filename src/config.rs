@@ -5,6 +5,7 @@ pub mod file;
 pub(crate) mod locate;
 pub mod merge;
 pub mod schema;
+pub mod variables;
 
 use crate::aws::AwsOptions;
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};

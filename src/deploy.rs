@@ -22,6 +22,7 @@ pub mod manifest_index;
 mod next_manifest;
 pub mod plan;
 pub mod planned;
+mod rule_warnings;
 pub mod run;
 pub mod settings;
 pub mod shard;

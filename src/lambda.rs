@@ -15,7 +15,7 @@ use crate::aws::{Aws, AwsOptions};
 use crate::cli::SiteOptions;
 use crate::clock::{Clock, Moment, Stopwatch};
 use crate::cloudfront::lookup::Which;
-use crate::config::{self, merge};
+use crate::config::{self, merge, variables};
 use crate::error::{Error, Result};
 use crate::record::Place;
 use crate::terminal::Terminal;
@@ -68,9 +68,13 @@ pub async fn run(terminal: Terminal) -> Result<()> {
             .hint("call the program shipfront, or give it arguments, to use it from a command line"));
         }
     }
+    variables::check(std::env::vars_os())?;
+    for warning in variables::unknown(std::env::vars_os()) {
+        terminal.warn(format_args!("{warning}"));
+    }
     let entry_point = Arc::new(EntryPoint {
         settings: FunctionSettings::read()?,
-        aws: Aws::load(&AwsOptions::default()).await,
+        aws: Aws::load(&AwsOptions::default()).await?,
         terminal,
         buckets: Buckets::default(),
     });
@@ -119,7 +123,8 @@ impl FunctionSettings {
         let text = std::env::var(OPTIONS_VARIABLE).unwrap_or_default();
         let options = site_options(text.split_whitespace().map(str::to_owned))
             .map_err(|problem| Error::usage(format!("{OPTIONS_VARIABLE}: {problem}")))?;
-        let site = std::env::var("SHIPFRONT_TARGET").ok().map(|text| Target::parse(&text)).transpose()?;
+        let site = std::env::var("SHIPFRONT_TARGET").ok().filter(|text| !text.trim().is_empty());
+        let site = site.map(|text| Target::parse(&text)).transpose()?;
         let elsewhere = match config::place(options.record.record.as_deref(), options.record.no_record)? {
             Place::At(place) => Some((site, place)),
             Place::Beside | Place::Nowhere => None,

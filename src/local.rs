@@ -54,7 +54,7 @@ impl Local {
     }
 
     /// The edge in AWS's place, with counts of requests of its own.
-    pub async fn aws(&self, concurrency: Option<u16>) -> Aws {
+    pub async fn aws(&self, concurrency: Option<u16>) -> Result<Aws> {
         let endpoint_url = Some(self.api_url.clone());
         Aws::load(&AwsOptions { endpoint_url, local: true, concurrency, ..AwsOptions::default() }).await
     }

@@ -5,6 +5,7 @@ use shipfront::commands::{
     deploy, doctor, documents, headers, import, init, invalidate, policy, redirects, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
+use shipfront::config::variables;
 use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::terminal::{Terminal, Volume};
@@ -19,7 +20,14 @@ async fn main() -> ExitCode {
         let ended = Box::pin(shipfront::lambda::run(terminal)).await;
         return exit_code(ended.map(|()| Exit::Done), &terminal);
     }
-    let typed = Typed::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let typed = match Typed::parse(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(error) => match variables::check(std::env::vars_os()) {
+            // What the variable says may be all that is wrong with the line.
+            Err(named) if error.use_stderr() => return exit_code(Err(named), &Terminal::new(Volume::Normal, false)),
+            _ => error.exit(),
+        },
+    };
     let terminal = Terminal::new(volume(&typed.cli), typed.cli.json);
     let ended = match with_file(typed, &terminal) {
         Ok(cli) => run(cli.command, &terminal).await,
@@ -40,6 +48,10 @@ fn volume(cli: &Cli) -> Volume {
 fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
     let here =
         std::env::current_dir().map_err(|error| Error::usage(format!("there is no working directory: {error}")))?;
+    variables::check(std::env::vars_os())?;
+    for warning in variables::unknown(std::env::vars_os()) {
+        terminal.warn(format_args!("{warning}"));
+    }
     let Merged { cli, file } = typed.merge(&here)?;
     if let Some(file) = file {
         terminal.say(format_args!("settings from {file}"));

@@ -9,6 +9,7 @@ mod crash;
 mod doctor;
 mod documents;
 mod edge;
+mod environment;
 mod failures;
 mod guards;
 mod headers;

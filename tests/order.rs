@@ -49,6 +49,29 @@ fn assert_before(lines: &[String], first: impl Fn(&str) -> bool, then: impl Fn(&
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_its_name_and_names_others_goes_up_once_they_are_there() {
+    let last = [
+        "_app/version.json",
+        "about/__data.json",
+        "about/index.txt",
+        "mf/remoteEntry.js",
+        "pagefind/pagefind-entry.json",
+        "releases/latest.yml",
+        "search/search_index.json",
+    ];
+    let world = World::new(&[("assets/z.4f8a.js", "z"), ("pool/tool.deb", "t")]).await;
+    for key in last {
+        world.write(key, key);
+    }
+    world.deploy(&["--no-wait", "--concurrency", "1"]).expect(0);
+    let writes = world.writes();
+    let names_others = |line: &str| line.starts_with("PUT") && last.iter().any(|key| line.contains(key));
+    let is_named = |line: &str| line.starts_with("PUT assets/") || line.starts_with("PUT pool/");
+    assert_eq!(writes.iter().filter(|line| names_others(line)).count(), last.len(), "{writes:#?}");
+    assert_before(&writes, is_named, names_others);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once_the_edge_was_told() {
     let world = edited().await;
     let mut options = EXACT_AND_PRUNE.to_vec();

@@ -58,13 +58,13 @@ pub struct Statement {
 
 impl Statement {
     /// Viewers, for whom CloudFront asks, do not read the deploy records of a bucket.
-    pub fn closing_records(bucket: &str) -> Statement {
+    pub fn closing_records(partition: &str, bucket: &str) -> Statement {
         Statement {
             sid: Some("DeployRecordIsNotForViewers"),
             effect: "Deny",
             principal: Some([("Service", CLOUDFRONT)].into()),
             action: vec![READ.to_owned()],
-            resource: vec![format!("arn:aws:s3:::{bucket}/{RECORD_FOLDER}*")],
+            resource: vec![format!("arn:{partition}:s3:::{bucket}/{RECORD_FOLDER}*")],
             condition: None,
         }
     }

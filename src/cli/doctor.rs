@@ -57,10 +57,27 @@ pub struct PolicyArgs {
     /// The KMS key that encrypts the bucket, if it has one of its own
     #[arg(long, value_name = "ARN")]
     pub kms_key: Option<String>,
+    /// The region of the bucket, which tells the partition of AWS
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The partition of AWS, such as aws-cn or aws-us-gov; by default that of the KMS key or of the region
+    #[arg(long, value_name = "PARTITION", value_parser = partition)]
+    pub partition: Option<String>,
     /// What the role does; repeat it for several
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ENTRY-POINT", default_value = "deploy")]
     pub r#for: Vec<EntryPoint>,
     /// Print the bucket policy instead: CloudFront reads the site, and viewers do not read the deploy record
     #[arg(long, conflicts_with = "for")]
     pub bucket_policy: bool,
+}
+
+/// The name of a partition, with which ARNs begin.
+fn partition(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c == '-';
+    let is_one = text == "aws" || text.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty());
+    if is_one && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("write aws, aws-cn or aws-us-gov".to_owned())
+    }
 }

@@ -37,7 +37,7 @@ impl Connection {
         let _ = terminal;
         let options = AwsOptions { concurrency, ..config::aws_options(&args.aws) };
         Ok(Connection {
-            aws: Aws::load(&options).await,
+            aws: Aws::load(&options).await?,
             expected_owner: args.aws.expected_bucket_owner.clone(),
             #[cfg(feature = "edge")]
             local: None,
@@ -52,7 +52,7 @@ impl Connection {
         terminal: &Terminal,
     ) -> Result<Connection> {
         let local = Local::attach(viewer_port, terminal).await?;
-        Ok(Connection { aws: local.aws(concurrency).await, expected_owner: None, local: Some(local) })
+        Ok(Connection { aws: local.aws(concurrency).await?, expected_owner: None, local: Some(local) })
     }
 
     /// The local edge, if requests go there.

@@ -1,133 +1,22 @@
 //! `shipfront init`: a commented `shipfront.toml` for the project that is seen.
 
+mod generators;
+mod output;
+
 use crate::cli::InitArgs;
 use crate::config::file::FILE_NAME;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
+use generators::{GENERATORS, Generator, SPHINX};
+use output::Output;
 use serde::Serialize;
+use shipfront_site::Target;
+use shipfront_site::glob::{self, Glob};
 use std::fmt::{self, Display, Formatter};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
-
-/// Eight digits of a digest, as they are in names of files.
-macro_rules! digest {
-    () => {
-        "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
-    };
-}
-
-/// A site generator: what its projects look like, and what it writes.
-#[derive(Debug)]
-struct Generator {
-    name: &'static str,
-    /// Files of which a project has one.
-    projects: &'static [&'static str],
-    /// What one of them says, where the name alone says too little.
-    word: Option<&'static str>,
-    /// Where it writes the site, the usual place first.
-    outputs: &'static [&'static str],
-    /// Files that have a digest of their content in their names.
-    hashed: &'static [&'static str],
-    /// What is to be known about those.
-    note: &'static str,
-}
-
-/// The more particular first: Astro's projects may have a configuration of Vite, too.
-const GENERATORS: [Generator; 8] = [
-    Generator {
-        name: "Next.js",
-        projects: &["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"],
-        word: None,
-        outputs: &["out"],
-        hashed: &["/_next/static/**"],
-        note: "Next.js writes a site with output: 'export' in its configuration.",
-    },
-    Generator {
-        name: "Astro",
-        projects: &["astro.config.mjs", "astro.config.ts", "astro.config.js", "astro.config.mts", "astro.config.cjs"],
-        word: None,
-        outputs: &["dist"],
-        hashed: &["/_astro/**"],
-        note: "",
-    },
-    Generator {
-        name: "Docusaurus",
-        projects: &["docusaurus.config.js", "docusaurus.config.ts", "docusaurus.config.mjs", "docusaurus.config.cjs"],
-        word: None,
-        outputs: &["build"],
-        hashed: &[
-            concat!("/assets/{js,css}/*.", digest!(), ".{js,css}"),
-            concat!("/assets/{images,files,medias}/*-", digest!(), "*"),
-        ],
-        note: "",
-    },
-    Generator {
-        name: "Vite",
-        projects: &[
-            "vite.config.js",
-            "vite.config.ts",
-            "vite.config.mjs",
-            "vite.config.mts",
-            "vite.config.cjs",
-            "vite.config.cts",
-        ],
-        word: None,
-        outputs: &["dist"],
-        hashed: &["/assets/*-????????.*"],
-        note: "Keep files of your own in another folder than public/assets: their names could look like these.",
-    },
-    Generator {
-        name: "Hugo",
-        projects: &["hugo.toml", "hugo.yaml", "hugo.yml", "hugo.json"],
-        word: None,
-        outputs: &["public"],
-        hashed: HUGO,
-        note: "",
-    },
-    Generator {
-        name: "Hugo",
-        projects: &["config.toml", "config.yaml", "config.yml", "config.json", "config/_default/hugo.toml"],
-        word: Some("baseURL"),
-        outputs: &["public"],
-        hashed: HUGO,
-        note: "",
-    },
-    Generator {
-        name: "mdBook",
-        projects: &["book.toml"],
-        word: None,
-        outputs: &["book", "book/html"],
-        hashed: &[concat!("*-", digest!(), ".{js,css,svg,woff2,png,ico}")],
-        note: "mdBook puts digests into names since 0.5.",
-    },
-    Generator {
-        name: "Jekyll",
-        projects: &["_config.yml", "_config.yaml", "_config.toml"],
-        word: None,
-        outputs: &["_site"],
-        hashed: &[],
-        note: "",
-    },
-];
-
-const HUGO: &[&str] =
-    &[concat!("*.", digest!(), "*.{js,css}"), "*_hu_[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*.{jpg,jpeg,png,webp,gif,avif}"];
-
-/// Sphinx has its own way: the configuration lies in one of several folders, the output in another.
-const SPHINX: Generator = Generator {
-    name: "Sphinx",
-    projects: &["conf.py", "docs/conf.py", "doc/conf.py", "source/conf.py", "docs/source/conf.py"],
-    word: Some("extensions"),
-    outputs: &["docs/_build/html", "docs/build/html", "doc/_build/html", "_build/html", "build/html"],
-    hashed: &[],
-    note: "",
-};
-
-/// Where generators that are not known may have written.
-const OTHER_OUTPUTS: [&str; 8] = ["public", "dist", "build", "out", "_site", "site", "book", "_build/html"];
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -135,24 +24,34 @@ struct Initialised {
     file: PathBuf,
     generator: Option<&'static str>,
     source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
 }
 
 /// `init`.
 pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
-    terminal.report(&init(&args.directory, args.force)?, &[], &[]);
+    // Either may be left out.
+    let is_target = |text: &Path| text.to_str().is_some_and(|text| text.starts_with("s3://"));
+    let (directory, target) = match &args.target {
+        None if is_target(&args.directory) => (Path::new("."), args.directory.to_str()),
+        Some(directory) if is_target(&args.directory) => (Path::new(directory), args.directory.to_str()),
+        target => (&*args.directory, target.as_deref()),
+    };
+    let target = target.map(Target::parse).transpose()?;
+    terminal.report(&init(directory, target.as_ref(), args.force)?, &[], &[]);
     Ok(Exit::Done)
 }
 
 /// Writes the file for the project in a directory.
-fn init(directory: &Path, force: bool) -> Result<Initialised> {
+fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initialised> {
     if !directory.is_dir() {
         return Err(Error::usage(format!("{} is no directory", directory.display()))
             .hint("name the directory of the project, in which the site generator's configuration is"));
     }
     let file = directory.join(FILE_NAME);
     let generator = GENERATORS.iter().chain([&SPHINX]).find(|generator| generator.made(directory));
-    let source = source(directory, generator);
-    let text = text(directory, generator, source);
+    let output = output::find(directory, generator);
+    let text = text(directory, generator, &output, target);
     let mut options = OpenOptions::new();
     let options = if force { options.create(true).truncate(true) } else { options.create_new(true) };
     let written = options.write(true).open(&file).and_then(|mut open| open.write_all(text.as_bytes()));
@@ -160,7 +59,8 @@ fn init(directory: &Path, force: bool) -> Result<Initialised> {
         Ok(()) => Ok(Initialised {
             file,
             generator: generator.map(|generator| generator.name),
-            source: source.map(str::to_owned),
+            source: output.folder,
+            target: target.map(ToString::to_string),
         }),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Error::refused(format!("{} is there already; nothing was changed", file.display()))
@@ -179,33 +79,16 @@ impl Generator {
     }
 }
 
-/// Where the site is: where there is one, else where the generator usually writes it.
-fn source(directory: &Path, generator: Option<&'static Generator>) -> Option<&'static str> {
-    let outputs = generator.map_or(&OTHER_OUTPUTS[..], |generator| generator.outputs);
-    let built = outputs.iter().find(|output| directory.join(output).join("index.html").is_file());
-    let usual = generator.and_then(|generator| {
-        if generator.name != SPHINX.name {
-            return generator.outputs.first();
-        }
-        // Beside its configuration.
-        let folder = generator.projects.iter().find(|project| directory.join(project).is_file())?;
-        let folder = folder.trim_end_matches("conf.py").trim_end_matches("source/");
-        let separate = generator.projects.iter().any(|project| {
-            project.ends_with("source/conf.py") && project.starts_with(folder) && directory.join(project).is_file()
-        });
-        let output = format!("{folder}{}", if separate { "build/html" } else { "_build/html" });
-        generator.outputs.iter().find(|known| **known == output)
-    });
-    built.or(usual).copied()
-}
-
 /// The text of the file.
-fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -> String {
+fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target: Option<&Target>) -> String {
     let site = generator.map_or("a site", |generator| generator.name);
-    let error_page = error_page(is_single_page(directory, generator, source));
-    let source = match source {
-        Some(source) => format!("source = \"{source}\""),
+    let source = match &output.folder {
+        Some(source) => format!("source = \"{}\"", source.replace('\\', "\\\\").replace('"', "\\\"")),
         None => "# source = \"public\"".to_owned(),
+    };
+    let target = match target {
+        Some(target) => format!("target = \"{target}\""),
+        None => "# target = \"s3://www.example.com\"".to_owned(),
     };
     let others: String = other_settings(directory)
         .map(|file| {
@@ -217,39 +100,21 @@ fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -
          # Every option of 'shipfront deploy --help' can stand here, without its hyphens; flags and the\n\
          # environment (SHIPFRONT_MAX_PATHS for max-paths) go over it.\n{others}\n\
          # The directory with the finished site, as seen from this file.\n{source}\n\n\
-         # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n# target = \"s3://www.example.com\"\n\n\
+         # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n{target}\n\n\
          # The CloudFront distributions that show it. By default, those whose origin is the bucket.\n\
          # distribution = [\"E2QWRUHAPOMQZL\"]\n\n\
          # The first 1,000 paths of a month are free for an account. This site's share of them:\n\
          # free-paths = 1000\n\n\
          # How long assets that left the site stay for open tabs; \"0s\" or \"never\".\n\
          # prune-after = \"7d\"\n\n\
-         # Files that are left alone, here and in the bucket.\n# exclude = [\"*.map\", \"/drafts/\"]\n\n\
-         # Header rules: all that match a file apply, in this order, and the last word holds.\n\
-         # What has no name of its own for each content stays at the edge for a year, because a deploy\n\
-         # invalidates exactly what changed, and browsers ask each time.\n\
-         [[headers]]\nfiles = \"*\"\ncache-control = \"max-age=0, s-maxage=31536000, must-revalidate\"\n\n\
-         {error_page}\n"
+         # Files that are left alone, here and in the bucket.\n# exclude = [\"*.map\", \"/drafts/\"]\n\n"
     );
-    match generator.filter(|generator| !generator.hashed.is_empty()) {
-        Some(Generator { hashed, note, .. }) => {
-            let patterns: Vec<String> = hashed.iter().map(|pattern| format!("\"{pattern}\"")).collect();
-            text.push_str(
-                "# Files with a digest of their content in their names never change: a year in browsers, too.\n",
-            );
-            if !note.is_empty() {
-                text.push_str(&format!("# {note}\n"));
-            }
-            text.push_str(&format!(
-                "[[headers]]\nfiles = [{}]\ncache-control = \"max-age=31536000, immutable\"\n",
-                patterns.join(", ")
-            ));
-        }
-        None => text.push_str(
-            "# Files with a digest of their content in their names never change: a year in browsers, too.\n\
-             # [[headers]]\n# files = [\"/assets/**\"]\n# cache-control = \"max-age=31536000, immutable\"\n",
-        ),
+    if generator.is_some_and(|generator| generator.name == "Next.js") {
+        text.push_str(
+            "# Beside each page, Next.js writes its data as a .txt, which goes up with the page.\npages = [\"*.txt\"]\n\n",
+        );
     }
+    text.push_str(&header_rules(directory, generator, output));
     text.push_str(
         "\n# Settings over these, chosen with --env staging or SHIPFRONT_ENV=staging.\n\
          # [env.staging]\n# target = \"s3://staging.example.com\"\n",
@@ -259,25 +124,67 @@ fn text(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -
 
 /// Whether CloudFront is to answer URLs without a file with `/index.html`: where the site is built, if that is its only
 /// page; else if its generator usually writes such sites.
-fn is_single_page(directory: &Path, generator: Option<&Generator>, source: Option<&str>) -> bool {
-    let output = source.map(|source| directory.join(source)).filter(|output| output.join("index.html").is_file());
-    let Some(output) = output else { return generator.is_some_and(|generator| generator.name == "Vite") };
-    let files = WalkDir::new(output).into_iter().filter_map(std::result::Result::ok);
-    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "html")).nth(1).is_none()
+fn is_single_page(generator: Option<&Generator>, output: &Output) -> bool {
+    match &output.keys {
+        Some(keys) => keys.iter().filter(|key| key.ends_with(".html")).count() == 1,
+        None => generator.is_some_and(|generator| generator.name == "Vite"),
+    }
 }
 
-/// The rule for what CloudFront serves under any URL.
-fn error_page(is_single_page: bool) -> &'static str {
-    if is_single_page {
-        "# A single-page application: CloudFront serves /index.html under any URL. Its copies there are short-lived, so\n\
-         # that a change needs no invalidation of everything; deep links may show the previous version for up to 60 s.\n\
-         [[headers]]\nfiles = [\"/index.html\", \"/404.html\"]\n\
-         cache-control = \"max-age=0, s-maxage=60, must-revalidate\"\n"
+/// The header rules: those that hold of the site, and the others as comments.
+fn header_rules(directory: &Path, generator: Option<&Generator>, output: &Output) -> String {
+    // A rule without a file would be a warning in every deploy.
+    let holds = |pattern: &str| {
+        let set = pattern.parse::<Glob>().ok().and_then(|glob| glob::set([&glob]).ok());
+        let keys = output.keys.as_deref();
+        set.is_some_and(|set| keys.is_none_or(|keys| keys.iter().any(|key| set.is_match(key))))
+    };
+    let rule = |is_proposed: bool, files: &str, cache_control: &str| {
+        let comment = if is_proposed { "# " } else { "" };
+        format!("{comment}[[headers]]\n{comment}files = {files}\n{comment}cache-control = \"{cache_control}\"\n")
+    };
+    let file = output::cache_headers(directory, output);
+    let mut text = match &file {
+        Some(file) => format!(
+            "# {} says how long copies live, and holds: header rules here would override it. They could be:\n",
+            file.strip_prefix(directory).unwrap_or(file).display()
+        ),
+        None => "# Header rules: all that match a file apply, in this order, and the last word holds.\n".to_owned(),
+    };
+    text.push_str(
+        "# What has no name of its own for each content stays at the edge for a year, because a deploy\n\
+         # invalidates exactly what changed, and browsers ask each time.\n",
+    );
+    text.push_str(&rule(file.is_some(), "\"*\"", "max-age=0, s-maxage=31536000, must-revalidate"));
+    let short_lived = "max-age=0, s-maxage=60, must-revalidate";
+    if is_single_page(generator, output) {
+        text.push_str(
+            "\n# A single-page application: CloudFront serves /index.html under any URL. Its copies there are short-lived, so\n\
+             # that a change needs no invalidation of everything; deep links may show the previous version for up to 60 s.\n",
+        );
+        text.push_str(&rule(file.is_some(), "[\"/index.html\", \"/404.html\"]", short_lived));
     } else {
-        "# CloudFront serves an error page under any URL: copies that are short-lived need no invalidation of\n\
-         # everything when it changes. A single-page application's error page is \"/index.html\": name it here, too.\n\
-         [[headers]]\nfiles = \"/404.html\"\ncache-control = \"max-age=0, s-maxage=60, must-revalidate\"\n"
+        text.push_str(
+            "\n# CloudFront serves an error page under any URL: copies that are short-lived need no invalidation of\n\
+             # everything when it changes. A single-page application's error page is \"/index.html\": name it here, too.\n",
+        );
+        text.push_str(&rule(file.is_some() || !holds("/404.html"), "\"/404.html\"", short_lived));
     }
+    text.push_str("\n# Files with a digest of their content in their names never change: a year in browsers, too.\n");
+    let hashed = generator.map_or(&[][..], |generator| generator.hashed);
+    let used: Vec<&str> = hashed.iter().copied().filter(|pattern| holds(pattern)).collect();
+    let shown = match (used.as_slice(), hashed) {
+        ([], []) => &["/assets/**"][..],
+        ([], hashed) => hashed,
+        (used, _) => used,
+    };
+    if let Some(generator) = generator.filter(|generator| !generator.note.is_empty()) {
+        text.push_str(&format!("# {}\n", generator.note));
+    }
+    let patterns: Vec<String> = shown.iter().map(|pattern| format!("\"{pattern}\"")).collect();
+    let is_proposed = file.is_some() || used.is_empty();
+    text.push_str(&rule(is_proposed, &format!("[{}]", patterns.join(", ")), "max-age=31536000, immutable"));
+    text
 }
 
 /// Files of other tools that can be imported.
@@ -301,9 +208,13 @@ impl Display for Initialised {
             Some(source) => writeln!(out, "  source: {source}")?,
             None => writeln!(out, "  no site generator was recognised: name the source in the file")?,
         }
+        if let Some(target) = &self.target {
+            writeln!(out, "  target: {target}")?;
+        }
         writeln!(
             out,
-            "  next: name the target in it, then 'shipfront plan'; or try 'shipfront preview', with no AWS account"
+            "  next: {}'shipfront plan'; or try 'shipfront preview', with no AWS account",
+            if self.target.is_some() { "" } else { "name the target in it, then " }
         )
     }
 }
@@ -327,7 +238,7 @@ mod tests {
             create_dir_all(path.parent().unwrap()).unwrap();
             write(path, content).unwrap();
         }
-        init(project.path(), false).unwrap();
+        init(project.path(), None, false).unwrap();
         let text = read_to_string(project.path().join(FILE_NAME)).unwrap();
         let settings = file::read(FILE_NAME, &text, None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         // What is proposed must be as right as what is written.
@@ -355,12 +266,34 @@ mod tests {
             ("next.config.mjs", "Next.js", "out", "_next/static/chunks/main.js", "images/a.png"),
             ("astro.config.mjs", "Astro", "dist", "_astro/index.B4x.css", "favicon.svg"),
             ("docusaurus.config.js", "Docusaurus", "build", "assets/js/main.0123abcd.js", "assets/js/main.js"),
+            ("svelte.config.js", "SvelteKit", "build", "_app/immutable/chunks/a.js", "_app/version.json"),
+            ("nuxt.config.ts", "Nuxt", ".output/public", "_nuxt/D4xQ8w_1.js", "_nuxt/builds/latest.json"),
+            (".vitepress/config.mts", "VitePress", ".vitepress/dist", "assets/app.DEKfSKWO.js", "hashmap.json"),
+            (
+                "docs/.vitepress/config.ts",
+                "VitePress",
+                "docs/.vitepress/dist",
+                "assets/index.md.DHYPl-Ga.lean.js",
+                "a.js",
+            ),
+            ("gatsby-config.js", "Gatsby", "public", "app-0123abcd0123abcd0123.js", "page-data/app-data.json"),
+            ("package.json", "Create React App", "build", "static/js/main.0123abcd.js", "static/js/own.js"),
+            (
+                "mkdocs.yml",
+                "MkDocs",
+                "site",
+                "assets/javascripts/workers/search.a7633da7.min.js",
+                "search/search_index.json",
+            ),
+            ("vue.config.js", "Vue CLI", "dist", "js/app.0123abcd.js", "js/own.js"),
+            ("eleventy.config.js", "Eleventy", "_site", "", "style.css"),
+            (".storybook/main.ts", "Storybook", "storybook-static", "assets/iframe-B9w_x-1Z.js", "index.json"),
             ("_config.yml", "Jekyll", "_site", "", "assets/main.css"),
             ("book.toml", "mdBook", "book", "book-0123abcd.js", "searchindex.js"),
             ("docs/conf.py", "Sphinx", "docs/_build/html", "", "_static/pygments.css"),
             ("docs/source/conf.py", "Sphinx", "docs/build/html", "", "_static/pygments.css"),
         ] {
-            let content = "baseURL = 'https://www.example.com/'\nextensions = []\n";
+            let content = "baseURL = 'https://www.example.com/'\nextensions = []\nkit \"react-scripts\"\n";
             let (text, settings) = written(&[(project, content)]);
             assert!(text.contains(name), "{project}: {text}");
             assert_eq!(settings.values("source").unwrap(), [source], "{project}");
@@ -380,9 +313,83 @@ mod tests {
         let built = [("conf.py", "extensions = []"), ("build/html/index.html", "x")];
         assert_eq!(written(&built).1.values("source").unwrap(), ["build/html"]);
         assert_eq!(written(&[("dist/index.html", "x")]).1.values("source").unwrap(), ["dist"], "of no known generator");
-        assert_eq!(written(&[("config.toml", "base_url = 'x'")]).1.values("source"), None, "not Hugo's");
+        assert_eq!(written(&[("config.toml", "title = 'x'")]).1.values("source"), None, "nobody's");
         let both = [("astro.config.mjs", ""), ("vite.config.ts", "")];
         assert!(written(&both).0.contains("Astro"));
+    }
+
+    #[test]
+    fn the_folder_that_holds_the_front_page_wins_over_what_is_usual() {
+        let page = |folder: &'static str| (folder, "<p>home");
+        for (files, expected) in [
+            // By the configuration, built or not.
+            (vec![("astro.config.mjs", "export default {\n  outDir: './www',\n}")], "www"),
+            (vec![("vite.config.ts", "build: { outDir: '../site' },\nroot: 'app',")], "site"),
+            (vec![("next.config.mjs", "export default { output: 'export', distDir: 'build' }")], "build"),
+            (vec![("hugo.toml", "publishDir = \"htdocs\"")], "htdocs"),
+            (vec![("hugo.yaml", "publishDir: htdocs")], "htdocs"),
+            (vec![("mkdocs.yml", "site_dir: html\n")], "html"),
+            (vec![("svelte.config.js", "kit: { adapter: adapter({ pages: 'web' }) }")], "web"),
+            (vec![("angular.json", r#"{"projects": {"shop": {}}}"#)], "dist/shop/browser"),
+            // By what is there, whatever the configuration says.
+            (vec![("astro.config.mjs", "outDir: process.env.OUT"), page("htdocs/index.html")], "htdocs"),
+            (vec![("vite.config.ts", "outDir: 'www'"), page("dist/index.html")], "dist"),
+            (vec![("nuxt.config.ts", ""), page("dist/index.html")], "dist"),
+            (vec![("svelte.config.js", "kit"), ("vite.config.js", ""), page("build/index.html")], "build"),
+            (vec![("angular.json", r#"{"projects": {"shop": {}}}"#), page("dist/shop/index.html")], "dist/shop"),
+            (
+                vec![(
+                    "angular.json",
+                    r#"{"projects": {"a": {"architect": {"build": {"options": {"outputPath": {"base": "www"}}}}}}}"#,
+                )],
+                "www/browser",
+            ),
+            (vec![("docs/conf.py", "extensions = []"), page("docs/build/html/index.html")], "docs/build/html"),
+            (vec![("conf.py", "extensions = []"), page("docs/_build/html/index.html")], "docs/_build/html"),
+            (vec![("vite.config.ts", ""), page("storybook-static/index.html")], "storybook-static"),
+            (vec![page("index.html"), ("style.css", "a {}")], "."),
+            (vec![page("website/index.html")], "website"),
+            // A page that is a template is no site, nor is an empty one.
+            (vec![("package.json", "\"react-scripts\""), page("public/index.html")], "build"),
+            (vec![("vite.config.ts", ""), page("index.html")], "dist"),
+            (vec![("vite.config.ts", "outDir: 'www'"), ("dist/index.html", "")], "www"),
+        ] {
+            assert_eq!(written(&files).1.values("source").unwrap(), [expected], "{files:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_site_that_is_built_only_the_rules_that_match_a_file_are_written() {
+        let files = [("vite.config.ts", ""), ("dist/index.html", "x"), ("dist/a.js", "x")];
+        assert_eq!(written(&files).1.headers().len(), 1, "neither an error page nor hashed files");
+        let files = [
+            ("vite.config.ts", ""),
+            ("dist/index.html", "x"),
+            ("dist/404.html", "x"),
+            ("dist/assets/a-B9w_x-1Z.js", "x"),
+        ];
+        assert_eq!(written(&files).1.headers().len(), 3);
+    }
+
+    #[test]
+    fn where_a_headers_file_says_how_long_copies_live_no_rule_overrides_it() {
+        for file in ["public/_headers", "_headers", "dist/_headers"] {
+            let files = [("vite.config.ts", ""), (file, "/*\n  Cache-Control: max-age=60\n"), ("dist/index.html", "x")];
+            let (text, settings) = written(&files);
+            assert!(settings.headers().is_empty() && text.contains("_headers says how long"), "{file}: {text}");
+        }
+        let others = [("vite.config.ts", ""), ("public/_headers", "/*\n  X-Frame-Options: DENY\n")];
+        assert!(!written(&others).1.headers().is_empty());
+    }
+
+    #[test]
+    fn a_target_is_written_too() {
+        let project = tempfile::tempdir().unwrap();
+        let target = Target::parse("s3://www.example.com/blog").unwrap();
+        init(project.path(), Some(&target), false).unwrap();
+        let text = read_to_string(project.path().join(FILE_NAME)).unwrap();
+        let settings = file::read(FILE_NAME, &text, None).unwrap();
+        assert_eq!(settings.values("target").unwrap(), ["s3://www.example.com/blog"]);
     }
 
     #[test]
@@ -390,11 +397,11 @@ mod tests {
         let project = tempfile::tempdir().unwrap();
         let file = project.path().join(FILE_NAME);
         write(&file, "# mine").unwrap();
-        assert_eq!(init(project.path(), false).unwrap_err().exit(), Exit::Refused);
+        assert_eq!(init(project.path(), None, false).unwrap_err().exit(), Exit::Refused);
         assert_eq!(read_to_string(&file).unwrap(), "# mine");
-        init(project.path(), true).unwrap();
+        init(project.path(), None, true).unwrap();
         assert!(read_to_string(&file).unwrap().contains("[[headers]]"));
-        assert_eq!(init(&project.path().join("nowhere"), false).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(init(&project.path().join("nowhere"), None, false).unwrap_err().exit(), Exit::Usage);
     }
 
     #[test]

@@ -16,6 +16,13 @@ use shipfront_site::{RECORD_FOLDER, Target};
 /// `policy`.
 pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
     let setting = Setting::new(args)?;
+    if setting.partition.starts_with("aws-us-gov") && setting.distributions != Which::None {
+        terminal.warn(format_args!(
+            "CloudFront is not in the partition {}: a distribution is in an account of the partition aws, whose role needs \
+             the statements about CloudFront ('shipfront policy --partition aws' prints them)",
+            setting.partition
+        ));
+    }
     terminal.print(if args.bucket_policy { setting.bucket_policy()? } else { setting.role_policy(&args.r#for) });
     Ok(Exit::Done)
 }
@@ -35,6 +42,8 @@ struct Setting {
     account: String,
     /// The KMS key of the bucket, if it has one of its own.
     kms_key: Option<String>,
+    /// The partition of AWS, with which every ARN begins.
+    partition: String,
 }
 
 impl Setting {
@@ -54,6 +63,7 @@ impl Setting {
             distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
             account: args.account.clone(),
             kms_key: args.kms_key.clone(),
+            partition: partition(args, |name| std::env::var(name).ok()),
         })
     }
 
@@ -100,7 +110,7 @@ impl Setting {
         if self.distributions == Which::None {
             return Err(Error::usage("a bucket that no distribution reads needs no policy"));
         }
-        Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.bucket)]))
+        Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.partition, &self.bucket)]))
     }
 
     /// CloudFront reads the site for these distributions, and for no others.
@@ -110,11 +120,16 @@ impl Setting {
             effect: "Allow",
             principal: Some([("Service", CLOUDFRONT)].into()),
             action: vec![READ.to_owned()],
-            resource: vec![format!("arn:aws:s3:::{}/{}*", self.bucket, self.prefix)],
+            resource: vec![self.of_s3(&self.bucket, &format!("/{}*", self.prefix))],
             condition: Some(
                 [("StringEquals", [("aws:SourceArn", self.arns(Resource::Distribution, ""))].into())].into(),
             ),
         }
+    }
+
+    /// The ARN of a bucket, or of what is in it.
+    fn of_s3(&self, bucket: &str, rest: &str) -> String {
+        format!("arn:{}:s3:::{bucket}{rest}", self.partition)
     }
 
     /// What an action is allowed on.
@@ -122,6 +137,7 @@ impl Setting {
         let named = |resource: Resource, id: &str| {
             let text = resource.to_string().replace("ACCOUNT", &self.account).replace("BUCKET", &self.bucket);
             let text = text.replace("PREFIX", &self.prefix);
+            let text = text.replacen("arn:aws:", &format!("arn:{}:", self.partition), 1);
             text.strip_suffix("ID").map(|start| format!("{start}{id}")).unwrap_or(text)
         };
         let ids = |tenants: bool| {
@@ -138,30 +154,56 @@ impl Setting {
             // A record elsewhere is read and written there, and its policy does not matter.
             Resource::Bucket => {
                 let elsewhere = elsewhere.filter(|at| at.bucket() != self.bucket && action != "s3:GetBucketPolicy");
-                let elsewhere = elsewhere.map(|at| format!("arn:aws:s3:::{}", at.bucket()));
+                let elsewhere = elsewhere.map(|at| self.of_s3(at.bucket(), ""));
                 std::iter::once(named(resource, "")).chain(elsewhere).collect()
             }
             Resource::Objects => {
                 let folder = match &self.record {
-                    Place::At(at) => Some(format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())),
+                    Place::At(at) => Some(self.of_s3(at.bucket(), &format!("/{}*", at.prefix()))),
                     Place::Nowhere => None,
                     Place::Beside if self.prefix.is_empty() => None,
-                    Place::Beside => Some(format!("arn:aws:s3:::{}/{RECORD_FOLDER}{}*", self.bucket, self.prefix)),
+                    Place::Beside => Some(self.of_s3(&self.bucket, &format!("/{RECORD_FOLDER}{}*", self.prefix))),
                 };
                 // Nothing of a record is large enough to go up in parts.
                 let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
                 std::iter::once(named(resource, "")).chain(folder).collect()
             }
             Resource::Records => match elsewhere {
-                Some(at) => vec![format!("arn:aws:s3:::{}/{}*", at.bucket(), at.prefix())],
+                Some(at) => vec![self.of_s3(at.bucket(), &format!("/{}*", at.prefix()))],
                 None => vec![named(resource, "")],
             },
             Resource::Distribution => ids(false).into_iter().map(|id| named(resource, id)).collect(),
             Resource::Tenant => ids(true).into_iter().map(|id| named(resource, id)).collect(),
-            Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| resource.to_string())],
+            Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| named(resource, ""))],
             Resource::CachePolicies | Resource::All => vec![named(resource, "")],
         }
     }
+}
+
+/// The partition: as it is named, else that of the key, else that of the region.
+fn partition(args: &PolicyArgs, variable: impl Fn(&str) -> Option<String>) -> String {
+    let of_key = || args.kms_key.as_deref()?.strip_prefix("arn:")?.split(':').next().map(str::to_owned);
+    let variables = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(variable);
+    let of_region = || {
+        let region = args.region.clone().or_else(|| variables().find(|region| !region.trim().is_empty()))?;
+        Some(partition_of(region.trim()).to_owned())
+    };
+    args.partition.clone().or_else(of_key).or_else(of_region).unwrap_or_else(|| "aws".to_owned())
+}
+
+/// The partition of a region
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>).
+fn partition_of(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
 #[cfg(test)]
@@ -180,6 +222,7 @@ mod tests {
             },
             account: "123456789012".to_owned(),
             kms_key: None,
+            partition: "aws".to_owned(),
         }
     }
 
@@ -232,6 +275,43 @@ mod tests {
         assert_eq!(allowed(&policy, "kms:Decrypt"), [key]);
         let invalidate = "cloudfront:CreateInvalidationForDistributionTenant";
         assert_eq!(allowed(&policy, invalidate), ["arn:aws:cloudfront::123456789012:distribution-tenant/dt_1"]);
+    }
+
+    #[test]
+    fn in_another_partition_every_arn_is_of_that_partition() {
+        let every = [EntryPoint::Deploy, EntryPoint::Invalidate];
+        for partition in ["aws-cn", "aws-us-gov"] {
+            let record = Place::At(Target::parse("s3://records/site").unwrap());
+            for record in [record, Place::Beside, Place::Nowhere] {
+                let kms_key = Some(format!("arn:{partition}:kms:r:1:key/1"));
+                let setting = Setting { partition: partition.to_owned(), record, kms_key, ..setting("blog/", &["E1"]) };
+                for text in [setting.role_policy(&every).to_string(), setting.bucket_policy().unwrap().to_string()] {
+                    assert!(text.contains(&format!("arn:{partition}:s3:::www.example.com/blog/*")), "{text}");
+                    assert!(!text.contains("arn:aws:"), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_partition_is_that_of_the_key_or_of_the_region() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: PolicyArgs,
+        }
+        let of = |line: &[&str], region: &str| {
+            let args = Line::try_parse_from(["policy"].iter().chain(line)).unwrap().args;
+            partition(&args, |name| (name == "AWS_REGION").then(|| region.to_owned()))
+        };
+        assert_eq!(of(&[], ""), "aws");
+        assert_eq!(of(&[], "eu-west-1"), "aws");
+        assert_eq!(of(&[], "cn-north-1\n"), "aws-cn");
+        assert_eq!(of(&["--region", "us-gov-west-1"], "cn-north-1"), "aws-us-gov");
+        assert_eq!(of(&["--kms-key", "arn:aws-cn:kms:cn-north-1:1:key/1"], ""), "aws-cn");
+        assert_eq!(of(&["--partition", "aws-us-gov"], "cn-north-1"), "aws-us-gov");
+        assert!(Line::try_parse_from(["policy", "--partition", "china"]).is_err());
     }
 
     #[test]

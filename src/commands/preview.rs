@@ -111,7 +111,7 @@ impl Preview<'_> {
         let options = &self.args.options;
         let source: &Path = &self.source;
         let settings = prepare(self.connection, source, self.args.target.as_deref(), options).await?;
-        let aws = local.aws(Some(options.concurrency)).await;
+        let aws = local.aws(Some(options.concurrency)).await?;
         let deploy = Deploy::new(&settings, &aws, self.terminal, self.stop.clone());
         let report = Report::new(Box::pin(deploy.run()).await?, self.terminal);
         Ok((settings.target, report))

@@ -6,8 +6,9 @@
 use crate::cli::{self, Cli, FileRules};
 use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
+use crate::config::variables;
 use crate::error::{Error, Result};
-use clap::builder::{BoolishValueParser, OsStr, StyledStr};
+use clap::builder::{BoolishValueParser, OsStr, Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
@@ -113,7 +114,7 @@ pub fn open(command: Command) -> Command {
 }
 
 fn open_argument(arg: Arg) -> Arg {
-    let Some(long) = arg.get_long().map(str::to_owned) else { return arg };
+    let Some(long) = arg.get_long().map(str::to_owned) else { return unset_if_empty(arg) };
     let arg = match arg.get_action() {
         ArgAction::SetTrue => arg
             .action(ArgAction::Set)
@@ -125,12 +126,23 @@ fn open_argument(arg: Arg) -> Arg {
         ArgAction::Set | ArgAction::Append => arg,
         _ => return arg,
     };
-    if arg.get_env().is_some() || is_typed_only(&long) { arg } else { arg.env(variable(&long)).hide_env(true) }
+    let is_open = arg.get_env().is_none() && !is_typed_only(&long);
+    let arg = if is_open { arg.env(variable(&long)).hide_env(true) } else { arg };
+    unset_if_empty(arg)
 }
 
 /// Whether an option must be typed for each run: it lifts a guard, which a variable would do for every run after it.
 pub(crate) fn is_typed_only(option: &str) -> bool {
     option == "allow-removals"
+}
+
+/// A variable that is empty is not set.
+fn unset_if_empty(arg: Arg) -> Arg {
+    if arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| variables::is_blank(&value))) {
+        arg.env(Resettable::Reset)
+    } else {
+        arg
+    }
 }
 
 /// The variable of the environment for an option.

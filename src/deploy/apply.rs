@@ -2,7 +2,7 @@
 
 use crate::deploy::body::{self, Body, Prepared};
 use crate::deploy::change::{Change, ChangeOutcome, Retagged, Uploaded};
-use crate::deploy::entry::Entry;
+use crate::deploy::entry::{Entry, FileFacts};
 use crate::deploy::on_cores;
 use crate::deploy::plan::Plan;
 use crate::deploy::tagging::{TagHeader, UploadTags};
@@ -155,8 +155,9 @@ impl WaveRun {
                 body::prepare(&walk.root, entry).map(|prepared| (prepared, references.unwrap_or_default()))
             }
         });
-        let (Prepared { body, size: sent, compressed }, references) = prepare.await??;
-        let headers = entry.headers.compressed(compressed.as_ref().and_then(|compressed| compressed.encoding));
+        let (Prepared { body, size: sent, compressed, is_utf8 }, references) = prepare.await??;
+        let encoding = compressed.as_ref().and_then(|compressed| compressed.encoding);
+        let headers = entry.headers.stored(FileFacts { encoding, is_utf8 });
         let tag_header = self.tags.as_ref().map(|tags| tags.header(change, &references, &headers));
         let TagHeader { metadata, memory } = tag_header.unwrap_or_default();
         let with = (&headers, metadata.as_slice());

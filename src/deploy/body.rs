@@ -1,9 +1,11 @@
 //! The bytes of an upload: those of the file, compressed where a rule asks for it, none for a redirect.
 
 use crate::deploy::entry::Entry;
+use crate::deploy::hash::{charset_check, look_through};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use shipfront_site::Encoding;
+use shipfront_site::charset::CharsetCheck;
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
 use std::fs::File;
@@ -21,34 +23,48 @@ pub(super) enum Body {
     Scratch(TempPath),
 }
 
-/// What is sent, its size, and what came of compressing it where that was asked for.
+/// What is sent, its size, what came of compressing it where that was asked for, and whether the file is UTF-8 where its
+/// headers depend on that.
 pub(super) struct Prepared {
     pub(super) body: Body,
     pub(super) size: u64,
     pub(super) compressed: Option<Box<Compressed>>,
+    pub(super) is_utf8: bool,
 }
 
 /// Prepares what is sent for an entry. Blocking; what is sent in parts is not read here, unless it is to be
-/// compressed: then it goes through a temporary file, so that no large file is in memory.
+/// compressed: then it goes through a temporary file, so that no large file is in memory. Nor is it read here unless its
+/// headers depend on its bytes.
 pub(super) fn prepare(root: &Path, entry: &Entry) -> Result<Prepared> {
-    let plain = |body, size| Prepared { body, size, compressed: None };
+    let plain = |body, size, is_utf8| Prepared { body, size, compressed: None, is_utf8 };
     if entry.is_redirect() {
-        return Ok(plain(Body::Whole(Bytes::new(), md5(b"")), 0));
+        return Ok(plain(Body::Whole(Bytes::new(), md5(b"")), 0, true));
     }
+    let mut check = charset_check(entry);
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
     let unreadable = |error: io::Error| Error::unreadable(&path, &error);
     if size <= MULTIPART_THRESHOLD {
         let (bytes, digest) = read_whole(&path, size).map_err(unreadable)?;
+        if let Some(check) = &mut check {
+            check.update(&bytes);
+        }
+        let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
         if asked.is_empty() {
-            return Ok(plain(Body::Whole(bytes, digest), size));
+            return Ok(plain(Body::Whole(bytes, digest), size, is_utf8));
         }
         let packed = compression::compress(size, asked, || Ok(&bytes[..]), || Ok(Vec::new())).map_err(unreadable)?;
         let (encoding, bytes) = packed.map_or((None, bytes), |(encoding, packed)| (Some(encoding), packed.into()));
         let compressed = Compressed { source: Etag::Single(digest), asked: asked.to_vec(), encoding };
         let (size, digest) = (bytes.len() as u64, if encoding.is_none() { digest } else { md5(&bytes) });
-        return Ok(Prepared { body: Body::Whole(bytes, digest), size, compressed: Some(Box::new(compressed)) });
+        let compressed = Some(Box::new(compressed));
+        return Ok(Prepared { body: Body::Whole(bytes, digest), size, compressed, is_utf8 });
     }
-    if asked.is_empty() { Ok(plain(Body::Parts(path), size)) } else { pack_large(path, size, asked) }
+    File::open(&path).and_then(|file| look_through(file, check.as_mut())).map_err(unreadable)?;
+    let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
+    if !asked.is_empty() {
+        return Ok(Prepared { is_utf8, ..pack_large(path, size, asked)? });
+    }
+    Ok(plain(Body::Parts(path), size, is_utf8))
 }
 
 fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> {
@@ -67,7 +83,7 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     let source = Etag::Single(digest.finalize().into());
     let remember = |encoding| Some(Box::new(Compressed { source, asked: asked.to_vec(), encoding }));
     let Some((encoding, file)) = packed else {
-        return Ok(Prepared { body: Body::Parts(path), size, compressed: remember(None) });
+        return Ok(Prepared { body: Body::Parts(path), size, compressed: remember(None), is_utf8: true });
     };
     let size = file.as_file().metadata().map_err(no_room)?.len();
     let file = file.into_temp_path();
@@ -78,7 +94,7 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     } else {
         Body::Scratch(file)
     };
-    Ok(Prepared { body, size, compressed: remember(Some(encoding)) })
+    Ok(Prepared { body, size, compressed: remember(Some(encoding)), is_utf8: true })
 }
 
 /// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.

@@ -83,6 +83,7 @@ impl Deploy<'_> {
         if !plan.is_empty() {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
+        warnings.extend(plan.other_charsets.warning());
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
         let (items, late_items) = (Vec::new(), Vec::new());
@@ -190,8 +191,9 @@ impl Comparer {
         let rows = self.index.rows_between(entries, after, up_to);
         let range = between(entries, |entry| &entry.key, after, up_to);
         let pairs = diff::join(&entries[range.clone()], range.start, objects, rows);
-        let (contents, compressed) = hash::compare(&self.walk, &pairs).into_iter().unzip();
-        let inspected = head_check::by_manifest(&pairs, compressed, &self.walk, self.unfinished.as_deref());
+        let hashed = hash::compare(&self.walk, &pairs).into_iter();
+        let (contents, files) = hashed.map(|file| (file.content, (file.compressed, file.is_utf8))).unzip();
+        let inspected = head_check::by_manifest(&pairs, files, &self.walk, self.unfinished.as_deref());
         Part { pairs, contents, inspected }
     }
 

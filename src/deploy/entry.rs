@@ -41,6 +41,15 @@ pub struct EntryHeaders {
 /// Those of entries whose headers nobody asks for.
 static NO_HEADERS: LazyLock<Arc<EntryHeaders>> = LazyLock::new(|| Arc::new(EntryHeaders::new(Headers::default())));
 
+/// What of an object's headers only the bytes of its file tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// How they were compressed, if they were.
+    pub encoding: Option<Encoding>,
+    /// Whether they are UTF-8, and declare nothing else; `true` where that does not matter.
+    pub is_utf8: bool,
+}
+
 impl EntryHeaders {
     /// Headers as the rules give them.
     pub fn new(headers: Headers) -> EntryHeaders {
@@ -60,25 +69,32 @@ impl EntryHeaders {
         self.error_page.map(|chosen| ErrorPage { cache_control, chosen, as_of: None })
     }
 
-    /// Whether a digest is theirs, however the bytes were compressed.
+    /// Whether a digest is theirs, whatever the bytes were found to be.
     pub fn are_digested(&self, digest: HeadersDigest) -> bool {
-        let encodings = self.headers.compress.iter().copied().map(Some);
-        std::iter::once(None).chain(encodings).any(|encoding| self.digest(encoding) == digest)
+        self.of_digest(digest).is_some()
     }
 
-    /// As the rules give them, before it is known what comes of compressing the bytes.
+    /// Those of the object with this digest, if it has them.
+    pub fn of_digest(&self, digest: HeadersDigest) -> Option<Headers> {
+        let encodings = std::iter::once(None).chain(self.headers.compress.iter().copied().map(Some));
+        let mut found = encodings.flat_map(|encoding| [true, false].map(|is_utf8| FileFacts { encoding, is_utf8 }));
+        found.find(|found| self.digest(*found) == digest).map(|found| self.stored(found))
+    }
+
+    /// As the rules give them, before anything is known of the bytes.
     pub fn get(&self) -> &Headers {
         &self.headers
     }
 
-    /// Those of the object once it is known how its bytes were compressed.
-    pub fn compressed(&self, encoding: Option<Encoding>) -> Headers {
-        self.headers.clone().compressed(encoding)
+    /// Those of the object once it is known what its bytes are.
+    pub fn stored(&self, found: FileFacts) -> Headers {
+        self.headers.clone().compressed(found.encoding).with_charset(found.is_utf8)
     }
 
-    /// The digest of [`EntryHeaders::compressed`].
-    pub fn digest(&self, encoding: Option<Encoding>) -> HeadersDigest {
-        if encoding.is_none() { self.digest } else { self.compressed(encoding).digest() }
+    /// The digest of [`EntryHeaders::stored`].
+    pub fn digest(&self, found: FileFacts) -> HeadersDigest {
+        let is_usual = found.encoding.is_none() && (found.is_utf8 || !self.headers.assumes_utf8);
+        if is_usual { self.digest } else { self.stored(found).digest() }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::deploy::entry::Entry;
 use crate::deploy::walk::Walk;
 use crate::record::manifest::Row;
 use rayon::prelude::*;
+use shipfront_site::charset::{CharsetCheck, Checked};
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{self, Etag};
 use std::fs::File;
@@ -19,44 +20,86 @@ pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
     pairs.par_iter().with_max_len(16).map(|pair| compare_one(walk, pair)).collect()
 }
 
-/// What reading a file told, and what came of compressing it if it is the object's that way.
-pub type Hashed = (Content, Option<Box<Compressed>>);
+/// What reading a file told.
+#[derive(Debug)]
+pub struct Hashed {
+    /// Whether its bytes are the object's.
+    pub content: Content,
+    /// What came of compressing it, if it is the object's that way.
+    pub compressed: Option<Box<Compressed>>,
+    /// Whether it is UTF-8, where its headers depend on that.
+    pub is_utf8: bool,
+}
 
 fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
+    let hashed = |content, compressed, is_utf8| Hashed { content, compressed, is_utf8 };
     let Some(entry) = pair.local.and_then(|local| walk.entries.get(local.at)) else {
-        return (Content::NotCompared, None);
+        return hashed(Content::NotCompared, None, true);
     };
+    let mut check = charset_check(entry);
     let compared = if entry.compression().is_empty() {
-        compare_plain(&walk.root, entry, pair).map(|same| (same, None))
+        compare_plain(&walk.root, entry, pair, check.as_mut()).map(|same| (same, None))
     } else {
-        compare_compressed(&walk.root, entry, pair)
+        compare_compressed(&walk.root, entry, pair, check.as_mut())
     };
+    let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
     match compared {
-        Ok((None, _)) => (Content::NotCompared, None),
-        Ok((Some(true), compressed)) => (Content::Same, compressed),
-        Ok((Some(false), _)) => (Content::Different, None),
-        Err(error) => (Content::Unreadable(error.to_string()), None),
+        Ok((None, _)) => hashed(Content::NotCompared, None, is_utf8),
+        Ok((Some(true), compressed)) => hashed(Content::Same, compressed, is_utf8),
+        Ok((Some(false), _)) => hashed(Content::Different, None, is_utf8),
+        Err(error) => hashed(Content::Unreadable(error.to_string()), None, true),
     }
 }
 
-fn compare_plain(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<Option<bool>> {
+/// What looks at the bytes of a file as they are read, if its headers depend on them.
+pub(super) fn charset_check(entry: &Entry) -> Option<CharsetCheck> {
+    entry.headers.get().charset_check().filter(|_| !entry.is_redirect())
+}
+
+/// Reads a file for nothing but its charset.
+pub(super) fn look_through(file: File, check: Option<&mut CharsetCheck>) -> io::Result<()> {
+    match check {
+        Some(check) => io::copy(&mut Checked::new(file, Some(check)), &mut io::sink()).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn compare_plain(
+    root: &Path,
+    entry: &Entry,
+    pair: &Pair,
+    check: Option<&mut CharsetCheck>,
+) -> io::Result<Option<bool>> {
     if entry.is_redirect() {
         return pair.expected().map(|etag| etag::matches(io::empty(), 0, etag)).transpose();
     }
     let file = File::open(entry.path(root))?;
-    pair.expected().map(|etag| etag::matches(file, entry.size, etag)).transpose()
+    match pair.expected() {
+        // Nothing would be read to compare with it.
+        Some(etag @ Etag::Opaque(_)) => {
+            look_through(file, check).and_then(|()| etag::matches(io::empty(), 0, etag)).map(Some)
+        }
+        Some(etag) => etag::matches(Checked::new(file, check), entry.size, etag).map(Some),
+        None => look_through(file, check).map(|()| None),
+    }
 }
 
 /// A file that did not change since it was compressed is not compressed again: the manifest knows its MD5.
-fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
+fn compare_compressed(
+    root: &Path,
+    entry: &Entry,
+    pair: &Pair,
+    check: Option<&mut CharsetCheck>,
+) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
     let file = File::open(&path)?;
-    let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
-        let same = etag::matches(file, size, &known.source)?;
+        let same = etag::matches(Checked::new(file, check), size, &known.source)?;
         return Ok((Some(same), same.then(|| known.clone())));
     }
+    look_through(file, check)?;
+    let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     // Beyond its own size an object is none that compression made.
     if *remote_size > size {
         return Ok((None, None));

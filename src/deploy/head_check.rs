@@ -7,6 +7,7 @@
 
 use crate::deploy::change::CachedCopies;
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair};
+use crate::deploy::entry::FileFacts;
 use crate::deploy::error_pages;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
@@ -19,7 +20,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
-use shipfront_site::Encoding;
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::{Digest, Etag, Md5, read_all};
 use shipfront_site::headers::HeadersDigest;
@@ -47,6 +47,8 @@ pub struct Inspected {
     pub modified: Option<i64>,
     /// What came of compressing its file, where that was asked for.
     pub compressed: Option<Box<Compressed>>,
+    /// Whether its file is UTF-8, where its headers depend on that.
+    pub is_utf8: bool,
 }
 
 impl Default for Inspected {
@@ -60,6 +62,7 @@ impl Default for Inspected {
             modified: None,
             compressed: None,
             copy_tags: None,
+            is_utf8: true,
         }
     }
 }
@@ -79,15 +82,15 @@ pub struct Inspector<'a> {
     pub tagging: Option<&'a Tagging>,
 }
 
-/// What the manifest tells of each pair's headers and tags, in order. `compressed` is what is known of their
-/// files.
+/// What the manifest tells of each pair's headers and tags, in order. `files` is what reading their files told: how
+/// they are compressed, and whether they are UTF-8.
 pub fn by_manifest(
     pairs: &[Pair],
-    compressed: Vec<Option<Box<Compressed>>>,
+    files: Vec<(Option<Box<Compressed>>, bool)>,
     walk: &Walk,
     unfinished: Option<&UnfinishedDeploy>,
 ) -> Vec<Inspected> {
-    let inspect = |(pair, compressed): (&Pair, Option<Box<Compressed>>)| {
+    let inspect = |(pair, (compressed, is_utf8)): (&Pair, (Option<Box<Compressed>>, bool))| {
         let pending = unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some());
         let entry = pair.local.and_then(|local| walk.entries.get(local.at));
         let described = pair.described().filter(|_| !pending);
@@ -95,19 +98,20 @@ pub fn by_manifest(
         // Other objects keep what others gave them: nobody relies on their headers.
         let recorded = described.filter(|row| row.error_page.is_none() || !pair.rewritten).and_then(|row| row.headers);
         let inspected = recorded.zip(entry).map_or_else(Inspected::default, |(recorded, entry)| {
-            let wanted = entry.headers.digest(encoding(compressed.as_deref()));
+            let wanted = entry.headers.digest(facts(compressed.as_deref(), is_utf8));
             Inspected::of(recorded == wanted, wanted)
         });
         // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
         let cached = error_pages::cached(sure, entry.map(|entry| &*entry.headers));
-        Inspected { compressed, cached, copy_tags: sure.and_then(|row| row.copy_tags.clone()), ..inspected }
+        let copy_tags = sure.and_then(|row| row.copy_tags.clone());
+        Inspected { compressed, cached, copy_tags, is_utf8, ..inspected }
     };
-    pairs.iter().zip(compressed).map(inspect).collect()
+    pairs.iter().zip(files).map(inspect).collect()
 }
 
-/// How a file is compressed, if it is.
-fn encoding(compressed: Option<&Compressed>) -> Option<Encoding> {
-    compressed.and_then(|compressed| compressed.encoding)
+/// What is known of a file.
+fn facts(compressed: Option<&Compressed>, is_utf8: bool) -> FileFacts {
+    FileFacts { encoding: compressed.and_then(|compressed| compressed.encoding), is_utf8 }
 }
 
 impl Inspected {
@@ -142,9 +146,10 @@ impl Inspector<'_> {
         };
         let questions: Vec<usize> = (0..pairs.len()).filter(unclear).collect();
         let answers = stream::iter(questions).map(|at| {
-            let (pair, content, compressed) = (&pairs[at], contents[at].clone(), inspected[at].compressed.clone());
+            let (pair, content, before) = (&pairs[at], contents[at].clone(), &inspected[at]);
+            let (compressed, is_utf8) = (before.compressed.clone(), before.is_utf8);
             async move {
-                let answer = self.ask(pair, content, compressed).await?;
+                let answer = self.ask(pair, content, (compressed, is_utf8)).await?;
                 Ok::<_, Error>((at, answer))
             }
         });
@@ -152,7 +157,8 @@ impl Inspector<'_> {
         for (at, (content, answer)) in answers {
             contents[at] = content;
             let cached = std::mem::take(&mut inspected[at].cached);
-            inspected[at] = Inspected { cached, ..answer };
+            let is_utf8 = inspected[at].is_utf8;
+            inspected[at] = Inspected { cached, is_utf8, ..answer };
         }
         Ok(())
     }
@@ -173,7 +179,7 @@ impl Inspector<'_> {
         &self,
         pair: &Pair,
         content: Content,
-        compressed: Option<Box<Compressed>>,
+        (compressed, is_utf8): (Option<Box<Compressed>>, bool),
     ) -> Result<(Content, Inspected)> {
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
         let head = match self.bucket.head(&pair.key).await {
@@ -188,7 +194,7 @@ impl Inspector<'_> {
         let Some(entry) = pair.local.and_then(|local| self.walk.entries.get(local.at)) else {
             return Ok((content, Inspected::default()));
         };
-        let wanted = entry.headers.compressed(encoding(compressed.as_deref()));
+        let wanted = entry.headers.stored(facts(compressed.as_deref(), is_utf8));
         // An Expires header may keep copies of an error page for as long as it likes.
         let lives_on = head.expires && entry.headers.error_page().is_some();
         let same = wanted.are_those_of(&head.headers, &head.metadata) && !lives_on;

@@ -3,6 +3,7 @@
 
 use crate::deploy::Settings;
 use crate::deploy::entry::{Entry, EntryHeaders, Source};
+use crate::deploy::rule_warnings;
 use crate::deploy::walk::{self, Walk, WalkRules};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
@@ -78,10 +79,13 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
     let file = headers(&settings.source, settings.walk.follow_links)?;
     walk.warnings.extend(warning(&settings.source, &file));
+    let of_file = file.rules.len();
     let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
     let rules = HeaderRules::new(rules.collect())?;
     rules.check(walk.entries.iter().map(|entry| &*entry.key))?;
     walk.apply(&rules);
+    let warnings = rule_warnings::all(&rules, of_file, walk, &settings.source);
+    walk.warnings.extend(warnings);
     Ok(rules)
 }
 

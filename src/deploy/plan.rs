@@ -32,12 +32,58 @@ pub struct Plan {
     pub leaving_pages: Vec<String>,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
+    /// Files of text that go up without a charset.
+    pub other_charsets: OtherCharsets,
+}
+
+/// Files of text that are not UTF-8, or declare to be something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherCharsets {
+    count: u64,
+    /// The first of them.
+    first: Vec<String>,
+}
+
+impl OtherCharsets {
+    /// Of these, so many are named.
+    const NAMED: usize = 3;
+
+    fn add(&mut self, key: &str) {
+        self.count += 1;
+        if self.first.len() < OtherCharsets::NAMED {
+            self.first.push(key.to_owned());
+        }
+    }
+
+    fn append(&mut self, later: OtherCharsets) {
+        self.count += later.count;
+        self.first.extend(later.first);
+        self.first.truncate(OtherCharsets::NAMED);
+    }
+
+    /// What to say of all of them, if there are any.
+    pub fn warning(&self) -> Option<String> {
+        let named = self.first.join(", ");
+        let more = self.count.saturating_sub(self.first.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (files, are) = if self.count == 1 { ("file", "is") } else { ("files", "are") };
+        (self.count > 0).then(|| {
+            format!(
+                "{} text {files} {are} not UTF-8, or declare another charset: {named}{more}. No charset is sent with them, so that \
+                 what they declare holds; a header rule with content-type says another",
+                self.count
+            )
+        })
+    }
 }
 
 impl Plan {
     /// Adds what was decided about a key of a wave, and whether the object that is there is ours. Keys must
     /// come in order.
     pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
+        if !inspected.is_utf8 {
+            self.other_charsets.add(&pair.key);
+        }
         let described = pair.described().cloned();
         let Pair { key, local, remote, row, .. } = pair;
         let copy_tags = inspected.copy_tags;
@@ -152,6 +198,7 @@ impl Plan {
         self.owned_pages += later.owned_pages;
         self.leaving_pages.append(&mut later.leaving_pages);
         self.problems.append(&mut later.problems);
+        self.other_charsets.append(later.other_charsets);
     }
 
     /// The keys whose objects stay as they are, orphans and unknown ones included: the rest of the

@@ -420,7 +420,9 @@ impl<'a> Chooser<'a> {
             Some(Change::Upload { entry, .. }) => walk.entries.get(*entry),
             _ => walk.entry(key),
         };
-        let headers = entry.map(|entry| entry.headers.get().clone()).unwrap_or_default();
+        let headers = entry.map(|entry| &entry.headers);
+        let of_row = |row: &Row| headers?.of_digest(row.headers?);
+        let headers = row.and_then(of_row).or_else(|| Some(headers?.get().clone())).unwrap_or_default();
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key));
         let before = change.and_then(Change::before).into_iter();

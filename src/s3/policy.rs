@@ -192,7 +192,7 @@ fn key_pattern(arn: &str) -> &str {
 #[cfg(feature = "edge")]
 pub(super) fn for_records(bucket: &str) -> String {
     use crate::aws::policy_document::{Document, Statement};
-    Document::of(vec![Statement::closing_records(bucket)]).to_string()
+    Document::of(vec![Statement::closing_records("aws", bucket)]).to_string()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const LITTLE: Duration = Duration::from_millis(20);
 async fn stopped_by_hand(world: &World) -> (Sent, u64) {
     let (clock, hand): (Clock, Hand) = Clock::by_hand();
     let options = AwsOptions { endpoint_url: Some(world.edge.api_url()), local: true, clock, ..AwsOptions::default() };
-    let distributions = Distributions::new(&Aws::load(&options).await);
+    let distributions = Distributions::new(&Aws::load(&options).await.unwrap());
     let id = DistributionId::Distribution(world.distribution.clone());
     let planned = vec![Invalidation::of_items(id, vec!["/about.html".to_owned()])];
     let patience = Patience { busy: Duration::from_secs(900), until: None, completion: None };

@@ -96,6 +96,14 @@ impl Place {
         run(settings(source, target, options), self.aws.clone()).await
     }
 
+    /// Shows what a deploy would do.
+    pub(crate) async fn plan(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
+        let (settings, terminal) = (settings(source, target, options), Terminal::new(Volume::Quiet, true));
+        let deploy = Deploy::new(&settings, &self.aws, &terminal, CancellationToken::new());
+        let plan = Box::pin(deploy.plan()).await;
+        plan.map(|plan| Report::new(plan, &terminal))
+    }
+
     /// Runs a deploy under header rules to its end.
     pub(crate) async fn deploy_under(&self, rules: &[Value], source: &Path, target: &str) -> Result<Report, Error> {
         let rules = rules.iter().map(|rule| HeaderRule::deserialize(rule).unwrap()).collect();
@@ -160,7 +168,7 @@ impl Place {
 
 async fn client(edge: &Edge, clock: &Clock) -> Aws {
     let (endpoint_url, clock) = (Some(edge.api_url()), clock.clone());
-    Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await
+    Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await.unwrap()
 }
 
 fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {

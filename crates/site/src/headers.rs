@@ -1,6 +1,7 @@
 //! The headers an object is uploaded with.
 
 use crate::Encoding;
+use crate::charset::CharsetCheck;
 use crate::etag::md5;
 use crate::media_type;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,12 +33,28 @@ pub struct Headers {
     pub acl: Option<String>,
     /// How to compress the bytes. What comes of it, `Content-Encoding` says.
     pub compress: Vec<Encoding>,
+    /// Whether `charset=utf-8` is only what text usually is, and goes where the bytes are something else.
+    pub assumes_utf8: bool,
 }
+
+/// The charset that text gets where nobody says one.
+const UTF8: &str = "; charset=utf-8";
 
 impl Headers {
     /// The headers of a key without any rules.
     pub fn of(key: &str) -> Headers {
-        Headers { content_type: media_type::of(key).into_owned(), ..Headers::default() }
+        let content_type = media_type::of(key).into_owned();
+        Headers {
+            assumes_utf8: content_type.ends_with(UTF8),
+            content_encoding: media_type::encoding_of(key).map(|encoding| encoding.word().to_owned()),
+            content_type,
+            ..Headers::default()
+        }
+    }
+
+    /// What looks at the bytes of their file, if `Content-Type` depends on them.
+    pub fn charset_check(&self) -> Option<CharsetCheck> {
+        self.assumes_utf8.then(|| CharsetCheck::new(&self.content_type, self.content_encoding.as_deref()))
     }
 
     /// A digest by which two sets of headers are told apart. One that only has a type is digested as it
@@ -69,6 +86,16 @@ impl Headers {
         }
     }
 
+    /// The same once it is known whether `charset=utf-8` is true of the bytes.
+    #[must_use]
+    pub fn with_charset(mut self, is_utf8: bool) -> Headers {
+        if std::mem::take(&mut self.assumes_utf8) && !is_utf8 {
+            let length = self.content_type.strip_suffix(UTF8).unwrap_or(&self.content_type).len();
+            self.content_type.truncate(length);
+        }
+        self
+    }
+
     /// Whether an object has these headers, as a HEAD tells them.
     ///
     /// What the rules do not speak of and visitors do not see may be otherwise: the storage class, which
@@ -81,6 +108,7 @@ impl Headers {
             storage_class: None,
             metadata: BTreeMap::new(),
             compress: Vec::new(),
+            assumes_utf8: false,
             ..headers.clone()
         };
         class && metadata && visible(self) == visible(found)

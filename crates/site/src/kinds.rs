@@ -1,5 +1,7 @@
 //! The one decision in which wave a key goes: by the patterns of the settings, else by its name.
 
+mod discovery;
+
 use crate::glob::{self, Glob};
 use globset::GlobSet;
 use serde::Serialize;
@@ -16,32 +18,11 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// Pages are HTML, and the files by which browsers and crawlers discover the rest: service
-    /// workers, feeds, sitemaps and web manifests.
+    /// Pages are HTML, and the files by which browsers, crawlers and programs discover the rest: those that keep their
+    /// name and name others.
     fn by_name(key: &str) -> ObjectKind {
-        let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-        let page = match extension {
-            "html" | "htm" | "xhtml" | "webmanifest" | "atom" | "rss" | "appcache" => true,
-            "js" | "mjs" => is_service_worker(stem),
-            "xml" | "json" | "txt" | "gz" => is_discovery_document(stem),
-            _ => false,
-        };
-        if page { ObjectKind::Pages } else { ObjectKind::Assets }
+        if discovery::is_page(key) || discovery::names_others(key) { ObjectKind::Pages } else { ObjectKind::Assets }
     }
-}
-
-fn is_service_worker(stem: &str) -> bool {
-    matches!(
-        stem,
-        "sw" | "service-worker" | "serviceworker" | "service_worker" | "ngsw-worker" | "firebase-messaging-sw"
-    )
-}
-
-fn is_discovery_document(stem: &str) -> bool {
-    matches!(stem, "feed" | "rss" | "atom" | "index" | "manifest" | "robots" | "ngsw")
-        || stem.starts_with("sitemap")
-        || stem.ends_with("-sitemap")
 }
 
 /// What is decided about kinds; cheap to clone.
@@ -89,25 +70,5 @@ mod tests {
         assert_eq!(kinds.kind_of("embed/frame.html"), ObjectKind::Assets);
         assert_eq!(kinds.kind_of("index.html"), ObjectKind::Pages, "by its name");
         assert_eq!(ObjectKinds::default().kind_of("sw.js"), ObjectKind::Pages);
-    }
-
-    #[test]
-    fn pages_are_what_visitors_and_crawlers_enter_by() {
-        for page in [
-            "index.html",
-            "a/b.HTML",
-            "sw.js",
-            "feed.xml",
-            "sitemap-1.xml",
-            "sitemap.xml.gz",
-            "site.webmanifest",
-            "blog/index.xml",
-            "manifest.json",
-        ] {
-            assert_eq!(ObjectKind::by_name(page), ObjectKind::Pages, "{page}");
-        }
-        for asset in ["app.4f8a.js", "style.css", "data.json", "logo.svg", "answer.js", "html", "book.xml"] {
-            assert_eq!(ObjectKind::by_name(asset), ObjectKind::Assets, "{asset}");
-        }
     }
 }

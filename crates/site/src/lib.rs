@@ -1,5 +1,7 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
+pub mod cache_control;
+pub mod charset;
 pub mod compression;
 mod encoding;
 mod error;

@@ -1,8 +1,12 @@
-//! Media types by file extension: `mime_guess`, corrected for what the web expects.
+//! Media types by file name: `mime_guess`, corrected for what the web expects and the IANA registry has.
 //!
 //! Peers took the host's own table and so shipped other types from each machine
-//! (<https://github.com/aws/aws-cli/issues/1249>); both tables here are compiled in.
+//! (<https://github.com/aws/aws-cli/issues/1249>); the tables here are compiled in. They were compared with the
+//! registry and with what hosting platforms send (<https://github.com/jshttp/mime-db>).
 
+mod well_known;
+
+use crate::Encoding;
 use std::borrow::Cow;
 
 /// The `Content-Type` of a key.
@@ -12,19 +16,32 @@ pub fn of(key: &str) -> Cow<'static, str> {
         return Cow::Borrowed(known);
     }
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    if let Some(known) = by_extension(extension) {
+    if let Some(known) = by_extension(extension).or_else(|| registered(extension)) {
         return Cow::Borrowed(known);
     }
-    let guess = mime_guess::from_ext(extension).first_raw().unwrap_or("application/octet-stream");
-    if guess.starts_with("text/") { Cow::Owned(format!("{guess}; charset=utf-8")) } else { Cow::Borrowed(guess) }
+    if let Some(guess) = mime_guess::from_ext(extension).first_raw() {
+        let is_text = guess.starts_with("text/");
+        return if is_text { Cow::Owned(format!("{guess}; charset=utf-8")) } else { Cow::Borrowed(guess) };
+    }
+    Cow::Borrowed(well_known::of(key).unwrap_or("application/octet-stream"))
+}
+
+/// How the bytes of a key are compressed, where its name says so and browsers cannot take it otherwise.
+pub fn encoding_of(key: &str) -> Option<Encoding> {
+    let (_, extension) = key.rsplit_once('.')?;
+    extension.eq_ignore_ascii_case("svgz").then_some(Encoding::Gzip)
 }
 
 /// Files known by their whole name.
 fn by_name(name: &str) -> Option<&'static str> {
     Some(match name {
-        // RFC 9264 and the platforms' own documents want JSON although these have no extension.
+        // The platforms' own documents want JSON although these have no extension.
         "apple-app-site-association" => "application/json",
-        "cname" | "license" | "readme" | "changelog" => "text/plain; charset=utf-8",
+        "apple-developer-merchantid-domain-association" => "text/plain; charset=utf-8",
+        "cname" | "license" | "licence" | "copying" | "notice" | "authors" | "readme" | "changelog" => {
+            "text/plain; charset=utf-8"
+        }
+        "sha256sums" | "sha512sums" | "sha1sums" | "md5sums" => "text/plain; charset=utf-8",
         "feed.xml" | "atom.xml" => "application/atom+xml; charset=utf-8",
         "rss.xml" => "application/rss+xml; charset=utf-8",
         _ => return None,
@@ -38,16 +55,17 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "css" => "text/css; charset=utf-8",
         "html" | "htm" => "text/html; charset=utf-8",
         "xhtml" => "application/xhtml+xml; charset=utf-8",
-        "json" | "map" => "application/json; charset=utf-8",
+        "json" | "map" | "topojson" => "application/json; charset=utf-8",
         "jsonld" => "application/ld+json; charset=utf-8",
         "geojson" => "application/geo+json; charset=utf-8",
         "webmanifest" => "application/manifest+json; charset=utf-8",
-        "xml" | "xsl" | "xslt" => "application/xml; charset=utf-8",
+        "xml" | "xsl" | "xslt" | "xsd" => "application/xml; charset=utf-8",
         "atom" => "application/atom+xml; charset=utf-8",
         "rss" => "application/rss+xml; charset=utf-8",
-        "svg" => "image/svg+xml; charset=utf-8",
+        "svg" | "svgz" => "image/svg+xml; charset=utf-8",
         "md" | "markdown" => "text/markdown; charset=utf-8",
         "ics" => "text/calendar; charset=utf-8",
+        "vcf" => "text/vcard; charset=utf-8",
         "vtt" => "text/vtt; charset=utf-8",
         "yaml" | "yml" => "application/yaml; charset=utf-8",
         "toml" => "application/toml; charset=utf-8",
@@ -72,9 +90,102 @@ fn by_extension(extension: &str) -> Option<&'static str> {
     })
 }
 
+/// What the registry or the platforms have beyond `mime_guess`, or otherwise: by kind, each by name.
+fn registered(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        // Data.
+        "ndjson" => "application/x-ndjson",
+        "jsonl" => "application/jsonl",
+        "ipynb" => "application/x-ipynb+json",
+        "importmap" => "application/importmap+json",
+        "nt" => "application/n-triples",
+        "nq" => "application/n-quads",
+        "trig" => "application/trig",
+        "owl" => "application/rdf+xml",
+        "parquet" => "application/vnd.apache.parquet",
+        "arrow" => "application/vnd.apache.arrow.file",
+        "arrows" => "application/vnd.apache.arrow.stream",
+        "sqlite" | "sqlite3" => "application/vnd.sqlite3",
+        "pmtiles" => "application/vnd.pmtiles",
+        "mvt" => "application/vnd.mapbox-vector-tile",
+        "osm" => "application/vnd.openstreetmap.data+xml",
+        "dcm" => "application/dicom",
+        "fits" => "image/fits",
+        "xlf" => "application/xliff+xml",
+        "wsdl" => "application/wsdl+xml",
+        "dtd" => "application/xml-dtd",
+        "spdx" => "text/spdx; charset=utf-8",
+        "ged" => "text/vnd.familysearch.gedcom; charset=utf-8",
+        "wgsl" => "text/wgsl; charset=utf-8",
+        "mdx" => "text/mdx; charset=utf-8",
+        // Packages and archives.
+        "rpm" => "application/x-redhat-package-manager",
+        "msix" => "application/msix",
+        "msixbundle" => "application/msixbundle",
+        "appx" => "application/appx",
+        "appxbundle" => "application/appxbundle",
+        "appinstaller" => "application/appinstaller",
+        "cab" => "application/vnd.ms-cab-compressed",
+        "rar" => "application/vnd.rar",
+        "tgz" => "application/gzip",
+        "zst" => "application/zstd",
+        "key" => "application/vnd.apple.keynote",
+        "numbers" => "application/vnd.apple.numbers",
+        "pages" => "application/vnd.apple.pages",
+        "vsdx" => "application/vnd.visio",
+        "cer" => "application/pkix-cert",
+        // Sound and pictures that move.
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "m4s" => "video/iso.segment",
+        "cmfv" => "video/mp4",
+        "cmfa" => "audio/mp4",
+        "mts" | "m2t" | "m2ts" => "video/mp2t",
+        "ttml" => "application/ttml+xml",
+        "smi" => "application/smil+xml",
+        "mid" | "midi" | "rmi" => "audio/midi",
+        "m4b" => "audio/mp4",
+        "m4p" => "application/mp4",
+        "amr" => "audio/amr",
+        "lottie" => "application/zip+dotlottie",
+        // Pictures.
+        "exr" => "image/aces",
+        "avci" => "image/avci",
+        "avcs" => "image/avcs",
+        "dpx" => "image/dpx",
+        "jls" => "image/jls",
+        "jph" => "image/jph",
+        "jxr" => "image/jxr",
+        "jxs" => "image/jxs",
+        "ktx2" => "image/ktx2",
+        "psd" => "image/vnd.adobe.photoshop",
+        "dds" => "image/vnd.ms-dds",
+        "wmf" => "image/wmf",
+        "emf" => "image/emf",
+        // Models.
+        "3mf" => "model/3mf",
+        "obj" => "model/obj",
+        "mtl" => "model/mtl",
+        "stl" => "model/stl",
+        "step" | "stp" => "model/step",
+        "stpx" => "model/step+xml",
+        "stpz" => "model/step+zip",
+        "jt" => "model/jt",
+        "u3d" => "model/u3d",
+        "usda" => "model/vnd.usda",
+        "wrl" => "model/vrml",
+        "x3db" => "model/x3d+fastinfoset",
+        "x3dv" => "model/x3d-vrml",
+        "dwg" => "image/vnd.dwg",
+        "dxf" => "image/vnd.dxf",
+        "dwf" => "model/vnd.dwf",
+        "fbx" => "application/vnd.autodesk.fbx",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::*;
 
     #[test]
     fn the_types_browsers_insist_on_are_right() {
@@ -99,5 +210,38 @@ mod tests {
         for (key, media_type) in expected {
             assert_eq!(of(key), media_type, "{key}");
         }
+    }
+
+    #[test]
+    fn types_that_the_registry_has_are_not_left_to_guesses() {
+        let expected = [
+            ("live/index.m3u8", "application/vnd.apple.mpegurl"),
+            ("live/1.m4s", "video/iso.segment"),
+            ("live/1.ts", "video/mp2t"),
+            ("live/manifest.mpd", "application/dash+xml"),
+            ("logo.SVGZ", "image/svg+xml; charset=utf-8"),
+            ("el9/tool-1.0.x86_64.rpm", "application/x-redhat-package-manager"),
+            ("map.topojson", "application/json; charset=utf-8"),
+            ("rows.ndjson", "application/x-ndjson"),
+            ("notebook.ipynb", "application/x-ipynb+json"),
+            ("part.stl", "model/stl"),
+            ("part.obj", "model/obj"),
+            ("tool.appinstaller", "application/appinstaller"),
+            ("song.mid", "audio/midi"),
+            ("data.parquet", "application/vnd.apache.parquet"),
+            ("x.vcf", "text/vcard; charset=utf-8"),
+            ("talk.key", "application/vnd.apple.keynote"),
+            ("a.tgz", "application/gzip"),
+        ];
+        for (key, media_type) in expected {
+            assert_eq!(of(key), media_type, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_picture_says_so() {
+        assert_eq!(encoding_of("img/logo.svgz"), Some(Encoding::Gzip));
+        assert_eq!(encoding_of("img/logo.svg"), None);
+        assert_eq!(encoding_of("sitemap.xml.gz"), None, "a file to be downloaded as it is");
     }
 }

@@ -5,6 +5,8 @@
 //! of different rules by a comma; of the headers that S3 keeps, which are all of them single values, that
 //! would make nonsense such as two `max-age` in one `Cache-Control`.) An empty value takes a header away.
 
+pub mod audit;
+
 use crate::Encoding;
 use crate::error::{Error, Result};
 use crate::glob::{self, Globs};
@@ -228,6 +230,11 @@ impl HeaderRules {
 
     /// The rules for a key, in their order.
     fn matching(&self, key: &str) -> impl Iterator<Item = &HeaderRule> {
+        self.places(key).into_iter().map(|at| &self.rules[at])
+    }
+
+    /// The places of the rules for a key, in order.
+    fn places(&self, key: &str) -> Vec<usize> {
         let mut at: Vec<usize> = Vec::new();
         if !self.globs.is_empty() {
             at.extend(self.globs.matches(key).into_iter().map(|glob| self.rule_of_glob[glob]));
@@ -241,7 +248,7 @@ impl HeaderRules {
         }
         at.sort_unstable();
         at.dedup();
-        at.into_iter().map(|at| &self.rules[at])
+        at
     }
 
     /// The headers of a key. They are found anew each time: a million keys need not have theirs in memory.
@@ -253,7 +260,9 @@ impl HeaderRules {
         let text = |value: &HeaderValue| value.get().map(str::to_owned);
         for rule in self.matching(key) {
             if let Some(value) = &rule.content_type {
-                headers.content_type = text(value).unwrap_or_else(|| Headers::of(key).content_type);
+                let usual = Headers::of(key);
+                headers.assumes_utf8 = value.get().is_none() && usual.assumes_utf8;
+                headers.content_type = text(value).unwrap_or(usual.content_type);
             }
             let single = [
                 (&rule.cache_control, &mut headers.cache_control),

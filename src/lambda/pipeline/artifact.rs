@@ -53,7 +53,7 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
         return Err(Error::failed("the job has no credentials for its input artifact"));
     };
     let credentials = Credentials::new(id, secret, given.session_token.clone(), None, "codepipeline-job");
-    let aws = aws.with_credentials(credentials);
+    let aws = aws.with_credentials(credentials)?;
     let folder = std::env::temp_dir().join(FOLDER);
     let site = folder.join("site");
     let unpacked = Unpacked { site: site.join(&deploy.source), folder };
