@@ -67,7 +67,7 @@ impl CharsetCheck {
             Bytes::Brotli(decoder) => decoder.into_inner().ok(),
             Bytes::Unknown => None,
         };
-        scanner.is_some_and(Scanner::is_utf8)
+        scanner.is_some_and(Scanner::finish)
     }
 }
 
@@ -162,7 +162,8 @@ impl Scanner {
         }
     }
 
-    fn is_utf8(self) -> bool {
+    /// Whether all of them are UTF-8, and declare nothing else.
+    fn finish(self) -> bool {
         let declares_another = || {
             // A byte order mark goes over every declaration.
             if self.head.starts_with(b"\xef\xbb\xbf") {
