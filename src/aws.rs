@@ -9,6 +9,7 @@ pub mod permission;
 pub mod policy_document;
 
 use crate::clock::Clock;
+use crate::open_files;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;
@@ -100,7 +101,7 @@ impl Aws {
         } else {
             loader = loader.region(region_provider(options));
         }
-        let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        let limiter = limiter(options.concurrency, options.local);
         let clock = options.clock.clone();
         Aws { sdk: loader.load().await, requests: Arc::default(), limiter: Arc::new(limiter), clock }
     }
@@ -166,7 +167,7 @@ impl Aws {
     /// The same AWS with counts and a limit of its own, for one of many runs in a process.
     #[cfg(feature = "lambda")]
     pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
-        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)));
+        let limiter = limiter(concurrency, false);
         Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter), clock: self.clock.clone() }
     }
 
@@ -192,6 +193,11 @@ impl Aws {
         };
         own.or_else(|| self.sdk.endpoint_url().map(str::to_owned))
     }
+}
+
+/// A limit of what is in flight: what was asked for, as far as so many connections may be open.
+fn limiter(concurrency: Option<u16>, local: bool) -> Limiter {
+    Limiter::new(open_files::at_once(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)), local))
 }
 
 impl AsyncSleep for Clock {

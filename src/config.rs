@@ -13,6 +13,7 @@ use crate::cloudfront::send::Patience;
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
+use crate::open_files;
 use crate::record::{Build, Place};
 use globset::GlobSet;
 use jiff::{Span, SpanRelativeTo, Unit};
@@ -76,7 +77,7 @@ pub fn settings(
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,
         max_delete: options.max_delete,
         keep_going: options.keep_going,
-        concurrency: usize::from(options.concurrency),
+        concurrency: open_files::at_once(usize::from(options.concurrency), false),
         expected_owner: expected_owner.map(str::to_owned),
         record,
         adopt: options.adopt,

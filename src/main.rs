@@ -5,13 +5,15 @@ use shipfront::commands::{
     deploy, doctor, documents, headers, import, init, invalidate, policy, redirects, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
-use shipfront::error::{Error, Result};
+use shipfront::error::Result;
 use shipfront::exit::Exit;
+use shipfront::open_files;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    open_files::raise_limit();
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
         // What it says goes to the function's log.
@@ -19,7 +21,10 @@ async fn main() -> ExitCode {
         let ended = Box::pin(shipfront::lambda::run(terminal)).await;
         return exit_code(ended.map(|()| Exit::Done), &terminal);
     }
-    let typed = Typed::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let typed = match Typed::parse(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(error) => return Terminal::command_line(&error),
+    };
     let terminal = Terminal::new(volume(&typed.cli), typed.cli.json);
     let ended = match with_file(typed, &terminal) {
         Ok(cli) => run(cli.command, &terminal).await,
@@ -38,8 +43,8 @@ fn volume(cli: &Cli) -> Volume {
 
 /// The command line with the settings of the file, if there is one.
 fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
-    let here =
-        std::env::current_dir().map_err(|error| Error::usage(format!("there is no working directory: {error}")))?;
+    // Where the working directory was removed, what is named by absolute paths is found all the same.
+    let here = std::env::current_dir().unwrap_or_default();
     let Merged { cli, file } = typed.merge(&here)?;
     if let Some(file) = file {
         terminal.say(format_args!("settings from {file}"));

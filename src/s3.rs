@@ -144,6 +144,7 @@ impl Bucket {
     /// One page of the target's objects.
     pub async fn list(&self, start: Start) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let token = if let Start::Token(token) = &start { Some(token.clone()) } else { None };
         let request = match start {
             Start::Beginning => request,
             Start::After(key) => request.start_after(self.target.full_key(&key)),
@@ -152,6 +153,9 @@ impl Bucket {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
+        if next.is_some() && next == token {
+            return Err(repeats_itself(self.target.bucket()));
+        }
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let key = object.key?.strip_prefix(self.target.prefix())?.to_owned();
             let etag = Etag::parse(object.e_tag.as_deref().unwrap_or_default());
@@ -270,6 +274,12 @@ impl Bucket {
     fn named(&self, error: Error) -> Error {
         error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
     }
+}
+
+/// A listing that leads back to where it was has no end.
+pub(crate) fn repeats_itself(bucket: &str) -> Error {
+    Error::failed(format!("the listing of {bucket} repeats itself"))
+        .hint("shipfront needs a store that lists each key once, as S3 does")
 }
 
 /// Whether the ETag says nothing about the bytes, because of how the object is encrypted.

@@ -11,6 +11,7 @@ mod documents;
 mod edge;
 mod failures;
 mod guards;
+mod hardening;
 mod headers;
 mod hosting;
 mod invalidate_command;

@@ -3,6 +3,7 @@
 use crate::cli::InitArgs;
 use crate::config::file::FILE_NAME;
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 use serde::Serialize;
@@ -138,7 +139,7 @@ struct Initialised {
 
 /// `init`.
 pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
-    terminal.report(&init(&args.directory, args.force)?, &[], &[]);
+    terminal.report(&init(&args.directory, args.force)?, &[], &[])?;
     Ok(Exit::Done)
 }
 
@@ -271,11 +272,11 @@ impl Display for Initialised {
         writeln!(
             out,
             "wrote {}{}",
-            self.file.display(),
+            Shown(self.file.display()),
             self.generator.map(|name| format!(" for {name}")).unwrap_or_default()
         )?;
         match &self.source {
-            Some(source) => writeln!(out, "  source: {source}")?,
+            Some(source) => writeln!(out, "  source: {}", Shown(source))?,
             None => writeln!(out, "  no site generator was recognised: name the source in the file")?,
         }
         writeln!(

@@ -6,6 +6,7 @@ use crate::commands::connection::Connection;
 use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::record::allowance::UsedPaths;
 use crate::record::intent::left_by;
@@ -27,7 +28,7 @@ const SHORT_LIST: usize = 20;
 pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.site.connection, None, terminal).await?;
     let outcome = ask(args, &connection).await;
-    terminal.report(&connection.close(outcome).await?, &[], &[]);
+    terminal.report(&connection.close(outcome).await?, &[], &[])?;
     Ok(Exit::Done)
 }
 
@@ -142,12 +143,12 @@ async fn status(
 
 impl Display for Status {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{} (record in {})", self.target, self.record)?;
+        writeln!(out, "{} (record in {})", Shown(&self.target), Shown(&self.record))?;
         match &self.last {
             Some(last) => writeln!(
                 out,
                 "  last deploy: {}, {}: {} uploaded, {} deleted",
-                last.deploy,
+                Shown(&last.deploy),
                 time(last.at),
                 last.uploaded,
                 last.pruned
@@ -155,15 +156,16 @@ impl Display for Status {
             None => writeln!(out, "  last deploy: none was completed yet")?,
         }
         if let Some(build) = &self.build {
-            let project = if build.project.is_empty() { String::new() } else { format!(" of {}", build.project) };
+            let project =
+                if build.project.is_empty() { String::new() } else { format!(" of {}", Shown(&build.project)) };
             writeln!(out, "  newest build: {}{project}", build.number)?;
         }
         match (&self.lease, &self.expired_lease) {
-            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", holder.owner, time(holder.since))?,
+            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", Shown(&holder.owner), time(holder.since))?,
             (None, Some(holder)) => writeln!(
                 out,
                 "  lease: expired; {} took it {} and has not renewed it for {} s",
-                holder.owner,
+                Shown(&holder.owner),
                 time(holder.since),
                 LEASE.as_secs()
             )?,
@@ -171,9 +173,10 @@ impl Display for Status {
         }
         if let Some(pending) = &self.pending {
             let (keys, deploy) = (pending.keys, &pending.deploy);
+            let left = Shown(left_by(deploy));
             match &self.lease {
-                Some(_) => writeln!(out, "  pending: {keys} keys of {deploy} (the deploy under way)")?,
-                None => writeln!(out, "  pending: {keys} keys, {}; the next deploy finishes it", left_by(deploy))?,
+                Some(_) => writeln!(out, "  pending: {keys} keys of {} (the deploy under way)", Shown(deploy))?,
+                None => writeln!(out, "  pending: {keys} keys, {left}; the next deploy finishes it")?,
             }
         }
         writeln!(out, "  CloudFront: {}", self.allowance)?;
@@ -183,7 +186,7 @@ impl Display for Status {
                 Some(after) => format!("goes with the first deploy after {}", time(after)),
                 None => "stays".to_owned(),
             };
-            writeln!(out, "    {}  since {}; {goes}", orphan.key, time(orphan.since))?;
+            writeln!(out, "    {}  since {}; {goes}", Shown(&orphan.key), time(orphan.since))?;
         }
         if self.orphans.len() > SHORT_LIST {
             writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;

@@ -3,11 +3,11 @@
 use crate::deploy::diff::{Content, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::walk::Walk;
+use crate::open_files;
 use crate::record::manifest::Row;
 use rayon::prelude::*;
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{self, Etag};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -43,14 +43,14 @@ fn compare_plain(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<Option<b
     if entry.is_redirect() {
         return pair.expected().map(|etag| etag::matches(io::empty(), 0, etag)).transpose();
     }
-    let file = File::open(entry.path(root))?;
+    let file = open_files::open(&entry.path(root))?;
     pair.expected().map(|etag| etag::matches(file, entry.size, etag)).transpose()
 }
 
 /// A file that did not change since it was compressed is not compressed again: the manifest knows its MD5.
 fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
-    let file = File::open(&path)?;
+    let file = open_files::open(&path)?;
     let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
@@ -62,7 +62,7 @@ fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Op
         return Ok((None, None));
     }
     let expected: &Etag = pair.described().map_or(remote_etag, Row::content);
-    let digested = compression::digest(size, asked, || File::open(&path))?;
+    let digested = compression::digest(size, asked, || open_files::open(&path))?;
     let same = digested.size == *remote_size && digested.etag == *expected;
     Ok((Some(same), same.then(|| Box::new(digested.compressed))))
 }

@@ -185,7 +185,9 @@ async fn deploy_artifact(
         }
         _ => error,
     })?;
-    entry_point.terminal.report(&report, &report.warnings, &report.errors);
+    if let Err(error) = entry_point.terminal.report(&report, &report.warnings, &report.errors) {
+        entry_point.terminal.warn(error);
+    }
     let summary = summary(&report);
     match report.outcome {
         Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => {

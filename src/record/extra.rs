@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io;
 
-/// Fields that this version does not know, by name.
-pub(crate) type Extra = Option<Box<Map<String, Value>>>;
+/// Fields that this version does not know.
+pub(crate) type Extra = Option<Box<Fields>>;
+
+/// Fields by name, as the text of a JSON object: read, a text of small values takes many times its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields(Box<str>);
 
 /// Reads a line whose type denies unknown fields, and what it has beside the `known` ones.
 pub(super) fn read<T: for<'a> Line<'a>, R>(
@@ -26,7 +30,8 @@ pub(super) fn read<T: for<'a> Line<'a>, R>(
     }
     let plain = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
     let read = <T as Line<'_>>::parse(&plain).map_err(|error| error.to_string())?;
-    take(read, Some(Box::new(extra)))
+    let extra = serde_json::to_string(&extra).map_err(|error| error.to_string())?;
+    take(read, Some(Box::new(Fields(extra.into()))))
 }
 
 /// A type of line that may borrow from its text.
@@ -41,11 +46,12 @@ pub(super) trait Line<'a> {
 }
 
 /// A line with the fields that this version does not know.
-pub(super) fn joined(line: &impl Serialize, extra: &Map<String, Value>) -> io::Result<Value> {
+pub(super) fn joined(line: &impl Serialize, Fields(extra): &Fields) -> io::Result<Value> {
+    let extra: Map<String, Value> = serde_json::from_str(extra)?;
     let mut value = serde_json::to_value(line)?;
     if let Value::Object(fields) = &mut value {
         for (name, value) in extra {
-            fields.entry(name.clone()).or_insert_with(|| value.clone());
+            fields.entry(name).or_insert(value);
         }
     }
     Ok(value)

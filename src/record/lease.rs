@@ -1,6 +1,7 @@
 //! The lease: one deploy at a time, by conditional writes and S3's own clock.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::Shown;
 use crate::record::allowance::PathCount;
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
@@ -41,7 +42,7 @@ pub struct Holder {
 
 impl Display for Holder {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{} has the lease since {}", self.owner, time(self.since))
+        write!(out, "{} has the lease since {}", Shown(&self.owner), time(self.since))
     }
 }
 
