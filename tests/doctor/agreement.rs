@@ -32,12 +32,14 @@ fn both(world: &World, options: &[&str]) -> (bool, BTreeSet<String>, String) {
     let mut arguments = vec!["doctor", TARGET, "--json"];
     arguments.extend(options);
     let seen = world.run(&arguments);
-    let errors: BTreeSet<String> =
-        in_state(&seen, "error").into_iter().map(|check| check.split(" of ").next().unwrap().to_owned()).collect();
     // A command line that makes no sense is refused by both before anything is looked at.
-    let refused = seen.json["findings"].is_null();
-    assert_eq!(seen.exit != 0, refused || !errors.is_empty(), "{}{}", seen.stdout, seen.stderr);
-    let errors = if refused { BTreeSet::from(["refused".to_owned()]) } else { errors };
+    let errors = match seen.json["findings"].is_null() {
+        true => vec!["refused".to_owned()],
+        false => in_state(&seen, "error"),
+    };
+    assert_eq!(seen.exit != 0, !errors.is_empty(), "{}{}", seen.stdout, seen.stderr);
+    let errors: BTreeSet<String> =
+        errors.into_iter().map(|check| check.split(" of ").next().unwrap().to_owned()).collect();
     (planned.exit != 0, errors, format!("plan: {}doctor: {}", planned.stderr, seen.stdout))
 }
 
@@ -81,9 +83,9 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_plan_agree_on_a_record_that_is_damaged() {
     let world = world().await;
-    let plan = world.edge.objects(BUCKET).into_iter().find(|object| object.key.contains("/plan-")).unwrap().key;
+    let (manifest, plan) = manifest::named(&world.edge, BUCKET).await;
     let (mut states, mut failing) = (0, 0);
-    for name in [STATE.to_owned(), manifest::key(&world.edge, BUCKET), plan] {
+    for name in [STATE.to_owned(), manifest, plan] {
         let whole = manifest::read(&world.edge, BUCKET, &name).await;
         for (what, damage) in damages(&whole) {
             match damage {
@@ -136,14 +138,13 @@ async fn doctor_and_plan_agree_on_what_a_state_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_plan_agree_on_calls_that_are_refused() {
     let world = world().await;
-    let name = manifest::key(&world.edge, BUCKET);
-    let plan = world.edge.objects(BUCKET).into_iter().find(|object| object.key.contains("/plan-")).unwrap().key;
+    let (name, plan) = manifest::named(&world.edge, BUCKET).await;
     let mut states = 0;
     for fault in [denied(), error(400, "InvalidRequest")] {
         for key in [STATE, &name, &plan] {
             world.edge.faults().clear();
             world.fault_of("GetObject", key, 0, ALWAYS, fault.clone());
-            assert!(agree(&format!("GetObject of {key}: {fault:?}"), &world, &[]));
+            assert!(agree(&format!("GetObject of {key}: {fault:?}"), &world, &[]), "GetObject of {key}: {fault:?}");
             states += 1;
         }
         for operation in [

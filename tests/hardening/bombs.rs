@@ -49,8 +49,7 @@ async fn a_record_that_unpacks_to_gigabytes_is_refused_in_little_memory() {
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());
     world.deploy(&[]).expect(4);
-    let key = manifest::key(&world.edge, BUCKET);
-    let plan = world.edge.objects(BUCKET).into_iter().find(|object| object.key.contains("/plan-")).unwrap().key;
+    let (key, plan) = manifest::named(&world.edge, BUCKET).await;
     let state = manifest::read(&world.edge, BUCKET, STATE).await;
     let mut long_state = state.clone();
     long_state.extend(vec![b' '; 300 << 20]);

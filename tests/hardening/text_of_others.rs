@@ -14,6 +14,13 @@ const NAME: &str = "x\nFORGED\n::error::FORGED ##[error]FORGED ##vso[task.x]FORG
 /// What only a disk, a record or a command line can hold.
 const WORSE: &str = "y\r\nFORGED\n  ::error file=a::FORGED\u{1b}[2J\u{1b}]0;FORGED\u{7}\u{8}\u{7f} ##[add-mask]a";
 
+/// A page or a report of tests is no log: what is in it runs nothing.
+#[track_caller]
+fn harmless_file(what: &str) {
+    let text = std::fs::read_to_string(what).unwrap();
+    harmless(what, &if what.ends_with(".json") { text } else { text.replace("##", "#") });
+}
+
 #[track_caller]
 fn harmless(what: &str, text: &str) {
     let bidi = ['\u{202e}', '\u{2028}', '\u{2066}'];
@@ -38,7 +45,7 @@ fn is_harmless(what: &str, run: &Run) {
 async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     let world = World::new(&[("index.html", "welcome")]).await;
     world.write(NAME, "hostile");
-    world.write(&format!("{NAME}/{NAME}"), "hostile in a folder");
+    world.write(&format!("folder {NAME}/{NAME}"), "hostile in a folder");
     let reports: Vec<String> =
         ["r.html", "r.xml", "r.json"].iter().map(|name| world.outside().join(name).display().to_string()).collect();
     let options: Vec<&str> = reports.iter().flat_map(|report| ["--report", report]).collect();
@@ -50,7 +57,7 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
             harmless(&format!("{arguments:?}"), &done.stdout);
             harmless(&format!("{arguments:?}"), &done.stderr);
             for report in &reports {
-                harmless(report, &std::fs::read_to_string(report).unwrap());
+                harmless_file(report);
             }
         }
         world.write(NAME, "hostile, and changed");
