@@ -10,6 +10,8 @@ mod doctor;
 mod documents;
 mod edge;
 mod failures;
+#[cfg(feature = "lambda")]
+mod fuzzing;
 mod guards;
 mod hardening;
 mod headers;

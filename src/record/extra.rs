@@ -28,6 +28,10 @@ pub(super) fn read<T: for<'a> Line<'a>, R>(
     for name in fields.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect::<Vec<_>>() {
         extra.extend(fields.remove(&name).map(|value| (name, value)));
     }
+    // Whatever else was wrong with the line, such as a field that comes twice, stays wrong.
+    if extra.is_empty() {
+        return Err(strict.to_string());
+    }
     let plain = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
     let read = <T as Line<'_>>::parse(&plain).map_err(|error| error.to_string())?;
     let extra = serde_json::to_string(&extra).map_err(|error| error.to_string())?;
