@@ -36,6 +36,7 @@ mod settings;
 mod shards;
 mod shell;
 mod snapshots;
+mod soak;
 mod tags;
 mod types;
 mod verify;
