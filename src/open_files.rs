@@ -42,9 +42,14 @@ fn within(limit: u64, most: usize, local: bool) -> usize {
 
 /// Whether an error, or what caused it, says that this process or the machine has too many files open.
 pub fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
+    // What an `io::Error` was made of is not its source.
+    let cause = |error: &(dyn std::error::Error + 'static)| {
+        let made_of = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        made_of.map(|inner| is_exhausted(inner)).unwrap_or_default()
+    };
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        matches!(code, Some(EMFILE | ENFILE))
+        matches!(code, Some(EMFILE | ENFILE)) || cause(error)
     })
 }
 

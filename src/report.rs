@@ -6,6 +6,8 @@ pub mod file;
 mod junit;
 mod page;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::aws::Requests;

@@ -73,14 +73,16 @@ fn ink(change: &ReportedChange) -> Ink {
 /// The page.
 pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
     let (title, body) = match ending {
-        Ending::Report(report) => (format!("{}: {}", headline(report.outcome), report.target), of_report(report, at)),
+        Ending::Report(report) => {
+            (format!("{}: {}", headline(report.outcome), Shown(&report.target)), of_report(report, at))
+        }
         Ending::Error { error, source, target } => {
             let failure = Failure::of(None, error);
             let body = html! {
                 (header("bad", "Nothing was changed", source, target, at, None))
                 (problems(std::slice::from_ref(&failure), &[]))
             };
-            (format!("Failed: {target}"), body)
+            (format!("Failed: {}", Shown(target)), body)
         }
     };
     let page = html! {

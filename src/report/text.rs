@@ -203,7 +203,7 @@ impl Report {
             let Coverage { collateral, evicts, .. } = coverage;
             let (item, why) = (Shown(&coverage.item), coverage.why.as_ref().map(Shown));
             match (coverage.is_several(), why) {
-                (true, _) => writeln!(out, "    {item:width$}  {}", coverage.effect())?,
+                (true, _) => writeln!(out, "    {item:width$}  {}", Shown(coverage.effect()))?,
                 (false, Some(why)) => writeln!(out, "    {item}  {why}")?,
                 (false, None) => writeln!(out, "    {item}")?,
             }

@@ -227,7 +227,7 @@ mod tests {
             "  + a.html                      1.00 kB  new
   blog/
     ~ one.html                  1.00 kB  etag
-    + two\\u{{7}}.html             1.00 kB  new
+    + two\\u{7}.html             1.00 kB  new
   ~ docs/the-lens/index.html    1.00 kB  size
 "
         );
