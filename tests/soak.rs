@@ -232,12 +232,9 @@ impl Round {
             self.figures.lost.push(format!("a refused deploy under a hostile {name} changed the site"));
         }
         // Unless the deploy went through all the same, and replaced it.
-        let still = self.world.edge.objects(BUCKET).iter().any(|object| object.key == name);
-        if still && name != STATE {
-            self.world.put(&name, whole).await;
-        } else if manifest::read(&self.world.edge, BUCKET, STATE).await.first() != Some(&b'{')
-            || self.world.run(&["status", TARGET, "--json"]).exit == 6
-        {
+        let objects = self.world.edge.objects(BUCKET);
+        let is_read = self.world.run(&["status", TARGET, "--json"]).exit != 6;
+        if !is_read || name != STATE && objects.iter().any(|object| object.key == name) {
             self.world.put(&name, whole).await;
         }
     }

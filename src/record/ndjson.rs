@@ -135,7 +135,7 @@ mod tests {
             out.write_all(b"\n").unwrap();
             rows += 1;
         }
-        write!(out, "{{\"rows\":{rows}}}\n").unwrap();
+        writeln!(out, "{{\"rows\":{rows}}}").unwrap();
         out.finish().unwrap()
     }
 

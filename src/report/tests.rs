@@ -103,7 +103,7 @@ proptest! {
             prop_assert_eq!(shown.matches('\n').count(), plain.matches('\n').count(), "{}: {:?}", what, shown);
             let colorless = anstream::adapter::strip_str(&shown).to_string();
             let log = matches!(what, "text" | "JSON");
-            prop_assert!(colorless.split('\n').all(|line| escape::tests::is_seen(line)), "{}: {:?}", what, shown);
+            prop_assert!(colorless.split('\n').all(escape::tests::is_seen), "{}: {:?}", what, shown);
             prop_assert!(!log || shown.split('\n').all(escape::tests::is_no_command), "{}: {:?}", what, shown);
         }
     }
