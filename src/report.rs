@@ -6,8 +6,6 @@ pub mod file;
 mod junit;
 mod page;
 mod sizes;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use crate::aws::Requests;
@@ -336,3 +334,6 @@ impl Report {
         self.recovered.is_some() || self.changes.iter().any(ReportedChange::is_visible)
     }
 }
+
+#[cfg(test)]
+mod tests;
