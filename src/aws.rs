@@ -11,6 +11,7 @@ pub mod policy_document;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::open_files;
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
@@ -108,7 +109,7 @@ impl Aws {
         } else {
             loader = loader.region(region_provider(options, profile, &environment));
         }
-        let limiter = Limiter::new(usize::from(options.concurrency.unwrap_or(MOST_IN_FLIGHT)), &options.clock);
+        let limiter = limiter(options.concurrency, options.local, &options.clock);
         let clock = options.clock.clone();
         let sdk = environment.correct(loader.load().await, options.local)?;
         Ok(Aws { sdk, requests: Arc::default(), limiter: Arc::new(limiter), clock })
@@ -175,7 +176,7 @@ impl Aws {
     /// The same AWS with counts and a limit of its own, for one of many runs in a process.
     #[cfg(feature = "lambda")]
     pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
-        let limiter = Limiter::new(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)), &self.clock);
+        let limiter = limiter(concurrency, false, &self.clock);
         Aws { sdk: self.sdk.clone(), requests: Arc::default(), limiter: Arc::new(limiter), clock: self.clock.clone() }
     }
 
@@ -205,6 +206,11 @@ impl Aws {
         };
         own.or_else(|| self.sdk.endpoint_url().map(str::to_owned))
     }
+}
+
+/// A limit of what is in flight: what was asked for, as far as so many connections may be open.
+fn limiter(concurrency: Option<u16>, local: bool, clock: &Clock) -> Limiter {
+    Limiter::new(open_files::at_once(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)), local), clock)
 }
 
 impl AsyncSleep for Clock {

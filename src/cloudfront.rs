@@ -16,6 +16,7 @@ use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use aws_smithy_types::retry::{ErrorKind as RetryKind, ProvideErrorKind};
 use shipfront_invalidation::viewer::DistributionShape;
 use shipfront_invalidation::{DistributionId, InvalidationStatus};
+use std::collections::HashSet;
 
 /// What `ListDistributions` tells of a distribution.
 #[derive(Debug, Clone)]
@@ -75,8 +76,12 @@ impl Distributions {
     /// Every distribution of the account.
     pub async fn list(&self) -> Result<Vec<Summary>> {
         let mut found = Vec::new();
-        let mut marker = None;
+        let mut marker: Option<String> = None;
+        let mut followed = HashSet::new();
         loop {
+            if marker.as_ref().is_some_and(|marker| !followed.insert(marker.clone())) {
+                return Err(Error::failed("CloudFront's list of distributions repeats itself"));
+            }
             let answer = self.client.list_distributions().set_marker(marker).send().await;
             let answer = answer.map_err(|error| explain("ListDistributions", "the account's distributions", error))?;
             let Some(list) = answer.distribution_list else { return Ok(found) };

@@ -15,6 +15,7 @@ use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
 use crate::deploy::walk::WalkRules;
 use crate::error::{Error, Result};
+use crate::open_files;
 use crate::record::{Build, Place};
 use globset::GlobSet;
 use jiff::{Span, SpanRelativeTo, Unit};
@@ -85,7 +86,7 @@ pub fn settings(
         max_delete: options.max_delete,
         allow_removals: options.allow_removals,
         keep_going: options.keep_going,
-        concurrency: usize::from(options.concurrency),
+        concurrency: open_files::at_once(usize::from(options.concurrency), false),
         expected_owner: expected_owner.map(str::to_owned),
         record,
         adopt: options.adopt,

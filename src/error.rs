@@ -1,6 +1,7 @@
 //! Errors that cross stages: each ends the run with an exit code and, where a fix is known, a hint.
 
 use crate::exit::Exit;
+use crate::open_files;
 use std::io;
 use std::path::Path;
 
@@ -148,7 +149,11 @@ impl Error {
     /// A file of the source cannot be read, or changed while it was (exit 1).
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let message = format!("cannot read {}: {error}", path.display());
-        let hint = "let the build finish before the deploy starts, then run again";
+        let hint = if open_files::is_exhausted(error) {
+            "let a process have more files open ('ulimit -n 1024'), or end what has so many open"
+        } else {
+            "let the build finish before the deploy starts, then run again"
+        };
         Error::new(Exit::Failed, ErrorKind::UnreadableFile, message).hint(hint)
     }
 

@@ -17,6 +17,7 @@ use crate::clock::{Clock, Moment, Stopwatch};
 use crate::cloudfront::lookup::Which;
 use crate::config::{self, merge, variables};
 use crate::error::{Error, Result};
+use crate::escape::escaped;
 use crate::record::Place;
 use crate::terminal::Terminal;
 use clap::{Args, Command, FromArgMatches};
@@ -168,7 +169,10 @@ impl EntryPoint {
         answer.map_err(|error| {
             self.terminal.fail(&error);
             let hint = error.hint_text().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-            Diagnostic { error_type: error.outcome().to_owned(), error_message: format!("{error}{hint}") }
+            Diagnostic {
+                error_type: error.outcome().to_owned(),
+                error_message: escaped(&format!("{error}{hint}")).into_owned(),
+            }
         })
     }
 }

@@ -36,6 +36,8 @@ pub mod s3;
 // The ground.
 pub mod clock;
 pub mod error;
+pub mod escape;
 pub mod exit;
+pub mod open_files;
 pub mod outcome;
 pub mod terminal;

@@ -31,10 +31,7 @@ pub struct Local {
 impl Local {
     /// Starts the local edge, or joins the one that has the data open.
     pub async fn attach(viewer_port: u16, terminal: &Terminal) -> Result<Local> {
-        let directory = match std::env::var_os(DIRECTORY_VARIABLE) {
-            Some(directory) => PathBuf::from(directory),
-            None => Edge::default_directory().map_err(|error| edge_error(&error))?,
-        };
+        let directory = directory()?;
         let data = Data::Directory(directory.clone());
         let options = EdgeOptions { data, api_port: 0, viewer_port, latency: Duration::ZERO };
         match Edge::start(options).await {
@@ -113,6 +110,39 @@ impl Local {
         if let Some(edge) = self.edge {
             edge.stop().await;
         }
+    }
+}
+
+/// Where the local edge keeps its data.
+fn directory() -> Result<PathBuf> {
+    match std::env::var_os(DIRECTORY_VARIABLE) {
+        Some(directory) => Ok(PathBuf::from(directory)),
+        None => Edge::default_directory().map_err(|error| edge_error(&error)),
+    }
+}
+
+/// Refuses a source that holds the local edge's own data, or is a part of it, before there is any: each deploy would
+/// store what the last one had stored, and viewers would get all other sites.
+pub fn guard_source(source: &Path) -> Result<()> {
+    let (source, data) = (resolved(source), resolved(&directory()?));
+    if !data.starts_with(&source) && !source.starts_with(&data) {
+        return Ok(());
+    }
+    let message =
+        format!("the source {} and the local edge's own data in {} overlap", source.display(), data.display());
+    Err(Error::refused(message)
+        .hint(format!("name another source, or let {DIRECTORY_VARIABLE} name a directory outside of it")))
+}
+
+/// A path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing =
+        full.ancestors().find_map(|above| Some((above.canonicalize().ok()?, full.strip_prefix(above).ok()?)));
+    match existing {
+        Some((above, rest)) if rest.as_os_str().is_empty() => above,
+        Some((above, rest)) => above.join(rest),
+        None => full,
     }
 }
 

@@ -6,13 +6,15 @@ use shipfront::commands::{
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
-use shipfront::error::{Error, Result};
+use shipfront::error::Result;
 use shipfront::exit::Exit;
+use shipfront::open_files;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    open_files::raise_limit();
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
         // What it says goes to the function's log.
@@ -25,7 +27,7 @@ async fn main() -> ExitCode {
         Err(error) => match variables::check(std::env::vars_os()) {
             // What the variable says may be all that is wrong with the line.
             Err(named) if error.use_stderr() => return exit_code(Err(named), &Terminal::new(Volume::Normal, false)),
-            _ => error.exit(),
+            _ => return Terminal::command_line(&error),
         },
     };
     let terminal = Terminal::new(volume(&typed.cli), typed.cli.json);
@@ -46,8 +48,8 @@ fn volume(cli: &Cli) -> Volume {
 
 /// The command line with the settings of the file, if there is one.
 fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
-    let here =
-        std::env::current_dir().map_err(|error| Error::usage(format!("there is no working directory: {error}")))?;
+    // Where the working directory was removed, what is named by absolute paths is found all the same.
+    let here = std::env::current_dir().unwrap_or_default();
     variables::check(std::env::vars_os())?;
     for warning in variables::unknown(std::env::vars_os()) {
         terminal.warn(format_args!("{warning}"));

@@ -33,6 +33,10 @@ use std::sync::Arc;
 
 /// The one object that is written on condition.
 pub(crate) const STATE: &str = "state.json";
+/// Bytes of it, at most.
+const MOST_OF_STATE: u64 = 1024 * 1024;
+/// Bytes of a manifest or a plan, at most, compressed: those of millions of objects.
+const MOST_OF_FILE: u64 = 256 * 1024 * 1024;
 /// The version of what is written. Version 1 had no counts of paths, and knew nothing of error pages; it is read, and
 /// carried over by the next write. A later one is not read.
 const FORMAT: u32 = 2;
@@ -279,7 +283,7 @@ impl Record {
 
     /// Reads the state alone.
     pub async fn look(&self) -> Result<Snapshot> {
-        let (found, now) = self.bucket.get_at(STATE).await?;
+        let (found, now) = self.bucket.get_at(STATE, MOST_OF_STATE).await?;
         let Some(found) = found else {
             let state = State::new(&self.target);
             return Ok(Snapshot::of_state(state, None, 0, now, self.clock.start()));
@@ -328,7 +332,7 @@ impl Record {
     }
 
     async fn fetch(&self, name: &str) -> Result<bytes::Bytes> {
-        match self.bucket.get(name).await? {
+        match self.bucket.get(name, MOST_OF_FILE).await? {
             Some(found) => Ok(found.body),
             None => Err(damaged(&self.what(name), "it is missing, although state.json names it")),
         }
@@ -355,7 +359,7 @@ impl Record {
         let condition = etag.map_or(Condition::Absent, Condition::Match);
         match self.bucket.put_if(STATE, &body, condition).await? {
             Written::Yes(etag) => Ok(Some((state, etag))),
-            Written::Refused => match self.bucket.get(STATE).await? {
+            Written::Refused => match self.bucket.get(STATE, MOST_OF_STATE).await? {
                 Some(found) if found.body == body => Ok(Some((state, found.etag))),
                 _ => Ok(None),
             },

@@ -362,3 +362,6 @@ impl Report {
         self.recovered.is_some() || self.changes.iter().any(ReportedChange::is_visible)
     }
 }
+
+#[cfg(test)]
+mod tests;

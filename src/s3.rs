@@ -146,6 +146,7 @@ impl Bucket {
     /// One page of the target's objects.
     pub async fn list(&self, start: Start) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
+        let token = if let Start::Token(token) = &start { Some(token.clone()) } else { None };
         let request = match start {
             Start::Beginning => request,
             Start::After(key) => request.start_after(self.target.full_key(&key)),
@@ -159,6 +160,9 @@ impl Bucket {
         // A store that does not know of it answers with the keys as they are.
         let is_encoded = answer.encoding_type == Some(EncodingType::Url);
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
+        if next.is_some() && next == token {
+            return Err(repeats_itself(self.target.bucket()));
+        }
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let key = if is_encoded { form_decoded(&object.key?) } else { object.key? };
             let key = key.strip_prefix(self.target.prefix())?.to_owned();
@@ -283,6 +287,12 @@ impl Bucket {
 /// A key as a listing with `encoding-type=url` writes it: as in a form, a space is a plus sign.
 fn form_decoded(key: &str) -> String {
     percent_decode_str(&key.replace('+', "%20")).decode_utf8_lossy().into_owned()
+}
+
+/// A listing that leads back to where it was has no end.
+pub(crate) fn repeats_itself(bucket: &str) -> Error {
+    Error::failed(format!("the listing of {bucket} repeats itself"))
+        .hint("shipfront needs a store that lists each key once, as S3 does")
 }
 
 /// Whether the ETag says nothing about the bytes, because of how the object is encrypted.

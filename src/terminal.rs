@@ -1,15 +1,20 @@
 //! The only module that prints: data to stdout, everything else to stderr.
+//!
+//! A message is one line, whatever it holds, and nothing that is printed controls the terminal or commands a CI runner
+//! ([`crate::escape`]).
 
 mod progress;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::escape::{self, Shown};
+use crate::exit::Exit;
 use crate::outcome::ErrorReport;
 use crate::outcome::Failure;
 use anstyle::{AnsiColor, Style};
 pub use progress::Progress;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -55,40 +60,44 @@ impl Terminal {
     /// Tells what is going on.
     pub fn say(&self, text: impl Display) {
         if self.volume >= Volume::Normal {
-            to_stderr(&text);
+            to_stderr(&Shown(text));
         }
     }
 
     /// Tells what only the curious want to know.
     pub fn detail(&self, text: impl Display) {
         if self.volume == Volume::Verbose {
-            to_stderr(&text);
+            to_stderr(&Shown(text));
         }
     }
 
     /// Tells what went other than one may expect.
     pub fn warn(&self, text: impl Display) {
-        to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {text}"));
+        to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
     }
 
     /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
-            self.write_json(&ErrorReport::of(error));
+            // The run has failed already, and says so on stderr, too.
+            let _ = self.write_json(&ErrorReport::of(error));
         }
         self.problem(error, error.hint_text());
     }
 
     fn problem(&self, error: &dyn Display, hint: Option<&str>) {
-        to_stderr(&format_args!("{ERROR}error:{ERROR:#} {error}"));
+        to_stderr(&format_args!("{ERROR}error:{ERROR:#} {}", Shown(error)));
         if let Some(hint) = hint {
-            to_stderr(&format_args!("{HINT}hint:{HINT:#} {hint}"));
+            to_stderr(&format_args!("{HINT}hint:{HINT:#} {}", Shown(hint)));
         }
     }
 
     /// Hands out a report: as JSON where that was asked for, else as text with its warnings and errors.
-    pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[String], failures: &[Failure]) {
-        self.result(report, columns(&std::io::stdout()));
+    ///
+    /// # Errors
+    /// A report that could not be written; warnings and errors were shown all the same.
+    pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[String], failures: &[Failure]) -> Result<()> {
+        let written = self.result(report, columns(&std::io::stdout()));
         for warning in warnings {
             self.warn(warning);
         }
@@ -100,35 +109,72 @@ impl Terminal {
         if failures.len() > MOST_FAILURES {
             self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
         }
+        written
     }
 
     /// Hands out what is to be copied or run, likewise: no line of it is broken.
-    pub fn document<T: Serialize + Display>(&self, document: &T, warnings: &[String]) {
-        self.result(document, None);
+    ///
+    /// # Errors
+    /// A document that could not be written.
+    pub fn document<T: Serialize + Display>(&self, document: &T, warnings: &[String]) -> Result<()> {
+        let written = self.result(document, None);
         for warning in warnings {
             self.warn(warning);
         }
+        written
     }
 
-    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) {
+    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) -> Result<()> {
         if self.json {
-            self.write_json(result);
+            self.write_json(result)
         } else if self.volume >= Volume::Normal {
-            let text = wrapped(&result.to_string(), columns);
-            write_line(&mut anstream::stdout(), &text.trim_end());
+            let text = wrapped(&escape::lines(&result.to_string()), columns);
+            // Nobody relies on a text that whoever reads it has seen enough of.
+            to_stdout(text.trim_end()).or_else(unless_nobody_reads).map_err(unwritten)
+        } else {
+            Ok(())
         }
     }
 
-    fn write_json(&self, value: &impl Serialize) {
-        match serde_json::to_string_pretty(value) {
-            Ok(text) => write_line(&mut anstream::stdout(), &text),
-            Err(error) => self.warn(format_args!("the result cannot be written as JSON: {error}")),
-        }
+    fn write_json(&self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from).map_err(unwritten)?;
+        to_stdout(&escape::json(text)).map_err(unwritten)
     }
 
     /// Hands out what was asked for and nothing else, however quiet it is to be.
-    pub fn print(&self, text: impl Display) {
-        write_line(&mut anstream::stdout(), &text);
+    ///
+    /// # Errors
+    /// A text that could not be written.
+    pub fn print(&self, text: impl Display) -> Result<()> {
+        to_stdout(&escape::lines(&text.to_string())).or_else(unless_nobody_reads).map_err(unwritten)
+    }
+
+    /// How a run ends whose report was written or not: an exit code that tells of trouble stays as it is.
+    ///
+    /// # Errors
+    /// A report that could not be written of a run in which nothing else failed.
+    pub fn ended(&self, exit: Exit, written: Result<()>) -> Result<Exit> {
+        match written {
+            Err(error) if exit == Exit::Done || exit == Exit::Changes => Err(error),
+            Err(error) => {
+                self.warn(error);
+                Ok(exit)
+            }
+            Ok(()) => Ok(exit),
+        }
+    }
+
+    /// Tells what is wrong with a command line, or gives the help that it asks for; the exit code.
+    pub fn command_line(error: &clap::Error) -> std::process::ExitCode {
+        let text = error.render().to_string();
+        let shown = escape::lines(&text);
+        if shown == text {
+            // In color, where there is any.
+            let _ = error.print();
+        } else {
+            write_line(&mut anstream::stderr(), &shown);
+        }
+        std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }
 
     /// Asks a person; without one at a terminal the answer is no.
@@ -136,7 +182,7 @@ impl Terminal {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return false;
         }
-        write_line(&mut anstream::stderr(), &format_args!("{statement}\n{question} [y/N]"));
+        write_line(&mut anstream::stderr(), &format_args!("{}\n{question} [y/N]", Shown(statement)));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }
@@ -152,14 +198,32 @@ impl Terminal {
     }
 }
 
-/// A line to stdout or stderr; a reader that went away is no error of ours.
+/// A text to stdout, all of it.
+fn to_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = anstream::stdout();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// A reader that went away is no error of ours.
+fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+fn unwritten(error: io::Error) -> Error {
+    Error::failed(format!("the result cannot be written to stdout: {error}"))
+        .hint("what was done stays done; give stdout a reader, or room on its disk, and run again")
+}
+
+/// A line to stderr; a reader that went away is no error of ours.
 fn write_line(stream: &mut dyn Write, text: &dyn Display) {
     let _ = writeln!(stream, "{text}");
 }
 
 /// A line for people.
 fn to_stderr(text: &dyn Display) {
-    write_line(&mut anstream::stderr(), &wrapped(&text.to_string(), columns(&std::io::stderr())));
+    let text = escape::lines(&text.to_string());
+    write_line(&mut anstream::stderr(), &wrapped(&text, columns(&std::io::stderr())));
 }
 
 /// How wide the terminal is behind a stream; `None` where there is none.

@@ -1,5 +1,7 @@
 //! `doctor`: what it finds, what it says it cannot see, and that it changes nothing.
 
+mod agreement;
+
 use crate::world::site::{ALWAYS, BUCKET, Run, TARGET, World, denied, error, run};
 use shipfront_edge::Distribution;
 
@@ -25,17 +27,9 @@ async fn a_site_that_is_set_up_well_has_no_errors_and_what_cannot_be_seen_is_not
     let run = doctor(&world, &[]).expect(0);
     assert_eq!(in_state(&run, "error"), [""; 0]);
     // Amazon's own questions, to which the local edge has no answer.
-    assert_eq!(in_state(&run, "not-checked"), ["credentials", "encryption", "permissions"]);
+    assert_eq!(in_state(&run, "not-checked"), ["credentials", "encryption", "conditional writes", "permissions"]);
     let ok = in_state(&run, "ok");
-    for check in [
-        "bucket",
-        "versioning",
-        "deploy record",
-        "conditional writes",
-        "record closed to viewers",
-        "origin",
-        "cache tags",
-    ] {
+    for check in ["bucket", "versioning", "deploy record", "record closed to viewers", "origin", "cache tags"] {
         assert!(ok.contains(&check.to_owned()), "{check}: {ok:?}");
     }
     // The identity is a question of another service.

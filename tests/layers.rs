@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use walkdir::WalkDir;
 
 /// From the top down: each folder may import what comes after it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 18] = [
     "lambda",
     "commands",
     "local",
@@ -22,6 +22,8 @@ const LAYERS: [&str; 16] = [
     "outcome",
     "error",
     "exit",
+    "escape",
+    "open_files",
 ];
 
 /// The files in which this machine's time is read: the clock of a run; what a terminal and a page show; a watch on

@@ -11,7 +11,10 @@ mod documents;
 mod edge;
 mod environment;
 mod failures;
+#[cfg(feature = "lambda")]
+mod fuzzing;
 mod guards;
+mod hardening;
 mod headers;
 mod hosting;
 mod import;
@@ -36,6 +39,7 @@ mod settings;
 mod shards;
 mod shell;
 mod snapshots;
+mod soak;
 mod tags;
 mod types;
 mod verify;

@@ -114,6 +114,20 @@ async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     assert_eq!(all, of_entry_point(EntryPoint::Deploy));
 }
 
+/// Where listing is allowed for one folder alone, S3 answers 403 for an object that is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_list_one_folder_alone_can_deploy() {
+    const STATE: &str = ".shipfront/state.json";
+    let world = World::new(&[("index.html", "welcome")]).await;
+    world.fault_of("GetObject", STATE, 0, 1, crate::world::site::denied());
+    world.deploy(&[]).expect(0);
+    // An object that is there, and may not be read, is never taken for missing.
+    world.fault_of("GetObject", STATE, 0, ALWAYS, crate::world::site::denied());
+    world.write("index.html", "an edit");
+    world.deploy(&[]).expect(1).says("not allowed: GetObject");
+    assert_eq!(world.edge.objects(BUCKET).into_iter().filter(|object| object.key == STATE).count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invalidations_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     let world = World::new(&[]).await;

@@ -35,7 +35,7 @@ fn collect(file: &Path, is_root: bool, module: &str, found: &mut BTreeSet<String
     let folder = if is_root { file.parent().unwrap().to_owned() } else { file.with_extension("") };
     let mut path = vec![module.to_owned()];
     let mut ends: Vec<String> = Vec::new();
-    let (mut is_test, mut is_ignored) = (false, false);
+    let (mut is_test, mut is_ignored, mut is_elsewhere) = (false, false, false);
     for line in text.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
         let attribute = line.trim();
@@ -43,7 +43,9 @@ fn collect(file: &Path, is_root: bool, module: &str, found: &mut BTreeSet<String
             ends.pop();
             path.pop();
         } else if let Some(name) = named_by(line, "mod") {
-            if line.ends_with('{') {
+            if std::mem::take(&mut is_elsewhere) {
+                // What other programs share, such as what is fuzzed, holds no tests.
+            } else if line.ends_with('{') {
                 ends.push(format!("{indent}}}"));
                 path.push(name.to_owned());
             } else {
@@ -53,6 +55,8 @@ fn collect(file: &Path, is_root: bool, module: &str, found: &mut BTreeSet<String
             }
         } else if attribute == "#[test]" || attribute.starts_with("#[tokio::test") {
             is_test = true;
+        } else if attribute.starts_with("#[path") {
+            is_elsewhere = true;
         } else if attribute.starts_with("#[ignore") {
             is_ignored = true;
         } else if let Some(name) = named_by(line, "fn") {

@@ -1,29 +1,7 @@
-//! Events of the Lambda doors: a change has a bucket and a key, and a problem has words, on its own and in a queue.
+//! `targets/events.rs`, for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use serde_json::{Value, json};
-use shipfront::lambda::read;
+#[path = "../targets/events.rs"]
+mod target;
 
-fuzz_target!(|text: &str| {
-    // A job's parameters are a text of their own.
-    let job = json!({"id": "1", "accountId": "1", "data": {
-        "actionConfiguration": {"configuration": {"FunctionName": "f", "UserParameters": text}},
-        "inputArtifacts": [], "outputArtifacts": [],
-        "artifactCredentials": {"accessKeyId": "", "secretAccessKey": "", "sessionToken": ""}
-    }});
-    let _ = read(&json!({"CodePipeline.job": job}));
-    let Ok(event) = serde_json::from_str::<Value>(text) else { return };
-    let alone = read(&event);
-    match &alone {
-        Ok(changes) => assert!(changes.iter().all(|(bucket, key)| !bucket.is_empty() && !key.is_empty())),
-        Err(problem) => assert!(!problem.is_empty()),
-    }
-    // A queue's message says the same.
-    let is_queue = |record: &Value| record.get("eventSource") == Some(&json!("aws:sqs"));
-    let records = event.get("Records").and_then(Value::as_array);
-    if event.get("CodePipeline.job").is_none() && !records.is_some_and(|records| records.iter().any(is_queue)) {
-        let queued = json!({"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": text}]});
-        assert_eq!(read(&queued), alone);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::run(bytes));

@@ -1,33 +1,7 @@
-//! `_redirects`: each rule and problem has a line of the file, and the function stays within CloudFront's limit.
+//! `targets/redirects.rs`, for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use shipfront_site::redirect_function::generate;
-use shipfront_site::redirects_file::parse;
-use shipfront_site::url_pattern::UrlPattern;
+#[path = "../targets/redirects.rs"]
+mod target;
 
-fuzz_target!(|text: &str| {
-    let lines = text.lines().count();
-    let file = match parse(text) {
-        Ok(file) => file,
-        Err(error) => {
-            assert!((1..=lines).contains(&error.line) && !error.message.is_empty());
-            return;
-        }
-    };
-    assert!(file.ignored.iter().all(|(line, _)| (1..=lines).contains(line)));
-    for rule in &file.rules {
-        assert!((1..=lines).contains(&rule.line));
-        assert_eq!(UrlPattern::parse(&rule.from.to_string()).as_ref(), Ok(&rule.from));
-        // What a path matches, it matches with and without a slash at its end.
-        if let Some(path) = rule.from.exact() {
-            assert!(rule.matches(path));
-        }
-    }
-    let keys = ["index.html", "a", "blog/index.html", "about.html", "caf\u{e9}.html", "x y'.js"];
-    for directory_index in [false, true] {
-        if let Ok(function) = generate(&file, keys.into_iter(), directory_index) {
-            assert!(function.code.len() <= 10 * 1024);
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::run(bytes));

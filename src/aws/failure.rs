@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
 /// Turns an SDK error into one with a kind, a plain sentence and a hint.
@@ -20,27 +20,52 @@ where
         Some(403) => Some("AccessDenied"),
         _ => None,
     });
-    let code = code.map(str::to_owned);
-    let said = error.message().unwrap_or_default().to_owned();
+    let code = code.map(said);
+    let said = said(error.message().unwrap_or_default());
     let result = match (&error, code.as_deref()) {
         (_, Some(code)) => of_code(operation, subject, code, &said),
         (SdkError::TimeoutError(_), _) => {
             Error::failed(format!("{operation} of {subject} timed out")).hint("check the network and run again")
         }
         (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _) => of_dispatch(operation, subject, error),
-        _ => Error::failed(format!("{operation} of {subject} failed: {}", status_text(status, &error))),
+        _ => Error::failed(format!("{operation} of {subject} failed: {}", answer_text(&error))),
     };
     result.of_kind(code.as_deref().map_or(ErrorKind::Unanswered, ErrorKind::of_aws_code))
 }
 
-fn status_text<E>(status: Option<u16>, error: &SdkError<E, HttpResponse>) -> String
-where
-    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-{
-    match status {
-        Some(status) if status >= 300 => format!("HTTP status {status}"),
-        _ => DisplayErrorContext(error).to_string(),
+/// An answer that says nothing shipfront knows, in a few words: its bytes may be anything, somebody's page or secrets.
+fn answer_text<E>(error: &SdkError<E, HttpResponse>) -> String {
+    let Some(answer) = error.raw_response() else { return "no answer came".to_owned() };
+    let status = answer.status().as_u16();
+    if status >= 300 {
+        return format!("HTTP status {status}");
     }
+    let kind = answer.headers().get("content-type").map(said).filter(|kind| !kind.is_empty());
+    let kind = kind.map(|kind| format!(" of {kind}")).unwrap_or_default();
+    let size = answer.body().bytes().map(|bytes| format!(", {} bytes{kind}", bytes.len())).unwrap_or(kind);
+    format!("the answer cannot be read (HTTP status {status}{size}); another server than AWS's may have given it")
+}
+
+/// As much of a message as people read.
+const MOST_SAID: usize = 300;
+/// Where credentials and signatures begin in what a server repeats of a request.
+const SECRETS: [&str; 7] = [
+    "aws4-hmac-sha256",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "signature=",
+    "credential=",
+    "authorization:",
+];
+
+/// What a server says, but for what is too long and what nobody but the server should see.
+fn said(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let secret = SECRETS.iter().filter_map(|secret| lower.find(secret)).min().unwrap_or(text.len());
+    let long = text.char_indices().nth(MOST_SAID).map_or(text.len(), |(at, _)| at);
+    let end = secret.min(long);
+    if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }
 
 /// The request never got an answer: no credentials, no network, no such host.
@@ -52,13 +77,13 @@ where
         std::iter::successors(StdError::source(&error), |cause| StdError::source(*cause)).collect();
     let credentials = causes.iter().position(|cause| cause.is::<CredentialsError>());
     if let Some(at) = credentials {
-        let tried = tried(&causes[at..]);
+        let tried = said(&tried(&causes[at..]));
         return Error::failed(format!("no usable AWS credentials for {operation} of {subject}: {tried}")).hint(
             "set AWS_PROFILE or pass --profile, sign in with 'aws sso login', or give the build a role; \
              'shipfront deploy --local' needs no account",
         );
     }
-    let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+    let reason = said(&causes.last().map_or_else(|| error.to_string(), ToString::to_string));
     Error::failed(format!("cannot reach AWS for {operation} of {subject}: {reason}"))
         .hint("check the network, HTTPS_PROXY and any --endpoint-url or AWS_ENDPOINT_URL, then run again")
 }

@@ -10,6 +10,7 @@
 //! the SDK's affair.
 
 use crate::clock::{Clock, Stopwatch};
+use crate::open_files;
 use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -23,6 +24,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const START: usize = 32;
 /// Fewer would be slow to find out that S3 takes more again.
 const LEAST: usize = 4;
+/// The status of an answer that asks to slow down.
+const SLOW_DOWN: u16 = 503;
 /// Samples that are kept for the report.
 const MOST_SAMPLES: usize = 1000;
 
@@ -120,7 +123,7 @@ impl Limiter {
         // A limit that nobody reaches was not tried.
         let used = self.permits.available_permits() * 2 <= before;
         match status {
-            429 | 503 => state.slow_down(number),
+            429 | SLOW_DOWN => state.slow_down(number),
             200..=499 if used => state.go_on(number),
             _ => {}
         }
@@ -227,8 +230,13 @@ impl HttpConnector for LimitedConnector {
         HttpConnectorFuture::new(async move {
             let admitted = limiter.admit().await;
             let answer = connector.call(request).await;
-            if let (Some(admitted), Ok(answer)) = (&admitted, &answer) {
-                limiter.answered(admitted.number, answer.status().as_u16());
+            match (&admitted, &answer) {
+                (Some(admitted), Ok(answer)) => limiter.answered(admitted.number, answer.status().as_u16()),
+                // No connection could be opened: fewer at once is the answer to that, too.
+                (Some(admitted), Err(error)) if open_files::is_exhausted(error) => {
+                    limiter.answered(admitted.number, SLOW_DOWN);
+                }
+                _ => {}
             }
             answer
         })

@@ -70,6 +70,18 @@ impl Statement {
     }
 }
 
+/// A text as a policy means it literally: `*`, `?` and `$` have another meaning there
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>).
+pub fn literal(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut literal, c| {
+        match c {
+            '*' | '?' | '$' => literal.extend(['$', '{', c, '}']),
+            c => literal.push(c),
+        }
+        literal
+    })
+}
+
 fn one_or_many<S: Serializer>(values: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     match values {
         [one] => serializer.serialize_str(one),

@@ -8,6 +8,9 @@ use crate::deploy::run::Run;
 use crate::deploy::{Deploy, Settings};
 use crate::error::Result;
 use crate::exit::Exit;
+#[cfg(feature = "edge")]
+use crate::local::guard_source;
+use crate::open_files;
 use crate::outcome::Outcome;
 use crate::report::{Report, file};
 use crate::terminal::Terminal;
@@ -18,41 +21,46 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let stop = stop_on_signal(terminal, FINISHING);
     let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
-    let (report, directions) =
+    let (report, directions, written) =
         execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
     // Where nothing was deployed there is nothing to look at.
     for line in directions.into_iter().filter(|_| report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
-    Ok(report.outcome.exit())
+    terminal.ended(report.outcome.exit(), written)
 }
 
 /// `plan`.
 pub async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     let (stop, allowed) = (CancellationToken::new(), Ok(()));
-    let (report, _) =
+    let (report, _, written) =
         execute(&args.deploy, allowed, stop, terminal, async |deploy| Box::pin(deploy.plan()).await).await?;
-    Ok(match report.outcome {
+    let exit = match report.outcome {
         Outcome::Planned if args.detailed_exit_code && report.has_changes() => Exit::Changes,
         outcome => outcome.exit(),
-    })
+    };
+    terminal.ended(exit, written)
 }
 
 /// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come lines that say where to
-/// look at the site.
+/// look at the site, and whether the report could be written.
 async fn execute(
     args: &DeployArgs,
     allowed: Result<()>,
     stop: CancellationToken,
     terminal: &Terminal,
     work: impl AsyncFnOnce(Deploy<'_>) -> Result<Run>,
-) -> Result<(Report, Vec<String>)> {
+) -> Result<(Report, Vec<String>, Result<()>)> {
     let source = config::source(args.source.as_deref())?;
     file::guard(&args.reports.report, &source)?;
     let mut target = args.target.clone();
     let mut directions = Vec::new();
     let outcome = async {
         allowed?;
+        #[cfg(feature = "edge")]
+        if args.connection.local {
+            guard_source(&source)?;
+        }
         let connection = Connection::open(&args.connection, Some(args.options.concurrency), terminal).await?;
         let outcome = async {
             let settings = prepare(&connection, &source, args.target.as_deref(), &args.options).await?;
@@ -67,8 +75,8 @@ async fn execute(
     let outcome = outcome.await;
     file::write(&args.reports.report, &outcome, &source, target.as_deref(), terminal);
     let report = outcome?;
-    terminal.report(&report, &report.warnings, &report.errors);
-    Ok((report, directions))
+    let written = terminal.report(&report, &report.warnings, &report.errors);
+    Ok((report, directions, written))
 }
 
 /// The settings for a site, whose bucket is made where it is missing on the local edge.
@@ -79,7 +87,8 @@ pub(super) async fn prepare(
     options: &SiteOptions,
 ) -> Result<Settings> {
     let target = connection.target(target, Some(source))?;
-    let settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
+    let mut settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
+    settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
     // What is no directory is refused by the deploy, and leaves no bucket behind.
     if source.is_dir() {
         connection.make_bucket(&settings.target).await?;

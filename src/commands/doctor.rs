@@ -15,6 +15,7 @@ use crate::cloudfront::lookup::Which;
 use crate::commands::connection::Connection;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::record::Place;
 use crate::terminal::Terminal;
@@ -37,8 +38,8 @@ pub async fn run(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
         Err(error) => Err(error),
     };
     let report = Report { columns: terminal.columns(), ..connection.close(outcome).await? };
-    terminal.report(&report, &[], &[]);
-    Ok(if report.outcome == State::Error { Exit::Failed } else { Exit::Done })
+    let written = terminal.report(&report, &[], &[]);
+    terminal.ended(if report.outcome == State::Error { Exit::Failed } else { Exit::Done }, written)
 }
 
 /// What is to be looked at.
@@ -163,9 +164,13 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Finding { check, state, found, fix } in &self.findings {
-            writeln!(out, "{}", self.line(&format!("{:11}  ", state.word()), &format!("{check}: {found}")))?;
+            writeln!(
+                out,
+                "{}",
+                self.line(&format!("{:11}  ", state.word()), &format!("{}: {}", Shown(check), Shown(found)))
+            )?;
             if let Some(fix) = fix {
-                writeln!(out, "{}", self.line(&" ".repeat(15), &format!("fix: {fix}")))?;
+                writeln!(out, "{}", self.line(&" ".repeat(15), &format!("fix: {}", Shown(fix))))?;
             }
         }
         let plural = |count: usize| if count == 1 { "" } else { "s" };

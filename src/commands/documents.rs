@@ -14,19 +14,19 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 /// `completions`.
 pub fn completions(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit> {
-    terminal.print(script(args.shell)?.trim_end());
+    terminal.print(script(args.shell)?.trim_end())?;
     Ok(Exit::Done)
 }
 
 /// `man`.
 pub fn man(args: &ManArgs, terminal: &Terminal) -> Result<Exit> {
-    terminal.print(manual(args.command.as_deref())?.trim_end());
+    terminal.print(manual(args.command.as_deref())?.trim_end())?;
     Ok(Exit::Done)
 }
 
 /// `schema`.
 pub fn schema(terminal: &Terminal) -> Result<Exit> {
-    terminal.document(&Schema::new(), &[]);
+    terminal.document(&Schema::new(), &[])?;
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,6 @@ use crate::terminal::Terminal;
 /// `headers`.
 pub fn run(args: &HeadersArgs, terminal: &Terminal) -> Result<Exit> {
     let template = policy_template(&config::source(args.source.as_deref())?)?;
-    terminal.document(&template, &template.warnings);
+    terminal.document(&template, &template.warnings)?;
     Ok(Exit::Done)
 }

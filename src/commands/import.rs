@@ -19,7 +19,7 @@ use std::path::Path;
 /// `import`.
 pub fn run(args: &ImportArgs, terminal: &Terminal) -> Result<Exit> {
     let imported = import(&args.file)?;
-    terminal.document(&imported, &imported.not_carried_over);
+    terminal.document(&imported, &imported.not_carried_over)?;
     Ok(Exit::Done)
 }
 

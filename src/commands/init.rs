@@ -6,6 +6,7 @@ mod output;
 use crate::cli::InitArgs;
 use crate::config::file::FILE_NAME;
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 use generators::{GENERATORS, Generator, SPHINX};
@@ -38,7 +39,7 @@ pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
         target => (&*args.directory, target.as_deref()),
     };
     let target = target.map(Target::parse).transpose()?;
-    terminal.report(&init(directory, target.as_ref(), args.force)?, &[], &[]);
+    terminal.report(&init(directory, target.as_ref(), args.force)?, &[], &[])?;
     Ok(Exit::Done)
 }
 
@@ -201,11 +202,11 @@ impl Display for Initialised {
         writeln!(
             out,
             "wrote {}{}",
-            self.file.display(),
+            Shown(self.file.display()),
             self.generator.map(|name| format!(" for {name}")).unwrap_or_default()
         )?;
         match &self.source {
-            Some(source) => writeln!(out, "  source: {source}")?,
+            Some(source) => writeln!(out, "  source: {}", Shown(source))?,
             None => writeln!(out, "  no site generator was recognised: name the source in the file")?,
         }
         if let Some(target) = &self.target {

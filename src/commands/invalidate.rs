@@ -9,6 +9,7 @@ use crate::commands::connection::Connection;
 use crate::config;
 use crate::deploy::new_deploy_id;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
 use crate::record::Place as RecordPlace;
@@ -42,8 +43,8 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     };
     let outcome = outcome.await;
     let report = connection.close(outcome).await?;
-    terminal.report(&report, report.warnings(), report.errors());
-    Ok(report.outcome.exit())
+    let written = terminal.report(&report, report.warnings(), report.errors());
+    terminal.ended(report.outcome.exit(), written)
 }
 
 /// What is typed, with the lines of stdin in place of each `-`.
@@ -212,8 +213,8 @@ impl TypedReport {
 impl Display for TypedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
-            let id = id.as_deref().unwrap_or("not accepted");
-            writeln!(out, "{distribution}: invalidation {id}, {status}: {}", items.join(" "))?;
+            let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
+            writeln!(out, "{distribution}: invalidation {id}, {status}: {}", Shown(items.join(" ")))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! must allow and deny.
 
 use crate::aws::permission::{EntryPoint, Resource, Setup, needed};
-use crate::aws::policy_document::{CLOUDFRONT, Document, READ, Statement};
+use crate::aws::policy_document::{CLOUDFRONT, Document, READ, Statement, literal};
 use crate::cli::doctor::PolicyArgs;
 use crate::cloudfront::lookup::Which;
 use crate::config;
@@ -12,6 +12,9 @@ use crate::record::Place;
 use crate::terminal::Terminal;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::{RECORD_FOLDER, Target};
+
+/// The one action that is about many keys at once.
+const LIST: &str = "s3:ListBucket";
 
 /// `policy`.
 pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
@@ -23,7 +26,7 @@ pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
             setting.partition
         ));
     }
-    terminal.print(if args.bucket_policy { setting.bucket_policy()? } else { setting.role_policy(&args.r#for) });
+    terminal.print(if args.bucket_policy { setting.bucket_policy()? } else { setting.role_policy(&args.r#for) })?;
     Ok(Exit::Done)
 }
 
@@ -91,6 +94,10 @@ impl Setting {
         permissions.retain(|(action, _)| self.distributions != Which::None || !action.starts_with("cloudfront:"));
         permissions.sort_by_key(|&(action, resource)| (resource, action));
         for (action, resource) in permissions {
+            if action == LIST {
+                statements.extend(self.listing());
+                continue;
+            }
             let arns = self.arns(resource, action);
             match statements.iter_mut().find(|statement| statement.resource == arns) {
                 Some(statement) => statement.action.push(action.to_owned()),
@@ -103,6 +110,33 @@ impl Setting {
             }
         }
         Document::of(statements)
+    }
+
+    /// Listing, of the site and of its record alone where they are folders of their buckets.
+    fn listing(&self) -> Vec<Statement> {
+        let record = match &self.record {
+            Place::Nowhere => None,
+            Place::Beside if self.prefix.is_empty() => None,
+            Place::Beside => Some((self.bucket.as_str(), format!("{RECORD_FOLDER}{}", self.prefix))),
+            Place::At(at) => Some((at.bucket(), at.prefix().to_owned())),
+        };
+        let mut buckets: Vec<(&str, Vec<String>)> = vec![(&self.bucket, vec![self.prefix.clone()])];
+        match record {
+            Some((bucket, folder)) if bucket == self.bucket => buckets[0].1.push(folder),
+            Some((bucket, folder)) => buckets.push((bucket, vec![folder])),
+            None => {}
+        }
+        let statement = |(bucket, folders): (&str, Vec<String>)| Statement {
+            effect: "Allow",
+            action: vec![LIST.to_owned()],
+            resource: vec![format!("arn:aws:s3:::{bucket}")],
+            condition: (!folders.contains(&String::new())).then(|| {
+                let folders = folders.iter().map(|folder| format!("{}*", literal(folder))).collect();
+                [("StringLike", [("s3:prefix", folders)].into())].into()
+            }),
+            ..Statement::default()
+        };
+        buckets.into_iter().map(statement).collect()
     }
 
     /// The policy of the bucket: the distributions read it by origin access control, all but the records.
@@ -120,7 +154,7 @@ impl Setting {
             effect: "Allow",
             principal: Some([("Service", CLOUDFRONT)].into()),
             action: vec![READ.to_owned()],
-            resource: vec![self.of_s3(&self.bucket, &format!("/{}*", self.prefix))],
+            resource: vec![self.of_s3(&self.bucket, &format!("/{}*", literal(&self.prefix)))],
             condition: Some(
                 [("StringEquals", [("aws:SourceArn", self.arns(Resource::Distribution, ""))].into())].into(),
             ),
@@ -136,7 +170,7 @@ impl Setting {
     fn arns(&self, resource: Resource, action: &str) -> Vec<String> {
         let named = |resource: Resource, id: &str| {
             let text = resource.to_string().replace("ACCOUNT", &self.account).replace("BUCKET", &self.bucket);
-            let text = text.replace("PREFIX", &self.prefix);
+            let text = text.replace("PREFIX", &literal(&self.prefix));
             let text = text.replacen("arn:aws:", &format!("arn:{}:", self.partition), 1);
             text.strip_suffix("ID").map(|start| format!("{start}{id}")).unwrap_or(text)
         };
@@ -159,17 +193,19 @@ impl Setting {
             }
             Resource::Objects => {
                 let folder = match &self.record {
-                    Place::At(at) => Some(self.of_s3(at.bucket(), &format!("/{}*", at.prefix()))),
+                    Place::At(at) => Some(self.of_s3(at.bucket(), &format!("/{}*", literal(at.prefix())))),
                     Place::Nowhere => None,
                     Place::Beside if self.prefix.is_empty() => None,
-                    Place::Beside => Some(self.of_s3(&self.bucket, &format!("/{RECORD_FOLDER}{}*", self.prefix))),
+                    Place::Beside => {
+                        Some(self.of_s3(&self.bucket, &format!("/{RECORD_FOLDER}{}*", literal(&self.prefix))))
+                    }
                 };
                 // Nothing of a record is large enough to go up in parts.
                 let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
                 std::iter::once(named(resource, "")).chain(folder).collect()
             }
             Resource::Records => match elsewhere {
-                Some(at) => vec![self.of_s3(at.bucket(), &format!("/{}*", at.prefix()))],
+                Some(at) => vec![self.of_s3(at.bucket(), &format!("/{}*", literal(at.prefix())))],
                 None => vec![named(resource, "")],
             },
             Resource::Distribution => ids(false).into_iter().map(|id| named(resource, id)).collect(),
@@ -312,6 +348,47 @@ mod tests {
         assert_eq!(of(&["--kms-key", "arn:aws-cn:kms:cn-north-1:1:key/1"], ""), "aws-cn");
         assert_eq!(of(&["--partition", "aws-us-gov"], "cn-north-1"), "aws-us-gov");
         assert!(Line::try_parse_from(["policy", "--partition", "china"]).is_err());
+    }
+
+    #[test]
+    fn only_the_folder_of_a_site_and_of_its_record_may_be_listed() {
+        let conditions = |setting: Setting| {
+            let policy = setting.role_policy(&[EntryPoint::Deploy]);
+            let lists = |statement: &&Statement| statement.action.iter().any(|action| action == LIST);
+            let found = policy.statement.iter().filter(lists).map(|statement| {
+                assert_eq!(statement.action.len(), 1, "what is limited by the prefix is about nothing else");
+                let condition =
+                    statement.condition.as_ref().map(|condition| condition["StringLike"]["s3:prefix"].clone());
+                (statement.resource.clone(), condition.unwrap_or_default())
+            });
+            found.collect::<Vec<_>>()
+        };
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let site = owned(&["arn:aws:s3:::www.example.com"]);
+        assert_eq!(conditions(setting("", &[])), [(site.clone(), vec![])]);
+        assert_eq!(conditions(setting("blog/", &[])), [(site.clone(), owned(&["blog/*", ".shipfront/blog/*"]))]);
+        let elsewhere =
+            Setting { record: Place::At(Target::parse("s3://records/a").unwrap()), ..setting("blog/", &[]) };
+        let records = (owned(&["arn:aws:s3:::records"]), owned(&["a/*"]));
+        assert_eq!(conditions(elsewhere), [(site, owned(&["blog/*"])), records]);
+    }
+
+    #[test]
+    fn a_prefix_means_itself_whatever_its_characters_mean_in_a_policy() {
+        let policy = setting("a*/${aws:username}?/", &["E1"]);
+        let role = policy.role_policy(&[EntryPoint::Deploy]);
+        let escaped = "a${*}/${$}{aws:username}${?}/";
+        assert_eq!(
+            allowed(&role, "s3:PutObject"),
+            [
+                format!("arn:aws:s3:::www.example.com/{escaped}*"),
+                format!("arn:aws:s3:::www.example.com/.shipfront/{escaped}*")
+            ]
+        );
+        assert!(role.to_string().contains(&format!("\"{escaped}*\"")), "{role}");
+        let bucket = policy.bucket_policy().unwrap().to_string();
+        assert!(lets_distribution_read(&bucket, "www.example.com", "a*/${aws:username}?/", "E1"), "{bucket}");
+        assert!(!lets_distribution_read(&bucket, "www.example.com", "ab/", "E1"), "{bucket}");
     }
 
     #[test]

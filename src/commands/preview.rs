@@ -9,7 +9,7 @@ use crate::deploy::Deploy;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::local::watch::Watch;
-use crate::local::{Local, shell_word};
+use crate::local::{Local, guard_source, shell_word};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::terminal::Terminal;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
     let stop = stop_on_signal(terminal, "stopping");
     let source = config::source(args.source.as_deref())?;
+    guard_source(&source)?;
     let connection = Connection::to_local_edge(args.port, Some(args.options.concurrency), terminal).await?;
     let preview = Preview { args, source, connection: &connection, terminal, stop };
     let outcome = preview.run().await;
@@ -119,7 +120,9 @@ impl Preview<'_> {
 
     /// Reports a deploy to the person and to the dashboard.
     fn tell(&self, local: &Local, target: &Target, report: &Report) {
-        self.terminal.report(report, &report.warnings, &report.errors);
+        if let Err(error) = self.terminal.report(report, &report.warnings, &report.errors) {
+            self.terminal.warn(error);
+        }
         local.explain(target, report);
     }
 }

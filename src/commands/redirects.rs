@@ -10,6 +10,6 @@ use crate::terminal::Terminal;
 /// `redirects`.
 pub fn run(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
     let function = redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
-    terminal.document(&function, &function.warnings);
+    terminal.document(&function, &function.warnings)?;
     Ok(Exit::Done)
 }

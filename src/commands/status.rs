@@ -5,6 +5,7 @@ use crate::commands::connection::Connection;
 use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::record::allowance::UsedPaths;
 use crate::record::intent::left_by;
@@ -26,7 +27,7 @@ pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     let connection = Connection::open(&args.site.connection, None, terminal).await?;
     let outcome = ask(args, &connection).await;
     let (status, warnings) = connection.close(outcome).await?;
-    terminal.report(&status, &warnings, &[]);
+    terminal.report(&status, &warnings, &[])?;
     Ok(Exit::Done)
 }
 
@@ -133,12 +134,12 @@ fn status(
 
 impl Display for Status {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{} (record in {})", self.target, self.record)?;
+        writeln!(out, "{} (record in {})", Shown(&self.target), Shown(&self.record))?;
         match &self.last {
             Some(last) => writeln!(
                 out,
                 "  last deploy: {}, {}: {} uploaded, {} deleted",
-                last.deploy,
+                Shown(&last.deploy),
                 time(last.at),
                 last.uploaded,
                 last.pruned
@@ -151,15 +152,16 @@ impl Display for Status {
             writeln!(out, "  it {how}: {objects} of its plan neither uploaded nor deleted; run the deploy again")?;
         }
         if let Some(build) = &self.build {
-            let project = if build.project.is_empty() { String::new() } else { format!(" of {}", build.project) };
+            let project =
+                if build.project.is_empty() { String::new() } else { format!(" of {}", Shown(&build.project)) };
             writeln!(out, "  newest build: {}{project}", build.number)?;
         }
         match (&self.lease, &self.expired_lease) {
-            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", holder.owner, time(holder.since))?,
+            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", Shown(&holder.owner), time(holder.since))?,
             (None, Some(holder)) => writeln!(
                 out,
                 "  lease: expired; {} took it {} and has not renewed it for {} s",
-                holder.owner,
+                Shown(&holder.owner),
                 time(holder.since),
                 LEASE.as_secs()
             )?,
@@ -167,9 +169,10 @@ impl Display for Status {
         }
         if let Some(pending) = &self.pending {
             let (keys, deploy) = (pending.keys, &pending.deploy);
+            let left = Shown(left_by(deploy));
             match &self.lease {
-                Some(_) => writeln!(out, "  pending: {keys} keys of {deploy} (the deploy under way)")?,
-                None => writeln!(out, "  pending: {keys} keys, {}; the next deploy finishes it", left_by(deploy))?,
+                Some(_) => writeln!(out, "  pending: {keys} keys of {} (the deploy under way)", Shown(deploy))?,
+                None => writeln!(out, "  pending: {keys} keys, {left}; the next deploy finishes it")?,
             }
         }
         writeln!(out, "  CloudFront: {}", self.allowance)?;
@@ -179,7 +182,7 @@ impl Display for Status {
                 Some(after) => format!("goes with the first deploy after {}", time(after)),
                 None => "stays".to_owned(),
             };
-            writeln!(out, "    {}  since {}; {goes}", orphan.key, time(orphan.since))?;
+            writeln!(out, "    {}  since {}; {goes}", Shown(&orphan.key), time(orphan.since))?;
         }
         if self.orphans.len() > SHORT_LIST {
             writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;

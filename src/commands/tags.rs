@@ -22,11 +22,11 @@ pub async fn run(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
     if args.backfill {
         let outcome = backfill(args, &connection, terminal).await;
         let report = connection.close(outcome).await?;
-        terminal.report(&report, report.warnings(), report.errors());
-        return Ok(report.exit());
+        let written = terminal.report(&report, report.warnings(), report.errors());
+        return terminal.ended(report.exit(), written);
     }
     let outcome = enable(args, &connection).await;
-    terminal.document(&connection.close(outcome).await?, &[]);
+    terminal.document(&connection.close(outcome).await?, &[])?;
     Ok(Exit::Done)
 }
 

@@ -2,7 +2,12 @@
 
 use crate::config::file::{FILE_NAME, position};
 use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Far more than any file of settings has.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Finds the file, if there is one.
 ///
@@ -17,7 +22,14 @@ pub(super) fn locate(source: Option<&Path>, here: &Path) -> Option<PathBuf> {
 
 /// Reads the file.
 pub(crate) fn text(path: &Path, shown: &str) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| Error::usage(format!("cannot read {shown}: {error}")))?;
+    let unreadable = |error: io::Error| Error::usage(format!("cannot read {shown}: {error}"));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::usage(format!("{shown} has more than {MOST_BYTES} bytes"))
+            .hint("no file of settings is as large: name another one with --config"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let (line, column) = position(&valid, valid.len());

@@ -3,12 +3,12 @@
 use crate::deploy::entry::Entry;
 use crate::deploy::hash::{charset_check, look_through};
 use crate::error::{Error, Result};
+use crate::open_files::{self, patiently};
 use bytes::Bytes;
 use shipfront_site::Encoding;
 use shipfront_site::charset::CharsetCheck;
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{Digest, Etag, MULTIPART_THRESHOLD, Md5, changed_while_read, md5, read_all};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
@@ -75,8 +75,9 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     };
     let before = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
     let mut digest = Md5::new();
-    read_all(File::open(&path).map_err(unreadable)?, size, |chunk| digest.update(chunk)).map_err(unreadable)?;
-    let packed = compression::compress(size, asked, || File::open(&path), NamedTempFile::new).map_err(no_room)?;
+    read_all(open_files::open(&path).map_err(unreadable)?, size, |chunk| digest.update(chunk)).map_err(unreadable)?;
+    let packed = compression::compress(size, asked, || open_files::open(&path), || patiently(NamedTempFile::new))
+        .map_err(no_room)?;
     if std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)? != before {
         return Err(unreadable(changed_while_read()));
     }
@@ -99,7 +100,7 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
 
 /// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
 fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
-    let file = File::open(path)?;
+    let file = open_files::open(path)?;
     let before = file.metadata()?.modified().ok();
     let mut body = Vec::with_capacity(size as usize);
     // One byte more would be a file that grew.

@@ -3,12 +3,12 @@
 use crate::deploy::diff::{Content, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::walk::Walk;
+use crate::open_files;
 use crate::record::manifest::Row;
 use rayon::prelude::*;
 use shipfront_site::charset::{CharsetCheck, Checked};
 use shipfront_site::compression::{self, Compressed};
 use shipfront_site::etag::{self, Etag};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -73,7 +73,7 @@ fn compare_plain(
     if entry.is_redirect() {
         return pair.expected().map(|etag| etag::matches(io::empty(), 0, etag)).transpose();
     }
-    let file = File::open(entry.path(root))?;
+    let file = open_files::open(&entry.path(root))?;
     match pair.expected() {
         // Nothing would be read to compare with it.
         Some(etag @ Etag::Opaque(_)) => {
@@ -92,7 +92,7 @@ fn compare_compressed(
     check: Option<&mut CharsetCheck>,
 ) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
-    let file = File::open(&path)?;
+    let file = open_files::open(&path)?;
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
         let same = etag::matches(Checked::new(file, check), size, &known.source)?;
@@ -105,7 +105,7 @@ fn compare_compressed(
         return Ok((None, None));
     }
     let expected: &Etag = pair.described().map_or(remote_etag, Row::content);
-    let digested = compression::digest(size, asked, || File::open(&path))?;
+    let digested = compression::digest(size, asked, || open_files::open(&path))?;
     let same = digested.size == *remote_size && digested.etag == *expected;
     Ok((Some(same), same.then(|| Box::new(digested.compressed))))
 }

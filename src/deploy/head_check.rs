@@ -12,6 +12,7 @@ use crate::deploy::error_pages;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::open_files;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::ErrorPage;
 use crate::s3::Bucket;
@@ -23,7 +24,6 @@ use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_site::compression::Compressed;
 use shipfront_site::etag::{Digest, Etag, Md5, read_all};
 use shipfront_site::headers::HeadersDigest;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -220,7 +220,7 @@ impl Inspector<'_> {
 fn digests(path: PathBuf, size: u64) -> io::Result<(String, Etag)> {
     let mut crc = Crc::new(CrcAlgorithm::Crc64Nvme);
     let mut md5 = Md5::new();
-    read_all(File::open(path)?, size, |chunk| {
+    read_all(open_files::open(&path)?, size, |chunk| {
         crc.update(chunk);
         md5.update(chunk);
     })?;

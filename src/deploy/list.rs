@@ -8,8 +8,8 @@
 use crate::deploy::entry::Entry;
 use crate::deploy::manifest_index::between;
 use crate::error::{Error, Result};
-use crate::s3::{Page, RemoteObject, Start};
-use std::collections::VecDeque;
+use crate::s3::{Page, RemoteObject, Start, repeats_itself};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 const KEYS_A_RANGE: usize = 900;
 /// Answers under way for each core: of more, each a third of a megabyte, most would only wait to be read.
 const ANSWERS_A_CORE: usize = 32;
+
+/// Answers in a row that may come without a key: more are a listing that does not end.
+const MOST_EMPTY: u32 = 1000;
 
 /// All that the target holds of the keys after one and up to another.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ struct Range {
     up_to: Option<String>,
     /// Answers that the source lets expect, less those that came.
     expected: usize,
+    /// Answers without a key since the last one with some.
+    empty: u32,
 }
 
 /// Lists the target in up to `concurrency` ranges, and hands on what each answer tells, in any order.
@@ -81,6 +86,9 @@ where
             return Ok(None);
         }
         let Some(rest) = rest else { continue };
+        if rest.empty > MOST_EMPTY {
+            return Err(repeats_itself("the bucket"));
+        }
         let idle = running.len() + waiting.len() + 1 < at_once;
         match first.filter(|_| idle).and_then(|first| rest.middle(files, &first)) {
             Some(middle) => waiting.extend(rest.split(middle, files)),
@@ -94,21 +102,22 @@ pub async fn one_by_one<A>(ask: impl Fn(Start) -> A) -> Result<Vec<RemoteObject>
 where
     A: Future<Output = Result<Page>>,
 {
-    let mut objects = Vec::new();
+    let mut objects = BTreeMap::new();
+    let mut followed = HashSet::new();
     let mut start = Start::Beginning;
     loop {
         let page = ask(start).await?;
-        objects.extend(page.objects);
-        match page.next {
-            Some(next) => start = Start::Token(next),
-            None => break,
+        for object in page.objects {
+            if let Some(object) = objects.insert(object.key.clone(), object) {
+                return Err(Error::failed(format!("the bucket lists {:?} twice", object.key))
+                    .hint("shipfront needs a store that lists each key once, in UTF-8 order, as S3 does"));
+            }
         }
-    }
-    objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    match objects.windows(2).find(|pair| pair[0].key == pair[1].key) {
-        Some(pair) => Err(Error::failed(format!("the bucket lists {:?} twice", pair[0].key))
-            .hint("shipfront needs a store that lists each key once, in UTF-8 order, as S3 does")),
-        None => Ok(objects),
+        match page.next {
+            Some(next) if !followed.insert(next.clone()) => return Err(repeats_itself("the bucket")),
+            Some(next) => start = Start::Token(next),
+            None => return Ok(objects.into_values().collect()),
+        }
     }
 }
 
@@ -127,7 +136,7 @@ impl Range {
     fn new(after: Option<String>, up_to: Option<String>, files: &[Entry]) -> Range {
         let start = after.clone().map_or(Start::Beginning, Start::After);
         let expected = expected(files, after.as_deref(), up_to.as_deref());
-        Range { start, after, up_to, expected }
+        Range { start, after, up_to, expected, empty: 0 }
     }
 
     /// The first key of an answer that is not after the one before it.
@@ -152,18 +161,19 @@ impl Range {
         let Some(token) = next.filter(|_| !complete) else {
             return (Some(Listed { after: self.after, up_to: self.up_to, objects }), None);
         };
-        let rest = |after| Range {
+        let rest = |after, empty| Range {
             start: Start::Token(token),
             after,
             up_to: self.up_to,
             expected: self.expected.saturating_sub(1),
+            empty,
         };
         match last {
             Some(last) => {
                 let listed = Listed { after: self.after, up_to: Some(last.clone()), objects };
-                (Some(listed), Some(rest(Some(last))))
+                (Some(listed), Some(rest(Some(last), 0)))
             }
-            None => (None, Some(rest(self.after))),
+            None => (None, Some(rest(self.after, self.empty + 1))),
         }
     }
 
@@ -380,6 +390,32 @@ mod tests {
         let starts = all.windows(2).filter(|pair| pair[0].objects.len() < 1000 && !pair[0].objects.is_empty()).count();
         assert!(starts >= 8, "only {starts} ranges ended early: it was listed one answer after the other");
         assert!(asked < 50 + 40, "{asked} answers");
+    }
+
+    #[test]
+    fn a_listing_that_repeats_itself_ends_with_an_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // Another token each time, and never a key.
+        let tokens = AtomicUsize::new(0);
+        let ask = |_| {
+            let next = Some(tokens.fetch_add(1, Ordering::Relaxed).to_string());
+            std::future::ready(Ok(Page { objects: Vec::new(), next }))
+        };
+        let (sender, _receiver) = tokio::sync::mpsc::channel(1);
+        let told = runtime.block_on(list(ask, &[], (None, None), 4, sender)).unwrap_err().to_string();
+        assert!(told.contains("repeats itself"), "{told}");
+        // Two answers that lead to each other, out of order: listed one by one.
+        let ask = |start| {
+            let first = start == Start::Beginning || start == Start::Token("1".to_owned());
+            let (key, next) = if first { ("b", "2") } else { ("a", "1") };
+            std::future::ready(Ok(Page { objects: vec![object(key)], next: Some(next.to_owned()) }))
+        };
+        assert!(runtime.block_on(one_by_one(ask)).unwrap_err().to_string().contains("twice"));
+        let ask = |start| {
+            let next = if start == Start::Token("1".to_owned()) { "2" } else { "1" };
+            std::future::ready(Ok(Page { objects: Vec::new(), next: Some(next.to_owned()) }))
+        };
+        assert!(runtime.block_on(one_by_one(ask)).unwrap_err().to_string().contains("repeats itself"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl ManifestIndex {
     pub fn read(manifest: &Manifest, files: &[Entry]) -> Result<ManifestIndex> {
         let mut index = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
         let mut at = 0;
-        let standings = manifest.read(|key, row| {
+        let standings = manifest.read_beside(files.len() as u64, |key, row| {
             while files.get(at).is_some_and(|file| &*file.key < key) {
                 at += 1;
             }

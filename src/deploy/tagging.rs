@@ -3,6 +3,7 @@
 use crate::cloudfront::Distributions;
 use crate::deploy::change::{Change, Reason};
 use crate::deploy::manifest_index::ManifestIndex;
+use crate::open_files;
 use crate::record::manifest::Row;
 use crate::s3::head::Head;
 use shipfront_invalidation::DistributionId;
@@ -14,7 +15,6 @@ use shipfront_site::headers::Headers;
 use shipfront_site::media_type;
 use shipfront_site::references::references;
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ impl Tagging {
         if !media_type.starts_with("text/html") && !media_type.starts_with("application/xhtml") {
             return Vec::new();
         }
-        let found = File::open(file).and_then(|page| references(page, key, &self.hosts));
+        let found = open_files::open(file).and_then(|page| references(page, key, &self.hosts));
         found.unwrap_or_default()
     }
 

@@ -13,6 +13,7 @@ use crate::deploy::executor::Executor;
 use crate::deploy::intent::pending;
 use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
+use crate::open_files;
 use crate::record::intent::{PendingAction, PendingChange, is_of_verify};
 use crate::record::manifest::Row;
 use futures::{StreamExt, stream};
@@ -349,7 +350,10 @@ impl Executor<'_> {
                 wrong.map(|wrong| (format!("{site}{}", check.path), check.key, wrong))
             }
         });
-        let looking = looking.buffer_unordered(IN_FLIGHT).filter_map(async |found| found).collect::<Vec<_>>();
+        let looking = looking
+            .buffer_unordered(open_files::at_once(IN_FLIGHT, false))
+            .filter_map(async |found| found)
+            .collect::<Vec<_>>();
         let mut found = tokio::select! {
             found = looking => found,
             () = self.limits.stop.cancelled() => return None,

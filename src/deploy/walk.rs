@@ -161,6 +161,10 @@ fn existing_directory(source: &Path) -> Result<PathBuf> {
     let shown = source.display();
     let hint = "name the directory that your site generator writes, such as public, dist, _site or build";
     let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if source.is_relative() && std::env::current_dir().is_err() => {
+            Error::usage(format!("the source {shown} cannot be found: the working directory was removed"))
+                .hint("go to another directory, or name the source by its absolute path")
+        }
         std::io::ErrorKind::NotFound => Error::usage(format!("the source {shown} does not exist")).hint(hint),
         _ => Error::usage(format!("the source {shown} cannot be read: {error}")).hint(hint),
     })?;

@@ -194,7 +194,9 @@ async fn deploy_artifact(
     })?;
     let refused = run.refused.clone();
     let report = Report::new(run, &entry_point.terminal);
-    entry_point.terminal.report(&report, &report.warnings, &report.errors);
+    if let Err(error) = entry_point.terminal.report(&report, &report.warnings, &report.errors) {
+        entry_point.terminal.warn(error);
+    }
     if let Some(error) = refused {
         return Ok(Verdict::Failed(Failure::of(&error)));
     }

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// The object that holds the marks.
 const EXTERNAL_WRITES: &str = "foreign.json";
+/// Bytes of it, at most: a hundred thousand marks.
+const MOST: u64 = 16 * 1024 * 1024;
 /// How often a write that another one overtook is tried again: every try that fails is another's success.
 const TRIES: usize = 12;
 
@@ -57,7 +59,7 @@ impl Record {
     }
 
     async fn read_external_writes(&self) -> Result<Option<(Marks, String, Timestamp)>> {
-        let (found, now) = self.bucket.get_at(EXTERNAL_WRITES).await?;
+        let (found, now) = self.bucket.get_at(EXTERNAL_WRITES, MOST).await?;
         let Some(found) = found else { return Ok(None) };
         let marks = serde_json::from_slice(&found.body);
         let marks = marks.map_err(|error| damaged(&self.what(EXTERNAL_WRITES), &error.to_string()))?;

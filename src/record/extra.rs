@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use std::io;
 
 /// Fields that this version does not know, by name; those of an object of the line as an object of its name.
-pub(crate) type Extra = Option<Box<Map<String, Value>>>;
+pub(crate) type Extra = Option<Box<Fields>>;
+
+/// Fields by name, as the text of a JSON object: read, a text of small values takes many times its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields(Box<str>);
 
 /// The fields of a line that this version knows, and those of each that is an object: none where all of it is taken.
 pub(super) type Known = &'static [(&'static str, &'static [&'static str])];
@@ -31,9 +35,14 @@ pub(super) fn read<T: for<'a> Line<'a>, R>(
             extra.insert((*name).to_owned(), Value::Object(others));
         }
     }
+    // Whatever else was wrong with the line, such as a field that comes twice, stays wrong.
+    if extra.is_empty() {
+        return Err(strict.to_string());
+    }
     let plain = serde_json::to_string(&fields).map_err(|error| error.to_string())?;
     let read = <T as Line<'_>>::parse(&plain).map_err(|error| error.to_string())?;
-    take(read, Some(Box::new(extra)))
+    let extra = serde_json::to_string(&extra).map_err(|error| error.to_string())?;
+    take(read, Some(Box::new(Fields(extra.into()))))
 }
 
 fn take_others(fields: &mut Map<String, Value>, is_known: impl Fn(&str) -> bool) -> Map<String, Value> {
@@ -53,14 +62,15 @@ pub(super) trait Line<'a> {
 }
 
 /// A line with the fields that this version does not know. Those of an object go with it.
-pub(super) fn joined(line: &impl Serialize, known: Known, extra: &Map<String, Value>) -> io::Result<Value> {
+pub(super) fn joined(line: &impl Serialize, known: Known, Fields(extra): &Fields) -> io::Result<Value> {
+    let extra: Map<String, Value> = serde_json::from_str(extra)?;
     let mut value = serde_json::to_value(line)?;
     let Value::Object(fields) = &mut value else { return Ok(value) };
     for (name, value) in extra {
-        if !known.iter().any(|(known, _)| known == name) {
-            fields.insert(name.clone(), value.clone());
-        } else if let (Some(Value::Object(object)), Value::Object(others)) = (fields.get_mut(name), value) {
-            others.iter().for_each(|(name, value)| drop(object.insert(name.clone(), value.clone())));
+        if !known.iter().any(|(known, _)| *known == name) {
+            fields.insert(name, value);
+        } else if let (Some(Value::Object(object)), Value::Object(others)) = (fields.get_mut(&name), value) {
+            object.extend(others);
         }
     }
     Ok(value)

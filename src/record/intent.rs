@@ -143,10 +143,10 @@ pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a Pen
     })
 }
 
-/// Reads an intent.
-pub(super) fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
+/// Reads the plan of an intent; `what` names it in errors.
+pub fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
     let mut pending: Vec<PendingChange> = Vec::new();
-    ndjson::decode("plan", bytes, what, |line| {
+    ndjson::decode("plan", (bytes, 0), what, |line| {
         extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
             pending.push(PendingChange { extra, ..line });
             Ok(())

@@ -2,6 +2,7 @@
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
 use crate::record::session::Commit;
 use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
@@ -46,7 +47,7 @@ pub struct Holder {
 
 impl Display for Holder {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{} has the lease since {}", self.owner, time(self.since))
+        write!(out, "{} has the lease since {}", Shown(&self.owner), time(self.since))
     }
 }
 

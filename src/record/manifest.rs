@@ -162,11 +162,16 @@ impl Manifest {
 
     /// Hands out the rows, in key order; all that they say of how objects came to carry tags comes back.
     /// An error may come after some of them: then none counts.
-    pub fn read(&self, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
+    pub fn read(&self, take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
+        self.read_beside(0, take)
+    }
+
+    /// The same beside a source that has so many files: a manifest may have as many rows, however well they compress.
+    pub fn read_beside(&self, files: u64, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         let mut last: Option<String> = None;
         let standings = Shared::default();
         let mut known: Vec<Arc<CopyTags>> = Vec::new();
-        ndjson::decode("manifest", &self.bytes, &self.what, |line| {
+        ndjson::decode("manifest", (&self.bytes, files), &self.what, |line| {
             extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
                 let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page } =
                     line;

@@ -1,5 +1,8 @@
 //! Lines of JSON, compressed: a header that says what it is, the rows, and a count at the end, so
 //! that a truncated file is never taken for a short one.
+//!
+//! What is compressed says nothing of how much it is unpacked: three megabytes can be three gigabytes. So a line has a
+//! longest length, and all of them together one that follows from what is known of the site.
 
 use crate::error::{Error, Result};
 use crate::record::{FORMAT, check_format, damaged};
@@ -8,7 +11,21 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+
+/// The longest line. A key has at most 1,024 bytes, 6,144 as JSON may spell them, and all else is shorter.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// What any file may take unpacked: the rows of half a million objects.
+const MOST_UNPACKED: u64 = 128 * 1024 * 1024;
+/// What it may take beyond that for each object: a long row.
+const BYTES_A_ROW: u64 = 512;
+/// What a row takes at least compressed: it has a digest in it.
+const LEAST_PACKED: u64 = 16;
+
+/// How many bytes of lines a file of `packed` bytes may have, where the site is known to have so many `files`.
+fn most_unpacked(packed: u64, files: u64) -> u64 {
+    MOST_UNPACKED + BYTES_A_ROW * files.max(packed / LEAST_PACKED)
+}
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -72,18 +89,29 @@ pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
 }
 
 /// Hands out the lines of the rows as they are read; whatever is not complete and right is an error, and
-/// so is a line that `take` refuses. Lines handed out before an error do not count.
+/// so is a line that `take` refuses. Lines handed out before an error do not count. `files` are as many as the site is
+/// known to have, 0 where nothing is known of it.
 pub(super) fn decode(
     kind: &str,
-    bytes: &[u8],
+    (bytes, files): (&[u8], u64),
     what: &str,
     mut take: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<()> {
     let broken = |why: &dyn std::fmt::Display| damaged(what, &why.to_string());
     let mut reader = BufReader::with_capacity(64 * 1024, GzDecoder::new(bytes));
+    let most = most_unpacked(bytes.len() as u64, files);
+    let mut unpacked = 0;
     let mut next = |line: &mut String| -> Result<bool> {
         line.clear();
-        reader.read_line(line).map(|length| length > 0).map_err(|error| broken(&error))
+        let length = (&mut reader).take(LONGEST_LINE + 1).read_line(line).map_err(|error| broken(&error))? as u64;
+        unpacked += length;
+        if length > LONGEST_LINE {
+            return Err(broken(&format!("it has a line of more than {LONGEST_LINE} bytes")));
+        }
+        if unpacked > most {
+            return Err(broken(&format!("unpacked it has more than {most} bytes, too many for this site")));
+        }
+        Ok(length > 0)
     };
     let mut line = String::new();
     next(&mut line)?;
@@ -108,4 +136,50 @@ pub(super) fn decode(
         return Err(broken(&format!("it has {rows} rows of {}", footer.rows)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of these bytes a line, whatever they are.
+    fn packed(lines: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        let mut out = GzEncoder::new(Vec::new(), Compression::best());
+        out.write_all(b"{\"shipfront\":\"plan\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();
+        let mut rows = 0;
+        for line in lines {
+            out.write_all(&line).unwrap();
+            out.write_all(b"\n").unwrap();
+            rows += 1;
+        }
+        writeln!(out, "{{\"rows\":{rows}}}").unwrap();
+        out.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8], files: u64) -> Result<u64, String> {
+        let mut rows = 0;
+        let take = |_: &str| {
+            rows += 1;
+            Ok(())
+        };
+        decode("plan", (bytes, files), "it", take).map_err(|error| error.to_string()).map(|()| rows)
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_before_it_is_in_memory() {
+        let longest = usize::try_from(LONGEST_LINE).unwrap() - 1;
+        assert_eq!(read(&packed([vec![b'1'; longest]].into_iter()), 0), Ok(1));
+        let bomb = packed([vec![b'1'; 64 << 20]].into_iter());
+        assert!(bomb.len() < 100_000);
+        assert!(read(&bomb, 0).unwrap_err().contains("a line of more than 65536 bytes"));
+    }
+
+    #[test]
+    fn lines_without_end_are_refused_unless_the_site_is_as_large() {
+        let lines = || std::iter::repeat_n(vec![b'1'; 1023], 200 * 1024);
+        let bomb = packed(lines());
+        assert!(bomb.len() < 1 << 21);
+        assert!(read(&bomb, 1000).unwrap_err().contains("too many for this site"));
+        assert_eq!(read(&bomb, 200 * 1024), Ok(200 * 1024));
+    }
 }

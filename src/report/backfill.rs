@@ -3,6 +3,7 @@
 use crate::aws::Aws;
 use crate::aws::Requests;
 use crate::deploy::backfill::{Backfilled, LeftAlone};
+use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
 use serde::Serialize;
@@ -78,13 +79,13 @@ impl BackfillReport {
 
 impl Display for BackfillReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}: {} objects tagged, {} were already", self.target, self.tagged, self.kept)?;
+        writeln!(out, "{}: {} objects tagged, {} were already", Shown(&self.target), self.tagged, self.kept)?;
         for LeftAlone { key, reason } in &self.left {
-            writeln!(out, "  {key} was left as it is: {reason}")?;
+            writeln!(out, "  {} was left as it is: {}", Shown(key), Shown(reason))?;
         }
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
-            let id = id.as_deref().unwrap_or("not accepted");
-            writeln!(out, "  {distribution}: invalidation {id}, {status}: {}", items.join(" "))?;
+            let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
+            writeln!(out, "  {distribution}: invalidation {id}, {status}: {}", Shown(items.join(" ")))?;
         }
         Ok(())
     }

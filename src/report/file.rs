@@ -1,6 +1,7 @@
 //! `--report FILE`: the report in a file, in the form that its name asks for.
 
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::outcome::ErrorReport;
 use crate::report::{Report, junit, page};
 use crate::terminal::Terminal;
@@ -101,7 +102,7 @@ fn json(ending: &Ending<'_>) -> std::io::Result<String> {
         Ending::Report(report) => serde_json::to_string_pretty(report),
         Ending::Error { error, .. } => serde_json::to_string_pretty(&ErrorReport::of(error)),
     };
-    Ok(text? + "\n")
+    Ok(escape::json(text?) + "\n")
 }
 
 #[cfg(test)]

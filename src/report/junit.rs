@@ -5,6 +5,7 @@
 //! what is done is summed up by folder, and what is not is named as far as there is room.
 
 use crate::deploy::change::{Action, Wave};
+use crate::escape::{self, Shown, escaped};
 use crate::outcome::Outcome;
 use crate::report::file::Ending;
 use crate::report::{Fate, Report, ReportedChange};
@@ -49,9 +50,10 @@ pub(super) fn document(ending: &Ending<'_>) -> io::Result<String> {
     let suites = match ending {
         Ending::Report(report) => of_report(report),
         Ending::Error { error, source, target } => {
-            let hint = error.hint_text().map(|hint| format!("hint: {hint}")).unwrap_or_default();
-            let state = State::Failed(error.to_string(), hint);
-            let case = Case { name: format!("deploy {source} to {target}"), state, said: String::new() };
+            let hint = error.hint_text().map(|hint| format!("hint: {}", Shown(hint))).unwrap_or_default();
+            let state = State::Failed(Shown(error).to_string(), hint);
+            let case =
+                Case { name: format!("deploy {} to {}", Shown(source), Shown(target)), state, said: String::new() };
             vec![Suite { name: "deploy", seconds: 0.0, cases: vec![case] }]
         }
     };
@@ -77,13 +79,9 @@ fn of_report(report: &Report) -> Vec<Suite> {
         let (items, urls) = (invalidation.items.len(), invalidation.viewer_paths);
         let failed = invalidation.status == InvalidationStatus::Failed;
         Case {
-            name: format!("invalidate {items} items on {} for {urls} URLs", invalidation.distribution),
-            state: if failed {
-                State::Failed("failed".to_owned(), invalidation.items.join("\n"))
-            } else {
-                State::Passed
-            },
-            said: invalidation.items.join("\n"),
+            name: format!("invalidate {items} items on {} for {urls} URLs", Shown(&invalidation.distribution)),
+            state: if failed { State::Failed("failed".to_owned(), listed(&invalidation.items)) } else { State::Passed },
+            said: listed(&invalidation.items),
         }
     });
     suites.push(Suite { name: "invalidations", seconds: report.seconds.invalidate, cases: invalidations.collect() });
@@ -95,8 +93,8 @@ fn of_report(report: &Report) -> Vec<Suite> {
 fn whole(report: &Report) -> Case {
     let verb = if report.outcome == Outcome::Planned { "plan" } else { "deploy" };
     let error = |error: &crate::outcome::Failure| match &error.hint {
-        Some(hint) => format!("{}\nhint: {hint}", error.error),
-        None => error.error.clone(),
+        Some(hint) => format!("{}\nhint: {}", Shown(&error.error), Shown(hint)),
+        None => escaped(&error.error).into_owned(),
     };
     let errors: Vec<String> = report.errors.iter().map(error).collect();
     let state = match report.outcome {
@@ -111,7 +109,11 @@ fn whole(report: &Report) -> Case {
         Outcome::Interrupted => State::Failed("interrupted".to_owned(), errors.join("\n")),
         Outcome::Failed => State::Failed("failed, nothing was changed".to_owned(), errors.join("\n")),
     };
-    Case { name: format!("{verb} {} to {}", report.source, report.target), state, said: report.warnings.join("\n") }
+    Case {
+        name: format!("{verb} {} to {}", Shown(&report.source), Shown(&report.target)),
+        state,
+        said: listed(&report.warnings),
+    }
 }
 
 fn one(report: &Report, change: &ReportedChange) -> Case {
@@ -128,10 +130,11 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
         Fate::Failed => {
             let error = change.error.and_then(|at| report.errors.get(at));
             let (error, hint) = error.map_or(("failed", None), |error| (&error.error, error.hint.as_deref()));
-            State::Failed(error.to_owned(), hint.map(|hint| format!("hint: {hint}")).unwrap_or_default())
+            let hint = hint.map(|hint| format!("hint: {}", Shown(hint))).unwrap_or_default();
+            State::Failed(escaped(error).into_owned(), hint)
         }
     };
-    Case { name: format!("{verb} {} ({})", change.key, change.reason.word()), state, said: String::new() }
+    Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.word()), state, said: String::new() }
 }
 
 /// What is not done, the failures first, and what is done by folder.
@@ -150,7 +153,9 @@ fn sums(report: &Report, changes: &[&ReportedChange]) -> Vec<Case> {
     }
     let sum = |name: String| Case { name, state: State::Passed, said: String::new() };
     let rest: u64 = folders.values().skip(MOST_SUMS).sum();
-    cases.extend(folders.iter().take(MOST_SUMS).map(|(folder, files)| sum(format!("/{folder} ({files} files)"))));
+    cases.extend(
+        folders.iter().take(MOST_SUMS).map(|(folder, files)| sum(format!("/{} ({files} files)", Shown(folder)))),
+    );
     if rest > 0 {
         cases.push(sum(format!("other folders ({rest} files)")));
     }
@@ -194,8 +199,13 @@ fn element_of(suite: &Suite, case: &Case) -> TestCase {
 /// Text without what XML has no place for (<https://www.w3.org/TR/xml/#charsets>), nor `quick_junit`, which
 /// drops escape sequences and control characters without a trace: the names of two files could become one.
 fn clean(text: &str) -> Cow<'_, str> {
-    let wrong = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{FFFE}' | '\u{FFFF}');
-    if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text.into() }
+    let (text, wrong) = (escape::visible(text), ['\u{FFFE}', '\u{FFFF}']);
+    if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text }
+}
+
+/// Texts of others, one a line.
+fn listed(texts: &[String]) -> String {
+    texts.iter().map(|text| escaped(text)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -240,7 +250,7 @@ mod tests {
             said: String::new(),
         };
         let xml = write(&[Suite { name: "pages", seconds: 1.5, cases: vec![case] }]).unwrap();
-        assert!(xml.contains("name=\"a\u{FFFD}&lt;&quot;&amp;\u{FFFD}[31m\u{FFFD}\""), "{xml}");
+        assert!(xml.contains(r#"name="a\u{1}&lt;&quot;&amp;\u{1b}[31m\t""#), "{xml}");
         assert!(xml.contains("message=\"]]&gt;\u{FFFD}\">&lt;x&gt;</failure>"), "{xml}");
     }
 }

@@ -8,6 +8,7 @@ mod treemap;
 
 use crate::deploy::change::{Action, Reason};
 use crate::deploy::timeline::Span;
+use crate::escape::{self, Shown};
 use crate::outcome::{Failure, Outcome};
 use crate::record::intent::left_by;
 use crate::record::lease::time;
@@ -72,14 +73,16 @@ fn ink(change: &ReportedChange) -> Ink {
 /// The page.
 pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
     let (title, body) = match ending {
-        Ending::Report(report) => (format!("{}: {}", headline(report.outcome), report.target), of_report(report, at)),
+        Ending::Report(report) => {
+            (format!("{}: {}", headline(report.outcome), Shown(&report.target)), of_report(report, at))
+        }
         Ending::Error { error, source, target } => {
             let failure = Failure::of(None, error);
             let body = html! {
                 (header("bad", "Nothing was changed", source, target, at, None))
                 (problems(std::slice::from_ref(&failure), &[]))
             };
-            (format!("Failed: {target}"), body)
+            (format!("Failed: {}", Shown(target)), body)
         }
     };
     let page = html! {
@@ -96,7 +99,7 @@ pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
             body { main { (body) footer { "shipfront " (env!("CARGO_PKG_VERSION")) } } }
         }
     };
-    page.into_string()
+    escape::visible(&page.into_string()).into_owned()
 }
 
 fn headline(outcome: Outcome) -> &'static str {
@@ -141,14 +144,14 @@ fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp
     html! {
         header class=(class) {
             h1 { (headline) }
-            p { code { (source) } " → " code { (target) } }
+            p { code { (Shown(source)) } " → " code { (Shown(target)) } }
             p.note {
                 (time(at))
                 @if let Some(report) = report {
                     " · " (format!("{:.1} s", report.seconds.total)) " · " (report.deploy)
                     @if let Some(shard) = &report.shard { " · shard " (shard) }
                     @if let Some(recovered) = &report.recovered {
-                        " · finished " (left_by(&recovered.deploy)) ": " (recovered.keys) " keys"
+                        " · finished " (Shown(left_by(&recovered.deploy))) ": " (recovered.keys) " keys"
                     }
                 }
             }
@@ -162,11 +165,11 @@ fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
             section.problems {
                 @for Failure { key, error, hint, .. } in errors {
                     div.problem.failed {
-                        p { @if let Some(key) = key { code { (key) } ": " } (error) }
-                        @if let Some(hint) = hint { p.note { "hint: " (hint) } }
+                        p { @if let Some(key) = key { code { (Shown(key)) } ": " } (Shown(error)) }
+                        @if let Some(hint) = hint { p.note { "hint: " (Shown(hint)) } }
                     }
                 }
-                @for warning in warnings { div.problem.warning { p { (warning) } } }
+                @for warning in warnings { div.problem.warning { p { (Shown(warning)) } } }
             }
         }
     }
@@ -235,19 +238,19 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
         invalidation;
     html! {
         section {
-            h2 { "Invalidation" @if let Some(id) = id { " " (id) } }
+            h2 { "Invalidation" @if let Some(id) = id { " " (Shown(id)) } }
             p {
-                (distribution) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
+                (Shown(distribution)) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
                 " changed URLs, evicting " (collateral) " of " (universe.saturating_sub(*viewer_paths)) " unchanged ones"
             }
-            @for why in why { p.note { (why) } }
+            @for why in why { p.note { (Shown(why)) } }
             div.scroll { table {
                 thead { tr { th { "Item" } th { "Changed URLs" } th { "Unchanged URLs" } } }
                 tbody {
                     @for item in items.iter().take(MOST_ITEMS) {
                         @let counts = coverage.iter().find(|coverage| coverage.item == *item);
                         tr {
-                            td { code { (item) } @if let Some(counts) = counts { (beside(counts)) } }
+                            td { code { (Shown(item)) } @if let Some(counts) = counts { (beside(counts)) } }
                             td { @if let Some(counts) = counts { (counts.covers) } }
                             td { @if let Some(counts) = counts { (counts.collateral) } }
                         }
@@ -263,12 +266,12 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
 fn beside(coverage: &Coverage) -> Markup {
     let Coverage { collateral, evicts, why, .. } = coverage;
     html! {
-        @if let Some(why) = why { div.note { (why) } }
-        @if let [only] = &evicts[..] && *collateral == 1 { div.note { "evicts " (only) } }
+        @if let Some(why) = why { div.note { (Shown(why)) } }
+        @if let [only] = &evicts[..] && *collateral == 1 { div.note { "evicts " (Shown(only)) } }
         @else if let [first, others @ ..] = &evicts[..] {
             details.note {
-                summary { "evicts " (first) " and " (collateral - 1) " more" }
-                @for url in others { div { (url) } }
+                summary { "evicts " (Shown(first)) " and " (collateral - 1) " more" }
+                @for url in others { div { (Shown(url)) } }
                 @if *collateral > evicts.len() as u64 { div { "and " (collateral - evicts.len() as u64) " more" } }
             }
         }

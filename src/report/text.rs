@@ -4,6 +4,7 @@ mod changes;
 
 use crate::aws::limiter::Sample;
 use crate::deploy::change::Wave;
+use crate::escape::Shown;
 use crate::outcome::Outcome;
 use crate::record::intent::left_by;
 use crate::report::Report;
@@ -23,30 +24,21 @@ const WIDE_ITEM: usize = 60;
 impl Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let planned = self.outcome.is_plan();
+        let (source, target) = (Shown(&self.source), Shown(&self.target));
         self.write_changes(out)?;
         match self.outcome {
-            Outcome::Planned if !self.has_changes() => {
-                writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?
+            Outcome::Planned if !self.has_changes() => writeln!(out, "Nothing to do: {target} is what {source} is")?,
+            Outcome::Planned => writeln!(out, "Plan for {source} -> {target}; nothing was written")?,
+            Outcome::NothingToDo => writeln!(out, "Nothing to do: {target} is what {source} is")?,
+            Outcome::Deployed => writeln!(out, "Deployed {source} to {target} in {:.1} s", self.seconds.total)?,
+            Outcome::Partial => {
+                writeln!(out, "Partly deployed {source} to {target}: what landed is live and invalidated")?
             }
-            Outcome::Planned => writeln!(out, "Plan for {} -> {}; nothing was written", self.source, self.target)?,
-            Outcome::Refused => {
-                writeln!(out, "Plan for {} -> {}, which is refused; nothing was written", self.source, self.target)?
-            }
-            Outcome::NothingToDo => writeln!(out, "Nothing to do: {} is what {} is", self.target, self.source)?,
-            Outcome::Deployed => {
-                writeln!(out, "Deployed {} to {} in {:.1} s", self.source, self.target, self.seconds.total)?
-            }
-            Outcome::Partial => writeln!(
-                out,
-                "Partly deployed {} to {}: what landed is live and invalidated",
-                self.source, self.target
-            )?,
-            Outcome::Different => writeln!(out, "Live, but viewers of {} get something else", self.target)?,
-            Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {} was not invalidated", self.target)?,
-            Outcome::Interrupted => {
-                writeln!(out, "Interrupted: what had landed in {} is live and invalidated", self.target)?
-            }
-            Outcome::Failed => writeln!(out, "Failed: nothing in {} was changed", self.target)?,
+            Outcome::Refused => writeln!(out, "Plan for {source} -> {target}, which is refused; nothing was written")?,
+            Outcome::Different => writeln!(out, "Live, but viewers of {target} get something else")?,
+            Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {target} was not invalidated")?,
+            Outcome::Interrupted => writeln!(out, "Interrupted: what had landed in {target} is live and invalidated")?,
+            Outcome::Failed => writeln!(out, "Failed: nothing in {target} was changed")?,
         }
         self.write_counts(out, planned)?;
         self.write_hidden(out)?;
@@ -55,7 +47,7 @@ impl Display for Report {
         }
         if let Some(recovered) = &self.recovered {
             let (done, keys) = (if planned { "would finish" } else { "finished" }, recovered.keys);
-            writeln!(out, "  {done} {}: {keys} keys", left_by(&recovered.deploy))?;
+            writeln!(out, "  {done} {}: {keys} keys", Shown(left_by(&recovered.deploy)))?;
         }
         for invalidation in &self.invalidations {
             self.write_invalidation(out, invalidation, planned)?;
@@ -63,13 +55,14 @@ impl Display for Report {
         if let Some(verified) = &self.verified {
             let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
             let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
-            writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
+            writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", Shown(&verified.site))?;
             if let [first, rest @ ..] = verified.overridden.as_slice() {
                 let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
                 writeln!(
                     out,
                     "    {} {}{more}: CloudFront, or whoever stands before it, sets it",
-                    first.url, first.found
+                    Shown(&first.url),
+                    Shown(&first.found)
                 )?;
             }
         }
@@ -80,10 +73,10 @@ impl Display for Report {
         if self.outcome == Outcome::Stale {
             let items = self.invalidations.iter().filter(|invalidation| invalidation.id.is_none());
             for invalidation in items {
-                let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{item}'")).collect();
+                let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{}'", Shown(item))).collect();
                 let flag = match &invalidation.distribution {
-                    DistributionId::Distribution(id) => format!("--distribution {id}"),
-                    DistributionId::Tenant(id) => format!("--distribution-tenant {id}"),
+                    DistributionId::Distribution(id) => format!("--distribution {}", Shown(id)),
+                    DistributionId::Tenant(id) => format!("--distribution-tenant {}", Shown(id)),
                 };
                 writeln!(out, "  repeat it with: shipfront invalidate {flag} {}", quoted.join(" "))?;
             }
@@ -166,7 +159,7 @@ impl Report {
             ([], _) => Ok(()),
             (names, true) => {
                 writeln!(out, "  hidden and left out (--include-hidden takes what its pattern matches):")?;
-                names.iter().try_for_each(|name| writeln!(out, "    {name}"))
+                names.iter().try_for_each(|name| writeln!(out, "    {}", Shown(name)))
             }
             (names, false) => {
                 let files = if names.len() == 1 { "1 hidden file" } else { &format!("{} hidden files", names.len()) };
@@ -177,7 +170,8 @@ impl Report {
 
     fn write_invalidation(&self, out: &mut Formatter<'_>, invalidation: &Invalidation, planned: bool) -> fmt::Result {
         let Invalidation { distribution, items, viewer_paths, collateral, universe, .. } = invalidation;
-        let id = invalidation.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+        let id = invalidation.id.as_deref().map(|id| format!(" {}", Shown(id))).unwrap_or_default();
+        let distribution = Shown(distribution);
         let status = if planned { String::new() } else { format!(", {}", invalidation.status) };
         let unchanged = universe.saturating_sub(*viewer_paths);
         let items_word = if items.len() == 1 { "item" } else { "items" };
@@ -191,7 +185,7 @@ impl Report {
         }
         writeln!(out)?;
         for why in &invalidation.why {
-            writeln!(out, "    {why}")?;
+            writeln!(out, "    {}", Shown(why))?;
         }
         let shown = if self.verbose { items.len() } else { items.len().min(SHORT_LIST) };
         if planned && !invalidation.coverage.is_empty() {
@@ -200,8 +194,8 @@ impl Report {
             for item in &items[..shown] {
                 let why = invalidation.coverage.iter().find(|coverage| coverage.item == *item);
                 match why.and_then(|coverage| coverage.why.as_deref()).filter(|_| self.verbose) {
-                    Some(why) => writeln!(out, "    {item}  {why}")?,
-                    None => writeln!(out, "    {item}")?,
+                    Some(why) => writeln!(out, "    {}  {}", Shown(item), Shown(why))?,
+                    None => writeln!(out, "    {}", Shown(item))?,
                 }
             }
         }
@@ -223,15 +217,16 @@ impl Report {
         let widths = sorted.iter().map(|coverage| coverage.item.chars().count());
         let width = widths.filter(|width| *width <= most).max().unwrap_or(0);
         for coverage in sorted {
-            let Coverage { item, collateral, evicts, why, .. } = coverage;
+            let Coverage { collateral, evicts, .. } = coverage;
+            let (item, why) = (Shown(&coverage.item), coverage.why.as_ref().map(Shown));
             match (coverage.is_several(), why) {
-                (true, _) => writeln!(out, "    {item:width$}  {}", coverage.effect())?,
+                (true, _) => writeln!(out, "    {item:width$}  {}", Shown(coverage.effect()))?,
                 (false, Some(why)) => writeln!(out, "    {item}  {why}")?,
                 (false, None) => writeln!(out, "    {item}")?,
             }
             if self.verbose && *collateral > 1 {
                 for url in evicts {
-                    writeln!(out, "      ! {url}")?;
+                    writeln!(out, "      ! {}", Shown(url))?;
                 }
                 let rest = collateral.saturating_sub(evicts.len() as u64);
                 if rest > 0 {

@@ -1,6 +1,6 @@
 //! Small objects read with S3's own time and written on condition: what a lock can be made of.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::s3::{BASE64, Bucket};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use shipfront_site::etag::md5;
 use std::sync::Arc;
@@ -47,13 +47,13 @@ pub enum Written {
 }
 
 impl Bucket {
-    /// Reads an object, if there is one.
-    pub async fn get(&self, key: &str) -> Result<Option<Fetched>> {
-        self.get_at(key).await.map(|(found, _)| found)
+    /// Reads an object of at most so many bytes, if there is one.
+    pub async fn get(&self, key: &str, most: u64) -> Result<Option<Fetched>> {
+        self.get_at(key, most).await.map(|(found, _)| found)
     }
 
-    /// Reads an object, if there is one, and S3's clock in any case.
-    pub async fn get_at(&self, key: &str) -> Result<(Option<Fetched>, Timestamp)> {
+    /// Reads an object of at most so many bytes, if there is one, and S3's clock in any case.
+    pub async fn get_at(&self, key: &str, most: u64) -> Result<(Option<Fetched>, Timestamp)> {
         let date = Arc::new(AtomicI64::new(0));
         let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
@@ -61,14 +61,46 @@ impl Bucket {
         let answer = match request.customize().interceptor(ReadDate(date.clone())).send().await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("NoSuchKey") => return Ok((None, time(date.load(Ordering::Relaxed)))),
-            Err(error) => return Err(self.explain_key("GetObject", key, error)),
+            Err(error) => {
+                let error = self.explain_key("GetObject", key, error);
+                if error.kind() == ErrorKind::AccessDenied && self.is_absent(key).await {
+                    return Ok((None, time(date.load(Ordering::Relaxed))));
+                }
+                return Err(error);
+            }
         };
         let modified = answer.last_modified.map_or(0, |modified| modified.secs());
         let etag = answer.e_tag.unwrap_or_default();
-        let body = answer.body.collect().await;
-        let body = body.map_err(|error| Error::failed(format!("reading {key} from the bucket broke off: {error}")))?;
+        let body = self.collect(key, answer.body, most).await?;
         let read = time(date.load(Ordering::Relaxed));
-        Ok((Some(Fetched { body: body.into_bytes(), etag, modified: time(modified), read }), read))
+        Ok((Some(Fetched { body, etag, modified: time(modified), read }), read))
+    }
+
+    /// Whether there certainly is no object of this key, which a listing tells where a 403 leaves it open: without
+    /// `s3:ListBucket` for the request itself, which a condition on the prefix takes away, S3 does not say 404.
+    pub(super) async fn is_absent(&self, key: &str) -> bool {
+        let full = self.target.full_key(key);
+        let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(&full).max_keys(1);
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let Ok(answer) = request.send().await else { return false };
+        answer.contents.unwrap_or_default().first().is_none_or(|first| first.key.as_deref() != Some(full.as_str()))
+    }
+
+    /// The bytes of an answer, whatever length it told.
+    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Bytes> {
+        let mut collected = BytesMut::new();
+        while let Some(chunk) = body.next().await {
+            let chunk =
+                chunk.map_err(|error| Error::failed(format!("reading {key} from the bucket broke off: {error}")))?;
+            if (collected.len() + chunk.len()) as u64 > most {
+                let what = format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key));
+                return Err(Error::refused(format!("{what} has more than {most} bytes")).hint(
+                    "no file of a deploy record is as large: restore it from a version of the bucket, or remove it",
+                ));
+            }
+            collected.extend_from_slice(&chunk);
+        }
+        Ok(collected.freeze())
     }
 
     /// Writes an object if a condition holds.

@@ -1,6 +1,6 @@
 //! What only a HEAD tells of an object: its headers, its encryption and its checksum.
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::s3::{Bucket, headers, is_opaque};
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use shipfront_site::etag::Etag;
@@ -39,7 +39,13 @@ impl Bucket {
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400) => {
                 return Ok(None);
             }
-            Err(error) => return Err(self.explain_key("HeadObject", key, error)),
+            Err(error) => {
+                let error = self.explain_key("HeadObject", key, error);
+                if error.kind() == ErrorKind::AccessDenied && self.is_absent(key).await {
+                    return Ok(None);
+                }
+                return Err(error);
+            }
         };
         let whole = answer.checksum_type.as_ref().is_none_or(|kind| *kind == ChecksumType::FullObject);
         let expires = answer.expires_string().is_some_and(|expires| !expires.is_empty());

@@ -2,6 +2,7 @@
 
 use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::error::{Error, Result};
+use crate::open_files;
 use crate::s3::{BASE64, Bucket, Stored, is_opaque};
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -9,13 +10,16 @@ use base64::Engine as _;
 use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_site::etag::{self, Digest, Etag, Md5, multipart, part_size};
 use shipfront_site::headers::Headers;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Parts of one file in flight: two hide the round trip and the hashing of the next part.
 const PARTS_IN_FLIGHT: usize = 4;
+/// How often, and after which pause, a file is opened again while too many are open: half a minute in all.
+const OPENING_TRIES: u32 = 300;
+const OPENING_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a large file is sent.
 #[derive(Clone, Copy)]
@@ -125,9 +129,7 @@ impl Bucket {
         // part is held in memory, however large it is.
         let digest =
             digest_of(path.to_owned(), offset, length).await.map_err(|error| Error::unreadable(path, &error))?;
-        let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length));
-        let body = body.buffer_size(256 * 1024).build().await;
-        let body = body.map_err(|error| Error::unreadable(path, &io::Error::other(error)))?;
+        let body = part_of(path, offset, length).await?;
         let request = self.client.upload_part().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.upload_id(id).part_number(number).content_md5(BASE64.encode(digest)).body(body);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
@@ -138,9 +140,24 @@ impl Bucket {
     }
 }
 
+/// A part of a file as a body. Where too many files are open it waits until others are closed.
+async fn part_of(path: &Path, offset: u64, length: u64) -> Result<ByteStream> {
+    let mut tries = OPENING_TRIES;
+    loop {
+        let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length));
+        match body.buffer_size(256 * 1024).build().await {
+            Err(error) if tries > 0 && open_files::is_exhausted(&error) => {
+                tries -= 1;
+                tokio::time::sleep(OPENING_PAUSE).await;
+            }
+            body => return body.map_err(|error| Error::unreadable(path, &io::Error::other(error))),
+        }
+    }
+}
+
 async fn digest_of(path: PathBuf, offset: u64, length: u64) -> io::Result<[u8; 16]> {
     let hash = move || {
-        let mut file = File::open(path)?;
+        let mut file = open_files::open(&path)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut hasher = Md5::new();
         etag::read_all(file.take(length), length, |chunk| hasher.update(chunk))?;

@@ -150,7 +150,9 @@ impl Statement {
             patterns.as_ref().is_some_and(|patterns| patterns.as_slice().iter().any(|pattern| is_meant(pattern)))
         };
         // A pattern that ends in `*` and matches the folder matches whatever is below it.
-        let covers = |pattern: &str| pattern.ends_with('*') && WildMatch::new(key_pattern(pattern)).matches(folder);
+        let covers = |pattern: &str| {
+            pattern.ends_with('*') && WildMatch::new(&meant(key_pattern(pattern))).matches(&set_apart(folder))
+        };
         any(&self.action, &reads) && any(&self.resource, &covers) && self.exempts_no_viewer()
     }
 
@@ -160,9 +162,12 @@ impl Statement {
             patterns.as_ref().is_none_or(|patterns| patterns.as_slice().iter().any(|pattern| may_be(pattern)))
         };
         let overlaps = |pattern: &str| {
-            let pattern = key_pattern(pattern);
+            let pattern = meant(key_pattern(pattern));
             let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
-            fixed.starts_with(folder) || folder.starts_with(fixed)
+            // A variable stands for anything.
+            let fixed = fixed.split("${").next().unwrap_or_default();
+            let folder = set_apart(folder);
+            fixed.starts_with(&folder) || folder.starts_with(fixed)
         };
         any(&self.action, &reads) && any(&self.resource, &overlaps)
     }
@@ -181,6 +186,20 @@ impl Statement {
 
 fn reads(action: &str) -> bool {
     WildMatch::new(&action.to_ascii_lowercase()).matches(READ)
+}
+
+/// `*` and `?` as they are meant literally, of which no key has these.
+const STAR: &str = "\u{f0001}";
+const QUESTION_MARK: &str = "\u{f0002}";
+
+/// A pattern with what is meant literally set apart from wildcards.
+fn meant(pattern: &str) -> String {
+    pattern.replace("${*}", STAR).replace("${?}", QUESTION_MARK).replace("${$}", "$")
+}
+
+/// A key with what would be a wildcard set apart likewise.
+fn set_apart(key: &str) -> String {
+    key.replace('*', STAR).replace('?', QUESTION_MARK)
 }
 
 /// What follows `arn:PARTITION:s3:::`; the partitions of AWS differ in nothing else here.

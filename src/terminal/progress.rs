@@ -1,6 +1,7 @@
 //! Progress of something long: a line that moves on a terminal, dated lines in a log, nothing at all
 //! for what is done at once.
 
+use crate::escape::{self, escaped};
 use crate::terminal::columns;
 use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::{self, Display, Formatter};
@@ -99,7 +100,7 @@ impl Progress {
     /// What is being waited for.
     pub fn message(&self, text: &str) {
         if let Face::Bar(bar, _) = &self.face {
-            bar.set_message(text.to_owned());
+            bar.set_message(escaped(text).into_owned());
         }
         self.show(|_| text.to_owned());
     }
@@ -230,7 +231,7 @@ impl Standing {
 fn write_line(label: &str, text: &str) {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
     // A reader that went away is no error of ours.
-    let _ = writeln!(anstream::stderr(), "{now} {label}: {text}");
+    let _ = writeln!(anstream::stderr(), "{now} {label}: {}", escape::lines(&escaped(text)));
 }
 
 #[cfg(test)]

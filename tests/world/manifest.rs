@@ -13,6 +13,13 @@ pub(crate) fn key(edge: &Edge, bucket: &str) -> String {
     edge.objects(bucket).into_iter().find(|object| object.key.contains("/manifest-")).unwrap().key
 }
 
+/// The keys of the manifest and of the plan that the state of a bucket's record names.
+pub(crate) async fn named(edge: &Edge, bucket: &str) -> (String, String) {
+    let state: Value = serde_json::from_slice(&read(edge, bucket, ".shipfront/state.json").await).unwrap();
+    let (manifest, plan) = (state["manifest"].as_str().unwrap(), state["intent"]["deploy"].as_str().unwrap());
+    (format!(".shipfront/manifest-{manifest}.ndjson.gz"), format!(".shipfront/plan-{plan}.ndjson.gz"))
+}
+
 /// The bytes of an object.
 pub(crate) async fn read(edge: &Edge, bucket: &str, key: &str) -> Vec<u8> {
     let got = s3(edge).get_object().bucket(bucket).key(key).send().await.unwrap();

@@ -29,6 +29,8 @@ use crate::xml;
 /// The only account there is.
 const ACCOUNT: &str = "000000000000";
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+/// What a request carries that changes something, where it carries no header of AWS's clients.
+const MARK: &str = "x-shipfront-edge";
 /// The others' bodies are small; S3's go through without being collected.
 const LARGEST_BATCH_BODY: usize = 32 << 20;
 const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
@@ -95,10 +97,28 @@ impl Named {
     }
 }
 
+/// Whether a page on the web may have had a browser send this, to change something here. A browser sends no header of
+/// these names to another site unless that site agrees, which the edge never does; and it says where the page is from.
+fn may_be_a_page(parts: &Parts) -> bool {
+    let changes = !matches!(parts.method, Method::GET | Method::HEAD);
+    let ours = |name: &HeaderName| {
+        let name = name.as_str();
+        name == "authorization" || name == MARK || name.starts_with("x-amz-") || name.starts_with("amz-sdk-")
+    };
+    changes && (parts.headers.contains_key("origin") || !parts.headers.keys().any(ours))
+}
+
 /// Answers one API request.
 pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (parts, body) = request.into_parts();
     let named = Named::of(&parts);
+    if may_be_a_page(&parts) {
+        return Ok(named.error(
+            403,
+            "AccessDenied",
+            "A request that changes something needs a header x-amz-* or x-shipfront-edge.",
+        ));
+    }
     let ordinal = state.trace.begin(RecordedRequest {
         ordinal: 0,
         operation: named.name.to_owned(),

@@ -11,6 +11,9 @@ use crate::{Edge, EdgeError};
 
 const LOCK_FILE: &str = "lock";
 const ADDRESS_FILE: &str = "edge.json";
+/// Nobody else reads the directory, or finds anything in it.
+#[cfg(unix)]
+const OWNER_ONLY: u32 = 0o700;
 
 /// Where a local edge that another process runs can be reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +50,7 @@ impl Edge {
 
 /// Takes a directory for this process, for as long as the file is held.
 pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
-    fs::create_dir_all(path).map_err(|error| EdgeError::directory(path, error))?;
+    make(path).map_err(|error| EdgeError::directory(path, error))?;
     let lock = File::options()
         .create(true)
         .truncate(false)
@@ -58,6 +61,32 @@ pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(EdgeError::DirectoryInUse(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(EdgeError::directory(path, error)),
+    }
+}
+
+/// Makes the directory, for its owner alone: what is in it is served on this machine only, which others may share.
+///
+/// One that was made for something else, and holds it, keeps its permissions.
+fn make(path: &Path) -> io::Result<()> {
+    let is_ours = match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none() || path.join(LOCK_FILE).exists(),
+        Err(_) => true,
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+        builder.mode(OWNER_ONLY).create(path)?;
+        if is_ours {
+            fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = is_ours;
+        builder.create(path)
     }
 }
 

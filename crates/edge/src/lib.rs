@@ -7,7 +7,9 @@
 //!
 //! An [`Edge`] has two listeners on 127.0.0.1:
 //! - the **API listener** ([`Edge::api_url`]) speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers
-//!   to jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none;
+//!   to jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none; a request that
+//!   changes something carries a header `x-amz-*`, `authorization` or `x-shipfront-edge`, which no page on the web can
+//!   have a browser send here;
 //! - the **viewer listener** ([`Edge::viewer_url`]) serves `http://<distribution id>.localhost:<port>/` through a cache
 //!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that invalidates too little would
 //!   leave stale. At `http://dashboard.localhost:<port>/` it shows what is in that cache, and why.
@@ -22,7 +24,8 @@
 //! #     let address = base.trim_start_matches("http://");
 //! #     let mut stream = tokio::net::TcpStream::connect(address).await?;
 //! #     let length = body.len();
-//! #     let request = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}");
+//! #     let head = format!("host: {address}\r\nx-shipfront-edge: 1\r\ncontent-length: {length}");
+//! #     let request = format!("{method} {path} HTTP/1.0\r\n{head}\r\n\r\n{body}");
 //! #     stream.write_all(request.as_bytes()).await?;
 //! #     let mut answer = String::new();
 //! #     stream.read_to_string(&mut answer).await?;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HOST;
@@ -14,6 +15,9 @@ use hyper_util::rt::TokioIo;
 use s3s::Body;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// How long none is accepted after one that could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// The connection breaks in place of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +41,11 @@ where
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of file descriptors, say: the next one may fare better.
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // Out of file descriptors, say: the next one may fare better once others are closed.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
                 let handler = Arc::clone(&handler);
                 connections.spawn(async move {

@@ -6,6 +6,7 @@ use crate::aws::Aws;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, shapes};
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use serde::Serialize;
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter};
@@ -124,8 +125,9 @@ aws cloudfront update-distribution --id {id} --if-match \"$(jq -r .ETag distribu
 impl Display for Change {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Reads { distribution, header } in &self.distributions {
-            match header {
-                Some(header) if *header == self.header => {
+            let distribution = Shown(distribution);
+            match header.as_ref().map(Shown) {
+                Some(header) if *header.0 == self.header => {
                     writeln!(out, "distribution {distribution} reads cache tags from {header} already")?;
                 }
                 Some(header) => writeln!(out, "distribution {distribution} reads cache tags from {header}")?,

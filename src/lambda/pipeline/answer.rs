@@ -3,6 +3,7 @@
 use crate::aws::Aws;
 use crate::aws::failure::explain;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::escaped;
 use crate::outcome;
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
@@ -168,8 +169,9 @@ impl Answerer {
     }
 
     async fn fail(&self, job: &str, failure: Failure) -> Result<()> {
-        let details =
-            FailureDetails::builder().r#type(failure.kind.into()).message(cut(&failure.message, MESSAGE_LIMIT));
+        let details = FailureDetails::builder()
+            .r#type(failure.kind.into())
+            .message(cut(&escaped(&failure.message), MESSAGE_LIMIT));
         let details = details.build().map_err(|error| Error::failed(format!("cannot form the answer: {error}")))?;
         match self.client.put_job_failure_result().job_id(job).failure_details(details).send().await {
             Ok(_) => Ok(()),

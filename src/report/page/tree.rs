@@ -1,5 +1,6 @@
 //! The changes as a tree of folders that open and close, without a script.
 
+use crate::escape::Shown;
 use crate::report::page::ink;
 use crate::report::sizes::Sizes;
 use crate::report::{Fate, ReportedChange};
@@ -46,7 +47,7 @@ fn folder(name: &str, changes: &[&ReportedChange], start: usize, open: bool) -> 
     html! {
         details open[open] {
             summary {
-                span.name { (name) }
+                span.name { (Shown(name)) }
                 @if undone > 0 { span.why.failed { (undone) " not done" } }
                 span.why { (changes.len()) @if changes.len() == 1 { " change" } @else { " changes" } }
                 span.size { (sizes.text("→")) }
@@ -61,7 +62,7 @@ fn file(change: &ReportedChange, name: &str) -> Markup {
     html! {
         div.file {
             span class=(format!("sign {}", ink.class())) { (ink.sign()) }
-            span.name { (name) }
+            span.name { (Shown(name)) }
             @if is_undone(change) {
                 span.why.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
             }

@@ -1,6 +1,7 @@
 //! Treemaps: rectangles as large as what they stand for. What was uploaded by bytes, what was evicted by URLs.
 
 use crate::deploy::change::Action;
+use crate::escape::{Shown, escaped};
 use crate::report::ReportedChange;
 use crate::report::page::{Ink, ink};
 use crate::report::sizes::Sizes;
@@ -61,8 +62,8 @@ pub(super) fn of_evictions(invalidations: &[Invalidation]) -> Option<Markup> {
 fn item(coverage: &Coverage) -> Node {
     let Coverage { item, covers, collateral, evicts, .. } = coverage;
     let leaf = |name: String, count: u64, ink| Node {
-        title: format!("{item}: {name}"),
-        name,
+        title: format!("{}: {}", Shown(item), Shown(&name)),
+        name: escaped(&name).into_owned(),
         size: count as f64,
         ink,
         below: Vec::new(),
@@ -78,8 +79,8 @@ fn item(coverage: &Coverage) -> Node {
     let several = coverage.is_several();
     let below: Vec<Node> = leaves.filter(|leaf| several && leaf.size > 0.0).collect();
     Node {
-        name: item.clone(),
-        title: format!("{item}: {covers} changed and {collateral} unchanged URLs"),
+        name: escaped(item).into_owned(),
+        title: format!("{}: {covers} changed and {collateral} unchanged URLs", Shown(item)),
         size: ((covers + collateral) as f64).max(1.0),
         ink: Ink::Changed,
         below,
@@ -94,10 +95,10 @@ fn folder(name: &str, changes: &[&ReportedChange], start: usize, least: f64) -> 
         match change.key[start..].find('/') {
             Some(slash) => folders.entry(&change.key[start..=start + slash]).or_default().push(change),
             None => below.push(Node {
-                name: change.key[start..].to_owned(),
+                name: escaped(&change.key[start..]).into_owned(),
                 title: {
                     let size = Sizes::of(std::iter::once(change)).text("→");
-                    format!("{}: {}, {size}", change.key, change.reason.word())
+                    format!("{}: {}, {size}", Shown(&change.key), change.reason.word())
                 },
                 size: (change.bytes as f64).max(least),
                 ink: ink(change),
@@ -110,8 +111,8 @@ fn folder(name: &str, changes: &[&ReportedChange], start: usize, least: f64) -> 
     let files = if changes.len() == 1 { "file" } else { "files" };
     let first = changes.first().map_or(Ink::Changed, |change| ink(change));
     Node {
-        name: name.to_owned(),
-        title: format!("{name}: {} {files}, {}", changes.len(), DecimalBytes(bytes)),
+        name: escaped(name).into_owned(),
+        title: format!("{}: {} {files}, {}", Shown(name), changes.len(), DecimalBytes(bytes)),
         size: below.iter().map(|node| node.size).sum(),
         ink: if changes.iter().all(|change| ink(change) == first) { first } else { Ink::Changed },
         below,

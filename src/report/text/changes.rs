@@ -1,6 +1,7 @@
 //! The changes as a diff: wave by wave, grouped by folder, and folders summed up where there are many.
 
 use crate::deploy::change::{Action, Reason};
+use crate::escape::Shown;
 use crate::report::sizes::Sizes;
 use crate::report::{Fate, ReportedChange};
 use anstyle::{AnsiColor, Style};
@@ -106,7 +107,7 @@ fn write_lines(out: &mut Formatter<'_>, lines: &[Line<'_>], manner: Manner) -> f
     let ends = files.map(|line| line.indent + line.width()).filter(|end| *end <= most);
     let end = ends.max().unwrap_or(0);
     for (line, (size, what)) in lines.iter().zip(texts) {
-        let (indent, name) = (line.indent, Visible(line.name));
+        let (indent, name) = (line.indent, Shown(line.name));
         if line.changes.is_empty() {
             writeln!(out, "{:indent$}{name}", "")?;
             continue;
@@ -128,7 +129,7 @@ fn write_lines(out: &mut Formatter<'_>, lines: &[Line<'_>], manner: Manner) -> f
 impl Line<'_> {
     /// The columns that its name takes: a letter of Chinese takes two.
     fn width(&self) -> usize {
-        display_width(&Visible(self.name).to_string())
+        display_width(&Shown(self.name).to_string())
     }
 
     fn size(&self) -> String {
@@ -182,16 +183,6 @@ fn style(sign: char) -> Style {
     }
 }
 
-/// A name without what would move the cursor or ring a bell.
-struct Visible<'a>(&'a str);
-
-impl fmt::Display for Visible<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        self.0.chars().try_for_each(|c| out.write_char(if c.is_control() { '\u{FFFD}' } else { c }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,16 +202,16 @@ mod tests {
         }
     }
 
-    struct Shown<'a>(&'a [ReportedChange], Manner);
+    struct Listed<'a>(&'a [ReportedChange], Manner);
 
-    impl fmt::Display for Shown<'_> {
+    impl fmt::Display for Listed<'_> {
         fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
             write(out, &self.0.iter().collect::<Vec<_>>(), self.1)
         }
     }
 
     fn text(changes: &[ReportedChange], verbose: bool) -> String {
-        let shown = Shown(changes, Manner { verbose, columns: None }).to_string();
+        let shown = Listed(changes, Manner { verbose, columns: None }).to_string();
         anstream::adapter::strip_str(&shown).to_string()
     }
 
@@ -237,7 +228,7 @@ mod tests {
             "  + a.html                      1.00 kB  new
   blog/
     ~ one.html                  1.00 kB  etag
-    + two\u{FFFD}.html                 1.00 kB  new
+    + two\\u{7}.html             1.00 kB  new
   ~ docs/the-lens/index.html    1.00 kB  size
 "
         );
@@ -252,7 +243,7 @@ mod tests {
             changed("blog/two.html", None),
             change("docs/new.html", Reason::New),
         ];
-        let narrow = Shown(&changes, Manner { verbose: false, columns: Some(50) }).to_string();
+        let narrow = Listed(&changes, Manner { verbose: false, columns: Some(50) }).to_string();
         let narrow = anstream::adapter::strip_str(&narrow).to_string();
         assert_eq!(
             narrow,

@@ -1,0 +1,7 @@
+//! `targets/exclude.rs`, for libFuzzer.
+#![no_main]
+
+#[path = "../targets/exclude.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::run(bytes));

@@ -1,0 +1,27 @@
+//! The manifest: what is read is in order, and is the same when it is written and read again.
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use shipfront::record::manifest::{Manifest, Row, encode};
+use std::io::Write;
+
+fn read(bytes: Vec<u8>) -> Option<Vec<(String, Row)>> {
+    let mut rows = Vec::new();
+    let manifest = Manifest::new("a manifest".to_owned(), bytes.into());
+    manifest.read(|key, row| rows.push((key.to_owned(), row))).ok().map(|_| rows)
+}
+
+/// One input.
+pub(crate) fn run(bytes: &[u8]) {
+    let _ = read(bytes.to_vec());
+    // A checksum keeps what was altered out, so that the lines are fuzzed below it.
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
+    compressed.write_all(b"{\"shipfront\":\"manifest\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();
+    compressed.write_all(bytes).unwrap();
+    let rows = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
+    write!(compressed, "\n{{\"rows\":{rows}}}\n").unwrap();
+    let Some(rows) = read(compressed.finish().unwrap()) else { return };
+    assert!(rows.is_sorted_by(|(one, _), (next, _)| one < next));
+    let again = encode("d1", rows.iter().map(|(key, row)| (key.as_str(), row))).unwrap();
+    assert_eq!(read(again).as_ref(), Some(&rows));
+}

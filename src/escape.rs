@@ -1,0 +1,219 @@
+//! Text of others where people read it: visible, on its own line, and no command to a terminal or a CI runner.
+//!
+//! Names of files and keys, owners of leases, ids in a record and answers of servers are written by others. Whatever
+//! shows one of them inside a text escapes it with [`Shown`], once; a backslash is no special character, so that
+//! what is escaped already stays as it is. The terminal lets nothing out that [`lines`] or [`json`] would change.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter, Write};
+
+/// A text of others inside one of ours: on one line, with what cannot be seen spelled out.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<T>(pub T);
+
+impl<T: Display> Display for Shown<T> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.pad(&escaped(&self.0.to_string()))
+    }
+}
+
+/// A text on one line, with what cannot be seen spelled out as Rust spells it: `\n`, `\u{1b}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|c| push(&mut shown, c));
+    Cow::Owned(shown)
+}
+
+fn push(shown: &mut String, c: char) {
+    match c {
+        '\n' => shown.push_str("\\n"),
+        '\r' => shown.push_str("\\r"),
+        '\t' => shown.push_str("\\t"),
+        c if is_unseen(c) => shown.extend(c.escape_unicode()),
+        c => shown.push(c),
+    }
+}
+
+/// A whole text with its line breaks, in which what cannot be seen is spelled out.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c: char| c != '\n' && is_unseen(c)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether a character controls what shows it, breaks a line, or alters the order in which others are read.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A whole text for a terminal or a log: its line breaks, tabs and colors stay; other control characters are spelled
+/// out, and no line of it is a command of a CI runner.
+///
+/// GitHub's runner takes a line that begins with `::` for a command, blanks before it or not, and `##[` anywhere in
+/// it; Azure's takes `##vso[`, TeamCity's `##teamcity[`
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
+pub fn lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        line_for_log(line, &mut out);
+    }
+    out
+}
+
+fn line_for_log(line: &str, out: &mut String) {
+    let start = line.len() - line.trim_start().len();
+    let mut rest = line;
+    let mut offset = 0;
+    while let Some(c) = rest.chars().next() {
+        if offset == start && rest.starts_with("::") {
+            out.push('\\');
+        }
+        let length = match color(rest) {
+            Some(length) => {
+                out.push_str(&rest[..length]);
+                length
+            }
+            None => {
+                match c {
+                    '\t' => out.push(c),
+                    '#' if is_command(rest) => out.push_str("#\\"),
+                    c => push(out, c),
+                }
+                c.len_utf8()
+            }
+        };
+        offset += length;
+        rest = &rest[length..];
+    }
+}
+
+/// How long the sequence is that a text begins with, if it sets a color and nothing else.
+fn color(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+    rest[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+/// Whether `##word[` begins here.
+fn is_command(text: &str) -> bool {
+    text.strip_prefix("##")
+        .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('['))
+}
+
+/// JSON of the same value, whose text neither controls a terminal nor commands a CI runner: what is in question stands
+/// only in strings, where JSON has another spelling for it.
+pub fn json(text: String) -> String {
+    let in_question = |c: char| c != '\n' && is_unseen(c);
+    if !text.contains(in_question) && !text.contains("##") {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut last = ' ';
+    for c in text.chars() {
+        if in_question(c) || c == '#' && last == '#' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+        last = c;
+    }
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Texts that would do something where they are shown as they are.
+    pub(crate) fn hostile() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            any::<char>().prop_map(String::from),
+            proptest::sample::select(vec![
+                "\n",
+                "\r\n",
+                "\u{1b}[2J",
+                "\u{1b}]0;title\u{7}",
+                "\u{9b}31m",
+                "::error::forged",
+                "##[add-mask]x",
+                "##vso[task.complete]",
+                "\u{202e}gpj",
+                "\u{2028}",
+                "\t",
+                " ",
+                "#",
+                ":",
+                "name",
+                "\\n",
+                "\u{1b}[31m",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    /// Whether nothing in a line controls what shows it; a tab is seen.
+    pub(crate) fn is_seen(line: &str) -> bool {
+        !line.contains(|c: char| is_unseen(c) && c != '\t')
+    }
+
+    /// Whether no CI runner takes a line for a command.
+    pub(crate) fn is_no_command(line: &str) -> bool {
+        let starts = (0..line.len()).filter(|at| line.is_char_boundary(*at));
+        !line.trim_start().starts_with("::") && !starts.into_iter().any(|at| is_command(&line[at..]))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_one_line_that_can_be_seen_and_escaping_it_again_changes_nothing(text in hostile()) {
+            let shown = Shown(&text).to_string();
+            prop_assert!(!shown.contains(is_unseen), "{:?}", shown);
+            prop_assert_eq!(escaped(&shown), shown.as_str());
+        }
+
+        #[test]
+        fn whatever_a_text_holds_no_line_of_it_is_a_command(text in hostile()) {
+            let out = lines(&text);
+            prop_assert_eq!(out.matches('\n').count(), text.matches('\n').count());
+            let colorless = anstream::adapter::strip_str(&out).to_string();
+            prop_assert!(out.split('\n').all(is_no_command), "{:?}", out);
+            prop_assert!(colorless.split('\n').all(is_seen), "{:?}", out);
+            prop_assert_eq!(&lines(&out), &out, "once is enough");
+        }
+
+        #[test]
+        fn json_says_the_same_without_control_characters(text in hostile()) {
+            let plain = serde_json::to_string_pretty(&serde_json::json!({ text.clone(): [text.clone()] })).unwrap();
+            let out = json(plain.clone());
+            prop_assert!(out.split('\n').all(|line| is_seen(line) && is_no_command(line)), "{:?}", out);
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            prop_assert_eq!(read(&out), read(&plain));
+        }
+    }
+
+    #[test]
+    fn names_that_people_use_are_shown_as_they_are() {
+        for name in ["index.html", "blog/café 第一.html", "a\\b", "C# and ## notes", "👩‍💻.png", "what::is.html"]
+        {
+            assert_eq!(escaped(name), name);
+            assert_eq!(lines(name), name);
+        }
+        assert_eq!(Shown("a\nb").to_string(), "a\\nb");
+        assert_eq!(format!("{:6}|", Shown("a\u{7}")), "a\\u{7}|");
+        assert_eq!(lines("\u{1b}[31mred\u{1b}[0m\n  ::error::x"), "\u{1b}[31mred\u{1b}[0m\n  \\::error::x");
+    }
+}

@@ -1,0 +1,116 @@
+//! How many files and connections this process may have open, and what it does when there are no more.
+//!
+//! A shell of macOS lets a process have 256 files open, connections included; the hard limit is far above. It is
+//! raised at the start; what is left bounds how many files are read and requests are in flight at once. Where another
+//! process or a guess too high uses the rest up, "too many open files" is waited out: it ends as soon as something
+//! is closed.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What a process has open beside files of the source and connections to S3: its streams, the runtime's own, folders
+/// that are walked, the connections to CloudFront and for the deploy record.
+const RESERVE: u64 = 24;
+/// A request holds its connection, and its file, or two where that is compressed.
+const FOR_EACH: u64 = 3;
+/// The local edge has the other end of the connection, and the file that it stores.
+const FOR_EACH_LOCALLY: u64 = 6;
+/// How long no file could be opened before that is an error.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pauses between tries, twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Raises the limit as far as this process may. Where that fails the limit stays.
+pub fn raise_limit() {
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+}
+
+/// How many requests may be in flight at once, at most `most`, so that their files and connections can be open.
+/// `local` where the other end of the connections is in this process, too.
+pub fn at_once(most: usize, local: bool) -> usize {
+    rlimit::Resource::NOFILE.get_soft().map_or(most, |limit| within(limit, most, local))
+}
+
+fn within(limit: u64, most: usize, local: bool) -> usize {
+    let each = if local { FOR_EACH_LOCALLY } else { FOR_EACH };
+    let room = usize::try_from(limit.saturating_sub(RESERVE) / each).unwrap_or(usize::MAX);
+    room.min(most).max(1)
+}
+
+/// Whether an error, or what caused it, says that this process or the machine has too many files open.
+pub fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
+    // What an `io::Error` was made of is not its source.
+    let cause = |error: &(dyn std::error::Error + 'static)| {
+        let made_of = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        made_of.map(|inner| is_exhausted(inner)).unwrap_or_default()
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        matches!(code, Some(EMFILE | ENFILE)) || cause(error)
+    })
+}
+
+/// Too many open files: of this process, of the machine. The same numbers on Linux, macOS and the BSDs.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// Opens a file to read it, and waits while too many are open. Blocking.
+pub fn open(path: &Path) -> io::Result<File> {
+    patiently(|| File::open(path))
+}
+
+/// Does what needs an open file, again and again while too many are open. Blocking.
+pub fn patiently<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    patiently_for(PATIENCE, attempt)
+}
+
+fn patiently_for<T>(patience: Duration, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
+    loop {
+        match attempt() {
+            Err(error) if is_exhausted(&error) && started.elapsed() < patience => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_open_bounds_what_is_in_flight() {
+        assert_eq!(within(64, 256, false), 13);
+        assert_eq!(within(256, 256, false), 77);
+        assert_eq!(within(256, 256, true), 38);
+        assert_eq!(within(1024, 256, false), 256);
+        assert_eq!(within(10, 256, false), 1, "one at a time, whatever the limit");
+        assert_eq!(within(u64::MAX, 8, true), 8);
+    }
+
+    #[test]
+    fn too_many_open_files_are_waited_out_and_other_errors_are_not() {
+        let mut tries = 0;
+        let opened = patiently(|| {
+            tries += 1;
+            if tries < 4 { Err(io::Error::from_raw_os_error(EMFILE)) } else { Ok(tries) }
+        });
+        assert_eq!(opened.unwrap(), 4);
+        assert_eq!(open(Path::new("/no/such/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let never = || Err::<(), _>(io::Error::from_raw_os_error(ENFILE));
+        assert!(is_exhausted(&patiently_for(Duration::from_millis(5), never).unwrap_err()));
+    }
+
+    #[test]
+    fn what_caused_an_error_counts() {
+        let wrapped = io::Error::other(io::Error::from_raw_os_error(EMFILE));
+        assert!(is_exhausted(&wrapped));
+        assert!(!is_exhausted(&io::Error::other("24")));
+    }
+}
