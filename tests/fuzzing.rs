@@ -95,6 +95,11 @@ fn fuzz(name: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn environment() {
+    fuzz("environment", targets::environment::run);
+}
+
+#[test]
 fn events() {
     fuzz("events", targets::events::run);
 }

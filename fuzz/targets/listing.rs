@@ -42,7 +42,7 @@ fn world() -> World {
     let bucket = runtime.block_on(async {
         let options = AwsOptions { endpoint_url: Some(endpoint), local: true, clock, ..AwsOptions::default() };
         let target = Target::parse("s3://www.example.com/blog").unwrap();
-        Bucket::open(&Aws::load(&options).await, &target, None, async |_| Ok(())).await.unwrap().0
+        Bucket::open(&Aws::load(&options).await.unwrap(), &target, None, async |_| Ok(())).await.unwrap().0
     });
     World { runtime, bucket, answer }
 }

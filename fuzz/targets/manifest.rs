@@ -22,6 +22,6 @@ pub(crate) fn run(bytes: &[u8]) {
     write!(compressed, "\n{{\"rows\":{rows}}}\n").unwrap();
     let Some(rows) = read(compressed.finish().unwrap()) else { return };
     assert!(rows.is_sorted_by(|(one, _), (next, _)| one < next));
-    let again = encode("d1", rows.iter().map(|(key, row)| (key.as_str(), row))).unwrap();
+    let again = encode("d1", &serde_json::Map::new(), rows.iter().map(|(key, row)| (key.as_str(), row))).unwrap();
     assert_eq!(read(again).as_ref(), Some(&rows));
 }

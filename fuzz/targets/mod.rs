@@ -3,6 +3,7 @@
 //! `fuzz_targets/` gives each to libFuzzer, which takes a nightly compiler; `tests/fuzzing.rs` runs all of them on a
 //! stable one.
 
+pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod exclude;
 pub(crate) mod headers;

@@ -59,7 +59,7 @@ pub(super) fn prepare(root: &Path, entry: &Entry) -> Result<Prepared> {
         let compressed = Some(Box::new(compressed));
         return Ok(Prepared { body: Body::Whole(bytes, digest), size, compressed, is_utf8 });
     }
-    File::open(&path).and_then(|file| look_through(file, check.as_mut())).map_err(unreadable)?;
+    open_files::open(&path).and_then(|file| look_through(file, check.as_mut())).map_err(unreadable)?;
     let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
     if !asked.is_empty() {
         return Ok(Prepared { is_utf8, ..pack_large(path, size, asked)? });

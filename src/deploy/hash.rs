@@ -57,7 +57,7 @@ pub(super) fn charset_check(entry: &Entry) -> Option<CharsetCheck> {
 }
 
 /// Reads a file for nothing but its charset.
-pub(super) fn look_through(file: File, check: Option<&mut CharsetCheck>) -> io::Result<()> {
+pub(super) fn look_through(file: impl io::Read, check: Option<&mut CharsetCheck>) -> io::Result<()> {
     match check {
         Some(check) => io::copy(&mut Checked::new(file, Some(check)), &mut io::sink()).map(drop),
         None => Ok(()),

@@ -24,6 +24,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
         bytes: 7,
         bytes_before: None,
         late: false,
+        error: (fate == Fate::Failed).then_some(0),
         fate,
     };
     let changes = vec![
