@@ -1,21 +1,27 @@
 //! What a site object is: its key, its wave, and where the site lives in S3.
 
+mod circles;
+mod compact_table;
 pub mod compression;
 mod encoding;
 mod error;
 pub mod etag;
 pub mod glob;
+pub mod header_function;
 pub mod headers;
 pub mod headers_file;
+mod javascript;
 pub mod key;
 mod kinds;
 pub mod media_type;
+pub mod platform;
 pub mod redirect_function;
 pub mod redirects_file;
 pub mod references;
 pub mod response_headers_policy;
 pub mod rules;
 pub mod url_pattern;
+pub mod viewer_rules;
 
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
