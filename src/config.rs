@@ -71,6 +71,7 @@ pub fn settings(
         distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
+        rules: options.rules.options(),
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,

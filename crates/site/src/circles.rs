@@ -22,7 +22,8 @@ pub(crate) fn circles(rules: &Rules) -> Vec<Finding> {
     let hosts = hosts(rules);
     let parts = parts(rules);
     let redirecting = rules.redirects.iter().filter(|rule| matches!(rule.action, Action::Redirect(..)));
-    let from_rules = redirecting.flat_map(|rule| examples(rule, &parts).into_iter().map(move |uri| (uri, query(rule), rule.host.as_ref())));
+    let from_rules = redirecting
+        .flat_map(|rule| examples(rule, &parts).into_iter().map(move |uri| (uri, query(rule), rule.host.as_ref())));
     for (uri, query, host) in from_rules {
         let asked = match host {
             Some(host) => vec![an_example_of(host)],
@@ -38,14 +39,24 @@ pub(crate) fn circles(rules: &Rules) -> Vec<Finding> {
     }
     let finding = |(line, url): (usize, String)| {
         let hint = "such URLs pass through; let the line match less, or lead elsewhere";
-        Finding::new(REDIRECTS_FILE, FindingKind::Circle, LineError::new(line, format!("{url} is redirected again and again"), hint))
+        Finding::new(
+            REDIRECTS_FILE,
+            FindingKind::Circle,
+            LineError::new(line, format!("{url} is redirected again and again"), hint),
+        )
     };
     of_line.into_iter().map(finding).collect()
 }
 
 fn ask(rules: &Rules, host: String, uri: &str, query: &Query, of_line: &mut BTreeMap<usize, String>) {
     let shown = if host == ANY_HOST { uri.to_owned() } else { format!("{host}{uri}") };
-    let request = Request { host, uri: uri.to_owned(), query: query.clone(), country: Some("US".to_owned()), languages: Some("en".to_owned()) };
+    let request = Request {
+        host,
+        uri: uri.to_owned(),
+        query: query.clone(),
+        country: Some("US".to_owned()),
+        languages: Some("en".to_owned()),
+    };
     for line in rules.circle(&request).into_iter().flatten() {
         of_line.entry(line).or_insert_with(|| shown.clone());
     }
@@ -93,7 +104,8 @@ fn examples(rule: &RedirectRule, parts: &[String]) -> Vec<String> {
         uris.extend([uri(part), uri(&format!("{part}/x")), uri(&format!("x/{part}"))]);
     }
     // With and without the slash at the end.
-    let bare: Vec<String> = uris.iter().filter_map(|uri| uri.strip_suffix('/')).filter(|uri| !uri.is_empty()).map(str::to_owned).collect();
+    let bare: Vec<String> =
+        uris.iter().filter_map(|uri| uri.strip_suffix('/')).filter(|uri| !uri.is_empty()).map(str::to_owned).collect();
     let slashed: Vec<String> = uris.iter().filter(|uri| !uri.ends_with('/')).map(|uri| format!("{uri}/")).collect();
     uris.into_iter().chain(bare).chain(slashed).collect()
 }

@@ -29,9 +29,9 @@ enum Symbol {
     Pair(usize),
 }
 
-/// The declarations of a table, and of `get(key)`, which looks up a value in it. `None` if its texts have characters
+/// The declarations of a table, and those of `get(key)`, which looks up a value in it. `None` if its texts have characters
 /// that the table needs for itself.
-pub(crate) fn compact(entries: &[(String, String)]) -> Option<String> {
+pub(crate) fn compact(entries: &[(String, String)]) -> Option<(String, &'static str)> {
     let allowed = |c: &char| !matches!(*c, '\'' | '\\' | BETWEEN_PARTS);
     let usable = |text: &String| text.chars().all(|c| matches!(c, '!'..='~') && c != BETWEEN && allowed(&c));
     if !entries.iter().all(|(key, value)| usable(key) && usable(value)) {
@@ -55,17 +55,14 @@ pub(crate) fn compact(entries: &[(String, String)]) -> Option<String> {
     let (texts, pairs) = encode(&buckets);
     let (texts, pairs) = named(&texts, pairs, &codes, free.len());
     let (ones, prefixes): (String, String) = (free.into_iter().collect(), prefixes.into_iter().collect());
-    Some(format!(
-        "const packed = {};\nconst parts = {}.split('\"');\nconst ones = {};\nconst twos = {};\n{RUNTIME}",
-        list(&texts),
+    let declarations = format!(
+        "const packed = {}.split('\"');\nconst parts = {}.split('\"');\nconst ones = {};\nconst twos = {};\n",
+        literal(&texts.join("\"")),
         literal(&pairs.join("\"")),
         literal(&ones),
         literal(&prefixes),
-    ))
-}
-
-fn list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(","))
+    );
+    Some((declarations, RUNTIME))
 }
 
 /// The bucket of a key.
@@ -94,7 +91,7 @@ function get(key) {
   let sum = 0;
   for (let at = 0; at < key.length; at++) sum = (sum * 31 + key.charCodeAt(at)) % 8191;
   const text = unpack(packed[sum % packed.length]), from = text.indexOf(' ' + key + '>') + key.length + 2;
-  return from < key.length + 2 || /[ >]/.test(key) ? undefined : text.slice(from, text.indexOf(' ', from));
+  return from < key.length + 2 ? undefined : text.slice(from, text.indexOf(' ', from));
 }
 ";
 
@@ -108,7 +105,8 @@ fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
             text.windows(2).for_each(|pair| *counts.entry([pair[0], pair[1]]).or_default() += 1);
         }
         // Of pairs that come equally often, the same one whatever the order of the map.
-        let best = counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).max_by_key(|(pair, count)| (*count, *pair));
+        let best =
+            counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).max_by_key(|(pair, count)| (*count, *pair));
         let Some((best, _)) = best else { break };
         let symbol = Symbol::Pair(pairs.len());
         pairs.push(best);

@@ -34,7 +34,13 @@ pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
             format!("[{}, {value}]", literal(&header.name.to_ascii_lowercase()))
         };
         let headers: Vec<String> = block.headers.iter().map(header).collect();
-        let _ = writeln!(blocks, "  [{}, {}, [{}]],", regular_expression(&block.path), host(block.host.as_ref()), headers.join(", "));
+        let _ = writeln!(
+            blocks,
+            "  [{}, {}, [{}]],",
+            regular_expression(&block.path),
+            host(block.host.as_ref()),
+            headers.join(", ")
+        );
     }
     let join = if rules.joins_headers { JOIN } else { "" };
     let code = format!(

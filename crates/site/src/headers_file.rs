@@ -102,11 +102,18 @@ impl HeadersFile {
         self.findings.push(Finding::new(HEADERS_FILE, kind, error));
     }
 
-    fn line(&mut self, number: usize, written: &str, block: &mut Block, options: &RuleOptions) -> Result<(), LineError> {
+    fn line(
+        &mut self,
+        number: usize,
+        written: &str,
+        block: &mut Block,
+        options: &RuleOptions,
+    ) -> Result<(), LineError> {
         let (scheme, host, path) = split_url(written);
         if scheme.is_some() || written.starts_with('/') {
             self.finish(std::mem::replace(block, Block::Skipped));
-            let path = UrlPattern::parse_as(path, options.platform).map_err(|why| LineError::new(number, why, EXAMPLE))?;
+            let path =
+                UrlPattern::parse_as(path, options.platform).map_err(|why| LineError::new(number, why, EXAMPLE))?;
             *block = Block::Of(written.to_owned(), host.map(Host::parse), path, Vec::new());
             return Ok(());
         }
@@ -139,8 +146,14 @@ impl HeadersFile {
             let stored = stored(&mut rule, &lower);
             if stored.is_some() && (host.is_some() || value.as_deref().is_some_and(|value| has_name(value, &path))) {
                 let (why, hint) = match host {
-                    Some(_) => (format!("{name} is stored with an object, which is the same for every host"), "write it below a path without a host"),
-                    None => (format!("{name} takes a part of the URL, and an object has the same one under every URL"), "write the value itself"),
+                    Some(_) => (
+                        format!("{name} is stored with an object, which is the same for every host"),
+                        "write it below a path without a host",
+                    ),
+                    None => (
+                        format!("{name} takes a part of the URL, and an object has the same one under every URL"),
+                        "write the value itself",
+                    ),
                 };
                 self.find(FindingKind::CannotBeDone, LineError::new(line, why, hint));
                 continue;
@@ -231,7 +244,8 @@ fn is_closed(lower: &str) -> bool {
         "warning",
         "set-cookie",
     ];
-    NAMES.contains(&lower) || ["x-accel-", "x-amz-cf-", "x-amzn-", "x-edge-"].iter().any(|start| lower.starts_with(start))
+    NAMES.contains(&lower)
+        || ["x-accel-", "x-amz-cf-", "x-amzn-", "x-edge-"].iter().any(|start| lower.starts_with(start))
 }
 
 fn header(line: usize, written: &str) -> Result<Header, LineError> {

@@ -78,6 +78,13 @@ pub(crate) fn pieces(pieces: &[TargetPiece], names: &[&str]) -> String {
     list
 }
 
+/// Triplets mean the same in lower case.
+pub(crate) const UPPER: &str = r"
+function upper(text) {
+  return text.replace(/%[0-9a-f]{2}/gi, function (triplet) { return triplet.toUpperCase(); });
+}
+";
+
 /// What both functions need of a path and a host.
 pub(crate) const COMMON: &str = r"
 function upper(text) {

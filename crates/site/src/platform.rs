@@ -107,7 +107,8 @@ pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
     if let Some(first) = protecting.first() {
         return Err(Error::refused(listed(&protecting)).hint(first.hint.clone()));
     }
-    let strict: Vec<&Finding> = if options.strict { of(&[FindingKind::Senseless, FindingKind::Circle]) } else { vec![] };
+    let strict: Vec<&Finding> =
+        if options.strict { of(&[FindingKind::Senseless, FindingKind::Circle]) } else { vec![] };
     match strict.first() {
         Some(first) => Err(Error::invalid(listed(&strict)).hint(first.hint.clone())),
         None => Ok(()),

@@ -8,7 +8,7 @@
 
 use crate::compact_table::compact;
 use crate::error::{Error, Result};
-use crate::javascript::{COMMON, MAX_BYTES, host, list, literal, pieces, regular_expression};
+use crate::javascript::{COMMON, MAX_BYTES, UPPER, host, list, literal, pieces, regular_expression};
 use crate::redirects_file::{Action, QueryValue, RedirectRule, TargetPiece, Visitors, without_slash};
 use crate::url_pattern::as_sent;
 use crate::viewer_rules::{MOST_REDIRECTS, Rules, to_site};
@@ -109,7 +109,10 @@ pub fn generate(rules: &Rules, store: bool) -> Result<RedirectFunction> {
 fn too_large(rules: &Rules, bytes: usize) -> Error {
     let fits = |lines: usize| {
         let some = Rules { redirects: rules.redirects[..lines].to_vec(), ..rules.clone() };
-        [Table::Plain, Table::Packed].into_iter().filter_map(|table| code(&some, table)).any(|code| code.len() <= MAX_BYTES)
+        [Table::Plain, Table::Packed]
+            .into_iter()
+            .filter_map(|table| code(&some, table))
+            .any(|code| code.len() <= MAX_BYTES)
     };
     let (mut least, mut most) = (0, rules.redirects.len());
     while least + 1 < most {
@@ -141,7 +144,10 @@ fn function(rules: &Rules, response: Option<&(usize, String)>, table: Table, cod
     }
     let store = if table == Table::Store { entries(rules).0 } else { Vec::new() };
     if table == Table::Store {
-        warnings.push(format!("{} lines and files are in a key-value store, as they do not fit into a function", store.len()));
+        warnings.push(format!(
+            "{} lines and files are in a key-value store, as they do not fit into a function",
+            store.len()
+        ));
     }
     let placement = Placement { table, error_response: response.cloned(), extension_is_file: rules.extension_is_file };
     RedirectFunction { code, placement, store, warnings, rules: rules.clone() }
@@ -159,11 +165,14 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
         });
         let value = match &rule.action {
             Action::PassThrough => Some("000".to_owned()),
-            Action::Redirect(status, to) => to.exact().map(|to| if *status == 301 { to_site(to.to_owned()) } else { format!("{status}{}", to_site(to.to_owned())) }),
+            Action::Redirect(status, to) => to.exact().map(|to| {
+                if *status == 301 { to_site(to.to_owned()) } else { format!("{status}{}", to_site(to.to_owned())) }
+            }),
             Action::Rewrite(to) => to.exact().map(|to| format!("200{}", to_site(to.to_owned()))),
         };
         // Whatever an earlier pattern may catch keeps its place behind it.
-        let caught = |path: &str| patterns.iter().any(|earlier| earlier.matches(path) || earlier.matches(&format!("{path}/")));
+        let caught =
+            |path: &str| patterns.iter().any(|earlier| earlier.matches(path) || earlier.matches(&format!("{path}/")));
         match key.zip(value) {
             Some((key, _)) if known.contains(&key) => {}
             Some((key, value)) if !caught(&key) => {
@@ -187,6 +196,7 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
 /// The code of a function, if its table can be kept so.
 pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     let (entries, patterns) = entries(rules);
+    let has_patterns = !patterns.is_empty();
     let any_visitors = patterns.iter().any(|rule| !rule.visitors.is_empty());
     let mut code = String::from(
         "// What _redirects says, for CloudFront: runtime cloudfront-js-2.0, event viewer-request.\n\
@@ -198,7 +208,10 @@ pub fn code(rules: &Rules, kept: Table) -> Option<String> {
             let entries: String = entries.iter().map(each).collect();
             format!("const table = {{\n{entries}}};\n\nfunction get(key) {{\n  return table[key];\n}}\n")
         }
-        Table::Packed => compact(&entries)?,
+        Table::Packed => {
+            let (declarations, runtime) = compact(&entries)?;
+            declarations + &short(runtime)
+        }
         Table::Store => STORE.to_owned(),
     };
     if kept == Table::Store {
@@ -206,23 +219,31 @@ pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     }
     let patterns: String = patterns.into_iter().map(|rule| format!("  {},\n", pattern(rule))).collect();
     let plain: String = rules.extensionless().map(|path| format!("{}: 1, ", literal(path))).collect();
-    let _ = write!(code, "{table}const patterns = [\n{patterns}];\n");
+    code.push_str(&table);
+    if has_patterns {
+        let _ = write!(code, "const patterns = [\n{patterns}];\n");
+    }
     let asynchronous = if kept == Table::Store { ("async ", "await ") } else { ("", "") };
+    let (helpers, tries) = if has_patterns { (COMMON, PATTERNS) } else { (UPPER, "") };
     let runtime = RUNTIME
+        .replace("PATTERNS", tries)
         .replace("PATH", if rules.slash_counts { "uri" } else { "bare" })
         .replace("SECOND", if rules.slash_counts { SECOND } else { "" })
         .replace("FILE", if rules.extension_is_file { "value[0] === 'f' || hasDot(bare)" } else { "value[0] === 'f'" })
         .replace("HOPS", &MOST_REDIRECTS.to_string())
         .replace("INDEX_OF(to)", if rules.directory_index { "indexOf(to)" } else { "to" })
         .replace("VISITORS", if any_visitors { VISITORS } else { "" })
-        .replace("SAME_VISITOR", if any_visitors { ", country: request.country, language: request.language" } else { "" })
+        .replace(
+            "SAME_VISITOR",
+            if any_visitors { ", country: request.country, language: request.language" } else { "" },
+        )
         .replace("THIS_VISITOR", if any_visitors { THIS_VISITOR } else { "" })
         .replace("DIRECTORY", if rules.directory_index { DIRECTORY } else { "" })
         .replace("ASYNC ", asynchronous.0)
         .replace("AWAIT ", asynchronous.1);
     let dots = if rules.directory_index || rules.extension_is_file { HAS_DOT } else { "" };
     let index = if rules.directory_index { DIRECTORY_INDEX } else { "" };
-    let runtime = format!("{COMMON}{runtime}{index}{dots}");
+    let runtime = format!("{helpers}{runtime}{index}{dots}");
     let runtime = if kept == Table::Packed { short(&runtime) } else { runtime };
     code.push_str(&runtime.replace("PLAIN", plain.trim_end_matches(", ")));
     Some(if kept == Table::Packed { without_indentation(&code) } else { code })
@@ -236,7 +257,7 @@ fn without_indentation(code: &str) -> String {
 }
 
 /// The part of the code that does not depend on the rules, with short names for its own variables. None of its
-/// literals has a space or one of these names, but for names of headers and texts of statuses, which nobody needs.
+/// literals has a quote in it. The texts of statuses are left out, which nobody needs.
 fn short(runtime: &str) -> String {
     const NAMES: [(&str, &str); 26] = [
         ("request", "r"),
@@ -272,7 +293,10 @@ fn short(runtime: &str) -> String {
     let mut out = String::new();
     let mut rest = runtime.as_str();
     while let Some(first) = rest.chars().next() {
-        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let end = match first {
+            '\'' => 2 + rest[1..].find('\'').unwrap_or(rest.len() - 2),
+            _ => rest.find(|c| !is_name(c)).unwrap_or(rest.len()),
+        };
         let (word, behind) = rest.split_at(end.max(first.len_utf8()));
         let is_variable = !out.ends_with('.') && !behind.starts_with(':');
         match NAMES.iter().find(|(long, _)| is_variable && *long == word) {
@@ -368,22 +392,7 @@ ASYNC function find(request) {
   let value = (AWAIT get(PATH)) || '';
   const simple = value.replace(/^f/, '');
   if (simple) return /^\d/.test(simple) ? [+simple.slice(0, 3), simple.slice(3), true] : [301, simple, true];
-SECOND  const isFile = FILE;
-  for (let at = 0; at < patterns.length; at++) {
-    const rule = patterns[at], match = isFile && !rule[3] ? null : rule[0].exec(uri);
-    if (!match || !isHost(request.host, rule[4])) continue;
-    const query = rule[5] || [];
-    if (query.some(function (one) {
-      const found = request.query[one[0]];
-      if (!found || found.value === undefined || (one[1] !== null && found.value !== one[1])) return true;
-      if (one[1] === null) match.push(found.value);
-      return false;
-    })) continue;
-VISITORS    let to = fill(rule[2], match);
-    if (to[0] === '/') to = to.replace(/^[\/\\]+/, '/');
-    return [rule[1], to, !query.length];
-  }
-}
+PATTERNS}
 
 ASYNC function step(request, byRules) {
   const found = byRules ? AWAIT find(request) : undefined;
@@ -415,6 +424,24 @@ ASYNC function handler(event) {
   }
   return {statusCode: now[0], statusDescription: words[now[0]], headers: {location: {value: now[1]}}};
 }
+";
+
+/// Tries the patterns one after the other.
+const PATTERNS: &str = r"SECOND  const isFile = FILE;
+  for (let at = 0; at < patterns.length; at++) {
+    const rule = patterns[at], match = isFile && !rule[3] ? null : rule[0].exec(uri);
+    if (!match || !isHost(request.host, rule[4])) continue;
+    const query = rule[5] || [];
+    if (query.some(function (one) {
+      const found = request.query[one[0]];
+      if (!found || found.value === undefined || (one[1] !== null && found.value !== one[1])) return true;
+      if (one[1] === null) match.push(found.value);
+      return false;
+    })) continue;
+VISITORS    let to = fill(rule[2], match);
+    if (to[0] === '/') to = to.replace(/^[\/\\]+/, '/');
+    return [rule[1], to, !query.length];
+  }
 ";
 
 const SECOND: &str = "  if (uri !== bare) value = (AWAIT get(bare)) || '';\n";

@@ -120,7 +120,10 @@ impl fmt::Display for RedirectTarget {
 impl Host {
     /// Reads a host as rules write it. A part that may be anything is `*` or `:name`, from the left.
     pub(crate) fn parse(text: &str) -> Host {
-        let host = text.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(text, |(host, _)| host);
+        let host = text
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(text, |(host, _)| host);
         let host = host.to_ascii_lowercase();
         // What follows the last label that may be anything.
         let mut end = None;
@@ -220,7 +223,9 @@ impl LineReader<'_> {
         }
         let has_target = words.get(1).is_none_or(|word| is_location(word));
         if platform == Platform::Cloudflare && (host.is_some() || words.len() > 3 || !has_target) {
-            return Err(self.wrong("Cloudflare reads a path, a target and a status, and nothing else; rules = \"netlify\" reads more"));
+            return Err(self.wrong(
+                "Cloudflare reads a path, a target and a status, and nothing else; rules = \"netlify\" reads more",
+            ));
         }
         let mut rest = words[1..].iter().copied().peekable();
         let mut query = Vec::new();
@@ -233,20 +238,36 @@ impl LineReader<'_> {
                 return Err(self.wrong(format!("{word:?} is neither a path nor a query parameter")));
             };
             let named = value.strip_prefix(':').filter(|rest| !rest.is_empty() && leading_name(rest) == *rest);
-            let value = named.map_or_else(|| QueryValue::Is(as_sent(value).into_owned()), |named| QueryValue::Named(named.to_owned()));
+            let value = named.map_or_else(
+                || QueryValue::Is(as_sent(value).into_owned()),
+                |named| QueryValue::Named(named.to_owned()),
+            );
             query.push((as_sent(name).into_owned(), value));
         }
         let Some(to) = rest.next() else { return Err(self.wrong(format!("{path} leads nowhere"))) };
         let default = if platform == Platform::Cloudflare { "302" } else { "301" };
         let written = rest.next_if(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(default);
-        let Some((status, force)) = status(written) else { return Err(self.wrong(format!("{written:?} is not a status"))) };
+        let Some((status, force)) = status(written) else {
+            return Err(self.wrong(format!("{written:?} is not a status")));
+        };
         let conditions: Vec<&str> = rest.collect();
         if let Some(word) = conditions.iter().find(|word| !word.contains('=')) {
             return Err(self.wrong(format!("{word:?} is one word too many")));
         }
-        let names = |name: &str| from.names(name) || query.iter().any(|(_, value)| matches!(value, QueryValue::Named(named) if named == name));
+        let names = |name: &str| {
+            from.names(name)
+                || query.iter().any(|(_, value)| matches!(value, QueryValue::Named(named) if named == name))
+        };
         let target = target(to, names, platform).map_err(|why| self.wrong(why))?;
-        let mut rule = RedirectRule { line: self.line, host: host.map(Host::parse), from, query, visitors: Vec::new(), action: Action::PassThrough, force };
+        let mut rule = RedirectRule {
+            line: self.line,
+            host: host.map(Host::parse),
+            from,
+            query,
+            visitors: Vec::new(),
+            action: Action::PassThrough,
+            force,
+        };
         let can_be_judged = self.conditions(words[0], &mut rule, &conditions);
         let action = self.action(words[0], &rule, to, status, target)?;
         if can_be_judged {
@@ -254,7 +275,8 @@ impl LineReader<'_> {
         }
         if platform == Platform::Cloudflare {
             // Files come last there; a fallback that shows itself for everything is what it ignores, and means this.
-            let shows_itself = matches!(&rule.action, Action::Rewrite(to) if to.exact().is_some_and(|to| rule.matches(to)));
+            let shows_itself =
+                matches!(&rule.action, Action::Rewrite(to) if to.exact().is_some_and(|to| rule.matches(to)));
             rule.force = !shows_itself;
         }
         if scheme == Some("http") {
@@ -264,7 +286,8 @@ impl LineReader<'_> {
             } else {
                 format!("write it with https:// to lead from {} to another host", host.unwrap_or_default())
             };
-            let message = format!("{} is about http only, which CloudFront leads to https before a function runs", words[0]);
+            let message =
+                format!("{} is about http only, which CloudFront leads to https before a function runs", words[0]);
             self.find(FindingKind::CannotBeDone, message, hint);
             return Ok(None);
         }
@@ -285,7 +308,15 @@ impl LineReader<'_> {
         if status != 200 || self.options.platform == Platform::Cloudflare {
             return Err(self.wrong(format!("{written} leads nowhere")));
         }
-        let mut rule = RedirectRule { line: self.line, host: host.map(Host::parse), from, query, visitors: Vec::new(), action: Action::PassThrough, force };
+        let mut rule = RedirectRule {
+            line: self.line,
+            host: host.map(Host::parse),
+            from,
+            query,
+            visitors: Vec::new(),
+            action: Action::PassThrough,
+            force,
+        };
         self.conditions(written, &mut rule, &conditions);
         Ok(Some(rule))
     }
@@ -312,7 +343,11 @@ impl LineReader<'_> {
                 _ => {
                     can_be_judged = false;
                     let message = format!("{written} depends on {name}, which no function of shipfront reads");
-                    self.find(FindingKind::CannotBeDone, message, "what it matches passes through; write lines without the condition");
+                    self.find(
+                        FindingKind::CannotBeDone,
+                        message,
+                        "what it matches passes through; write lines without the condition",
+                    );
                 }
             }
         }
@@ -320,7 +355,14 @@ impl LineReader<'_> {
     }
 
     /// What a rule does, by its status.
-    fn action(&mut self, written: &str, rule: &RedirectRule, to: &str, status: u16, target: RedirectTarget) -> Result<Action, LineError> {
+    fn action(
+        &mut self,
+        written: &str,
+        rule: &RedirectRule,
+        to: &str,
+        status: u16,
+        target: RedirectTarget,
+    ) -> Result<Action, LineError> {
         let cloudflare = self.options.platform == Platform::Cloudflare;
         let is_path = matches!(target.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
         Ok(match status {

@@ -38,7 +38,10 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     let mut paths: Vec<&UrlPattern> = Vec::new();
     for block in blocks {
         if let (Some(_), Some(header)) = (&block.host, block.headers.first()) {
-            warnings.push(format!("the path of line {} is left out: it is about one host, and a policy is the same for all", header.line));
+            warnings.push(format!(
+                "the path of line {} is left out: it is about one host, and a policy is the same for all",
+                header.line
+            ));
         } else if !paths.contains(&&block.path) {
             paths.push(&block.path);
         }
@@ -46,13 +49,18 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     let mut resources = Map::new();
     for path in paths {
         // What is said of broader paths holds here, too: behaviors do not add up.
-        let about = |block: &&HeaderBlock| block.host.is_none() && (block.path == *path || block.path.matches(&path.to_string()));
+        let about = |block: &&HeaderBlock| {
+            block.host.is_none() && (block.path == *path || block.path.matches(&path.to_string()))
+        };
         let mut headers: Vec<(&str, &str, usize)> = Vec::new();
         for header in blocks.iter().filter(about).flat_map(|block| &block.headers) {
             headers.retain(|(name, ..)| !name.eq_ignore_ascii_case(&header.name));
             match (header.exact(), &header.value) {
                 (Some(value), _) => headers.push((header.name.as_str(), value, header.line)),
-                (None, Some(_)) => warnings.push(format!("line {} is left out: a policy's {} is the same for every URL", header.line, header.name)),
+                (None, Some(_)) => warnings.push(format!(
+                    "line {} is left out: a policy's {} is the same for every URL",
+                    header.line, header.name
+                )),
                 (None, None) => {}
             }
         }
@@ -147,7 +155,11 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
     if cors.get("AccessControlAllowCredentials") != Some(&json!(true)) {
         return;
     }
-    let any = |items: Option<&Value>| items.is_none_or(|items| items["Items"].as_array().is_some_and(|items| items.iter().any(|item| item == "*" || item == "ALL")));
+    let any = |items: Option<&Value>| {
+        items.is_none_or(|items| {
+            items["Items"].as_array().is_some_and(|items| items.iter().any(|item| item == "*" || item == "ALL"))
+        })
+    };
     if any(cors.get("AccessControlAllowOrigins")) {
         cors.remove("AccessControlAllowCredentials");
         warnings.push(format!("Access-Control-Allow-Credentials of {path} is left out: no browser takes it with every origin; name the origins in Access-Control-Allow-Origin"));
@@ -158,7 +170,9 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
         ("AccessControlAllowMethods", "Access-Control-Allow-Methods", json!(["GET", "HEAD", "OPTIONS"])),
     ] {
         if any(cors.get(field)) {
-            warnings.push(format!("{header} of {path} cannot be * with credentials: the template has {values}, write those that you need"));
+            warnings.push(format!(
+                "{header} of {path} cannot be * with credentials: the template has {values}, write those that you need"
+            ));
             cors.insert(field.to_owned(), json!({"Items": values}));
         }
     }
@@ -195,9 +209,9 @@ fn security_field(name: &str, value: &str) -> Option<Option<(&'static str, Value
             .iter()
             .any(|known| value.trim().eq_ignore_ascii_case(known))
             .then(|| ("FrameOptions", json!({"FrameOption": value.trim().to_ascii_uppercase(), "Override": true}))),
-        "referrer-policy" => REFERRER_POLICIES
-            .contains(&value.trim().to_ascii_lowercase().as_str())
-            .then(|| ("ReferrerPolicy", json!({"ReferrerPolicy": value.trim().to_ascii_lowercase(), "Override": true}))),
+        "referrer-policy" => REFERRER_POLICIES.contains(&value.trim().to_ascii_lowercase().as_str()).then(|| {
+            ("ReferrerPolicy", json!({"ReferrerPolicy": value.trim().to_ascii_lowercase(), "Override": true}))
+        }),
         "strict-transport-security" => {
             let age = directives.iter().find_map(|part| part.strip_prefix("max-age="));
             age.and_then(|age| age.trim_matches('"').parse::<i32>().ok()).filter(|age| *age >= 0).map(|age| {
@@ -239,7 +253,9 @@ fn cors_field(name: &str, value: &str) -> Option<(&'static str, Value)> {
             ("AccessControlAllowCredentials", json!(value.eq_ignore_ascii_case("true")))
         }
         // The service counts seconds in 32 bits with a sign.
-        "access-control-max-age" => ("AccessControlMaxAgeSec", json!(value.parse::<i32>().ok().filter(|age| *age >= 0)?)),
+        "access-control-max-age" => {
+            ("AccessControlMaxAgeSec", json!(value.parse::<i32>().ok().filter(|age| *age >= 0)?))
+        }
         _ => return None,
     })
 }

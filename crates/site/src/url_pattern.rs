@@ -141,7 +141,9 @@ fn pieces(text: &str, platform: Platform) -> Result<Vec<Piece>, String> {
         let may_be_name = match platform {
             // A colon in the middle of a name is a colon.
             Platform::Netlify => matches!(pieces.last(), Some(Piece::Text(before)) if before.ends_with('/')),
-            Platform::Cloudflare => rest[1.min(rest.len())..].starts_with(|c: char| c.is_ascii_alphabetic()),
+            Platform::Cloudflare => {
+                rest.strip_prefix(':').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+            }
         };
         let name = rest.strip_prefix(':').filter(|_| may_be_name).map_or("", leading_name);
         if !name.is_empty() {
@@ -184,7 +186,8 @@ fn steps(pieces: &[Piece], platform: Platform) -> Vec<Step> {
         let last = at + 1 == pieces.len();
         match piece {
             Piece::Text(text) => {
-                let text = if is_below(at + 1) || (last && loose) { text.strip_suffix('/').unwrap_or(text) } else { text };
+                let text =
+                    if is_below(at + 1) || (last && loose) { text.strip_suffix('/').unwrap_or(text) } else { text };
                 steps.extend((!text.is_empty()).then(|| Step::Text(as_sent(text).into_owned())));
                 steps.extend((last && loose).then_some(Step::Slash));
             }
@@ -215,7 +218,8 @@ pub fn as_sent(text: &str) -> Cow<'_, str> {
 
 /// A URL with its triplets in upper case, which mean the same in lower case.
 pub fn with_upper_triplets(text: &str) -> Cow<'_, str> {
-    let is_triplet = |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    let is_triplet =
+        |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     let triplets: Vec<usize> = text.match_indices('%').map(|(at, _)| at).filter(|&at| is_triplet(at)).collect();
     if triplets.is_empty() {
         return text.into();
@@ -292,7 +296,10 @@ pub fn paths_of(key: &str) -> impl Iterator<Item = String> {
     let folder = key.strip_suffix("index.html").filter(|folder| folder.is_empty() || folder.ends_with('/'));
     let bare = folder.map(|folder| folder.trim_end_matches('/')).filter(|bare| !bare.is_empty());
     let clean = key.strip_suffix(".html").filter(|_| folder.is_none());
-    [Some(key), folder, bare, clean].into_iter().flatten().map(|path| format!("/{}", utf8_percent_encode(path, IN_KEYS)))
+    [Some(key), folder, bare, clean]
+        .into_iter()
+        .flatten()
+        .map(|path| format!("/{}", utf8_percent_encode(path, IN_KEYS)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@
 use crate::headers_file::HeaderBlock;
 use crate::key::REDIRECTS_FILE;
 use crate::platform::{Finding, FindingKind, Platform, RuleOptions};
-use crate::redirects_file::{Action, Host, QueryValue, RedirectRule, RedirectTarget, TargetPiece, Visitors, split_url, without_slash};
+use crate::redirects_file::{
+    Action, Host, QueryValue, RedirectRule, RedirectTarget, TargetPiece, Visitors, split_url, without_slash,
+};
 use crate::url_pattern::{as_sent, paths_of, with_upper_triplets};
 use crate::{headers_file, redirects_file};
 use std::borrow::Cow;
@@ -144,7 +146,10 @@ impl Rules {
         (self.files, self.extensionless) = (files, extensionless);
         let mut findings = Vec::new();
         self.redirects.retain(|rule| {
-            let Some((path, key)) = exact(rule).filter(|_| !rule.force).and_then(|path| hidden.get_key_value(&path)) else { return true };
+            let Some((path, key)) = exact(rule).filter(|_| !rule.force).and_then(|path| hidden.get_key_value(&path))
+            else {
+                return true;
+            };
             let hint = match &rule.action {
                 Action::Redirect(status, _) => format!("write {status}! to hide the file, or remove one of the two"),
                 Action::Rewrite(_) => "write 200! to hide the file, or remove one of the two".to_owned(),
@@ -278,7 +283,11 @@ impl Rules {
             Answer::Origin(uri.clone())
         } else if name.is_empty() {
             Answer::Origin(format!("{uri}index.html"))
-        } else if line.is_some() || has_extension(uri) || uri.starts_with("/.well-known/") || self.extensionless.contains(&*with_upper_triplets(uri)) {
+        } else if line.is_some()
+            || has_extension(uri)
+            || uri.starts_with("/.well-known/")
+            || self.extensionless.contains(&*with_upper_triplets(uri))
+        {
             Answer::Origin(uri.clone())
         } else {
             let location = format!("https://{}{uri}/{}", request.host, request.query.text());
@@ -403,7 +412,9 @@ pub(crate) fn has_extension(path: &str) -> bool {
 fn filled(pieces: &[TargetPiece], values: &[(&str, &str)]) -> String {
     let text = |piece: &TargetPiece| match piece {
         TargetPiece::Text(text) => text.clone(),
-        TargetPiece::Name(name) => values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value).to_owned(),
+        TargetPiece::Name(name) => {
+            values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value).to_owned()
+        }
     };
     pieces.iter().map(text).collect()
 }
@@ -477,7 +488,8 @@ impl Query {
     /// The query string with its `?`, or nothing.
     pub fn text(&self) -> String {
         let pair = |name: &str, value: &str| if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
-        let pairs: Vec<String> = self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| pair(name, value))).collect();
+        let pairs: Vec<String> =
+            self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| pair(name, value))).collect();
         if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
     }
 

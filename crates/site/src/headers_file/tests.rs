@@ -68,7 +68,9 @@ fn two_lines_of_one_name_are_joined() {
 
 #[test]
 fn what_cannot_be_done_is_named() {
-    let file = read("https://x.example/*\n  X-Robots-Tag: noindex\n  Cache-Control: no-store\n/m/:title\n  Content-Language: :title\n  Set-Cookie: a=b\n");
+    let file = read(
+        "https://x.example/*\n  X-Robots-Tag: noindex\n  Cache-Control: no-store\n/m/:title\n  Content-Language: :title\n  Set-Cookie: a=b\n",
+    );
     let found: Vec<_> = file.findings.iter().map(|finding| (finding.line, finding.kind)).collect();
     assert_eq!(found, [3, 5, 6].map(|line| (line, FindingKind::CannotBeDone)));
     assert_eq!((file.rules.len(), file.blocks.len()), (0, 1));
@@ -97,7 +99,9 @@ fn what_makes_no_sense_is_skipped_with_its_line_and_never_repeated() {
 
 #[test]
 fn a_password_is_refused_and_kept_nowhere() {
-    for line in ["  Basic-Auth: alice:s3cret", "basic-auth: alice:s3cret", "  Basic-Auth alice:s3cret", "  Basic-Auth = s3cret"] {
+    for line in
+        ["  Basic-Auth: alice:s3cret", "basic-auth: alice:s3cret", "  Basic-Auth alice:s3cret", "  Basic-Auth = s3cret"]
+    {
         let text = format!("/private/*\n{line}\n  X-A: b\n");
         let file = read(&text);
         assert!(!format!("{file:?}").contains("s3cret"), "{file:?}");

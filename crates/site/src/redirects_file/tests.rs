@@ -46,7 +46,10 @@ fn lines_are_read_as_their_platforms_write_them() {
 #[test]
 fn scheme_and_host_are_no_part_of_the_path() {
     let by_host = one("https://Old.example.com:443/* https://www.example.com/:splat");
-    assert_eq!((by_host.host, by_host.from.to_string()), (Some(Host::Is("old.example.com".to_owned())), "/*".to_owned()));
+    assert_eq!(
+        (by_host.host, by_host.from.to_string()),
+        (Some(Host::Is("old.example.com".to_owned())), "/*".to_owned())
+    );
     let any = one("https://*.example.com/a /b").host.unwrap();
     assert!(any.matches("x.example.com") && any.matches("x.y.example.com") && !any.matches("example.com"));
     assert_eq!(one("https://:branch.x.example /b").host, Some(Host::EndsWith(".x.example".to_owned())));
@@ -54,8 +57,13 @@ fn scheme_and_host_are_no_part_of_the_path() {
 
 #[test]
 fn a_line_about_http_matches_no_request_that_a_function_sees() {
-    let file = read("http://www.example.com/* https://www.example.com/:splat 301!\nhttp://a.example/* https://b.example/:splat");
-    assert_eq!((file.rules.len(), found(&file)), (0, vec![(1, FindingKind::CannotBeDone), (2, FindingKind::CannotBeDone)]));
+    let file = read(
+        "http://www.example.com/* https://www.example.com/:splat 301!\nhttp://a.example/* https://b.example/:splat",
+    );
+    assert_eq!(
+        (file.rules.len(), found(&file)),
+        (0, vec![(1, FindingKind::CannotBeDone), (2, FindingKind::CannotBeDone)])
+    );
     assert!(file.findings[0].hint.contains("redirect-to-https"));
     assert!(file.findings[1].hint.contains("https://"));
 }

@@ -45,7 +45,8 @@ fn what_is_captured_is_as_long_as_it_can_be() {
 
 #[test]
 fn what_is_no_pattern_says_why() {
-    for (text, why) in [("a", "slash"), ("/*********", "more than 8"), ("/:a/:a", "more than once"), ("/a?b", "query")] {
+    for (text, why) in [("a", "slash"), ("/*********", "more than 8"), ("/:a/:a", "more than once"), ("/a?b", "query")]
+    {
         assert!(UrlPattern::parse(text).unwrap_err().contains(why), "{text}");
     }
 }

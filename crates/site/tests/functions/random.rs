@@ -2,13 +2,13 @@
 
 use crate::node::Node;
 use proptest::prelude::*;
+use serde_json::json;
 use shipfront_site::header_function;
 use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::platform::{Platform, RuleOptions};
 use shipfront_site::redirect_function::Table;
 use shipfront_site::redirects_file;
 use shipfront_site::viewer_rules::{Answer, Request, Rules};
-use serde_json::json;
 use std::cell::RefCell;
 
 const HOSTS: &str = "(www\\.a\\.example|a\\.example|B\\.example|x\\.b\\.example)";
@@ -36,14 +36,19 @@ fn line() -> impl Strategy<Value = String> {
     let query = "(( k=1| l=:x| k=:y| 1=:z){1,2})?";
     let status = "( (200|200!|301|301!|302|303|307!|308|404|404|999))?";
     let conditions = "(( Language=(de|en,fr)| Country=(de|us,ch)| Cookie=c| nonsense){1,2})?";
-    (pattern(), query, target(), status, conditions)
-        .prop_map(|(pattern, query, target, status, conditions)| format!("{pattern}{query} {target}{status}{conditions}"))
+    (pattern(), query, target(), status, conditions).prop_map(|(pattern, query, target, status, conditions)| {
+        format!("{pattern}{query} {target}{status}{conditions}")
+    })
 }
 
 fn request() -> impl Strategy<Value = Request> {
     let query = "(\\?((k|l|1|2)(=(1|2|%20|))?&?){0,3})?";
     (HOSTS, path(), query, prop::option::of("(DE|US|FR)"), prop::option::of("(de|de-CH,en|fr;q=0\\.3|EN-us|)"))
-        .prop_map(|(host, path, query, country, languages)| Request { country, languages, ..Request::of(&format!("https://{host}{path}{query}")) })
+        .prop_map(|(host, path, query, country, languages)| Request {
+            country,
+            languages,
+            ..Request::of(&format!("https://{host}{path}{query}"))
+        })
 }
 
 fn site() -> impl Strategy<Value = (String, Vec<String>, RuleOptions, bool)> {
