@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::headers_file::parse;
 use crate::platform::RuleOptions;
@@ -65,4 +64,50 @@ fn what_cloudfront_does_not_take_is_told_with_its_line() {
     let template = of("/*\n  X-Frame-Options: ALLOW-FROM https://a.example\n  Access-Control-Request-Method: GET\n");
     assert_eq!(template.warnings.len(), 2);
     assert!(template.warnings[0].contains("line 2") && template.warnings[1].contains("line 3"));
+}
+
+#[test]
+fn what_is_over_a_limit_is_left_out_and_named() {
+    let custom: String = (0..15).map(|at| format!("  X-{at}: a\n")).collect();
+    let template = of(&format!("/*\n{custom}  Content-Security-Policy: {}\n", "x".repeat(1784)));
+    assert_eq!(config(&template, 1)["CustomHeadersConfig"]["Items"].as_array().unwrap().len(), 10);
+    assert!(config(&template, 1).get("SecurityHeadersConfig").is_none());
+    assert_eq!(template.warnings.iter().filter(|warning| warning.contains("at most 10 custom headers")).count(), 5);
+    assert!(template.warnings.iter().any(|warning| warning.contains("at most 1783 characters, and this one has 1784")));
+    let longest = of(&format!("/*\n  Content-Security-Policy: {}\n", "x".repeat(1783)));
+    assert_eq!(longest.warnings, [""; 0]);
+    let many: String = (0..26).map(|at| format!("/{at}\n  X-A: a\n")).collect();
+    assert!(of(&many).warnings[0].contains("20 response headers policies"));
+}
+
+#[test]
+fn with_credentials_nothing_is_a_star() {
+    let template = of(
+        "/*\n  Access-Control-Allow-Credentials: true\n  Access-Control-Allow-Origin: https://a.example\n  Access-Control-Expose-Headers: *\n",
+    );
+    let cors = &config(&template, 1)["CorsConfig"];
+    assert_eq!(cors["AccessControlAllowCredentials"], true);
+    assert_eq!(cors["AccessControlAllowHeaders"], json!({"Items": ["Authorization", "Content-Type"]}));
+    assert!(cors.get("AccessControlExposeHeaders").is_none() && !cors.to_string().contains('*'));
+    assert_eq!(template.warnings.len(), 3, "{:?}", template.warnings);
+    // No browser takes credentials with every origin.
+    let template = of("/*\n  Access-Control-Allow-Credentials: true\n  Access-Control-Allow-Origin: *\n");
+    assert_eq!(config(&template, 1)["CorsConfig"]["AccessControlAllowCredentials"], false);
+    assert!(template.warnings[0].contains("Access-Control-Allow-Credentials"));
+}
+
+#[test]
+fn values_are_those_that_cloudfront_knows() {
+    let template = of(
+        "/*\n  Access-Control-Allow-Methods: get, *\n  Referrer-Policy: never\n  X-Frame-Options: DENY; x\n  Access-Control-Max-Age: soon\n",
+    );
+    assert_eq!(config(&template, 1)["CorsConfig"]["AccessControlAllowMethods"], json!({"Items": ["GET", "ALL"]}));
+    assert_eq!(template.warnings.len(), 3, "{:?}", template.warnings);
+}
+
+#[test]
+fn two_lines_of_one_name_are_one_header() {
+    let template = of("/*\n  Link: </a>\n  Link: </b>\n");
+    let items = &config(&template, 1)["CustomHeadersConfig"]["Items"];
+    assert_eq!(*items, json!([{"Header": "Link", "Value": "</a>, </b>", "Override": true}]));
 }
