@@ -86,7 +86,7 @@ https://old.example/*  https://www.example.com/:splat
 ";
     let (function, run) = Function::of(redirects, &["index.html"], &[]).await;
     assert!(function.code.len() < 10 * 1024);
-    assert_eq!(run.stderr, "");
+    assert_eq!(run.says("_redirects:8: no effect").stderr.lines().count(), 1);
     let answers = function.answers([
         "/old",
         "/old/",

@@ -5,7 +5,7 @@
 //! about a millisecond, and unpacking all of it would take longer.
 
 use crate::javascript::literal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Between a key and its value; URLs have it encoded.
 const BETWEEN: char = '>';
@@ -19,6 +19,9 @@ const MOST_BUCKETS: usize = 97;
 /// Pairs that are tried, and how often one has to come.
 const MOST_PAIRS: usize = 1000;
 const LEAST_USES: usize = 3;
+const AT_A_TIME: usize = 12;
+/// More bytes than these do not become few enough.
+const MAX_BYTES: usize = 64 * 1024;
 /// Characters that begin a code of two.
 const PREFIXES: usize = 3;
 
@@ -34,7 +37,8 @@ enum Symbol {
 pub(crate) fn compact(entries: &[(String, String)]) -> Option<(String, &'static str)> {
     let allowed = |c: &char| !matches!(*c, '\'' | '\\' | BETWEEN_PARTS);
     let usable = |text: &String| text.chars().all(|c| matches!(c, '!'..='~') && c != BETWEEN && allowed(&c));
-    if !entries.iter().all(|(key, value)| usable(key) && usable(value)) {
+    let bytes: usize = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > MAX_BYTES || !entries.iter().all(|(key, value)| usable(key) && usable(value)) {
         return None;
     }
     let count = entries.len().div_ceil(IN_BUCKET).clamp(1, MOST_BUCKETS);
@@ -104,22 +108,35 @@ fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
         for text in &texts {
             text.windows(2).for_each(|pair| *counts.entry([pair[0], pair[1]]).or_default() += 1);
         }
-        // Of pairs that come equally often, the same one whatever the order of the map.
-        let best =
-            counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).max_by_key(|(pair, count)| (*count, *pair));
-        let Some((best, _)) = best else { break };
-        let symbol = Symbol::Pair(pairs.len());
-        pairs.push(best);
+        // Of pairs that come equally often, the same one whatever the order of the map. Several at a time, of which none
+        // has a symbol of another.
+        let mut best: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).collect();
+        best.sort_unstable_by_key(|(pair, count)| (std::cmp::Reverse(*count), *pair));
+        let mut symbols: HashSet<Symbol> = HashSet::new();
+        let mut merges: HashMap<[Symbol; 2], Symbol> = HashMap::new();
+        for (pair, _) in best.iter().take(AT_A_TIME) {
+            if !symbols.contains(&pair[0]) && !symbols.contains(&pair[1]) {
+                symbols.extend(pair);
+                merges.insert(*pair, Symbol::Pair(pairs.len()));
+                pairs.push(*pair);
+            }
+        }
+        if merges.is_empty() {
+            break;
+        }
         for text in &mut texts {
             let mut merged = Vec::with_capacity(text.len());
             let mut rest = text.as_slice();
             while let Some((first, others)) = rest.split_first() {
-                if others.first() == Some(&best[1]) && *first == best[0] {
-                    merged.push(symbol);
-                    rest = &others[1..];
-                } else {
-                    merged.push(*first);
-                    rest = others;
+                match others.first().and_then(|second| merges.get(&[*first, *second])) {
+                    Some(symbol) => {
+                        merged.push(*symbol);
+                        rest = &others[1..];
+                    }
+                    None => {
+                        merged.push(*first);
+                        rest = others;
+                    }
                 }
             }
             *text = merged;

@@ -114,10 +114,10 @@ fn too_large(rules: &Rules, bytes: usize) -> Error {
             .filter_map(|table| code(&some, table))
             .any(|code| code.len() <= MAX_BYTES)
     };
-    let (mut least, mut most) = (0, rules.redirects.len());
-    while least + 1 < most {
-        let middle = usize::midpoint(least, most);
-        if fits(middle) { least = middle } else { most = middle }
+    // Packing takes a while: a few attempts, beginning with what the size of all lines lets expect.
+    let mut least = rules.redirects.len() * MAX_BYTES / bytes.max(MAX_BYTES + 1);
+    while least > 0 && !fits(least) {
+        least = least * 3 / 4;
     }
     let lines = rules.redirects.len();
     let message = format!(
