@@ -234,9 +234,7 @@ fn security_field(name: &str, value: &str) -> Option<Option<(&'static str, Value
 fn cors_field(name: &str, value: &str) -> Option<(&'static str, Value)> {
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let list = || json!({"Items": items().collect::<Vec<_>>()});
-    if items().next().is_none() {
-        return None;
-    }
+    items().next()?;
     Some(match name {
         "access-control-allow-origin" => ("AccessControlAllowOrigins", list()),
         "access-control-allow-methods" => {
