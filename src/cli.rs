@@ -121,17 +121,20 @@ pub enum Command {
     Completions(documents::CompletionsArgs),
     /// Print the manual page of shipfront, or of a command
     Man(documents::ManArgs),
-    /// Print what S3 does not keep of the source's _headers, as CloudFormation
+    /// Print the code of a CloudFront Function that adds what S3 does not keep of the source's _headers
     ///
     /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
-    /// Content-Security-Policy, are added by CloudFront: the template has a response headers policy for each
-    /// path of the file, to be named in the distribution's behavior for that path.
+    /// Content-Security-Policy, are added by CloudFront: by a function (runtime cloudfront-js-2.0, event
+    /// viewer-response), which works on every plan for answers below 400, or with --policy by response headers
+    /// policies, one for each path of the file, to be named in the distribution's behavior for that path.
+    #[command(after_help = headers_and_redirects::HEADERS_EXAMPLES)]
     Headers(headers_and_redirects::HeadersArgs),
     /// Print the code of a CloudFront Function that follows the source's _redirects
     ///
     /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
     /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
-    /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'.
+    /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'. No URL leads
+    /// round in a circle, and lines that cannot be done are named: what they match passes through untouched.
     #[command(after_help = headers_and_redirects::REDIRECTS_EXAMPLES)]
     Redirects(headers_and_redirects::RedirectsArgs),
     /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
@@ -329,6 +332,9 @@ pub struct SiteOptions {
     /// Whether the redirects of the source's _redirects become objects, which S3 website endpoints follow
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = RedirectObjects::Auto, help_heading = "Uploads")]
     pub redirect_objects: RedirectObjects,
+    /// How _headers and _redirects are read
+    #[command(flatten)]
+    pub rules: headers_and_redirects::RuleArgs,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,

@@ -80,6 +80,7 @@ pub fn settings(
         any_origin: options.any_origin,
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
+        rules: options.rules.options(),
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,

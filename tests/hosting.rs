@@ -107,6 +107,21 @@ async fn hosted() -> World {
     world
 }
 
+#[test]
+fn the_query_goes_along_from_a_directory_to_its_slash() {
+    let template = std::fs::read_to_string(repository("examples/hosting/template.yaml")).unwrap();
+    let template: Value = yaml_serde::from_str(&template).unwrap();
+    let code = template["Resources"]["DirectoryIndex"]["Properties"]["FunctionCode"].as_str().unwrap();
+    let script = format!(
+        "{code}\nconst querystring = {{utm_source: {{value: 'x'}}, a: {{value: '1', multiValue: [{{value: '1'}}, {{value: ''}}]}}}};\n\
+         const of = uri => handler({{request: {{uri, querystring, headers: {{host: {{value: 'www.example.com'}}}}}}}});\n\
+         console.log(of('/blog').headers.location.value, of('/blog/').uri, of('/a.css').uri);"
+    );
+    let node = std::process::Command::new("node").args(["--use_strict", "-e", &script]).output();
+    let answer = String::from_utf8(node.expect("node is needed to run the function").stdout).unwrap();
+    assert_eq!(answer.trim(), "https://www.example.com/blog/?utm_source=x&a=1&a /blog/index.html /a.css");
+}
+
 async fn view(world: &World, path: &str) -> Answer {
     let host = format!("{}.localhost", world.distribution);
     request(&world.edge.viewer_url(), "GET", path, &[("host", &host)]).await

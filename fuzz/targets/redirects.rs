@@ -1,33 +1,34 @@
-//! `_redirects`: each rule and problem has a line of the file, and the function stays within CloudFront's limit.
+//! `_redirects`: each rule and finding has a line of the file, and the function stays within CloudFront's limit.
 
+use shipfront_site::headers_file::HeadersFile;
+use shipfront_site::platform::{Platform, RuleOptions};
 use shipfront_site::redirect_function::generate;
 use shipfront_site::redirects_file::parse;
-use shipfront_site::url_pattern::UrlPattern;
+use shipfront_site::url_pattern::{UrlPattern, as_sent};
+use shipfront_site::viewer_rules::{Request, Rules};
 
 /// One input.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let lines = text.lines().count();
-    let file = match parse(text) {
-        Ok(file) => file,
-        Err(error) => {
-            assert!((1..=lines).contains(&error.line) && !error.message.is_empty());
-            return;
-        }
-    };
-    assert!(file.ignored.iter().all(|(line, _)| (1..=lines).contains(line)));
-    for rule in &file.rules {
-        assert!((1..=lines).contains(&rule.line));
-        assert_eq!(UrlPattern::parse(&rule.from.to_string()).as_ref(), Ok(&rule.from));
-        // What a path matches, it matches with and without a slash at its end.
-        if let Some(path) = rule.from.exact() {
-            assert!(rule.matches(path));
-        }
-    }
     let keys = ["index.html", "a", "blog/index.html", "about.html", "caf\u{e9}.html", "x y'.js"];
-    for directory_index in [false, true] {
-        if let Ok(function) = generate(&file, keys.into_iter(), directory_index) {
-            assert!(function.code.len() <= 10 * 1024);
+    for platform in [Platform::Netlify, Platform::Cloudflare] {
+        let options = RuleOptions { platform, ..RuleOptions::default() };
+        let file = parse(text, &options);
+        assert!(file.findings.iter().all(|finding| (1..=lines).contains(&finding.line)));
+        for rule in &file.rules {
+            assert!((1..=lines).contains(&rule.line));
+            assert_eq!(UrlPattern::parse_as(&rule.from.to_string(), platform).as_ref(), Ok(&rule.from));
+            if let Some(path) = rule.from.exact() {
+                assert!(rule.matches(&as_sent(path)));
+            }
+        }
+        for directory_index in [false, true] {
+            let (rules, _) = Rules::new(file.clone(), HeadersFile::default(), keys.into_iter(), directory_index, &options);
+            let _ = rules.answer(&Request::of("https://www.example.com/a/b?c=d"));
+            if let Ok(function) = generate(&rules, false) {
+                assert!(function.code.len() <= 10 * 1024);
+            }
         }
     }
 }

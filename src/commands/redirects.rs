@@ -9,7 +9,8 @@ use crate::terminal::Terminal;
 
 /// `redirects`.
 pub fn run(args: &RedirectsArgs, terminal: &Terminal) -> Result<Exit> {
-    let function = redirect_function(&config::source(args.source.as_deref())?, args.directory_index)?;
+    let source = config::source(args.source.as_deref())?;
+    let function = redirect_function(&source, args.directory_index, args.key_value_store, &args.rules.options())?;
     terminal.document(&function, &function.warnings)?;
     Ok(Exit::Done)
 }

@@ -12,19 +12,27 @@ use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
 use shipfront_site::RECORD_FOLDER;
+use shipfront_site::header_function::{self, HeaderFunction};
 use shipfront_site::headers::Headers;
 use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::key::{HEADERS_FILE, MAX_KEY_BYTES, REDIRECTS_FILE};
+use shipfront_site::platform::{self, Finding, FindingKind, RuleOptions};
 use shipfront_site::redirect_function::{self, RedirectFunction};
-use shipfront_site::redirects_file::{self, RedirectRule, RedirectsFile, without_slash};
+use shipfront_site::redirects_file::{self, Action, RedirectRule, RedirectsFile, without_slash};
 use shipfront_site::response_headers_policy::{self, PolicyTemplate};
 use shipfront_site::rules::{HeaderRules, Redirect};
+use shipfront_site::url_pattern::as_sent;
+use shipfront_site::viewer_rules::Rules;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Far more than any such file needs.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// More lines than these are counted.
+const MOST_SHOWN: usize = 10;
 
 /// A file at the top of the source, if there is one. A link out of the source is followed if links are.
 pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<String>> {
@@ -51,22 +59,38 @@ pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<Stri
     }
 }
 
-/// What the `_headers` file of a source says.
-pub fn headers(source: &Path, follow_links: bool) -> Result<HeadersFile> {
-    match read(source, HEADERS_FILE, follow_links)? {
-        Some(text) => Ok(headers_file::parse(&text).map_err(|error| error.in_file(&source.join(HEADERS_FILE)))?),
-        None => Ok(HeadersFile::default()),
-    }
+/// What the `_headers` file of a source says. Refuses what protects something.
+pub fn headers(source: &Path, follow_links: bool, options: &RuleOptions) -> Result<HeadersFile> {
+    let text = read(source, HEADERS_FILE, follow_links)?.unwrap_or_default();
+    let file = headers_file::parse(&text, options);
+    platform::check(&file.findings, options)?;
+    Ok(file)
 }
 
 /// The policies that add what S3 does not keep of the `_headers` file of a source.
-pub fn policy_template(source: &Path) -> Result<PolicyTemplate> {
-    let others = headers(source, true)?.others;
-    if others.is_empty() {
+pub fn policy_template(source: &Path, options: &RuleOptions) -> Result<PolicyTemplate> {
+    let file = others(source, options)?;
+    let mut template = response_headers_policy::template(&file.blocks);
+    template.warnings.splice(..0, file.findings.iter().map(ToString::to_string));
+    Ok(template)
+}
+
+/// The function that adds what S3 does not keep of the `_headers` file of a source.
+pub fn header_function(source: &Path, options: &RuleOptions) -> Result<HeaderFunction> {
+    let file = others(source, options)?;
+    let (rules, findings) = Rules::new(RedirectsFile::default(), file, std::iter::empty(), false, options);
+    let mut function = header_function::generate(&rules)?;
+    function.warnings.splice(..0, findings.iter().map(ToString::to_string));
+    Ok(function)
+}
+
+fn others(source: &Path, options: &RuleOptions) -> Result<HeadersFile> {
+    let file = headers(source, true, options)?;
+    if file.blocks.is_empty() {
         let message = nothing_in(source, HEADERS_FILE, "no header that S3 does not keep");
         return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
     }
-    Ok(response_headers_policy::template(&others))
+    Ok(file)
 }
 
 fn nothing_in(source: &Path, name: &str, what: &str) -> String {
@@ -77,8 +101,9 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
 
 /// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail over those of `_headers`.
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
-    let file = headers(&settings.source, settings.walk.follow_links)?;
+    let file = headers(&settings.source, settings.walk.follow_links, &settings.rules)?;
     walk.warnings.extend(warning(&settings.source, &file));
+    walk.warnings.extend(shown(&settings.source, &file.findings));
     let of_file = file.rules.len();
     let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
     let rules = HeaderRules::new(rules.collect())?;
@@ -89,21 +114,33 @@ pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<Head
     Ok(rules)
 }
 
-/// What of a `_headers` file has no effect, and what to do instead: one warning.
+/// What of a `_headers` file S3 does not keep, and what to do instead: one warning.
 fn warning(source: &Path, file: &HeadersFile) -> Option<String> {
-    let mut names: Vec<String> = file.others.iter().map(|other| other.name.to_ascii_lowercase()).collect();
-    names.sort();
-    names.dedup();
-    let mut parts = Vec::new();
-    if !names.is_empty() {
-        parts.push(format!(
-            "S3 does not keep {}: add them in CloudFront by a response headers policy, which 'shipfront headers {}' prints",
+    let headers = file.blocks.iter().flat_map(|block| &block.headers);
+    let names: BTreeSet<String> = headers.map(|header| header.name.to_ascii_lowercase()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: S3 does not keep {}: 'shipfront headers {}' prints a CloudFront Function that adds them, and with --policy a response headers policy",
+            source.join(HEADERS_FILE).display(),
             names.join(", "),
             source.display()
-        ));
+        )
+    })
+}
+
+/// What a deploy says of the lines of a file: the first ones, and how many there are.
+fn shown(source: &Path, findings: &[Finding]) -> Vec<String> {
+    let findings: Vec<&Finding> = findings.iter().filter(|finding| finding.kind != FindingKind::NoEffect).collect();
+    let mut warnings: Vec<String> = findings
+        .iter()
+        .take(MOST_SHOWN)
+        .map(|finding| source.join(finding.to_string()).display().to_string())
+        .collect();
+    if let (Some(first), more @ 1..) = (findings.first(), findings.len().saturating_sub(MOST_SHOWN)) {
+        warnings.push(format!("{}: {more} more lines like these", source.join(first.file).display()));
     }
-    parts.extend(file.ignored.iter().map(|(line, why)| format!("line {line} has no effect: {why}")));
-    (!parts.is_empty()).then(|| format!("{}: {}", source.join(HEADERS_FILE).display(), parts.join("; ")))
+    warnings
 }
 
 /// Whether redirects become objects.
@@ -119,23 +156,33 @@ pub enum RedirectObjects {
     Never,
 }
 
-/// What the `_redirects` file of a source says.
-pub fn redirects(source: &Path, follow_links: bool) -> Result<RedirectsFile> {
-    match read(source, REDIRECTS_FILE, follow_links)? {
-        Some(text) => Ok(redirects_file::parse(&text).map_err(|error| error.in_file(&source.join(REDIRECTS_FILE)))?),
-        None => Ok(RedirectsFile::default()),
-    }
+/// What the `_redirects` file of a source says. Refuses what protects something.
+pub fn redirects(source: &Path, follow_links: bool, options: &RuleOptions) -> Result<RedirectsFile> {
+    let text = read(source, REDIRECTS_FILE, follow_links)?.unwrap_or_default();
+    let file = redirects_file::parse(&text, options);
+    platform::check(&file.findings, options)?;
+    Ok(file)
 }
 
-/// The function that follows the `_redirects` file of a source.
-pub fn redirect_function(source: &Path, directory_index: bool) -> Result<RedirectFunction> {
+/// The function that follows the `_redirects` file of a source. With `store` its table may go to a key-value store.
+pub fn redirect_function(
+    source: &Path,
+    directory_index: bool,
+    store: bool,
+    options: &RuleOptions,
+) -> Result<RedirectFunction> {
     let walk = walk::walk(source, "", &WalkRules::default())?;
-    let file = redirects(source, true)?;
+    let file = redirects(source, true, options)?;
     if file.rules.is_empty() {
         let message = nothing_in(source, REDIRECTS_FILE, "no redirects");
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
     }
-    Ok(redirect_function::generate(&file, walk.entries.iter().map(|entry| &*entry.key), directory_index)?)
+    let keys = walk.entries.iter().map(|entry| &*entry.key);
+    let (rules, findings) = Rules::new(file, HeadersFile::default(), keys, directory_index, options);
+    platform::check(&findings, options)?;
+    let mut function = redirect_function::generate(&rules, store)?;
+    function.warnings.splice(..0, findings.iter().map(ToString::to_string));
+    Ok(function)
 }
 
 /// Adds the redirects that are objects, and says what the others take.
@@ -145,10 +192,13 @@ pub(super) fn apply_redirects(
     settings: &Settings,
     shapes: &[(DistributionId, DistributionShape)],
 ) -> Result<()> {
-    let file = redirects(&settings.source, settings.walk.follow_links)?;
-    let shown = settings.source.join(REDIRECTS_FILE);
-    let shown = shown.display();
-    walk.warnings.extend(file.ignored.iter().map(|(line, why)| format!("{shown}:{line} is left out: {why}")));
+    let file = redirects(&settings.source, settings.walk.follow_links, &settings.rules)?;
+    let keys = walk.entries.iter().map(|entry| &*entry.key);
+    let (_, findings) = Rules::new(file.clone(), HeadersFile::default(), keys, false, &settings.rules);
+    platform::check(&findings, &settings.rules)?;
+    walk.warnings.extend(shown(&settings.source, &findings));
+    let circles: BTreeSet<usize> =
+        findings.iter().filter(|finding| finding.kind == FindingKind::Circle).map(|finding| finding.line).collect();
     let bucket = settings.target.bucket();
     let is_website = |(_, shape): &(DistributionId, DistributionShape)| {
         shape.origins.iter().any(|origin| origin_is_bucket(&origin.domain_name, bucket) == OriginKind::S3Website)
@@ -161,7 +211,13 @@ pub(super) fn apply_redirects(
     let mut others = 0;
     let mut earlier: Vec<&RedirectRule> = Vec::new();
     for rule in &file.rules {
-        let keys = keys_of(rule).filter(|(path, _)| as_objects && !earlier.iter().any(|rule| rule.matches(path)));
+        // Whatever passes through needs nothing.
+        if rule.action == Action::PassThrough || circles.contains(&rule.line) {
+            earlier.push(rule);
+            continue;
+        }
+        let caught = |path: &str| earlier.iter().any(|earlier| earlier.matches(&as_sent(path)));
+        let keys = keys_of(rule).filter(|(path, _)| as_objects && !caught(path));
         match keys {
             Some((_, keys)) => add_redirect(walk, rules, settings.target.prefix(), rule, keys),
             None => others += 1,
@@ -176,6 +232,8 @@ pub(super) fn apply_redirects(
     };
     if others > 0 && !shapes.iter().any(has_function) {
         let source = settings.source.display();
+        let shown = settings.source.join(REDIRECTS_FILE);
+        let shown = shown.display();
         walk.warnings.push(format!(
             "{shown}: {others} redirects take a CloudFront Function, and no distribution has one: 'shipfront redirects {source}' prints its code"
         ));
@@ -186,8 +244,13 @@ pub(super) fn apply_redirects(
 /// The path that a rule is about, and the keys under which a website endpoint looks for it; `None` if no
 /// object can do what it says.
 fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
-    let path = rule.from.exact().filter(|_| rule.status == 301 && rule.is_unconditional())?;
-    rule.to.exact()?.parse::<Redirect>().ok()?;
+    let path = rule.from.exact().filter(|_| rule.is_unconditional())?;
+    let to = rule.redirect().filter(|(status, _)| *status == 301)?.1.exact()?;
+    to.parse::<Redirect>().ok()?;
+    // A website endpoint adds the slash to a directory's URL: a redirect to the same one would never end.
+    if without_slash(to) == without_slash(&as_sent(path)) {
+        return None;
+    }
     let bare = percent_decode_str(without_slash(path)).decode_utf8().ok()?;
     let bare = bare.strip_prefix('/').filter(|bare| bare.len() + "/index.html".len() <= MAX_KEY_BYTES)?;
     let has_extension = bare.rsplit('/').next().is_some_and(|name| name.contains('.'));
@@ -203,7 +266,7 @@ fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
 fn add_redirect(walk: &mut Walk, rules: &HeaderRules, prefix: &str, rule: &RedirectRule, keys: Vec<String>) {
     let is_file = |key: &str| walk.entry(key).is_some_and(|entry| !entry.is_redirect());
     let hidden = !rule.force && keys.iter().any(|key| is_file(key));
-    let Some(to) = rule.to.exact().filter(|_| !hidden) else { return };
+    let Some(to) = rule.redirect().and_then(|(_, to)| to.exact()).filter(|_| !hidden) else { return };
     for key in keys {
         let too_long = prefix.len() + key.len() > MAX_KEY_BYTES;
         // Of two lines about one path, the first holds.

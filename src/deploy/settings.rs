@@ -11,6 +11,7 @@ use crate::record::{Build, Place};
 use shipfront_invalidation::Policy;
 use shipfront_site::ObjectKinds;
 use shipfront_site::Target;
+use shipfront_site::platform::RuleOptions;
 use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub headers: Vec<HeaderRule>,
     /// Whether redirects become objects.
     pub redirect_objects: RedirectObjects,
+    /// How the source's `_headers` and `_redirects` are read.
+    pub rules: RuleOptions,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

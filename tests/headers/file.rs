@@ -1,7 +1,7 @@
 //! `_headers` at the top of the source.
 
 use crate::world::http::get;
-use crate::world::site::{BUCKET, World};
+use crate::world::site::{BUCKET, TARGET, World};
 
 fn cache_control(world: &World, key: &str) -> Option<String> {
     let objects = world.edge.objects(BUCKET);
@@ -53,20 +53,52 @@ async fn headers_that_s3_does_not_keep_are_named_once_with_what_to_do() {
 async fn the_policy_that_adds_them_is_printed_as_a_template() {
     let world = World::new(&[("index.html", "i")]).await;
     let source = world.source().to_str().unwrap();
-    world.run(&["headers", source]).expect(2).says("hint:");
+    world.run(&["headers", source, "--policy"]).expect(2).says("hint:");
     world.write("_headers", "/*\n  Cache-Control: max-age=0\n  X-Frame-Options: DENY\n");
-    let run = world.run(&["headers", source]).expect(0);
+    let run = world.run(&["headers", source, "--policy"]).expect(0);
     let config = &run.json["Resources"]["Headers1"]["Properties"]["ResponseHeadersPolicyConfig"];
     assert_eq!(config["SecurityHeadersConfig"]["FrameOptions"]["FrameOption"], "DENY");
     assert!(!run.stdout.contains("Cache-Control"), "S3 keeps that: {}", run.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_makes_no_sense_is_named_with_its_file_and_nothing_is_written() {
+async fn a_line_that_makes_no_sense_is_skipped_and_named_and_strict_rules_make_it_an_error() {
     let world = World::new(&[("index.html", "i")]).await;
-    world.write("_headers", "/*\n  Cache-Control max-age=0\n");
-    world.deploy(&[]).expect(2).says("_headers:2:").says("has no colon").says("hint:");
+    world.write("_headers", "/*\n  Cache-Control max-age=0\nContent-Language: de\n");
+    world.deploy(&["--strict-rules"]).expect(2).says("_headers:2:").says("no colon").says("hint:");
     assert_eq!(world.writes(), [""; 0]);
+    let warnings = world.deploy(&[]).expect(0).warnings();
+    assert!(warnings.contains("_headers:2: skipped") && warnings.contains("no colon"), "{warnings}");
+    assert_eq!(get(&world.edge.viewer_url(), "/index.html").await.header("content-language"), Some("de"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_refused_and_shown_nowhere() {
+    let world = World::new(&[("index.html", "i"), ("private/a.html", "p")]).await;
+    world.write("_headers", "/private/*\n  Basic-Auth: alice:s3cret\n  X-A: b\n");
+    let source = world.source().to_str().unwrap();
+    for arguments in [
+        world.arguments("deploy", TARGET, &[]),
+        world.arguments("plan", TARGET, &[]),
+        vec!["headers", source],
+        vec!["headers", source, "--policy"],
+        vec!["headers", source, "--json"],
+    ] {
+        let run = world.run(&arguments).expect(6).says("_headers:2: /private/*").says("--may-be-public '/private/*'");
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains("s3cret"), "{arguments:?}");
+    }
+    assert_eq!(world.writes(), [""; 0]);
+    let run = world.deploy(&["--may-be-public", "/private/*"]).expect(0);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains("s3cret"));
+    assert!(world.keys().contains(&"private/a.html".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_that_adds_them_is_printed_with_what_it_cannot_do() {
+    let world = World::new(&[("index.html", "i")]).await;
+    world.write("_headers", "/*\n  X-Frame-Options: DENY\n");
+    let run = world.run(&["headers", world.source().to_str().unwrap()]).expect(0).says("--policy");
+    assert!(run.stdout.contains("event viewer-response") && run.stdout.contains("'x-frame-options'"), "{}", run.stdout);
 }
 
 #[cfg(unix)]

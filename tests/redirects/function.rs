@@ -86,7 +86,7 @@ https://old.example/*  https://www.example.com/:splat
 ";
     let (function, run) = Function::of(redirects, &["index.html"], &[]).await;
     assert!(function.code.len() < 10 * 1024);
-    assert_eq!(run.stderr, "");
+    assert_eq!(run.says("_redirects:8: no effect").stderr.lines().count(), 1);
     let answers = function.answers([
         "/old",
         "/old/",
@@ -150,8 +150,8 @@ async fn a_file_of_the_site_comes_before_a_rule_that_is_not_forced() {
     let files = ["index.html", "about/index.html", "blog/first.html", "app.js", "old.html", "gone.html"];
     let redirects = "/about /x\n/old.html /x 301!\n/blog/* /news/:splat\n/* /index.html 200\n";
     let (function, run) = Function::of(redirects, &files, &[]).await;
-    let run = run.says("line 1 has no effect: /about is the file about/index.html");
-    assert!(!run.stderr.contains("line 2"), "{}", run.stderr);
+    let run = run.says("_redirects:1: no effect: /about is the file about/index.html");
+    assert!(!run.stderr.contains("_redirects:2"), "{}", run.stderr);
     let answers = function.answers([
         "/about/",
         "/old.html",
@@ -178,14 +178,18 @@ async fn a_file_of_the_site_comes_before_a_rule_that_is_not_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_files_the_extension_tells() {
-    let names: Vec<String> = (0..2000).map(|at| format!("assets/chunk-{at}-0123456789abcdef.js")).collect();
+async fn of_many_files_the_error_response_or_the_extension_tells() {
+    let names: Vec<String> =
+        (0..2000_u64).map(|at| format!("assets/chunk-{at}-{:016x}.js", at * 0x9E37_79B9_7F4A)).collect();
     let mut files: Vec<&str> = names.iter().map(String::as_str).collect();
     files.push("index.html");
-    let (function, run) = Function::of("/* /index.html 200\n", &files, &[]).await;
+    let (function, run) = Function::of("/api/* https://a.example/:splat 200\n/* /index.html 200\n", &files, &[]).await;
+    run.says("_redirects:2 is left to the distribution").says("error responses for 403 and 404 show /index.html");
+    assert_eq!(function.answers(["/route", "/api/x"]), ["/route", "/api/x"]);
+    let (function, run) = Function::of("/* /index.html 302\n", &files, &[]).await;
     run.says("whatever has an extension is taken for a file");
-    let answers = function.answers(["/assets/chunk-1999-0123456789abcdef.js", "/route", "/deep/route/"]);
-    assert_eq!(answers, [names[1999].replace("assets", "/assets").as_str(), "/index.html", "/index.html"]);
+    let answers = function.answers([&format!("/{}", names[1999]), "/route", "/deep/route/"]);
+    assert_eq!(answers, [format!("/{}", names[1999]).as_str(), "302 /index.html", "302 /index.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,23 +225,51 @@ async fn the_one_function_of_a_behavior_shows_directories_too_where_that_is_aske
 #[tokio::test(flavor = "multi_thread")]
 async fn code_that_cloudfront_would_not_take_is_not_printed() {
     let world = World::new(&[("index.html", "x")]).await;
-    let many: String = (0..400).map(|at| format!("/old/page-{at} /new/page-{at}\n")).collect();
+    let page = |at: u64| format!("{:x}", at.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let many: String = (0..700).map(|at| format!("/old/{} /new/{}\n", page(at), page(at + 1000))).collect();
     world.write("_redirects", many);
     let source = world.source().to_str().unwrap();
-    let run = world.run(&["redirects", source]).expect(6).says("CloudFront takes 10240").says("hint:");
-    assert_eq!(run.stdout, "");
+    let run = world.run(&["redirects", source]).expect(6).says("CloudFront takes 10240").says("of 700 lines");
+    assert_eq!(run.says("hint:").says("--key-value-store").stdout, "");
+    let run = world.run(&["redirects", source, "--key-value-store", "--json"]).expect(0);
+    assert_eq!(run.json["store"].as_array().unwrap().len(), 700);
+    assert!(run.json["code"].as_str().unwrap().starts_with("import cf from 'cloudfront';"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_makes_no_sense_is_named_with_its_file_and_what_to_write() {
+async fn a_line_that_makes_no_sense_is_skipped_and_named_with_its_file_and_what_to_write() {
     let world = World::new(&[("index.html", "x")]).await;
-    world.write("_redirects", "/a /b\n/c\n");
+    world.write("_redirects", "/a /b\n/c\n/d /e\n/e /d\n");
     let source = world.source().to_str().unwrap();
     for command in [vec!["redirects", source], world.arguments("deploy", crate::world::site::TARGET, &[])] {
-        world.run(&command).expect(2).says("_redirects:2: /c leads nowhere").says("hint: write it as '/from /to 301'");
+        let run = world.run(&command).expect(0);
+        assert!(
+            run.says("_redirects:2: skipped: /c leads nowhere; write it as '/from /to 301'")
+                .stderr
+                .contains("_redirects:3: endless redirect")
+        );
+        let strict = [command.as_slice(), &["--strict-rules"]].concat();
+        world.run(&strict).expect(2).says("_redirects:2: /c leads nowhere").says("hint: write it as '/from /to 301'");
     }
     world.write("_redirects", "# none yet\n");
     world.run(&["redirects", source]).expect(2).says("_redirects has no redirects");
     world.remove("_redirects");
     world.run(&["redirects", source]).expect(2).says("_redirects does not exist");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_status_the_platform_decides() {
+    for (options, expected) in [(&[][..], "301 /new"), (&["--rules", "cloudflare"], "302 /new")] {
+        let (function, _) = Function::of("/old /new\n", &["index.html"], options).await;
+        assert_eq!(function.answers(["/old"]), [expected]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_for_some_roles_only_is_refused() {
+    let world = World::new(&[("index.html", "x"), ("admin/index.html", "a")]).await;
+    world.write("_redirects", "/admin/* 200! Role=admin\n/a /b\n");
+    world.deploy(&[]).expect(6).says("_redirects:1: /admin/*").says("--may-be-public '/admin/*'");
+    assert_eq!(world.writes(), [""; 0]);
+    world.deploy(&["--may-be-public", "/admin/*"]).expect(0);
 }

@@ -1,17 +1,20 @@
-//! `_headers` files, as Netlify and Cloudflare Pages read them: a URL path on a line of its own, its
-//! headers indented below.
+//! `_headers` files, as Netlify and Cloudflare Pages read them: a URL path on a line of its own, its headers below.
 //!
 //! ```text
 //! /assets/*
 //!   Cache-Control: public, max-age=31536000, immutable
 //! ```
 //!
-//! What S3 keeps with an object becomes a rule for it. S3 keeps few headers: the others are handed back,
-//! to be told to the person and to be made into a response headers policy of CloudFront.
+//! What S3 keeps with an object becomes a rule for it. S3 keeps few headers: the others are handed back as blocks,
+//! for the viewer-response function, or for a response headers policy. A line that makes no sense is skipped, as
+//! both platforms do; what it says is never repeated, as it may hold a password.
 
 use crate::error::LineError;
+use crate::key::HEADERS_FILE;
+use crate::platform::{Finding, FindingKind, RuleOptions};
+use crate::redirects_file::{Host, TargetPiece, protect_hint, split_url};
 use crate::rules::{HeaderRule, HeaderValue};
-use crate::url_pattern::UrlPattern;
+use crate::url_pattern::{UrlPattern, leading_name};
 use std::str::FromStr;
 
 /// What a file says.
@@ -19,10 +22,21 @@ use std::str::FromStr;
 pub struct HeadersFile {
     /// Rules for what S3 keeps.
     pub rules: Vec<HeaderRule>,
-    /// Headers that only CloudFront can add.
-    pub others: Vec<OtherHeader>,
-    /// Lines that cannot be followed, and why.
-    pub ignored: Vec<(usize, String)>,
+    /// Headers that only CloudFront can add, block by block.
+    pub blocks: Vec<HeaderBlock>,
+    /// What there is to say about its lines.
+    pub findings: Vec<Finding>,
+}
+
+/// A path of the file, and those of its headers that S3 does not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderBlock {
+    /// Only under this host.
+    pub host: Option<Host>,
+    /// Which URLs have them.
+    pub path: UrlPattern,
+    /// In the order of the file; those of one name are joined.
+    pub headers: Vec<OtherHeader>,
 }
 
 /// A header that S3 does not keep.
@@ -30,59 +44,50 @@ pub struct HeadersFile {
 pub struct OtherHeader {
     /// The line that says so.
     pub line: usize,
-    /// Which URLs have it.
-    pub path: UrlPattern,
     /// Its name as written.
     pub name: String,
-    /// Its value; `None` takes away what a broader path gave.
-    pub value: Option<String>,
+    /// Its value: text, and names of what the path matched; `None` takes away what a broader path gave.
+    pub value: Option<Vec<TargetPiece>>,
+}
+
+impl OtherHeader {
+    /// The value, if it is the same for every URL.
+    pub fn exact(&self) -> Option<&str> {
+        match self.value.as_deref() {
+            Some([]) => Some(""),
+            Some([TargetPiece::Text(text)]) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 const EXAMPLE: &str = "a path such as /assets/* begins a line, and its headers follow as '  Name: value'";
+const BASIC_AUTH: &str = "basic-auth";
 
 /// Reads a file.
-pub fn parse(text: &str) -> Result<HeadersFile, LineError> {
+pub fn parse(text: &str, options: &RuleOptions) -> HeadersFile {
     let mut file = HeadersFile::default();
-    let mut block = None;
+    let mut block = Block::None;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (at, line) in text.lines().enumerate() {
         let (number, written) = (at + 1, line.trim());
         if written.is_empty() || written.starts_with('#') {
             continue;
         }
-        if written.starts_with('/') {
-            let path = UrlPattern::parse(written).map_err(|why| LineError::new(number, why, EXAMPLE))?;
-            file.finish(block.replace(Block::Path(path, Vec::new())));
-        } else if written.starts_with("https://") || written.starts_with("http://") {
-            file.finish(block.replace(Block::Host));
-            let why = format!("{written} is about one host, and an object is the same for all");
-            file.ignored.push((number, why));
-        } else if line.starts_with([' ', '\t']) {
-            match &mut block {
-                None => return Err(LineError::new(number, "a header before the first path", EXAMPLE)),
-                Some(Block::Host) => {}
-                Some(Block::Path(path, headers)) => {
-                    if let Some(header) = header(number, written, path, &mut file.ignored)? {
-                        headers.push(header);
-                    }
-                }
-            }
-        } else {
-            return Err(LineError::new(
-                number,
-                format!("{written:?} is neither a path nor an indented header"),
-                EXAMPLE,
-            ));
+        if let Err(error) = file.line(number, written, &mut block, options) {
+            file.find(FindingKind::Senseless, error);
         }
     }
     file.finish(block);
-    Ok(file)
+    file
 }
 
-/// What follows a path, or the URL of a host.
+/// What follows a path.
 enum Block {
-    Path(UrlPattern, Vec<Header>),
-    Host,
+    None,
+    /// What follows a path that makes no sense.
+    Skipped,
+    Of(String, Option<Host>, UrlPattern, Vec<Header>),
 }
 
 struct Header {
@@ -92,152 +97,196 @@ struct Header {
     value: Option<String>,
 }
 
-fn header(
-    line: usize,
-    written: &str,
-    path: &UrlPattern,
-    ignored: &mut Vec<(usize, String)>,
-) -> Result<Option<Header>, LineError> {
-    let (name, value) = match written.strip_prefix('!') {
-        Some(name) => (name.trim(), None),
-        None => match written.split_once(':') {
-            Some((name, value)) => (name.trim(), Some(value.trim().to_owned())),
-            None => return Err(LineError::new(line, format!("{written:?} has no colon"), EXAMPLE)),
-        },
-    };
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(token) {
-        let hint = "a name has letters, digits and hyphens, as in Cache-Control";
-        return Err(LineError::new(line, format!("{name:?} cannot be a header's name"), hint));
+impl HeadersFile {
+    fn find(&mut self, kind: FindingKind, error: LineError) {
+        self.findings.push(Finding::new(HEADERS_FILE, kind, error));
     }
-    if let Some(value) = &value {
-        HeaderValue::from_str(value).map_err(|why| LineError::new(line, why, "leave such characters out"))?;
-        let placeholder = value.split(':').skip(1).find(|rest| path.names(crate::url_pattern::leading_name(rest)));
-        if placeholder.is_some() {
-            ignored
-                .push((line, format!("{name} takes a part of the URL, and an object has the same header under any")));
-            return Ok(None);
+
+    fn line(
+        &mut self,
+        number: usize,
+        written: &str,
+        block: &mut Block,
+        options: &RuleOptions,
+    ) -> Result<(), LineError> {
+        let (scheme, host, path) = split_url(written);
+        if scheme.is_some() || written.starts_with('/') {
+            self.finish(std::mem::replace(block, Block::Skipped));
+            let path =
+                UrlPattern::parse_as(path, options.platform).map_err(|why| LineError::new(number, why, EXAMPLE))?;
+            *block = Block::Of(written.to_owned(), host.map(Host::parse), path, Vec::new());
+            return Ok(());
+        }
+        // Whatever else is wrong with the line: it wants to protect something.
+        if written.to_ascii_lowercase().contains(BASIC_AUTH) {
+            let path = if let Block::Of(path, ..) = &*block { path } else { "the site" };
+            if !options.may_be_public(path) {
+                let message = format!("{path} asks for a password, and CloudFront would show it to everyone");
+                self.find(FindingKind::Protects, LineError::new(number, message, protect_hint(path)));
+            }
+            return Ok(());
+        }
+        match block {
+            Block::None => Err(LineError::new(number, "a header before the first path", EXAMPLE)),
+            Block::Skipped => Ok(()),
+            Block::Of(_, _, _, headers) => {
+                headers.push(header(number, written)?);
+                Ok(())
+            }
         }
     }
-    Ok(Some(Header { line, name: name.to_owned(), value }))
-}
 
-impl HeadersFile {
-    fn finish(&mut self, block: Option<Block>) {
-        let Some(Block::Path(path, headers)) = block else { return };
+    fn finish(&mut self, block: Block) {
+        let Block::Of(_, host, path, headers) = block else { return };
         let mut rule = HeaderRule { paths: vec![path.clone()], ..HeaderRule::default() };
         let empty = rule.clone();
+        let mut others: Vec<OtherHeader> = Vec::new();
         for Header { line, name, value } in headers {
-            let stored = match name.to_ascii_lowercase().as_str() {
-                "cache-control" => Some(&mut rule.cache_control),
-                "content-type" => Some(&mut rule.content_type),
-                "content-encoding" => Some(&mut rule.content_encoding),
-                "content-disposition" => Some(&mut rule.content_disposition),
-                "content-language" => Some(&mut rule.content_language),
-                lower => match lower.strip_prefix("x-amz-meta-").map(str::parse) {
-                    Some(Ok(name)) => {
-                        rule.metadata.insert(name, value.as_deref().and_then(valid).unwrap_or_default());
-                        continue;
-                    }
-                    _ => None,
-                },
-            };
+            let lower = name.to_ascii_lowercase();
+            let stored = stored(&mut rule, &lower);
+            if stored.is_some() && (host.is_some() || value.as_deref().is_some_and(|value| has_name(value, &path))) {
+                let (why, hint) = match host {
+                    Some(_) => (
+                        format!("{name} is stored with an object, which is the same for every host"),
+                        "write it below a path without a host",
+                    ),
+                    None => (
+                        format!("{name} takes a part of the URL, and an object has the same one under every URL"),
+                        "write the value itself",
+                    ),
+                };
+                self.find(FindingKind::CannotBeDone, LineError::new(line, why, hint));
+                continue;
+            }
             match (stored, value) {
                 // A header that is written twice has both values, as the platforms have it.
-                (Some(stored), Some(value)) => {
+                (Some(Stored::Header(stored)), Some(value)) => {
                     let before = stored.as_ref().and_then(|before| before.get());
                     let both = before.map_or(value.clone(), |before| format!("{before}, {value}"));
-                    *stored = valid(&both);
+                    *stored = both.parse().ok();
                 }
-                (Some(stored), None) => *stored = Some(HeaderValue::default()),
-                (None, value) => self.others.push(OtherHeader { line, path: path.clone(), name, value }),
+                (Some(Stored::Header(stored)), None) => *stored = Some(HeaderValue::default()),
+                (Some(Stored::Metadata(key)), value) => {
+                    rule.metadata.insert(key, value.and_then(|value| value.parse().ok()).unwrap_or_default());
+                }
+                (None, _) if is_closed(&lower) => {
+                    let why = format!("CloudFront lets no function and no policy set {name}");
+                    self.find(FindingKind::CannotBeDone, LineError::new(line, why, "remove the line"));
+                }
+                (None, value) => add(&mut others, line, name, value.map(|value| value_pieces(&value, &path))),
             }
         }
         if rule != empty {
             self.rules.push(rule);
         }
+        if !others.is_empty() {
+            self.blocks.push(HeaderBlock { host, path, headers: others });
+        }
     }
 }
 
-/// A value that was looked at when its line was read.
-fn valid(value: &str) -> Option<HeaderValue> {
-    value.parse().ok()
+/// Adds a header to those of a block. Values of one name are joined, as the platforms have it.
+fn add(headers: &mut Vec<OtherHeader>, line: usize, name: String, value: Option<Vec<TargetPiece>>) {
+    let before = headers.iter_mut().find(|header| header.name.eq_ignore_ascii_case(&name));
+    match (before, value) {
+        (Some(OtherHeader { value: Some(before), .. }), Some(value)) => {
+            let mut joined: Vec<TargetPiece> = Vec::new();
+            let comma = TargetPiece::Text(", ".to_owned());
+            for piece in std::mem::take(before).into_iter().chain([comma]).chain(value) {
+                match (joined.last_mut(), piece) {
+                    (Some(TargetPiece::Text(before)), TargetPiece::Text(text)) => before.push_str(&text),
+                    (_, piece) => joined.push(piece),
+                }
+            }
+            *before = joined;
+        }
+        (Some(before), value) => before.value = value,
+        (None, value) => headers.push(OtherHeader { line, name, value }),
+    }
+}
+
+/// What of a header rule for objects a header is.
+enum Stored<'r> {
+    Header(&'r mut Option<HeaderValue>),
+    Metadata(crate::rules::MetadataName),
+}
+
+fn stored<'r>(rule: &'r mut HeaderRule, lower: &str) -> Option<Stored<'r>> {
+    Some(Stored::Header(match lower {
+        "cache-control" => &mut rule.cache_control,
+        "content-type" => &mut rule.content_type,
+        "content-encoding" => &mut rule.content_encoding,
+        "content-disposition" => &mut rule.content_disposition,
+        "content-language" => &mut rule.content_language,
+        _ => return lower.strip_prefix("x-amz-meta-").and_then(|name| name.parse().ok()).map(Stored::Metadata),
+    }))
+}
+
+/// Whether a function may not set a header
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-function-restrictions-all.html>). A
+/// cookie is not set by a header there.
+fn is_closed(lower: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "trailer",
+        "upgrade",
+        "x-cache",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "content-length",
+        "transfer-encoding",
+        "via",
+        "warning",
+        "set-cookie",
+    ];
+    NAMES.contains(&lower)
+        || ["x-accel-", "x-amz-cf-", "x-amzn-", "x-edge-"].iter().any(|start| lower.starts_with(start))
+}
+
+fn header(line: usize, written: &str) -> Result<Header, LineError> {
+    let (name, value) = match written.strip_prefix('!') {
+        Some(name) => (name.trim(), None),
+        None => match written.split_once(':') {
+            Some((name, value)) => (name.trim(), Some(value.trim().to_owned())),
+            None => return Err(LineError::new(line, "neither a path nor a header: the line has no colon", EXAMPLE)),
+        },
+    };
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        let hint = "a name has letters, digits and hyphens, as in Cache-Control";
+        return Err(LineError::new(line, "what is before the colon cannot be a header's name", hint));
+    }
+    if let Some(value) = &value {
+        HeaderValue::from_str(value).map_err(|why| LineError::new(line, why, "leave such characters out"))?;
+    }
+    Ok(Header { line, name: name.to_owned(), value })
+}
+
+fn has_name(value: &str, path: &UrlPattern) -> bool {
+    value_pieces(value, path).iter().any(|piece| matches!(piece, TargetPiece::Name(_)))
+}
+
+/// A value as text and names of what the path matched.
+fn value_pieces(value: &str, path: &UrlPattern) -> Vec<TargetPiece> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for (at, _) in value.match_indices(':') {
+        let name = leading_name(&value[at + 1..]);
+        if name.is_empty() || !path.names(name) {
+            continue;
+        }
+        pieces.extend((at > from).then(|| TargetPiece::Text(value[from..at].to_owned())));
+        pieces.push(TargetPiece::Name(name.to_owned()));
+        from = at + 1 + name.len();
+    }
+    pieces.extend((from < value.len()).then(|| TargetPiece::Text(value[from..].to_owned())));
+    pieces
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::HeaderRules;
-    use proptest::prelude::*;
-
-    fn cache(text: &str, key: &str) -> Option<String> {
-        HeaderRules::new(parse(text).unwrap().rules).unwrap().headers(key).cache_control
-    }
-
-    #[test]
-    fn headers_that_s3_keeps_become_rules_in_the_order_of_the_file() {
-        let text = "\
-# everything
-/*
-  Cache-Control: max-age=0
-  X-Frame-Options: DENY
-/assets/*
-\tcache-control: public
-\tCache-Control: max-age=31536000
-/assets/private/*
-  ! Cache-Control
-  ! X-Frame-Options
-";
-        assert_eq!(cache(text, "index.html").as_deref(), Some("max-age=0"));
-        assert_eq!(cache(text, "assets/a.js").as_deref(), Some("public, max-age=31536000"), "both values of one block");
-        assert_eq!(cache(text, "assets/private/a.js"), None, "taken away");
-        let others: Vec<_> =
-            parse(text).unwrap().others.into_iter().map(|other| (other.line, other.name, other.value)).collect();
-        assert_eq!(
-            others,
-            [(4, "X-Frame-Options".to_owned(), Some("DENY".to_owned())), (10, "X-Frame-Options".to_owned(), None)]
-        );
-    }
-
-    #[test]
-    fn every_header_that_s3_keeps_is_read() {
-        let text = "/a\n Content-Type: a/b\n Content-Encoding: gzip\n Content-Disposition: inline\n Content-Language: de\n X-Amz-Meta-Owner: web\n";
-        let headers = HeaderRules::new(parse(text).unwrap().rules).unwrap().headers("a");
-        assert_eq!(headers.content_type, "a/b");
-        let single = [headers.content_encoding, headers.content_disposition, headers.content_language];
-        assert_eq!(single.map(Option::unwrap), ["gzip", "inline", "de"]);
-        assert_eq!(headers.metadata["owner"], "web");
-    }
-
-    #[test]
-    fn what_cannot_be_followed_is_told_and_what_makes_no_sense_is_an_error_with_its_line() {
-        let file =
-            parse("https://x.example/*\n  X-Robots-Tag: noindex\n/m/:title\n  Content-Language: :title\n").unwrap();
-        assert_eq!(file.ignored.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 4]);
-        assert_eq!((file.rules.len(), file.others.len()), (0, 0));
-        for (text, line, why) in [
-            ("  A: b", 1, "before the first path"),
-            ("/a\n\n  Cache-Control", 3, "no colon"),
-            ("/a\nCache-Control: x", 2, "neither a path"),
-            ("/a\n  Ca che: x", 2, "cannot be a header's name"),
-            ("/a\n  A: caf\u{e9}", 2, "plain ASCII"),
-            ("/*/*\n  A: b", 1, "more than one *"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.line == line && error.message.contains(why), "{text:?}: {error:?}");
-            assert!(!error.hint.is_empty());
-        }
-    }
-
-    #[test]
-    fn lines_end_as_they_do_on_any_system() {
-        assert_eq!(cache("\u{feff}/a\r\n  Cache-Control: no-store\r\n", "a").as_deref(), Some("no-store"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_breaks_the_reading(text in "([/ !:*#\\t\\r\\na-cA-Cé\u{feff}]|Cache-Control: |https://){0,40}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;

@@ -2,16 +2,21 @@
 
 pub mod cache_control;
 pub mod charset;
+mod circles;
+mod compact_table;
 pub mod compression;
 mod encoding;
 mod error;
 pub mod etag;
 pub mod glob;
+pub mod header_function;
 pub mod headers;
 pub mod headers_file;
+mod javascript;
 pub mod key;
 mod kinds;
 pub mod media_type;
+pub mod platform;
 pub mod project;
 pub mod redirect_function;
 pub mod redirects_file;
@@ -19,6 +24,7 @@ pub mod references;
 pub mod response_headers_policy;
 pub mod rules;
 pub mod url_pattern;
+pub mod viewer_rules;
 
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};

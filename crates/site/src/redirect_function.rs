@@ -1,30 +1,68 @@
-//! The code of a CloudFront Function (runtime 2.0, viewer request) that follows a `_redirects` file.
+//! The code of a CloudFront Function (runtime 2.0, viewer request) that does what `_redirects` says.
 //!
-//! A function cannot see whether there is a file at a path, and a file comes before a rule that is not
-//! forced: those files that such rules would hide are named in the code.
+//! It answers as [`Rules::answer`] does. A function cannot see whether there is a file at a path, and a file comes
+//! before a rule that is not forced: those files that such rules would hide are named in the code. Where the code
+//! would be larger than CloudFront takes, its table is packed; then a fallback for whatever is no file is left to the
+//! distribution's error response, which does the same; then whatever has an extension is taken for a file; then, if
+//! that is asked for, the table goes to a key-value store.
 
+use crate::compact_table::compact;
 use crate::error::{Error, Result};
-use crate::redirects_file::{QueryValue, RedirectRule, RedirectTarget, RedirectsFile, TargetPiece, without_slash};
-use crate::url_pattern::{Piece, paths_of};
-use percent_encoding::{AsciiSet, utf8_percent_encode};
+use crate::javascript::{COMMON, MAX_BYTES, UPPER, host, list, literal, pieces, regular_expression};
+use crate::redirects_file::{Action, QueryValue, RedirectRule, TargetPiece, Visitors, without_slash};
+use crate::url_pattern::as_sent;
+use crate::viewer_rules::{MOST_REDIRECTS, Rules, to_site};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-/// The most a function may have
-/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-functions>).
-const MAX_BYTES: usize = 10 * 1024;
-/// Files with an extension that are named one by one. Where there are more, whatever has an extension is
-/// taken for a file.
-const MOST_FILES: usize = 30;
+/// The most bytes of a store's key, and of its value
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-keyvaluestores>).
+const MAX_STORE_KEY: usize = 512;
+const MAX_STORE_VALUE: usize = 1024;
+/// The most bytes of all keys and values of a store.
+const MAX_STORE: usize = 5 * 1024 * 1024;
 
 /// The code, and what it does not do.
 #[derive(Debug, Clone, Serialize)]
 pub struct RedirectFunction {
     /// JavaScript.
     pub code: String,
+    /// Where the rules are, and why.
+    pub placement: Placement,
+    /// What the key-value store has to hold, where there is one: keys and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub store: Vec<(String, String)>,
     /// What the person should know.
     pub warnings: Vec<String>,
+    /// What the code does: as the rules said, but for what the placement changes.
+    #[serde(skip)]
+    pub rules: Rules,
+}
+
+/// Where the rules are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Placement {
+    /// How exact lines and the names of files are kept.
+    pub table: Table,
+    /// The page that the distribution's error response shows for whatever is no file, and the line that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_response: Option<(usize, String)>,
+    /// Whether whatever has an extension is taken for a file.
+    pub extension_is_file: bool,
+}
+
+/// How a table is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Table {
+    /// In the code, as it is read.
+    Plain,
+    /// In the code, packed.
+    Packed,
+    /// In a key-value store.
+    Store,
 }
 
 impl fmt::Display for RedirectFunction {
@@ -33,273 +71,409 @@ impl fmt::Display for RedirectFunction {
     }
 }
 
-/// The function of a file. `keys` are the files of the site; with `directory_index` the function shows
-/// `/dir/index.html` at `/dir/`, too, because a behavior takes only one.
-pub fn generate<'a>(
-    file: &RedirectsFile,
-    keys: impl Iterator<Item = &'a str>,
-    directory_index: bool,
-) -> Result<RedirectFunction> {
-    let mut warnings: Vec<String> =
-        file.ignored.iter().map(|(line, why)| format!("line {line} is left out: {why}")).collect();
-    let shadows = Shadows::of(file, keys);
-    let mut exact = String::new();
-    let mut patterns = String::new();
-    let mut in_table: BTreeSet<String> = BTreeSet::new();
-    let mut earlier: Vec<&RedirectRule> = Vec::new();
-    for rule in &file.rules {
-        let path = rule.from.exact().map(|path| encoded(without_slash(path)));
-        if let Some(key) = rule.from.exact().and_then(|path| shadows.exact(path)).filter(|_| !rule.force) {
-            let (line, from, status) = (rule.line, &rule.from, rule.status);
-            warnings.push(format!("line {line} has no effect: {from} is the file {key}; write {status}! to hide it"));
-            continue;
-        }
-        let target = pieces(rule);
-        let simple = path.filter(|_| rule.is_unconditional());
-        // Whatever an earlier pattern may catch keeps its place behind it.
-        let caught = |path: &str| earlier.iter().any(|earlier| earlier.matches(path));
-        match simple {
-            Some(path) if in_table.contains(&path) => {}
-            Some(path) if !caught(&path) => {
-                let entry = match (rule.status, rule.to.exact()) {
-                    (301, Some(to)) => literal(&encoded(to)),
-                    (status, _) => format!("[{status}, {}]", literal(&encoded(&rule.to.to_string()))),
-                };
-                let _ = writeln!(exact, "  {}: {entry},", literal(&path));
-                in_table.insert(path);
-            }
-            _ => {
-                let force = u8::from(rule.force || rule.from.exact().is_some());
-                let _ = write!(patterns, "  [{}, {}, {target}, {force}", regular_expression(rule), rule.status);
-                if !rule.is_unconditional() {
-                    let host = rule.host.as_deref().map_or("''".to_owned(), literal);
-                    let _ = write!(patterns, ", {host}, {}", query(rule));
-                }
-                patterns.push_str("],\n");
-                earlier.push(rule);
+/// The function of a site's rules. With `store` the table may go to a key-value store.
+pub fn generate(rules: &Rules, store: bool) -> Result<RedirectFunction> {
+    let mut choices = vec![(rules.clone(), None)];
+    if let Some((without, line, page)) = rules.without_fallback() {
+        choices.push((without, Some((line, page))));
+    }
+    let files = |rules: &Rules| Rules { extension_is_file: true, ..rules.clone() };
+    if rules.files().any(crate::viewer_rules::has_extension) {
+        let fewer: Vec<_> = choices.iter().rev().map(|(rules, response)| (files(rules), response.clone())).collect();
+        choices.extend(fewer);
+    }
+    let mut smallest = usize::MAX;
+    for (rules, response) in &choices {
+        for table in [Table::Plain, Table::Packed] {
+            let Some(code) = code(rules, table) else { continue };
+            smallest = smallest.min(code.len());
+            if code.len() <= MAX_BYTES {
+                return Ok(function(rules, response.as_ref(), table, code));
             }
         }
     }
-    if shadows.dotted {
-        warnings.push(format!(
-            "more than {MOST_FILES} files could be hidden: whatever has an extension is taken for a file, and rules with * or :name leave it alone unless their status ends in !"
-        ));
+    if store
+        && let Some((rules, response)) = choices.first()
+        && let Some(code) = code(rules, Table::Store).filter(|code| code.len() <= MAX_BYTES)
+    {
+        let function = function(rules, response.as_ref(), Table::Store, code);
+        let bytes: usize = function.store.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let fits = |(key, value): &(String, String)| key.len() <= MAX_STORE_KEY && value.len() <= MAX_STORE_VALUE;
+        if bytes <= MAX_STORE && function.store.iter().all(fits) {
+            return Ok(function);
+        }
     }
-    let index = if directory_index { DIRECTORY_INDEX } else { "  return request;\n" };
-    let (files, dotted) = (shadows.table(), shadows.dotted);
-    let code = format!(
-        "// What _redirects says, for CloudFront: runtime cloudfront-js-2.0, event viewer-request.\n\
-         // Written by 'shipfront redirects'.\n\
-         const exact = {{\n{exact}}};\n\
-         const patterns = [\n{patterns}];\n\
-         const files = {{{files}}};\n\
-         const dotted = {dotted};\n{RUNTIME}{index}}}\n"
+    Err(too_large(rules, smallest))
+}
+
+fn too_large(rules: &Rules, bytes: usize) -> Error {
+    let fits = |lines: usize| {
+        let some = Rules { redirects: rules.redirects[..lines].to_vec(), ..rules.clone() };
+        [Table::Plain, Table::Packed]
+            .into_iter()
+            .filter_map(|table| code(&some, table))
+            .any(|code| code.len() <= MAX_BYTES)
+    };
+    // Packing takes a while: a few attempts, beginning with what the size of all lines lets expect.
+    let mut least = rules.redirects.len() * MAX_BYTES / bytes.max(MAX_BYTES + 1);
+    while least > 0 && !fits(least) {
+        least = least * 3 / 4;
+    }
+    let lines = rules.redirects.len();
+    let message = format!(
+        "the function would have {bytes} bytes, and CloudFront takes {MAX_BYTES}: the first {least} of {lines} lines of _redirects fit"
     );
-    if code.len() > MAX_BYTES {
-        let message = format!("the function would have {} bytes, and CloudFront takes {MAX_BYTES}", code.len());
-        return Err(Error::refused(message).hint(
-            "write one rule with * or :name for several; end the status of such rules in ! where no file can be meant, \
-             as files that they might hide are named in the code",
+    Error::refused(message).hint(
+        "write one line with * or :name for several, end the status of such lines in ! where no file can be meant, or \
+         keep the table in a key-value store with --key-value-store (not on the Free plan)",
+    )
+}
+
+fn function(rules: &Rules, response: Option<&(usize, String)>, table: Table, code: String) -> RedirectFunction {
+    let mut warnings = Vec::new();
+    if let Some((line, page)) = response {
+        warnings.push(format!(
+            "_redirects:{line} is left to the distribution, as the files that come before it do not fit into a function: let its error responses for 403 and 404 show {page} with status 200"
         ));
     }
-    Ok(RedirectFunction { code, warnings })
-}
-
-/// What does not depend on the rules. Locations that are paths begin with one slash: two would lead to
-/// another host.
-const RUNTIME: &str = r"const words = {301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect', 308: 'Permanent Redirect'};
-
-function find(request, path) {
-  const simple = exact[path];
-  if (simple) {
-    return typeof simple === 'string' ? [301, simple, true] : [simple[0], simple[1], true];
-  }
-  const isFile = files[path] || (dotted && path.split('/').pop().includes('.'));
-  for (let at = 0; at < patterns.length; at++) {
-    const rule = patterns[at];
-    const match = rule[0].exec(request.uri);
-    if (!match || (isFile && !rule[3])) continue;
-    if (rule[4] && rule[4] !== request.headers.host.value) continue;
-    const query = rule[5] || [];
-    const missing = query.some(function (one) {
-      const found = request.querystring[one[0]];
-      if (!found || (one[1] !== null && found.value !== one[1])) return true;
-      if (one[1] === null) match.push(found.value);
-      return false;
-    });
-    if (missing) continue;
-    const to = rule[2].map(function (piece) { return typeof piece === 'number' ? match[piece] || '' : piece; }).join('');
-    return [rule[1], to, query.length === 0];
-  }
-  return null;
-}
-
-function queryOf(request) {
-  const pairs = [];
-  for (const name in request.querystring) {
-    const one = request.querystring[name];
-    (one.multiValue || [one]).forEach(function (each) { pairs.push(each.value === '' ? name : name + '=' + each.value); });
-  }
-  return pairs.length ? '?' + pairs.join('&') : '';
-}
-
-function handler(event) {
-  const request = event.request;
-  const uri = request.uri;
-  const path = uri.length > 1 && uri.endsWith('/') ? uri.slice(0, -1) : uri;
-  const found = find(request, path);
-  if (found) {
-    const to = found[1].startsWith('/') ? found[1].replace(/^[\/\\]+/, '/') : found[1];
-    if (found[0] === 200) {
-      request.uri = to;
-    } else if (to !== uri) {
-      const location = to.includes('?') || to.includes('#') || !found[2] ? to : to + queryOf(request);
-      return { statusCode: found[0], statusDescription: words[found[0]], headers: { location: { value: location } } };
+    if rules.extension_is_file {
+        warnings.push(
+            "the names of all files do not fit into a function: whatever has an extension is taken for a file, and lines with * or :name leave it alone unless their status ends in !"
+                .to_owned(),
+        );
     }
-  }
-";
-
-const DIRECTORY_INDEX: &str = r"  const name = request.uri.split('/').pop();
-  if (name === '') {
-    request.uri += 'index.html';
-  } else if (!name.includes('.') && !request.uri.startsWith('/.well-known/')) {
-    const target = 'https://' + request.headers.host.value + request.uri + '/' + queryOf(request);
-    return { statusCode: 301, statusDescription: words[301], headers: { location: { value: target } } };
-  }
-  return request;
-";
-
-/// The files that rules would hide.
-struct Shadows {
-    /// Every path of every file, without the slash at its end, where an exact rule is about it; and its key.
-    exact: Vec<(String, String)>,
-    /// Those that patterns match, one by one.
-    by_pattern: BTreeSet<String>,
-    /// Whether whatever has an extension is taken for a file.
-    dotted: bool,
+    let store = if table == Table::Store { entries(rules).0 } else { Vec::new() };
+    if table == Table::Store {
+        warnings.push(format!(
+            "{} lines and files are in a key-value store, as they do not fit into a function",
+            store.len()
+        ));
+    }
+    let placement = Placement { table, error_response: response.cloned(), extension_is_file: rules.extension_is_file };
+    RedirectFunction { code, placement, store, warnings, rules: rules.clone() }
 }
 
-impl Shadows {
-    fn of<'a>(file: &RedirectsFile, keys: impl Iterator<Item = &'a str>) -> Shadows {
-        let exact_froms: BTreeSet<&str> =
-            file.rules.iter().filter_map(|rule| rule.from.exact()).map(without_slash).collect();
-        let patterns: Vec<_> = file.rules.iter().filter(|rule| rule.from.exact().is_none() && !rule.force).collect();
-        let mut shadows = Shadows { exact: Vec::new(), by_pattern: BTreeSet::new(), dotted: false };
-        let mut with_extension = BTreeSet::new();
-        for key in keys {
-            for path in paths_of(key) {
-                let bare = without_slash(&path);
-                if exact_froms.contains(bare) {
-                    shadows.exact.push((bare.to_owned(), key.to_owned()));
-                }
-                if patterns.iter().any(|rule| rule.matches(&path)) {
-                    let has_extension = bare.rsplit('/').next().is_some_and(|name| name.contains('.'));
-                    if !has_extension {
-                        shadows.by_pattern.insert(bare.to_owned());
-                    } else if with_extension.len() <= MOST_FILES {
-                        with_extension.insert(bare.to_owned());
-                    }
-                }
+/// The table of a site's rules, by path, and the rules that are tried one after the other.
+pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut patterns: Vec<&RedirectRule> = Vec::new();
+    for rule in &rules.redirects {
+        let key = rule.from.exact().filter(|_| rule.is_unconditional()).map(|path| {
+            let path = as_sent(path);
+            if rules.slash_counts { path.into_owned() } else { without_slash(&path).to_owned() }
+        });
+        let value = match &rule.action {
+            Action::PassThrough => Some("000".to_owned()),
+            Action::Redirect(status, to) => to.exact().map(|to| {
+                if *status == 301 { to_site(to.to_owned()) } else { format!("{status}{}", to_site(to.to_owned())) }
+            }),
+            Action::Rewrite(to) => to.exact().map(|to| format!("200{}", to_site(to.to_owned()))),
+        };
+        // Whatever an earlier pattern may catch keeps its place behind it.
+        let caught =
+            |path: &str| patterns.iter().any(|earlier| earlier.matches(path) || earlier.matches(&format!("{path}/")));
+        match key.zip(value) {
+            Some((key, _)) if known.contains(&key) => {}
+            Some((key, value)) if !caught(&key) => {
+                known.insert(key.clone());
+                entries.push((key, value));
             }
-        }
-        shadows.dotted = with_extension.len() > MOST_FILES;
-        if !shadows.dotted {
-            shadows.by_pattern.extend(with_extension);
-        }
-        shadows
-    }
-
-    fn exact(&self, path: &str) -> Option<&str> {
-        self.exact.iter().find(|(found, _)| found == without_slash(path)).map(|(_, key)| key.as_str())
-    }
-
-    fn table(&self) -> String {
-        let entries = self.by_pattern.iter().map(|path| format!("{}: 1", literal(&encoded(path))));
-        entries.collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// A path or URL as browsers send it: what is not ASCII is per cent-encoded, and nothing else.
-fn encoded(text: &str) -> String {
-    const SPACE: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
-    utf8_percent_encode(text, SPACE).to_string()
-}
-
-/// A text as a JavaScript literal.
-fn literal(text: &str) -> String {
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        match c {
-            '\'' | '\\' => quoted.extend(['\\', c]),
-            ' '..='~' => quoted.push(c),
-            other => quoted.extend(other.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+            _ => patterns.push(rule),
         }
     }
-    quoted.push('\'');
-    quoted
-}
-
-/// The pattern of a rule as a regular expression, for which a slash at the end does not count.
-fn regular_expression(rule: &RedirectRule) -> String {
-    let mut expression = String::from("/^");
-    let pieces = rule.from.pieces();
-    for (at, piece) in pieces.iter().enumerate() {
-        let last = at + 1 == pieces.len();
-        match piece {
-            Piece::Text(text) => {
-                let text = encoded(if last { without_slash(text) } else { text });
-                let before_splat = pieces.get(at + 1) == Some(&Piece::Splat) && at + 2 == pieces.len();
-                // `/news/*` is about `/news`, too.
-                let text = if before_splat { text.strip_suffix('/').unwrap_or(&text) } else { &text };
-                for c in text.chars() {
-                    if !c.is_ascii_alphanumeric() && !"-_%~ ".contains(c) {
-                        expression.push('\\');
-                    }
-                    expression.push(c);
-                }
-            }
-            Piece::Placeholder(_) => expression.push_str("([^\\/]+)"),
-            Piece::Splat
-                if last
-                    && matches!(pieces.get(at.wrapping_sub(1)), Some(Piece::Text(before)) if before.ends_with('/')) =>
-            {
-                expression.push_str("(?:\\/(.*))?");
-            }
-            Piece::Splat => expression.push_str("(.*)"),
+    // A file that a line hides is a file still.
+    let at: BTreeMap<String, usize> = entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+    for file in rules.files() {
+        match at.get(file) {
+            Some(&at) => entries[at].1.insert(0, 'f'),
+            None => entries.push((file.to_owned(), "f".to_owned())),
         }
     }
-    if pieces.last() != Some(&Piece::Splat) && rule.from.exact() != Some("/") {
-        expression.push_str("\\/?");
-    }
-    expression.push_str("$/");
-    expression
+    (entries, patterns)
 }
 
-/// The target as a list: texts, and the numbers of what was matched.
-fn pieces(rule: &RedirectRule) -> String {
-    let in_path = rule.from.pieces().iter().filter_map(|piece| match piece {
-        Piece::Text(_) => None,
-        Piece::Placeholder(name) => Some(name.as_str()),
-        Piece::Splat => Some("splat"),
-    });
+/// The code of a function, if its table can be kept so.
+pub fn code(rules: &Rules, kept: Table) -> Option<String> {
+    let (entries, patterns) = entries(rules);
+    let has_patterns = !patterns.is_empty();
+    let any_visitors = patterns.iter().any(|rule| !rule.visitors.is_empty());
+    let mut code = String::from(
+        "// What _redirects says, for CloudFront: runtime cloudfront-js-2.0, event viewer-request.\n\
+         // Written by 'shipfront redirects'.\n",
+    );
+    let table = match kept {
+        Table::Plain => {
+            let each = |(key, value): &(String, String)| format!("  {}: {},\n", literal(key), literal(value));
+            let entries: String = entries.iter().map(each).collect();
+            format!("const table = {{\n{entries}}};\n\nfunction get(key) {{\n  return table[key];\n}}\n")
+        }
+        Table::Packed => {
+            let (declarations, runtime) = compact(&entries)?;
+            declarations + &short(runtime)
+        }
+        Table::Store => STORE.to_owned(),
+    };
+    if kept == Table::Store {
+        code.insert_str(0, "import cf from 'cloudfront';\n\n");
+    }
+    let patterns: String = patterns.into_iter().map(|rule| format!("  {},\n", pattern(rule))).collect();
+    let plain: String = rules.extensionless().map(|path| format!("{}: 1, ", literal(path))).collect();
+    code.push_str(&table);
+    if has_patterns {
+        let _ = write!(code, "const patterns = [\n{patterns}];\n");
+    }
+    let asynchronous = if kept == Table::Store { ("async ", "await ") } else { ("", "") };
+    let (helpers, tries) = if has_patterns { (COMMON, PATTERNS) } else { (UPPER, "") };
+    let runtime = RUNTIME
+        .replace("PATTERNS", tries)
+        .replace("PATH", if rules.slash_counts { "uri" } else { "bare" })
+        .replace("SECOND", if rules.slash_counts { SECOND } else { "" })
+        .replace("FILE", if rules.extension_is_file { "value[0] === 'f' || hasDot(bare)" } else { "value[0] === 'f'" })
+        .replace("HOPS", &MOST_REDIRECTS.to_string())
+        .replace("INDEX_OF(to)", if rules.directory_index { "indexOf(to)" } else { "to" })
+        .replace("VISITORS", if any_visitors { VISITORS } else { "" })
+        .replace(
+            "SAME_VISITOR",
+            if any_visitors { ", country: request.country, language: request.language" } else { "" },
+        )
+        .replace("THIS_VISITOR", if any_visitors { THIS_VISITOR } else { "" })
+        .replace("DIRECTORY", if rules.directory_index { DIRECTORY } else { "" })
+        .replace("ASYNC ", asynchronous.0)
+        .replace("AWAIT ", asynchronous.1);
+    let dots = if rules.directory_index || rules.extension_is_file { HAS_DOT } else { "" };
+    let index = if rules.directory_index { DIRECTORY_INDEX } else { "" };
+    let runtime = format!("{helpers}{runtime}{index}{dots}");
+    let runtime = if kept == Table::Packed { short(&runtime) } else { runtime };
+    code.push_str(&runtime.replace("PLAIN", plain.trim_end_matches(", ")));
+    Some(if kept == Table::Packed { without_indentation(&code) } else { code })
+}
+
+/// Without what only people need. No literal of the code has a line break.
+fn without_indentation(code: &str) -> String {
+    let lines = code.lines().map(str::trim_start).filter(|line| !line.is_empty());
+    let lines = lines.enumerate().filter(|(at, line)| *at < 2 || !line.starts_with("//"));
+    lines.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// The part of the code that does not depend on the rules, with short names for its own variables. None of its
+/// literals has a quote in it. The texts of statuses are left out, which nobody needs.
+fn short(runtime: &str) -> String {
+    const NAMES: [(&str, &str); 26] = [
+        ("request", "r"),
+        ("value", "v"),
+        ("name", "n"),
+        ("pairs", "p"),
+        ("pair", "p"),
+        ("known", "k"),
+        ("query", "q"),
+        ("uri", "u"),
+        ("bare", "b"),
+        ("simple", "s"),
+        ("found", "f"),
+        ("match", "m"),
+        ("rule", "w"),
+        ("next", "x"),
+        ("text", "t"),
+        ("now", "y"),
+        ("hops", "h"),
+        ("asked", "a"),
+        ("follow", "g"),
+        ("parse", "e"),
+        ("upper", "c"),
+        ("isFile", "i"),
+        ("byRules", "d"),
+        ("url", "l"),
+        ("end", "j"),
+        ("piece", "o"),
+    ];
+    let runtime = runtime.lines().filter(|line| !line.starts_with("const words")).collect::<Vec<_>>().join("\n");
+    let runtime = runtime.replace(" statusDescription: words[now[0]],", "");
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_$".contains(c);
+    let mut out = String::new();
+    let mut rest = runtime.as_str();
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '\'' => 2 + rest[1..].find('\'').unwrap_or(rest.len() - 2),
+            _ => rest.find(|c| !is_name(c)).unwrap_or(rest.len()),
+        };
+        let (word, behind) = rest.split_at(end.max(first.len_utf8()));
+        let is_variable = !out.ends_with('.') && !behind.starts_with(':');
+        match NAMES.iter().find(|(long, _)| is_variable && *long == word) {
+            Some((_, short)) => out.push_str(short),
+            // A space stands between names only.
+            None if first == ' ' && !(out.ends_with(is_name) && behind.starts_with(is_name)) => {}
+            None => out.push_str(word),
+        }
+        rest = behind;
+    }
+    out
+}
+
+/// A rule as an array: expression, status, target, whether it is forced, host, query, visitors.
+fn pattern(rule: &RedirectRule) -> String {
     let in_query = rule.query.iter().filter_map(|(_, value)| match value {
         QueryValue::Named(name) => Some(name.as_str()),
         QueryValue::Is(_) => None,
     });
-    let names: Vec<&str> = in_path.chain(in_query).collect();
-    let RedirectTarget { pieces } = &rule.to;
-    let piece = |piece: &TargetPiece| match piece {
-        TargetPiece::Text(text) => literal(&encoded(text)),
-        // What matched is the whole, and then part by part.
-        TargetPiece::Name(name) => names.iter().position(|known| known == name).map_or(0, |at| at + 1).to_string(),
+    let names: Vec<&str> = rule.from.captured().chain(in_query).collect();
+    let (status, to): (u16, &[TargetPiece]) = match &rule.action {
+        Action::PassThrough => (0, &[]),
+        Action::Redirect(status, to) => (*status, &to.pieces),
+        Action::Rewrite(to) => (200, &to.pieces),
     };
-    format!("[{}]", pieces.iter().map(piece).collect::<Vec<_>>().join(", "))
+    let force = u8::from(rule.force || rule.from.exact().is_some());
+    let mut array = format!("[{}, {status}, {}, {force}", regular_expression(&rule.from), pieces(to, &names));
+    if !rule.is_unconditional() {
+        let _ = write!(array, ", {}, {}", host(rule.host.as_ref()), query(rule));
+    }
+    if !rule.visitors.is_empty() {
+        let each = |visitors: &Visitors| match visitors {
+            Visitors::Language(languages) => format!("[0, {}]", list(languages)),
+            Visitors::Country(countries) => format!("[1, {}]", list(countries)),
+        };
+        let _ = write!(array, ", [{}]", rule.visitors.iter().map(each).collect::<Vec<_>>().join(", "));
+    }
+    array.push(']');
+    array
 }
 
 fn query(rule: &RedirectRule) -> String {
     let one = |(name, value): &(String, QueryValue)| match value {
-        QueryValue::Is(value) => format!("[{}, {}]", literal(&encoded(name)), literal(&encoded(value))),
-        QueryValue::Named(_) => format!("[{}, null]", literal(&encoded(name))),
+        QueryValue::Is(value) => format!("[{}, {}]", literal(name), literal(value)),
+        QueryValue::Named(_) => format!("[{}, null]", literal(name)),
     };
     format!("[{}]", rule.query.iter().map(one).collect::<Vec<_>>().join(", "))
 }
+
+const STORE: &str = r"const store = cf.kvs();
+
+async function get(key) {
+  try {
+    return await store.get(key);
+  } catch (missing) {
+    return undefined;
+  }
+}
+";
+
+/// What does not depend on the rules. Locations that are paths begin with one slash: two would lead to
+/// another host.
+const RUNTIME: &str = r"
+const words = {301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect', 308: 'Permanent Redirect'};
+
+function text(query) {
+  const pairs = [];
+  for (const name in query) {
+    (query[name].multiValue || [query[name]]).forEach(function (one) { pairs.push(one.value === '' ? name : name + '=' + one.value); });
+  }
+  return pairs.length ? '?' + pairs.join('&') : '';
+}
+
+function parse(text) {
+  const query = Object.create(null);
+  text.split('&').forEach(function (pair) {
+    if (!pair) return;
+    const at = pair.indexOf('='), name = at < 0 ? pair : pair.slice(0, at), value = at < 0 ? '' : pair.slice(at + 1);
+    const known = query[name];
+    if (!known) query[name] = {value: value};
+    else (known.multiValue = known.multiValue || [{value: known.value}]).push({value: value});
+  });
+  return query;
+}
+
+function follow(request, to) {
+  const url = /^(?:https?:\/\/([^\/?]*))?([^?]*)\??(.*)$/i.exec(to);
+  return {host: url[1] === undefined ? request.host : url[1].toLowerCase(), uri: url[2] || '/', query: parse(url[3])SAME_VISITOR};
+}
+
+ASYNC function find(request) {
+  const uri = upper(request.uri), bare = uri.length > 2 && uri.endsWith('/') ? uri.slice(0, -1) : uri;
+  let value = (AWAIT get(PATH)) || '';
+  const simple = value.replace(/^f/, '');
+  if (simple) return /^\d/.test(simple) ? [+simple.slice(0, 3), simple.slice(3), true] : [301, simple, true];
+PATTERNS}
+
+ASYNC function step(request, byRules) {
+  const found = byRules ? AWAIT find(request) : undefined;
+  if (found && found[0] > 200) {
+    const at = found[1].indexOf('#'), end = at < 0 ? found[1].length : at;
+    let to = found[1].slice(0, end);
+    if (found[2] && to.indexOf('?') < 0) to += text(request.query);
+    const next = follow(request, to);
+    if (next.host !== request.host || next.uri !== request.uri || text(next.query) !== text(request.query)) {
+      return [found[0], to + found[1].slice(end), next, true];
+    }
+  } else if (found && found[0] === 200) {
+    const to = found[1].split(/[?#]/)[0];
+    return [200, INDEX_OF(to)];
+  }
+DIRECTORY  return [200, request.uri];
+}
+
+ASYNC function handler(event) {
+  const request = event.request, headers = request.headers;
+  const asked = {host: headers.host.value.toLowerCase(), uri: request.uri, query: request.querystringTHIS_VISITOR};
+  let now = AWAIT step(asked, true), next = now[2];
+  for (let hops = 0; hops < HOPS && now[3] && next; hops++) next = (AWAIT step(next, true))[2];
+  // It would be redirected again and again.
+  if (now[3] && next) now = AWAIT step(asked, false);
+  if (now[0] === 200) {
+    request.uri = now[1];
+    return request;
+  }
+  return {statusCode: now[0], statusDescription: words[now[0]], headers: {location: {value: now[1]}}};
+}
+";
+
+/// Tries the patterns one after the other.
+const PATTERNS: &str = r"SECOND  const isFile = FILE;
+  for (let at = 0; at < patterns.length; at++) {
+    const rule = patterns[at], match = isFile && !rule[3] ? null : rule[0].exec(uri);
+    if (!match || !isHost(request.host, rule[4])) continue;
+    const query = rule[5] || [];
+    if (query.some(function (one) {
+      const found = request.query[one[0]];
+      if (!found || found.value === undefined || (one[1] !== null && found.value !== one[1])) return true;
+      if (one[1] === null) match.push(found.value);
+      return false;
+    })) continue;
+VISITORS    let to = fill(rule[2], match);
+    if (to[0] === '/') to = to.replace(/^[\/\\]+/, '/');
+    return [rule[1], to, !query.length];
+  }
+";
+
+const SECOND: &str = "  if (uri !== bare) value = (AWAIT get(bare)) || '';\n";
+const VISITORS: &str = r"    let others = false, unknown = false;
+    (rule[6] || []).forEach(function (one) {
+      const is = one[0] ? request.country : request.language;
+      if (one[0] && !is) unknown = true;
+      else if (one[1].indexOf(is) < 0 && (one[0] || one[1].indexOf(is.split('-')[0]) < 0)) others = true;
+    });
+    if (others) continue;
+    if (unknown) return [0];
+";
+const THIS_VISITOR: &str = r",
+    country: (headers['cloudfront-viewer-country'] || {}).value,
+    language: (headers['accept-language'] || {value: ''}).value.split(/[,;]/)[0].trim().toLowerCase()";
+
+const DIRECTORY: &str = r"  if (request.uri.endsWith('/')) return [200, request.uri + 'index.html'];
+  if (!(found && !found[0]) && !hasDot(request.uri) && !request.uri.startsWith('/.well-known/') && !plain[upper(request.uri)]) {
+    const to = 'https://' + request.host + request.uri + '/' + text(request.query);
+    return [301, to, follow(request, to)];
+  }
+";
+const DIRECTORY_INDEX: &str = r"
+// Files without an extension, which are no directories.
+const plain = {PLAIN};
+
+function indexOf(to) {
+  return hasDot(to) || plain[to] ? to : to + (to.endsWith('/') ? '' : '/') + 'index.html';
+}
+";
+const HAS_DOT: &str = r"
+function hasDot(path) {
+  return path.split('/').pop().indexOf('.') >= 0;
+}
+";

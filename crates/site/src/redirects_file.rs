@@ -6,10 +6,14 @@
 //! /app/*      /app/index.html   200
 //! ```
 //!
-//! The first line that matches holds. A file of the site comes before a rule, unless the status ends in `!`.
+//! The first line that matches holds. With Netlify's meaning, a file of the site comes before a rule, unless the
+//! status ends in `!`. A line that cannot be done stays in its place: what it matches passes through untouched, as
+//! the lines behind it are not about that. A line that makes no sense is skipped, as both platforms do.
 
 use crate::error::LineError;
-use crate::url_pattern::{UrlPattern, leading_name};
+use crate::key::REDIRECTS_FILE;
+use crate::platform::{Finding, FindingKind, Platform, RuleOptions};
+use crate::url_pattern::{UrlPattern, as_sent, leading_name};
 use std::fmt;
 
 /// What a file says.
@@ -17,8 +21,8 @@ use std::fmt;
 pub struct RedirectsFile {
     /// In the order of the file.
     pub rules: Vec<RedirectRule>,
-    /// Lines that cannot be followed on CloudFront, and why.
-    pub ignored: Vec<(usize, String)>,
+    /// What there is to say about its lines.
+    pub findings: Vec<Finding>,
 }
 
 /// One line.
@@ -27,17 +31,26 @@ pub struct RedirectRule {
     /// Its number, from 1.
     pub line: usize,
     /// Only under this host.
-    pub host: Option<String>,
+    pub host: Option<Host>,
     /// From which paths.
     pub from: UrlPattern,
     /// Only with these query parameters.
     pub query: Vec<(String, QueryValue)>,
-    /// Where to.
-    pub to: RedirectTarget,
-    /// 301, 302, 303, 307 or 308; 200 shows the target under the same URL.
-    pub status: u16,
+    /// Only for these visitors.
+    pub visitors: Vec<Visitors>,
+    /// What it does.
+    pub action: Action,
     /// Whether it comes before a file of the site.
     pub force: bool,
+}
+
+/// Which hosts a rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// This one, in lower case.
+    Is(String),
+    /// All that end so, as in `*.example.com`.
+    EndsWith(String),
 }
 
 /// What a query parameter has to be.
@@ -47,6 +60,26 @@ pub enum QueryValue {
     Is(String),
     /// Anything, which then has a name.
     Named(String),
+}
+
+/// Which visitors a rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visitors {
+    /// Those who prefer one of these languages, in lower case: `en` is also `en-US`.
+    Language(Vec<String>),
+    /// Those in one of these countries, by their codes in upper case.
+    Country(Vec<String>),
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Leads somewhere else, with 301, 302, 303, 307 or 308.
+    Redirect(u16, RedirectTarget),
+    /// Shows a path of the site under the same URL.
+    Rewrite(RedirectTarget),
+    /// Lets the request pass through untouched: what the line says cannot be done.
+    PassThrough,
 }
 
 /// Where a rule leads: text, and names of what was matched.
@@ -84,28 +117,71 @@ impl fmt::Display for RedirectTarget {
     }
 }
 
+impl Host {
+    /// Reads a host as rules write it. A part that may be anything is `*` or `:name`, from the left.
+    pub(crate) fn parse(text: &str) -> Host {
+        let host = text
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(text, |(host, _)| host);
+        let host = host.to_ascii_lowercase();
+        // What follows the last label that may be anything.
+        let mut end = None;
+        let mut at = 0;
+        for label in host.split('.') {
+            at += label.len();
+            if label.contains('*') || label.starts_with(':') {
+                end = Some(at);
+            }
+            at += 1;
+        }
+        match end {
+            Some(end) => Host::EndsWith(host[end..].to_owned()),
+            None => Host::Is(host),
+        }
+    }
+
+    /// Whether it is about a host, which is in lower case.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Host::Is(is) => is == host,
+            Host::EndsWith(end) => host.len() > end.len() && host.ends_with(end.as_str()),
+        }
+    }
+}
+
 impl RedirectRule {
-    /// Whether it is about a path, with or without the slash at its end.
+    /// Whether it is about a path, as sent.
     pub fn matches(&self, path: &str) -> bool {
-        let bare = without_slash(path);
-        self.from.matches(path) || self.from.matches(bare) || self.from.matches(&format!("{bare}/"))
+        self.from.matches(path)
     }
 
     /// Whether the path alone decides.
     pub fn is_unconditional(&self) -> bool {
-        self.host.is_none() && self.query.is_empty()
+        self.host.is_none() && self.query.is_empty() && self.visitors.is_empty()
+    }
+
+    /// The status and the place of a redirect.
+    pub fn redirect(&self) -> Option<(u16, &RedirectTarget)> {
+        match &self.action {
+            Action::Redirect(status, to) => Some((*status, to)),
+            Action::Rewrite(_) | Action::PassThrough => None,
+        }
     }
 }
 
 /// A path without the slash at its end, which does not count.
 pub fn without_slash(path: &str) -> &str {
-    if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path }
+    if path.len() > 2 { path.strip_suffix('/').unwrap_or(path) } else { path }
 }
 
 const EXAMPLE: &str = "write it as '/from /to 301', with any of the statuses 200, 301, 302, 303, 307 and 308";
 
+const COUNTRY_HINT: &str = "add the header CloudFront-Viewer-Country to the behavior's origin request policy or cache policy; \
+     without it, what the line matches passes through";
+
 /// Reads a file.
-pub fn parse(text: &str) -> Result<RedirectsFile, LineError> {
+pub fn parse(text: &str, options: &RuleOptions) -> RedirectsFile {
     let mut file = RedirectsFile::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (at, line) in text.lines().enumerate() {
@@ -113,76 +189,247 @@ pub fn parse(text: &str) -> Result<RedirectsFile, LineError> {
         if words.is_empty() {
             continue;
         }
-        match rule(at + 1, &words)? {
-            Ok(rule) => file.rules.push(rule),
-            Err(why) => file.ignored.push((at + 1, why)),
+        let mut reader = LineReader { line: at + 1, options, findings: &mut file.findings };
+        match reader.rule(&words) {
+            Ok(rule) => file.rules.extend(rule),
+            Err(error) => file.findings.push(Finding::new(REDIRECTS_FILE, FindingKind::Senseless, error)),
         }
     }
-    Ok(file)
+    file
 }
 
-/// A rule, or why it cannot be followed; an error if it makes no sense.
-fn rule(line: usize, words: &[&str]) -> Result<Result<RedirectRule, String>, LineError> {
-    let wrong = |message: String| LineError::new(line, message, EXAMPLE);
-    let (host, path) = split_host(words[0]);
-    let from = UrlPattern::parse(path).map_err(wrong)?;
-    let mut words = words[1..].iter().copied().peekable();
-    let mut query = Vec::new();
-    while let Some(word) = words.next_if(|word| !is_location(word)) {
-        let Some((name, value)) = word.split_once('=') else {
-            return Err(wrong(format!("{word:?} is neither a path nor a query parameter")));
-        };
-        let named = value.strip_prefix(':').filter(|rest| !rest.is_empty() && leading_name(rest) == *rest);
-        let value = named.map_or(QueryValue::Is(value.to_owned()), |named| QueryValue::Named(named.to_owned()));
-        query.push((name.to_owned(), value));
+struct LineReader<'f> {
+    line: usize,
+    options: &'f RuleOptions,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl LineReader<'_> {
+    fn wrong(&self, message: impl Into<String>) -> LineError {
+        LineError::new(self.line, message, EXAMPLE)
     }
-    let Some(to) = words.next() else { return Err(wrong(format!("{from} leads nowhere"))) };
-    let status = words.next_if(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or("301");
-    let (status, force) = status.strip_suffix('!').map_or((status, false), |status| (status, true));
-    let status: u16 = match status.parse() {
-        Ok(status @ 100..=599) => status,
-        _ => return Err(wrong(format!("{status:?} is no status"))),
-    };
-    let conditions: Vec<&str> = words.collect();
-    if let Some(word) = conditions.iter().find(|word| !word.contains('=')) {
-        return Err(wrong(format!("{word:?} is one word too many")));
+
+    fn find(&mut self, kind: FindingKind, message: String, hint: impl Into<String>) {
+        self.findings.push(Finding::new(REDIRECTS_FILE, kind, LineError::new(self.line, message, hint)));
     }
-    let names = |name: &str| {
-        let by_query = |(_, value): &(_, QueryValue)| *value == QueryValue::Named(name.to_owned());
-        from.names(name) || query.iter().any(by_query)
-    };
-    let to = target(to, names).map_err(wrong)?;
-    let is_path = matches!(to.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
-    if let Some(condition) = conditions.first() {
-        return Ok(Err(format!("it depends on {condition}, which no function of ours looks at")));
-    }
-    if status == 200 && !is_path {
-        return Ok(Err(format!("showing what {to} answers takes an origin and a behavior of the distribution")));
-    }
-    match status {
-        200 | 301 | 302 | 303 | 307 | 308 => {
-            Ok(Ok(RedirectRule { line, host: host.map(str::to_owned), from, query, to, status, force }))
+
+    /// A rule; `None` if there is nothing for it to match; an error if it makes no sense.
+    fn rule(&mut self, words: &[&str]) -> Result<Option<RedirectRule>, LineError> {
+        let platform = self.options.platform;
+        let (scheme, host, path) = split_url(words[0]);
+        let from = UrlPattern::parse_as(path, platform).map_err(|why| self.wrong(why))?;
+        if from.splats() > 1 {
+            return Err(self.wrong(format!("{path:?} has more than one *, and :splat is one of them")));
         }
-        _ => Ok(Err(format!("a page with status {status} is a custom error response of the distribution"))),
+        let has_target = words.get(1).is_none_or(|word| is_location(word));
+        if platform == Platform::Cloudflare && (host.is_some() || words.len() > 3 || !has_target) {
+            return Err(self.wrong(
+                "Cloudflare reads a path, a target and a status, and nothing else; rules = \"netlify\" reads more",
+            ));
+        }
+        let mut rest = words[1..].iter().copied().peekable();
+        let mut query = Vec::new();
+        while let Some(word) = rest.next_if(|word| !is_location(word)) {
+            // `/* 200` shows what is there.
+            if status(word).is_some() && rest.peek().is_none_or(|next| next.contains('=')) {
+                return self.without_target(words[0], host, from, query, word, rest.collect());
+            }
+            let Some((name, value)) = word.split_once('=') else {
+                return Err(self.wrong(format!("{word:?} is neither a path nor a query parameter")));
+            };
+            let named = value.strip_prefix(':').filter(|rest| !rest.is_empty() && leading_name(rest) == *rest);
+            let value = named.map_or_else(
+                || QueryValue::Is(as_sent(value).into_owned()),
+                |named| QueryValue::Named(named.to_owned()),
+            );
+            query.push((as_sent(name).into_owned(), value));
+        }
+        let Some(to) = rest.next() else { return Err(self.wrong(format!("{path} leads nowhere"))) };
+        let default = if platform == Platform::Cloudflare { "302" } else { "301" };
+        let written = rest.next_if(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(default);
+        let Some((status, force)) = status(written) else {
+            return Err(self.wrong(format!("{written:?} is not a status")));
+        };
+        let conditions: Vec<&str> = rest.collect();
+        if let Some(word) = conditions.iter().find(|word| !word.contains('=')) {
+            return Err(self.wrong(format!("{word:?} is one word too many")));
+        }
+        let names = |name: &str| {
+            from.names(name)
+                || query.iter().any(|(_, value)| matches!(value, QueryValue::Named(named) if named == name))
+        };
+        let target = target(to, names, platform).map_err(|why| self.wrong(why))?;
+        let mut rule = RedirectRule {
+            line: self.line,
+            host: host.map(Host::parse),
+            from,
+            query,
+            visitors: Vec::new(),
+            action: Action::PassThrough,
+            force,
+        };
+        let can_be_judged = self.conditions(words[0], &mut rule, &conditions);
+        let action = self.action(words[0], &rule, to, status, target)?;
+        if can_be_judged {
+            rule.action = action;
+        }
+        if platform == Platform::Cloudflare {
+            // Files come last there; a fallback that shows itself for everything is what it ignores, and means this.
+            let shows_itself =
+                matches!(&rule.action, Action::Rewrite(to) if to.exact().is_some_and(|to| rule.matches(to)));
+            rule.force = !shows_itself;
+        }
+        if scheme == Some("http") {
+            let same = without_scheme(to) == without_scheme(words[0]).replace('*', ":splat");
+            let hint = if same {
+                "set the behavior's ViewerProtocolPolicy to redirect-to-https, and remove the line".to_owned()
+            } else {
+                format!("write it with https:// to lead from {} to another host", host.unwrap_or_default())
+            };
+            let message =
+                format!("{} is about http only, which CloudFront leads to https before a function runs", words[0]);
+            self.find(FindingKind::CannotBeDone, message, hint);
+            return Ok(None);
+        }
+        Ok(Some(rule))
     }
+
+    /// `/* 200` and `/admin/* 200! Role=admin`: what is there is shown, which needs no rule but ends the search.
+    fn without_target(
+        &mut self,
+        written: &str,
+        host: Option<&str>,
+        from: UrlPattern,
+        query: Vec<(String, QueryValue)>,
+        word: &str,
+        conditions: Vec<&str>,
+    ) -> Result<Option<RedirectRule>, LineError> {
+        let (status, force) = status(word).unwrap_or((0, false));
+        if status != 200 || self.options.platform == Platform::Cloudflare {
+            return Err(self.wrong(format!("{written} leads nowhere")));
+        }
+        let mut rule = RedirectRule {
+            line: self.line,
+            host: host.map(Host::parse),
+            from,
+            query,
+            visitors: Vec::new(),
+            action: Action::PassThrough,
+            force,
+        };
+        self.conditions(written, &mut rule, &conditions);
+        Ok(Some(rule))
+    }
+
+    /// Reads the conditions of a rule. Whether a function can judge all of them.
+    fn conditions(&mut self, written: &str, rule: &mut RedirectRule, conditions: &[&str]) -> bool {
+        let mut can_be_judged = true;
+        for condition in conditions {
+            let Some((name, value)) = condition.split_once('=') else { continue };
+            let values = || value.split(',').map(str::trim).filter(|value| !value.is_empty());
+            match name.to_ascii_lowercase().as_str() {
+                "language" => rule.visitors.push(Visitors::Language(values().map(str::to_ascii_lowercase).collect())),
+                "country" => {
+                    rule.visitors.push(Visitors::Country(values().map(str::to_ascii_uppercase).collect()));
+                    let message = format!("{written} depends on the visitor's country");
+                    self.find(FindingKind::Needs, message, COUNTRY_HINT);
+                }
+                "role" if self.options.may_be_public(written) => can_be_judged = false,
+                "role" => {
+                    can_be_judged = false;
+                    let message = format!("{written} is for some roles only, and CloudFront would show it to everyone");
+                    self.find(FindingKind::Protects, message, protect_hint(written));
+                }
+                _ => {
+                    can_be_judged = false;
+                    let message = format!("{written} depends on {name}, which no function of shipfront reads");
+                    self.find(
+                        FindingKind::CannotBeDone,
+                        message,
+                        "what it matches passes through; write lines without the condition",
+                    );
+                }
+            }
+        }
+        can_be_judged
+    }
+
+    /// What a rule does, by its status.
+    fn action(
+        &mut self,
+        written: &str,
+        rule: &RedirectRule,
+        to: &str,
+        status: u16,
+        target: RedirectTarget,
+    ) -> Result<Action, LineError> {
+        let cloudflare = self.options.platform == Platform::Cloudflare;
+        let is_path = matches!(target.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
+        Ok(match status {
+            301 | 302 | 303 | 307 | 308 => Action::Redirect(status, target),
+            200 if is_path => Action::Rewrite(target),
+            _ if cloudflare => return Err(self.wrong(format!("Cloudflare has no {status} to {to}"))),
+            200 => {
+                let path = rule.from.to_string();
+                let hint = format!("add the other server as an origin, and a behavior for {path} that asks it");
+                self.find(FindingKind::CannotBeDone, format!("{written} shows what {to} answers"), hint);
+                Action::PassThrough
+            }
+            // A status that hides files is there to protect them.
+            401 | 403 | 404 | 410 | 451 if rule.force => {
+                if !self.options.may_be_public(written) {
+                    let message = format!("{written} hides files with {status}, and CloudFront would show them");
+                    self.find(FindingKind::Protects, message, protect_hint(written));
+                }
+                Action::PassThrough
+            }
+            _ => {
+                let hint = format!("set a custom error response of the distribution: {to} for the errors 403 and 404");
+                self.find(FindingKind::CannotBeDone, format!("{written} answers with status {status}"), hint);
+                Action::PassThrough
+            }
+        })
+    }
+}
+
+/// What to do about a line that protects something.
+pub(crate) fn protect_hint(path: &str) -> String {
+    format!("keep those files out of the source, or say --may-be-public '{path}' if everyone may see them")
+}
+
+/// A status and whether it is forced.
+fn status(word: &str) -> Option<(u16, bool)> {
+    let (digits, force) = word.strip_suffix('!').map_or((word, false), |digits| (digits, true));
+    let is_status = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|status| is_status && (100..=599).contains(status)).map(|status| (status, force))
 }
 
 fn is_location(word: &str) -> bool {
-    ["/", "http://", "https://"].iter().any(|start| word.starts_with(start))
+    word.starts_with('/') || scheme_of(word).is_some()
 }
 
-/// `https://host/path` as host and path; anything else is a path.
-fn split_host(word: &str) -> (Option<&str>, &str) {
-    let Some(rest) = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://")) else {
-        return (None, word);
-    };
-    match rest.find('/') {
-        Some(at) => (Some(&rest[..at]), &rest[at..]),
-        None => (Some(rest), "/"),
+/// `http` or `https`, and what follows `://`.
+fn scheme_of(word: &str) -> Option<(&'static str, &str)> {
+    let (scheme, rest) = word.split_once("://")?;
+    ["http", "https"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known)).map(|scheme| (scheme, rest))
+}
+
+fn without_scheme(url: &str) -> &str {
+    scheme_of(url).map_or(url, |(_, rest)| rest)
+}
+
+/// `https://host/path` as scheme, host and path; anything else is a path.
+pub(crate) fn split_url(word: &str) -> (Option<&'static str>, Option<&str>, &str) {
+    match scheme_of(word) {
+        None => (None, None, word),
+        Some((scheme, rest)) => match rest.find('/') {
+            Some(at) => (Some(scheme), Some(&rest[..at]), &rest[at..]),
+            None => (Some(scheme), Some(rest), "/"),
+        },
     }
 }
 
-fn target(text: &str, names: impl Fn(&str) -> bool) -> Result<RedirectTarget, String> {
+fn target(text: &str, names: impl Fn(&str) -> bool, platform: Platform) -> Result<RedirectTarget, String> {
     // What was matched must not decide to which host a visitor goes.
     let authority = text.find("://").map_or(0, |at| text[at + 3..].find('/').map_or(text.len(), |end| at + 3 + end));
     let mut pieces = Vec::new();
@@ -193,7 +440,8 @@ fn target(text: &str, names: impl Fn(&str) -> bool) -> Result<RedirectTarget, St
             continue;
         }
         if !names(name) {
-            if name == "splat" || text[..at].ends_with('/') {
+            let looks_like_one = name == "splat" || (platform == Platform::Netlify && text[..at].ends_with('/'));
+            if looks_like_one {
                 return Err(format!("{text} asks for :{name}, and nothing on its left has that name"));
             }
             continue;
@@ -201,87 +449,13 @@ fn target(text: &str, names: impl Fn(&str) -> bool) -> Result<RedirectTarget, St
         if at < authority {
             return Err(format!("{text} lets a part of the URL name the host, which would lead anywhere"));
         }
-        pieces.extend((at > from).then(|| TargetPiece::Text(text[from..at].to_owned())));
+        pieces.extend((at > from).then(|| TargetPiece::Text(as_sent(&text[from..at]).into_owned())));
         pieces.push(TargetPiece::Name(name.to_owned()));
         from = at + 1 + name.len();
     }
-    pieces.extend((from < text.len()).then(|| TargetPiece::Text(text[from..].to_owned())));
+    pieces.extend((from < text.len()).then(|| TargetPiece::Text(as_sent(&text[from..]).into_owned())));
     Ok(RedirectTarget { pieces })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn one(line: &str) -> RedirectRule {
-        parse(line).unwrap().rules.remove(0)
-    }
-
-    #[test]
-    fn lines_are_read_as_their_platforms_write_them() {
-        let file = parse("# all\n\n/old /new\n/temp  /x  302 # for now\n/a/* https://b.example/:splat 308!\n").unwrap();
-        let short: Vec<_> = file
-            .rules
-            .iter()
-            .map(|rule| format!("{} {} -> {} {} {}", rule.line, rule.from, rule.to, rule.status, rule.force))
-            .collect();
-        assert_eq!(
-            short,
-            ["3 /old -> /new 301 false", "4 /temp -> /x 302 false", "5 /a/* -> https://b.example/:splat 308 true"]
-        );
-        let by_query = one("/store id=:id kind=book /b/:id 301");
-        let named = QueryValue::Named("id".to_owned());
-        assert_eq!(by_query.query, [("id".to_owned(), named), ("kind".to_owned(), QueryValue::Is("book".to_owned()))]);
-        let by_host = one("https://old.example.com/* https://www.example.com/:splat");
-        assert_eq!((by_host.host.as_deref(), by_host.from.to_string()), (Some("old.example.com"), "/*".to_owned()));
-        assert_eq!(one("/a /b#c").to.exact(), Some("/b#c"));
-        assert_eq!(one("/a https://b.example:8080/c").to.exact(), Some("https://b.example:8080/c"));
-    }
-
-    #[test]
-    fn a_slash_at_the_end_does_not_count() {
-        assert!(one("/a /b").matches("/a/") && one("/a/ /b").matches("/a") && one("/a/* /b").matches("/a"));
-        assert!(!one("/a /b").matches("/ab") && !one("/a/* /b").matches("/ab"));
-        assert!(one("/ /b").matches("/"));
-    }
-
-    #[test]
-    fn what_cloudfront_cannot_do_is_told() {
-        for (line, why) in [
-            ("/a /b 302 Country=de", "Country=de"),
-            ("/a https://b.example/ 200", "an origin and a behavior"),
-            ("/a /b 404", "custom error response"),
-        ] {
-            let file = parse(line).unwrap();
-            assert!(file.rules.is_empty() && file.ignored[0].1.contains(why), "{line}: {file:?}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_an_error_with_its_line_and_what_to_write() {
-        for (text, line, why) in [
-            ("/a", 1, "leads nowhere"),
-            ("\n/a /b 3o1", 2, "no status"),
-            ("/a /b 999", 1, "no status"),
-            ("a /b", 1, "begins with a slash"),
-            ("/a b", 1, "neither a path nor a query parameter"),
-            ("/a /b/:splat", 1, "asks for :splat"),
-            ("/a/:x /b/:y", 1, "asks for :y"),
-            ("/a /b 301 /c", 1, "one word too many"),
-            ("/*/* /b", 1, "more than one *"),
-            ("/* https://x:splat/ 301", 1, "name the host"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.line == line && error.message.contains(why), "{text:?}: {error:?}");
-            assert!(error.hint.contains("/from /to"));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_breaks_the_reading(text in "([/ :*!#=\\t\\r\\na-c3é\u{feff}]|https://|:splat|301){0,40}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;

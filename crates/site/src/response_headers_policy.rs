@@ -3,10 +3,11 @@
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudfront-responseheaderspolicy.html>
 
-use crate::headers_file::OtherHeader;
+use crate::headers_file::HeaderBlock;
 use crate::url_pattern::{Piece, UrlPattern};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A template, and what it does not do.
@@ -24,37 +25,65 @@ impl fmt::Display for PolicyTemplate {
     }
 }
 
+/// The most custom headers of a policy, and the most characters of a Content-Security-Policy
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
+const MOST_CUSTOM_HEADERS: usize = 10;
+const MAX_SECURITY_POLICY: usize = 1783;
+/// The most policies that an account has, until it asks for more.
+const MOST_POLICIES: usize = 20;
+
 /// One policy for each path of the file: a behavior of a distribution has one policy.
-pub fn template(others: &[OtherHeader]) -> PolicyTemplate {
+pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
+    let mut warnings: Vec<String> = Vec::new();
     let mut paths: Vec<&UrlPattern> = Vec::new();
-    others.iter().for_each(|other| {
-        if !paths.contains(&&other.path) {
-            paths.push(&other.path);
+    for block in blocks {
+        if let (Some(_), Some(header)) = (&block.host, block.headers.first()) {
+            warnings.push(format!(
+                "the path of line {} is left out: it is about one host, and a policy is the same for all",
+                header.line
+            ));
+        } else if !paths.contains(&&block.path) {
+            paths.push(&block.path);
         }
-    });
-    let mut warnings = Vec::new();
+    }
     let mut resources = Map::new();
     for path in paths {
         // What is said of broader paths holds here, too: behaviors do not add up.
-        let about = |other: &&OtherHeader| other.path == *path || other.path.matches(&path.to_string());
+        let about = |block: &&HeaderBlock| {
+            block.host.is_none() && (block.path == *path || block.path.matches(&path.to_string()))
+        };
         let mut headers: Vec<(&str, &str, usize)> = Vec::new();
-        for other in others.iter().filter(about) {
-            headers.retain(|(name, ..)| !name.eq_ignore_ascii_case(&other.name));
-            headers.extend(other.value.as_deref().map(|value| (other.name.as_str(), value, other.line)));
+        for header in blocks.iter().filter(about).flat_map(|block| &block.headers) {
+            headers.retain(|(name, ..)| !name.eq_ignore_ascii_case(&header.name));
+            match (header.exact(), &header.value) {
+                (Some(value), _) => headers.push((header.name.as_str(), value, header.line)),
+                (None, Some(_)) => warnings.push(format!(
+                    "line {} is left out: a policy's {} is the same for every URL",
+                    header.line, header.name
+                )),
+                (None, None) => {}
+            }
         }
         if headers.is_empty() {
             continue;
         }
         let number = resources.len() + 1;
-        let mut config = policy(&headers, &mut warnings);
+        let mut config = policy(&headers, path, &mut warnings);
+        if config.is_empty() {
+            continue;
+        }
         config.insert("Name".to_owned(), json!({"Fn::Sub": format!("${{AWS::StackName}}-{number}")}));
         config.insert("Comment".to_owned(), comment(path).into());
         let properties = json!({"ResponseHeadersPolicyConfig": config});
         let resource = json!({"Type": "AWS::CloudFront::ResponseHeadersPolicy", "Properties": properties});
         resources.insert(format!("Headers{number}"), resource);
     }
-    warnings.sort();
-    warnings.dedup();
+    if resources.len() > MOST_POLICIES {
+        let count = resources.len();
+        warnings.push(format!("an account has {MOST_POLICIES} response headers policies until it asks for more, and these are {count}: 'shipfront headers' without --policy prints one function for all of them"));
+    }
+    let mut said = BTreeSet::new();
+    warnings.retain(|warning| said.insert(warning.clone()));
     let description = "Headers of a _headers file that S3 does not keep, written by 'shipfront headers'";
     let template =
         json!({"AWSTemplateFormatVersion": "2010-09-09", "Description": description, "Resources": resources});
@@ -72,7 +101,7 @@ fn comment(path: &UrlPattern) -> String {
     comment.chars().take(128).collect()
 }
 
-fn policy(headers: &[(&str, &str, usize)], warnings: &mut Vec<String>) -> Map<String, Value> {
+fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec<String>) -> Map<String, Value> {
     let (mut security, mut cors, mut custom) = (Map::new(), Map::new(), Vec::new());
     for &(name, value, line) in headers {
         let lower = name.to_ascii_lowercase();
@@ -80,14 +109,21 @@ fn policy(headers: &[(&str, &str, usize)], warnings: &mut Vec<String>) -> Map<St
         if lower.starts_with("access-control-") {
             match cors_field(&lower, value) {
                 Some((field, value)) => drop(cors.insert(field.to_owned(), value)),
-                None => warnings.push(format!("line {line} is left out: CloudFront has no {name}: {value}")),
+                None => warnings.push(format!("line {line} is left out: a policy has no such value of {name}")),
             }
             continue;
         }
         match security_field(&lower, value) {
+            None if custom.len() == MOST_CUSTOM_HEADERS => warnings.push(format!(
+                "line {line} is left out for {path}: a policy has at most {MOST_CUSTOM_HEADERS} custom headers, and this is one more ({name})"
+            )),
             None => custom.push(json!({"Header": name, "Value": value, "Override": true})),
             Some(Some((field, value))) => drop(security.insert(field.to_owned(), value)),
-            Some(None) => warnings.push(format!("line {line} is left out: CloudFront has no {name}: {value}")),
+            Some(None) if lower == "content-security-policy" => warnings.push(format!(
+                "line {line} is left out: a policy's {name} has at most {MAX_SECURITY_POLICY} characters, and this one has {}; 'shipfront headers' without --policy prints a function that sets it",
+                value.chars().count()
+            )),
+            Some(None) => warnings.push(format!("line {line} is left out: a policy has no such value of {name}")),
         }
     }
     let mut config = Map::new();
@@ -95,6 +131,7 @@ fn policy(headers: &[(&str, &str, usize)], warnings: &mut Vec<String>) -> Map<St
         config.insert("SecurityHeadersConfig".to_owned(), security.into());
     }
     if !cors.is_empty() {
+        with_credentials(&mut cors, path, warnings);
         // All of these are required.
         for (field, value) in [
             ("AccessControlAllowCredentials", json!(false)),
@@ -113,23 +150,71 @@ fn policy(headers: &[(&str, &str, usize)], warnings: &mut Vec<String>) -> Map<St
     config
 }
 
+/// With credentials, CloudFront and browsers take no `*`.
+fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: &mut Vec<String>) {
+    if cors.get("AccessControlAllowCredentials") != Some(&json!(true)) {
+        return;
+    }
+    let any = |items: Option<&Value>| {
+        items.is_none_or(|items| {
+            items["Items"].as_array().is_some_and(|items| items.iter().any(|item| item == "*" || item == "ALL"))
+        })
+    };
+    if any(cors.get("AccessControlAllowOrigins")) {
+        cors.remove("AccessControlAllowCredentials");
+        warnings.push(format!("Access-Control-Allow-Credentials of {path} is left out: no browser takes it with every origin; name the origins in Access-Control-Allow-Origin"));
+        return;
+    }
+    for (field, header, values) in [
+        ("AccessControlAllowHeaders", "Access-Control-Allow-Headers", json!(["Authorization", "Content-Type"])),
+        ("AccessControlAllowMethods", "Access-Control-Allow-Methods", json!(["GET", "HEAD", "OPTIONS"])),
+    ] {
+        if any(cors.get(field)) {
+            warnings.push(format!(
+                "{header} of {path} cannot be * with credentials: the template has {values}, write those that you need"
+            ));
+            cors.insert(field.to_owned(), json!({"Items": values}));
+        }
+    }
+    if cors.contains_key("AccessControlExposeHeaders") && any(cors.get("AccessControlExposeHeaders")) {
+        cors.remove("AccessControlExposeHeaders");
+        warnings.push(format!("Access-Control-Expose-Headers of {path} cannot be * with credentials and is left out"));
+    }
+}
+
+/// The methods that CloudFront knows, and all of them.
+const METHODS: [&str; 8] = ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "HEAD", "ALL"];
+/// The values of Referrer-Policy that CloudFront knows.
+const REFERRER_POLICIES: [&str; 8] = [
+    "no-referrer",
+    "no-referrer-when-downgrade",
+    "origin",
+    "origin-when-cross-origin",
+    "same-origin",
+    "strict-origin",
+    "strict-origin-when-cross-origin",
+    "unsafe-url",
+];
+
 /// The field of a header that counts as one of security, `None` if it is no such header, `Some(None)` if
 /// CloudFront does not take this value.
 fn security_field(name: &str, value: &str) -> Option<Option<(&'static str, Value)>> {
     let directives: Vec<String> = value.split(';').map(|part| part.trim().to_ascii_lowercase()).collect();
     let has = |directive: &str| directives.iter().any(|known| known == directive);
     Some(match name {
-        "content-security-policy" => {
-            Some(("ContentSecurityPolicy", json!({"ContentSecurityPolicy": value, "Override": true})))
-        }
+        "content-security-policy" => (value.chars().count() <= MAX_SECURITY_POLICY)
+            .then(|| ("ContentSecurityPolicy", json!({"ContentSecurityPolicy": value, "Override": true}))),
         "x-content-type-options" => has("nosniff").then(|| ("ContentTypeOptions", json!({"Override": true}))),
-        "x-frame-options" => (has("deny") || has("sameorigin"))
+        "x-frame-options" => ["deny", "sameorigin"]
+            .iter()
+            .any(|known| value.trim().eq_ignore_ascii_case(known))
             .then(|| ("FrameOptions", json!({"FrameOption": value.trim().to_ascii_uppercase(), "Override": true}))),
-        "referrer-policy" => (!value.contains(','))
-            .then(|| ("ReferrerPolicy", json!({"ReferrerPolicy": value.to_ascii_lowercase(), "Override": true}))),
+        "referrer-policy" => REFERRER_POLICIES.contains(&value.trim().to_ascii_lowercase().as_str()).then(|| {
+            ("ReferrerPolicy", json!({"ReferrerPolicy": value.trim().to_ascii_lowercase(), "Override": true}))
+        }),
         "strict-transport-security" => {
             let age = directives.iter().find_map(|part| part.strip_prefix("max-age="));
-            age.and_then(|age| age.trim_matches('"').parse::<u32>().ok()).map(|age| {
+            age.and_then(|age| age.trim_matches('"').parse::<i32>().ok()).filter(|age| *age >= 0).map(|age| {
                 let (sub_domains, preload) = (has("includesubdomains"), has("preload"));
                 let fields = json!({"AccessControlMaxAgeSec": age, "IncludeSubdomains": sub_domains, "Preload": preload, "Override": true});
                 ("StrictTransportSecurity", fields)
@@ -147,88 +232,31 @@ fn security_field(name: &str, value: &str) -> Option<Option<(&'static str, Value
 }
 
 fn cors_field(name: &str, value: &str) -> Option<(&'static str, Value)> {
-    let list = || json!({"Items": value.split(',').map(str::trim).collect::<Vec<_>>()});
+    let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let list = || json!({"Items": items().collect::<Vec<_>>()});
+    items().next()?;
     Some(match name {
         "access-control-allow-origin" => ("AccessControlAllowOrigins", list()),
-        "access-control-allow-methods" => ("AccessControlAllowMethods", list()),
+        "access-control-allow-methods" => {
+            let upper = |item: &str| if item == "*" { "ALL".to_owned() } else { item.to_ascii_uppercase() };
+            let methods: Vec<String> = items().map(upper).collect();
+            if !methods.iter().all(|method| METHODS.contains(&method.as_str())) {
+                return None;
+            }
+            ("AccessControlAllowMethods", json!({"Items": methods}))
+        }
         "access-control-allow-headers" => ("AccessControlAllowHeaders", list()),
         "access-control-expose-headers" => ("AccessControlExposeHeaders", list()),
         "access-control-allow-credentials" => {
             ("AccessControlAllowCredentials", json!(value.eq_ignore_ascii_case("true")))
         }
-        "access-control-max-age" => ("AccessControlMaxAgeSec", json!(value.parse::<u32>().ok()?)),
+        // The service counts seconds in 32 bits with a sign.
+        "access-control-max-age" => {
+            ("AccessControlMaxAgeSec", json!(value.parse::<i32>().ok().filter(|age| *age >= 0)?))
+        }
         _ => return None,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::headers_file::parse;
-
-    fn of(text: &str) -> PolicyTemplate {
-        template(&parse(text).unwrap().others)
-    }
-
-    fn config(template: &PolicyTemplate, number: usize) -> &Value {
-        &template.template["Resources"][format!("Headers{number}")]["Properties"]["ResponseHeadersPolicyConfig"]
-    }
-
-    #[test]
-    fn each_header_is_put_where_cloudfront_takes_it() {
-        let template = of("/*
-  Content-Security-Policy: default-src 'self'
-  Strict-Transport-Security: max-age=63072000; includeSubDomains; preload
-  X-Content-Type-Options: nosniff
-  X-Frame-Options: deny
-  Referrer-Policy: same-origin
-  X-XSS-Protection: 1; mode=block
-  Access-Control-Allow-Origin: https://a.example, https://b.example
-  Access-Control-Max-Age: 60
-  X-Robots-Tag: noindex
-");
-        let config = config(&template, 1);
-        let security = &config["SecurityHeadersConfig"];
-        let age =
-            json!({"AccessControlMaxAgeSec": 63072000, "IncludeSubdomains": true, "Preload": true, "Override": true});
-        assert_eq!(security["StrictTransportSecurity"], age);
-        assert_eq!(security["FrameOptions"]["FrameOption"], "DENY");
-        assert_eq!(security["XSSProtection"], json!({"Protection": true, "ModeBlock": true, "Override": true}));
-        assert_eq!(security.as_object().unwrap().len(), 6);
-        let origins = json!({"Items": ["https://a.example", "https://b.example"]});
-        assert_eq!(
-            (&config["CorsConfig"]["AccessControlAllowOrigins"], &config["CorsConfig"]["AccessControlMaxAgeSec"]),
-            (&origins, &json!(60))
-        );
-        assert_eq!(
-            config["CustomHeadersConfig"]["Items"],
-            json!([{"Header": "X-Robots-Tag", "Value": "noindex", "Override": true}])
-        );
-        assert_eq!((config["Comment"].as_str(), template.warnings.len()), (Some("For the default behavior"), 0));
-    }
-
-    #[test]
-    fn a_narrower_path_has_what_the_broader_ones_say_but_for_what_it_takes_back() {
-        let template = of("/*\n  X-A: 1\n  X-B: 1\n/blog/*\n  X-B: 2\n  ! X-A\n/:any/x\n  X-C: 3\n");
-        let items = |number| {
-            config(&template, number)["CustomHeadersConfig"]["Items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|item| format!("{} {}", item["Header"], item["Value"]))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        assert_eq!(items(2), r#""X-B" "2""#);
-        assert_eq!(items(3), r#""X-A" "1", "X-B" "1", "X-C" "3""#);
-        assert_eq!(config(&template, 3)["Comment"], "For a behavior with the path pattern /*/x");
-    }
-
-    #[test]
-    fn what_cloudfront_does_not_take_is_told_with_its_line() {
-        let template =
-            of("/*\n  X-Frame-Options: ALLOW-FROM https://a.example\n  Access-Control-Request-Method: GET\n");
-        assert_eq!(template.warnings.len(), 2);
-        assert!(template.warnings[0].contains("line 2") && template.warnings[1].contains("line 3"));
-    }
-}
+mod tests;

@@ -1,16 +1,26 @@
 //! Patterns of URL paths, as `_headers` and `_redirects` files write them: `/blog/*`, `/:year/:slug`.
 //!
-//! `*` is whatever follows, slashes included, and may come once; `:name` is one folder's or file's name.
-//! No library of wildcards has names; the pieces are also what the functions for CloudFront are written from, so
-//! that they and [`UrlPattern::matches`] read a pattern once. With one `*`, and names that end at a slash, matching
-//! takes at most as many steps as the square of the path's length.
+//! `*` is any characters, slashes included; `:name` is one folder's or file's name. No library of wildcards has
+//! names; the steps of a pattern are also what the functions for CloudFront are written from, so that they and
+//! [`UrlPattern::captures`] read a pattern once. Both take as much as they can from the left, as regular
+//! expressions do, and compare URLs as browsers send them: [`as_sent`].
 
+use crate::platform::Platform;
+use crate::redirects_file::without_slash;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The most patterns are a few parts long; a longer one is a file of another kind.
 const MAX_BYTES: usize = 2000;
+/// More stars than that make no sense, and take long to match.
+const MAX_SPLATS: usize = 8;
+/// What browsers encode in a path (<https://url.spec.whatwg.org/#path-percent-encode-set>), but for `?` and `#`.
+const IN_URLS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'}');
+const IN_KEYS: &AsciiSet = &IN_URLS.add(b'%').add(b'?').add(b'#');
 
-/// One piece of a pattern.
+/// One piece of a pattern, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// These characters.
@@ -21,17 +31,38 @@ pub enum Piece {
     Splat,
 }
 
+/// One step of matching, from the left. The names of what steps capture are those of [`UrlPattern::captured`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// These characters, as browsers send them.
+    Text(String),
+    /// One or more characters, none of them a slash.
+    Name,
+    /// Any characters, or none.
+    Splat,
+    /// A slash and any characters, which are captured; or nothing.
+    Below,
+    /// A slash, or nothing.
+    Slash,
+}
+
 /// A pattern of URL paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlPattern {
     pieces: Vec<Piece>,
+    steps: Vec<Step>,
 }
 
 impl UrlPattern {
-    /// Reads a pattern, which begins with a slash.
+    /// Reads a pattern, which begins with a slash, with Netlify's meaning.
     pub fn parse(text: &str) -> Result<UrlPattern, String> {
+        UrlPattern::parse_as(text, Platform::Netlify)
+    }
+
+    /// Reads a pattern, which begins with a slash.
+    pub fn parse_as(text: &str, platform: Platform) -> Result<UrlPattern, String> {
         if !text.starts_with('/') {
-            return Err(format!("{text:?} is no path: it begins with a slash"));
+            return Err(format!("{text:?} is not a path, which begins with a slash"));
         }
         if text.len() > MAX_BYTES {
             return Err(format!("a path has at most {MAX_BYTES} bytes"));
@@ -39,35 +70,14 @@ impl UrlPattern {
         if text.contains(['?', '#']) {
             return Err(format!("{text:?} has a query string or a fragment, which no rule can match"));
         }
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if first == '*' {
-                if pieces.contains(&Piece::Splat) {
-                    return Err(format!("{text:?} has more than one *"));
-                }
-                pieces.push(Piece::Splat);
-                rest = &rest[1..];
-                continue;
-            }
-            // A colon in the middle of a name is a colon.
-            let starts_a_name = matches!(pieces.last(), Some(Piece::Text(before)) if before.ends_with('/'));
-            let name = rest.strip_prefix(':').filter(|_| starts_a_name).map_or("", leading_name);
-            if !name.is_empty() {
-                if pieces.contains(&Piece::Placeholder(name.to_owned())) {
-                    return Err(format!("{text:?} has :{name} more than once"));
-                }
-                pieces.push(Piece::Placeholder(name.to_owned()));
-                rest = &rest[1 + name.len()..];
-                continue;
-            }
-            match pieces.last_mut() {
-                Some(Piece::Text(before)) => before.push(first),
-                _ => pieces.push(Piece::Text(first.to_string())),
-            }
-            rest = &rest[first.len_utf8()..];
+        if text.chars().any(char::is_control) {
+            return Err("a path has no control characters".to_owned());
         }
-        Ok(UrlPattern { pieces })
+        if text.matches('*').count() > MAX_SPLATS {
+            return Err(format!("{text:?} has more than {MAX_SPLATS} *"));
+        }
+        let pieces = pieces(text, platform)?;
+        Ok(UrlPattern { steps: steps(&pieces, platform), pieces })
     }
 
     /// The pieces, from the left.
@@ -75,7 +85,12 @@ impl UrlPattern {
         &self.pieces
     }
 
-    /// The one path that it matches, if it is no more than that.
+    /// The steps of matching, from the left.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The one path that it matches, but for a slash at its end, if it is no more than that.
     pub fn exact(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Text(text)] => Some(text),
@@ -83,19 +98,108 @@ impl UrlPattern {
         }
     }
 
-    /// Whether it gives a name to a part of the path; `splat` is the name of what `*` matches.
-    pub fn names(&self, name: &str) -> bool {
-        self.pieces.iter().any(|piece| match piece {
-            Piece::Text(_) => false,
-            Piece::Placeholder(placeholder) => placeholder == name,
-            Piece::Splat => name == "splat",
+    /// How many `*` it has.
+    pub fn splats(&self) -> usize {
+        self.pieces.iter().filter(|piece| **piece == Piece::Splat).count()
+    }
+
+    /// The names of what it captures, from the left; `splat` is the name of what `*` matches.
+    pub fn captured(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Placeholder(name) => Some(name.as_str()),
+            Piece::Splat => Some("splat"),
         })
     }
 
-    /// Whether it matches a path.
-    pub fn matches(&self, path: &str) -> bool {
-        matches(&self.pieces, path)
+    /// Whether it gives a name to a part of the path.
+    pub fn names(&self, name: &str) -> bool {
+        self.captured().any(|captured| captured == name)
     }
+
+    /// Whether it matches a path, [as sent](as_sent).
+    pub fn matches(&self, path: &str) -> bool {
+        self.captures(path).is_some()
+    }
+
+    /// What it captures of a path, [as sent](as_sent); `None` if it does not match.
+    pub fn captures<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
+        let mut matching = Matching { path, captured: Vec::new(), failed: BTreeSet::new() };
+        matching.from(&self.steps, 0).then_some(matching.captured)
+    }
+}
+
+fn pieces(text: &str, platform: Platform) -> Result<Vec<Piece>, String> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if first == '*' {
+            pieces.push(Piece::Splat);
+            rest = &rest[1..];
+            continue;
+        }
+        let may_be_name = match platform {
+            // A colon in the middle of a name is a colon.
+            Platform::Netlify => matches!(pieces.last(), Some(Piece::Text(before)) if before.ends_with('/')),
+            Platform::Cloudflare => {
+                rest.strip_prefix(':').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+            }
+        };
+        let name = rest.strip_prefix(':').filter(|_| may_be_name).map_or("", leading_name);
+        if !name.is_empty() {
+            if pieces.contains(&Piece::Placeholder(name.to_owned())) {
+                return Err(format!("{text:?} has :{name} more than once"));
+            }
+            pieces.push(Piece::Placeholder(name.to_owned()));
+            rest = &rest[1 + name.len()..];
+            continue;
+        }
+        match pieces.last_mut() {
+            Some(Piece::Text(before)) => before.push(first),
+            _ => pieces.push(Piece::Text(first.to_string())),
+        }
+        rest = &rest[first.len_utf8()..];
+    }
+    Ok(pieces)
+}
+
+fn steps(pieces: &[Piece], platform: Platform) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let loose = platform == Platform::Netlify;
+    if let ([Piece::Text(text)], true) = (pieces, loose) {
+        let bare = without_slash(text);
+        steps.push(Step::Text(as_sent(bare).into_owned()));
+        steps.extend((bare != "/").then_some(Step::Slash));
+        return steps;
+    }
+    for (at, piece) in pieces.iter().enumerate() {
+        let ends_in_slash = |piece: &Piece| matches!(piece, Piece::Text(text) if text.ends_with('/'));
+        // `/blog/*` is about `/blog`, too: the slash goes with the star.
+        let is_below = |at: usize| {
+            let before = at.checked_sub(1).and_then(|before| pieces.get(before));
+            let behind = pieces.get(at + 1);
+            loose
+                && pieces.get(at) == Some(&Piece::Splat)
+                && before.is_some_and(ends_in_slash)
+                && behind.is_none_or(|piece| matches!(piece, Piece::Text(text) if text.starts_with('/')))
+        };
+        let last = at + 1 == pieces.len();
+        match piece {
+            Piece::Text(text) => {
+                let text =
+                    if is_below(at + 1) || (last && loose) { text.strip_suffix('/').unwrap_or(text) } else { text };
+                steps.extend((!text.is_empty()).then(|| Step::Text(as_sent(text).into_owned())));
+                steps.extend((last && loose).then_some(Step::Slash));
+            }
+            Piece::Placeholder(_) => {
+                steps.push(Step::Name);
+                steps.extend((last && loose).then_some(Step::Slash));
+            }
+            Piece::Splat if is_below(at) => steps.push(Step::Below),
+            Piece::Splat => steps.push(Step::Splat),
+        }
+    }
+    steps
 }
 
 /// Letters, digits and `_` from the left.
@@ -104,21 +208,76 @@ pub(super) fn leading_name(text: &str) -> &str {
     &text[..end]
 }
 
-fn matches(pieces: &[Piece], path: &str) -> bool {
-    match pieces {
-        [] => path.is_empty(),
-        [Piece::Text(text), rest @ ..] => path.strip_prefix(text.as_str()).is_some_and(|path| matches(rest, path)),
-        // A placeholder begins after a slash and the text behind it tells where it ends: it goes as far as it can.
-        [Piece::Placeholder(_), rest @ ..] => {
-            let end = path.find('/').unwrap_or(path.len());
-            let mut ends = path.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&at| at <= end);
-            ends.any(|at| matches(rest, &path[at..]))
+/// A path or URL as browsers send it, with its triplets in upper case.
+pub fn as_sent(text: &str) -> Cow<'_, str> {
+    match utf8_percent_encode(text, IN_URLS).into() {
+        Cow::Borrowed(text) => with_upper_triplets(text),
+        Cow::Owned(text) => with_upper_triplets(&text).into_owned().into(),
+    }
+}
+
+/// A URL with its triplets in upper case, which mean the same in lower case.
+pub fn with_upper_triplets(text: &str) -> Cow<'_, str> {
+    let is_triplet =
+        |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    let triplets: Vec<usize> = text.match_indices('%').map(|(at, _)| at).filter(|&at| is_triplet(at)).collect();
+    if triplets.is_empty() {
+        return text.into();
+    }
+    let mut upper = text.to_owned();
+    for at in triplets {
+        upper.replace_range(at..at + 3, &text[at..at + 3].to_ascii_uppercase());
+    }
+    upper.into()
+}
+
+/// One attempt to match a path.
+struct Matching<'p> {
+    path: &'p str,
+    captured: Vec<&'p str>,
+    /// How many steps are left, and where, that cannot be matched: no such place is tried twice.
+    failed: BTreeSet<(usize, usize)>,
+}
+
+impl Matching<'_> {
+    fn from(&mut self, steps: &[Step], at: usize) -> bool {
+        let rest = &self.path[at..];
+        let Some((step, others)) = steps.split_first() else { return rest.is_empty() };
+        if self.failed.contains(&(steps.len(), at)) {
+            return false;
         }
-        // There is one splat, so that what follows it matches at few places.
-        [Piece::Splat, rest @ ..] => {
-            let mut starts = path.char_indices().map(|(at, _)| at).chain([path.len()]);
-            rest.is_empty() || starts.any(|at| matches(rest, &path[at..]))
+        let found = match step {
+            Step::Text(text) => rest.starts_with(text.as_str()) && self.from(others, at + text.len()),
+            Step::Slash => (rest.starts_with('/') && self.from(others, at + 1)) || self.from(others, at),
+            Step::Name => self.longest(others, at, at + rest.find('/').unwrap_or(rest.len()), 1),
+            Step::Splat => self.longest(others, at, self.path.len(), 0),
+            Step::Below => {
+                (rest.starts_with('/') && self.longest(others, at + 1, self.path.len(), 0)) || {
+                    self.captured.push("");
+                    let found = self.from(others, at);
+                    if !found {
+                        self.captured.pop();
+                    }
+                    found
+                }
+            }
+        };
+        if !found && !matches!(step, Step::Text(_) | Step::Slash) {
+            self.failed.insert((steps.len(), at));
         }
+        found
+    }
+
+    /// Captures as much as it can between two places, and at least so many bytes.
+    fn longest(&mut self, others: &[Step], from: usize, to: usize, least: usize) -> bool {
+        for end in (from + least..=to).rev().filter(|&end| self.path.is_char_boundary(end)) {
+            self.captured.push(&self.path[from..end]);
+            if self.from(others, end) {
+                return true;
+            }
+            self.captured.pop();
+        }
+        false
     }
 }
 
@@ -132,74 +291,16 @@ impl fmt::Display for UrlPattern {
     }
 }
 
-/// The URL paths at which a key may be asked for: its own, and those without `index.html` or `.html`.
+/// The URL paths at which a key may be asked for, as sent: its own, and those without `index.html` or `.html`.
 pub fn paths_of(key: &str) -> impl Iterator<Item = String> {
     let folder = key.strip_suffix("index.html").filter(|folder| folder.is_empty() || folder.ends_with('/'));
     let bare = folder.map(|folder| folder.trim_end_matches('/')).filter(|bare| !bare.is_empty());
     let clean = key.strip_suffix(".html").filter(|_| folder.is_none());
-    [Some(key), folder, bare, clean].into_iter().flatten().map(|path| format!("/{path}"))
+    [Some(key), folder, bare, clean]
+        .into_iter()
+        .flatten()
+        .map(|path| format!("/{}", utf8_percent_encode(path, IN_KEYS)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_pattern_matches_what_its_platforms_say_it_does() {
-        let cases: [(&str, &[&str], &[&str]); 8] = [
-            ("/*", &["/", "/a", "/a/b.html"], &[""]),
-            ("/secure/page", &["/secure/page"], &["/secure/page/", "/secure/pages"]),
-            ("/blog/*", &["/blog/", "/blog/a/b"], &["/blog", "/blogs/a"]),
-            ("/*.js", &["/a.js", "/x/y/a.js"], &["/a.json"]),
-            ("/:year/:slug", &["/2026/hello"], &["/2026", "/2026/", "/2026/a/b"]),
-            ("/movies/:title.json", &["/movies/x.json", "/movies/a.b.json"], &["/movies/.json", "/movies/a/b.json"]),
-            ("/a/*/z", &["/a/b/z", "/a/b/c/z", "/a//z"], &["/a/z", "/a/b"]),
-            ("/at/12:30", &["/at/12:30"], &["/at/12x"]),
-        ];
-        for (pattern, matching, others) in cases {
-            let pattern = UrlPattern::parse(pattern).unwrap();
-            assert!(matching.iter().all(|path| pattern.matches(path)), "{pattern} matches {matching:?}");
-            assert!(!others.iter().any(|path| pattern.matches(path)), "{pattern} matches none of {others:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_pattern_says_why() {
-        for (text, why) in
-            [("a", "slash"), ("/*/b/*", "more than one"), ("/:a/:a", "more than once"), ("/a?b", "query")]
-        {
-            assert!(UrlPattern::parse(text).unwrap_err().contains(why), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_page_is_found_by_every_url_that_shows_it() {
-        let paths = |key: &str| paths_of(key).collect::<Vec<_>>();
-        assert_eq!(paths("blog/index.html"), ["/blog/index.html", "/blog/", "/blog"]);
-        assert_eq!(paths("index.html"), ["/index.html", "/"]);
-        assert_eq!(paths("about.html"), ["/about.html", "/about"]);
-        assert_eq!(paths("myindex.html"), ["/myindex.html", "/myindex"]);
-        assert_eq!(paths("a.css"), ["/a.css"]);
-    }
-
-    #[test]
-    fn a_pattern_of_many_names_is_decided_at_once() {
-        let names: String = (0..40).map(|at| format!("/:n{at}")).collect();
-        let pattern = UrlPattern::parse(&format!("/*{names}/z")).unwrap();
-        assert!(!pattern.matches(&"/a".repeat(5000)));
-        assert!(pattern.matches(&format!("{}/z", "/a".repeat(5000))));
-        let pattern = UrlPattern::parse("/:name-*-z").unwrap();
-        assert!(!pattern.matches(&format!("/{}", "a-".repeat(1000))));
-    }
-
-    proptest! {
-        #[test]
-        fn reading_and_matching_never_break_down(text in "[/:*a-cé?.]{0,12}", path in "[/a-cé.]{0,12}") {
-            if let Ok(pattern) = UrlPattern::parse(&text) {
-                let _ = pattern.matches(&path);
-                prop_assert_eq!(UrlPattern::parse(&pattern.to_string()), Ok(pattern));
-            }
-        }
-    }
-}
+mod tests;

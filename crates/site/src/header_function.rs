@@ -1,0 +1,81 @@
+//! The code of a CloudFront Function (runtime 2.0, viewer response) that adds what S3 does not keep of `_headers`.
+//!
+//! It changes answers as [`Rules::response_headers`] says. CloudFront calls it for answers below 400 only: the headers
+//! of error pages take a response headers policy.
+
+use crate::error::{Error, Result};
+use crate::javascript::{COMMON, MAX_BYTES, host, literal, pieces, regular_expression};
+use crate::viewer_rules::Rules;
+use serde::Serialize;
+use std::fmt::{self, Write};
+
+/// The code, and what it does not do.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeaderFunction {
+    /// JavaScript.
+    pub code: String,
+    /// What the person should know.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for HeaderFunction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.code)
+    }
+}
+
+/// The function of a site's rules.
+pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
+    let mut blocks = String::new();
+    for block in &rules.headers {
+        let names: Vec<&str> = block.path.captured().collect();
+        let header = |header: &crate::headers_file::OtherHeader| {
+            let value = header.value.as_ref().map_or("null".to_owned(), |value| pieces(value, &names));
+            format!("[{}, {value}]", literal(&header.name.to_ascii_lowercase()))
+        };
+        let headers: Vec<String> = block.headers.iter().map(header).collect();
+        let _ = writeln!(
+            blocks,
+            "  [{}, {}, [{}]],",
+            regular_expression(&block.path),
+            host(block.host.as_ref()),
+            headers.join(", ")
+        );
+    }
+    let join = if rules.joins_headers { JOIN } else { "" };
+    let code = format!(
+        "// What _headers says beyond what S3 keeps, for CloudFront: runtime cloudfront-js-2.0, event viewer-response.\n\
+         // Written by 'shipfront headers'.\n\
+         const blocks = [\n{blocks}];\n{COMMON}{}",
+        RUNTIME.replace("JOIN", join)
+    );
+    if code.len() > MAX_BYTES {
+        let message = format!("the function would have {} bytes, and CloudFront takes {MAX_BYTES}", code.len());
+        return Err(Error::refused(message).hint("write one path with * or :name for several, or use response headers policies, which 'shipfront headers --policy' prints"));
+    }
+    let warnings = vec!["CloudFront calls no function for answers of 400 and above: error pages get these headers only by a response headers policy, which 'shipfront headers --policy' prints".to_owned()];
+    Ok(HeaderFunction { code, warnings })
+}
+
+const JOIN: &str = "      if (value !== null && set[header[0]]) value = set[header[0]] + ', ' + value;\n";
+
+const RUNTIME: &str = r"
+function handler(event) {
+  const response = event.response, uri = upper(event.request.uri), forms = [uri], set = {};
+  if (uri.endsWith('/')) forms.push(uri + 'index.html');
+  else if (uri.endsWith('/index.html')) forms.push(uri.slice(0, -10));
+  blocks.forEach(function (block) {
+    if (!isHost(event.request.headers.host.value.toLowerCase(), block[1])) return;
+    const match = block[0].exec(uri) || (forms[1] ? block[0].exec(forms[1]) : null);
+    if (match) block[2].forEach(function (header) {
+      let value = header[1] === null ? null : fill(header[1], match);
+JOIN      set[header[0]] = value;
+    });
+  });
+  Object.keys(set).forEach(function (name) {
+    if (set[name] === null) delete response.headers[name];
+    else response.headers[name] = {value: set[name]};
+  });
+  return response;
+}
+";

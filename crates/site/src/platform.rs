@@ -1,0 +1,121 @@
+//! Whose meaning `_headers` and `_redirects` have, and what a reader of them has to say about their lines.
+//!
+//! | | Netlify (default) | Cloudflare |
+//! |---|---|---|
+//! | a redirect without a status | 301 | 302 |
+//! | a file of the site | comes before a line, unless its status ends in `!` | comes after every line |
+//! | a slash at the end of a path | does not count; `/blog/*` is about `/blog`, too | counts |
+//! | `:name` | a whole folder or file, behind a slash | anywhere |
+//! | host, query, conditions in `_redirects` | understood | the line makes no sense |
+//! | one header by two blocks | the later one holds | both, joined by a comma |
+//!
+//! Sources: <https://docs.netlify.com/manage/routing/redirects/redirect-options/>,
+//! <https://docs.netlify.com/manage/routing/headers/>,
+//! <https://developers.cloudflare.com/pages/configuration/redirects/>,
+//! <https://developers.cloudflare.com/pages/configuration/headers/>.
+
+use crate::error::{Error, LineError, Result};
+use std::fmt;
+
+/// Whose meaning the files have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Platform {
+    /// Netlify's.
+    #[default]
+    Netlify,
+    /// Cloudflare Pages'.
+    Cloudflare,
+}
+
+/// How to read the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleOptions {
+    /// Whose meaning they have.
+    pub platform: Platform,
+    /// Paths, as the files write them, that may be public although a line protects them.
+    pub may_be_public: Vec<String>,
+    /// Whether a line that makes no sense, or leads round in a circle, is an error.
+    pub strict: bool,
+}
+
+impl RuleOptions {
+    /// Whether the person says that a path may be public.
+    pub fn may_be_public(&self, path: &str) -> bool {
+        self.may_be_public.iter().any(|public| public == path)
+    }
+}
+
+/// What there is to say about a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// It protects something, which CloudFront would show: refused.
+    Protects,
+    /// It makes no sense and is skipped, as its platform does.
+    Senseless,
+    /// It leads round in a circle for some URL, which passes through instead.
+    Circle,
+    /// It cannot be done: what it matches passes through untouched.
+    CannotBeDone,
+    /// It is done where the distribution is set up for it, and passes through elsewhere.
+    Needs,
+    /// It does nothing on this site.
+    NoEffect,
+}
+
+/// A line of a file, and what there is to say about it. Never holds a header's value, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file's name: `_headers` or `_redirects`.
+    pub file: &'static str,
+    /// The line's number, from 1.
+    pub line: usize,
+    /// What kind of thing it is.
+    pub kind: FindingKind,
+    /// What it is.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Finding {
+    /// A finding of a kind, about the line and with the message and hint of `error`.
+    pub fn new(file: &'static str, kind: FindingKind, error: LineError) -> Finding {
+        let LineError { line, message, hint } = error;
+        Finding { file, line, kind, message, hint }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { file, line, message, hint, .. } = self;
+        let what = match self.kind {
+            FindingKind::Protects => "refused",
+            FindingKind::Senseless => "skipped",
+            FindingKind::Circle => "endless redirect",
+            FindingKind::CannotBeDone => "not done",
+            FindingKind::Needs => "needs a setting",
+            FindingKind::NoEffect => "no effect",
+        };
+        write!(formatter, "{file}:{line}: {what}: {message}; {hint}")
+    }
+}
+
+/// Refuses what protects something, and, where that is asked for, what makes no sense.
+pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
+    let of = |kinds: &[FindingKind]| findings.iter().filter(|finding| kinds.contains(&finding.kind)).collect();
+    let protecting: Vec<&Finding> = of(&[FindingKind::Protects]);
+    if let Some(first) = protecting.first() {
+        return Err(Error::refused(listed(&protecting)).hint(first.hint.clone()));
+    }
+    let strict: Vec<&Finding> =
+        if options.strict { of(&[FindingKind::Senseless, FindingKind::Circle]) } else { vec![] };
+    match strict.first() {
+        Some(first) => Err(Error::invalid(listed(&strict)).hint(first.hint.clone())),
+        None => Ok(()),
+    }
+}
+
+fn listed(findings: &[&Finding]) -> String {
+    let each = |finding: &&Finding| format!("{}:{}: {}", finding.file, finding.line, finding.message);
+    findings.iter().map(each).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,514 @@
+//! What viewers get by `_headers` and `_redirects`: one list of rules, and a plain interpreter of it.
+//!
+//! The interpreter reads the rules line by line, as a person would. It is the reference: the code of the functions
+//! ([`crate::redirect_function`], [`crate::header_function`]) must answer every request as it does.
+//!
+//! No URL leads round in a circle: a redirect to the request itself is none, and before a redirect is answered, it is
+//! followed. If it has not ended after [`MOST_REDIRECTS`], the request passes through instead.
+
+use crate::headers_file::HeaderBlock;
+use crate::key::REDIRECTS_FILE;
+use crate::platform::{Finding, FindingKind, Platform, RuleOptions};
+use crate::redirects_file::{
+    Action, Host, QueryValue, RedirectRule, RedirectTarget, TargetPiece, Visitors, split_url, without_slash,
+};
+use crate::url_pattern::{as_sent, paths_of, with_upper_triplets};
+use crate::{headers_file, redirects_file};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Of longer chains of redirects it is assumed that they never end. Browsers follow about 20.
+pub const MOST_REDIRECTS: usize = 10;
+
+/// The rules of a site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Redirects, rewrites, and what passes through, in the order of the file.
+    pub redirects: Vec<RedirectRule>,
+    /// Headers that S3 does not keep.
+    pub headers: Vec<HeaderBlock>,
+    /// Whether `/dir/` shows `/dir/index.html`, and `/dir` leads there.
+    pub directory_index: bool,
+    /// Whether whatever has an extension is taken for a file, as there are too many to name.
+    pub extension_is_file: bool,
+    /// Whether the headers of two blocks are joined.
+    pub joins_headers: bool,
+    /// Whether the slash at the end of a path counts.
+    pub slash_counts: bool,
+    /// Files that patterns would hide, without the slash at their end.
+    pub(crate) files: BTreeSet<String>,
+    /// Files without an extension, which are no directories.
+    pub(crate) extensionless: BTreeSet<String>,
+}
+
+/// A request of a viewer over HTTPS, as a function sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The host, in lower case.
+    pub host: String,
+    /// The path, as sent.
+    pub uri: String,
+    /// The query string.
+    pub query: Query,
+    /// `CloudFront-Viewer-Country`, where CloudFront adds it.
+    pub country: Option<String>,
+    /// `Accept-Language`.
+    pub languages: Option<String>,
+}
+
+/// A query string: each name with its values, in the order in which a function lists them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, Vec<String>)>);
+
+/// What a viewer gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A redirect.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        location: String,
+    },
+    /// What the origin has under this path.
+    Origin(String),
+}
+
+/// An answer and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub answer: Answer,
+    /// The line that decides, if one does.
+    pub line: Option<usize>,
+    /// Where a redirect leads to next, if it stays with HTTP.
+    next: Option<Request>,
+}
+
+impl Rules {
+    /// The rules of the two files for a site with these keys.
+    pub fn new<'k>(
+        redirects: redirects_file::RedirectsFile,
+        headers: headers_file::HeadersFile,
+        keys: impl Iterator<Item = &'k str>,
+        directory_index: bool,
+        options: &RuleOptions,
+    ) -> (Rules, Vec<Finding>) {
+        let mut findings = redirects.findings;
+        findings.extend(headers.findings);
+        let is_cloudflare = options.platform == Platform::Cloudflare;
+        let mut rules = Rules {
+            redirects: redirects.rules,
+            headers: headers.blocks,
+            directory_index,
+            joins_headers: is_cloudflare,
+            slash_counts: is_cloudflare,
+            ..Rules::default()
+        };
+        findings.extend(rules.look_at_files(keys));
+        findings.extend(rules.unreachable());
+        findings.extend(crate::circles::circles(&rules));
+        findings.sort_by(|a, b| (a.file, a.line, a.kind).cmp(&(b.file, b.line, b.kind)));
+        (rules, findings)
+    }
+
+    /// Files come before rules that are not forced: remembers those that patterns would hide, and drops lines that
+    /// are about one file. Rewrites to a page lead to its key.
+    fn look_at_files<'k>(&mut self, keys: impl Iterator<Item = &'k str>) -> Vec<Finding> {
+        let exact = |rule: &RedirectRule| rule.from.exact().map(|path| as_sent(without_slash(path)).into_owned());
+        let unforced = || self.redirects.iter().filter(|rule| !rule.force);
+        let exact_from: BTreeSet<String> = unforced().filter_map(exact).collect();
+        let patterns: Vec<&RedirectRule> = unforced().filter(|rule| rule.from.exact().is_none()).collect();
+        let shown: BTreeSet<&str> = self.redirects.iter().filter_map(rewritten).map(without_slash).collect();
+        let (mut hidden, mut files, mut extensionless) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut key_of: BTreeMap<String, String> = BTreeMap::new();
+        for key in keys {
+            for (at, path) in paths_of(key).enumerate() {
+                let bare = without_slash(&path);
+                if exact_from.contains(bare) {
+                    hidden.entry(bare.to_owned()).or_insert_with(|| key.to_owned());
+                }
+                if shown.contains(bare) {
+                    // A file of that very name comes before the pages that are found there, too.
+                    let own = paths_of(key).next().unwrap_or_default();
+                    if at == 0 || !key_of.contains_key(bare) {
+                        key_of.insert(bare.to_owned(), own);
+                    }
+                }
+                if patterns.iter().any(|rule| rule.matches(&path)) {
+                    files.insert(bare.to_owned());
+                }
+                if self.directory_index && at == 0 && !bare.ends_with('/') && !has_extension(bare) {
+                    extensionless.insert(bare.to_owned());
+                }
+            }
+        }
+        (self.files, self.extensionless) = (files, extensionless);
+        let mut findings = Vec::new();
+        self.redirects.retain(|rule| {
+            let Some((path, key)) = exact(rule).filter(|_| !rule.force).and_then(|path| hidden.get_key_value(&path))
+            else {
+                return true;
+            };
+            let hint = match &rule.action {
+                Action::Redirect(status, _) => format!("write {status}! to hide the file, or remove one of the two"),
+                Action::Rewrite(_) => "write 200! to hide the file, or remove one of the two".to_owned(),
+                Action::PassThrough => "remove the line".to_owned(),
+            };
+            let error = crate::LineError::new(rule.line, format!("{path} is the file {key}, which comes first"), hint);
+            findings.push(Finding::new(REDIRECTS_FILE, FindingKind::NoEffect, error));
+            false
+        });
+        for rule in &mut self.redirects {
+            if let Some(own) = rewritten(rule).and_then(|path| key_of.get(without_slash(path))).cloned() {
+                rule.action = Action::Rewrite(RedirectTarget { pieces: vec![TargetPiece::Text(own)] });
+            }
+        }
+        findings
+    }
+
+    /// Lines behind one that matches whatever they match.
+    fn unreachable(&self) -> Vec<Finding> {
+        let covers = |earlier: &RedirectRule, later: &RedirectRule| {
+            let same = match later.from.exact() {
+                Some(path) => {
+                    let bare = as_sent(without_slash(path)).into_owned();
+                    earlier.matches(&bare) && earlier.matches(&format!("{}/", bare.trim_end_matches('/')))
+                }
+                None => earlier.from == later.from || earlier.from.to_string() == "/*",
+            };
+            // A file comes before a line that is not forced, and a later line may be.
+            same && earlier.is_unconditional() && (earlier.force || !later.force || earlier.from.exact().is_some())
+        };
+        let mut findings = Vec::new();
+        for (at, later) in self.redirects.iter().enumerate() {
+            if let Some(earlier) = self.redirects[..at].iter().find(|earlier| covers(earlier, later)) {
+                let message = format!("{} is what line {} is about, which comes first", later.from, earlier.line);
+                let error = crate::LineError::new(later.line, message, "move the line up, or remove it");
+                findings.push(Finding::new(REDIRECTS_FILE, FindingKind::NoEffect, error));
+            }
+        }
+        findings
+    }
+
+    /// Leaves the last rule to the distribution's error response, if that does the same: it shows one page for
+    /// whatever is no file. Returns its line and the page.
+    pub(crate) fn without_fallback(&self) -> Option<(Rules, usize, String)> {
+        let last = self.redirects.last().filter(|last| !last.force && last.is_unconditional())?;
+        let page = rewritten(last).filter(|_| last.from.to_string() == "/*")?.to_owned();
+        let line = last.line;
+        let mut rules = self.clone();
+        rules.redirects.pop();
+        let patterns = || rules.redirects.iter().filter(|rule| !rule.force && rule.from.exact().is_none());
+        let is_hidden = |path: &String| patterns().any(|rule| rule.matches(path) || rule.matches(&format!("{path}/")));
+        let files = rules.files.iter().filter(|path| is_hidden(path)).cloned().collect();
+        rules.files = files;
+        Some((rules, line, page))
+    }
+
+    /// The files that patterns would hide, without the slash at their end.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let named = |path: &&str| !(self.extension_is_file && has_extension(path));
+        self.files.iter().map(String::as_str).filter(named)
+    }
+
+    /// The files that are no directories although their names have no extension.
+    pub fn extensionless(&self) -> impl Iterator<Item = &str> {
+        self.extensionless.iter().map(String::as_str)
+    }
+
+    /// What a viewer gets.
+    pub fn answer(&self, request: &Request) -> Answer {
+        self.decide(request).answer
+    }
+
+    /// What a viewer gets, and by which line.
+    pub fn decide(&self, request: &Request) -> Decision {
+        let first = self.step(request, true);
+        let mut next = first.next.clone();
+        for _ in 0..MOST_REDIRECTS {
+            match next {
+                Some(request) if first.line.is_some() => next = self.step(&request, true).next,
+                _ => return first,
+            }
+        }
+        match next {
+            Some(_) => self.step(request, false),
+            None => first,
+        }
+    }
+
+    /// The lines by which a request is redirected again and again without an end.
+    pub fn circle(&self, request: &Request) -> Option<BTreeSet<usize>> {
+        let mut at = request.clone();
+        let mut lines = BTreeSet::new();
+        for hops in 0..=MOST_REDIRECTS {
+            let step = self.step(&at, true);
+            // The first ones may only lead into the circle.
+            lines.extend(step.line.filter(|_| hops >= MOST_REDIRECTS / 2));
+            at = step.next?;
+        }
+        Some(lines)
+    }
+
+    /// One answer, without following it.
+    fn step(&self, request: &Request, by_rules: bool) -> Decision {
+        let found = if by_rules { self.find(request) } else { None };
+        let uri = &request.uri;
+        let mut line = None;
+        match found {
+            Some(Found::Redirect { line, status, to, keeps_query }) => {
+                let (to, fragment) = to.find('#').map_or((&*to, ""), |at| to.split_at(at));
+                let query = if keeps_query && !to.contains('?') { request.query.text() } else { String::new() };
+                let next = request.follow(&format!("{to}{query}"));
+                if next.as_ref() != Some(request) {
+                    let location = format!("{to}{query}{fragment}");
+                    return Decision { answer: Answer::Redirect { status, location }, line: Some(line), next };
+                }
+            }
+            Some(Found::Rewrite { line, to }) => {
+                let index = self.directory_index && !has_extension(&to) && !self.extensionless.contains(&to);
+                let to = match index {
+                    true if to.ends_with('/') => to + "index.html",
+                    true => to + "/index.html",
+                    false => to,
+                };
+                return Decision { answer: Answer::Origin(to), line: Some(line), next: None };
+            }
+            Some(Found::PassThrough(at)) => line = Some(at),
+            None => {}
+        }
+        let name = uri.rsplit('/').next().unwrap_or_default();
+        let answer = if !self.directory_index {
+            Answer::Origin(uri.clone())
+        } else if name.is_empty() {
+            Answer::Origin(format!("{uri}index.html"))
+        } else if line.is_some()
+            || has_extension(uri)
+            || uri.starts_with("/.well-known/")
+            || self.extensionless.contains(&*with_upper_triplets(uri))
+        {
+            Answer::Origin(uri.clone())
+        } else {
+            let location = format!("https://{}{uri}/{}", request.host, request.query.text());
+            let next = request.follow(&location);
+            return Decision { answer: Answer::Redirect { status: 301, location }, line, next };
+        };
+        Decision { answer, line, next: None }
+    }
+
+    /// The first rule that matches.
+    fn find(&self, request: &Request) -> Option<Found> {
+        let uri = with_upper_triplets(&request.uri);
+        let bare = without_slash(&uri);
+        let is_file = self.files.contains(bare) || (self.extension_is_file && has_extension(bare));
+        self.redirects.iter().find_map(|rule| {
+            let captures = rule.from.captures(&uri)?;
+            let hidden = is_file && !rule.force && rule.from.exact().is_none();
+            if hidden || rule.host.as_ref().is_some_and(|host| !host.matches(&request.host)) {
+                return None;
+            }
+            let mut values: Vec<(&str, &str)> = rule.from.captured().zip(captures).collect();
+            for (name, value) in &rule.query {
+                let found = request.query.first(name)?;
+                match value {
+                    QueryValue::Is(value) if value != found => return None,
+                    QueryValue::Is(_) => {}
+                    QueryValue::Named(name) => values.push((name, found)),
+                }
+            }
+            let mut knows_visitor = true;
+            for visitors in &rule.visitors {
+                match visitors {
+                    Visitors::Language(languages) => {
+                        let preferred = request.preferred_language();
+                        if !languages.iter().any(|language| is_language(&preferred, language)) {
+                            return None;
+                        }
+                    }
+                    Visitors::Country(countries) => match &request.country {
+                        Some(country) if !countries.contains(country) => return None,
+                        Some(_) => {}
+                        None => knows_visitor = false,
+                    },
+                }
+            }
+            if !knows_visitor {
+                return Some(Found::PassThrough(rule.line));
+            }
+            Some(match &rule.action {
+                Action::PassThrough => Found::PassThrough(rule.line),
+                Action::Redirect(status, to) => Found::Redirect {
+                    line: rule.line,
+                    status: *status,
+                    to: to_site(filled(&to.pieces, &values)),
+                    keeps_query: rule.query.is_empty(),
+                },
+                Action::Rewrite(to) => {
+                    let to = to_site(filled(&to.pieces, &values));
+                    let end = to.find(['?', '#']).unwrap_or(to.len());
+                    Found::Rewrite { line: rule.line, to: to[..end].to_owned() }
+                }
+            })
+        })
+    }
+
+    /// The headers that an answer below 400 gets, by their names in lower case; `None` takes one away.
+    pub fn response_headers(&self, host: &str, uri: &str) -> BTreeMap<String, Option<String>> {
+        let mut headers: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let uri = with_upper_triplets(uri);
+        for block in &self.headers {
+            if block.host.as_ref().is_some_and(|host_of| !host_of.matches(host)) {
+                continue;
+            }
+            let forms = forms_of(&uri);
+            let Some(captures) = forms.iter().find_map(|form| block.path.captures(form)) else { continue };
+            let values: Vec<(&str, &str)> = block.path.captured().zip(captures).collect();
+            for header in &block.headers {
+                let value = header.value.as_ref().map(|pieces| filled(pieces, &values));
+                let name = header.name.to_ascii_lowercase();
+                let value = match (value, headers.get(&name)) {
+                    (Some(value), Some(Some(before))) if self.joins_headers => Some(format!("{before}, {value}")),
+                    (value, _) => value,
+                };
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
+
+/// The URLs that show the same page: a directory, and its index.
+fn forms_of(uri: &str) -> Vec<Cow<'_, str>> {
+    let mut forms = vec![Cow::from(uri)];
+    if uri.ends_with('/') {
+        forms.push(format!("{uri}index.html").into());
+    } else if let Some(folder) = uri.strip_suffix("/index.html") {
+        forms.push(format!("{folder}/").into());
+    }
+    forms
+}
+
+/// What the first rule that matches says.
+enum Found {
+    Redirect { line: usize, status: u16, to: String, keeps_query: bool },
+    Rewrite { line: usize, to: String },
+    PassThrough(usize),
+}
+
+/// The path that a rule shows, if it is the same for every URL.
+fn rewritten(rule: &RedirectRule) -> Option<&str> {
+    match &rule.action {
+        Action::Rewrite(to) => to.exact().map(|to| &to[..to.find(['?', '#']).unwrap_or(to.len())]),
+        _ => None,
+    }
+}
+
+/// Whether the last part of a path has a dot.
+pub(crate) fn has_extension(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.contains('.'))
+}
+
+fn filled(pieces: &[TargetPiece], values: &[(&str, &str)]) -> String {
+    let text = |piece: &TargetPiece| match piece {
+        TargetPiece::Text(text) => text.clone(),
+        TargetPiece::Name(name) => {
+            values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value).to_owned()
+        }
+    };
+    pieces.iter().map(text).collect()
+}
+
+/// A place that is a path begins with one slash: two would lead to another host.
+pub(crate) fn to_site(to: String) -> String {
+    match to.starts_with('/') {
+        true => format!("/{}", to.trim_start_matches(['/', '\\'])),
+        false => to,
+    }
+}
+
+/// Whether a preferred language is one that a rule names.
+fn is_language(preferred: &str, named: &str) -> bool {
+    preferred == named || preferred.split('-').next() == Some(named)
+}
+
+impl Request {
+    /// The request of a URL such as `https://www.example.com/path?a=b`.
+    pub fn of(url: &str) -> Request {
+        Request::default().follow(url).unwrap_or_default()
+    }
+
+    /// The request that a browser sends next for a location without a fragment; `None` where that is none to a web
+    /// server.
+    fn follow(&self, location: &str) -> Option<Request> {
+        let (scheme, host, path) = match location.find("://").filter(|_| split_url(location).0.is_some()) {
+            Some(at) => {
+                let rest = &location[at + 3..];
+                let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+                (true, Some(host), path)
+            }
+            None => (false, None, location),
+        };
+        if !scheme && !path.starts_with('/') {
+            return None;
+        }
+        let (uri, query) = path.split_once('?').unwrap_or((path, ""));
+        let uri = if uri.is_empty() { "/" } else { uri };
+        let host = host.map_or_else(|| self.host.clone(), str::to_ascii_lowercase);
+        Some(Request { host, uri: uri.to_owned(), query: Query::parse(query), ..self.clone() })
+    }
+
+    /// The language that the visitor names first, in lower case.
+    fn preferred_language(&self) -> String {
+        let languages = self.languages.as_deref().unwrap_or_default();
+        languages.split([',', ';']).next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+impl Query {
+    /// Reads a query string, without its `?`.
+    pub fn parse(text: &str) -> Query {
+        let mut query = Query::default();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match query.0.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) => values.push(value.to_owned()),
+                None => query.0.push((name.to_owned(), vec![value.to_owned()])),
+            }
+        }
+        // JavaScript lists properties that are whole numbers first.
+        query.0.sort_by_key(|(name, _)| index(name).unwrap_or(u64::MAX));
+        query
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first()).map(String::as_str)
+    }
+
+    /// The query string with its `?`, or nothing.
+    pub fn text(&self) -> String {
+        let pair = |name: &str, value: &str| if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
+        let pairs: Vec<String> =
+            self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| pair(name, value))).collect();
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+
+    /// Each name with its values.
+    pub fn pairs(&self) -> &[(String, Vec<String>)] {
+        &self.0
+    }
+}
+
+/// A property's name as a whole number below 2^32 - 1, if it is written as one.
+fn index(name: &str) -> Option<u64> {
+    let number: u64 = name.parse().ok().filter(|number| *number < u64::from(u32::MAX))?;
+    (number.to_string() == name).then_some(number)
+}
+
+/// Whether a host can be one that rules are about.
+pub(crate) fn an_example_of(host: &Host) -> String {
+    match host {
+        Host::Is(host) => host.clone(),
+        Host::EndsWith(end) => format!("any{end}"),
+    }
+}
