@@ -24,7 +24,8 @@ pub(crate) fn run(bytes: &[u8]) {
             }
         }
         for directory_index in [false, true] {
-            let (rules, _) = Rules::new(file.clone(), HeadersFile::default(), keys.into_iter(), directory_index, &options);
+            let (rules, _) =
+                Rules::new(file.clone(), HeadersFile::default(), keys.into_iter(), directory_index, &options);
             let _ = rules.answer(&Request::of("https://www.example.com/a/b?c=d"));
             if let Ok(function) = generate(&rules, false) {
                 assert!(function.code.len() <= 10 * 1024);

@@ -129,7 +129,7 @@ impl Setting {
         let statement = |(bucket, folders): (&str, Vec<String>)| Statement {
             effect: "Allow",
             action: vec![LIST.to_owned()],
-            resource: vec![format!("arn:aws:s3:::{bucket}")],
+            resource: vec![self.of_s3(bucket, "")],
             condition: (!folders.contains(&String::new())).then(|| {
                 let folders = folders.iter().map(|folder| format!("{}*", literal(folder))).collect();
                 [("StringLike", [("s3:prefix", folders)].into())].into()

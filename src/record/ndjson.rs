@@ -84,7 +84,7 @@ pub(super) fn encode(
 /// The fields of the first line that a later version wrote, as far as it can be read.
 pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
     let mut line = String::new();
-    let read = BufReader::new(GzDecoder::new(bytes)).read_line(&mut line);
+    let read = BufReader::new(GzDecoder::new(bytes)).take(LONGEST_LINE).read_line(&mut line);
     read.ok().and_then(|_| serde_json::from_str(&line).ok()).map(|header: Header| header.extra).unwrap_or_default()
 }
 

@@ -195,7 +195,15 @@ async fn doctor_and_plan_agree_on_buckets_and_distributions_that_are_not_as_they
     other.origins[0].domain_name = "another-bucket.s3.us-east-1.amazonaws.com".to_owned();
     world.edge.put_distribution(other).unwrap();
     assert!(agree("a distribution of another bucket, looked for", &world, &[]));
-    agree("a distribution of another bucket, named", &world, &["--distribution", &id]);
+    // What is looked for is left out, what is named is refused.
+    let named = ["--distribution", &*id];
+    let (fails, errors, _) = both(&world, &named);
+    assert!(fails && errors.contains("origin"), "{errors:?}");
+    assert!(!agree(
+        "a distribution of another bucket, named for any origin",
+        &world,
+        &[&named[..], &["--any-origin"]].concat()
+    ));
     let mut tenants = good.clone();
     tenants.connection_mode = ConnectionMode::TenantOnly;
     world.edge.put_distribution(tenants).unwrap();

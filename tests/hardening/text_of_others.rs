@@ -9,8 +9,8 @@ use shipfront_edge::Fault;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-/// What XML can hold, so that S3 can list it.
-const NAME: &str = "x\nFORGED\n::error::FORGED ##[error]FORGED ##vso[task.x]FORGED\u{202e}\u{2028}\u{9b}31m.html";
+/// What goes live: no control character is in it.
+const NAME: &str = "::error::FORGED ##[error]FORGED ##vso[task.x]FORGED\u{202e}\u{2028}31m.html";
 /// What only a disk, a record or a command line can hold.
 const WORSE: &str = "y\r\nFORGED\n  ::error file=a::FORGED\u{1b}[2J\u{1b}]0;FORGED\u{7}\u{8}\u{7f} ##[add-mask]a";
 
@@ -75,10 +75,16 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     let source = world.source().to_str().unwrap();
     is_harmless("deploy", &world.run(&["deploy", source, TARGET, "--verbose"]));
     is_harmless("status", &world.run(&["status", TARGET, "--json"]));
-    // What no listing can hold.
-    world.write(WORSE, "hostile");
-    let plan = world.run(&["plan", source, TARGET, "--verbose"]);
-    is_harmless("plan of control characters", &plan);
+    // What is refused for its name.
+    for name in [WORSE, "x\nFORGED\n::error::FORGED\u{9b}31m.html"] {
+        world.write(name, "hostile");
+        for more in ["--verbose", "--json", "--keep-going"] {
+            let plan = world.run(&["plan", source, TARGET, more]);
+            assert_eq!(plan.exit, if more == "--keep-going" { 0 } else { 6 }, "{more}: {}", plan.stderr);
+            is_harmless("plan of control characters", &plan);
+        }
+        world.remove(name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
