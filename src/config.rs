@@ -144,7 +144,7 @@ pub fn policy(options: &SiteOptions) -> Policy {
 pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
     match record {
         _ if none => Ok(Place::Nowhere),
-        Some(url) => match Target::parse(url)? {
+        Some(url) => match Target::parse_folder(url)? {
             place if place.prefix().is_empty() => Err(Error::usage(format!("--record {url} names a whole bucket"))
                 .hint("name a folder of it, one for each site: s3://BUCKET/FOLDER")),
             place => Ok(Place::At(place)),

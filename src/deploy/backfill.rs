@@ -168,7 +168,8 @@ impl Backfill<'_> {
         }
         let index = ManifestIndex::read(&manifest, &[])?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
-        Ok((Discovered { walk, bucket, session, viewers, distributions, verified: None, tagging }, index))
+        let (withheld, verified) = (Vec::new(), None);
+        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging }, index))
     }
 
     /// The objects that carry no tags yet, and those that cannot get any.

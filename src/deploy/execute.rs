@@ -87,6 +87,7 @@ impl<'a> Execution<'a> {
         let writing = this.write_manifest(session);
         let (now, (written, sample), exposed) = tokio::join!(telling, writing, this.public_record());
         sent.extend(now);
+        sent.failed.extend(self.discovered.withheld());
         warnings.extend(exposed);
         let left = self.left();
         CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample }

@@ -33,6 +33,7 @@ fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
     };
     match compared {
         Ok((None, _)) => (Content::NotCompared, None),
+        Ok((Some(true), compressed)) if pair.unlike_content().is_some() => (Content::SameByRecord, compressed),
         Ok((Some(true), compressed)) => (Content::Same, compressed),
         Ok((Some(false), _)) => (Content::Different, None),
         Err(error) => (Content::Unreadable(error.to_string()), None),
@@ -54,8 +55,14 @@ fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Op
     let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
-        let same = etag::matches(file, size, &known.source)?;
-        return Ok((Some(same), same.then(|| known.clone())));
+        let same = match known.encoding {
+            // Then the object is the file, and its ETag has to say so.
+            None => compare_plain(root, entry, pair)?,
+            // An object of this size is none that compression made.
+            Some(_) if !compression::pays(size, *remote_size) => None,
+            Some(_) => Some(etag::matches(file, size, &known.source)?),
+        };
+        return Ok((same, same.filter(|same| *same).map(|_| known.clone())));
     }
     // Beyond its own size an object is none that compression made.
     if *remote_size > size {
@@ -65,4 +72,17 @@ fn compare_compressed(root: &Path, entry: &Entry, pair: &Pair) -> io::Result<(Op
     let digested = compression::digest(size, asked, || File::open(&path))?;
     let same = digested.size == *remote_size && digested.etag == *expected;
     Ok((Some(same), same.then(|| Box::new(digested.compressed))))
+}
+
+/// Whether the object's own ETag says that it is the file. Blocking.
+pub fn is_own(walk: &Walk, pair: &Pair) -> io::Result<bool> {
+    let (Some(entry), Some((size, etag))) =
+        (pair.local.and_then(|local| walk.entries.get(local.at)), pair.remote.as_ref())
+    else {
+        return Ok(false);
+    };
+    if entry.is_redirect() || !entry.compression().is_empty() || entry.size != *size {
+        return Ok(false);
+    }
+    etag::matches(File::open(entry.path(&walk.root))?, entry.size, etag)
 }

@@ -106,7 +106,7 @@ impl Executor<'_> {
         let intended = Intended {
             deploy: self.deploy,
             build: self.build,
-            distributions: &discovered.viewers.ids(),
+            distributions: &discovered.to_tell(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),
         };

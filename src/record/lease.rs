@@ -30,6 +30,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// lease to end in.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
+/// After so long without a write to the record, the next deploy looks for files that nothing names, though no trace
+/// tells of a run that died: it may have died before it left one.
+const SWEEP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Who holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -72,6 +76,8 @@ pub struct Lease {
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
+    /// Whether there may be more of them, of which the state does not tell.
+    may_have_strays: bool,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),
     /// Fields of the manifest's first line that a later version wrote.
@@ -118,12 +124,19 @@ impl Lease {
         let unfinished = snapshot.state.intent.iter().map(|intent| &intent.deploy);
         outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
         outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
+        if let Some(marks) = &snapshot.unreadable_marks {
+            // Until it is done, every key counts as marked.
+            let _ = record.move_aside(marks).await;
+        }
+        let may_have_strays = snapshot.state.intent.is_some()
+            || snapshot.state.lease.is_some()
+            || !snapshot.is_new() && snapshot.age >= SWEEP_AFTER.as_secs() as i64;
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
         let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
         let read = (snapshot.now, snapshot.since.clone());
         let (record, deploy, manifest_extra) = (record.clone(), deploy.to_owned(), snapshot.manifest_extra.clone());
-        Ok(Some(Lease { record, deploy, current, lost, renewer, outdated, read, manifest_extra }))
+        Ok(Some(Lease { record, deploy, current, lost, renewer, outdated, may_have_strays, read, manifest_extra }))
     }
 
     /// Ends when the lease can no longer be relied on: everything under way must stop.
@@ -161,8 +174,16 @@ impl Lease {
             }
         };
         let named = left.as_deref().map(intent::file_name);
-        let outdated: Vec<String> =
+        let mut outdated: Vec<String> =
             self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
+        if self.may_have_strays {
+            // While the lease is held, nobody else has a file there that counts.
+            let own = [Some(manifest::file_name(&self.deploy)), named];
+            let strays = self.record.strays(self.now()).await;
+            outdated.extend(strays.into_iter().filter(|name| !own.contains(&Some(name.clone()))));
+            outdated.sort_unstable();
+            outdated.dedup();
+        }
         let (deploy, record, now) = (self.deploy.clone(), self.record.clone(), self.now());
         self.give_back(|state| State {
             intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {

@@ -160,6 +160,11 @@ impl Session {
         self.snapshot.state.build.as_ref().filter(|_| self.snapshot.state.supersedes(build))
     }
 
+    /// The recorded build, where its number cannot be of the same numbering as that of this build.
+    pub fn unbelievable(&self, build: Option<&Build>) -> Option<&Build> {
+        self.snapshot.state.unbelievable(build)
+    }
+
     /// Records the build of a run that found nothing to do, if it is newer than the recorded one: without that, a
     /// slow older build would win later. `false` if another run came in between.
     pub async fn note_build(self, build: Option<&Build>) -> Result<bool> {
