@@ -164,7 +164,7 @@ fn build(number: Option<u64>, variable: impl Fn(&str) -> Option<String>) -> Opti
 /// How long to wait for CloudFront.
 pub fn patience(wait: &WaitArgs) -> Result<Patience> {
     let limit = duration("--wait-timeout", &wait.wait_timeout)?;
-    Ok(Patience { busy: BUSY_LIMIT, until: None, completion: (!wait.no_wait).then_some(limit) })
+    Ok(Patience { busy: BUSY_LIMIT, silence: limit, until: None, completion: (!wait.no_wait).then_some(limit) })
 }
 
 /// Where and as whom AWS is called.

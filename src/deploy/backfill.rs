@@ -127,7 +127,7 @@ impl Backfill<'_> {
             clock: self.aws.clock(),
             terminal: self.terminal,
             timeline,
-            limits: Limits { concurrency, keep_going: true, create_only: false, stop },
+            limits: Limits { concurrency, keep_going: true, create_only: false, stop, clock: self.aws.clock().clone() },
             patience: self.patience,
             verify: None,
         }
