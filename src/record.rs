@@ -18,10 +18,10 @@ pub mod session;
 use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
-use crate::s3::{Bucket, Start};
 use crate::s3::conditional::{Condition, Written};
-use external_writes::UnreadableMarks;
+use crate::s3::{Bucket, Start};
 use allowance::PathCount;
+use external_writes::UnreadableMarks;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
@@ -209,9 +209,10 @@ impl State {
     pub fn is_older_than(&self, build: Option<&Build>) -> bool {
         build.is_some_and(|ours| {
             self.unbelievable(build).is_some()
-                || self.build.as_ref().is_none_or(|recorded| {
-                    recorded.project != ours.project || recorded.number < ours.number
-                })
+                || self
+                    .build
+                    .as_ref()
+                    .is_none_or(|recorded| recorded.project != ours.project || recorded.number < ours.number)
         })
     }
 }

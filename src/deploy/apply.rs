@@ -204,8 +204,7 @@ impl WaveRun {
     ) -> Result<Stored> {
         let sent = |bytes| self.progress.add(bytes);
         let Limits { create_only, stop, clock, .. } = &self.limits;
-        let transfer =
-            Transfer { create_only: *create_only, stop, cut_off: (clock, IN_FLIGHT), uploaded: &sent };
+        let transfer = Transfer { create_only: *create_only, stop, cut_off: (clock, IN_FLIGHT), uploaded: &sent };
         self.bucket.put_parts(key, path, size, with, transfer).await
     }
 }
@@ -227,13 +226,7 @@ fn may_have_landed(error: &Error) -> bool {
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
 /// one that was listed.
-pub async fn remove(
-    bucket: &Bucket,
-    plan: &Plan,
-    changes: Vec<usize>,
-    unchanged_only: bool,
-    limits: &Limits,
-) -> Done {
+pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged_only: bool, limits: &Limits) -> Done {
     let mut done = Done::new();
     let mut halt = false;
     for batch in changes.chunks(MAX_DELETE_KEYS) {

@@ -54,7 +54,8 @@ impl Executor<'_> {
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
         let begun = clock.timeout_after(stop, IN_FLIGHT, self.begin(discovered, planned)).await;
-        let interrupted = || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
+        let interrupted =
+            || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
         let session = match begun.unwrap_or_else(interrupted)? {
             Lock::Changed => return Ok(None),
             Lock::None => None,
@@ -121,7 +122,8 @@ impl Executor<'_> {
         };
         if warnings.is_none() {
             done.sent.warnings.push(
-                "interrupted before the deploy record was brought up to date: the next deploy invalidates once more".to_owned(),
+                "interrupted before the deploy record was brought up to date: the next deploy invalidates once more"
+                    .to_owned(),
             );
         }
     }

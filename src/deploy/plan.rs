@@ -40,7 +40,8 @@ impl Plan {
     pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
         let described = pair.described().cloned();
         // What does not describe the object says at least whether the key had left the source.
-        let orphaned = if described.is_some() { pair.orphaned() } else { pair.row.as_ref().and_then(|row| row.orphaned) };
+        let orphaned =
+            if described.is_some() { pair.orphaned() } else { pair.row.as_ref().and_then(|row| row.orphaned) };
         let Pair { key, local, remote, row, .. } = pair;
         let copy_tags = inspected.copy_tags;
         let remote_size = remote.as_ref().map_or(0, |(size, _)| *size);
@@ -210,7 +211,14 @@ mod tests {
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
-        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row, rewritten: false, modified: 0 }
+        Pair {
+            key: key.to_owned(),
+            local: None,
+            remote: Some((1, Etag::Opaque("x".into()))),
+            row,
+            rewritten: false,
+            modified: 0,
+        }
     }
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {

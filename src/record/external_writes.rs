@@ -6,8 +6,8 @@
 //! taken back that somebody set anew meanwhile.
 
 use crate::error::{Error, Result};
-use crate::record::allowance::{self, PathCount};
 use crate::record::Record;
+use crate::record::allowance::{self, PathCount};
 use crate::s3::conditional::{Condition, Written};
 use bytes::Bytes;
 use jiff::Timestamp;

@@ -144,7 +144,18 @@ impl Lease {
         let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone(), in_doubt));
         let read = (snapshot.now, snapshot.since.clone());
         let (record, deploy, manifest_extra) = (record.clone(), deploy.to_owned(), snapshot.manifest_extra.clone());
-        Ok(Some(Lease { record, deploy, current, lost, doubt, renewer, outdated, may_have_strays, read, manifest_extra }))
+        Ok(Some(Lease {
+            record,
+            deploy,
+            current,
+            lost,
+            doubt,
+            renewer,
+            outdated,
+            may_have_strays,
+            read,
+            manifest_extra,
+        }))
     }
 
     /// The result of work that only the holder may do; `None` once the lease can no longer be relied on: then everything

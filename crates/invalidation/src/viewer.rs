@@ -26,8 +26,8 @@ pub use shape::{
 };
 pub use typed::{PathError, TypedPath, path_from_input};
 
-pub use compile::{is_mistaken, shows_only_others};
 use compile::{Base, Behavior};
+pub use compile::{is_mistaken, shows_only_others};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
 use serde::{Deserialize, Serialize};

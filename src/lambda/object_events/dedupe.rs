@@ -312,7 +312,8 @@ async fn places(entry_point: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target
         return Ok(ours.then(|| (site.clone(), Place::At(place.clone()))).into_iter().collect());
     }
     let name = bucket.target().bucket();
-    let folder = bucket.place(&entry_point.aws, &Target::parse_folder(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
+    let folder =
+        bucket.place(&entry_point.aws, &Target::parse_folder(&format!("s3://{name}/{RECORD_FOLDER}"))?).await?;
     let mut places = Vec::new();
     let mut start = Start::Beginning;
     loop {
