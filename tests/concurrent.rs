@@ -298,6 +298,7 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
         gate.reached().await;
         // S3's clock alone: the holder has not noticed.
         place.outlive_lease();
+        place.edge.faults().clear();
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap();
         pass(&place, &hand, 25);
         other
