@@ -239,11 +239,13 @@ fn state_writes(place: &Place) -> usize {
     place.edge.requests().iter().filter(is_write).count()
 }
 
-/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it.
+/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it and has answered: time that
+/// passes before that is silence.
 async fn renewal(place: &Place, hand: &Hand) {
     let before = state_writes(place);
     pass(place, hand, 25);
     patience::until(async || state_writes(place) > before, || "the lease is not renewed".to_owned()).await;
+    quiet(place).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

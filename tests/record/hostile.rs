@@ -185,6 +185,17 @@ async fn the_records_folder_is_no_target_for_any_command() {
     assert_eq!(world.edge.requests().len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_brings_nothing_into_the_records_folder() {
+    let world = World::new(&SITE).await;
+    world.write(".shipfront/state.json", "{}");
+    for options in [&["--no-record"][..], &["--no-record", "--shard", "1/1"]] {
+        let options = [options, &["--include-hidden", ".shipfront/**"]].concat();
+        world.deploy(&options).expect(0);
+        assert!(!world.edge.objects(BUCKET).iter().any(|object| object.key.starts_with(".shipfront/")));
+    }
+}
+
 /// Files as dead runs leave them; what another site's record and nobody's deploy are stays.
 async fn litter(world: &World) -> (Vec<String>, Vec<String>) {
     let strays = ["plan-dead.ndjson.gz", "manifest-dead.ndjson.gz"].map(|name| format!(".shipfront/{name}")).to_vec();
