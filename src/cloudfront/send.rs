@@ -98,7 +98,8 @@ pub async fn submit(
         accepted: Vec::new(),
         refusals: vec![None; planned.len()],
         silence: patience.silence,
-        answered: distributions.clock.start(),
+        is_silent: false,
+        asked: distributions.clock.start(),
         stop,
         is_stopping: false,
     };
@@ -119,9 +120,11 @@ struct Sender<'s> {
     accepted: Vec<(usize, Invalidation)>,
     /// The last refusal of each planned one.
     refusals: Vec<Option<Error>>,
-    /// How long to go on without any answer, and when the last one came.
+    /// How long to go on without any answer; whether the last request got none, and when the first in a row that got none
+    /// was sent.
     silence: Duration,
-    answered: Stopwatch,
+    is_silent: bool,
+    asked: Stopwatch,
     /// Set by a signal, and whether that was seen.
     stop: &'s CancellationToken,
     is_stopping: bool,
@@ -155,7 +158,7 @@ impl Sender<'_> {
                 Step::Send(batch) => {
                     let sent = self.started.elapsed();
                     let answer = self.request(&batch, schedule).await;
-                    if self.answered.elapsed() >= self.silence {
+                    if self.is_silent && self.asked.elapsed() >= self.silence {
                         return schedule.give_up_all();
                     }
                     let jitter = 0.75 + fastrand::f64() / 2.0;
@@ -191,10 +194,10 @@ impl Sender<'_> {
         let reference = caller_reference(self.deploy, id, &batch.items);
         let begun = self.distributions.clock.start();
         let answer = self.distributions.create_invalidation(id, &reference, &batch.items).await;
-        match &answer {
-            Err(refusal) if refusal.error.kind() == ErrorKind::Unanswered => {}
-            // Pauses before it are no silence.
-            Ok(_) | Err(_) => self.answered = begun,
+        let was_silent = self.is_silent;
+        self.is_silent = answer.as_ref().is_err_and(|refusal| refusal.error.kind() == ErrorKind::Unanswered);
+        if !was_silent {
+            self.asked = begun;
         }
         let refusal = match answer {
             Ok(Accepted { id: accepted, status }) => {
@@ -310,12 +313,20 @@ pub async fn wait(
     terminal: &Terminal,
 ) {
     let Some(limit) = patience.completion else { return };
-    let waiting = distributions.clock.timeout(limit, wait_for_all(distributions, sent, terminal));
-    let warning = tokio::select! {
-        warning = waiting => warning.unwrap_or_else(|| Some(format!(
+    let unfinished = || {
+        format!(
             "CloudFront accepted the invalidation but had not finished it after {} s; it goes on without shipfront",
             limit.as_secs()
-        ))),
+        )
+    };
+    // Where looking itself hangs.
+    let waiting = distributions.clock.timeout(limit + LOOK, wait_for_all(distributions, sent, limit, terminal));
+    let warning = tokio::select! {
+        waited = waiting => match waited {
+            Some(Waited::Done) => None,
+            Some(Waited::Unseen(why)) => Some(why),
+            Some(Waited::TooLong) | None => Some(unfinished()),
+        },
         () = stop.cancelled() => {
             Some("no longer waiting: CloudFront accepted the invalidation and goes on without shipfront".to_owned())
         }
@@ -323,8 +334,16 @@ pub async fn wait(
     sent.warnings.extend(warning);
 }
 
-/// Waits until all are completed, or cannot be seen: then with a warning.
-async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, terminal: &Terminal) -> Option<String> {
+/// What came of waiting.
+enum Waited {
+    Done,
+    TooLong,
+    /// Why it cannot be seen.
+    Unseen(String),
+}
+
+/// Waits until all are completed, or cannot be seen.
+async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, limit: Duration, terminal: &Terminal) -> Waited {
     let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     let mut delays = polls().build();
@@ -339,17 +358,21 @@ async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, terminal: 
                 Ok(status) => invalidation.status = status,
                 Err(error) => {
                     let hint = error.hint_text().unwrap_or("it goes on without shipfront");
-                    return Some(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
+                    return Waited::Unseen(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
                 }
             }
             open += usize::from(invalidation.status == InvalidationStatus::InProgress);
         }
         if open == 0 {
-            return None;
+            return Waited::Done;
+        }
+        let delay = delays.next().unwrap_or(Duration::from_secs(5));
+        if started.elapsed() + delay > limit {
+            return Waited::TooLong;
         }
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
         progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
-        distributions.clock.sleep(delays.next().unwrap_or(Duration::from_secs(5))).await;
+        distributions.clock.sleep(delay).await;
     }
 }
 
