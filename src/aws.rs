@@ -8,6 +8,7 @@ pub mod identity;
 pub mod limiter;
 pub mod permission;
 pub mod policy_document;
+mod silence;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -35,15 +36,15 @@ use endpoint::RememberedEndpoint;
 use environment::Environment;
 use limiter::{Concurrency, Limited, Limiter};
 use serde::Serialize;
+use silence::Impatient;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The region of the first request when none is configured; the bucket's own is found by it.
 const FIRST_REGION: &str = "us-east-1";
-/// How long one attempt may take until its answer begins: enough for a part of 16 MiB on a slow line
-/// that many share, and an end to an answer that never comes.
-const ANSWER_LIMIT: Duration = Duration::from_secs(300);
+/// How long one attempt may take until its answer begins, whatever it is. Most may take less, see [`silence`].
+const ANSWER_LIMIT: Duration = silence::LARGE;
 /// Attempts of one call, the first included.
 const MAX_ATTEMPTS: u32 = 6;
 /// The same for S3, where the pauses between them, drawn up to twice as long each time, begin short:
@@ -53,6 +54,8 @@ const S3_FIRST_PAUSE: Duration = Duration::from_millis(100);
 const S3_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// All attempts of one call to S3 and the pauses between them.
 const S3_CALL_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The same for CloudFront, whose requests are all small.
+const CLOUDFRONT_CALL_LIMIT: Duration = Duration::from_secs(120);
 /// S3 requests in flight, at most, where nobody said otherwise.
 pub const MOST_IN_FLIGHT: u16 = 256;
 
@@ -91,7 +94,7 @@ impl Aws {
     pub async fn load(options: &AwsOptions) -> Result<Aws> {
         // Nothing of the person's own reaches the local edge.
         let environment = if options.local { Environment::default() } else { Environment::of_process()? };
-        let client = http_client(options.local);
+        let client = SharedHttpClient::new(Impatient::new(http_client(options.local), options.clock.clone()));
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).build();
         let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
@@ -164,7 +167,9 @@ impl Aws {
 
     /// A CloudFront client's configuration.
     pub(crate) fn cloudfront(&self) -> aws_sdk_cloudfront::Config {
-        aws_sdk_cloudfront::config::Builder::from(&self.sdk).interceptor(CountRequests(self.requests.clone())).build()
+        let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(CLOUDFRONT_CALL_LIMIT);
+        let builder = aws_sdk_cloudfront::config::Builder::from(&self.sdk).timeout_config(timeouts.build());
+        builder.interceptor(CountRequests(self.requests.clone())).build()
     }
 
     /// A CodePipeline client's configuration.

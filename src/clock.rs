@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch::{Receiver, Sender};
+use tokio_util::sync::CancellationToken;
 
 /// How long to sleep at most where the machine's clock may be set, or the machine may sleep, too.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
@@ -111,6 +112,24 @@ impl Clock {
             biased;
             done = work => Some(done),
             () = self.sleep(limit) => None,
+        }
+    }
+
+    /// The result of work that ends, or that ends within a limit once `stop` is set.
+    pub async fn timeout_after<T>(
+        &self,
+        stop: &CancellationToken,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let stopped = async {
+            stop.cancelled().await;
+            self.sleep(limit).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = stopped => None,
         }
     }
 

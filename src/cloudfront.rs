@@ -130,7 +130,8 @@ impl Distributions {
                     let config = answer.cache_policy.and_then(|policy| policy.cache_policy_config);
                     policies.insert(policy, config);
                 }
-                Err(error) if is_denied(&error) => {}
+                // Without it the behavior counts as one that could not be read.
+                Err(error) if is_denied(&error) || is_no_policy(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -239,6 +240,11 @@ where
         },
     };
     Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), kind }
+}
+
+/// Whether an id names no cache policy: it is unknown, gone, or none that CloudFront would give.
+fn is_no_policy(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NoSuchResource | ErrorKind::Rejected)
 }
 
 fn is_denied(error: &Error) -> bool {

@@ -33,6 +33,9 @@ use std::time::Duration;
 /// crates.io, which sends many, waits up to 15 minutes between tries.
 const BUSY_LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// However short one waits for CloudFront to finish, it may take as long to answer: a request and its repetition.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+
 /// The source, which must be named somewhere.
 pub fn source(source: Option<&Path>) -> Result<PathBuf> {
     source.map(Path::to_owned).ok_or_else(|| {
@@ -147,7 +150,7 @@ pub fn policy(options: &SiteOptions) -> Policy {
 pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
     match record {
         _ if none => Ok(Place::Nowhere),
-        Some(url) => match Target::parse(url)? {
+        Some(url) => match Target::parse_folder(url)? {
             place if place.prefix().is_empty() => Err(Error::usage(format!("--record {url} names a whole bucket"))
                 .hint("name a folder of it, one for each site: s3://BUCKET/FOLDER")),
             place => Ok(Place::At(place)),
@@ -167,7 +170,8 @@ fn build(number: Option<u64>, variable: impl Fn(&str) -> Option<String>) -> Opti
 /// How long to wait for CloudFront.
 pub fn patience(wait: &WaitArgs) -> Result<Patience> {
     let limit = duration("--wait-timeout", &wait.wait_timeout)?;
-    Ok(Patience { busy: BUSY_LIMIT, until: None, completion: (!wait.no_wait).then_some(limit) })
+    let silence = limit.max(SILENCE_LIMIT);
+    Ok(Patience { busy: BUSY_LIMIT, silence, until: None, completion: (!wait.no_wait).then_some(limit) })
 }
 
 /// Where and as whom AWS is called.

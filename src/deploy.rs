@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::record::allowance::UsedPaths;
 use crate::record::session::Session;
 use crate::terminal::Terminal;
-use apply::Limits;
+use apply::{IN_FLIGHT, Limits};
 use discover::Discovered;
 use executor::{Executed, Executor};
 use planned::Planned;
@@ -72,13 +72,13 @@ impl<'a> Deploy<'a> {
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
-            let mut discovered = self.look_around().await?;
+            let mut discovered = self.unless_stopped(self.look_around()).await?;
             self.guard_order(&mut discovered).await?;
             self.guard_interrupted()?;
-            if self.wait_for_lock(&discovered, &since).await? {
+            if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
                 continue;
             }
-            let planned = self.decide(&mut discovered).await?;
+            let planned = self.unless_stopped(self.decide(&mut discovered)).await?;
             if planned.refused.is_some() {
                 return Ok(self.show(&discovered, planned));
             }
@@ -134,6 +134,15 @@ impl<'a> Deploy<'a> {
         Ok(planned.choose_items(discovered))
     }
 
+    /// Work that only looks, and ends with a signal, whatever it waits for.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.stop.cancelled() => Err(Error::interrupted("interrupted; nothing was changed")),
+        }
+    }
+
     fn guard_interrupted(&self) -> Result<()> {
         match self.stop.is_cancelled() {
             true => Err(Error::interrupted("interrupted; nothing was changed")),
@@ -145,7 +154,11 @@ impl<'a> Deploy<'a> {
     /// `false` if another deploy came in between.
     async fn note_build(&self, discovered: &mut Discovered) -> Result<bool> {
         match discovered.session.take() {
-            Some(session) => session.note_build(self.settings.build.as_ref()).await,
+            Some(session) => {
+                let noting = session.note_build(self.settings.build.as_ref());
+                let noted = self.aws.clock().timeout_after(&self.stop, IN_FLIGHT, noting).await;
+                noted.unwrap_or_else(|| Err(Error::interrupted("interrupted; the site was not changed")))
+            }
             None => Ok(true),
         }
     }
@@ -168,6 +181,7 @@ impl<'a> Deploy<'a> {
                 keep_going: settings.keep_going,
                 create_only: settings.shard.is_some(),
                 stop: self.stop.clone(),
+                clock: self.aws.clock().clone(),
             },
             patience: settings.patience,
             verify: settings.verify.as_ref(),

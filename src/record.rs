@@ -18,9 +18,10 @@ pub mod session;
 use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
-use crate::s3::Bucket;
 use crate::s3::conditional::{Condition, Written};
+use crate::s3::{Bucket, Start};
 use allowance::PathCount;
+use external_writes::UnreadableMarks;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
@@ -40,6 +41,13 @@ const MOST_OF_FILE: u64 = 256 * 1024 * 1024;
 /// The version of what is written. Version 1 had no counts of paths, and knew nothing of error pages; it is read, and
 /// carried over by the next write. A later one is not read.
 const FORMAT: u32 = 2;
+
+/// No numbering comes to more: nanoseconds since 1970 stay below it.
+const HIGHEST_BUILD: u64 = i64::MAX as u64;
+/// A recorded build is believed up to so many times the number of one that is about to be deployed ...
+const FARTHEST_FACTOR: u64 = 1_000;
+/// ... and so many more. Two builds that are under way at once are far closer.
+const FARTHEST_AHEAD: u64 = 1_000_000;
 
 /// Where a record is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +76,12 @@ impl Build {
     /// A build of a project.
     pub fn new(project: impl Into<String>, number: u64) -> Build {
         Build { project: project.into(), number, extra: Map::new() }
+    }
+
+    /// Whether a number can be of the same numbering as this build's: one so far ahead is of another one, or of
+    /// somebody who wants no build to go live any more.
+    fn is_of_numbering(&self, number: u64) -> bool {
+        number <= self.number.saturating_mul(FARTHEST_FACTOR).saturating_add(FARTHEST_AHEAD).min(HIGHEST_BUILD)
     }
 }
 
@@ -143,7 +157,8 @@ pub struct State {
     pub manifest: Option<String>,
     /// The last deploy that was completed.
     pub last: Option<LastDeploy>,
-    /// The newest build that was deployed or found nothing to do.
+    /// The newest build that was deployed or found nothing to do. What is none counts as if it were not there.
+    #[serde(default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
     /// The paths that deploys have sent this month.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
@@ -183,13 +198,25 @@ impl State {
     /// Whether a newer build of the same project went before.
     pub fn supersedes(&self, build: Option<&Build>) -> bool {
         matches!((&self.build, build), (Some(recorded), Some(ours))
-            if recorded.project == ours.project && ours.number < recorded.number)
+            if recorded.project == ours.project && ours.number < recorded.number && ours.is_of_numbering(recorded.number))
+    }
+
+    /// The recorded build, where its number cannot be of the same numbering as that of this build.
+    pub fn unbelievable(&self, build: Option<&Build>) -> Option<&Build> {
+        let ours = build?;
+        self.build
+            .as_ref()
+            .filter(|recorded| recorded.project == ours.project && !ours.is_of_numbering(recorded.number))
     }
 
     /// Whether this build is newer than what is recorded, and so worth recording.
     pub fn is_older_than(&self, build: Option<&Build>) -> bool {
         build.is_some_and(|ours| {
-            self.build.as_ref().is_none_or(|recorded| recorded.project != ours.project || recorded.number < ours.number)
+            self.unbelievable(build).is_some()
+                || self
+                    .build
+                    .as_ref()
+                    .is_none_or(|recorded| recorded.project != ours.project || recorded.number < ours.number)
         })
     }
 }
@@ -213,6 +240,8 @@ pub struct Snapshot {
     since: Stopwatch,
     /// The paths that were sent beside deploys.
     other_paths: Option<PathCount>,
+    /// The marks of others' writes, where they are none.
+    unreadable_marks: Option<UnreadableMarks>,
     /// Fields of the manifest's first line that a later version wrote.
     manifest_extra: Map<String, Value>,
     /// What could not be read and does no harm.
@@ -230,6 +259,7 @@ impl Snapshot {
             unfinished: None,
             since,
             other_paths: None,
+            unreadable_marks: None,
             manifest_extra: Map::new(),
             warnings: Vec::new(),
         }
@@ -323,7 +353,14 @@ impl Record {
         let (manifest, unfinished): (Result<_>, Result<_>) = (manifest, unfinished);
         let (manifest, unfinished) = (manifest?, unfinished?);
         snapshot.manifest_extra = manifest.as_ref().map(Manifest::extra).unwrap_or_default();
-        (snapshot.manifest, snapshot.unfinished, snapshot.other_paths) = (manifest, unfinished, other_paths);
+        (snapshot.manifest, snapshot.unfinished) = (manifest, unfinished);
+        match other_paths {
+            Ok(paths) => snapshot.other_paths = paths,
+            Err(marks) => {
+                snapshot.warnings.push(self.unreadable_marks(&marks));
+                snapshot.unreadable_marks = Some(marks);
+            }
+        }
         Ok(snapshot)
     }
 
@@ -354,7 +391,7 @@ impl Record {
     /// A write whose answer was lost meets its own success when it is tried again: the state is then
     /// read back, and it is ours if it has our bytes.
     async fn replace(&self, mut state: State, etag: Option<&str>) -> Result<Option<(State, String)>> {
-        (state.revision, state.format) = (state.revision + 1, FORMAT);
+        (state.revision, state.format) = (state.revision.wrapping_add(1), FORMAT);
         let body = serde_json::to_vec_pretty(&state).map_err(|error| Error::failed(format!("the record: {error}")))?;
         let condition = etag.map_or(Condition::Absent, Condition::Match);
         match self.bucket.put_if(STATE, &body, condition).await? {
@@ -378,6 +415,15 @@ impl Record {
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
     }
 
+    /// The plans and manifests of runs that ended before the state named them, or whose removal failed: those older than
+    /// a lease, by S3's clock. One request; whoever may not list leaves them.
+    async fn strays(&self, now: Timestamp) -> Vec<String> {
+        let Ok(page) = self.bucket.list(Start::After(manifest::PREFIX.to_owned())).await else { return Vec::new() };
+        let old = now.as_second() - LEASE.as_secs() as i64;
+        let objects = page.objects.into_iter().filter(|object| object.modified < old);
+        objects.map(|object| object.key).filter(|key| is_of_a_deploy(key)).collect()
+    }
+
     /// Removes the files of a record that nothing names any more; failing to is no harm.
     async fn remove(&self, names: &[String]) {
         let keys: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
@@ -385,6 +431,12 @@ impl Record {
             let _ = self.bucket.delete(&keys).await;
         }
     }
+}
+
+/// Whether a file of the record's folder is the plan or the manifest of a deploy.
+fn is_of_a_deploy(name: &str) -> bool {
+    let middle = [manifest::PREFIX, intent::PREFIX].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    middle.is_some_and(|middle| !middle.contains('/') && middle.ends_with(".ndjson.gz"))
 }
 
 /// Refuses what a newer version wrote, before anything else of it is read.

@@ -221,7 +221,9 @@ async fn a_conflict_over_the_state_makes_a_deploy_look_again() {
 
 /// Holds a deploy of build 2 at its first page, under its lease.
 async fn stuck(place: &Place, gate: &Gate) {
-    once(place, Some("PutObject"), Some("index.html"), 0, Fault::Hold(gate.clone()));
+    // The same upload tried again is held, too.
+    let (operation, key) = (Some("PutObject".to_owned()), Some("index.html".to_owned()));
+    place.edge.faults().add(Rule { operation, key, skip: 0, count: u64::MAX, fault: Fault::Hold(gate.clone()) });
 }
 
 /// Lets time pass for the deploys and for S3 alike.
@@ -237,11 +239,13 @@ fn state_writes(place: &Place) -> usize {
     place.edge.requests().iter().filter(is_write).count()
 }
 
-/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it.
+/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it and has answered: time that
+/// passes before that is silence.
 async fn renewal(place: &Place, hand: &Hand) {
     let before = state_writes(place);
     pass(place, hand, 25);
     patience::until(async || state_writes(place) > before, || "the lease is not renewed".to_owned()).await;
+    quiet(place).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,8 +300,56 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
         gate.reached().await;
         // S3's clock alone: the holder has not noticed.
         place.outlive_lease();
+        place.edge.faults().clear();
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap();
         pass(&place, &hand, 25);
+        other
+    };
+    let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it notices") };
+    let (holder, other) = tokio::join!(holder, other);
+    assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
+    assert!(other.recovered.is_some());
+    assert_eq!(held(&place), Some(3));
+    oracle.replay(&place.edge.effects(), &[&build(2), &build(3)]);
+    assert_eq!(oracle.stale(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_longer_than_the_lease_is_trusted_asks_before_it_gives_up() {
+    let (place, mut oracle, hand) = deployed_by_hand().await;
+    let gate = Gate::default();
+    stuck(&place, &gate).await;
+    let holder = deploy(&place, 2, &[]);
+    let pause = async {
+        gate.reached().await;
+        let before = state_writes(&place);
+        pass(&place, &hand, 62);
+        patience::until(async || state_writes(&place) > before, || "nobody asked".to_owned()).await;
+        quiet(&place).await;
+        gate.open();
+        // The upload that was silent for so long is tried again after a pause.
+        pass(&place, &hand, 10);
+    };
+    let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it goes on") };
+    let (holder, ()) = tokio::join!(holder, pause);
+    assert_eq!(holder.unwrap().outcome, Outcome::Deployed);
+    assert_eq!(held(&place), Some(2));
+    oracle.replay(&place.edge.effects(), &[&build(2)]);
+    assert_eq!(oracle.stale(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_in_which_another_deploy_took_over_is_the_end() {
+    let (place, mut oracle, hand) = deployed_by_hand().await;
+    let gate = Gate::default();
+    stuck(&place, &gate).await;
+    let holder = deploy(&place, 2, &[]);
+    let other = async {
+        gate.reached().await;
+        place.outlive_lease();
+        place.edge.faults().clear();
+        let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap();
+        hand.advance(Duration::from_secs(200));
         other
     };
     let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it notices") };

@@ -3,6 +3,7 @@
 mod access;
 mod invalidations;
 mod quotas;
+mod silence;
 mod stopping;
 mod storm;
 mod transfers;

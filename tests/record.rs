@@ -4,6 +4,7 @@ mod allowance;
 mod builds;
 mod damage;
 mod format;
+mod hostile;
 mod interruptions;
 mod limits;
 mod ownership;

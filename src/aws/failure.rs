@@ -18,6 +18,7 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().or(match status {
         Some(403) => Some("AccessDenied"),
+        Some(404) => Some("NotFound"),
         _ => None,
     });
     let code = code.map(said);

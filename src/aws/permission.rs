@@ -46,8 +46,8 @@ pub enum Resource {
     Bucket,
     /// The site's objects and its deploy record.
     Objects,
-    /// The deploy records of the bucket, where they are not kept elsewhere.
-    Records,
+    /// The one file of the deploy record that events write.
+    Marks,
     /// The distribution.
     Distribution,
     /// The distribution tenant.
@@ -66,7 +66,7 @@ impl Display for Resource {
         out.write_str(match self {
             Resource::Bucket => "arn:aws:s3:::BUCKET",
             Resource::Objects => "arn:aws:s3:::BUCKET/PREFIX*",
-            Resource::Records => "arn:aws:s3:::BUCKET/.shipfront/*",
+            Resource::Marks => "arn:aws:s3:::BUCKET/.shipfront/PREFIXforeign.json",
             Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
@@ -137,8 +137,8 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutObject", "s3:PutObject", Resource::Objects, DEPLOY),
     // For `If-Match`.
     always("PutObject", "s3:GetObject", Resource::Objects, DEPLOY),
-    // Events write their marks and nothing of the site.
-    always("PutObject", "s3:PutObject", Resource::Records, EVENTS),
+    // Events write their marks: nothing of the site, and nothing else of its record.
+    always("PutObject", "s3:PutObject", Resource::Marks, EVENTS),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
     with(Setup::Acl, "PutObject", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
     always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
@@ -223,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_deploy_may_write_to_the_site_and_events_to_its_record() {
+    fn only_a_deploy_may_write_to_the_site_and_events_one_file_of_its_record() {
         let writes = |action: &str| action.starts_with("s3:") && !action.contains("Get") && !action.contains("List");
         for entry_point in [EntryPoint::Invalidate, EntryPoint::PipelineJob, EntryPoint::ObjectEvents] {
             let actions = needed(&[entry_point], &[Setup::AnyDistribution, Setup::Tenant, Setup::KmsKey]);
             let mut written = actions.iter().filter(|(action, _)| writes(action)).map(|(_, resource)| *resource);
-            let allowed = |resource| entry_point == EntryPoint::ObjectEvents && resource == Resource::Records;
+            let allowed = |resource| entry_point == EntryPoint::ObjectEvents && resource == Resource::Marks;
             assert!(written.all(allowed), "{entry_point:?}: {actions:?}");
         }
     }

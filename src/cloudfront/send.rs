@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Patience {
     /// How long to go on while CloudFront accepts nothing, before that counts as a failure.
     pub busy: Duration,
+    /// How long to go on while CloudFront answers nothing at all.
+    pub silence: Duration,
     /// When to stop sending whatever was accepted, where the run's own time is limited.
     pub until: Option<Moment>,
     /// How long to wait for `Completed`; `None` does not wait.
@@ -53,10 +55,13 @@ impl Sent {
 
 /// How long sending goes on once the run is asked to stop. Containers have 30 s between the two signals, in which the
 /// record is to be written, too.
-const STOPPING: Duration = Duration::from_secs(20);
+pub const STOPPING: Duration = Duration::from_secs(20);
 
 /// An invalidation that is older counts as done when a refusal is judged: 95 of 100 take less than 25 s.
 const OVERDUE: Duration = Duration::from_secs(60);
+
+/// How long one look at whether an invalidation is done may take, beside the sending.
+const LOOK: Duration = Duration::from_secs(12);
 
 /// How many requests items take when CloudFront refuses none.
 pub(crate) fn requests(items: &[String]) -> usize {
@@ -92,6 +97,9 @@ pub async fn submit(
         ours: Vec::new(),
         accepted: Vec::new(),
         refusals: vec![None; planned.len()],
+        silence: patience.silence,
+        is_silent: false,
+        asked: distributions.clock.start(),
         stop,
         is_stopping: false,
     };
@@ -112,6 +120,11 @@ struct Sender<'s> {
     accepted: Vec<(usize, Invalidation)>,
     /// The last refusal of each planned one.
     refusals: Vec<Option<Error>>,
+    /// How long to go on without any answer; whether the last request got none, and when the first in a row that got none
+    /// was sent.
+    silence: Duration,
+    is_silent: bool,
+    asked: Stopwatch,
     /// Set by a signal, and whether that was seen.
     stop: &'s CancellationToken,
     is_stopping: bool,
@@ -145,6 +158,9 @@ impl Sender<'_> {
                 Step::Send(batch) => {
                     let sent = self.started.elapsed();
                     let answer = self.request(&batch, schedule).await;
+                    if self.is_silent && self.asked.elapsed() >= self.silence {
+                        return schedule.give_up_all();
+                    }
                     let jitter = 0.75 + fastrand::f64() / 2.0;
                     schedule.answered(&batch, answer, sent, self.started.elapsed(), jitter);
                 }
@@ -176,7 +192,14 @@ impl Sender<'_> {
         let planned = &self.planned[batch.planned];
         let id = &planned.distribution;
         let reference = caller_reference(self.deploy, id, &batch.items);
-        let refusal = match self.distributions.create_invalidation(id, &reference, &batch.items).await {
+        let begun = self.distributions.clock.start();
+        let answer = self.distributions.create_invalidation(id, &reference, &batch.items).await;
+        let was_silent = self.is_silent;
+        self.is_silent = answer.as_ref().is_err_and(|refusal| refusal.error.kind() == ErrorKind::Unanswered);
+        if !was_silent {
+            self.asked = begun;
+        }
+        let refusal = match answer {
             Ok(Accepted { id: accepted, status }) => {
                 if status == InvalidationStatus::InProgress {
                     self.ours.push((id.clone(), accepted.clone(), self.distributions.clock.start()));
@@ -209,11 +232,12 @@ impl Sender<'_> {
         self.ours.retain(|(_, _, since)| since.elapsed() < OVERDUE);
         let mut open = Vec::with_capacity(self.ours.len());
         for (distribution, id, since) in std::mem::take(&mut self.ours) {
-            match self.distributions.invalidation_status(&distribution, &id).await {
-                Ok(InvalidationStatus::InProgress) => open.push((distribution, id, since)),
-                Ok(_) => {}
+            let look = self.distributions.invalidation_status(&distribution, &id);
+            match self.distributions.clock.timeout(LOOK, look).await {
+                Some(Ok(InvalidationStatus::InProgress)) => open.push((distribution, id, since)),
+                Some(Ok(_)) => {}
                 // What cannot be seen is not waited for.
-                Err(_) => return 0,
+                Some(Err(_)) | None => return 0,
             }
         }
         self.ours = open;
@@ -289,6 +313,37 @@ pub async fn wait(
     terminal: &Terminal,
 ) {
     let Some(limit) = patience.completion else { return };
+    let unfinished = || {
+        format!(
+            "CloudFront accepted the invalidation but had not finished it after {} s; it goes on without shipfront",
+            limit.as_secs()
+        )
+    };
+    // Where looking itself hangs.
+    let waiting = distributions.clock.timeout(limit + LOOK, wait_for_all(distributions, sent, limit, terminal));
+    let warning = tokio::select! {
+        waited = waiting => match waited {
+            Some(Waited::Done) => None,
+            Some(Waited::Unseen(why)) => Some(why),
+            Some(Waited::TooLong) | None => Some(unfinished()),
+        },
+        () = stop.cancelled() => {
+            Some("no longer waiting: CloudFront accepted the invalidation and goes on without shipfront".to_owned())
+        }
+    };
+    sent.warnings.extend(warning);
+}
+
+/// What came of waiting.
+enum Waited {
+    Done,
+    TooLong,
+    /// Why it cannot be seen.
+    Unseen(String),
+}
+
+/// Waits until all are completed, or cannot be seen.
+async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, limit: Duration, terminal: &Terminal) -> Waited {
     let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     let mut delays = polls().build();
@@ -303,32 +358,21 @@ pub async fn wait(
                 Ok(status) => invalidation.status = status,
                 Err(error) => {
                     let hint = error.hint_text().unwrap_or("it goes on without shipfront");
-                    sent.warnings.push(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
-                    return;
+                    return Waited::Unseen(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
                 }
             }
             open += usize::from(invalidation.status == InvalidationStatus::InProgress);
         }
         if open == 0 {
-            return;
+            return Waited::Done;
         }
         let delay = delays.next().unwrap_or(Duration::from_secs(5));
         if started.elapsed() + delay > limit {
-            sent.warnings.push(format!(
-                "CloudFront accepted the invalidation but had not finished it after {} s; it goes on without shipfront",
-                limit.as_secs()
-            ));
-            return;
+            return Waited::TooLong;
         }
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
         progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
-        tokio::select! {
-            () = distributions.clock.sleep(delay) => {}
-            () = stop.cancelled() => {
-                let left = "no longer waiting: CloudFront accepted the invalidation and goes on without shipfront";
-                return sent.warnings.push(left.to_owned());
-            }
-        }
+        distributions.clock.sleep(delay).await;
     }
 }
 

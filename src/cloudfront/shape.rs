@@ -24,7 +24,9 @@ pub(super) type Policies = HashMap<String, Option<CachePolicyConfig>>;
 pub(super) fn cache_policy_ids(config: &DistributionConfig) -> BTreeSet<String> {
     let default = config.default_cache_behavior.iter().filter_map(|behavior| behavior.cache_policy_id.clone());
     let behaviors = config.cache_behaviors.iter().flat_map(|behaviors| behaviors.items.iter().flatten());
-    default.chain(behaviors.filter_map(|behavior| behavior.cache_policy_id.clone())).collect()
+    let named = default.chain(behaviors.filter_map(|behavior| behavior.cache_policy_id.clone()));
+    // An empty id names none that could be asked for, and its behavior stays unread.
+    named.filter(|id| !id.is_empty()).collect()
 }
 
 /// The shape of a configuration.

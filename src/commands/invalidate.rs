@@ -27,6 +27,8 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
     let patience = config::patience(&args.wait)?;
     let record = config::place(args.record.as_deref(), false)?;
+    // It only says where the paths are counted; but what is none is better said before anything is sent.
+    args.target.as_deref().map(|target| config::target(Some(target))).transpose()?;
     let paths = with_stdin(&args.paths)?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {

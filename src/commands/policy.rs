@@ -9,6 +9,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::record::Place;
+use crate::record::external_writes::EXTERNAL_WRITES;
 use crate::terminal::Terminal;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::{RECORD_FOLDER, Target};
@@ -204,8 +205,10 @@ impl Setting {
                 let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
                 std::iter::once(named(resource, "")).chain(folder).collect()
             }
-            Resource::Records => match elsewhere {
-                Some(at) => vec![self.of_s3(at.bucket(), &format!("/{}*", literal(at.prefix())))],
+            Resource::Marks => match elsewhere {
+                Some(at) => {
+                    vec![self.of_s3(at.bucket(), &format!("/{}{EXTERNAL_WRITES}", literal(at.prefix())))]
+                }
                 None => vec![named(resource, "")],
             },
             Resource::Distribution => ids(false).into_iter().map(|id| named(resource, id)).collect(),
@@ -292,6 +295,19 @@ mod tests {
             ["arn:aws:s3:::www.example.com/*", "arn:aws:s3:::records/site/*"]
         );
         assert_eq!(allowed(&policy, "cloudfront:ListDistributions"), ["*"]);
+    }
+
+    #[test]
+    fn events_may_write_one_file_of_the_record() {
+        let of_events = |setting: Setting| allowed(&setting.role_policy(&[EntryPoint::ObjectEvents]), "s3:PutObject");
+        assert_eq!(of_events(setting("", &[])), ["arn:aws:s3:::www.example.com/.shipfront/foreign.json"]);
+        assert_eq!(of_events(setting("blog/", &[])), ["arn:aws:s3:::www.example.com/.shipfront/blog/foreign.json"]);
+        let record = Place::At(Target::parse("s3://records/site").unwrap());
+        assert_eq!(
+            of_events(Setting { record, ..setting("", &[]) }),
+            ["arn:aws:s3:::records/site/foreign.json"],
+            "the name is that of the file: {EXTERNAL_WRITES}"
+        );
     }
 
     #[test]

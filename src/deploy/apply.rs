@@ -1,5 +1,6 @@
 //! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
 
+use crate::clock::Clock;
 use crate::deploy::body::{self, Body, Prepared};
 use crate::deploy::change::{Change, ChangeOutcome, Retagged, Uploaded};
 use crate::deploy::entry::{Entry, FileFacts};
@@ -19,6 +20,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use std::vec;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -42,7 +44,25 @@ pub struct Limits {
     pub create_only: bool,
     /// Set by a signal: nothing new is begun, what is in flight is finished.
     pub stop: CancellationToken,
+    /// By which what is in flight is waited for after that.
+    pub clock: Clock,
 }
+
+impl Limits {
+    /// A request that is cut off soon after a signal: it may have had its effect.
+    async fn in_flight<T>(&self, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let cut_off = || {
+            Error::failed(format!("{what} was interrupted before S3 answered"))
+                .of_kind(ErrorKind::Unanswered)
+                .hint("the next deploy looks whether it landed")
+        };
+        self.clock.timeout_after(&self.stop, IN_FLIGHT, request).await.unwrap_or_else(|| Err(cut_off()))
+    }
+}
+
+/// How long what is in flight has after a signal. With the time that CloudFront has, and with that of the record, it makes
+/// less than the 30 seconds after which containers are killed.
+pub(super) const IN_FLIGHT: Duration = Duration::from_secs(4);
 
 /// What the lanes of one wave share.
 struct WaveRun {
@@ -163,7 +183,8 @@ impl WaveRun {
         let with = (&headers, metadata.as_slice());
         let stored = match &body {
             Body::Whole(bytes, digest) => {
-                let stored = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only).await?;
+                let put = self.bucket.put(key, bytes.clone(), *digest, with, self.limits.create_only);
+                let stored = self.limits.in_flight(key, put).await?;
                 self.progress.add(size);
                 stored
             }
@@ -183,7 +204,8 @@ impl WaveRun {
         with: (&Headers, &[(String, String)]),
     ) -> Result<Stored> {
         let sent = |bytes| self.progress.add(bytes);
-        let transfer = Transfer { create_only: self.limits.create_only, stop: &self.limits.stop, uploaded: &sent };
+        let Limits { create_only, stop, clock, .. } = &self.limits;
+        let transfer = Transfer { create_only: *create_only, stop, cut_off: (clock, IN_FLIGHT), uploaded: &sent };
         self.bucket.put_parts(key, path, size, with, transfer).await
     }
 }
@@ -205,17 +227,11 @@ fn may_have_landed(error: &Error) -> bool {
 
 /// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
 /// one that was listed.
-pub async fn remove(
-    bucket: &Bucket,
-    plan: &Plan,
-    changes: Vec<usize>,
-    unchanged_only: bool,
-    stop: &CancellationToken,
-) -> Done {
+pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged_only: bool, limits: &Limits) -> Done {
     let mut done = Done::new();
     let mut halt = false;
     for batch in changes.chunks(MAX_DELETE_KEYS) {
-        if stop.is_cancelled() || halt {
+        if limits.stop.is_cancelled() || halt {
             break;
         }
         let key = |at: &usize| {
@@ -223,7 +239,7 @@ pub async fn remove(
             (change.key(), change.before().filter(|_| unchanged_only))
         };
         let keys: Vec<(&str, Option<&Etag>)> = batch.iter().map(key).collect();
-        match bucket.delete(&keys).await {
+        match limits.in_flight("the removal", bucket.delete(&keys)).await {
             Ok(refused) => {
                 let mut refused: HashMap<String, Error> = refused.into_iter().collect();
                 for (at, (key, _)) in batch.iter().zip(keys) {
@@ -262,7 +278,8 @@ pub async fn retag(
             return (at, ChangeOutcome::NotBegun);
         };
         let TagHeader { metadata, memory } = tags.again(&subject.key, row.copy_tags.as_deref());
-        let outcome = match bucket.retag(&subject.key, &existing.etag, &metadata).await {
+        let copy = bucket.retag(&subject.key, &existing.etag, &metadata);
+        let outcome = match limits.in_flight(&subject.key, copy).await {
             Ok(s3::retag::Retagged::Yes { etag, redirects }) => {
                 progress.add(*bytes);
                 progress.file();

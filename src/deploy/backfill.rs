@@ -127,7 +127,7 @@ impl Backfill<'_> {
             clock: self.aws.clock(),
             terminal: self.terminal,
             timeline,
-            limits: Limits { concurrency, keep_going: true, create_only: false, stop },
+            limits: Limits { concurrency, keep_going: true, create_only: false, stop, clock: self.aws.clock().clone() },
             patience: self.patience,
             verify: None,
         }
@@ -168,7 +168,8 @@ impl Backfill<'_> {
         }
         let index = ManifestIndex::read(&manifest, &[])?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
-        Ok((Discovered { walk, bucket, session, viewers, distributions, verified: None, tagging }, index))
+        let (withheld, verified) = (Vec::new(), None);
+        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging }, index))
     }
 
     /// The objects that carry no tags yet, and those that cannot get any.

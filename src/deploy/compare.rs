@@ -9,7 +9,7 @@ use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, remembered_of_kept};
 use crate::deploy::guards::{self, Guards};
 use crate::deploy::hash;
-use crate::deploy::head_check::{self, Inspected, Inspector};
+use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
 use crate::deploy::list::{self, Listed};
 use crate::deploy::manifest_index::{ManifestIndex, between};
 use crate::deploy::plan::Plan;
@@ -44,6 +44,7 @@ struct Comparer {
     now: i64,
     concurrency: usize,
     tagging: Option<Arc<Tagging>>,
+    opacity: Opacity,
 }
 
 /// A part that was read.
@@ -152,6 +153,7 @@ impl Comparer {
             now: session.map_or(0, |session| session.now().as_second()),
             concurrency: settings.concurrency,
             tagging: discovered.tagging.clone(),
+            opacity: Opacity::default(),
         }
     }
 
@@ -166,6 +168,7 @@ impl Comparer {
             recorded: self.recorded,
             concurrency: self.concurrency,
             tagging: self.tagging.as_deref(),
+            opacity: &self.opacity,
         };
         let decide = |pair: &Pair, content: &Content, headers| self.rules().decide(pair, content, headers);
         inspector.inspect(&part.pairs, &mut part.contents, &mut part.inspected, decide).await?;

@@ -23,7 +23,7 @@ pub struct Local {
 }
 
 /// A key and what is known of it on every side.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The key below the prefix.
     pub key: String,
@@ -36,6 +36,8 @@ pub struct Pair {
     /// Whether others may have written the same bytes again since, without the tags or the headers that the row
     /// knows of.
     pub rewritten: bool,
+    /// When the object was written, in seconds of S3's clock; 0 where there is none.
+    pub modified: i64,
 }
 
 impl Pair {
@@ -50,6 +52,18 @@ impl Pair {
             }
             _ => None,
         }
+    }
+
+    /// Since when the object has not been in the source, as far as the record can be right about that: it was written
+    /// before. Otherwise it counts as an orphan of now, with the guards before it.
+    pub fn orphaned(&self) -> Option<i64> {
+        self.described()?.orphaned.filter(|since| *since >= self.modified)
+    }
+
+    /// The object's ETag, where the record says that its bytes have another one.
+    pub fn unlike_content(&self) -> Option<&Etag> {
+        let (_, etag) = self.remote.as_ref()?;
+        self.described().is_some_and(|row| row.content() != etag).then_some(etag)
     }
 
     /// The row, if it describes the object that is there.
@@ -83,8 +97,9 @@ pub fn join<'a>(
         let object = objects.next_if(|object| object.key == key);
         let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
         let rewritten = object.as_ref().zip(row.as_ref()).is_some_and(|(object, row)| row.is_outlived(object.modified));
+        let modified = object.as_ref().map_or(0, |object| object.modified);
         let remote = object.map(|object| (object.size, object.etag));
-        pairs.push(Pair { key, local, remote, row, rewritten });
+        pairs.push(Pair { key, local, remote, row, rewritten, modified });
     }
 }
 
@@ -95,6 +110,8 @@ pub enum Content {
     NotCompared,
     /// The file's digest is the one expected.
     Same,
+    /// It is the one that the record gives for the object, whose own ETag is another: somebody has to say why.
+    SameByRecord,
     /// It is not.
     Different,
     /// The file could not be read.
@@ -175,7 +192,7 @@ impl Rules<'_> {
                 (Content::Unreadable(why), _) => Decision::Unknown(Some(why.clone())),
                 (_, None) => Decision::Upload(Reason::New),
                 (Content::NotCompared, Some(_)) => Decision::Upload(Reason::Size),
-                (Content::Different, Some(_)) => Decision::Upload(Reason::Etag),
+                (Content::Different | Content::SameByRecord, Some(_)) => Decision::Upload(Reason::Etag),
                 (Content::Same, Some(_)) if headers == HeadersMatch::Different => Decision::Upload(Reason::Headers),
                 (Content::Same, Some(_)) => self.keep(pair),
             },
@@ -210,13 +227,14 @@ impl Rules<'_> {
         if !self.adopt && !self.owns(pair) || has_control_character(&pair.key) {
             return Decision::Foreign;
         }
-        let since = pair.described().and_then(|row| row.orphaned).unwrap_or(self.now);
+        // An object cannot have left the source before it was written, nor in times to come.
+        let since = pair.orphaned().filter(|since| *since <= self.now).unwrap_or(self.now);
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),
             PruneAfter::Seconds(_) if self.kinds.kind_of(&pair.key) == ObjectKind::Pages => {
                 Decision::Prune { late: false, since }
             }
-            PruneAfter::Seconds(age) if self.now - since >= age => Decision::Prune { late: true, since },
+            PruneAfter::Seconds(age) if self.now.saturating_sub(since) >= age => Decision::Prune { late: true, since },
             PruneAfter::Seconds(_) => Decision::Orphan(Reason::Orphaned, since),
         }
     }
@@ -249,7 +267,7 @@ mod tests {
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {
         let local = local.map(|size| Local { at: 0, size });
-        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row, rewritten: false }
+        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row, rewritten: false, modified: 0 }
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
 use crate::s3::Bucket;
-use shipfront_invalidation::viewer::{Claim, DistributionShape};
+use shipfront_invalidation::viewer::{Claim, DistributionShape, shows_only_others};
 use shipfront_invalidation::{DistributionId, Viewers};
 use shipfront_site::Target;
 use shipfront_site::rules::HeaderRules;
@@ -22,6 +22,9 @@ pub(super) struct Discovered {
     /// The deploy record; `None` where none is kept.
     pub session: Option<Session>,
     pub viewers: Viewers,
+    /// The distributions that the record says are to be told, and that certainly show other buckets: they are told
+    /// only if the person names them, and stay in the record until then.
+    pub withheld: Vec<DistributionId>,
     pub distributions: Distributions,
     /// The distribution of the site that `--verify` names.
     pub verified: Option<DistributionId>,
@@ -30,6 +33,18 @@ pub(super) struct Discovered {
 }
 
 impl Discovered {
+    /// The distributions that have to be told: those that are, and those that are left to the next run.
+    pub(super) fn to_tell(&self) -> Vec<DistributionId> {
+        let mut ids = self.viewers.ids();
+        ids.extend(self.withheld.iter().cloned());
+        ids
+    }
+
+    /// What became of the distributions that are not told.
+    pub(super) fn withheld(&self) -> impl Iterator<Item = Error> {
+        self.withheld.iter().map(|id| withheld(id, self.bucket.target().bucket()))
+    }
+
     /// What an interrupted run left.
     pub(super) fn unfinished(&self) -> Option<&Arc<UnfinishedDeploy>> {
         self.session.as_ref().and_then(Session::unfinished)
@@ -53,8 +68,16 @@ impl Deploy<'_> {
         refuse_other_buckets(&shapes, target_bucket)?;
         headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
-        let shapes = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        let (shapes, withheld) = self.with_unfinished(&distributions, shapes, unfinished).await?;
         walk.warnings.extend(session.iter().flat_map(Session::warnings).cloned());
+        let unbelievable = session.as_ref().and_then(|session| session.unbelievable(settings.build.as_ref()));
+        walk.warnings.extend(unbelievable.map(|build| {
+            format!(
+                "the deploy record names build {} as the newest, which is too far ahead to be one of the same numbering: \
+                 it is not believed; somebody may have written the record",
+                build.number
+            )
+        }));
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
@@ -62,7 +85,8 @@ impl Deploy<'_> {
         let manifest = session.as_ref().and_then(Session::manifest);
         error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
-        Ok(Discovered { walk: Arc::new(walk), bucket, session, viewers, distributions, verified, tagging })
+        let walk = Arc::new(walk);
+        Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging })
     }
 
     /// The source, and the rules by which its files got their headers.
@@ -87,18 +111,21 @@ impl Deploy<'_> {
         Ok((walk, rules))
     }
 
-    /// The distributions of this run, and those that an interrupted one had to tell.
+    /// The distributions of this run, and those that an interrupted one had to tell; apart from them, those that
+    /// certainly show other buckets. Whoever can write the record could have named those.
     async fn with_unfinished(
         &self,
         distributions: &Distributions,
         mut shapes: Vec<(DistributionId, DistributionShape)>,
         unfinished: Option<&UnfinishedDeploy>,
-    ) -> Result<Vec<(DistributionId, DistributionShape)>> {
+    ) -> Result<(Vec<(DistributionId, DistributionShape)>, Vec<DistributionId>)> {
+        let mut withheld = Vec::new();
         for id in unfinished.iter().flat_map(|unfinished| &unfinished.distributions) {
             if shapes.iter().any(|(known, _)| known == id) {
                 continue;
             }
             match distributions.shape(id).await {
+                Ok(shape) if shows_only_others(&shape, self.settings.target.bucket()) => withheld.push(id.clone()),
                 Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
@@ -108,7 +135,7 @@ impl Deploy<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(shapes)
+        Ok((shapes, withheld))
     }
 
     fn guard_source(&self, walk: &Walk) -> Result<()> {
@@ -133,6 +160,23 @@ impl Deploy<'_> {
             }
         }
     }
+}
+
+/// Why a distribution that the record names is not told.
+fn withheld(id: &DistributionId, bucket: &str) -> Error {
+    let option = match id {
+        DistributionId::Distribution(_) => "--distribution",
+        DistributionId::Tenant(_) => "--distribution-tenant",
+    };
+    Error::stale(format!(
+        "the deploy record says that the {id} is still to be invalidated, and every origin of it is another bucket than \
+         {bucket}: it was not told, and stays in the record"
+    ))
+    .hint(format!(
+        "if it does show the site, name it once beside the site's own, with '{option} {} --any-origin'; if not, somebody \
+         else wrote the record: see who may, and take its id out of \"intent\" in state.json",
+        id.as_str()
+    ))
 }
 
 /// A record in a folder that the source fills, too, would hide what is there.

@@ -1,8 +1,8 @@
 //! The writes of a plan, in order: the waves, each behind a complete one, the invalidation of whatever landed, and the
 //! manifest of what is then true.
 
-use crate::cloudfront::send::{Sent, submit};
-use crate::deploy::apply::{self, Done, Limits};
+use crate::cloudfront::send::{STOPPING, Sent, submit};
+use crate::deploy::apply::{self, Done, IN_FLIGHT, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
@@ -11,11 +11,15 @@ use crate::deploy::next_manifest::{NextManifest, landed_keys, removed_late};
 use crate::deploy::planned::{Planned, items, late_items};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::public_access;
 use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
+use std::time::Duration;
+
+/// How long the last writes to the record have after a signal, each.
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// A plan that is being carried out.
 pub(super) struct Execution<'a> {
@@ -84,9 +88,15 @@ impl<'a> Execution<'a> {
         // While CloudFront answers: nobody reads the manifest before it is named. No write to the site is under way
         // beside it: what is in flight when a run dies may still land.
         let telling = async { if early { Sent::default() } else { this.invalidate().await } };
-        let writing = this.write_manifest(session);
-        let (now, (written, sample), exposed) = tokio::join!(telling, writing, this.public_record());
+        let Limits { clock, stop, .. } = &this.executor.limits;
+        let limit = if early { LAST_WRITES } else { STOPPING };
+        let looking = clock.timeout_after(stop, limit, this.public_record());
+        let writing = clock.timeout_after(stop, limit, this.write_manifest(session));
+        let (now, written, exposed) = tokio::join!(telling, writing, looking);
+        let cut_off = || (Err(Error::interrupted("interrupted before S3 took the manifest")), None);
+        let ((written, sample), exposed) = (written.unwrap_or_else(cut_off), exposed.flatten());
         sent.extend(now);
+        sent.failed.extend(self.discovered.withheld());
         warnings.extend(exposed);
         let left = self.left();
         CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample }
@@ -96,9 +106,13 @@ impl<'a> Execution<'a> {
     async fn settle_tags(&mut self) {
         if self.discovered.tagging.is_some() {
             let Discovered { distributions, viewers, .. } = self.discovered;
-            let (settled, warnings) = tagging::settled(distributions, viewers, &self.planned.index).await;
-            self.settled = settled;
-            self.warnings.extend(warnings);
+            let Limits { clock, stop, .. } = &self.executor.limits;
+            let settling = tagging::settled(distributions, viewers, &self.planned.index);
+            // Without an answer copies count as untagged.
+            if let Some((settled, warnings)) = clock.timeout_after(stop, IN_FLIGHT, settling).await {
+                self.settled = settled;
+                self.warnings.extend(warnings);
+            }
         }
     }
 
@@ -141,7 +155,8 @@ impl<'a> Execution<'a> {
             return;
         }
         let unchanged_only = self.discovered.session.is_some();
-        let removing = apply::remove(&self.discovered.bucket, &self.planned.plan, changes, unchanged_only, stop);
+        let limits = &self.executor.limits;
+        let removing = apply::remove(&self.discovered.bucket, &self.planned.plan, changes, unchanged_only, limits);
         let done = self.executor.timeline.during(stage, removing).await;
         self.note(done);
     }

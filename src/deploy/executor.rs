@@ -6,15 +6,15 @@
 
 use crate::clock::Clock;
 use crate::cloudfront::send::{Patience, Sent, wait};
-use crate::deploy::apply::Limits;
+use crate::deploy::apply::{IN_FLIGHT, Limits};
 use crate::deploy::change::ChangeOutcome;
 use crate::deploy::discover::Discovered;
-use crate::deploy::execute::{CarriedOut, Execution};
+use crate::deploy::execute::{CarriedOut, Execution, LAST_WRITES};
 use crate::deploy::lock::Lock;
 use crate::deploy::planned::Planned;
 use crate::deploy::timeline::Timeline;
 use crate::deploy::verify::{Site, Verified};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::Build;
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Commit, Ending};
@@ -52,7 +52,11 @@ impl Executor<'_> {
     /// Carries out a plan about what was discovered. `None`, and nothing was changed, if the record is no longer the one
     /// that was read: then everything is to be looked at again.
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
-        let session = match self.begin(discovered, planned).await? {
+        let Limits { clock, stop, .. } = &self.limits;
+        let begun = clock.timeout_after(stop, IN_FLIGHT, self.begin(discovered, planned)).await;
+        let interrupted =
+            || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
+        let session = match begun.unwrap_or_else(interrupted)? {
             Lock::Changed => return Ok(None),
             Lock::None => None,
             Lock::Held(session) => Some(*session),
@@ -111,7 +115,17 @@ impl Executor<'_> {
             [] => CarryOver::Nothing,
             pending => CarryOver::Pending(pending),
         };
-        self.timeline.during("record", done.close(session, carry_over, interrupted)).await;
+        let warnings = {
+            let closing = done.close(session, carry_over, interrupted);
+            let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
+            self.timeline.during("record", closed).await
+        };
+        if warnings.is_none() {
+            done.sent.warnings.push(
+                "interrupted before the deploy record was brought up to date: the next deploy invalidates once more"
+                    .to_owned(),
+            );
+        }
     }
 }
 

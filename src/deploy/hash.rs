@@ -45,6 +45,9 @@ fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
     let is_utf8 = check.is_none_or(CharsetCheck::is_utf8);
     match compared {
         Ok((None, _)) => hashed(Content::NotCompared, None, is_utf8),
+        Ok((Some(true), compressed)) if pair.unlike_content().is_some() => {
+            hashed(Content::SameByRecord, compressed, is_utf8)
+        }
         Ok((Some(true), compressed)) => hashed(Content::Same, compressed, is_utf8),
         Ok((Some(false), _)) => hashed(Content::Different, None, is_utf8),
         Err(error) => hashed(Content::Unreadable(error.to_string()), None, true),
@@ -92,14 +95,25 @@ fn compare_compressed(
     check: Option<&mut CharsetCheck>,
 ) -> io::Result<(Option<bool>, Option<Box<Compressed>>)> {
     let (path, size, asked) = (entry.path(root), entry.size, entry.compression());
+    let Some((remote_size, remote_etag)) = &pair.remote else {
+        return look_through(open_files::open(&path)?, check).map(|()| (None, None));
+    };
     let file = open_files::open(&path)?;
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
-        let same = etag::matches(Checked::new(file, check), size, &known.source)?;
-        return Ok((Some(same), same.then(|| known.clone())));
+        let same = match known.encoding {
+            // Then the object is the file, and its ETag has to say so.
+            None => compare_plain(root, entry, pair, check)?,
+            // An object of this size is none that compression made.
+            Some(_) if !compression::pays(size, *remote_size) => {
+                look_through(file, check)?;
+                None
+            }
+            Some(_) => Some(etag::matches(Checked::new(file, check), size, &known.source)?),
+        };
+        return Ok((same, same.filter(|same| *same).map(|_| known.clone())));
     }
     look_through(file, check)?;
-    let Some((remote_size, remote_etag)) = &pair.remote else { return Ok((None, None)) };
     // Beyond its own size an object is none that compression made.
     if *remote_size > size {
         return Ok((None, None));
@@ -108,4 +122,17 @@ fn compare_compressed(
     let digested = compression::digest(size, asked, || open_files::open(&path))?;
     let same = digested.size == *remote_size && digested.etag == *expected;
     Ok((Some(same), same.then(|| Box::new(digested.compressed))))
+}
+
+/// Whether the object's own ETag says that it is the file. Blocking.
+pub fn is_own(walk: &Walk, pair: &Pair) -> io::Result<bool> {
+    let (Some(entry), Some((size, etag))) =
+        (pair.local.and_then(|local| walk.entries.get(local.at)), pair.remote.as_ref())
+    else {
+        return Ok(false);
+    };
+    if entry.is_redirect() || !entry.compression().is_empty() || entry.size != *size {
+        return Ok(false);
+    }
+    etag::matches(open_files::open(&entry.path(&walk.root))?, entry.size, etag)
 }

@@ -9,6 +9,8 @@ use crate::deploy::change::CachedCopies;
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair};
 use crate::deploy::entry::FileFacts;
 use crate::deploy::error_pages;
+use crate::deploy::hash;
+use crate::deploy::on_cores;
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +29,7 @@ use shipfront_site::headers::HeadersDigest;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// What is known of an object beside its size and ETag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub struct Inspector<'a> {
     /// The target.
     pub bucket: &'a Bucket,
     /// The source, and what its objects' headers should be.
-    pub walk: &'a Walk,
+    pub walk: &'a Arc<Walk>,
     /// Whether there is a record in which the headers are kept: without one, they would have to be
     /// asked for again in every run.
     pub recorded: bool,
@@ -80,7 +83,14 @@ pub struct Inspector<'a> {
     pub concurrency: usize,
     /// How objects are tagged, if they are.
     pub tagging: Option<&'a Tagging>,
+    /// What the run has found out about the ETags of the bucket.
+    pub opacity: &'a Opacity,
 }
+
+/// Whether the bucket's ETags say nothing about bytes, as under KMS: asked once a run, and only where the record says
+/// that bytes have another digest than their object's ETag.
+#[derive(Debug, Default)]
+pub struct Opacity(Mutex<Option<bool>>);
 
 /// What the manifest tells of each pair's headers and tags, in order. `files` is what reading their files told: how
 /// they are compressed, and whether they are UTF-8.
@@ -131,6 +141,7 @@ impl Inspector<'_> {
         inspected: &mut [Inspected],
         decide: impl Fn(&Pair, &Content, HeadersMatch) -> Decision,
     ) -> Result<()> {
+        self.explain(pairs, contents).await?;
         for ((pair, content), inspected) in pairs.iter().zip(contents.iter()).zip(inspected.iter_mut()) {
             // Of error pages alone, which are few.
             if matches!(inspected.cached, CachedCopies::Known(_))
@@ -161,6 +172,60 @@ impl Inspector<'_> {
             inspected[at] = Inspected { cached, is_utf8, ..answer };
         }
         Ok(())
+    }
+
+    /// Takes the record's word for what an object's bytes are only where that is explained: the ETag of the file itself
+    /// is the object's (a copy of what had been uploaded in parts has another than its source), or ETags say nothing
+    /// about bytes in this bucket. Otherwise whoever can write the record could keep a file from ever being uploaded.
+    async fn explain(&self, pairs: &[Pair], contents: &mut [Content]) -> Result<()> {
+        for (pair, content) in pairs.iter().zip(contents.iter_mut()) {
+            if *content == Content::SameByRecord {
+                let explained = self.is_own(pair).await || self.is_opaque(pair).await?;
+                *content = if explained { Content::Same } else { Content::Different };
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the file has the object's own ETag. It is read once more only where it may: two digests of the whole
+    /// cannot both be the file's.
+    async fn is_own(&self, pair: &Pair) -> bool {
+        let (Some(etag), Some(row)) = (pair.unlike_content(), pair.described()) else { return false };
+        let both_whole = matches!((etag, row.content()), (Etag::Single(_), Etag::Single(_)));
+        if both_whole || matches!(etag, Etag::Opaque(_)) {
+            return false;
+        }
+        let (walk, pair) = (self.walk.clone(), pair.clone());
+        on_cores(move || hash::is_own(&walk, &pair)).await.is_ok_and(|own| own.unwrap_or(false))
+    }
+
+    /// Whether the ETag of an object says nothing about its bytes.
+    async fn is_opaque(&self, pair: &Pair) -> Result<bool> {
+        let mut known = self.opacity.0.lock().await;
+        match *known {
+            Some(true) => return Ok(true),
+            // Then one by one: they are uploaded, or the bucket holds both kinds.
+            Some(false) => drop(known),
+            None => {
+                let opaque = self.ask_opacity(pair).await?;
+                *known = Some(opaque);
+                return Ok(opaque);
+            }
+        }
+        self.ask_opacity(pair).await
+    }
+
+    async fn ask_opacity(&self, pair: &Pair) -> Result<bool> {
+        let listed = pair.remote.as_ref().map(|(_, etag)| etag);
+        match self.bucket.head(&pair.key).await {
+            Ok(head) => Ok(head.is_some_and(|head| head.opaque && Some(&head.etag) == listed)),
+            Err(error) if error.kind() == ErrorKind::AccessDenied => match self.bucket.encryption().await {
+                Ok(encryption) => Ok(encryption.is_some_and(|kind| kind.starts_with("aws:kms"))),
+                Err(error) if error.kind() == ErrorKind::AccessDenied => Ok(false),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// What the copies of an error page say, if its object still says nothing that would let them live longer: others

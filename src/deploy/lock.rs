@@ -3,6 +3,7 @@
 use crate::clock::Stopwatch;
 use crate::cloudfront::send::submit;
 use crate::deploy::discover::Discovered;
+use crate::deploy::execute::LAST_WRITES;
 use crate::deploy::executor::Executor;
 use crate::deploy::intent::all_pending;
 use crate::deploy::manifest_index::ManifestIndex;
@@ -91,7 +92,9 @@ impl Deploy<'_> {
         let (id, patience) = (new_deploy_id(self.aws.clock()), self.settings.patience);
         let sent = submit(&discovered.distributions, &id, planned, patience, &self.stop, self.terminal).await;
         // Not in the state, which stays as the interrupted run left it. Who may not write counts nothing.
-        if let Err(error) = session.count_paths(sent.paths()).await {
+        let counting = session.count_paths(sent.paths());
+        let counted = self.aws.clock().timeout_after(&self.stop, LAST_WRITES, counting).await;
+        if let Some(Err(error)) = counted {
             self.terminal.detail(format_args!("the paths were not counted: {error}"));
         }
         Ok(Some((unfinished.deploy.clone(), sent.failed.into_iter().next())))
@@ -106,7 +109,7 @@ impl Executor<'_> {
         let intended = Intended {
             deploy: self.deploy,
             build: self.build,
-            distributions: &discovered.viewers.ids(),
+            distributions: &discovered.to_tell(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),
         };

@@ -85,6 +85,9 @@ impl Plan {
             self.other_charsets.add(&pair.key);
         }
         let described = pair.described().cloned();
+        // What does not describe the object says at least whether the key had left the source.
+        let orphaned =
+            if described.is_some() { pair.orphaned() } else { pair.row.as_ref().and_then(|row| row.orphaned) };
         let Pair { key, local, remote, row, .. } = pair;
         let copy_tags = inspected.copy_tags;
         let remote_size = remote.as_ref().map_or(0, |(size, _)| *size);
@@ -111,7 +114,7 @@ impl Plan {
                 None => Row { orphaned, copy_tags: copy_tags.clone(), ..Row::new(size, etag) },
             })
         };
-        let was_in_source = row.as_ref().is_none_or(|row| row.orphaned.is_none());
+        let was_in_source = row.is_none() || orphaned.is_none();
         let leaves = match decision {
             Decision::Prune { .. } => true,
             Decision::Orphan(..) => was_in_source,
@@ -255,7 +258,14 @@ mod tests {
     }
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
-        Pair { key: key.to_owned(), local: None, remote: Some((1, Etag::Opaque("x".into()))), row, rewritten: false }
+        Pair {
+            key: key.to_owned(),
+            local: None,
+            remote: Some((1, Etag::Opaque("x".into()))),
+            row,
+            rewritten: false,
+            modified: 0,
+        }
     }
 
     fn of(pairs: Vec<Pair>, decisions: Vec<Decision>) -> Plan {

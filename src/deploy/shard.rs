@@ -94,6 +94,7 @@ impl Deploy<'_> {
             bucket,
             session: None,
             viewers: Viewers::new(&[], &settings.target, settings.policy),
+            withheld: Vec::new(),
             distributions: Distributions::new(self.aws),
             verified: None,
             tagging,

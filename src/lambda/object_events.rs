@@ -131,7 +131,7 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
         changes.push((of_bucket, shown));
     }
     let until = Some(deadline.last_request());
-    let patience = Patience { busy: BUSY_LIMIT, until, completion: None };
+    let patience = Patience { busy: BUSY_LIMIT, silence: Duration::MAX, until, completion: None };
     let distributions = Distributions::new(&entry_point.aws);
     let (planned, stop) = (planned.into_values().collect(), CancellationToken::new());
     let sent = submit(&distributions, run, planned, patience, &stop, &entry_point.terminal).await;

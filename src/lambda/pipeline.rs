@@ -144,7 +144,12 @@ async fn invalidate(
         (Which::Auto, Some(bucket)) => Which::Ids(ids_showing(distributions, bucket.bucket()).await?),
         _ => which,
     };
-    let patience = Patience { busy: deadline.wind_down(), until: Some(deadline.last_request()), completion: None };
+    let patience = Patience {
+        busy: deadline.wind_down(),
+        silence: Duration::MAX,
+        until: Some(deadline.last_request()),
+        completion: None,
+    };
     // The job's id: Lambda may hand out an event twice, and the second time is free.
     let report =
         invalidate::invalidate(&entry_point.aws, &which, &parameters.paths, id, patience, &entry_point.terminal)

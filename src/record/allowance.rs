@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
@@ -19,8 +20,9 @@ pub struct PathCount {
     pub extra: Map<String, Value>,
 }
 
-/// Reads a count that a record may have; one that is none counts as if it were not there, since counts only save money.
-pub(super) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathCount>, D::Error> {
+/// Reads what a record may have and a run can do without; what is none counts as if it were not there. Counts, for
+/// one, only save money.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }

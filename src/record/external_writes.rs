@@ -6,19 +6,23 @@
 //! taken back that somebody set anew meanwhile.
 
 use crate::error::{Error, Result};
+use crate::record::Record;
 use crate::record::allowance::{self, PathCount};
-use crate::record::{Record, damaged};
 use crate::s3::conditional::{Condition, Written};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The object that holds the marks.
-const EXTERNAL_WRITES: &str = "foreign.json";
+/// The object that holds the marks. The function behind a bucket's events may write this one alone.
+pub(crate) const EXTERNAL_WRITES: &str = "foreign.json";
 /// Bytes of it, at most: a hundred thousand marks.
 const MOST: u64 = 16 * 1024 * 1024;
+/// The mark of every key: no object has the empty one.
+const EVERY_KEY: &str = "";
 /// How often a write that another one overtook is tried again: every try that fails is another's success.
 const TRIES: usize = 12;
 
@@ -30,6 +34,17 @@ pub struct ExternalWrites {
     etag: String,
     /// S3's time when they were read.
     read: Timestamp,
+    /// Why the file is none, if it is not: then every key counts as marked, and nothing is written before a deploy has
+    /// moved the file aside.
+    unreadable: Option<String>,
+}
+
+/// Marks that could not be read, as they lie in the bucket.
+#[derive(Debug, Clone)]
+pub(super) struct UnreadableMarks {
+    bytes: Bytes,
+    etag: String,
+    why: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,25 +65,70 @@ impl Record {
     /// not keep any.
     pub async fn external_writes(&self) -> Result<ExternalWrites> {
         loop {
-            if let Some((marks, etag, read)) = self.read_external_writes().await? {
-                return Ok(ExternalWrites { record: self.clone(), marks, etag, read });
+            match self.read_external_writes().await? {
+                Some((Ok(marks), etag, read)) => {
+                    return Ok(ExternalWrites { record: self.clone(), marks, etag, read, unreadable: None });
+                }
+                Some((Err(UnreadableMarks { why, .. }), etag, read)) => {
+                    let marks = Marks::of_every_key();
+                    return Ok(ExternalWrites { record: self.clone(), marks, etag, read, unreadable: Some(why) });
+                }
+                None => {}
             }
             // It is read again for S3's time.
             self.bucket.put_if(EXTERNAL_WRITES, &encode(&Marks::default())?, Condition::Absent).await?;
         }
     }
 
-    async fn read_external_writes(&self) -> Result<Option<(Marks, String, Timestamp)>> {
+    async fn read_external_writes(&self) -> Result<Option<Read>> {
         let (found, now) = self.bucket.get_at(EXTERNAL_WRITES, MOST).await?;
         let Some(found) = found else { return Ok(None) };
-        let marks = serde_json::from_slice(&found.body);
-        let marks = marks.map_err(|error| damaged(&self.what(EXTERNAL_WRITES), &error.to_string()))?;
-        Ok(Some((marks, found.etag, now)))
+        let etag = found.etag;
+        let marks = serde_json::from_slice(&found.body).map_err(|error| UnreadableMarks {
+            bytes: found.body.clone(),
+            etag: etag.clone(),
+            why: error.to_string(),
+        });
+        Ok(Some((marks, etag, now)))
     }
 
-    /// The paths that were sent beside deploys, as far as that can be read: they only save money.
-    pub(super) async fn other_paths(&self) -> Option<PathCount> {
-        self.read_external_writes().await.ok().flatten().and_then(|(marks, ..)| marks.paths)
+    /// The paths that were sent beside deploys, as far as that can be read: they only save money. The error is a file
+    /// that holds something else.
+    pub(super) async fn other_paths(&self) -> Result<Option<PathCount>, UnreadableMarks> {
+        match self.read_external_writes().await {
+            Ok(Some((marks, ..))) => marks.map(|marks| marks.paths),
+            Ok(None) | Err(_) => Ok(None),
+        }
+    }
+
+    /// What to tell of marks that cannot be read.
+    pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> String {
+        format!(
+            "{} is not what shipfront writes ({}): every key counts as written by others, and the next deploy that \
+             writes moves the file aside",
+            self.what(EXTERNAL_WRITES),
+            marks.why
+        )
+    }
+
+    /// Moves marks that cannot be read aside, so that nothing of them is lost. Which keys were marked nobody knows: all
+    /// of them are from then on, until somebody invalidates everything and removes the file.
+    pub(super) async fn move_aside(&self, marks: &UnreadableMarks) -> Result<()> {
+        let aside = format!("{EXTERNAL_WRITES}.unread-{}", hex(&md5(&marks.bytes)));
+        self.bucket.put_plain(&aside, marks.bytes.to_vec()).await?;
+        let every_key = encode(&Marks::of_every_key())?;
+        // Whoever wrote it meanwhile has mended it, or the next deploy moves that aside.
+        self.bucket.put_if(EXTERNAL_WRITES, &every_key, Condition::Match(&marks.etag)).await.map(|_| ())
+    }
+}
+
+/// Marks, their ETag and S3's time when they were read.
+type Read = (Result<Marks, UnreadableMarks>, String, Timestamp);
+
+impl Marks {
+    fn of_every_key() -> Marks {
+        let value = format!("{:08x}", fastrand::u32(..));
+        Marks { keys: BTreeMap::from([(EVERY_KEY.to_owned(), value)]), ..Marks::default() }
     }
 }
 
@@ -79,7 +139,12 @@ fn encode(marks: &Marks) -> Result<Vec<u8>> {
 impl ExternalWrites {
     /// Whether the edge may hold something else than the manifest says of this key.
     pub fn is_marked(&self, key: &str) -> bool {
-        self.marks.keys.contains_key(key)
+        self.marks.keys.contains_key(key) || self.marks.keys.contains_key(EVERY_KEY)
+    }
+
+    /// Why the marks could not be read, if they could not.
+    pub fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
     }
 
     /// Marks keys, those that are marked already too.
@@ -120,13 +185,16 @@ impl ExternalWrites {
     }
 
     async fn update(&mut self, change: impl Fn(&mut Marks)) -> Result<()> {
+        if self.unreadable.is_some() {
+            return Ok(());
+        }
         for attempt in 0..TRIES {
             let mut next = self.marks.clone();
             change(&mut next);
             if next == self.marks {
                 return Ok(());
             }
-            next.revision += 1;
+            next.revision = next.revision.wrapping_add(1);
             match self.record.bucket.put_if(EXTERNAL_WRITES, &encode(&next)?, Condition::Match(&self.etag)).await? {
                 Written::Yes(etag) => {
                     (self.marks, self.etag) = (next, etag);

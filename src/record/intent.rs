@@ -128,9 +128,12 @@ pub fn left_by(deploy: &str) -> String {
     }
 }
 
+/// How the names of plans begin.
+pub(super) const PREFIX: &str = "plan-";
+
 /// The name of the plan of a deploy.
 pub(super) fn file_name(deploy: &str) -> String {
-    format!("plan-{deploy}.ndjson.gz")
+    format!("{PREFIX}{deploy}.ndjson.gz")
 }
 
 /// An intent as it is kept.

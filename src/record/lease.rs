@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,14 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// When its holder gives up if it could not be renewed: what is still under way has the rest of the
 /// lease to end in.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// Where nothing was tried for so long, the machine slept, or its clock was set: then the holder asks before it gives up.
+const SLEPT: Duration = Duration::from_secs(10);
+/// How long it may take to find out.
+const FIND_OUT: Duration = Duration::from_secs(20);
+
+/// After so long without a write to the record, the next deploy looks for files that nothing names, though no trace
+/// tells of a run that died: it may have died before it left one.
+const SWEEP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Who holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +79,13 @@ pub struct Lease {
     deploy: String,
     current: Arc<Mutex<(State, String)>>,
     lost: CancellationToken,
+    /// Whether it is not known if the lease is still held.
+    doubt: watch::Receiver<bool>,
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
+    /// Whether there may be more of them, of which the state does not tell.
+    may_have_strays: bool,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),
     /// Fields of the manifest's first line that a later version wrote.
@@ -119,17 +132,46 @@ impl Lease {
         let unfinished = snapshot.state.intent.iter().map(|intent| &intent.deploy);
         outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
         outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
+        if let Some(marks) = &snapshot.unreadable_marks {
+            // Until it is done, every key counts as marked.
+            let _ = record.move_aside(marks).await;
+        }
+        let may_have_strays = snapshot.state.intent.is_some()
+            || snapshot.state.lease.is_some()
+            || !snapshot.is_new() && snapshot.age >= SWEEP_AFTER.as_secs() as i64;
         let current = Arc::new(Mutex::new((state, etag)));
         let lost = CancellationToken::new();
-        let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone()));
+        let (in_doubt, doubt) = watch::channel(false);
+        let renewer = tokio::spawn(renew(record.clone(), current.clone(), lost.clone(), in_doubt));
         let read = (snapshot.now, snapshot.since.clone());
         let (record, deploy, manifest_extra) = (record.clone(), deploy.to_owned(), snapshot.manifest_extra.clone());
-        Ok(Some(Lease { record, deploy, current, lost, renewer, outdated, read, manifest_extra }))
+        Ok(Some(Lease {
+            record,
+            deploy,
+            current,
+            lost,
+            doubt,
+            renewer,
+            outdated,
+            may_have_strays,
+            read,
+            manifest_extra,
+        }))
     }
 
-    /// Ends when the lease can no longer be relied on: everything under way must stop.
-    pub async fn lost(&self) {
-        self.lost.cancelled().await;
+    /// The result of work that only the holder may do; `None` once the lease can no longer be relied on: then everything
+    /// under way must stop. While nobody knows, it stands still.
+    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut doubt) = (pin!(work), self.doubt.clone());
+        loop {
+            let in_doubt = *doubt.borrow_and_update();
+            tokio::select! {
+                biased;
+                () = self.lost.cancelled() => return None,
+                changed = doubt.changed() => if changed.is_err() { self.lost.cancelled().await },
+                done = &mut work, if !in_doubt => return Some(done),
+            }
+        }
     }
 
     /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
@@ -162,8 +204,16 @@ impl Lease {
             }
         };
         let named = left.as_deref().map(intent::file_name);
-        let outdated: Vec<String> =
+        let mut outdated: Vec<String> =
             self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
+        if self.may_have_strays {
+            // While the lease is held, nobody else has a file there that counts.
+            let own = [Some(manifest::file_name(&self.deploy)), named];
+            let strays = self.record.strays(self.now()).await;
+            outdated.extend(strays.into_iter().filter(|name| !own.contains(&Some(name.clone()))));
+            outdated.sort_unstable();
+            outdated.dedup();
+        }
         let (deploy, record, now) = (self.deploy.clone(), self.record.clone(), self.now());
         self.give_back(|state| State {
             intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {
@@ -226,25 +276,38 @@ impl Drop for Lease {
 }
 
 /// Renews until aborted; gives up when it must.
-async fn renew(record: Record, current: Arc<Mutex<(State, String)>>, lost: CancellationToken) {
+///
+/// A machine that slept, or whose clock was set, finds its lease too old at once, although nobody may have taken it: the
+/// write that renews it is conditional, and says. Until it does, the work stands still.
+async fn renew(
+    record: Record,
+    current: Arc<Mutex<(State, String)>>,
+    lost: CancellationToken,
+    doubt: watch::Sender<bool>,
+) {
     let clock = &record.clock;
-    let (mut renewed, mut due) = (clock.start(), RENEWAL);
+    let (mut renewed, mut tried, mut due) = (clock.start(), clock.start(), RENEWAL);
     loop {
         renewed.reaches(due).await;
-        if renewed.longest() >= GIVE_UP {
+        let is_late = renewed.longest() >= GIVE_UP;
+        if is_late && tried.longest() < SLEPT {
             return lost.cancel();
         }
+        doubt.send_replace(is_late);
         let mut held = current.lock().await;
         let started = clock.start();
-        let left = GIVE_UP.saturating_sub(renewed.longest());
+        let left = if is_late { FIND_OUT } else { GIVE_UP.saturating_sub(renewed.longest()) };
         match clock.timeout(left, record.replace(held.0.clone(), Some(&held.1))).await {
             Some(Ok(Some(next))) => {
                 *held = next;
                 (renewed, due) = (started, RENEWAL);
+                doubt.send_replace(false);
             }
             Some(Ok(None)) => return lost.cancel(),
+            Some(Err(_)) | None if is_late => return lost.cancel(),
             Some(Err(_)) | None => due = GIVE_UP.min(renewed.longest() + TRY_AGAIN),
         }
+        tried = clock.start();
     }
 }
 

@@ -200,9 +200,12 @@ impl Manifest {
     }
 }
 
+/// How the names of manifests begin.
+pub(super) const PREFIX: &str = "manifest-";
+
 /// The name of the manifest of a deploy.
 pub(super) fn file_name(deploy: &str) -> String {
-    format!("manifest-{deploy}.ndjson.gz")
+    format!("{PREFIX}{deploy}.ndjson.gz")
 }
 
 /// The manifest as it is kept, of rows in key order, with what a later version wrote into its first line.

@@ -160,6 +160,11 @@ impl Session {
         self.snapshot.state.build.as_ref().filter(|_| self.snapshot.state.supersedes(build))
     }
 
+    /// The recorded build, where its number cannot be of the same numbering as that of this build.
+    pub fn unbelievable(&self, build: Option<&Build>) -> Option<&Build> {
+        self.snapshot.state.unbelievable(build)
+    }
+
     /// Records the build of a run that found nothing to do, if it is newer than the recorded one: without that, a
     /// slow older build would win later. `false` if another run came in between.
     pub async fn note_build(self, build: Option<&Build>) -> Result<bool> {
@@ -215,13 +220,10 @@ pub enum Ending {
 impl ActiveSession {
     /// Does work that only the holder of the lock may do; gives it up where the lock is lost.
     pub async fn under_lock<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        tokio::select! {
-            done = work => Ok(done),
-            () = self.lease.lost() => Err(
-                Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
-                    .hint("run the deploy again: it finishes what this one began, and invalidates what it changed"),
-            ),
-        }
+        self.lease.hold(work).await.ok_or_else(|| {
+            Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
+                .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
+        })
     }
 
     /// S3's time now, if S3 answers: until then nobody else has written.

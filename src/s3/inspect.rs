@@ -1,4 +1,4 @@
-//! What a bucket is set up like. Only `doctor` asks.
+//! What a bucket is set up like. `doctor` asks, and a deploy where a record has to be explained that HEAD may not.
 
 use crate::error::Result;
 use crate::s3::Bucket;

@@ -1,7 +1,8 @@
 //! Large files: uploaded part by part from the disk, never held in memory, never left half done.
 
 use crate::aws::ambiguous::AmbiguousAnswer;
-use crate::error::{Error, Result};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
 use crate::open_files;
 use crate::s3::{BASE64, Bucket, Stored, is_opaque};
 use aws_sdk_s3::primitives::{ByteStream, Length};
@@ -21,6 +22,9 @@ const PARTS_IN_FLIGHT: usize = 4;
 const OPENING_TRIES: u32 = 300;
 const OPENING_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long ending an upload that is given up may take after a signal.
+const ABORTING: Duration = Duration::from_secs(2);
+
 /// How a large file is sent.
 #[derive(Clone, Copy)]
 pub struct Transfer<'a> {
@@ -28,6 +32,8 @@ pub struct Transfer<'a> {
     pub create_only: bool,
     /// Set by a signal: no further part is begun.
     pub stop: &'a CancellationToken,
+    /// How long the parts in flight have after that, and as much again for the request that ends the upload.
+    pub cut_off: (&'a Clock, Duration),
     /// Told the bytes of each part that is done.
     pub uploaded: &'a (dyn Fn(u64) + Sync),
 }
@@ -58,14 +64,21 @@ impl Bucket {
         })?;
         let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
         let opaque = is_opaque(created.server_side_encryption.as_ref(), created.sse_customer_algorithm.as_deref());
-        match self.send_parts(key, path, size, &id, opaque, transfer).await {
+        let (clock, limit) = transfer.cut_off;
+        let sent = clock.timeout_after(transfer.stop, limit, self.send_parts(key, path, size, &id, opaque, transfer));
+        let cut_off = || {
+            let message = format!("the upload of {key} was interrupted before S3 answered");
+            Error::failed(message).of_kind(ErrorKind::Unanswered).hint("the next deploy looks whether it landed")
+        };
+        match sent.await.unwrap_or_else(|| Err(cut_off())) {
             Ok(stored) => Ok(stored),
             Err(error) => {
                 let abort = self.client.abort_multipart_upload().bucket(self.target.bucket());
                 let abort = abort.key(self.target.full_key(key)).upload_id(&id);
-                match abort.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
-                    Ok(_) => Err(error),
-                    Err(_) => Err(Error::failed(format!("{error}; its parts (upload {id}) could not be removed"))
+                let abort = abort.set_expected_bucket_owner(self.expected_owner.clone()).send();
+                match clock.timeout_after(transfer.stop, ABORTING, abort).await {
+                    Some(Ok(_)) => Err(error),
+                    Some(Err(_)) | None => Err(Error::failed(format!("{error}; its parts (upload {id}) could not be removed"))
                         .of_kind(error.kind())
                         .hint("allow s3:AbortMultipartUpload, and give the bucket a lifecycle rule that ends incomplete uploads")),
                 }

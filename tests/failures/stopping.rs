@@ -25,7 +25,8 @@ async fn stopped_by_hand(world: &World) -> (Sent, u64) {
     let distributions = Distributions::new(&Aws::load(&options).await.unwrap());
     let id = DistributionId::Distribution(world.distribution.clone());
     let planned = vec![Invalidation::of_items(id, vec!["/about.html".to_owned()])];
-    let patience = Patience { busy: Duration::from_secs(900), until: None, completion: None };
+    let patience =
+        Patience { busy: Duration::from_secs(900), silence: Duration::from_secs(600), until: None, completion: None };
     let (stop, terminal) = (CancellationToken::new(), Terminal::new(Volume::Quiet, true));
     let done = Cell::new(false);
     let sending = async {

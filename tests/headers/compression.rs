@@ -172,3 +172,29 @@ async fn what_was_compressed_is_ours_even_if_the_run_died_before_it_said_so() {
     let report = deploy(&place, &[rule()], source.path()).await;
     assert_eq!(changes(&report), ["orphaned a.dat"], "it is an orphan of ours, and no stranger's object");
 }
+
+/// What somebody else made the manifest say: that an object is the file, compressed or not worth it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_compression_cannot_have_made_is_not_taken_for_the_file() {
+    for encoding in [None, Some("br")] {
+        let place = place().await;
+        let file = "12345";
+        let source = directory(&site(&[("a.dat", file), ("index.html", "welcome")]));
+        deploy(&place, &[rule()], source.path()).await;
+        place.put(BUCKET, "a.dat", "EVIL!", "application/octet-stream").await;
+        let evil = etag(&place, "a.dat");
+        manifest::rewrite(&place.edge, BUCKET, |line| {
+            if line["key"] == "a.dat" {
+                line["etag"] = evil.clone().into();
+                let ours = shipfront_site::etag::hex(&shipfront_site::etag::md5(file.as_bytes()));
+                line["compressed"] = json!({"source": ours, "asked": ["br", "gzip"]});
+                if let Some(encoding) = encoding {
+                    line["compressed"]["encoding"] = encoding.into();
+                }
+            }
+        })
+        .await;
+        deploy(&place, &[rule()], source.path()).await;
+        assert_ne!(etag(&place, "a.dat"), evil, "{encoding:?}");
+    }
+}

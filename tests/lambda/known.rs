@@ -208,3 +208,30 @@ async fn a_damaged_record_is_a_warning_and_everything_is_told() {
     assert_eq!(told(&world).pop().unwrap(), ["/about.html"]);
     assert!(function.log().contains("cannot be read"), "{}", function.log());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_file_of_others_writes_is_none_every_event_is_told_and_nothing_is_lost() {
+    let (world, function) = deployed().await;
+    let garbage = "welcome to the side file";
+    world.put(".shipfront/foreign.json", garbage).await;
+    let again = written("about.html", &etag(&world, "about.html"));
+    function.invoke(&again).await.unwrap();
+    assert_eq!(count(&world), 1, "nobody knows whether it was marked");
+    let other = overwrite(&world, "notes/a.html", "other", HTML).await;
+    function.invoke(&other).await.unwrap();
+    assert_eq!(count(&world), 2);
+    let kept = crate::world::manifest::read(&world.edge, BUCKET, ".shipfront/foreign.json").await;
+    assert_eq!(kept, garbage.as_bytes(), "the function, which may write this file alone, leaves it to a deploy");
+}
+
+/// Names below the record's folder that no site has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_in_a_place_that_is_no_sites_does_not_stop_the_events() {
+    let (world, function) = deployed().await;
+    for place in [".shipfront/x", "a/..", "a/"] {
+        world.put(&format!(".shipfront/{place}/state.json"), "{}").await;
+    }
+    let other = overwrite(&world, "about.html", "other", HTML).await;
+    function.invoke(&other).await.unwrap();
+    assert_eq!(count(&world), 1);
+}

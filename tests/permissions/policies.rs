@@ -254,3 +254,34 @@ fn a_bucket_policy_for_no_distribution_or_a_policy_for_no_bucket_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
     }
 }
+
+/// The statement of the documents by which a bucket's policy keeps others out of the record.
+#[test]
+fn the_bucket_policy_of_the_documents_lets_only_the_named_roles_write_the_record() {
+    let text = std::fs::read_to_string(repository("docs/permissions.md")).unwrap();
+    let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.into_iter().find(|block| block.contains("OnlyDeploysWriteTheRecord")).unwrap();
+    let statement: serde_json::Value = serde_json::from_str(block).unwrap();
+    assert_eq!((&statement["Effect"], &statement["Principal"]), (&"Deny".into(), &"*".into()));
+    assert_eq!(statement["Resource"], "arn:aws:s3:::www.example.com/.shipfront/*");
+    let actions: BTreeSet<&str> =
+        statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap()).collect();
+    // All by which an object of the record can become another one, or none.
+    for action in
+        ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateObject", "s3:ReplicateDelete"]
+    {
+        assert!(actions.contains(action), "{action}");
+    }
+    // Who reads is no matter of this statement: a wider one would lock the deploys out.
+    assert!(actions.iter().all(|action| !action.contains("Get") && !action.contains('*')));
+    let condition = statement["Condition"].as_object().unwrap();
+    assert_eq!(condition.keys().collect::<Vec<_>>(), ["ArnNotLike"], "a second condition would let others in");
+    let named = condition["ArnNotLike"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), ["aws:PrincipalArn"]);
+    let roles = named["aws:PrincipalArn"].as_array().unwrap();
+    assert!(!roles.is_empty());
+    for role in roles {
+        let role = role.as_str().unwrap();
+        assert!(role.starts_with("arn:aws:iam::123456789012:role/") && !role.contains('*'), "{role}");
+    }
+}

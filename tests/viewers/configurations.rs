@@ -131,3 +131,25 @@ async fn the_reach_of_an_error_page_can_be_said() {
         assert_eq!(why(&run).contains("as asked"), reach != "auto", "{}", why(&run));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_policy_that_is_unknown_or_has_no_id_is_a_warning_and_the_conservative_reading() {
+    for id in ["", "658327ea-0000-4761-ad1b-b9a155e43cb1"] {
+        let world = World::deployed(&[("index.html", "welcome"), ("about.html", "about")]).await;
+        let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+        distribution.default_behavior.cache = CacheSettings::Policy(id.to_owned());
+        world.edge.put_distribution(distribution).unwrap();
+        world.write("about.html", "about us");
+        let run = world.deploy(&[]).expect(0);
+        assert!(run.warnings().contains("a cache policy of"), "{id:?}: {}", run.warnings());
+        assert_eq!(world.writes(), ["PUT about.html", "INVALIDATE /about.htm*"], "{id:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_a_star_never_goes_as_an_exact_path() {
+    let world = World::deployed(&[("index.html", "welcome"), ("notes/a*b.html", "one"), ("notes/c.html", "c")]).await;
+    world.write("notes/a*b.html", "two");
+    world.deploy(&crate::world::site::EXACT).expect(0);
+    assert_eq!(world.writes(), ["PUT notes/a*b.html", "INVALIDATE /notes/a*"]);
+}

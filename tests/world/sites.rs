@@ -166,6 +166,17 @@ impl Place {
     }
 }
 
+/// Runs a deploy at a place until it ends, also by the signal that `stop` stands for.
+pub(crate) async fn until(
+    place: &Place,
+    source: &Path,
+    target: &str,
+    options: &[&str],
+    stop: CancellationToken,
+) -> Result<Report, Error> {
+    stoppable(settings(source, target, options), client(&place.edge, &place.clock).await, stop).await
+}
+
 async fn client(edge: &Edge, clock: &Clock) -> Aws {
     let (endpoint_url, clock) = (Some(edge.api_url()), clock.clone());
     Aws::load(&AwsOptions { endpoint_url, local: true, clock, ..AwsOptions::default() }).await.unwrap()
@@ -178,8 +189,12 @@ fn settings(source: &Path, target: &str, options: &[&str]) -> Settings {
 }
 
 async fn run(settings: Settings, aws: Aws) -> Result<Report, Error> {
+    stoppable(settings, aws, CancellationToken::new()).await
+}
+
+async fn stoppable(settings: Settings, aws: Aws, stop: CancellationToken) -> Result<Report, Error> {
     let terminal = Terminal::new(Volume::Quiet, true);
-    let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
+    let deploy = Deploy::new(&settings, &aws, &terminal, stop);
     let run = Box::pin(deploy.run()).await;
     run.map(|run| Report::new(run, &terminal))
 }

@@ -26,8 +26,8 @@ pub use shape::{
 };
 pub use typed::{PathError, TypedPath, path_from_input};
 
-pub use compile::is_mistaken;
 use compile::{Base, Behavior};
+pub use compile::{is_mistaken, shows_only_others};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
 use serde::{Deserialize, Serialize};
@@ -108,8 +108,9 @@ impl ViewerPath {
                 force(at);
             }
         }
-        if path.ends_with('*') {
-            force(path.trim_end_matches('*').len());
+        // At the end it is a wildcard whether one likes it or not; elsewhere CloudFront's documents do not say.
+        if let Some(at) = path.find('*') {
+            force(at);
         }
         if path.len() > MAX_PATH_CHARACTERS {
             force(cut_at(&path, MAX_PATH_CHARACTERS - 1));

@@ -30,6 +30,16 @@ pub struct Compressed {
     pub encoding: Option<Encoding>,
 }
 
+/// Whether a compressed object of so many bytes pays for a file of `size` bytes.
+pub fn pays(size: u64, compressed: u64) -> bool {
+    compressed <= most(size)
+}
+
+/// The most bytes that a compressed file may have.
+fn most(size: u64) -> u64 {
+    size / 100 * PAYS_PERCENT + size % 100 * PAYS_PERCENT / 100
+}
+
 /// Compresses what comes out of `open` with the first encoding that pays, into what comes out of `sink`;
 /// `None` if none does. Both are called once for each encoding that is tried.
 pub fn compress<R: Read, W: Write>(
@@ -38,7 +48,7 @@ pub fn compress<R: Read, W: Write>(
     mut open: impl FnMut() -> io::Result<R>,
     mut sink: impl FnMut() -> io::Result<W>,
 ) -> io::Result<Option<(Encoding, W)>> {
-    let most = size * PAYS_PERCENT / 100;
+    let most = most(size);
     for &encoding in asked {
         let mut writer = AtMost { room: most, full: false, inner: sink()? };
         match encode(encoding, open()?, size, &mut writer) {

@@ -29,6 +29,7 @@ pub mod viewer_rules;
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
 pub use kinds::{ObjectKind, ObjectKinds};
+use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// The folder of deploy records in a bucket: never compared, pruned or invalidated.
@@ -44,8 +45,19 @@ pub struct Target {
 impl Target {
     /// Reads `s3://bucket` or `s3://bucket/prefix`.
     ///
-    /// The prefix always ends in `/`, so that `blog` never means `blog-archive`.
+    /// The prefix always ends in `/`, so that `blog` never means `blog-archive`. The folder of the deploy records is no
+    /// site, however it is spelled.
     pub fn parse(text: &str) -> Result<Target> {
+        let target = Target::parse_folder(text)?;
+        if is_in_record_folder(&target.prefix) {
+            return Err(Error::invalid(format!("{text:?} is in the folder of deploy records, {RECORD_FOLDER}"))
+                .hint("a site lies beside its record: name the bucket, or another folder of it"));
+        }
+        Ok(target)
+    }
+
+    /// The same for any folder of a bucket, such as that of a deploy record.
+    pub fn parse_folder(text: &str) -> Result<Target> {
         let example = "write it as s3://bucket or s3://bucket/prefix";
         let rest = text
             .strip_prefix("s3://")
@@ -103,6 +115,13 @@ impl fmt::Display for Target {
     }
 }
 
+/// Whether a part of a prefix is the name of the folder of deploy records: also as a URL, or a disk that takes upper
+/// and lower case for the same, would read it.
+fn is_in_record_folder(prefix: &str) -> bool {
+    let name = RECORD_FOLDER.trim_end_matches('/');
+    percent_decode_str(prefix).decode_utf8_lossy().split('/').any(|part| part.eq_ignore_ascii_case(name))
+}
+
 /// Why a name cannot be a general purpose bucket
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 fn bucket_name_problem(name: &str) -> Option<&'static str> {
@@ -144,6 +163,15 @@ mod tests {
             "s3://a b c",
             "s3://bucket/../x",
             "s3://arn:aws:s3",
+            "s3://site/.shipfront",
+            "s3://site/.shipfront/",
+            "s3://site/.shipfront/blog",
+            "s3://site/blog/.shipfront",
+            "s3://site/./.shipfront",
+            "s3://site//.shipfront",
+            "s3://site/%2Eshipfront",
+            "s3://site/.Shipfront/x",
+            "s3://site/%2eshipfront%2Fx",
         ];
         for text in bad {
             assert_eq!(Target::parse(text).unwrap_err().kind(), ErrorKind::Invalid, "{text}");

@@ -7,8 +7,8 @@ use walkdir::{DirEntry, WalkDir};
 
 /// The folder that browsers and certificate authorities look into.
 const WELL_KNOWN: &str = ".well-known";
-/// The history of a project, which no pattern makes a part of a site.
-const HISTORIES: [&str; 4] = [".git", ".hg", ".svn", ".jj"];
+/// What no pattern makes a part of a site: the history of a project, and the folder of deploy records.
+const NEVER: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".shipfront"];
 /// Entries of a folder outside the source that are looked at to find out what is left out with it.
 const MOST_ENTRIES: usize = 10_000;
 /// What a page is made of, beside pages: without it viewers see a broken one.
@@ -59,10 +59,10 @@ fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> 
     let first =
         relative.components().map(|part| part.as_os_str()).find(|part| part.as_encoded_bytes().starts_with(b"."));
     if first.is_none_or(|first| first == WELL_KNOWN) {
-        return HISTORIES.iter().any(|history| name == history.as_bytes());
+        return NEVER.iter().any(|never| name == never.as_bytes());
     }
     match entry.file_type().is_dir() {
-        true => rules.included_hidden.is_empty() || HISTORIES.iter().any(|history| name == history.as_bytes()),
+        true => rules.included_hidden.is_empty() || NEVER.iter().any(|never| name == never.as_bytes()),
         false => !relative_key(source, entry.path()).is_some_and(|key| rules.included_hidden.is_match(key)),
     }
 }

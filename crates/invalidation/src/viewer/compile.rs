@@ -78,9 +78,13 @@ impl Relation {
 /// Whether the person names a distribution that certainly shows other buckets than `bucket`: each origin is one by its
 /// name, and no function before the origin may choose another.
 pub fn is_mistaken(shape: &DistributionShape, bucket: &str) -> bool {
+    shape.claim == Claim::Named && shows_only_others(shape, bucket)
+}
+
+/// Whether a distribution certainly shows other buckets than `bucket` and nothing else, whoever names it.
+pub fn shows_only_others(shape: &DistributionShape, bucket: &str) -> bool {
     let origins: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
-    shape.claim == Claim::Named
-        && shape.readable
+    shape.readable
         && !origins.is_empty()
         && origins.iter().all(|&relation| relation == Relation::AnotherBucket)
         && asks_known_origins(shape, &origins)
@@ -280,7 +284,7 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
     if shape.cache_behaviors.iter().any(unread) {
         warnings.push(format!(
             "a cache policy of {id} could not be read: assuming that query strings are cached \
-             apart; allow cloudfront:GetCachePolicy for exact paths"
+             apart; allow cloudfront:GetCachePolicy for exact paths, and check that the policy exists"
         ));
     }
     if viewer.reaches_nothing() {
