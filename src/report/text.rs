@@ -42,6 +42,9 @@ impl Display for Report {
                 self.source, self.target
             )?,
             Outcome::Different => writeln!(out, "Live, but viewers of {} get something else", self.target)?,
+            Outcome::Unverified => {
+                writeln!(out, "Live, but shipfront could not verify what viewers of {} get", self.target)?
+            }
             Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {} was not invalidated", self.target)?,
             Outcome::Interrupted => {
                 writeln!(out, "Interrupted: what had landed in {} is live and invalidated", self.target)?
@@ -61,8 +64,7 @@ impl Display for Report {
             self.write_invalidation(out, invalidation, planned)?;
         }
         if let Some(verified) = &self.verified {
-            let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
-            let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
+            let (checked, urls, found) = (verified.checked, verified.urls, verified.verdict());
             writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", verified.site)?;
             if let [first, rest @ ..] = verified.overridden.as_slice() {
                 let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };

@@ -41,7 +41,8 @@ impl Edge {
         found.replace_all(contents.0.clone()).map_err(EdgeError::Write)
     }
 
-    /// From now on, the distributions of new buckets rewrite directories to their index.html.
+    /// From now on, the distributions of new buckets rewrite directories to their index.html, and all that do answer as
+    /// a site with a directory-index function does: `/dir` leads to `/dir/`, with its query, unless a file has that path.
     pub fn rewrite_indexes(&self) {
         self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
     }
