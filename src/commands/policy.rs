@@ -35,6 +35,8 @@ struct Setting {
     account: String,
     /// The KMS key of the bucket, if it has one of its own.
     kms_key: Option<String>,
+    /// Whether what is there is to be tagged.
+    backfill: bool,
 }
 
 impl Setting {
@@ -54,6 +56,7 @@ impl Setting {
             distributions: Which::parse(&args.distribution, &args.distribution_tenant)?,
             account: args.account.clone(),
             kms_key: args.kms_key.clone(),
+            backfill: args.backfill,
         })
     }
 
@@ -70,6 +73,8 @@ impl Setting {
             (self.distributions == Which::Auto, Setup::AnyDistribution),
             (tenants, Setup::Tenant),
             (self.kms_key.is_some(), Setup::KmsKey),
+            (self.backfill, Setup::CacheTags),
+            (self.backfill, Setup::Backfill),
         ];
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
@@ -180,6 +185,7 @@ mod tests {
             },
             account: "123456789012".to_owned(),
             kms_key: None,
+            backfill: false,
         }
     }
 

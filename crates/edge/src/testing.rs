@@ -156,6 +156,14 @@ impl Edge {
         self.settings(bucket, |settings| settings.acls = acls)
     }
 
+    /// Lets objects be locked, for this process: the bucket says that it has Object Lock. The edge locks none.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_object_lock(&self, bucket: &str, object_lock: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.object_lock = object_lock)
+    }
+
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
