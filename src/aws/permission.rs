@@ -199,7 +199,8 @@ pub const PERMISSIONS: &[Permission] = &[
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
 /// not always said.
 pub(crate) fn hint(operation: &str) -> String {
-    let of_setup = PERMISSIONS.iter().filter(|permission| permission.operation == operation && permission.setup.is_some());
+    let of_setup =
+        PERMISSIONS.iter().filter(|permission| permission.operation == operation && permission.setup.is_some());
     let actions: Vec<&str> = of_setup.map(|permission| permission.action).collect();
     let first = PERMISSIONS.iter().find(|permission| permission.operation == operation);
     if let (Some(Permission { setup: Some(_), resource, .. }), [most @ .., last]) = (first, actions.as_slice())

@@ -109,13 +109,9 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
     let (world, function) = function().await;
-    for name in [
-        "s3-test-event",
-        "sqs-s3-test-event",
-        "sns-s3-test-event",
-        "sqs-sns-s3-test-event",
-        "s3-object-tagging-put",
-    ] {
+    for name in
+        ["s3-test-event", "sqs-s3-test-event", "sns-s3-test-event", "sqs-sns-s3-test-event", "s3-object-tagging-put"]
+    {
         function.invoke(&event(name)).await.unwrap();
     }
     let mut none = event("sqs-s3");

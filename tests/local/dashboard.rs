@@ -133,8 +133,9 @@ async fn while_nothing_happens_the_answer_is_short_and_the_site_keeps_all_its_pa
     assert!(below["urls"].is_array(), "{below:#}");
     let moved = preview.get("/.shipfront/dashboard").await;
     assert_eq!((moved.status, moved.header("location")), (302, Some("/.shipfront/dashboard/")));
-    assert_eq!(preview.get("/.shipfront/dashboard.json").await.status, 404);
-    assert_eq!(preview.get_at_own_name("/.shipfront/dashboard/state.json").await.status, 404);
+    // The deploy record beside it stays closed, and at the site's own name there is nothing but the site.
+    assert_eq!(preview.get("/.shipfront/dashboard.json").await.status, 403);
+    assert_eq!(preview.get_at_own_name("/.shipfront/dashboard/state.json").await.status, 403);
     let of_site = preview.get("/state.json").await;
     assert_eq!(of_site.body, std::fs::read(machine.site().join("404.html")).unwrap());
 }

@@ -116,11 +116,13 @@ async fn every_kind_of_page_is_served_at_the_urls_that_people_use() {
 async fn a_file_without_an_extension_is_served_and_a_directory_leads_to_its_slash() {
     let machine = Machine::new();
     std::fs::create_dir_all(machine.site().join(".well-known")).unwrap();
-    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"] {
+    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"]
+    {
         machine.write(key, key);
     }
     let preview = Preview::start(&machine);
-    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"] {
+    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"]
+    {
         let answer = preview.get(&format!("/{key}")).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, key));
     }
@@ -259,5 +261,7 @@ fn a_port_that_another_program_has_on_the_other_loopback_address_is_taken() {
     let Ok(taken) = std::net::TcpListener::bind("[::1]:0") else { return };
     let machine = Machine::new();
     let port = taken.local_addr().unwrap().port().to_string();
-    run(&mut machine.command(&["preview", "SITE", "--port", &port])).ended_with(1).says(&format!("port {port} is taken"));
+    run(&mut machine.command(&["preview", "SITE", "--port", &port]))
+        .ended_with(1)
+        .says(&format!("port {port} is taken"));
 }

@@ -134,7 +134,9 @@ async fn a_copy_that_fails_is_named_and_the_others_are_told() {
         assert!(hint.contains(&format!("s3:{action}")), "{hint}");
         assert!(policy.contains(&format!("\"s3:{action}\"")), "{policy}");
     }
-    for action in ["s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "cloudfront:GetDistribution\""] {
+    for action in
+        ["s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "cloudfront:GetDistribution\""]
+    {
         assert!(policy.contains(action), "{action} is not in {policy}");
     }
     assert!(!world.run(&["policy", TARGET]).expect(0).stdout.contains("Annotation"));

@@ -90,9 +90,7 @@ pub(super) fn read(event: &Value) -> Result<Batch, String> {
 fn message(record: &Value) -> Message {
     let id = record.get("messageId").and_then(Value::as_str).map(str::to_owned);
     let body = read_shape::<SqsMessage>(record).and_then(|message| message.body.ok_or_else(|| "no body".to_owned()));
-    let read = body.and_then(|body| {
-        content(&parse("its body", &body)?)
-    });
+    let read = body.and_then(|body| content(&parse("its body", &body)?));
     match read {
         Ok(message) => Message { id, ..message },
         Err(problem) => Message { id, events: Vec::new(), problems: vec![problem] },
