@@ -42,7 +42,7 @@ Exit codes:
    4  live but stale: an invalidation failed
    5  locked, or superseded by a newer build
    6  refused by a guard, nothing changed
-   7  live, but --verify found URLs that answer otherwise
+   7  live, but --verify saw a difference, or no answer
   10  plan --detailed-exit-code: there are changes
  130  interrupted; what had landed was invalidated
 

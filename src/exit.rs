@@ -19,7 +19,7 @@ pub enum Exit {
     Locked = 5,
     /// A guard refused; nothing was changed.
     Refused = 6,
-    /// Live, but `--verify` found a difference; the next run invalidates it again.
+    /// Live, but `--verify` found a difference, which the next run invalidates again, or got no answer.
     Different = 7,
     /// `plan --detailed-exit-code` found changes.
     Changes = 10,

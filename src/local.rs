@@ -98,11 +98,18 @@ impl Local {
         Edge::dashboard_of(&self.viewer_url)
     }
 
-    /// Where a browser finds the site.
+    /// From now on `localhost` is this site, until another one is shown.
+    pub fn show(&self, target: &Target) -> Result<()> {
+        Edge::show(&self.directory, &distribution_of(target)).map_err(|error| edge_error(&error))
+    }
+
+    /// Where the site is found: at `localhost`, which every tool knows, if it is the one that is shown; else at a name
+    /// of its own, which browsers know.
     pub fn site_url(&self, target: &Target) -> String {
-        let id = shipfront_edge::Distribution::for_bucket(target.bucket()).id.to_ascii_lowercase();
-        let authority = self.viewer_url.replace("127.0.0.1", &format!("{id}.localhost"));
-        format!("{authority}/{}", target.prefix())
+        let id = distribution_of(target);
+        let is_shown = Edge::shown(&self.directory).is_some_and(|shown| shown == id);
+        let host = if is_shown { "localhost".to_owned() } else { format!("{}.localhost", id.to_ascii_lowercase()) };
+        format!("{}/{}", self.viewer_url.replace("127.0.0.1", &host), target.prefix())
     }
 
     /// Ends the edge, if this process serves it.
@@ -144,6 +151,11 @@ fn resolved(path: &Path) -> PathBuf {
         Some((above, rest)) => above.join(rest),
         None => full,
     }
+}
+
+/// The id of the distribution that the local edge has for a site's bucket.
+fn distribution_of(target: &Target) -> String {
+    shipfront_edge::Distribution::for_bucket(target.bucket()).id
 }
 
 /// A bucket for each source directory: its name for people, a digest of its path to tell it apart.

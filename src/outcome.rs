@@ -20,6 +20,8 @@ pub enum Outcome {
     Stale,
     /// Live, but `--verify` found URLs that answer otherwise.
     Different,
+    /// Live, but `--verify` got no answer from some URLs, and saw no difference at the others.
+    Unverified,
     /// Stopped by a signal; what had landed was invalidated.
     Interrupted,
     /// A guard refused the plan: nothing was written.
@@ -35,7 +37,7 @@ impl Outcome {
             Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => Exit::Done,
             Outcome::Partial => Exit::Partial,
             Outcome::Stale => Exit::Stale,
-            Outcome::Different => Exit::Different,
+            Outcome::Different | Outcome::Unverified => Exit::Different,
             Outcome::Interrupted => Exit::Interrupted,
             Outcome::Refused => Exit::Refused,
             Outcome::Failed => Exit::Failed,

@@ -337,6 +337,7 @@ impl Report {
 
     /// Enters what `--verify` found. A worse outcome stays. Without a record the next deploy does not know of it.
     fn verify(&mut self, verified: Verified, is_recorded: bool) {
+        let is_good = matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo);
         if let Some(first) = verified.differences.first() {
             let url = |at: &Difference| Error::failed(format!("{} {}", at.url, at.found));
             let hint = if is_recorded {
@@ -350,8 +351,20 @@ impl Report {
                 Failure::of(Some(&at.key), &error)
             };
             self.errors.extend(verified.differences.iter().map(failure));
-            if matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo) {
+            if is_good {
                 self.outcome = Outcome::Different;
+            }
+        }
+        // As a rule all of them for one reason: each by itself is in the JSON.
+        if let [first, rest @ ..] = verified.unanswered.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
+            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
+                "the deploy itself is done, and nothing is known to differ; let the host name of --verify be one that this \
+                 machine reaches the site by",
+            );
+            self.errors.push(Failure::of(None, &error));
+            if is_good && verified.differences.is_empty() {
+                self.outcome = Outcome::Unverified;
             }
         }
         self.verified = Some(verified);

@@ -131,8 +131,26 @@ async fn a_page_of_which_only_the_directory_is_stale_is_found() {
 async fn a_site_that_cannot_be_reached_is_not_taken_for_one_that_is_right() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
-    let run = world.deploy(&["--verify", "http://127.0.0.1:9"]).expect(7);
-    assert!(differences(&run)[0].contains("cannot be fetched"), "{:?}", differences(&run));
+    let run = world.deploy(&["--verify", "http://127.0.0.1:9"]).expect(7).says("could not verify");
+    assert_eq!(run.outcome(), "unverified");
+    assert!(run.json["verified"]["unanswered"][0]["found"].as_str().unwrap().contains("cannot be fetched"));
+}
+
+/// Refused, not resolved, and spoken to in TLS where there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_no_difference_and_nothing_is_invalidated_again_for_it() {
+    let world = looked_at().await;
+    let in_tls = world.edge.viewer_url().replace("http:", "https:");
+    for (edit, site) in ["http://127.0.0.1:9", "http://no-such-name.invalid", &in_tls].into_iter().enumerate() {
+        world.write("index.html", format!("edit {edit}"));
+        let arguments = ["deploy", world.source().to_str().unwrap(), "s3://www.example.com", "--verify", site];
+        let text = world.run(&arguments).expect(7);
+        let all = format!("{}{}", text.stdout, text.stderr);
+        assert!(all.contains("could not verify") && all.contains("none of them answered"), "{all}");
+        assert!(!all.contains("something else") && !all.contains("otherwise"), "{all}");
+        let next = world.deploy(&[]).expect(0);
+        assert_eq!((next.outcome(), &next.json["recovered"]), ("nothing-to-do", &serde_json::Value::Null), "{site}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,6 +156,17 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
     with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
     with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
+    // A copy takes an object's annotations along unless it is told not to. Whether an object without any needs these
+    // is not documented.
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, DEPLOY),
+    with(
+        Setup::Backfill,
+        "GetObjectLockConfiguration",
+        "s3:GetBucketObjectLockConfiguration",
+        Resource::Bucket,
+        DEPLOY,
+    ),
     with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
@@ -185,8 +196,18 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
 ];
 
-/// What to allow where a call was denied.
+/// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
+/// not always said.
 pub(crate) fn hint(operation: &str) -> String {
+    let of_setup =
+        PERMISSIONS.iter().filter(|permission| permission.operation == operation && permission.setup.is_some());
+    let actions: Vec<&str> = of_setup.map(|permission| permission.action).collect();
+    let first = PERMISSIONS.iter().find(|permission| permission.operation == operation);
+    if let (Some(Permission { setup: Some(_), resource, .. }), [most @ .., last]) = (first, actions.as_slice())
+        && !most.is_empty()
+    {
+        return format!("allow {} and {last} on {resource}", most.join(", "));
+    }
     match PERMISSIONS.iter().find(|permission| permission.operation == operation) {
         // Said aloud, lest it be taken for carelessness.
         Some(Permission { action, resource: all @ Resource::All, .. }) => {
@@ -220,6 +241,16 @@ mod tests {
             searching.difference(&plain).copied().collect::<Vec<_>>(),
             [("cloudfront:ListDistributions", Resource::All)]
         );
+    }
+
+    #[test]
+    fn of_a_call_that_takes_many_actions_all_are_named() {
+        let copy = hint("CopyObject");
+        for permission in PERMISSIONS.iter().filter(|permission| permission.operation == "CopyObject") {
+            assert!(copy.contains(permission.action), "{} is not in {copy}", permission.action);
+        }
+        assert!(copy.contains("s3:GetObjectAnnotation") && copy.contains("s3:PutObjectAnnotation"), "{copy}");
+        assert_eq!(hint("PutObject"), "allow s3:PutObject on arn:aws:s3:::BUCKET/PREFIX*");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct PolicyArgs {
     /// Deploys keep no record
     #[arg(long)]
     pub no_record: bool,
+    /// Also what 'tags --backfill' needs: it copies objects onto themselves, with their tags and annotations
+    #[arg(long, conflicts_with = "bucket_policy")]
+    pub backfill: bool,
     /// The account of the distribution
     #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
     pub account: String,

@@ -48,6 +48,8 @@ struct Setting {
     kms_key: Option<String>,
     /// The partition of AWS, with which every ARN begins.
     partition: String,
+    /// Whether what is there is to be tagged.
+    backfill: bool,
 }
 
 impl Setting {
@@ -68,6 +70,7 @@ impl Setting {
             account: args.account.clone(),
             kms_key: args.kms_key.clone(),
             partition: partition(args, |name| std::env::var(name).ok()),
+            backfill: args.backfill,
         })
     }
 
@@ -84,6 +87,8 @@ impl Setting {
             (self.distributions == Which::Auto, Setup::AnyDistribution),
             (tenants, Setup::Tenant),
             (self.kms_key.is_some(), Setup::KmsKey),
+            (self.backfill, Setup::CacheTags),
+            (self.backfill, Setup::Backfill),
         ];
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
@@ -262,6 +267,7 @@ mod tests {
             account: "123456789012".to_owned(),
             kms_key: None,
             partition: "aws".to_owned(),
+            backfill: false,
         }
     }
 

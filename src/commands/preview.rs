@@ -47,6 +47,7 @@ impl Preview<'_> {
         if report.outcome == Outcome::Refused {
             return Ok(report.outcome.exit());
         }
+        local.show(&target)?;
         let url = local.site_url(&target);
         if local.is_ours() {
             self.terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));

@@ -166,6 +166,10 @@ impl Backfill<'_> {
                 "disable ACLs on the bucket (BucketOwnerEnforced); what a deploy uploads is tagged in any case",
             ));
         }
+        if !bucket.has_no_locks().await? {
+            let message = "the bucket has Object Lock, and a copy would lose holds and retention; nothing was changed";
+            return Err(Error::refused(message).hint("what a deploy uploads is tagged in any case"));
+        }
         let index = ManifestIndex::read(&manifest, &[])?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
         let (withheld, verified) = (Vec::new(), None);

@@ -145,6 +145,8 @@ enum Wrong {
     Different(String),
     /// A header is not the object's, and may be meant to be so.
     Overridden(String),
+    /// There was no answer, so nothing is known of what viewers get.
+    Unanswered(String),
 }
 
 impl Check {
@@ -295,6 +297,8 @@ pub struct Verified {
     pub differences: Vec<Difference>,
     /// Those of which a header is not the object's: a response headers policy or a function may have set it.
     pub overridden: Vec<Difference>,
+    /// Those that gave no answer: whether viewers get them as deployed is not known.
+    pub unanswered: Vec<Difference>,
 }
 
 /// A URL that answers otherwise than it must.
@@ -309,12 +313,27 @@ pub struct Difference {
 }
 
 impl Verified {
+    /// What was found, in words.
+    pub fn verdict(&self) -> String {
+        let said = match self.differences.len() {
+            0 if self.unanswered.is_empty() => "as deployed".to_owned(),
+            0 if self.unanswered.len() == self.checked => return "none of them answered".to_owned(),
+            0 => "no difference".to_owned(),
+            different => format!("{different} otherwise"),
+        };
+        match self.unanswered.len() {
+            0 => said,
+            count => format!("{said}, {count} without an answer"),
+        }
+    }
+
     /// The keys of the differences.
     fn keys(&self) -> HashSet<&str> {
         self.differences.iter().map(|difference| difference.key.as_str()).collect()
     }
 
-    /// What the next deploy is to invalidate again, if anything. `entries` are the walk's, and `left` is what an
+    /// What the next deploy is to invalidate again, if anything: what was seen to differ. What gave no answer is no
+    /// reason to evict anything, since CloudFront has said that it is done. `entries` are the walk's, and `left` is what an
     /// interrupted run had left.
     pub(super) fn pending(&self, plan: &Plan, entries: &[Entry], left: &[PendingChange]) -> Vec<PendingChange> {
         let keys = self.keys();
@@ -359,14 +378,16 @@ impl Executor<'_> {
             () = self.limits.stop.cancelled() => return None,
         };
         found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        let (mut differences, mut overridden) = (Vec::new(), Vec::new());
+        let (mut differences, mut overridden, mut unanswered) = (Vec::new(), Vec::new(), Vec::new());
         for (url, key, wrong) in found {
-            match wrong {
-                Wrong::Different(found) => differences.push(Difference { url, key, found }),
-                Wrong::Overridden(found) => overridden.push(Difference { url, key, found }),
-            }
+            let (list, found) = match wrong {
+                Wrong::Different(found) => (&mut differences, found),
+                Wrong::Overridden(found) => (&mut overridden, found),
+                Wrong::Unanswered(found) => (&mut unanswered, found),
+            };
+            list.push(Difference { url, key, found });
         }
-        Some(Verified { site: site.to_string(), urls, checked, differences, overridden })
+        Some(Verified { site: site.to_string(), urls, checked, differences, overridden, unanswered })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The events of a bucket: S3's notifications, EventBridge's, and queues of both.
+//! The events of a bucket: S3's notifications and EventBridge's, by themselves, through topics of SNS, and in queues.
 //!
 //! All changed keys of an invocation become one set, and each distribution is told once. What was
 //! said twice, late or out of order does no harm: what counts is what is in the bucket now
@@ -40,8 +40,8 @@ pub(super) async fn answer(
 ) -> Result<Value> {
     let batch = event::read(event).map_err(|problem| {
         Error::failed(format!("the event is none that shipfront knows: {problem}")).hint(
-            "it takes CodePipeline jobs, S3 notifications, EventBridge events of S3, and SQS messages with either of \
-             the latter",
+            "it takes CodePipeline jobs, S3 notifications and EventBridge events of S3, the latter two also through SNS and \
+             SQS",
         )
     })?;
     let run = reference(&batch, request);

@@ -217,10 +217,16 @@ async fn deploy_artifact(
                  the function's timeout (at most 15 minutes) and memory, and retry the action: it goes on from here"
             ),
         })),
-        Outcome::Partial | Outcome::Stale | Outcome::Failed | Outcome::Different | Outcome::Refused => {
+        Outcome::Partial
+        | Outcome::Stale
+        | Outcome::Failed
+        | Outcome::Different
+        | Outcome::Unverified
+        | Outcome::Refused => {
             let about = match report.outcome {
                 Outcome::Stale => "live, but the edge may be stale: the next deploy invalidates again",
                 Outcome::Different => "live, but viewers get something else",
+                Outcome::Unverified => "live, but what viewers get could not be verified",
                 Outcome::Partial => "some files failed; what landed is live and invalidated",
                 _ => "nothing was changed",
             };

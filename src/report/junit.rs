@@ -102,6 +102,7 @@ fn whole(report: &Report) -> Case {
         Outcome::Partial => State::Failed("partly deployed".to_owned(), errors.join("\n")),
         Outcome::Stale => State::Failed("live, but the edge may be stale".to_owned(), errors.join("\n")),
         Outcome::Different => State::Failed("live, but viewers get something else".to_owned(), errors.join("\n")),
+        Outcome::Unverified => State::Failed("live, but could not verify it".to_owned(), errors.join("\n")),
         Outcome::Refused => State::Failed(
             report.error.clone().unwrap_or_default(),
             report.hint.as_ref().map(|hint| format!("hint: {hint}")).unwrap_or_default(),

@@ -110,6 +110,7 @@ fn headline(outcome: Outcome) -> &'static str {
         Outcome::Partial => "Partly deployed",
         Outcome::Stale => "Live, but the edge may be stale",
         Outcome::Different => "Live, but viewers get something else",
+        Outcome::Unverified => "Live, but what viewers get could not be verified",
         Outcome::Interrupted => "Interrupted",
         Outcome::Refused => "Refused. Nothing was changed",
         Outcome::Failed => "Failed",

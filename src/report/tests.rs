@@ -66,6 +66,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
             checked: 2,
             differences: vec![different()],
             overridden: vec![different(), different()],
+            unanswered: vec![different()],
         }),
         verbose,
         ..Report::new(Run::of_nothing(), &Terminal::new(Volume::Quiet, false))

@@ -36,6 +36,7 @@ impl Display for Report {
             }
             Outcome::Refused => writeln!(out, "Plan for {source} -> {target}, which is refused; nothing was written")?,
             Outcome::Different => writeln!(out, "Live, but viewers of {target} get something else")?,
+            Outcome::Unverified => writeln!(out, "Live, but shipfront could not verify what viewers of {target} get")?,
             Outcome::Stale => writeln!(out, "Live, but the edge may be stale: {target} was not invalidated")?,
             Outcome::Interrupted => writeln!(out, "Interrupted: what had landed in {target} is live and invalidated")?,
             Outcome::Failed => writeln!(out, "Failed: nothing in {target} was changed")?,
@@ -53,8 +54,7 @@ impl Display for Report {
             self.write_invalidation(out, invalidation, planned)?;
         }
         if let Some(verified) = &self.verified {
-            let (checked, urls, different) = (verified.checked, verified.urls, verified.differences.len());
-            let found = if different == 0 { "as deployed".to_owned() } else { format!("{different} otherwise") };
+            let (checked, urls, found) = (verified.checked, verified.urls, verified.verdict());
             writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", Shown(&verified.site))?;
             if let [first, rest @ ..] = verified.overridden.as_slice() {
                 let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };

@@ -34,8 +34,8 @@ impl Bucket {
     /// Adds user metadata to an object, while it has this ETag. All other headers, its storage class and its
     /// encryption stay.
     ///
-    /// What a copy does not take over by itself is said again. An ACL cannot be: see
-    /// [`Bucket::has_no_acls`].
+    /// What a copy does not take over by itself is said again. An ACL and a lock cannot be: see
+    /// [`Bucket::has_no_acls`] and [`Bucket::has_no_locks`].
     pub async fn retag(&self, key: &str, etag: &Etag, metadata: &[(String, String)]) -> Result<Retagged> {
         let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let head = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
@@ -51,7 +51,12 @@ impl Bucket {
         if head.e_tag.as_deref().map(Etag::parse).as_ref() != Some(etag) {
             return Ok(Retagged::No("it was written meanwhile"));
         }
-        if head.object_lock_mode.is_some() || head.object_lock_legal_hold_status.is_some() {
+        // Said only to those who may ask for them (s3:GetObjectRetention, s3:GetObjectLegalHold): a bucket that can have
+        // locks is refused as a whole, see `Bucket::has_no_locks`.
+        let is_locked = head.object_lock_mode.is_some()
+            || head.object_lock_legal_hold_status.is_some()
+            || head.object_lock_event_hold.is_some();
+        if is_locked {
             return Ok(Retagged::No("it is locked, and a copy would not be"));
         }
         if matches!(head.storage_class, Some(StorageClass::Glacier | StorageClass::DeepArchive)) {
@@ -105,6 +110,25 @@ impl Bucket {
         let etag = answer.copy_object_result.and_then(|result| result.e_tag);
         let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied {key}")))?;
         Ok(Retagged::Yes { etag: Etag::parse(&etag), redirects })
+    }
+
+    /// Whether no object can be locked, or held until somebody or some event lets it go; a copy would be neither.
+    ///
+    /// Locks are there only in buckets with Object Lock
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>). A store that does not know the
+    /// question has none.
+    pub async fn has_no_locks(&self) -> Result<bool> {
+        let request = self.client.get_object_lock_configuration().bucket(self.target.bucket());
+        match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
+            Ok(answer) => {
+                let lock = answer.object_lock_configuration.and_then(|lock| lock.object_lock_enabled);
+                Ok(lock.is_none())
+            }
+            Err(error) if matches!(error.code(), Some("ObjectLockConfigurationNotFoundError" | "NotImplemented")) => {
+                Ok(true)
+            }
+            Err(error) => Err(self.explain("GetObjectLockConfiguration", error)),
+        }
     }
 
     /// Whether objects have no ACLs of their own, which a copy would lose

@@ -76,6 +76,37 @@ async fn a_distributions_id_alone_invalidates_everything_and_waits_by_its_token(
     assert_eq!(world.count("CreateInvalidation"), 1);
 }
 
+/// A job whose action has no `UserParameters`.
+fn without_parameters(number: u32) -> Value {
+    let mut job = job(number, "");
+    let configuration = &mut job["CodePipeline.job"]["data"]["actionConfiguration"]["configuration"];
+    configuration.as_object_mut().unwrap().remove("UserParameters");
+    job
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_parameters_everything_of_the_distribution_that_the_environment_names_is_invalidated() {
+    let world = World::new(&[]).await;
+    let other = world.edge.ensure_site("other.example.com").unwrap();
+    let named = Function::start(&world, &[("SHIPFRONT_DISTRIBUTION", &world.distribution)]).await;
+    named.invoke(&without_parameters(1)).await.unwrap();
+    assert_eq!((items(&world), world.edge.invalidations(&other).len()), (vec![vec!["/*".to_owned()]], 0));
+    let token = token(&world);
+    named.invoke(&continued(2, &token)).await.unwrap();
+    success(&world);
+    named.invoke(&job(3, " ")).await.unwrap();
+    assert_eq!(items(&world).len(), 2);
+    // Whose cache is to go is never guessed.
+    for variables in [&[][..], &[("SHIPFRONT_DISTRIBUTION", "auto")], &[("SHIPFRONT_DISTRIBUTION", "none")]] {
+        let function = Function::start(&world, variables).await;
+        function.invoke(&without_parameters(4)).await.unwrap();
+        let (kind, message) = failure(&world);
+        assert_eq!(kind, "ConfigurationError");
+        assert!(message.contains("no UserParameters") && message.contains("SHIPFRONT_DISTRIBUTION"), "{message}");
+    }
+    assert_eq!((items(&world).len(), world.edge.invalidations(&other).len()), (2, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_goes_on_until_cloudfront_is_done_and_is_done_without_it_when_that_takes_too_long() {
     let (world, function) = function().await;

@@ -73,6 +73,11 @@ async fn whatever_the_shape_of_an_event_its_url_is_invalidated_once() {
         ("eventbridge-object-restore-completed", vec!["/index.html"]),
         ("sqs-eventbridge", vec!["/index.html"]),
         ("sqs-s3", vec!["/index.html", "/old.html"]),
+        ("sns-s3", vec!["/index.html"]),
+        ("sns-eventbridge", vec!["/index.html"]),
+        ("sqs-sns-s3", vec!["/index.html"]),
+        ("sqs-sns-s3-raw", vec!["/index.html"]),
+        ("sqs-sns-eventbridge", vec!["/index.html"]),
     ] {
         let (world, function) = function().await;
         let root = items.contains(&"/index.html").then_some("/");
@@ -104,7 +109,9 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
     let (world, function) = function().await;
-    for name in ["s3-test-event", "sqs-s3-test-event", "s3-object-tagging-put"] {
+    for name in
+        ["s3-test-event", "sqs-s3-test-event", "sns-s3-test-event", "sqs-sns-s3-test-event", "s3-object-tagging-put"]
+    {
         function.invoke(&event(name)).await.unwrap();
     }
     let mut none = event("sqs-s3");
@@ -256,4 +263,22 @@ async fn with_any_origin_the_events_of_a_replicated_bucket_are_invalidated() {
     let function = Function::start(&world, &variables).await;
     function.invoke(&elsewhere("third.example.com")).await.unwrap();
     assert_eq!(told(&world), [["/", "/index.html"]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_topic_sends_that_is_no_event_goes_back_alone_and_its_token_is_nowhere() {
+    let (world, function) = function().await;
+    let confirm = event("sqs-sns-subscription-confirmation")["Records"][0]["body"].clone();
+    let topics = event("sqs-sns-s3")["Records"][0]["body"].clone();
+    let mut hello: Value = serde_json::from_str(topics.as_str().unwrap()).unwrap();
+    hello["Message"] = "hello".into();
+    let answer = function.invoke(&queue(&[confirm, topics, hello])).await.unwrap();
+    assert_eq!(back(&answer), ["m0", "m2"]);
+    assert_eq!(told(&world), [["/", "/index.html"]]);
+    let log = function.log();
+    assert!(log.contains("subscription confirmed") && !log.contains("tokenOfTheTopic"), "{log}");
+    // Without a queue, Lambda tries it again.
+    let mut alone = event("sns-s3");
+    alone["Records"][0]["Sns"]["Message"] = "hello".into();
+    assert!(function.invoke(&alone).await.unwrap_err().contains("no JSON"));
 }

@@ -17,6 +17,13 @@ impl Preview {
         request(&format!("http://127.0.0.1:{}", self.port()), "GET", path, &[("host", &host)]).await
     }
 
+    /// A path of the site's own host name, where all paths are its own.
+    async fn get_at_own_name(&self, path: &str) -> Answer {
+        let state = self.state().await;
+        let own = state["distributions"][0]["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        request(&format!("http://127.0.0.1:{}", self.port()), "GET", path, &[("host", &own)]).await
+    }
+
     async fn state(&self) -> Value {
         serde_json::from_slice(&self.dashboard("/state.json").await.body).unwrap()
     }
@@ -44,15 +51,15 @@ async fn each_url_has_its_viewers_and_an_invalidation_says_what_it_evicted_and_w
     let preview = Preview::start(&machine);
     assert_eq!(
         preview.url_after("what is at the edge, and why: "),
-        format!("http://dashboard.localhost:{}/", preview.port())
+        format!("http://localhost:{}/.shipfront/dashboard/", preview.port())
     );
-    for path in ["/about/", "/about", "/about/", "/blog/", "/assets/logo.svg"] {
+    for path in ["/about/", "/about/index.html", "/about/", "/blog/", "/assets/logo.svg"] {
         preview.get(path).await;
     }
     let state = preview.state().await;
     let about = row(&state, "/about/index.html");
     assert_eq!((&about["state"], &about["hits"], &about["misses"]), (&"fresh".into(), &2.into(), &1.into()));
-    assert_eq!(about["asked_as"], serde_json::json!(["/about", "/about/"]));
+    assert_eq!(about["asked_as"], serde_json::json!(["/about/"]));
     assert_eq!(row(&state, "/downloads/press%20kit.txt")["state"], "absent");
     assert!(state["urls"].as_array().unwrap().iter().all(|row| !row["url"].as_str().unwrap().contains(".shipfront")));
 
@@ -118,6 +125,17 @@ async fn while_nothing_happens_the_answer_is_short_and_the_site_keeps_all_its_pa
     assert!(later["version"].as_u64().unwrap() > version && later["urls"].is_array(), "{later:#}");
 
     assert_eq!(preview.dashboard("/nothing").await.status, 404);
+    // The same below the site, for tools that do not resolve such a name.
+    let page = preview.get("/.shipfront/dashboard/").await;
+    assert_eq!((page.status, &page.body), (200, &preview.dashboard("/").await.body));
+    assert!(page.text().contains("fetch(\"state.json?"), "it asks beside itself");
+    let below: Value = serde_json::from_slice(&preview.get("/.shipfront/dashboard/state.json").await.body).unwrap();
+    assert!(below["urls"].is_array(), "{below:#}");
+    let moved = preview.get("/.shipfront/dashboard").await;
+    assert_eq!((moved.status, moved.header("location")), (302, Some("/.shipfront/dashboard/")));
+    // The deploy record beside it stays closed, and at the site's own name there is nothing but the site.
+    assert_eq!(preview.get("/.shipfront/dashboard.json").await.status, 403);
+    assert_eq!(preview.get_at_own_name("/.shipfront/dashboard/state.json").await.status, 403);
     let of_site = preview.get("/state.json").await;
     assert_eq!(of_site.body, std::fs::read(machine.site().join("404.html")).unwrap());
 }

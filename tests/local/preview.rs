@@ -95,7 +95,6 @@ async fn every_kind_of_page_is_served_at_the_urls_that_people_use() {
         ("/", "index.html", "text/html; charset=utf-8"),
         ("/index.html", "index.html", "text/html; charset=utf-8"),
         ("/docs/the-lens/", "docs/the-lens/index.html", "text/html; charset=utf-8"),
-        ("/docs/the-lens", "docs/the-lens/index.html", "text/html; charset=utf-8"),
         ("/downloads/press%20kit.txt", "downloads/press kit.txt", "text/plain; charset=utf-8"),
         ("/blog/caf%C3%A9-men%C3%BC.html", "blog/café-menü.html", "text/html; charset=utf-8"),
         ("/assets/site.dfd3853c.css", "assets/site.dfd3853c.css", "text/css; charset=utf-8"),
@@ -111,6 +110,75 @@ async fn every_kind_of_page_is_served_at_the_urls_that_people_use() {
     let missing = preview.get("/nothing/here.html").await;
     assert_eq!(missing.status, 404);
     assert_eq!(missing.body, std::fs::read(machine.site().join("404.html")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_an_extension_is_served_and_a_directory_leads_to_its_slash() {
+    let machine = Machine::new();
+    std::fs::create_dir_all(machine.site().join(".well-known")).unwrap();
+    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"]
+    {
+        machine.write(key, key);
+    }
+    let preview = Preview::start(&machine);
+    for key in [".well-known/apple-app-site-association", "apple-app-site-association", "CNAME", "feed", "docs/LICENSE"]
+    {
+        let answer = preview.get(&format!("/{key}")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, key));
+    }
+    for (path, location) in [
+        ("/docs/the-lens", "/docs/the-lens/"),
+        ("/blog?utm_source=x&a=1", "/blog/?utm_source=x&a=1"),
+        // Never to another host.
+        ("//www.example.com/blog", "/www.example.com/blog/"),
+    ] {
+        let answer = preview.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (301, Some(location)), "{path}");
+        // The site of tomorrow has the same address.
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(preview.get("/.well-known/nothing").await.status, 404);
+    // An edit of such a file is seen, and it does not go for a directory once it is gone.
+    machine.write("CNAME", "another");
+    machine.deploy();
+    assert_eq!(preview.get("/CNAME").await.text(), "another");
+    std::fs::remove_file(machine.site().join("CNAME")).unwrap();
+    machine.deploy();
+    assert_eq!(preview.get("/CNAME/").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn localhost_is_the_site_that_was_previewed_last_whoever_serves_it() {
+    let machine = Machine::new();
+    let second = machine.directory().join("second");
+    std::fs::create_dir(&second).unwrap();
+    std::fs::write(second.join("index.html"), "the second site").unwrap();
+    let second = second.to_str().unwrap();
+    machine.deploy();
+    machine.run(&["deploy", second, "--local"]).ended_with(0);
+
+    let preview = Preview::start(&machine);
+    let home = std::fs::read(machine.site().join("index.html")).unwrap();
+    assert!(preview.authority.starts_with("localhost:"), "{}", preview.authority);
+    assert_eq!(preview.get("/").await.body, home);
+    // Some tools take one loopback address for `localhost`, some the other.
+    let port = preview.authority.rsplit(':').next().unwrap().to_owned();
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        let answer = request(&format!("http://[::1]:{port}"), "GET", "/", &[("host", &preview.authority)]).await;
+        assert_eq!(answer.body, home);
+    }
+    // A deploy of another site is not shown in its place, and says where it is.
+    let deployed = machine.run(&["deploy", second, "--local"]).ended_with(0);
+    deployed.says(".localhost:");
+    assert_eq!(preview.get("/").await.body, home);
+    // A preview is, also where this one serves it.
+    let joined = machine.run(&["preview", second]).ended_with(0);
+    joined.says(&format!("look at it: http://{}/ ", preview.authority));
+    assert_eq!(preview.get("/").await.text(), "the second site");
+    let first = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    assert!(!first.stderr.contains("look at it: http://localhost"), "{first:?}");
+    machine.run(&["preview", "SITE"]).ended_with(0).says(&format!("look at it: http://{}/ ", preview.authority));
+    assert_eq!(preview.get("/").await.body, home);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,4 +253,15 @@ fn a_port_that_is_taken_is_said_with_a_way_out() {
     refused.says(&format!("port {port} is taken"));
     refused.says("hint: ");
     refused.says("--port");
+}
+
+/// What `localhost` is on that port, to a tool that takes ::1 for it, would be another program.
+#[test]
+fn a_port_that_another_program_has_on_the_other_loopback_address_is_taken() {
+    let Ok(taken) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let machine = Machine::new();
+    let port = taken.local_addr().unwrap().port().to_string();
+    run(&mut machine.command(&["preview", "SITE", "--port", &port]))
+        .ended_with(1)
+        .says(&format!("port {port} is taken"));
 }

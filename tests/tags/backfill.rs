@@ -105,7 +105,15 @@ async fn it_refuses_where_it_could_do_harm_or_no_good() {
     world.edge.set_acls(BUCKET, false).unwrap();
     world.fault("GetBucketOwnershipControls", 0, 1, denied());
     world.run(&["tags", "--backfill", TARGET]).expect(1).says("allow s3:GetBucketOwnershipControls");
+    world.edge.set_object_lock(BUCKET, true).unwrap();
+    world.run(&["tags", "--backfill", TARGET]).expect(6).says("Object Lock");
+    world.edge.set_object_lock(BUCKET, false).unwrap();
+    world.fault("GetObjectLockConfiguration", 0, 1, denied());
+    world.run(&["tags", "--backfill", TARGET]).expect(1).says("allow s3:GetBucketObjectLockConfiguration");
     assert!(!is_tagged(&world));
+    // A store that does not know the question.
+    world.fault("GetObjectLockConfiguration", 0, 1, error(501, "NotImplemented"));
+    world.run(&["tags", "--backfill", TARGET]).expect(0);
     let plain = World::deployed(&SITE).await;
     plain.run(&["tags", "--backfill", TARGET]).expect(6).says("tags --enable");
     let empty = World::new(&SITE).await;
@@ -120,6 +128,18 @@ async fn a_copy_that_fails_is_named_and_the_others_are_told() {
     let run = world.run(&["tags", "--backfill", TARGET, "--json"]).expect(3);
     assert_eq!((run.outcome(), &run.json["tagged"]), ("partial", &4.into()));
     assert!(run.json["errors"][0]["key"] == "about.html", "{}", run.stdout);
+    let hint = run.json["errors"][0]["hint"].as_str().unwrap();
+    let policy = world.run(&["policy", TARGET, "--backfill"]).expect(0).stdout;
+    for action in ["GetObjectAnnotation", "PutObjectAnnotation", "GetObjectTagging", "PutObjectTagging"] {
+        assert!(hint.contains(&format!("s3:{action}")), "{hint}");
+        assert!(policy.contains(&format!("\"s3:{action}\"")), "{policy}");
+    }
+    for action in
+        ["s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "cloudfront:GetDistribution\""]
+    {
+        assert!(policy.contains(action), "{action} is not in {policy}");
+    }
+    assert!(!world.run(&["policy", TARGET]).expect(0).stdout.contains("Annotation"));
     let world = untagged().await;
     world.fault("CreateInvalidation", 0, 1, error(400, "InvalidArgument"));
     world.run(&["tags", "--backfill", TARGET, "--json"]).expect(4);

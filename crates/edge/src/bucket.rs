@@ -46,6 +46,8 @@ pub(super) struct BucketSettings {
     pub(super) lists_backwards: bool,
     /// Objects may have ACLs, as in buckets of before 2023.
     pub(super) acls: bool,
+    /// Objects may be locked.
+    pub(super) object_lock: bool,
     /// `None` was never on.
     pub(super) versioning: Option<Versioning>,
 }

@@ -1,8 +1,8 @@
 //! The dashboard: a page that shows what is at the local edge, what an invalidation evicted and why,
 //! while it happens.
 //!
-//! It has a host name of its own, so that it takes no path from a site: `dashboard.localhost`, at the viewers'
-//! port. The page asks for `/state.json?after=VERSION` each second and gets a short answer while
+//! It is at a path that no site has, [`PATH`], on any host that names no distribution, and for browsers also at
+//! `dashboard.localhost`. The page asks for `state.json?after=VERSION` each second and gets a short answer while
 //! nothing happened.
 
 use std::collections::HashSet;
@@ -23,7 +23,9 @@ use crate::invalidation::Invalidation;
 use crate::origin::{self, Fetched};
 use crate::watch::{Event, Seen, Shown, ShownInvalidation};
 
-/// Where viewers find it, at their own port.
+/// Where any tool finds it, at the viewers' port. Deploy records are kept in that folder, so no site's files are.
+pub(super) const PATH: &str = "/.shipfront/dashboard/";
+/// Where browsers find it as well: other tools may not resolve such a name.
 pub(super) const HOST_NAME: &str = "dashboard.localhost";
 const PAGE: &str = include_str!("dashboard/page.html");
 /// URLs that are listed although there is no copy of them.
@@ -86,11 +88,22 @@ enum Standing {
     Absent,
 }
 
-/// Answers a browser.
-pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Body> {
-    match request.uri().path() {
-        "/" => respond("text/html; charset=utf-8", PAGE.to_owned()),
-        "/state.json" => {
+/// Whether a path is the dashboard's, where it shares a host.
+pub(super) fn is_at(path: &str) -> bool {
+    path.strip_prefix(PATH.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a browser; the dashboard is at `base`.
+pub(super) fn answer<B>(state: &State, request: &Request<B>, base: &str) -> Response<Body> {
+    match request.uri().path().strip_prefix(base) {
+        None => {
+            let mut response = respond("text/plain; charset=utf-8", String::new());
+            *response.status_mut() = StatusCode::FOUND;
+            response.headers_mut().insert(LOCATION, HeaderValue::from_static(PATH));
+            response
+        }
+        Some("") => respond("text/html; charset=utf-8", PAGE.to_owned()),
+        Some("state.json") => {
             let query = request.uri().query().unwrap_or_default();
             let after = query.strip_prefix("after=").and_then(|after| after.parse::<u64>().ok());
             let version = state.timeline.watch.version();
@@ -103,8 +116,8 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Body> {
             };
             respond("application/json", text)
         }
-        _ => {
-            let mut response = respond("text/plain; charset=utf-8", "The dashboard is at /.\n".to_owned());
+        Some(_) => {
+            let mut response = respond("text/plain; charset=utf-8", format!("The dashboard is at {base}.\n"));
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
         }

@@ -14,6 +14,7 @@ const ADDRESS_FILE: &str = "edge.json";
 /// Nobody else reads the directory, or finds anything in it.
 #[cfg(unix)]
 const OWNER_ONLY: u32 = 0o700;
+const SHOWN_FILE: &str = "shown";
 
 /// Where a local edge that another process runs can be reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,24 @@ impl Edge {
         Ok(strategy.data_dir().join("shipfront").join("edge"))
     }
 
+    /// From now on, the edge that has `directory` open, in this process or in another one, answers for this
+    /// distribution on each host that names none, such as `localhost`; so does the next edge.
+    ///
+    /// It is a file, so only who may write to the directory can choose.
+    ///
+    /// # Errors
+    /// A directory that cannot be written.
+    pub fn show(directory: &Path, distribution: &str) -> Result<(), EdgeError> {
+        let path = directory.join(SHOWN_FILE);
+        fs::write(&path, distribution).map_err(|error| EdgeError::directory(&path, error))
+    }
+
+    /// The id that [`Edge::show`] chose.
+    #[must_use]
+    pub fn shown(directory: &Path) -> Option<String> {
+        shown(directory)
+    }
+
     /// The local edge of another process that has `directory` open; `None` when there is none.
     #[must_use]
     pub fn running(directory: &Path) -> Option<Running> {
@@ -46,6 +65,10 @@ impl Edge {
             _ => None,
         }
     }
+}
+
+pub(super) fn shown(directory: &Path) -> Option<String> {
+    fs::read_to_string(directory.join(SHOWN_FILE)).ok()
 }
 
 /// Takes a directory for this process, for as long as the file is held.

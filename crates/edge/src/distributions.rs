@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory;
 use crate::distribution::{
     CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, DAY, Distribution, QueryStrings,
     YEAR, identifier,
@@ -22,7 +23,8 @@ pub(super) struct Distributions {
     state: RwLock<State>,
     policies: RwLock<BTreeMap<String, CachePolicy>>,
     path: Option<PathBuf>,
-    /// Whether the distributions of new buckets rewrite directories to their index.html.
+    /// Whether the distributions of new buckets rewrite directories to their index.html, and all that do answer as a
+    /// hosted site does.
     pub(super) index_rewrite: AtomicBool,
     /// The distributions whose configuration is still on its way to the edges.
     deploying: RwLock<BTreeSet<String>>,
@@ -117,7 +119,12 @@ impl Distributions {
         reading(&self.state).distributions.clone()
     }
 
+    /// What answers where a host names none: the one that is shown, or that was chosen, or the first.
     pub(super) fn default(&self) -> Option<Distribution> {
+        let shown = self.path.as_deref().and_then(Path::parent).and_then(directory::shown);
+        if let Some(distribution) = shown.and_then(|id| self.get(&id)) {
+            return Some(distribution);
+        }
         let id = reading(&self.state).default.clone();
         id.and_then(|id| self.get(&id)).or_else(|| self.all().into_iter().next())
     }
@@ -126,10 +133,15 @@ impl Distributions {
         self.change(|state| state.default = Some(id.to_owned()))
     }
 
+    /// Whether a distribution that rewrites directories lets a file go before one, and leads `/dir` to `/dir/`.
+    pub(super) fn is_like_hosting(&self) -> bool {
+        self.index_rewrite.load(Ordering::Relaxed)
+    }
+
     /// The distribution of `bucket`, made when it is missing; its id.
     pub(super) fn ensure(&self, bucket: &str) -> io::Result<String> {
         let mut distribution = Distribution::for_bucket(bucket);
-        if self.index_rewrite.load(Ordering::Relaxed) {
+        if self.is_like_hosting() {
             distribution = distribution.with_index_rewrite();
         }
         let id = distribution.id.clone();

@@ -12,7 +12,8 @@
 //!   have a browser send here;
 //! - the **viewer listener** ([`Edge::viewer_url`]) serves `http://<distribution id>.localhost:<port>/` through a cache
 //!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that invalidates too little would
-//!   leave stale. At `http://dashboard.localhost:<port>/` it shows what is in that cache, and why.
+//!   leave stale. `http://localhost:<port>/` is one of the distributions ([`Edge::show`]), and
+//!   `http://localhost:<port>/.shipfront/dashboard/` shows what is in that cache, and why.
 //!
 //! Each bucket has a distribution from the start, with `index.html` as its default root object.
 //!
@@ -112,6 +113,7 @@ mod xml;
 
 use std::fs::File;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -212,7 +214,7 @@ pub struct Edge {
 const LIST_PAGE_SIZE: usize = 100;
 
 impl Edge {
-    /// Starts both listeners on 127.0.0.1.
+    /// Starts both listeners on 127.0.0.1, that for viewers also on ::1 where there is one: `localhost` is either.
     ///
     /// # Errors
     /// A port that is taken; a directory that cannot be written, is damaged, or is in use.
@@ -244,20 +246,21 @@ impl Edge {
             list_page_size: AtomicUsize::new(LIST_PAGE_SIZE),
         });
         let (api, api_url) = listen(options.api_port).await?;
-        let (viewer, viewer_url) = listen(options.viewer_port).await?;
+        let (viewer, viewer_on_6, viewer_url) = listen_for_viewers(options.viewer_port).await?;
         if let Some(directory) = directory {
             let running = Running { api_url: api_url.clone(), viewer_url: viewer_url.clone() };
             directory::write_address(directory, &running)?;
         }
         let api_state = Arc::clone(&state);
-        let viewer_state = Arc::clone(&state);
-        let tasks = vec![
-            tokio::spawn(server::serve(api, move |request| api::answer(Arc::clone(&api_state), request))),
-            tokio::spawn(server::serve(viewer, move |request| {
-                let state = Arc::clone(&viewer_state);
+        let mut tasks =
+            vec![tokio::spawn(server::serve(api, move |request| api::answer(Arc::clone(&api_state), request)))];
+        for listener in [Some(viewer), viewer_on_6].into_iter().flatten() {
+            let state = Arc::clone(&state);
+            tasks.push(tokio::spawn(server::serve(listener, move |request| {
+                let state = Arc::clone(&state);
                 async move { Ok(viewer::answer(&state, request).await) }
-            })),
-        ];
+            })));
+        }
         Ok(Self { state, service: service(), api_url, viewer_url, tasks, _directory: lock })
     }
 
@@ -273,10 +276,10 @@ impl Edge {
         self.viewer_url.clone()
     }
 
-    /// `http://dashboard.localhost:<port>/`, where a browser sees what is at the edge that serves `viewer_url`.
+    /// `http://localhost:<port>/.shipfront/dashboard/`, where a browser sees what is at the edge that serves `viewer_url`.
     #[must_use]
     pub fn dashboard_of(viewer_url: &str) -> String {
-        viewer_url.replace("127.0.0.1", dashboard::HOST_NAME) + "/"
+        viewer_url.replace("127.0.0.1", "localhost") + dashboard::PATH
     }
 
     /// Writes a line into the log that the dashboard shows.
@@ -334,4 +337,25 @@ async fn listen(port: u16) -> Result<(TcpListener, String), EdgeError> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{address}")))
+}
+
+/// How often any free port is looked for that is free on both addresses.
+const TRIES: usize = 8;
+
+/// The viewers' listener, and its twin on ::1 with the same port, so that `localhost` is never another program there.
+async fn listen_for_viewers(port: u16) -> Result<(TcpListener, Option<TcpListener>, String), EdgeError> {
+    let mut tries = 1;
+    loop {
+        let (listener, url) = listen(port).await?;
+        let found = listener.local_addr().map_err(|source| EdgeError::Listen { port, source })?.port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, found)).await {
+            Ok(twin) => return Ok((listener, Some(twin), url)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => match port {
+                0 if tries < TRIES => tries += 1,
+                _ => return Err(EdgeError::PortTaken { port: found }),
+            },
+            // A machine without IPv6.
+            Err(_) => return Ok((listener, None, url)),
+        }
+    }
 }

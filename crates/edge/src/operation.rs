@@ -26,6 +26,7 @@ pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies
         ("PUT", true, false) if has("policy") => "PutBucketPolicy",
         ("DELETE", true, false) if has("policy") => "DeleteBucketPolicy",
         ("GET", true, false) if has("ownershipControls") => "GetBucketOwnershipControls",
+        ("GET", true, false) if has("object-lock") => "GetObjectLockConfiguration",
         ("GET", true, false) if has("encryption") => "GetBucketEncryption",
         ("GET", true, false) if has("versioning") => "GetBucketVersioning",
         ("PUT", true, false) if has("versioning") => "PutBucketVersioning",

@@ -176,6 +176,19 @@ impl S3 for Service {
         Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
     }
 
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> Answer<GetObjectLockConfigurationOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        if !reading(&bucket.settings).object_lock {
+            return Err(s3_error!(ObjectLockConfigurationNotFoundError));
+        }
+        let enabled = Some(ObjectLockEnabled::from_static(ObjectLockEnabled::ENABLED));
+        let configuration = ObjectLockConfiguration { object_lock_enabled: enabled, rule: None };
+        Ok(S3Response::new(GetObjectLockConfigurationOutput { object_lock_configuration: Some(configuration) }))
+    }
+
     async fn get_bucket_versioning(
         &self,
         request: S3Request<GetBucketVersioningInput>,

@@ -41,7 +41,8 @@ impl Edge {
         found.replace_all(contents.0.clone()).map_err(EdgeError::Write)
     }
 
-    /// From now on, the distributions of new buckets rewrite directories to their index.html.
+    /// From now on, the distributions of new buckets rewrite directories to their index.html, and all that do answer as
+    /// a site with a directory-index function does: `/dir` leads to `/dir/`, with its query, unless a file has that path.
     pub fn rewrite_indexes(&self) {
         self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
     }
@@ -153,6 +154,14 @@ impl Edge {
     /// A bucket that does not exist.
     pub fn set_acls(&self, bucket: &str, acls: bool) -> Result<(), EdgeError> {
         self.settings(bucket, |settings| settings.acls = acls)
+    }
+
+    /// Lets objects be locked, for this process: the bucket says that it has Object Lock. The edge locks none.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_object_lock(&self, bucket: &str, object_lock: bool) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.object_lock = object_lock)
     }
 
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {

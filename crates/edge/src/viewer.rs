@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{
-    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH, LOCATION,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use s3s::Body;
@@ -31,9 +32,13 @@ const ERROR_TTL: Duration = Duration::from_secs(10);
 pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
     let host = host_name(request.headers()).unwrap_or_default();
     if host == dashboard::HOST_NAME {
-        return dashboard::answer(state, &request);
+        return dashboard::answer(state, &request, "/");
     }
     let named = host.strip_suffix(".localhost").and_then(|label| state.distributions.at(label));
+    // At a distribution's own name, every path is the site's.
+    if named.is_none() && dashboard::is_at(request.uri().path()) {
+        return dashboard::answer(state, &request, dashboard::PATH);
+    }
     let Some(distribution) = named.or_else(|| state.distributions.default()) else {
         return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");
     };
@@ -49,6 +54,9 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     }
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
+    if let Some(location) = slash_missing(state, &distribution, path, query) {
+        return moved(&location);
+    }
     let answer = load(state, &distribution, path, query).await;
     respond(answer, distribution.behavior(path), request.headers())
 }
@@ -133,7 +141,7 @@ fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> O
 async fn load(state: &State, distribution: &Distribution, path: &str, query: &str) -> Answer {
     let behavior = distribution.behavior(path);
     let caching = state.distributions.caching(behavior);
-    let rewritten = rewrite(distribution, behavior, path);
+    let rewritten = rewrite(state, distribution, behavior, path);
     let query = query_in_key(&caching.query_strings, query);
     let asked = format!("{path}{query}");
     let target =
@@ -249,21 +257,52 @@ async fn whole(fetched: &Fetched) -> Stored {
 }
 
 /// The default root object for `/` alone, and what a viewer-request function would make.
-fn rewrite(distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> String {
+fn rewrite(state: &State, distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> String {
     let root = distribution.default_root_object.trim_start_matches('/');
     if path == "/" && !root.is_empty() {
         return format!("/{root}");
     }
-    if behavior.index_rewrite {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        if last.is_empty() {
-            return format!("{path}index.html");
-        }
-        if !last.contains('.') {
-            return format!("{path}/index.html");
-        }
+    if behavior.index_rewrite && path.ends_with('/') {
+        return format!("{path}index.html");
+    }
+    let names_a_directory = !last_name(path).contains('.');
+    if behavior.index_rewrite && names_a_directory && !state.distributions.is_like_hosting() {
+        return format!("{path}/index.html");
     }
     path.to_owned()
+}
+
+/// Where the function of a hosted site leads that has directories end in a slash: only where no file has this path,
+/// and nothing below `/.well-known/` is a directory.
+fn slash_missing(state: &State, distribution: &Distribution, path: &str, query: &str) -> Option<String> {
+    let behavior = distribution.behavior(path);
+    let name = last_name(path);
+    let names_a_directory = !name.is_empty() && !name.contains('.') && !path.starts_with("/.well-known/");
+    if !behavior.index_rewrite || !state.distributions.is_like_hosting() || !names_a_directory {
+        return None;
+    }
+    if origin::fetch(&state.store, distribution, behavior, path).status == 200 {
+        return None;
+    }
+    // Two slashes at the beginning would name another host.
+    let path = path.trim_start_matches('/');
+    Some(if query.is_empty() { format!("/{path}/") } else { format!("/{path}/?{query}") })
+}
+
+fn last_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn moved(location: &str) -> Response<Body> {
+    let Ok(location) = HeaderValue::try_from(location) else {
+        return plain(StatusCode::BAD_REQUEST, "The path cannot be redirected.\n");
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    response.headers_mut().insert(LOCATION, location);
+    // Browsers keep such an answer for good, and the next site is at the same address.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn query_in_key(policy: &QueryStrings, query: &str) -> String {

@@ -40,7 +40,7 @@ impl<'a> Viewer<'a> {
         }
         match answer {
             Ok(answer) => check.difference(self.site, &answer),
-            Err(error) => Some(Wrong::Different(format!("cannot be fetched: {error}"))),
+            Err(error) => Some(Wrong::Unanswered(format!("cannot be fetched: {error}"))),
         }
     }
 

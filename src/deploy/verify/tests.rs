@@ -40,7 +40,7 @@ fn named(name: &str, value: Option<&str>, answer: Answer) -> Answer {
 fn different(check: &Check, answer: &Answer) -> Option<String> {
     match check.difference(&"https://www.example.com".parse().unwrap(), answer) {
         Some(Wrong::Different(found)) => Some(found),
-        Some(Wrong::Overridden(found)) => panic!("{found} is no difference"),
+        Some(Wrong::Overridden(found) | Wrong::Unanswered(found)) => panic!("{found} is no difference"),
         None => None,
     }
 }

@@ -3,6 +3,7 @@
 //! Each message, and each record in it, is read for itself: what one of them lacks is its own
 //! problem, never its neighbours'
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
+//! A topic of SNS on the way wraps what S3 or EventBridge said into one of two envelopes; it is taken out of both.
 
 use crate::lambda::shape::read_shape;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
@@ -89,34 +90,77 @@ pub(super) fn read(event: &Value) -> Result<Batch, String> {
 fn message(record: &Value) -> Message {
     let id = record.get("messageId").and_then(Value::as_str).map(str::to_owned);
     let body = read_shape::<SqsMessage>(record).and_then(|message| message.body.ok_or_else(|| "no body".to_owned()));
-    let read = body.and_then(|body| {
-        let event: Value = serde_json::from_str(&body).map_err(|error| format!("its body is no JSON: {error}"))?;
-        content(&event)
-    });
+    let read = body.and_then(|body| content(&parse("its body", &body)?));
     match read {
         Ok(message) => Message { id, ..message },
         Err(problem) => Message { id, events: Vec::new(), problems: vec![problem] },
     }
 }
 
-/// What S3 or EventBridge says: an error where it is nothing of theirs.
+fn parse(what: &str, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{what} is no JSON: {error}"))
+}
+
+/// What S3 or EventBridge says, by itself or through a topic: an error where it is nothing of theirs.
 fn content(event: &Value) -> Result<Message, String> {
     let mut message = Message::default();
     if let Some(records) = event.get("Records") {
         let records = records.as_array().ok_or("Records: expected a list")?;
         for record in records {
-            match native(record) {
-                Ok(found) => message.events.extend(found),
+            let read = match record.get("EventSource").and_then(Value::as_str) {
+                Some("aws:sns") => published(record.get("Sns").unwrap_or(&Value::Null)),
+                _ => native(record).map(|event| Message { events: event.into_iter().collect(), ..Message::default() }),
+            };
+            match read {
+                Ok(read) => {
+                    message.events.extend(read.events);
+                    message.problems.extend(read.problems);
+                }
                 Err(problem) => message.problems.push(problem),
             }
         }
     } else if event.get("detail-type").is_some() {
         message.events.extend(bridged(event)?);
+    } else if event.get("TopicArn").is_some() {
+        return published(event);
     } else if event.get("Event").and_then(Value::as_str) != Some("s3:TestEvent") {
         // S3 sends a test event when notifications are configured; it is about nothing.
         return Err("it has neither Records nor a detail-type".to_owned());
     }
     Ok(message)
+}
+
+/// What SNS says around a message: in the record of an event of its own
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>), and in the body of a queue's message
+/// (<https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>) unless the subscription delivers
+/// raw messages.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Published {
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    topic_arn: Option<String>,
+    message: String,
+}
+
+fn published(envelope: &Value) -> Result<Message, String> {
+    let envelope: Published = read_shape(envelope).map_err(|problem| format!("a message of SNS: {problem}"))?;
+    match envelope.kind.as_deref() {
+        None | Some("Notification") => {
+            let inner = parse("the message of SNS", &envelope.message)?;
+            // Topics are not subscribed to topics, so nothing of theirs is wrapped twice.
+            match inner.get("TopicArn") {
+                Some(_) => Err("a message of SNS within a message of SNS".to_owned()),
+                None => content(&inner),
+            }
+        }
+        // Where one account's topic is to send to another one's queue. The URL that confirms it is as good as a key.
+        Some("SubscriptionConfirmation") => Err(format!(
+            "the topic {} asks to have its subscription confirmed, which a person does, by its SubscribeURL",
+            envelope.topic_arn.unwrap_or_default()
+        )),
+        Some(other) => Err(format!("a message of SNS of the type {other:?}")),
+    }
 }
 
 /// A record of an S3 notification
@@ -214,6 +258,27 @@ mod tests {
         assert_eq!(form_decoded("a+b%2Bc/caf%C3%A9%25.html").unwrap(), "a b+c/café%.html");
         for wrong in ["a%", "a%4", "a%zz", "%C3", "%ff%fe"] {
             assert!(form_decoded(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_topic_wraps_is_taken_out_once_and_nothing_else_of_it_is() {
+        let inner = serde_json::json!({"Event": "s3:TestEvent"});
+        let wrap = |message: &Value, kind: &str| {
+            serde_json::json!({"Type": kind, "TopicArn": "arn:aws:sns:eu-west-1:111122223333:changes",
+                "Message": message.to_string(), "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Token=secret"})
+        };
+        let once = wrap(&inner, "Notification");
+        assert_eq!(content(&once), Ok(Message::default()));
+        assert!(content(&wrap(&once, "Notification")).unwrap_err().contains("within"));
+        let confirm = content(&wrap(&inner, "SubscriptionConfirmation")).unwrap_err();
+        assert!(confirm.contains("confirmed") && confirm.contains(":changes") && !confirm.contains("secret"));
+        assert!(content(&wrap(&inner, "UnsubscribeConfirmation")).is_err());
+        let direct = |sns: Value| serde_json::json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]});
+        assert_eq!(content(&direct(once)), Ok(Message::default()));
+        for wrong in [Value::Null, serde_json::json!({"Message": "hello"}), serde_json::json!({"TopicArn": "a"})] {
+            let read = content(&direct(wrong)).unwrap();
+            assert!(read.events.is_empty() && read.problems.len() == 1, "{read:?}");
         }
     }
 }

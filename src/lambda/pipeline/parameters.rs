@@ -22,13 +22,24 @@ const LISTS: [&str; 5] = ["assets", "distribution-tenant", "exclude", "include-h
 /// What the action is to do.
 #[derive(Debug)]
 pub(super) struct Parameters {
-    distribution: Option<String>,
+    distribution: FromAction,
     pub(super) bucket: Option<Target>,
     /// What to invalidate where nothing is deployed: everything, if nothing is named.
     pub(super) paths: Vec<String>,
     /// Whether the action ends only when CloudFront has finished.
     pub(super) wait: bool,
     pub(super) deploy: Option<DeployParameters>,
+}
+
+/// What an action says about the distributions.
+#[derive(Debug)]
+enum FromAction {
+    /// Ids with commas between them, or `auto`.
+    Named(String),
+    /// Its parameters leave them to the function's environment.
+    Unnamed,
+    /// It has no parameters at all.
+    Missing,
 }
 
 /// How to deploy the artifact.
@@ -58,11 +69,9 @@ impl Parameters {
     /// Reads them.
     pub(super) fn parse(text: &str) -> Result<Parameters> {
         let text = text.trim();
-        if text.is_empty() {
-            return Err(Error::usage("the action has no UserParameters").hint(HINT));
-        }
         if !text.starts_with('{') {
-            let (distribution, paths) = (Some(text.to_owned()), vec!["/*".to_owned()]);
+            let distribution = if text.is_empty() { FromAction::Missing } else { FromAction::Named(text.to_owned()) };
+            let paths = vec!["/*".to_owned()];
             return Ok(Parameters { distribution, bucket: None, paths, wait: true, deploy: None });
         }
         let wrong = |problem: String| Error::usage(format!("UserParameters: {problem}")).hint(HINT);
@@ -84,12 +93,23 @@ impl Parameters {
         };
         let paths = typed.paths.unwrap_or_else(|| vec!["/*".to_owned()]);
         let wait = typed.wait.unwrap_or(true);
-        Ok(Parameters { distribution: typed.distribution, bucket, paths, wait, deploy })
+        let distribution = typed.distribution.map_or(FromAction::Unnamed, FromAction::Named);
+        Ok(Parameters { distribution, bucket, paths, wait, deploy })
     }
 
     /// The distributions they name; those of the function's environment if they name none.
+    ///
+    /// Without any parameters everything is invalidated, and that only where the environment says whose: `auto` and
+    /// `none` do not.
     pub(super) fn which(&self, otherwise: &Which) -> Result<Which> {
-        let Some(text) = &self.distribution else { return Ok(otherwise.clone()) };
+        let text = match (&self.distribution, otherwise) {
+            (FromAction::Named(text), _) => text,
+            (FromAction::Unnamed, _) | (FromAction::Missing, Which::Ids(_)) => return Ok(otherwise.clone()),
+            (FromAction::Missing, Which::Auto | Which::None) => {
+                let message = "the action has no UserParameters, and SHIPFRONT_DISTRIBUTION names no distribution";
+                return Err(Error::usage(message).hint(HINT));
+            }
+        };
         let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
         Which::parse(&ids, &[]).map_err(|error| Error::usage(format!("UserParameters: {error}")).hint(HINT))
     }
