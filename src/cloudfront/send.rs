@@ -63,6 +63,9 @@ const OVERDUE: Duration = Duration::from_secs(60);
 /// How long one look at whether an invalidation is done may take, beside the sending.
 const LOOK: Duration = Duration::from_secs(12);
 
+/// How long the last look may take once the run is asked to stop.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// How many requests items take when CloudFront refuses none.
 pub(crate) fn requests(items: &[String]) -> usize {
     schedule::requests(items)
@@ -320,14 +323,13 @@ pub async fn wait(
         )
     };
     // Where looking itself hangs.
-    let waiting = distributions.clock.timeout(limit + LOOK, wait_for_all(distributions, sent, limit, terminal));
-    let warning = tokio::select! {
-        waited = waiting => match waited {
-            Some(Waited::Done) => None,
-            Some(Waited::Unseen(why)) => Some(why),
-            Some(Waited::TooLong) | None => Some(unfinished()),
-        },
-        () = stop.cancelled() => {
+    let clock = &distributions.clock;
+    let waiting = clock.timeout(limit + LOOK, wait_for_all(distributions, sent, (limit, stop), terminal));
+    let warning = match clock.timeout_after(stop, LAST_LOOK, waiting).await {
+        Some(Some(Waited::Done)) => None,
+        Some(Some(Waited::Unseen(why))) => Some(why),
+        Some(Some(Waited::TooLong) | None) => Some(unfinished()),
+        Some(Some(Waited::Stopped)) | None => {
             Some("no longer waiting: CloudFront accepted the invalidation and goes on without shipfront".to_owned())
         }
     };
@@ -338,12 +340,18 @@ pub async fn wait(
 enum Waited {
     Done,
     TooLong,
+    Stopped,
     /// Why it cannot be seen.
     Unseen(String),
 }
 
 /// Waits until all are completed, or cannot be seen.
-async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, limit: Duration, terminal: &Terminal) -> Waited {
+async fn wait_for_all(
+    distributions: &Distributions,
+    sent: &mut Sent,
+    (limit, stop): (Duration, &CancellationToken),
+    terminal: &Terminal,
+) -> Waited {
     let started = distributions.clock.start();
     let progress = terminal.wait("invalidate");
     let mut delays = polls().build();
@@ -372,7 +380,10 @@ async fn wait_for_all(distributions: &Distributions, sent: &mut Sent, limit: Dur
         }
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
         progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
-        distributions.clock.sleep(delay).await;
+        tokio::select! {
+            () = distributions.clock.sleep(delay) => {}
+            () = stop.cancelled() => return Waited::Stopped,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use shipfront_site::ObjectKind;
 use std::time::Duration;
 
 /// How long the last writes to the record have after a signal, each.
-pub(super) const LAST_WRITES: Duration = Duration::from_secs(3);
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// A plan that is being carried out.
 pub(super) struct Execution<'a> {

@@ -155,13 +155,15 @@ async fn with_any_origin_viewers_of_a_replica_see_what_is_replicated_into_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_interrupted_deploy_left_for_a_replica_is_finished_by_one_that_names_no_distribution() {
+async fn what_an_interrupted_deploy_left_for_a_replica_stays_until_a_deploy_names_it() {
     let world = world(&replica()).await;
     deploy(&world, &["--any-origin"]).expect(0);
     world.write("a/index.html", "new");
     world.fault("CreateInvalidation", 0, 1, denied());
     deploy(&world, &["--any-origin"]).expect(4);
-    let run = world.deploy(&[&["--distribution", "none"], &EXACT[..]].concat()).expect(0);
+    let run = world.deploy(&[&["--distribution", "none"], &EXACT[..]].concat()).expect(4).says("--any-origin");
+    assert_eq!(items(&run), [""; 0]);
+    let run = deploy(&world, &["--any-origin"]).expect(0);
     assert!(has(&run, "/a/index.html"), "{:?}", items(&run));
 }
 

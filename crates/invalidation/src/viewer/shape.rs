@@ -57,8 +57,8 @@ pub enum Claim {
     /// The person names it and says that any origin may show the site (`--any-origin`), such as another
     /// bucket that the site's is replicated into.
     AnyOrigin,
-    /// The deploy record names it: a deploy that did not finish had to invalidate it, whatever its origins
-    /// are by now.
+    /// The deploy record names it: a deploy that did not finish had to invalidate it. One whose every origin is
+    /// certainly another bucket does not come so far: anybody who can write the record could name it.
     Recorded,
 }
 
