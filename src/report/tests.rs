@@ -94,7 +94,9 @@ proptest! {
     #[test]
     fn whatever_the_texts_of_others_are_each_line_is_ours_and_does_nothing(
         text in hostile(),
-        outcome in proptest::sample::select(vec![Outcome::Planned, Outcome::Deployed, Outcome::Partial, Outcome::Stale]),
+        outcome in proptest::sample::select(vec![
+            Outcome::Planned, Outcome::Refused, Outcome::Deployed, Outcome::Partial, Outcome::Stale, Outcome::Different, Outcome::Unverified,
+        ]),
         verbose in any::<bool>(), tenant in any::<bool>(),
     ) {
         // A slash makes a folder, and nothing has no line of its own.
