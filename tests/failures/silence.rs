@@ -105,6 +105,7 @@ async fn a_cloudfront_that_answers_nothing_is_given_up_by_the_time_that_one_wait
             hand.advance(Duration::from_secs(1));
         }
     };
+    let deploying = async { tokio::time::timeout(patience::LIMIT, deploying).await.expect("it hangs") };
     let (ended, ()) = tokio::join!(deploying, time);
     assert_eq!(ended.unwrap().outcome.exit(), Exit::Stale);
     gate.open();
