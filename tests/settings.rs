@@ -244,6 +244,8 @@ async fn neither_the_local_edge_nor_who_does_not_wait_verifies_because_the_file_
     }
     // Typed, it goes over the file's haste; and where the haste is taken back, the file's stands.
     run_there(&world, &["deploy", "--json", "--verify", "http://127.0.0.1:9"]).expect(7);
+    // Nobody answered, which leaves the next run nothing to do.
+    fs::write(world.source().join("new.html"), "an edit").unwrap();
     run_there(&world, &["deploy", "--json", "--no-wait=false"]).expect(7);
 }
 
