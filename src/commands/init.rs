@@ -362,6 +362,8 @@ mod tests {
     #[test]
     fn of_a_site_that_is_built_only_the_rules_that_match_a_file_are_written() {
         let files = [("vite.config.ts", ""), ("dist/index.html", "x"), ("dist/a.js", "x")];
+        assert_eq!(written(&files).1.headers().len(), 2, "no hashed files, and one page, which answers for errors");
+        let files = [&files[..], &[("dist/about.html", "x")]].concat();
         assert_eq!(written(&files).1.headers().len(), 1, "neither an error page nor hashed files");
         let files = [
             ("vite.config.ts", ""),
