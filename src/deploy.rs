@@ -111,6 +111,7 @@ impl<'a> Deploy<'a> {
         if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {
             warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
         }
+        warnings.extend(discovered.withheld().map(|error| error.to_string()));
         let sent = Sent { invalidations, ..Sent::default() };
         let nothing_done = Executed { sent, warnings, ..Executed::default() };
         let deploy = new_deploy_id(self.aws.clock());

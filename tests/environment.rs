@@ -43,6 +43,7 @@ async fn what_no_request_can_carry_is_named_and_never_a_panic() {
         ("AWS_ENDPOINT_URL", "localhost"),
         ("AWS_ENDPOINT_URL_S3", "http://a b/"),
         ("AWS_EXECUTION_ENV", "ci\n"),
+        ("AWS_EXECUTION_ENV", "\n"),
         ("SHIPFRONT_RECORD", "s3://records/site\n"),
         ("SHIPFRONT_MAX_PATHS", "5\nx"),
     ] {

@@ -157,10 +157,10 @@ fn checked(name: &str, becomes: Becomes, value: &OsStr) -> Result<Option<String>
         return Err(wrong("its value is not valid Unicode".to_owned()).hint(format!("set {name} again, or unset it")));
     };
     let trimmed = text.trim();
-    if trimmed.is_empty() {
+    let text = if READ_AS_IT_STANDS.contains(&name) { text } else { trimmed };
+    if text.is_empty() {
         return Ok(None);
     }
-    let text = if READ_AS_IT_STANDS.contains(&name) { text } else { trimmed };
     let problem = match becomes {
         Becomes::Label => (!is_label(text)).then(|| format!("{} is no region", shown(text))),
         Becomes::Header | Becomes::Secret => {

@@ -24,8 +24,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const START: usize = 32;
 /// Fewer would be slow to find out that S3 takes more again.
 const LEAST: usize = 4;
-/// The status of an answer that asks to slow down.
-const SLOW_DOWN: u16 = 503;
+/// In place of a status: no connection could be opened.
+const NO_CONNECTION: u16 = 0;
 /// Samples that are kept for the report.
 const MOST_SAMPLES: usize = 1000;
 
@@ -123,7 +123,11 @@ impl Limiter {
         // A limit that nobody reaches was not tried.
         let used = self.permits.available_permits() * 2 <= before;
         match status {
-            429 | SLOW_DOWN => state.slow_down(number),
+            429 | 503 => {
+                state.slow_downs += 1;
+                state.slow_down(number);
+            }
+            NO_CONNECTION => state.slow_down(number),
             200..=499 if used => state.go_on(number),
             _ => {}
         }
@@ -151,7 +155,6 @@ impl State {
     }
 
     fn slow_down(&mut self, number: u64) {
-        self.slow_downs += 1;
         if number <= self.halved {
             return;
         }
@@ -234,7 +237,7 @@ impl HttpConnector for LimitedConnector {
                 (Some(admitted), Ok(answer)) => limiter.answered(admitted.number, answer.status().as_u16()),
                 // No connection could be opened: fewer at once is the answer to that, too.
                 (Some(admitted), Err(error)) if open_files::is_exhausted(error) => {
-                    limiter.answered(admitted.number, SLOW_DOWN);
+                    limiter.answered(admitted.number, NO_CONNECTION);
                 }
                 _ => {}
             }

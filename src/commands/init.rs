@@ -84,11 +84,11 @@ impl Generator {
 fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target: Option<&Target>) -> String {
     let site = generator.map_or("a site", |generator| generator.name);
     let source = match &output.folder {
-        Some(source) => format!("source = \"{}\"", source.replace('\\', "\\\\").replace('"', "\\\"")),
+        Some(source) => format!("source = {}", toml::Value::from(source.as_str())),
         None => "# source = \"public\"".to_owned(),
     };
     let target = match target {
-        Some(target) => format!("target = \"{target}\""),
+        Some(target) => format!("target = {}", toml::Value::from(target.to_string())),
         None => "# target = \"s3://www.example.com\"".to_owned(),
     };
     let others: String = other_settings(directory)

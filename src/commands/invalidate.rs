@@ -20,7 +20,11 @@ use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::viewer::path_from_input;
 use std::fmt::{self, Display, Formatter};
+use std::io::Read;
 use tokio_util::sync::CancellationToken;
+
+/// Bytes that are read of typed paths.
+const MOST_TYPED: u64 = 64 << 20;
 
 /// `invalidate`.
 pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
@@ -54,8 +58,12 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     for path in typed {
         if path == "-" {
-            let read = std::io::read_to_string(std::io::stdin());
-            let text = read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
+            let mut text = String::new();
+            let read = std::io::stdin().take(MOST_TYPED + 1).read_to_string(&mut text);
+            read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
+            if text.len() as u64 > MOST_TYPED {
+                return Err(Error::usage("stdin has more than 64 MiB of paths").hint("'/*' invalidates everything"));
+            }
             // As `git diff -z` and `find -print0` end names, too.
             paths.extend(text.split(['\n', '\0']).map(str::to_owned));
         } else {
@@ -96,7 +104,7 @@ async fn count_paths(
         let owner = connection.expected_owner.as_deref();
         let (_, session) = Bucket::open(&connection.aws, &site, owner, open).await?;
         match session.filter(|session| !session.is_new()) {
-            Some(session) => session.record().external_writes().await?.count_paths(paths).await,
+            Some(session) => session.count_paths(paths).await,
             None => Ok(()),
         }
     };

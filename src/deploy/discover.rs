@@ -68,7 +68,8 @@ impl Deploy<'_> {
         refuse_other_buckets(&shapes, target_bucket)?;
         headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
-        let (shapes, withheld) = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        walk.warnings.extend(gone);
         walk.warnings.extend(session.iter().flat_map(Session::warnings).cloned());
         let unbelievable = session.as_ref().and_then(|session| session.unbelievable(settings.build.as_ref()));
         walk.warnings.extend(unbelievable.map(|build| {
@@ -112,14 +113,15 @@ impl Deploy<'_> {
     }
 
     /// The distributions of this run, and those that an interrupted one had to tell; apart from them, those that
-    /// certainly show other buckets. Whoever can write the record could have named those.
+    /// certainly show other buckets, which whoever can write the record could have named, and warnings of those that
+    /// are gone.
     async fn with_unfinished(
         &self,
         distributions: &Distributions,
         mut shapes: Vec<(DistributionId, DistributionShape)>,
         unfinished: Option<&UnfinishedDeploy>,
-    ) -> Result<(Vec<(DistributionId, DistributionShape)>, Vec<DistributionId>)> {
-        let mut withheld = Vec::new();
+    ) -> Result<(Vec<(DistributionId, DistributionShape)>, Vec<DistributionId>, Vec<String>)> {
+        let (mut withheld, mut gone) = (Vec::new(), Vec::new());
         for id in unfinished.iter().flat_map(|unfinished| &unfinished.distributions) {
             if shapes.iter().any(|(known, _)| known == id) {
                 continue;
@@ -129,13 +131,12 @@ impl Deploy<'_> {
                 Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
-                    self.terminal
-                        .warn(format_args!("an earlier deploy has left something for the {id}, which is gone"));
+                    gone.push(format!("an earlier deploy has left something for the {id}, which is gone"));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok((shapes, withheld))
+        Ok((shapes, withheld, gone))
     }
 
     fn guard_source(&self, walk: &Walk) -> Result<()> {

@@ -7,9 +7,11 @@ use crate::deploy::diff::PruneAfter;
 use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::error::Error;
+use crate::open_files;
 use shipfront_site::ObjectKind;
 use shipfront_site::key::{composed, has_digest, legible};
 use std::collections::HashMap;
+use std::io::Read;
 
 /// Fewer pages than these may leave, whatever share of the site they are.
 const FEW_PAGES: u64 = 10;
@@ -101,8 +103,10 @@ impl Guards<'_> {
 
     fn is_blank(&self, entry: usize, bytes: u64) -> bool {
         let Some(entry) = self.walk.entries.get(entry).filter(|entry| !entry.is_redirect()) else { return false };
-        let is_blank = |text: Vec<u8>| text.trim_ascii().is_empty();
-        bytes == 0 || std::fs::read(entry.path(&self.walk.root)).is_ok_and(is_blank)
+        let mut text = Vec::new();
+        let read = open_files::open(&entry.path(&self.walk.root))
+            .and_then(|file| file.take(MAYBE_BLANK + 1).read_to_end(&mut text));
+        bytes == 0 || read.is_ok() && text.trim_ascii().is_empty()
     }
 
     /// A file is about to become a second object, beside one with the same name in other Unicode characters.

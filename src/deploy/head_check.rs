@@ -178,11 +178,14 @@ impl Inspector<'_> {
     /// is the object's (a copy of what had been uploaded in parts has another than its source), or ETags say nothing
     /// about bytes in this bucket. Otherwise whoever can write the record could keep a file from ever being uploaded.
     async fn explain(&self, pairs: &[Pair], contents: &mut [Content]) -> Result<()> {
-        for (pair, content) in pairs.iter().zip(contents.iter_mut()) {
-            if *content == Content::SameByRecord {
-                let explained = self.is_own(pair).await || self.is_opaque(pair).await?;
-                *content = if explained { Content::Same } else { Content::Different };
-            }
+        let questions: Vec<usize> = (0..pairs.len()).filter(|at| contents[*at] == Content::SameByRecord).collect();
+        let answers = stream::iter(questions).map(|at| async move {
+            let explained = self.is_own(&pairs[at]).await || self.is_opaque(&pairs[at]).await?;
+            Ok::<_, Error>((at, explained))
+        });
+        let answers: Vec<_> = answers.buffer_unordered(self.concurrency.max(1)).try_collect().await?;
+        for (at, explained) in answers {
+            contents[at] = if explained { Content::Same } else { Content::Different };
         }
         Ok(())
     }

@@ -97,7 +97,8 @@ impl Deploy<'_> {
         if let Some(Err(error)) = counted {
             self.terminal.detail(format_args!("the paths were not counted: {error}"));
         }
-        Ok(Some((unfinished.deploy.clone(), sent.failed.into_iter().next())))
+        let failed = sent.failed.into_iter().chain(discovered.withheld()).next();
+        Ok(Some((unfinished.deploy.clone(), failed)))
     }
 }
 

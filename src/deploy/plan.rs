@@ -149,12 +149,13 @@ impl Plan {
             }
             Decision::Prune { late, since } => {
                 // Pages go at once, so that no earlier run can have announced their going.
-                self.newly_orphaned += u64::from(was_in_source || kind == ObjectKind::Pages);
+                let newly = was_in_source || kind == ObjectKind::Pages || orphaned.is_some_and(|at| at > since);
+                self.newly_orphaned += u64::from(newly);
                 self.changes.push(Change::Remove { subject: subject(Reason::Orphaned), bytes: remote_size, late });
                 live(Some(since))
             }
             Decision::Orphan(reason, since) => {
-                self.newly_orphaned += u64::from(was_in_source);
+                self.newly_orphaned += u64::from(was_in_source || orphaned.is_some_and(|at| at > since));
                 self.changes.push(orphan(reason));
                 self.staying.push(key.clone());
                 live(Some(since))

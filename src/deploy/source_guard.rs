@@ -3,10 +3,10 @@
 use crate::deploy::entry::Entry;
 use crate::deploy::walk::{Walk, WalkRules};
 use crate::error::{Error, Result};
+use crate::open_files;
 use rayon::prelude::*;
 use shipfront_site::key::legible;
 use shipfront_site::project::{BUILT_FOLDERS, INSTALLED_MARKERS, LOOKED_AT, Secret, is_project_sign, suspicion};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -17,7 +17,8 @@ const FRONT_PAGE: &str = "index.html";
 
 /// Refuses the directory of a project, before all of it is walked.
 pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(source) else { return Ok(()) };
+    // What cannot be read is refused by the walk.
+    let Ok(entries) = open_files::patiently(|| std::fs::read_dir(source)) else { return Ok(()) };
     let built = BUILT_FOLDERS.iter().find(|folder| source.join(folder).join(FRONT_PAGE).is_file());
     let mut signs: Vec<String> = Vec::new();
     for entry in entries.filter_map(Result::ok) {
@@ -93,7 +94,7 @@ fn secret(walk: &Walk, entry: &Entry) -> Option<Secret> {
         return suspicion.decide(&[]);
     }
     let mut beginning = Vec::new();
-    let file = File::open(entry.path(&walk.root)).ok()?;
+    let file = open_files::open(&entry.path(&walk.root)).ok()?;
     file.take(LOOKED_AT as u64).read_to_end(&mut beginning).ok()?;
     suspicion.decide(&beginning)
 }

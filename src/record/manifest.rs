@@ -127,7 +127,7 @@ const KNOWN: Known = &[
     ("carried", &[]),
     ("tags", &[]),
     ("compressed", &["source", "asked", "encoding"]),
-    ("error_page", &["cache_control", "chosen"]),
+    ("error_page", &["cache_control", "chosen", "as_of"]),
 ];
 
 /// How a line is read.

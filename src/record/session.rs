@@ -124,6 +124,11 @@ impl Session {
         self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
     }
 
+    /// The same, with what the month has free for the site.
+    pub fn paths(&self, free: u64) -> UsedPaths {
+        UsedPaths { month: allowance::month_of(self.now()), used: self.paths_used(), free }
+    }
+
     /// Reads the keys that others wrote.
     pub async fn external_writes(&self) -> Result<ExternalWrites> {
         self.record.external_writes().await
@@ -132,11 +137,6 @@ impl Session {
     /// Counts paths that were sent beside deploys.
     pub async fn count_paths(&self, paths: u64) -> Result<()> {
         if paths == 0 { Ok(()) } else { self.external_writes().await?.count_paths(paths).await }
-    }
-
-    /// The same, with what the month has free for the site.
-    pub fn paths(&self, free: u64) -> UsedPaths {
-        UsedPaths { month: allowance::month_of(self.now()), used: self.paths_used(), free }
     }
 
     /// What the edge was last told; `None` where no deploy was ever completed.

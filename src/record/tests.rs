@@ -32,7 +32,7 @@ fn manifest() -> Vec<Value> {
         json!({
             "key": "404.html", "size": 3, "etag": etag, "content": etag, "headers": "0123456789abcdef", "orphaned": 7,
             "carried": 0, "tags": tags, "compressed": {"source": etag, "asked": ["br"], "encoding": "br"},
-            "error_page": {"cache_control": "max-age=0", "chosen": true},
+            "error_page": {"cache_control": "max-age=0", "chosen": true, "as_of": 5},
         }),
         json!({"key": "app.js", "size": 3, "etag": etag, "carried": 0}),
         json!({"rows": 2}),

@@ -63,6 +63,16 @@ async fn an_object_that_left_the_source_before_it_was_written_counts_as_an_orpha
         world.deploy(&["--prune-after", "7d"]).expect(0);
         assert!(world.keys().contains(&"chunk.js".to_owned()), "{orphaned}");
     }
+    // Nor does such a time take it past the guard.
+    for orphaned in [1, i64::MAX] {
+        manifest::rewrite(&world.edge, BUCKET, |line| {
+            if line["key"] == "chunk.js" {
+                line["orphaned"] = orphaned.into();
+            }
+        })
+        .await;
+        world.deploy(&["--prune-after", "0s", "--max-delete", "0"]).expect(6);
+    }
 }
 
 /// A deploy that could not tell CloudFront, to whose intent somebody added a distribution of another site.

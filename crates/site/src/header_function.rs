@@ -57,11 +57,11 @@ pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
     Ok(HeaderFunction { code, warnings })
 }
 
-const JOIN: &str = "      if (value !== null && set[header[0]]) value = set[header[0]] + ', ' + value;\n";
+const JOIN: &str = "      if (value !== null && set[header[0]] != null) value = set[header[0]] + ', ' + value;\n";
 
 const RUNTIME: &str = r"
 function handler(event) {
-  const response = event.response, uri = upper(event.request.uri), forms = [uri], set = {};
+  const response = event.response, uri = upper(event.request.uri), forms = [uri], set = Object.create(null);
   if (uri.endsWith('/')) forms.push(uri + 'index.html');
   else if (uri.endsWith('/index.html')) forms.push(uri.slice(0, -10));
   blocks.forEach(function (block) {

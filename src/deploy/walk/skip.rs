@@ -2,6 +2,7 @@
 
 use super::{Place, WalkRules, relative_key};
 use shipfront_site::ObjectKinds;
+use shipfront_site::key::is_rules_file;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -85,5 +86,5 @@ fn needed(entry: &DirEntry, source: &Path, target: &Path, root: &Path) -> Option
 fn is_needed(key: &str) -> bool {
     let extension = key.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
     let is_part = extension.is_some_and(|extension| PARTS_OF_PAGES.contains(&extension.to_ascii_lowercase().as_str()));
-    is_part || ObjectKinds::default().kind_of(key) == shipfront_site::ObjectKind::Pages
+    is_part || is_rules_file(key) || ObjectKinds::default().kind_of(key) == shipfront_site::ObjectKind::Pages
 }

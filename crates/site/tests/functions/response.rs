@@ -48,3 +48,12 @@ fn a_directory_and_its_index_have_the_same_headers() {
     assert_eq!(answers[2].as_object().unwrap().len(), 1);
     assert_eq!(answers[3]["x-title"]["value"], "the x");
 }
+
+#[test]
+fn an_empty_value_is_a_value_and_no_name_means_more_than_itself() {
+    let text = "/a/*\n  X-A: :splat\n/*\n  X-A: b\n  Constructor: c\n";
+    let answers = headers(text, Platform::Cloudflare, &["a.example/a/", "a.example/b"]);
+    assert_eq!(answers[0]["x-a"]["value"], ", b");
+    assert_eq!(answers[0]["constructor"]["value"], "c");
+    assert_eq!(answers[1]["x-a"]["value"], "b");
+}
