@@ -47,7 +47,7 @@ Exit codes:
  130  interrupted; what had landed was invalidated
 
 Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
-shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md tells them all.
+shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md lists them all.
 Credentials, regions and profiles are found as the AWS command line finds them.";
 
 const DEPLOY_EXAMPLES: &str = "\
@@ -87,17 +87,17 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the target what the directory is, and invalidate what changed
+    /// Upload a built site and invalidate what changed
     ///
     /// Files are compared by size and MD5, never by time. New and changed assets go up first, then
-    /// pages, then what left the source is removed; then CloudFront is told what changed. A deploy
+    /// pages, then what left the source is removed; then what changed is invalidated. A deploy
     /// that is interrupted is finished by the next one.
     #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
     /// Show what a deploy would do; write nothing
     ///
     /// The same comparison as a deploy's, stopped before the first write: each change with its reason,
-    /// the items that CloudFront would be told, and what they cost.
+    /// the items that would be invalidated, and what they cost.
     Plan(PlanArgs),
     /// Evict paths from CloudFront
     ///
@@ -106,11 +106,11 @@ pub enum Command {
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
     Status(record::StatusArgs),
-    /// Take the lease away from a deploy that is dead
+    /// Take the lock away from a deploy that is dead
     Unlock(record::UnlockArgs),
     /// Look at credentials, bucket, distribution and permissions, and say what to repair
     ///
-    /// Changes nothing. What cannot be seen from here is told as not checked. Exits with 1 if anything
+    /// Changes nothing. What cannot be seen from here is reported as not checked. Exits with 1 if anything
     /// would make a deploy fail, or viewers get errors.
     Doctor(doctor::DoctorArgs),
     /// Print the IAM policy that a role needs, or the bucket policy
@@ -269,7 +269,7 @@ pub struct SiteOptions {
     /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
     #[arg(long, help_heading = "Invalidation")]
     pub any_origin: bool,
-    /// How to choose what CloudFront is told to evict
+    /// How to choose the items of an invalidation
     #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
     pub strategy: Strategy,
     /// Maximum number of paths in a deploy's invalidation; 'auto' is half of what is left of --free-paths this month, and at least 15
@@ -290,7 +290,7 @@ pub struct SiteOptions {
     /// How far a changed error page reaches, which CloudFront serves under any URL
     #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
     pub error_page: ErrorPageArg,
-    /// Whether uploads carry cache tags, and CloudFront is told tags where they evict less than paths; see 'shipfront tags'
+    /// Whether uploads carry cache tags, and tags are invalidated where they evict less than paths; see 'shipfront tags'
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = CacheTags::Auto, help_heading = "Invalidation")]
     pub cache_tags: CacheTags,
     /// The wait for CloudFront
@@ -381,7 +381,7 @@ pub struct RecordArgs {
     /// How long to wait for another deploy of the same target
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
     pub lock_timeout: String,
-    /// The number of this build: an older one never goes over a newer one [default: CODEBUILD_BUILD_NUMBER]
+    /// Build number; a deploy is refused if a newer build is already live [default: CODEBUILD_BUILD_NUMBER]
     #[arg(long, value_name = "N", env = "SHIPFRONT_BUILD_NUMBER", help_heading = "Deploy record")]
     pub build_number: Option<u64>,
     /// Deploy although a newer build went before
@@ -423,7 +423,7 @@ pub struct InvalidateArgs {
     /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one a line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
-    /// The distribution; 'auto' goes by the host names of URLs, or takes the account's only one
+    /// The distribution; 'auto' uses the host names of URLs, or takes the account's only one
     #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
     /// The distribution tenant, where the distribution is multi-tenant

@@ -1,4 +1,5 @@
-//! The Lambda entry points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a bucket.
+//! The Lambda entry points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a
+//! bucket.
 //!
 //! Which entry point an invocation comes through is in its event. Neither has logic of its own beyond
 //! reading the event and reporting back: a job deploys through [`crate::deploy`], and events go

@@ -467,7 +467,7 @@ fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
 fn damaged(what: &str, why: &str) -> Error {
     Error::refused(format!("the deploy record {what} cannot be read: {why}")).hint(
         "restore it from a version of the bucket, or remove the folder's files: the next deploy then looks at every \
-         object anew, invalidates all of them once, and owns what is in its source",
+         object again, invalidates all of them once, and owns what is in its source",
     )
 }
 

@@ -331,7 +331,7 @@ async fn doctor_policy_status_unlock_and_tags_need_no_arguments_beside_the_file(
     assert!(typed.contains("s3:::another.example.com/*\"") && !typed.contains("/blog"), "{typed}");
 
     assert!(run_there(&world, &["status"]).expect(0).stdout.contains("objects: 1"));
-    run_there(&world, &["unlock"]).expect(0).says("nobody holds the lease");
+    run_there(&world, &["unlock"]).expect(0).says("nobody holds the lock");
     assert!(run_there(&world, &["tags", "--enable"]).expect(0).stdout.contains(id), "of this distribution");
     run_there(&world, &["tags", "--backfill"]).expect(6).says("no distribution of the site reads cache tags");
 }
@@ -349,7 +349,7 @@ async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distributi
     let world = World::new(&[PAGE]).await;
     settings(&world, "target = \"s3://www.example.com/blog\"\nno-record = true\ndistribution = \"none\"\n");
     let doctor = run_there(&world, &["doctor"]).expect(0).stdout;
-    assert!(!doctor.contains("deploy record") && doctor.contains("CloudFront is told nothing"), "{doctor}");
+    assert!(!doctor.contains("deploy record") && doctor.contains("nothing is invalidated"), "{doctor}");
     let policy = run_there(&world, &["policy"]).expect(0).stdout;
     assert!(!policy.contains(".shipfront") && !policy.contains("cloudfront"), "{policy}");
     // What is typed goes over it.
@@ -368,7 +368,7 @@ async fn the_local_site_of_the_files_source_is_found() {
     let doctor = local(&["doctor", "--local"]).expect(0).stdout;
     assert!(doctor.contains("and nothing is pending"), "{doctor}");
     assert!(local(&["status", "--local"]).expect(0).stdout.contains("s3://public-"));
-    local(&["unlock", "--local"]).expect(0).says("nobody holds the lease");
+    local(&["unlock", "--local"]).expect(0).says("nobody holds the lock");
     assert!(local(&["tags", "--enable", "--local"]).expect(0).stdout.contains("reads no cache tags yet"));
     let sent = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
     let other = local(&["deploy", "public", "s3://another.example.com", "--local"]).expect(0);

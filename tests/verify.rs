@@ -162,7 +162,7 @@ async fn verify_waits_for_cloudfront_and_holds_the_lease_meanwhile() {
     let site = world.edge.viewer_url();
     let running = world.start(&["--verify", &site]);
     gate.reached().await;
-    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("lease: process"));
+    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("lock: process"));
     gate.open();
     finish(running).expect(0);
 }
@@ -172,7 +172,7 @@ async fn verify_makes_no_sense_without_a_wait_without_a_distribution_or_for_a_sh
     let world = World::new(&SITE).await;
     verify(&world, &["--no-wait"]).expect(2);
     verify(&world, &["--shard", "1/2"]).expect(2);
-    verify(&world, &["--distribution", "none"]).expect(2).says("no distribution is told");
+    verify(&world, &["--distribution", "none"]).expect(2).says("no distribution is invalidated");
     world.deploy(&["--verify", "https://www.example.com/blog"]).expect(2).says("name the host alone");
     world.fault("GetDistributionConfig", 0, 1, error(403, "AccessDenied"));
     verify(&world, &[]).expect(2).says("cloudfront:GetDistributionConfig");

@@ -1,8 +1,8 @@
 //! AWS's variables as people set them: pasted with a line break, empty, or with what no request can carry.
 //!
-//! The SDK takes most of them as they are and breaks down, also in a panic, where a value becomes a header or the name of
-//! a host. So they are looked at first: white space around a value is cut off, an empty one is not set, and anything else
-//! that cannot be sent is refused by the name of its variable.
+//! The SDK takes most of them as they are and breaks down, also in a panic, where a value becomes a header or the
+//! name of a host. So they are looked at first: white space around a value is cut off, an empty one is not set, and
+//! anything else that cannot be sent is refused by the name of its variable.
 
 use crate::error::{Error, Result};
 use aws_config::{Region, SdkConfig};

@@ -1,8 +1,8 @@
 //! How long a request may go without an answer: by its kind and size, and not as long as the largest may take.
 //!
 //! The limit is that of one attempt, from the moment it is sent until its answer begins; time in the queue of the
-//! [`limiter`](crate::aws::limiter) does not count. What was silent for so long is tried again by the SDK, each time with
-//! more patience, because some answers are slow and not lost.
+//! [`limiter`](crate::aws::limiter) does not count. What was silent for so long is tried again by the SDK, each time
+//! with more patience, because some answers are slow and not lost.
 
 use crate::clock::Clock;
 use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
@@ -17,8 +17,8 @@ use std::time::Duration;
 const SMALL: Duration = Duration::from_secs(12);
 /// The most for such a request when it is tried again.
 const SMALL_AGAIN: Duration = Duration::from_secs(48);
-/// For what S3 works on before it answers: a copy, the end of an upload in parts. A part of 16 MiB on a slow line that many
-/// share takes as long.
+/// For what S3 works on before it answers: a copy, the end of an upload in parts. A part of 16 MiB on a slow line that
+/// many share takes as long.
 pub(super) const LARGE: Duration = Duration::from_secs(300);
 /// For a request to delete a thousand objects.
 const MANY: Duration = Duration::from_secs(60);

@@ -39,7 +39,7 @@ pub struct PolicyArgs {
     /// The folder of the bucket that holds the site, if it is not the whole bucket
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
-    /// The CloudFront distribution; without one, deploys look for it, and with 'none' they tell none
+    /// The CloudFront distribution; without one, deploys look for it, and with 'none' they invalidate none
     #[arg(long, value_name = "ID|auto|none", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
     /// The distribution tenant, where the distribution is multi-tenant
@@ -60,7 +60,7 @@ pub struct PolicyArgs {
     /// The KMS key that encrypts the bucket, if it has one of its own
     #[arg(long, value_name = "ARN")]
     pub kms_key: Option<String>,
-    /// The region of the bucket, which tells the partition of AWS
+    /// The region of the bucket, which determines the partition of AWS
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// The partition of AWS, such as aws-cn or aws-us-gov; by default that of the KMS key or of the region

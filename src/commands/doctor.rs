@@ -1,6 +1,6 @@
 //! `doctor`: looks at everything that a deploy relies on, changes nothing, and says what to repair.
 //!
-//! What cannot be seen is told as not checked, never as right. `bucket` and `distribution` turn what AWS
+//! What cannot be seen is reported as not checked, never as right. `bucket` and `distribution` turn what AWS
 //! answers into findings; what follows from a configuration alone is decided there without I/O.
 
 mod bucket;
@@ -117,7 +117,7 @@ impl Finding {
     /// What a question told that only the doctor asks: without an answer nothing is wrong.
     fn unanswered(check: &str, error: &Error) -> Finding {
         if error.kind() == ErrorKind::NotImplemented {
-            return Finding::new(check, State::NotChecked, "this endpoint does not tell");
+            return Finding::new(check, State::NotChecked, "cannot be checked on this endpoint");
         }
         Finding { state: State::NotChecked, ..Finding::of_error(check, error) }
     }
@@ -223,7 +223,7 @@ impl Doctor {
             findings.push(Finding::new(
                 "distributions",
                 State::NotChecked,
-                "CloudFront is told nothing, with the distribution 'none'",
+                "nothing is invalidated, with the distribution 'none'",
             ));
         }
         let policy = Policy { max_paths: MaxPaths::Fixed(NonZeroU32::MIN), ..Policy::default() };
@@ -249,7 +249,7 @@ async fn credentials(aws: &Aws) -> Finding {
             Finding::new(CHECK, State::Ok, format!("{} (account {})", identity.arn, identity.account))
         }
         Err(error) if aws.is_amazon() => Finding::of_error(CHECK, &error),
-        _ => Finding::new(CHECK, State::NotChecked, "this endpoint does not tell whose they are"),
+        _ => Finding::new(CHECK, State::NotChecked, "cannot be checked on this endpoint"),
     }
 }
 

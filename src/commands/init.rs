@@ -65,7 +65,7 @@ fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initia
         }),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Error::refused(format!("{} is there already; nothing was changed", file.display()))
-                .hint("pass --force to write it anew"))
+                .hint("pass --force to overwrite it"))
         }
         Err(error) => Err(Error::failed(format!("cannot write {}: {error}", file.display()))),
     }
@@ -99,7 +99,7 @@ fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target
     let mut text = format!(
         "# How shipfront deploys {site}. 'shipfront plan' shows what a deploy would do.\n\
          # Every option of 'shipfront deploy --help' can stand here, without its hyphens; flags and the\n\
-         # environment (SHIPFRONT_MAX_PATHS for max-paths) go over it.\n{others}\n\
+         # environment (SHIPFRONT_MAX_PATHS for max-paths) override it.\n{others}\n\
          # The directory with the finished site, as seen from this file.\n{source}\n\n\
          # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n{target}\n\n\
          # The CloudFront distributions that show it. By default, those whose origin is the bucket.\n\
@@ -207,7 +207,7 @@ impl Display for Initialised {
         )?;
         match &self.source {
             Some(source) => writeln!(out, "  source: {}", Shown(source))?,
-            None => writeln!(out, "  no site generator was recognised: name the source in the file")?,
+            None => writeln!(out, "  no site generator was recognized: name the source in the file")?,
         }
         if let Some(target) = &self.target {
             writeln!(out, "  target: {target}")?;

@@ -157,15 +157,15 @@ impl Display for Status {
             writeln!(out, "  newest build: {}{project}", build.number)?;
         }
         match (&self.lease, &self.expired_lease) {
-            (Some(holder), _) => writeln!(out, "  lease: {}, since {}", Shown(&holder.owner), time(holder.since))?,
+            (Some(holder), _) => writeln!(out, "  lock: {}, since {}", Shown(&holder.owner), time(holder.since))?,
             (None, Some(holder)) => writeln!(
                 out,
-                "  lease: expired; {} took it {} and has not renewed it for {} s",
+                "  lock: expired; {} took it {} and has not renewed it for {} s",
                 Shown(&holder.owner),
                 time(holder.since),
                 LEASE.as_secs()
             )?,
-            (None, None) => writeln!(out, "  lease: free")?,
+            (None, None) => writeln!(out, "  lock: free")?,
         }
         if let Some(pending) = &self.pending {
             let (keys, deploy) = (pending.keys, &pending.deploy);

@@ -27,7 +27,7 @@ pub const FILE_NAME: &str = "shipfront.toml";
 const OF_ONE_RUN: [&str; 5] = ["allow-removals", "build-number", "force", "local", "shard"];
 /// The list of header rules.
 pub(super) const HEADERS: &str = "headers";
-/// The table of sections that go over the rest of the file.
+/// The table of sections that override the rest of the file.
 pub(super) const SECTIONS: &str = "env";
 
 /// What a file says for one environment.
@@ -54,7 +54,7 @@ impl FileSettings {
     }
 }
 
-/// Reads a file's text. `name` is what to call it, `environment` the section that goes over the rest of it.
+/// Reads a file's text. `name` is what to call it, `environment` the section that overrides the rest of it.
 ///
 /// All of it is checked, also the sections that are not asked for.
 pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSettings> {
@@ -209,7 +209,7 @@ impl File<'_> {
     fn option(&self, named: &Spanned<std::borrow::Cow<'_, str>>) -> Result<&Arg> {
         let name = named.get_ref();
         if OF_ONE_RUN.contains(&name.as_ref()) {
-            let wrong = self.wrong(&named.span(), format!("{name:?} is a matter of one run, not of the site"));
+            let wrong = self.wrong(&named.span(), format!("{name:?} is set for a single run, not in the file"));
             return Err(wrong.hint(match merge::is_typed_only(name) {
                 true => format!("pass --{name}"),
                 false => format!("pass --{name}, or set {}", merge::variable(name)),

@@ -17,7 +17,7 @@ const HEADER_RULE: [(&str, &str); 11] = [
     ("content-disposition", "Content-Disposition: whether to show or to save, and under which name"),
     ("content-language", "Content-Language"),
     ("storage-class", "The storage class"),
-    ("website-redirect", "Where an S3 website endpoint sends whoever asks for the object"),
+    ("website-redirect", "Where an S3 website endpoint redirects requests for the object"),
     ("metadata", "User metadata, x-amz-meta-NAME"),
     ("acl", "A canned ACL, for buckets that have ACLs turned on"),
     ("compress", "How to compress, the best first; [] takes it back"),
@@ -64,7 +64,7 @@ fn schema() -> Value {
     top.insert(
         SECTIONS.to_owned(),
         json!({
-            "description": "Sections that go over the rest of the file where they are chosen with --env NAME",
+            "description": "Sections that override the rest of the file where they are chosen with --env NAME",
             "type": "object",
             "additionalProperties": {"type": "object", "properties": properties, "additionalProperties": false},
         }),

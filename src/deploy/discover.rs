@@ -171,7 +171,7 @@ fn withheld(id: &DistributionId, bucket: &str) -> Error {
     };
     Error::stale(format!(
         "the deploy record says that the {id} is still to be invalidated, and every origin of it is another bucket than \
-         {bucket}: it was not told, and stays in the record"
+         {bucket}: it was not invalidated, and stays in the record"
     ))
     .hint(format!(
         "if it does show the site, name it once beside the site's own, with '{option} {} --any-origin'; if not, somebody \

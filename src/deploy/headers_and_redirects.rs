@@ -99,7 +99,8 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
     if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
 }
 
-/// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail over those of `_headers`.
+/// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail
+/// over those of `_headers`.
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
     let file = headers(&settings.source, settings.walk.follow_links, &settings.rules)?;
     walk.warnings.extend(warning(&settings.source, &file));

@@ -154,11 +154,11 @@ pub(super) async fn settled(
         match distributions.deployed_config(reader.configured_by).await {
             Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
             Ok(_) => warnings.push(format!(
-                "the configuration of the {} is still on its way to the edges: until a later deploy it is told by path",
+                "the configuration of the {} is still on its way to the edges: this deploy invalidates by path",
                 reader.id
             )),
             Err(error) => warnings.push(format!(
-                "cannot see whether the edges of the {} read cache tags already, so it is told by path: {error} ({})",
+                "cannot see whether the edges of the {} read cache tags already, so paths are sent: {error} ({})",
                 reader.id,
                 error.hint_text().unwrap_or("the next deploy looks again")
             )),
@@ -175,7 +175,7 @@ pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
     };
     let say = |reader: TagReader<'_>| {
         format!(
-            "the configuration of the {} changed since its copies were tagged: each object is told by path once more",
+            "the configuration of the {} changed since its copies were tagged: each object is sent by path once more",
             reader.id
         )
     };

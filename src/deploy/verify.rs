@@ -83,7 +83,7 @@ impl Site {
             ([only], _) => only,
             (_, [only]) => *only,
             ([], _) => {
-                return Err(Error::usage("--verify looks at what changed at CloudFront, and no distribution is told")
+                return Err(Error::usage("--verify fetches from CloudFront, and no distribution is invalidated")
                     .hint("name the distribution with --distribution, or leave --verify away"));
             }
             _ => {

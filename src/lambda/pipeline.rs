@@ -159,7 +159,7 @@ async fn invalidate(
         return Ok(Verdict::Failed(Failure::about(about, failure)));
     }
     let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
-    let summary = format!("{} told", count(report.invalidations().len(), "distribution"));
+    let summary = format!("{} invalidated", count(report.invalidations().len(), "distribution"));
     Ok(finish(
         report.invalidations(),
         variables,

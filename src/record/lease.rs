@@ -56,7 +56,7 @@ pub struct Holder {
 
 impl Display for Holder {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{} has the lease since {}", Shown(&self.owner), time(self.since))
+        write!(out, "{} has held the lock since {}", Shown(&self.owner), time(self.since))
     }
 }
 
@@ -264,7 +264,7 @@ impl Lease {
                 _ => break,
             }
         }
-        Err(Error::stale("another deploy took over the lease of this one")
+        Err(Error::stale("another deploy took over the lock of this one")
             .hint("the next deploy invalidates once more what this one changed"))
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
 fn headline(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Deployed => "Deployed",
-        Outcome::NothingToDo => "Nothing to do",
+        Outcome::NothingToDo => "No changes",
         Outcome::Planned => "Plan",
         Outcome::Partial => "Partly deployed",
         Outcome::Stale => "Live, but the edge may be stale",
@@ -242,7 +242,8 @@ fn of_invalidation(invalidation: &Invalidation) -> Markup {
             h2 { "Invalidation" @if let Some(id) = id { " " (Shown(id)) } }
             p {
                 (Shown(distribution)) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
-                " changed URLs, evicting " (collateral) " of " (universe.saturating_sub(*viewer_paths)) " unchanged ones"
+                @if *viewer_paths == 1 { " changed URL; " } @else { " changed URLs; " }
+                (universe.saturating_sub(*viewer_paths).saturating_sub(*collateral)) " of " (universe.saturating_sub(*viewer_paths)) " other URLs stay cached"
             }
             @for why in why { p.note { (Shown(why)) } }
             div.scroll { table {

@@ -27,9 +27,9 @@ impl Display for Report {
         let (source, target) = (Shown(&self.source), Shown(&self.target));
         self.write_changes(out)?;
         match self.outcome {
-            Outcome::Planned if !self.has_changes() => writeln!(out, "Nothing to do: {target} is what {source} is")?,
+            Outcome::Planned if !self.has_changes() => writeln!(out, "No changes: {target} matches {source}")?,
             Outcome::Planned => writeln!(out, "Plan for {source} -> {target}; nothing was written")?,
-            Outcome::NothingToDo => writeln!(out, "Nothing to do: {target} is what {source} is")?,
+            Outcome::NothingToDo => writeln!(out, "No changes: {target} matches {source}")?,
             Outcome::Deployed => writeln!(out, "Deployed {source} to {target} in {:.1} s", self.seconds.total)?,
             Outcome::Partial => {
                 writeln!(out, "Partly deployed {source} to {target}: what landed is live and invalidated")?
@@ -55,12 +55,13 @@ impl Display for Report {
         }
         if let Some(verified) = &self.verified {
             let (checked, urls, found) = (verified.checked, verified.urls, verified.verdict());
-            writeln!(out, "  verified at {}: {checked} of {urls} changed URLs, {found}", Shown(&verified.site))?;
+            let changed = if urls == 1 { "changed URL" } else { "changed URLs" };
+            writeln!(out, "  verified at {}: {checked} of {urls} {changed}, {found}", Shown(&verified.site))?;
             if let [first, rest @ ..] = verified.overridden.as_slice() {
                 let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
                 writeln!(
                     out,
-                    "    {} {}{more}: CloudFront, or whoever stands before it, sets it",
+                    "    {} {}{more}: set by CloudFront or by a proxy in front of it",
                     Shown(&first.url),
                     Shown(&first.found)
                 )?;
@@ -127,7 +128,7 @@ impl Report {
         samples.dedup_by_key(|sample| sample.limit);
         let samples: Vec<String> = samples.iter().map(shown).collect();
         let slow_downs = self.concurrency.slow_downs;
-        writeln!(out, "  S3 requests in flight: {}; told to slow down {slow_downs} times", samples.join(", "))
+        writeln!(out, "  S3 requests in flight: {}; throttled {slow_downs} times", samples.join(", "))
     }
 
     fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {
@@ -178,10 +179,10 @@ impl Report {
         write!(out, "  invalidation{id} on {distribution}{status}: {} {items_word}", items.len())?;
         // Of several requests for one distribution the first has the counts.
         if *universe > 0 || *viewer_paths > 0 {
-            write!(out, " for {viewer_paths} changed URLs")?;
+            write!(out, " for {viewer_paths} changed {}", if *viewer_paths == 1 { "URL" } else { "URLs" })?;
         }
         if unchanged > 0 {
-            write!(out, ", evicting {collateral} of {unchanged} unchanged ones")?;
+            write!(out, "; {} of {unchanged} other URLs stay cached", unchanged.saturating_sub(*collateral))?;
         }
         writeln!(out)?;
         for why in &invalidation.why {

@@ -57,7 +57,7 @@ async fn what_lifts_the_guard_is_typed_for_each_run() {
     let arguments = world.arguments("deploy", "s3://www.example.com", &[]);
     run(world.command(&arguments).env("SHIPFRONT_ALLOW_REMOVALS", "true")).expect(6);
     fs::write(world.outside().join("shipfront.toml"), "allow-removals = true\n").unwrap();
-    let refused = world.run(&arguments).expect(2).says("a matter of one run").says("pass --allow-removals");
+    let refused = world.run(&arguments).expect(2).says("set for a single run").says("pass --allow-removals");
     assert!(!refused.stderr.contains("SHIPFRONT_ALLOW_REMOVALS"), "{}", refused.stderr);
     assert_eq!(world.writes(), [""; 0]);
 }

@@ -134,7 +134,7 @@ fn query_strings(check: &str, shape: &DistributionShape) -> Finding {
 
 fn cache_tags(check: &str, shape: &DistributionShape) -> Finding {
     match &shape.cache_tag_header {
-        None => Finding::new(check, State::Ok, "off: CloudFront is told paths"),
+        None => Finding::new(check, State::Ok, "off: paths are invalidated"),
         Some(header) if header.starts_with(METADATA) => Finding::new(check, State::Ok, format!("read from {header}")),
         Some(header) => Finding::new(check, State::Warning, format!("read from {header}, which S3 cannot send"))
             .fix("name a header that begins with x-amz-meta- in CacheTagConfig"),

@@ -296,7 +296,7 @@ async fn sites(
         match read.and_then(|session| Site::new(&target, session, has_events, others)) {
             Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
-                warnings.push(format!("every change is told, as its record cannot be read: {}", in_words(&error)));
+                warnings.push(format!("every change is sent, as its record cannot be read: {}", in_words(&error)));
             }
             Err(error) => return Err(error),
         }
