@@ -11,7 +11,9 @@ pub mod policy_document;
 mod silence;
 
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+#[cfg(feature = "lambda")]
+use crate::error::Error;
+use crate::error::Result;
 use crate::open_files;
 #[cfg(feature = "lambda")]
 use aws_config::identity::IdentityCache;

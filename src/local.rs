@@ -123,8 +123,9 @@ impl Local {
 /// Where the local edge keeps its data.
 fn directory() -> Result<PathBuf> {
     match std::env::var_os(DIRECTORY_VARIABLE) {
-        Some(directory) => Ok(PathBuf::from(directory)),
-        None => Edge::default_directory().map_err(|error| edge_error(&error)),
+        // A variable that is empty is not set.
+        Some(directory) if !directory.to_string_lossy().trim().is_empty() => Ok(PathBuf::from(directory)),
+        _ => Edge::default_directory().map_err(|error| edge_error(&error)),
     }
 }
 

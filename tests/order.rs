@@ -52,10 +52,12 @@ fn assert_before(lines: &[String], first: impl Fn(&str) -> bool, then: impl Fn(&
 async fn what_keeps_its_name_and_names_others_goes_up_once_they_are_there() {
     let last = [
         "_app/version.json",
+        "about.rsc",
         "about/__data.json",
         "about/index.txt",
         "mf/remoteEntry.js",
         "pagefind/pagefind-entry.json",
+        "releases/beta-mac.yml",
         "releases/latest.yml",
         "search/search_index.json",
     ];

@@ -29,6 +29,8 @@ async fn every_file_is_stored_with_the_type_that_browsers_expect() {
         ("atom.xml", "application/atom+xml; charset=utf-8"),
         ("blog/index.rss", "application/rss+xml; charset=utf-8"),
         ("data.json", "application/json; charset=utf-8"),
+        ("feed.xml", "application/xml; charset=utf-8"),
+        ("fix.patch", "text/plain; charset=utf-8"),
         ("font.woff2", "font/woff2"),
         ("index.html", "text/html; charset=utf-8"),
         ("live.m3u8", "application/vnd.apple.mpegurl"),
@@ -77,6 +79,27 @@ async fn a_large_file_has_its_type_and_is_not_sent_twice() {
     world.write("module.wasm", edited);
     let run = world.deploy(&[]).expect(0);
     assert_eq!(run.changes(), ["upload etag module.wasm"], "one bit of the last part");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_that_is_not_true_of_a_file_is_told_once_and_its_charset_is_not_doubted() {
+    let world = World::new(&[("a.html", "<p>plain"), ("b.html", "<p>plain, too"), ("logo.svgz", "<svg/>")]).await;
+    let rules = "[[headers]]\nfiles = \"*.html\"\ncontent-encoding = \"gzip\"\n";
+    std::fs::write(world.outside().join("shipfront.toml"), rules).unwrap();
+    let run = world.deploy(&[]).expect(0);
+    let told = "content-encoding gzip is set for a.html, whose bytes are not gzip, and for 2 more such files";
+    let warnings = run.warnings();
+    assert!(warnings.contains(told) && !warnings.contains("not UTF-8"), "{warnings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_two_bytes_a_character_without_a_mark_gets_no_charset() {
+    let world = World::new(&[("index.html", "i")]).await;
+    world.write("notes.txt", "hello".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    world.deploy(&[]).expect(0);
+    let objects = world.edge.objects(BUCKET);
+    let stored = objects.iter().find(|object| object.key == "notes.txt").unwrap();
+    assert_eq!(stored.headers["content-type"], "text/plain");
 }
 
 fn media_type(key: &str) -> &'static str {

@@ -1,7 +1,7 @@
 //! How long a request may go without an answer: by its kind and size, and not as long as the largest may take.
 //!
 //! The limit is that of one attempt, from the moment it is sent until its answer begins; time in the queue of the
-//! [`limiter`](crate::aws::limiter) does not count. What was silent for so long is tried again by the SDK, each time
+//! [`limiter`](mod@crate::aws::limiter) does not count. What was silent for so long is tried again by the SDK, each time
 //! with more patience, because some answers are slow and not lost.
 
 use crate::clock::Clock;

@@ -73,10 +73,25 @@ fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initia
 
 impl Generator {
     fn made(&self, directory: &Path) -> bool {
-        self.projects.iter().map(|name| directory.join(name)).any(|path| match self.word {
-            None => path.is_file(),
-            Some(word) => std::fs::read_to_string(path).is_ok_and(|text| text.contains(word)),
+        self.files(directory).iter().any(|file| match self.word {
+            None => true,
+            Some(word) => std::fs::read_to_string(directory.join(file)).is_ok_and(|text| text.contains(word)),
         })
+    }
+
+    /// Those of its files that a project has.
+    fn files(&self, directory: &Path) -> Vec<String> {
+        let named = |name: &&str| match name.strip_prefix('*') {
+            Some(ending) => {
+                let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+                let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+                names.retain(|name| name.ends_with(ending));
+                names.sort();
+                names
+            }
+            None => vec![(*name).to_owned()],
+        };
+        self.projects.iter().flat_map(named).filter(|name| directory.join(name).is_file()).collect()
     }
 }
 
@@ -85,8 +100,15 @@ fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target
     let site = generator.map_or("a site", |generator| generator.name);
     let source = match &output.folder {
         Some(source) => format!("source = {}", toml::Value::from(source.as_str())),
-        None => "# source = \"public\"".to_owned(),
+        None => {
+            let example = output.outside.as_deref().unwrap_or("public");
+            format!("# source = {}", toml::Value::from(example))
+        }
     };
+    let outside = output.outside.as_deref().map_or_else(String::new, |path| {
+        // Of one line, whatever the configuration says.
+        format!("# By its configuration, {site} writes outside of the project: to {}\n", Shown(path))
+    });
     let target = match target {
         Some(target) => format!("target = {}", toml::Value::from(target.to_string())),
         None => "# target = \"s3://www.example.com\"".to_owned(),
@@ -100,7 +122,7 @@ fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target
         "# How shipfront deploys {site}. 'shipfront plan' shows what a deploy would do.\n\
          # Every option of 'shipfront deploy --help' can stand here, without its hyphens; flags and the\n\
          # environment (SHIPFRONT_MAX_PATHS for max-paths) override it.\n{others}\n\
-         # The directory with the finished site, as seen from this file.\n{source}\n\n\
+         # The directory with the finished site, as seen from this file.\n{outside}{source}\n\n\
          # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n{target}\n\n\
          # The CloudFront distributions that show it. By default, those whose origin is the bucket.\n\
          # distribution = [\"E2QWRUHAPOMQZL\"]\n\n\
@@ -127,8 +149,10 @@ fn text(directory: &Path, generator: Option<&Generator>, output: &Output, target
 /// page; else if its generator usually writes such sites.
 fn is_single_page(generator: Option<&Generator>, output: &Output) -> bool {
     match &output.keys {
-        Some(keys) => keys.iter().filter(|key| key.ends_with(".html")).count() == 1,
-        None => generator.is_some_and(|generator| generator.name == "Vite"),
+        Some(keys) => keys.iter().filter(|key| key.ends_with(".html") || key.ends_with(".htm")).count() == 1,
+        None => {
+            generator.is_some_and(|generator| matches!(generator.name, "Vite" | "Flutter" | "Blazor" | "Trunk" | "Elm"))
+        }
     }
 }
 
@@ -207,6 +231,9 @@ impl Display for Initialised {
         )?;
         match &self.source {
             Some(source) => writeln!(out, "  source: {}", Shown(source))?,
+            None if self.generator.is_some() => {
+                writeln!(out, "  the site was not found in the project: name the source in the file")?;
+            }
             None => writeln!(out, "  no site generator was recognized: name the source in the file")?,
         }
         if let Some(target) = &self.target {
@@ -293,6 +320,13 @@ mod tests {
             ("book.toml", "mdBook", "book", "book-0123abcd.js", "searchindex.js"),
             ("docs/conf.py", "Sphinx", "docs/_build/html", "", "_static/pygments.css"),
             ("docs/source/conf.py", "Sphinx", "docs/build/html", "", "_static/pygments.css"),
+            ("doc/source/conf.py", "Sphinx", "doc/build/html", "", "_static/pygments.css"),
+            ("config/_default/config.toml", "Hugo", "public", "css/main.min.0123abcd4567.css", "css/main.css"),
+            ("react-router.config.ts", "React Router", "build/client", "assets/root-B9w_x-1Z.js", "assets/logo.svg"),
+            ("Trunk.toml", "Trunk", "dist", "app-0123abcd0123abcd_bg.wasm", "app.js"),
+            ("elm.json", "Elm", "dist", "", "elm.js"),
+            ("antora-playbook.yml", "Antora", "build/site", "", "_/css/site.css"),
+            ("docs/.vuepress/config.ts", "VuePress", "docs/.vuepress/dist", "", "a.js"),
         ] {
             let content = "baseURL = 'https://www.example.com/'\nextensions = []\nkit \"react-scripts\"\n";
             let (text, settings) = written(&[(project, content)]);
@@ -360,6 +394,59 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_no_site_and_the_folder_that_is_built_is() {
+        let page = |folder: &'static str| (folder, "<p>home");
+        let hexo = ("_config.yml", "title: x\npublic_dir: public\n");
+        let vite = ("vite.config.ts", "export default { root:'web', build: { outDir:'../release' } }");
+        let source = ("web/index.html", "<script type=module src=/src/main.ts></script>");
+        let blazor = ("shop.csproj", "<Project Sdk=\"Microsoft.NET.Sdk.BlazorWebAssembly\">");
+        let published = "bin/Release/net8.0/publish/wwwroot/index.html";
+        for (files, expected) in [
+            (vec![hexo, ("package.json", "{\"hexo\": {}}"), page("public/index.html")], "public"),
+            (vec![hexo], "public"),
+            (vec![("pubspec.yaml", "flutter:"), page("web/index.html"), page("build/web/index.html")], "build/web"),
+            (vec![("pubspec.yaml", "flutter:"), page("web/index.html")], "build/web"),
+            (vec![blazor, page("wwwroot/index.html"), page(published)], "bin/Release/net8.0/publish/wwwroot"),
+            (vec![page("wwwroot/index.html"), page(published)], "bin/Release/net8.0/publish/wwwroot"),
+            (vec![("Trunk.toml", "[build]\ndist = \"www-dist\"\n")], "www-dist"),
+            (vec![("Trunk.toml", "[build]\ndist = \"www-dist\"\n"), page("dist/index.html")], "dist"),
+            (vec![("elm.json", "{}"), page("index.html"), page("dist/index.html")], "dist"),
+            (vec![("elm.json", "{}"), page("index.html")], "dist"),
+            (vec![vite, source], "release"),
+            (vec![vite, source, page("release/index.html")], "release"),
+            (vec![("vite.config.ts", "root: 'web'"), page("web/index.html")], "web/dist"),
+            (vec![("vite.config.ts", ""), page("build/client/index.html")], "build/client"),
+            (vec![page("build/site/index.html")], "build/site"),
+            (vec![page("docs/.vuepress/dist/index.html")], "docs/.vuepress/dist"),
+            (vec![("package.json", "{}"), page("apps/web/dist/index.html")], "apps/web/dist"),
+            (vec![source, page("web/dist/index.html")], "web/dist"),
+            (vec![page("docs/site/index.html")], "docs/site"),
+            (vec![page("public_html/index.htm")], "public_html"),
+            (vec![page("web/html/index.html")], "web/html"),
+            (vec![(".vitepress/config.mts", "outDir:'../public',"), page("public/index.html")], "public"),
+            (vec![("docs/.vitepress/config.mts", "outDir:'../public',")], "public"),
+            // A plain site has pages in folders, too.
+            (vec![page("index.html"), page("about/index.html"), page("blog/site/index.html")], "."),
+            (vec![page("website/index.html"), page("website/book/index.html")], "website"),
+        ] {
+            assert_eq!(written(&files).1.values("source").unwrap(), [expected], "{files:?}");
+        }
+        assert_eq!(written(&[source]).1.values("source"), None);
+        assert!(written(&[hexo]).0.contains("Hexo"));
+    }
+
+    #[test]
+    fn a_generator_that_writes_outside_of_the_project_is_said_to() {
+        for (file, content, path) in
+            [("hugo.yaml", "publishDir: ../out\n", "../out"), ("mkdocs.yml", "site_dir: ../www\n", "../www")]
+        {
+            let (text, settings) = written(&[(file, content)]);
+            assert!(text.contains(&format!("writes outside of the project: to {path}\n")), "{text}");
+            assert_eq!(settings.values("source"), None, "{text}");
+        }
+    }
+
+    #[test]
     fn of_a_site_that_is_built_only_the_rules_that_match_a_file_are_written() {
         let files = [("vite.config.ts", ""), ("dist/index.html", "x"), ("dist/a.js", "x")];
         assert_eq!(written(&files).1.headers().len(), 2, "no hashed files, and one page, which answers for errors");
@@ -381,8 +468,11 @@ mod tests {
             let (text, settings) = written(&files);
             assert!(settings.headers().is_empty() && text.contains("_headers says how long"), "{file}: {text}");
         }
-        let others = [("vite.config.ts", ""), ("public/_headers", "/*\n  X-Frame-Options: DENY\n")];
-        assert!(!written(&others).1.headers().is_empty());
+        let spaced = [("vite.config.ts", ""), ("public/_headers", "/*\n  cache-control : max-age=5\n")];
+        assert!(written(&spaced).1.headers().is_empty());
+        for rules in ["/*\n  X-Frame-Options: DENY\n", "# Cache-Control: none\n/*\n  # Cache-Control: none\n"] {
+            assert!(!written(&[("vite.config.ts", ""), ("public/_headers", rules)]).1.headers().is_empty(), "{rules}");
+        }
     }
 
     #[test]

@@ -171,7 +171,8 @@ pub async fn invalidate(
 
 fn read(paths: &[String]) -> Result<Typed> {
     let mut typed = Typed::default();
-    for text in paths.iter().map(|path| path.trim()).filter(|path| !path.is_empty()) {
+    for line in paths.iter().filter(|path| !path.trim().is_empty()) {
+        let text = line.trim();
         if let Some(tag) = text.strip_prefix('#') {
             if !is_tag(tag) {
                 return Err(Error::usage(format!("{text:?} is no cache tag"))
@@ -180,7 +181,8 @@ fn read(paths: &[String]) -> Result<Typed> {
             typed.items.push(text.to_owned());
             continue;
         }
-        let read = path_from_input(text)
+        // A line of `git status --short` is told by the space before it.
+        let read = path_from_input(line)
             .map_err(|problem| Error::usage(format!("cannot invalidate {text:?}: {problem}")).hint(problem.hint()))?;
         typed.items.push(read.path);
         typed.items.extend(read.others);
@@ -248,6 +250,14 @@ mod tests {
         for text in ["#", "#a b", "#a,b", "#é"] {
             assert_eq!(read(&[text.to_owned()]).unwrap_err().exit(), Exit::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn what_git_prints_around_a_name_is_no_part_of_it() {
+        for line in [" M x.html", "?? x.html", "diff --git a/x b/x"] {
+            assert_eq!(read(&[line.to_owned()]).unwrap_err().exit(), Exit::Usage, "{line}");
+        }
+        assert_eq!(read(&["  x.html ".to_owned(), "/a%2Fb".to_owned()]).unwrap().items, ["/a%2Fb", "/x.html"]);
     }
 
     #[test]

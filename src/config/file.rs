@@ -412,7 +412,7 @@ mod tests {
             ("[[header]]\nfiles = \"*\"", "shipfront.toml:1:3:", "\"headers\""),
             ("zzzzzzzz = 1", "shipfront.toml:1:1:", "known are source, "),
             ("[env.x.env.y]\ntarget = \"s3://bucket\"", "unknown key \"env\"", ""),
-            ("shard = \"1/2\"", "one run", "SHIPFRONT_SHARD"),
+            ("shard = \"1/2\"", "a single run", "SHIPFRONT_SHARD"),
         ] {
             let (told, hint) = problem(text);
             assert!(told.contains(place) && hint.contains(near), "{text}: {told}; {hint}");

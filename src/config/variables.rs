@@ -2,6 +2,7 @@
 
 use crate::cli::Cli;
 use crate::config::file::nearest;
+use crate::config::merge::is_typed_only;
 use crate::error::{Error, Result};
 use clap::{Command, CommandFactory};
 use std::collections::BTreeSet;
@@ -49,7 +50,11 @@ pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
         return Vec::new();
     }
     let known = known();
+    let option = |name: &str| name[PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
     let warning = |name: String| match nearest_variable(&name, &known) {
+        _ if is_typed_only(&option(&name)) => {
+            format!("{name}: no variable lifts this guard: pass --{}", option(&name))
+        }
         Some(near) => format!("{name} is no variable that shipfront reads; did you mean {near}?"),
         None => format!("{name} is no variable that shipfront reads"),
     };
@@ -78,7 +83,7 @@ fn known() -> BTreeSet<String> {
 fn collect(command: &Command, known: &mut BTreeSet<String>) {
     for arg in command.get_arguments() {
         let named = arg.get_env().and_then(OsStr::to_str).map(str::to_owned);
-        known.extend(named.or_else(|| arg.get_long().map(super::merge::variable)));
+        known.extend(named.or_else(|| arg.get_long().filter(|long| !is_typed_only(long)).map(super::merge::variable)));
     }
     command.get_subcommands().for_each(|command| collect(command, known));
 }
@@ -107,6 +112,12 @@ mod tests {
         assert_eq!(warnings, ["SHIPFRONT_ZZZZZZZZ is no variable that shipfront reads"]);
         let read = ["SHIPFRONT_MAX_PATHS", "SHIPFRONT_ENV", "SHIPFRONT_SOURCE", "SHIPFRONT_EDGE_DIRECTORY", "PATH"];
         assert_eq!(unknown(variables(&read.map(|name| (name, "x")))), [""; 0]);
+    }
+
+    #[test]
+    fn a_guard_that_no_variable_lifts_is_told_with_the_option_that_does() {
+        let warnings = unknown(variables(&[("SHIPFRONT_ALLOW_REMOVALS", "1")]));
+        assert_eq!(warnings, ["SHIPFRONT_ALLOW_REMOVALS: no variable lifts this guard: pass --allow-removals"]);
     }
 
     #[test]

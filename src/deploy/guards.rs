@@ -15,6 +15,8 @@ use std::io::Read;
 
 /// Fewer pages than these may leave, whatever share of the site they are.
 const FEW_PAGES: u64 = 10;
+/// Pages of more bytes than these are not looked at to see whether they are blank: there may be many.
+const HARDLY_A_PAGE: u64 = 64;
 /// A page of so many bytes may be blank.
 const MAYBE_BLANK: u64 = 4096;
 /// Seconds from which on a `max-age` counts as for good: 30 days.
@@ -43,6 +45,7 @@ impl Guards<'_> {
             refusals.extend(self.other_spelling());
             refusals.extend(self.front_page(&is_front_page));
             refusals.extend(self.pages());
+            refusals.extend(self.blank_pages());
         }
         refusals.extend(self.count());
         let (mut messages, mut hints): (Vec<String>, Vec<String>) = refusals.into_iter().unzip();
@@ -71,6 +74,21 @@ impl Guards<'_> {
                 format!("{leaving} of the {all} pages that shipfront deployed there are no longer in the source"),
                 of_pages(),
             )
+        })
+    }
+
+    /// More than half of the pages become blank: a build that failed halfway leaves files without anything in them.
+    fn blank_pages(&self) -> Option<(String, String)> {
+        let becomes_blank = |change: &&Change| {
+            let Change::Upload { subject, entry, kind: ObjectKind::Pages, bytes } = change else { return false };
+            let was_a_page =
+                subject.existing.as_ref().is_some_and(|existing| existing.owned && existing.size != Some(0));
+            was_a_page && *bytes <= HARDLY_A_PAGE && self.is_blank(*entry, *bytes)
+        };
+        let (blank, all) = (self.plan.changes.iter().filter(becomes_blank).count() as u64, self.plan.owned_pages);
+        (blank > FEW_PAGES && blank * 2 > all).then(|| {
+            let hint = "build the site again; if the pages are to be empty, pass --allow-removals this once";
+            (format!("{blank} of the {all} pages that shipfront deployed there become empty"), hint.to_owned())
         })
     }
 
@@ -103,10 +121,13 @@ impl Guards<'_> {
 
     fn is_blank(&self, entry: usize, bytes: u64) -> bool {
         let Some(entry) = self.walk.entries.get(entry).filter(|entry| !entry.is_redirect()) else { return false };
+        if bytes == 0 {
+            return true;
+        }
         let mut text = Vec::new();
         let read = open_files::open(&entry.path(&self.walk.root))
             .and_then(|file| file.take(MAYBE_BLANK + 1).read_to_end(&mut text));
-        bytes == 0 || read.is_ok() && text.trim_ascii().is_empty()
+        read.is_ok() && is_blank_text(&text)
     }
 
     /// A file is about to become a second object, beside one with the same name in other Unicode characters.
@@ -124,6 +145,13 @@ impl Guards<'_> {
                 .to_owned(),
         ))
     }
+}
+
+/// Whether viewers see nothing of a text: a byte order mark is no character.
+fn is_blank_text(text: &[u8]) -> bool {
+    let marks = [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"];
+    let text = marks.iter().find_map(|mark| text.strip_prefix(*mark)).unwrap_or(text);
+    text.trim_ascii().is_empty()
 }
 
 fn are(count: u64, what: &str) -> String {
@@ -235,6 +263,32 @@ mod tests {
             let allowed = Guards { allow_removals: true, ..guards };
             assert!(allowed.refusal(|_| false).is_none());
         }
+    }
+
+    #[test]
+    fn more_than_half_of_the_pages_do_not_become_blank() {
+        let walk = Walk { entries: vec![crate::deploy::entry::Entry::file("a.html", 0)], ..Walk::default() };
+        for (blank, all, refused) in [(10, 10, false), (11, 21, true), (11, 22, false), (20, 21, true)] {
+            let mut plan = leaving(0, all);
+            for page in 0..blank {
+                let etag = shipfront_site::etag::Etag::Opaque("x".into());
+                let existing = Some(crate::deploy::change::Existing { etag, size: Some(9), owned: true });
+                let subject = Subject { existing, ..subject(&format!("{page}.html"), Reason::Size) };
+                plan.changes.push(Change::Upload { subject, entry: 0, kind: ObjectKind::Pages, bytes: 0 });
+            }
+            let guards = guards(&plan, &walk);
+            assert_eq!(guards.refusal(|_| false).is_some(), refused, "{blank} of {all}");
+            let allowed = Guards { allow_removals: true, ..guards };
+            assert!(allowed.refusal(|_| false).is_none());
+        }
+    }
+
+    #[test]
+    fn white_space_and_a_byte_order_mark_are_nothing_to_see() {
+        for blank in [&b""[..], b" \r\n", b"\xEF\xBB\xBF", b"\xEF\xBB\xBF\n", b"\xFF\xFE"] {
+            assert!(is_blank_text(blank), "{blank:?}");
+        }
+        assert!(!is_blank_text(b"\xEF\xBB\xBFa"));
     }
 
     #[test]

@@ -52,7 +52,11 @@ pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<Stri
             let hint = format!("shipfront reads {name} as header rules or redirects, of which nobody has so many");
             Err(Error::usage(format!("{} has {} bytes", path.display(), metadata.len())).hint(hint))
         }
-        Ok(metadata) if metadata.is_file() => std::fs::read_to_string(&path).map(Some).map_err(|e| unreadable(&e)),
+        Ok(metadata) if metadata.is_file() => {
+            let bytes = std::fs::read(&path).map_err(|error| unreadable(&error))?;
+            let text = platform::text_of(bytes).map_err(|error| error.in_file(&path))?;
+            Ok(Some(text))
+        }
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(&error)),
@@ -88,6 +92,7 @@ fn others(source: &Path, options: &RuleOptions) -> Result<HeadersFile> {
     let file = headers(source, true, options)?;
     if file.blocks.is_empty() {
         let message = nothing_in(source, HEADERS_FILE, "no header that S3 does not keep");
+        let message = with_findings(message, &file.findings);
         return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
     }
     Ok(file)
@@ -97,6 +102,12 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
     let file = source.join(name);
     let (shown, is_there) = (file.display(), file.exists());
     if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
+}
+
+/// A message with the reasons why no line is left.
+fn with_findings(message: String, findings: &[Finding]) -> String {
+    let reasons = findings.iter().map(ToString::to_string);
+    std::iter::once(message).chain(reasons).collect::<Vec<_>>().join("\n")
 }
 
 /// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail
@@ -175,7 +186,7 @@ pub fn redirect_function(
     let walk = walk::walk(source, "", &WalkRules::default())?;
     let file = redirects(source, true, options)?;
     if file.rules.is_empty() {
-        let message = nothing_in(source, REDIRECTS_FILE, "no redirects");
+        let message = with_findings(nothing_in(source, REDIRECTS_FILE, "no redirects"), &file.findings);
         return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
     }
     let keys = walk.entries.iter().map(|entry| &*entry.key);
@@ -231,13 +242,24 @@ pub(super) fn apply_redirects(
     let has_function = |(_, shape): &(DistributionId, DistributionShape)| {
         shape.cache_behaviors.iter().any(|behavior| behavior.viewer_request_function)
     };
-    if others > 0 && !shapes.iter().any(has_function) {
+    if others > 0 {
         let source = settings.source.display();
         let shown = settings.source.join(REDIRECTS_FILE);
         let shown = shown.display();
-        walk.warnings.push(format!(
-            "{shown}: {others} redirects take a CloudFront Function, and no distribution has one: 'shipfront redirects {source}' prints its code"
-        ));
+        let (take, are, them) = if others == 1 {
+            ("1 redirect takes".to_owned(), "1 redirect is".to_owned(), "it")
+        } else {
+            (format!("{others} redirects take"), format!("{others} redirects are"), "them")
+        };
+        walk.warnings.push(if shapes.iter().any(has_function) {
+            format!(
+                "{shown}: {are} not active by this deploy: the distribution's function follows {them} once it is what 'shipfront redirects {source}' prints"
+            )
+        } else {
+            format!(
+                "{shown}: {take} a CloudFront Function, and no distribution has one: 'shipfront redirects {source}' prints its code"
+            )
+        });
     }
     Ok(())
 }
@@ -247,7 +269,8 @@ pub(super) fn apply_redirects(
 fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
     let path = rule.from.exact().filter(|_| rule.is_unconditional())?;
     let to = rule.redirect().filter(|(status, _)| *status == 301)?.1.exact()?;
-    to.parse::<Redirect>().ok()?;
+    // S3 takes two slashes for a path of the same host.
+    to.parse::<Redirect>().ok().filter(|_| !to.starts_with("//"))?;
     // A website endpoint adds the slash to a directory's URL: a redirect to the same one would never end.
     if without_slash(to) == without_slash(&as_sent(path)) {
         return None;

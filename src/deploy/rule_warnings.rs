@@ -1,18 +1,26 @@
 //! What of the header rules has no effect, or another one than may be meant: told, and no more.
 
 use crate::deploy::walk::Walk;
+use shipfront_site::charset::is_encoded;
 use shipfront_site::key::HEADERS_FILE;
 use shipfront_site::rules::HeaderRules;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// Of overridden rules, so many are named.
 const NAMED: usize = 5;
+/// So many files are looked into, whether they are encoded as their headers say.
+const LOOKED_AT: usize = 1_000;
+/// Bytes that are read of each.
+const HEAD: u64 = 4096;
 
 /// All warnings about rules, of which the first `of_file` come from the source's `_headers`, and the others from the
 /// settings.
 pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Path) -> Vec<String> {
+    let not_encoded = not_encoded(walk);
     if rules.is_empty() {
-        return Vec::new();
+        return not_encoded.into_iter().collect();
     }
     let keys = walk.entries.iter().map(|entry| &*entry.key);
     let file = source.join(HEADERS_FILE);
@@ -20,7 +28,8 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
         true => format!("{}: the rule for {}", file.display(), rules.subject(at)),
         false => format!("the header rule for {}", rules.subject(at)),
     };
-    let odd = rules.odd_cache_controls().into_iter().map(|(at, problem)| format!("{}: {problem}", place(at)));
+    let odd = rules.odd_cache_controls().into_iter().chain(rules.odd_content_types());
+    let odd = odd.map(|(at, problem)| format!("{}: {problem}", place(at)));
     let unmatched = rules.matching_nothing(of_file, keys.clone()).into_iter().map(|(at, meant)| match meant {
         Some(meant) => format!("{} matches no file; did you mean {meant:?}?", place(at)),
         None => format!("{} matches no file", place(at)),
@@ -38,5 +47,30 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
         )
     });
     let more = (more > 0).then(|| format!("{}: the settings override {more} more of its rules", file.display()));
-    odd.chain(unmatched).chain(named).chain(more).collect()
+    odd.chain(unmatched).chain(named).chain(more).chain(not_encoded).collect()
+}
+
+/// One warning where a `Content-Encoding` is not true of files: no browser can read them. A file that cannot be read is
+/// told of by whoever uploads it.
+fn not_encoded(walk: &Walk) -> Option<String> {
+    let encoded = walk.entries.iter().filter(|entry| !entry.is_redirect() && entry.size > 0).filter_map(|entry| {
+        let encoding = entry.headers.get().content_encoding.as_deref()?;
+        Some((entry, encoding))
+    });
+    // Where so many are as they should be, the rule is.
+    let mut wrong = encoded.take(LOOKED_AT).filter(|(entry, encoding)| {
+        let mut head = Vec::new();
+        let file = File::open(entry.path(&walk.root));
+        let read = file.and_then(|file| file.take(HEAD).read_to_end(&mut head));
+        read.is_ok() && !is_encoded(encoding, &head)
+    });
+    let (entry, encoding) = wrong.next()?;
+    let more = match wrong.count() {
+        0 => String::new(),
+        more => format!(", and for {more} more such files"),
+    };
+    Some(format!(
+        "content-encoding {encoding} is set for {}, whose bytes are not {encoding}{more}: browsers cannot read it",
+        entry.key
+    ))
 }

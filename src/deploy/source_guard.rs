@@ -6,7 +6,11 @@ use crate::error::{Error, Result};
 use crate::open_files;
 use rayon::prelude::*;
 use shipfront_site::key::legible;
-use shipfront_site::project::{BUILT_FOLDERS, INSTALLED_MARKERS, LOOKED_AT, Secret, is_project_sign, suspicion};
+use shipfront_site::project::secrets::{Secret, suspicion, suspicion_of_name};
+use shipfront_site::project::{
+    BUILT_FOLDERS, ENVIRONMENT_FOLDERS, ENVIRONMENT_MARKER, GENERATOR_CONFIGURATIONS, GENERATOR_FOLDERS,
+    INSTALLED_MARKERS, Sign, are_project, names_base_address, project_sign,
+};
 use std::io::Read;
 use std::path::Path;
 
@@ -14,24 +18,60 @@ use std::path::Path;
 const NAMED: usize = 5;
 /// The page that a site begins with.
 const FRONT_PAGE: &str = "index.html";
+/// How much of a generator's configuration is looked at.
+const CONFIGURATION: u64 = 64 * 1024;
+/// Files that one core looks at before another may take some: most are not even opened.
+const AT_ONCE: usize = 64;
 
 /// Refuses the directory of a project, before all of it is walked.
 pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
     // What cannot be read is refused by the walk.
     let Ok(entries) = open_files::patiently(|| std::fs::read_dir(source)) else { return Ok(()) };
     let built = BUILT_FOLDERS.iter().find(|folder| source.join(folder).join(FRONT_PAGE).is_file());
-    let mut signs: Vec<String> = Vec::new();
+    let mut signs: Vec<(Sign, String)> = Vec::new();
     for entry in entries.filter_map(Result::ok) {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let is_folder = entry.path().is_dir();
         let key = if is_folder { format!("{name}/_") } else { name.clone() };
         // A repository of plain pages is a project and a site in one, unless there is a folder that is rather the site.
         let is_repository = name == ".git" && is_folder && (built.is_some() || !source.join(FRONT_PAGE).is_file());
-        if (is_project_sign(&name, is_folder) || is_repository) && !rules.excluded.is_match(&key) {
-            signs.push(legible(&name).into_owned());
+        let sign = project_sign(&name, is_folder).filter(|sign| *sign == Sign::Strong);
+        let is_strong = is_repository || is_environment(source, &name) || is_generator(source, &name);
+        let sign = sign.or(is_strong.then_some(Sign::Strong)).or_else(|| project_sign(&name, is_folder));
+        if let Some(sign) = sign
+            && !rules.excluded.is_match(&key)
+        {
+            signs.push((sign, legible(&name).into_owned()));
         }
     }
-    refuse_project(source, signs, built.copied())
+    if !are_project(signs.iter().map(|(sign, _)| *sign)) {
+        return Ok(());
+    }
+    refuse_project(source, signs.into_iter().map(|(_, name)| name).collect(), built.copied())
+}
+
+/// Whether a folder is an environment of Python.
+fn is_environment(source: &Path, name: &str) -> bool {
+    ENVIRONMENT_FOLDERS.contains(&name) && source.join(name).join(ENVIRONMENT_MARKER).is_file()
+}
+
+/// Whether an entry is the configuration of a generator whose name other programs use as well.
+fn is_generator(source: &Path, name: &str) -> bool {
+    if name == "config" {
+        return source.join("config/_default").is_dir();
+    }
+    if !GENERATOR_CONFIGURATIONS.contains(&name) || !GENERATOR_FOLDERS.iter().any(|folder| source.join(folder).is_dir())
+    {
+        return false;
+    }
+    beginning(&source.join(name), CONFIGURATION).is_some_and(|bytes| names_base_address(&bytes))
+}
+
+/// The first bytes of a file, if it can be read: what cannot is refused where it is deployed.
+fn beginning(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_files::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Refuses what package managers have installed anywhere in a source.
@@ -47,7 +87,12 @@ pub(super) fn guard_packages(source: &Path, walk: &Walk) -> Result<()> {
         };
         let folder = &entry.key[..at + "node_modules".len()];
         let is_known = signs.iter().any(|sign| sign == folder);
-        if !is_known && INSTALLED_MARKERS.iter().any(|marker| source.join(folder).join(marker).exists()) {
+        // What a page loads comes without the description of its package.
+        let is_installed = || {
+            entry.key.ends_with("/package.json")
+                || INSTALLED_MARKERS.iter().any(|marker| source.join(folder).join(marker).exists())
+        };
+        if !is_known && is_installed() {
             signs.push(folder.to_owned());
         }
         if signs.len() > NAMED {
@@ -80,7 +125,7 @@ fn refuse_project(source: &Path, mut signs: Vec<String>, built: Option<&str>) ->
 /// Refuses private keys and state files, wherever they are in a source.
 pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
     let secret = |entry: &Entry| secret(walk, entry).map(|secret| (entry.key.clone(), secret));
-    let found: Vec<(Box<str>, Secret)> = walk.entries.par_iter().with_min_len(512).filter_map(secret).collect();
+    let found: Vec<(Box<str>, Secret)> = walk.entries.par_iter().with_min_len(AT_ONCE).filter_map(secret).collect();
     let Some((key, secret)) = found.first() else { return Ok(()) };
     let more = if found.len() > 1 { format!(" (and {} more files like it)", found.len() - 1) } else { String::new() };
     let message = format!("{} is {}{more}; nothing was changed", legible(key), secret.words());
@@ -89,14 +134,21 @@ pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
 }
 
 fn secret(walk: &Walk, entry: &Entry) -> Option<Secret> {
-    let suspicion = suspicion(&entry.key);
-    if !suspicion.needs_bytes() {
-        return suspicion.decide(&[]);
+    let path = entry.path(&walk.root);
+    let mut suspicions = vec![suspicion(&entry.key)];
+    // A file that is linked to keeps its own name.
+    if path.is_symlink()
+        && let Ok(target) = path.canonicalize()
+    {
+        suspicions.push(suspicion_of_name(&target.to_string_lossy()));
     }
-    let mut beginning = Vec::new();
-    let file = open_files::open(&entry.path(&walk.root)).ok()?;
-    file.take(LOOKED_AT as u64).read_to_end(&mut beginning).ok()?;
-    suspicion.decide(&beginning)
+    let looked_at = suspicions.iter().map(|suspicion| suspicion.looks_at()).max().unwrap_or_default();
+    let bytes = if looked_at > 0 { beginning(&path, looked_at as u64) } else { Some(Vec::new()) };
+    match bytes {
+        Some(bytes) => suspicions.into_iter().find_map(|suspicion| suspicion.decide(&bytes)),
+        // Its name may be enough.
+        None => suspicions.into_iter().filter(|suspicion| suspicion.looks_at() == 0).find_map(|name| name.decide(&[])),
+    }
 }
 
 #[cfg(test)]
@@ -127,8 +179,51 @@ mod tests {
         assert!(hint.contains("build the site first"), "{hint}");
         assert!(refusal(&[".git/config", "src/a.md", "public/index.html"]).is_some());
         assert!(refusal(&["index.html", "app/node_modules/a/b.js", "app/node_modules/.bin/c"]).is_some());
+        assert!(refusal(&["index.html", "app/node_modules/a/package.json"]).is_some());
+        assert!(refusal(&["index.html", "venv/pyvenv.cfg"]).is_some(), "an environment of Python");
+        assert!(refusal(&["conf.py", "index.rst", "index.html"]).is_some(), "Sphinx");
+        assert!(refusal(&["config/_default/a.toml", "index.html"]).is_some(), "Hugo");
+        for alone in ["Makefile", "requirements.txt", "netlify.toml", "vercel.json", "config.toml", "wp-content/a.css"]
+        {
+            assert_eq!(refusal(&["index.html", alone]), None, "{alone} is part of sites, too");
+        }
         assert_eq!(refusal(&["index.html", "README.md", ".git/config"]), None, "a repository of plain pages");
         assert_eq!(refusal(&["index.html", ".git"]), None, "a work tree of its own");
         assert_eq!(refusal(&["index.html", "vendor/node_modules/a/b.js"]), None, "a part that a page loads");
+    }
+
+    #[test]
+    fn a_configuration_with_a_common_name_is_one_of_a_generator_beside_its_folders() {
+        let source = tempfile::tempdir().unwrap();
+        write(source.path().join("config.toml"), "baseURL = 'https://example.com/'").unwrap();
+        let rules = WalkRules::default();
+        assert!(guard_project(source.path(), &rules).is_ok());
+        create_dir_all(source.path().join("content")).unwrap();
+        let refused = guard_project(source.path(), &rules).unwrap_err().to_string();
+        assert!(refused.contains("holds config.toml"), "{refused}");
+        write(source.path().join("config.toml"), "[server]").unwrap();
+        assert!(guard_project(source.path(), &rules).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_judged_by_what_it_leads_to() {
+        let place = tempfile::tempdir().unwrap();
+        let source = place.path().join("public");
+        create_dir_all(&source).unwrap();
+        write(place.path().join("id_rsa"), "whatever it holds").unwrap();
+        write(source.join("index.html"), "page").unwrap();
+        let rules = WalkRules { follow_links: true, ..WalkRules::default() };
+        let refused = |link: &str| {
+            std::os::unix::fs::symlink("../id_rsa", source.join(link)).unwrap();
+            let walk = crate::deploy::walk::walk(&source, "", &rules).unwrap();
+            let refused = guard_secrets(&walk).err().map(|error| error.to_string());
+            std::fs::remove_file(source.join(link)).unwrap();
+            refused
+        };
+        for link in ["k.txt", "k.html"] {
+            assert!(refused(link).is_some_and(|message| message.contains("a private key")), "{link}");
+        }
+        assert!(guard_secrets(&crate::deploy::walk::walk(&source, "", &rules).unwrap()).is_ok());
     }
 }

@@ -54,7 +54,13 @@ async fn private_keys_and_state_files_are_refused_wherever_they_are() {
         ("certs/server.pem", KEY, "a private key"),
         ("a/b/tls.key", KEY, "a private key"),
         ("keys/id_rsa", "whatever it holds", "a private key"),
+        ("notes.txt", KEY, "a private key"),
+        ("deploy_key", KEY, "a private key"),
+        ("old/id_rsa.bak", KEY, "a private key"),
+        ("config/prod.env", "A=b", "a file of credentials"),
+        ("wp-config.php.bak", "<?php", "a file of credentials"),
         ("infra/terraform.tfstate", "{}", "a state file"),
+        ("state.json", "{\"version\": 4, \"terraform_version\": \"1.9.0\", \"lineage\": \"x\"}", "a state file"),
         ("infra/terraform.tfstate.backup", "{}", "a state file"),
     ] {
         let world = World::new(&[("index.html", "i"), (name, text)]).await;
@@ -72,4 +78,24 @@ async fn certificates_and_public_keys_are_files_like_others() {
     let world = World::new(&[("ca.pem", CERTIFICATE), ("id_rsa.pub", "ssh-rsa"), ("index.html", "i")]).await;
     world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["ca.pem", "id_rsa.pub", "index.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_show_keys_are_pages() {
+    let shown = format!("<!doctype html><pre>\n{KEY}");
+    let text = format!("# How to make a key\n\n{KEY}");
+    let (shown, text) = (shown.as_str(), text.as_str());
+    let files = [("how-to", shown), ("how-to.md", text), ("id_rsa.html", shown), ("index.html", "i")];
+    let world = World::new(&files).await;
+    world.deploy(&[]).expect(0);
+    assert_eq!(world.keys(), ["how-to", "how-to.md", "id_rsa.html", "index.html"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_key_is_no_text() {
+    let world = World::new(&[("index.html", "i")]).await;
+    fs::write(world.outside().join("id_rsa"), "whatever it holds").unwrap();
+    std::os::unix::fs::symlink(world.outside().join("id_rsa"), world.path("k.txt")).unwrap();
+    world.deploy(&["--follow-links"]).expect(6).says("k.txt").says("a private key");
+    assert_eq!(world.keys(), [""; 0]);
 }

@@ -113,7 +113,7 @@ async fn a_source_without_a_front_page_does_not_go_beside_the_one_of_another_too
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_front_page_never_goes_live() {
     let world = World::deployed(&[("about.html", "a"), ("index.html", "welcome")]).await;
-    for blank in ["", " \r\n\t"] {
+    for blank in ["", " \r\n\t", "\u{feff}", "\u{feff}\n"] {
         world.write("index.html", blank);
         world.deploy(&[]).expect(6).says("the front page, index.html, is empty");
     }
@@ -125,6 +125,21 @@ async fn an_empty_front_page_never_goes_live() {
     let new = World::new(&[("index.html", "")]).await;
     new.deploy(&[]).expect(6);
     assert_eq!(new.keys(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_leaves_pages_without_anything_in_them_never_goes_live() {
+    let world = deployed().await;
+    for page in 1..13 {
+        world.write(&format!("posts/{page:02}.html"), "");
+    }
+    let refused = world.deploy(&[]).expect(6).says("12 of the 13 pages").says("become empty");
+    assert_eq!(refused.outcome(), "refused");
+    assert_eq!(world.writes(), [""; 0]);
+    world.deploy(&["--allow-removals"]).expect(0);
+    // What is live was decided.
+    world.write("index.html", "an edit");
+    world.deploy(&[]).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,7 @@ async fn what_is_not_utf_8_or_declares_another_charset_gets_none_and_one_warning
         ("latin.html", "text/html"),
         ("latin.txt", "text/plain"),
         ("wide.html", "text/html"),
-        ("feed.xml", "application/atom+xml"),
+        ("feed.xml", "application/xml"),
         ("old.css", "text/css"),
         ("data.bin", "application/octet-stream"),
     ] {

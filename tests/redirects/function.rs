@@ -84,7 +84,7 @@ async fn the_function_does_what_each_line_says_and_the_first_that_matches_holds(
 https://old.example/*  https://www.example.com/:splat
 /app/*          /app/index.html             200
 ";
-    let (function, run) = Function::of(redirects, &["index.html"], &[]).await;
+    let (function, run) = Function::of(redirects, &["index.html", "app/index.html"], &[]).await;
     assert!(function.code.len() < 10 * 1024);
     assert_eq!(run.says("_redirects:8: no effect").stderr.lines().count(), 1);
     let answers = function.answers([
@@ -167,7 +167,7 @@ async fn a_file_of_the_site_comes_before_a_rule_that_is_not_forced() {
         "/about/",
         "301 /x",
         "/blog/first.html",
-        "/blog/first",
+        "301 /news/first",
         "301 /news/second",
         "/app.js",
         "/index.html",
@@ -251,6 +251,14 @@ async fn a_line_that_makes_no_sense_is_skipped_and_named_with_its_file_and_what_
         let strict = [command.as_slice(), &["--strict-rules"]].concat();
         world.run(&strict).expect(2).says("_redirects:2: /c leads nowhere").says("hint: write it as '/from /to 301'");
     }
+    world.write("_redirects", "/a\n");
+    world
+        .run(&["redirects", source])
+        .expect(2)
+        .says("_redirects has no redirects")
+        .says("_redirects:1: skipped: /a leads nowhere");
+    world.write("_redirects", b"/a /b\n/caf\xe9 /c\n");
+    world.run(&["redirects", source]).expect(2).says("_redirects:2: the line is not UTF-8").says("save it as UTF-8");
     world.write("_redirects", "# none yet\n");
     world.run(&["redirects", source]).expect(2).says("_redirects has no redirects");
     world.remove("_redirects");

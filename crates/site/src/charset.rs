@@ -15,6 +15,8 @@ const HEAD: usize = 1024;
 /// Looks at the bytes of a text as they come.
 pub struct CharsetCheck {
     bytes: Bytes,
+    /// Looks at the bytes as they are: a text whose headers say that it is encoded, and that is not, is judged as a text.
+    as_they_are: Scanner,
     /// Whether they cannot be decoded as their `Content-Encoding` says.
     broken: bool,
 }
@@ -30,7 +32,8 @@ enum Bytes {
 impl CharsetCheck {
     /// For a text of this media type, whose bytes are encoded if `content_encoding` says so.
     pub fn new(content_type: &str, content_encoding: Option<&str>) -> CharsetCheck {
-        let scanner = Scanner::new(Declaration::of(content_type));
+        let declaration = Declaration::of(content_type);
+        let (scanner, as_they_are) = (Scanner::new(declaration), Scanner::new(declaration));
         let bytes = match content_encoding {
             None => Bytes::Plain(scanner),
             Some(coding) if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") => {
@@ -41,11 +44,15 @@ impl CharsetCheck {
             }
             Some(_) => Bytes::Unknown,
         };
-        CharsetCheck { bytes, broken: false }
+        CharsetCheck { bytes, as_they_are, broken: false }
     }
 
     /// Takes the next bytes.
     pub fn update(&mut self, chunk: &[u8]) {
+        // What is encoded is no UTF-8 from its first bytes on, so that this ends at once.
+        if !matches!(self.bytes, Bytes::Plain(_)) {
+            self.as_they_are.take(chunk);
+        }
         if self.broken {
             return;
         }
@@ -67,7 +74,7 @@ impl CharsetCheck {
             Bytes::Brotli(decoder) => decoder.into_inner().ok(),
             Bytes::Unknown => None,
         };
-        scanner.is_some_and(Scanner::finish)
+        scanner.unwrap_or(self.as_they_are).finish()
     }
 }
 
@@ -119,6 +126,20 @@ impl Declaration {
     }
 }
 
+/// Whether the bytes at the beginning of a file can be what its `Content-Encoding` says; `true` of encodings that cannot
+/// be told by them, and of a file without any.
+pub fn is_encoded(content_encoding: &str, head: &[u8]) -> bool {
+    let is = |name: &str| content_encoding.trim().eq_ignore_ascii_case(name);
+    match () {
+        () if head.is_empty() => true,
+        () if is("gzip") || is("x-gzip") => head.starts_with(b"\x1f\x8b"),
+        () if is("zstd") => head.starts_with(b"\x28\xb5\x2f\xfd") || head.get(1..4) == Some(b"\x2a\x4d\x18"),
+        // It has no mark. But a text goes for it by chance hardly ever, and never to its end.
+        () if is("br") => brotli::DecompressorWriter::new(io::sink(), 4096).write_all(head).is_ok(),
+        () => true,
+    }
+}
+
 /// Plain bytes as they come.
 struct Scanner {
     declaration: Declaration,
@@ -127,14 +148,53 @@ struct Scanner {
     begun: [u8; 4],
     begun_length: usize,
     is_valid: bool,
+    is_ascii: bool,
+    /// How much of an escape sequence of ISO-2022-JP has been seen.
+    escape: Escape,
+}
+
+/// The sequence by which ISO-2022-JP changes to Japanese characters, all of whose bytes are ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    None,
+    Begun,
+    Dollar,
+    /// There is one.
+    Seen,
+}
+
+impl Escape {
+    fn after(self, byte: u8) -> Escape {
+        match (self, byte) {
+            (Escape::Seen, _) | (Escape::Dollar, b'@' | b'B') => Escape::Seen,
+            (_, 0x1b) => Escape::Begun,
+            (Escape::Begun, b'$') => Escape::Dollar,
+            _ => Escape::None,
+        }
+    }
 }
 
 impl Scanner {
     fn new(declaration: Declaration) -> Scanner {
-        Scanner { declaration, head: Vec::new(), begun: [0; 4], begun_length: 0, is_valid: true }
+        Scanner {
+            declaration,
+            head: Vec::new(),
+            begun: [0; 4],
+            begun_length: 0,
+            is_valid: true,
+            is_ascii: true,
+            escape: Escape::None,
+        }
     }
 
     fn take(&mut self, chunk: &[u8]) {
+        if !self.is_valid {
+            return;
+        }
+        self.is_ascii &= chunk.is_ascii();
+        if self.is_ascii && (self.escape != Escape::None || chunk.contains(&0x1b)) {
+            self.escape = chunk.iter().fold(self.escape, |escape, byte| escape.after(*byte));
+        }
         let room = HEAD - self.head.len();
         self.head.extend_from_slice(&chunk[..chunk.len().min(room)]);
         let mut rest = chunk;
@@ -178,7 +238,8 @@ impl Scanner {
                 Declaration::None => false,
             }
         };
-        self.is_valid && self.begun_length == 0 && !declares_another()
+        let is_another = || is_wide(&self.head) || self.is_ascii && self.escape == Escape::Seen || declares_another();
+        self.is_valid && self.begun_length == 0 && !is_another()
     }
 }
 
@@ -191,6 +252,13 @@ impl Write for Scanner {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Text of two or four bytes a character without a byte order mark: every other byte of its ASCII is zero, and all of
+/// them are valid UTF-8. A single zero in a script is one that somebody wrote.
+fn is_wide(head: &[u8]) -> bool {
+    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    zeros > 0 && zeros * 4 >= head.len()
 }
 
 /// UTF-16 without a byte order mark: each of its bytes is valid UTF-8.
@@ -326,7 +394,8 @@ mod tests {
             bytes.chunks(3).for_each(|chunk| check.update(chunk));
             check.is_utf8()
         };
-        assert!(gzip(&packed("<p>é".as_bytes())) && !gzip(&packed(b"<p>\xe9")) && !gzip(b"<p>plain"));
+        assert!(gzip(&packed("<p>é".as_bytes())) && !gzip(&packed(b"<p>\xe9")) && gzip(b"<p>plain"));
+        assert!(!gzip(b"<p>\xe9") && !gzip(&packed(b"<p>")[..12]), "neither packed nor UTF-8");
         let brotli = |text: &[u8]| {
             let mut packed = Vec::new();
             brotli::BrotliCompress(&mut &text[..], &mut packed, &Default::default()).unwrap();
@@ -335,7 +404,45 @@ mod tests {
             check.is_utf8()
         };
         assert!(brotli("<p>é".as_bytes()) && !brotli(b"<p>\xe9"));
-        assert!(!CharsetCheck::new("text/html", Some("zstd")).is_utf8(), "nobody knows");
+        let mut unknown = CharsetCheck::new("text/html", Some("zstd"));
+        unknown.update(b"\x28\xb5\x2f\xfd\0");
+        assert!(!unknown.is_utf8(), "nobody unpacks it");
+    }
+
+    #[test]
+    fn text_of_other_encodings_whose_bytes_are_all_ascii_is_none() {
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        for content_type in ["text/html; charset=utf-8", "text/plain", "text/javascript", "application/json"] {
+            assert!(!is_utf8(content_type, &wide("<p>hello</p>")) && !is_utf8(content_type, &wide("a")));
+            assert!(!is_utf8(content_type, b"\0<\0p\0>"));
+            assert!(!is_utf8(content_type, b"<p>\x1b$B%F%9%H\x1b(B</p>"));
+            assert!(is_utf8(content_type, b"if (c === '\0') return;"), "a zero that somebody wrote");
+            assert!(is_utf8(content_type, b"\x1b[1mbold\x1b(B\x1b[m and $B"), "what a terminal prints");
+            assert!(is_utf8(content_type, "\u{1b}$B is said of \u{e9}".as_bytes()), "it is not all ASCII");
+        }
+        let mut check = CharsetCheck::new("text/plain", None);
+        [&b"x\x1b"[..], b"$", b"B%F"].iter().for_each(|chunk| check.update(chunk));
+        assert!(!check.is_utf8(), "in several pieces");
+    }
+
+    #[test]
+    fn bytes_that_are_not_as_their_encoding_says_are_told() {
+        let text = b"<!doctype html><html lang=en><title>Plain</title><p>There is nothing packed about this page.";
+        for coding in ["gzip", "GZIP", "x-gzip", "br", "zstd"] {
+            assert!(!is_encoded(coding, text), "{coding}");
+            assert!(is_encoded(coding, b""), "{coding}");
+        }
+        for coding in ["identity", "gzip, br", "deflate"] {
+            assert!(is_encoded(coding, text), "{coding} cannot be told");
+        }
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        let gzip = encoder.finish().unwrap();
+        let mut brotli = Vec::new();
+        brotli::BrotliCompress(&mut &text[..], &mut brotli, &Default::default()).unwrap();
+        assert!(is_encoded("gzip", &gzip) && !is_encoded("br", &gzip) && !is_encoded("gzip", &brotli));
+        assert!(is_encoded("br", &brotli) && is_encoded("br", &brotli[..brotli.len() / 2]), "its beginning is enough");
+        assert!(is_encoded("zstd", b"\x28\xb5\x2f\xfd\0"));
     }
 
     proptest! {
@@ -355,7 +462,13 @@ mod tests {
                 check.update(chunk);
                 rest = later;
             }
-            prop_assert_eq!(check.is_utf8(), std::str::from_utf8(&bytes).is_ok());
+            let mut whole = CharsetCheck::new("text/plain", None);
+            whole.update(&bytes);
+            let is_utf8 = check.is_utf8();
+            prop_assert_eq!(is_utf8, whole.is_utf8());
+            if !bytes.contains(&0) && !bytes.contains(&0x1b) {
+                prop_assert_eq!(is_utf8, std::str::from_utf8(&bytes).is_ok());
+            }
         }
     }
 }

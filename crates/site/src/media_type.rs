@@ -42,7 +42,10 @@ fn by_name(name: &str) -> Option<&'static str> {
             "text/plain; charset=utf-8"
         }
         "sha256sums" | "sha512sums" | "sha1sums" | "md5sums" => "text/plain; charset=utf-8",
-        "feed.xml" | "atom.xml" => "application/atom+xml; charset=utf-8",
+        "inrelease" | "release" | "packages" | "sources" => "text/plain; charset=utf-8",
+        // Of either kind, which only the content tells; browsers and readers look at that.
+        "feed.xml" | "feed" | "rss" | "atom" => "application/xml; charset=utf-8",
+        "atom.xml" => "application/atom+xml; charset=utf-8",
         "rss.xml" => "application/rss+xml; charset=utf-8",
         _ => return None,
     })
@@ -55,7 +58,7 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "css" => "text/css; charset=utf-8",
         "html" | "htm" => "text/html; charset=utf-8",
         "xhtml" => "application/xhtml+xml; charset=utf-8",
-        "json" | "map" | "topojson" => "application/json; charset=utf-8",
+        "json" | "map" | "topojson" | "jsonc" | "har" => "application/json; charset=utf-8",
         "jsonld" => "application/ld+json; charset=utf-8",
         "geojson" => "application/geo+json; charset=utf-8",
         "webmanifest" => "application/manifest+json; charset=utf-8",
@@ -63,6 +66,9 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "atom" => "application/atom+xml; charset=utf-8",
         "rss" => "application/rss+xml; charset=utf-8",
         "svg" | "svgz" => "image/svg+xml; charset=utf-8",
+        // Browsers show it, and save what is text of a kind that they do not know.
+        "diff" | "patch" | "rst" | "po" | "pot" | "graphql" | "gql" | "vue" | "tsx" | "md5" | "sha1" | "sha256"
+        | "sha384" | "sha512" => "text/plain; charset=utf-8",
         "md" | "markdown" => "text/markdown; charset=utf-8",
         "ics" => "text/calendar; charset=utf-8",
         "vcf" => "text/vcard; charset=utf-8",
@@ -74,7 +80,7 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "webp" => "image/webp",
         "jxl" => "image/jxl",
         "heic" => "image/heic",
-        "ico" => "image/x-icon",
+        "ico" | "cur" => "image/x-icon",
         "glb" => "model/gltf-binary",
         "gltf" => "model/gltf+json",
         "usdz" => "model/vnd.usdz+zip",
@@ -86,6 +92,8 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "opus" => "audio/ogg",
         "ts" => "video/mp2t",
         "br" => "application/x-brotli",
+        // Android bundles, Unity builds, modules and archives, in place of what once had these endings.
+        "aab" | "unityweb" | "mod" | "car" => "application/octet-stream",
         _ => return None,
     })
 }
@@ -94,6 +102,10 @@ fn by_extension(extension: &str) -> Option<&'static str> {
 fn registered(extension: &str) -> Option<&'static str> {
     Some(match extension {
         // Data.
+        "sarif" => "application/sarif+json",
+        "cbor" => "application/cbor",
+        "gpkg" => "application/geopackage+sqlite3",
+        "plist" => "application/xml; charset=utf-8",
         "ndjson" => "application/x-ndjson",
         "jsonl" => "application/jsonl",
         "ipynb" => "application/x-ipynb+json",
@@ -120,6 +132,11 @@ fn registered(extension: &str) -> Option<&'static str> {
         "mdx" => "text/mdx; charset=utf-8",
         // Packages and archives.
         "rpm" => "application/x-redhat-package-manager",
+        "deb" => "application/vnd.debian.binary-package",
+        "dmg" => "application/x-apple-diskimage",
+        "msi" => "application/x-msi",
+        "mobileconfig" => "application/x-apple-aspen-config",
+        "pkpasses" => "application/vnd.apple.pkpasses",
         "msix" => "application/msix",
         "msixbundle" => "application/msixbundle",
         "appx" => "application/appx",
@@ -197,7 +214,9 @@ mod tests {
             ("site.webmanifest", "application/manifest+json; charset=utf-8"),
             ("photo.avif", "image/avif"),
             ("app.js.map", "application/json; charset=utf-8"),
-            ("feed.xml", "application/atom+xml; charset=utf-8"),
+            ("feed.xml", "application/xml; charset=utf-8"),
+            ("atom.xml", "application/atom+xml; charset=utf-8"),
+            ("blog/feed", "application/xml; charset=utf-8"),
             ("sitemap.xml", "application/xml; charset=utf-8"),
             ("robots.txt", "text/plain; charset=utf-8"),
             ("logo.png", "image/png"),
@@ -232,6 +251,18 @@ mod tests {
             ("x.vcf", "text/vcard; charset=utf-8"),
             ("talk.key", "application/vnd.apple.keynote"),
             ("a.tgz", "application/gzip"),
+            ("app.aab", "application/octet-stream"),
+            ("go/x.mod", "application/octet-stream"),
+            ("locale/de.pot", "text/plain; charset=utf-8"),
+            ("fix.patch", "text/plain; charset=utf-8"),
+            ("tool.tar.gz.sha256", "text/plain; charset=utf-8"),
+            ("dists/stable/InRelease", "text/plain; charset=utf-8"),
+            ("tsconfig.jsonc", "application/json; charset=utf-8"),
+            ("scan.sarif", "application/sarif+json"),
+            ("tool.deb", "application/vnd.debian.binary-package"),
+            ("tool.dmg", "application/x-apple-diskimage"),
+            ("manifest.plist", "application/xml; charset=utf-8"),
+            ("hand.cur", "image/x-icon"),
         ];
         for (key, media_type) in expected {
             assert_eq!(of(key), media_type, "{key}");

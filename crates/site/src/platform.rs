@@ -58,6 +58,8 @@ pub enum FindingKind {
     CannotBeDone,
     /// It is done where the distribution is set up for it, and passes through elsewhere.
     Needs,
+    /// It is done as it is written, which is hardly what is meant.
+    Doubtful,
     /// It does nothing on this site.
     NoEffect,
 }
@@ -94,6 +96,7 @@ impl fmt::Display for Finding {
             FindingKind::Circle => "endless redirect",
             FindingKind::CannotBeDone => "not done",
             FindingKind::Needs => "needs a setting",
+            FindingKind::Doubtful => "doubtful",
             FindingKind::NoEffect => "no effect",
         };
         write!(formatter, "{file}:{line}: {what}: {message}; {hint}")
@@ -115,7 +118,36 @@ pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
     }
 }
 
+/// The text of a file. What is no UTF-8 is named by its line.
+pub fn text_of(bytes: Vec<u8>) -> Result<String, LineError> {
+    const HINT: &str = "save it as UTF-8";
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(LineError::new(1, "the file is UTF-16, not UTF-8", HINT));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        LineError::new(line, "the line is not UTF-8", HINT)
+    })
+}
+
 fn listed(findings: &[&Finding]) -> String {
     let each = |finding: &&Finding| format!("{}:{}: {}", finding.file, finding.line, finding.message);
     findings.iter().map(each).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_utf_8_is_named_by_its_line() {
+        assert_eq!(text_of("/a /é\n".into()), Ok("/a /é\n".to_owned()));
+        let error = text_of(b"/a /b\r\n/caf\xe9 /c\n".to_vec()).unwrap_err();
+        assert_eq!((error.line, &*error.hint), (2, "save it as UTF-8"));
+        for bom in [b"\xff\xfe/\0", b"\xfe\xff\0/"] {
+            let error = text_of(bom.to_vec()).unwrap_err();
+            assert!(error.message.contains("UTF-16") && error.hint == "save it as UTF-8", "{error:?}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What never belongs to a built site: the files of a project, private keys, and the state of infrastructure tools.
 
+pub mod secrets;
+
 /// Folders that generators write a site to, the surest first.
 pub const BUILT_FOLDERS: [&str; 19] = [
     "dist",
@@ -24,7 +26,7 @@ pub const BUILT_FOLDERS: [&str; 19] = [
 ];
 
 /// Files that stand at the top of a project, and that no generator puts into what it builds.
-const PROJECT_FILES: [&str; 52] = [
+const PROJECT_FILES: &[&str] = &[
     "angular.json",
     "book.toml",
     "bower.json",
@@ -55,7 +57,6 @@ const PROJECT_FILES: [&str; 52] = [
     "hugo.yaml",
     "hugo.yml",
     "lerna.json",
-    "makefile",
     "manage.py",
     "mix.exs",
     "mkdocs.yml",
@@ -77,6 +78,48 @@ const PROJECT_FILES: [&str; 52] = [
     "workspace",
     "yarn.lock",
     "_config.yml",
+    "_config.yaml",
+    "_quarto.yml",
+    "_quarto.yaml",
+    "gruntfile.js",
+    "gruntfile.coffee",
+    "gruntfile.ts",
+    "justfile",
+    "next-env.d.ts",
+    "pulumi.yaml",
+    "pulumi.yml",
+    "pyvenv.cfg",
+    "rakefile",
+    "samconfig.toml",
+    "serverless.yml",
+    "serverless.yaml",
+    "serverless.ts",
+    "settings.gradle",
+    "settings.gradle.kts",
+    "setup.cfg",
+    "taskfile.yml",
+    "taskfile.yaml",
+    "tox.ini",
+    "wp-config.php",
+    "wp-load.php",
+    "wp-settings.php",
+    "wrangler.toml",
+    "zola.toml",
+];
+
+/// Endings of files that stand at the top of a project.
+const PROJECT_ENDINGS: [&str; 6] = [".tf", ".tf.json", ".tofu", ".csproj", ".sln", ".gemspec"];
+
+/// What a site may hold as well, with what it says of the project: two that say different things make one.
+const WEAK_FILES: [(&str, &str); 8] = [
+    ("conf.py", "sphinx"),
+    ("index.php", "php"),
+    ("index.rst", "sources"),
+    ("makefile", "make"),
+    ("netlify.toml", "platform"),
+    ("requirements.txt", "dependencies"),
+    ("vercel.json", "platform"),
+    ("wp-login.php", "wordpress"),
 ];
 
 /// Names whose middle varies: what they begin with, and the tools whose configuration they are.
@@ -100,124 +143,76 @@ const CONFIGURED_TOOLS: [&str; 14] = [
 /// Folders that stand at the top of a project.
 const PROJECT_FOLDERS: [&str; 3] = ["node_modules", "bower_components", "__pycache__"];
 
+/// Folders that a static copy of the site has, too.
+const WEAK_FOLDERS: [(&str, &str); 1] = [("wp-content", "wordpress")];
+
+/// Folders that Python's environments are in.
+pub const ENVIRONMENT_FOLDERS: [&str; 5] = ["venv", ".venv", "env", ".env", "virtualenv"];
+/// The file that tells an environment of Python.
+pub const ENVIRONMENT_MARKER: &str = "pyvenv.cfg";
+
+/// Files that are the configuration of a generator if they name the address of the site and [`GENERATOR_FOLDERS`] are
+/// beside them: other programs have files with such names.
+pub const GENERATOR_CONFIGURATIONS: [&str; 4] = ["config.toml", "config.yaml", "config.yml", "config.json"];
+/// The folders of the pages and templates of Hugo and Zola.
+pub const GENERATOR_FOLDERS: [&str; 5] = ["content", "layouts", "archetypes", "templates", "themes"];
+
 /// What only package managers leave in `node_modules`, wherever that is.
 pub const INSTALLED_MARKERS: [&str; 4] = [".bin", ".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
+/// How sure it is that an entry at the top of a directory belongs to a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// No built site has it.
+    Strong,
+    /// Sites have it as well, though hardly together with one that says something else.
+    Weak(&'static str),
+}
+
 /// Whether an entry at the top of a directory says that it is a project, not what was built of one.
-pub fn is_project_sign(name: &str, is_folder: bool) -> bool {
+pub fn project_sign(name: &str, is_folder: bool) -> Option<Sign> {
     let name = name.to_ascii_lowercase();
+    let weak = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(known, _)| *known == name).map(|(_, says)| Sign::Weak(says))
+    };
     if is_folder {
-        return PROJECT_FOLDERS.contains(&name.as_str());
+        return if PROJECT_FOLDERS.contains(&name.as_str()) { Some(Sign::Strong) } else { weak(&WEAK_FOLDERS) };
     }
-    if PROJECT_FILES.contains(&name.as_str()) || name.ends_with(".tf") || name.ends_with(".csproj") {
-        return true;
+    if PROJECT_FILES.contains(&name.as_str()) || PROJECT_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        return Some(Sign::Strong);
     }
-    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
+    if let Some(sign) = weak(&WEAK_FILES) {
+        return Some(sign);
+    }
+    let (stem, extension) = name.rsplit_once('.')?;
+    if extension == "py" {
+        return Some(Sign::Weak("python"));
+    }
     let code = ["js", "mjs", "cjs", "ts", "mts", "cts"].contains(&extension);
     let tool = stem.strip_suffix(".config").or_else(|| stem.strip_suffix("-config")).unwrap_or(stem);
-    code && CONFIGURED_TOOLS.contains(&tool) && (tool != stem || tool == "gulpfile")
+    let is_configuration = CONFIGURED_TOOLS.contains(&tool) && (tool != stem || tool == "gulpfile");
+    (code && is_configuration).then_some(Sign::Strong)
 }
 
-/// What makes a file one that must not be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secret {
-    /// A private key.
-    PrivateKey,
-    /// A state file of an infrastructure tool, which holds secrets as plain text.
-    State,
-    /// Credentials.
-    Credentials,
-}
-
-impl Secret {
-    /// What it is, in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Secret::PrivateKey => "a private key",
-            Secret::State => "a state file of Terraform, which holds secrets",
-            Secret::Credentials => "a file of credentials",
-        }
-    }
-}
-
-/// What a file's name says of whether it must not be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspicion {
-    /// Nothing.
-    None,
-    /// It must not be.
-    Certain(Secret),
-    /// It is if it holds a private key.
-    IfPrivateKey,
-    /// It is unless its beginning is that of a certificate, a public key, or something else that may be seen.
-    UnlessPublic,
-}
-
-/// What the name of a key says.
-pub fn suspicion(key: &str) -> Suspicion {
-    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-    match (name.as_str(), extension) {
-        ("id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519" | "id_ecdsa_sk" | "id_ed25519_sk", _)
-        | (_, "ppk" | "p12" | "pfx" | "jks" | "keystore") => Suspicion::Certain(Secret::PrivateKey),
-        (_, "tfstate" | "tfvars") => Suspicion::Certain(Secret::State),
-        (_, "backup") if stem.contains(".tfstate") => Suspicion::Certain(Secret::State),
-        (".env" | ".npmrc" | ".netrc" | ".pypirc" | ".git-credentials" | ".pgpass" | ".htpasswd", _)
-        | ("rootkey.csv" | "accesskeys.csv", _) => Suspicion::Certain(Secret::Credentials),
-        _ if name.starts_with(".env.") && !matches!(extension, "example" | "sample" | "template") => {
-            Suspicion::Certain(Secret::Credentials)
-        }
-        _ if name.ends_with("_accesskeys.csv") => Suspicion::Certain(Secret::Credentials),
-        (_, "pem") => Suspicion::UnlessPublic,
-        (_, "key" | "p8" | "pk8" | "der" | "crt" | "cer" | "cert" | "asc" | "gpg" | "pgp" | "priv") => {
-            Suspicion::IfPrivateKey
-        }
-        (_, "") if stem.ends_with("_rsa") || stem.ends_with("_ed25519") || stem.contains("private") => {
-            Suspicion::IfPrivateKey
-        }
-        (_, "json")
-            if ["service-account", "service_account", "serviceaccount", "adminsdk", "credentials"]
-                .iter()
-                .any(|word| stem.contains(word)) =>
-        {
-            Suspicion::IfPrivateKey
-        }
-        _ => Suspicion::None,
-    }
-}
-
-/// How much of a file is looked at: a chain of certificates may come before the key.
-pub const LOOKED_AT: usize = 64 * 1024;
-
-impl Suspicion {
-    /// Whether the beginning of the file, up to [`LOOKED_AT`] bytes, must be known to decide.
-    pub fn needs_bytes(self) -> bool {
-        matches!(self, Suspicion::IfPrivateKey | Suspicion::UnlessPublic)
-    }
-
-    /// What the file is, given its beginning.
-    pub fn decide(self, beginning: &[u8]) -> Option<Secret> {
-        match self {
-            Suspicion::None => None,
-            Suspicion::Certain(secret) => Some(secret),
-            Suspicion::IfPrivateKey => holds_private_key(beginning).then_some(Secret::PrivateKey),
-            Suspicion::UnlessPublic => {
-                let is_public = contains(beginning, b"-----BEGIN ") && !holds_private_key(beginning);
-                (!is_public).then_some(Secret::PrivateKey)
-            }
-        }
-    }
-}
-
-/// Whether bytes hold a private key in the text form of RFC 7468, OpenSSH or OpenPGP.
-fn holds_private_key(bytes: &[u8]) -> bool {
-    bytes.split(|byte| *byte == b'-').any(|label| {
-        label.starts_with(b"BEGIN ") && (label.ends_with(b"PRIVATE KEY") || label.ends_with(b"PRIVATE KEY BLOCK"))
+/// Whether signs together make a project.
+pub fn are_project(signs: impl IntoIterator<Item = Sign>) -> bool {
+    let mut first = None;
+    signs.into_iter().any(|sign| match sign {
+        Sign::Strong => true,
+        Sign::Weak(says) => *first.get_or_insert(says) != says,
     })
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+/// Whether a file of [`GENERATOR_CONFIGURATIONS`] says where the site will be.
+pub fn names_base_address(configuration: &[u8]) -> bool {
+    let is_named = |line: &[u8]| {
+        let line = line.trim_ascii_start();
+        let line = line.strip_prefix(b"\"").unwrap_or(line);
+        [&b"baseurl"[..], b"base_url"]
+            .iter()
+            .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
+    };
+    configuration.split(|byte| matches!(byte, b'\n' | b'{' | b',')).any(is_named)
 }
 
 #[cfg(test)]
@@ -230,14 +225,23 @@ mod tests {
             ("node_modules", true),
             ("package.json", false),
             ("Cargo.toml", false),
-            ("Makefile", false),
             ("main.tf", false),
+            ("main.tf.json", false),
+            ("main.tofu", false),
             ("vite.config.ts", false),
             ("gatsby-config.js", false),
             ("gulpfile.js", false),
+            ("Gruntfile.js", false),
             ("_config.yml", false),
+            ("_config.yaml", false),
+            ("Rakefile", false),
+            ("blog.gemspec", false),
+            ("Site.sln", false),
+            ("Pulumi.yaml", false),
+            ("next-env.d.ts", false),
+            ("wp-config.php", false),
         ] {
-            assert!(is_project_sign(name, is_folder), "{name}");
+            assert_eq!(project_sign(name, is_folder), Some(Sign::Strong), "{name}");
         }
         for (name, is_folder) in [
             ("index.html", false),
@@ -249,49 +253,33 @@ mod tests {
             ("LICENSE", false),
             ("src", true),
             ("manifest.json", false),
+            ("wp-includes", true),
         ] {
-            assert!(!is_project_sign(name, is_folder), "{name}");
+            assert_eq!(project_sign(name, is_folder), None, "{name}");
         }
     }
 
     #[test]
-    fn private_keys_and_state_files_are_known_by_name_or_by_what_they_hold() {
-        let key = b"-----BEGIN EC PRIVATE KEY-----\nx";
-        let chain = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nx";
-        let certificate = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
-        let decide = |name: &str, bytes: &[u8]| suspicion(name).decide(bytes);
-        for (name, bytes) in [
-            ("a/id_rsa", &b""[..]),
-            ("server.p12", b"\x30"),
-            ("server.pem", key),
-            ("fullchain.pem", chain),
-            ("server.pem", b"who knows"),
-            ("tls/server.key", key),
-            ("deploy_rsa", key),
-            ("AuthKey_ABC.p8", key),
-            ("secret.asc", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"),
-            ("my-service-account.json", b"{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\nx"),
-        ] {
-            assert_eq!(decide(name, bytes), Some(Secret::PrivateKey), "{name}");
-        }
-        for name in
-            ["terraform.tfstate", "x/terraform.tfstate.backup", "terraform.tfstate.1700000000.backup", "prod.tfvars"]
+    fn what_sites_have_as_well_makes_a_project_only_together() {
+        let are = |names: &[&str]| are_project(names.iter().filter_map(|name| project_sign(name, false)));
+        for alone in
+            [&["Makefile"][..], &["requirements.txt"], &["netlify.toml", "vercel.json"], &["a.py", "b.py"], &[]]
         {
-            assert_eq!(decide(name, b""), Some(Secret::State), "{name}");
+            assert!(!are(alone), "{alone:?}");
         }
-        for name in [".env", ".env.production", ".npmrc", "rootkey.csv"] {
-            assert_eq!(decide(name, b""), Some(Secret::Credentials), "{name}");
+        for together in [&["conf.py", "index.rst"][..], &["requirements.txt", "app.py"], &["Makefile", "netlify.toml"]]
+        {
+            assert!(are(together), "{together:?}");
         }
-        for (name, bytes) in [
-            ("id_rsa.pub", &b"ssh-rsa x"[..]),
-            ("ca.pem", certificate),
-            ("ca.crt", certificate),
-            ("slides.key", b"PK\x03\x04"),
-            ("security.asc", b"-----BEGIN PGP PUBLIC KEY BLOCK-----"),
-            ("how-to-make-a.html", key),
-            (".env.example", b""),
-        ] {
-            assert_eq!(decide(name, bytes), None, "{name}");
+        let static_copy = [project_sign("wp-content", true), project_sign("wp-includes", true)];
+        assert!(!are_project(static_copy.into_iter().flatten()));
+    }
+
+    #[test]
+    fn the_configuration_of_a_generator_names_the_address_of_the_site() {
+        for text in ["title = 'x'\nbaseURL = 'https://example.com/'", "base_url = 'x'", "{\"baseURL\": \"x\"}"] {
+            assert!(names_base_address(text.as_bytes()), "{text}");
         }
+        assert!(!names_base_address(b"title = 'x'\n# the baseURL"));
     }
 }

@@ -9,7 +9,7 @@
 use crate::compact_table::compact;
 use crate::error::{Error, Result};
 use crate::javascript::{COMMON, MAX_BYTES, UPPER, host, list, literal, pieces, regular_expression};
-use crate::redirects_file::{Action, QueryValue, RedirectRule, TargetPiece, Visitors, without_slash};
+use crate::redirects_file::{Action, QueryValue, RedirectRule, TargetPiece, Visitors, split_url, without_slash};
 use crate::url_pattern::as_sent;
 use crate::viewer_rules::{MOST_REDIRECTS, Rules, to_site};
 use serde::Serialize;
@@ -166,7 +166,10 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
         let value = match &rule.action {
             Action::PassThrough => Some("000".to_owned()),
             Action::Redirect(status, to) => to.exact().map(|to| {
-                if *status == 301 { to_site(to.to_owned()) } else { format!("{status}{}", to_site(to.to_owned())) }
+                // Two slashes are another host where the line itself says so, and only there.
+                let is_other_host = split_url(to).1.is_some();
+                let to = if is_other_host { to.to_owned() } else { to_site(to.to_owned()) };
+                if *status == 301 { to } else { format!("{status}{to}") }
             }),
             Action::Rewrite(to) => to.exact().map(|to| format!("200{}", to_site(to.to_owned()))),
         };
@@ -357,8 +360,8 @@ async function get(key) {
 }
 ";
 
-/// What does not depend on the rules. Locations that are paths begin with one slash: two would lead to
-/// another host.
+/// What does not depend on the rules. Locations that are paths begin with one slash: two lead to
+/// another host, as the text of a line may, but never what was matched.
 const RUNTIME: &str = r"
 const words = {301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect', 308: 'Permanent Redirect'};
 
@@ -383,7 +386,7 @@ function parse(text) {
 }
 
 function follow(request, to) {
-  const url = /^(?:https?:\/\/([^\/?]*))?([^?]*)\??(.*)$/i.exec(to);
+  const url = /^(?:(?:https?:)?\/\/([^\/?]*))?([^?]*)\??(.*)$/i.exec(to);
   return {host: url[1] === undefined ? request.host : url[1].toLowerCase(), uri: url[2] || '/', query: parse(url[3])SAME_VISITOR};
 }
 
@@ -439,7 +442,7 @@ const PATTERNS: &str = r"SECOND  const isFile = FILE;
       return false;
     })) continue;
 VISITORS    let to = fill(rule[2], match);
-    if (to[0] === '/') to = to.replace(/^[\/\\]+/, '/');
+    if (to[0] === '/' && rule[2][0].slice(0, 2) !== '//') to = to.replace(/^[\/\\]+/, '/');
     return [rule[1], to, !query.length];
   }
 ";

@@ -106,6 +106,11 @@ impl RedirectTarget {
             _ => None,
         }
     }
+
+    /// Whether it is another host under the visitor's own scheme, as in `//other.example/path`.
+    pub fn is_other_host(&self) -> bool {
+        matches!(self.pieces.first(), Some(TargetPiece::Text(text)) if without_scheme_of_visitor(text).is_some())
+    }
 }
 
 impl fmt::Display for RedirectTarget {
@@ -177,6 +182,8 @@ pub fn without_slash(path: &str) -> &str {
 
 const EXAMPLE: &str = "write it as '/from /to 301', with any of the statuses 200, 301, 302, 303, 307 and 308";
 
+const EXPRESSION_HINT: &str = "regular expressions are not understood: write * for whatever follows and :splat where it goes, as in /old/* /new/:splat";
+
 const COUNTRY_HINT: &str = "add the header CloudFront-Viewer-Country to the behavior's origin request policy or cache policy; \
      without it, what the line matches passes through";
 
@@ -217,9 +224,11 @@ impl LineReader<'_> {
     fn rule(&mut self, words: &[&str]) -> Result<Option<RedirectRule>, LineError> {
         let platform = self.options.platform;
         let (scheme, host, path) = split_url(words[0]);
-        let from = UrlPattern::parse_as(path, platform).map_err(|why| self.wrong(why))?;
+        let hint = if is_expression(path) { EXPRESSION_HINT } else { EXAMPLE };
+        let wrong = |why: String| LineError::new(self.line, why, hint);
+        let from = UrlPattern::parse_as(path, platform).map_err(wrong)?;
         if from.splats() > 1 {
-            return Err(self.wrong(format!("{path:?} has more than one *, and :splat is one of them")));
+            return Err(wrong(format!("{path:?} has more than one *, and :splat is one of them")));
         }
         let has_target = words.get(1).is_none_or(|word| is_location(word));
         if platform == Platform::Cloudflare && (host.is_some() || words.len() > 3 || !has_target) {
@@ -253,6 +262,10 @@ impl LineReader<'_> {
         let conditions: Vec<&str> = rest.collect();
         if let Some(word) = conditions.iter().find(|word| !word.contains('=')) {
             return Err(self.wrong(format!("{word:?} is one word too many")));
+        }
+        if is_expression(path) || has_group_number(to) {
+            let message = format!("{path} {to} looks like a regular expression, and is read as it is written");
+            self.find(FindingKind::Doubtful, message, EXPRESSION_HINT);
         }
         let names = |name: &str| {
             from.names(name)
@@ -364,9 +377,17 @@ impl LineReader<'_> {
         target: RedirectTarget,
     ) -> Result<Action, LineError> {
         let cloudflare = self.options.platform == Platform::Cloudflare;
-        let is_path = matches!(target.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
+        let is_path = !target.is_other_host()
+            && matches!(target.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
         Ok(match status {
             301 | 302 | 303 | 307 | 308 => Action::Redirect(status, target),
+            // Functions and images of the platform, which are no files.
+            200 if to.starts_with("/.netlify/") => {
+                let hint = "add a server that does the same as an origin, and a behavior that asks it";
+                let message = format!("{written} shows {to}, which only Netlify has");
+                self.find(FindingKind::CannotBeDone, message, hint);
+                Action::PassThrough
+            }
             200 if is_path => Action::Rewrite(target),
             _ if cloudflare => return Err(self.wrong(format!("Cloudflare has no {status} to {to}"))),
             200 => {
@@ -418,20 +439,55 @@ fn without_scheme(url: &str) -> &str {
     scheme_of(url).map_or(url, |(_, rest)| rest)
 }
 
-/// `https://host/path` as scheme, host and path; anything else is a path.
+/// What follows the two slashes of `//host/path`. Of three slashes, no host follows.
+fn without_scheme_of_visitor(word: &str) -> Option<&str> {
+    word.strip_prefix("//").filter(|rest| !rest.is_empty() && !rest.starts_with(['/', '\\', '?', '#']))
+}
+
+/// Whether a path has signs that mean something in regular expressions, and are in no path.
+fn is_expression(path: &str) -> bool {
+    let of_class = |rest: &str| {
+        let (inside, behind) = rest.split_once(']').unwrap_or((rest, ""));
+        inside.starts_with(['^', '\\'])
+            || inside.contains("0-9")
+            || inside.contains("a-z")
+            || inside.contains("A-Z")
+            || behind.starts_with(['+', '*', '{'])
+    };
+    ["(.", "(?", "(\\", "([", "\\d", "\\w", "\\."].iter().any(|sign| path.contains(sign))
+        || path.split('[').skip(1).any(of_class)
+        || (path.len() > 2 && path.ends_with('$'))
+}
+
+/// Whether a target asks for a group by its number, as in `/new/$1`.
+fn has_group_number(target: &str) -> bool {
+    target.split('$').skip(1).any(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        digits == 1
+    })
+}
+
+/// `https://host/path` as scheme, host and path, and `//host/path` as host and path; anything else is a path.
 pub(crate) fn split_url(word: &str) -> (Option<&'static str>, Option<&str>, &str) {
-    match scheme_of(word) {
-        None => (None, None, word),
-        Some((scheme, rest)) => match rest.find('/') {
-            Some(at) => (Some(scheme), Some(&rest[..at]), &rest[at..]),
-            None => (Some(scheme), Some(rest), "/"),
-        },
+    let (scheme, rest) = match (scheme_of(word), without_scheme_of_visitor(word)) {
+        (Some((scheme, rest)), _) => (Some(scheme), rest),
+        (None, Some(rest)) => (None, rest),
+        (None, None) => return (None, None, word),
+    };
+    match rest.find('/') {
+        Some(at) => (scheme, Some(&rest[..at]), &rest[at..]),
+        None => (scheme, Some(rest), "/"),
     }
 }
 
 fn target(text: &str, names: impl Fn(&str) -> bool, platform: Platform) -> Result<RedirectTarget, String> {
     // What was matched must not decide to which host a visitor goes.
-    let authority = text.find("://").map_or(0, |at| text[at + 3..].find('/').map_or(text.len(), |end| at + 3 + end));
+    let other_host = without_scheme_of_visitor(text).map(|_| 2);
+    let authority = other_host.or_else(|| text.find("://").map(|at| at + 3));
+    let authority = authority.map_or(0, |at| text[at..].find('/').map_or(text.len(), |end| at + end));
+    // More slashes than two are one, so that no function has to tell them from a host.
+    let collapsed = format!("/{}", text.trim_start_matches(['/', '\\']));
+    let text = if text.starts_with("//") && other_host.is_none() { &collapsed } else { text };
     let mut pieces = Vec::new();
     let mut from = 0;
     for (at, _) in text.match_indices(':').filter(|(at, _)| !text[*at..].starts_with("://")) {

@@ -14,6 +14,7 @@ use crate::redirects_file::{
 };
 use crate::url_pattern::{as_sent, paths_of, with_upper_triplets};
 use crate::{headers_file, redirects_file};
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,14 +121,36 @@ impl Rules {
         let exact_from: BTreeSet<String> = unforced().filter_map(exact).collect();
         let patterns: Vec<&RedirectRule> = unforced().filter(|rule| rule.from.exact().is_none()).collect();
         let shown: BTreeSet<&str> = self.redirects.iter().filter_map(rewritten).map(without_slash).collect();
-        let (mut hidden, mut files, mut extensionless) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let decoded = |path: &str| percent_decode_str(path).decode_utf8_lossy().into_owned();
+        let shown_decoded: BTreeSet<String> = shown.iter().map(|path| decoded(path)).collect();
+        let missing = |bare: &str| Some(decoded(bare)).filter(|path| shown_decoded.contains(path));
+        let mut there: BTreeSet<String> = BTreeSet::new();
+        let mut hidden: BTreeMap<String, (String, bool)> = BTreeMap::new();
+        let (mut files, mut extensionless) = (BTreeSet::new(), BTreeSet::new());
         let mut key_of: BTreeMap<String, String> = BTreeMap::new();
         for key in keys {
+            // A website endpoint and a function with directory indexes answer for a directory, and S3 for the key
+            // alone: nothing answers without `.html`.
+            let is_index = key == "index.html" || key.ends_with("/index.html");
+            // The distribution's default root object shows the page of the root.
+            let leads_to_it = is_index && key != "index.html" && {
+                let forms: Vec<String> = paths_of(key).skip(1).collect();
+                forms.iter().all(|path| {
+                    let first = patterns.iter().find(|rule| rule.matches(path));
+                    first.is_none_or(|rule| rule.is_unconditional() && leads_to(rule, path, key))
+                })
+            };
             for (at, path) in paths_of(key).enumerate() {
                 let bare = without_slash(&path);
-                if exact_from.contains(bare) {
-                    hidden.entry(bare.to_owned()).or_insert_with(|| key.to_owned());
+                let answers = at == 0 || is_index;
+                if exact_from.contains(bare) && answers {
+                    // The key itself prevails over a page of that name.
+                    let before = hidden.get(bare).is_some_and(|(_, is_key)| *is_key);
+                    if !before {
+                        hidden.insert(bare.to_owned(), (key.to_owned(), at == 0));
+                    }
                 }
+                there.extend(missing(bare));
                 if shown.contains(bare) {
                     // A file of that very name comes before the pages that are found there, too.
                     let own = paths_of(key).next().unwrap_or_default();
@@ -135,7 +158,8 @@ impl Rules {
                         key_of.insert(bare.to_owned(), own);
                     }
                 }
-                if patterns.iter().any(|rule| rule.matches(&path)) {
+                let is_its_own = at > 0 && leads_to_it;
+                if answers && !is_its_own && patterns.iter().any(|rule| rule.matches(&path)) {
                     files.insert(bare.to_owned());
                 }
                 if self.directory_index && at == 0 && !bare.ends_with('/') && !has_extension(bare) {
@@ -146,10 +170,11 @@ impl Rules {
         (self.files, self.extensionless) = (files, extensionless);
         let mut findings = Vec::new();
         self.redirects.retain(|rule| {
-            let Some((path, key)) = exact(rule).filter(|_| !rule.force).and_then(|path| hidden.get_key_value(&path))
-            else {
+            let found = exact(rule).filter(|_| !rule.force).and_then(|path| hidden.get_key_value(&path));
+            let Some((path, (key, is_key))) = found else { return true };
+            if !is_key && leads_to(rule, path, key) {
                 return true;
-            };
+            }
             let hint = match &rule.action {
                 Action::Redirect(status, _) => format!("write {status}! to hide the file, or remove one of the two"),
                 Action::Rewrite(_) => "write 200! to hide the file, or remove one of the two".to_owned(),
@@ -159,6 +184,13 @@ impl Rules {
             findings.push(Finding::new(REDIRECTS_FILE, FindingKind::NoEffect, error));
             false
         });
+        for rule in &self.redirects {
+            if let Some(page) = rewritten(rule).filter(|page| !there.contains(&decoded(without_slash(page)))) {
+                let message = format!("{} shows {page}, and no file of the site is found there", rule.from);
+                let error = crate::LineError::new(rule.line, message, "correct the target, or add the file");
+                findings.push(Finding::new(REDIRECTS_FILE, FindingKind::Doubtful, error));
+            }
+        }
         for rule in &mut self.redirects {
             if let Some(own) = rewritten(rule).and_then(|path| key_of.get(without_slash(path))).cloned() {
                 rule.action = Action::Rewrite(RedirectTarget { pieces: vec![TargetPiece::Text(own)] });
@@ -341,11 +373,11 @@ impl Rules {
                 Action::Redirect(status, to) => Found::Redirect {
                     line: rule.line,
                     status: *status,
-                    to: to_site(filled(&to.pieces, &values)),
+                    to: location(to, &values),
                     keeps_query: rule.query.is_empty(),
                 },
                 Action::Rewrite(to) => {
-                    let to = to_site(filled(&to.pieces, &values));
+                    let to = location(to, &values);
                     let end = to.find(['?', '#']).unwrap_or(to.len());
                     Found::Rewrite { line: rule.line, to: to[..end].to_owned() }
                 }
@@ -419,6 +451,23 @@ fn filled(pieces: &[TargetPiece], values: &[(&str, &str)]) -> String {
     pieces.iter().map(text).collect()
 }
 
+/// Whether a rule leads from a directory's URL to the page that is found there: it does what the page's place in
+/// the site is for.
+fn leads_to(rule: &RedirectRule, path: &str, key: &str) -> bool {
+    let (Action::Redirect(_, to) | Action::Rewrite(to)) = &rule.action else { return false };
+    let Some(captures) = rule.from.captures(path) else { return false };
+    let values: Vec<(&str, &str)> = rule.from.captured().zip(captures).collect();
+    let to = location(to, &values);
+    let to = &to[..to.find(['?', '#']).unwrap_or(to.len())];
+    paths_of(key).any(|own| without_slash(&own) == without_slash(to))
+}
+
+/// Where a target leads. What was matched never names a host.
+fn location(to: &RedirectTarget, values: &[(&str, &str)]) -> String {
+    let text = filled(&to.pieces, values);
+    if to.is_other_host() { text } else { to_site(text) }
+}
+
 /// A place that is a path begins with one slash: two would lead to another host.
 pub(crate) fn to_site(to: String) -> String {
     match to.starts_with('/') {
@@ -441,9 +490,14 @@ impl Request {
     /// The request that a browser sends next for a location without a fragment; `None` where that is none to a web
     /// server.
     fn follow(&self, location: &str) -> Option<Request> {
-        let (scheme, host, path) = match location.find("://").filter(|_| split_url(location).0.is_some()) {
+        let start = match split_url(location) {
+            (Some(_), ..) => location.find("://").map(|at| at + 3),
+            (None, Some(_), _) => Some(2),
+            (None, None, _) => None,
+        };
+        let (scheme, host, path) = match start {
             Some(at) => {
-                let rest = &location[at + 3..];
+                let rest = &location[at..];
                 let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
                 (true, Some(host), path)
             }

@@ -12,7 +12,7 @@ macro_rules! digest {
 #[derive(Debug)]
 pub(super) struct Generator {
     pub(super) name: &'static str,
-    /// Files of which a project has one.
+    /// Files of which a project has one; `*.csproj` is any of that ending.
     pub(super) projects: &'static [&'static str],
     /// What one of them says, where the name alone says too little.
     pub(super) word: Option<&'static str>,
@@ -27,7 +27,7 @@ pub(super) struct Generator {
 }
 
 /// The more particular first: Astro's projects may have a configuration of Vite, too.
-pub(super) const GENERATORS: [Generator; 22] = [
+pub(super) const GENERATORS: &[Generator] = &[
     Generator {
         name: "Next.js",
         projects: &["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"],
@@ -96,6 +96,22 @@ pub(super) const GENERATORS: [Generator; 22] = [
         note: "Keep files of your own in another folder than public/assets: their names could look like these.",
     },
     Generator {
+        name: "VuePress",
+        projects: &[
+            ".vuepress/config.js",
+            ".vuepress/config.ts",
+            ".vuepress/config.mjs",
+            "docs/.vuepress/config.js",
+            "docs/.vuepress/config.ts",
+            "docs/.vuepress/config.mjs",
+        ],
+        word: None,
+        settings: &["dest"],
+        outputs: &["docs/.vuepress/dist", ".vuepress/dist"],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
         name: "Gatsby",
         projects: &["gatsby-config.js", "gatsby-config.ts", "gatsby-config.mjs"],
         word: None,
@@ -131,6 +147,20 @@ pub(super) const GENERATORS: [Generator; 22] = [
         note: "",
     },
     Generator {
+        name: "React Router",
+        projects: &[
+            "react-router.config.ts",
+            "react-router.config.js",
+            "react-router.config.mts",
+            "react-router.config.mjs",
+        ],
+        word: None,
+        settings: &["buildDirectory"],
+        outputs: &["build/client"],
+        hashed: &["/assets/*-????????.*"],
+        note: "React Router writes a site with ssr: false in its configuration.",
+    },
+    Generator {
         name: "Vite",
         projects: &[
             "vite.config.js",
@@ -147,8 +177,59 @@ pub(super) const GENERATORS: [Generator; 22] = [
         note: "Keep files of your own in another folder than public/assets: their names could look like these.",
     },
     Generator {
+        name: "Flutter",
+        projects: &["pubspec.yaml"],
+        word: Some("flutter"),
+        settings: &[],
+        outputs: &["build/web"],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
+        name: "Blazor",
+        projects: &["*.csproj"],
+        word: Some("BlazorWebAssembly"),
+        settings: &[],
+        // Below a folder that is named for the framework.
+        outputs: &[],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
+        name: "Trunk",
+        projects: &["Trunk.toml"],
+        word: None,
+        settings: &["dist"],
+        outputs: &["dist"],
+        // As trunk writes them: the name of the crate, and sixteen digits.
+        hashed: &[concat!("/*-", digest!(), digest!(), "*.{js,wasm,css}")],
+        note: "",
+    },
+    Generator {
+        name: "Elm",
+        projects: &["elm.json"],
+        word: None,
+        settings: &[],
+        outputs: &["dist", "build", "public"],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
         name: "Hugo",
-        projects: &["hugo.toml", "hugo.yaml", "hugo.yml", "hugo.json"],
+        projects: &[
+            "hugo.toml",
+            "hugo.yaml",
+            "hugo.yml",
+            "hugo.json",
+            "config/_default/hugo.toml",
+            "config/_default/hugo.yaml",
+            "config/_default/hugo.yml",
+            "config/_default/hugo.json",
+            "config/_default/config.toml",
+            "config/_default/config.yaml",
+            "config/_default/config.yml",
+            "config/_default/config.json",
+        ],
         word: None,
         settings: &["publishDir"],
         outputs: &["public"],
@@ -157,7 +238,7 @@ pub(super) const GENERATORS: [Generator; 22] = [
     },
     Generator {
         name: "Hugo",
-        projects: &["config.toml", "config.yaml", "config.yml", "config.json", "config/_default/hugo.toml"],
+        projects: &["config.toml", "config.yaml", "config.yml", "config.json"],
         word: Some("baseURL"),
         settings: &["publishDir"],
         outputs: &["public"],
@@ -172,6 +253,25 @@ pub(super) const GENERATORS: [Generator; 22] = [
         outputs: &["book", "book/html"],
         hashed: &[concat!("*-", digest!(), ".{js,css,svg,woff2,png,ico}")],
         note: "mdBook puts digests into names since 0.5.",
+    },
+    // Its configuration has the name of Jekyll's.
+    Generator {
+        name: "Hexo",
+        projects: &["_config.yml", "_config.yaml"],
+        word: Some("public_dir"),
+        settings: &["public_dir"],
+        outputs: &["public"],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
+        name: "Hexo",
+        projects: &["package.json"],
+        word: Some("\"hexo\""),
+        settings: &[],
+        outputs: &["public"],
+        hashed: &[],
+        note: "",
     },
     Generator {
         name: "Jekyll",
@@ -252,6 +352,15 @@ pub(super) const GENERATORS: [Generator; 22] = [
         note: "",
     },
     Generator {
+        name: "Antora",
+        projects: &["antora-playbook.yml", "antora-playbook.yaml"],
+        word: None,
+        settings: &["dir"],
+        outputs: &["build/site"],
+        hashed: &[],
+        note: "",
+    },
+    Generator {
         name: "Quarto",
         projects: &["_quarto.yml", "_quarto.yaml"],
         word: None,
@@ -268,16 +377,23 @@ const HUGO: &[&str] =
 /// Sphinx has its own way: the configuration lies in one of several folders, the output in another.
 pub(super) const SPHINX: Generator = Generator {
     name: "Sphinx",
-    projects: &["conf.py", "docs/conf.py", "doc/conf.py", "source/conf.py", "docs/source/conf.py"],
+    projects: &[
+        "conf.py",
+        "docs/conf.py",
+        "doc/conf.py",
+        "source/conf.py",
+        "docs/source/conf.py",
+        "doc/source/conf.py",
+    ],
     word: Some("extensions"),
     settings: &[],
-    outputs: &["docs/_build/html", "docs/build/html", "doc/_build/html", "_build/html", "build/html"],
+    outputs: &["docs/_build/html", "docs/build/html", "doc/_build/html", "doc/build/html", "_build/html", "build/html"],
     hashed: &[],
     note: "",
 };
 
-/// Where generators that are not known may have written.
-pub(super) const OTHER_OUTPUTS: [&str; 13] = [
+/// Where generators that are not known may have written, in the project or in a folder of it.
+pub(super) const OTHER_OUTPUTS: [&str; 25] = [
     "public",
     "dist",
     "build",
@@ -291,4 +407,16 @@ pub(super) const OTHER_OUTPUTS: [&str; 13] = [
     ".output/public",
     ".vitepress/dist",
     "docs/.vitepress/dist",
+    ".vuepress/dist",
+    "docs/.vuepress/dist",
+    "build/site",
+    "build/client",
+    "build/web",
+    "build/html",
+    "dist/client",
+    "dist/browser",
+    "public_html",
+    "htdocs",
+    "www",
+    "html",
 ];

@@ -3,13 +3,14 @@
 use super::generators::{Generator, OTHER_OUTPUTS, SPHINX};
 use serde_json::Value;
 use shipfront_site::key::{HEADERS_FILE, key_of};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
-/// The front page.
-const FRONT_PAGE: &str = "index.html";
+/// The names of a front page.
+const FRONT_PAGES: [&str; 2] = ["index.html", "index.htm"];
 /// Folders of a project that hold pages and are no site.
-const NO_SITES: [&str; 12] = [
+const NO_SITES: [&str; 14] = [
     "node_modules",
     "src",
     "source",
@@ -19,12 +20,20 @@ const NO_SITES: [&str; 12] = [
     "vendor",
     "target",
     "coverage",
+    "htmlcov",
+    "obj",
     "templates",
     "themes",
     "cypress",
 ];
 /// Where generators take files from that they copy as they are: pages there are templates, or parts of the site.
 const COPIED: [&str; 3] = ["public", "static", "assets"];
+/// Outputs that no site has as a section: a front page beside such a folder is what the one in it was made from.
+const NO_SECTIONS: [&str; 4] = ["dist", "build", "out", "_site"];
+/// How many folders are looked into: a project may be large.
+const MOST_FOLDERS: usize = 1_000;
+/// How much of a front page is read to see whether it is a source.
+const HEAD: u64 = 256 * 1024;
 
 /// The site of a project.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,21 +42,29 @@ pub(super) struct Output {
     pub(super) folder: Option<String>,
     /// The keys of its files, if it is built.
     pub(super) keys: Option<Vec<String>>,
+    /// Where the generator's configuration says that it writes, if that is outside of the project.
+    pub(super) outside: Option<String>,
 }
 
 /// Looks for the site of a project: first where one is, then where one will be.
 pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
-    let configured = generator.map(|generator| configured(directory, generator)).unwrap_or_default();
+    let Configured { inside: configured, outside, sources } =
+        generator.map(|generator| configured(directory, generator)).unwrap_or_default();
     let usual: Vec<String> = generator.map(|generator| usual(directory, generator)).unwrap_or_default();
     let is_copied = |folder: &str| generator.is_some() && COPIED.contains(&folder);
-    let others = OTHER_OUTPUTS.iter().map(|folder| (*folder).to_owned()).chain(folders(directory));
-    let others = others.filter(|folder| !is_copied(folder) && !usual.contains(folder));
-    let is_plain = generator.is_none();
-    let here = is_plain.then(|| ".".to_owned());
-    let places = configured.iter().cloned().chain(usual.iter().cloned()).chain(others).chain(here);
+    let known = OTHER_OUTPUTS.iter().map(|folder| (*folder).to_owned());
+    let here = || generator.is_none().then(|| ".".to_owned());
+    // A plain site has pages in folders, too; the root of a project of packages is rather no site.
+    let is_plain = !directory.join("package.json").is_file();
+    let others = published(directory).into_iter().chain(known).chain(is_plain.then(here).flatten());
+    let others = others.chain(below(directory, generator)).chain(here()).chain(folders(directory));
+    let others = others.filter(|folder| !is_copied(folder) && !usual.contains(folder) && !sources.contains(folder));
+    let places = configured.iter().cloned().chain(usual.iter().cloned()).chain(others);
     let built = places.into_iter().find(|folder| holds_page(&directory.join(folder)));
     let keys = built.as_ref().map(|folder| keys(&directory.join(folder)));
-    Output { folder: built.or_else(|| configured.into_iter().chain(usual).next()), keys }
+    // What is usual is wrong where the configuration says otherwise.
+    let usual = if outside.is_some() { Vec::new() } else { usual };
+    Output { folder: built.or_else(|| configured.into_iter().chain(usual).next()), keys, outside }
 }
 
 /// The `_headers` file of a project that says how long copies live, if it has one: in the site, or where it is copied
@@ -55,15 +72,60 @@ pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
 pub(super) fn cache_headers(directory: &Path, output: &Output) -> Option<PathBuf> {
     let folders = output.folder.iter().map(String::as_str).chain(["."]).chain(COPIED).chain(["src", "site", "docs"]);
     let mut files = folders.map(|folder| directory.join(folder).join(HEADERS_FILE));
-    let says = |path: &PathBuf| {
-        std::fs::read_to_string(path).is_ok_and(|text| text.to_ascii_lowercase().contains("cache-control:"))
-    };
+    // A comment begins with a number sign, which no name of a header has.
+    let is_rule =
+        |line: &str| line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("cache-control"));
+    let says = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(is_rule));
     files.find(says)
 }
 
-/// Whether a folder holds a front page with anything in it.
+/// Whether a folder holds a front page with anything in it that is no source of one.
 fn holds_page(folder: &Path) -> bool {
-    std::fs::metadata(folder.join(FRONT_PAGE)).is_ok_and(|page| page.is_file() && page.len() > 0)
+    FRONT_PAGES.iter().any(|name| {
+        let page = folder.join(name);
+        let is_written = std::fs::metadata(&page).is_ok_and(|page| page.is_file() && page.len() > 0);
+        is_written && !is_source(&page)
+    })
+}
+
+/// Whether a page is what a generator makes a page from: it has places to fill in, or loads what no browser reads.
+fn is_source(page: &Path) -> bool {
+    let mut head = Vec::new();
+    // A page that cannot be read here is read, and refused, when the site is.
+    if std::fs::File::open(page).and_then(|file| file.take(HEAD).read_to_end(&mut head)).is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let has_front_matter = text.starts_with("---");
+    // Blazor's page is the same before and after; only what it loads is not there before.
+    let lacks_framework = text.contains("_framework/blazor.webassembly")
+        && page.parent().is_some_and(|folder| !folder.join("_framework").is_dir());
+    has_front_matter || lacks_framework || text.split('<').skip(1).any(|tag| is_place(tag) || loads_source(tag))
+}
+
+/// Whether a tag, in lowercase and without its first character, is filled in by Vue CLI or webpack, Create React App,
+/// Flutter or Trunk. Other places are there in finished pages, too, for scripts to fill in.
+fn is_place(tag: &str) -> bool {
+    let inner = tag.split('>').next().unwrap_or_default();
+    ["%= base_url", "%= htmlwebpackplugin"].iter().any(|place| tag.starts_with(place))
+        || ["%public_url%", "$flutter_base_href", " data-trunk"].iter().any(|place| inner.contains(place))
+}
+
+/// Whether a tag, in lowercase and without its first character, loads a source. Babel does so in browsers, too.
+fn loads_source(tag: &str) -> bool {
+    let tag = tag.split('>').next().unwrap_or_default();
+    let (attribute, endings): (_, &[&str]) = if tag.starts_with("script") && !tag.contains("text/babel") {
+        ("src", &[".ts", ".tsx", ".mts", ".jsx", ".vue", ".svelte", ".elm", ".coffee"])
+    } else if tag.starts_with("link") {
+        ("href", &[".scss", ".sass", ".less", ".styl"])
+    } else {
+        return false;
+    };
+    let value = tag.split(char::is_whitespace).find_map(|part| part.strip_prefix(attribute)?.strip_prefix('='));
+    let path = value.unwrap_or_default().trim_matches(['"', '\'']).split(['?', '#']).next().unwrap_or_default();
+    let is_elsewhere = path.starts_with("//") || path.contains("://");
+    !is_elsewhere && endings.iter().any(|ending| path.ends_with(ending))
 }
 
 /// The keys of the files of a built site.
@@ -86,14 +148,54 @@ fn folders(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Folders with usual names of outputs in folders of the project, as in one of several packages.
+fn below(directory: &Path, generator: Option<&Generator>) -> Vec<String> {
+    let first = folders(directory);
+    let inner = first.iter().filter(|folder| !COPIED.contains(&folder.as_str()));
+    // Below a front page, everything is of its site.
+    let inner = inner.filter(|folder| !holds_page(&directory.join(folder)));
+    let second = inner
+        .flat_map(|folder| folders(&directory.join(folder)).into_iter().map(move |name| format!("{folder}/{name}")));
+    let all = first.iter().filter(|folder| !COPIED.contains(&folder.as_str())).cloned().chain(second);
+    let mut found = Vec::new();
+    for folder in all.take(MOST_FOLDERS) {
+        let has_page = holds_page(&directory.join(&folder));
+        // A folder of files to copy last: there, an output of the same name is rare.
+        let names = OTHER_OUTPUTS.iter().filter(|name| !COPIED.contains(*name));
+        let names = names.chain(generator.is_none().then_some(&"public"));
+        let names = names.filter(|name| !has_page || NO_SECTIONS.contains(name));
+        found.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    found
+}
+
+/// Where `dotnet publish` wrote sites of Blazor, in the project or in a folder of it: of the last framework first.
+fn published(directory: &Path) -> Vec<String> {
+    let projects = std::iter::once(String::new()).chain(folders(directory).into_iter().map(|folder| folder + "/"));
+    let written = projects.flat_map(|project| {
+        let release = format!("{project}bin/Release");
+        let mut frameworks = folders(&directory.join(&release));
+        // By length first: net10.0 is after net9.0.
+        frameworks.sort_by(|one, other| (other.len(), other).cmp(&(one.len(), one)));
+        frameworks.into_iter().map(move |framework| format!("{release}/{framework}/publish/wwwroot"))
+    });
+    written.collect()
+}
+
 /// Where a generator writes by default.
 fn usual(directory: &Path, generator: &Generator) -> Vec<String> {
     let outputs = || generator.outputs.iter().map(|output| (*output).to_owned());
-    let made = generator.projects.iter().find(|project| directory.join(project).is_file());
-    match (generator.name, made) {
+    let files = generator.files(directory);
+    match (generator.name, files.first()) {
         ("Angular", Some(file)) => of_angular(directory.join(file)),
         // Beside their configuration.
-        ("VitePress", Some(file)) if !file.starts_with("docs/") => outputs().rev().collect(),
+        ("VitePress" | "VuePress", Some(file)) if !file.starts_with("docs/") => outputs().rev().collect(),
+        ("Blazor", Some(file)) => {
+            let text = std::fs::read_to_string(directory.join(file)).unwrap_or_default();
+            let framework = text.split("<TargetFramework>").nth(1).and_then(|rest| rest.split('<').next());
+            let first = framework.map(|framework| format!("bin/Release/{}/publish/wwwroot", framework.trim()));
+            first.into_iter().chain(published(directory)).collect()
+        }
         (name, Some(file)) if name == SPHINX.name => {
             let folder = file.trim_end_matches("conf.py").trim_end_matches("source/");
             let separate = generator.projects.iter().any(|project| {
@@ -122,18 +224,63 @@ fn of_angular(file: PathBuf) -> Vec<String> {
     written.filter_map(|folder| within(&folder)).collect()
 }
 
-/// Where the generator's configuration says that it writes.
-fn configured(directory: &Path, generator: &Generator) -> Vec<String> {
+/// What the generator's configuration says.
+#[derive(Debug, Default)]
+struct Configured {
+    /// Where it writes, in the project.
+    inside: Vec<String>,
+    /// Where it writes outside of it.
+    outside: Option<String>,
+    /// Folders of sources.
+    sources: Vec<String>,
+}
+
+/// Reads where the generator's configuration says that it writes.
+fn configured(directory: &Path, generator: &Generator) -> Configured {
+    let sources = match generator.name {
+        "Flutter" => vec!["web".to_owned()],
+        "Blazor" => vec!["wwwroot".to_owned()],
+        _ => Vec::new(),
+    };
+    let mut found = Configured { sources, ..Configured::default() };
     if generator.name == "Angular" {
-        return Vec::new();
+        return found;
     }
-    let texts = generator.projects.iter().filter_map(|file| std::fs::read_to_string(directory.join(file)).ok());
-    let mut found = Vec::new();
-    for text in texts {
-        let root = setting(&text, "root");
-        for value in generator.settings.iter().filter_map(|name| setting(&text, name)) {
-            found.extend(root.as_ref().and_then(|root| within(&format!("{root}/{value}"))));
-            found.extend(within(&value));
+    for file in generator.files(directory) {
+        let Ok(text) = std::fs::read_to_string(directory.join(&file)) else { continue };
+        let root = setting(&text, "root").filter(|_| generator.name != "Trunk");
+        // VitePress's root is the folder of the folder of its configuration; some count from the latter.
+        let home = file.rsplit_once('/').map(|(home, _)| home).filter(|home| home.ends_with(".vitepress"));
+        let homes = home.and_then(|home| Some([Path::new(home).parent()?.to_str()?, home])).into_iter().flatten();
+        let bases: Vec<&str> = root.as_deref().into_iter().chain(homes).chain([""]).collect();
+        let mut values: Vec<String> = generator.settings.iter().filter_map(|name| setting(&text, name)).collect();
+        if generator.name == "Vite" {
+            let root = root.as_deref().and_then(within);
+            // Vite writes into its root where nothing else is said.
+            if root.is_some() && values.is_empty() {
+                values.push("dist".to_owned());
+            }
+            found.sources.extend(root);
+        }
+        if generator.name == "React Router" {
+            values.iter_mut().for_each(|value| value.push_str("/client"));
+        }
+        for value in values {
+            let inside = bases.iter().filter_map(|base| {
+                // An absolute path has no base.
+                let is_whole = base.is_empty() || value.starts_with('/');
+                within(&if is_whole { value.clone() } else { format!("{base}/{value}") })
+            });
+            let before = found.inside.len();
+            found.inside.extend(inside);
+            // A script may count from elsewhere, and may say only a part of the path.
+            let is_script = [".js", ".ts", ".mjs", ".mts", ".cjs", ".cts"].iter().any(|ending| file.ends_with(ending));
+            let path = Path::new(&value);
+            let is_out = matches!(path.components().next_back(), Some(Component::Normal(_)))
+                && !(is_script && (path.is_absolute() || text.contains("root")));
+            if found.inside.len() == before && is_out {
+                found.outside = Some(value);
+            }
         }
     }
     found
@@ -197,6 +344,34 @@ mod tests {
         ] {
             assert_eq!(setting(text, "outDir").as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_page_that_a_generator_makes_a_page_from_is_a_source() {
+        let project = tempfile::tempdir().unwrap();
+        let page = project.path().join("index.html");
+        for (text, expected) in [
+            ("<script type=\"module\" src=\"/src/main.ts\"></script>", true),
+            ("<SCRIPT src=/src/main.tsx></SCRIPT>", true),
+            ("<link rel=stylesheet href='./style.scss?x'>", true),
+            ("<link rel=icon href=\"%PUBLIC_URL%/favicon.ico\">", true),
+            ("<title><%= htmlWebpackPlugin.options.title %></title>", true),
+            ("<base href=\"$FLUTTER_BASE_HREF\">", true),
+            ("<link data-trunk rel=\"rust\">", true),
+            ("---\ntitle: x\n---\n", true),
+            ("<script src=\"_framework/blazor.webassembly.js\"></script>", true),
+            ("<script src=\"/assets/index-B9w_x-1Z.js\"></script>", false),
+            ("<script type=\"text/babel\" src=\"app.jsx\"></script>", false),
+            ("<script src=\"https://www.example.com/main.ts\"></script>", false),
+            ("<script type=\"text/template\"><%= name %></script>", false),
+            ("<p>&lt;script src=\"/src/main.ts\">, %PUBLIC_URL%, data-trunk", false),
+        ] {
+            std::fs::write(&page, text).unwrap();
+            assert_eq!(is_source(&page), expected, "{text}");
+        }
+        std::fs::write(&page, "<script src=\"_framework/blazor.webassembly.js\"></script>").unwrap();
+        std::fs::create_dir(project.path().join("_framework")).unwrap();
+        assert!(!is_source(&page), "published");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum PathError {
     Brackets,
     /// It holds a control character, as `git diff --name-status` does between the columns.
     ControlCharacter,
+    /// It is a line of what git prints of changes, not a name.
+    GitLine,
     /// It holds a backslash.
     Backslash,
     /// It has a part `..`.
@@ -72,6 +74,9 @@ impl PathError {
             Self::ControlCharacter => {
                 "pass names alone, one a line, as `git diff --name-only` prints them; a real one is typed `%09`"
             }
+            Self::GitLine => {
+                "pass names alone, one a line, as `git diff --name-only` prints them; a name that begins so is typed `/...`"
+            }
             Self::Backslash => "type `/` between folders; a backslash that is part of the name is typed `%5C`",
             Self::Above => "type the path from the top of the site",
             Self::Several => {
@@ -98,6 +103,7 @@ impl fmt::Display for PathError {
             Self::Quotes => "the quotation marks are not in pairs, or hold an unknown escape",
             Self::Brackets => "the path is in brackets",
             Self::ControlCharacter => "the path holds a control character",
+            Self::GitLine => "this is a line of a git report, not a path",
             Self::Backslash => "the path holds a backslash",
             Self::Above => "the path has a part `..`",
             Self::Several => "this looks like several paths",
@@ -118,6 +124,9 @@ impl std::error::Error for PathError {}
 /// # Errors
 /// Text that names no path, and text that CloudFront would refuse or ignore.
 pub fn path_from_input(text: &str) -> Result<TypedPath, PathError> {
+    if is_git_line(text) {
+        return Err(PathError::GitLine);
+    }
     let text = unwrapped(text)?;
     if text.starts_with('#') {
         return Err(PathError::CacheTag);
@@ -150,6 +159,21 @@ pub fn path_from_input(text: &str) -> Result<TypedPath, PathError> {
     let mut others: Vec<String> = [composed(&path), typed_in_lower_case(text, &path)].into_iter().flatten().collect();
     others.retain(|other| *other != path && other.len() <= MAX_PATH_CHARACTERS);
     Ok(TypedPath { path, others, host, notes })
+}
+
+/// Whether text is a line of `git status --short`, with two letters before the name, or one that a diff begins with.
+fn is_git_line(text: &str) -> bool {
+    // Other pairs of letters begin words more often than reports.
+    let has_status = match text.as_bytes() {
+        [b' ', b'M' | b'T' | b'A' | b'D' | b'R' | b'C', b' ', name, ..]
+        | [b'M' | b'T' | b'A' | b'D' | b'R' | b'C', b' ', b' ', name, ..]
+        | [b'?', b'?', b' ', name, ..]
+        | [b'!', b'!', b' ', name, ..]
+        | [b'M', b'M', b' ', name, ..]
+        | [b'U', b'U', b' ', name, ..] => !name.is_ascii_whitespace(),
+        _ => false,
+    };
+    has_status || ["diff --git ", "--- a/", "+++ b/", "@@ -"].iter().any(|start| text.trim_start().starts_with(start))
 }
 
 /// What is left once all is taken off that is around a path and no part of it.
@@ -273,8 +297,10 @@ fn refuse_doubtful(name: &str) -> Result<(), PathError> {
 }
 
 /// The bytes of a path with only those triplets left that must stay: a decoded character that CloudFront wants encoded
-/// comes back by [`encoded`], and one that means something else when it is plain stays as it is.
+/// comes back by [`encoded`], and one that means something else when it is plain stays as it is. An encoded slash is
+/// another path than a plain one to CloudFront; but where no slash is plain, all of them were encoded along.
 fn decoded(name: &str) -> Vec<u8> {
+    let is_apart = |value: u8| value == b'/' && name.contains('/');
     let (bytes, mut plain) = (name.as_bytes(), Vec::with_capacity(name.len()));
     let mut at = 0;
     while at < bytes.len() {
@@ -284,7 +310,8 @@ fn decoded(name: &str) -> Vec<u8> {
             at += 1;
             continue;
         };
-        let meaningful = matches!(value, b'%' | b'?' | b'#' | b'+' | b'*') || value.is_ascii_control();
+        let meaningful =
+            matches!(value, b'%' | b'?' | b'#' | b'+' | b'*') || is_apart(value) || value.is_ascii_control();
         if meaningful {
             plain.extend_from_slice(format!("%{value:02X}").as_bytes());
         } else {

@@ -20,9 +20,13 @@ pub(super) fn is_page(key: &str) -> bool {
                 | "firebase-messaging-sw"
                 | "flutter_service_worker"
                 | "service-worker-assets"
+                | "onesignalsdkworker"
+                | "onesignalsdkupdaterworker"
         ),
+        // Without an extension, as generators write them for addresses such as `/blog/feed`.
+        "" => matches!(stem, "feed" | "rss" | "atom"),
         "xml" | "json" | "txt" | "gz" => {
-            matches!(stem, "feed" | "rss" | "atom" | "index" | "manifest" | "robots" | "ngsw")
+            matches!(stem, "feed" | "rss" | "atom" | "podcast" | "index" | "manifest" | "robots" | "ngsw")
                 || stem.starts_with("sitemap")
                 || stem.ends_with("-sitemap")
         }
@@ -33,7 +37,11 @@ pub(super) fn is_page(key: &str) -> bool {
 /// What programs enter by.
 pub(super) fn names_others(key: &str) -> bool {
     let name = name(key);
-    is_module_list(&name) || is_search_index(key, &name) || is_feed(&name) || is_version(key, &name) || is_twin(&name)
+    is_module_list(key, &name)
+        || is_search_index(key, &name)
+        || is_feed(key, &name)
+        || is_version(key, &name)
+        || is_twin(key, &name)
 }
 
 fn name(key: &str) -> String {
@@ -41,7 +49,10 @@ fn name(key: &str) -> String {
 }
 
 /// Lists of modules and chunks: module federation, import maps, and what build tools list of their output.
-fn is_module_list(name: &str) -> bool {
+///
+/// Scripts and settings that a page loads by their plain names (`registerSW.js`, `env.js`, `config.json`) are none: the
+/// page must find them.
+fn is_module_list(key: &str, name: &str) -> bool {
     matches!(
         name,
         "remoteentry.js"
@@ -54,11 +65,11 @@ fn is_module_list(name: &str) -> bool {
             | "import-map.json"
             | "importmap.js"
             | "import-map.js"
-            | "systemjs-importmap.json"
             | "asset-manifest.json"
             | "assets-manifest.json"
             | "build-manifest.json"
             | "mix-manifest.json"
+            | "vite-manifest.json"
             | "rev-manifest.json"
             | "webpack-assets.json"
             | "entrypoints.json"
@@ -75,11 +86,14 @@ fn is_module_list(name: &str) -> bool {
             | "blazor.boot.json"
             | "q-manifest.json"
     ) || name.ends_with(".importmap")
+        // Single-spa and SystemJS put their names before it.
+        || name.ends_with("-importmap.json")
+        // From .NET 10 on it holds what `blazor.boot.json` held.
+        || name == "dotnet.js" && is_below(key, &["_framework"])
 }
 
 /// Search indexes, which name pages and parts of themselves.
 fn is_search_index(key: &str, name: &str) -> bool {
-    let in_pagefind = || key.split('/').rev().skip(1).any(|folder| matches!(folder, "pagefind" | "_pagefind"));
     matches!(
         name,
         // MkDocs, Zola, Sphinx, mdBook and rustdoc.
@@ -94,6 +108,7 @@ fn is_search_index(key: &str, name: &str) -> bool {
             | "search-data.json"
             | "searchdata.json"
             | "search-doc.json"
+            | "fuse-index.json"
             | "lunr.json"
             | "lunr-index.json"
             | "pagefind-entry.json"
@@ -101,15 +116,19 @@ fn is_search_index(key: &str, name: &str) -> bool {
             | "pages.json"
     ) || name.starts_with("search_index.") && matches!(extension(name), "js" | "json")
         || name.ends_with("-search-index.js")
-        || name.starts_with("pagefind") && extension(name) == "js" && in_pagefind()
+        // One for each language.
+        || name.ends_with(".search-data.json")
+        || name.starts_with("pagefind") && extension(name) == "js" && is_below(key, &["pagefind", "_pagefind"])
 }
 
 /// Feeds of packages and updates, and playlists.
-fn is_feed(name: &str) -> bool {
+fn is_feed(key: &str, name: &str) -> bool {
     matches!(
         name,
-        // Electron, Squirrel, Sparkle, Tauri, and browsers' extensions.
+        // Electron, Squirrel, Sparkle, Tauri, and the extensions of browsers and editors.
         "latest.yml"
+            | "beta.yml"
+            | "alpha.yml"
             | "latest.json"
             | "latest.txt"
             | "releases"
@@ -120,7 +139,10 @@ fn is_feed(name: &str) -> bool {
             | "updates.json"
             | "update.xml"
             | "updates.xml"
-            // Helm, Debian, RPM, Alpine, Maven, conda, F-Droid, Eclipse, Nix.
+            | "update.rdf"
+            | "updates.rdf"
+            | "updateplugins.xml"
+            // Helm, Debian, RPM, Alpine, Maven, conda, F-Droid, Eclipse, Composer, RubyGems.
             | "index.yaml"
             | "release"
             | "inrelease"
@@ -130,15 +152,25 @@ fn is_feed(name: &str) -> bool {
             | "packages.xz"
             | "packages.bz2"
             | "packages.zst"
+            | "sources"
+            | "sources.gz"
+            | "sources.xz"
+            | "sources.bz2"
+            | "sources.zst"
             | "repomd.xml"
             | "repomd.xml.asc"
             | "repomd.xml.key"
             | "apkindex.tar.gz"
             | "maven-metadata.xml"
             | "repodata.json"
+            | "repodata.json.bz2"
+            | "repodata.json.zst"
             | "current_repodata.json"
+            | "current_repodata.json.bz2"
+            | "current_repodata.json.zst"
             | "channeldata.json"
             | "index-v1.jar"
+            | "index-v1.json"
             | "index-v2.json"
             | "entry.jar"
             | "entry.json"
@@ -146,6 +178,11 @@ fn is_feed(name: &str) -> bool {
             | "content.jar"
             | "compositecontent.xml"
             | "compositeartifacts.xml"
+            | "packages.json"
+            | "versions"
+            | "specs.4.8.gz"
+            | "latest_specs.4.8.gz"
+            | "prerelease_specs.4.8.gz"
             // The Update Framework.
             | "timestamp.json"
             | "snapshot.json"
@@ -156,8 +193,24 @@ fn is_feed(name: &str) -> bool {
             | "llms.txt"
             | "llms-full.txt"
     ) || name.starts_with("latest-") && extension(name) == "yml"
+        // Electron's other channels.
+        || ["-mac.yml", "-linux.yml", "-linux-arm.yml", "-linux-arm64.yml"].iter().any(|end| name.ends_with(end))
+        // Velopack, for each channel.
+        || name.starts_with("releases.") && extension(name) == "json"
         || name.starts_with("maven-metadata.xml.")
-        || matches!(extension(name), "m3u8" | "mpd" | "appinstaller")
+        || matches!(extension(name), "m3u8" | "mpd" | "appinstaller" | "jnlp" | "zsync")
+        || is_pacman_database(key, name)
+}
+
+/// Whether it lists packages of Arch Linux: other files that end in `.db` are elsewhere.
+fn is_pacman_database(key: &str, name: &str) -> bool {
+    let is_packed = [".gz", ".xz", ".zst"].iter().any(|end| {
+        let plain = name.strip_suffix(end).and_then(|name| name.strip_suffix(".tar"));
+        plain.is_some_and(|plain| matches!(extension(plain), "db" | "files"))
+    });
+    let parent = key.rsplit('/').nth(1).unwrap_or_default();
+    let is_architecture = matches!(parent, "x86_64" | "aarch64" | "armv7h" | "i686" | "any");
+    is_packed || is_architecture && matches!(extension(name), "db" | "files")
 }
 
 /// What says which build or version is the present one.
@@ -177,10 +230,19 @@ fn is_version(key: &str, name: &str) -> bool {
 }
 
 /// Data twins of pages: what a router asks for in place of the page.
-fn is_twin(name: &str) -> bool {
+fn is_twin(key: &str, name: &str) -> bool {
     matches!(name, "page-data.json" | "__data.json" | "_payload.json" | "q-data.json" | "_payload.js" | "_root.data")
         // Next.js, beside each page and segment.
         || name.starts_with("__next.") && extension(name) == "txt"
+        // Of server components, which name chunks.
+        || extension(name) == "rsc"
+        // Gatsby: what pages share, pictures with digests among it.
+        || extension(name) == "json" && (key.starts_with("page-data/sq/d/") || key.contains("/page-data/sq/d/"))
+}
+
+/// Whether a key is below a folder with one of these names.
+fn is_below(key: &str, folders: &[&str]) -> bool {
+    key.split('/').rev().skip(1).any(|folder| folders.contains(&folder))
 }
 
 fn extension(name: &str) -> &str {
@@ -203,6 +265,9 @@ mod tests {
             "site.webmanifest",
             "blog/index.xml",
             "manifest.json",
+            "podcast.xml",
+            "blog/feed",
+            "OneSignalSDKWorker.js",
         ] {
             assert_eq!(ObjectKind::by_name(page), ObjectKind::Pages, "{page}");
         }
@@ -250,6 +315,30 @@ mod tests {
             "live/index.m3u8",
             "live/manifest.mpd",
             "llms.txt",
+            "vite-manifest.json",
+            "systemjs-importmap.json",
+            "single-spa-importmap.json",
+            "_framework/dotnet.js",
+            "fuse-index.json",
+            "en.search-data.json",
+            "releases/beta.yml",
+            "releases/beta-mac.yml",
+            "releases/alpha-linux-arm64.yml",
+            "releases.win.json",
+            "updates.rdf",
+            "updatePlugins.xml",
+            "packages.json",
+            "specs.4.8.gz",
+            "dists/stable/main/source/Sources.gz",
+            "noarch/repodata.json.zst",
+            "repo/index-v1.json",
+            "x86_64/repo.db",
+            "x86_64/repo.files",
+            "repo.db.tar.zst",
+            "app.jnlp",
+            "tool.AppImage.zsync",
+            "about.rsc",
+            "page-data/sq/d/1234.json",
         ] {
             assert_eq!(ObjectKind::by_name(last), ObjectKind::Pages, "{last}");
         }
@@ -264,6 +353,16 @@ mod tests {
             "_next/static/chunks/main.js",
             "about.txt.gz",
             "live/1.ts",
+            "registerSW.js",
+            "env.js",
+            "assets/config.json",
+            "appsettings.json",
+            "_next/static/4f8a/_buildManifest.js",
+            "js/dotnet.js",
+            "data/cities.db",
+            "Build/game.data",
+            "x86_64/tool-1.0-x86_64.pkg.tar.zst",
+            "app.1234.rdf",
         ] {
             assert_eq!(ObjectKind::by_name(asset), ObjectKind::Assets, "{asset}");
         }

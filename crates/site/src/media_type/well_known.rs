@@ -26,8 +26,10 @@ pub(super) fn of(key: &str) -> Option<&'static str> {
         "com.apple.remotemanagement" | "passkey-endpoints" | "webauthn" | "fido-2fa-metadata" | "web-identity" => {
             "application/json"
         }
-        // People who find each other.
-        "matrix" | "nodeinfo" | "jmap" | "x-nodeinfo2" => "application/json",
+        "openid-federation" => "application/entity-statement+jwt",
+        "http-message-signatures-directory" => "application/http-message-signatures-directory+json",
+        // People who find each other, and pay.
+        "lnurlp" | "matrix" | "nodeinfo" | "jmap" | "x-nodeinfo2" => "application/json",
         "webfinger" => "application/jrd+json",
         "host-meta" => "application/xrd+xml",
         // Networks and things.
@@ -58,6 +60,10 @@ mod tests {
             (".well-known/matrix/server", "application/json"),
             (".well-known/nodeinfo/2.1", "application/json"),
             (".well-known/com.apple.remotemanagement", "application/json"),
+            (".well-known/nodeinfo", "application/json"),
+            (".well-known/lnurlp/alice", "application/json"),
+            (".well-known/openid-federation", "application/entity-statement+jwt"),
+            (".well-known/http-message-signatures-directory", "application/http-message-signatures-directory+json"),
             (".well-known/webfinger", "application/jrd+json"),
             (".well-known/host-meta", "application/xrd+xml"),
             (".well-known/host-meta.json", "application/json; charset=utf-8"),

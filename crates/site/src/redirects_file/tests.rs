@@ -87,6 +87,8 @@ fn what_cannot_be_done_keeps_its_place_and_passes_through() {
     for (line, why) in [
         ("/a https://b.example/ 200", "what https://b.example/ answers"),
         ("/a /b 404", "status 404"),
+        ("/a //b.example/c 200", "what //b.example/c answers"),
+        ("/api/* /.netlify/functions/:splat 200", "only Netlify has"),
         ("/a /b 302 Cookie=x", "depends on Cookie"),
     ] {
         let file = read(line);
@@ -132,6 +134,7 @@ fn what_makes_no_sense_is_skipped_and_named_with_what_to_write() {
         ("/a /b 301 /c", 1, "one word too many"),
         ("/*/* /b", 1, "more than one *"),
         ("/* https://x:splat/ 301", 1, "name the host"),
+        ("/* //:splat/ 301", 1, "name the host"),
         ("<!-- x -->", 1, "begins with a slash"),
     ] {
         let file = read(&format!("{text}\n/good /line"));
@@ -150,6 +153,34 @@ fn what_makes_no_sense_is_skipped_and_named_with_what_to_write() {
 fn a_line_without_a_target_shows_what_is_there() {
     assert_eq!(written(&one("/* 200")), "1 /* passes");
     assert_eq!(found(&cloudflare("/* 200")), [(1, FindingKind::Senseless)]);
+}
+
+#[test]
+fn two_slashes_are_a_host_under_any_scheme() {
+    let rule = one("//Old.example/* //new.example/:splat");
+    assert_eq!(rule.host, Some(Host::Is("old.example".to_owned())));
+    assert_eq!(written(&rule), "1 /* -> //new.example/:splat 301");
+    assert!(rule.redirect().unwrap().1.is_other_host());
+    let more = one("/a ///evil.example/x");
+    assert!(!more.redirect().unwrap().1.is_other_host());
+    assert_eq!(written(&more), "1 /a -> /evil.example/x 301");
+}
+
+#[test]
+fn regular_expressions_are_named_and_read_as_they_are_written() {
+    for line in ["/old/(.*) /new/$1", "/blog/[0-9]+ /b", "/a/\\d+ /b", "/x/[^/]+/y /z", "/a$ /b", "/a/* /b/$1"] {
+        let file = read(line);
+        assert_eq!((file.rules.len(), found(&file)), (1, vec![(1, FindingKind::Doubtful)]), "{line}: {file:?}");
+        assert!(file.findings[0].hint.contains("/old/* /new/:splat"));
+    }
+    for line in ["^/old/(.*)$ /new/$1", "/a/(.*)/(.*) /b/$1/$2", "/a/(?:b) /c"] {
+        let file = read(line);
+        assert_eq!((file.rules.len(), found(&file)), (0, vec![(1, FindingKind::Senseless)]), "{line}: {file:?}");
+        assert!(file.findings[0].hint.contains("/old/* /new/:splat"));
+    }
+    for line in ["/wiki/Foo_(bar) /b", "/img/photo.* /b", "/post/* /post/[id].html 200", "/a+b /c", "/price-$100 /x"] {
+        assert_eq!(read(line).findings, [], "{line}");
+    }
 }
 
 proptest! {

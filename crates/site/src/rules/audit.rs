@@ -54,6 +54,15 @@ impl HeaderRules {
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
 
+    /// The `Content-Type` of rules that is no media type, by the place of each.
+    pub fn odd_content_types(&self) -> Vec<(usize, String)> {
+        let said = |rule: &HeaderRule| {
+            let value = rule.content_type.as_ref()?.get()?;
+            (!is_media_type(value)).then(|| format!("{value:?} is no media type, such as \"text/html\""))
+        };
+        self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
+    }
+
     /// Which of the rules before a place are overridden by those from there on: each with the first key.
     pub fn overridden<'k>(&self, from: usize, keys: impl Iterator<Item = &'k str>) -> Vec<Overridden> {
         let mut found: Vec<Overridden> = Vec::new();
@@ -89,6 +98,15 @@ impl HeaderRule {
             _ => self.content_language.as_ref(),
         }
     }
+}
+
+/// Whether a value begins with two names and a slash between them (RFC 9110); its parameters are not looked at.
+fn is_media_type(value: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.split_once('/').is_some_and(|(kind, rest)| is_name(kind) && is_name(rest))
 }
 
 /// The pattern that may be meant by a rule that matches nothing: one of its own with the name of a folder or a file, or
@@ -150,6 +168,23 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().map(|meant| (1, meant.map(str::to_owned))).collect();
             assert_eq!(found, expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_content_type_that_is_no_media_type_is_told() {
+        for value in ["text/html", "Text/HTML; charset=utf-8", "application/vnd.api+json", "image/svg+xml ;x"] {
+            assert!(is_media_type(value), "{value}");
+        }
+        for value in ["html", "text/", "/html", "text/html/x", "text html", "utf-8", "text/html charset=utf-8"] {
+            assert!(!is_media_type(value), "{value}");
+        }
+        let rule = HeaderRule {
+            files: glob::Globs(vec!["*".parse().unwrap()]),
+            content_type: Some("html".parse().unwrap()),
+            ..HeaderRule::default()
+        };
+        let told = HeaderRules::new(vec![rule]).unwrap().odd_content_types();
+        assert_eq!(told, [(0, "\"html\" is no media type, such as \"text/html\"".to_owned())]);
     }
 
     #[test]

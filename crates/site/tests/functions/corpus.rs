@@ -142,7 +142,11 @@ fn no_url_of_any_file_leads_round_in_a_circle() {
             for hops in 0.. {
                 let Answer::Redirect { location, .. } = case.rules.answer(&at) else { break };
                 assert!(hops <= 10, "{}: {request:?}", case.name);
-                let url = if location.starts_with('/') { format!("https://{}{location}", at.host) } else { location };
+                let url = match location.starts_with("//") {
+                    true => format!("https:{location}"),
+                    false if location.starts_with('/') => format!("https://{}{location}", at.host),
+                    false => location,
+                };
                 let next = Request::of(url.split('#').next().unwrap());
                 assert_ne!((&next.host, &next.uri, &next.query), (&at.host, &at.uri, &at.query), "{}", case.name);
                 at = Request { country: at.country, languages: at.languages, ..next };
@@ -174,6 +178,9 @@ fn what_cannot_be_done_makes_no_sense_or_leads_in_a_circle_is_named_by_its_line(
     assert_eq!(lines("countries", FindingKind::Needs), [2, 3]);
     assert_eq!(lines("cloudflare-names", FindingKind::Senseless), [5, 6, 7]);
     assert_eq!(lines("open-redirect", FindingKind::Senseless), [4]);
+    assert_eq!(lines("own-pages", FindingKind::NoEffect), [8, 9]);
+    assert_eq!(lines("own-pages", FindingKind::Doubtful), [11]);
+    assert_eq!(lines("own-pages", FindingKind::Circle), [0; 0]);
 }
 
 #[test]

@@ -24,12 +24,12 @@ fn path() -> impl Strategy<Value = String> {
 
 fn pattern() -> impl Strategy<Value = String> {
     let segment = format!("({SEGMENT}|:x|:y|:z|\\*|\\*|a\\*|\\*b|:x\\.html|v:x)");
-    text(&format!("(https://({HOSTS}|\\*\\.example|:s\\.example))?(/{segment}){{1,3}}/?"))
+    text(&format!("((https:)?//({HOSTS}|\\*\\.example|:s\\.example))?(/{segment}){{1,3}}/?"))
 }
 
 fn target() -> impl Strategy<Value = String> {
     let segment = format!("({SEGMENT}|:x|:y|:splat|:splat)");
-    text(&format!("((https?://{HOSTS})?(/{segment}){{1,3}}/?(\\?(k=1|l=:x))?(#f)?|/|https://b\\.example(\\?k=1)?)"))
+    text(&format!("(((https?:)?//{HOSTS})?(/{segment}){{1,3}}/?(\\?(k=1|l=:x))?(#f)?|/|https://b\\.example(\\?k=1)?)"))
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -100,7 +100,11 @@ proptest! {
                 // One that completes a directory may come before the ten that are followed.
                 prop_assert!(hops <= 12, "{:?}\n{}", request, text);
                 let url = location.split('#').next().unwrap_or_default();
-                let url = if url.starts_with('/') { format!("https://{}{url}", at.host) } else { url.to_owned() };
+                let url = match url.starts_with("//") {
+                    true => format!("https:{url}"),
+                    false if url.starts_with('/') => format!("https://{}{url}", at.host),
+                    false => url.to_owned(),
+                };
                 let next = Request::of(&url);
                 at = Request { country: at.country, languages: at.languages, ..next };
             }
@@ -114,7 +118,8 @@ proptest! {
         requests in prop::collection::vec(request(), 20),
     ) {
         // What the line does not match is answered as without it; what it decides passes through.
-        let line = format!("{} https://other.example/x 200!", path.trim_end_matches('*'));
+        // Two slashes would be a host.
+        let line = format!("/{} https://other.example/x 200!", path.trim_matches(['/', '*']));
         let options = RuleOptions { platform: Platform::Netlify, ..options };
         let without = rules(&text, &keys, &options, false);
         let with = rules(&format!("{line}\n{text}"), &keys, &options, false);

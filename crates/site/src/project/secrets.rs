@@ -1,0 +1,238 @@
+//! Private keys, credentials and state files: known by their names, or by what they begin with.
+
+mod content;
+
+use content::{begins_with_secret, holds_private_key, holds_secret, is_der_key};
+
+/// What makes a file one that must not be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    /// A private key.
+    PrivateKey,
+    /// A state file of an infrastructure tool, which holds secrets as plain text.
+    State,
+    /// Credentials.
+    Credentials,
+}
+
+impl Secret {
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Secret::PrivateKey => "a private key",
+            Secret::State => "a state file of Terraform, which holds secrets",
+            Secret::Credentials => "a file of credentials",
+        }
+    }
+}
+
+/// What a file's name says of whether it must not be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Nothing.
+    None,
+    /// It must not be.
+    Certain(Secret),
+    /// It is if it holds a private key.
+    IfPrivateKey,
+    /// It is unless its beginning is that of a certificate, a public key, or something else that may be seen.
+    UnlessPublic,
+    /// It is if a secret is anywhere in its beginning: nothing says what else the file could be.
+    IfItHolds,
+    /// It is if it begins with a secret: further on, texts and data may show how one looks.
+    IfItBegins,
+}
+
+/// Names of keys of SSH.
+const SSH_KEYS: [&str; 6] = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"];
+/// Words of a name that say that its values are none.
+const EXAMPLES: [&str; 6] = ["example", "sample", "template", "dist", "defaults", "schema"];
+
+/// Endings of pages and of what they are made of: they may show a key, and are not looked into.
+const PARTS_OF_SITES: [&str; 82] = [
+    "html", "htm", "xhtml", "shtml", "css", "scss", "less", "js", "mjs", "cjs", "map", "wasm", "vue", "svelte", "avif",
+    "bmp", "cur", "gif", "heic", "ico", "jp2", "jpeg", "jpg", "jxl", "png", "psd", "svg", "svgz", "tif", "tiff",
+    "webp", "eot", "otf", "ttf", "ttc", "woff", "woff2", "aac", "avi", "flac", "m3u8", "m4a", "m4s", "m4v", "mid",
+    "mkv", "mov", "mp3", "mp4", "mpd", "mpg", "oga", "ogg", "ogv", "opus", "ts", "wav", "webm", "glb", "pdf", "epub",
+    "docx", "pptx", "xlsx", "odt", "7z", "br", "bz2", "deb", "dmg", "exe", "gz", "iso", "jar", "rar", "rpm", "tar",
+    "tgz", "xz", "zip", "zst", "pbf",
+];
+/// Endings of texts, data and code.
+const TEXTS: [&str; 62] = [
+    "txt",
+    "text",
+    "md",
+    "mdx",
+    "markdown",
+    "rst",
+    "adoc",
+    "asciidoc",
+    "org",
+    "tex",
+    "xml",
+    "rss",
+    "atom",
+    "xsl",
+    "json",
+    "jsonld",
+    "json5",
+    "geojson",
+    "topojson",
+    "ndjson",
+    "jsonl",
+    "ipynb",
+    "webmanifest",
+    "csv",
+    "tsv",
+    "vtt",
+    "srt",
+    "log",
+    "po",
+    "ics",
+    "bib",
+    "diff",
+    "patch",
+    "py",
+    "pyi",
+    "rb",
+    "go",
+    "rs",
+    "java",
+    "kt",
+    "c",
+    "h",
+    "cc",
+    "cpp",
+    "hpp",
+    "cs",
+    "swift",
+    "sh",
+    "bash",
+    "ps1",
+    "bat",
+    "pl",
+    "php",
+    "lua",
+    "sql",
+    "tsx",
+    "jsx",
+    "mts",
+    "graphql",
+    "proto",
+    "r",
+    "jl",
+];
+
+/// What the name of a key says, or else what its ending leaves open.
+pub fn suspicion(key: &str) -> Suspicion {
+    let named = suspicion_of_name(key);
+    if named != Suspicion::None {
+        return named;
+    }
+    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((_, extension)) if PARTS_OF_SITES.contains(&extension) => Suspicion::None,
+        Some((_, extension)) if TEXTS.contains(&extension) => Suspicion::IfItBegins,
+        _ => Suspicion::IfItHolds,
+    }
+}
+
+/// What a name alone says, such as that of the file that a symlink leads to: in a store of files by digest, an ending
+/// that is not there says nothing.
+pub fn suspicion_of_name(path: &str) -> Suspicion {
+    let path = path.to_ascii_lowercase();
+    let name = path.rsplit('/').next().unwrap_or(&path);
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    // A page that tells of such a file has its name.
+    if PARTS_OF_SITES.contains(&extension) {
+        return Suspicion::None;
+    }
+    if is_of_credentials(&path, name, stem, extension) {
+        return Suspicion::Certain(Secret::Credentials);
+    }
+    match (name, extension) {
+        _ if SSH_KEYS.contains(&name) => Suspicion::Certain(Secret::PrivateKey),
+        (_, "ppk" | "p12" | "pfx" | "jks" | "keystore") => Suspicion::Certain(Secret::PrivateKey),
+        (_, "tfstate" | "tfvars" | "tfplan") => Suspicion::Certain(Secret::State),
+        (_, "json") if stem.ends_with(".tfvars") || stem.ends_with(".tfstate") => Suspicion::Certain(Secret::State),
+        (_, "backup") if stem.contains(".tfstate") => Suspicion::Certain(Secret::State),
+        (_, "pem") => Suspicion::UnlessPublic,
+        (_, "key" | "p8" | "pk8" | "der" | "crt" | "cer" | "cert" | "asc" | "gpg" | "pgp" | "priv") => {
+            Suspicion::IfPrivateKey
+        }
+        (_, "") if stem.ends_with("_rsa") || stem.ends_with("_ed25519") || stem.contains("private") => {
+            Suspicion::IfPrivateKey
+        }
+        (_, "json")
+            if ["service-account", "service_account", "serviceaccount", "adminsdk", "credentials"]
+                .iter()
+                .any(|word| stem.contains(word)) =>
+        {
+            Suspicion::IfPrivateKey
+        }
+        _ => Suspicion::None,
+    }
+}
+
+fn is_of_credentials(path: &str, name: &str, stem: &str, extension: &str) -> bool {
+    let is_example = name.split(['.', '-', '_']).any(|word| EXAMPLES.contains(&word));
+    let is_environment = matches!(name, ".env" | ".envrc")
+        || extension == "env"
+        || [".env.", ".env-", ".env_"].iter().any(|start| name.starts_with(start));
+    let is_kubernetes = name == "kubeconfig"
+        || extension == "kubeconfig"
+        || stem == "kubeconfig" && matches!(extension, "yaml" | "yml" | "json" | "conf" | "bak")
+        || path == ".kube/config"
+        || path.ends_with("/.kube/config");
+    let is_wordpress = name.starts_with("wp-config.php") && !matches!(extension, "md" | "txt")
+        || name == "wp-config.php.txt"
+        || stem == "wp-config" && matches!(extension, "bak" | "old" | "orig" | "save");
+    is_environment && !is_example
+        || is_kubernetes
+        || is_wordpress
+        || matches!(extension, "kdbx" | "kdb")
+        || matches!(name, ".npmrc" | ".netrc" | ".pypirc" | ".git-credentials" | ".pgpass" | ".htpasswd")
+        || matches!(name, "rootkey.csv" | "accesskeys.csv")
+        || name.ends_with("_accesskeys.csv")
+        || path == ".aws/credentials"
+        || path.ends_with("/.aws/credentials")
+}
+
+/// How much of a file is looked at: a chain of certificates may come before the key.
+const LOOKED_AT: usize = 64 * 1024;
+/// How much is of a text, of which there may be many: what it begins with.
+const BEGINNING: usize = 4 * 1024;
+
+impl Suspicion {
+    /// How many bytes of the file's beginning must be known to decide.
+    pub fn looks_at(self) -> usize {
+        match self {
+            Suspicion::None | Suspicion::Certain(_) => 0,
+            Suspicion::IfItBegins => BEGINNING,
+            Suspicion::IfPrivateKey | Suspicion::UnlessPublic | Suspicion::IfItHolds => LOOKED_AT,
+        }
+    }
+
+    /// What the file is, given its beginning.
+    pub fn decide(self, beginning: &[u8]) -> Option<Secret> {
+        let text = content::plain(beginning);
+        let is_key = || is_der_key(beginning) || holds_private_key(&text);
+        match self {
+            Suspicion::None => None,
+            Suspicion::Certain(secret) => Some(secret),
+            // What its name does not say it may hold all the same.
+            Suspicion::IfPrivateKey if is_key() => Some(Secret::PrivateKey),
+            Suspicion::IfPrivateKey => begins_with_secret(&text),
+            Suspicion::UnlessPublic => {
+                let is_public = content::contains(&text, b"-----BEGIN ") && !is_key();
+                (!is_public).then_some(Secret::PrivateKey)
+            }
+            Suspicion::IfItHolds if is_der_key(beginning) => Some(Secret::PrivateKey),
+            Suspicion::IfItHolds => holds_secret(&text),
+            Suspicion::IfItBegins => begins_with_secret(&text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
