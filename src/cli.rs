@@ -3,11 +3,13 @@
 pub mod doctor;
 pub mod documents;
 pub mod headers_and_redirects;
+pub mod invalidate;
 pub mod record;
 pub mod tags;
 pub mod verify;
 
 use crate::aws::MOST_IN_FLIGHT;
+use crate::cli::invalidate::{InvalidateArgs, WaitArgs};
 use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::report::file::ReportFile;
@@ -401,46 +403,6 @@ pub struct SiteArgs {
     /// Where the deploy record is, if not in .shipfront/ of the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
-    /// Where requests go
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
-}
-
-/// Waiting for CloudFront.
-#[derive(Debug, Args)]
-pub struct WaitArgs {
-    /// Do not wait until CloudFront has finished the invalidation
-    #[arg(long, help_heading = "Invalidation")]
-    pub no_wait: bool,
-    /// How long to wait for CloudFront; past it the run ends with a warning
-    #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Invalidation")]
-    pub wait_timeout: String,
-}
-
-/// `invalidate`.
-#[derive(Debug, Args)]
-pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one a line
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<String>,
-    /// The distribution; 'auto' uses the host names of URLs, or takes the account's only one
-    #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
-    pub distribution: Vec<String>,
-    /// The distribution tenant, where the distribution is multi-tenant
-    #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
-    pub distribution_tenant: Vec<String>,
-    /// With --local, the source directory of the site whose distribution is meant
-    #[arg(long, value_name = "DIRECTORY", env = "SHIPFRONT_SOURCE", hide_env = true, hide = cfg!(not(feature = "edge")))]
-    pub source: Option<PathBuf>,
-    /// The site: its deploy record counts the paths toward the month's allowance, and --local finds its distribution
-    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_TARGET")]
-    pub target: Option<String>,
-    /// Where the site's deploy record is, if not in .shipfront/ of its bucket
-    #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
-    pub record: Option<String>,
-    /// The wait for CloudFront
-    #[command(flatten)]
-    pub wait: WaitArgs,
     /// Where requests go
     #[command(flatten)]
     pub connection: ConnectionArgs,

@@ -8,7 +8,8 @@ pub mod schema;
 pub mod variables;
 
 use crate::aws::AwsOptions;
-use crate::cli::{AwsArgs, OrphanArgs, SiteOptions, WaitArgs};
+use crate::cli::invalidate::WaitArgs;
+use crate::cli::{AwsArgs, OrphanArgs, SiteOptions};
 use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
 use crate::deploy::Settings;

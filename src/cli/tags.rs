@@ -1,6 +1,7 @@
 //! Flags of `tags`.
 
-use crate::cli::{SiteArgs, WaitArgs};
+use crate::cli::SiteArgs;
+use crate::cli::invalidate::WaitArgs;
 use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\

@@ -1,7 +1,7 @@
 //! `invalidate`: paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
 
 use crate::aws::{Aws, Requests};
-use crate::cli::InvalidateArgs;
+use crate::cli::invalidate::InvalidateArgs;
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, ids_for_hosts, ids_showing};
 use crate::cloudfront::send::{Patience, submit, wait};

@@ -1,0 +1,83 @@
+//! What `--verify` found: for the report, and for the next deploy.
+
+use crate::deploy::change::Change;
+use crate::deploy::entry::Entry;
+use crate::deploy::intent::pending;
+use crate::deploy::plan::Plan;
+use crate::record::intent::PendingChange;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// What was found, for the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// The site that was looked at.
+    pub site: String,
+    /// Changed URLs of which the answer is known.
+    pub urls: usize,
+    /// How many of them were looked at.
+    pub checked: usize,
+    /// Those that answer otherwise than they must.
+    pub differences: Vec<Difference>,
+    /// Those of which a header is not the object's: a response headers policy or a function may have set it.
+    pub overridden: Vec<Difference>,
+    /// Those that gave no answer: whether viewers get them as deployed is not known.
+    pub unanswered: Vec<Difference>,
+}
+
+/// A URL that answers otherwise than it must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The URL.
+    pub url: String,
+    /// The key that it belongs to.
+    pub key: String,
+    /// What is wrong with the answer.
+    pub found: String,
+}
+
+impl Verified {
+    /// What was found, in words.
+    pub fn verdict(&self) -> String {
+        let said = match self.differences.len() {
+            0 if self.unanswered.is_empty() => "as deployed".to_owned(),
+            0 if self.unanswered.len() == self.checked => return "none of them answered".to_owned(),
+            0 => "no difference".to_owned(),
+            different => format!("{different} otherwise"),
+        };
+        match self.unanswered.len() {
+            0 => said,
+            count => format!("{said}, {count} without an answer"),
+        }
+    }
+
+    /// The keys of the differences.
+    fn keys(&self) -> HashSet<&str> {
+        self.differences.iter().map(|difference| difference.key.as_str()).collect()
+    }
+
+    /// What the next deploy is to invalidate again, if anything: what was seen to differ. What gave no answer is no
+    /// reason to evict anything, since CloudFront has said that it is done. `entries` are the walk's, and `left` is what an
+    /// interrupted run had left.
+    pub(in crate::deploy) fn pending(
+        &self,
+        plan: &Plan,
+        entries: &[Entry],
+        left: &[PendingChange],
+    ) -> Vec<PendingChange> {
+        let keys = self.keys();
+        let changes = plan.changes.iter().filter(|change| keys.contains(change.key()));
+        let written: HashSet<&str> = changes.clone().filter(|change| change.is_write()).map(Change::key).collect();
+        // What was not written again is as the earlier run left it, which knows what was there before.
+        let left: HashMap<&str, &PendingChange> = left
+            .iter()
+            .map(|left| (left.key.as_str(), left))
+            .filter(|(key, _)| keys.contains(key) && !written.contains(key))
+            .collect();
+        let ours = changes.filter(|change| !left.contains_key(change.key()));
+        let mut all: Vec<PendingChange> = ours.map(|change| pending(change, entries)).collect();
+        all.extend(left.into_values().cloned());
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+}
