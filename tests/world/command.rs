@@ -71,6 +71,11 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The one root certificate of programs under test: no server speaks TLS here, and the machine's hundreds take longer to
+/// read than a small deploy.
+pub(crate) const ROOT_CERTIFICATE: (&str, &str) =
+    ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/root.pem"));
+
 /// Points a program at the edge as AWS's standard variables do.
 pub(crate) fn toward<'a>(command: &'a mut Command, edge: &Edge) -> &'a mut Command {
     command
@@ -81,6 +86,7 @@ pub(crate) fn toward<'a>(command: &'a mut Command, edge: &Edge) -> &'a mut Comma
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env(ROOT_CERTIFICATE.0, ROOT_CERTIFICATE.1)
 }
 
 /// `shipfront ARGUMENTS` against the edge.

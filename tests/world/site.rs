@@ -1,5 +1,6 @@
 //! A site to deploy, an edge to deploy it to, and the binary that does it.
 
+use super::command::ROOT_CERTIFICATE;
 use super::{aws, patience};
 use serde_json::Value;
 use shipfront_edge::{Edge, Fault, RecordedRequest, Rule};
@@ -156,6 +157,7 @@ impl World {
         command.env("AWS_ENDPOINT_URL", self.edge.api_url());
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
         command.env("AWS_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env(ROOT_CERTIFICATE.0, ROOT_CERTIFICATE.1);
         command.env("AWS_CONFIG_FILE", &nowhere).env("AWS_SHARED_CREDENTIALS_FILE", &nowhere);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
