@@ -1,7 +1,8 @@
 //! The only module that prints: data to stdout, everything else to stderr.
 //!
 //! A message is one line, whatever it holds, and nothing that is printed controls the terminal or commands a CI runner
-//! ([`crate::escape`]).
+//! ([`crate::escape`]). In a run of GitHub Actions an error or a warning is one command of ours, an annotation, and
+//! what it says is data.
 
 mod progress;
 
