@@ -18,13 +18,13 @@ use shipfront_invalidation::Invalidation;
 /// A list with more lines is folded.
 const SHORT_LIST: usize = 20;
 /// Bytes of one list.
-const MOST_BYTES: usize = 200_000;
+const MOST_BYTES: usize = 150_000;
 /// Invalidations whose items are named.
 const MOST_INVALIDATIONS: usize = 3;
 /// Errors that are named, and warnings.
-const MOST_PROBLEMS: usize = 20;
-/// Bytes of an error or a warning.
-const MOST_OF_PROBLEM: usize = 4_000;
+const MOST_PROBLEMS: usize = 10;
+/// Bytes of an error or a warning, of which HTML may make four times as many.
+const MOST_OF_PROBLEM: usize = 1_500;
 
 /// The document.
 pub(super) fn document(ending: &Ending<'_>) -> String {
@@ -181,7 +181,8 @@ fn of_invalidation(invalidation: &Invalidation, report: &Report) -> String {
         p {
             "Invalidation " @if let Some(id) = id { code { (Shown(id)) } " " } "on " (Shown(distribution))
             @if !report.outcome.is_plan() { ", " (status) }
-            " for " (viewer_paths) " changed " (urls) ":"
+            @if *viewer_paths > 0 { ", for " (viewer_paths) " changed " (urls) }
+            ":"
         }
     };
     format!(
@@ -243,10 +244,14 @@ mod tests {
         assert!(text(20, ".html").contains("<details open><summary>20 changes</summary>"));
         assert!(text(21, ".html").contains("<details><summary>21 changes</summary>"));
         let long = text(20_000, &"<".repeat(900));
-        assert!(long.len() < 300_000 && long.contains("19945 more: the JSON report names all"), "{}", long.len());
+        assert!(long.len() < 200_000 && long.contains(" more: the JSON report names all"), "{}", long.len());
         let mut worst = report();
-        worst.warnings = vec!["\u{202e}<&".repeat(100_000); 100];
-        worst.errors = vec![Failure::of(None, &crate::error::Error::failed("\u{202e}<".repeat(100_000))); 100];
+        let long = "<".repeat(100_000);
+        worst.warnings = vec![long.clone(); 100];
+        let error = crate::error::Error::failed(long.clone()).hint(long.clone());
+        worst.errors = vec![Failure::of(Some(&"&".repeat(1024)), &error); 100];
+        let distribution = shipfront_invalidation::DistributionId::Distribution("E1".to_owned());
+        worst.invalidations = vec![Invalidation::of_items(distribution, vec!["<".repeat(4000); 1000]); 9];
         worst.changes = (0..100_000).map(|_| change(&"<".repeat(1024))).collect();
         let text = document(&Ending::Report(&worst));
         assert!(text.len() < 1 << 20, "GitHub takes a MiB of a step: {}", text.len());

@@ -146,6 +146,7 @@ async fn world(files: &[(&str, &str)]) -> World {
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
     distribution.aliases = vec!["www.example.com".to_owned()];
     world.edge.put_distribution(distribution).unwrap();
+    world.close_the_record().await;
     world
 }
 

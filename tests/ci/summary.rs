@@ -63,7 +63,7 @@ async fn the_summary_shows_every_name_as_it_is_and_takes_none_for_markup() {
     for element in ["<img", "<h1", "<b>", "<strong", "<em", "<del", "<input", "<li"] {
         assert!(!document.contains(element), "{element} in {document}");
     }
-    assert_eq!(document.matches("<a ").count(), 0, "no link, as the distribution has no name: {document}");
+    assert_eq!(document.matches("<a ").count(), 1, "the site alone is a link: {document}");
     for name in NAMES {
         // A slash in a name is a folder of the source.
         assert!(document.contains(&format!("<td><code>{}</code></td>", escaped(name))), "{name} in {document}");
@@ -83,7 +83,10 @@ async fn the_summary_of_a_deploy_that_fails_has_its_errors_as_the_log_has_them()
     let Some(html) = rendered(&markdown) else { return };
     let Some(document) = in_browser(&world, &html) else { return };
     assert!(document.contains("<title>kept</title>") && !document.contains("<img"), "{document}");
-    assert!(document.contains("<pre>error: &lt;img src=x"), "{document}");
+    assert!(
+        document.contains("<pre>error: not allowed: PutObject on s3://www.example.com/&lt;img src=x"),
+        "{document}"
+    );
     assert!(document.contains("\nhint: ") && document.contains(", failed</td>"), "{document}");
 
     world.deploy(&["--report", path.to_str().unwrap(), "--no-such-thing"]).expect(2);
