@@ -298,7 +298,7 @@ async fn branches_and_arguments_come_to_shipfront_as_they_are() {
     let done = job.deploy(
         &world,
         &[
-            ("source", "-rf"),
+            ("source", "-r f"),
             ("target", "s3://b/$(touch taken)"),
             ("preview", HOSTILE),
             ("args", args),
@@ -316,7 +316,7 @@ async fn branches_and_arguments_come_to_shipfront_as_they_are() {
     expected.extend(reports.iter().flat_map(|report| ["--report", report]));
     expected.push(&preview);
     expected.extend(["--exclude", "two words", "--exclude", "it's", "--env=a b", "$HOME", "$(touch", "taken)"]);
-    expected.extend(["`touch", "taken`", "*", "--force", "--", "-rf"]);
+    expected.extend(["`touch", "taken`", "*", "--force", "--", "-r f"]);
     assert_eq!(called, expected);
     let variables = job.read("a b/variables");
     assert!(variables.contains("SHIPFRONT_TARGET=s3://b/$(touch taken)\n"), "{variables}");

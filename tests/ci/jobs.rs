@@ -3,8 +3,11 @@
 use super::{path_with, program, variables, yaml};
 use crate::world::command::{Run, binary, clean, repository, run, toward};
 use crate::world::site::{TARGET, World};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use yaml_serde::Value;
 
 /// A world whose distribution has a name of its own, and a folder in which a job runs.
@@ -22,8 +25,45 @@ fn script(commands: &Value) -> String {
     commands.collect::<Vec<_>>().join("\n")
 }
 
-/// A shell beside the built site, with an `aws` that copies the binary and shows the token that it finds.
-fn shell(world: &World, script: &str) -> Command {
+/// AWS's token service, which gives keys for any token and keeps what it was asked.
+struct Tokens {
+    url: String,
+    asked: Arc<Mutex<String>>,
+}
+
+impl Tokens {
+    fn start() -> Tokens {
+        const ANSWER: &str = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+            <AccessKeyId>ASIATEST</AccessKeyId><SecretAccessKey>test</SecretAccessKey><SessionToken>test</SessionToken>\
+            <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
+            </AssumeRoleWithWebIdentityResponse>";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(String::new()));
+        let keeps = asked.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut request = BufReader::new(stream.try_clone().unwrap());
+                let (mut line, mut length) = (String::new(), 0);
+                while request.read_line(&mut line).is_ok_and(|read| read > 2) {
+                    let header = line.to_ascii_lowercase();
+                    length = header.strip_prefix("content-length:").map_or(length, |rest| rest.trim().parse().unwrap());
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                request.read_exact(&mut body).unwrap();
+                *keeps.lock().unwrap() += &String::from_utf8(body).unwrap();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\nconnection: close\r\n";
+                write!(stream, "{head}content-length: {}\r\n\r\n{ANSWER}", ANSWER.len()).unwrap();
+            }
+        });
+        Tokens { url, asked }
+    }
+}
+
+/// A shell beside the built site, with an `aws` that copies the binary and shows the token that it finds. There are no
+/// keys but those of the role.
+fn shell(world: &World, tokens: &Tokens, script: &str) -> Command {
     let bin = world.outside().join("bin");
     let copies = format!(
         "echo \"$@\" >> aws-called\ncat \"$AWS_WEB_IDENTITY_TOKEN_FILE\" > token\ncp '{}' \"$4\"",
@@ -31,7 +71,8 @@ fn shell(world: &World, script: &str) -> Command {
     );
     program(&bin, "aws", &copies);
     let mut shell = clean("bash");
-    toward(&mut shell, &world.edge).env("PATH", path_with(&bin));
+    toward(&mut shell, &world.edge).env("PATH", path_with(&bin)).env("AWS_ENDPOINT_URL_STS", &tokens.url);
+    shell.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     shell.current_dir(world.outside()).args(["-eo", "pipefail", "-c", script]);
     shell
 }
@@ -41,24 +82,27 @@ fn read(world: &World, name: &str) -> String {
 }
 
 #[track_caller]
-fn deployed(world: &World, run: Run) {
+fn deployed(world: &World, tokens: &Tokens, run: Run) {
     let run = run.ended_with(0);
     assert!(run.stdout.contains("Deployed public to s3://www.example.com"), "the log shows the deploy: {run:?}");
     assert_eq!(read(world, "token"), "a token of the job");
     assert_eq!(read(world, "aws-called").trim(), "s3 cp s3://CODE-BUCKET/shipfront-x86_64 shipfront");
-    let status = world_status(world);
+    let asked = tokens.asked.lock().unwrap();
+    for part in
+        ["AssumeRoleWithWebIdentity", "WebIdentityToken=a%20token%20of%20the%20job", "111122223333%3Arole%2Fwww-deploy"]
+    {
+        assert!(asked.contains(part), "{part} in {asked}");
+    }
+    let status = world.run(&["status", TARGET, "--json"]).expect(0).stdout;
     assert!(status.contains("\"number\": 41"), "{status}");
-}
-
-fn world_status(world: &World) -> String {
-    world.run(&["status", TARGET, "--json"]).expect(0).stdout
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_of_gitlab_deploys_and_hands_over_what_its_page_shows() {
     let world = world().await;
     let job = &yaml("examples/gitlab/gitlab-ci.yml")["deploy"];
-    let mut shell = shell(&world, &script(&job["script"]));
+    let tokens = Tokens::start();
+    let mut shell = shell(&world, &tokens, &script(&job["script"]));
     for (name, value) in job["variables"].as_mapping().unwrap() {
         let (name, value) = (name.as_str().unwrap(), value.as_str().unwrap());
         match name {
@@ -70,7 +114,7 @@ async fn the_job_of_gitlab_deploys_and_hands_over_what_its_page_shows() {
     let (token, audience) = job["id_tokens"].as_mapping().unwrap().iter().next().unwrap();
     assert_eq!(audience["aud"], "https://gitlab.com");
     shell.env(token.as_str().unwrap(), "a token of the job").env("CI_PIPELINE_IID", "41");
-    deployed(&world, run(&mut shell));
+    deployed(&world, &tokens, run(&mut shell));
     let reports = &job["artifacts"]["reports"];
     assert!(read(&world, reports["junit"].as_str().unwrap()).contains("<testcase"));
     let set = variables(&read(&world, reports["dotenv"].as_str().unwrap()));
@@ -86,12 +130,12 @@ async fn the_step_of_bitbucket_deploys_and_hands_over_its_outputs() {
     let step = &pipelines["pipelines"]["branches"]["main"][1]["step"];
     assert_eq!(step["oidc"], true);
     let script = script(&step["script"]).replace("E2QWRUHAPOMQZL", &world.distribution);
-    // In the test there are keys, and the role is not asked for.
-    let script = script.replace("export AWS_REGION=eu-central-1 ", "export ");
-    let mut shell = shell(&world, &script);
+    let script = script.replace("AWS_REGION=eu-central-1", "AWS_REGION=us-east-1");
+    let tokens = Tokens::start();
+    let mut shell = shell(&world, &tokens, &script);
     shell.env("BITBUCKET_STEP_OIDC_TOKEN", "a token of the job").env("BITBUCKET_BUILD_NUMBER", "41");
     shell.env("BITBUCKET_PIPELINES_VARIABLES_PATH", world.outside().join("variables"));
-    deployed(&world, run(&mut shell));
+    deployed(&world, &tokens, run(&mut shell));
     let set = variables(&read(&world, "variables"));
     for name in step["output-variables"].as_sequence().unwrap() {
         let value = set.iter().find(|(known, _)| known == name.as_str().unwrap());
