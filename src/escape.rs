@@ -170,6 +170,7 @@ pub(crate) mod tests {
                 "\u{1b}]0;title\u{7}",
                 "\u{9b}31m",
                 "::error::forged",
+                "%0A::error::forged",
                 "##[add-mask]x",
                 "##vso[task.complete]",
                 "\u{202e}gpj",
