@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(warnings, ["SHIPFRONT_ZZZZZZZZ is no variable that shipfront reads"]);
         let read = ["SHIPFRONT_MAX_PATHS", "SHIPFRONT_ENV", "SHIPFRONT_SOURCE", "SHIPFRONT_EDGE_DIRECTORY", "PATH"];
         assert_eq!(unknown(variables(&read.map(|name| (name, "x")))), [""; 0]);
+        assert_eq!(unknown(variables(&NAMES.map(|name| (name, "x")))), [""; 0], "a step before this one deployed, too");
     }
 
     #[test]
