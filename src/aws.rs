@@ -9,6 +9,7 @@ pub mod limiter;
 pub mod permission;
 pub mod policy_document;
 mod silence;
+pub mod trust;
 
 use crate::clock::Clock;
 #[cfg(feature = "lambda")]

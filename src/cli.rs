@@ -211,7 +211,7 @@ pub struct DeployArgs {
 /// The report in files.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.xml is JUnit for CodeBuild's report groups, FILE.json what --json prints; repeat it for several
+    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.md Markdown for a job summary, FILE.xml JUnit for CodeBuild's report groups, FILE.json what --json prints, FILE.env variables for later steps; repeat it for several
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Vec<ReportFile>,
 }

@@ -23,6 +23,8 @@ use std::collections::HashSet;
 pub struct Summary {
     /// The id, such as `E2QWRUHAPOMQZL`.
     pub id: String,
+    /// The name that CloudFront gave it.
+    pub domain_name: String,
     /// The host names viewers use: its own and its aliases.
     pub hosts: Vec<String>,
     /// The host names of its origins.
@@ -90,7 +92,8 @@ impl Distributions {
                 let origins = summary.origins.map(|origins| origins.items).unwrap_or_default();
                 Summary {
                     id: summary.id,
-                    hosts: std::iter::once(summary.domain_name).chain(aliases).collect(),
+                    hosts: std::iter::once(summary.domain_name.clone()).chain(aliases).collect(),
+                    domain_name: summary.domain_name,
                     origin_domains: origins.into_iter().map(|origin| origin.domain_name).collect(),
                     enabled: summary.enabled,
                 }
@@ -166,7 +169,14 @@ impl Distributions {
         for parameter in parameters.unwrap_or_default() {
             shape::fill_in(&mut shape, &parameter.name, &parameter.value);
         }
-        Ok(DistributionShape { id: id.to_owned(), aliases, tenants_only: false, tenant: true, ..shape })
+        Ok(DistributionShape {
+            id: id.to_owned(),
+            aliases,
+            domain_name: None,
+            tenants_only: false,
+            tenant: true,
+            ..shape
+        })
     }
 
     /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.

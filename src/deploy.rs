@@ -204,6 +204,7 @@ impl<'a> Deploy<'a> {
             deploy: deploy.to_owned(),
             source: self.settings.source.display().to_string(),
             target: self.settings.target.to_string(),
+            url: discovered.viewers.url(self.settings.verify.as_ref().map(ToString::to_string).as_deref()),
             stage,
             changes: plan.changes,
             outcomes,

@@ -97,6 +97,27 @@ fn line_for_log(line: &str, out: &mut String) {
     }
 }
 
+/// How a CI runner marks a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Annotation {
+    /// As failed.
+    Error,
+    /// As one to look at.
+    Warning,
+}
+
+/// The line by which GitHub's runner shows a text beside the run, and in the log in place of the line itself. The text
+/// is escaped as GitHub's toolkit does (<https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts>),
+/// so that it is data of the command whatever it holds.
+pub fn annotation(kind: Annotation, text: &str) -> String {
+    let word = match kind {
+        Annotation::Error => "error",
+        Annotation::Warning => "warning",
+    };
+    let data = lines(&visible(text)).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    format!("::{word} title=shipfront::{data}")
+}
+
 /// How long the sequence is that a text begins with, if it sets a color and nothing else.
 fn color(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\u{1b}[")?;
@@ -149,6 +170,7 @@ pub(crate) mod tests {
                 "\u{1b}]0;title\u{7}",
                 "\u{9b}31m",
                 "::error::forged",
+                "%0A::error::forged",
                 "##[add-mask]x",
                 "##vso[task.complete]",
                 "\u{202e}gpj",
@@ -196,6 +218,18 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn an_annotation_is_one_command_whose_data_is_the_text(text in hostile()) {
+            for (kind, start) in [(Annotation::Error, "::error title=shipfront::"), (Annotation::Warning, "::warning title=shipfront::")] {
+                let line = annotation(kind, &text);
+                let data = line.strip_prefix(start).unwrap();
+                prop_assert!(is_seen(data) && !data.contains('\t') && is_no_command(&data.replace(':', "")), "{:?}", line);
+                // As the runner reads it.
+                let read = data.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+                prop_assert_eq!(read, lines(&visible(&text)));
+            }
+        }
+
+        #[test]
         fn json_says_the_same_without_control_characters(text in hostile()) {
             let plain = serde_json::to_string_pretty(&serde_json::json!({ text.clone(): [text.clone()] })).unwrap();
             let out = json(plain.clone());
@@ -212,6 +246,10 @@ pub(crate) mod tests {
             assert_eq!(escaped(name), name);
             assert_eq!(lines(name), name);
         }
+        assert_eq!(
+            annotation(Annotation::Error, "100% of a%0Ab\nhint: c"),
+            "::error title=shipfront::100%25 of a%250Ab%0Ahint: c"
+        );
         assert_eq!(Shown("a\nb").to_string(), "a\\nb");
         assert_eq!(format!("{:6}|", Shown("a\u{7}")), "a\\u{7}|");
         assert_eq!(lines("\u{1b}[31mred\u{1b}[0m\n  ::error::x"), "\u{1b}[31mred\u{1b}[0m\n  \\::error::x");

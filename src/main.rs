@@ -26,16 +26,22 @@ async fn main() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => match variables::check(std::env::vars_os()) {
             // What the variable says may be all that is wrong with the line.
-            Err(named) if error.use_stderr() => return exit_code(Err(named), &Terminal::new(Volume::Normal, false)),
-            _ => return Terminal::command_line(&error),
+            Err(named) if error.use_stderr() => return exit_code(Err(named), &terminal(Volume::Normal, false)),
+            _ => return terminal(Volume::Normal, false).command_line(&error),
         },
     };
-    let terminal = Terminal::new(volume(&typed.cli), typed.cli.json);
+    let terminal = terminal(volume(&typed.cli), typed.cli.json);
     let ended = match with_file(typed, &terminal) {
         Ok(cli) => run(cli.command, &terminal).await,
         Err(error) => Err(error),
     };
     exit_code(ended, &terminal)
+}
+
+/// The terminal, or the log of a CI runner. GitHub's sets the variable
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>).
+fn terminal(volume: Volume, json: bool) -> Terminal {
+    Terminal::new(volume, json).annotating(std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true"))
 }
 
 fn volume(cli: &Cli) -> Volume {

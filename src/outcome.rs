@@ -31,6 +31,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The word for it, as the JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Deployed => "deployed",
+            Outcome::NothingToDo => "nothing-to-do",
+            Outcome::Planned => "planned",
+            Outcome::Partial => "partial",
+            Outcome::Stale => "stale",
+            Outcome::Different => "different",
+            Outcome::Unverified => "unverified",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+        }
+    }
+
     /// The exit code that goes with it.
     pub fn exit(self) -> Exit {
         match self {

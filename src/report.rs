@@ -4,9 +4,11 @@ pub mod backfill;
 pub mod cost;
 pub mod file;
 mod junit;
+mod markdown;
 mod page;
 mod sizes;
 mod text;
+pub mod variables;
 
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
@@ -149,6 +151,8 @@ pub struct Report {
     pub source: String,
     /// The target as a URL.
     pub target: String,
+    /// Where viewers find the site; `None` where that is not known.
+    pub url: Option<String>,
     /// Counts.
     pub objects: ObjectCounts,
     /// What differs, key by key, and why.
@@ -208,6 +212,7 @@ impl Report {
             outcome: Outcome::Planned,
             source: run.source,
             target: run.target,
+            url: run.url,
             objects: ObjectCounts { kept: run.kept, unknown: run.unknown, ..ObjectCounts::default() },
             changes: Vec::with_capacity(changes.len()),
             invalidations: sent.invalidations,

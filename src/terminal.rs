@@ -1,12 +1,13 @@
 //! The only module that prints: data to stdout, everything else to stderr.
 //!
 //! A message is one line, whatever it holds, and nothing that is printed controls the terminal or commands a CI runner
-//! ([`crate::escape`]).
+//! ([`crate::escape`]). In a run of GitHub Actions an error or a warning is one command of ours, an annotation, and
+//! what it says is data.
 
 mod progress;
 
 use crate::error::{Error, Result};
-use crate::escape::{self, Shown};
+use crate::escape::{self, Annotation, Shown};
 use crate::exit::Exit;
 use crate::outcome::ErrorReport;
 use crate::outcome::Failure;
@@ -39,12 +40,19 @@ pub enum Volume {
 pub struct Terminal {
     volume: Volume,
     json: bool,
+    annotates: bool,
 }
 
 impl Terminal {
     /// With `json`, stdout carries one JSON object and nothing else.
     pub fn new(volume: Volume, json: bool) -> Terminal {
-        Terminal { volume, json }
+        Terminal { volume, json, annotates: false }
+    }
+
+    /// Whether errors and warnings are annotations of a run of GitHub Actions, which shows them in the log, too.
+    #[must_use]
+    pub fn annotating(self, annotates: bool) -> Terminal {
+        Terminal { annotates, ..self }
     }
 
     /// How wide stdout is; `None` where it is no terminal.
@@ -73,6 +81,9 @@ impl Terminal {
 
     /// Tells what went other than one may expect.
     pub fn warn(&self, text: impl Display) {
+        if self.annotates {
+            return annotate(Annotation::Warning, &Shown(text).to_string());
+        }
         to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
     }
 
@@ -86,6 +97,10 @@ impl Terminal {
     }
 
     fn problem(&self, error: &dyn Display, hint: Option<&str>) {
+        if self.annotates {
+            let hint = hint.map(|hint| format!("\nhint: {}", Shown(hint))).unwrap_or_default();
+            return annotate(Annotation::Error, &format!("{}{hint}", Shown(error)));
+        }
         to_stderr(&format_args!("{ERROR}error:{ERROR:#} {}", Shown(error)));
         if let Some(hint) = hint {
             to_stderr(&format_args!("{HINT}hint:{HINT:#} {}", Shown(hint)));
@@ -165,8 +180,12 @@ impl Terminal {
     }
 
     /// Tells what is wrong with a command line, or gives the help that it asks for; the exit code.
-    pub fn command_line(error: &clap::Error) -> std::process::ExitCode {
+    pub fn command_line(&self, error: &clap::Error) -> std::process::ExitCode {
         let text = error.render().to_string();
+        if self.annotates && error.use_stderr() {
+            annotate(Annotation::Error, text.trim().trim_start_matches("error: "));
+            return std::process::ExitCode::from(2);
+        }
         let shown = escape::lines(&text);
         if shown == text {
             // In color, where there is any.
@@ -224,6 +243,11 @@ fn write_line(stream: &mut dyn Write, text: &dyn Display) {
 fn to_stderr(text: &dyn Display) {
     let text = escape::lines(&text.to_string());
     write_line(&mut anstream::stderr(), &wrapped(&text, columns(&std::io::stderr())));
+}
+
+/// An annotation, which is one line whatever it holds.
+fn annotate(kind: Annotation, text: &str) {
+    write_line(&mut anstream::stderr(), &escape::annotation(kind, text));
 }
 
 /// How wide the terminal is behind a stream; `None` where there is none.

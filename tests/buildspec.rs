@@ -6,7 +6,6 @@
 
 use crate::world::aws;
 use crate::world::command::{Run, binary, clean, copy_directory, repository, run, toward};
-use crate::world::tools;
 use serde_json::Value;
 use shipfront_edge::{Edge, Fault, Rule};
 use std::collections::BTreeMap;
@@ -62,13 +61,12 @@ struct Project {
 }
 
 impl Project {
-    /// `None` where a program is missing that CodeBuild's images have.
-    async fn new() -> Option<Project> {
-        if !tools::has("python3") {
-            return None;
-        }
+    async fn new() -> Project {
         let edge = aws::edge().await;
         let distribution = edge.ensure_site(BUCKET).unwrap();
+        let mut named = edge.distribution(&distribution).unwrap();
+        named.aliases = vec![BUCKET.to_owned()];
+        edge.put_distribution(named).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         copy_directory(&repository("examples/site"), &root.join("checkout/examples/site"));
@@ -81,7 +79,7 @@ impl Project {
             let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(&path, executable).unwrap();
         }
-        Some(Project { edge, distribution, directory, spec: buildspec() })
+        Project { edge, distribution, directory, spec: buildspec() }
     }
 
     /// One build of `commit`, whose build phase ends as `succeeding` says; the last phase's run.
@@ -172,7 +170,8 @@ fn it_is_a_buildspec_that_codebuild_reads() {
     let phases: Vec<&str> = spec.phases.keys().map(String::as_str).collect();
     assert!(phases.iter().all(|phase| ["install", "pre_build", "build", "post_build"].contains(phase)), "{phases:?}");
     assert!(spec.phases["post_build"].commands.iter().any(|command| command.starts_with("shipfront deploy ")));
-    assert_eq!(spec.env.exported_variables, ["SHIPFRONT_DEPLOY_ID", "SHIPFRONT_INVALIDATION_ID"]);
+    let exported = ["SHIPFRONT_OUTCOME", "SHIPFRONT_URL", "SHIPFRONT_DEPLOY_ID", "SHIPFRONT_INVALIDATION_ID"];
+    assert_eq!(spec.env.exported_variables, exported);
     assert_eq!(spec.artifacts.files, ["deploy-report.json"]);
     let Reports { files, file_format } = &spec.reports["shipfront"];
     assert_eq!((&files[..], file_format.as_str()), (&["deploy.xml".to_owned()][..], "JUNITXML"));
@@ -180,10 +179,14 @@ fn it_is_a_buildspec_that_codebuild_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_puts_the_site_live_and_exports_the_ids_of_what_it_did() {
-    let Some(project) = Project::new().await else { return };
+    let project = Project::new().await;
     let build = project.build("3f2c1d0", true);
     let run = build.post_build.ended_with(0);
     assert!(!run.stderr.contains("called "), "{run:?}");
+    assert!(
+        run.stdout.contains("+ build.txt") && run.stdout.contains("Deployed public to "),
+        "it is in the log: {run:?}"
+    );
 
     let report = project.report();
     let keys = project.edge.objects(BUCKET).into_iter().map(|object| object.key);
@@ -198,11 +201,13 @@ async fn a_build_puts_the_site_live_and_exports_the_ids_of_what_it_did() {
     assert_eq!(build.exported["SHIPFRONT_INVALIDATION_ID"], known[0].id);
     assert_eq!(build.exported["SHIPFRONT_DEPLOY_ID"], report["deploy"].as_str().unwrap());
     assert!(!build.exported["SHIPFRONT_DEPLOY_ID"].is_empty());
+    assert_eq!(build.exported["SHIPFRONT_URL"], "https://www.example.com/");
+    assert_eq!(build.exported["SHIPFRONT_OUTCOME"], "deployed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_build_of_a_commit_uploads_nothing_and_the_next_commit_what_it_changed() {
-    let Some(project) = Project::new().await else { return };
+    let project = Project::new().await;
     project.build("3f2c1d0", true).post_build.ended_with(0);
     project.edge.clear_requests();
 
@@ -219,7 +224,7 @@ async fn a_second_build_of_a_commit_uploads_nothing_and_the_next_commit_what_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_build_nothing_is_sent() {
-    let Some(project) = Project::new().await else { return };
+    let project = Project::new().await;
     let build = project.build("3f2c1d0", false);
     assert_ne!(build.post_build.code, Some(0), "{:?}", build.post_build);
     assert_eq!(project.edge.requests(), []);
@@ -239,7 +244,7 @@ async fn the_binary_itself_refuses_to_deploy_a_failed_build() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_fails_fails_the_phase_with_its_exit_code() {
-    let Some(project) = Project::new().await else { return };
+    let project = Project::new().await;
     let deny = |operation: &str| {
         project.edge.faults().clear();
         let fault = Fault::Error { status: 403, code: "AccessDenied".to_owned(), message: String::new() };

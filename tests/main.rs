@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod buildspec;
+mod ci;
 mod concurrent;
 mod crash;
 mod doctor;

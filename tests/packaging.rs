@@ -124,10 +124,12 @@ fn all_that_install_a_release_look_for_the_archives_that_the_workflow_makes() {
     }
 }
 
-/// The script of a step of the action.
-fn script(step: usize) -> String {
+/// The script of the step of the action that installs.
+fn script() -> String {
     let action: yaml_serde::Value = yaml_serde::from_str(&text("action.yml")).unwrap();
-    action["runs"]["steps"][step]["run"].as_str().unwrap().to_owned()
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    let install = steps.iter().find(|step| step["id"].as_str() == Some("install")).unwrap();
+    install["run"].as_str().unwrap().to_owned()
 }
 
 /// A release page with one version, in which the archive for Linux has a script for a binary.
@@ -149,7 +151,7 @@ fn install(releases: &TempDir, version: &str, reference: &str) -> (Output, Strin
     let runner = tempfile::tempdir().unwrap();
     let path = runner.path().join("path");
     let output = clean("bash")
-        .args(["-c", &script(0)])
+        .args(["-c", &script()])
         .env("VERSION", version)
         .env("REF", reference)
         .env("REPOSITORY", "o/r")

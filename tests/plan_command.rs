@@ -72,7 +72,7 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
     let json = &run.json;
     assert_fields(
         json,
-        "shipfront deploy outcome source target objects changes invalidations requests cost seconds timeline concurrency \
+        "shipfront deploy outcome source target url objects changes invalidations requests cost seconds timeline concurrency \
          allowance recovered warnings errors",
     );
     assert_fields(&json["objects"], "uploaded kept pruned orphaned unknown failed bytes_uploaded");

@@ -115,17 +115,21 @@ async fn a_deploy_that_fails_half_way_leaves_its_reports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_changes_nothing_leaves_its_reports_too() {
     let world = edited().await;
-    let [page, junit, json] = ["r.html", "r.xml", "r.json"].map(|name| world.outside().join(name));
-    let reports = ["--report", page.to_str().unwrap(), "--report", junit.to_str().unwrap(), "--report"];
-    let options = [&reports[..], &[json.to_str().unwrap(), "--max-delete", "0"]].concat();
+    let files = ["r.html", "r.xml", "r.json", "r.md", "r.env"].map(|name| world.outside().join(name));
+    let mut options: Vec<&str> = files.iter().flat_map(|file| ["--report", file.to_str().unwrap()]).collect();
+    options.extend(["--max-delete", "0"]);
+    let [page, junit, json, summary, variables] = &files;
     let refused = world.deploy(&options).expect(6);
 
-    let page = read(&page);
+    let page = read(page);
     assert!(page.contains("Nothing was changed") && page.contains("hint: check that the source"), "{page}");
-    let (names, others) = cases(&read(&junit));
+    let (names, others) = cases(&read(junit));
     assert_eq!((names.len(), others.len()), (1, 1), "{names:?} {others:?}");
     assert!(others[0].contains("more than --max-delete 0"), "{others:?}");
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&read(&json)).unwrap(), refused.json);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&read(json)).unwrap(), refused.json);
+    let summary = read(summary);
+    assert!(summary.starts_with("## Refused. Nothing was changed\n") && summary.contains("\nhint: "), "{summary}");
+    assert!(read(variables).starts_with("SHIPFRONT_OUTCOME=refused\n"), "{}", read(variables));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,6 +189,7 @@ async fn a_report_that_cannot_be_is_refused_before_anything_is_sent() {
         (missing.to_str().unwrap(), "make the folder first"),
         (folder.to_str().unwrap(), "cannot be written"),
         ("report.txt", "name it .html for a page"),
+        (".env", "name it .html for a page"),
     ] {
         world.deploy(&["--report", path]).expect(2).says(said);
     }

@@ -4,7 +4,8 @@
 #   build.sh                  both architectures
 #   build.sh arm64            one of arm64, x86_64
 #
-# Leaves target/lambda/shipfront-ARCHITECTURE.zip. Needs Rust (rustup), and Python 3 with venv; the
+# Leaves target/lambda/shipfront-ARCHITECTURE.zip, and beside it the binary of that zip alone, for machines that run
+# builds. Needs Rust (rustup), and Python 3 with venv; the
 # cross compiler comes from PyPI, at the versions of requirements.txt.
 set -eu
 
@@ -41,5 +42,8 @@ for architecture; do
         --disable-optimizations --output-format zip \
         --target "$target" --lambda-dir "target/lambda/$architecture"
     mv "target/lambda/$architecture/shipfront/bootstrap.zip" "target/lambda/shipfront-$architecture.zip"
-    ls -l "target/lambda/shipfront-$architecture.zip"
+    python3 -m zipfile -e "target/lambda/shipfront-$architecture.zip" "target/lambda/$architecture"
+    mv "target/lambda/$architecture/bootstrap" "target/lambda/shipfront-$architecture"
+    chmod +x "target/lambda/shipfront-$architecture"
+    ls -l "target/lambda/shipfront-$architecture"*
 done

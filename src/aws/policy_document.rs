@@ -44,16 +44,16 @@ pub struct Statement {
     pub effect: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// `Principal`.
-    pub principal: Option<BTreeMap<&'static str, &'static str>>,
+    pub principal: Option<BTreeMap<&'static str, String>>,
     #[serde(serialize_with = "one_or_many")]
     /// `Action`.
     pub action: Vec<String>,
-    #[serde(serialize_with = "one_or_many")]
-    /// `Resource`.
+    #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    /// `Resource`; a policy of a role that says who may take it has none.
     pub resource: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// `Condition`.
-    pub condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>>,
+    pub condition: Option<BTreeMap<&'static str, BTreeMap<String, Vec<String>>>>,
 }
 
 impl Statement {
@@ -62,7 +62,7 @@ impl Statement {
         Statement {
             sid: Some("DeployRecordIsNotForViewers"),
             effect: "Deny",
-            principal: Some([("Service", CLOUDFRONT)].into()),
+            principal: Some([("Service", CLOUDFRONT.to_owned())].into()),
             action: vec![READ.to_owned()],
             resource: vec![format!("arn:{partition}:s3:::{bucket}/{RECORD_FOLDER}*")],
             condition: None,

@@ -52,10 +52,16 @@ pub async fn shapes(
     any_origin: bool,
     bucket: &str,
 ) -> Result<Vec<(DistributionId, DistributionShape)>> {
-    let ids = match which {
+    let ids: Vec<(DistributionId, Option<String>)> = match which {
         Which::None => return Ok(Vec::new()),
-        Which::Ids(ids) => ids.clone(),
-        Which::Auto => ids_showing(distributions, bucket).await?,
+        Which::Ids(ids) => ids.iter().map(|id| (id.clone(), None)).collect(),
+        Which::Auto => {
+            let found = showing(bucket, list(distributions, HINT).await?)?;
+            found
+                .into_iter()
+                .map(|summary| (DistributionId::Distribution(summary.id), Some(summary.domain_name)))
+                .collect()
+        }
     };
     let claim = match which {
         Which::Ids(_) if any_origin => Claim::AnyOrigin,
@@ -63,8 +69,8 @@ pub async fn shapes(
         Which::Auto | Which::None => Claim::Origins,
     };
     let mut shapes = Vec::with_capacity(ids.len());
-    for id in ids {
-        let shape = distributions.shape(&id).await?;
+    for (id, domain_name) in ids {
+        let shape = DistributionShape { domain_name, ..distributions.shape(&id).await? };
         if *which == Which::Auto && shape.tenants_only {
             // Whether an invalidation of the whole clears its tenants is not documented.
             return Err(Error::usage(format!("the {id} is multi-tenant: viewers reach it through its tenants only"))
@@ -94,24 +100,23 @@ pub fn mistake_hint(bucket: &str) -> String {
 
 /// The ids of the distributions whose origin is a bucket.
 pub async fn ids_showing(distributions: &Distributions, bucket: &str) -> Result<Vec<DistributionId>> {
-    showing(bucket, list(distributions, HINT).await?)
+    let found = showing(bucket, list(distributions, HINT).await?)?;
+    Ok(found.into_iter().map(|summary| DistributionId::Distribution(summary.id)).collect())
 }
 
-fn showing(bucket: &str, all: Vec<Summary>) -> Result<Vec<DistributionId>> {
+fn showing(bucket: &str, all: Vec<Summary>) -> Result<Vec<Summary>> {
+    let known = all.len();
     let shows = |summary: &&Summary| {
         let mut domains = summary.origin_domains.iter();
         summary.enabled && domains.any(|domain| origin_is_bucket(domain, bucket) != OriginKind::Other)
     };
-    let ids: Vec<DistributionId> =
-        all.iter().filter(shows).map(|summary| DistributionId::Distribution(summary.id.clone())).collect();
-    if ids.is_empty() {
-        let message = format!(
-            "none of the account's {} CloudFront distributions has the bucket {bucket} as its origin",
-            all.len()
-        );
+    let found: Vec<Summary> = all.into_iter().filter(|summary| shows(&summary)).collect();
+    if found.is_empty() {
+        let message =
+            format!("none of the account's {known} CloudFront distributions has the bucket {bucket} as its origin");
         return Err(Error::usage(message).hint(HINT));
     }
-    Ok(ids)
+    Ok(found)
 }
 
 /// The ids to invalidate typed paths on: those whose host was typed, or the account's only one.

@@ -49,6 +49,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
         config_etag: etag,
         configured_by: id.to_owned(),
         aliases: aliases.iter().map(|alias| alias.to_ascii_lowercase()).collect(),
+        domain_name: None,
         disabled: !config.enabled,
         staging: config.staging.unwrap_or(false),
         tenants_only: config.connection_mode == Some(ConnectionMode::TenantOnly),

@@ -66,7 +66,10 @@ async fn execute(
             let settings = prepare(&connection, &source, args.target.as_deref(), &args.options).await?;
             target = Some(settings.target.to_string());
             directions = to_look_at(&connection, &settings);
-            let run = work(Deploy::new(&settings, &connection.aws, terminal, stop)).await?;
+            let mut run = work(Deploy::new(&settings, &connection.aws, terminal, stop)).await?;
+            if connection.is_local() {
+                run.url = local_url(&connection, &settings);
+            }
             Ok(Report::new(run, terminal))
         };
         let outcome = outcome.await;
@@ -108,6 +111,17 @@ fn to_look_at(connection: &Connection, settings: &Settings) -> Vec<String> {
         ],
         Some(local) => vec![format!("  look at it: {}", local.site_url(&settings.target))],
     }
+}
+
+/// Where a preview shows it, if one is running.
+#[cfg(feature = "edge")]
+fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
+    connection.local().filter(|local| !local.is_ours()).map(|local| local.site_url(&settings.target))
+}
+
+#[cfg(not(feature = "edge"))]
+fn local_url(_: &Connection, _: &Settings) -> Option<String> {
+    None
 }
 
 #[cfg(not(feature = "edge"))]

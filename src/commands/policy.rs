@@ -1,5 +1,5 @@
 //! `policy`: policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
-//! must allow and deny.
+//! must allow and deny, and whose builds may take a role.
 
 use crate::aws::permission::{EntryPoint, Resource, Setup, needed};
 use crate::aws::policy_document::{CLOUDFRONT, Document, READ, Statement, literal};
@@ -19,6 +19,14 @@ const LIST: &str = "s3:ListBucket";
 
 /// `policy`.
 pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
+    if let Some(trust) = &args.trust {
+        let partition = partition(args, |name| std::env::var(name).ok());
+        if let Some(breadth) = trust.breadth() {
+            terminal.warn(breadth);
+        }
+        terminal.print(trust.document(&partition, &args.account))?;
+        return Ok(Exit::Done);
+    }
     let setting = Setting::new(args)?;
     if setting.partition.starts_with("aws-us-gov") && setting.distributions != Which::None {
         terminal.warn(format_args!(
@@ -138,7 +146,7 @@ impl Setting {
             resource: vec![self.of_s3(bucket, "")],
             condition: (!folders.contains(&String::new())).then(|| {
                 let folders = folders.iter().map(|folder| format!("{}*", literal(folder))).collect();
-                [("StringLike", [("s3:prefix", folders)].into())].into()
+                [("StringLike", [("s3:prefix".to_owned(), folders)].into())].into()
             }),
             ..Statement::default()
         };
@@ -158,11 +166,11 @@ impl Setting {
         Statement {
             sid: Some("OnlyTheseDistributionsRead"),
             effect: "Allow",
-            principal: Some([("Service", CLOUDFRONT)].into()),
+            principal: Some([("Service", CLOUDFRONT.to_owned())].into()),
             action: vec![READ.to_owned()],
             resource: vec![self.of_s3(&self.bucket, &format!("/{}*", literal(&self.prefix)))],
             condition: Some(
-                [("StringEquals", [("aws:SourceArn", self.arns(Resource::Distribution, ""))].into())].into(),
+                [("StringEquals", [("aws:SourceArn".to_owned(), self.arns(Resource::Distribution, ""))].into())].into(),
             ),
         }
     }

@@ -4,21 +4,21 @@ use crate::cli::Cli;
 use crate::config::file::nearest;
 use crate::config::merge::is_typed_only;
 use crate::error::{Error, Result};
+use crate::report::variables::NAMES;
 use clap::{Command, CommandFactory};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 /// What all of them begin with.
 const PREFIX: &str = "SHIPFRONT_";
-/// Those that are no options: where the local edge keeps its data, and the options of a Lambda function. The last
-/// three are those of the build specifications in the repository.
-const OTHERS: [&str; 5] = [
-    "SHIPFRONT_EDGE_DIRECTORY",
-    "SHIPFRONT_OPTIONS",
-    "SHIPFRONT_DEPLOY_ID",
-    "SHIPFRONT_INVALIDATION_ID",
-    "SHIPFRONT_ZIP",
-];
+/// Those that are no options: where the local edge keeps its data, the options of a Lambda function, and where the
+/// build specifications in the repository fetch the binary. What `--report FILE.env` writes, later steps may have, too.
+const OTHERS: [&str; 3] = ["SHIPFRONT_EDGE_DIRECTORY", "SHIPFRONT_OPTIONS", "SHIPFRONT_BINARY"];
+
+/// Whether a variable is none that is read, and has its reason to be there all the same.
+fn is_other(name: &str) -> bool {
+    OTHERS.contains(&name) || NAMES.contains(&name)
+}
 
 /// Whether a variable holds nothing.
 pub(super) fn is_blank(value: &OsStr) -> bool {
@@ -28,7 +28,7 @@ pub(super) fn is_blank(value: &OsStr) -> bool {
 /// Refuses values that no setting can have: a line break that was pasted along would become part of a name.
 pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<()> {
     for (name, value) in of_shipfront(variables) {
-        if is_blank(&value) || OTHERS.contains(&name.as_str()) {
+        if is_blank(&value) || is_other(&name) {
             continue;
         }
         let problem = match value.to_str() {
@@ -75,7 +75,7 @@ fn nearest_variable<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k s
 
 /// The variables that are read: one for each option of a command.
 fn known() -> BTreeSet<String> {
-    let mut known: BTreeSet<String> = OTHERS.map(str::to_owned).into();
+    let mut known: BTreeSet<String> = OTHERS.iter().chain(&NAMES).map(|&name| name.to_owned()).collect();
     collect(&Cli::command(), &mut known);
     known
 }
@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(warnings, ["SHIPFRONT_ZZZZZZZZ is no variable that shipfront reads"]);
         let read = ["SHIPFRONT_MAX_PATHS", "SHIPFRONT_ENV", "SHIPFRONT_SOURCE", "SHIPFRONT_EDGE_DIRECTORY", "PATH"];
         assert_eq!(unknown(variables(&read.map(|name| (name, "x")))), [""; 0]);
+        assert_eq!(unknown(variables(&NAMES.map(|name| (name, "x")))), [""; 0], "a step before this one deployed, too");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Run {
     pub source: String,
     /// The target as a URL.
     pub target: String,
+    /// Where viewers find the site; `None` where that is not known.
+    pub url: Option<String>,
     /// How far it went.
     pub stage: Stage,
     /// What differs, in key order.
@@ -83,6 +85,7 @@ impl Run {
             deploy: String::new(),
             source: "public".to_owned(),
             target: "s3://b".to_owned(),
+            url: None,
             stage: Stage::Planned { new_record: None },
             changes: Vec::new(),
             outcomes: Vec::new(),

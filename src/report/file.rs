@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::escape;
 use crate::outcome::ErrorReport;
-use crate::report::{Report, junit, page};
+use crate::report::{Report, junit, markdown, page, variables};
 use crate::terminal::Terminal;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,10 @@ pub struct ReportFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Page,
+    Markdown,
     Junit,
     Json,
+    Variables,
 }
 
 impl FromStr for ReportFile {
@@ -46,9 +48,14 @@ impl FromStr for ReportFile {
         let path = PathBuf::from(text);
         let form = match path.extension().and_then(|extension| extension.to_str()) {
             Some("html") => Form::Page,
+            Some("md") => Form::Markdown,
             Some("xml") => Form::Junit,
             Some("json") => Form::Json,
-            _ => return Err("name it .html for a page, .xml for JUnit or .json".to_owned()),
+            Some("env") => Form::Variables,
+            _ => {
+                return Err("name it .html for a page, .md for Markdown, .xml for JUnit, .json, or .env for variables"
+                    .to_owned());
+            }
         };
         Ok(ReportFile { path, form })
     }
@@ -88,7 +95,9 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
     for ReportFile { path, form } in files {
         let text = match form {
             Form::Page => Ok(page::page(&ending, jiff::Timestamp::now())),
+            Form::Markdown => Ok(markdown::document(&ending)),
             Form::Junit => junit::document(&ending),
+            Form::Variables => Ok(variables::lines(&ending)),
             Form::Json => json(&ending),
         };
         if let Err(error) = text.and_then(|text| std::fs::write(path, text)) {
@@ -111,10 +120,16 @@ mod tests {
 
     #[test]
     fn the_name_of_the_file_says_what_is_in_it() {
-        for (name, form) in [("a/b.html", Form::Page), ("c.d.xml", Form::Junit), ("e.json", Form::Json)] {
+        for (name, form) in [
+            ("a/b.html", Form::Page),
+            ("summary.md", Form::Markdown),
+            ("c.d.xml", Form::Junit),
+            ("e.json", Form::Json),
+            ("deploy.env", Form::Variables),
+        ] {
             assert_eq!(name.parse(), Ok(ReportFile { path: name.into(), form }));
         }
-        for name in ["report", "a.htm", "b.HTML", ".html", ""] {
+        for name in ["report", "a.htm", "b.HTML", ".html", ".env", ""] {
             assert!(name.parse::<ReportFile>().is_err(), "{name}");
         }
     }

@@ -59,6 +59,11 @@ impl Ink {
     }
 }
 
+/// The sign that stands for a change.
+pub(super) fn sign(change: &ReportedChange) -> char {
+    ink(change).sign()
+}
+
 fn ink(change: &ReportedChange) -> Ink {
     match (change.fate, change.action, change.reason) {
         (Fate::Failed | Fate::NotBegun, _, _) => Ink::Undone,
@@ -102,7 +107,8 @@ pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
     escape::visible(&page.into_string()).into_owned()
 }
 
-fn headline(outcome: Outcome) -> &'static str {
+/// How the run ended, as a heading.
+pub(super) fn headline(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Deployed => "Deployed",
         Outcome::NothingToDo => "No changes",

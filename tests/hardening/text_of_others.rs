@@ -46,8 +46,10 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     let world = World::new(&[("index.html", "welcome")]).await;
     world.write(NAME, "hostile");
     world.write(&format!("folder {NAME}/{NAME}"), "hostile in a folder");
-    let reports: Vec<String> =
-        ["r.html", "r.xml", "r.json"].iter().map(|name| world.outside().join(name).display().to_string()).collect();
+    let reports: Vec<String> = ["r.html", "r.md", "r.xml", "r.json", "r.env"]
+        .iter()
+        .map(|name| world.outside().join(name).display().to_string())
+        .collect();
     let options: Vec<&str> = reports.iter().flat_map(|report| ["--report", report]).collect();
     for command in ["plan", "deploy", "plan"] {
         for more in [&["--verbose"][..], &[], &["--json"]] {

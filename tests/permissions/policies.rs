@@ -23,7 +23,7 @@ const WRITE_LOG: [[&str; 2]; 2] = [["logs:CreateLogStream", "${Logs.Arn}"], ["lo
 const REPORT_GROUP: &str = "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}:report-group/*-shipfront";
 
 /// Every role of the examples.
-const ROLES: [Role; 6] = [
+const ROLES: [Role; 8] = [
     Role {
         template: "codebuild/template.yaml",
         name: "Role",
@@ -40,6 +40,22 @@ const ROLES: [Role; 6] = [
             ["codebuild:CreateReport", REPORT_GROUP],
             ["codebuild:CreateReportGroup", REPORT_GROUP],
             ["codebuild:UpdateReport", REPORT_GROUP],
+        ],
+    },
+    Role { template: "github/template.yaml", name: "Role", entry_points: &[EntryPoint::Deploy], service: &[] },
+    Role {
+        template: "tools/template.yaml",
+        name: "Role",
+        entry_points: &[],
+        // <https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html>
+        service: &[
+            WRITE_LOG[0],
+            WRITE_LOG[1],
+            ["s3:GetBucketAcl", "${Bucket.Arn}"],
+            ["s3:GetBucketLocation", "${Bucket.Arn}"],
+            ["s3:GetObject", "${Bucket.Arn}/source.zip"],
+            ["s3:GetObjectVersion", "${Bucket.Arn}/source.zip"],
+            ["s3:PutObject", "${Bucket.Arn}/shipfront-*"],
         ],
     },
     Role {
@@ -171,7 +187,8 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
     for (template, value) in templates() {
         for (name, resource) in value["Resources"].as_mapping().unwrap() {
             let (name, kind) = (name.as_str().unwrap(), resource["Type"].as_str().unwrap());
-            if !kind.starts_with("AWS::IAM::") {
+            // A provider of identities is allowed nothing: a role that trusts it is.
+            if !kind.starts_with("AWS::IAM::") || kind == "AWS::IAM::OIDCProvider" {
                 continue;
             }
             let place = format!("{name} of examples/{template}");
@@ -244,6 +261,44 @@ fn the_bucket_policy_that_the_program_prints_is_that_of_the_hosting_template() {
         let wanted = Some(source(wanted)).filter(|arn| !arn.is_null()).map(|arn| vec![named(&arn)]);
         assert_eq!(Some(source(found)).filter(|arn| !arn.is_null()).map(|arn| one_or_many(&arn)), wanted);
     }
+}
+
+/// The role for GitHub trusts what `shipfront policy --trust` prints.
+#[test]
+fn the_trust_policy_that_the_program_prints_is_that_of_the_github_template() {
+    let (_, template) = templates().into_iter().find(|(name, _)| name == "github/template.yaml").unwrap();
+    let wanted = &template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0];
+    let found = printed(&["--trust", "github:example/www:production", "--account", "123456789012"]);
+    let found = &found["Statement"][0];
+    assert_eq!((&found["Effect"], &found["Action"]), (&wanted["Effect"], &wanted["Action"]));
+    let provider =
+        template["Resources"]["Provider"]["Properties"]["Url"].as_str().unwrap().trim_start_matches("https://");
+    let arn = format!("arn:aws:iam::123456789012:oidc-provider/{provider}");
+    assert_eq!(found["Principal"]["Federated"].as_str(), Some(arn.as_str()));
+    let tests = |statement: &Value| -> BTreeSet<(String, String, String)> {
+        let conditions = statement["Condition"].as_mapping().unwrap().iter();
+        let keys = conditions.flat_map(|(test, keys)| {
+            let test = text(test);
+            keys.as_mapping().unwrap().iter().flat_map(move |(key, values)| {
+                let (test, key) = (test.clone(), text(key));
+                one_or_many(values).into_iter().map(move |value| (test.clone(), key.clone(), value))
+            })
+        });
+        let named = |text: String| text.replace("${Repository}", "example/www").replace("${Environment}", "production");
+        keys.map(|(test, key, value)| (test, key, named(value))).collect()
+    };
+    assert_eq!(tests(found), tests(wanted));
+    let clients = template["Resources"]["Provider"]["Properties"]["ClientIdList"].as_sequence().unwrap();
+    assert_eq!(found["Condition"]["StringEquals"][format!("{provider}:aud")].as_sequence().unwrap(), clients);
+}
+
+#[test]
+fn a_trust_that_is_wider_than_an_environment_says_so() {
+    let print = |builds: &str| clean(binary()).args(["policy", "--trust", builds]).output().unwrap();
+    let wide = print("github:example/www");
+    assert!(wide.status.success() && String::from_utf8_lossy(&wide.stderr).contains("name an environment"), "{wide:?}");
+    assert!(print("github:example/www:production").stderr.is_empty());
+    assert_eq!(print("github:*").status.code(), Some(2));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_missing_program_fails_a_test_where_ci_is_true_and_is_said_elsewhere() {
         ("bash", "documents::bash_completes_commands_flags_and_values"),
         ("git", "shell::what_git_saw_change_is_invalidated_under_its_old_and_its_new_name"),
         ("node", "packaging::the_npm_launcher_runs_the_binary_with_its_arguments_and_ends_as_it_ends"),
-        ("python3", "buildspec::after_a_failed_build_nothing_is_sent"),
+        ("python3", "ci::jobs::what_the_tools_build_is_what_the_other_templates_take"),
         ("script", "documents::what_is_to_be_copied_is_not_broken_on_a_narrow_terminal"),
     ] {
         for ci in [Some("true"), None] {

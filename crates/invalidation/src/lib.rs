@@ -5,6 +5,7 @@ pub mod cover;
 mod distribution_id;
 mod error_pages;
 mod invalidation;
+mod site_url;
 mod tagged;
 pub mod tags;
 mod url_set;
@@ -125,6 +126,10 @@ struct Shown {
     /// The distribution whose configuration that is.
     configured_by: String,
     aliases: Vec<String>,
+    /// The name that CloudFront gave it, where that is known.
+    domain_name: Option<String>,
+    /// Whether it is for everybody: neither disabled nor a copy to try things on.
+    serves_viewers: bool,
 }
 
 /// A distribution that reads cache tags.
@@ -158,6 +163,8 @@ impl Viewers {
             reading: tagged::reading(shape).filter(|_| policy.cache_tags == CacheTags::Auto),
             configured_by: shape.configured_by.clone(),
             aliases: shape.aliases.clone(),
+            domain_name: shape.domain_name.clone(),
+            serves_viewers: shape.readable && !shape.disabled && !shape.staging && !shape.tenants_only,
         };
         let tagger = Tagger::new(target.to_string());
         Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
@@ -224,6 +231,18 @@ impl Viewers {
     /// The host names of the site, as far as the distributions know them.
     pub fn hosts(&self) -> Vec<String> {
         self.viewers.iter().flat_map(|shown| shown.aliases.iter().cloned()).collect()
+    }
+
+    /// Where viewers find the site: at `site`, scheme and host, if the person names it, else at the name of a
+    /// distribution. `None` where no name is known. Its characters mean nothing to a shell.
+    pub fn url(&self, site: Option<&str>) -> Option<String> {
+        match site {
+            Some(site) => {
+                let path = self.viewers.iter().find_map(|shown| site_url::path(&shown.viewer))?;
+                Some(format!("{}{path}", site.trim_end_matches('/')))
+            }
+            None => site_url::url(&self.viewers, self.target.bucket()),
+        }
     }
 
     /// Derives the tags of the site's objects.

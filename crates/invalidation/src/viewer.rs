@@ -132,6 +132,8 @@ impl ViewerPath {
 /// How one distribution shows one site to viewers.
 #[derive(Clone, Debug)]
 pub struct Viewer {
+    /// That of the site.
+    prefix: String,
     bases: Vec<Base>,
     behaviors: Vec<Behavior>,
     default_root_object: Option<String>,
@@ -203,6 +205,16 @@ impl Viewer {
             let mut behaviors = self.behaviors.iter();
             behaviors.any(|behavior| behavior.may_serve(base))
         })
+    }
+
+    /// The part of the site's prefix by which its folder is found, empty for the root; `None` if the distribution
+    /// shows nothing of the site, or if it is not known what it shows it as.
+    pub(crate) fn folder(&self) -> Option<String> {
+        let ours =
+            self.bases.iter().filter(|base| base.is_ours() && self.behaviors.iter().any(|at| at.may_serve(base)));
+        let mut folders = ours.map(|base| self.prefix.strip_prefix(base.prefix.as_str()).unwrap_or_default());
+        let first = folders.next()?;
+        folders.all(|other| other == first).then(|| first.to_owned())
     }
 
     /// How far the change of `key` reaches if it is an error page; `None` if it is none.

@@ -37,6 +37,13 @@ pub(super) struct Behavior {
     pub(super) ttl: Option<Ttl>,
 }
 
+impl Base {
+    /// Whether its origin shows the site, by its name or by somebody's word.
+    pub(super) fn is_ours(&self) -> bool {
+        self.ours
+    }
+}
+
 impl Behavior {
     /// Whether it may answer with the key that lies at a viewer path below `base`.
     pub(super) fn may_serve(&self, base: &Base) -> bool {
@@ -151,6 +158,7 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
     }
     let behaviors = shape.cache_behaviors.iter();
     let mut viewer = Viewer {
+        prefix: site.prefix.clone(),
         bases: bases(shape, site, &relations),
         behaviors: behaviors.map(|behavior| compile_behavior(behavior, shape, &relations.origins)).collect(),
         default_root_object: (!root.is_empty()).then(|| root.to_owned()),

@@ -27,6 +27,9 @@ pub struct DistributionShape {
     pub configured_by: String,
     /// Alternate domain names, in lower case.
     pub aliases: Vec<String>,
+    /// The name that CloudFront gave it, such as `d111111abcdef8.cloudfront.net`. Its configuration does not say it,
+    /// the list of distributions does.
+    pub domain_name: Option<String>,
     pub staging: bool,
     /// It serves nobody.
     pub disabled: bool,
