@@ -178,7 +178,9 @@ fn is_git_line(text: &str) -> bool {
 
 /// What is left once all is taken off that is around a path and no part of it.
 fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
-    let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    // A line feed or a tab comes with a line; another control character is one of the name, and refused.
+    let is_around = |c: char| c.is_whitespace() && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    let invisible = |c: char| is_around(c) || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
     let mut text = text.trim_matches(invisible);
     // A line of a JSON list.
     if let Some(before) = text.strip_suffix(',').filter(|before| before.ends_with(['"', '\''])) {

@@ -182,3 +182,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_control_character_at_an_end_is_one_of_the_name() {
+    for text in ["\u{85}.html", "a.html\u{c}", "\u{b}a"] {
+        assert_eq!(path_from_input(text), Err(PathError::ControlCharacter), "{text:?}");
+    }
+    assert_eq!(path_from_input("\ta.html\r\n").unwrap().path, "/a.html");
+}
