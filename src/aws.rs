@@ -6,6 +6,7 @@ pub mod environment;
 pub mod failure;
 pub mod identity;
 pub mod limiter;
+pub mod partition;
 pub mod permission;
 pub mod policy_document;
 mod silence;

@@ -6,6 +6,7 @@ mod shape;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
+use crate::aws::partition::arn_start;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_cloudfront::Client;
@@ -85,7 +86,8 @@ impl Distributions {
                 return Err(Error::failed("CloudFront's list of distributions repeats itself"));
             }
             let answer = self.client.list_distributions().set_marker(marker).send().await;
-            let answer = answer.map_err(|error| explain("ListDistributions", "the account's distributions", error))?;
+            let answer =
+                answer.map_err(|error| self.explain("ListDistributions", "the account's distributions", error))?;
             let Some(list) = answer.distribution_list else { return Ok(found) };
             found.extend(list.items.unwrap_or_default().into_iter().map(|summary| {
                 let aliases = summary.aliases.and_then(|aliases| aliases.items).unwrap_or_default();
@@ -118,7 +120,7 @@ impl Distributions {
     async fn distribution_shape(&self, id: &str) -> Result<DistributionShape> {
         let answer = self.client.get_distribution_config().id(id).send().await;
         let subject = format!("the CloudFront distribution {id}");
-        let answer = match answer.map_err(|error| explain("GetDistributionConfig", &subject, error)) {
+        let answer = match answer.map_err(|error| self.explain("GetDistributionConfig", &subject, error)) {
             Ok(answer) => answer,
             Err(error) if is_denied(&error) => return Ok(DistributionShape::unreadable(id)),
             Err(error) => return Err(error),
@@ -128,7 +130,7 @@ impl Distributions {
         let mut policies = shape::Policies::default();
         for policy in shape::cache_policy_ids(&config) {
             let answer = self.client.get_cache_policy().id(&policy).send().await;
-            match answer.map_err(|error| explain("GetCachePolicy", &format!("cache policy {policy}"), error)) {
+            match answer.map_err(|error| self.explain("GetCachePolicy", &format!("cache policy {policy}"), error)) {
                 Ok(answer) => {
                     let config = answer.cache_policy.and_then(|policy| policy.cache_policy_config);
                     policies.insert(policy, config);
@@ -144,8 +146,8 @@ impl Distributions {
     /// The version of a distribution's configuration, if that has arrived at all edges.
     pub async fn deployed_config(&self, id: &str) -> Result<Option<String>> {
         let answer = self.client.get_distribution().id(id).send().await;
-        let answer =
-            answer.map_err(|error| explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
+        let answer = answer
+            .map_err(|error| self.explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
         let deployed = answer.distribution.is_some_and(|distribution| distribution.status == "Deployed");
         Ok(answer.e_tag.filter(|_| deployed))
     }
@@ -154,7 +156,7 @@ impl Distributions {
     async fn tenant_shape(&self, id: &str) -> Result<DistributionShape> {
         let answer = self.client.get_distribution_tenant().identifier(id).send().await;
         let subject = format!("the CloudFront distribution tenant {id}");
-        let tenant = match answer.map_err(|error| explain("GetDistributionTenant", &subject, error)) {
+        let tenant = match answer.map_err(|error| self.explain("GetDistributionTenant", &subject, error)) {
             Ok(answer) => answer.distribution_tenant,
             Err(error) if is_denied(&error) => None,
             Err(error) => return Err(error),
@@ -199,13 +201,13 @@ impl Distributions {
             DistributionId::Distribution(name) => {
                 let request = self.client.create_invalidation().distribution_id(name).invalidation_batch(batch);
                 let answer = request.customize().config_override(once).send().await;
-                answer.map_err(|error| refusal("CreateInvalidation", id, error))?.invalidation
+                answer.map_err(|error| self.refusal("CreateInvalidation", id, error))?.invalidation
             }
             DistributionId::Tenant(name) => {
                 let request =
                     self.client.create_invalidation_for_distribution_tenant().id(name).invalidation_batch(batch);
                 let answer = request.customize().config_override(once).send().await;
-                answer.map_err(|error| refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
+                answer.map_err(|error| self.refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
             }
         };
         let created = created.ok_or_else(|| Refusal {
@@ -220,17 +222,39 @@ impl Distributions {
         let invalidation = match distribution {
             DistributionId::Distribution(name) => {
                 let answer = self.client.get_invalidation().distribution_id(name).id(id).send().await;
-                answer.map_err(|error| explain("GetInvalidation", &distribution.to_string(), error))?.invalidation
+                answer.map_err(|error| self.explain("GetInvalidation", &distribution.to_string(), error))?.invalidation
             }
             DistributionId::Tenant(name) => {
                 let request =
                     self.client.get_invalidation_for_distribution_tenant().distribution_tenant_id(name).id(id);
                 let operation = "GetInvalidationForDistributionTenant";
                 let answer = request.send().await;
-                answer.map_err(|error| explain(operation, &distribution.to_string(), error))?.invalidation
+                answer.map_err(|error| self.explain(operation, &distribution.to_string(), error))?.invalidation
             }
         };
         Ok(InvalidationStatus::parse(&invalidation.map_or_else(String::new, |invalidation| invalidation.status)))
+    }
+
+    /// What went wrong, with ARNs of the partition that is asked.
+    fn explain<E>(&self, operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        explain(operation, subject, error).name_in_hint("arn:aws:", &self.arn_start())
+    }
+
+    fn refusal<E>(&self, operation: &str, id: &DistributionId, error: SdkError<E, HttpResponse>) -> Refusal
+    where
+        E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
+    {
+        let Refusal { error, kind } = refusal(operation, id, error);
+        Refusal { error: error.name_in_hint("arn:aws:", &self.arn_start()), kind }
+    }
+
+    /// CloudFront is global but in China.
+    fn arn_start(&self) -> String {
+        let region = self.client.config().region().map(AsRef::as_ref);
+        arn_start(region.filter(|region: &&str| region.starts_with("cn-")))
     }
 }
 

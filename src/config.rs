@@ -14,7 +14,7 @@ use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
 use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
-use crate::deploy::walk::WalkRules;
+use crate::deploy::walk::{WalkRules, WrittenPatterns};
 use crate::error::{Error, Result};
 use crate::open_files;
 use crate::record::{Build, Place};
@@ -75,6 +75,12 @@ pub fn settings(
             excluded: excluded(&source, options)?,
             included_hidden: glob::set(&options.include_hidden).map_err(Error::usage)?,
             follow_links: options.follow_links,
+            written: WrittenPatterns {
+                exclude: options.exclude.clone(),
+                include_hidden: options.include_hidden.clone(),
+                pages: options.orphans.pages.clone(),
+                assets: options.orphans.assets.clone(),
+            },
         },
         allow_project: options.allow_project,
         kinds: kinds(&options.orphans)?,

@@ -20,6 +20,7 @@ pub mod list;
 mod lock;
 pub mod manifest_index;
 mod next_manifest;
+mod pattern_warnings;
 pub mod plan;
 pub mod planned;
 mod rule_warnings;

@@ -13,6 +13,7 @@ pub mod retag;
 use crate::aws::Aws;
 use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::aws::failure::explain;
+use crate::aws::partition::arn_start;
 use crate::aws::permission;
 use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_s3::Client;
@@ -280,6 +281,7 @@ impl Bucket {
 
     /// The hint with this bucket's name, to be pasted into a policy.
     fn named(&self, error: Error) -> Error {
+        let error = error.name_in_hint("arn:aws:", &arn_start(self.region()));
         error.name_in_hint("BUCKET", self.target.bucket()).name_in_hint("PREFIX", self.target.prefix())
     }
 }

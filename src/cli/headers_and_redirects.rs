@@ -25,7 +25,7 @@ pub struct RuleArgs {
     /// Whose meaning _headers and _redirects have. Netlify: 301, files come first, a slash at the end does not count; Cloudflare: 302, redirects come first, it counts
     #[arg(long, value_enum, value_name = "PLATFORM", default_value_t = RulesOf::Netlify, help_heading = "Uploads")]
     pub rules: RulesOf,
-    /// Fail for lines of _headers and _redirects that make no sense or lead round in a circle, instead of warning
+    /// Fail for lines of _headers and _redirects that make no sense, lead round in a circle, or hardly mean what they say, instead of warning
     #[arg(long, help_heading = "Uploads")]
     pub strict_rules: bool,
     /// Deploy this path although a line protects it (Basic-Auth, Role=, 401!): everyone may see it. As the line writes it; repeat it for several

@@ -310,9 +310,11 @@ mod tests {
 
     #[test]
     fn a_generator_that_writes_outside_of_the_project_is_said_to() {
-        for (file, content, path) in
-            [("hugo.yaml", "publishDir: ../out\n", "../out"), ("mkdocs.yml", "site_dir: ../www\n", "../www")]
-        {
+        for (file, content, path) in [
+            ("hugo.yaml", "publishDir: ../out\n", "../out"),
+            ("mkdocs.yml", "site_dir: ../www\n", "../www"),
+            (".vitepress/config.mts", "outDir: '../public',\n", "../public"),
+        ] {
             let (text, settings) = written(&[(file, content)]);
             assert!(text.contains(&format!("writes outside of the project: to {path}\n")), "{text}");
             assert_eq!(settings.values("source"), None, "{text}");

@@ -64,13 +64,32 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
             if text.len() as u64 > MOST_TYPED {
                 return Err(Error::usage("stdin has more than 64 MiB of paths").hint("'/*' invalidates everything"));
             }
-            // As `git diff -z` and `find -print0` end names, too.
-            paths.extend(text.split(['\n', '\0']).map(str::to_owned));
+            // As `git diff -z` and `find -print0` end names, which stand there as they are.
+            match text.contains('\0') {
+                true => paths.extend(text.split('\0').map(as_typed)),
+                false => paths.extend(text.split('\n').map(str::to_owned)),
+            }
         } else {
             paths.push(path.clone());
         }
     }
     Ok(paths)
+}
+
+/// A name that no line ends, as a person would type it: nothing around it is taken off, and no character of it means
+/// anything else.
+fn as_typed(name: &str) -> String {
+    if name.contains("://") {
+        return name.to_owned();
+    }
+    let inner = name.trim_matches(' ');
+    if inner.is_empty() {
+        return String::new();
+    }
+    let start = name.len() - name.trim_start_matches(' ').len();
+    let end = name.len() - start - inner.len();
+    let inner = inner.replace('%', "%25").replace('?', "%3F").replace('#', "%23").replace(',', "%2C");
+    format!("{}{inner}{}", "%20".repeat(start), "%20".repeat(end))
 }
 
 /// The distributions of the local edge that show the site, if it is known: each site there has one.
@@ -258,6 +277,22 @@ mod tests {
             assert_eq!(read(&[line.to_owned()]).unwrap_err().exit(), Exit::Usage, "{line}");
         }
         assert_eq!(read(&["  x.html ".to_owned(), "/a%2Fb".to_owned()]).unwrap().items, ["/a%2Fb", "/x.html"]);
+    }
+
+    #[test]
+    fn a_name_that_ends_in_a_zero_byte_is_read_as_it_stands() {
+        for (name, path) in [
+            (" lead.html", "/%20lead.html"),
+            ("trail.html ", "/trail.html%20"),
+            ("./#a?b.html", "/%23a%3Fb.html"),
+            ("a, b/c.html", "/a,%20b/c.html"),
+            ("100%25.html", "/100%2525.html"),
+            ("café.html", "/caf%C3%A9.html"),
+            ("https://www.example.com/a?x=1", "/a?x=1"),
+        ] {
+            assert_eq!(read(&[as_typed(name)]).unwrap().items, [path], "{name:?}");
+        }
+        assert_eq!(as_typed("") + &as_typed("  "), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `policy`: policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
 //! must allow and deny, and whose builds may take a role.
 
+use crate::aws::partition::partition_of;
 use crate::aws::permission::{EntryPoint, Resource, Setup, needed};
 use crate::aws::policy_document::{CLOUDFRONT, Document, READ, Statement, literal};
 use crate::cli::doctor::PolicyArgs;
@@ -241,21 +242,6 @@ fn partition(args: &PolicyArgs, variable: impl Fn(&str) -> Option<String>) -> St
         Some(partition_of(region.trim()).to_owned())
     };
     args.partition.clone().or_else(of_key).or_else(of_region).unwrap_or_else(|| "aws".to_owned())
-}
-
-/// The partition of a region
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>).
-fn partition_of(region: &str) -> &'static str {
-    const BY_PREFIX: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ];
-    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
 #[cfg(test)]

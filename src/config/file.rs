@@ -22,7 +22,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// The file's name, where none is given.
-pub const FILE_NAME: &str = "shipfront.toml";
+pub const FILE_NAME: &str = shipfront_site::key::SETTINGS_FILE;
 /// What differs from one run to the next.
 const OF_ONE_RUN: [&str; 5] = ["allow-removals", "build-number", "force", "local", "shard"];
 /// The list of header rules.

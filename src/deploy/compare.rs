@@ -87,6 +87,7 @@ impl Deploy<'_> {
         warnings.extend(plan.other_charsets.warning());
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
+        warnings.extend(guards::emptied_pages(&plan, &discovered.walk));
         let (items, late_items) = (Vec::new(), Vec::new());
         Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, refused, items, late_items, warnings })
     }

@@ -4,7 +4,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, error_pages, headers_and_redirects, source_guard};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects, pattern_warnings, source_guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -103,6 +103,8 @@ impl Deploy<'_> {
                 source_guard::guard_packages(source, &walk)?;
             }
             source_guard::guard_secrets(&walk)?;
+            walk.warnings.extend(source_guard::built_within(source, &walk));
+            walk.warnings.extend(pattern_warnings::all(&settings.walk.written, &walk, source));
             let rules = headers_and_redirects::apply_headers(&mut walk, &settings)?;
             Ok::<_, Error>((walk, rules))
         });

@@ -24,6 +24,9 @@ const FOR_GOOD: u64 = 30 * 86_400;
 /// Files that a warning names before it only counts.
 const NAMED: usize = 3;
 
+/// What the hints of removals begin with; the option that allows them follows.
+const WHOLE_SITE: &str = "check that the source is the whole site; if it is, pass ";
+
 /// By what a plan is judged.
 pub(super) struct Guards<'a> {
     pub plan: &'a Plan,
@@ -48,9 +51,8 @@ impl Guards<'_> {
             refusals.extend(self.blank_pages());
         }
         refusals.extend(self.count());
-        let (mut messages, mut hints): (Vec<String>, Vec<String>) = refusals.into_iter().unzip();
-        hints.dedup();
-        let hint = hints.join("; ");
+        let (mut messages, hints): (Vec<String>, Vec<String>) = refusals.into_iter().unzip();
+        let hint = joined(hints);
         messages.push("nothing was changed".to_owned());
         (messages.len() > 1).then(|| Error::refused(messages.join("; ")).hint(hint))
     }
@@ -61,7 +63,7 @@ impl Guards<'_> {
         (orphaned > most && self.prune_after != PruneAfter::Never).then(|| {
             (
                 format!("{} no longer in the source, more than --max-delete {most}", are(orphaned, "object")),
-                format!("check that the source is the whole site; if it is, pass --max-delete {orphaned}"),
+                format!("{WHOLE_SITE}--max-delete {orphaned}"),
             )
         })
     }
@@ -79,13 +81,7 @@ impl Guards<'_> {
 
     /// More than half of the pages become blank: a build that failed halfway leaves files without anything in them.
     fn blank_pages(&self) -> Option<(String, String)> {
-        let becomes_blank = |change: &&Change| {
-            let Change::Upload { subject, entry, kind: ObjectKind::Pages, bytes } = change else { return false };
-            let was_a_page =
-                subject.existing.as_ref().is_some_and(|existing| existing.owned && existing.size != Some(0));
-            was_a_page && *bytes <= HARDLY_A_PAGE && self.is_blank(*entry, *bytes)
-        };
-        let (blank, all) = (self.plan.changes.iter().filter(becomes_blank).count() as u64, self.plan.owned_pages);
+        let (blank, all) = (emptied(self.plan, self.walk).count() as u64, self.plan.owned_pages);
         (blank > FEW_PAGES && blank * 2 > all).then(|| {
             let hint = "build the site again; if the pages are to be empty, pass --allow-removals this once";
             (format!("{blank} of the {all} pages that shipfront deployed there become empty"), hint.to_owned())
@@ -108,7 +104,7 @@ impl Guards<'_> {
                     return Some((message, of_pages()));
                 }
                 Change::Upload { subject, entry, bytes, .. }
-                    if *bytes <= MAYBE_BLANK && is_front(&subject.key) && self.is_blank(*entry, *bytes) =>
+                    if *bytes <= MAYBE_BLANK && is_front(&subject.key) && is_blank(self.walk, *entry, *bytes) =>
                 {
                     let hint = "build the site again; if the page is to be empty, pass --allow-removals this once";
                     return Some((format!("the front page, {}, is empty", subject.key), hint.to_owned()));
@@ -117,17 +113,6 @@ impl Guards<'_> {
             }
         }
         None
-    }
-
-    fn is_blank(&self, entry: usize, bytes: u64) -> bool {
-        let Some(entry) = self.walk.entries.get(entry).filter(|entry| !entry.is_redirect()) else { return false };
-        if bytes == 0 {
-            return true;
-        }
-        let mut text = Vec::new();
-        let read = open_files::open(&entry.path(&self.walk.root))
-            .and_then(|file| file.take(MAYBE_BLANK + 1).read_to_end(&mut text));
-        read.is_ok() && is_blank_text(&text)
     }
 
     /// A file is about to become a second object, beside one with the same name in other Unicode characters.
@@ -147,6 +132,41 @@ impl Guards<'_> {
     }
 }
 
+fn is_blank(walk: &Walk, entry: usize, bytes: u64) -> bool {
+    let Some(entry) = walk.entries.get(entry).filter(|entry| !entry.is_redirect()) else { return false };
+    if bytes == 0 {
+        return true;
+    }
+    let mut text = Vec::new();
+    let read =
+        open_files::open(&entry.path(&walk.root)).and_then(|file| file.take(MAYBE_BLANK + 1).read_to_end(&mut text));
+    read.is_ok() && is_blank_text(&text)
+}
+
+/// The pages of ours that had something in them and become blank.
+fn emptied<'p>(plan: &'p Plan, walk: &'p Walk) -> impl Iterator<Item = &'p str> {
+    plan.changes.iter().filter_map(|change| {
+        let Change::Upload { subject, entry, kind: ObjectKind::Pages, bytes } = change else { return None };
+        let was_a_page = subject.existing.as_ref().is_some_and(|existing| existing.owned && existing.size != Some(0));
+        let is_emptied = was_a_page && *bytes <= HARDLY_A_PAGE && is_blank(walk, *entry, *bytes);
+        is_emptied.then_some(&*subject.key)
+    })
+}
+
+/// What to say of pages that become blank, where they are too few to be refused.
+pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<String> {
+    let emptied: Vec<&str> = emptied(plan, walk).collect();
+    let (first, rest) = emptied.split_at(emptied.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    let shown: Vec<_> = first.iter().map(|key| legible(key)).collect();
+    (!first.is_empty()).then(|| {
+        format!(
+            "{}{more} had content and is now empty: viewers see a blank page, unless the build is mended",
+            shown.join(", ")
+        )
+    })
+}
+
 /// Whether viewers see nothing of a text: a byte order mark is no character.
 fn is_blank_text(text: &[u8]) -> bool {
     let marks = [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"];
@@ -159,7 +179,24 @@ fn are(count: u64, what: &str) -> String {
 }
 
 fn of_pages() -> String {
-    "check that the source is the whole site; if it is, pass --allow-removals this once".to_owned()
+    format!("{WHOLE_SITE}--allow-removals this once")
+}
+
+/// Hints as one, in which what they have in common is said once.
+fn joined(hints: Vec<String>) -> String {
+    let mut joined: Vec<String> = Vec::new();
+    for hint in hints {
+        if joined.contains(&hint) {
+            continue;
+        }
+        let before = joined.iter().position(|before| before.starts_with(WHOLE_SITE));
+        match (hint.strip_prefix(WHOLE_SITE), before.and_then(|at| joined.get_mut(at))) {
+            (Some(option), Some(before)) if before.contains(option) => {}
+            (Some(option), Some(before)) => before.push_str(&format!(" and {option}")),
+            _ => joined.push(hint),
+        }
+    }
+    joined.join("; ")
 }
 
 /// A name with what is not plain ASCII as code points, so that two spellings look different.
@@ -281,6 +318,22 @@ mod tests {
             let allowed = Guards { allow_removals: true, ..guards };
             assert!(allowed.refusal(|_| false).is_none());
         }
+    }
+
+    #[test]
+    fn hints_of_several_guards_say_once_what_they_have_in_common() {
+        let walk = Walk::default();
+        let mut plan = leaving(11, 11);
+        plan.newly_orphaned = 600;
+        let refused = guards(&plan, &walk).refusal(|_| false).unwrap();
+        let hint = refused.hint_text().unwrap_or_default();
+        assert_eq!(
+            hint,
+            "check that the source is the whole site; if it is, pass --allow-removals this once and --max-delete 600"
+        );
+        plan.count_page(ObjectKind::Pages, "index.html", true);
+        let refused = guards(&plan, &walk).refusal(|key| key == "index.html").unwrap();
+        assert_eq!(refused.hint_text(), Some(hint), "each option once");
     }
 
     #[test]

@@ -106,8 +106,10 @@ fn nothing_in(source: &Path, name: &str, what: &str) -> String {
 
 /// A message with the reasons why no line is left.
 fn with_findings(message: String, findings: &[Finding]) -> String {
-    let reasons = findings.iter().map(ToString::to_string);
-    std::iter::once(message).chain(reasons).collect::<Vec<_>>().join("\n")
+    if findings.is_empty() {
+        return message;
+    }
+    format!("{message}: {}", platform::listed_on_a_line(findings.iter().map(ToString::to_string)))
 }
 
 /// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail

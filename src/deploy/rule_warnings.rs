@@ -28,12 +28,26 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
         true => format!("{}: the rule for {}", file.display(), rules.subject(at)),
         false => format!("the header rule for {}", rules.subject(at)),
     };
-    let odd = rules.odd_cache_controls().into_iter().chain(rules.odd_content_types());
+    let odd = rules.odd_cache_controls().into_iter().chain(rules.odd_content_types()).chain(rules.odd_values());
     let odd = odd.map(|(at, problem)| format!("{}: {problem}", place(at)));
-    let unmatched = rules.matching_nothing(of_file, keys.clone()).into_iter().map(|(at, meant)| match meant {
+    let name = source.file_name().and_then(|name| name.to_str());
+    let odd_patterns = rules.odd_patterns(of_file, name, keys.clone());
+    let unmatched = rules.matching_nothing(of_file, keys.clone()).into_iter();
+    // What is said of its pattern says so, too.
+    let unmatched = unmatched.filter(|(at, _)| !odd_patterns.iter().any(|(other, _)| other == at));
+    let unmatched = unmatched.map(|(at, meant)| match meant {
         Some(meant) => format!("{} matches no file; did you mean {meant:?}?", place(at)),
         None => format!("{} matches no file", place(at)),
     });
+    let odd_patterns = odd_patterns.iter().map(|(at, problem)| format!("{} matches no file: {problem}", place(*at)));
+    let unmatched: Vec<String> = unmatched.chain(odd_patterns).collect();
+    let paths = rules.paths_matching_nothing(of_file, keys.clone());
+    let more = paths.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<&str> = paths.iter().take(NAMED).map(String::as_str).collect();
+    let unmatched = unmatched
+        .into_iter()
+        .chain((!paths.is_empty()).then(|| format!("{}: no file matches {}{more}", file.display(), named.join(", "))));
     let overridden = rules.overridden(of_file, keys);
     let more = overridden.len().saturating_sub(NAMED);
     let named = overridden.iter().take(NAMED).map(|found| {

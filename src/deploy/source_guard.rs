@@ -7,6 +7,7 @@ use crate::open_files;
 use rayon::prelude::*;
 use shipfront_site::key::legible;
 use shipfront_site::project::secrets::{Secret, suspicion, suspicion_of_name};
+use shipfront_site::project::template::{HEAD, is_template};
 use shipfront_site::project::{
     BUILT_FOLDERS, ENVIRONMENT_FOLDERS, ENVIRONMENT_MARKER, GENERATOR_CONFIGURATIONS, GENERATOR_FOLDERS,
     INSTALLED_MARKERS, Sign, are_project, names_base_address, project_sign,
@@ -18,6 +19,8 @@ use std::path::Path;
 const NAMED: usize = 5;
 /// The page that a site begins with.
 const FRONT_PAGE: &str = "index.html";
+/// Folders that generators write to, and that hardly any site has as a section.
+const WITHIN: [&str; 8] = ["dist", "_site", "out", "build", "public", "storybook-static", "htdocs", "build/html"];
 /// How much of a generator's configuration is looked at.
 const CONFIGURATION: u64 = 64 * 1024;
 /// Files that one core looks at before another may take some: most are not even opened.
@@ -43,6 +46,13 @@ pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
         {
             signs.push((sign, legible(&name).into_owned()));
         }
+    }
+    let page = source.join(FRONT_PAGE);
+    let has_framework = || source.join("_framework").is_dir();
+    if !rules.excluded.is_match(FRONT_PAGE)
+        && beginning(&page, HEAD).is_some_and(|head| is_template(&head, has_framework))
+    {
+        signs.push((Sign::Strong, format!("{FRONT_PAGE} that is a template")));
     }
     if !are_project(signs.iter().map(|(sign, _)| *sign)) {
         return Ok(());
@@ -72,6 +82,19 @@ fn beginning(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     open_files::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
+}
+
+/// A warning where a folder of the source is rather the site: one that generators write to has the front page, and the
+/// source has none.
+pub(super) fn built_within(source: &Path, walk: &Walk) -> Option<String> {
+    let is_page = |folder: &&&str| walk.entry(&format!("{folder}/{FRONT_PAGE}")).is_some();
+    let folder = WITHIN.iter().find(is_page).filter(|_| walk.entry(FRONT_PAGE).is_none())?;
+    Some(format!(
+        "{} has no {FRONT_PAGE}, and {folder}/ in it has one: viewers find it at /{folder}/. If that folder is the site, deploy \
+         {}",
+        source.display(),
+        source.join(folder).display()
+    ))
 }
 
 /// Refuses what package managers have installed anywhere in a source.
@@ -175,6 +198,8 @@ mod tests {
             refusal(&["index.html", "package.json", "node_modules/a/b.js", "dist/index.html"]).unwrap();
         assert!(message.contains("holds node_modules, package.json"), "{message}");
         assert!(hint.contains("/dist;"), "{hint}");
+        let (message, _) = refusal(&["package.json.html", "index.html", ".eleventy.js"]).unwrap();
+        assert!(message.contains("holds .eleventy.js"), "{message}");
         let (_, hint) = refusal(&["Cargo.toml", "src/main.rs"]).unwrap();
         assert!(hint.contains("build the site first"), "{hint}");
         assert!(refusal(&[".git/config", "src/a.md", "public/index.html"]).is_some());
@@ -203,6 +228,42 @@ mod tests {
         assert!(refused.contains("holds config.toml"), "{refused}");
         write(source.path().join("config.toml"), "[server]").unwrap();
         assert!(guard_project(source.path(), &rules).is_ok());
+    }
+
+    #[test]
+    fn a_front_page_that_is_a_template_is_one_of_a_project() {
+        let source = tempfile::tempdir().unwrap();
+        let rules = WalkRules::default();
+        for (page, is_refused) in
+            [("---\nlayout: home\n---\n", true), ("<script src=/src/main.ts></script>", true), ("<p>home", false)]
+        {
+            write(source.path().join(FRONT_PAGE), page).unwrap();
+            let refused = guard_project(source.path(), &rules).err().map(|error| error.to_string());
+            assert_eq!(refused.is_some(), is_refused, "{page}");
+            assert!(refused.is_none_or(|message| message.contains("index.html that is a template")));
+        }
+    }
+
+    #[test]
+    fn a_site_in_a_folder_of_the_source_is_pointed_out() {
+        for (files, folder) in [
+            (&["dist/index.html", "README.md"][..], Some("dist/")),
+            (&["out/index.html", "out/a.css"], Some("out/")),
+            (&["index.html", "dist/index.html"], None),
+            (&["en/index.html"], None),
+            (&["dist/app.js"], None),
+        ] {
+            let source = tempfile::tempdir().unwrap();
+            for name in files {
+                let path = source.path().join(name);
+                create_dir_all(path.parent().unwrap()).unwrap();
+                write(path, name).unwrap();
+            }
+            let walk = crate::deploy::walk::walk(source.path(), "", &WalkRules::default()).unwrap();
+            let warning = built_within(source.path(), &walk);
+            assert_eq!(warning.is_some(), folder.is_some(), "{files:?}");
+            assert!(folder.is_none_or(|folder| warning.unwrap().contains(folder)));
+        }
     }
 
     #[cfg(unix)]

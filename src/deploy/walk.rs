@@ -3,17 +3,23 @@
 //! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
 //! nothing is deleted on its account.
 
+mod placeholder;
 mod skip;
 
 use crate::deploy::entry::{Entry, EntryHeaders};
 use crate::error::{Error, Result};
 use globset::GlobSet;
 use rayon::prelude::*;
+use shipfront_site::glob::Glob;
 use shipfront_site::headers::Headers;
-use shipfront_site::key::{MAX_KEY_BYTES, has_control_character, is_rules_file, key_of, legible, unicode_collision};
+use shipfront_site::key::{
+    MAX_KEY_BYTES, SETTINGS_FILE, has_control_character, invisible_character, is_rules_file, key_of, legible,
+    unicode_collision,
+};
 use shipfront_site::rules::HeaderRules;
 use skip::Skip;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
@@ -36,6 +42,8 @@ pub struct Walk {
     pub warnings: Vec<String>,
     /// Hidden files, and folders with a `/` at the end, that were left out.
     pub hidden: Vec<String>,
+    /// Which of the patterns of what is left alone matched something, by their places.
+    pub used_exclusions: BTreeSet<usize>,
 }
 
 /// What of a source is no part of the site, and what is all the same.
@@ -47,6 +55,21 @@ pub struct WalkRules {
     pub included_hidden: GlobSet,
     /// Whether symbolic links that lead out of the source are followed.
     pub follow_links: bool,
+    /// The patterns of the settings, as they are written.
+    pub written: WrittenPatterns,
+}
+
+/// Patterns as the person writes them; those of what is left alone have their places in [`WalkRules::excluded`].
+#[derive(Debug, Clone, Default)]
+pub struct WrittenPatterns {
+    /// Of what is left alone.
+    pub exclude: Vec<Glob>,
+    /// Of hidden files that are deployed.
+    pub include_hidden: Vec<Glob>,
+    /// Of what goes up last.
+    pub pages: Vec<Glob>,
+    /// Of what goes up first.
+    pub assets: Vec<Glob>,
 }
 
 impl Walk {
@@ -117,6 +140,8 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     };
     found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     found.hidden.sort_unstable();
+    let warning = invisible(&found.entries);
+    found.warnings.extend(warning);
     let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
@@ -218,7 +243,9 @@ impl Walk {
             self.note_unknown_parent(source, entry.path());
             return None;
         };
-        if self.unknown.excluded.is_match(&key) {
+        let exclusions = self.unknown.excluded.matches(&key);
+        if !exclusions.is_empty() {
+            self.used_exclusions.extend(exclusions);
             return None;
         }
         if has_control_character(&key) {
@@ -233,6 +260,12 @@ impl Walk {
             self.unknown.add_key(key);
             return None;
         }
+        if key == SETTINGS_FILE {
+            self.warnings.push(format!(
+                "{shown} is no part of the site and not uploaded, and its settings are not read from there: keep it beside the source"
+            ));
+            return None;
+        }
         // What says how the others are served is read, and not served itself.
         Some(key).filter(|key| !is_rules_file(key))
     }
@@ -240,9 +273,16 @@ impl Walk {
     fn add_files(&mut self, files: Vec<(String, DirEntry)>, sizes: Vec<walkdir::Result<u64>>) {
         for ((key, entry), size) in files.into_iter().zip(sizes) {
             match size {
+                Ok(size) if placeholder::is_pointer(entry.path(), &key, size) => {
+                    self.problems.push(format!(
+                        "{}: it is a pointer of Git LFS, not the file itself: 'git lfs pull' brings that",
+                        shown(entry.path())
+                    ));
+                    self.unknown.add_key(key);
+                }
                 Ok(size) => self.entries.push(Entry::file(key, size)),
                 Err(error) => {
-                    self.problems.push(format!("{}: {error}", shown(entry.path())));
+                    self.problems.push(format!("{}: {}", shown(entry.path()), cause(&error)));
                     self.unknown.add_key(key);
                 }
             }
@@ -255,6 +295,8 @@ impl Walk {
         let is_excluded = |key: &String| {
             self.unknown.excluded.is_match(key) || is_folder && self.unknown.excluded.is_match(format!("{key}/_"))
         };
+        let named = key.as_ref().map(|key| if is_folder { format!("{key}/_") } else { key.clone() });
+        self.used_exclusions.extend(named.iter().flat_map(|key| self.unknown.excluded.matches(key)));
         // What the person leaves out is nothing to tell of.
         if !key.as_ref().is_some_and(is_excluded) {
             match reason {
@@ -283,15 +325,21 @@ impl Walk {
         let path = error.path().unwrap_or(source);
         let shown = shown(path);
         let key = relative_key(source, path);
-        if key.as_ref().is_some_and(|key| self.unknown.excluded.is_match(key)) {
+        let exclusions = key.as_ref().map(|key| self.unknown.excluded.matches(key)).unwrap_or_default();
+        if !exclusions.is_empty() {
+            self.used_exclusions.extend(exclusions);
             // It may be a directory, too.
             return self.unknown.add_directory(key.as_deref().unwrap_or_default());
         }
         if error.loop_ancestor().is_some() {
             self.warnings.push(format!("skipped {shown}: the symlink leads back to a directory above it"));
         } else {
-            let cause = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-            self.problems.push(format!("{shown}: {cause}"));
+            let leads_nowhere = || path.is_symlink() && !path.exists();
+            let is_missing = error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+            self.problems.push(match is_missing && leads_nowhere() {
+                true => format!("{shown}: the symlink leads to nothing: {}", target_of(path)),
+                false => format!("{shown}: {}", cause(error)),
+            });
         }
         match key {
             // It may be a file or a directory: both its key and everything below are unknown.
@@ -308,6 +356,35 @@ impl Walk {
         let parent = path.ancestors().skip(1).find_map(|parent| relative_key(source, parent));
         self.unknown.add_directory(&parent.unwrap_or_default());
     }
+}
+
+/// What went wrong, without the path that the walk's own message repeats.
+fn cause(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Where a symlink leads, as it says itself.
+fn target_of(link: &Path) -> String {
+    std::fs::read_link(link).map(|target| self::shown(&target)).unwrap_or_default()
+}
+
+/// One warning of names in which nobody sees a character: a link to them is hardly ever right.
+fn invisible(entries: &[Entry]) -> Option<String> {
+    let mut found = entries.iter().filter_map(|entry| Some((&*entry.key, invisible_character(&entry.key)?)));
+    let (key, character) = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        1 => " (and 1 more file like it)".to_owned(),
+        more => format!(" (and {more} more files like it)"),
+    };
+    let spelled = |c: char| format!("U+{:04X}", u32::from(c));
+    let shown: String =
+        key.chars().map(|c| if c == character { format!("<{}>", spelled(c)) } else { c.to_string() }).collect();
+    Some(format!(
+        "the name {} has a character that nobody sees, {}, and that hardly any link has{more}: rename it, unless pages link to it so",
+        legible(&shown),
+        spelled(character)
+    ))
 }
 
 /// A path as people can read it.

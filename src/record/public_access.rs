@@ -1,5 +1,6 @@
 //! Whether viewers can read the deploy record, which is no business of theirs.
 
+use crate::aws::partition::arn_start;
 use crate::error::ErrorKind;
 use crate::record::Record;
 use crate::s3::Bucket;
@@ -35,10 +36,11 @@ impl PublicAccess {
 }
 
 /// What to do about a record that viewers may read.
-pub fn remedy(place: &Target) -> String {
+pub fn remedy(place: &Target, region: Option<&str>) -> String {
     format!(
-        "in the bucket policy, deny s3:GetObject on arn:aws:s3:::{}/{}* to cloudfront.amazonaws.com (where the \
+        "in the bucket policy, deny s3:GetObject on {}s3:::{}/{}* to cloudfront.amazonaws.com (where the \
          bucket is public, to everyone except by aws:PrincipalAccount), or keep the record elsewhere with --record",
+        arn_start(region),
         place.bucket(),
         place.prefix()
     )
@@ -52,5 +54,8 @@ pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Opt
         PublicAccess::Unseen => "; if it is there already, allow s3:GetBucketPolicy, so that shipfront sees it",
     };
     let place = record.place();
-    Some(format!("viewers may be able to read the deploy record at {place}: {}{unseen}", remedy(place)))
+    Some(format!(
+        "viewers may be able to read the deploy record at {place}: {}{unseen}",
+        remedy(place, bucket.region())
+    ))
 }

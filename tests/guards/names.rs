@@ -41,6 +41,71 @@ async fn a_file_with_a_control_character_in_its_name_is_refused_before_anything_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_systems_and_editors_leave_behind_is_left_out_as_hidden_files_are() {
+    let world = World::new(&PAGES).await;
+    let litter = ["#about.html#", ".well-known/.DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", "index.html~"];
+    for name in litter.iter().chain(&[".well-known/a"]) {
+        world.write(name, name);
+    }
+    let run = world.deploy(&[]).expect(0);
+    assert_eq!(world.keys(), [".well-known/a", "about.html", "index.html"]);
+    assert_eq!(run.json["hidden"].as_array().unwrap().len(), litter.len(), "{}", run.json["hidden"]);
+    world.deploy(&["--include-hidden", "Thumbs.db"]).expect(0);
+    assert!(world.keys().contains(&"Thumbs.db".to_owned()), "{:?}", world.keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_a_character_that_nobody_sees_is_a_warning() {
+    let world = World::new(&PAGES).await;
+    world.write("a\u{200b}b.html", "x");
+    let run = world.deploy(&[]).expect(0);
+    assert!(run.warnings().contains("a<U+200B>b.html"), "{:?}", run.warnings());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_settings_in_the_source_is_never_uploaded() {
+    let world = World::new(&PAGES).await;
+    world.write("shipfront.toml", "target = \"s3://elsewhere\"\n");
+    world.write("examples/shipfront.toml", "# one to download");
+    let run = world.deploy(&[]).expect(0);
+    assert_eq!(world.keys(), ["about.html", "examples/shipfront.toml", "index.html"]);
+    assert!(run.warnings().contains("not read from there"), "{:?}", run.warnings());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pointer_of_git_lfs_is_not_deployed_in_place_of_the_file() {
+    let world = World::new(&PAGES).await;
+    let digest = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 12345\n");
+    world.write("img/a.png", &pointer);
+    world.deploy(&[]).expect(6).says("img/a.png").says("git lfs pull");
+    assert_eq!((world.writes(), world.keys()), (vec![], vec![]));
+    world.deploy(&["--exclude", "img/a.png"]).expect(0);
+    fs::rename(world.source().join("img/a.png"), world.source().join("img/pointer.txt")).unwrap();
+    world.deploy(&[]).expect(0);
+    assert!(world.keys().contains(&"img/pointer.txt".to_owned()), "a text that shows one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symlink_that_leads_nowhere_is_said_to() {
+    let world = World::new(&PAGES).await;
+    symlink("gone.html", world.source().join("x.html")).unwrap();
+    world.deploy(&[]).expect(6).says("x.html: the symlink leads to nothing: gone.html");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patterns_that_match_nothing_are_told_where_another_is_meant() {
+    let world = World::new(&PAGES).await;
+    world.write("drafts/a.html", "a draft");
+    let run = world.deploy(&["--exclude", "/drafs/", "--exclude", "*.map", "--include-hidden", ".htaccess"]).expect(0);
+    for part in ["did you mean \"/drafts/\"?", "\".htaccess\" matches no file"] {
+        assert!(run.warnings().contains(part), "{part}: {:?}", run.warnings());
+    }
+    assert!(!run.warnings().contains("*.map"), "{:?}", run.warnings());
+    assert_eq!(world.deploy(&["--exclude", "/drafts/"]).expect(0).warnings(), "", "what matched is none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hidden_files_that_are_left_out_are_counted_and_named() {
     let world = World::new(&PAGES).await;
     for name in [".nojekyll", ".htaccess", ".git/config", "docs/.draft.html", "docs/.cache/x.js"] {

@@ -186,3 +186,12 @@ async fn bytes_that_change_though_browsers_keep_them_are_warned_of() {
     let run = world.deploy(&[]).expect(0);
     assert!(!run.warnings().contains("under the same name"), "{}", run.warnings());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_becomes_empty_is_a_warning() {
+    let world = World::new(&[("index.html", "i"), ("blog/index.html", "b")]).await;
+    assert!(!world.deploy(&[]).expect(0).warnings().contains("is now empty"));
+    world.write("blog/index.html", " \n");
+    let run = world.deploy(&[]).expect(0);
+    assert!(run.warnings().contains("blog/index.html had content"), "{:?}", run.warnings());
+}

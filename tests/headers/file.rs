@@ -120,3 +120,20 @@ async fn a_folder_of_that_name_and_files_in_folders_are_files_like_others() {
     world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["_redirects/a.html", "index.html", "x/_headers"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_of_the_file_that_no_file_has_is_a_warning() {
+    let world = World::new(&[("index.html", "i"), ("assets/a.js", "a")]).await;
+    world.write("_headers", "/assets/*\n  Cache-Control: max-age=1\n/asset/*\n  Cache-Control: max-age=2\n");
+    let run = world.deploy(&[]).expect(0);
+    assert!(run.warnings().contains("no file matches /asset/*"), "{:?}", run.warnings());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_several_lines_of_the_file_is_one_line() {
+    let world = World::new(&[("index.html", "i")]).await;
+    world.write("_headers", "assets/*\n  X-A\n/b* X-A: 1\n");
+    let source = world.source().to_str().unwrap().to_owned();
+    let run = world.run(&["headers", &source]).expect(2);
+    assert!(run.stderr.contains("a path begins with a slash") && !run.stderr.contains("\\n"), "{}", run.stderr);
+}

@@ -22,12 +22,26 @@ const DIRECTIVES: [(&str, bool); 13] = [
 /// What is wrong with a value, with what may be meant; `None` where every cache understands it.
 pub fn problem(value: &str) -> Option<String> {
     let wrong = directives(value).find_map(|directive| wrong_with(directive).map(|why| (directive.to_owned(), why)));
-    let (directive, why) = wrong?;
+    let Some((directive, why)) = wrong else { return contradiction(value) };
     let problem = format!("{value:?} is no Cache-Control: {directive:?} {why}");
     Some(match mended(value) {
         Some(meant) => format!("{problem}; did you mean {meant:?}?"),
         None => problem,
     })
+}
+
+/// Directives that contradict one another: each cache takes another one.
+fn contradiction(value: &str) -> Option<String> {
+    let has = |name: &str| directives(value).any(|directive| directive.eq_ignore_ascii_case(name));
+    if has("public") && has("private") {
+        return Some(format!("{value:?} is both public and private: leave one of the two away"));
+    }
+    let ages = |name: &str| {
+        let values = directives(value).filter_map(move |directive| directive.split_once('='));
+        values.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, age)| age.to_owned()).collect::<Vec<_>>()
+    };
+    let twice = ["max-age", "s-maxage"].into_iter().find(|name| ages(name).windows(2).any(|two| two[0] != two[1]))?;
+    Some(format!("{value:?} has two values of {twice}: leave one of the two away"))
 }
 
 /// The directives of a value. A comma between quotes is none that separates.
@@ -64,6 +78,9 @@ fn wrong_with(directive: &str) -> Option<&'static str> {
 /// The value with the usual slips mended: other separators, names that are nearly known, lengths of time.
 fn mended(value: &str) -> Option<String> {
     let mut mended: Vec<String> = Vec::new();
+    // The whole line of a header, pasted.
+    let header = value.get(..13).filter(|start| start.eq_ignore_ascii_case("cache-control"));
+    let value = header.and_then(|_| value[13..].trim_start().strip_prefix(':')).unwrap_or(value);
     let words = value.split([',', ';', ' ', '\t']).filter(|word| !word.is_empty());
     // `max-age: 300`, `max-age = 300` and `max-age 300` are in several words.
     for word in words.flat_map(|word| word.split_inclusive([':', '='])) {
@@ -97,6 +114,18 @@ fn in_seconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn directives_that_contradict_one_another_are_told() {
+        for value in ["public, private", "max-age=60, max-age=0", "s-maxage=1, public, s-maxage=2"] {
+            assert!(problem(value).is_some(), "{value}");
+        }
+        for value in ["max-age=60, s-maxage=0", "max-age=60, max-age=60", "no-store, max-age=0", "private, no-cache"] {
+            assert_eq!(problem(value), None, "{value}");
+        }
+        let pasted = problem("Cache-Control: public, max-age=300").unwrap_or_default();
+        assert!(pasted.ends_with("did you mean \"public, max-age=300\"?"), "{pasted}");
+    }
 
     #[test]
     fn what_caches_understand_is_taken() {

@@ -4,8 +4,10 @@
 //! As in `.gitignore`, a pattern without a slash is that of a file's name in any folder, a leading slash
 //! stands for the top of the site, and one at the end for all that is in a folder.
 
+use crate::rules::audit::nearest;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -87,6 +89,54 @@ impl<'de> Deserialize<'de> for Globs {
     }
 }
 
+/// Names of which the nearest is looked for: a site has more files than a person mistypes.
+const CANDIDATES: usize = 20_000;
+
+/// Whether a pattern matches any key.
+pub fn matches_one<'k>(glob: &Glob, mut keys: impl Iterator<Item = &'k str>) -> bool {
+    set([glob]).is_ok_and(|set| keys.any(|key| set.is_match(key)))
+}
+
+/// The pattern that may be meant by one that matches nothing: its own with the name of a folder or a file, or an
+/// extension, that the site has.
+pub fn meant<'k>(glob: &Glob, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
+    let written = &*glob.written;
+    let (start, rest) = written.split_at(written.len() - written.trim_start_matches('/').len());
+    let (first, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let folders = || keys.clone().filter_map(|key| key.split_once('/')).map(|(folder, _)| folder.to_owned());
+    let names = || keys.clone().filter_map(|key| key.rsplit('/').next()).map(str::to_owned);
+    let extensions = || names().filter_map(|name| Some(format!("*.{}", name.rsplit_once('.')?.1)));
+    let candidates: BTreeSet<String> = if rest.is_empty() {
+        names().chain(extensions()).take(CANDIDATES).collect()
+    } else {
+        folders().take(CANDIDATES).collect()
+    };
+    let near = nearest(first, candidates.iter().map(String::as_str))?;
+    let pattern = format!("{start}{near}{rest}");
+    pattern.parse().ok().filter(|glob| matches_one(glob, keys)).map(|_| pattern)
+}
+
+/// What is wrong with a pattern that matches no key and that other tools would understand: a negation, a regular
+/// expression, backslashes, or a path from outside of the site. `source` is the name of the site's folder.
+pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
+    let written = &*glob.written;
+    let below = source.and_then(|source| written.trim_start_matches("./").strip_prefix(source)?.strip_prefix('/'));
+    let below = below.map(|rest| format!("/{rest}"));
+    let has_expression = written.starts_with('^') || written.ends_with('$') || written.contains(".*");
+    let problem = if written.starts_with('!') {
+        format!("{written:?} is no negation here: nothing is taken back, so write the other patterns narrower")
+    } else if below.as_ref().is_some_and(|below| below.parse().is_ok_and(|glob| matches_one(&glob, keys.clone()))) {
+        format!("{written:?} begins outside of the site; did you mean {:?}?", below.unwrap_or_default())
+    } else if written.contains('\\') && matches_one(&written.replace('\\', "/").parse().ok()?, keys.clone()) {
+        format!("{written:?} has backslashes; did you mean {:?}?", written.replace('\\', "/"))
+    } else if has_expression {
+        format!("{written:?} looks like a regular expression; patterns are globs, such as \"/assets/**\" or \"*.js\"")
+    } else {
+        return None;
+    };
+    (!matches_one(glob, keys)).then_some(problem)
+}
+
 /// Patterns that are looked up together, as fast for many as for one.
 pub fn set<'a>(globs: impl IntoIterator<Item = &'a Glob>) -> Result<GlobSet, String> {
     let mut builder = GlobSetBuilder::new();
@@ -99,6 +149,25 @@ pub fn set<'a>(globs: impl IntoIterator<Item = &'a Glob>) -> Result<GlobSet, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_of_another_tool_that_matches_nothing_is_told() {
+        let keys = ["assets/app.js", "index.html"];
+        let said = |pattern: &str| oddity(&pattern.parse().unwrap(), Some("public"), keys.into_iter());
+        for (pattern, part) in [
+            ("!*.html", "no negation"),
+            ("^assets/.*$", "regular expression"),
+            (".*\\.js$", "regular expression"),
+            ("public/assets/**", "did you mean \"/assets/**\""),
+            ("./public/assets/", "did you mean \"/assets/\""),
+            ("assets\\app.js", "did you mean \"assets/app.js\""),
+        ] {
+            assert!(said(pattern).is_some_and(|said| said.contains(part)), "{pattern}: {:?}", said(pattern));
+        }
+        for pattern in ["*.html", "*.htm", "/assets/**", "public/nothing/**", "*", ".*"] {
+            assert_eq!(said(pattern).is_some(), pattern == ".*", "{pattern}");
+        }
+    }
 
     #[test]
     fn patterns_match_as_people_expect_from_gitignore() {

@@ -112,6 +112,18 @@ impl HeadersFile {
         let (scheme, host, path) = split_url(written);
         if scheme.is_some() || written.starts_with('/') {
             self.finish(std::mem::replace(block, Block::Skipped));
+            let (alone, behind) = written.split_once([' ', '\t']).unwrap_or((written, ""));
+            if behind.to_ascii_lowercase().contains(BASIC_AUTH) {
+                self.protects(number, alone, options);
+                return Ok(());
+            }
+            // The platforms take all of it for the path, which no URL has.
+            if behind.split_once(':').is_some_and(|(name, _)| is_name(name.trim())) {
+                return Err(LineError::new(number, "a path and a header on one line", EXAMPLE));
+            }
+            if path.ends_with(':') {
+                return Err(LineError::new(number, "the path ends in a colon, as no URL does", EXAMPLE));
+            }
             let path =
                 UrlPattern::parse_as(path, options.platform).map_err(|why| LineError::new(number, why, EXAMPLE))?;
             *block = Block::Of(written.to_owned(), host.map(Host::parse), path, Vec::new());
@@ -120,11 +132,13 @@ impl HeadersFile {
         // Whatever else is wrong with the line: it wants to protect something.
         if written.to_ascii_lowercase().contains(BASIC_AUTH) {
             let path = if let Block::Of(path, ..) = &*block { path } else { "the site" };
-            if !options.may_be_public(path) {
-                let message = format!("{path} asks for a password, and CloudFront would show it to everyone");
-                self.find(FindingKind::Protects, LineError::new(number, message, protect_hint(path)));
-            }
+            self.protects(number, path, options);
             return Ok(());
+        }
+        // It ends the block before it, which its headers are not about.
+        if is_path_without_slash(written) {
+            self.finish(std::mem::replace(block, Block::Skipped));
+            return Err(LineError::new(number, "a path begins with a slash, and a header's name has none", EXAMPLE));
         }
         match block {
             Block::None => Err(LineError::new(number, "a header before the first path", EXAMPLE)),
@@ -133,6 +147,14 @@ impl HeadersFile {
                 headers.push(header(number, written)?);
                 Ok(())
             }
+        }
+    }
+
+    /// Files that a password is to protect. The password is not repeated.
+    fn protects(&mut self, number: usize, path: &str, options: &RuleOptions) {
+        if !options.may_be_public(path) {
+            let message = format!("{path} asks for a password, and CloudFront would show it to everyone");
+            self.find(FindingKind::Protects, LineError::new(number, message, protect_hint(path)));
         }
     }
 
@@ -256,8 +278,7 @@ fn header(line: usize, written: &str) -> Result<Header, LineError> {
             None => return Err(LineError::new(line, "neither a path nor a header: the line has no colon", EXAMPLE)),
         },
     };
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(token) {
+    if !is_name(name) {
         let hint = "a name has letters, digits and hyphens, as in Cache-Control";
         return Err(LineError::new(line, "what is before the colon cannot be a header's name", hint));
     }
@@ -265,6 +286,18 @@ fn header(line: usize, written: &str) -> Result<Header, LineError> {
         HeaderValue::from_str(value).map_err(|why| LineError::new(line, why, "leave such characters out"))?;
     }
     Ok(Header { line, name: name.to_owned(), value })
+}
+
+/// Whether a line is meant to be a path. The lines of a value that goes on have blanks, or end in a semicolon.
+fn is_path_without_slash(written: &str) -> bool {
+    let before = written.split(':').next().unwrap_or_default();
+    (written == "*" || before.contains('/')) && !written.contains([' ', '\t']) && !written.ends_with(';')
+}
+
+/// Whether a text can be the name of a header.
+fn is_name(text: &str) -> bool {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(token)
 }
 
 fn has_name(value: &str, path: &UrlPattern) -> bool {

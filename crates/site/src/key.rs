@@ -9,6 +9,9 @@ pub const HEADERS_FILE: &str = "_headers";
 /// The file at the top of the source with redirects.
 pub const REDIRECTS_FILE: &str = "_redirects";
 
+/// The file of a person's settings, which is never part of a site.
+pub const SETTINGS_FILE: &str = "shipfront.toml";
+
 /// Whether a key is that of a file which says how the others are served, and is not served itself.
 pub fn is_rules_file(key: &str) -> bool {
     key == HEADERS_FILE || key == REDIRECTS_FILE
@@ -56,6 +59,31 @@ pub fn legible(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(shown).collect())
 }
 
+/// Whether a file is what systems and editors leave beside others: hidden files, though not by their names.
+pub fn is_litter(name: &str) -> bool {
+    const NAMES: [&str; 6] =
+        [".ds_store", "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db", "thumbs.db:encryptable"];
+    NAMES.contains(&name.to_ascii_lowercase().as_str())
+        // Of macOS, on other file systems; of Microsoft Office, while a file is open.
+        || ["._", "~$"].iter().any(|start| name.starts_with(start))
+        // Backups of editors, and what Emacs has not saved yet.
+        || name.len() > 1 && name.ends_with('~')
+        || name.len() > 2 && name.starts_with('#') && name.ends_with('#')
+}
+
+/// The first character of a name that nobody sees, and hardly anybody types into a link. Joiners are part of emoji and of
+/// several scripts.
+pub fn invisible_character(name: &str) -> Option<char> {
+    let at_edge = |c: char| c == ' ' && name.split('/').any(|part| part.starts_with(' ') || part.ends_with(' '));
+    let is_invisible = |c: char| {
+        matches!(c,
+            '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{2000}'..='\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+            || at_edge(c)
+    };
+    name.chars().find(|c| is_invisible(*c))
+}
+
 /// Whether a file's name carries a digest of its bytes, as build tools put one before the extension.
 pub fn has_digest(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
@@ -101,6 +129,40 @@ mod tests {
         assert_eq!(unicode_collision(&["cafe\u{301}.html", "café.html"]), Some(("café.html", "cafe\u{301}.html")));
         assert_eq!(unicode_collision(&["K.html", "\u{212a}.html"]), Some(("K.html", "\u{212a}.html")));
         assert_eq!(unicode_collision(&["caf.html", "café.html", "cafè.html"]), None);
+    }
+
+    #[test]
+    fn what_systems_and_editors_leave_behind_is_no_part_of_a_site() {
+        for name in [
+            "Thumbs.db",
+            "desktop.ini",
+            "Desktop.ini",
+            ".DS_Store",
+            "._index.html",
+            "Icon\r",
+            "index.html~",
+            "#index.html#",
+            "~$report.docx",
+        ] {
+            assert!(is_litter(name), "{name}");
+        }
+        for name in ["index.html", "~home.html", "a~b.html", "~", "##", "#a", "icon", "thumbs.db.html", "_.html", "c#"]
+        {
+            assert!(!is_litter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn characters_that_nobody_sees_are_found_in_names() {
+        for name in
+            ["a\u{200b}.html", "\u{feff}a", "a\u{202e}b", "a\u{a0}b", "a\u{ad}b", " a", "a ", "x/ a/b", "a\u{2028}"]
+        {
+            assert!(invisible_character(name).is_some(), "{name:?}");
+        }
+        for name in ["a b.html", "café", "\u{1f468}\u{200d}\u{1f469}", "می\u{200c}شود", "日本\u{3000}語", "x y/z"]
+        {
+            assert_eq!(invisible_character(name), None, "{name:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@
 use crate::error::{Error, LineError, Result};
 use std::fmt;
 
+/// Lines that an error names before it counts the others.
+const MOST_LISTED: usize = 10;
+
 /// Whose meaning the files have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Platform {
@@ -34,7 +37,7 @@ pub struct RuleOptions {
     pub platform: Platform,
     /// Paths, as the files write them, that may be public although a line protects them.
     pub may_be_public: Vec<String>,
-    /// Whether a line that makes no sense, or leads round in a circle, is an error.
+    /// Whether a line that makes no sense, leads round in a circle, or hardly means what it says is an error.
     pub strict: bool,
 }
 
@@ -111,7 +114,7 @@ pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
         return Err(Error::refused(listed(&protecting)).hint(first.hint.clone()));
     }
     let strict: Vec<&Finding> =
-        if options.strict { of(&[FindingKind::Senseless, FindingKind::Circle]) } else { vec![] };
+        if options.strict { of(&[FindingKind::Senseless, FindingKind::Circle, FindingKind::Doubtful]) } else { vec![] };
     match strict.first() {
         Some(first) => Err(Error::invalid(listed(&strict)).hint(first.hint.clone())),
         None => Ok(()),
@@ -133,12 +136,48 @@ pub fn text_of(bytes: Vec<u8>) -> Result<String, LineError> {
 
 fn listed(findings: &[&Finding]) -> String {
     let each = |finding: &&Finding| format!("{}:{}: {}", finding.file, finding.line, finding.message);
-    findings.iter().map(each).collect::<Vec<_>>().join("\n")
+    listed_on_a_line(findings.iter().map(each))
+}
+
+/// The first of several texts, and how many more there are: of one line, since an error message is one.
+pub fn listed_on_a_line(texts: impl ExactSizeIterator<Item = String>) -> String {
+    let more = texts.len().saturating_sub(MOST_LISTED);
+    let more = (more > 0).then(|| format!("{more} more"));
+    texts.take(MOST_LISTED).chain(more).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_ten_lines_on_one_and_counts_the_others() {
+        let finding = |kind, line| Finding::new("_redirects", kind, LineError::new(line, "no", "mend it"));
+        let findings: Vec<Finding> = (1..=12).map(|line| finding(FindingKind::Protects, line)).collect();
+        let message = check(&findings, &RuleOptions::default()).unwrap_err().to_string();
+        assert!(
+            message.starts_with("_redirects:1: no; _redirects:2: no") && message.ends_with("; 2 more"),
+            "{message}"
+        );
+        assert!(!message.contains('\n') && !message.contains(":11:"), "{message}");
+    }
+
+    #[test]
+    fn strict_rules_refuse_what_is_hardly_meant_too() {
+        let strict = RuleOptions { strict: true, ..RuleOptions::default() };
+        for (kind, refused) in [
+            (FindingKind::Senseless, true),
+            (FindingKind::Circle, true),
+            (FindingKind::Doubtful, true),
+            (FindingKind::NoEffect, false),
+            (FindingKind::Needs, false),
+            (FindingKind::CannotBeDone, false),
+        ] {
+            let finding = [Finding::new("_redirects", kind, LineError::new(1, "no", "mend it"))];
+            assert_eq!(check(&finding, &strict).is_err(), refused, "{kind:?}");
+            assert!(check(&finding, &RuleOptions::default()).is_ok());
+        }
+    }
 
     #[test]
     fn what_is_no_utf_8_is_named_by_its_line() {

@@ -1,6 +1,7 @@
 //! What never belongs to a built site: the files of a project, private keys, and the state of infrastructure tools.
 
 pub mod secrets;
+pub mod template;
 
 /// Folders that generators write a site to, the surest first.
 pub const BUILT_FOLDERS: [&str; 19] = [
@@ -27,6 +28,29 @@ pub const BUILT_FOLDERS: [&str; 19] = [
 
 /// Files that stand at the top of a project, and that no generator puts into what it builds.
 const PROJECT_FILES: &[&str] = &[
+    ".eleventy.js",
+    "antora-playbook.yml",
+    "antora-playbook.yaml",
+    "biome.json",
+    "biome.jsonc",
+    "build.sbt",
+    "config.ru",
+    "deps.edn",
+    "docfx.json",
+    "elm.json",
+    "ember-cli-build.js",
+    "gleam.toml",
+    "makefile.am",
+    "npm-shrinkwrap.json",
+    "package.yaml",
+    "podfile",
+    "project.clj",
+    "pubspec.yaml",
+    "rescript.json",
+    "rust-toolchain.toml",
+    "stack.yaml",
+    "trunk.toml",
+    "vagrantfile",
     "angular.json",
     "book.toml",
     "bower.json",
@@ -108,13 +132,17 @@ const PROJECT_FILES: &[&str] = &[
 ];
 
 /// Endings of files that stand at the top of a project.
-const PROJECT_ENDINGS: [&str; 6] = [".tf", ".tf.json", ".tofu", ".csproj", ".sln", ".gemspec"];
+const PROJECT_ENDINGS: [&str; 8] =
+    [".tf", ".tf.json", ".tofu", ".csproj", ".sln", ".gemspec", ".cabal", ".lektorproject"];
 
 /// What a site may hold as well, with what it says of the project: two that say different things make one.
-const WEAK_FILES: [(&str, &str); 8] = [
+const WEAK_FILES: [(&str, &str); 11] = [
+    ("amplify.yml", "platform"),
     ("conf.py", "sphinx"),
+    ("firebase.json", "platform"),
     ("index.php", "php"),
     ("index.rst", "sources"),
+    ("main.go", "go"),
     ("makefile", "make"),
     ("netlify.toml", "platform"),
     ("requirements.txt", "dependencies"),
@@ -123,28 +151,65 @@ const WEAK_FILES: [(&str, &str); 8] = [
 ];
 
 /// Names whose middle varies: what they begin with, and the tools whose configuration they are.
-const CONFIGURED_TOOLS: [&str; 14] = [
+const CONFIGURED_TOOLS: [&str; 37] = [
     "astro",
+    "babel",
+    "commitlint",
+    "cypress",
     "docusaurus",
     "eleventy",
+    "esbuild",
+    "eslint",
+    "farm",
     "gatsby",
+    "gridsome",
     "gulpfile",
+    "jest",
+    "lint-staged",
+    "metro",
     "next",
     "nuxt",
+    "playwright",
     "postcss",
+    "prettier",
+    "quasar",
+    "react-router",
+    "remix",
     "rollup",
+    "rsbuild",
+    "rspack",
+    "rspress",
+    "snowpack",
+    "stencil",
     "svelte",
     "tailwind",
+    "tsup",
+    "unocss",
     "vite",
+    "vitest",
     "vue",
     "webpack",
 ];
 
 /// Folders that stand at the top of a project.
-const PROJECT_FOLDERS: [&str; 3] = ["node_modules", "bower_components", "__pycache__"];
+const PROJECT_FOLDERS: [&str; 12] = [
+    "node_modules",
+    "bower_components",
+    "__pycache__",
+    ".storybook",
+    ".terraform",
+    ".vitepress",
+    ".vuepress",
+    "_drafts",
+    "_layouts",
+    "_posts",
+    "_sass",
+    "cdk.out",
+];
 
 /// Folders that a static copy of the site has, too.
-const WEAK_FOLDERS: [(&str, &str); 1] = [("wp-content", "wordpress")];
+const WEAK_FOLDERS: [(&str, &str); 4] =
+    [("wp-content", "wordpress"), ("archetypes", "hugo"), ("layouts", "templates"), ("_includes", "includes")];
 
 /// Folders that Python's environments are in.
 pub const ENVIRONMENT_FOLDERS: [&str; 5] = ["venv", ".venv", "env", ".env", "virtualenv"];
@@ -185,13 +250,20 @@ pub fn project_sign(name: &str, is_folder: bool) -> Option<Sign> {
         return Some(sign);
     }
     let (stem, extension) = name.rsplit_once('.')?;
+    // Of TypeScript and of Jekyll, one for each part of the project.
+    let is_part = |start: &str, endings: &[&str]| name.starts_with(start) && endings.contains(&extension);
+    if is_part("tsconfig.", &["json"]) || is_part("_config.", &["yml", "yaml"]) {
+        return Some(Sign::Strong);
+    }
     if extension == "py" {
         return Some(Sign::Weak("python"));
     }
     let code = ["js", "mjs", "cjs", "ts", "mts", "cts"].contains(&extension);
     let tool = stem.strip_suffix(".config").or_else(|| stem.strip_suffix("-config")).unwrap_or(stem);
     let is_configuration = CONFIGURED_TOOLS.contains(&tool) && (tool != stem || tool == "gulpfile");
-    (code && is_configuration).then_some(Sign::Strong)
+    // No browser loads a configuration in TypeScript, whoever's it is.
+    let is_typed = tool != stem && ["ts", "mts", "cts"].contains(&extension);
+    (code && is_configuration || is_typed).then_some(Sign::Strong)
 }
 
 /// Whether signs together make a project.
@@ -240,6 +312,19 @@ mod tests {
             ("Pulumi.yaml", false),
             ("next-env.d.ts", false),
             ("wp-config.php", false),
+            (".eleventy.js", false),
+            ("pubspec.yaml", false),
+            ("babel.config.js", false),
+            ("jest.config.js", false),
+            ("nobodys.config.ts", false),
+            ("tsconfig.app.json", false),
+            ("_config.dev.yml", false),
+            ("blog.lektorproject", false),
+            (".storybook", true),
+            (".terraform", true),
+            ("_layouts", true),
+            ("_posts", true),
+            ("cdk.out", true),
         ] {
             assert_eq!(project_sign(name, is_folder), Some(Sign::Strong), "{name}");
         }
@@ -254,6 +339,12 @@ mod tests {
             ("src", true),
             ("manifest.json", false),
             ("wp-includes", true),
+            ("app.config.js", false),
+            ("a.ts", false),
+            ("_static", true),
+            ("_app", true),
+            (".well-known", true),
+            ("tsconfig.html", false),
         ] {
             assert_eq!(project_sign(name, is_folder), None, "{name}");
         }
@@ -267,8 +358,12 @@ mod tests {
         {
             assert!(!are(alone), "{alone:?}");
         }
-        for together in [&["conf.py", "index.rst"][..], &["requirements.txt", "app.py"], &["Makefile", "netlify.toml"]]
-        {
+        for together in [
+            &["conf.py", "index.rst"][..],
+            &["firebase.json", "main.go"],
+            &["requirements.txt", "app.py"],
+            &["Makefile", "netlify.toml"],
+        ] {
             assert!(are(together), "{together:?}");
         }
         let static_copy = [project_sign("wp-content", true), project_sign("wp-includes", true)];

@@ -119,7 +119,7 @@ impl Doctor {
                 PublicAccess::Closed => Finding::new(CHECK, State::Ok, "the bucket policy denies it"),
                 PublicAccess::Open => {
                     let found = format!("viewers may be able to read {place}: file names and digests, no secrets");
-                    Finding::new(CHECK, State::Warning, found).fix(remedy(place))
+                    Finding::new(CHECK, State::Warning, found).fix(remedy(place, bucket.region()))
                 }
                 PublicAccess::Unseen => Finding::new(CHECK, State::NotChecked, "the bucket policy may not be read")
                     .fix("allow s3:GetBucketPolicy"),

@@ -3,6 +3,7 @@
 use super::generators::{Generator, OTHER_OUTPUTS, SPHINX};
 use serde_json::Value;
 use shipfront_site::key::{HEADERS_FILE, key_of};
+use shipfront_site::project::template::{HEAD, is_template};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
@@ -32,8 +33,6 @@ const COPIED: [&str; 3] = ["public", "static", "assets"];
 const NO_SECTIONS: [&str; 4] = ["dist", "build", "out", "_site"];
 /// How many folders are looked into: a project may be large.
 const MOST_FOLDERS: usize = 1_000;
-/// How much of a front page is read to see whether it is a source.
-const HEAD: u64 = 256 * 1024;
 
 /// The site of a project.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub(super) struct Output {
 
 /// Looks for the site of a project: first where one is, then where one will be.
 pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
-    let Configured { inside: configured, outside, sources } =
+    let Configured { inside: configured, perhaps, outside, sources } =
         generator.map(|generator| configured(directory, generator)).unwrap_or_default();
     let usual: Vec<String> = generator.map(|generator| usual(directory, generator)).unwrap_or_default();
     let is_copied = |folder: &str| generator.is_some() && COPIED.contains(&folder);
@@ -59,8 +58,9 @@ pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
     let others = published(directory).into_iter().chain(known).chain(is_plain.then(here).flatten());
     let others = others.chain(below(directory, generator)).chain(here()).chain(folders(directory));
     let others = others.filter(|folder| !is_copied(folder) && !usual.contains(folder) && !sources.contains(folder));
-    let places = configured.iter().cloned().chain(usual.iter().cloned()).chain(others);
+    let places = configured.iter().chain(&perhaps).cloned().chain(usual.iter().cloned()).chain(others);
     let built = places.into_iter().find(|folder| holds_page(&directory.join(folder)));
+    let outside = outside.filter(|_| !built.as_ref().is_some_and(|folder| perhaps.contains(folder)));
     let keys = built.as_ref().map(|folder| keys(&directory.join(folder)));
     // What is usual is wrong where the configuration says otherwise.
     let usual = if outside.is_some() { Vec::new() } else { usual };
@@ -88,44 +88,14 @@ fn holds_page(folder: &Path) -> bool {
     })
 }
 
-/// Whether a page is what a generator makes a page from: it has places to fill in, or loads what no browser reads.
+/// Whether a page is what a generator makes a page from.
 fn is_source(page: &Path) -> bool {
     let mut head = Vec::new();
     // A page that cannot be read here is read, and refused, when the site is.
     if std::fs::File::open(page).and_then(|file| file.take(HEAD).read_to_end(&mut head)).is_err() {
         return false;
     }
-    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let has_front_matter = text.starts_with("---");
-    // Blazor's page is the same before and after; only what it loads is not there before.
-    let lacks_framework = text.contains("_framework/blazor.webassembly")
-        && page.parent().is_some_and(|folder| !folder.join("_framework").is_dir());
-    has_front_matter || lacks_framework || text.split('<').skip(1).any(|tag| is_place(tag) || loads_source(tag))
-}
-
-/// Whether a tag, in lowercase and without its first character, is filled in by Vue CLI or webpack, Create React App,
-/// Flutter or Trunk. Other places are there in finished pages, too, for scripts to fill in.
-fn is_place(tag: &str) -> bool {
-    let inner = tag.split('>').next().unwrap_or_default();
-    ["%= base_url", "%= htmlwebpackplugin"].iter().any(|place| tag.starts_with(place))
-        || ["%public_url%", "$flutter_base_href", " data-trunk"].iter().any(|place| inner.contains(place))
-}
-
-/// Whether a tag, in lowercase and without its first character, loads a source. Babel does so in browsers, too.
-fn loads_source(tag: &str) -> bool {
-    let tag = tag.split('>').next().unwrap_or_default();
-    let (attribute, endings): (_, &[&str]) = if tag.starts_with("script") && !tag.contains("text/babel") {
-        ("src", &[".ts", ".tsx", ".mts", ".jsx", ".vue", ".svelte", ".elm", ".coffee"])
-    } else if tag.starts_with("link") {
-        ("href", &[".scss", ".sass", ".less", ".styl"])
-    } else {
-        return false;
-    };
-    let value = tag.split(char::is_whitespace).find_map(|part| part.strip_prefix(attribute)?.strip_prefix('='));
-    let path = value.unwrap_or_default().trim_matches(['"', '\'']).split(['?', '#']).next().unwrap_or_default();
-    let is_elsewhere = path.starts_with("//") || path.contains("://");
-    !is_elsewhere && endings.iter().any(|ending| path.ends_with(ending))
+    is_template(&head, || page.parent().is_some_and(|folder| folder.join("_framework").is_dir()))
 }
 
 /// The keys of the files of a built site.
@@ -229,6 +199,8 @@ fn of_angular(file: PathBuf) -> Vec<String> {
 struct Configured {
     /// Where it writes, in the project.
     inside: Vec<String>,
+    /// Where it writes if it counts from another folder than its documentation says: only a site that is there counts.
+    perhaps: Vec<String>,
     /// Where it writes outside of it.
     outside: Option<String>,
     /// Folders of sources.
@@ -249,10 +221,11 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
     for file in generator.files(directory) {
         let Ok(text) = std::fs::read_to_string(directory.join(&file)) else { continue };
         let root = setting(&text, "root").filter(|_| generator.name != "Trunk");
-        // VitePress's root is the folder of the folder of its configuration; some count from the latter.
+        // VitePress counts from its root, the folder of the folder of its configuration; people count from the latter.
         let home = file.rsplit_once('/').map(|(home, _)| home).filter(|home| home.ends_with(".vitepress"));
-        let homes = home.and_then(|home| Some([Path::new(home).parent()?.to_str()?, home])).into_iter().flatten();
-        let bases: Vec<&str> = root.as_deref().into_iter().chain(homes).chain([""]).collect();
+        let above = home.and_then(|home| Path::new(home).parent()?.to_str());
+        let others: Vec<&str> = home.into_iter().chain(home.map(|_| "")).collect();
+        let bases: Vec<&str> = root.as_deref().into_iter().chain([above.unwrap_or_default()]).collect();
         let mut values: Vec<String> = generator.settings.iter().filter_map(|name| setting(&text, name)).collect();
         if generator.name == "Vite" {
             let root = root.as_deref().and_then(within);
@@ -266,13 +239,14 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
             values.iter_mut().for_each(|value| value.push_str("/client"));
         }
         for value in values {
-            let inside = bases.iter().filter_map(|base| {
+            let from = |base: &&str| {
                 // An absolute path has no base.
                 let is_whole = base.is_empty() || value.starts_with('/');
                 within(&if is_whole { value.clone() } else { format!("{base}/{value}") })
-            });
+            };
             let before = found.inside.len();
-            found.inside.extend(inside);
+            found.inside.extend(bases.iter().filter_map(from));
+            found.perhaps.extend(others.iter().filter_map(from));
             // A script may count from elsewhere, and may say only a part of the path.
             let is_script = [".js", ".ts", ".mjs", ".mts", ".cjs", ".cts"].iter().any(|ending| file.ends_with(ending));
             let path = Path::new(&value);
@@ -344,34 +318,6 @@ mod tests {
         ] {
             assert_eq!(setting(text, "outDir").as_deref(), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn a_page_that_a_generator_makes_a_page_from_is_a_source() {
-        let project = tempfile::tempdir().unwrap();
-        let page = project.path().join("index.html");
-        for (text, expected) in [
-            ("<script type=\"module\" src=\"/src/main.ts\"></script>", true),
-            ("<SCRIPT src=/src/main.tsx></SCRIPT>", true),
-            ("<link rel=stylesheet href='./style.scss?x'>", true),
-            ("<link rel=icon href=\"%PUBLIC_URL%/favicon.ico\">", true),
-            ("<title><%= htmlWebpackPlugin.options.title %></title>", true),
-            ("<base href=\"$FLUTTER_BASE_HREF\">", true),
-            ("<link data-trunk rel=\"rust\">", true),
-            ("---\ntitle: x\n---\n", true),
-            ("<script src=\"_framework/blazor.webassembly.js\"></script>", true),
-            ("<script src=\"/assets/index-B9w_x-1Z.js\"></script>", false),
-            ("<script type=\"text/babel\" src=\"app.jsx\"></script>", false),
-            ("<script src=\"https://www.example.com/main.ts\"></script>", false),
-            ("<script type=\"text/template\"><%= name %></script>", false),
-            ("<p>&lt;script src=\"/src/main.ts\">, %PUBLIC_URL%, data-trunk", false),
-        ] {
-            std::fs::write(&page, text).unwrap();
-            assert_eq!(is_source(&page), expected, "{text}");
-        }
-        std::fs::write(&page, "<script src=\"_framework/blazor.webassembly.js\"></script>").unwrap();
-        std::fs::create_dir(project.path().join("_framework")).unwrap();
-        assert!(!is_source(&page), "published");
     }
 
     #[test]

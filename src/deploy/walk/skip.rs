@@ -2,7 +2,7 @@
 
 use super::{Place, WalkRules, relative_key};
 use shipfront_site::ObjectKinds;
-use shipfront_site::key::is_rules_file;
+use shipfront_site::key::{is_litter, is_rules_file};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -52,6 +52,11 @@ impl Skip {
 /// pattern may include something is looked into.
 fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> bool {
     let name = entry.file_name().as_encoded_bytes();
+    let is_included = || relative_key(source, entry.path()).is_some_and(|key| rules.included_hidden.is_match(key));
+    // Their systems hide them by other means than names.
+    if !entry.file_type().is_dir() && entry.file_name().to_str().is_some_and(is_litter) {
+        return !is_included();
+    }
     // Where no pattern includes anything, hidden folders are not entered.
     if rules.included_hidden.is_empty() && !name.starts_with(b".") {
         return false;
@@ -64,7 +69,7 @@ fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> 
     }
     match entry.file_type().is_dir() {
         true => rules.included_hidden.is_empty() || NEVER.iter().any(|never| name == never.as_bytes()),
-        false => !relative_key(source, entry.path()).is_some_and(|key| rules.included_hidden.is_match(key)),
+        false => !is_included(),
     }
 }
 

@@ -178,7 +178,9 @@ fn is_git_line(text: &str) -> bool {
 
 /// What is left once all is taken off that is around a path and no part of it.
 fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
-    let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    // A line feed or a tab comes with a line; another control character is one of the name, and refused.
+    let is_around = |c: char| c.is_whitespace() && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    let invisible = |c: char| is_around(c) || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
     let mut text = text.trim_matches(invisible);
     // A line of a JSON list.
     if let Some(before) = text.strip_suffix(',').filter(|before| before.ends_with(['"', '\''])) {
@@ -191,6 +193,10 @@ fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
         };
         let inner = text.get(first.len_utf8()..text.len() - last.len_utf8());
         text = match (first, last, inner) {
+            // Two paths, each in quotation marks.
+            ('"' | '\'' | '`', last, Some(inner)) if first == last && holds_several(inner, first) => {
+                return Err(PathError::Several);
+            }
             ('"', '"', Some(inner)) if inner.contains('\\') => return unquoted(inner).map(Cow::Owned),
             ('"', '"', Some(inner))
             | ('\'', '\'', Some(inner))
@@ -214,6 +220,13 @@ fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
             _ => return Ok(Cow::Borrowed(text)),
         };
     }
+}
+
+/// Whether what is between two quotation marks is the end of one text in them, a blank, and the beginning of another.
+fn holds_several(inner: &str, quote: char) -> bool {
+    inner.split_once(quote).is_some_and(|(before, rest)| {
+        !before.ends_with('\\') && rest.starts_with(char::is_whitespace) && rest.trim_start().starts_with(quote)
+    })
 }
 
 /// The name that git has put in quotation marks, which it does with names that are not plain ASCII
@@ -288,7 +301,9 @@ fn host(text: &str) -> Option<String> {
 /// Refuses what is hardly the name of one thing.
 fn refuse_doubtful(name: &str) -> Result<(), PathError> {
     let before_slash = name.match_indices('/').filter_map(|(at, _)| name[..at].chars().next_back());
-    let several = name.ends_with(',') || before_slash.into_iter().any(|c| c == ',' || c.is_whitespace());
+    // As git and others show a renamed file.
+    let is_renamed = [" -> ", " => ", " → "].iter().any(|arrow| name.contains(arrow));
+    let several = is_renamed || name.ends_with(',') || before_slash.into_iter().any(|c| c == ',' || c.is_whitespace());
     match () {
         () if name.contains('\\') => Err(PathError::Backslash),
         () if several => Err(PathError::Several),

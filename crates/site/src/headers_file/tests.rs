@@ -58,6 +58,40 @@ fn every_header_that_s3_keeps_is_read() {
 }
 
 #[test]
+fn a_path_that_is_none_is_skipped_with_its_headers_and_said_to_be_one() {
+    for (text, said) in [
+        ("/* X-A: 1\n  X-B: 2\n", "a path and a header on one line"),
+        ("/a\tX-A: 1\n  X-B: 2\n", "a path and a header on one line"),
+        ("/*:\n  X-B: 2\n", "ends in a colon"),
+        ("assets/*\n  X-B: 2\n", "a path begins with a slash"),
+        ("*\n  X-B: 2\n", "a path begins with a slash"),
+        ("/x\n  X-C: 1\n\"/*\"\n  X-B: 2\n", "a path begins with a slash"),
+    ] {
+        let file = read(text);
+        let said_of: Vec<_> =
+            file.findings.iter().map(|finding| (finding.kind, finding.message.contains(said))).collect();
+        assert_eq!(said_of, [(FindingKind::Senseless, true)], "{text}: {:?}", file.findings);
+        assert!(others(&file).iter().all(|(_, name, _)| *name != "X-B"), "{text}: {file:?}");
+    }
+    let continued = read("/*\n  Content-Security-Policy: default-src 'self';\n    img-src *;\n  X-B: 2\n");
+    assert_eq!(others(&continued).len(), 2, "{continued:?}");
+    let spaced = read("/a b/*\n  X-A: 1\n");
+    assert_eq!((spaced.findings.len(), others(&spaced).len()), (0, 1), "a path may have blanks");
+}
+
+#[test]
+fn a_password_behind_the_path_protects_it_all_the_same() {
+    for text in ["/private/* Basic-Auth: alice:s3cret", "/private/*\tbasic-auth alice:s3cret"] {
+        let file = read(text);
+        let [finding] = file.findings.as_slice() else { panic!("{file:?}") };
+        assert_eq!((finding.kind, finding.message.contains("/private/* asks")), (FindingKind::Protects, true));
+        assert!(!format!("{file:?}").contains("s3cret"), "{file:?}");
+        let options = RuleOptions { may_be_public: vec!["/private/*".to_owned()], ..RuleOptions::default() };
+        assert_eq!(parse(text, &options).findings, []);
+    }
+}
+
+#[test]
 fn two_lines_of_one_name_are_joined() {
     let file = read("/m/:title\n  Link: </a>; rel=preload\n  link: </:title>\n");
     let [header] = file.blocks[0].headers.as_slice() else { panic!("{file:?}") };

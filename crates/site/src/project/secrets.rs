@@ -123,6 +123,12 @@ const TEXTS: [&str; 62] = [
     "jl",
 ];
 
+/// Whether a key is that of a page, or of what pages are made of, by its ending.
+pub fn is_part_of_site(key: &str) -> bool {
+    let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| PARTS_OF_SITES.contains(&extension.as_str()))
+}
+
 /// What the name of a key says, or else what its ending leaves open.
 pub fn suspicion(key: &str) -> Suspicion {
     let named = suspicion_of_name(key);

@@ -2,11 +2,9 @@
 
 use super::{HeaderRule, HeaderRules};
 use crate::cache_control;
-use crate::glob::{self, Glob};
-use std::collections::BTreeSet;
-
-/// Names of which the nearest is looked for: a site has more files than a person mistypes.
-const CANDIDATES: usize = 20_000;
+use crate::glob;
+use crate::url_pattern::{UrlPattern, paths_of};
+use encoding_rs::Encoding;
 
 /// A rule whose header another one replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +25,33 @@ impl HeaderRules {
         let Some(rule) = self.rules.get(at) else { return String::new() };
         let globs = rule.files.0.iter().map(|glob| format!("{:?}", glob.to_string()));
         globs.chain(rule.paths.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The paths of the rules before a place that match no key, in their order: `_headers` has them.
+    pub fn paths_matching_nothing<'k>(&self, to: usize, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
+        let paths = self.rules.iter().take(to).flat_map(|rule| &rule.paths);
+        let mut left: Vec<&UrlPattern> = paths.collect();
+        for key in keys {
+            if left.is_empty() {
+                break;
+            }
+            let urls: Vec<String> = paths_of(key).collect();
+            left.retain(|path| !urls.iter().any(|url| path.matches(url)));
+        }
+        left.into_iter().map(ToString::to_string).collect()
+    }
+
+    /// Patterns of rules that match no key and are hardly patterns: each with what is wrong. That one of several matches
+    /// nothing is usual, as a list may name what another site has.
+    pub fn odd_patterns<'k>(
+        &self,
+        from: usize,
+        source: Option<&str>,
+        keys: impl Iterator<Item = &'k str> + Clone,
+    ) -> Vec<(usize, String)> {
+        let rules = self.rules.iter().enumerate().skip(from);
+        let globs = rules.flat_map(|(at, rule)| rule.files.0.iter().map(move |glob| (at, glob)));
+        globs.filter_map(|(at, glob)| Some((at, glob::oddity(glob, source, keys.clone())?))).collect()
     }
 
     /// The rules from a place on that match no key, each with the pattern that may be meant.
@@ -61,6 +86,23 @@ impl HeaderRules {
             (!is_media_type(value)).then(|| format!("{value:?} is no media type, such as \"text/html\""))
         };
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
+    }
+
+    /// What of rules is no value of its header, or none that browsers act upon, by the place of each.
+    pub fn odd_values(&self) -> Vec<(usize, String)> {
+        let said = |rule: &HeaderRule| {
+            let value = |header: &Option<super::HeaderValue>, problem: fn(&str) -> Option<String>| {
+                header.as_ref().and_then(|value| value.get()).and_then(problem)
+            };
+            [
+                value(&rule.content_type, odd_charset),
+                value(&rule.content_encoding, odd_encoding),
+                value(&rule.content_disposition, odd_disposition),
+                value(&rule.content_language, odd_language),
+            ]
+        };
+        let all = self.rules.iter().enumerate();
+        all.flat_map(|(at, rule)| said(rule).into_iter().flatten().map(move |problem| (at, problem))).collect()
     }
 
     /// Which of the rules before a place are overridden by those from there on: each with the first key.
@@ -109,26 +151,59 @@ fn is_media_type(value: &str) -> bool {
     essence.split_once('/').is_some_and(|(kind, rest)| is_name(kind) && is_name(rest))
 }
 
-/// The pattern that may be meant by a rule that matches nothing: one of its own with the name of a folder or a file, or
-/// an extension, that the site has.
-fn meant<'k>(rule: &HeaderRule, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
-    rule.files.0.iter().find_map(|glob| {
-        let written = glob.to_string();
-        let (start, rest) = written.split_at(written.len() - written.trim_start_matches('/').len());
-        let (first, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let folders = || keys.clone().filter_map(|key| key.split_once('/')).map(|(folder, _)| folder.to_owned());
-        let names = || keys.clone().filter_map(|key| key.rsplit('/').next()).map(str::to_owned);
-        let extensions = || names().filter_map(|name| Some(format!("*.{}", name.rsplit_once('.')?.1)));
-        let candidates: BTreeSet<String> = if rest.is_empty() {
-            names().chain(extensions()).take(CANDIDATES).collect()
-        } else {
-            folders().take(CANDIDATES).collect()
-        };
-        let near = nearest(first, candidates.iter().map(String::as_str))?;
-        let pattern = format!("{start}{near}{rest}");
-        let matches = pattern.parse::<Glob>().ok().and_then(|glob| glob::set([&glob]).ok());
-        matches.filter(|glob| keys.clone().any(|key| glob.is_match(key))).map(|_| pattern)
+/// A charset that no browser knows.
+fn odd_charset(value: &str) -> Option<String> {
+    let charset = value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })?;
+    let is_known = Encoding::for_label(charset.as_bytes()).is_some();
+    (!is_known).then(|| format!("{charset:?} is no charset that browsers know, such as \"utf-8\""))
+}
+
+/// A `Content-Encoding` that is none of those that browsers decode.
+fn odd_encoding(value: &str) -> Option<String> {
+    const KNOWN: [&str; 8] = ["br", "gzip", "x-gzip", "deflate", "compress", "zstd", "identity", "aws-chunked"];
+    let odd =
+        value.split(',').map(str::trim).find(|coding| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(coding)))?;
+    if Encoding::for_label(odd.as_bytes()).is_some() {
+        return Some(format!("{odd:?} is no Content-Encoding but a charset: it belongs into content-type"));
+    }
+    Some(format!("{odd:?} is no Content-Encoding that browsers decode, such as \"gzip\" or \"br\""))
+}
+
+/// A `Content-Disposition` that browsers take for `attachment`, as they do with all that they do not know (RFC 6266).
+fn odd_disposition(value: &str) -> Option<String> {
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    let is_known = ["inline", "attachment"].iter().any(|known| known.eq_ignore_ascii_case(kind));
+    let meant = || nearest(kind, ["inline", "attachment"].into_iter());
+    (!is_known).then(|| match meant() {
+        Some(meant) => format!("{kind:?} is no Content-Disposition; did you mean {meant:?}?"),
+        None => format!("{kind:?} is no Content-Disposition, which begins with \"inline\" or \"attachment\""),
     })
+}
+
+/// A `Content-Language` in which something has not the form of a language tag (RFC 5646).
+fn odd_language(value: &str) -> Option<String> {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_tag = |tag: &str| {
+        let mut parts = tag.split('-');
+        let first = parts.next().unwrap_or_default();
+        let is_language =
+            (2..=3).contains(&first.len()) || first.eq_ignore_ascii_case("x") || first.eq_ignore_ascii_case("i");
+        is_language && first.bytes().all(|byte| byte.is_ascii_alphabetic()) && parts.all(is_part)
+    };
+    let odd = value.split(',').map(str::trim).find(|tag| !is_tag(tag))?;
+    let hyphenated = odd.replace('_', "-");
+    Some(match hyphenated != odd && is_tag(&hyphenated) {
+        true => format!("{odd:?} is no language tag; did you mean {hyphenated:?}?"),
+        false => format!("{odd:?} is no language tag, such as \"en\" or \"pt-BR\""),
+    })
+}
+
+/// The pattern that may be meant by a rule that matches nothing.
+fn meant<'k>(rule: &HeaderRule, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
+    rule.files.0.iter().find_map(|glob| glob::meant(glob, keys.clone()))
 }
 
 /// The known name that somebody may have meant.
@@ -168,6 +243,51 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().map(|meant| (1, meant.map(str::to_owned))).collect();
             assert_eq!(found, expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_value_that_browsers_do_not_act_upon_is_told() {
+        for (value, problem) in
+            [("text/html; charset=utf8", false), ("text/html", false), ("text/html;charset=nonsense", true)]
+        {
+            assert_eq!(odd_charset(value).is_some(), problem, "{value}");
+        }
+        for (value, problem) in
+            [("br", None), ("GZIP", None), ("utf-8", Some("but a charset")), ("text/html", Some("decode"))]
+        {
+            let said = odd_encoding(value);
+            assert!(said.is_some() == problem.is_some(), "{value}: {said:?}");
+            assert!(problem.is_none_or(|part| said.is_some_and(|said| said.contains(part))), "{value}");
+        }
+        for value in ["inline", "attachment; filename=\"a.pdf\"", "Attachment"] {
+            assert_eq!(odd_disposition(value), None, "{value}");
+        }
+        assert!(odd_disposition("attachement").is_some_and(|said| said.contains("did you mean \"attachment\"")));
+        assert!(odd_disposition("filename=a.pdf").is_some());
+        for value in ["en", "pt-BR", "zh-Hant-TW", "de, fr", "x-klingon", "sr-Latn"] {
+            assert_eq!(odd_language(value), None, "{value}");
+        }
+        assert!(odd_language("en_US").is_some_and(|said| said.contains("did you mean \"en-US\"")));
+        for value in ["english", "utf-8", "1x"] {
+            assert_eq!(odd_language(value).is_some(), value != "utf-8", "{value}");
+        }
+        let rule = HeaderRule {
+            files: glob::Globs(vec!["*".parse().unwrap()]),
+            content_language: Some("english".parse().unwrap()),
+            content_encoding: Some("utf-8".parse().unwrap()),
+            ..HeaderRule::default()
+        };
+        assert_eq!(HeaderRules::new(vec![rule]).unwrap().odd_values().len(), 2);
+    }
+
+    #[test]
+    fn paths_of_a_headers_file_without_a_file_are_named() {
+        let text = "/assets/*\n  Cache-Control: max-age=1\n/nothing/*\n  Cache-Control: max-age=1\n/blog/\n  Cache-Control: max-age=1\n/x\n  X-A: 1\n";
+        let file = crate::headers_file::parse(text, &crate::platform::RuleOptions::default());
+        let rules = HeaderRules::new(file.rules).unwrap();
+        let keys = ["assets/a.js", "blog/index.html"];
+        assert_eq!(rules.paths_matching_nothing(usize::MAX, keys.into_iter()), ["/nothing/*"]);
+        assert_eq!(rules.paths_matching_nothing(0, keys.into_iter()), [""; 0]);
     }
 
     #[test]

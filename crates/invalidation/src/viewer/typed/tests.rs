@@ -182,3 +182,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_control_character_at_an_end_is_one_of_the_name() {
+    for text in ["\u{85}.html", "a.html\u{c}", "\u{b}a"] {
+        assert_eq!(path_from_input(text), Err(PathError::ControlCharacter), "{text:?}");
+    }
+    assert_eq!(path_from_input("\ta.html\r\n").unwrap().path, "/a.html");
+}
+
+#[test]
+fn a_renamed_file_and_two_paths_in_quotation_marks_are_not_one_path() {
+    for text in ["old.html -> new.html", "{a => b}/x.html", "\"/a\" \"/b\"", "'/a' '/b'", "a → b"] {
+        assert_eq!(path_from_input(text), Err(PathError::Several), "{text}");
+    }
+    for text in ["a->b.html", "it's a 'b'.html", "a=>b"] {
+        assert!(path_from_input(text).is_ok(), "{text}");
+    }
+}
