@@ -5,7 +5,7 @@ use crate::world::command::repository;
 use crate::world::http::{Answer, request};
 use crate::world::site::{BUCKET, World};
 use shipfront_edge::{
-    CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, FunctionAssociation, QueryStrings,
+    CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, Function, FunctionAssociation, QueryStrings,
 };
 use std::time::Duration;
 use yaml_serde::Value;
@@ -29,11 +29,8 @@ fn behavior(pattern: &str, from: &Value, origin: &str) -> CacheBehavior {
     let mut behavior = CacheBehavior::new(pattern, origin);
     behavior.cache = CacheSettings::Policy(name(&from["CachePolicyId"]).to_owned());
     for function in from["FunctionAssociations"].as_sequence().into_iter().flatten() {
-        // The edge runs no functions; what this one does to a URI it can do itself.
-        assert_eq!(name(&function["FunctionARN"]), "DirectoryIndex");
-        behavior.index_rewrite = true;
-        let (event_type, arn) = ("viewer-request".to_owned(), "arn:aws:cloudfront::0:function/f".to_owned());
-        behavior.functions.push(FunctionAssociation { event_type, arn });
+        let arn = format!("arn:aws:cloudfront::000000000000:function/{}", name(&function["FunctionARN"]));
+        behavior.functions.push(FunctionAssociation { event_type: string(&function["EventType"]), arn });
     }
     behavior
 }
@@ -97,6 +94,15 @@ async fn hosted() -> World {
             query_strings: QueryStrings::None,
         });
     }
+    let function = &resources["DirectoryIndex"]["Properties"];
+    let put = world.edge.put_function(&Function {
+        name: "DirectoryIndex".to_owned(),
+        comment: string(&function["FunctionConfig"]["Comment"]),
+        runtime: string(&function["FunctionConfig"]["Runtime"]),
+        code: string(&function["FunctionCode"]),
+        key_value_store: None,
+    });
+    put.unwrap();
     let config = &resources["Distribution"]["Properties"]["DistributionConfig"];
     let before = world.edge.distribution(&world.distribution).unwrap();
     world.edge.put_distribution(distribution(config, before)).unwrap();
