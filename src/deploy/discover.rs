@@ -2,9 +2,9 @@
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
+use crate::deploy::rules::{self, RulesPlan};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::rules::{self, RulesPlan};
 use crate::deploy::{Deploy, error_pages, headers_and_redirects, source_guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;

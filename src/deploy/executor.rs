@@ -104,7 +104,8 @@ impl Executor<'_> {
         let Some(session) = session else { return Ok((None, Vec::new())) };
         let staging = session.under_lock(publish::stage(rules, &discovered.distributions));
         let staging = self.timeline.during("rules", staging);
-        let interrupted = || Ok(Err(Error::interrupted("interrupted before anything was uploaded; the site was not changed")));
+        let interrupted =
+            || Ok(Err(Error::interrupted("interrupted before anything was uploaded; the site was not changed")));
         let Limits { clock, stop, .. } = &self.limits;
         let staged = clock.timeout_after(stop, IN_FLIGHT, staging).await;
         match staged.unwrap_or_else(interrupted)? {

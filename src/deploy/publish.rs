@@ -97,8 +97,10 @@ async fn attempt(
     let name = &draft.name;
     let url = format!("{}{}{}", request.host, request.uri, request.query.text());
     let failed = |found: String| {
-        Error::failed(format!("the function {name} does not do what the rules say: {url} {found}; nothing was published"))
-            .hint("the site was not changed; please report this with the rules and the URL")
+        Error::failed(format!(
+            "the function {name} does not do what the rules say: {url} {found}; nothing was published"
+        ))
+        .hint("the site was not changed; please report this with the rules and the URL")
     };
     let event = event(planned.event, request, &plan.rules).to_string();
     let tried = distributions.test_function(name, &draft.etag, &event).await?;
@@ -141,8 +143,7 @@ fn event(of: ViewerEvent, request: &Request, rules: &Rules) -> Value {
         let taken = rules.response_headers(&request.host, &request.uri).into_iter();
         let taken = taken.map(|(name, _)| (name, json!({"value": ANY_VALUE})));
         let headers: serde_json::Map<String, Value> = taken.collect();
-        event["response"] =
-            json!({"statusCode": 200, "statusDescription": "OK", "headers": headers, "cookies": {}});
+        event["response"] = json!({"statusCode": 200, "statusDescription": "OK", "headers": headers, "cookies": {}});
     }
     event
 }
@@ -199,7 +200,8 @@ mod tests {
         let request = Request::of("https://www.example.com/a?c=d&c=e");
         let event = event(ViewerEvent::Request, &request, &rules);
         assert_eq!(event["request"]["querystring"]["c"]["multiValue"][1]["value"], "e");
-        let output = |location: &str| json!({"response": {"statusCode": 301, "headers": {"location": {"value": location}}}});
+        let output =
+            |location: &str| json!({"response": {"statusCode": 301, "headers": {"location": {"value": location}}}});
         let compare = |output: &Value| difference(ViewerEvent::Request, &request, &rules, output);
         assert_eq!(compare(&output("/b?c=d&c=e")), None);
         assert_eq!(compare(&output("/c")).unwrap(), "leads to /c with 301 where it leads to /b?c=d&c=e with 301");
@@ -209,8 +211,7 @@ mod tests {
     #[test]
     fn headers_are_compared_with_those_that_come_and_those_that_go() {
         let file = headers_file::parse("/*\n  X-Frame-Options: DENY\n  ! Server\n", &RuleOptions::default());
-        let rules =
-            Rules::new(RedirectsFile::default(), file, ["x"].into_iter(), false, &RuleOptions::default()).0;
+        let rules = Rules::new(RedirectsFile::default(), file, ["x"].into_iter(), false, &RuleOptions::default()).0;
         let request = Request::of("https://www.example.com/a");
         let event = event(ViewerEvent::Response, &request, &rules);
         assert_eq!(event["response"]["headers"]["server"]["value"], ANY_VALUE);

@@ -190,7 +190,8 @@ pub(super) async fn find(
     let unpublished = |has: &dyn Fn(ViewerEvent) -> bool| {
         let count = |event, count| if has(event) { 0 } else { count };
         let headers = count(ViewerEvent::Response, files.header_lines.len());
-        let attached = ViewerEvent::ALL.into_iter().filter(|event| files.have(*event)).all(|event| is_attached(viewers, event));
+        let attached =
+            ViewerEvent::ALL.into_iter().filter(|event| files.have(*event)).all(|event| is_attached(viewers, event));
         inactive(count(ViewerEvent::Request, redirects), headers, attached && !settings.publish_rules)
     };
     if !settings.publish_rules {
@@ -198,8 +199,10 @@ pub(super) async fn find(
         return Ok(Found { plan: None, warnings });
     }
     if let Some(id) = viewers.unreadable().next() {
-        return Err(Error::refused(format!("the configuration of the {id} cannot be read, and so not which functions it has"))
-            .hint("allow cloudfront:GetDistributionConfig, or leave --publish-rules away"));
+        return Err(Error::refused(format!(
+            "the configuration of the {id} cannot be read, and so not which functions it has"
+        ))
+        .hint("allow cloudfront:GetDistributionConfig, or leave --publish-rules away"));
     }
     let owned = owned_functions(settings, viewers, distributions, &files).await?;
     let has = |event| owned.iter().any(|(of, _)| *of == event);
@@ -233,7 +236,8 @@ pub(super) async fn find(
 /// Whether every behavior of the site has some function for an event.
 fn is_attached(viewers: &Viewers, event: ViewerEvent) -> bool {
     let mut behaviors = viewers.functions().peekable();
-    behaviors.peek().is_some() && behaviors.any(|(_, _, functions)| functions.iter().any(|function| function.event == event))
+    behaviors.peek().is_some()
+        && behaviors.any(|(_, _, functions)| functions.iter().any(|function| function.event == event))
 }
 
 /// One sentence about rules that no viewer meets by this deploy.
@@ -246,7 +250,8 @@ fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> 
     let parts: Vec<String> = [count(redirects, "redirect"), count(headers, "header")].into_iter().flatten().collect();
     let are = if redirects + headers == 1 { "is" } else { "are" };
     let what = if attached { "not published by this deploy" } else { "not active" };
-    (!parts.is_empty()).then(|| format!("{} {are} {what}: 'shipfront rules --attach' shows what to do", parts.join(" and ")))
+    (!parts.is_empty())
+        .then(|| format!("{} {are} {what}: 'shipfront rules --attach' shows what to do", parts.join(" and ")))
 }
 
 /// The functions of the site's behaviors whose comment names the target. Any other one in their place is refused where
@@ -344,7 +349,9 @@ impl Making {
         if has(ViewerEvent::Response) {
             changed.extend(changed_lines(HEADERS_FILE, &lines_before.headers, &files.header_lines));
         }
-        let of = |file: &str| changed.iter().filter(|line| line.file == file).filter_map(|line| line.line).collect::<Vec<_>>();
+        let of = |file: &str| {
+            changed.iter().filter(|line| line.file == file).filter_map(|line| line.line).collect::<Vec<_>>()
+        };
         let (of_redirects, of_headers) = (spread(of(REDIRECTS_FILE)), spread(of(HEADERS_FILE)));
         let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED).map(|key| format!("/{key}"));
         let pages: Vec<String> = ["/", NO_PAGE].map(str::to_owned).into_iter().chain(pages).collect();
@@ -437,10 +444,7 @@ mod tests {
     fn there_is_one_sentence_for_all_rules_that_are_not_active() {
         let sentence = |redirects, headers| inactive(redirects, headers, false);
         assert_eq!(sentence(0, 0), None);
-        assert_eq!(
-            sentence(4, 0).unwrap(),
-            "4 redirects are not active: 'shipfront rules --attach' shows what to do"
-        );
+        assert_eq!(sentence(4, 0).unwrap(), "4 redirects are not active: 'shipfront rules --attach' shows what to do");
         assert!(sentence(1, 0).unwrap().starts_with("1 redirect is not active"));
         assert!(sentence(2, 1).unwrap().starts_with("2 redirects and 1 header are not active"));
         assert!(inactive(2, 1, true).unwrap().contains("not published by this deploy"));

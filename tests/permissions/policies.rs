@@ -185,11 +185,16 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
             let granted: BTreeSet<Grant> =
                 policies.iter().filter_map(in_any_case).flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
             let in_some: Vec<&Value> = policies.iter().filter_map(where_rules_are_published).collect();
-            let of_rules: BTreeSet<Grant> = in_some.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
+            let of_rules: BTreeSet<Grant> =
+                in_some.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
             let mut wanted = expected(role.entry_points, &[], as_in_templates);
             let with_rules = expected(role.entry_points, &[Setup::PublishedRules], as_in_templates);
             if role.entry_points.contains(&EntryPoint::Deploy) {
-                assert_eq!(of_rules, with_rules.difference(&wanted).cloned().collect(), "{place}, which publishes rules");
+                assert_eq!(
+                    of_rules,
+                    with_rules.difference(&wanted).cloned().collect(),
+                    "{place}, which publishes rules"
+                );
             }
             wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
             assert_eq!(granted, wanted, "{place}");

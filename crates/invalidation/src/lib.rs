@@ -225,9 +225,9 @@ impl Viewers {
 
     /// The behaviors that ask the site's own origin: of which distribution, for which paths, and their functions.
     pub fn functions(&self) -> impl Iterator<Item = (&DistributionId, String, &[ViewerFunction])> {
-        self.viewers.iter().flat_map(|shown| {
-            shown.viewer.functions().map(move |(pattern, functions)| (&shown.id, pattern, functions))
-        })
+        self.viewers
+            .iter()
+            .flat_map(|shown| shown.viewer.functions().map(move |(pattern, functions)| (&shown.id, pattern, functions)))
     }
 
     /// The distributions whose configuration could not be read.

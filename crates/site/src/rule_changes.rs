@@ -3,8 +3,8 @@
 use crate::circles::{ANY_HOST, examples, hosts, query};
 use crate::headers_file::HeadersFile;
 use crate::key::{HEADERS_FILE, REDIRECTS_FILE};
-use crate::redirects_file::{Host, RedirectRule, RedirectsFile, TargetPiece, Visitors, without_slash};
 use crate::platform::{Finding, FindingKind};
+use crate::redirects_file::{Host, RedirectRule, RedirectsFile, TargetPiece, Visitors, without_slash};
 use crate::url_pattern::{Piece, as_sent, paths_of};
 use crate::viewer_rules::{Answer, Request, Rules, an_example_of};
 use serde::Serialize;
@@ -213,8 +213,7 @@ pub fn samples<'p>(
         requests.into_iter().nth(own.unwrap_or(0))
     };
     let of_lines = rules.redirects.iter().filter(|rule| lines.contains(&rule.line)).filter_map(of_rule);
-    let of_paths =
-        paths.map(|path| Request { host: host.to_owned(), uri: path.to_owned(), ..Request::default() });
+    let of_paths = paths.map(|path| Request { host: host.to_owned(), uri: path.to_owned(), ..Request::default() });
     of_lines.chain(of_paths).collect()
 }
 

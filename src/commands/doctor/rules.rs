@@ -32,7 +32,8 @@ pub(super) async fn findings(
         for (arn, name) in attached {
             findings.push(match name {
                 _ if !publishes => {
-                    let found = format!("{} is attached; deploys publish no rules without publish-rules", name.unwrap_or(arn));
+                    let found =
+                        format!("{} is attached; deploys publish no rules without publish-rules", name.unwrap_or(arn));
                     Finding::new(&check, State::NotChecked, found)
                 }
                 Some(name) => of_function(&check, name, target, distributions).await,

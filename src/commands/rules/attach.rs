@@ -41,11 +41,7 @@ impl Attachment {
             let has = |function: &shipfront_invalidation::viewer::ViewerFunction| {
                 (function.event.word(), function.name().unwrap_or(&function.arn).to_owned())
             };
-            Place {
-                distribution: id.as_str().to_owned(),
-                path_pattern,
-                has: functions.iter().map(has).collect(),
-            }
+            Place { distribution: id.as_str().to_owned(), path_pattern, has: functions.iter().map(has).collect() }
         };
         Attachment {
             target: target.to_string(),
@@ -69,7 +65,10 @@ impl Attachment {
     fn write_cli(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let comment = &self.comment;
         writeln!(out, "# Once, so that deploys can publish the rules of {}.\n", self.target)?;
-        writeln!(out, "# 1. Two functions that change nothing yet. By their comment deploys know that they may replace the code.")?;
+        writeln!(
+            out,
+            "# 1. Two functions that change nothing yet. By their comment deploys know that they may replace the code."
+        )?;
         for (event, name) in &self.functions {
             writeln!(out, "printf '%s' '{}' > {event}.js", code(event))?;
             writeln!(out, "aws cloudfront create-function --name {name} --function-code fileb://{event}.js \\")?;
@@ -80,12 +79,17 @@ impl Attachment {
                 "  --if-match \"$(aws cloudfront describe-function --name {name} --query ETag --output text)\""
             )?;
         }
-        writeln!(out, "\n# 2. Their place in the distribution. Use a current AWS CLI: an old one drops settings that it does not know.")?;
+        writeln!(
+            out,
+            "\n# 2. Their place in the distribution. Use a current AWS CLI: an old one drops settings that it does not know."
+        )?;
         self.write_places(out)?;
         for id in self.distributions() {
             writeln!(out, "aws cloudfront get-distribution-config --id {id} > {id}.json")?;
             let arn = |name: &str| {
-                format!("\"$(aws cloudfront describe-function --name {name} --query FunctionSummary.FunctionMetadata.FunctionARN --output text)\"")
+                format!(
+                    "\"$(aws cloudfront describe-function --name {name} --query FunctionSummary.FunctionMetadata.FunctionARN --output text)\""
+                )
             };
             writeln!(out, "jq --arg request {} \\", arn(&self.functions[0].1))?;
             writeln!(out, "  --arg response {} \\", arn(&self.functions[1].1))?;
@@ -95,7 +99,10 @@ impl Attachment {
                  {{EventType: \"viewer-request\", FunctionARN: $request}},\n    \
                  {{EventType: \"viewer-response\", FunctionARN: $response}}]}}' {id}.json > {id}-changed.json"
             )?;
-            writeln!(out, "aws cloudfront update-distribution --id {id} --distribution-config file://{id}-changed.json \\")?;
+            writeln!(
+                out,
+                "aws cloudfront update-distribution --id {id} --distribution-config file://{id}-changed.json \\"
+            )?;
             writeln!(out, "  --if-match \"$(jq -r .ETag {id}.json)\"")?;
         }
         self.write_rest(out)
@@ -115,14 +122,22 @@ impl Attachment {
         }
         let others = self.behaviors.iter().filter(|place| place.path_pattern != "*");
         for Place { distribution, path_pattern, .. } in others {
-            writeln!(out, "# The behavior {path_pattern} of {distribution} shows the site, too: give it the same where rules are to hold there.")?;
+            writeln!(
+                out,
+                "# The behavior {path_pattern} of {distribution} shows the site, too: give it the same where rules are to hold there."
+            )?;
         }
         Ok(())
     }
 
     fn write_rest(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let functions: Vec<String> = self.functions.iter().map(|(_, name)| format!("--function {name}")).collect();
-        writeln!(out, "\n# 3. What the role of deploys may do: shipfront policy {} --publish-rules {}", self.target, functions.join(" "))?;
+        writeln!(
+            out,
+            "\n# 3. What the role of deploys may do: shipfront policy {} --publish-rules {}",
+            self.target,
+            functions.join(" ")
+        )?;
         writeln!(out, "# 4. In shipfront.toml: publish-rules = true")
     }
 
@@ -131,10 +146,17 @@ impl Attachment {
         writeln!(out, "# Add the functions to the template of the distribution, and to DefaultCacheBehavior:")?;
         writeln!(out, "#   FunctionAssociations:")?;
         for (event, _) in &self.functions {
-            writeln!(out, "#     - {{EventType: {event}, FunctionARN: !GetAtt {}.FunctionMetadata.FunctionARN}}", logical(event))?;
+            writeln!(
+                out,
+                "#     - {{EventType: {event}, FunctionARN: !GetAtt {}.FunctionMetadata.FunctionARN}}",
+                logical(event)
+            )?;
         }
         self.write_places(out)?;
-        writeln!(out, "# The template's code is the first that they have. A stack that changes FunctionCode later overwrites what a deploy")?;
+        writeln!(
+            out,
+            "# The template's code is the first that they have. A stack that changes FunctionCode later overwrites what a deploy"
+        )?;
         writeln!(out, "# published, and the next deploy puts that right.")?;
         writeln!(out, "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:")?;
         for (event, name) in &self.functions {
