@@ -22,7 +22,9 @@ pub mod manifest_index;
 mod next_manifest;
 pub mod plan;
 pub mod planned;
+mod publish;
 mod rule_warnings;
+pub mod rules;
 pub mod run;
 pub mod settings;
 pub mod shard;
@@ -191,8 +193,8 @@ impl<'a> Deploy<'a> {
 
     /// All that a report tells.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
-        let Planned { plan, recovered, refused, mut warnings, .. } = planned;
-        let Executed { outcomes, sent, verified, .. } = done;
+        let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
+        let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
         warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
@@ -212,6 +214,8 @@ impl<'a> Deploy<'a> {
             problems: plan.problems,
             refused,
             hidden: discovered.walk.hidden.clone(),
+            rules: rules.map(|rules| rules.report()).unwrap_or_default(),
+            rules_failed: rules_outcome.error().cloned(),
             sent,
             recovered,
             verified,

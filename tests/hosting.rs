@@ -94,15 +94,18 @@ async fn hosted() -> World {
             query_strings: QueryStrings::None,
         });
     }
-    let function = &resources["DirectoryIndex"]["Properties"];
-    let put = world.edge.put_function(&Function {
-        name: "DirectoryIndex".to_owned(),
-        comment: string(&function["FunctionConfig"]["Comment"]),
-        runtime: string(&function["FunctionConfig"]["Runtime"]),
-        code: string(&function["FunctionCode"]),
-        key_value_store: None,
-    });
-    put.unwrap();
+    for name in ["RequestRules", "ResponseRules"] {
+        let function = &resources[name]["Properties"];
+        let Value::Tagged(comment) = &function["FunctionConfig"]["Comment"] else { panic!("no !Sub") };
+        let put = world.edge.put_function(&Function {
+            name: name.to_owned(),
+            comment: string(&comment.value).replace("${Bucket}", BUCKET),
+            runtime: string(&function["FunctionConfig"]["Runtime"]),
+            code: string(&function["FunctionCode"]),
+            key_value_store: None,
+        });
+        put.unwrap();
+    }
     let config = &resources["Distribution"]["Properties"]["DistributionConfig"];
     let before = world.edge.distribution(&world.distribution).unwrap();
     world.edge.put_distribution(distribution(config, before)).unwrap();
@@ -117,7 +120,7 @@ async fn hosted() -> World {
 fn the_query_goes_along_from_a_directory_to_its_slash() {
     let template = std::fs::read_to_string(repository("examples/hosting/template.yaml")).unwrap();
     let template: Value = yaml_serde::from_str(&template).unwrap();
-    let code = template["Resources"]["DirectoryIndex"]["Properties"]["FunctionCode"].as_str().unwrap();
+    let code = template["Resources"]["RequestRules"]["Properties"]["FunctionCode"].as_str().unwrap();
     let script = format!(
         "{code}\nconst querystring = {{utm_source: {{value: 'x'}}, a: {{value: '1', multiValue: [{{value: '1'}}, {{value: ''}}]}}}};\n\
          const of = uri => handler({{request: {{uri, querystring, headers: {{host: {{value: 'www.example.com'}}}}}}}});\n\
