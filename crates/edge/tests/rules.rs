@@ -77,6 +77,25 @@ fn the_code_of_every_file_answers_as_its_rules_do_however_its_table_is_kept() {
     }
 }
 
+/// As CloudFront takes it on every plan, and from a store.
+#[test]
+fn a_thousand_exact_lines_are_answered() {
+    let line = |number: usize| format!("/posts/{number}-a-title-of-{} /articles/{number}/title 301\n", number * 7 % 13);
+    let text: String = (0..1000).map(line).collect();
+    let rules = rules(&text, &[], &RuleOptions::default(), true);
+    let requests: Vec<Request> = (0..1000)
+        .step_by(97)
+        .map(|number| Request::of(&format!("https://www.example.com{}", line(number).split(' ').next().unwrap())))
+        .collect();
+    let requests: Vec<&Request> = requests.iter().collect();
+    let expected: Vec<Answer> = requests.iter().map(|request| rules.answer(request)).collect();
+    assert!(expected.iter().all(|answer| matches!(answer, Answer::Redirect { status: 301, .. })));
+    assert!(code(&rules, Table::Packed).unwrap().len() <= 10 * 1024);
+    for table in [Table::Packed, Table::Store] {
+        assert_eq!(answers(&rules, table, &requests).unwrap(), expected, "{table:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
