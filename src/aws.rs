@@ -284,6 +284,13 @@ pub struct Requests {
     pub create_invalidation: u64,
     /// CloudFront's reads: distributions, cache policies, the state of an invalidation.
     pub cloudfront_read: u64,
+    /// `UpdateFunction`, `TestFunction` and `PublishFunction`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cloudfront_write: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Default)]
@@ -295,6 +302,7 @@ struct RequestCounts {
     delete: AtomicU64,
     create_invalidation: AtomicU64,
     cloudfront_read: AtomicU64,
+    cloudfront_write: AtomicU64,
 }
 
 impl RequestCounts {
@@ -309,6 +317,8 @@ impl RequestCounts {
             "GetObject" | "GetBucketPolicy" | "GetBucketEncryption" | "GetBucketVersioning" => &self.get,
             "DeleteObjects" | "DeleteObject" | "AbortMultipartUpload" => &self.delete,
             "CreateInvalidation" | "CreateInvalidationForDistributionTenant" => &self.create_invalidation,
+            "UpdateFunction" | "TestFunction" | "PublishFunction" => &self.cloudfront_write,
+            "DescribeFunction" => &self.cloudfront_read,
             read if read.starts_with("Get") || read.starts_with("List") => &self.cloudfront_read,
             _ => &self.put,
         };
@@ -325,6 +335,7 @@ impl RequestCounts {
             delete: read(&self.delete),
             create_invalidation: read(&self.create_invalidation),
             cloudfront_read: read(&self.cloudfront_read),
+            cloudfront_write: read(&self.cloudfront_write),
         }
     }
 }

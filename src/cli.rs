@@ -5,6 +5,7 @@ pub mod documents;
 pub mod headers_and_redirects;
 pub mod invalidate;
 pub mod record;
+pub mod rules;
 pub mod tags;
 pub mod verify;
 
@@ -139,6 +140,13 @@ pub enum Command {
     /// round in a circle, and lines that cannot be done are named: what they match passes through untouched.
     #[command(after_help = headers_and_redirects::REDIRECTS_EXAMPLES)]
     Redirects(headers_and_redirects::RedirectsArgs),
+    /// Show the rules that viewers meet, or print what to change once so that deploys publish them
+    ///
+    /// With publish-rules = true, or --publish-rules, a deploy publishes _redirects and the headers that S3 does not
+    /// keep to two CloudFront Functions of the distribution, after the pages and before the invalidation. It touches
+    /// only functions whose comment names the site, and never the distribution: --attach prints what to change there.
+    #[command(after_help = rules::EXAMPLES)]
+    Rules(rules::RulesArgs),
     /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
     ///
     /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads
@@ -337,6 +345,9 @@ pub struct SiteOptions {
     /// How _headers and _redirects are read
     #[command(flatten)]
     pub rules: headers_and_redirects::RuleArgs,
+    /// Publish _redirects and the headers that S3 does not keep to the distribution's CloudFront Functions, with the deploy; see 'shipfront rules --attach'
+    #[arg(long, help_heading = "Uploads")]
+    pub publish_rules: bool,
     /// Deploy the rest when some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,

@@ -1,5 +1,6 @@
 //! Every CloudFront call: the only place that talks to distributions.
 
+pub mod functions;
 pub mod lookup;
 pub mod send;
 mod shape;

@@ -14,6 +14,7 @@ pub mod policy;
 #[cfg(feature = "edge")]
 pub mod preview;
 pub mod redirects;
+pub mod rules;
 mod signal;
 pub mod status;
 pub mod tags;

@@ -91,6 +91,7 @@ pub fn settings(
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
         rules: options.rules.options(),
+        publish_rules: options.publish_rules,
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,
@@ -129,6 +130,7 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
         ("--adopt", options.adopt),
         ("--build-number", record.build_number.is_some()),
         ("--force", record.force),
+        ("--publish-rules", options.publish_rules),
     ];
     match needing.iter().find(|(_, is_set)| *is_set && record.no_record) {
         Some((option, _)) => Err(Error::usage(format!("{option} cannot be used with --no-record"))

@@ -23,7 +23,9 @@ mod next_manifest;
 mod pattern_warnings;
 pub mod plan;
 pub mod planned;
+mod publish;
 mod rule_warnings;
+pub mod rules;
 pub mod run;
 pub mod settings;
 pub mod shard;
@@ -192,8 +194,8 @@ impl<'a> Deploy<'a> {
 
     /// All that a report tells.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
-        let Planned { plan, recovered, refused, mut warnings, .. } = planned;
-        let Executed { outcomes, sent, verified, .. } = done;
+        let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
+        let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
         warnings.extend(done.warnings);
         warnings.extend(discovered.walk.warnings.iter().cloned());
         warnings.extend(discovered.viewers.warnings());
@@ -214,6 +216,8 @@ impl<'a> Deploy<'a> {
             problems: plan.problems,
             refused,
             hidden: discovered.walk.hidden.clone(),
+            rules: rules.map(|rules| rules.report()).unwrap_or_default(),
+            rules_failed: rules_outcome.error().cloned(),
             sent,
             recovered,
             verified,

@@ -73,11 +73,12 @@ impl ErrorKind {
             | "NoSuchVersion"
             | "NotFound"
             | "NoSuchInvalidation"
+            | "NoSuchFunctionExists"
             | "NoSuchBucketPolicy"
             | "OwnershipControlsNotFoundError"
             | "ServerSideEncryptionConfigurationNotFoundError" => ErrorKind::NotFound,
             "NoSuchBucket" | "NoSuchDistribution" | "EntityNotFound" => ErrorKind::NoSuchResource,
-            "PreconditionFailed" => ErrorKind::PreconditionFailed,
+            "PreconditionFailed" | "InvalidIfMatchVersion" => ErrorKind::PreconditionFailed,
             "ConditionalRequestConflict" => ErrorKind::Conflict,
             "AccessControlListNotSupported" => ErrorKind::AclsDisabled,
             "NotImplemented" => ErrorKind::NotImplemented,

@@ -9,10 +9,14 @@ use crate::aws::{Aws, AwsOptions};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::terminal::Terminal;
-use shipfront_edge::{Data, Edge, EdgeError, EdgeOptions};
+use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Function};
 use shipfront_invalidation::Coverage;
-use shipfront_site::Target;
 use shipfront_site::etag::{hex, md5};
+use shipfront_site::headers_file::HeadersFile;
+use shipfront_site::platform::RuleOptions;
+use shipfront_site::redirects_file::RedirectsFile;
+use shipfront_site::viewer_rules::Rules;
+use shipfront_site::{Target, header_function, redirect_function};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,8 +40,7 @@ impl Local {
         let options = EdgeOptions { data, api_port: 0, viewer_port, latency: Duration::ZERO };
         match Edge::start(options).await {
             Ok(edge) => {
-                // Site generators link to directories, and most distributions have a function for that.
-                edge.rewrite_indexes();
+                edge.host_sites(functions_of).map_err(|error| edge_error(&error))?;
                 let (api_url, viewer_url) = (edge.api_url(), edge.viewer_url());
                 Ok(Local { edge: Some(edge), api_url, viewer_url, directory })
             }
@@ -120,6 +123,30 @@ impl Local {
     }
 }
 
+/// The functions that a bucket's distribution has before its first deploy, by event: `/dir/` is `/dir/index.html`, and
+/// `/dir` leads to `/dir/`, as links of site generators expect.
+fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
+    let Ok(target) = Target::parse(&format!("s3://{bucket}")) else { return Vec::new() };
+    let (none, options) = (RedirectsFile::default(), RuleOptions::default());
+    let (rules, _) = Rules::new(none, HeadersFile::default(), std::iter::empty(), true, &options);
+    let codes = [
+        ("viewer-request", redirect_function::generate(&rules, false).map(|function| function.code)),
+        ("viewer-response", header_function::generate(&rules).map(|function| function.code)),
+    ];
+    let id = Distribution::for_bucket(bucket).id;
+    let functions = codes.map(|(event, code)| {
+        let function = Function {
+            name: format!("{id}-{event}"),
+            comment: target.function_comment(),
+            runtime: "cloudfront-js-2.0".to_owned(),
+            code: code.ok()?,
+            key_value_store: None,
+        };
+        Some((event, function))
+    });
+    functions.into_iter().flatten().collect()
+}
+
 /// Where the local edge keeps its data.
 fn directory() -> Result<PathBuf> {
     match std::env::var_os(DIRECTORY_VARIABLE) {
@@ -156,7 +183,7 @@ fn resolved(path: &Path) -> PathBuf {
 
 /// The id of the distribution that the local edge has for a site's bucket.
 fn distribution_of(target: &Target) -> String {
-    shipfront_edge::Distribution::for_bucket(target.bucket()).id
+    Distribution::for_bucket(target.bucket()).id
 }
 
 /// A bucket for each source directory: its name for people, a digest of its path to tell it apart.

@@ -2,7 +2,7 @@
 
 use shipfront::cli::{Cli, Command};
 use shipfront::commands::{
-    deploy, doctor, documents, headers, import, init, invalidate, policy, redirects, status, tags, unlock,
+    deploy, doctor, documents, headers, import, init, invalidate, policy, redirects, rules, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
@@ -80,6 +80,7 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Man(args) => documents::man(&args, terminal),
         Command::Headers(args) => headers::run(&args, terminal),
         Command::Redirects(args) => redirects::run(&args, terminal),
+        Command::Rules(args) => rules::run(&args, terminal).await,
         Command::Tags(args) => tags::run(&args, terminal).await,
         #[cfg(feature = "edge")]
         Command::Preview(args) => shipfront::commands::preview::run(&args, terminal).await,

@@ -13,6 +13,7 @@ pub mod lease;
 pub mod manifest;
 mod ndjson;
 pub mod public_access;
+pub mod rules;
 pub mod session;
 
 use crate::aws::Aws;
@@ -123,13 +124,16 @@ pub struct Intent {
     /// The paths that it was to send: they count as sent until it says how many it did.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub paths: Option<PathCount>,
+    /// The digest of the rules that it was to publish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Intent {
-    fn new(deploy: &str, ids: &[DistributionId], paths: PathCount) -> Intent {
+    fn new(deploy: &str, ids: &[DistributionId], paths: PathCount, rules: Option<String>) -> Intent {
         let (mut distributions, mut tenants) = (Vec::new(), Vec::new());
         for id in ids {
             match id {
@@ -137,7 +141,7 @@ impl Intent {
                 DistributionId::Tenant(id) => tenants.push(id.clone()),
             }
         }
-        Intent { deploy: deploy.to_owned(), distributions, tenants, paths: Some(paths), extra: Map::new() }
+        Intent { deploy: deploy.to_owned(), distributions, tenants, paths: Some(paths), rules, extra: Map::new() }
     }
 }
 

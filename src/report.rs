@@ -14,6 +14,7 @@ use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
 use crate::deploy::change::{Action, Change, ChangeOutcome, Reason, Subject, Wave};
 use crate::deploy::planned::Recovered;
+use crate::deploy::rules::{FunctionChange, ReportedFunction};
 use crate::deploy::run::{Run, Stage};
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::{Difference, Verified};
@@ -183,6 +184,9 @@ pub struct Report {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The functions to which rules are published, with the lines that change and those that do nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ReportedFunction>,
     /// Hidden files of the source, and folders with a `/` at the end, that were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<String>,
@@ -228,6 +232,7 @@ impl Report {
             error: None,
             hint: None,
             hidden: run.hidden,
+            rules: run.rules,
             verified: None,
             shard: run.shard.map(|shard| shard.to_string()),
             verbose: terminal.is_verbose(),
@@ -236,7 +241,10 @@ impl Report {
         report.warnings.extend(sent.warnings);
         match stage {
             Stage::Planned { .. } => report.plan(changes),
-            Stage::Done { interrupted } => report.complete(changes, outcomes, &sent.failed, interrupted),
+            Stage::Done { interrupted } => {
+                report.errors.extend(run.rules_failed.iter().map(|error| Failure::of(None, error)));
+                report.complete(changes, outcomes, &sent.failed, interrupted);
+            }
         }
         if let Some(error) = run.refused {
             report.refuse(&error);
@@ -277,7 +285,7 @@ impl Report {
 
     /// Enters what was done. `refused` is what CloudFront did not take.
     fn complete(&mut self, changes: Vec<Change>, outcomes: Vec<ChangeOutcome>, refused: &[Error], interrupted: bool) {
-        let nothing_planned = !changes.iter().any(Change::is_visible);
+        let nothing_planned = !changes.iter().any(Change::is_visible) && !self.changes_rules();
         let mut nothing_landed = true;
         let mut overwritten = Vec::new();
         let objects = &mut self.objects;
@@ -377,7 +385,12 @@ impl Report {
 
     /// Whether the plan has anything to do.
     pub fn has_changes(&self) -> bool {
-        self.recovered.is_some() || self.changes.iter().any(ReportedChange::is_visible)
+        self.recovered.is_some() || self.changes.iter().any(ReportedChange::is_visible) || self.changes_rules()
+    }
+
+    /// Whether code of a function is published.
+    fn changes_rules(&self) -> bool {
+        self.rules.iter().any(|function| function.change != FunctionChange::Unchanged)
     }
 }
 

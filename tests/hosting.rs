@@ -5,7 +5,7 @@ use crate::world::command::repository;
 use crate::world::http::{Answer, request};
 use crate::world::site::{BUCKET, World};
 use shipfront_edge::{
-    CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, FunctionAssociation, QueryStrings,
+    CacheBehavior, CachePolicy, CacheSettings, Distribution, ErrorResponse, Function, FunctionAssociation, QueryStrings,
 };
 use std::time::Duration;
 use yaml_serde::Value;
@@ -29,11 +29,8 @@ fn behavior(pattern: &str, from: &Value, origin: &str) -> CacheBehavior {
     let mut behavior = CacheBehavior::new(pattern, origin);
     behavior.cache = CacheSettings::Policy(name(&from["CachePolicyId"]).to_owned());
     for function in from["FunctionAssociations"].as_sequence().into_iter().flatten() {
-        // The edge runs no functions; what this one does to a URI it can do itself.
-        assert_eq!(name(&function["FunctionARN"]), "DirectoryIndex");
-        behavior.index_rewrite = true;
-        let (event_type, arn) = ("viewer-request".to_owned(), "arn:aws:cloudfront::0:function/f".to_owned());
-        behavior.functions.push(FunctionAssociation { event_type, arn });
+        let arn = format!("arn:aws:cloudfront::000000000000:function/{}", name(&function["FunctionARN"]));
+        behavior.functions.push(FunctionAssociation { event_type: string(&function["EventType"]), arn });
     }
     behavior
 }
@@ -97,6 +94,18 @@ async fn hosted() -> World {
             query_strings: QueryStrings::None,
         });
     }
+    for name in ["RequestRules", "ResponseRules"] {
+        let function = &resources[name]["Properties"];
+        let Value::Tagged(comment) = &function["FunctionConfig"]["Comment"] else { panic!("no !Sub") };
+        let put = world.edge.put_function(&Function {
+            name: name.to_owned(),
+            comment: string(&comment.value).replace("${Bucket}", BUCKET),
+            runtime: string(&function["FunctionConfig"]["Runtime"]),
+            code: string(&function["FunctionCode"]),
+            key_value_store: None,
+        });
+        put.unwrap();
+    }
     let config = &resources["Distribution"]["Properties"]["DistributionConfig"];
     let before = world.edge.distribution(&world.distribution).unwrap();
     world.edge.put_distribution(distribution(config, before)).unwrap();
@@ -111,7 +120,7 @@ async fn hosted() -> World {
 fn the_query_goes_along_from_a_directory_to_its_slash() {
     let template = std::fs::read_to_string(repository("examples/hosting/template.yaml")).unwrap();
     let template: Value = yaml_serde::from_str(&template).unwrap();
-    let code = template["Resources"]["DirectoryIndex"]["Properties"]["FunctionCode"].as_str().unwrap();
+    let code = template["Resources"]["RequestRules"]["Properties"]["FunctionCode"].as_str().unwrap();
     let script = format!(
         "{code}\nconst querystring = {{utm_source: {{value: 'x'}}, a: {{value: '1', multiValue: [{{value: '1'}}, {{value: ''}}]}}}};\n\
          const of = uri => handler({{request: {{uri, querystring, headers: {{host: {{value: 'www.example.com'}}}}}}}});\n\
@@ -133,6 +142,9 @@ async fn a_deploy_to_the_hosting_example_has_nothing_to_warn_of_and_keeps_its_re
     let first = world.deploy(&[]).expect(0).warnings();
     assert!(first.contains("serves /404.html for 403") && first.lines().count() == 1, "said once: {first}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
+    let led = view(&world, "/about?utm_source=x").await;
+    let location = format!("http://{}.localhost/about/?utm_source=x", world.distribution);
+    assert_eq!((led.status, led.header("location")), (301, Some(location.as_str())));
     for (path, status, text) in [
         ("/", 200, "welcome"),
         ("/about/", 200, "about"),

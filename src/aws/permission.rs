@@ -37,6 +37,8 @@ pub enum Setup {
     CacheTags,
     /// What is there already is to be tagged: `shipfront tags --backfill`.
     Backfill,
+    /// Deploys publish rules: `--publish-rules`.
+    PublishedRules,
 }
 
 /// What an action is allowed on.
@@ -54,6 +56,8 @@ pub enum Resource {
     Tenant,
     /// Cache policies, known by name only once the distribution was read.
     CachePolicies,
+    /// CloudFront Functions of the distribution.
+    Functions,
     /// The KMS key.
     Key,
     /// The action takes no narrower resource.
@@ -70,6 +74,7 @@ impl Display for Resource {
             Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
+            Resource::Functions => "arn:aws:cloudfront::ACCOUNT:function/FUNCTION",
             Resource::Key => "arn:aws:kms:REGION:ACCOUNT:key/ID",
             Resource::All => "*",
         })
@@ -176,6 +181,11 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
+    with(Setup::PublishedRules, "DescribeFunction", "cloudfront:DescribeFunction", Resource::Functions, DEPLOY),
+    with(Setup::PublishedRules, "GetFunction", "cloudfront:GetFunction", Resource::Functions, DEPLOY),
+    with(Setup::PublishedRules, "UpdateFunction", "cloudfront:UpdateFunction", Resource::Functions, DEPLOY),
+    with(Setup::PublishedRules, "TestFunction", "cloudfront:TestFunction", Resource::Functions, DEPLOY),
+    with(Setup::PublishedRules, "PublishFunction", "cloudfront:PublishFunction", Resource::Functions, DEPLOY),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, ASK_STATUS),
     with(

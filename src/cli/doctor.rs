@@ -26,6 +26,9 @@ pub struct DoctorArgs {
     /// Write an object beside the deploy record and remove it again, to see whether that is allowed and whether the store heeds conditions
     #[arg(long)]
     pub probe: bool,
+    /// Deploys publish rules: see whether their functions are attached
+    #[arg(long)]
+    pub publish_rules: bool,
 }
 
 /// `policy`.
@@ -55,6 +58,12 @@ pub struct PolicyArgs {
     /// Also what 'tags --backfill' needs: it copies objects onto themselves, with their tags and annotations
     #[arg(long, conflicts_with = "bucket_policy")]
     pub backfill: bool,
+    /// Also what --publish-rules needs of a deploy: to update, test and publish the functions
+    #[arg(long, conflicts_with = "bucket_policy")]
+    pub publish_rules: bool,
+    /// The CloudFront Functions to which deploys publish rules; repeat it for several
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub function: Vec<String>,
     /// The account of the distribution
     #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
     pub account: String,

@@ -6,6 +6,7 @@ use aws_sdk_cloudfront::types::{
 };
 use shipfront_invalidation::viewer::{
     CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+    ViewerEvent, ViewerFunction,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -157,10 +158,22 @@ impl Behavior {
             let mut lambdas = self.lambdas.iter().flat_map(|lambdas| lambdas.items.iter().flatten());
             functions.any(|function| function.event_type == event) || lambdas.any(|lambda| lambda.event_type == event)
         };
+        let event = |event: &EventType| match event {
+            EventType::ViewerRequest => Some(ViewerEvent::Request),
+            EventType::ViewerResponse => Some(ViewerEvent::Response),
+            _ => None,
+        };
+        let functions = self.functions.iter().flat_map(|functions| functions.items.iter().flatten());
+        let functions = functions.map(|function| (&function.event_type, &function.function_arn));
+        let lambdas = self.lambdas.iter().flat_map(|lambdas| lambdas.items.iter().flatten());
+        let lambdas = lambdas.map(|lambda| (&lambda.event_type, &lambda.lambda_function_arn));
+        let functions = functions.chain(lambdas);
+        let functions = functions.filter_map(|(of, arn)| Some(ViewerFunction { event: event(of)?, arn: arn.clone() }));
         let policy = self.response_headers_policy_id.as_ref().is_some_and(|id| !id.is_empty());
         CacheBehavior {
             alters_headers: policy || has(EventType::ViewerResponse) || has(EventType::OriginResponse),
             viewer_request_function: has(EventType::ViewerRequest),
+            functions: functions.collect(),
             origin_request_function: has(EventType::OriginRequest),
             path_pattern: self.path_pattern,
             target_origin_id: self.target_origin_id,

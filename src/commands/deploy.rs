@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::local::guard_source;
 use crate::open_files;
 use crate::outcome::Outcome;
+use crate::record::Place;
 use crate::report::{Report, file};
 use crate::terminal::Terminal;
 use std::path::Path;
@@ -91,6 +92,9 @@ pub(super) async fn prepare(
 ) -> Result<Settings> {
     let target = connection.target(target, Some(source))?;
     let mut settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
+    // The distribution of the local edge has functions for the rules of its bucket.
+    let is_recorded = settings.record != Place::Nowhere;
+    settings.publish_rules |= connection.is_local() && is_recorded && settings.target.prefix().is_empty();
     settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
     // What is no directory is refused by the deploy, and leaves no bucket behind.
     if source.is_dir() {

@@ -6,6 +6,7 @@
 mod bucket;
 mod distribution;
 mod permissions;
+mod rules;
 
 use crate::aws::Aws;
 use crate::cli::doctor::DoctorArgs;
@@ -58,6 +59,8 @@ struct Doctor {
     /// Whether an object is written, and removed again, where the record is: nothing else tells whether
     /// writes are allowed, and kept apart by conditions.
     probe: bool,
+    /// Whether deploys publish rules.
+    publishes_rules: bool,
 }
 
 /// How something stands.
@@ -192,6 +195,7 @@ impl Doctor {
             place: config::place(args.site.record.as_deref(), args.no_record)?,
             expected_owner: connection.expected_owner.clone(),
             probe: args.probe,
+            publishes_rules: args.publish_rules,
         })
     }
 
@@ -236,6 +240,7 @@ impl Doctor {
             evidence.of_shape(shape);
             evidence.of_invalidations(&distributions, id).await;
         }
+        findings.extend(rules::findings(self.publishes_rules, &viewers, &self.target, &distributions).await);
         findings.extend(evidence.findings(self, aws.is_amazon(), &shapes));
         Report::of(&self.target, findings)
     }

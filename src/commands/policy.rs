@@ -59,6 +59,10 @@ struct Setting {
     partition: String,
     /// Whether what is there is to be tagged.
     backfill: bool,
+    /// Whether deploys publish rules.
+    publish_rules: bool,
+    /// To which functions, `FUNCTION` where none is named.
+    functions: Vec<String>,
 }
 
 impl Setting {
@@ -80,6 +84,8 @@ impl Setting {
             kms_key: args.kms_key.clone(),
             partition: partition(args, |name| std::env::var(name).ok()),
             backfill: args.backfill,
+            publish_rules: args.publish_rules || !args.function.is_empty(),
+            functions: args.function.clone(),
         })
     }
 
@@ -98,6 +104,7 @@ impl Setting {
             (self.kms_key.is_some(), Setup::KmsKey),
             (self.backfill, Setup::CacheTags),
             (self.backfill, Setup::Backfill),
+            (self.publish_rules, Setup::PublishedRules),
         ];
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
@@ -227,6 +234,11 @@ impl Setting {
             },
             Resource::Distribution => ids(false).into_iter().map(|id| named(resource, id)).collect(),
             Resource::Tenant => ids(true).into_iter().map(|id| named(resource, id)).collect(),
+            Resource::Functions if self.functions.is_empty() => vec![named(resource, "")],
+            Resource::Functions => {
+                let arn = |name: &String| named(resource, "").replace("FUNCTION", name);
+                self.functions.iter().map(arn).collect()
+            }
             Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| named(resource, ""))],
             Resource::CachePolicies | Resource::All => vec![named(resource, "")],
         }
@@ -262,6 +274,8 @@ mod tests {
             kms_key: None,
             partition: "aws".to_owned(),
             backfill: false,
+            publish_rules: false,
+            functions: Vec::new(),
         }
     }
 

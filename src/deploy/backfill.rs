@@ -173,7 +173,8 @@ impl Backfill<'_> {
         let index = ManifestIndex::read(&manifest, &[])?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
         let (withheld, verified) = (Vec::new(), None);
-        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging }, index))
+        let rules = None;
+        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, index))
     }
 
     /// The objects that carry no tags yet, and those that cannot get any.
@@ -212,6 +213,7 @@ impl Backfill<'_> {
             refused: None,
             items: Vec::new(),
             late_items: Vec::new(),
+            rules: None,
             warnings: Vec::new(),
         };
         Ok((planned.choose_items(discovered), left))

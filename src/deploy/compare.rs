@@ -88,8 +88,9 @@ impl Deploy<'_> {
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
         warnings.extend(guards::emptied_pages(&plan, &discovered.walk));
-        let (items, late_items) = (Vec::new(), Vec::new());
-        Ok(Planned { plan: Arc::new(plan), index, record_differs, recovered, refused, items, late_items, warnings })
+        let (items, late_items, rules) = (Vec::new(), Vec::new(), discovered.rules.clone());
+        let plan = Arc::new(plan);
+        Ok(Planned { plan, index, record_differs, recovered, refused, items, late_items, rules, warnings })
     }
 
     /// Decides about every key of the source, the target and the record; with a warning where the listing came out

@@ -2,6 +2,7 @@
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
+use crate::deploy::rules::{self, RulesPlan};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
 use crate::deploy::{Deploy, error_pages, headers_and_redirects, pattern_warnings, source_guard};
@@ -30,6 +31,8 @@ pub(super) struct Discovered {
     pub verified: Option<DistributionId>,
     /// How uploads are tagged, where a distribution reads that.
     pub tagging: Option<Arc<Tagging>>,
+    /// What is to be done about rules, where they are published.
+    pub rules: Option<Arc<RulesPlan>>,
 }
 
 impl Discovered {
@@ -66,7 +69,7 @@ impl Deploy<'_> {
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
         let ((mut walk, rules), (bucket, session), shapes) = (walk?, target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
-        headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
+        let redirects = headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
         walk.warnings.extend(gone);
@@ -86,8 +89,10 @@ impl Deploy<'_> {
         let manifest = session.as_ref().and_then(Session::manifest);
         error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
-        let walk = Arc::new(walk);
-        Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging })
+        let found = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects).await?;
+        walk.warnings.extend(found.warnings);
+        let (walk, rules) = (Arc::new(walk), found.plan.map(Arc::new));
+        Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })
     }
 
     /// The source, and the rules by which its files got their headers.

@@ -9,6 +9,7 @@ use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
 use crate::deploy::next_manifest::{NextManifest, landed_keys, removed_late};
 use crate::deploy::planned::{Planned, items, late_items};
+use crate::deploy::publish::{self, Draft, RulesOutcome};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +35,9 @@ pub(super) struct Execution<'a> {
     items: Vec<Invalidation>,
     sent: Sent,
     warnings: Vec<String>,
+    /// The code that is ready to be published.
+    drafts: Vec<Draft>,
+    rules: RulesOutcome,
 }
 
 /// What came of the writes.
@@ -48,11 +52,18 @@ pub(super) struct CarriedOut {
     pub written: Result<()>,
     /// What `--verify` is to look at.
     pub sample: Option<Sample>,
+    /// What became of the rules.
+    pub rules: RulesOutcome,
 }
 
 impl<'a> Execution<'a> {
     /// Of a plan of which nothing is done yet.
-    pub(super) fn new(executor: &'a Executor<'a>, discovered: &'a Discovered, planned: &'a Planned) -> Execution<'a> {
+    pub(super) fn new(
+        executor: &'a Executor<'a>,
+        discovered: &'a Discovered,
+        planned: &'a Planned,
+        drafts: Vec<Draft>,
+    ) -> Execution<'a> {
         Execution {
             executor,
             discovered,
@@ -62,6 +73,8 @@ impl<'a> Execution<'a> {
             items: Vec::new(),
             sent: Sent::default(),
             warnings: Vec::new(),
+            rules: if drafts.is_empty() { RulesOutcome::Nothing } else { RulesOutcome::NotBegun },
+            drafts,
         }
     }
 
@@ -71,6 +84,7 @@ impl<'a> Execution<'a> {
         self.upload(ObjectKind::Assets, "assets").await;
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
+        self.publish().await;
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();
         let is_late = self.planned.plan.removals(true).next().is_some();
@@ -99,7 +113,7 @@ impl<'a> Execution<'a> {
         sent.failed.extend(self.discovered.withheld());
         warnings.extend(exposed);
         let left = self.left();
-        CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample }
+        CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample, rules: self.rules }
     }
 
     /// Finds out for which distributions copies may come to count as tagged.
@@ -143,6 +157,19 @@ impl<'a> Execution<'a> {
         self.note(done);
     }
 
+    /// Lets viewers have the rules, once all that they may lead to is there.
+    async fn publish(&mut self) {
+        let Executor { timeline, limits, .. } = self.executor;
+        if self.drafts.is_empty() || !self.has_uploaded_all() || limits.stop.is_cancelled() {
+            return;
+        }
+        let publishing = publish::publish(&self.drafts, &self.discovered.distributions);
+        self.rules = match timeline.during("rules", publishing).await {
+            Ok(()) => RulesOutcome::Published,
+            Err(error) => RulesOutcome::Failed(error),
+        };
+    }
+
     fn tags(&self) -> Option<UploadTags> {
         self.discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: self.executor.deploy.to_owned() })
     }
@@ -180,6 +207,15 @@ impl<'a> Execution<'a> {
 
     /// Whether every write is done that comes before the removals, or, `late`, before the late ones.
     fn is_complete(&self, late: bool) -> bool {
+        self.rules.is_done() && self.is_done_before(late)
+    }
+
+    /// Whether every upload is done.
+    fn has_uploaded_all(&self) -> bool {
+        self.is_done_before(false)
+    }
+
+    fn is_done_before(&self, late: bool) -> bool {
         let is_before = |change: &Change| match change {
             Change::Upload { .. } | Change::Retag { .. } => true,
             Change::Remove { late: is_late, .. } => late && !is_late,
@@ -200,7 +236,8 @@ impl<'a> Execution<'a> {
     /// The keys whose URLs answer otherwise by what landed.
     fn landed_keys(&self) -> Vec<ChangedKey<'_>> {
         let unfinished = self.discovered.unfinished().map(|unfinished| &**unfinished);
-        landed_keys(&self.planned.plan, &self.outcomes, unfinished)
+        let rule_keys = if self.rules.may_have_landed() { self.planned.rule_keys() } else { &[] };
+        landed_keys(&self.planned.plan, &self.outcomes, unfinished, rule_keys)
     }
 
     /// What CloudFront is told of what landed.
@@ -210,7 +247,8 @@ impl<'a> Execution<'a> {
         };
         let is_later = |change: &Change| matches!(change, Change::Remove { late: true, .. });
         let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
-        if changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(outcome)) {
+        let all_done = changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(outcome));
+        if all_done && self.rules.may_have_landed() {
             return self.planned.items.clone();
         }
         items(self.discovered, self.planned, &self.landed_keys())
@@ -254,20 +292,21 @@ impl<'a> Execution<'a> {
         let changed = self.landed_keys().iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
         let Planned { plan, index, .. } = self.planned;
+        let rules = self.planned.rules.as_ref().filter(|_| self.rules.is_done()).map(|rules| &rules.recorded);
         let cleared = ClearedErrorPages::new(viewers, &walk.entries, &self.items);
         let next =
             NextManifest { index, entries: &walk.entries, plan, outcomes: &self.outcomes, evicted, cleared, as_of };
         let id = self.discovered.verified.as_ref().filter(|_| self.executor.verify.is_some());
         let Some(id) = id else {
             return match session {
-                Some(session) => (session.write_manifest(next.rows()).await, None),
+                Some(session) => (session.write_manifest(next.rows(), rules).await, None),
                 None => (Ok(()), None),
             };
         };
         let mut chooser = Chooser::new(self.discovered, id, plan, &self.outcomes);
         let mut rows = next.rows().inspect(|(key, row)| chooser.see(key, row));
         let written = match session {
-            Some(session) => session.write_manifest(rows.by_ref()).await,
+            Some(session) => session.write_manifest(rows.by_ref(), rules).await,
             None => Ok(()),
         };
         // Those that nobody wrote.

@@ -12,6 +12,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::execute::{CarriedOut, Execution, LAST_WRITES};
 use crate::deploy::lock::Lock;
 use crate::deploy::planned::Planned;
+use crate::deploy::publish::{self, Draft, RulesOutcome};
 use crate::deploy::timeline::Timeline;
 use crate::deploy::verify::{Site, Verified};
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub(super) struct Executed {
     /// Whether a signal stopped it.
     pub interrupted: bool,
     pub warnings: Vec<String>,
+    /// What became of the rules.
+    pub rules: RulesOutcome,
 }
 
 impl Executor<'_> {
@@ -61,8 +64,9 @@ impl Executor<'_> {
             Lock::None => None,
             Lock::Held(session) => Some(*session),
         };
+        let (session, drafts) = self.stage(discovered, planned, session).await?;
         // A stage is boxed where it would fill a thread's stack.
-        let work = Box::pin(Execution::new(self, discovered, planned).carry_out(session.as_ref()));
+        let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
         let mut done = match &session {
             Some(session) => session.under_lock(work).await?,
             None => work.await,
@@ -82,11 +86,38 @@ impl Executor<'_> {
         if !looks {
             self.wait(discovered, &mut done.sent).await;
         }
-        let CarriedOut { outcomes, sent, mut warnings, .. } = done;
+        let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if verified.is_none() && self.verify.is_some() {
             warnings.push("what viewers get was not verified".to_owned());
         }
-        Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings }))
+        Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
+    }
+
+    /// Tries the rules before anything of the site is touched. Where they fail, the record is left as it was found.
+    async fn stage(
+        &self,
+        discovered: &Discovered,
+        planned: &Planned,
+        session: Option<ActiveSession>,
+    ) -> Result<(Option<ActiveSession>, Vec<Draft>)> {
+        let Some(rules) = &planned.rules else { return Ok((session, Vec::new())) };
+        let Some(session) = session else { return Ok((None, Vec::new())) };
+        let staging = session.under_lock(publish::stage(rules, &discovered.distributions));
+        let staging = self.timeline.during("rules", staging);
+        let interrupted =
+            || Ok(Err(Error::interrupted("interrupted before anything was uploaded; the site was not changed")));
+        let Limits { clock, stop, .. } = &self.limits;
+        let staged = clock.timeout_after(stop, IN_FLIGHT, staging).await;
+        match staged.unwrap_or_else(interrupted)? {
+            Ok(drafts) => Ok((Some(session), drafts)),
+            Err(error) => {
+                let ending = clock.timeout_after(stop, LAST_WRITES, session.take_back()).await;
+                if let Some(Ending::Outdated(warning)) = ending {
+                    self.terminal.warn(format_args!("{warning}"));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Waits until CloudFront is done, if that is asked for.
@@ -111,7 +142,7 @@ impl Executor<'_> {
         let entries = &discovered.walk.entries;
         let different = verified.map(|found| found.pending(&planned.plan, entries, before)).unwrap_or_default();
         let carry_over = match different.as_slice() {
-            _ if done.is_doubtful() => CarryOver::Plan,
+            _ if done.is_doubtful() || done.rules.is_doubtful() => CarryOver::Plan,
             [] => CarryOver::Nothing,
             pending => CarryOver::Pending(pending),
         };

@@ -116,7 +116,6 @@ fn with_findings(message: String, findings: &[Finding]) -> String {
 /// over those of `_headers`.
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
     let file = headers(&settings.source, settings.walk.follow_links, &settings.rules)?;
-    walk.warnings.extend(warning(&settings.source, &file));
     walk.warnings.extend(shown(&settings.source, &file.findings));
     let of_file = file.rules.len();
     let rules = file.rules.into_iter().chain(settings.headers.iter().cloned());
@@ -126,21 +125,6 @@ pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<Head
     let warnings = rule_warnings::all(&rules, of_file, walk, &settings.source);
     walk.warnings.extend(warnings);
     Ok(rules)
-}
-
-/// What of a `_headers` file S3 does not keep, and what to do instead: one warning.
-fn warning(source: &Path, file: &HeadersFile) -> Option<String> {
-    let headers = file.blocks.iter().flat_map(|block| &block.headers);
-    let names: BTreeSet<String> = headers.map(|header| header.name.to_ascii_lowercase()).collect();
-    let names: Vec<String> = names.into_iter().collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{}: S3 does not keep {}: 'shipfront headers {}' prints a CloudFront Function that adds them, and with --policy a response headers policy",
-            source.join(HEADERS_FILE).display(),
-            names.join(", "),
-            source.display()
-        )
-    })
 }
 
 /// What a deploy says of the lines of a file: the first ones, and how many there are.
@@ -199,13 +183,13 @@ pub fn redirect_function(
     Ok(function)
 }
 
-/// Adds the redirects that are objects, and says what the others take.
+/// Adds the redirects that are objects; how many the others are.
 pub(super) fn apply_redirects(
     walk: &mut Walk,
     rules: &HeaderRules,
     settings: &Settings,
     shapes: &[(DistributionId, DistributionShape)],
-) -> Result<()> {
+) -> Result<usize> {
     let file = redirects(&settings.source, settings.walk.follow_links, &settings.rules)?;
     let keys = walk.entries.iter().map(|entry| &*entry.key);
     let (_, findings) = Rules::new(file.clone(), HeadersFile::default(), keys, false, &settings.rules);
@@ -240,30 +224,7 @@ pub(super) fn apply_redirects(
             earlier.push(rule);
         }
     }
-    // Whether a function that is there is the one for these redirects, its configuration does not tell.
-    let has_function = |(_, shape): &(DistributionId, DistributionShape)| {
-        shape.cache_behaviors.iter().any(|behavior| behavior.viewer_request_function)
-    };
-    if others > 0 {
-        let source = settings.source.display();
-        let shown = settings.source.join(REDIRECTS_FILE);
-        let shown = shown.display();
-        let (take, are, them) = if others == 1 {
-            ("1 redirect takes".to_owned(), "1 redirect is".to_owned(), "it")
-        } else {
-            (format!("{others} redirects take"), format!("{others} redirects are"), "them")
-        };
-        walk.warnings.push(if shapes.iter().any(has_function) {
-            format!(
-                "{shown}: {are} not active by this deploy: the distribution's function follows {them} once it is what 'shipfront redirects {source}' prints"
-            )
-        } else {
-            format!(
-                "{shown}: {take} a CloudFront Function, and no distribution has one: 'shipfront redirects {source}' prints its code"
-            )
-        });
-    }
-    Ok(())
+    Ok(others)
 }
 
 /// The path that a rule is about, and the keys under which a website endpoint looks for it; `None` if no

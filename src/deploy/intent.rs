@@ -30,11 +30,36 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
 }
 
 /// Everything that a plan may leave stale, and what an interrupted run did, in key order.
-pub(super) fn all_pending(plan: &Plan, entries: &[Entry], unfinished: Option<&UnfinishedDeploy>) -> Vec<PendingChange> {
+///
+/// At the URLs of `rule_keys` the cache is asked otherwise once rules are published.
+pub(super) fn all_pending(
+    plan: &Plan,
+    entries: &[Entry],
+    unfinished: Option<&UnfinishedDeploy>,
+    rule_keys: &[String],
+) -> Vec<PendingChange> {
     let ours = plan.changes.iter().filter(|change| change.is_visible());
     let mut all: Vec<PendingChange> = ours.map(|change| pending(change, entries)).collect();
     let left = unfinished.into_iter().flat_map(|unfinished| unfinished.pending.iter());
     all.extend(left.filter(|left| !plan.is_visible(&left.key)).cloned());
     all.sort_by(|a, b| a.key.cmp(&b.key));
+    let known = |key: &String| all.binary_search_by(|pending| pending.key.cmp(key)).is_ok();
+    let of_rules: Vec<PendingChange> = rule_keys.iter().filter(|key| !known(key)).map(|key| of_rule(key)).collect();
+    all.extend(of_rules);
+    all.sort_by(|a, b| a.key.cmp(&b.key));
     all
+}
+
+/// A key of which CloudFront alone is told.
+fn of_rule(key: &str) -> PendingChange {
+    PendingChange {
+        key: key.to_owned(),
+        action: PendingAction::Evict,
+        created: false,
+        bytes: 0,
+        before: None,
+        owned: false,
+        compressed: false,
+        extra: None,
+    }
 }

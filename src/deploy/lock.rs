@@ -111,8 +111,9 @@ impl Executor<'_> {
             deploy: self.deploy,
             build: self.build,
             distributions: &discovered.to_tell(),
-            pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
+            pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
             paths: planned.paths(),
+            rules: planned.rules.as_ref().map(|rules| rules.recorded.digest()),
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }

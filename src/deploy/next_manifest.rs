@@ -13,10 +13,12 @@ use shipfront_invalidation::viewer::CachedHeaders;
 use std::borrow::Cow;
 
 /// The keys whose URLs answer otherwise by the plan, with those that an interrupted run may have changed.
-/// Changes of the bucket count where `is_done` says so of their place in the plan.
+/// Changes of the bucket count where `is_done` says so of their place in the plan; `rule_keys` are those of URLs that
+/// rules let the cache answer otherwise.
 pub(super) fn changed_keys<'a>(
     plan: &'a Plan,
     unfinished: Option<&'a UnfinishedDeploy>,
+    rule_keys: &'a [String],
     is_done: impl Fn(usize) -> bool,
 ) -> Vec<ChangedKey<'a>> {
     let visible = plan.changes.iter().enumerate().filter(|(_, change)| change.is_visible());
@@ -24,6 +26,9 @@ pub(super) fn changed_keys<'a>(
     let mut changed: Vec<_> = visible.map(|(_, change)| changed_key(change)).collect();
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
     changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));
+    // What the cache holds there is the bucket's answer at that very path, or an error.
+    let of_rule = |key: &'a String| ChangedKey { key, created: true, cached: None, copy_tags: None };
+    changed.extend(rule_keys.iter().map(of_rule));
     // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
     let known = |changed: &ChangedKey<'_>| changed.cached != Some(CachedHeaders::Unknown);
     changed.sort_by_key(|changed| (changed.key, changed.created, known(changed)));
@@ -36,8 +41,9 @@ pub(super) fn landed_keys<'a>(
     plan: &'a Plan,
     outcomes: &[ChangeOutcome],
     unfinished: Option<&'a UnfinishedDeploy>,
+    rule_keys: &'a [String],
 ) -> Vec<ChangedKey<'a>> {
-    let mut keys = changed_keys(plan, unfinished, |at| outcomes[at].may_have_landed());
+    let mut keys = changed_keys(plan, unfinished, rule_keys, |at| outcomes[at].may_have_landed());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }

@@ -5,6 +5,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::next_manifest::{changed_keys, late_keys};
 use crate::deploy::plan::Plan;
+use crate::deploy::rules::RulesPlan;
 use crate::error::Error;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
@@ -34,13 +35,21 @@ pub(super) struct Planned {
     pub items: Vec<Invalidation>,
     /// What it is told of the late removals.
     pub late_items: Vec<Invalidation>,
+    /// What is to be done about rules.
+    pub rules: Option<Arc<RulesPlan>>,
     pub warnings: Vec<String>,
 }
 
 impl Planned {
     /// Whether nothing in the bucket, at the edge or in the record is to change.
     pub(super) fn is_empty(&self) -> bool {
-        self.plan.is_empty() && !self.record_differs && self.recovered.is_none()
+        let rules = self.rules.as_ref().is_none_or(|rules| rules.is_empty());
+        self.plan.is_empty() && !self.record_differs && self.recovered.is_none() && rules
+    }
+
+    /// The keys at whose URLs the cache is asked otherwise once the rules are published.
+    pub(super) fn rule_keys(&self) -> &[String] {
+        self.rules.as_ref().map_or(&[], |rules| &rules.keys)
     }
 
     /// What became of each change before anything is done.
@@ -52,7 +61,7 @@ impl Planned {
     pub(super) fn choose_items(mut self, discovered: &Discovered) -> Planned {
         let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
         let is_late = |at: usize| matches!(self.plan.changes[at], Change::Remove { late: true, .. });
-        let changed = changed_keys(&self.plan, unfinished, |at| !is_late(at));
+        let changed = changed_keys(&self.plan, unfinished, self.rule_keys(), |at| !is_late(at));
         self.items = items(discovered, &self, &changed);
         self.late_items = late_items(discovered, &self, &self.items, &late_keys(&self.plan, |_| true));
         self

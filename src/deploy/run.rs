@@ -5,6 +5,7 @@ use crate::aws::limiter::Concurrency;
 use crate::cloudfront::send::Sent;
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::planned::Recovered;
+use crate::deploy::rules::ReportedFunction;
 use crate::deploy::shard::Shard;
 use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
@@ -53,6 +54,10 @@ pub struct Run {
     pub refused: Option<Error>,
     /// Hidden files and folders of the source that were left out.
     pub hidden: Vec<String>,
+    /// The functions to which rules are published.
+    pub rules: Vec<ReportedFunction>,
+    /// Why they were not.
+    pub rules_failed: Option<Error>,
     /// What CloudFront was told, or would be.
     pub sent: Sent,
     /// The interrupted run whose work this one finished.
@@ -94,6 +99,8 @@ impl Run {
             problems: Vec::new(),
             refused: None,
             hidden: Vec::new(),
+            rules: Vec::new(),
+            rules_failed: None,
             sent: Sent::default(),
             recovered: None,
             verified: None,

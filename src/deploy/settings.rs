@@ -39,6 +39,8 @@ pub struct Settings {
     pub redirect_objects: RedirectObjects,
     /// How the source's `_headers` and `_redirects` are read.
     pub rules: RuleOptions,
+    /// Whether the deploy publishes them, to functions that are there for it.
+    pub publish_rules: bool,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

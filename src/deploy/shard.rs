@@ -98,6 +98,7 @@ impl Deploy<'_> {
             distributions: Distributions::new(self.aws),
             verified: None,
             tagging,
+            rules: None,
         })
     }
 
@@ -138,6 +139,7 @@ impl Deploy<'_> {
             refused: None,
             items: Vec::new(),
             late_items: Vec::new(),
+            rules: None,
             warnings: Vec::new(),
         })
     }

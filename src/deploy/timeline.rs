@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// One stage, in seconds since the run began. Stages may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Span {
-    /// `walk`, `list`, `compare`, `assets`, `pages`, `removals`, `invalidate`, `late removals`, `record`
+    /// `walk`, `list`, `compare`, `rules`, `assets`, `pages`, `removals`, `invalidate`, `late removals`, `record`
     /// or `wait`.
     pub stage: &'static str,
     /// When it began.

@@ -4,15 +4,15 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
-use crate::record::session::Commit;
-use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
+use crate::record::rules::RecordedRules;
+use crate::record::session::{Commit, Intended};
+use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest, rules};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
 use jiff::{SignedDuration, Timestamp};
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
 use std::pin::pin;
@@ -88,22 +88,18 @@ pub struct Lease {
     may_have_strays: bool,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),
-    /// Fields of the manifest's first line that a later version wrote.
+    /// Fields of the manifest's first line that a later version wrote, and the rules.
     manifest_extra: Map<String, Value>,
+    /// The state as it was found.
+    before: State,
 }
 
 impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
-    pub async fn take(
-        record: &Record,
-        snapshot: &Snapshot,
-        deploy: &str,
-        build: Option<&Build>,
-        distributions: &[DistributionId],
-        pending: &[PendingChange],
-        paths: u64,
-    ) -> Result<Option<Lease>> {
+    pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
+        let Intended { deploy, build, distributions, pending, paths, rules } = intended;
+        let (deploy, build, paths) = (*deploy, *build, *paths);
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -113,7 +109,7 @@ impl Lease {
         // What an interrupted run was to send counts as sent.
         let used = state.paths_used(snapshot.now);
         state.paths = Some(allowance::next(state.paths.as_ref(), snapshot.now, used));
-        state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths)));
+        state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths), rules.clone()));
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
@@ -156,6 +152,7 @@ impl Lease {
             may_have_strays,
             read,
             manifest_extra,
+            before: snapshot.state.clone(),
         }))
     }
 
@@ -175,9 +172,18 @@ impl Lease {
     }
 
     /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
-    pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
+    /// Without `rules`, those of the last deploy stay.
+    pub async fn write_manifest<'a, R: Borrow<Row>>(
+        &self,
+        rows: impl Iterator<Item = (&'a str, R)>,
+        rules: Option<&RecordedRules>,
+    ) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
-        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &self.manifest_extra, rows)?).await
+        let mut extra = self.manifest_extra.clone();
+        if let Some(rules) = rules {
+            extra.insert(rules::FIELD.to_owned(), rules.to_value()?);
+        }
+        self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &extra, rows)?).await
     }
 
     /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
@@ -219,6 +225,7 @@ impl Lease {
             intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {
                 deploy,
                 paths: None,
+                rules: None,
                 ..intent
             }),
             manifest: Some(deploy.clone()),
@@ -238,6 +245,17 @@ impl Lease {
             ..state.with_paths(now, paths)
         })
         .await
+    }
+
+    /// Nothing of the plan was done: gives the lease back with the intent, the build and the paths that were found. What
+    /// an interrupted run had left stays with the next one.
+    pub async fn take_back(self) -> Result<()> {
+        let State { intent, paths, build, .. } = self.before.clone();
+        let (record, plan) = (self.record.clone(), intent::file_name(&self.deploy));
+        self.give_back(|state| State { intent: intent.clone(), paths: paths.clone(), build: build.clone(), ..state })
+            .await?;
+        record.remove(&[plan]).await;
+        Ok(())
     }
 
     /// S3's time, by how long ago it was asked.

@@ -12,6 +12,7 @@ use crate::record::external_writes::ExternalWrites;
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
+use crate::record::rules::RecordedRules;
 use crate::record::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::s3::Bucket;
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub struct Intended<'a> {
     pub pending: &'a [PendingChange],
     /// The paths that it is to send to CloudFront.
     pub paths: u64,
+    /// The digest of the rules that it is to publish.
+    pub rules: Option<String>,
 }
 
 impl Session {
@@ -144,6 +147,11 @@ impl Session {
         self.snapshot.manifest.as_ref()
     }
 
+    /// The rules that the last deploy published.
+    pub fn rules(&self) -> Option<RecordedRules> {
+        RecordedRules::of_line(&self.snapshot.manifest_extra)
+    }
+
     /// The manifest, once: it need not be held beside what is made of it.
     pub fn take_manifest(&mut self) -> Option<Manifest> {
         self.snapshot.manifest.take()
@@ -176,8 +184,7 @@ impl Session {
 
     /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
     pub async fn begin(&self, intended: &Intended<'_>) -> Result<Option<ActiveSession>> {
-        let Intended { deploy, build, distributions, pending, paths } = intended;
-        let lease = Lease::take(&self.record, &self.snapshot, deploy, *build, distributions, pending, *paths).await?;
+        let lease = Lease::take(&self.record, &self.snapshot, intended).await?;
         Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
     }
 }
@@ -232,8 +239,19 @@ impl ActiveSession {
     }
 
     /// Writes what will be true once CloudFront was told. Until [`ActiveSession::commit`] names it, nobody reads it.
-    pub async fn write_manifest<'a, R: Borrow<Row>>(&self, rows: impl Iterator<Item = (&'a str, R)>) -> Result<()> {
-        self.lease.write_manifest(rows).await
+    /// Without `rules`, those of the last deploy stay.
+    pub async fn write_manifest<'a, R: Borrow<Row>>(
+        &self,
+        rows: impl Iterator<Item = (&'a str, R)>,
+        rules: Option<&RecordedRules>,
+    ) -> Result<()> {
+        self.lease.write_manifest(rows, rules).await
+    }
+
+    /// Nothing of the plan was done: takes the intent back, and leaves the record as it was found.
+    pub async fn take_back(self) -> Ending {
+        let place = self.record.place().clone();
+        Ending::of(self.lease.take_back().await, &place)
     }
 
     /// CloudFront was told: makes the manifest the current one, if it was `written`.

@@ -111,7 +111,7 @@ proptest! {
             json!({"rows": 1}),
         ];
         add(&mut lines[1], &extras);
-        let intent = Intent::new("d2", &[], PathCount::new(Timestamp::UNIX_EPOCH, 0));
+        let intent = Intent::new("d2", &[], PathCount::new(Timestamp::UNIX_EPOCH, 0), None);
         let read = intent::decode(&intent, &zipped(&lines), "a plan").unwrap();
         let written = intent::encode("d2", read.pending.iter()).unwrap();
         prop_assert_eq!(unzipped(&written), lines);

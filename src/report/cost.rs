@@ -92,6 +92,7 @@ impl Report {
             delete: batches(removals(false)) + batches(removals(true)) + cleanings,
             create_invalidation: invalidations,
             cloudfront_read: self.requests.cloudfront_read + invalidations,
+            cloudfront_write: self.rules.iter().map(|function| function.requests).sum(),
             ..self.requests
         }
     }

@@ -1,6 +1,7 @@
 //! The report as people read it.
 
 mod changes;
+mod rules;
 
 use crate::aws::limiter::Sample;
 use crate::deploy::change::Wave;
@@ -26,6 +27,7 @@ impl Display for Report {
         let planned = self.outcome.is_plan();
         let (source, target) = (Shown(&self.source), Shown(&self.target));
         self.write_changes(out)?;
+        rules::write(out, &self.rules, self.verbose)?;
         match self.outcome {
             Outcome::Planned if !self.has_changes() => writeln!(out, "No changes: {target} matches {source}")?,
             Outcome::Planned => writeln!(out, "Plan for {source} -> {target}; nothing was written")?,

@@ -134,7 +134,7 @@ async fn the_root_needs_both_of_its_urls_invalidated() {
 #[tokio::test]
 async fn a_rewritten_url_needs_both_of_its_urls_invalidated() {
     let site = Site::new().await;
-    site.change(|distribution| distribution.default_behavior.index_rewrite = true);
+    site.change(|distribution| *distribution = distribution.clone().with_index_rewrite());
     site.put("blog/index.html", "old").await;
     assert_eq!(site.seen("/blog/").await, miss("old"));
     assert_eq!(site.seen("/blog").await, hit("old"));

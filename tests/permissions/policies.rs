@@ -166,6 +166,7 @@ fn as_in_templates(resource: &str) -> String {
         ("BUCKET", "${BucketName}"),
         ("PREFIX", ""),
         ("distribution/ID", "distribution/${DistributionId}"),
+        ("arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:function/FUNCTION", "${RulesFunctionArns}"),
     ];
     names.into_iter().fold(resource.to_owned(), |resource, (from, to)| resource.replace(from, to))
 }
@@ -199,14 +200,38 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
             assert!(!properties.contains_key("ManagedPolicyArns"), "{place}: nobody knows what AWS adds to those");
             let policies = resource["Properties"]["Policies"].as_sequence().unwrap();
             let granted: BTreeSet<Grant> =
-                policies.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
+                policies.iter().filter_map(in_any_case).flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
+            let in_some: Vec<&Value> = policies.iter().filter_map(where_rules_are_published).collect();
+            let of_rules: BTreeSet<Grant> =
+                in_some.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
             let mut wanted = expected(role.entry_points, &[], as_in_templates);
+            let with_rules = expected(role.entry_points, &[Setup::PublishedRules], as_in_templates);
+            if role.entry_points.contains(&EntryPoint::Deploy) {
+                assert_eq!(
+                    of_rules,
+                    with_rules.difference(&wanted).cloned().collect(),
+                    "{place}, which publishes rules"
+                );
+            }
             wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
             assert_eq!(granted, wanted, "{place}");
             seen.push((template.clone(), name.to_owned()));
         }
     }
     assert_eq!(seen.len(), ROLES.len(), "a role of ROLES is in no template: {seen:?}");
+}
+
+/// A policy that a role has whatever the parameters are.
+fn in_any_case(policy: &Value) -> Option<&Value> {
+    (!matches!(policy, Value::Tagged(_))).then_some(policy)
+}
+
+/// A policy that a role has where its deploys publish rules.
+fn where_rules_are_published(policy: &Value) -> Option<&Value> {
+    let Value::Tagged(tagged) = policy else { return None };
+    let [condition, policy, nothing] = tagged.value.as_sequence()?.as_slice() else { return None };
+    assert_eq!((text(condition).as_str(), text(nothing).as_str()), ("PublishesRules", "${AWS::NoValue}"));
+    Some(policy)
 }
 
 /// The first policy with `Effect: Allow` among a document's blocks of JSON.

@@ -74,9 +74,9 @@ async fn where_no_website_endpoint_follows_them_redirects_are_no_objects_and_the
     let run = world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["index.html"]);
     let warnings = run.warnings();
-    assert!(warnings.contains("1 redirect takes a CloudFront Function") && warnings.contains("shipfront redirects"));
+    assert!(warnings.contains("1 redirect is not active: 'shipfront rules --attach'"), "{warnings}");
 
     let run = world.deploy(&["--redirect-objects", "always"]).expect(0);
     assert_eq!(world.keys(), ["index.html", "old", "old/index.html"]);
-    assert!(!run.warnings().contains("CloudFront Function"), "{}", run.warnings());
+    assert!(!run.warnings().contains("not active"), "{}", run.warnings());
 }

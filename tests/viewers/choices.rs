@@ -8,15 +8,16 @@ const SITE: [&str; 6] =
     ["about.html", "blog/a/index.html", "blog/b/index.html", "blog/index.html", "index.html", "robots.txt"];
 const TOUCHED: [&str; 3] = ["about.html", "blog/a/index.html", "blog/c/index.html"];
 
-/// The site deployed; its distribution rewrites directories, and says so or not.
-async fn world(said: bool) -> World {
+/// The site deployed; its distribution rewrites directories.
+async fn world() -> World {
     let world = World::new(&SITE.map(|key| (key, key))).await;
-    configure(&world, |distribution| match said {
-        true => *distribution = distribution.clone().with_index_rewrite(),
-        false => distribution.default_behavior.index_rewrite = true,
-    });
+    rewrite(&world);
     world.deploy(&[]).expect(0);
     world
+}
+
+fn rewrite(world: &World) {
+    configure(world, |distribution| *distribution = distribution.clone().with_index_rewrite());
 }
 
 fn edit(world: &World) {
@@ -31,7 +32,7 @@ fn has(items: &[String], path: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn directory_forms_go_by_the_configuration_unless_one_says_otherwise() {
-    let world = world(true).await;
+    let world = world().await;
     edit(&world);
     let plan = |alias| items(&world.plan(&["--strategy", "exact", "--index-alias", alias]).expect(0));
     for alias in ["auto", "always"] {
@@ -43,18 +44,21 @@ async fn directory_forms_go_by_the_configuration_unless_one_says_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewrite_that_no_configuration_tells_of_can_be_told() {
     for (alias, fresh) in [("auto", false), ("always", true)] {
-        let world = world(false).await;
+        let world = world().await;
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);
         everybody.fill().await;
         edit(&world);
+        // What a deploy reads of the configuration.
+        configure(&world, |distribution| distribution.default_behavior.functions.clear());
         let run = world.deploy(&["--index-alias", alias]).expect(0);
+        rewrite(&world);
         assert_eq!(everybody.stale().await.is_empty(), fresh, "{alias}: {:?}", items(&run));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clean_urls_are_urls_only_where_one_says_so() {
-    let world = world(true).await;
+    let world = world().await;
     edit(&world);
     let plan = |options: &[&str]| items(&world.plan(&[&["--strategy", "exact"], options].concat()).expect(0));
     assert!(!has(&plan(&[]), "/about"));
@@ -80,7 +84,7 @@ async fn every_strategy_leaves_nothing_stale_and_evicts_what_it_says() {
         ("cover", "6", None),
         ("cover", "3", None),
     ] {
-        let world = world(true).await;
+        let world = world().await;
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);
         everybody.fill().await;
         edit(&world);

@@ -309,7 +309,7 @@ pub(crate) fn error(status: u16, code: &str) -> Fault {
 }
 
 fn is_write(request: &RecordedRequest) -> bool {
-    let reads = ["Get", "List", "Head"];
+    let reads = ["Get", "List", "Head", "Describe"];
     !reads.iter().any(|read| request.operation.starts_with(read))
 }
 

@@ -1,4 +1,4 @@
-//! The API listener: names each request, asks the fault script, and hands it to S3, CloudFront or CodePipeline.
+//! The API listener: names each request, asks the fault script, and hands it to the service that it is for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, IF_MATCH,
+};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -20,6 +22,7 @@ use crate::chunked;
 use crate::cloudfront;
 use crate::codepipeline;
 use crate::faults::{Fault, RecordedRequest, Verdict};
+use crate::key_values;
 use crate::lock::{locked, reading};
 use crate::operation;
 use crate::s3::{Call, DEFAULT_REGION};
@@ -39,7 +42,7 @@ const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
 struct Named {
     name: &'static str,
     bucket: Option<String>,
-    /// The S3 key or the distribution id.
+    /// The S3 key, the distribution id, the name of a function or the ARN of a store.
     key: Option<String>,
     service: Service,
 }
@@ -49,6 +52,7 @@ struct Named {
 enum Service {
     S3,
     CloudFront(cloudfront::Operation),
+    KeyValues(key_values::Operation),
     CodePipeline,
 }
 
@@ -71,6 +75,10 @@ impl Named {
             let (name, key) = (operation.name, operation.id.clone());
             return Self { name, bucket: None, key, service: Service::CloudFront(operation) };
         }
+        if let Some(operation) = key_values::operation(&parts.method, path) {
+            let (name, key) = (operation.name, Some(operation.store.clone()));
+            return Self { name, bucket: None, key, service: Service::KeyValues(operation) };
+        }
         let query = parts.uri.query().unwrap_or_default();
         let copies = parts.headers.contains_key("x-amz-copy-source");
         let (bucket, key) = operation::target(path);
@@ -85,6 +93,7 @@ impl Named {
     fn error(&self, status: u16, code: &str, message: &str) -> Response<Body> {
         match self.service {
             Service::CloudFront(_) => return cloudfront::refuse(status, code, message),
+            Service::KeyValues(_) => return key_values::refuse(status, code, message),
             Service::CodePipeline => return codepipeline::refuse(status, code, message),
             Service::S3 => {}
         }
@@ -255,10 +264,15 @@ async fn handle(
         return named.error(413, "BatchTooLarge", "The request body could not be read.");
     };
     let body = body.to_bytes();
+    let query = parts.uri.query().unwrap_or_default();
+    let if_match = parts.headers.get(IF_MATCH).and_then(|etag| etag.to_str().ok());
     match &named.service {
         Service::CloudFront(operation) => {
-            let query = parts.uri.query().unwrap_or_default();
-            cloudfront::answer(state, operation, query, &body, items, bent.keeps_copies)
+            cloudfront::answer(state, operation, if_match, query, &body, items, bent.keeps_copies)
+        }
+        Service::KeyValues(operation) => {
+            let stores = &state.key_value_stores;
+            key_values::answer(stores, operation, if_match, query, &body, items, state.timeline.time())
         }
         _ => {
             items.extend(codepipeline::job(&body));

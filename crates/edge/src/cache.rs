@@ -32,6 +32,8 @@ pub(super) struct Stored {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether the origin answered with an error, whatever a custom error page makes of it.
+    pub(super) is_error: bool,
 }
 
 /// A copy that was evicted.
@@ -321,7 +323,12 @@ mod tests {
         }
 
         fn store(&self, url: &str, spellings: &[&str], tags: &[&str]) {
-            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::from_static(b"x") });
+            let stored = Arc::new(Stored {
+                status: 200,
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"x"),
+                is_error: false,
+            });
             let tags = Tags { header: "tags".to_owned(), tags: tags.iter().map(|&tag| tag.to_owned()).collect() };
             let fill = self.cache.begin_fill();
             let time = (self.now, Duration::from_secs(60));
@@ -380,7 +387,7 @@ mod tests {
         let world = World::new();
         let fill = world.cache.begin_fill();
         world.store("/d/index.html", &["/d"], &[]);
-        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
+        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new(), is_error: false });
         let time = (world.now, Duration::from_secs(60));
         world.cache.store(fill, key("/d/index.html"), &["/d/"], stored, Tags::default(), time);
         world.invalidate(&["/d/"]);
@@ -404,7 +411,7 @@ mod tests {
         let world = World::new();
         let fill = world.cache.begin_fill();
         world.invalidate(&["/a"]);
-        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new() });
+        let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: Bytes::new(), is_error: false });
         let time = (world.now, Duration::from_secs(60));
         world.cache.store(fill, key("/a"), &["/a"], stored, Tags::default(), time);
         assert!(!world.holds("/a"));
@@ -415,7 +422,8 @@ mod tests {
         let world = World::new();
         let body = Bytes::from(vec![0; CAPACITY / 4]);
         for number in 0..6 {
-            let stored = Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: body.clone() });
+            let stored =
+                Arc::new(Stored { status: 200, headers: HeaderMap::new(), body: body.clone(), is_error: false });
             let url = format!("/{number}");
             let fill = world.cache.begin_fill();
             let time = (world.now, Duration::from_secs(60));

@@ -1,6 +1,7 @@
 //! CloudFront's REST API, as far as a deploy uses it.
 
 mod documents;
+mod functions;
 
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Method, Response, StatusCode};
@@ -26,7 +27,7 @@ pub(super) const VERSION: &str = "/2020-05-31/";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
-    /// Id of the distribution, of the tenant or of the cache policy.
+    /// Id of the distribution, of the tenant or of the cache policy; name of the function or of the store.
     pub(super) id: Option<String>,
     /// Id of the invalidation.
     second: Option<String>,
@@ -53,6 +54,14 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
             ("GetInvalidationForDistributionTenant", Some(*id), Some(*invalidation))
         }
         ("GET", ["cache-policy", id]) => ("GetCachePolicy", Some(*id), None),
+        ("GET", ["function"]) => ("ListFunctions", None, None),
+        ("POST", ["function"]) => ("CreateFunction", None, None),
+        ("GET", ["function", name]) => ("GetFunction", Some(*name), None),
+        ("PUT", ["function", name]) => ("UpdateFunction", Some(*name), None),
+        ("GET", ["function", name, "describe"]) => ("DescribeFunction", Some(*name), None),
+        ("POST", ["function", name, "publish"]) => ("PublishFunction", Some(*name), None),
+        ("POST", ["function", name, "test"]) => ("TestFunction", Some(*name), None),
+        ("GET", ["key-value-store", name]) => ("DescribeKeyValueStore", Some(*name), None),
         _ => ("Unknown", None, None),
     };
     Operation { name, id: id.map(str::to_owned), second: second.map(str::to_owned) }
@@ -63,6 +72,7 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
 pub(super) fn answer(
     state: &State,
     operation: &Operation,
+    if_match: Option<&str>,
     query: &str,
     body: &[u8],
     items: &mut Vec<String>,
@@ -93,7 +103,9 @@ pub(super) fn answer(
         }
         "ListInvalidations" => list_invalidations(state, id, query),
         "GetCachePolicy" => get_cache_policy(state, id),
-        _ => Err(Refusal::new(501, "NotImplemented", "The local edge does not know this operation.")),
+        other => functions::answer(state, other, id, if_match, query, body).unwrap_or_else(|| {
+            Err(Refusal::new(501, "NotImplemented", "The local edge does not know this operation."))
+        }),
     };
     result.unwrap_or_else(|refusal| refuse(refusal.status, refusal.code, &refusal.message))
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Edge, EdgeError};
@@ -65,6 +66,22 @@ impl Edge {
             _ => None,
         }
     }
+}
+
+/// What [`keep`] wrote there; `None` before the first time.
+pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file as a whole, or not at all.
+pub(super) fn keep(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, serde_json::to_vec_pretty(value)?)?;
+    fs::rename(&fresh, path)
 }
 
 pub(super) fn shown(directory: &Path) -> Option<String> {

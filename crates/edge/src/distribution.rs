@@ -4,6 +4,8 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+use crate::functions::{self, Function};
+
 /// A distribution. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
@@ -90,13 +92,11 @@ pub struct CacheBehavior {
     pub target_origin_id: String,
     /// Cache key and times to live.
     pub cache: CacheSettings,
-    /// CloudFront Functions. The edge lists them and runs none.
+    /// CloudFront Functions, at most one for each event. What is live of those that the edge has is run, where the edge
+    /// is built with the feature `functions`; others are listed.
     pub functions: Vec<FunctionAssociation>,
     /// Lambda@Edge functions. The edge lists them and runs none.
     pub lambda_functions: Vec<FunctionAssociation>,
-    /// Local only: `/dir/` and `/dir` become `/dir/index.html` before the cache is asked, as a
-    /// viewer-request function would have it.
-    pub index_rewrite: bool,
     /// What a response headers policy puts in the place of the origin's headers, by name in lower case.
     #[serde(default)]
     pub response_headers: Vec<(String, String)>,
@@ -191,7 +191,6 @@ impl CacheBehavior {
             cache: CacheSettings::Legacy { query_string: false, min_ttl: 0, default_ttl: DAY, max_ttl: YEAR },
             functions: Vec::new(),
             lambda_functions: Vec::new(),
-            index_rewrite: false,
             response_headers: Vec::new(),
             compress: false,
         }
@@ -241,15 +240,20 @@ impl Distribution {
         }
     }
 
-    /// The same with a viewer-request function, as most sites have it, by which directories answer
-    /// with their index.html.
+    /// The same with a viewer-request function, as many sites have it, by which `/dir/` and `/dir` answer with
+    /// `/dir/index.html`: [`Function::index_rewrite`], which [`Edge::put_distribution`](crate::Edge::put_distribution)
+    /// makes where it is missing.
     #[must_use]
-    pub fn with_index_rewrite(mut self) -> Self {
-        self.default_behavior.index_rewrite = true;
-        self.default_behavior.functions = vec![FunctionAssociation {
-            event_type: "viewer-request".to_owned(),
-            arn: "arn:aws:cloudfront::000000000000:function/index-rewrite".to_owned(),
-        }];
+    pub fn with_index_rewrite(self) -> Self {
+        self.with_function("viewer-request", &Function::index_rewrite().name)
+    }
+
+    /// The same with a function for an event of the default behaviour, in the place of the one that it had.
+    #[must_use]
+    pub fn with_function(mut self, event_type: &str, name: &str) -> Self {
+        self.default_behavior.functions.retain(|function| function.event_type != event_type);
+        let association = FunctionAssociation { event_type: event_type.to_owned(), arn: functions::arn(name) };
+        self.default_behavior.functions.push(association);
         self
     }
 
@@ -261,6 +265,12 @@ impl Distribution {
             WildMatch::new(behavior.path_pattern.trim_start_matches('/')).matches(path.trim_start_matches('/'))
         });
         matching.unwrap_or(&self.default_behavior)
+    }
+
+    /// Whether a behaviour has the function with this ARN.
+    pub(super) fn has_function(&self, arn: &str) -> bool {
+        let mut behaviors = self.behaviors.iter().chain([&self.default_behavior]);
+        behaviors.any(|behavior| behavior.functions.iter().any(|function| function.arn == arn))
     }
 
     /// The origins that a behaviour asks, in order, and the statuses at which it asks the next.

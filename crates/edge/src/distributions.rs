@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,9 +22,6 @@ pub(super) struct Distributions {
     state: RwLock<State>,
     policies: RwLock<BTreeMap<String, CachePolicy>>,
     path: Option<PathBuf>,
-    /// Whether the distributions of new buckets rewrite directories to their index.html, and all that do answer as a
-    /// hosted site does.
-    pub(super) index_rewrite: AtomicBool,
     /// The distributions whose configuration is still on its way to the edges.
     deploying: RwLock<BTreeSet<String>>,
 }
@@ -51,14 +47,7 @@ impl Distributions {
     /// Those that `directory` holds; without one they live in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
         let path = directory.map(|directory| directory.join("distributions.json"));
-        let mut state = State::default();
-        if let Some(path) = &path {
-            match std::fs::read(path) {
-                Ok(text) => state = serde_json::from_slice(&text)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let state: State = path.as_deref().map(directory::kept).transpose()?.flatten().unwrap_or_default();
         let managed = |id: &str, name: &str, times: [u64; 3]| CachePolicy {
             id: id.to_owned(),
             name: name.to_owned(),
@@ -76,7 +65,6 @@ impl Distributions {
             state: RwLock::new(state),
             policies: RwLock::new(policies.into()),
             path,
-            index_rewrite: AtomicBool::new(false),
             deploying: RwLock::default(),
         })
     }
@@ -114,6 +102,11 @@ impl Distributions {
         }
     }
 
+    /// Whether a behaviour has the function with this ARN.
+    pub(super) fn has_function(&self, arn: &str) -> bool {
+        reading(&self.state).distributions.iter().any(|found| found.has_function(arn))
+    }
+
     /// In the order in which they came to be.
     pub(super) fn all(&self) -> Vec<Distribution> {
         reading(&self.state).distributions.clone()
@@ -133,17 +126,9 @@ impl Distributions {
         self.change(|state| state.default = Some(id.to_owned()))
     }
 
-    /// Whether a distribution that rewrites directories lets a file go before one, and leads `/dir` to `/dir/`.
-    pub(super) fn is_like_hosting(&self) -> bool {
-        self.index_rewrite.load(Ordering::Relaxed)
-    }
-
     /// The distribution of `bucket`, made when it is missing; its id.
     pub(super) fn ensure(&self, bucket: &str) -> io::Result<String> {
-        let mut distribution = Distribution::for_bucket(bucket);
-        if self.is_like_hosting() {
-            distribution = distribution.with_index_rewrite();
-        }
+        let distribution = Distribution::for_bucket(bucket);
         let id = distribution.id.clone();
         if self.get(&id).is_none() {
             self.put(distribution)?;
@@ -186,9 +171,7 @@ impl Distributions {
         let mut changed = state.clone();
         change(&mut changed);
         if let Some(path) = &self.path {
-            let fresh = path.with_extension("new");
-            std::fs::write(&fresh, serde_json::to_vec_pretty(&changed)?)?;
-            std::fs::rename(&fresh, path)?;
+            directory::keep(path, &changed)?;
         }
         *state = changed;
         Ok(())

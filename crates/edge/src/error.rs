@@ -49,6 +49,9 @@ pub enum EdgeError {
     /// A distribution that does not exist.
     #[error("there is no distribution {0}")]
     NoSuchDistribution(String),
+    /// A function that CloudFront would not take.
+    #[error("the function {0}: {1}")]
+    Function(String, String),
     /// A disk that does not take a change. Nothing was changed.
     #[error("cannot keep the change: {0}")]
     Write(io::Error),

@@ -62,6 +62,8 @@
 //!
 //! What a test sets up and looks at beyond the two services' own calls are methods of [`Edge`]:
 //! - distributions as CloudFront has them: [`Edge::put_distribution`], [`Edge::put_tenant`], [`Edge::put_cache_policy`];
+//! - CloudFront Functions, run where the crate is built with the feature `functions`: [`Edge::put_function`],
+//!   [`Function::run`], [`Edge::put_key_value_store`];
 //! - faults, counted and never random: [`Edge::faults`] breaks the third upload, loses an answer, crashes between two
 //!   requests;
 //! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
@@ -72,10 +74,11 @@
 //! Data lives in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations, multipart
 //! uploads in progress and old versions of objects are always in memory.
 //!
-//! What it is not: a CDN, or a proof. It has one edge location, no IAM and no TLS, takes any signature, runs no
-//! functions, and answers as AWS documents; where the documents are silent the sources say what was chosen.
+//! What it is not: a CDN, or a proof. It has one edge location, no IAM and no TLS, takes any signature, and
+//! answers as AWS documents; where the documents are silent the sources say what was chosen.
 //!
-//! The feature `cli` builds the program `shipfront-edge`, for tools that are not written in Rust.
+//! The feature `functions` takes a C compiler for its engine, QuickJS; without it, functions are kept and listed and not
+//! run. The feature `cli` builds the program `shipfront-edge`, for tools that are not written in Rust.
 
 #![warn(missing_docs)]
 
@@ -90,11 +93,16 @@ mod dashboard;
 mod directory;
 mod distribution;
 mod distributions;
+mod engine;
 mod error;
 mod evictions;
 mod faults;
+mod functions;
+mod hosting;
 mod invalidation;
+mod invocation;
 mod journal;
+mod key_values;
 mod lock;
 mod operation;
 mod origin;
@@ -133,7 +141,10 @@ pub use distribution::{
 pub use error::EdgeError;
 pub use evictions::Eviction;
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
+pub use functions::{Function, Stage};
+pub use hosting::FunctionsOfBucket;
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
+pub use key_values::KeyValueStore;
 pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
 pub use tenant::Tenant;
 pub use timeline::Effect;
@@ -170,6 +181,8 @@ pub enum Data {
 struct State {
     store: Arc<Store>,
     distributions: Arc<Distributions>,
+    functions: Arc<functions::Functions>,
+    key_value_stores: key_values::KeyValueStores,
     invalidations: invalidation::Invalidations,
     jobs: codepipeline::Jobs,
     cache: cache::Cache,
@@ -226,13 +239,18 @@ impl Edge {
                 (Store::open(path)?, Some(path.as_path()), Some(lock))
             }
         };
-        let distributions = Distributions::open(directory)
-            .map_err(|error| EdgeError::directory(directory.unwrap_or(Path::new("")), error))?;
+        let unusable = |error| EdgeError::directory(directory.unwrap_or(Path::new("")), error);
+        let distributions = Distributions::open(directory).map_err(unusable)?;
+        let functions = Arc::new(functions::Functions::open(directory).map_err(unusable)?);
+        let key_value_stores = key_values::KeyValueStores::open(directory).map_err(unusable)?;
         let (store, distributions) = (Arc::new(store), Arc::new(distributions));
-        let service = || s3::Service { store: Arc::clone(&store), distributions: Arc::clone(&distributions) };
+        let hosting = Arc::new(hosting::Hosting::new(&distributions, &functions));
+        let service = || s3::Service { store: Arc::clone(&store), hosting: Arc::clone(&hosting) };
         let state = Arc::new(State {
             store: Arc::clone(&store),
             distributions: Arc::clone(&distributions),
+            functions,
+            key_value_stores,
             invalidations: invalidation::Invalidations::default(),
             jobs: codepipeline::Jobs::default(),
             cache: cache::Cache::default(),
@@ -307,6 +325,14 @@ impl Edge {
             return Err(EdgeError::BucketName(bucket.to_owned()));
         }
         self.service.create(bucket).map_err(EdgeError::Write)
+    }
+
+    /// From now on, the distribution of each bucket has functions of its own, which the deploys to it may replace.
+    ///
+    /// # Errors
+    /// A function that CloudFront would not take, or a disk that does not take the change.
+    pub fn host_sites(&self, functions: FunctionsOfBucket) -> Result<(), EdgeError> {
+        self.service.hosting.begin(functions).map_err(EdgeError::Write)
     }
 
     /// Closes both listeners and waits until they are closed.

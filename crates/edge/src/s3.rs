@@ -13,7 +13,7 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use crate::bucket::{Bucket, Conditions, Object, write_error};
-use crate::distributions::Distributions;
+use crate::hosting::Hosting;
 use crate::lock::{locked, reading, writing};
 use crate::policy;
 use crate::store::Store;
@@ -39,7 +39,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) store: Arc<Store>,
-    pub(super) distributions: Arc<Distributions>,
+    pub(super) hosting: Arc<Hosting>,
 }
 
 type Answer<T> = S3Result<S3Response<T>>;
@@ -121,7 +121,7 @@ impl Service {
     /// The bucket with its distribution: one is not made without the other.
     pub(super) fn create(&self, name: &str) -> std::io::Result<String> {
         self.store.create(name)?;
-        self.distributions.ensure(name)
+        self.hosting.ensure(name)
     }
 }
 

@@ -13,8 +13,13 @@ use std::time::Duration;
 pub use observed::{CachedCopy, ObjectSummary};
 
 use crate::bucket::{BucketSettings, Object};
+use crate::functions;
+use crate::invalidation::Refusal;
 use crate::lock::writing;
-use crate::{CachePolicy, Distribution, Edge, EdgeError, Faults, InProgressQuota, Progress, Quotas, Tenant};
+use crate::{
+    CachePolicy, Distribution, Edge, EdgeError, Faults, Function, InProgressQuota, KeyValueStore, Progress, Quotas,
+    Stage, Tenant,
+};
 
 /// What a bucket held at a moment. Clones share the bytes.
 #[derive(Clone, Debug)]
@@ -41,12 +46,6 @@ impl Edge {
         found.replace_all(contents.0.clone()).map_err(EdgeError::Write)
     }
 
-    /// From now on, the distributions of new buckets rewrite directories to their index.html, and all that do answer as
-    /// a site with a directory-index function does: `/dir` leads to `/dir/`, with its query, unless a file has that path.
-    pub fn rewrite_indexes(&self) {
-        self.state.distributions.index_rewrite.store(true, Ordering::Relaxed);
-    }
-
     /// The distribution with this id.
     #[must_use]
     pub fn distribution(&self, id: &str) -> Option<Distribution> {
@@ -64,6 +63,11 @@ impl Edge {
     /// # Errors
     /// A behaviour whose target does not exist, or a disk that does not take the change.
     pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
+        let index_rewrite = Function::index_rewrite();
+        let is_used = distribution.has_function(&functions::arn(&index_rewrite.name));
+        if is_used && self.function(&index_rewrite.name, Stage::Live).is_none() {
+            self.put_function(&index_rewrite)?;
+        }
         self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
@@ -71,6 +75,42 @@ impl Edge {
     /// read no cache tags.
     pub fn set_deploying(&self, id: &str, deploying: bool) {
         self.state.distributions.set_deploying(id, deploying);
+    }
+
+    /// Adds or replaces a function, live at once; its ARN.
+    ///
+    /// # Errors
+    /// What CloudFront would not take, or a disk that does not take the change.
+    pub fn put_function(&self, function: &Function) -> Result<String, EdgeError> {
+        let refused = |refusal: Refusal| EdgeError::Function(function.name.clone(), refusal.message);
+        self.state.functions.put(function, self.state.timeline.time()).map_err(refused)?;
+        Ok(functions::arn(&function.name))
+    }
+
+    /// A function in a stage.
+    #[must_use]
+    pub fn function(&self, name: &str, stage: Stage) -> Option<Function> {
+        self.state.functions.get(name, stage).map(|(version, _)| version.function)
+    }
+
+    /// Adds a key-value store, or replaces what one holds.
+    ///
+    /// # Errors
+    /// A disk that does not take the change.
+    pub fn put_key_value_store(
+        &self,
+        name: &str,
+        comment: &str,
+        values: BTreeMap<String, String>,
+    ) -> Result<KeyValueStore, EdgeError> {
+        let now = self.state.timeline.time();
+        self.state.key_value_stores.put(name, comment, values, now).map_err(EdgeError::Write)
+    }
+
+    /// A key-value store.
+    #[must_use]
+    pub fn key_value_store(&self, name: &str) -> Option<KeyValueStore> {
+        self.state.key_value_stores.named(name)
     }
 
     /// Forgets a distribution.

@@ -1,11 +1,11 @@
-//! The viewer listener: chooses the distribution, asks the cache, then the origin.
+//! The viewer listener: chooses the distribution, runs its functions, asks the cache, then the origin.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{
-    ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, HeaderName, HeaderValue,
     IF_NONE_MATCH, LOCATION,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -16,6 +16,7 @@ use crate::cache::{self, Key, Stored};
 use crate::dashboard;
 use crate::distribution::{CacheBehavior, ConnectionMode, Distribution, QueryStrings};
 use crate::distributions::Caching;
+use crate::invocation::{self, Failure};
 use crate::origin::{self, Fetched};
 use crate::server::host_name;
 
@@ -52,13 +53,81 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return plain(StatusCode::FORBIDDEN, "This distribution is for GET and HEAD only.\n");
     }
-    let path = request.uri().path();
-    let query = request.uri().query().unwrap_or_default();
-    if let Some(location) = slash_missing(state, &distribution, path, query) {
-        return moved(&location);
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    // The one that is chosen before a function runs.
+    let behavior = distribution.behavior(path);
+    let seen = invocation::request(request.method().as_str(), path, query, request.headers());
+    let (uri, sent) = match invocation::invoke(state, &distribution, behavior, seen.clone(), None) {
+        None => (path.to_owned(), query.to_owned()),
+        Some(Ok(invocation::Answer::Request(changed))) => {
+            let query = invocation::query(&changed);
+            (changed.uri, query)
+        }
+        // No function sees this answer.
+        Some(Ok(invocation::Answer::Response(made))) => return generated(&made, request.headers()),
+        Some(Err(failure)) => return failed(&failure),
+    };
+    let rewritten = root_object(&distribution, uri);
+    let target = target(state, &distribution, behavior, (path, query), (&rewritten, &sent));
+    let answer = load(state, &distribution, behavior, target, &rewritten).await;
+    let invoked = !answer.stored.is_error;
+    let response = respond(answer, behavior, request.headers());
+    if !invoked {
+        return response;
     }
-    let answer = load(state, &distribution, path, query).await;
-    respond(answer, distribution.behavior(path), request.headers())
+    let found = invocation::response(response.status().as_u16(), response.headers());
+    match invocation::invoke(state, &distribution, behavior, seen, Some(found)) {
+        Some(Ok(invocation::Answer::Response(changed))) => replaced(response, &changed),
+        Some(Err(failure)) => failed(&failure),
+        _ => response,
+    }
+}
+
+/// What a function answers in the origin's place.
+fn generated(made: &invocation::Response, asked: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::from(invocation::body(made).unwrap_or_default()));
+    *response.status_mut() = StatusCode::from_u16(made.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = invocation::headers(made);
+    let headers = response.headers_mut();
+    // There is no TLS here: what leads to the same host over it leads to the same host without.
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+    let path = location.and_then(|location| location.strip_prefix("https://")?.strip_prefix(host));
+    let path = path.filter(|path| path.starts_with('/'));
+    if let Some(location) = path.and_then(|path| HeaderValue::try_from(format!("http://{host}{path}")).ok()) {
+        headers.insert(LOCATION, location);
+    }
+    // Browsers keep a permanent redirect for good, and the next site is at the same address.
+    if headers.contains_key(LOCATION) && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(X_CACHE, HeaderValue::from_static("FunctionGeneratedResponse from shipfront-edge"));
+    response
+}
+
+/// An answer as a function changed it.
+fn replaced(response: Response<Body>, changed: &invocation::Response) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    parts.status = StatusCode::from_u16(changed.status_code).unwrap_or(parts.status);
+    let unseen = [X_CACHE].map(|name| (parts.headers.remove(&name), name));
+    parts.headers = invocation::headers(changed);
+    for (value, name) in unseen {
+        parts.headers.extend(value.map(|value| (name, value)));
+    }
+    let Some(made) = invocation::body(changed).filter(|made| !made.is_empty()) else {
+        return Response::from_parts(parts, body);
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(made))
+}
+
+fn failed(failure: &Failure) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("The distribution's function failed: {}\n", failure.message)));
+    *response.status_mut() = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    if let Ok(verdict) = HeaderValue::from_str(&format!("{} from shipfront-edge", failure.kind)) {
+        response.headers_mut().insert(X_CACHE, verdict);
+    }
+    response
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -138,21 +207,34 @@ fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> O
     Some((encoder.finish().ok()?, headers))
 }
 
-async fn load(state: &State, distribution: &Distribution, path: &str, query: &str) -> Answer {
-    let behavior = distribution.behavior(path);
+/// What is looked for in the cache: what a function and the default root object made of what a viewer `asked` for.
+fn target(
+    state: &State,
+    distribution: &Distribution,
+    behavior: &CacheBehavior,
+    asked: (&str, &str),
+    rewritten: (&str, &str),
+) -> Target {
     let caching = state.distributions.caching(behavior);
-    let rewritten = rewrite(state, distribution, behavior, path);
-    let query = query_in_key(&caching.query_strings, query);
-    let asked = format!("{path}{query}");
-    let target =
-        Target { key: Key { distribution: distribution.id.clone(), url: format!("{rewritten}{query}") }, asked };
+    let url = |(path, query): (&str, &str)| format!("{path}{}", query_in_key(&caching.query_strings, query));
+    Target { key: Key { distribution: distribution.id.clone(), url: url(rewritten) }, asked: url(asked) }
+}
+
+async fn load(
+    state: &State,
+    distribution: &Distribution,
+    behavior: &CacheBehavior,
+    target: Target,
+    path: &str,
+) -> Answer {
+    let caching = state.distributions.caching(behavior);
     let watch = &state.timeline.watch;
     if let Some(hit) = target.lookup(state) {
         watch.viewed(&target.key, &target.asked, hit.stored.status, true);
         return hit;
     }
     let fill = state.cache.begin_fill();
-    let fetched = origin::fetch(&state.store, distribution, behavior, &rewritten);
+    let fetched = origin::fetch(&state.store, distribution, behavior, path);
     watch.viewed(&target.key, &target.asked, fetched.status, false);
     if fetched.status < 400 {
         return keep(state, distribution, &caching, target, fill, fetched).await;
@@ -172,6 +254,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
                 status: rule.response_code.unwrap_or(rule.error_code),
                 headers: page.headers.clone(),
                 body: page.body.clone(),
+                is_error: true,
             });
         }
     }
@@ -229,7 +312,8 @@ async fn keep(
     fetched: Fetched,
 ) -> Answer {
     if fetched.body.size() > LARGEST_CACHED {
-        let stored = Arc::new(Stored { status: fetched.status, headers: fetched.headers, body: bytes::Bytes::new() });
+        let (status, headers) = (fetched.status, fetched.headers);
+        let stored = Arc::new(Stored { status, headers, body: bytes::Bytes::new(), is_error: false });
         return Answer { stored, stream: Some(fetched.body), age: None };
     }
     let ttl = cache::time_to_live(caching, &fetched.headers);
@@ -248,61 +332,17 @@ async fn keep(
 
 /// The answer in memory; a body that cannot be read is the origin's failure.
 async fn whole(fetched: &Fetched) -> Stored {
-    match fetched.body.bytes().await {
-        Ok(body) => Stored { status: fetched.status, headers: fetched.headers.clone(), body },
-        Err(_) => {
-            Stored { status: 502, headers: HeaderMap::new(), body: bytes::Bytes::from_static(b"The origin failed.\n") }
-        }
-    }
-}
-
-/// The default root object for `/` alone, and what a viewer-request function would make.
-fn rewrite(state: &State, distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> String {
-    let root = distribution.default_root_object.trim_start_matches('/');
-    if path == "/" && !root.is_empty() {
-        return format!("/{root}");
-    }
-    if behavior.index_rewrite && path.ends_with('/') {
-        return format!("{path}index.html");
-    }
-    let names_a_directory = !last_name(path).contains('.');
-    if behavior.index_rewrite && names_a_directory && !state.distributions.is_like_hosting() {
-        return format!("{path}/index.html");
-    }
-    path.to_owned()
-}
-
-/// Where the function of a hosted site leads that has directories end in a slash: only where no file has this path,
-/// and nothing below `/.well-known/` is a directory.
-fn slash_missing(state: &State, distribution: &Distribution, path: &str, query: &str) -> Option<String> {
-    let behavior = distribution.behavior(path);
-    let name = last_name(path);
-    let names_a_directory = !name.is_empty() && !name.contains('.') && !path.starts_with("/.well-known/");
-    if !behavior.index_rewrite || !state.distributions.is_like_hosting() || !names_a_directory {
-        return None;
-    }
-    if origin::fetch(&state.store, distribution, behavior, path).status == 200 {
-        return None;
-    }
-    // Two slashes at the beginning would name another host.
-    let path = path.trim_start_matches('/');
-    Some(if query.is_empty() { format!("/{path}/") } else { format!("/{path}/?{query}") })
-}
-
-fn last_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
-}
-
-fn moved(location: &str) -> Response<Body> {
-    let Ok(location) = HeaderValue::try_from(location) else {
-        return plain(StatusCode::BAD_REQUEST, "The path cannot be redirected.\n");
+    let (status, headers, body) = match fetched.body.bytes().await {
+        Ok(body) => (fetched.status, fetched.headers.clone(), body),
+        Err(_) => (502, HeaderMap::new(), bytes::Bytes::from_static(b"The origin failed.\n")),
     };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    response.headers_mut().insert(LOCATION, location);
-    // Browsers keep such an answer for good, and the next site is at the same address.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Stored { status, headers, body, is_error: status >= 400 }
+}
+
+/// The default root object for `/` alone.
+fn root_object(distribution: &Distribution, path: String) -> String {
+    let root = distribution.default_root_object.trim_start_matches('/');
+    if path == "/" && !root.is_empty() { format!("/{root}") } else { path }
 }
 
 fn query_in_key(policy: &QueryStrings, query: &str) -> String {

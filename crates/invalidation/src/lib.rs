@@ -23,7 +23,9 @@ use shipfront_site::Target;
 use tagged::Choice;
 use tags::Tagger;
 use tags::copy_tags::{CopyTags, Reading};
-use viewer::{CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerOptions, ViewerPath};
+use viewer::{
+    CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerFunction, ViewerOptions, ViewerPath,
+};
 
 /// Wildcards of a deploy, where nothing else is said: CloudFront takes one a second, or 15 in progress.
 pub const MAX_WILDCARDS: usize = 10;
@@ -226,6 +228,34 @@ impl Viewers {
             let reading = shown.reading.as_ref()?;
             Some(TagReader { id: &shown.id, reading, configured_by: &shown.configured_by })
         })
+    }
+
+    /// The behaviors that ask the site's own origin: of which distribution, for which paths, and their functions.
+    pub fn functions(&self) -> impl Iterator<Item = (&DistributionId, String, &[ViewerFunction])> {
+        self.viewers
+            .iter()
+            .flat_map(|shown| shown.viewer.functions().map(move |(pattern, functions)| (&shown.id, pattern, functions)))
+    }
+
+    /// The distributions whose configuration could not be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = &DistributionId> {
+        self.viewers.iter().filter(|shown| !shown.readable).map(|shown| &shown.id)
+    }
+
+    /// Whether a directory shows its index document by the origin's own doing.
+    pub fn have_index_documents(&self) -> bool {
+        self.viewers.iter().any(|shown| shown.viewer.has_index_documents())
+    }
+
+    /// Whether every distribution answers an error with this page, given its path.
+    pub fn answer_errors_with(&self, page: &str) -> bool {
+        self.viewers.iter().all(|shown| shown.viewer.answers_errors_with(page))
+    }
+
+    /// What of the target's prefix is in the URLs of its keys: empty, or ending in `/`.
+    pub fn folder(&self) -> &str {
+        let folder = self.viewers.first().map(|shown| shown.viewer.folder(self.target.prefix()));
+        folder.unwrap_or_default()
     }
 
     /// The host names of the site, as far as the distributions know them.

@@ -23,6 +23,7 @@ pub use error_page::{
 pub use origin::{OriginKind, origin_is_bucket};
 pub use shape::{
     CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
+    ViewerEvent, ViewerFunction,
 };
 pub use typed::{PathError, TypedPath, path_from_input};
 
@@ -252,6 +253,27 @@ impl Viewer {
             let pages = self.error_responses.iter().map(|response| decode(&response.response_page_path));
             pages.map(|page| format!("{}{}", base.prefix, page.trim_start_matches('/')))
         })
+    }
+
+    /// The patterns of the behaviors that ask the site's own origin, each with its functions.
+    pub fn functions(&self) -> impl Iterator<Item = (String, &[ViewerFunction])> {
+        let asks_site = |behavior: &&Behavior| self.bases.iter().any(|base| behavior.asks(base));
+        self.behaviors.iter().filter(asks_site).map(|found| (found.pattern.text(), found.functions.as_slice()))
+    }
+
+    /// Whether an origin of the site answers for a directory by itself: it is the bucket's website endpoint.
+    pub fn has_index_documents(&self) -> bool {
+        self.bases.iter().any(|base| base.index_documents)
+    }
+
+    /// The part of the keys below `prefix` that is in their URLs, too: what of the prefix no origin path takes away.
+    pub fn folder<'p>(&self, prefix: &'p str) -> &'p str {
+        self.bases.iter().find_map(|base| prefix.strip_prefix(base.prefix.as_str())).unwrap_or_default()
+    }
+
+    /// Whether the distribution answers an error with this page, given its path.
+    pub fn answers_errors_with(&self, page: &str) -> bool {
+        self.error_responses.iter().any(|response| response.response_page_path == page)
     }
 
     /// Whether `/` answers with `key`.

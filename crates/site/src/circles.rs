@@ -12,7 +12,7 @@ use crate::viewer_rules::{Query, Request, Rules, an_example_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A host that no rule names.
-const ANY_HOST: &str = "www.site.invalid";
+pub(crate) const ANY_HOST: &str = "www.site.invalid";
 /// So many parts of other lines are put in the place of what a line leaves open.
 const MOST_PARTS: usize = 40;
 
@@ -63,7 +63,7 @@ fn ask(rules: &Rules, host: String, uri: &str, query: &Query, of_line: &mut BTre
 }
 
 /// The hosts that rules are about or lead to, and another one.
-fn hosts(rules: &Rules) -> Vec<String> {
+pub(crate) fn hosts(rules: &Rules) -> Vec<String> {
     let mut hosts = BTreeSet::from([ANY_HOST.to_owned()]);
     for rule in &rules.redirects {
         hosts.extend(rule.host.as_ref().map(an_example_of));
@@ -90,7 +90,7 @@ fn parts(rules: &Rules) -> Vec<String> {
 }
 
 /// URLs that a rule matches.
-fn examples(rule: &RedirectRule, parts: &[String]) -> Vec<String> {
+pub(crate) fn examples(rule: &RedirectRule, parts: &[String]) -> Vec<String> {
     let uri = |open: &str| {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => as_sent(text).into_owned(),
@@ -110,7 +110,7 @@ fn examples(rule: &RedirectRule, parts: &[String]) -> Vec<String> {
     uris.into_iter().chain(bare).chain(slashed).collect()
 }
 
-fn query(rule: &RedirectRule) -> Query {
+pub(crate) fn query(rule: &RedirectRule) -> Query {
     let pair = |(name, value): &(String, crate::redirects_file::QueryValue)| match value {
         crate::redirects_file::QueryValue::Is(value) => format!("{name}={value}"),
         crate::redirects_file::QueryValue::Named(_) => format!("{name}=x"),

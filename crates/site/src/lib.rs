@@ -22,6 +22,7 @@ pub mod redirect_function;
 pub mod redirects_file;
 pub mod references;
 pub mod response_headers_policy;
+pub mod rule_changes;
 pub mod rules;
 pub mod url_pattern;
 pub mod viewer_rules;
@@ -87,6 +88,11 @@ impl Target {
     /// Where the deploy record of this target is kept: beside its prefix, not in it.
     pub fn record_folder(&self) -> Target {
         Target { bucket: self.bucket.clone(), prefix: format!("{RECORD_FOLDER}{}", self.prefix) }
+    }
+
+    /// The comment of the CloudFront Functions that deploys to this target may publish code to.
+    pub fn function_comment(&self) -> String {
+        format!("shipfront {self}")
     }
 
     /// The bucket's name.

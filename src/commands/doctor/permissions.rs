@@ -82,7 +82,11 @@ impl Evidence {
     ) -> Vec<Finding> {
         const CHECK: &str = "permissions";
         let tenant = shapes.iter().any(|(id, _)| matches!(id, DistributionId::Tenant(_)));
-        let setups = [(doctor.distributions == Which::Auto, Setup::AnyDistribution), (tenant, Setup::Tenant)];
+        let setups = [
+            (doctor.distributions == Which::Auto, Setup::AnyDistribution),
+            (tenant, Setup::Tenant),
+            (doctor.publishes_rules, Setup::PublishedRules),
+        ];
         let setups: Vec<Setup> = setups.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect();
         let mut actions: BTreeSet<&str> =
             needed(&[EntryPoint::Deploy], &setups).into_iter().map(|(action, _)| action).collect();
@@ -138,6 +142,7 @@ mod tests {
             place: Place::Beside,
             expected_owner: None,
             probe: false,
+            publishes_rules: false,
         };
         evidence.findings(&doctor, has_iam, &[]).into_iter().map(|finding| (finding.state, finding.found)).collect()
     }

@@ -2,6 +2,7 @@
 //! Names and order: <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>.
 
 mod distribution;
+mod function;
 mod policy;
 mod tenant;
 
@@ -11,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::invalidation;
 
 pub(super) use distribution::{Distribution, DistributionConfig, DistributionSummary};
+pub(super) use function::{
+    FunctionList, FunctionRequest, FunctionSummary, Functions, KeyValueStore, KeyValueStoreAssociation, Logs,
+    TestFunctionRequest, TestResult,
+};
 pub(super) use policy::CachePolicy;
 pub(super) use tenant::DistributionTenant;
 

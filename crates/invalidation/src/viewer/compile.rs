@@ -3,7 +3,9 @@
 use crate::viewer::encoding::{decode, encode_typed};
 use crate::viewer::origin::{OriginKind, names_a_bucket, origin_is_bucket};
 use crate::viewer::pattern::PathPattern;
-use crate::viewer::shape::{CacheBehavior, Claim, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl};
+use crate::viewer::shape::{
+    CacheBehavior, Claim, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl, ViewerFunction,
+};
 use crate::viewer::{IndexAlias, Site, Viewer, ViewerOptions};
 
 /// A place in the bucket that one origin shows from its root.
@@ -35,6 +37,7 @@ pub(super) struct Behavior {
     /// Viewers may get other headers than the origin's.
     pub(super) alters_headers: bool,
     pub(super) ttl: Option<Ttl>,
+    pub(super) functions: Vec<ViewerFunction>,
 }
 
 impl Base {
@@ -45,6 +48,11 @@ impl Base {
 }
 
 impl Behavior {
+    /// Whether it asks the origin of `base` without a function's doing.
+    pub(super) fn asks(&self, base: &Base) -> bool {
+        self.origins.contains(&base.origin)
+    }
+
     /// Whether it may answer with the key that lies at a viewer path below `base`.
     pub(super) fn may_serve(&self, base: &Base) -> bool {
         self.origins.contains(&base.origin) || base.ours && (self.rewrites || self.unknown_target)
@@ -197,6 +205,7 @@ fn assume(shape: &DistributionShape, site: &Site) -> DistributionShape {
             viewer_request_function: true,
             origin_request_function: true,
             alters_headers: true,
+            functions: Vec::new(),
         }],
         origin_groups: vec![group],
         ..shape.clone()
@@ -267,6 +276,7 @@ fn compile_behavior(behavior: &CacheBehavior, shape: &DistributionShape, relatio
         caches: behavior.ttl.is_none_or(|ttl| ttl.max > 0),
         query_strings: behavior.query_strings != QueryStrings::None,
         alters_headers: behavior.alters_headers,
+        functions: behavior.functions.clone(),
         ttl: behavior.ttl,
     }
 }

@@ -113,6 +113,50 @@ pub struct CacheBehavior {
     /// A response headers policy, or a function on the way back, may give viewers other headers than the
     /// origin's.
     pub alters_headers: bool,
+    /// The functions that run for requests and answers of viewers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<ViewerFunction>,
+}
+
+/// A function that a behavior calls between viewers and the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewerFunction {
+    pub event: ViewerEvent,
+    /// Of a CloudFront Function, or of Lambda@Edge.
+    pub arn: String,
+}
+
+/// When CloudFront calls a function between viewers and the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViewerEvent {
+    /// Before the cache is looked up.
+    #[serde(rename = "viewer-request")]
+    Request,
+    /// Before an answer below 400 leaves, whether or not it comes from the cache.
+    #[serde(rename = "viewer-response")]
+    Response,
+}
+
+impl ViewerEvent {
+    /// Both.
+    pub const ALL: [ViewerEvent; 2] = [ViewerEvent::Request, ViewerEvent::Response];
+
+    /// CloudFront's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            ViewerEvent::Request => "viewer-request",
+            ViewerEvent::Response => "viewer-response",
+        }
+    }
+}
+
+impl ViewerFunction {
+    /// The name of a CloudFront Function; `None` for one of Lambda@Edge.
+    pub fn name(&self) -> Option<&str> {
+        let (before, name) = self.arn.rsplit_once(":function/")?;
+        before.contains(":cloudfront:").then_some(name)
+    }
 }
 
 /// Which query strings are part of the cache key.

@@ -1,0 +1,105 @@
+//! CloudFront Functions: what there is, and the way of code from a draft to viewers.
+//!
+//! A function has two stages. `UpdateFunction` writes the draft (DEVELOPMENT), `TestFunction` runs it, and
+//! `PublishFunction` makes it live; each is conditional on the draft's ETag.
+
+use crate::aws::failure::explain;
+use crate::cloudfront::Distributions;
+use crate::error::{Error, ErrorKind, Result};
+use aws_sdk_cloudfront::primitives::Blob;
+use aws_sdk_cloudfront::types::{FunctionConfig, FunctionRuntime, FunctionStage};
+
+/// A function as its draft describes it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What its owner says of it.
+    pub comment: String,
+    /// The draft's ETag.
+    pub etag: String,
+    config: FunctionConfig,
+}
+
+/// What the draft of a function made of an event.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// What it gave back, as JSON.
+    pub output: String,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// How much of the time that it may take it took, in percent.
+    pub utilization: Option<u32>,
+}
+
+impl Distributions {
+    /// A function; `None` if there is none of this name.
+    pub async fn function(&self, name: &str) -> Result<Option<Function>> {
+        let answer = self.client.describe_function().name(name).stage(FunctionStage::Development).send().await;
+        let answer = match answer.map_err(|error| explain("DescribeFunction", &subject(name), error)) {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let config = answer.function_summary.and_then(|summary| summary.function_config);
+        let (Some(etag), Some(config)) = (answer.e_tag, config) else {
+            return Err(Error::failed(format!("CloudFront's answer for {} describes no function", subject(name))));
+        };
+        Ok(Some(Function { name: name.to_owned(), comment: config.comment.clone(), etag, config }))
+    }
+
+    /// The code of a function that viewers meet; `None` if it was never published.
+    pub async fn live_code(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let answer = self.client.get_function().name(name).stage(FunctionStage::Live).send().await;
+        match answer.map_err(|error| explain("GetFunction", &subject(name), error)) {
+            Ok(answer) => Ok(Some(answer.function_code.map(Blob::into_inner).unwrap_or_default())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a function's draft this code, and leaves its comment and its key-value store as they are. The draft's new
+    /// ETag.
+    pub async fn update_function(&self, function: &Function, code: &str) -> Result<String> {
+        let mut config = function.config.clone();
+        config.runtime = FunctionRuntime::CloudfrontJs20;
+        let request = self.client.update_function().name(&function.name).if_match(&function.etag);
+        let answer = request.function_config(config).function_code(Blob::new(code)).send().await;
+        let answer = answer.map_err(|error| changed(explain("UpdateFunction", &subject(&function.name), error)))?;
+        answer.e_tag.ok_or_else(|| Error::failed(format!("CloudFront gave {} no ETag", subject(&function.name))))
+    }
+
+    /// Runs a function's draft on an event.
+    pub async fn test_function(&self, name: &str, etag: &str, event: &str) -> Result<Tried> {
+        let request = self.client.test_function().name(name).if_match(etag).stage(FunctionStage::Development);
+        let answer = request.event_object(Blob::new(event)).send().await;
+        let answer = answer.map_err(|error| changed(explain("TestFunction", &subject(name), error)))?;
+        let tried = answer.test_result.ok_or_else(|| {
+            Error::failed(format!("CloudFront's answer for {} has no result of the test", subject(name)))
+        })?;
+        Ok(Tried {
+            output: tried.function_output.unwrap_or_default(),
+            error: tried.function_error_message.filter(|message| !message.is_empty()),
+            utilization: tried.compute_utilization.and_then(|percent| percent.parse().ok()),
+        })
+    }
+
+    /// Makes a function's draft live.
+    pub async fn publish_function(&self, name: &str, etag: &str) -> Result<()> {
+        let answer = self.client.publish_function().name(name).if_match(etag).send().await;
+        answer.map_err(|error| changed(explain("PublishFunction", &subject(name), error)))?;
+        Ok(())
+    }
+}
+
+fn subject(name: &str) -> String {
+    format!("the CloudFront Function {name}")
+}
+
+/// A draft that another one changed in between.
+fn changed(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::PreconditionFailed => error.hint("something else changed the function meanwhile: run again"),
+        _ => error,
+    }
+}

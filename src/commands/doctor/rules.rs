@@ -1,0 +1,67 @@
+//! Rules: whether the functions are attached that deploys publish to.
+
+use crate::cloudfront::Distributions;
+use crate::commands::doctor::{Finding, State};
+use crate::error::ErrorKind;
+use shipfront_invalidation::Viewers;
+use shipfront_invalidation::viewer::ViewerEvent;
+use shipfront_site::Target;
+use std::collections::BTreeSet;
+
+/// What is to be said of the functions of the site's behaviors. Where deploys publish no rules, functions are the
+/// person's own.
+pub(super) async fn findings(
+    publishes: bool,
+    viewers: &Viewers,
+    target: &Target,
+    distributions: &Distributions,
+) -> Vec<Finding> {
+    let has_behaviors = viewers.functions().next().is_some();
+    let mut findings = Vec::new();
+    for event in ViewerEvent::ALL {
+        let check = format!("rules ({})", event.word());
+        let functions = viewers.functions().flat_map(|(_, _, functions)| functions);
+        let attached: BTreeSet<(&str, Option<&str>)> = functions
+            .filter(|function| function.event == event)
+            .map(|function| (function.arn.as_str(), function.name()))
+            .collect();
+        if attached.is_empty() && publishes && has_behaviors {
+            let found = "no function is attached, so that a deploy cannot publish its rules";
+            findings.push(Finding::new(&check, State::Warning, found).fix(attach(target)));
+        }
+        for (arn, name) in attached {
+            findings.push(match name {
+                _ if !publishes => {
+                    let found =
+                        format!("{} is attached; deploys publish no rules without publish-rules", name.unwrap_or(arn));
+                    Finding::new(&check, State::NotChecked, found)
+                }
+                Some(name) => of_function(&check, name, target, distributions).await,
+                None => foreign(&check, arn, target),
+            });
+        }
+    }
+    findings
+}
+
+async fn of_function(check: &str, name: &str, target: &Target, distributions: &Distributions) -> Finding {
+    match distributions.function(name).await {
+        Ok(Some(function)) if function.comment.trim() == target.function_comment() => {
+            Finding::new(check, State::Ok, format!("{name} is attached, and shipfront's for {target}"))
+        }
+        Ok(_) => foreign(check, name, target),
+        Err(error) if error.kind() == ErrorKind::AccessDenied => Finding::unanswered(check, &error),
+        Err(error) => Finding::of_error(check, &error),
+    }
+}
+
+fn foreign(check: &str, name: &str, target: &Target) -> Finding {
+    let found = format!("{name} is attached, and not shipfront's for {target}: a deploy with rules for it is refused");
+    let comment = target.function_comment();
+    let fix = format!("if its code may be replaced, give it the comment \"{comment}\"; else {}", attach(target));
+    Finding::new(check, State::Error, found).fix(fix)
+}
+
+fn attach(target: &Target) -> String {
+    format!("'shipfront rules --attach {target}' prints what to change once")
+}

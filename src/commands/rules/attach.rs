@@ -1,0 +1,224 @@
+//! `rules --attach`: what a person changes once so that deploys can publish rules. Nothing is changed here: a
+//! distribution's configuration that is sent back by another version of the SDK loses the fields that it does not know.
+
+use crate::cli::rules::AttachFor;
+use serde::Serialize;
+use shipfront_invalidation::viewer::ViewerEvent;
+use shipfront_invalidation::{DistributionId, Viewers};
+use shipfront_site::Target;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+
+/// The longest name of a function
+/// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateFunction.html>).
+const LONGEST_NAME: usize = 64;
+
+/// A behavior that shows the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Place {
+    distribution: String,
+    path_pattern: String,
+    /// What it calls already, by event.
+    has: Vec<(&'static str, String)>,
+}
+
+/// Two functions, and the behaviors that are to call them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Attachment {
+    target: String,
+    /// The comment by which deploys know the functions.
+    comment: String,
+    /// The names of the functions, by event.
+    functions: Vec<(&'static str, String)>,
+    behaviors: Vec<Place>,
+    #[serde(skip)]
+    form: Option<AttachFor>,
+}
+
+impl Attachment {
+    pub(super) fn new(target: &Target, viewers: &Viewers) -> Attachment {
+        let place = |(id, path_pattern, functions): (&DistributionId, String, &[_])| {
+            let has = |function: &shipfront_invalidation::viewer::ViewerFunction| {
+                (function.event.word(), function.name().unwrap_or(&function.arn).to_owned())
+            };
+            Place { distribution: id.as_str().to_owned(), path_pattern, has: functions.iter().map(has).collect() }
+        };
+        Attachment {
+            target: target.to_string(),
+            comment: target.function_comment(),
+            functions: ViewerEvent::ALL.map(|event| (event.word(), name(target, event))).to_vec(),
+            behaviors: viewers.functions().map(place).collect(),
+            form: None,
+        }
+    }
+
+    pub(super) fn of_form(self, form: AttachFor) -> Attachment {
+        Attachment { form: Some(form), ..self }
+    }
+
+    /// The distributions, or what stands for one that is not known.
+    fn distributions(&self) -> BTreeSet<&str> {
+        let found: BTreeSet<&str> = self.behaviors.iter().map(|place| place.distribution.as_str()).collect();
+        if found.is_empty() { BTreeSet::from(["ID"]) } else { found }
+    }
+
+    fn write_cli(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let comment = &self.comment;
+        writeln!(out, "# Once, so that deploys can publish the rules of {}.\n", self.target)?;
+        writeln!(
+            out,
+            "# 1. Two functions that change nothing yet. By their comment deploys know that they may replace the code."
+        )?;
+        for (event, name) in &self.functions {
+            writeln!(out, "printf '%s' '{}' > {event}.js", code(event))?;
+            writeln!(out, "aws cloudfront create-function --name {name} --function-code fileb://{event}.js \\")?;
+            writeln!(out, "  --function-config '{{\"Comment\":\"{comment}\",\"Runtime\":\"cloudfront-js-2.0\"}}'")?;
+            writeln!(out, "aws cloudfront publish-function --name {name} \\")?;
+            writeln!(
+                out,
+                "  --if-match \"$(aws cloudfront describe-function --name {name} --query ETag --output text)\""
+            )?;
+        }
+        writeln!(
+            out,
+            "\n# 2. Their place in the distribution. Use a current AWS CLI: an old one drops settings that it does not know."
+        )?;
+        self.write_places(out)?;
+        for id in self.distributions() {
+            writeln!(out, "aws cloudfront get-distribution-config --id {id} > {id}.json")?;
+            let arn = |name: &str| {
+                format!(
+                    "\"$(aws cloudfront describe-function --name {name} --query FunctionSummary.FunctionMetadata.FunctionARN --output text)\""
+                )
+            };
+            writeln!(out, "jq --arg request {} \\", arn(&self.functions[0].1))?;
+            writeln!(out, "  --arg response {} \\", arn(&self.functions[1].1))?;
+            writeln!(
+                out,
+                "  '.DistributionConfig | .DefaultCacheBehavior.FunctionAssociations = {{Quantity: 2, Items: [\n    \
+                 {{EventType: \"viewer-request\", FunctionARN: $request}},\n    \
+                 {{EventType: \"viewer-response\", FunctionARN: $response}}]}}' {id}.json > {id}-changed.json"
+            )?;
+            writeln!(
+                out,
+                "aws cloudfront update-distribution --id {id} --distribution-config file://{id}-changed.json \\"
+            )?;
+            writeln!(out, "  --if-match \"$(jq -r .ETag {id}.json)\"")?;
+        }
+        self.write_rest(out)
+    }
+
+    /// What stands in the behaviors now, which takes one function for each event.
+    fn write_places(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for place in &self.behaviors {
+            let Place { distribution, path_pattern, has } = place;
+            for (event, name) in has.iter().filter(|(event, name)| !self.functions.contains(&(event, name.clone()))) {
+                writeln!(
+                    out,
+                    "# The behavior {path_pattern} of {distribution} has {name} for {event}, and takes one function for it: deploys show \
+                     /dir/index.html at /dir/ as well."
+                )?;
+            }
+        }
+        let others = self.behaviors.iter().filter(|place| place.path_pattern != "*");
+        for Place { distribution, path_pattern, .. } in others {
+            writeln!(
+                out,
+                "# The behavior {path_pattern} of {distribution} shows the site, too: give it the same where rules are to hold there."
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_rest(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let functions: Vec<String> = self.functions.iter().map(|(_, name)| format!("--function {name}")).collect();
+        writeln!(
+            out,
+            "\n# 3. What the role of deploys may do: shipfront policy {} --publish-rules {}",
+            self.target,
+            functions.join(" ")
+        )?;
+        writeln!(out, "# 4. In shipfront.toml: publish-rules = true")
+    }
+
+    fn write_cloudformation(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "# Once, so that deploys can publish the rules of {}.", self.target)?;
+        writeln!(out, "# Add the functions to the template of the distribution, and to DefaultCacheBehavior:")?;
+        writeln!(out, "#   FunctionAssociations:")?;
+        for (event, _) in &self.functions {
+            writeln!(
+                out,
+                "#     - {{EventType: {event}, FunctionARN: !GetAtt {}.FunctionMetadata.FunctionARN}}",
+                logical(event)
+            )?;
+        }
+        self.write_places(out)?;
+        writeln!(
+            out,
+            "# The template's code is the first that they have. A stack that changes FunctionCode later overwrites what a deploy"
+        )?;
+        writeln!(out, "# published, and the next deploy puts that right.")?;
+        writeln!(out, "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:")?;
+        for (event, name) in &self.functions {
+            writeln!(out, "  {}:\n    Type: AWS::CloudFront::Function\n    Properties:", logical(event))?;
+            writeln!(out, "      Name: {name}\n      AutoPublish: true\n      FunctionConfig:")?;
+            writeln!(out, "        Comment: \"{}\"\n        Runtime: cloudfront-js-2.0", self.comment)?;
+            writeln!(out, "      FunctionCode: |\n        {}", code(event))?;
+        }
+        writeln!(out, "Outputs:")?;
+        for (event, _) in &self.functions {
+            let name = logical(event);
+            writeln!(out, "  {name}Arn:\n    Value: !GetAtt {name}.FunctionMetadata.FunctionARN")?;
+        }
+        self.write_rest(out)
+    }
+}
+
+impl Display for Attachment {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self.form {
+            Some(AttachFor::Cloudformation) => self.write_cloudformation(out),
+            _ => self.write_cli(out),
+        }
+    }
+}
+
+/// Code that changes nothing, in one line and without quotes.
+fn code(event: &str) -> &'static str {
+    match event {
+        "viewer-request" => "function handler(event) { return event.request; }",
+        _ => "function handler(event) { return event.response; }",
+    }
+}
+
+/// The name of a function in a template.
+fn logical(event: &str) -> &'static str {
+    if event == "viewer-request" { "RequestRules" } else { "ResponseRules" }
+}
+
+/// A name for a function of a site: its bucket and folder, as far as they fit.
+fn name(target: &Target, event: ViewerEvent) -> String {
+    let end = match event {
+        ViewerEvent::Request => "-request-rules",
+        ViewerEvent::Response => "-response-rules",
+    };
+    let text = format!("{}-{}", target.bucket(), target.prefix());
+    let plain: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let plain = plain.trim_matches('-');
+    let most = LONGEST_NAME - end.len();
+    format!("{}{end}", plain[..plain.len().min(most)].trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_such_as_cloudfront_takes() {
+        let name = |target: &str| name(&Target::parse(target).unwrap(), ViewerEvent::Response);
+        assert_eq!(name("s3://www.example.com"), "www-example-com-response-rules");
+        assert_eq!(name("s3://example/docs/é"), "example-docs-response-rules");
+        let long = name(&format!("s3://{}/{}", "b".repeat(60), "p".repeat(60)));
+        assert!(long.len() <= LONGEST_NAME && long.ends_with("b-response-rules"), "{long}");
+    }
+}

@@ -1,0 +1,39 @@
+//! The rules of a report: the functions that change, and their lines.
+
+use crate::deploy::rules::{FunctionChange, ReportedFunction};
+use crate::escape::Shown;
+use shipfront_site::rule_changes::{ChangedLine, LineChange};
+use std::fmt::{self, Formatter};
+
+/// Lines of a function before the rest is only counted.
+const SHORT_LIST: usize = 20;
+
+/// Writes what becomes of the functions. Of one that stays as it is, only `verbose` names what does nothing.
+pub(super) fn write(out: &mut Formatter<'_>, functions: &[ReportedFunction], verbose: bool) -> fmt::Result {
+    let shown = functions.iter().filter(|function| verbose || function.change != FunctionChange::Unchanged);
+    for function in shown {
+        let (name, change) = (Shown(&function.name), function.change.word());
+        writeln!(out, "rules ({}, function {name}): {change}", function.function)?;
+        let most = if verbose { usize::MAX } else { SHORT_LIST };
+        function.lines.iter().take(most).try_for_each(|line| write_line(out, line))?;
+        match function.lines.len().saturating_sub(most) {
+            0 => {}
+            more => writeln!(out, "  ... and {more} more (--verbose names them)")?,
+        }
+    }
+    Ok(())
+}
+
+fn write_line(out: &mut Formatter<'_>, line: &ChangedLine) -> fmt::Result {
+    let mark = match line.change {
+        LineChange::New => '+',
+        LineChange::Changed => '~',
+        LineChange::Gone => '-',
+        LineChange::NoEffect => ' ',
+    };
+    let (rule, word) = (Shown(&line.rule), line.change.word());
+    match &line.reason {
+        Some(reason) => writeln!(out, "  {mark} {rule}  {word}: {}", Shown(reason)),
+        None => writeln!(out, "  {mark} {rule}  {word}"),
+    }
+}

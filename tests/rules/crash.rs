@@ -1,0 +1,127 @@
+//! A deploy of rules that dies at any of its requests, before and after its effect: the next one comes to the same end.
+
+use super::attach;
+use crate::world::http::get;
+use crate::world::oracle::is_record;
+use crate::world::sites::{Place, Site, directory, site};
+use shipfront::outcome::Outcome;
+use shipfront_edge::{Effect, Stage};
+
+const BUCKET: &str = "crashed-rules";
+const TARGET: &str = "s3://crashed-rules";
+const OPTIONS: [&str; 6] = ["--publish-rules", "--concurrency", "1", "--strategy", "exact", "--max-paths=100"];
+
+fn first() -> Site {
+    site(&[
+        ("_headers", "/*\n  X-Version: one\n"),
+        ("_redirects", "/goes.html /about.html\n/shown.html /about.html 200\n"),
+        ("about.html", "about"),
+        ("index.html", "welcome"),
+        ("old.html", "old"),
+    ])
+}
+
+fn second() -> Site {
+    site(&[
+        ("_headers", "/*\n  X-Version: two\n"),
+        ("_redirects", "/old.html /about.html\n/shown.html /index.html 200\n"),
+        ("about.html", "about us"),
+        ("app.js", "code"),
+        ("index.html", "welcome back"),
+    ])
+}
+
+/// What viewers get, as `status text-or-place version`.
+async fn views(place: &Place) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in ["/goes.html", "/shown.html", "/old.html", "/about.html", "/index.html", "/app.js"] {
+        let answer = get(&place.edge.viewer_url(), path).await;
+        let shown = answer.header("location").map_or_else(|| answer.text(), str::to_owned);
+        let shown = if answer.status >= 400 { String::new() } else { shown };
+        found.push(format!("{path} {} {shown} {}", answer.status, answer.header("x-version").unwrap_or_default()));
+    }
+    found
+}
+
+/// The URLs of the rules that an invalidation has named since the first deploy.
+fn evicted(effects: &[Effect]) -> Vec<&str> {
+    let items = effects.iter().filter_map(|effect| match effect {
+        Effect::Invalidate { items, .. } => Some(items),
+        _ => None,
+    });
+    items.flatten().map(String::as_str).collect()
+}
+
+/// One crash and what follows; `false` where the run ended before its `nth` request.
+async fn try_one(nth: u64, after_effect: bool, expected: &mut Option<Vec<String>>) -> bool {
+    let (one, two) = (directory(&first()), directory(&second()));
+    let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
+    let place = Place::new().await;
+    let distribution = place.edge.ensure_site(BUCKET).unwrap();
+    attach(&place.edge, BUCKET, &distribution);
+    place.deploy(one.path(), TARGET, &OPTIONS).await.unwrap();
+    views(&place).await;
+    place.edge.clear_effects();
+    if let Some(report) = place.crash(two.path(), TARGET, &OPTIONS, nth, after_effect).await {
+        assert_eq!(report.unwrap().outcome, Outcome::Deployed, "{which}");
+        *expected = Some(views(&place).await);
+        return false;
+    }
+    // Viewers fill the cache with whatever there is.
+    views(&place).await;
+    let crashed = place.edge.effects();
+    let touched = crashed
+        .iter()
+        .any(|effect| matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key)));
+    let live = place.edge.function("site-request", Stage::Live).unwrap().code;
+    let published = live.contains("'/old.html'");
+    let intent = place.state(BUCKET).await.is_some_and(|state| !state["intent"].is_null());
+    let committed =
+        place.state(BUCKET).await.is_some_and(|state| state["intent"].is_null() && state["manifest"].is_string());
+    assert!(intent || committed || !(touched || published), "{which}: something is live of which no intent tells");
+    place.outlive_lease();
+    let report = place.deploy(two.path(), TARGET, &OPTIONS).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo), "{which}: {report:#?}");
+    let effects = place.edge.effects();
+    for url in ["/goes.html", "/shown.html"] {
+        assert!(evicted(&effects).contains(&url), "{which}: {url} was not evicted: {:?}", evicted(&effects));
+    }
+    let seen = views(&place).await;
+    assert_eq!(seen, at_the_end(), "{which}");
+    place.edge.clear_requests();
+    let third = place.deploy(two.path(), TARGET, &OPTIONS).await.unwrap();
+    assert_eq!(third.outcome, Outcome::NothingToDo, "{which}: {third:#?}");
+    let reads = |operation: &str| ["Get", "List", "Head", "Describe"].iter().any(|read| operation.starts_with(read));
+    let writes: Vec<String> =
+        place.edge.requests().into_iter().map(|request| request.operation).filter(|name| !reads(name)).collect();
+    assert_eq!(writes, [""; 0], "{which}");
+    true
+}
+
+fn at_the_end() -> Vec<String> {
+    [
+        "/goes.html 404  ",
+        "/shown.html 200 welcome back two",
+        "/old.html 301 /about.html ",
+        "/about.html 200 about us two",
+        "/index.html 200 welcome back two",
+        "/app.js 200 code two",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_of_rules_that_dies_anywhere_is_finished_by_the_next() {
+    let (mut crashes, mut undisturbed) = (0, None);
+    for nth in 1.. {
+        for after_effect in [false, true] {
+            if !try_one(nth, after_effect, &mut undisturbed).await {
+                assert_eq!(undisturbed, Some(at_the_end()));
+                assert!(crashes > 50, "a deploy of rules has more than {crashes} crash points");
+                return;
+            }
+            crashes += 1;
+        }
+    }
+}
