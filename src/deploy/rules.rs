@@ -213,7 +213,7 @@ pub(super) async fn find(
     let live = futures::future::try_join_all(owned.iter().map(|(_, function)| distributions.live_code(&function.name)));
     let live = live.await?;
     let recorded = session.and_then(Session::rules);
-    let folder = viewers.folder().to_owned();
+    let folder = viewers.folder();
     let directory_index = match settings.policy.viewer.index_alias {
         IndexAlias::Always => true,
         IndexAlias::Never => false,

@@ -253,9 +253,8 @@ impl Viewers {
     }
 
     /// What of the target's prefix is in the URLs of its keys: empty, or ending in `/`.
-    pub fn folder(&self) -> &str {
-        let folder = self.viewers.first().map(|shown| shown.viewer.folder(self.target.prefix()));
-        folder.unwrap_or_default()
+    pub fn folder(&self) -> String {
+        self.viewers.first().and_then(|shown| shown.viewer.folder()).unwrap_or_default()
     }
 
     /// The host names of the site, as far as the distributions know them.

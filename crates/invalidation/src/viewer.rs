@@ -266,11 +266,6 @@ impl Viewer {
         self.bases.iter().any(|base| base.index_documents)
     }
 
-    /// The part of the keys below `prefix` that is in their URLs, too: what of the prefix no origin path takes away.
-    pub fn folder<'p>(&self, prefix: &'p str) -> &'p str {
-        self.bases.iter().find_map(|base| prefix.strip_prefix(base.prefix.as_str())).unwrap_or_default()
-    }
-
     /// Whether the distribution answers an error with this page, given its path.
     pub fn answers_errors_with(&self, page: &str) -> bool {
         self.error_responses.iter().any(|response| response.response_page_path == page)
