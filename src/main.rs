@@ -6,15 +6,26 @@ use shipfront::commands::{
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
-use shipfront::error::Result;
+use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::open_files;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     open_files::raise_limit();
+    // A process may have too few files or threads even for this.
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(started()),
+        Err(error) => {
+            let error = Error::failed(format!("the program cannot start: {error}"))
+                .hint("let a process have more files open ('ulimit -n 64'), and threads");
+            exit_code(Err(error), &Terminal::new(Volume::Normal, false))
+        }
+    }
+}
+
+async fn started() -> ExitCode {
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
         // What it says goes to the function's log.

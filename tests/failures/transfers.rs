@@ -2,6 +2,7 @@
 
 use super::{PRUNE, SITE};
 use crate::world::aws;
+use crate::world::manifest;
 use crate::world::site::{ALWAYS, BUCKET, EXACT, World, denied, error};
 use shipfront_edge::Fault;
 
@@ -49,6 +50,28 @@ async fn a_connection_that_breaks_before_or_after_its_effect_is_tried_again() {
     let run = world.deploy(&[]).expect(0);
     assert_eq!((run.outcome(), run.objects("uploaded")), ("deployed", SITE.len() as u64));
     assert_eq!(world.keys().len(), SITE.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_in_the_middle_is_asked_for_again() {
+    let world = World::deployed(&SITE).await;
+    let (manifest, _) = manifest::named(&world.edge, BUCKET).await;
+    world.write("app.js", "edited");
+    let requests = [
+        ("GetObject", ".shipfront/state.json"),
+        ("GetObject", &manifest),
+        ("ListObjectsV2", ""),
+        ("GetDistributionConfig", &world.distribution),
+        ("CreateInvalidation", &world.distribution),
+    ];
+    for (operation, key) in requests {
+        match key {
+            "" => world.fault(operation, 0, 1, Fault::TruncateBody),
+            key => world.fault_of(operation, key, 0, 1, Fault::TruncateBody),
+        }
+    }
+    let run = world.deploy(&EXACT).expect(0);
+    assert_eq!((run.outcome(), world.count("CreateInvalidation")), ("deployed", 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

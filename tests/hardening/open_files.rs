@@ -62,3 +62,11 @@ async fn the_local_edge_in_the_same_process_has_room_too() {
     let run = run(&mut command).expect(0);
     assert_eq!(run.objects("uploaded"), 1000);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_opened_it_says_so() {
+    let world = world(1).await;
+    let run = run(&mut limited(&world, "-Sn 7 -Hn 7", &["status", TARGET])).expect(1);
+    assert!(run.stderr.contains("error: the program cannot start"), "{}", run.stderr);
+}
