@@ -14,12 +14,15 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     open_files::raise_limit();
-    // A process may have too few files or threads even for this.
+    if let Some(limit) = open_files::too_few() {
+        let error = Error::failed(format!("a process may have only {limit} files open here"))
+            .hint("let it have more, with 'ulimit -n 64' or in the settings of the machine");
+        return exit_code(Err(error), &Terminal::new(Volume::Normal, false));
+    }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(started()),
         Err(error) => {
-            let error = Error::failed(format!("the program cannot start: {error}"))
-                .hint("let a process have more files open ('ulimit -n 64'), and threads");
+            let error = Error::failed(format!("the program cannot start: {error}"));
             exit_code(Err(error), &Terminal::new(Volume::Normal, false))
         }
     }

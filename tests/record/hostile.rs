@@ -178,6 +178,13 @@ async fn a_side_file_that_is_none_is_moved_aside_and_loses_nothing() {
     let marks: Value = serde_json::from_slice(&manifest::read(&world.edge, BUCKET, SIDE_FILE).await).unwrap();
     assert!(marks["keys"][""].is_string(), "every key is marked: {marks}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
+    // What is larger than anybody reads stays where it is.
+    let large = vec![b' '; 17 << 20];
+    world.put(SIDE_FILE, large.clone()).await;
+    world.write("index.html", "welcome three");
+    let warnings = world.deploy(&[]).expect(0).warnings();
+    assert!(warnings.contains("has more than 16777216 bytes: the function behind"), "{warnings}");
+    assert_eq!(manifest::read(&world.edge, BUCKET, SIDE_FILE).await.len(), large.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
