@@ -87,8 +87,8 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
     };
     for ReportFile { path, form } in files {
         let text = match form {
-            Form::Page => Ok(page::page(&ending, jiff::Timestamp::now())),
-            Form::Junit => junit::document(&ending),
+            Form::Page => Ok(escape::markup(&page::page(&ending, jiff::Timestamp::now()))),
+            Form::Junit => junit::document(&ending).map(|text| escape::markup(&text)),
             Form::Json => json(&ending),
         };
         if let Err(error) = text.and_then(|text| std::fs::write(path, text)) {

@@ -71,7 +71,7 @@ async fn an_answer_that_breaks_off_in_the_middle_is_asked_for_again() {
         }
     }
     let run = world.deploy(&EXACT).expect(0);
-    assert_eq!((run.outcome(), world.count("CreateInvalidation")), ("deployed", 3));
+    assert_eq!((run.outcome(), world.count("CreateInvalidation")), ("deployed", 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
