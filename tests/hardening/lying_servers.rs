@@ -34,8 +34,10 @@ fn answer(mut stream: TcpStream, start: &str, is_endless: bool) -> std::io::Resu
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes())?;
     stream.write_all(start.as_bytes())?;
-    while is_endless {
-        stream.write_all(&[b' '; 1 << 16])?;
+    if is_endless {
+        loop {
+            stream.write_all(&[b' '; 1 << 16])?;
+        }
     }
     Ok(())
 }
