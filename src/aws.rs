@@ -1,6 +1,7 @@
 //! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
 
 pub(crate) mod ambiguous;
+mod answer;
 mod endpoint;
 pub mod environment;
 pub mod failure;

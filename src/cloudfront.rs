@@ -16,6 +16,7 @@ use aws_sdk_cloudfront::config::retry::RetryConfig;
 use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use aws_smithy_types::retry::{ErrorKind as RetryKind, ProvideErrorKind};
+use shipfront_invalidation::is_plain_id;
 use shipfront_invalidation::viewer::DistributionShape;
 use shipfront_invalidation::{DistributionId, InvalidationStatus};
 use std::collections::HashSet;
@@ -64,6 +65,9 @@ pub enum RefusalKind {
     Final,
 }
 
+/// Bytes of a marker of a list, at most.
+const LONGEST_MARKER: usize = 1024;
+
 /// CloudFront, as the account's distributions.
 #[derive(Debug, Clone)]
 pub struct Distributions {
@@ -102,6 +106,10 @@ impl Distributions {
                 }
             }));
             marker = list.next_marker.filter(|_| list.is_truncated);
+            // Its markers are ids. No request can be made of a name without end.
+            if marker.as_ref().is_some_and(|marker| marker.len() > LONGEST_MARKER) {
+                return Err(Error::failed("CloudFront's list of distributions goes on after what is no id"));
+            }
             if marker.is_none() {
                 return Ok(found);
             }
@@ -211,8 +219,10 @@ impl Distributions {
                 answer.map_err(|error| self.refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
             }
         };
-        let created = created.ok_or_else(|| Refusal {
-            error: Error::stale(format!("CloudFront's answer for {id} names no invalidation")),
+        // As good as no answer, and not to be waited for any longer.
+        let created = created.filter(|created| is_plain_id(&created.id)).ok_or_else(|| Refusal {
+            error: Error::stale(format!("CloudFront's answer for {id} names no invalidation"))
+                .of_kind(ErrorKind::Unanswered),
             kind: RefusalKind::Unclear,
         })?;
         Ok(Accepted { id: created.id, status: InvalidationStatus::parse(&created.status) })
@@ -265,7 +275,10 @@ where
     E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
 {
     let status = error.raw_response().map(|answer| answer.status().as_u16());
+    // What broke off says neither yes nor no; what is there and cannot be read is another server's.
+    let broke_off = error.raw_response().is_some_and(|answer| answer.body().bytes().is_none());
     let kind = match (error.code().map(ErrorKind::of_aws_code), status) {
+        (None, Some(200..300)) if broke_off => RefusalKind::Unclear,
         (Some(ErrorKind::Busy), _) | (_, Some(413 | 429)) => RefusalKind::Overload,
         (Some(ErrorKind::ServerFault), _) | (_, Some(500..)) | (None, None) => RefusalKind::Unclear,
         _ => match error.as_service_error().and_then(ProvideErrorKind::retryable_error_kind) {

@@ -86,7 +86,7 @@ impl<'a> Deploy<'a> {
                 return Ok(self.show(&discovered, planned));
             }
             let done = match planned.is_empty() {
-                true => self.note_build(&mut discovered).await?.then(|| self.nothing_to_do(&planned)),
+                true => self.note_build(&discovered).await?.then(|| self.nothing_to_do(&planned)),
                 false => Box::pin(self.executor(&deploy).run(&discovered, &planned)).await?,
             };
             if let Some(done) = done {
@@ -156,8 +156,8 @@ impl<'a> Deploy<'a> {
 
     /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded.
     /// `false` if another deploy came in between.
-    async fn note_build(&self, discovered: &mut Discovered) -> Result<bool> {
-        match discovered.session.take() {
+    async fn note_build(&self, discovered: &Discovered) -> Result<bool> {
+        match &discovered.session {
             Some(session) => {
                 let noting = session.note_build(self.settings.build.as_ref());
                 let noted = self.aws.clock().timeout_after(&self.stop, IN_FLIGHT, noting).await;

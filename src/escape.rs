@@ -11,10 +11,22 @@ use std::fmt::{self, Display, Formatter, Write};
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<T>(pub T);
 
+/// Characters of one text that are shown: the longest messages of ours are shorter.
+const MOST_SHOWN: usize = 8 * 1024;
+
 impl<T: Display> Display for Shown<T> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        out.pad(&escaped(&self.0.to_string()))
+        let text = self.0.to_string();
+        match text.char_indices().nth(MOST_SHOWN) {
+            Some((end, _)) => out.pad(&format!("{}… ({} bytes more)", escaped(&text[..end]), text.len() - end)),
+            None => out.pad(&escaped(&text)),
+        }
     }
+}
+
+/// Texts of others on one line, each after a space.
+pub fn shown(texts: &[String]) -> String {
+    texts.iter().map(|text| format!(" {}", Shown(text))).collect()
 }
 
 /// A text on one line, with what cannot be seen spelled out as Rust spells it: `\n`, `\u{1b}`.
@@ -154,6 +166,12 @@ pub fn json(text: String) -> String {
     out
 }
 
+/// A page or an XML document that says the same, of which no line commands a CI runner that shows it: `##` stands in
+/// texts alone there.
+pub fn markup(text: &str) -> String {
+    text.replace("##", "#&#35;")
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -251,6 +269,9 @@ pub(crate) mod tests {
             "::error title=shipfront::100%25 of a%250Ab%0Ahint: c"
         );
         assert_eq!(Shown("a\nb").to_string(), "a\\nb");
+        assert_eq!(Shown("é".repeat(MOST_SHOWN)).to_string().len(), 2 * MOST_SHOWN);
+        let long = Shown("\u{7}".repeat(1 << 20)).to_string();
+        assert!(long.len() < 64 << 10 && long.ends_with("\\u{7}… (1040384 bytes more)"), "{}", long.len());
         assert_eq!(format!("{:6}|", Shown("a\u{7}")), "a\\u{7}|");
         assert_eq!(lines("\u{1b}[31mred\u{1b}[0m\n  ::error::x"), "\u{1b}[31mred\u{1b}[0m\n  \\::error::x");
     }

@@ -157,14 +157,19 @@ fn directory() -> Result<PathBuf> {
 }
 
 /// Refuses a source that holds the local edge's own data, or is a part of it, before there is any: each deploy would
-/// store what the last one had stored, and viewers would get all other sites.
-pub fn guard_source(source: &Path) -> Result<()> {
+/// store what the last one had stored, and viewers would get all other sites. So it does where a link in it leads to
+/// them, if links are followed.
+pub fn guard_source(source: &Path, follows_links: bool) -> Result<()> {
     let (source, data) = (resolved(source), resolved(&directory()?));
-    if !data.starts_with(&source) && !source.starts_with(&data) {
-        return Ok(());
-    }
-    let message =
-        format!("the source {} and the local edge's own data in {} overlap", source.display(), data.display());
+    let overlaps = |place: &Path| data.starts_with(place) || place.starts_with(&data);
+    let linked = || {
+        let files = walkdir::WalkDir::new(&source).follow_links(true).into_iter().filter_map(Result::ok);
+        let mut links = files.filter(walkdir::DirEntry::path_is_symlink).map(|entry| resolved(entry.path()));
+        links.find(|place| overlaps(place))
+    };
+    let place = if overlaps(&source) { Some(source.clone()) } else { follows_links.then(linked).flatten() };
+    let Some(place) = place else { return Ok(()) };
+    let message = format!("the source {} and the local edge's own data in {} overlap", place.display(), data.display());
     Err(Error::refused(message)
         .hint(format!("name another source, or let {DIRECTORY_VARIABLE} name a directory outside of it")))
 }

@@ -6,15 +6,29 @@ use shipfront::commands::{
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
-use shipfront::error::Result;
+use shipfront::error::{Error, Result};
 use shipfront::exit::Exit;
 use shipfront::open_files;
 use shipfront::terminal::{Terminal, Volume};
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     open_files::raise_limit();
+    if let Some(limit) = open_files::too_few() {
+        let error = Error::failed(format!("a process may have only {limit} files open here"))
+            .hint("let it have more, with 'ulimit -n 64' or in the settings of the machine");
+        return exit_code(Err(error), &Terminal::new(Volume::Normal, false));
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(started()),
+        Err(error) => {
+            let error = Error::failed(format!("the program cannot start: {error}"));
+            exit_code(Err(error), &Terminal::new(Volume::Normal, false))
+        }
+    }
+}
+
+async fn started() -> ExitCode {
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
         // What it says goes to the function's log.

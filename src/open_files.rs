@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 /// What a process has open beside files of the source and connections to S3: its streams, the runtime's own, folders
 /// that are walked, the connections to CloudFront and for the deploy record.
 const RESERVE: u64 = 24;
+/// With fewer not even the runtime starts.
+const LEAST: u64 = 16;
 /// A request holds its connection, and its file, or two where that is compressed.
 const FOR_EACH: u64 = 3;
 /// The local edge has the other end of the connection, and the file that it stores.
@@ -26,6 +28,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Raises the limit as far as this process may. Where that fails the limit stays.
 pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+}
+
+/// How many files this process may have open, where they are too few to run at all.
+pub fn too_few() -> Option<u64> {
+    rlimit::Resource::NOFILE.get_soft().ok().filter(|limit| *limit < LEAST)
 }
 
 /// How many requests may be in flight at once, at most `most`, so that their files and connections can be open.

@@ -19,6 +19,7 @@ pub mod session;
 use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
+use crate::escape::Shown;
 use crate::s3::conditional::{Condition, Written};
 use crate::s3::{Bucket, Start};
 use allowance::PathCount;
@@ -29,7 +30,7 @@ use lease::{Holder, LEASE};
 use manifest::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shipfront_invalidation::DistributionId;
+use shipfront_invalidation::{DistributionId, is_plain_id};
 use shipfront_site::Target;
 use std::sync::Arc;
 
@@ -39,6 +40,10 @@ pub(crate) const STATE: &str = "state.json";
 const MOST_OF_STATE: u64 = 1024 * 1024;
 /// Bytes of a manifest or a plan, at most, compressed: those of millions of objects.
 const MOST_OF_FILE: u64 = 256 * 1024 * 1024;
+/// Bytes of the name of a deploy, at most.
+const LONGEST_NAME: usize = 512;
+/// Characters of what is no such name that a message repeats.
+const LONGEST_SHOWN: usize = 40;
 /// The version of what is written. Version 1 had no counts of paths, and knew nothing of error pages; it is read, and
 /// carried over by the next write. A later one is not read.
 const FORMAT: u32 = 2;
@@ -186,6 +191,14 @@ impl State {
             paths: None,
             extra: Map::new(),
         }
+    }
+
+    /// What stands for the name of a file of the record, or of a distribution, and is none. Requests are made of them.
+    fn no_name(&self) -> Option<&str> {
+        let of_deploys = self.intent.iter().map(|intent| &intent.deploy).chain(&self.manifest);
+        let of_distributions = self.intent.iter().flat_map(|intent| intent.distributions.iter().chain(&intent.tenants));
+        let no_deploy = of_deploys.filter(|name| name.len() > LONGEST_NAME);
+        no_deploy.chain(of_distributions.filter(|id| !is_plain_id(id))).map(String::as_str).next()
     }
 
     /// The paths that deploys have sent in the month of a time; those of an interrupted one count as sent.
@@ -383,8 +396,12 @@ impl Record {
         let what = self.what(STATE);
         check_format(body, &what)?;
         let state: State = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
+        if let Some(name) = state.no_name() {
+            let name: String = name.chars().take(LONGEST_SHOWN).collect();
+            return Err(damaged(&what, &format!("{name:?} is no name that a deploy writes")));
+        }
         if state.target != self.target.to_string() {
-            let message = format!("{what} is the record of {}, not of {}", state.target, self.target);
+            let message = format!("{what} is the record of {}, not of {}", Shown(&state.target), self.target);
             return Err(Error::refused(message).hint("give each site a --record of its own"));
         }
         Ok(state)
@@ -408,8 +425,8 @@ impl Record {
     }
 
     /// Notes a newer build that found nothing to do: one write.
-    pub async fn note_build(&self, snapshot: Snapshot, build: Build) -> Result<bool> {
-        let state = State { build: Some(build), ..snapshot.state };
+    pub async fn note_build(&self, snapshot: &Snapshot, build: Build) -> Result<bool> {
+        let state = State { build: Some(build), ..snapshot.state.clone() };
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
     }
 

@@ -26,6 +26,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
+use shipfront_invalidation::is_plain_id;
 use shipfront_site::Target;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
@@ -33,6 +34,11 @@ use shipfront_site::headers::Headers;
 /// The most keys one `DeleteObjects` takes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 pub const MAX_DELETE_KEYS: usize = 1000;
+
+/// Bytes of a continuation token, at most: S3's are shorter than a key.
+const LONGEST_TOKEN: usize = 8 * 1024;
+/// Bytes of a key of a listing, at most: 1,024, each of which may be spelled as three.
+const LONGEST_KEY: usize = 3 * 1024;
 
 /// An object as a listing tells it, its key without the target's prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +169,14 @@ impl Bucket {
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
         if next.is_some() && next == token {
             return Err(repeats_itself(self.target.bucket()));
+        }
+        // No request can be made of a name without end.
+        let keys = answer.contents.iter().flatten().filter_map(|object| object.key.as_deref());
+        if next.as_ref().is_some_and(|next| next.len() > LONGEST_TOKEN)
+            || keys.clone().any(|key| key.len() > LONGEST_KEY)
+        {
+            return Err(Error::failed(format!("the listing of {} has names longer than S3's", self.target.bucket()))
+                .hint("another server than S3 may have answered; check the network and any --endpoint-url"));
         }
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let key = if is_encoded { form_decoded(&object.key?) } else { object.key? };
@@ -313,12 +327,13 @@ where
         return None;
     }
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
-        return Some(region.to_owned());
+        return Some(region.to_owned()).filter(|region| is_plain_id(region));
     }
     // AuthorizationHeaderMalformed names the region in its body only.
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, rest) = body.split_once("<Region>")?;
-    rest.split_once("</Region>").map(|(region, _)| region.to_owned())
+    // It becomes a part of the host that is asked next.
+    rest.split_once("</Region>").map(|(region, _)| region.to_owned()).filter(|region| is_plain_id(region))
 }
 
 /// Makes a bucket on the local edge, closed where it should be on AWS. There shipfront creates none.

@@ -2,8 +2,8 @@
 
 use crate::cloudfront::{Distributions, Summary};
 use crate::error::{Error, ErrorKind, Result};
-use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{Claim, DistributionShape, OriginKind, is_mistaken, origin_is_bucket};
+use shipfront_invalidation::{DistributionId, is_plain_id};
 
 /// `--distribution`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +28,7 @@ impl Which {
         if distributions.iter().any(|id| id == "auto" || id == "none") {
             return Err(Error::usage("'auto' and 'none' stand alone, not beside other distributions"));
         }
-        let plain =
-            |id: &&String| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        if let Some(id) = distributions.iter().chain(tenants).find(|id| !plain(id)) {
+        if let Some(id) = distributions.iter().chain(tenants).find(|id| !is_plain_id(id)) {
             return Err(Error::usage(format!("{id:?} is no distribution id, 'auto' or 'none'"))
                 .hint("ids look like E2QWRUHAPOMQZL; it is in the first column of CloudFront's console"));
         }

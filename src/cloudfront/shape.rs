@@ -4,6 +4,7 @@ use aws_sdk_cloudfront::types::{
     self, CachePolicyConfig, CachePolicyQueryStringBehavior, ConnectionMode, DistributionConfig, EventType,
     ForwardedValues, FunctionAssociations, LambdaFunctionAssociations,
 };
+use shipfront_invalidation::is_plain_id;
 use shipfront_invalidation::viewer::{
     CacheBehavior, Claim, CustomErrorResponse, DistributionShape, Origin, OriginAccess, OriginGroup, QueryStrings, Ttl,
     ViewerEvent, ViewerFunction,
@@ -26,8 +27,8 @@ pub(super) fn cache_policy_ids(config: &DistributionConfig) -> BTreeSet<String> 
     let default = config.default_cache_behavior.iter().filter_map(|behavior| behavior.cache_policy_id.clone());
     let behaviors = config.cache_behaviors.iter().flat_map(|behaviors| behaviors.items.iter().flatten());
     let named = default.chain(behaviors.filter_map(|behavior| behavior.cache_policy_id.clone()));
-    // An empty id names none that could be asked for, and its behavior stays unread.
-    named.filter(|id| !id.is_empty()).collect()
+    // What is no id names none that could be asked for, and its behavior stays unread.
+    named.filter(|id| is_plain_id(id)).collect()
 }
 
 /// The shape of a configuration.

@@ -60,7 +60,7 @@ async fn execute(
         allowed?;
         #[cfg(feature = "edge")]
         if args.connection.local {
-            guard_source(&source)?;
+            guard_source(&source, args.options.follow_links)?;
         }
         let connection = Connection::open(&args.connection, Some(args.options.concurrency), terminal).await?;
         let outcome = async {

@@ -6,10 +6,11 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, ids_for_hosts, ids_showing};
 use crate::cloudfront::send::{Patience, submit, wait};
 use crate::commands::connection::Connection;
+use crate::commands::signal::stop_on_signal;
 use crate::config;
 use crate::deploy::new_deploy_id;
 use crate::error::{Error, ErrorKind, Result};
-use crate::escape::Shown;
+use crate::escape::{Shown, shown};
 use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
 use crate::record::Place as RecordPlace;
@@ -21,8 +22,14 @@ use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::viewer::path_from_input;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// What is said to whoever asks it to stop.
+const STOPPING: &str =
+    "stopping: what CloudFront has not accepted within half a minute is not sent; once more to stop at once";
+/// How long paths may take to be counted after a signal.
+const COUNTING: Duration = Duration::from_secs(2);
 /// Bytes that are read of typed paths.
 const MOST_TYPED: u64 = 64 << 20;
 
@@ -35,6 +42,7 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     args.target.as_deref().map(|target| config::target(Some(target))).transpose()?;
     let paths = with_stdin(&args.paths)?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
+    let stop = stop_on_signal(terminal, STOPPING);
     let outcome = async {
         let which = match which {
             Which::Auto if !paths.iter().any(|path| path_from_input(path).is_ok_and(|path| path.host.is_some())) => {
@@ -43,8 +51,10 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
             which => which,
         };
         let id = new_deploy_id(connection.aws.clock());
-        let report = invalidate(&connection.aws, &which, &paths, &id, patience, terminal).await?;
-        count_paths(args, &record, &connection, &report, terminal).await;
+        let report = invalidate(&connection.aws, &which, &paths, &id, patience, (&stop, terminal)).await?;
+        let counting = count_paths(args, &record, &connection, &report, terminal);
+        // Paths that are not counted are no reason to keep whoever wants it to end.
+        let _ = connection.aws.clock().timeout_after(&stop, COUNTING, counting).await;
         Ok(report)
     };
     let outcome = outcome.await;
@@ -153,26 +163,28 @@ struct Typed {
 }
 
 /// Invalidates what was typed and waits for it. The same `run` again asks for the same invalidations,
-/// free of charge.
+/// free of charge. Once `stop` is set, what was not accepted soon after is reported as not sent.
 pub async fn invalidate(
     aws: &Aws,
     which: &Which,
     paths: &[String],
     run: &str,
     patience: Patience,
-    terminal: &Terminal,
+    (stop, terminal): (&CancellationToken, &Terminal),
 ) -> Result<TypedReport> {
     let typed = read(paths)?;
     for note in &typed.notes {
         terminal.say(note);
     }
     let distributions = Distributions::new(aws);
-    let ids = ids_for_hosts(&distributions, which, &typed.hosts).await?;
+    let ids = tokio::select! {
+        biased;
+        ids = ids_for_hosts(&distributions, which, &typed.hosts) => ids?,
+        () = stop.cancelled() => return Err(Error::interrupted("interrupted; nothing was sent")),
+    };
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
-    // A signal ends the process: whoever types paths knows what was not sent.
-    let stop = CancellationToken::new();
-    let mut sent = submit(&distributions, run, planned, patience, &stop, terminal).await;
-    wait(&distributions, &mut sent, patience, &stop, terminal).await;
+    let mut sent = submit(&distributions, run, planned, patience, stop, terminal).await;
+    wait(&distributions, &mut sent, patience, stop, terminal).await;
     // A distribution that does not exist is a slip of the pen, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
     if !taken && let Some(error) = sent.failed.first().filter(|error| error.kind() == ErrorKind::NoSuchResource) {
@@ -245,7 +257,7 @@ impl Display for TypedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
             let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
-            writeln!(out, "{distribution}: invalidation {id}, {status}: {}", Shown(items.join(" ")))?;
+            writeln!(out, "{distribution}: invalidation {id}, {status}:{}", shown(items))?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
     let stop = stop_on_signal(terminal, "stopping");
     let source = config::source(args.source.as_deref())?;
-    guard_source(&source)?;
+    guard_source(&source, args.options.follow_links)?;
     let connection = Connection::to_local_edge(args.port, Some(args.options.concurrency), terminal).await?;
     let preview = Preview { args, source, connection: &connection, terminal, stop };
     let outcome = preview.run().await;

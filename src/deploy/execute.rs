@@ -19,6 +19,8 @@ use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
 use std::time::Duration;
 
+/// How long whether viewers can read the record is looked at.
+const LOOKING: Duration = Duration::from_secs(30);
 /// How long the last writes to the record have after a signal, each.
 pub(super) const LAST_WRITES: Duration = Duration::from_secs(2);
 
@@ -274,7 +276,9 @@ impl<'a> Execution<'a> {
     /// What to tell the person if viewers may read the record.
     async fn public_record(&self) -> Option<String> {
         let session = self.discovered.session.as_ref()?;
-        public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers).await
+        let looking = public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers);
+        // It is said by every deploy, and no deploy waits long for it.
+        self.executor.clock.timeout(LOOKING, looking).await.flatten()
     }
 
     /// Writes the manifest of what is there now, and of what is true once CloudFront was told. What `--verify` is to

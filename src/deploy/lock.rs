@@ -121,5 +121,5 @@ impl Executor<'_> {
 
 fn locked(holder: &Holder, limit: Duration) -> Error {
     Error::locked(format!("another deploy is under way: {holder}; waited {} s, nothing was changed", limit.as_secs()))
-        .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lease with 'shipfront unlock'")
+        .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lock with 'shipfront unlock'")
 }

@@ -151,9 +151,15 @@ async fn invalidate(
         completion: None,
     };
     // The job's id: Lambda may hand out an event twice, and the second time is free.
-    let report =
-        invalidate::invalidate(&entry_point.aws, &which, &parameters.paths, id, patience, &entry_point.terminal)
-            .await?;
+    let report = invalidate::invalidate(
+        &entry_point.aws,
+        &which,
+        &parameters.paths,
+        id,
+        patience,
+        (&CancellationToken::new(), &entry_point.terminal),
+    )
+    .await?;
     if let Some(failure) = report.errors().first() {
         let about = "an invalidation was not accepted: what is at the edge may be stale";
         return Ok(Verdict::Failed(Failure::about(about, failure)));

@@ -5,7 +5,7 @@
 //! one that is the manifest's again. Each setting has a value of its own, so that a mark is not
 //! taken back that somebody set anew meanwhile.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
 use crate::record::allowance::{self, PathCount};
 use crate::s3::conditional::{Condition, Written};
@@ -42,7 +42,8 @@ pub struct ExternalWrites {
 /// Marks that could not be read, as they lie in the bucket.
 #[derive(Debug, Clone)]
 pub(super) struct UnreadableMarks {
-    bytes: Bytes,
+    /// `None` where there are more than anybody reads: then they stay.
+    bytes: Option<Bytes>,
     etag: String,
     why: String,
 }
@@ -85,7 +86,7 @@ impl Record {
         let Some(found) = found else { return Ok(None) };
         let etag = found.etag;
         let marks = serde_json::from_slice(&found.body).map_err(|error| UnreadableMarks {
-            bytes: found.body.clone(),
+            bytes: Some(found.body.clone()),
             etag: etag.clone(),
             why: error.to_string(),
         });
@@ -97,12 +98,21 @@ impl Record {
     pub(super) async fn other_paths(&self) -> Result<Option<PathCount>, UnreadableMarks> {
         match self.read_external_writes().await {
             Ok(Some((marks, ..))) => marks.map(|marks| marks.paths),
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                Err(UnreadableMarks { bytes: None, etag: String::new(), why: error.to_string() })
+            }
             Ok(None) | Err(_) => Ok(None),
         }
     }
 
     /// What to tell of marks that cannot be read.
     pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> String {
+        if marks.bytes.is_none() {
+            return format!(
+                "{}: the function behind the bucket's events fails until '/*' is invalidated and the file removed",
+                marks.why
+            );
+        }
         format!(
             "{} is not what shipfront writes ({}): every key counts as written by others, and the next deploy that \
              writes moves the file aside",
@@ -114,8 +124,9 @@ impl Record {
     /// Moves marks that cannot be read aside, so that nothing of them is lost. Which keys were marked nobody knows: all
     /// of them are from then on, until somebody invalidates everything and removes the file.
     pub(super) async fn move_aside(&self, marks: &UnreadableMarks) -> Result<()> {
-        let aside = format!("{EXTERNAL_WRITES}.unread-{}", hex(&md5(&marks.bytes)));
-        self.bucket.put_plain(&aside, marks.bytes.to_vec()).await?;
+        let Some(bytes) = &marks.bytes else { return Ok(()) };
+        let aside = format!("{EXTERNAL_WRITES}.unread-{}", hex(&md5(bytes)));
+        self.bucket.put_plain(&aside, bytes.to_vec()).await?;
         let every_key = encode(&Marks::of_every_key())?;
         // Whoever wrote it meanwhile has mended it, or the next deploy moves that aside.
         self.bucket.put_if(EXTERNAL_WRITES, &every_key, Condition::Match(&marks.etag)).await.map(|_| ())

@@ -175,9 +175,9 @@ impl Session {
 
     /// Records the build of a run that found nothing to do, if it is newer than the recorded one: without that, a
     /// slow older build would win later. `false` if another run came in between.
-    pub async fn note_build(self, build: Option<&Build>) -> Result<bool> {
+    pub async fn note_build(&self, build: Option<&Build>) -> Result<bool> {
         match build.filter(|build| self.snapshot.state.is_older_than(Some(build))) {
-            Some(build) => self.record.note_build(self.snapshot, build.clone()).await,
+            Some(build) => self.record.note_build(&self.snapshot, build.clone()).await,
             None => Ok(true),
         }
     }
@@ -228,7 +228,7 @@ impl ActiveSession {
     /// Does work that only the holder of the lock may do; gives it up where the lock is lost.
     pub async fn under_lock<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         self.lease.hold(work).await.ok_or_else(|| {
-            Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
+            Error::stale("the lock could not be kept and was given up: what had landed was not invalidated")
                 .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
         })
     }

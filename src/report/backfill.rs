@@ -3,7 +3,7 @@
 use crate::aws::Aws;
 use crate::aws::Requests;
 use crate::deploy::backfill::{Backfilled, LeftAlone};
-use crate::escape::Shown;
+use crate::escape::{Shown, shown};
 use crate::exit::Exit;
 use crate::outcome::{Failure, Outcome};
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl Display for BackfillReport {
         }
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
             let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
-            writeln!(out, "  {distribution}: invalidation {id}, {status}: {}", Shown(items.join(" ")))?;
+            writeln!(out, "  {distribution}: invalidation {id}, {status}:{}", shown(items))?;
         }
         Ok(())
     }

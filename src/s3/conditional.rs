@@ -46,6 +46,12 @@ pub enum Written {
     Refused,
 }
 
+/// An answer that broke off or stood still in the middle.
+struct BrokeOff(Error);
+
+/// How often an object whose bytes break off is read in all.
+const TRIES: u32 = 4;
+
 impl Bucket {
     /// Reads an object of at most so many bytes, if there is one.
     pub async fn get(&self, key: &str, most: u64) -> Result<Option<Fetched>> {
@@ -54,6 +60,21 @@ impl Bucket {
 
     /// Reads an object of at most so many bytes, if there is one, and S3's clock in any case.
     pub async fn get_at(&self, key: &str, most: u64) -> Result<(Option<Fetched>, Timestamp)> {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            // The SDK tries again only until an answer has begun.
+            match self.get_once(key, most).await? {
+                (Some(Err(BrokeOff(_))), _) if tries > 0 => {}
+                (Some(Err(BrokeOff(error))), _) => return Err(error),
+                (Some(Ok(found)), read) => return Ok((Some(found), read)),
+                (None, read) => return Ok((None, read)),
+            }
+        }
+    }
+
+    /// Asks for an object once: what came of reading it, if there is one.
+    async fn get_once(&self, key: &str, most: u64) -> Result<(Option<Result<Fetched, BrokeOff>>, Timestamp)> {
         let date = Arc::new(AtomicI64::new(0));
         let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
@@ -73,7 +94,7 @@ impl Bucket {
         let etag = answer.e_tag.unwrap_or_default();
         let body = self.collect(key, answer.body, most).await?;
         let read = time(date.load(Ordering::Relaxed));
-        Ok((Some(Fetched { body, etag, modified: time(modified), read }), read))
+        Ok((Some(body.map(|body| Fetched { body, etag, modified: time(modified), read })), read))
     }
 
     /// Whether there certainly is no object of this key, which a listing tells where a 403 leaves it open: without
@@ -87,11 +108,16 @@ impl Bucket {
     }
 
     /// The bytes of an answer, whatever length it told.
-    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Bytes> {
+    async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Result<Bytes, BrokeOff>> {
         let mut collected = BytesMut::new();
         while let Some(chunk) = body.next().await {
-            let chunk =
-                chunk.map_err(|error| Error::failed(format!("reading {key} from the bucket broke off: {error}")))?;
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    let message = format!("reading {key} from the bucket broke off: {error}");
+                    return Ok(Err(BrokeOff(Error::failed(message))));
+                }
+            };
             if (collected.len() + chunk.len()) as u64 > most {
                 let what = format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key));
                 return Err(Error::refused(format!("{what} has more than {most} bytes")).hint(
@@ -100,7 +126,7 @@ impl Bucket {
             }
             collected.extend_from_slice(&chunk);
         }
-        Ok(collected.freeze())
+        Ok(Ok(collected.freeze()))
     }
 
     /// Writes an object if a condition holds.

@@ -4,7 +4,7 @@ use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::open_files;
-use crate::s3::{BASE64, Bucket, Stored, is_opaque};
+use crate::s3::{BASE64, Bucket, LONGEST_TOKEN, Stored, is_opaque};
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
@@ -62,7 +62,10 @@ impl Bucket {
         let created = created.map_err(|error| {
             crate::s3::headers::of_upload(self.explain_key("CreateMultipartUpload", key, error), headers)
         })?;
-        let id = created.upload_id.ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
+        let id = created
+            .upload_id
+            .filter(|id| id.len() <= LONGEST_TOKEN)
+            .ok_or_else(|| Error::failed(format!("S3 gave no upload id for {key}")))?;
         let opaque = is_opaque(created.server_side_encryption.as_ref(), created.sse_customer_algorithm.as_deref());
         let (clock, limit) = transfer.cut_off;
         let sent = clock.timeout_after(transfer.stop, limit, self.send_parts(key, path, size, &id, opaque, transfer));

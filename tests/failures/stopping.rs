@@ -1,7 +1,7 @@
 //! A run that is asked to stop while CloudFront does not take what is to be invalidated.
 
 use super::SITE;
-use crate::world::site::{ALWAYS, TARGET, World, error, finish, stop};
+use crate::world::site::{ALWAYS, TARGET, World, error, finish, signal, stop};
 use shipfront::aws::{Aws, AwsOptions};
 use shipfront::clock::{Clock, Hand};
 use shipfront::cloudfront::Distributions;
@@ -97,6 +97,41 @@ async fn what_was_not_accepted_before_a_signal_is_sent_by_the_next_run() {
     assert_eq!(world.writes(), ["INVALIDATE /about.html"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_paths_that_are_not_accepted_before_a_signal_are_reported_and_the_others_counted() {
+    let world = World::deployed(&SITE).await;
+    let used = |world: &World| world.run(&["status", TARGET, "--json"]).expect(0).json["allowance"]["used"].as_u64();
+    let before = used(&world).unwrap();
+    let invalidate = ["invalidate", "--target", TARGET, "--distribution", &world.distribution, "--json"];
+    let start = |paths: &[String]| {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        world.command(&[&invalidate[..], &paths].concat()).spawn().unwrap()
+    };
+    // The first request is taken, and none after it.
+    world.fault("CreateInvalidation", 1, ALWAYS, error(400, "TooManyInvalidationsInProgress"));
+    world.edge.clear_requests();
+    let mut child = start(&(0..400).map(|at| format!("/{at}")).collect::<Vec<_>>());
+    world.arrival_of("CreateInvalidation", 2).await;
+    stop(&mut child, "TERM");
+    let stopped = Instant::now();
+    let run = finish(child).expect(4);
+    assert!(stopped.elapsed() < ENOUGH, "{:?}", stopped.elapsed());
+    let sent = run.json["invalidations"].as_array().unwrap().iter().filter(|each| each["id"].is_string());
+    let sent: usize = sent.map(|each| each["items"].as_array().unwrap().len()).sum();
+    assert!((1..400).contains(&sent), "{sent}");
+    assert_eq!(used(&world), Some(before + sent as u64));
+    // Before it sends there is nothing to end in order.
+    let gate = Gate::default();
+    world.edge.faults().clear();
+    world.fault("ListDistributions", 0, ALWAYS, Fault::Hold(gate.clone()));
+    world.edge.clear_requests();
+    let child = world.command(&["invalidate", "https://www.example.com/a"]).spawn().unwrap();
+    gate.reached().await;
+    signal(&child, "TERM");
+    finish(child).expect(130).says("nothing was sent");
+    gate.open();
+}
+
 /// A deploy that is sent SIGHUP while its upload is held, started by a shell command; its exit code.
 async fn hung_up(start: &str) -> i32 {
     let world = World::deployed(&SITE).await;
@@ -110,7 +145,7 @@ async fn hung_up(start: &str) -> i32 {
     world.settle(&mut command);
     let child = command.spawn().unwrap();
     gate.reached().await;
-    crate::world::site::signal(&child, "HUP");
+    signal(&child, "HUP");
     tokio::time::sleep(10 * LITTLE).await;
     gate.open();
     let run = finish(child);

@@ -52,6 +52,29 @@ async fn a_connection_that_breaks_before_or_after_its_effect_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_in_the_middle_is_asked_for_again() {
+    let world = World::deployed(&SITE).await;
+    let objects = world.edge.objects(BUCKET).into_iter().map(|object| object.key);
+    let manifest = objects.into_iter().find(|key| key.starts_with(".shipfront/manifest-")).unwrap();
+    world.write("app.js", "edited");
+    let requests = [
+        ("GetObject", ".shipfront/state.json"),
+        ("GetObject", &manifest),
+        ("ListObjectsV2", ""),
+        ("GetDistributionConfig", &world.distribution),
+        ("CreateInvalidation", &world.distribution),
+    ];
+    for (operation, key) in requests {
+        match key {
+            "" => world.fault(operation, 0, 1, Fault::TruncateBody),
+            key => world.fault_of(operation, key, 0, 1, Fault::TruncateBody),
+        }
+    }
+    let run = world.deploy(&EXACT).expect(0);
+    assert_eq!((run.outcome(), world.count("CreateInvalidation")), ("deployed", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_whose_answer_was_lost_is_invalidated_although_it_failed() {
     let world = World::deployed(&SITE).await;
     world.write("app.js", "stored, but nobody was told");

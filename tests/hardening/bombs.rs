@@ -26,7 +26,7 @@ fn bomb(start: &[u8], byte: u8, megabytes: usize) -> Vec<u8> {
 }
 
 /// The most memory that a process took, in MiB.
-fn peak(child: &mut Child) -> u64 {
+pub(super) fn peak(child: &mut Child) -> u64 {
     let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
     while child.try_wait().unwrap().is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();

@@ -18,7 +18,7 @@ const WORSE: &str = "y\r\nFORGED\n  ::error file=a::FORGED\u{1b}[2J\u{1b}]0;FORG
 #[track_caller]
 fn harmless_file(what: &str) {
     let text = std::fs::read_to_string(what).unwrap();
-    harmless(what, &if what.ends_with(".json") { text } else { text.replace("##", "#") });
+    harmless(what, &text);
 }
 
 #[track_caller]

@@ -74,6 +74,28 @@ fn its_data_is_the_owners_alone() {
     write(at("mine/file"), "mine").unwrap();
     deploy(&at("mine"));
     assert_eq!(mode(&at("mine")), 0o755);
+    // What it holds is closed all the same.
+    assert_eq!((mode(&at("mine/bodies")), mode(&at("mine/buckets"))), (0o700, 0o700));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_its_data_is_not_followed() {
+    let machine = Machine::new();
+    let data = machine.directory().join("above/edge");
+    std::fs::create_dir_all(&data).unwrap();
+    let link = machine.site().join("deep/link");
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    for to in [data.clone(), data.parent().unwrap().to_owned()] {
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        let run = |options: &[&str]| {
+            let mut command = machine.command(&[&["deploy", "SITE", "--local"], options].concat());
+            run(command.env("SHIPFRONT_EDGE_DIRECTORY", &data))
+        };
+        run(&["--follow-links"]).ended_with(6).says("overlap");
+        run(&[]).ended_with(0);
+        std::fs::remove_file(&link).unwrap();
+    }
 }
 
 #[test]

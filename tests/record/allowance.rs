@@ -26,6 +26,7 @@ async fn what_deploys_send_counts_in_the_month_and_bounds_the_next() {
     assert_eq!((&invalidation["items"].as_array().unwrap().len(), &invalidation["collateral"]), (&40, &json!(0)));
     assert_eq!(run.json["allowance"]["used"], before + 40);
     assert_eq!(status(&world)["allowance"], run.json["allowance"]);
+    assert_eq!(world.deploy(&["--build-number", "7"]).expect(0).json["allowance"], run.json["allowance"]);
     // Little is left: what does not change has to go, too, rather than the money.
     rewrite_state(&world, |state| state["paths"]["used"] = 990.into()).await;
     edit(&world, "another edit");

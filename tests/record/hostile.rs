@@ -131,6 +131,32 @@ async fn a_revision_at_its_end_goes_on() {
     world.deploy(&[]).expect(0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_which_no_request_can_be_made_is_refused_in_a_line() {
+    let long = "x".repeat(200_000);
+    let intent = |deploy: &str, distribution: &str, tenant: &str| serde_json::json!({"deploy": deploy, "distributions": [distribution], "tenants": [tenant]});
+    let states: [(&str, Value); 6] = [
+        ("manifest", long.clone().into()),
+        ("intent", intent(&long, "E1", "dt_1")),
+        ("intent", intent("d1", &long, "dt_1")),
+        ("intent", intent("d1", "E1", &long)),
+        ("intent", intent("d1", "../E1?x", "dt_1")),
+        ("intent", intent("d1", "E1", "")),
+    ];
+    for (field, value) in states {
+        let world = World::deployed(&SITE).await;
+        rewrite_state(&world, |state| state[field] = value).await;
+        for command in [&["deploy"][..], &["plan"], &["doctor"], &["status"], &["unlock"]] {
+            let run = match command[0] {
+                "deploy" | "plan" => world.run(&world.arguments(command[0], TARGET, &[])),
+                other => world.run(&[other, TARGET, "--json"]),
+            };
+            let run = run.expect(if command[0] == "doctor" { 1 } else { 6 });
+            assert!(run.stderr.len() < 1000 && run.stdout.len() < 5000, "{command:?}: {}", run.stderr);
+        }
+    }
+}
+
 /// The one file beside the side file that has its bytes.
 fn aside(world: &World) -> Option<String> {
     let objects = world.edge.objects(BUCKET).into_iter().map(|object| object.key);
@@ -152,6 +178,13 @@ async fn a_side_file_that_is_none_is_moved_aside_and_loses_nothing() {
     let marks: Value = serde_json::from_slice(&manifest::read(&world.edge, BUCKET, SIDE_FILE).await).unwrap();
     assert!(marks["keys"][""].is_string(), "every key is marked: {marks}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
+    // What is larger than anybody reads stays where it is.
+    let large = vec![b' '; 17 << 20];
+    world.put(SIDE_FILE, large.clone()).await;
+    world.write("index.html", "welcome three");
+    let warnings = world.deploy(&[]).expect(0).warnings();
+    assert!(warnings.contains("has more than 16777216 bytes: the function behind"), "{warnings}");
+    assert_eq!(manifest::read(&world.edge, BUCKET, SIDE_FILE).await.len(), large.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,17 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder in the directory, for its owner alone even where the directory is not: see [`make`].
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
+    }
+    Ok(())
+}
+
 /// Leaves word of where the edge of this directory can be reached.
 pub(super) fn write_address(directory: &Path, running: &Running) -> Result<(), EdgeError> {
     let path = directory.join(ADDRESS_FILE);

@@ -11,6 +11,7 @@ use s3s::{S3Result, s3_error};
 use crate::EdgeError;
 use crate::body::{Bodies, Body};
 use crate::bucket::{Bucket, Contents, Object, write_error};
+use crate::directory;
 use crate::journal::{Journal, JournalError, ObjectRecord};
 use crate::lock::{locked, reading, writing};
 use crate::timeline::Timeline;
@@ -34,12 +35,13 @@ impl Store {
     pub(super) fn open(directory: &Path) -> Result<Self, EdgeError> {
         let unusable = |error| EdgeError::directory(directory, error);
         let bodies = directory.join("bodies");
+        directory::make_folder(&bodies).map_err(unusable)?;
         for shard in 0..256_u64 {
             let path = crate::body::path_of(&bodies, shard);
             fs::create_dir_all(path.parent().unwrap_or(&bodies)).map_err(unusable)?;
         }
         let journals = directory.join("buckets");
-        fs::create_dir_all(&journals).map_err(unusable)?;
+        directory::make_folder(&journals).map_err(unusable)?;
         let mut replayed = Vec::new();
         for entry in fs::read_dir(&journals).map_err(unusable)? {
             let path = entry.map_err(unusable)?.path();

@@ -13,6 +13,13 @@ pub enum DistributionId {
     Tenant(String),
 }
 
+/// Whether a text is an id as CloudFront gives them: to distributions and tenants, cache policies and invalidations.
+pub fn is_plain_id(text: &str) -> bool {
+    const LONGEST: usize = 128;
+    (1..=LONGEST).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
 impl DistributionId {
     /// The id alone.
     pub fn as_str(&self) -> &str {

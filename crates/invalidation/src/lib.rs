@@ -11,7 +11,7 @@ pub mod tags;
 mod url_set;
 pub mod viewer;
 
-pub use distribution_id::DistributionId;
+pub use distribution_id::{DistributionId, is_plain_id};
 pub use error_pages::ErrorPage;
 pub use invalidation::{Coverage, Invalidation, InvalidationStatus, Step};
 
