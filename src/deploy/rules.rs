@@ -24,6 +24,7 @@ use shipfront_site::rule_changes::{
     ChangedLine, RuleLine, changed_lines, changed_paths, header_lines, header_samples, redirect_lines, samples,
     without_effect,
 };
+use shipfront_site::url_pattern::paths_of;
 use shipfront_site::viewer_rules::{Request, Rules};
 use std::collections::BTreeMap;
 
@@ -371,7 +372,9 @@ impl Making {
             changed.iter().filter(|line| line.file == file).filter_map(|line| line.line).collect::<Vec<_>>()
         };
         let (of_redirects, of_headers) = (spread(of(REDIRECTS_FILE)), spread(of(HEADERS_FILE)));
-        let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED).map(|key| format!("/{key}"));
+        let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED);
+        // As browsers send them.
+        let pages = pages.filter_map(|key| paths_of(key).next());
         let pages: Vec<String> = ["/", NO_PAGE].map(str::to_owned).into_iter().chain(pages).collect();
         let paths = || pages.iter().map(String::as_str);
         let mut functions = Vec::new();
