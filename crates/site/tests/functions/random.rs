@@ -9,7 +9,7 @@ use shipfront_site::headers_file;
 use shipfront_site::platform::{Platform, RuleOptions};
 use shipfront_site::redirect_function::Table;
 use shipfront_site::redirects_file;
-use shipfront_site::viewer_rules::{Answer, Rules};
+use shipfront_site::viewer_rules::{Answer, Request, Rules};
 use std::cell::RefCell;
 
 thread_local! {
