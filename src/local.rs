@@ -126,6 +126,7 @@ impl Local {
 /// The functions that a bucket's distribution has before its first deploy, by event: `/dir/` is `/dir/index.html`, and
 /// `/dir` leads to `/dir/`, as links of site generators expect.
 fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
+    let Ok(target) = Target::parse(&format!("s3://{bucket}")) else { return Vec::new() };
     let (none, options) = (RedirectsFile::default(), RuleOptions::default());
     let (rules, _) = Rules::new(none, HeadersFile::default(), std::iter::empty(), true, &options);
     let codes = [
@@ -136,7 +137,7 @@ fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
     let functions = codes.map(|(event, code)| {
         let function = Function {
             name: format!("{id}-{event}"),
-            comment: format!("shipfront s3://{bucket}"),
+            comment: target.function_comment(),
             runtime: "cloudfront-js-2.0".to_owned(),
             code: code.ok()?,
             key_value_store: None,

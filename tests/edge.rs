@@ -3,6 +3,7 @@
 mod cloudfront;
 mod durability;
 mod faults;
+mod functions;
 mod inspection;
 mod objects;
 mod policies;

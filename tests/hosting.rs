@@ -142,6 +142,9 @@ async fn a_deploy_to_the_hosting_example_has_nothing_to_warn_of_and_keeps_its_re
     let first = world.deploy(&[]).expect(0).warnings();
     assert!(first.contains("serves /404.html for 403") && first.lines().count() == 1, "said once: {first}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
+    let led = view(&world, "/about?utm_source=x").await;
+    let location = format!("http://{}.localhost/about/?utm_source=x", world.distribution);
+    assert_eq!((led.status, led.header("location")), (301, Some(location.as_str())));
     for (path, status, text) in [
         ("/", 200, "welcome"),
         ("/about/", 200, "about"),

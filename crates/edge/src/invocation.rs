@@ -3,6 +3,9 @@
 mod answer;
 mod event;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,7 +15,7 @@ pub(super) use event::{Request, Response};
 
 use crate::State;
 use crate::distribution::{CacheBehavior, Distribution};
-use crate::engine::{self, Run};
+use crate::engine::{self, Run, Store};
 use crate::functions::{self, Function, Stage};
 use crate::invalidation::Refusal;
 
@@ -52,11 +55,14 @@ impl Failure {
 
 /// Runs a function with the event of a client.
 pub(super) fn test(state: &State, function: &Function, event: &str) -> Result<Tested, Refusal> {
+    try_out(function, store(state, function), event)
+}
+
+fn try_out(function: &Function, store: Option<Store>, event: &str) -> Result<Tested, Refusal> {
     let parsed: Event = serde_json::from_str(event)
         .map_err(|error| Refusal::new(400, "InvalidArgument", format!("The event object is not valid: {error}.")))?;
     let none = || Refusal::new(400, "UnsupportedOperation", "This edge was built without the feature 'functions'.");
-    let run = start(state, function, event).ok_or_else(none)?;
-    let Run { output, logs, utilization } = run;
+    let Run { output, logs, utilization } = engine::run(&function.code, event, store).ok_or_else(none)?;
     let found = output.and_then(|output| match answer::read(&parsed, &output) {
         Ok(answer) => Ok(format!("{{\"{}\":{output}}}", answer.kind())),
         Err(reason) => Err(format!("The function returned an invalid value: {reason}.")),
@@ -68,9 +74,23 @@ pub(super) fn test(state: &State, function: &Function, event: &str) -> Result<Te
     Ok(Tested { output, error, logs, utilization })
 }
 
-fn start(state: &State, function: &Function, event: &str) -> Option<Run> {
+/// What the function may read.
+fn store(state: &State, function: &Function) -> Option<Store> {
     let store = function.key_value_store.as_deref().and_then(|arn| state.key_value_stores.at(arn));
-    engine::run(&function.code, event, store.map(|store| store.values))
+    store.map(|store| store.values)
+}
+
+impl Function {
+    /// What the function makes of an event in JSON, as `TestFunction` says it: `{"request": ...}` or
+    /// `{"response": ...}`. `values` are what is in the key-value store, if it has one.
+    ///
+    /// # Errors
+    /// Why it makes nothing of it, in words.
+    pub fn run(&self, event: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+        let store = self.key_value_store.as_ref().map(|_| Arc::new(values.clone()));
+        let tested = try_out(self, store, event).map_err(|refusal| refusal.message)?;
+        if tested.error.is_empty() { Ok(tested.output) } else { Err(tested.error) }
+    }
 }
 
 /// The request of a viewer as functions see it.
@@ -107,7 +127,8 @@ pub(super) fn query(request: &Request) -> String {
 /// The headers of an answer of a function, those that functions do not see aside.
 pub(super) fn headers(response: &Response) -> HeaderMap {
     let each = response.headers.0.iter().flat_map(|(name, values)| values.each().map(move |one| (name, &one.value)));
-    let each = each.map(|(name, value)| (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())));
+    let each =
+        each.map(|(name, value)| (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(value.as_bytes())));
     let mut map = HeaderMap::new();
     for (name, value) in each {
         if let (Ok(name), Ok(value)) = (name, value) {
@@ -160,7 +181,7 @@ pub(super) fn invoke(
         Ok(text) => text,
         Err(error) => return Some(Err(Failure::execution(error.to_string()))),
     };
-    let run = start(state, &version.function, &text)?;
+    let run = engine::run(&version.function.code, &text, store(state, &version.function))?;
     Some(match run.output {
         Err(message) => Err(Failure::execution(message)),
         Ok(output) => answer::read(&event, &output).map_err(Failure::validation),

@@ -63,7 +63,7 @@
 //! What a test sets up and looks at beyond the two services' own calls are methods of [`Edge`]:
 //! - distributions as CloudFront has them: [`Edge::put_distribution`], [`Edge::put_tenant`], [`Edge::put_cache_policy`];
 //! - CloudFront Functions, run where the crate is built with the feature `functions`: [`Edge::put_function`],
-//!   [`Edge::run_function`], [`Edge::put_key_value_store`];
+//!   [`Function::run`], [`Edge::put_key_value_store`];
 //! - faults, counted and never random: [`Edge::faults`] breaks the third upload, loses an answer, crashes between two
 //!   requests;
 //! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,

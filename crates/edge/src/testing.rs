@@ -15,7 +15,6 @@ pub use observed::{CachedCopy, ObjectSummary};
 use crate::bucket::{BucketSettings, Object};
 use crate::functions;
 use crate::invalidation::Refusal;
-use crate::invocation;
 use crate::lock::writing;
 use crate::{
     CachePolicy, Distribution, Edge, EdgeError, Faults, Function, InProgressQuota, KeyValueStore, Progress, Quotas,
@@ -92,18 +91,6 @@ impl Edge {
     #[must_use]
     pub fn function(&self, name: &str, stage: Stage) -> Option<Function> {
         self.state.functions.get(name, stage).map(|(version, _)| version.function)
-    }
-
-    /// What a function that is live, or else in development, makes of an event in JSON: `{"request": ...}` or
-    /// `{"response": ...}`, as `TestFunction` says it.
-    ///
-    /// # Errors
-    /// Why it made nothing of it, in words.
-    pub fn run_function(&self, name: &str, event: &str) -> Result<String, String> {
-        let function = self.function(name, Stage::Live).or_else(|| self.function(name, Stage::Development));
-        let function = function.ok_or_else(|| format!("there is no function {name}"))?;
-        let tested = invocation::test(&self.state, &function, event).map_err(|refusal| refusal.message)?;
-        if tested.error.is_empty() { Ok(tested.output) } else { Err(tested.error) }
     }
 
     /// Adds a key-value store, or replaces what one holds.

@@ -89,12 +89,13 @@ fn generated(made: &invocation::Response, asked: &HeaderMap) -> Response<Body> {
     *response.status_mut() = StatusCode::from_u16(made.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = invocation::headers(made);
     let headers = response.headers_mut();
-    // There is no TLS here: what leads to the same host over it leads to the same host.
-    let own = asked.get(HOST).and_then(|host| Some(format!("https://{}", host.to_str().ok()?)));
+    // There is no TLS here: what leads to the same host over it leads to the same host without.
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
-    let path = own.and_then(|own| location?.strip_prefix(&own)).filter(|path| path.starts_with('/'));
-    if let Some(path) = path.and_then(|path| HeaderValue::from_str(path).ok()) {
-        headers.insert(LOCATION, path);
+    let path = location.and_then(|location| location.strip_prefix("https://")?.strip_prefix(host));
+    let path = path.filter(|path| path.starts_with('/'));
+    if let Some(location) = path.and_then(|path| HeaderValue::try_from(format!("http://{host}{path}")).ok()) {
+        headers.insert(LOCATION, location);
     }
     // Browsers keep a permanent redirect for good, and the next site is at the same address.
     if headers.contains_key(LOCATION) && !headers.contains_key(CACHE_CONTROL) {

@@ -21,7 +21,7 @@ const LARGEST_STACK: usize = 256 << 10;
 /// The engine asks after so many steps whether to go on.
 const STEPS: u32 = 10_000;
 /// How often it may go on.
-const MOST_INTERRUPTIONS: u32 = 50;
+const MOST_INTERRUPTIONS: u32 = 10;
 
 /// What is there at AWS; what is not, is not here either.
 type Intrinsics = (
