@@ -12,9 +12,9 @@ use crate::cli::invalidate::WaitArgs;
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions};
 use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
-use crate::deploy::Settings;
 use crate::deploy::diff::PruneAfter;
 use crate::deploy::walk::{WalkRules, WrittenPatterns};
+use crate::deploy::{PublishRules, Settings};
 use crate::error::{Error, Result};
 use crate::open_files;
 use crate::record::{Build, Place};
@@ -91,7 +91,7 @@ pub fn settings(
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
         rules: options.rules.options(),
-        publish_rules: options.publish_rules,
+        publish_rules: if options.publish_rules { PublishRules::Always } else { PublishRules::Never },
         policy: policy(options),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,

@@ -47,7 +47,7 @@ use discover::Discovered;
 use executor::{Executed, Executor};
 use planned::Planned;
 use run::{Run, Stage};
-pub use settings::Settings;
+pub use settings::{PublishRules, Settings};
 use std::sync::Arc;
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
@@ -217,7 +217,7 @@ impl<'a> Deploy<'a> {
             refused,
             hidden: discovered.walk.hidden.clone(),
             rules: rules.map(|rules| rules.report()).unwrap_or_default(),
-            rules_failed: rules_outcome.error().cloned(),
+            rules_failed: rules_outcome.error().map(|error| (error.clone(), rules_outcome.is_doubtful())),
             sent,
             recovered,
             verified,

@@ -242,8 +242,10 @@ impl Report {
         match stage {
             Stage::Planned { .. } => report.plan(changes),
             Stage::Done { interrupted } => {
-                report.errors.extend(run.rules_failed.iter().map(|error| Failure::of(None, error)));
-                report.complete(changes, outcomes, &sent.failed, interrupted);
+                let rules = run.rules_failed.as_ref();
+                report.errors.extend(rules.map(|(error, _)| Failure::of(None, error)));
+                let rules = rules.map(|(_, may_be_live)| *may_be_live);
+                report.complete((changes, outcomes), rules, &sent.failed, interrupted);
             }
         }
         if let Some(error) = run.refused {
@@ -283,10 +285,17 @@ impl Report {
         self.errors.push(Failure::of(None, error));
     }
 
-    /// Enters what was done. `refused` is what CloudFront did not take.
-    fn complete(&mut self, changes: Vec<Change>, outcomes: Vec<ChangeOutcome>, refused: &[Error], interrupted: bool) {
+    /// Enters what was done. `refused` is what CloudFront did not take; `rules_failed` is there where rules were not
+    /// published, and whether they may be live all the same.
+    fn complete(
+        &mut self,
+        (changes, outcomes): (Vec<Change>, Vec<ChangeOutcome>),
+        rules_failed: Option<bool>,
+        refused: &[Error],
+        interrupted: bool,
+    ) {
         let nothing_planned = !changes.iter().any(Change::is_visible) && !self.changes_rules();
-        let mut nothing_landed = true;
+        let mut nothing_landed = rules_failed != Some(true);
         let mut overwritten = Vec::new();
         let objects = &mut self.objects;
         for (change, outcome) in changes.into_iter().zip(outcomes) {
@@ -326,7 +335,7 @@ impl Report {
             };
             self.changes.push(ReportedChange::new(change, fate, failure));
         }
-        let incomplete = objects.failed > 0;
+        let incomplete = objects.failed > 0 || rules_failed.is_some();
         self.errors.extend(refused.iter().map(|error| Failure::of(None, error)));
         self.outcome = if !refused.is_empty() {
             Outcome::Stale

@@ -110,7 +110,10 @@ async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
 
     let tenants = tenant_world(&[("index.html", "welcome")]).await;
     tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
+    let rules = crate::rules::world(&[("index.html", "welcome")]).await;
+    crate::rules::publish(&rules).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    let all: BTreeSet<String> = all.union(&asked(&rules)).cloned().collect();
     assert_eq!(all, of_entry_point(EntryPoint::Deploy));
 }
 

@@ -11,13 +11,13 @@ use crate::world::site::{BUCKET, EXACT, Run, World};
 use shipfront_edge::{Edge, Function, Stage};
 
 /// The two functions of a site's distribution.
-pub(super) const FUNCTIONS: [(&str, &str); 2] =
+pub(crate) const FUNCTIONS: [(&str, &str); 2] =
     [("viewer-request", "site-request"), ("viewer-response", "site-response")];
 /// What only this setup has.
-pub(super) const PUBLISH: [&str; 5] = [EXACT[0], EXACT[1], EXACT[2], EXACT[3], "--publish-rules"];
+pub(crate) const PUBLISH: [&str; 5] = [EXACT[0], EXACT[1], EXACT[2], EXACT[3], "--publish-rules"];
 
 /// A function with a comment and code that changes nothing.
-pub(super) fn function(name: &str, comment: &str, returned: &str) -> Function {
+pub(crate) fn function(name: &str, comment: &str, returned: &str) -> Function {
     Function {
         name: name.to_owned(),
         comment: comment.to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn function(name: &str, comment: &str, returned: &str) -> Function {
 }
 
 /// Attaches the two functions, shipfront's own for the bucket, to its distribution.
-pub(super) fn attach(edge: &Edge, bucket: &str, distribution: &str) {
+pub(crate) fn attach(edge: &Edge, bucket: &str, distribution: &str) {
     let comment = format!("shipfront s3://{bucket}");
     let mut changed = edge.distribution(distribution).unwrap();
     for ((event, name), returned) in FUNCTIONS.into_iter().zip(["request", "response"]) {
@@ -39,34 +39,34 @@ pub(super) fn attach(edge: &Edge, bucket: &str, distribution: &str) {
 }
 
 /// A world with the functions attached and these files.
-pub(super) async fn world(files: &[(&str, &str)]) -> World {
+pub(crate) async fn world(files: &[(&str, &str)]) -> World {
     let world = World::new(files).await;
     attach(&world.edge, BUCKET, &world.distribution);
     world.close_the_record().await;
     world
 }
 
-pub(super) fn publish(world: &World) -> Run {
+pub(crate) fn publish(world: &World) -> Run {
     world.deploy(&PUBLISH)
 }
 
-pub(super) async fn view(world: &World, path: &str) -> Answer {
+pub(crate) async fn view(world: &World, path: &str) -> Answer {
     get(&world.edge.viewer_url(), path).await
 }
 
 /// Status and place of an answer.
-pub(super) async fn leads(world: &World, path: &str) -> (u16, String) {
+pub(crate) async fn leads(world: &World, path: &str) -> (u16, String) {
     let answer = view(world, path).await;
     (answer.status, answer.header("location").unwrap_or_default().to_owned())
 }
 
 /// The code that viewers meet.
-pub(super) fn live(edge: &Edge, name: &str) -> String {
+pub(crate) fn live(edge: &Edge, name: &str) -> String {
     edge.function(name, Stage::Live).unwrap().code
 }
 
 /// What changed something, with the tries of a function as one.
-pub(super) fn writes(world: &World) -> Vec<String> {
+pub(crate) fn writes(world: &World) -> Vec<String> {
     let mut writes = world.writes();
     writes.dedup();
     writes

@@ -5,7 +5,7 @@ use crate::commands::connection::Connection;
 use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
 use crate::deploy::run::Run;
-use crate::deploy::{Deploy, Settings};
+use crate::deploy::{Deploy, PublishRules, Settings};
 use crate::error::Result;
 use crate::exit::Exit;
 #[cfg(feature = "edge")]
@@ -94,7 +94,9 @@ pub(super) async fn prepare(
     let mut settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
     // The distribution of the local edge has functions for the rules of its bucket.
     let is_recorded = settings.record != Place::Nowhere;
-    settings.publish_rules |= connection.is_local() && is_recorded && settings.target.prefix().is_empty();
+    if connection.is_local() && is_recorded && settings.publish_rules == PublishRules::Never {
+        settings.publish_rules = PublishRules::WherePossible;
+    }
     settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
     // What is no directory is refused by the deploy, and leaves no bucket behind.
     if source.is_dir() {

@@ -87,6 +87,12 @@ impl Executor<'_> {
             self.wait(discovered, &mut done.sent).await;
         }
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
+        if matches!(rules, RulesOutcome::NotBegun) {
+            warnings.push(
+                "the rules were not published, because not all that goes before them is done: the next deploy publishes them"
+                    .to_owned(),
+            );
+        }
         if verified.is_none() && self.verify.is_some() {
             warnings.push("what viewers get was not verified".to_owned());
         }

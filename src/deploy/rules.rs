@@ -5,8 +5,8 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::functions::Function;
 use crate::deploy::headers_and_redirects::{headers, read, redirects};
 use crate::deploy::walk::Walk;
-use crate::deploy::{Settings, on_cores};
-use crate::error::{Error, Result};
+use crate::deploy::{PublishRules, Settings, on_cores};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::rules::{RecordedLines, RecordedRules};
 use crate::record::session::Session;
 use percent_encoding::percent_decode_str;
@@ -24,6 +24,7 @@ use shipfront_site::rule_changes::{
     ChangedLine, RuleLine, changed_lines, changed_paths, header_lines, header_samples, redirect_lines, samples,
     without_effect,
 };
+use shipfront_site::url_pattern::paths_of;
 use shipfront_site::viewer_rules::{Request, Rules};
 use std::collections::BTreeMap;
 
@@ -192,9 +193,13 @@ pub(super) async fn find(
         let headers = count(ViewerEvent::Response, files.header_lines.len());
         let attached =
             ViewerEvent::ALL.into_iter().filter(|event| files.have(*event)).all(|event| is_attached(viewers, event));
-        inactive(count(ViewerEvent::Request, redirects), headers, attached && !settings.publish_rules)
+        inactive(
+            count(ViewerEvent::Request, redirects),
+            headers,
+            attached && settings.publish_rules == PublishRules::Never,
+        )
     };
-    if !settings.publish_rules {
+    if settings.publish_rules == PublishRules::Never {
         let warnings = unpublished(&|_| false).into_iter().collect();
         return Ok(Found { plan: None, warnings });
     }
@@ -204,7 +209,15 @@ pub(super) async fn find(
         ))
         .hint("allow cloudfront:GetDistributionConfig, or leave --publish-rules away"));
     }
-    let owned = owned_functions(settings, viewers, distributions, &files).await?;
+    // On the local edge nobody asked for it.
+    let is_optional =
+        |error: &Error| settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused;
+    let owned = match owned_functions(settings, viewers, distributions, &files).await {
+        Err(error) if is_optional(&error) => {
+            return Ok(Found { plan: None, warnings: unpublished(&|_| false).into_iter().collect() });
+        }
+        owned => owned?,
+    };
     let has = |event| owned.iter().any(|(of, _)| *of == event);
     let mut warnings: Vec<String> = unpublished(&has).into_iter().collect();
     if owned.is_empty() {
@@ -223,7 +236,13 @@ pub(super) async fn find(
     let entries = walk.entries.iter().filter(|entry| !entry.is_redirect());
     let keys = entries.map(|entry| format!("{folder}{}", entry.key)).collect();
     let making = Making { options: settings.rules.clone(), keys, files, recorded, folder, directory_index, host };
-    let (plan, left) = on_cores(move || making.plan(owned, live)).await??;
+    let (plan, left) = match on_cores(move || making.plan(owned, live)).await? {
+        Err(error) if is_optional(&error) => {
+            warnings.push(format!("the rules are not active: {error}"));
+            return Ok(Found { plan: None, warnings });
+        }
+        made => made?,
+    };
     if let Some(page) = left.filter(|page| !viewers.answer_errors_with(page)) {
         warnings.push(format!(
             "the fallback to {page} is not active: it does not fit into the function, so let the distribution's error \
@@ -353,7 +372,9 @@ impl Making {
             changed.iter().filter(|line| line.file == file).filter_map(|line| line.line).collect::<Vec<_>>()
         };
         let (of_redirects, of_headers) = (spread(of(REDIRECTS_FILE)), spread(of(HEADERS_FILE)));
-        let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED).map(|key| format!("/{key}"));
+        let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED);
+        // As browsers send them.
+        let pages = pages.filter_map(|key| paths_of(key).next());
         let pages: Vec<String> = ["/", NO_PAGE].map(str::to_owned).into_iter().chain(pages).collect();
         let paths = || pages.iter().map(String::as_str);
         let mut functions = Vec::new();

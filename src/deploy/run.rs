@@ -56,8 +56,8 @@ pub struct Run {
     pub hidden: Vec<String>,
     /// The functions to which rules are published.
     pub rules: Vec<ReportedFunction>,
-    /// Why they were not.
-    pub rules_failed: Option<Error>,
+    /// Why they were not, and whether they may be live all the same.
+    pub rules_failed: Option<(Error, bool)>,
     /// What CloudFront was told, or would be.
     pub sent: Sent,
     /// The interrupted run whose work this one finished.

@@ -16,6 +16,17 @@ use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Whether a deploy publishes rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishRules {
+    /// Never.
+    Never,
+    /// On the local edge: what cannot be published is a warning.
+    WherePossible,
+    /// Always: what cannot be published is refused.
+    Always,
+}
+
 /// What a deploy is to do.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -40,7 +51,7 @@ pub struct Settings {
     /// How the source's `_headers` and `_redirects` are read.
     pub rules: RuleOptions,
     /// Whether the deploy publishes them, to functions that are there for it.
-    pub publish_rules: bool,
+    pub publish_rules: PublishRules,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.

@@ -171,3 +171,21 @@ fn with_local_no_request_goes_to_aws() {
     nobody.set_nonblocking(true).unwrap();
     assert!(nobody.accept().is_err(), "a command called AWS");
 }
+
+#[test]
+fn rules_are_live_on_the_local_edge_without_being_asked_for_and_those_that_do_not_fit_are_a_warning() {
+    let machine = Machine::new();
+    machine.write("_redirects", "/old /index.html\n");
+    let first = machine.deploy();
+    assert_eq!(
+        (&first["rules"][0]["change"], &first["warnings"].to_string().contains("not active")),
+        (&"new".into(), &false)
+    );
+    let again = machine.deploy();
+    assert_eq!((&again["outcome"], &again["rules"][0]["change"]), (&"nothing-to-do".into(), &"unchanged".into()));
+    let page = |at: u64| format!("{:x}", at.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let lines: String = (0..700).map(|at| format!("/old/{} /new/{}\n", page(at), page(at + 1000))).collect();
+    machine.write("_redirects", lines);
+    let warned = machine.deploy();
+    assert!(warned["warnings"].to_string().contains("the rules are not active: the function would have"), "{warned}");
+}

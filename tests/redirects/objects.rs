@@ -33,7 +33,7 @@ async fn a_website_endpoint_follows_redirects_that_are_objects() {
     let redirect = changes.iter().find(|change| change["key"] == "old").unwrap();
     assert_eq!(redirect["wave"], "pages", "what it leads to is there first");
     let warnings = run.warnings();
-    assert!(warnings.contains("2 redirects take a CloudFront Function"), "{warnings}");
+    assert!(warnings.contains("2 redirects are not active"), "{warnings}");
     for url in ["/old", "/old/"] {
         assert_eq!(location(&world, url).await, (301, "/new.html".to_owned()), "{url}");
     }

@@ -1,11 +1,13 @@
 //! A deploy of rules that dies at any of its requests, before and after its effect: the next one comes to the same end.
 
-use super::attach;
+use super::{FUNCTIONS, attach};
 use crate::world::http::get;
 use crate::world::oracle::is_record;
 use crate::world::sites::{Place, Site, directory, site};
+use serde_json::Value;
 use shipfront::outcome::Outcome;
-use shipfront_edge::{Effect, Stage};
+use shipfront_edge::{BucketContents, Effect, Function, Stage};
+use tempfile::TempDir;
 
 const BUCKET: &str = "crashed-rules";
 const TARGET: &str = "s3://crashed-rules";
@@ -52,19 +54,48 @@ fn evicted(effects: &[Effect]) -> Vec<&str> {
     items.flatten().map(String::as_str).collect()
 }
 
+/// What there is before each crash: the first site, with its rules live.
+struct Prepared {
+    contents: BucketContents,
+    functions: Vec<Function>,
+    /// The deploy whose manifest is current.
+    manifest: Value,
+    second: TempDir,
+}
+
+impl Prepared {
+    async fn new() -> Prepared {
+        let place = Place::new().await;
+        let distribution = place.edge.ensure_site(BUCKET).unwrap();
+        attach(&place.edge, BUCKET, &distribution);
+        place.deploy(directory(&first()).path(), TARGET, &OPTIONS).await.unwrap();
+        let live = |(_, name): (&str, &str)| place.edge.function(name, Stage::Live).unwrap();
+        let contents = place.edge.bucket_contents(BUCKET).unwrap();
+        let manifest = place.state(BUCKET).await.unwrap()["manifest"].clone();
+        Prepared { contents, functions: FUNCTIONS.map(live).to_vec(), manifest, second: directory(&second()) }
+    }
+
+    async fn place(&self) -> Place {
+        let place = Place::new().await;
+        let distribution = place.edge.ensure_site(BUCKET).unwrap();
+        attach(&place.edge, BUCKET, &distribution);
+        for function in &self.functions {
+            place.edge.put_function(function).unwrap();
+        }
+        place.edge.set_bucket_contents(BUCKET, &self.contents).unwrap();
+        views(&place).await;
+        place.edge.clear_effects();
+        place
+    }
+}
+
 /// One crash and what follows; `false` where the run ended before its `nth` request.
-async fn try_one(nth: u64, after_effect: bool, expected: &mut Option<Vec<String>>) -> bool {
-    let (one, two) = (directory(&first()), directory(&second()));
+async fn try_one(prepared: &Prepared, nth: u64, after_effect: bool, undisturbed: &mut Vec<String>) -> bool {
+    let (place, two) = (prepared.place().await, &prepared.second);
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
-    let place = Place::new().await;
-    let distribution = place.edge.ensure_site(BUCKET).unwrap();
-    attach(&place.edge, BUCKET, &distribution);
-    place.deploy(one.path(), TARGET, &OPTIONS).await.unwrap();
-    views(&place).await;
-    place.edge.clear_effects();
     if let Some(report) = place.crash(two.path(), TARGET, &OPTIONS, nth, after_effect).await {
         assert_eq!(report.unwrap().outcome, Outcome::Deployed, "{which}");
-        *expected = Some(views(&place).await);
+        *undisturbed = views(&place).await;
         return false;
     }
     // Viewers fill the cache with whatever there is.
@@ -75,9 +106,8 @@ async fn try_one(nth: u64, after_effect: bool, expected: &mut Option<Vec<String>
         .any(|effect| matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key)));
     let live = place.edge.function("site-request", Stage::Live).unwrap().code;
     let published = live.contains("'/old.html'");
-    let intent = place.state(BUCKET).await.is_some_and(|state| !state["intent"].is_null());
-    let committed =
-        place.state(BUCKET).await.is_some_and(|state| state["intent"].is_null() && state["manifest"].is_string());
+    let state = place.state(BUCKET).await.unwrap();
+    let (intent, committed) = (!state["intent"].is_null(), state["manifest"] != prepared.manifest);
     assert!(intent || committed || !(touched || published), "{which}: something is live of which no intent tells");
     place.outlive_lease();
     let report = place.deploy(two.path(), TARGET, &OPTIONS).await.unwrap();
@@ -113,11 +143,12 @@ fn at_the_end() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_of_rules_that_dies_anywhere_is_finished_by_the_next() {
-    let (mut crashes, mut undisturbed) = (0, None);
+    let prepared = Prepared::new().await;
+    let (mut crashes, mut undisturbed) = (0, Vec::new());
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !try_one(nth, after_effect, &mut undisturbed).await {
-                assert_eq!(undisturbed, Some(at_the_end()));
+            if !try_one(&prepared, nth, after_effect, &mut undisturbed).await {
+                assert_eq!(undisturbed, at_the_end());
                 assert!(crashes > 50, "a deploy of rules has more than {crashes} crash points");
                 return;
             }

@@ -3,7 +3,8 @@
 use super::{leads, live, publish, view, world, writes};
 use crate::world::site::BUCKET;
 
-const SITE: [(&str, &str); 3] = [("about/index.html", "about"), ("app.js", "code"), ("index.html", "welcome")];
+const SITE: [(&str, &str); 4] =
+    [("about/index.html", "about"), ("app.js", "code"), ("café menü.html", "coffee"), ("index.html", "welcome")];
 
 /// The deploy that the documents describe.
 #[tokio::test(flavor = "multi_thread")]

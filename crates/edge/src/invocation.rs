@@ -127,7 +127,8 @@ pub(super) fn query(request: &Request) -> String {
 /// The headers of an answer of a function, those that functions do not see aside.
 pub(super) fn headers(response: &Response) -> HeaderMap {
     let each = response.headers.0.iter().flat_map(|(name, values)| values.each().map(move |one| (name, &one.value)));
-    let each = each.map(|(name, value)| (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())));
+    let each =
+        each.map(|(name, value)| (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(value.as_bytes())));
     let mut map = HeaderMap::new();
     for (name, value) in each {
         if let (Ok(name), Ok(value)) = (name, value) {

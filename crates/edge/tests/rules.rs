@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use strategies::{pattern, request, rules, site};
 
 /// Requests of each file; Node gets all of them.
-const MOST_REQUESTS: usize = 60;
+const MOST_REQUESTS: usize = 25;
 
 fn function(code: String, has_store: bool) -> Function {
     Function {

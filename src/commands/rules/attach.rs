@@ -218,6 +218,8 @@ mod tests {
         let name = |target: &str| name(&Target::parse(target).unwrap(), ViewerEvent::Response);
         assert_eq!(name("s3://www.example.com"), "www-example-com-response-rules");
         assert_eq!(name("s3://example/docs/é"), "example-docs-response-rules");
+        let taken = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(name("s3://www.example.com").chars().all(taken));
         let long = name(&format!("s3://{}/{}", "b".repeat(60), "p".repeat(60)));
         assert!(long.len() <= LONGEST_NAME && long.ends_with("b-response-rules"), "{long}");
     }

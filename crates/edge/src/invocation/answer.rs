@@ -93,8 +93,9 @@ fn check_request(event: &Event, request: &Request) -> Result<(), String> {
     if request.uri.len() + super::event::query_text(&request.querystring).len() > LONGEST_URI {
         return Err(format!("the URI and its query string are longer than {LONGEST_URI} characters"));
     }
-    if !request.uri.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(format!("the URI {} is not percent-encoded", request.uri.escape_default()));
+    // UTF-8 is taken as well as triplets.
+    if request.uri.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("the URI {} has spaces or control characters", request.uri.escape_debug()));
     }
     check_headers(&request.headers, &event.request.headers, &READ_ONLY_IN_REQUESTS)
 }
@@ -134,7 +135,7 @@ fn check_headers(after: &Ordered<Values>, before: &Ordered<Values>, read_only: &
         if is_disallowed(name) {
             return Err(format!("the header {name} is disallowed"));
         }
-        if let Some(bad) = values.each().find(|one| HeaderValue::from_str(&one.value).is_err()) {
+        if let Some(bad) = values.each().find(|one| HeaderValue::from_bytes(one.value.as_bytes()).is_err()) {
             return Err(format!("the value of {name} has characters that no header has: {}", bad.value.escape_debug()));
         }
     }
