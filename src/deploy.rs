@@ -5,6 +5,7 @@ pub mod backfill;
 mod body;
 pub mod change;
 mod compare;
+pub(crate) mod copies;
 pub mod diff;
 mod discover;
 pub mod entry;
@@ -22,6 +23,7 @@ pub mod manifest_index;
 mod next_manifest;
 pub mod plan;
 pub mod planned;
+pub mod rollback;
 mod rule_warnings;
 pub mod run;
 pub mod settings;
@@ -40,6 +42,7 @@ use crate::record::allowance::UsedPaths;
 use crate::record::session::Session;
 use crate::terminal::Terminal;
 use apply::{IN_FLIGHT, Limits};
+use copies::CopyGuard;
 use discover::Discovered;
 use executor::{Executed, Executor};
 use planned::Planned;
@@ -186,6 +189,8 @@ impl<'a> Deploy<'a> {
             },
             patience: settings.patience,
             verify: settings.verify.as_ref(),
+            annals: settings.annals(),
+            guard: CopyGuard::default(),
         }
     }
 

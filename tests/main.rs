@@ -34,6 +34,7 @@ mod record;
 mod redirects;
 mod replay;
 mod reports;
+mod rollback;
 mod semantics;
 mod settings;
 mod shards;

@@ -20,6 +20,8 @@ pub enum EntryPoint {
     ObjectEvents,
     /// What `doctor` asks beside what a deploy asks; it tells what it may not.
     Doctor,
+    /// `rollback`.
+    Rollback,
 }
 
 /// What only some setups need.
@@ -195,6 +197,19 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutJobSuccessResult", "codepipeline:PutJobSuccessResult", Resource::All, JOB),
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
 ];
+
+/// What to allow where a call about a version of an object was denied.
+pub(crate) fn version_hint() -> String {
+    let of_versions = PERMISSIONS.iter().filter(|permission| permission.action.contains("ObjectVersion"));
+    let mut actions: Vec<&str> = of_versions.map(|permission| permission.action).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    format!(
+        "allow {} on {}; 'shipfront policy --for rollback' prints all of it",
+        actions.join(" and "),
+        Resource::Objects
+    )
+}
 
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
 /// not always said.

@@ -88,6 +88,8 @@ pub(super) async fn prepare(
 ) -> Result<Settings> {
     let target = connection.target(target, Some(source))?;
     let mut settings = config::settings(source.to_owned(), target, options, connection.expected_owner.as_deref())?;
+    // The local edge keeps no versions, whose bytes would pile up on this machine.
+    settings.keep_copies |= connection.is_local();
     settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
     // What is no directory is refused by the deploy, and leaves no bucket behind.
     if source.is_dir() {

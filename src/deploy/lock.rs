@@ -69,11 +69,19 @@ impl Deploy<'_> {
     /// Why this build must not replace what is deployed, if it must not.
     pub(super) fn superseded(&self, session: Option<&Session>) -> Option<Error> {
         let ours = self.settings.build.as_ref().filter(|_| !self.settings.force)?;
-        let newer = session?.superseding(Some(ours))?;
+        let session = session?;
+        let newer = session.superseding(Some(ours));
         // Outside CodeBuild a number may have no project.
         let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
-        let message =
-            format!("build {}{of} is superseded: build {} went before; nothing was written", ours.number, newer.number);
+        let why = match (newer, session.holding_back(Some(ours))) {
+            (_, Some(from)) => format!(
+                "build {} was rolled back, and builds up to it stay away until a newer one is deployed",
+                from.number
+            ),
+            (Some(newer), None) => format!("build {} went before", newer.number),
+            (None, None) => return None,
+        };
+        let message = format!("build {}{of} is superseded: {why}; nothing was written", ours.number);
         Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 
@@ -113,6 +121,7 @@ impl Executor<'_> {
             distributions: &discovered.to_tell(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),
+            rolls_back: self.annals.rolls_back(session.build()),
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }

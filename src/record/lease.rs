@@ -4,15 +4,15 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
-use crate::record::session::Commit;
-use crate::record::{Build, Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
+use crate::record::history::Deployed;
+use crate::record::session::{Commit, Intended};
+use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
 use intent::PendingChange;
 use jiff::{SignedDuration, Timestamp};
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shipfront_invalidation::DistributionId;
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
 use std::pin::pin;
@@ -95,15 +95,8 @@ pub struct Lease {
 impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
-    pub async fn take(
-        record: &Record,
-        snapshot: &Snapshot,
-        deploy: &str,
-        build: Option<&Build>,
-        distributions: &[DistributionId],
-        pending: &[PendingChange],
-        paths: u64,
-    ) -> Result<Option<Lease>> {
+    pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
+        let Intended { deploy, build, distributions, pending, paths, rolls_back } = *intended;
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -117,6 +110,11 @@ impl Lease {
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
+        state.rolled_back = match rolls_back {
+            // Of several that were rolled back, the newest one.
+            true => snapshot.state.build.clone().or(state.rolled_back),
+            false => state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build))),
+        };
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
             ErrorKind::NotImplemented => unconditional(),
             _ => error,
@@ -131,7 +129,7 @@ impl Lease {
         let mut outdated = vec![plan];
         let unfinished = snapshot.state.intent.iter().map(|intent| &intent.deploy);
         outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
-        outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
+        outdated.extend(snapshot.state.manifests());
         if let Some(marks) = &snapshot.unreadable_marks {
             // Until it is done, every key counts as marked.
             let _ = record.move_aside(marks).await;
@@ -203,14 +201,14 @@ impl Lease {
                 Some(name)
             }
         };
-        let named = left.as_deref().map(intent::file_name);
-        let mut outdated: Vec<String> =
-            self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
+        // While the lease is held, nobody else writes the history.
+        let history = self.current.lock().await.0.with_deploy(self.deployed(commit), &commit.annals);
+        let mut named: Vec<String> = history.iter().map(|kept| manifest::file_name(&kept.deploy)).collect();
+        named.extend(left.as_deref().map(intent::file_name));
+        let mut outdated = self.outdated.clone();
+        outdated.retain(|name| !named.contains(name));
         if self.may_have_strays {
-            // While the lease is held, nobody else has a file there that counts.
-            let own = [Some(manifest::file_name(&self.deploy)), named];
-            let strays = self.record.strays(self.now()).await;
-            outdated.extend(strays.into_iter().filter(|name| !own.contains(&Some(name.clone()))));
+            outdated.extend(self.record.strays(self.now(), &named).await);
             outdated.sort_unstable();
             outdated.dedup();
         }
@@ -223,11 +221,35 @@ impl Lease {
             }),
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
+            history: history.clone(),
             ..state.with_paths(now, paths)
         })
         .await?;
         record.remove(&outdated).await;
+        if commit.annals.keeps_copies {
+            record.prune_kept(&history).await;
+        }
         Ok(())
+    }
+
+    /// This run as the history has it.
+    fn deployed(&self, commit: &Commit<'_>) -> Deployed {
+        let Commit { annals, rows, .. } = commit;
+        Deployed {
+            deploy: self.deploy.clone(),
+            at: self.now(),
+            build: annals.build.cloned(),
+            commit: annals.commit.map(str::to_owned),
+            by: owner(),
+            restored: annals.restores.map(str::to_owned),
+            uploaded: commit.uploaded,
+            pruned: commit.removed,
+            left: commit.left,
+            objects: Some(rows.all),
+            without_version: Some(rows.without_version),
+            kept_copies: annals.keeps_copies,
+            extra: Map::new(),
+        }
     }
 
     /// Gives the lease back and leaves the intent to the next run. `paths` are those that CloudFront took.

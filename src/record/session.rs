@@ -9,6 +9,7 @@ use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, UsedPaths};
 use crate::record::external_writes::ExternalWrites;
+use crate::record::history::{Annals, Deployed, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -40,6 +41,8 @@ pub struct Intended<'a> {
     pub pending: &'a [PendingChange],
     /// The paths that it is to send to CloudFront.
     pub paths: u64,
+    /// Whether it is a rollback, so that builds up to the newest one stay away.
+    pub rolls_back: bool,
 }
 
 impl Session {
@@ -101,6 +104,16 @@ impl Session {
     /// The newest build that was deployed or found nothing to do.
     pub fn build(&self) -> Option<&Build> {
         self.snapshot.state.build.as_ref()
+    }
+
+    /// The deploys that are kept, the newest first.
+    pub fn deploys(&self) -> Vec<Deployed> {
+        self.snapshot.state.deploys()
+    }
+
+    /// The newest build that was rolled back, where it or an older one is this one.
+    pub fn holding_back(&self, build: Option<&Build>) -> Option<&Build> {
+        self.snapshot.state.holds_back(build)
     }
 
     /// Whether nobody holds the lock now.
@@ -176,8 +189,7 @@ impl Session {
 
     /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
     pub async fn begin(&self, intended: &Intended<'_>) -> Result<Option<ActiveSession>> {
-        let Intended { deploy, build, distributions, pending, paths } = intended;
-        let lease = Lease::take(&self.record, &self.snapshot, deploy, *build, distributions, pending, *paths).await?;
+        let lease = Lease::take(&self.record, &self.snapshot, intended).await?;
         Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
     }
 }
@@ -204,6 +216,10 @@ pub struct Commit<'a> {
     pub paths: u64,
     /// What is left to the next run.
     pub carry_over: CarryOver<'a>,
+    /// What the history says of it.
+    pub annals: Annals<'a>,
+    /// What its manifest has.
+    pub rows: Rows,
 }
 
 /// How a session ended.
@@ -224,6 +240,11 @@ impl ActiveSession {
             Error::stale("the lease could not be renewed and was given up: what had landed was not invalidated")
                 .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
         })
+    }
+
+    /// The record itself.
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// S3's time now, if S3 answers: until then nobody else has written.

@@ -78,7 +78,7 @@ impl Report {
         let removals =
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
-        let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
+        let uploads = self.changes.iter().filter(|change| matches!(change.action, Action::Upload | Action::Copy));
         let invalidations: u64 =
             self.invalidations.iter().map(|invalidation| requests(&invalidation.items) as u64).sum();
         let (writes, reads, cleanings) = match new_record {
