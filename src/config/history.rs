@@ -65,7 +65,7 @@ pub fn rollback_settings(args: &RollbackArgs, target: Target, expected_owner: Op
         keep_deploys: args.history.keep_deploys,
         keep_copies: args.history.history == HistoryArg::Copies,
         force: false,
-        verify: args.verify.verify.clone(),
+        verify: args.verify.clone(),
         shard: None,
     })
 }

@@ -184,6 +184,11 @@ impl Bucket {
         Ok(if is_same { Copy::Made { etag: live.etag, version: live.version } } else { Copy::Refused })
     }
 
+    /// An error of a copy, with what one from a version takes.
+    fn of_source(&self, source: &Source, error: Error) -> Error {
+        if source.version.is_some() { self.of_version(error) } else { error }
+    }
+
     /// A bucket in reach of the same credentials, with whole keys.
     fn elsewhere(&self, bucket: &str) -> Result<Bucket> {
         Ok(Bucket { target: Target::whole(bucket)?, ..self.clone() })
@@ -218,7 +223,7 @@ impl Bucket {
                     (Some("InvalidRequest"), message) if message.contains("maximum allowable size") => {
                         Ok(Answer::TooLarge)
                     }
-                    _ => Err(lost.mark(self.of_version(self.explain_key("CopyObject", key, error)))),
+                    _ => Err(lost.mark(self.of_source(source, self.explain_key("CopyObject", key, error)))),
                 };
             }
         };
@@ -289,7 +294,8 @@ impl Bucket {
                 .set_expected_bucket_owner(self.expected_owner.clone())
                 .set_expected_source_bucket_owner(self.expected_owner.clone());
             let answer = request.send().await;
-            let answer = answer.map_err(|error| self.of_version(self.explain_key("UploadPartCopy", key, error)))?;
+            let answer =
+                answer.map_err(|error| self.of_source(source, self.explain_key("UploadPartCopy", key, error)))?;
             let etag = answer.copy_part_result.and_then(|result| result.e_tag);
             let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied a part of {key}")))?;
             Ok::<_, Error>(CompletedPart::builder().part_number(at as i32 + 1).e_tag(etag).build())
