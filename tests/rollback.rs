@@ -1,6 +1,7 @@
 //! History and rollback: the site of an earlier deploy, back under the promises of a deploy.
 
 mod copies;
+mod crash;
 mod history;
 mod order;
 mod others;
@@ -208,6 +209,6 @@ async fn headers_redirects_and_storage_classes_come_back_with_the_bytes() {
     world.deploy(&config).expect(0);
     assert_ne!(all(), before);
     let run = rollback(&world, &[]).expect(0);
-    assert_eq!(run.changes(), ["copy headers go", "copy headers style.css"]);
+    assert_eq!(run.changes(), ["copy headers go", "copy headers go/index.html", "copy headers style.css"]);
     assert_eq!(all(), before);
 }

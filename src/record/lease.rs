@@ -4,7 +4,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
-use crate::record::history::Deployed;
+use crate::record::history::{Deployed, Direction};
 use crate::record::session::{Commit, Intended};
 use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
@@ -96,7 +96,7 @@ impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
-        let Intended { deploy, build, distributions, pending, paths, rolls_back } = *intended;
+        let Intended { deploy, build, distributions, pending, paths, direction } = *intended;
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -110,10 +110,13 @@ impl Lease {
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
-        state.rolled_back = match rolls_back {
-            // Of several that were rolled back, the newest one.
-            true => snapshot.state.build.clone().or(state.rolled_back),
-            false => state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build))),
+        state.rolled_back = match direction {
+            Direction::Onward => {
+                state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build)))
+            }
+            // Builds up to the newest one stay away.
+            Direction::Back => snapshot.state.build.clone().or(state.rolled_back),
+            Direction::Newest => None,
         };
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
             ErrorKind::NotImplemented => unconditional(),

@@ -223,6 +223,8 @@ impl Bucket {
                     (Some("InvalidRequest"), message) if message.contains("maximum allowable size") => {
                         Ok(Answer::TooLarge)
                     }
+                    // Whoever cannot do it has done nothing.
+                    (Some("NotImplemented"), _) => Err(self.explain_key("CopyObject", key, error)),
                     _ => Err(lost.mark(self.of_source(source, self.explain_key("CopyObject", key, error)))),
                 };
             }
