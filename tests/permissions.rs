@@ -144,7 +144,7 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
     distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
     distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
-    world.edge.put_distribution(distribution).unwrap();
+    world.edge.put_distribution(distribution.clone()).unwrap();
     // The first site has no version ids, and its film is too large for one copy.
     world.write("film.webm", vec![1; 20 << 20]);
     world.deploy(&[]).expect(0);
@@ -155,6 +155,8 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     world.write("new.html", "new");
     world.remove("old.html");
     world.deploy(&[]).expect(0);
+    // Its configuration changes, so that copies count as untagged until the edges have it.
+    world.edge.put_distribution(distribution).unwrap();
     world.edge.clear_requests();
     world.fault("UploadPartCopy", 0, 1, error(400, "EntityTooSmall"));
     world.run(&["rollback", TARGET]).expect(1);

@@ -3,6 +3,7 @@
 mod copies;
 mod crash;
 mod history;
+mod measure;
 mod order;
 mod others;
 mod stores;

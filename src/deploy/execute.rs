@@ -150,7 +150,7 @@ impl<'a> Execution<'a> {
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
         let (bucket, plan) = (&self.discovered.bucket, &*self.planned.plan);
         let restoring = Restoring { bucket, plan, guard, limits, progress: &progress };
-        let (done, warning) = timeline.during(stage, restoring.run(changes)).await;
+        let (done, warning) = timeline.during(stage, Box::pin(restoring.run(changes))).await;
         self.note(done);
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
     }
@@ -162,7 +162,7 @@ impl<'a> Execution<'a> {
         let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
         let Executor { timeline, limits, .. } = self.executor;
         let keeping = copies::keep(&self.discovered.bucket, session, (plan, &self.planned.index, entries), limits);
-        let (failed, is_complete) = timeline.during("keep", keeping).await;
+        let (failed, is_complete) = timeline.during("keep", Box::pin(keeping)).await;
         self.is_unkept = !is_complete;
         self.note(failed);
     }

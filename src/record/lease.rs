@@ -230,7 +230,7 @@ impl Lease {
         .await?;
         record.remove(&outdated).await;
         if commit.annals.keeps_copies {
-            record.prune_kept(&history).await;
+            Box::pin(record.prune_kept(&history)).await;
         }
         Ok(())
     }

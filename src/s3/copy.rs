@@ -129,7 +129,7 @@ impl Bucket {
             let conditions = conditions(replaced, guard);
             let mut answer = match source.size > LARGEST_COPY {
                 true => Answer::TooLarge,
-                false => self.copy_whole(source, key, &conditions).await?,
+                false => Box::pin(self.copy_whole(source, key, &conditions)).await?,
             };
             if let Answer::TooLarge = answer {
                 answer = Box::pin(self.copy_parts(source, key, &conditions)).await?;
@@ -140,7 +140,7 @@ impl Bucket {
             }
             let live = self.head(key).await?;
             if !is_replaced(live.as_ref(), replaced) {
-                return self.made_unseen(source, live).await;
+                return Box::pin(self.made_unseen(source, live)).await;
             }
             if !is_conflict {
                 return Err(Error::failed(format!("{} is no longer what it was", source.shown()))
@@ -158,7 +158,7 @@ impl Bucket {
         if source.size > LARGEST_COPY || !is_replaced(self.head(key).await?.as_ref(), replaced) {
             return Ok(Tried::Unknown);
         }
-        match self.copy_whole(source, key, &(Some(NO_ETAG.to_owned()), None)).await {
+        match Box::pin(self.copy_whole(source, key, &(Some(NO_ETAG.to_owned()), None))).await {
             Ok(Answer::Made(copy)) => Ok(Tried::Ignored(copy)),
             Ok(Answer::Unmet) => Ok(Tried::Hold),
             Ok(Answer::Conflict | Answer::TooLarge) => Ok(Tried::Unknown),

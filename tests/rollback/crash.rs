@@ -72,7 +72,7 @@ impl Prepared {
         place.edge.set_opaque_etags(BUCKET, scenario.opaque).unwrap();
         let sources = (directory(&first()), directory(&second()));
         let deploy = async |source: &TempDir| {
-            place.deploy(source.path(), TARGET, &options(scenario, &distribution)).await.unwrap();
+            Box::pin(place.deploy(source.path(), TARGET, &options(scenario, &distribution))).await.unwrap();
             place.state(BUCKET).await.unwrap()["manifest"].as_str().unwrap().to_owned()
         };
         let oldest = deploy(&sources.0).await;
@@ -91,11 +91,11 @@ fn options<'a>(scenario: &Scenario, distribution: &'a str) -> Vec<&'a str> {
 
 /// Tries each request of a rollback until it has no more of them; the number of crashes.
 async fn everywhere(scenario: Scenario) -> u64 {
-    let prepared = Prepared::new(&scenario).await;
+    let prepared = Box::pin(Prepared::new(&scenario)).await;
     let mut crashes = 0;
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !try_one(&prepared, &scenario, nth, after_effect).await {
+            if !Box::pin(try_one(&prepared, &scenario, nth, after_effect)).await {
                 assert!(crashes > 40, "a rollback has more than {crashes} crash points");
                 return crashes;
             }
@@ -115,7 +115,7 @@ async fn try_one(prepared: &Prepared, scenario: &Scenario, nth: u64, after_effec
     place.edge.clear_effects();
     let mut back = options(scenario, distribution);
     back.extend(["--to", deploy]);
-    if let Some(report) = place.crash_rollback(TARGET, &back, nth, after_effect).await {
+    if let Some(report) = Box::pin(place.crash_rollback(TARGET, &back, nth, after_effect)).await {
         assert_eq!(report.unwrap().outcome, Outcome::Deployed);
         return false;
     }
@@ -130,8 +130,8 @@ async fn try_one(prepared: &Prepared, scenario: &Scenario, nth: u64, after_effec
     };
     let options = options(scenario, distribution);
     let report = match scenario.next {
-        Next::Rollback => place.rollback(TARGET, &back).await,
-        Next::OldBuild | Next::NewBuild => place.deploy(source, TARGET, &options).await,
+        Next::Rollback => Box::pin(place.rollback(TARGET, &back)).await,
+        Next::OldBuild | Next::NewBuild => Box::pin(place.deploy(source, TARGET, &options)).await,
     };
     let report = report.unwrap_or_else(|error| panic!("{which}: {error}"));
     assert_eq!(report.outcome.exit(), shipfront::exit::Exit::Done, "{which}: {report:#?}");
@@ -140,7 +140,7 @@ async fn try_one(prepared: &Prepared, scenario: &Scenario, nth: u64, after_effec
     assert_eq!(oracle.complaints, [""; 0], "{which}");
     assert_eq!(oracle.stale(), [""; 0], "{which}: stale at the end; {report:#?}");
     check_contents(place, &expected, scenario, &which);
-    let third = place.deploy(source, TARGET, &options).await.unwrap();
+    let third = Box::pin(place.deploy(source, TARGET, &options)).await.unwrap();
     assert_eq!(third.outcome, Outcome::NothingToDo, "{which}: {third:#?}");
     true
 }
@@ -193,7 +193,7 @@ async fn a_rollback_from_copies_that_dies_is_finished() {
 /// A deploy that died is rolled back as well: to the site of the last one that was completed, or to one before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_dies_anywhere_is_rolled_back() {
-    let prepared = Prepared::new(&PLAIN).await;
+    let prepared = Box::pin(Prepared::new(&PLAIN)).await;
     let Prepared { place, distribution, contents, deploy, sources } = &prepared;
     let third =
         site(&[("about.html", "about all"), ("app.3c.js", "code three"), ("index.html", "new"), ("third.html", "3")]);
@@ -208,7 +208,7 @@ async fn a_deploy_that_dies_anywhere_is_rolled_back() {
         let others: Vec<String> = first().into_keys().chain(third.keys().cloned()).collect();
         let mut oracle = Oracle::new(&place.edge, BUCKET, distribution, &before, others.iter());
         place.edge.clear_effects();
-        if place.crash(third_source.path(), TARGET, &options, nth, nth % 2 == 0).await.is_some() {
+        if Box::pin(place.crash(third_source.path(), TARGET, &options, nth, nth % 2 == 0)).await.is_some() {
             break;
         }
         crashes += 1;
@@ -221,11 +221,11 @@ async fn a_deploy_that_dies_anywhere_is_rolled_back() {
         };
         let mut back = options.clone();
         back.extend(["--to", to]);
-        let report = place.rollback(TARGET, &back).await.unwrap_or_else(|error| panic!("{nth}: {error}"));
+        let report = Box::pin(place.rollback(TARGET, &back)).await.unwrap_or_else(|error| panic!("{nth}: {error}"));
         oracle.replay(&place.edge.effects(), &[&expected]);
         assert_eq!(oracle.stale(), [""; 0], "{nth}: {report:#?}");
         check_contents(place, &expected, &PLAIN, &nth.to_string());
-        let settled = place.deploy(source.path(), TARGET, &options).await.unwrap();
+        let settled = Box::pin(place.deploy(source.path(), TARGET, &options)).await.unwrap();
         assert_eq!(settled.outcome, Outcome::NothingToDo, "{nth}: {settled:#?}");
     }
     assert!(crashes > 20, "{crashes}");

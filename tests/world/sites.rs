@@ -76,6 +76,14 @@ impl Place {
         (Place::with_clock(clock).await, hand)
     }
 
+    /// An edge that answers each request so late.
+    pub(crate) async fn slow(latency: Duration) -> Place {
+        let edge = aws::slow(latency).await;
+        let clock = Clock::default();
+        let aws = client(&edge, &clock).await;
+        Place { edge, aws, clock }
+    }
+
     async fn with_clock(clock: Clock) -> Place {
         let edge = aws::edge().await;
         let aws = client(&edge, &clock).await;
