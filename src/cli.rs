@@ -1,8 +1,10 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
+pub mod choice;
 pub mod doctor;
 pub mod documents;
 pub mod headers_and_redirects;
+pub mod history;
 pub mod invalidate;
 pub mod record;
 pub mod rules;
@@ -15,9 +17,7 @@ use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::report::file::ReportFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shipfront_invalidation::allowance::{FREE_PATHS, MaxPaths};
 use shipfront_invalidation::viewer::{ErrorPagePolicy, IndexAlias};
-use shipfront_invalidation::{CacheTags, MAX_WILDCARDS, Strategy};
 use shipfront_site::glob::Glob;
 use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
@@ -109,6 +109,18 @@ pub enum Command {
     Invalidate(InvalidateArgs),
     /// Show the last deploy, who deploys now, what is pending and which orphans go when
     Status(record::StatusArgs),
+    /// List the deploys that can be brought back
+    ///
+    /// The newest first, with what is known of each: build, commit, by whom, how much it changed, and whether all of it
+    /// can still be restored.
+    History(history::HistoryCommandArgs),
+    /// Bring back the site of an earlier deploy
+    ///
+    /// Each object that differs is copied inside S3 from its earlier version, in the same order as in a deploy, and what
+    /// changed is invalidated. Everything is looked at before the first write: if a version is gone, or others wrote
+    /// in between, nothing is changed.
+    #[command(after_help = history::EXAMPLES)]
+    Rollback(history::RollbackArgs),
     /// Take the lock away from a deploy that is dead
     Unlock(record::UnlockArgs),
     /// Look at credentials, bucket, distribution and permissions, and say what to repair
@@ -258,51 +270,9 @@ pub struct PreviewArgs {
 /// What is deployed, and how.
 #[derive(Debug, Args)]
 pub struct SiteOptions {
-    /// The CloudFront distribution to invalidate; repeat it for several. 'auto' finds those whose origin is the bucket, 'none' invalidates nothing
-    #[arg(
-        long,
-        value_name = "ID|auto|none",
-        env = "SHIPFRONT_DISTRIBUTION",
-        value_delimiter = ',',
-        help_heading = "Invalidation"
-    )]
-    pub distribution: Vec<String>,
-    /// The distribution tenant to invalidate, where the distribution is multi-tenant; repeat it for several
-    #[arg(
-        long,
-        value_name = "ID",
-        env = "SHIPFRONT_DISTRIBUTION_TENANT",
-        value_delimiter = ',',
-        help_heading = "Invalidation"
-    )]
-    pub distribution_tenant: Vec<String>,
-    /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
-    #[arg(long, help_heading = "Invalidation")]
-    pub any_origin: bool,
-    /// How to choose the items of an invalidation
-    #[arg(long, value_enum, default_value_t = Strategy::Cover, help_heading = "Invalidation")]
-    pub strategy: Strategy,
-    /// Maximum number of paths in a deploy's invalidation; 'auto' is half of what is left of --free-paths this month, and at least 15
-    #[arg(long, value_name = "auto|N", default_value_t = MaxPaths::Auto, help_heading = "Invalidation")]
-    pub max_paths: MaxPaths,
-    /// Paths of a month that cost this site nothing: its share of the 1,000 that CloudFront gives an account
-    #[arg(long, value_name = "N", default_value_t = FREE_PATHS, help_heading = "Invalidation")]
-    pub free_paths: u64,
-    /// Maximum number of wildcards among the paths; CloudFront accepts few at a time. Up to 30 where only wildcards clear some URLs
-    #[arg(long, value_name = "N", default_value_t = MAX_WILDCARDS as u32, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
-    pub max_wildcards: u32,
-    /// Whether /dir/ and /dir answer with /dir/index.html
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
-    pub index_alias: IndexAliasArg,
-    /// /page answers with /page.html, too
-    #[arg(long, help_heading = "Invalidation")]
-    pub clean_urls: bool,
-    /// How far a changed error page reaches, which CloudFront serves under any URL
-    #[arg(long, value_enum, value_name = "REACH", default_value_t = ErrorPageArg::Auto, help_heading = "Invalidation")]
-    pub error_page: ErrorPageArg,
-    /// Whether uploads carry cache tags, and tags are invalidated where they evict less than paths; see 'shipfront tags'
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = CacheTags::Auto, help_heading = "Invalidation")]
-    pub cache_tags: CacheTags,
+    /// What CloudFront is told
+    #[command(flatten)]
+    pub choice: choice::ChoiceArgs,
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -394,6 +364,9 @@ pub struct RecordArgs {
     /// How long to wait for another deploy of the same target
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
     pub lock_timeout: String,
+    /// What stays restorable
+    #[command(flatten)]
+    pub history: history::HistoryArgs,
     /// Build number; a deploy is refused if a newer build is already live [default: CODEBUILD_BUILD_NUMBER]
     #[arg(long, value_name = "N", env = "SHIPFRONT_BUILD_NUMBER", help_heading = "Deploy record")]
     pub build_number: Option<u64>,

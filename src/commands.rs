@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod documents;
 pub mod headers;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod invalidate;
@@ -14,6 +15,7 @@ pub mod policy;
 #[cfg(feature = "edge")]
 pub mod preview;
 pub mod redirects;
+pub mod rollback;
 pub mod rules;
 mod signal;
 pub mod status;

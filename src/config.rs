@@ -2,12 +2,15 @@
 
 mod field_names;
 pub mod file;
+pub mod history;
 pub(crate) mod locate;
 pub mod merge;
 pub mod schema;
 pub mod variables;
 
 use crate::aws::AwsOptions;
+use crate::cli::choice::ChoiceArgs;
+use crate::cli::history::HistoryArg;
 use crate::cli::invalidate::WaitArgs;
 use crate::cli::{AwsArgs, OrphanArgs, SiteOptions};
 use crate::cloudfront::lookup::Which;
@@ -86,13 +89,13 @@ pub fn settings(
         kinds: kinds(&options.orphans)?,
         source,
         target,
-        distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
-        any_origin: options.any_origin,
+        distributions: Which::parse(&options.choice.distribution, &options.choice.distribution_tenant)?,
+        any_origin: options.choice.any_origin,
         headers: options.file.headers.clone(),
         redirect_objects: options.redirect_objects,
         rules: options.rules.options(),
         publish_rules: if options.publish_rules { PublishRules::Always } else { PublishRules::Never },
-        policy: policy(options),
+        policy: policy(&options.choice),
         patience: patience(&options.wait)?,
         prune_after: prune_after(&options.orphans, !options.record.no_record)?,
         max_delete: options.max_delete,
@@ -104,6 +107,9 @@ pub fn settings(
         adopt: options.adopt,
         lock_timeout: duration("--lock-timeout", &options.record.lock_timeout)?,
         build: build(options.record.build_number, |name| std::env::var(name).ok()),
+        commit: history::commit(|name| std::env::var(name).ok()),
+        keep_deploys: options.record.history.keep_deploys,
+        keep_copies: options.record.history.history == HistoryArg::Copies,
         force: options.record.force,
         verify: options.verify.verify.clone(),
         shard: options.shard,
@@ -140,7 +146,7 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
 }
 
 /// What the person decides about invalidations.
-pub fn policy(options: &SiteOptions) -> Policy {
+pub fn policy(options: &ChoiceArgs) -> Policy {
     Policy {
         strategy: options.strategy,
         max_paths: options.max_paths,

@@ -5,6 +5,7 @@ pub mod backfill;
 mod body;
 pub mod change;
 mod compare;
+pub(crate) mod copies;
 pub mod diff;
 mod discover;
 pub mod entry;
@@ -24,6 +25,7 @@ mod pattern_warnings;
 pub mod plan;
 pub mod planned;
 mod publish;
+pub mod rollback;
 mod rule_warnings;
 pub mod rules;
 pub mod run;
@@ -43,6 +45,7 @@ use crate::record::allowance::UsedPaths;
 use crate::record::session::Session;
 use crate::terminal::Terminal;
 use apply::{IN_FLIGHT, Limits};
+use copies::CopyGuard;
 use discover::Discovered;
 use executor::{Executed, Executor};
 use planned::Planned;
@@ -189,6 +192,8 @@ impl<'a> Deploy<'a> {
             },
             patience: settings.patience,
             verify: settings.verify.as_ref(),
+            annals: settings.annals(),
+            guard: CopyGuard::default(),
         }
     }
 

@@ -132,9 +132,9 @@ impl FunctionSettings {
             Place::Beside | Place::Nowhere => None,
         };
         Ok(FunctionSettings {
-            distributions: Which::parse(&options.distribution, &options.distribution_tenant)?,
-            any_origin: options.any_origin,
-            policy: config::policy(&options),
+            distributions: Which::parse(&options.choice.distribution, &options.choice.distribution_tenant)?,
+            any_origin: options.choice.any_origin,
+            policy: config::policy(&options.choice),
             elsewhere,
         })
     }
@@ -226,7 +226,7 @@ mod tests {
         let read = |text: &str| site_options(text.split_whitespace().map(str::to_owned));
         assert!(
             read("--clean-urls --max-paths 7")
-                .is_ok_and(|options| options.clean_urls && options.max_paths.to_string() == "7")
+                .is_ok_and(|options| options.choice.clean_urls && options.choice.max_paths.to_string() == "7")
         );
         assert!(read("--no-such-thing").unwrap_err().contains("--no-such-thing"));
     }

@@ -8,7 +8,9 @@
 pub mod allowance;
 pub mod external_writes;
 mod extra;
+pub mod history;
 pub mod intent;
+mod kept;
 pub mod lease;
 pub mod manifest;
 mod ndjson;
@@ -24,6 +26,7 @@ use crate::s3::conditional::{Condition, Written};
 use crate::s3::{Bucket, Start};
 use allowance::PathCount;
 use external_writes::UnreadableMarks;
+use history::Deployed;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
@@ -82,6 +85,11 @@ impl Build {
     /// A build of a project.
     pub fn new(project: impl Into<String>, number: u64) -> Build {
         Build { project: project.into(), number, extra: Map::new() }
+    }
+
+    /// Whether a build of the same numbering is newer.
+    fn is_left_behind_by(&self, other: &Build) -> bool {
+        other.project == self.project && other.number > self.number
     }
 
     /// Whether a number can be of the same numbering as this build's: one so far ahead is of another one, or of
@@ -172,6 +180,12 @@ pub struct State {
     /// The paths that deploys have sent this month.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub paths: Option<PathCount>,
+    /// The deploys whose manifests are kept, the newest first; see [`State::deploys`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Deployed>,
+    /// The newest build of which the site was rolled back: builds up to it stay away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
+    pub rolled_back: Option<Build>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -189,6 +203,8 @@ impl State {
             last: None,
             build: None,
             paths: None,
+            history: Vec::new(),
+            rolled_back: None,
             extra: Map::new(),
         }
     }
@@ -199,6 +215,12 @@ impl State {
         let of_distributions = self.intent.iter().flat_map(|intent| intent.distributions.iter().chain(&intent.tenants));
         let no_deploy = of_deploys.filter(|name| name.len() > LONGEST_NAME);
         no_deploy.chain(of_distributions.filter(|id| !is_plain_id(id))).map(String::as_str).next()
+    }
+
+    /// The names of all manifests that it names.
+    fn manifests(&self) -> impl Iterator<Item = String> {
+        let kept = self.history.iter().map(|deployed| &deployed.deploy);
+        kept.chain(&self.manifest).map(|deploy| manifest::file_name(deploy))
     }
 
     /// The paths that deploys have sent in the month of a time; those of an interrupted one count as sent.
@@ -381,6 +403,20 @@ impl Record {
         Ok(snapshot)
     }
 
+    /// The manifest of a deploy, if it is still there.
+    pub async fn manifest(&self, deploy: &str) -> Result<Option<Manifest>> {
+        let name = manifest::file_name(deploy);
+        let found = self.bucket.get(&name, MOST_OF_FILE).await?;
+        Ok(found.map(|found| Manifest::new(self.what(&name), found.body)))
+    }
+
+    /// Which deploys have a manifest in the record: one request.
+    pub async fn manifests(&self) -> Result<Vec<String>> {
+        let page = self.bucket.list(Start::After(manifest::PREFIX.to_owned())).await?;
+        let deploy = |name: &str| name.strip_prefix(manifest::PREFIX)?.strip_suffix(".ndjson.gz").map(str::to_owned);
+        Ok(page.objects.iter().filter_map(|object| deploy(&object.key)).collect())
+    }
+
     fn what(&self, name: &str) -> String {
         format!("s3://{}/{}", self.bucket.target().bucket(), self.bucket.target().full_key(name))
     }
@@ -437,12 +473,12 @@ impl Record {
     }
 
     /// The plans and manifests of runs that ended before the state named them, or whose removal failed: those older than
-    /// a lease, by S3's clock. One request; whoever may not list leaves them.
-    async fn strays(&self, now: Timestamp) -> Vec<String> {
+    /// a lease, by S3's clock. One request; whoever may not list leaves them. Those of `named` are no strays.
+    async fn strays(&self, now: Timestamp, named: &[String]) -> Vec<String> {
         let Ok(page) = self.bucket.list(Start::After(manifest::PREFIX.to_owned())).await else { return Vec::new() };
         let old = now.as_second() - LEASE.as_secs() as i64;
         let objects = page.objects.into_iter().filter(|object| object.modified < old);
-        objects.map(|object| object.key).filter(|key| is_of_a_deploy(key)).collect()
+        objects.map(|object| object.key).filter(|key| is_of_a_deploy(key) && !named.contains(key)).collect()
     }
 
     /// Removes the files of a record that nothing names any more; failing to is no harm.

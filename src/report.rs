@@ -43,6 +43,8 @@ pub struct ObjectCounts {
     pub failed: u64,
     /// Bytes sent; in a plan, to be sent.
     pub bytes_uploaded: u64,
+    /// Brought back by a copy inside S3; in a plan, to be brought back.
+    pub copied: u64,
 }
 
 /// Wall time by stage, in seconds. `walk` and the reading of distributions overlap, and so do `list` and
@@ -269,6 +271,7 @@ impl Report {
                     self.objects.uploaded += 1;
                     self.objects.bytes_uploaded += bytes;
                 }
+                Change::Copy { .. } => self.objects.copied += 1,
                 Change::Remove { .. } => self.objects.pruned += 1,
                 Change::Orphan { .. } => self.objects.orphaned += 1,
                 Change::Evict { .. } | Change::Retag { .. } => {}
@@ -316,6 +319,17 @@ impl Report {
                 (ChangeOutcome::Removed, _) => {
                     objects.pruned += 1;
                     Fate::Done
+                }
+                (ChangeOutcome::Copied(_), _) => {
+                    objects.copied += 1;
+                    Fate::Done
+                }
+                // The site is then not the one that was to be back.
+                (ChangeOutcome::Overwritten, Change::Copy { .. }) => {
+                    objects.failed += 1;
+                    failure = Some(self.errors.len());
+                    self.errors.push(Failure::of(Some(change.key()), &left_to_others(change.key())));
+                    Fate::Failed
                 }
                 (ChangeOutcome::Overwritten, _) => {
                     overwritten.push(change.key().to_owned());
@@ -401,6 +415,12 @@ impl Report {
     fn changes_rules(&self) -> bool {
         self.rules.iter().any(|function| function.change != FunctionChange::Unchanged)
     }
+}
+
+/// Why an object was not brought back.
+fn left_to_others(key: &str) -> Error {
+    Error::failed(format!("{key} was written by others while the rollback ran: it was left alone"))
+        .hint("run the rollback again; --overwrite-foreign brings it back all the same")
 }
 
 #[cfg(test)]

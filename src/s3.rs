@@ -1,14 +1,16 @@
 //! Every S3 call: the only place that talks to the bucket.
 
 pub mod conditional;
+pub mod copy;
 #[cfg(feature = "lambda")]
 mod download;
 pub mod head;
 mod headers;
-mod inspect;
+pub mod inspect;
 pub mod multipart;
 pub mod policy;
 pub mod retag;
+pub mod versions;
 
 use crate::aws::Aws;
 use crate::aws::ambiguous::AmbiguousAnswer;
@@ -60,6 +62,16 @@ pub struct Stored {
     pub etag: Etag,
     /// The ETag of its bytes: another one where the object is encrypted with KMS.
     pub content: Etag,
+    /// Its version, where the bucket keeps versions.
+    pub version: Option<String>,
+}
+
+/// What S3 answers of an object that it stored.
+struct Answered<'a> {
+    etag: Option<&'a str>,
+    version: Option<String>,
+    /// Whether the ETag says nothing about the bytes.
+    opaque: bool,
 }
 
 /// One answer of `ListObjectsV2`.
@@ -215,7 +227,8 @@ impl Bucket {
             lost.mark(error)
         })?;
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
-        self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)
+        let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
+        self.stored(key, Etag::Single(digest), answered)
     }
 
     /// Deletes objects, at most [`MAX_DELETE_KEYS`]; what could not be deleted comes back with its reason.
@@ -252,10 +265,9 @@ impl Bucket {
     }
 
     /// Compares the ETag that came back with the one of the bytes that were sent.
-    fn stored(&self, key: &str, sent: Etag, answered: Option<&str>, opaque: bool) -> Result<Stored> {
-        let answered = answered.map(Etag::parse);
-        match answered {
-            Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag }),
+    fn stored(&self, key: &str, sent: Etag, Answered { etag, version, opaque }: Answered<'_>) -> Result<Stored> {
+        match etag.map(Etag::parse) {
+            Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag, version }),
             Some(etag) => {
                 Err(Error::failed(format!("S3 stored other bytes for {key} than were sent: ETag {etag}, not {sent}"))
                     .hint("something between here and S3 alters uploads; if a proxy is in use, try without"))

@@ -35,6 +35,7 @@ mod record;
 mod redirects;
 mod replay;
 mod reports;
+mod rollback;
 mod rules;
 mod semantics;
 mod settings;

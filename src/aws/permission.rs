@@ -20,6 +20,8 @@ pub enum EntryPoint {
     ObjectEvents,
     /// What `doctor` asks beside what a deploy asks; it tells what it may not.
     Doctor,
+    /// `rollback`.
+    Rollback,
 }
 
 /// What only some setups need.
@@ -116,12 +118,16 @@ const fn with(
 }
 
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
+const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy];
+/// What a rollback does as a deploy does.
+const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
-const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents];
-const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate];
+const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Rollback];
+const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Rollback];
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
-const INVALIDATE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents];
+const INVALIDATE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Rollback];
 
 /// Every call, the action it is chiefly about first. Sources:
 /// S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
@@ -139,24 +145,24 @@ pub const PERMISSIONS: &[Permission] = &[
     always("HeadObject", "s3:GetObject", Resource::Objects, READ_SITE),
     always("HeadObject", "s3:ListBucket", Resource::Bucket, READ_SITE),
     with(Setup::KmsKey, "HeadObject", "kms:Decrypt", Resource::Key, READ_SITE),
-    always("PutObject", "s3:PutObject", Resource::Objects, DEPLOY),
+    always("PutObject", "s3:PutObject", Resource::Objects, WRITE),
     // For `If-Match`.
-    always("PutObject", "s3:GetObject", Resource::Objects, DEPLOY),
+    always("PutObject", "s3:GetObject", Resource::Objects, WRITE),
     // Events write their marks: nothing of the site, and nothing else of its record.
     always("PutObject", "s3:PutObject", Resource::Marks, EVENTS),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
     with(Setup::Acl, "PutObject", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
-    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, DEPLOY),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, WRITE),
+    with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, WRITE),
     with(Setup::Acl, "CreateMultipartUpload", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
     always("UploadPart", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::KmsKey, "UploadPart", "kms:Decrypt", Resource::Key, DEPLOY),
-    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, DEPLOY),
-    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, DEPLOY),
-    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, WRITE),
+    with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, WRITE),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, WRITE),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, WRITE),
     // For a key that goes only while it has its ETag.
-    always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
+    always("DeleteObjects", "s3:GetObject", Resource::Objects, WRITE),
     with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
     with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
@@ -173,12 +179,28 @@ pub const PERMISSIONS: &[Permission] = &[
         DEPLOY,
     ),
     with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
-    always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
+    // A copy of a version
+    // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-policies-s3.html>). Annotations stay behind.
+    always("CopyObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:GetObjectVersionTagging", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:GetObject", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:PutObject", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:PutObjectTagging", Resource::Objects, ROLLBACK),
+    with(Setup::KmsKey, "CopyObject", "kms:Decrypt", Resource::Key, ROLLBACK),
+    with(Setup::KmsKey, "CopyObject", "kms:GenerateDataKey", Resource::Key, ROLLBACK),
+    always("UploadPartCopy", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    always("UploadPartCopy", "s3:PutObject", Resource::Objects, ROLLBACK),
+    always("HeadObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    // For objects whose version id no record has.
+    always("ListObjectVersions", "s3:ListBucketVersions", Resource::Bucket, ROLLBACK),
+    always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, ROLLBACK),
+    always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, WRITE),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
+    always("GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Resource::Bucket, DOCTOR),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
-    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),
+    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, WRITE),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     with(Setup::PublishedRules, "DescribeFunction", "cloudfront:DescribeFunction", Resource::Functions, DEPLOY),
@@ -206,11 +228,24 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
 ];
 
+/// What to allow where a call about a version of an object was denied.
+pub(crate) fn version_hint() -> String {
+    let of_versions = PERMISSIONS.iter().filter(|permission| permission.action.contains("ObjectVersion"));
+    let mut actions: Vec<&str> = of_versions.map(|permission| permission.action).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    format!(
+        "allow {} on {}; 'shipfront policy --for rollback' prints all of it",
+        actions.join(" and "),
+        Resource::Objects
+    )
+}
+
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
 /// not always said.
 pub(crate) fn hint(operation: &str) -> String {
-    let of_setup =
-        PERMISSIONS.iter().filter(|permission| permission.operation == operation && permission.setup.is_some());
+    let is_meant = |permission: &&Permission| permission.operation == operation && permission.entry_points != ROLLBACK;
+    let of_setup = PERMISSIONS.iter().filter(|permission| is_meant(permission) && permission.setup.is_some());
     let actions: Vec<&str> = of_setup.map(|permission| permission.action).collect();
     let first = PERMISSIONS.iter().find(|permission| permission.operation == operation);
     if let (Some(Permission { setup: Some(_), resource, .. }), [most @ .., last]) = (first, actions.as_slice())
@@ -256,11 +291,19 @@ mod tests {
     #[test]
     fn of_a_call_that_takes_many_actions_all_are_named() {
         let copy = hint("CopyObject");
-        for permission in PERMISSIONS.iter().filter(|permission| permission.operation == "CopyObject") {
+        let of_backfill =
+            |permission: &&Permission| permission.operation == "CopyObject" && permission.entry_points == DEPLOY;
+        for permission in PERMISSIONS.iter().filter(of_backfill) {
             assert!(copy.contains(permission.action), "{} is not in {copy}", permission.action);
         }
         assert!(copy.contains("s3:GetObjectAnnotation") && copy.contains("s3:PutObjectAnnotation"), "{copy}");
         assert_eq!(hint("PutObject"), "allow s3:PutObject on arn:aws:s3:::BUCKET/PREFIX*");
+    }
+
+    #[test]
+    fn a_version_that_may_not_be_read_is_named_with_all_that_takes() {
+        let hint = version_hint();
+        assert!(hint.contains("s3:GetObjectVersion and s3:GetObjectVersionTagging on"), "{hint}");
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub(super) async fn prepare(
     if connection.is_local() && is_recorded && settings.publish_rules == PublishRules::Never {
         settings.publish_rules = PublishRules::WherePossible;
     }
+    // The local edge keeps no versions, whose bytes would pile up on this machine.
+    settings.keep_copies |= connection.is_local();
     settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
     // What is no directory is refused by the deploy, and leaves no bucket behind.
     if source.is_dir() {

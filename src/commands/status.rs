@@ -2,6 +2,7 @@
 
 use crate::cli::record::StatusArgs;
 use crate::commands::connection::Connection;
+use crate::commands::history::{Listed, listed};
 use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
@@ -56,6 +57,8 @@ struct Status {
     last: Option<LastDeploy>,
     /// The newest build.
     build: Option<Build>,
+    /// The deploys that are kept, the newest first.
+    deploys: Vec<Listed>,
     /// Who deploys now.
     lease: Option<Holder>,
     /// A lease that its holder no longer renews: the next deploy takes it.
@@ -89,6 +92,11 @@ pub(super) fn no_record() -> Error {
     Error::usage("without a deploy record there is nothing to show")
 }
 
+pub(super) fn no_record_there(session: &Session) -> Error {
+    Error::failed(format!("there is no deploy record at {}", session.place()))
+        .hint("nothing was deployed there yet, or the record is elsewhere: see --record")
+}
+
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
 fn status(
     session: &Session,
@@ -97,8 +105,7 @@ fn status(
     goes_after: impl Fn(&str, Timestamp) -> Option<Timestamp>,
 ) -> Result<Status> {
     if session.is_new() {
-        return Err(Error::failed(format!("there is no deploy record at {}", session.place()))
-            .hint("nothing was deployed there yet, or the record is elsewhere: see --record"));
+        return Err(no_record_there(session));
     }
     let lease = session.holder().cloned();
     let (mut objects, mut orphans) = (0, Vec::new());
@@ -129,6 +136,7 @@ fn status(
         allowance: session.paths(free_paths),
         last: session.last().cloned(),
         build: session.build().cloned(),
+        deploys: listed(session.deploys(), |_| true),
     })
 }
 
@@ -155,6 +163,12 @@ impl Display for Status {
             let project =
                 if build.project.is_empty() { String::new() } else { format!(" of {}", Shown(&build.project)) };
             writeln!(out, "  newest build: {}{project}", build.number)?;
+        }
+        if self.deploys.len() > 1 {
+            let before = self.deploys.len() - 1;
+            let deploys =
+                if before == 1 { "1 deploy before it is" } else { &format!("{before} deploys before it are") };
+            writeln!(out, "  history: {deploys} kept; 'shipfront history' lists them")?;
         }
         match (&self.lease, &self.expired_lease) {
             (Some(holder), _) => writeln!(out, "  lock: {}, since {}", Shown(&holder.owner), time(holder.since))?,

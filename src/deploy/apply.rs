@@ -9,6 +9,7 @@ use crate::deploy::plan::Plan;
 use crate::deploy::tagging::{TagHeader, UploadTags};
 use crate::deploy::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::manifest::Version;
 use crate::s3::multipart::Transfer;
 use crate::s3::{self, Bucket, MAX_DELETE_KEYS, Stored};
 use crate::terminal::Progress;
@@ -50,7 +51,7 @@ pub struct Limits {
 
 impl Limits {
     /// A request that is cut off soon after a signal: it may have had its effect.
-    async fn in_flight<T>(&self, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn in_flight<T>(&self, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
         let cut_off = || {
             Error::failed(format!("{what} was interrupted before S3 answered"))
                 .of_kind(ErrorKind::Unanswered)
@@ -192,7 +193,8 @@ impl WaveRun {
             Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
         };
         let memory = memory.map(|memory| self.memories.share(memory));
-        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory })
+        let version = Version::of_answer(stored.version.as_deref(), headers.storage_class.as_deref());
+        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory, version })
     }
 
     /// Apart, so that the hundreds of lanes that send small files are not as large as this.
@@ -210,7 +212,7 @@ impl WaveRun {
     }
 }
 
-fn failed(error: Error) -> ChangeOutcome {
+pub(super) fn failed(error: Error) -> ChangeOutcome {
     ChangeOutcome::Failed { may_have_landed: may_have_landed(&error), error: Box::new(error) }
 }
 
@@ -280,10 +282,11 @@ pub async fn retag(
         let TagHeader { metadata, memory } = tags.again(&subject.key, row.copy_tags.as_deref());
         let copy = bucket.retag(&subject.key, &existing.etag, &metadata);
         let outcome = match limits.in_flight(&subject.key, copy).await {
-            Ok(s3::retag::Retagged::Yes { etag, redirects }) => {
+            Ok(s3::retag::Retagged::Yes { etag, redirects, version, class }) => {
                 progress.add(*bytes);
                 progress.file();
-                ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects) }))
+                let version = Version::of_answer(version.as_deref(), class.as_deref());
+                ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects), version }))
             }
             Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
             Err(error) => failed(error),

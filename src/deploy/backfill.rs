@@ -11,6 +11,7 @@ use crate::cloudfront::lookup::{Which, refuse_other_buckets, shapes};
 use crate::cloudfront::send::{Patience, Sent};
 use crate::deploy::apply::Limits;
 use crate::deploy::change::{Change, ChangeOutcome, Existing, Reason, Subject};
+use crate::deploy::copies::CopyGuard;
 use crate::deploy::discover::Discovered;
 use crate::deploy::executor::{Executed, Executor};
 use crate::deploy::manifest_index::ManifestIndex;
@@ -22,6 +23,7 @@ use crate::deploy::walk::Walk;
 use crate::deploy::{error_pages, list, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::Place;
+use crate::record::history::Annals;
 use crate::record::intent::left_by;
 use crate::record::manifest::Row;
 use crate::record::session::Session;
@@ -50,6 +52,8 @@ pub struct Backfill<'a> {
     pub record: Place,
     /// The account that must own the bucket.
     pub expected_owner: Option<&'a str>,
+    /// What the history says of it.
+    pub annals: Annals<'a>,
     /// Copies in flight.
     pub concurrency: usize,
     /// As whom.
@@ -130,6 +134,8 @@ impl Backfill<'_> {
             limits: Limits { concurrency, keep_going: true, create_only: false, stop, clock: self.aws.clock().clone() },
             patience: self.patience,
             verify: None,
+            annals: self.annals,
+            guard: CopyGuard::default(),
         }
     }
 

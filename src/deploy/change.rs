@@ -5,9 +5,10 @@ use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_invalidation::viewer::CachedHeaders;
 use shipfront_site::ObjectKind;
 use shipfront_site::etag::Etag;
+use shipfront_site::headers::Headers;
 use std::sync::Arc;
 
-use crate::record::manifest::{ErrorPage, Row};
+use crate::record::manifest::{ErrorPage, Row, Version};
 
 /// Why an object is uploaded, kept, evicted or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,15 @@ pub enum Action {
     Evict,
     /// The object gets cache tags, and keeps its bytes.
     Retag,
+    /// The object is copied from where an earlier deploy left it.
+    Copy,
+}
+
+impl Action {
+    /// Whether an object is written or deleted by it, not counting tags.
+    pub fn moves_bytes(self) -> bool {
+        matches!(self, Action::Upload | Action::Copy | Action::Prune)
+    }
 }
 
 /// When it is done: the waves of a deploy, one after the other.
@@ -181,6 +191,17 @@ pub enum Change {
         /// What the manifest says of it.
         row: Box<Row>,
     },
+    /// The object of an earlier deploy is put in its place again.
+    Copy {
+        /// What it replaces.
+        subject: Subject,
+        /// In which wave.
+        kind: ObjectKind,
+        /// Its size.
+        bytes: u64,
+        /// Where it is.
+        from: Box<CopyFrom>,
+    },
 }
 
 impl Change {
@@ -191,7 +212,8 @@ impl Change {
             | Change::Remove { subject, .. }
             | Change::Evict { subject, .. }
             | Change::Orphan { subject, .. }
-            | Change::Retag { subject, .. } => subject,
+            | Change::Retag { subject, .. }
+            | Change::Copy { subject, .. } => subject,
         }
     }
 
@@ -202,7 +224,8 @@ impl Change {
             | Change::Remove { subject, .. }
             | Change::Evict { subject, .. }
             | Change::Orphan { subject, .. }
-            | Change::Retag { subject, .. } => subject,
+            | Change::Retag { subject, .. }
+            | Change::Copy { subject, .. } => subject,
         }
     }
 
@@ -229,13 +252,14 @@ impl Change {
             Change::Evict { .. } => Action::Evict,
             Change::Orphan { .. } => Action::Orphan,
             Change::Retag { .. } => Action::Retag,
+            Change::Copy { .. } => Action::Copy,
         }
     }
 
     /// When.
     pub fn wave(&self) -> Wave {
         match self {
-            Change::Upload { kind, .. } | Change::Evict { kind, .. } => (*kind).into(),
+            Change::Upload { kind, .. } | Change::Evict { kind, .. } | Change::Copy { kind, .. } => (*kind).into(),
             Change::Retag { .. } => Wave::Assets,
             Change::Remove { .. } | Change::Orphan { .. } => Wave::Prune,
         }
@@ -247,7 +271,8 @@ impl Change {
             Change::Upload { bytes, .. }
             | Change::Remove { bytes, .. }
             | Change::Orphan { bytes, .. }
-            | Change::Retag { bytes, .. } => *bytes,
+            | Change::Retag { bytes, .. }
+            | Change::Copy { bytes, .. } => *bytes,
             Change::Evict { .. } => 0,
         }
     }
@@ -259,7 +284,7 @@ impl Change {
 
     /// Whether anything in the bucket changes by this.
     pub fn is_write(&self) -> bool {
-        matches!(self, Change::Upload { .. } | Change::Remove { .. } | Change::Retag { .. })
+        matches!(self, Change::Upload { .. } | Change::Remove { .. } | Change::Retag { .. } | Change::Copy { .. })
     }
 
     /// The tags of the copies that the edge may hold, if they are sure.
@@ -285,9 +310,11 @@ pub enum ChangeOutcome {
     Removed,
     /// The object carries tags.
     Retagged(Box<Retagged>),
+    /// The object is what it was.
+    Copied(Box<Copied>),
     /// The object was left as it is, because it must not be copied.
     LeftAlone(&'static str),
-    /// Others have written the object meanwhile: it was not removed, or not created.
+    /// Others have written the object meanwhile: it was not removed, not created, or not replaced.
     Overwritten,
     /// It failed.
     Failed {
@@ -306,6 +333,7 @@ impl ChangeOutcome {
             ChangeOutcome::Uploaded(_)
             | ChangeOutcome::Removed
             | ChangeOutcome::Retagged(_)
+            | ChangeOutcome::Copied(_)
             | ChangeOutcome::Overwritten => true,
             ChangeOutcome::Failed { may_have_landed, .. } => *may_have_landed,
         }
@@ -325,6 +353,8 @@ pub struct Uploaded {
     pub headers: shipfront_site::headers::HeadersDigest,
     /// What came of compressing the file, where that was asked for.
     pub compressed: Option<Box<shipfront_site::compression::Compressed>>,
+    /// Its version, where the bucket keeps versions.
+    pub version: Option<Box<Version>>,
 }
 
 /// What was tagged.
@@ -334,4 +364,30 @@ pub struct Retagged {
     pub etag: Etag,
     /// What must be remembered of the cache tags that it carries.
     pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
+    /// Its version now, where the bucket keeps versions.
+    pub version: Option<Box<Version>>,
+}
+
+/// What was copied from where an earlier deploy left it.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// The object's ETag now.
+    pub etag: Etag,
+    /// Its version now, where the bucket keeps versions.
+    pub version: Option<Box<Version>>,
+}
+
+/// Where the bytes of a copy are, with all that the copy must say again, and the row that the object had there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyFrom {
+    /// The object as the earlier deploy left it.
+    pub place: crate::s3::copy::Source,
+    /// What the earlier deploy's manifest says of it.
+    pub row: Row,
+    /// The headers that it has there.
+    pub headers: Headers,
+    /// The cache tags that it carries.
+    pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
+    /// What its copies say of their lifetime, where a distribution serves it as an error page.
+    pub error_page: Option<ErrorPage>,
 }

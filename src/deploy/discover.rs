@@ -122,7 +122,7 @@ impl Deploy<'_> {
     /// The distributions of this run, and those that an interrupted one had to tell; apart from them, those that
     /// certainly show other buckets, which whoever can write the record could have named, and warnings of those that
     /// are gone.
-    async fn with_unfinished(
+    pub(super) async fn with_unfinished(
         &self,
         distributions: &Distributions,
         mut shapes: Vec<(DistributionId, DistributionShape)>,

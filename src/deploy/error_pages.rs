@@ -79,7 +79,11 @@ pub(super) fn confirmed(cached: CachedCopies, head: &Head) -> CachedCopies {
 /// What the record keeps of an error page whose object has these headers now, while the copies that were there may
 /// still be.
 fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<ErrorPage>> {
-    let now = headers.error_page()?;
+    Some(Box::new(beside(headers.error_page()?, cached)))
+}
+
+/// The same of an error page as it is now.
+pub(super) fn beside(now: ErrorPage, cached: &CachedCopies) -> ErrorPage {
     let cache_control = match cached {
         CachedCopies::Nothing => now.cache_control,
         CachedCopies::Unknown => Some(ANY_CACHE_CONTROL.to_owned()),
@@ -87,7 +91,7 @@ fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<Error
             longer_lived(now.cache_control.as_deref(), before.cache_control.as_deref()).map(str::to_owned)
         }
     };
-    Some(Box::new(ErrorPage { cache_control, ..now }))
+    ErrorPage { cache_control, ..now }
 }
 
 /// The same where the object stays as it is; `row` is what the record says of it.
@@ -121,6 +125,7 @@ pub(super) fn is_written(change: &Change, entries: &[Entry]) -> bool {
     match change {
         Change::Upload { entry, .. } => entries.get(*entry).is_some_and(|entry| entry.headers.error_page().is_some()),
         Change::Retag { row, .. } => row.error_page.is_some(),
+        Change::Copy { from, .. } => from.error_page.is_some(),
         Change::Remove { .. } | Change::Evict { .. } | Change::Orphan { .. } => false,
     }
 }

@@ -4,6 +4,7 @@
 use crate::cloudfront::send::{STOPPING, Sent, submit};
 use crate::deploy::apply::{self, Done, IN_FLIGHT, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::copies::{self, Restoring};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
@@ -13,6 +14,7 @@ use crate::deploy::publish::{self, Draft, RulesOutcome};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::history::Rows;
 use crate::record::public_access;
 use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
@@ -35,6 +37,8 @@ pub(super) struct Execution<'a> {
     settled: Vec<DistributionId>,
     /// What CloudFront is told, as it was planned.
     items: Vec<Invalidation>,
+    /// Whether a copy could not be kept of what is to be replaced or removed.
+    is_unkept: bool,
     sent: Sent,
     warnings: Vec<String>,
     /// The code that is ready to be published.
@@ -50,8 +54,8 @@ pub(super) struct CarriedOut {
     pub left: u64,
     pub sent: Sent,
     pub warnings: Vec<String>,
-    /// Whether the manifest of what is true now is written; it counts only once the session names it.
-    pub written: Result<()>,
+    /// The rows of the manifest of what is true now, if it is written; it counts only once the session names it.
+    pub written: Result<Rows>,
     /// What `--verify` is to look at.
     pub sample: Option<Sample>,
     /// What became of the rules.
@@ -73,6 +77,7 @@ impl<'a> Execution<'a> {
             outcomes: planned.untouched(),
             settled: Vec::new(),
             items: Vec::new(),
+            is_unkept: false,
             sent: Sent::default(),
             warnings: Vec::new(),
             rules: if drafts.is_empty() { RulesOutcome::Nothing } else { RulesOutcome::NotBegun },
@@ -83,9 +88,12 @@ impl<'a> Execution<'a> {
     /// Uploads, removes, invalidates, and writes the manifest of what is then true.
     pub(super) async fn carry_out(mut self, session: Option<&ActiveSession>) -> CarriedOut {
         self.settle_tags().await;
+        Box::pin(self.keep_copies(session)).await;
         self.upload(ObjectKind::Assets, "assets").await;
+        Box::pin(self.copy(ObjectKind::Assets, "assets")).await;
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
+        Box::pin(self.copy(ObjectKind::Pages, "pages")).await;
         self.publish().await;
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();
@@ -135,7 +143,7 @@ impl<'a> Execution<'a> {
     /// Uploads what is of a kind, only behind what goes before it.
     async fn upload(&mut self, kind: ObjectKind, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.uploads(kind).collect();
-        if changes.is_empty() || kind == ObjectKind::Pages && !self.may_go_on() {
+        if changes.is_empty() || !self.may_begin(kind) {
             return;
         }
         let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
@@ -145,6 +153,34 @@ impl<'a> Execution<'a> {
         let uploading = apply::upload(&self.discovered.bucket, of, changes, self.tags(), limits.clone(), progress);
         let done = timeline.during(stage, uploading).await;
         self.note(done);
+    }
+
+    /// Brings back what is of a kind, only behind what goes before it.
+    async fn copy(&mut self, kind: ObjectKind, stage: &'static str) {
+        let changes: Vec<usize> = self.planned.plan.copies(kind).collect();
+        if changes.is_empty() || !self.may_begin(kind) {
+            return;
+        }
+        let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
+        let Executor { terminal, timeline, limits, guard, .. } = self.executor;
+        let progress = terminal.transfer(stage, changes.len() as u64, bytes);
+        let (bucket, plan) = (&self.discovered.bucket, &*self.planned.plan);
+        let restoring = Restoring { bucket, plan, guard, limits, progress: &progress };
+        let (done, warning) = timeline.during(stage, Box::pin(restoring.run(changes))).await;
+        self.note(done);
+        self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
+    }
+
+    /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them
+    /// nothing is begun.
+    async fn keep_copies(&mut self, session: Option<&ActiveSession>) {
+        let Some(session) = session.filter(|_| self.executor.annals.keeps_copies) else { return };
+        let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
+        let Executor { timeline, limits, .. } = self.executor;
+        let keeping = copies::keep(&self.discovered.bucket, session, (plan, &self.planned.index, entries), limits);
+        let (failed, is_complete) = timeline.during("keep", Box::pin(keeping)).await;
+        self.is_unkept = !is_complete;
+        self.note(failed);
     }
 
     /// Puts cache tags on what is there.
@@ -180,7 +216,7 @@ impl<'a> Execution<'a> {
     async fn remove(&mut self, late: bool, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.removals(late).collect();
         let stop = &self.executor.limits.stop;
-        if changes.is_empty() || !self.is_complete(late) || stop.is_cancelled() {
+        if changes.is_empty() || self.is_unkept || !self.is_complete(late) || stop.is_cancelled() {
             return;
         }
         let unchanged_only = self.discovered.session.is_some();
@@ -196,7 +232,12 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle.
+    /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle. Nothing does without
+    /// the copies that are to be kept.
+    fn may_begin(&self, kind: ObjectKind) -> bool {
+        !self.is_unkept && (kind == ObjectKind::Assets || self.may_go_on())
+    }
+
     fn may_go_on(&self) -> bool {
         let Limits { keep_going, stop, .. } = &self.executor.limits;
         let is_no_obstacle = |at: usize| match &self.outcomes[at] {
@@ -204,7 +245,9 @@ impl<'a> Execution<'a> {
             ChangeOutcome::Failed { error, .. } => *keep_going && error.kind() == ErrorKind::UnreadableFile,
             _ => true,
         };
-        !stop.is_cancelled() && self.planned.plan.uploads(ObjectKind::Assets).all(is_no_obstacle)
+        let plan = &self.planned.plan;
+        let mut assets = plan.uploads(ObjectKind::Assets).chain(plan.copies(ObjectKind::Assets));
+        !stop.is_cancelled() && assets.all(is_no_obstacle)
     }
 
     /// Whether every write is done that comes before the removals, or, `late`, before the late ones.
@@ -219,7 +262,7 @@ impl<'a> Execution<'a> {
 
     fn is_done_before(&self, late: bool) -> bool {
         let is_before = |change: &Change| match change {
-            Change::Upload { .. } | Change::Retag { .. } => true,
+            Change::Upload { .. } | Change::Retag { .. } | Change::Copy { .. } => true,
             Change::Remove { late: is_late, .. } => late && !is_late,
             Change::Evict { .. } | Change::Orphan { .. } => false,
         };
@@ -245,7 +288,8 @@ impl<'a> Execution<'a> {
     /// What CloudFront is told of what landed.
     fn items_of_what_landed(&self) -> Vec<Invalidation> {
         let is_done = |outcome: &ChangeOutcome| {
-            matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Removed | ChangeOutcome::Retagged(_))
+            use ChangeOutcome::{Copied, Removed, Retagged, Uploaded};
+            matches!(outcome, Uploaded(_) | Removed | Retagged(_) | Copied(_))
         };
         let is_later = |change: &Change| matches!(change, Change::Remove { late: true, .. });
         let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
@@ -283,7 +327,7 @@ impl<'a> Execution<'a> {
 
     /// Writes the manifest of what is there now, and of what is true once CloudFront was told. What `--verify` is to
     /// look at is chosen as its rows go by.
-    async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<()>, Option<Sample>) {
+    async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let mut changes = self.planned.plan.changes.iter();
         // Until then nobody else wrote what was uploaded: it matters for how sure tags are, and for how long error
@@ -303,18 +347,26 @@ impl<'a> Execution<'a> {
         let id = self.discovered.verified.as_ref().filter(|_| self.executor.verify.is_some());
         let Some(id) = id else {
             return match session {
-                Some(session) => (session.write_manifest(next.rows(), rules).await, None),
-                None => (Ok(()), None),
+                Some(session) => {
+                    let mut counted = Rows::default();
+                    let rows = next.rows().inspect(|(_, row)| counted.count(row));
+                    (session.write_manifest(rows, rules).await.map(|()| counted), None)
+                }
+                None => (Ok(Rows::default()), None),
             };
         };
         let mut chooser = Chooser::new(self.discovered, id, plan, &self.outcomes);
-        let mut rows = next.rows().inspect(|(key, row)| chooser.see(key, row));
+        let mut counted = Rows::default();
+        let mut rows = next.rows().inspect(|(key, row)| {
+            counted.count(row);
+            chooser.see(key, row);
+        });
         let written = match session {
             Some(session) => session.write_manifest(rows.by_ref(), rules).await,
             None => Ok(()),
         };
         // Those that nobody wrote.
         rows.for_each(drop);
-        (written, Some(chooser.finish()))
+        (written.map(|()| counted), Some(chooser.finish()))
     }
 }

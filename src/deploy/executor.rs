@@ -7,16 +7,19 @@
 use crate::clock::Clock;
 use crate::cloudfront::send::{Patience, Sent, wait};
 use crate::deploy::apply::{IN_FLIGHT, Limits};
-use crate::deploy::change::ChangeOutcome;
+use crate::deploy::change::{Change, ChangeOutcome};
+use crate::deploy::copies::CopyGuard;
 use crate::deploy::discover::Discovered;
 use crate::deploy::execute::{CarriedOut, Execution, LAST_WRITES};
 use crate::deploy::lock::Lock;
+use crate::deploy::plan::Plan;
 use crate::deploy::planned::Planned;
 use crate::deploy::publish::{self, Draft, RulesOutcome};
 use crate::deploy::timeline::Timeline;
 use crate::deploy::verify::{Site, Verified};
 use crate::error::{Error, Result};
 use crate::record::Build;
+use crate::record::history::{Annals, Rows};
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Commit, Ending};
 use crate::terminal::Terminal;
@@ -34,6 +37,10 @@ pub(super) struct Executor<'a> {
     pub patience: Patience,
     /// The site at which to look as viewers do, in the end.
     pub verify: Option<&'a Site>,
+    /// What the history says of it.
+    pub annals: Annals<'a>,
+    /// How sure copies are to replace nothing else.
+    pub guard: CopyGuard,
 }
 
 /// What came of a plan.
@@ -153,7 +160,9 @@ impl Executor<'_> {
             pending => CarryOver::Pending(pending),
         };
         let warnings = {
-            let closing = done.close(session, carry_over, interrupted);
+            let is_same_site = planned.recovered.is_none() && done.is_seen_by_nobody(&planned.plan);
+            let annals = Annals { is_same_site, ..self.annals };
+            let closing = done.close(session, carry_over, annals, interrupted);
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
             self.timeline.during("record", closed).await
         };
@@ -168,15 +177,27 @@ impl Executor<'_> {
 
 impl CarriedOut {
     /// `interrupted` is whether a signal had come by the time that nothing more was begun.
-    async fn close(&mut self, session: ActiveSession, carry_over: CarryOver<'_>, interrupted: bool) {
+    async fn close(
+        &mut self,
+        session: ActiveSession,
+        carry_over: CarryOver<'_>,
+        annals: Annals<'_>,
+        interrupted: bool,
+    ) {
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
-        let uploaded = count(|outcome| matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_)));
+        let uploaded = count(|outcome| is_written(outcome));
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
-        let written = std::mem::replace(&mut self.written, Ok(()));
+        let (written, rows) = match std::mem::replace(&mut self.written, Ok(Rows::default())) {
+            Ok(rows) => (Ok(()), rows),
+            Err(error) => (Err(error), Rows::default()),
+        };
         let (paths, left) = (self.sent.paths(), self.left);
         let interrupted = interrupted && left > 0;
         let ending = match self.sent.failed.is_empty() {
-            true => session.commit(written, Commit { uploaded, removed, left, interrupted, paths, carry_over }).await,
+            true => {
+                let commit = Commit { uploaded, removed, left, interrupted, paths, carry_over, annals, rows };
+                session.commit(written, commit).await
+            }
             false => session.abandon(paths).await,
         };
         match ending {
@@ -186,8 +207,22 @@ impl CarriedOut {
         }
     }
 
+    /// Whether viewers see nothing of it: at most, objects got cache tags.
+    fn is_seen_by_nobody(&self, plan: &Plan) -> bool {
+        plan.changes.iter().zip(&self.outcomes).all(|(change, outcome)| match change {
+            Change::Orphan { .. } | Change::Retag { .. } => true,
+            Change::Evict { .. } => false,
+            Change::Upload { .. } | Change::Remove { .. } | Change::Copy { .. } => !outcome.may_have_landed(),
+        })
+    }
+
     /// Whether it is unknown of some write whether it landed: the next run then needs the whole plan.
     fn is_doubtful(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_landed: true, .. }))
     }
+}
+
+/// Whether an object was written by a change.
+fn is_written(outcome: &ChangeOutcome) -> bool {
+    matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_) | ChangeOutcome::Copied(_))
 }

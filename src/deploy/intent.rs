@@ -8,7 +8,7 @@ use crate::record::intent::{PendingAction, PendingChange, UnfinishedDeploy};
 /// What a change of the plan may leave stale. `entries` are the walk's.
 pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
     let action = match change {
-        Change::Upload { .. } | Change::Retag { .. } => PendingAction::Upload,
+        Change::Upload { .. } | Change::Retag { .. } | Change::Copy { .. } => PendingAction::Upload,
         Change::Remove { .. } => PendingAction::Prune,
         Change::Evict { .. } => PendingAction::Evict,
         Change::Orphan { .. } => PendingAction::Orphan,

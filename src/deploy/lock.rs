@@ -69,11 +69,22 @@ impl Deploy<'_> {
     /// Why this build must not replace what is deployed, if it must not.
     pub(super) fn superseded(&self, session: Option<&Session>) -> Option<Error> {
         let ours = self.settings.build.as_ref().filter(|_| !self.settings.force)?;
-        let newer = session?.superseding(Some(ours))?;
+        let session = session?;
+        let (newer, held) = (session.superseding(Some(ours)), session.holding_back(Some(ours)));
         // Outside CodeBuild a number may have no project.
         let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
-        let message =
-            format!("build {}{of} is superseded: build {} went before; nothing was written", ours.number, newer.number);
+        let ours = format!("build {}{of}", ours.number);
+        let message = match (newer, held) {
+            (_, Some(from)) => format!(
+                "{ours} is superseded: build {} was rolled back, and builds up to it stay away until a newer one is deployed; \
+                 nothing was written",
+                from.number
+            ),
+            (Some(newer), None) => {
+                format!("{ours} is superseded: build {} went before; nothing was written", newer.number)
+            }
+            (None, None) => return None,
+        };
         Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 
@@ -114,6 +125,7 @@ impl Executor<'_> {
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
             paths: planned.paths(),
             rules: planned.rules.as_ref().map(|rules| rules.recorded.digest()),
+            direction: self.annals.direction(session.build()),
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }

@@ -148,6 +148,7 @@ fn row_after(
                 compressed: uploaded.compressed.clone(),
                 copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
                 error_page,
+                version: uploaded.version.clone(),
                 ..Row::new(uploaded.size, stored.etag.clone())
             }))
         }
@@ -160,7 +161,22 @@ fn row_after(
                 content: (*content != retagged.etag).then(|| Box::new(content.clone())),
                 copy_tags: evicted.tags_of_upload(retagged.memory.as_ref()),
                 error_page,
+                version: retagged.version.clone(),
                 ..(**row).clone()
+            }))
+        }
+        (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
+            // Another ETag where the object had been uploaded in parts, or is encrypted with KMS.
+            let content = from.row.content();
+            let page = from.error_page.clone().map(|page| error_pages::beside(page, &subject.cached));
+            Some(Some(Row {
+                etag: copied.etag.clone(),
+                content: (*content != copied.etag).then(|| Box::new(content.clone())),
+                orphaned: None,
+                copy_tags: evicted.tags_of_upload(from.memory.as_ref()),
+                error_page: page.map(|page| Box::new(ErrorPage { as_of, ..page })),
+                version: copied.version.clone(),
+                ..from.row.clone()
             }))
         }
         (ChangeOutcome::Removed | ChangeOutcome::Overwritten, _) => Some(None),

@@ -233,6 +233,11 @@ impl Plan {
         self.places(|change| matches!(change, Change::Retag { .. }))
     }
 
+    /// The copies of a kind of object.
+    pub fn copies(&self, of: ObjectKind) -> impl Iterator<Item = usize> {
+        self.places(move |change| matches!(change, Change::Copy { kind, .. } if *kind == of))
+    }
+
     fn places(&self, is_meant: impl Fn(&Change) -> bool) -> impl Iterator<Item = usize> {
         self.changes.iter().enumerate().filter(move |(_, change)| is_meant(change)).map(|(at, _)| at)
     }

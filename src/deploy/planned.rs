@@ -89,7 +89,8 @@ pub(super) fn late_items(
 ) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
     let others = planned.plan.changes.iter();
-    let others = others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. }));
+    let others =
+        others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. } | Change::Copy { .. }));
     let unchanged = planned.plan.unchanged(entries).chain(others.map(Change::key));
     discovered.viewers.plan_after(earlier, removed, unchanged, planned.index.copy_tags(entries))
 }

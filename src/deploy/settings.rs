@@ -7,6 +7,7 @@ use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::deploy::verify;
 use crate::deploy::walk::WalkRules;
+use crate::record::history::Annals;
 use crate::record::{Build, Place};
 use shipfront_invalidation::Policy;
 use shipfront_site::ObjectKinds;
@@ -76,10 +77,25 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// Which build this is.
     pub build: Option<Build>,
+    /// The commit that was built, where the environment tells it.
+    pub commit: Option<String>,
+    /// How many deploys stay restorable, the live one included.
+    pub keep_deploys: u16,
+    /// Whether copies are kept of what is replaced and removed.
+    pub keep_copies: bool,
     /// Whether an older build may go over a newer one.
     pub force: bool,
     /// The site to look at once it is deployed.
     pub verify: Option<verify::Site>,
     /// Whether only a part of the assets is created, because other machines create the rest.
     pub shard: Option<Shard>,
+}
+
+impl Settings {
+    /// What the history says of a deploy of these settings.
+    pub(super) fn annals(&self) -> Annals<'_> {
+        let (build, commit) = (self.build.as_ref(), self.commit.as_deref());
+        let (keep, keeps_copies) = (self.keep_deploys, self.keep_copies);
+        Annals { keep, build, commit, restores: None, keeps_copies, is_same_site: false }
+    }
 }

@@ -378,7 +378,12 @@ impl<'a> Chooser<'a> {
         };
         let headers = entry.map(|entry| &entry.headers);
         let of_row = |row: &Row| headers?.of_digest(row.headers?);
-        let headers = row.and_then(of_row).or_else(|| Some(headers?.get().clone())).unwrap_or_default();
+        let headers = match change {
+            Some(Change::Copy { from, .. }) => Some(from.headers.clone()),
+            _ => row.and_then(of_row).or_else(|| Some(headers?.get().clone())),
+        };
+        // Of an object whose headers nobody knows it is looked at least whether it is the one of before.
+        let (row, headers) = (row.filter(|_| headers.is_some()), headers.unwrap_or_default());
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key));
         let before = change.and_then(Change::before).into_iter();

@@ -4,6 +4,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
+use crate::record::history::{Deployed, Direction};
 use crate::record::rules::RecordedRules;
 use crate::record::session::{Commit, Intended};
 use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest, rules};
@@ -98,8 +99,8 @@ impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
-        let Intended { deploy, build, distributions, pending, paths, rules } = intended;
-        let (deploy, build, paths) = (*deploy, *build, *paths);
+        let Intended { deploy, build, distributions, pending, paths, rules, direction } = intended;
+        let (deploy, build, paths, direction) = (*deploy, *build, *paths, *direction);
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -113,6 +114,14 @@ impl Lease {
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
+        state.rolled_back = match direction {
+            Direction::Onward => {
+                state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build)))
+            }
+            // Builds up to the newest one stay away.
+            Direction::Back => snapshot.state.build.clone().or(state.rolled_back),
+            Direction::Newest => None,
+        };
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
             ErrorKind::NotImplemented => unconditional(),
             _ => error,
@@ -127,7 +136,7 @@ impl Lease {
         let mut outdated = vec![plan];
         let unfinished = snapshot.state.intent.iter().map(|intent| &intent.deploy);
         outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
-        outdated.extend(snapshot.state.manifest.as_deref().map(manifest::file_name));
+        outdated.extend(snapshot.state.manifests());
         if let Some(marks) = &snapshot.unreadable_marks {
             // Until it is done, every key counts as marked.
             let _ = record.move_aside(marks).await;
@@ -209,14 +218,17 @@ impl Lease {
                 Some(name)
             }
         };
-        let named = left.as_deref().map(intent::file_name);
-        let mut outdated: Vec<String> =
-            self.outdated.iter().filter(|name| Some(*name) != named.as_ref()).cloned().collect();
+        // While the lease is held, nobody else writes the history.
+        let (history, before) = {
+            let state = &self.current.lock().await.0;
+            (state.with_deploy(self.deployed(commit), &commit.annals), state.deploys())
+        };
+        let mut named: Vec<String> = history.iter().map(|kept| manifest::file_name(&kept.deploy)).collect();
+        named.extend(left.as_deref().map(intent::file_name));
+        let mut outdated = self.outdated.clone();
+        outdated.retain(|name| !named.contains(name));
         if self.may_have_strays {
-            // While the lease is held, nobody else has a file there that counts.
-            let own = [Some(manifest::file_name(&self.deploy)), named];
-            let strays = self.record.strays(self.now()).await;
-            outdated.extend(strays.into_iter().filter(|name| !own.contains(&Some(name.clone()))));
+            outdated.extend(self.record.strays(self.now(), &named).await);
             outdated.sort_unstable();
             outdated.dedup();
         }
@@ -230,11 +242,37 @@ impl Lease {
             }),
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
+            history: history.clone(),
             ..state.with_paths(now, paths)
         })
         .await?;
         record.remove(&outdated).await;
+        // Only with a deploy that leaves the history its copies may have become needless.
+        let leaves = before.iter().any(|deployed| !history.iter().any(|kept| kept.deploy == deployed.deploy));
+        if commit.annals.keeps_copies && leaves {
+            Box::pin(record.prune_kept(&history)).await;
+        }
         Ok(())
+    }
+
+    /// This run as the history has it.
+    fn deployed(&self, commit: &Commit<'_>) -> Deployed {
+        let Commit { annals, rows, .. } = commit;
+        Deployed {
+            deploy: self.deploy.clone(),
+            at: self.now(),
+            build: annals.build.cloned(),
+            commit: annals.commit.map(str::to_owned),
+            by: owner(),
+            restored: annals.restores.map(str::to_owned),
+            uploaded: commit.uploaded,
+            pruned: commit.removed,
+            left: commit.left,
+            objects: Some(rows.all),
+            without_version: Some(rows.without_version),
+            kept_copies: annals.keeps_copies,
+            extra: Map::new(),
+        }
     }
 
     /// Gives the lease back and leaves the intent to the next run. `paths` are those that CloudFront took.

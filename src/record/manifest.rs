@@ -35,8 +35,28 @@ pub struct Row {
     pub compressed: Option<Box<Compressed>>,
     /// What cached copies say of their lifetime, where a distribution serves the object as an error page.
     pub error_page: Option<Box<ErrorPage>>,
+    /// The object's version in the bucket; `None` where it has none that stays, or nobody knows it.
+    pub version: Option<Box<Version>>,
     /// Fields that a later version wrote.
     pub extra: Extra,
+}
+
+/// The version of an object, by which it can be had back once it is replaced or deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// As S3 gave it.
+    pub id: Box<str>,
+    /// The storage class that it was uploaded with, where that is another than the usual one: a lifecycle rule may move
+    /// old versions to others.
+    pub class: Option<Box<str>>,
+}
+
+impl Version {
+    /// The version that S3 answered with. Where versioning is suspended it is called `null`, and the next write replaces it.
+    pub fn of_answer(id: Option<&str>, class: Option<&str>) -> Option<Box<Version>> {
+        let id = id.filter(|id| *id != "null")?.into();
+        Some(Box::new(Version { id, class: class.filter(|class| *class != "STANDARD").map(Into::into) }))
+    }
 }
 
 /// What is remembered of an object that a distribution serves as an error page, under URLs that nobody can list.
@@ -74,6 +94,7 @@ impl Row {
             copy_tags: None,
             compressed: None,
             error_page: None,
+            version: None,
             extra: None,
         }
     }
@@ -114,6 +135,11 @@ struct Line<'a> {
     compressed: Option<Cow<'a, Compressed>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     error_page: Option<Cow<'a, ErrorPage>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    version: Option<Cow<'a, str>>,
+    /// Only beside a version.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    class: Option<Cow<'a, str>>,
 }
 
 /// The fields of a line, with those of its objects. What `tags` has beside them is kept with what rows share.
@@ -128,6 +154,8 @@ const KNOWN: Known = &[
     ("tags", &[]),
     ("compressed", &["source", "asked", "encoding"]),
     ("error_page", &["cache_control", "chosen", "as_of"]),
+    ("version", &[]),
+    ("class", &[]),
 ];
 
 /// How a line is read.
@@ -173,8 +201,12 @@ impl Manifest {
         let mut known: Vec<Arc<CopyTags>> = Vec::new();
         ndjson::decode("manifest", (&self.bytes, files), &self.what, |line| {
             extra::read::<Lines, ()>(line, KNOWN, |line, extra| {
-                let Line { key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page } =
-                    line;
+                let Line {
+                    key, size, etag, content, headers, orphaned, compressed, copy_tags, tags, error_page, ..
+                } = line;
+                let (id, class) = (line.version, line.class);
+                let class = class.map(|class| class.into());
+                let version = id.map(|id| Box::new(Version { id: id.into(), class }));
                 if last.as_deref().is_some_and(|last| last >= &*key) {
                     return Err(format!("{key:?} is out of order"));
                 }
@@ -192,7 +224,9 @@ impl Manifest {
                 };
                 let error_page = error_page.map(|page| Box::new(page.into_owned()));
                 let etag = etag.into_owned();
-                take(&key, Row { size, etag, content, headers, orphaned, compressed, copy_tags, error_page, extra });
+                let row =
+                    Row { size, etag, content, headers, orphaned, compressed, copy_tags, error_page, version, extra };
+                take(&key, row);
                 Ok(())
             })
         })?;
@@ -232,6 +266,8 @@ pub fn encode<'a, R: Borrow<Row>>(
                 copy_tags,
                 tags: first.map(Entry::of),
                 error_page: row.error_page.as_deref().map(Cow::Borrowed),
+                version: row.version.as_deref().map(|version| Cow::Borrowed(&*version.id)),
+                class: row.version.as_deref().and_then(|version| version.class.as_deref()).map(Cow::Borrowed),
             };
             match &row.extra {
                 None => lines.row(&line)?,
@@ -254,10 +290,12 @@ mod tests {
         let row = || Row { headers: Some(Headers::of("a").digest()), ..Row::new(3, etag()) };
         let squeezed = Box::new(Compressed { source: row().etag, asked: vec![Encoding::Br], encoding: None });
         let other = Box::new(Etag::parse("900150983cd24fb0d6963f7d28e17f72-2"));
+        let version = |id, class| Version::of_answer(Some(id), class);
         vec![
             ("a", row()),
             ("b/é\"", Row { compressed: Some(squeezed), ..row() }),
-            ("c", Row { orphaned: Some(7), content: Some(other), ..row() }),
+            ("c", Row { orphaned: Some(7), content: Some(other), version: version("v\"1", None), ..row() }),
+            ("d", Row { version: version("v2", Some("STANDARD_IA")), ..row() }),
         ]
     }
 

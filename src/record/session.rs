@@ -9,6 +9,7 @@ use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, UsedPaths};
 use crate::record::external_writes::ExternalWrites;
+use crate::record::history::{Annals, Deployed, Direction, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -43,6 +44,8 @@ pub struct Intended<'a> {
     pub paths: u64,
     /// The digest of the rules that it is to publish.
     pub rules: Option<String>,
+    /// Where it stands among the builds.
+    pub direction: Direction,
 }
 
 impl Session {
@@ -104,6 +107,16 @@ impl Session {
     /// The newest build that was deployed or found nothing to do.
     pub fn build(&self) -> Option<&Build> {
         self.snapshot.state.build.as_ref()
+    }
+
+    /// The deploys that are kept, the newest first.
+    pub fn deploys(&self) -> Vec<Deployed> {
+        self.snapshot.state.deploys()
+    }
+
+    /// The newest build that was rolled back, where it or an older one is this one.
+    pub fn holding_back(&self, build: Option<&Build>) -> Option<&Build> {
+        self.snapshot.state.holds_back(build)
     }
 
     /// Whether nobody holds the lock now.
@@ -211,6 +224,10 @@ pub struct Commit<'a> {
     pub paths: u64,
     /// What is left to the next run.
     pub carry_over: CarryOver<'a>,
+    /// What the history says of it.
+    pub annals: Annals<'a>,
+    /// What its manifest has.
+    pub rows: Rows,
 }
 
 /// How a session ended.
@@ -231,6 +248,11 @@ impl ActiveSession {
             Error::stale("the lock could not be kept and was given up: what had landed was not invalidated")
                 .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
         })
+    }
+
+    /// The record itself.
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// S3's time now, if S3 answers: until then nobody else has written.

@@ -124,6 +124,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
         Action::Orphan => "keep",
         Action::Evict => "evict",
         Action::Retag => "tag",
+        Action::Copy => "restore",
     };
     let state = match change.fate {
         Fate::Done | Fate::Planned => State::Passed,

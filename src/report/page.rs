@@ -67,8 +67,8 @@ pub(super) fn sign(change: &ReportedChange) -> char {
 fn ink(change: &ReportedChange) -> Ink {
     match (change.fate, change.action, change.reason) {
         (Fate::Failed | Fate::NotBegun, _, _) => Ink::Undone,
-        (_, Action::Upload, Reason::New) => Ink::New,
-        (_, Action::Upload | Action::Retag, _) => Ink::Changed,
+        (_, Action::Upload | Action::Copy, Reason::New) => Ink::New,
+        (_, Action::Upload | Action::Retag | Action::Copy, _) => Ink::Changed,
         (_, Action::Prune, _) => Ink::Removed,
         (_, Action::Orphan, _) => Ink::Kept,
         (_, Action::Evict, _) => Ink::Evicted,

@@ -16,7 +16,7 @@ pub(super) struct Sizes {
 impl Sizes {
     /// Of all these together. What came before is told only if it is known of everything that is replaced.
     pub(super) fn of<'a>(changes: impl Iterator<Item = &'a ReportedChange> + Clone) -> Sizes {
-        let uploads = changes.clone().filter(|change| change.action == Action::Upload);
+        let uploads = changes.clone().filter(|change| matches!(change.action, Action::Upload | Action::Copy));
         let mut replaced = uploads.filter(|change| change.reason != Reason::New).peekable();
         let replaces = replaced.peek().is_some();
         let before = replaced.map(|change| change.bytes_before).sum::<Option<u64>>().filter(|_| replaces);

@@ -5,6 +5,7 @@ mod rules;
 
 use crate::aws::limiter::Sample;
 use crate::deploy::change::Wave;
+use crate::deploy::rollback::RESTORED;
 use crate::escape::Shown;
 use crate::outcome::Outcome;
 use crate::record::intent::left_by;
@@ -29,6 +30,7 @@ impl Display for Report {
         self.write_changes(out)?;
         rules::write(out, &self.rules, self.verbose)?;
         match self.outcome {
+            outcome if self.write_rollback(out, outcome)? => {}
             Outcome::Planned if !self.has_changes() => writeln!(out, "No changes: {target} matches {source}")?,
             Outcome::Planned => writeln!(out, "Plan for {source} -> {target}; nothing was written")?,
             Outcome::NothingToDo => writeln!(out, "No changes: {target} matches {source}")?,
@@ -133,16 +135,42 @@ impl Report {
         writeln!(out, "  S3 requests in flight: {}; throttled {slow_downs} times", samples.join(", "))
     }
 
+    /// The line of a rollback that ended as it should; `false` where it did not.
+    fn write_rollback(&self, out: &mut Formatter<'_>, outcome: Outcome) -> Result<bool, fmt::Error> {
+        let Some(deploy) = self.source.strip_prefix(RESTORED).map(Shown) else { return Ok(false) };
+        let target = Shown(&self.target);
+        match outcome {
+            Outcome::NothingToDo => writeln!(out, "No changes: {target} is what deploy {deploy} left")?,
+            Outcome::Planned if !self.has_changes() => {
+                writeln!(out, "No changes: {target} is what deploy {deploy} left")?
+            }
+            Outcome::Planned => writeln!(out, "Plan for {target} back to deploy {deploy}; nothing was written")?,
+            Outcome::Deployed => {
+                writeln!(out, "Rolled {target} back to deploy {deploy} in {:.1} s", self.seconds.total)?
+            }
+            Outcome::Partial => {
+                writeln!(out, "Partly rolled {target} back to deploy {deploy}: what landed is live and invalidated")?
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn write_counts(&self, out: &mut Formatter<'_>, planned: bool) -> fmt::Result {
         let objects = &self.objects;
         let (upload, delete) = if planned { ("to upload", "to delete") } else { ("uploaded", "deleted") };
-        write!(
-            out,
-            "  {} {upload} ({}), {} unchanged",
-            objects.uploaded,
-            DecimalBytes(objects.bytes_uploaded),
-            objects.kept
-        )?;
+        if self.source.starts_with(RESTORED) {
+            let copy = if planned { "to bring back" } else { "brought back" };
+            write!(out, "  {} {copy}, {} unchanged", objects.copied, objects.kept)?;
+        } else {
+            write!(
+                out,
+                "  {} {upload} ({}), {} unchanged",
+                objects.uploaded,
+                DecimalBytes(objects.bytes_uploaded),
+                objects.kept
+            )?;
+        }
         for (count, what) in
             [(objects.pruned, delete), (objects.unknown, "unknown and left alone"), (objects.failed, "not done")]
         {

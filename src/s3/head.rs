@@ -25,20 +25,30 @@ pub struct Head {
     pub expires: bool,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
+    /// Bytes.
+    pub size: u64,
+    /// Its version, where the bucket keeps versions.
+    pub version: Option<String>,
 }
 
 impl Bucket {
     /// Asks for an object's headers; `None` if it is gone, or would not tell.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        self.head_version(key, None).await
+    }
+
+    /// Asks for the headers of a version of an object; `None` if it is gone, a delete marker, or would not tell.
+    pub async fn head_version(&self, key: &str, version: Option<&str>) -> Result<Option<Head>> {
         let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
-        let request = request.checksum_mode(ChecksumMode::Enabled);
+        let request = request.checksum_mode(ChecksumMode::Enabled).set_version_id(version.map(str::to_owned));
         let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => return Ok(None),
             // An object under SSE-C answers only to whoever has its key.
-            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400) => {
+            Err(error) if error.raw_response().is_some_and(|answer| matches!(answer.status().as_u16(), 400 | 405)) => {
                 return Ok(None);
             }
+            Err(error) if version.is_some() => return Err(self.of_version(self.explain_key("HeadObject", key, error))),
             Err(error) => {
                 let error = self.explain_key("HeadObject", key, error);
                 if error.kind() == ErrorKind::AccessDenied && self.is_absent(key).await {
@@ -56,6 +66,8 @@ impl Bucket {
             crc64: answer.checksum_crc64_nvme.filter(|_| whole),
             expires,
             modified: answer.last_modified.map_or(i64::MAX, |modified| modified.secs()),
+            size: answer.content_length.unwrap_or(0).max(0) as u64,
+            version: answer.version_id,
             metadata: answer.metadata.unwrap_or_default(),
         }))
     }

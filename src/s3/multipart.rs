@@ -4,7 +4,7 @@ use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::open_files;
-use crate::s3::{BASE64, Bucket, LONGEST_TOKEN, Stored, is_opaque};
+use crate::s3::{Answered, BASE64, Bucket, LONGEST_TOKEN, Stored, is_opaque};
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
@@ -127,7 +127,8 @@ impl Bucket {
         let answer = request.customize().interceptor(lost.clone()).send().await;
         let answer = answer.map_err(|error| lost.mark(self.explain_key("CompleteMultipartUpload", key, error)))?;
         let digests: Vec<_> = parts.iter().map(|part| part.digest).collect();
-        self.stored(key, multipart(&digests), answer.e_tag.as_deref(), opaque)
+        let answered = Answered { etag: answer.e_tag.as_deref(), version: answer.version_id, opaque };
+        self.stored(key, multipart(&digests), answered)
     }
 
     #[expect(clippy::too_many_arguments, reason = "a part is what its request says, field by field")]
@@ -151,7 +152,7 @@ impl Bucket {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.customize().disable_payload_signing().send().await;
         let answer = answer.map_err(|error| self.explain_key("UploadPart", key, error))?;
-        self.stored(key, Etag::Single(digest), answer.e_tag.as_deref(), opaque)?;
+        self.stored(key, Etag::Single(digest), Answered { etag: answer.e_tag.as_deref(), version: None, opaque })?;
         Ok(Part { number, digest, etag: answer.e_tag.unwrap_or_default() })
     }
 }

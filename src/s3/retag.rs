@@ -14,7 +14,8 @@ pub const LARGEST_COPY: u64 = 5 << 30;
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 const MOST_METADATA: usize = 2048;
 /// What stays as it is in a copy source.
-const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+pub(super) const IN_SOURCE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What became of an object.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub enum Retagged {
         etag: Etag,
         /// Whether it answers with a redirect at a website endpoint, of which nobody knows what it carries.
         redirects: bool,
+        /// Its version now, where the bucket keeps versions.
+        version: Option<String>,
+        /// Its storage class, where it has another than the usual one.
+        class: Option<String>,
     },
     /// It was left as it is, and why.
     No(&'static str),
@@ -78,6 +83,7 @@ impl Bucket {
             return Ok(Retagged::No("its own metadata leaves no room for tags"));
         }
         let redirects = head.website_redirect_location.is_some();
+        let class = head.storage_class.clone();
         let quoted = format!("\"{etag}\"");
         let full_key = self.target.full_key(key);
         let source = format!("{}/{}", self.target.bucket(), utf8_percent_encode(&full_key, IN_SOURCE));
@@ -107,9 +113,10 @@ impl Bucket {
             Err(error) => return Err(lost.mark(self.explain_key("CopyObject", key, error))),
         };
         // A 200 may carry an error in place of a result.
-        let etag = answer.copy_object_result.and_then(|result| result.e_tag);
+        let etag = answer.copy_object_result.as_ref().and_then(|result| result.e_tag.clone());
         let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied {key}")))?;
-        Ok(Retagged::Yes { etag: Etag::parse(&etag), redirects })
+        let class = class.map(|class| class.as_str().to_owned());
+        Ok(Retagged::Yes { etag: Etag::parse(&etag), redirects, version: answer.version_id, class })
     }
 
     /// Whether no object can be locked, or held until somebody or some event lets it go; a copy would be neither.

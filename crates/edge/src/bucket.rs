@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use md5::{Digest, Md5};
-use s3s::dto::ETagCondition;
+use s3s::dto::{ETagCondition, LifecycleRules};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use crate::body::Body;
@@ -50,6 +50,24 @@ pub(super) struct BucketSettings {
     pub(super) object_lock: bool,
     /// `None` was never on.
     pub(super) versioning: Option<Versioning>,
+    /// The rules of the lifecycle configuration; nothing goes by them.
+    pub(super) lifecycle: Option<LifecycleRules>,
+    /// What `CopyObject` makes of conditions.
+    pub(super) copy_conditions: CopyConditions,
+    /// The largest object that one `CopyObject` copies, in bytes; `None` is S3's own limit.
+    pub(super) largest_copy: Option<u64>,
+}
+
+/// What a store makes of `If-Match` and `If-None-Match` of a `CopyObject`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyConditions {
+    /// They hold, as on S3.
+    #[default]
+    Hold,
+    /// They are ignored, as on many other stores.
+    Ignored,
+    /// They are refused: 501.
+    Refused,
 }
 
 /// A bucket.
@@ -150,14 +168,14 @@ impl Bucket {
         pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
-    /// Puts all of the contents in the place of those that are there, without a version of them. A journal would not know:
+    /// Puts other contents in the place of those that are there, without a version of them. A journal would not know:
     /// this is for a store in memory.
-    pub(super) fn replace_all(&self, objects: BTreeMap<String, Arc<Object>>) -> io::Result<()> {
+    pub(super) fn replace_all(&self, others: Contents) -> io::Result<()> {
         let mut contents = writing(&self.contents);
         if contents.journal.is_some() {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        *contents = Contents { objects, ..Contents::default() };
+        *contents = others;
         Ok(())
     }
 

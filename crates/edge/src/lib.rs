@@ -132,6 +132,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use crate::testing::{BucketContents, CachedCopy, ObjectSummary};
+pub use bucket::CopyConditions;
 pub use codepipeline::JobResult;
 pub use directory::Running;
 pub use distribution::{

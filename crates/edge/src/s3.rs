@@ -216,6 +216,31 @@ impl S3 for Service {
         Ok(S3Response::new(PutBucketVersioningOutput {}))
     }
 
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> Answer<GetBucketLifecycleConfigurationOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        let lifecycle = reading(&bucket.settings).lifecycle.clone();
+        let rules = lifecycle
+            .ok_or_else(|| s3_error!(NoSuchLifecycleConfiguration, "The lifecycle configuration does not exist"))?;
+        Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+            rules: Some(rules),
+            ..GetBucketLifecycleConfigurationOutput::default()
+        }))
+    }
+
+    /// The rules are kept and answered. The edge removes nothing by them.
+    async fn put_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<PutBucketLifecycleConfigurationInput>,
+    ) -> Answer<PutBucketLifecycleConfigurationOutput> {
+        let bucket = self.store.bucket(&request.input.bucket)?;
+        let rules = request.input.lifecycle_configuration.map(|configuration| configuration.rules);
+        writing(&bucket.settings).lifecycle = rules;
+        Ok(S3Response::new(PutBucketLifecycleConfigurationOutput::default()))
+    }
+
     async fn get_bucket_policy(&self, request: S3Request<GetBucketPolicyInput>) -> Answer<GetBucketPolicyOutput> {
         let policy = self.store.bucket(&request.input.bucket)?.policy();
         let policy = policy.ok_or_else(|| s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"))?;
@@ -260,6 +285,13 @@ impl S3 for Service {
 
     async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> Answer<ListObjectsV2Output> {
         listing::list_objects_v2(&self.store, request.input)
+    }
+
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> Answer<ListObjectVersionsOutput> {
+        listing::list_object_versions(&self.store, request.input)
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {

@@ -12,18 +12,20 @@ use std::time::Duration;
 
 pub use observed::{CachedCopy, ObjectSummary};
 
-use crate::bucket::{BucketSettings, Object};
+use crate::bucket::{BucketSettings, Contents, CopyConditions, Object};
 use crate::functions;
 use crate::invalidation::Refusal;
-use crate::lock::writing;
+use crate::lock::{reading, writing};
+use crate::versions::{Versioning, Versions};
 use crate::{
     CachePolicy, Distribution, Edge, EdgeError, Faults, Function, InProgressQuota, KeyValueStore, Progress, Quotas,
     Stage, Tenant,
 };
 
-/// What a bucket held at a moment. Clones share the bytes.
+
+/// What a bucket held at a moment, with its versions. Clones share the bytes.
 #[derive(Clone, Debug)]
-pub struct BucketContents(BTreeMap<String, Arc<Object>>);
+pub struct BucketContents(BTreeMap<String, Arc<Object>>, Versions);
 
 impl Edge {
     /// What a bucket holds now, for many tests that begin with the same.
@@ -32,18 +34,21 @@ impl Edge {
     /// A bucket that does not exist.
     pub fn bucket_contents(&self, bucket: &str) -> Result<BucketContents, EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
-        Ok(BucketContents(self.state.store.bucket(bucket).map_err(missing)?.all().into_iter().collect()))
+        let found = self.state.store.bucket(bucket).map_err(missing)?;
+        let contents = reading(&found.contents);
+        Ok(BucketContents(contents.objects.clone(), contents.versions.clone()))
     }
 
-    /// Makes a bucket hold what one held before, here or at another edge, and nothing else: no version of what it holds
-    /// now is kept, and it counts as no change.
+    /// Makes a bucket hold what one held before, here or at another edge, and nothing else: of what it holds now
+    /// no version is kept, and it counts as no change.
     ///
     /// # Errors
     /// A bucket that does not exist, or an edge that keeps its objects in a directory.
     pub fn set_bucket_contents(&self, bucket: &str, contents: &BucketContents) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
-        found.replace_all(contents.0.clone()).map_err(EdgeError::Write)
+        let BucketContents(objects, versions) = contents.clone();
+        found.replace_all(Contents { objects, versions, journal: None }).map_err(EdgeError::Write)
     }
 
     /// The distribution with this id.
@@ -202,6 +207,41 @@ impl Edge {
     /// A bucket that does not exist.
     pub fn set_object_lock(&self, bucket: &str, object_lock: bool) -> Result<(), EdgeError> {
         self.settings(bucket, |settings| settings.object_lock = object_lock)
+    }
+
+    /// Says what copies in a bucket make of their conditions, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_copy_conditions(&self, bucket: &str, conditions: CopyConditions) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.copy_conditions = conditions)
+    }
+
+    /// Makes `CopyObject` refuse larger objects than these bytes, as S3 does those of more than 5 GB, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_largest_copy(&self, bucket: &str, bytes: u64) -> Result<(), EdgeError> {
+        self.settings(bucket, |settings| settings.largest_copy = Some(bytes))
+    }
+
+    /// Switches versioning on, or suspends it, for this process.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_versioning(&self, bucket: &str, enabled: bool) -> Result<(), EdgeError> {
+        let versioning = if enabled { Versioning::Enabled } else { Versioning::Suspended };
+        self.settings(bucket, |settings| settings.versioning = Some(versioning))
+    }
+
+    /// Moves a version to another storage class, as a lifecycle rule does.
+    ///
+    /// # Errors
+    /// A bucket that does not exist.
+    pub fn set_version_class(&self, bucket: &str, key: &str, version: &str, class: &str) -> Result<(), EdgeError> {
+        let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
+        self.state.store.bucket(bucket).map_err(missing)?.set_version_class(key, version, class);
+        Ok(())
     }
 
     fn settings(&self, bucket: &str, change: impl FnOnce(&mut BucketSettings)) -> Result<(), EdgeError> {

@@ -13,7 +13,7 @@ use md5::{Digest, Md5};
 use s3s::{S3Error, S3Result, s3_error};
 
 use crate::bucket::{Bucket, Contents, Object, hex, no_such_key, write_error};
-use crate::lock::reading;
+use crate::lock::{reading, writing};
 
 /// The id of what was stored while versioning was off or suspended.
 pub(super) const NULL: &str = "null";
@@ -43,7 +43,7 @@ pub(super) struct Deleted {
 }
 
 /// All versions of the keys that were written or deleted since versioning is on, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Versions {
     by_key: BTreeMap<String, Vec<Version>>,
 }
@@ -125,6 +125,44 @@ impl Bucket {
                 Err(marked(s3_error!(MethodNotAllowed, "The specified method is not allowed against this resource.")))
             }
             None => Err(s3_error!(NoSuchVersion, "The specified version does not exist.")),
+        }
+    }
+
+    /// All versions of the keys with a prefix: in the order of the keys, the newest first, and whether it is that.
+    pub(super) fn list_versions(&self, prefix: &str) -> Vec<(String, Version, bool)> {
+        let contents = reading(&self.contents);
+        let unversioned = contents.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        let unversioned = unversioned.filter(|(key, _)| contents.versions.of(key).is_none());
+        let plain = unversioned.map(|(key, object)| {
+            (key.clone(), Version { id: NULL.to_owned(), object: Some(Arc::clone(object)) }, true)
+        });
+        let by_key = &contents.versions.by_key;
+        let kept = by_key.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        let kept = kept.flat_map(|(key, all)| {
+            all.iter().rev().enumerate().map(move |(at, version)| (key.clone(), version.clone(), at == 0))
+        });
+        let mut all: Vec<_> = plain.chain(kept).collect();
+        // Stable: those of a key stay the newest first.
+        all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        all
+    }
+
+    /// Moves a version that is not the newest one to another storage class.
+    pub(super) fn set_version_class(&self, key: &str, id: &str, class: &str) {
+        let mut contents = writing(&self.contents);
+        let all = contents.versions.by_key.get_mut(key).into_iter().flatten();
+        for version in all.filter(|version| version.id == id) {
+            version.object = version.object.as_ref().map(|object| {
+                let mut headers = object.headers.clone();
+                headers.insert("x-amz-storage-class".to_owned(), class.to_owned());
+                Arc::new(Object {
+                    etag: object.etag.clone(),
+                    headers,
+                    body: object.body.clone(),
+                    version: object.version.clone(),
+                    ..**object
+                })
+            });
         }
     }
 

@@ -1,6 +1,5 @@
 //! Treemaps: rectangles as large as what they stand for. What was uploaded by bytes, what was evicted by URLs.
 
-use crate::deploy::change::Action;
 use crate::escape::{Shown, escaped};
 use crate::report::ReportedChange;
 use crate::report::page::{Ink, ink};
@@ -41,8 +40,7 @@ struct Node {
 
 /// What was sent and removed, by bytes, in its folders. `None` where that is nothing.
 pub(super) fn of_changes(changes: &[ReportedChange]) -> Option<Markup> {
-    let changes: Vec<&ReportedChange> =
-        changes.iter().filter(|change| matches!(change.action, Action::Upload | Action::Prune)).collect();
+    let changes: Vec<&ReportedChange> = changes.iter().filter(|change| change.action.moves_bytes()).collect();
     let total: u64 = changes.iter().map(|change| change.bytes).sum();
     if changes.is_empty() {
         return None;

@@ -166,8 +166,8 @@ fn what(line: &Line<'_>) -> String {
 
 fn sign(change: &ReportedChange) -> char {
     match (change.action, change.reason) {
-        (Action::Upload, Reason::New) => '+',
-        (Action::Upload | Action::Retag, _) => '~',
+        (Action::Upload | Action::Copy, Reason::New) => '+',
+        (Action::Upload | Action::Retag | Action::Copy, _) => '~',
         (Action::Prune, _) => '-',
         (Action::Orphan, _) => '?',
         (Action::Evict, _) => '!',

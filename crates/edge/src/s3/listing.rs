@@ -136,6 +136,54 @@ pub(super) fn list_objects(store: &Store, input: ListObjectsInput) -> Answer<Lis
     }))
 }
 
+pub(super) fn list_object_versions(store: &Store, input: ListObjectVersionsInput) -> Answer<ListObjectVersionsOutput> {
+    let bucket = store.bucket(&input.bucket)?;
+    let (max_keys, limit) = page_size(input.max_keys)?;
+    let prefix = input.prefix.unwrap_or_default();
+    let all = bucket.list_versions(&prefix);
+    // The one that ended the page before; without its id, all versions of its key.
+    let before = |key: &str, id: &str| match (&input.key_marker, &input.version_id_marker) {
+        (Some(marker), Some(version)) => key == marker && id == version,
+        (Some(marker), None) => key <= marker.as_str(),
+        _ => false,
+    };
+    let first = all.iter().rposition(|(key, version, _)| before(key, &version.id)).map_or(0, |at| at + 1);
+    let page = &all[first..all.len().min(first + limit)];
+    let last = page.last().filter(|_| first + page.len() < all.len());
+    let encoding = Encoding::of(input.encoding_type.as_ref());
+    let (mut versions, mut markers) = (Vec::new(), Vec::new());
+    for (key, version, is_latest) in page {
+        let (key, version_id, is_latest) = (Some(encoding.apply(key)), Some(version.id.clone()), Some(*is_latest));
+        match &version.object {
+            Some(object) => versions.push(ObjectVersion {
+                key,
+                version_id,
+                is_latest,
+                e_tag: strong(&object.etag),
+                last_modified: Some(timestamp(object.modified)),
+                size: length(object.body.size()),
+                owner: Some(owner()),
+                ..ObjectVersion::default()
+            }),
+            None => markers.push(DeleteMarkerEntry { key, version_id, is_latest, ..DeleteMarkerEntry::default() }),
+        }
+    }
+    Ok(S3Response::new(ListObjectVersionsOutput {
+        name: Some(input.bucket),
+        prefix: Some(encoding.apply(&prefix)),
+        max_keys: Some(max_keys),
+        is_truncated: Some(last.is_some()),
+        next_key_marker: last.map(|(key, ..)| encoding.apply(key)),
+        next_version_id_marker: last.map(|(_, version, _)| version.id.clone()),
+        key_marker: input.key_marker,
+        version_id_marker: input.version_id_marker,
+        versions: Some(versions),
+        delete_markers: Some(markers),
+        encoding_type: input.encoding_type,
+        ..ListObjectVersionsOutput::default()
+    }))
+}
+
 fn write_token(position: &Position) -> String {
     URL_SAFE_NO_PAD.encode(match position {
         Position::Key(key) => format!("k{key}"),

@@ -11,8 +11,8 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::body::{Body, ReceiveError, Received};
-use crate::bucket::{self, hex, write_error};
-use crate::lock::locked;
+use crate::bucket::{self, Conditions, CopyConditions, hex, write_error};
+use crate::lock::{locked, reading};
 use crate::s3::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
 use crate::store::Store;
 
@@ -261,11 +261,34 @@ pub(super) fn copy_source(
     Ok(object)
 }
 
+/// The largest object that one `CopyObject` copies, in bytes.
+const LARGEST_COPY: u64 = 5 << 30;
+
 pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
-    let conditions = conditions(&request.headers)?;
+    let bucket = store.bucket(&request.input.bucket)?;
+    let (of_conditions, largest) = {
+        let settings = reading(&bucket.settings);
+        (settings.copy_conditions, settings.largest_copy.unwrap_or(LARGEST_COPY))
+    };
+    let has_conditions = ["if-match", "if-none-match"].iter().any(|name| request.headers.contains_key(*name));
+    let conditions = match of_conditions {
+        CopyConditions::Hold => conditions(&request.headers)?,
+        CopyConditions::Refused if has_conditions => {
+            return Err(s3_error!(
+                NotImplemented,
+                "A header you provided implies functionality that is not implemented"
+            ));
+        }
+        CopyConditions::Ignored | CopyConditions::Refused => Conditions::default(),
+    };
     let input = request.input;
-    let bucket = store.bucket(&input.bucket)?;
     let source = copy_source(store, &input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match)?;
+    if source.body.size() > largest {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The specified copy source is larger than the maximum allowable size for a copy source: {largest}"
+        ));
+    }
     let replace = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     // An older version of itself is how an object is restored.
     let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None }

@@ -1,0 +1,89 @@
+//! Flags about the deploys that stay restorable: those of a deploy, and of `history` and `rollback`.
+
+use crate::cli::choice::ChoiceArgs;
+use crate::cli::invalidate::WaitArgs;
+use crate::cli::{OrphanArgs, ReportArgs, SiteArgs};
+use crate::deploy::verify::Site;
+use crate::record::history::MOST_KEPT;
+use clap::{Args, ValueEnum};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  shipfront rollback s3://www.example.com --plan
+      see what would come back
+  shipfront rollback s3://www.example.com
+      the deploy before the live one
+  shipfront rollback s3://www.example.com --build 41
+      the deploy of build 41";
+
+/// What stays restorable.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// How many deploys stay restorable, the live one included
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_KEPT)), help_heading = "Deploy record")]
+    pub keep_deploys: u16,
+    /// What earlier deploys are restored from: the bucket's own versions, or copies that each deploy keeps in the record of what it replaces
+    #[arg(long, value_enum, value_name = "FROM", default_value_t = HistoryArg::Versions, help_heading = "Deploy record")]
+    pub history: HistoryArg,
+}
+
+/// `--history`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryArg {
+    /// The bucket's versions, where it keeps them
+    Versions,
+    /// Copies in the deploy record
+    Copies,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub struct HistoryCommandArgs {
+    /// Which site
+    #[command(flatten)]
+    pub site: SiteArgs,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Which site
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// The deploy to go back to, by its id or how it begins [default: the one before the live one]
+    #[arg(long, value_name = "DEPLOY", conflicts_with = "build")]
+    pub to: Option<String>,
+    /// The deploy to go back to, by its build number
+    #[arg(long, value_name = "N")]
+    pub build: Option<u64>,
+    /// Show what would come back; write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Replace what others wrote since the last deploy
+    #[arg(long)]
+    pub overwrite_foreign: bool,
+    /// How long to wait for a deploy of the same target
+    #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
+    pub lock_timeout: String,
+    /// What stays restorable
+    #[command(flatten)]
+    pub history: HistoryArgs,
+    /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
+    #[arg(long, value_name = "N", default_value_t = crate::aws::MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// When what the earlier site does not have goes
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
+    /// What CloudFront is told
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    /// The wait for CloudFront
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Fetch every changed URL of the site afterwards, and exit with 7 where one answers otherwise
+    #[arg(long, value_name = "URL", conflicts_with = "no_wait", help_heading = "Invalidation")]
+    pub verify: Option<Site>,
+    /// The report in files
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}

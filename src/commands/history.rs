@@ -1,0 +1,145 @@
+//! `history`: the deploys that can be brought back, as the record has them.
+
+use crate::cli::history::HistoryCommandArgs;
+use crate::commands::connection::Connection;
+use crate::commands::status::{no_record, no_record_there};
+use crate::config;
+use crate::error::Result;
+use crate::escape::Shown;
+use crate::exit::Exit;
+use crate::record::Build;
+use crate::record::history::{Deployed, Restorable, restorable};
+use crate::record::lease::time;
+use crate::record::session::Session;
+use crate::s3::Bucket;
+use crate::terminal::Terminal;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+
+/// Characters of a commit that are shown, as Git shows them.
+const SHORT_COMMIT: usize = 10;
+
+/// `history`.
+pub async fn run(args: &HistoryCommandArgs, terminal: &Terminal) -> Result<Exit> {
+    let connection = Connection::open(&args.site.connection, None, terminal).await?;
+    let outcome = ask(args, &connection).await;
+    let history = connection.close(outcome).await?;
+    terminal.report(&history, &[], &[])?;
+    Ok(Exit::Done)
+}
+
+async fn ask(args: &HistoryCommandArgs, connection: &Connection) -> Result<History> {
+    let place = config::place(args.site.record.as_deref(), false)?;
+    let target = connection.site(&args.site)?;
+    let look = async |bucket: &Bucket| Session::look(&connection.aws, bucket, &place).await;
+    let (_, session) = Bucket::open(&connection.aws, &target, connection.expected_owner.as_deref(), look).await?;
+    let session = session.ok_or_else(no_record)?;
+    if session.is_new() {
+        return Err(no_record_there(&session));
+    }
+    let there = session.record().manifests().await?;
+    let deploys = listed(session.deploys(), |deploy| there.iter().any(|known| known == deploy));
+    Ok(History { shipfront: env!("CARGO_PKG_VERSION"), target: target.to_string(), deploys })
+}
+
+/// The deploys of a site.
+#[derive(Debug, Serialize)]
+struct History {
+    shipfront: &'static str,
+    /// The site.
+    target: String,
+    /// The newest first.
+    deploys: Vec<Listed>,
+}
+
+/// A deploy as it is listed.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    deploy: String,
+    at: Timestamp,
+    /// Whether it is the live one.
+    live: bool,
+    build: Option<Build>,
+    commit: Option<String>,
+    by: String,
+    /// The deploy whose site it brought back, if it was a rollback.
+    restored: Option<String>,
+    /// Objects that it wrote.
+    uploaded: u64,
+    /// Objects that it deleted.
+    pruned: u64,
+    /// Objects that it was to write or delete, and did not.
+    left: u64,
+    /// Objects of its site.
+    objects: Option<u64>,
+    /// Whether all of it can be brought back: `yes`, `no`, or `unknown` before a rollback has looked.
+    restorable: &'static str,
+}
+
+/// The deploys as they are listed. `has_manifest` tells which of them have one.
+pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool) -> Vec<Listed> {
+    let sure = restorable(&deploys);
+    let each = deploys.into_iter().zip(sure).enumerate().map(|(at, (deployed, sure))| Listed {
+        live: at == 0,
+        restorable: match sure {
+            _ if !has_manifest(&deployed.deploy) => "no",
+            Restorable::Yes => "yes",
+            Restorable::Unknown => "unknown",
+        },
+        deploy: deployed.deploy,
+        at: deployed.at,
+        build: deployed.build,
+        commit: deployed.commit,
+        by: deployed.by,
+        restored: deployed.restored,
+        uploaded: deployed.uploaded,
+        pruned: deployed.pruned,
+        left: deployed.left,
+        objects: deployed.objects,
+    });
+    each.collect()
+}
+
+impl Display for History {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}, the newest deploy first", Shown(&self.target))?;
+        if self.deploys.is_empty() {
+            return writeln!(out, "  no deploy was completed yet");
+        }
+        self.deploys.iter().try_for_each(|listed| write!(out, "{listed}"))?;
+        if self.deploys.iter().any(|listed| listed.restorable == "unknown") {
+            writeln!(out, "  'shipfront rollback --to DEPLOY --plan' looks whether all of one is still there")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Listed {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let mark = if self.live { '*' } else { ' ' };
+        write!(out, "{mark} {}  {}", Shown(&self.deploy), time(self.at))?;
+        if let Some(build) = &self.build {
+            write!(out, "  build {}", build.number)?;
+        }
+        if let Some(commit) = &self.commit {
+            write!(out, "  {}", Shown(commit.chars().take(SHORT_COMMIT).collect::<String>()))?;
+        }
+        if !self.by.is_empty() {
+            write!(out, "  {}", Shown(&self.by))?;
+        }
+        write!(out, "\n    {} written, {} deleted", self.uploaded, self.pruned)?;
+        if self.left > 0 {
+            write!(out, ", {} not done", self.left)?;
+        }
+        if let Some(restored) = &self.restored {
+            write!(out, "; back to {}", Shown(restored))?;
+        }
+        match (self.live, self.restorable) {
+            (true, _) => writeln!(out, "; live"),
+            (false, "yes") => writeln!(out, "; restorable"),
+            (false, "no") => writeln!(out, "; not restorable, its manifest is gone"),
+            (false, _) => writeln!(out, "; perhaps restorable"),
+        }
+    }
+}

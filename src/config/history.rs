@@ -1,0 +1,88 @@
+//! What a rollback takes of the settings of a deploy, and how it is found out which commit a deploy is of.
+
+use crate::cli::history::{HistoryArg, RollbackArgs};
+use crate::cloudfront::lookup::Which;
+use crate::config::{duration, kinds, patience, place, policy, prune_after};
+use crate::deploy::{PublishRules, Settings};
+use crate::deploy::headers_and_redirects::RedirectObjects;
+use crate::deploy::rollback::{Choice, Rollback};
+use crate::deploy::walk::WalkRules;
+use crate::error::Result;
+use crate::open_files;
+use shipfront_site::Target;
+use shipfront_site::platform::RuleOptions;
+use std::path::PathBuf;
+
+/// The variables in which builds are told their commit: CodeBuild, GitHub Actions, GitLab, Bitbucket.
+const COMMITS: [&str; 4] = ["CODEBUILD_RESOLVED_SOURCE_VERSION", "GITHUB_SHA", "CI_COMMIT_SHA", "BITBUCKET_COMMIT"];
+/// Characters of a commit's name, at most.
+const LONGEST_COMMIT: usize = 100;
+
+/// The commit that was built. What is no name of one counts as none.
+pub(super) fn commit(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let is_name =
+        |text: &String| !text.is_empty() && text.len() <= LONGEST_COMMIT && text.chars().all(|c| c.is_ascii_graphic());
+    COMMITS.iter().find_map(|name| variable(name).filter(is_name))
+}
+
+/// What a rollback is to do.
+pub fn rollback(args: &RollbackArgs) -> Rollback {
+    let choice = match (&args.to, args.build) {
+        (Some(deploy), _) => Choice::Deploy(deploy.clone()),
+        (None, Some(number)) => Choice::Build(number),
+        (None, None) => Choice::Before,
+    };
+    Rollback { choice, overwrite_foreign: args.overwrite_foreign }
+}
+
+/// The settings of a rollback: those of a deploy that has no source.
+pub fn rollback_settings(args: &RollbackArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
+    let choice = &args.choice;
+    Ok(Settings {
+        source: PathBuf::new(),
+        target,
+        walk: WalkRules::default(),
+        allow_project: false,
+        kinds: kinds(&args.orphans)?,
+        distributions: Which::parse(&choice.distribution, &choice.distribution_tenant)?,
+        any_origin: choice.any_origin,
+        headers: Vec::new(),
+        redirect_objects: RedirectObjects::Auto,
+        rules: RuleOptions::default(),
+        publish_rules: PublishRules::Never,
+        policy: policy(choice),
+        patience: patience(&args.wait)?,
+        prune_after: prune_after(&args.orphans, true)?,
+        max_delete: u64::MAX,
+        allow_removals: true,
+        keep_going: false,
+        concurrency: open_files::at_once(usize::from(args.concurrency), false),
+        expected_owner: expected_owner.map(str::to_owned),
+        record: place(args.site.record.as_deref(), false)?,
+        adopt: false,
+        lock_timeout: duration("--lock-timeout", &args.lock_timeout)?,
+        build: None,
+        commit: None,
+        keep_deploys: args.history.keep_deploys,
+        keep_copies: args.history.history == HistoryArg::Copies,
+        force: false,
+        verify: args.verify.clone(),
+        shard: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_what_the_build_says_unless_it_is_no_name() {
+        let of = |name: &'static str, text: &str| commit(|asked| (asked == name).then(|| text.to_owned()));
+        for name in COMMITS {
+            assert_eq!(of(name, "1a2b3c").as_deref(), Some("1a2b3c"), "{name}");
+        }
+        for none in ["", "a b", "a\n", "é", &"a".repeat(101)] {
+            assert_eq!(of("GITHUB_SHA", none), None, "{none:?}");
+        }
+    }
+}

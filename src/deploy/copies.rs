@@ -1,0 +1,160 @@
+//! Copies inside S3: objects of an earlier deploy put in their places again, and those kept that are about to go.
+
+use crate::deploy::apply::{Done, Limits, failed};
+use crate::deploy::change::{Change, ChangeOutcome, Copied, CopyFrom, Subject};
+use crate::deploy::entry::Entry;
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::plan::Plan;
+use crate::error::{ErrorKind, Result};
+use crate::record::manifest::{Row, Version};
+use crate::record::session::ActiveSession;
+use crate::s3::Bucket;
+use crate::s3::copy::{Copy, Guard, Replaced, Tried};
+use crate::s3::retag::LARGEST_COPY;
+use crate::terminal::Progress;
+use futures::{StreamExt, stream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::OnceCell;
+
+/// What the store does with the conditions of copies: found out with the first one of a run.
+#[derive(Debug, Default)]
+pub(super) struct CopyGuard(OnceCell<Guard>);
+
+/// What to say where conditions of copies are no use.
+const LOOKS: &str = "this store does not look at the conditions of copies: shipfront looks at each object right before \
+                     its copy instead, and what others write in between is lost";
+
+/// The copies of one wave.
+pub(super) struct Restoring<'a> {
+    pub bucket: &'a Bucket,
+    pub plan: &'a Plan,
+    pub guard: &'a CopyGuard,
+    pub limits: &'a Limits,
+    pub progress: &'a Progress,
+}
+
+impl Restoring<'_> {
+    /// Makes copies, given by their places in the plan; with what the person should know of the store.
+    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<String>) {
+        let mut done = Done::new();
+        let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
+        if let Some(first) = first.filter(|_| self.guard.0.get().is_none() && !self.limits.stop.is_cancelled()) {
+            let at = changes[first];
+            match self.find_out(at).await {
+                Ok(None) => {}
+                Ok(Some(made)) => {
+                    done.push((at, made));
+                    changes.remove(first);
+                }
+                Err(failed) => return (vec![(at, failed)], None),
+            }
+        }
+        let halt = AtomicBool::new(false);
+        let copies = stream::iter(changes).map(|at| {
+            let halt = &halt;
+            async move {
+                let (Some((subject, from)), false) = (self.copy_of(at), self.is_over(halt)) else {
+                    return (at, ChangeOutcome::NotBegun);
+                };
+                let guard = self.guard.0.get().copied().unwrap_or(Guard::Condition);
+                let copy = Box::pin(self.bucket.copy(&from.place, &subject.key, replaced(subject), guard));
+                let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
+                match outcome {
+                    ChangeOutcome::Failed { .. } => halt.store(true, Ordering::Relaxed),
+                    _ => self.count(at),
+                }
+                (at, outcome)
+            }
+        });
+        done.extend(copies.buffer_unordered(self.limits.concurrency.max(1)).collect::<Done>().await);
+        let looks = self.guard.0.get() == Some(&Guard::Look);
+        (done, looks.then(|| LOOKS.to_owned()))
+    }
+
+    /// Finds out what the store does with conditions, by the first copy: what became of it where it was made by that.
+    async fn find_out(&self, at: usize) -> Result<Option<ChangeOutcome>, ChangeOutcome> {
+        let Some((subject, from)) = self.copy_of(at) else { return Ok(None) };
+        let trying = Box::pin(self.bucket.try_conditions(&from.place, &subject.key, replaced(subject)));
+        let (found, made) = match self.limits.in_flight(&subject.key, trying).await {
+            Ok(Tried::Hold) => (Guard::Condition, None),
+            Ok(Tried::Ignored(copy)) => (Guard::Look, Some(outcome(Ok(copy), from))),
+            Err(error) if error.kind() == ErrorKind::NotImplemented => (Guard::Look, None),
+            Ok(Tried::Unknown) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if made.is_some() {
+            self.count(at);
+        }
+        // Nobody finds it out beside this.
+        let _ = self.guard.0.set(found);
+        Ok(made)
+    }
+
+    fn copy_of(&self, at: usize) -> Option<(&Subject, &CopyFrom)> {
+        match &self.plan.changes[at] {
+            Change::Copy { subject, from, .. } => Some((subject, from)),
+            _ => None,
+        }
+    }
+
+    fn is_over(&self, halt: &AtomicBool) -> bool {
+        self.limits.stop.is_cancelled() || halt.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, at: usize) {
+        self.progress.add(self.plan.changes[at].bytes());
+        self.progress.file();
+    }
+}
+
+fn replaced(subject: &Subject) -> Replaced<'_> {
+    subject.existing.as_ref().map_or(Replaced::Nothing, |existing| Replaced::This(&existing.etag))
+}
+
+fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
+    match copied {
+        Ok(Copy::Made { etag, version }) => {
+            let version = Version::of_answer(version.as_deref(), from.place.class.as_deref());
+            ChangeOutcome::Copied(Box::new(Copied { etag, version }))
+        }
+        Ok(Copy::Refused) => ChangeOutcome::Overwritten,
+        Err(error) => failed(error),
+    }
+}
+
+/// Keeps copies of what a plan replaces or removes, where it is what the record describes and has no version that stays.
+/// Those that failed come back, and whether all the others are done.
+pub(super) async fn keep(
+    bucket: &Bucket,
+    session: &ActiveSession,
+    (plan, index, entries): (&Plan, &ManifestIndex, &[Entry]),
+    limits: &Limits,
+) -> (Done, bool) {
+    let mut rows = index.rows(entries).peekable();
+    let mut going = Vec::new();
+    for (at, change) in plan.changes.iter().enumerate().filter(|(_, change)| change.is_write()) {
+        while rows.next_if(|(key, _)| *key < change.key()).is_some() {}
+        let row = rows.next_if(|(key, _)| *key == change.key()).map(|(_, row)| row);
+        let is_described = |row: &&Row| change.before() == Some(&row.etag) && row.version.is_none();
+        going.extend(row.filter(is_described).map(|row| (at, change.key(), row)));
+    }
+    let (halt, count) = (AtomicBool::new(false), going.len());
+    let keeping = stream::iter(going).map(|(at, key, row)| {
+        let halt = &halt;
+        async move {
+            if limits.stop.is_cancelled() || halt.load(Ordering::Relaxed) {
+                return None;
+            }
+            let kept = limits.in_flight(key, Box::pin(session.record().keep(bucket, key, row))).await;
+            halt.fetch_or(kept.is_err(), Ordering::Relaxed);
+            Some((at, kept.err()))
+        }
+    });
+    let kept: Vec<_> =
+        keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |kept| kept).collect().await;
+    let is_complete = kept.len() == count && !halt.into_inner();
+    // Nothing of the site was touched by it.
+    let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_landed: false };
+    let failed = kept.into_iter().filter_map(|(at, error)| Some((at, failed(error?))));
+    (failed.collect(), is_complete)
+}

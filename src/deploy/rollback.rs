@@ -1,0 +1,195 @@
+//! `rollback`: a deploy whose source is what an earlier one left. No file is read and no object listed: the manifests say
+//! what differs, and everything that differs is looked at before the first write.
+
+mod look;
+mod plan;
+
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
+use crate::deploy::discover::Discovered;
+use crate::deploy::executor::Executor;
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::planned::Planned;
+use crate::deploy::run::{Run, Stage};
+use crate::deploy::tagging::Tagging;
+use crate::deploy::walk::Walk;
+use crate::deploy::{Deploy, new_deploy_id, on_cores};
+use crate::error::{Error, Result};
+use crate::record::history::{Annals, Deployed, name};
+use crate::record::session::Session;
+use crate::s3::Bucket;
+use plan::Planning;
+use shipfront_invalidation::Viewers;
+use std::sync::Arc;
+
+/// How the source of a run is named that is an earlier deploy.
+pub(crate) const RESTORED: &str = "deploy:";
+
+/// Which deploy's site is to be back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// That of the one before the live one.
+    Before,
+    /// That of the one with this id, or with the only id that begins so.
+    Deploy(String),
+    /// That of the newest one with this build number.
+    Build(u64),
+}
+
+/// What is to be brought back, and how.
+#[derive(Debug, Clone)]
+pub struct Rollback {
+    /// Which deploy's site.
+    pub choice: Choice,
+    /// Whether it replaces what others wrote since.
+    pub overwrite_foreign: bool,
+}
+
+/// An earlier deploy: what the history says of it, and the rows of its manifest. Whatever else it published belongs here.
+struct Past {
+    deployed: Deployed,
+    rows: ManifestIndex,
+    /// Whether any deploy of the history kept copies of what it replaced.
+    has_copies: bool,
+}
+
+impl Choice {
+    /// The chosen one of the deploys that are kept, the newest first.
+    fn of(&self, deploys: &[Deployed]) -> Result<usize> {
+        let kept = || Error::refused(self.missing()).hint(hint(deploys));
+        let found = match self {
+            Choice::Before => (deploys.len() > 1).then_some(1),
+            Choice::Build(number) => {
+                let is_of = |deployed: &Deployed| deployed.build.as_ref().is_some_and(|build| build.number == *number);
+                deploys.iter().position(is_of)
+            }
+            Choice::Deploy(id) => {
+                let begins = |deployed: &&Deployed| deployed.deploy.starts_with(id.as_str());
+                let exactly = deploys.iter().position(|deployed| deployed.deploy == *id);
+                let only = || deploys.iter().filter(begins).count() == 1 && !id.is_empty();
+                exactly.or_else(|| deploys.iter().position(|deployed| begins(&deployed)).filter(|_| only()))
+            }
+        };
+        found.ok_or_else(kept)
+    }
+
+    fn missing(&self) -> String {
+        match self {
+            Choice::Before => "no deploy before the live one is kept; nothing was changed".to_owned(),
+            Choice::Deploy(id) => format!("no deploy {id} is kept; nothing was changed"),
+            Choice::Build(number) => format!("no deploy of build {number} is kept; nothing was changed"),
+        }
+    }
+}
+
+/// What there is to go back to.
+fn hint(deploys: &[Deployed]) -> String {
+    match deploys {
+        [] | [_] => "each deploy from now on keeps the ones before it (--keep-deploys)".to_owned(),
+        [_, others @ ..] => {
+            let names: Vec<String> = others.iter().map(name).collect();
+            format!("these are: {}; 'shipfront history' shows them", names.join(", "))
+        }
+    }
+}
+
+impl Deploy<'_> {
+    /// Makes the target what an earlier deploy left, and tells CloudFront what changed. The settings are those of a deploy
+    /// without a source.
+    pub async fn rollback(&self, rollback: &Rollback) -> Result<Run> {
+        let deploy = new_deploy_id(self.aws.clock());
+        let since = self.aws.clock().start();
+        loop {
+            self.timeline.begin_again();
+            let (mut discovered, past) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
+            self.guard_interrupted()?;
+            if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
+                continue;
+            }
+            let planned = self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &past, rollback))).await?;
+            let done = match planned.is_empty() {
+                true => Some(self.nothing_to_do(&planned)),
+                false => Box::pin(self.restorer(&deploy, &past).run(&discovered, &planned)).await?,
+            };
+            if let Some(done) = done {
+                let stage = Stage::Done { interrupted: done.interrupted };
+                return Ok(past.name(self.end(&deploy, &discovered, planned, stage, done)));
+            }
+        }
+    }
+
+    /// Decides what a rollback would do, and writes nothing.
+    pub async fn plan_rollback(&self, rollback: &Rollback) -> Result<Run> {
+        let (mut discovered, past) = Box::pin(self.look_back(rollback)).await?;
+        let planned = Box::pin(self.bring_back(&mut discovered, &past, rollback)).await?;
+        Ok(past.name(self.show(&discovered, planned)))
+    }
+
+    fn restorer<'e>(&'e self, deploy: &'e str, past: &'e Past) -> Executor<'e> {
+        let Deployed { build, commit, deploy: restored, .. } = &past.deployed;
+        let annals = Annals {
+            build: build.as_ref(),
+            commit: commit.as_deref(),
+            restores: Some(restored),
+            ..self.settings.annals()
+        };
+        Executor { build: None, annals, ..self.executor(deploy) }
+    }
+
+    /// Looks at everything but the objects: the record, the distributions, and what the earlier deploy left.
+    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Past)> {
+        let settings = self.settings;
+        let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
+        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
+        let distributions = Distributions::new(self.aws);
+        let target_bucket = settings.target.bucket();
+        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket);
+        let (target, shapes) = tokio::join!(target, shapes);
+        let ((bucket, session), shapes) = (target?, shapes?);
+        refuse_other_buckets(&shapes, target_bucket)?;
+        let session = session.ok_or_else(|| Error::usage("without a deploy record nobody knows of earlier deploys"))?;
+        let past = Past::read(&session, &rollback.choice).await?;
+        let unfinished = session.unfinished().map(|unfinished| &**unfinished);
+        let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        let warnings = session.warnings().iter().cloned().chain(gone).collect();
+        let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
+        let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));
+        let tagging = Tagging::of(&viewers).map(Arc::new);
+        let (walk, session) = (Arc::new(Walk { warnings, ..Walk::default() }), Some(session));
+        let rules = None;
+        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, past))
+    }
+
+    /// Looks at all that differs, and decides.
+    async fn bring_back(&self, discovered: &mut Discovered, past: &Past, rollback: &Rollback) -> Result<Planned> {
+        let live = discovered.session.as_mut().and_then(Session::take_manifest);
+        let live = match live {
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &[])).await??,
+            None => ManifestIndex::default(),
+        };
+        let planning = Planning { settings: self.settings, discovered, live: &live, past, rollback };
+        let plan = self.timeline.during("compare", planning.plan()).await?;
+        Ok(Planning::planned(discovered, plan, live).choose_items(discovered))
+    }
+}
+
+impl Past {
+    async fn read(session: &Session, choice: &Choice) -> Result<Past> {
+        let mut deploys = session.deploys();
+        let has_copies = deploys.iter().any(|deployed| deployed.kept_copies);
+        let at = choice.of(&deploys)?;
+        let deployed = deploys.swap_remove(at);
+        let manifest = session.record().manifest(&deployed.deploy).await?.ok_or_else(|| {
+            Error::refused(format!("the manifest of deploy {} is gone; nothing was changed", name(&deployed))).hint(
+                "an earlier version of shipfront deployed since, and kept none: use the newest one wherever you deploy from",
+            )
+        })?;
+        let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
+        Ok(Past { deployed, rows, has_copies })
+    }
+
+    /// The report names the deploy as the source.
+    fn name(&self, run: Run) -> Run {
+        Run { source: format!("{RESTORED}{}", self.deployed.deploy), ..run }
+    }
+}

@@ -1,0 +1,115 @@
+//! Where the objects of an earlier deploy are, and what is in their places now: asked of S3 before anything is written.
+
+use crate::deploy::rollback::Past;
+use crate::error::{ErrorKind, Result};
+use crate::record::Record;
+use crate::record::manifest::Row;
+use crate::s3::Bucket;
+use crate::s3::copy::Source;
+use crate::s3::head::Head;
+
+/// Storage classes from which nothing can be copied before it is restored.
+const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// What S3 says of a key.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// The object that is there now.
+    pub live: Option<Head>,
+    /// Where the object of the earlier deploy is, if it is to be back.
+    pub origin: Option<Result<Origin, Missing>>,
+}
+
+/// An object of an earlier deploy that was found.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub place: Source,
+    pub head: Head,
+}
+
+/// Why an object of an earlier deploy cannot be brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Its version is not there any more, or there never was one.
+    Gone,
+    /// A lifecycle rule moved it to an archive.
+    Archived,
+    /// Nobody knows its version, and the versions may not be listed.
+    Unlisted,
+}
+
+/// Where to look.
+pub(super) struct Looker<'a> {
+    pub bucket: &'a Bucket,
+    pub record: &'a Record,
+    pub past: &'a Past,
+}
+
+impl Looker<'_> {
+    /// Looks at a key; `row` is that of the earlier deploy, if its object is to be back.
+    pub(super) async fn look(&self, key: &str, row: Option<&Row>) -> Result<Looked> {
+        let origin = async {
+            match row {
+                Some(row) => self.origin(key, row).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (live, origin) = tokio::try_join!(self.bucket.head(key), origin)?;
+        Ok(Looked { live, origin })
+    }
+
+    async fn origin(&self, key: &str, row: &Row) -> Result<Result<Origin, Missing>> {
+        if let Some(version) = &row.version
+            && let Some(head) = self.version(key, &version.id, row).await?
+        {
+            let class = version.class.as_deref().map(str::to_owned);
+            return Ok(self.at_version(key, &version.id, head, class));
+        }
+        if self.past.has_copies
+            && let Some((place, head)) = self.record.kept(row).await?
+        {
+            return Ok(Ok(Origin { place, head }));
+        }
+        // Shards and earlier versions left no version id behind.
+        let mut versions = match self.bucket.versions(key).await {
+            Ok(versions) => versions,
+            Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(Err(Missing::Unlisted)),
+            Err(error) if error.kind() == ErrorKind::NotImplemented => return Ok(Err(Missing::Gone)),
+            Err(error) => return Err(error),
+        };
+        versions.retain(|version| version.etag == row.etag);
+        // The one that was there when the deploy was completed; the same bytes may have come again with other headers.
+        let completed = self.past.deployed.at.as_second();
+        let then = versions.iter().find(|version| version.modified <= completed).or(versions.first());
+        let Some(version) = then else { return Ok(Err(Missing::Gone)) };
+        Ok(match self.version(key, &version.id, row).await? {
+            Some(head) => {
+                let class = head.headers.storage_class.clone();
+                self.at_version(key, &version.id, head, class)
+            }
+            None => Err(Missing::Gone),
+        })
+    }
+
+    /// A version, if it still is what the row says.
+    async fn version(&self, key: &str, id: &str, row: &Row) -> Result<Option<Head>> {
+        let head = self.bucket.head_version(key, Some(id)).await?;
+        Ok(head.filter(|head| head.etag == row.etag))
+    }
+
+    fn at_version(&self, key: &str, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {
+        let place = Source {
+            bucket: self.bucket.target().bucket().to_owned(),
+            key: self.bucket.target().full_key(key),
+            version: Some(id.to_owned()),
+            etag: head.etag.clone(),
+            size: head.size,
+            class,
+            redirect: head.headers.website_redirect.clone(),
+        };
+        match head.headers.storage_class.as_deref() {
+            Some(class) if ARCHIVES.contains(&class) => Err(Missing::Archived),
+            _ => Ok(Origin { place, head }),
+        }
+    }
+}

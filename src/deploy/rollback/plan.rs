@@ -1,0 +1,345 @@
+//! What a rollback does about each key, by the manifests and by what S3 says of the keys that differ.
+
+use crate::deploy::change::{CachedCopies, Change, CopyFrom, Existing, Reason, Subject};
+use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
+use crate::deploy::discover::Discovered;
+use crate::deploy::error_pages;
+use crate::deploy::head_check::Inspected;
+use crate::deploy::manifest_index::{ManifestIndex, merge};
+use crate::deploy::plan::Plan;
+use crate::deploy::planned::{Planned, Recovered};
+use crate::deploy::rollback::look::{Looked, Looker, Missing, Origin};
+use crate::deploy::rollback::{Past, Rollback};
+use crate::deploy::settings::Settings;
+use crate::deploy::walk::Unknown;
+use crate::error::{Error, Result};
+use crate::record::history::name;
+use crate::record::manifest::{ErrorPage, Row};
+use crate::record::session::Session;
+use crate::s3::head::Head;
+use futures::{StreamExt, TryStreamExt, stream};
+use shipfront_invalidation::viewer::ANY_CACHE_CONTROL;
+use shipfront_site::ObjectKind;
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::Headers;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Keys that an error names before it only counts.
+const NAMED: usize = 20;
+
+/// All by which it is decided.
+pub(super) struct Planning<'a> {
+    pub settings: &'a Settings,
+    pub discovered: &'a Discovered,
+    /// What the edge was last told.
+    pub live: &'a ManifestIndex,
+    /// What is to be back.
+    pub past: &'a Past,
+    pub rollback: &'a Rollback,
+}
+
+/// A key and what the record knows of it.
+struct Key<'a> {
+    key: &'a str,
+    /// What the edge was last told of it.
+    live: Option<&'a Row>,
+    /// The object that is to be there.
+    past: Option<&'a Row>,
+    /// Whether an interrupted run may have changed it.
+    is_pending: bool,
+}
+
+impl Key<'_> {
+    /// Whether viewers get the same as then: the same bytes, with the same headers.
+    fn is_same(&self) -> bool {
+        let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
+        self.live.zip(self.past).is_some_and(|(live, past)| {
+            let same_bytes = live.etag == past.etag || is_known(live) && live.content() == past.content();
+            same_bytes && live.size == past.size && live.headers == past.headers && !self.is_pending
+        })
+    }
+}
+
+impl Planning<'_> {
+    /// What there is to do, once everything that differs was looked at.
+    pub(super) async fn plan(&self) -> Result<Plan> {
+        let keys = self.keys();
+        let unknown = Unknown::default();
+        let rules = self.rules(&unknown);
+        let is_asked =
+            |key: &&Key<'_>| !key.is_same() && (key.past.is_some() || key.is_pending || self.goes(key, &rules));
+        if keys.iter().any(|key| key.past.is_some() && !key.is_same()) && !self.discovered.bucket.has_no_acls().await? {
+            let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
+            return Err(Error::refused(message).hint(
+                "disable ACLs on the bucket (BucketOwnerEnforced) and let a bucket policy say who may read, or deploy the \
+                 old build again",
+            ));
+        }
+        let record = self.session()?.record();
+        let looker = Looker { bucket: &self.discovered.bucket, record, past: self.past };
+        let looking = stream::iter(keys.iter().filter(is_asked)).map(|key| {
+            let looker = &looker;
+            async move { looker.look(key.key, key.past).await }
+        });
+        // In the order of the keys.
+        let looked: Vec<Looked> = looking.buffered(self.settings.concurrency.max(1)).try_collect().await?;
+        let asked: Vec<(&Key<'_>, Looked)> = keys.iter().filter(is_asked).zip(looked).collect();
+        self.guard_missing(&asked)?;
+        self.guard_foreign(&asked)?;
+        let pages: HashSet<String> = self.discovered.viewers.error_page_keys().into_iter().collect();
+        let (mut plan, mut asked) = (Plan::default(), asked.into_iter().peekable());
+        for key in &keys {
+            let is_page = pages.contains(key.key);
+            match (key.past, asked.next_if(|(of, _)| of.key == key.key)) {
+                (Some(row), Some((_, looked))) => self.bring_back(&mut plan, key, (row, is_page), looked),
+                (Some(_), None) => keep(&mut plan, key),
+                (None, looked) => {
+                    self.leave(&mut plan, key, looked.and_then(|(_, looked)| looked.live).as_ref(), &rules)
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The plan with what it is made from.
+    pub(super) fn planned(discovered: &Discovered, plan: Plan, live: ManifestIndex) -> Planned {
+        let recovered = discovered
+            .unfinished()
+            .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
+        Planned {
+            record_differs: !plan.rows.is_empty(),
+            plan: Arc::new(plan),
+            index: Arc::new(live),
+            recovered,
+            refused: None,
+            items: Vec::new(),
+            late_items: Vec::new(),
+            rules: discovered.rules.clone(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn session(&self) -> Result<&Session> {
+        self.discovered.session.as_ref().ok_or_else(|| Error::usage("a rollback needs a deploy record"))
+    }
+
+    fn rules<'r>(&'r self, unknown: &'r Unknown) -> Rules<'r> {
+        Rules {
+            unknown,
+            unfinished: self.discovered.unfinished().map(|unfinished| &**unfinished),
+            recorded: true,
+            adopt: false,
+            prune_after: self.settings.prune_after,
+            kinds: &self.settings.kinds,
+            now: self.discovered.session.as_ref().map_or(0, |session| session.now().as_second()),
+        }
+    }
+
+    /// All keys that the record knows, in order. What had left the source by then is no part of the earlier site.
+    fn keys(&self) -> Vec<Key<'_>> {
+        let unfinished = self.discovered.unfinished();
+        let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
+        let pending = pending.map(|pending| (pending.key.as_str(), ()));
+        let live = || self.live.rows(&[]);
+        let past = || self.past.rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none());
+        let name = |(key, _): (_, &Row)| (key, ());
+        let all = merge(merge(live().map(name), past().map(name)), pending.clone());
+        let (mut live, mut past) = (live().peekable(), past().peekable());
+        let mut pending = pending.peekable();
+        all.map(|(key, ())| Key {
+            key,
+            live: live.next_if(|(other, _)| *other == key).map(|(_, row)| row),
+            past: past.next_if(|(other, _)| *other == key).map(|(_, row)| row),
+            is_pending: pending.next_if(|(other, ())| *other == key).is_some(),
+        })
+        .collect()
+    }
+
+    /// Whether a key that the earlier site does not have is removed now.
+    fn goes(&self, key: &Key<'_>, rules: &Rules<'_>) -> bool {
+        key.live.is_some_and(|row| {
+            let pair = pair(key, Some((row.size, row.etag.clone())), 0);
+            matches!(rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown), Decision::Prune { .. })
+        })
+    }
+
+    /// Whether the object that is there is ours: the one that the edge was told of, or what an interrupted run left.
+    fn is_ours(&self, key: &Key<'_>, live: Option<&Head>) -> bool {
+        match live {
+            None => key.live.is_none() || key.is_pending,
+            Some(live) => {
+                let unfinished = self.discovered.unfinished();
+                key.live.is_some_and(|row| row.etag == live.etag)
+                    || unfinished.is_some_and(|unfinished| unfinished.owns(key.key, live.size, &live.etag))
+            }
+        }
+    }
+
+    /// Refuses what others wrote or deleted since, unless it is to be overwritten.
+    fn guard_foreign(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
+        let foreign = asked.iter().filter(|(key, looked)| !self.is_ours(key, looked.live.as_ref()));
+        let names: Vec<&str> = foreign.map(|(key, _)| key.key).collect();
+        if names.is_empty() || self.rollback.overwrite_foreign {
+            return Ok(());
+        }
+        let count = if names.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", names.len()) };
+        let message = format!("{count} not as the last deploy left it: {}; nothing was changed", listed(&names));
+        Err(Error::refused(message).hint(
+            "others wrote or deleted it since: look at what they did, then deploy, or roll back over it with \
+             --overwrite-foreign",
+        ))
+    }
+
+    /// Refuses where not all of it can be brought back.
+    fn guard_missing(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
+        let missing = asked.iter().filter_map(|(key, looked)| match looked.origin {
+            Some(Err(why)) if !self.is_in_place(key, looked) => Some((key.key, why)),
+            _ => None,
+        });
+        let missing: Vec<(&str, Missing)> = missing.collect();
+        let Some((_, why)) = missing.first() else { return Ok(()) };
+        let names: Vec<&str> = missing.iter().map(|(key, _)| *key).collect();
+        let count = if names.len() == 1 { "1 object".to_owned() } else { format!("{} objects", names.len()) };
+        let deploy = name(&self.past.deployed);
+        let message =
+            format!("{count} of deploy {deploy} cannot be brought back: {}; nothing was changed", listed(&names));
+        let versioned = self.past.rows.rows(&[]).any(|(_, row)| row.version.is_some());
+        let hint = match why {
+            Missing::Archived => {
+                "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"
+            }
+            Missing::Unlisted => {
+                "their version ids are not known: allow s3:ListBucketVersions on the bucket, so that they can be looked for"
+            }
+            Missing::Gone if versioned => {
+                "a lifecycle rule may have removed the versions ('shipfront doctor' shows it): choose a newer deploy, or \
+                 deploy the old build"
+            }
+            Missing::Gone => {
+                "the bucket kept no versions of them: turn versioning on, or set history = \"copies\", for deploys to come; \
+                 this one comes back only by a deploy of its build"
+            }
+        };
+        Err(Error::refused(message).hint(hint))
+    }
+
+    /// Whether the object of the earlier deploy is in its place, by all that viewers get of it.
+    fn is_in_place(&self, key: &Key<'_>, looked: &Looked) -> bool {
+        let Some((live, row)) = looked.live.as_ref().zip(key.past).filter(|(live, row)| live.etag == row.etag) else {
+            return false;
+        };
+        let version = live.version.as_deref().filter(|id| *id != "null");
+        let same_version = version.is_some() && row.version.as_ref().map(|version| &*version.id) == version;
+        let tags: Vec<&str> =
+            self.discovered.viewers.tag_readers().map(|reader| reader.reading.metadata.as_str()).collect();
+        let metadata = live.metadata.iter().filter(|(name, _)| !tags.contains(&name.as_str()));
+        let metadata = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
+        same_version || row.headers == Some(Headers { metadata, ..live.headers.clone() }.digest())
+    }
+
+    /// Plans to bring an object back; one that is in its place already is at most evicted.
+    fn bring_back(&self, plan: &mut Plan, key: &Key<'_>, (row, is_page): (&Row, bool), looked: Looked) {
+        let is_in_place = self.is_in_place(key, &looked);
+        let Looked { live, origin } = looked;
+        let owned = self.is_ours(key, live.as_ref());
+        let described = key.live.filter(|row| live.as_ref().is_some_and(|live| live.etag == row.etag));
+        let is_outlived = |row: &&Row| live.as_ref().is_some_and(|live| row.is_outlived(live.modified));
+        let sure = described.filter(|row| !key.is_pending && !is_outlived(row));
+        let reason = match (&live, key.live) {
+            (None, _) => Reason::New,
+            _ if key.is_pending => Reason::Recovered,
+            (Some(live), _) if live.size != row.size => Reason::Size,
+            (Some(live), _) if described.map_or(&live.etag, Row::content) != row.content() => Reason::Etag,
+            _ => Reason::Headers,
+        };
+        let cached = match key.live {
+            None if reason == Reason::New && !key.is_pending => CachedCopies::Nothing,
+            _ => error_pages::cached(sure, None),
+        };
+        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
+        let copy_tags = sure.and_then(|row| row.copy_tags.clone());
+        let subject = Subject { key: key.key.to_owned(), reason, existing, copy_tags, cached };
+        let kind = self.settings.kinds.kind_of(key.key);
+        if is_in_place {
+            plan.kept += 1;
+            let page = live.as_ref().and_then(|live| error_page(live, row, is_page));
+            let error_page = page.map(|page| Box::new(error_pages::beside(page, &subject.cached)));
+            let next = Row { orphaned: None, copy_tags: None, error_page, ..row.clone() };
+            plan.rows.push((key.key.to_owned(), Some(next)));
+            plan.changes.push(Change::Evict { subject, kind });
+            return;
+        }
+        // What is missing was refused before.
+        let Some(Ok(Origin { place, head })) = origin else { return };
+        // A redirect leads to a page: what it leads to is there first, or with it.
+        let kind = if place.redirect.is_some() { ObjectKind::Pages } else { kind };
+        let tagging = self.discovered.tagging.as_deref();
+        let memory = tagging.and_then(|tagging| tagging.found(key.key, &head)).map(|tags| tags.memory.clone());
+        let error_page = error_page(&head, row, is_page);
+        // Until it is done, what is there stays true, and ours if it is.
+        let next = match (live, described) {
+            (Some(live), None) if owned => Some(Row::new(live.size, live.etag)),
+            _ => key.live.cloned(),
+        };
+        if next.as_ref() != key.live {
+            plan.rows.push((key.key.to_owned(), next));
+        }
+        let from = Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page });
+        plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
+    }
+
+    /// Plans what becomes of a key that the earlier site does not have: as in a deploy without its file.
+    fn leave(&self, plan: &mut Plan, key: &Key<'_>, live: Option<&Head>, rules: &Rules<'_>) {
+        // What nobody looked at is as the record has it.
+        let is_asked = key.is_pending || self.goes(key, rules);
+        let there = match (live, key.live) {
+            (Some(live), _) => Some((live.size, live.etag.clone())),
+            (None, Some(row)) if !is_asked => Some((row.size, row.etag.clone())),
+            (None, _) => None,
+        };
+        let pair = pair(key, there, live.map_or(0, |live| live.modified));
+        let (decision, owned) = (rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown), rules.owns(&pair));
+        let sure =
+            pair.described().filter(|row| !key.is_pending && live.is_none_or(|live| !row.is_outlived(live.modified)));
+        let (copy_tags, cached) = (sure.and_then(|row| row.copy_tags.clone()), error_pages::cached(sure, None));
+        let inspected = Inspected { copy_tags, cached, ..Inspected::default() };
+        plan.add(pair, self.settings.kinds.kind_of(key.key), decision, owned, inspected);
+    }
+}
+
+/// Plans to leave an object as it is.
+fn keep(plan: &mut Plan, key: &Key<'_>) {
+    plan.kept += 1;
+    plan.staying.push(key.key.to_owned());
+    if let Some(row) = key.live.filter(|row| row.orphaned.is_some()) {
+        plan.rows.push((key.key.to_owned(), Some(Row { orphaned: None, ..row.clone() })));
+    }
+}
+
+/// A key without a file.
+fn pair(key: &Key<'_>, remote: Option<(u64, Etag)>, modified: i64) -> Pair {
+    Pair { key: key.key.to_owned(), local: None, remote, row: key.live.cloned(), rewritten: false, modified }
+}
+
+/// What the copies of an object say once it is back, if a distribution serves it as an error page.
+fn error_page(head: &Head, row: &Row, is_one: bool) -> Option<ErrorPage> {
+    let before = row.error_page.as_deref();
+    (is_one || before.is_some()).then(|| ErrorPage {
+        // An Expires header may keep copies for as long as it likes.
+        cache_control: if head.expires {
+            Some(ANY_CACHE_CONTROL.to_owned())
+        } else {
+            head.headers.cache_control.clone()
+        },
+        chosen: before.is_some_and(|page| page.chosen),
+        as_of: None,
+    })
+}
+
+/// Some names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", named.join(", "))
+}

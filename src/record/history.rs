@@ -1,0 +1,201 @@
+//! The history: the last deploys, whose manifests stay in the record so that a rollback finds them.
+//!
+//! It is a list in the state, the newest first, and so switched with the manifest in the same conditional write. The first
+//! one is live. A deploy that leaves the list takes its manifest with it.
+
+use crate::escape::Shown;
+use crate::record::manifest::Row;
+use crate::record::{Build, State, allowance, is_zero};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The most deploys that are kept, so that the state stays small.
+pub const MOST_KEPT: u16 = 100;
+
+/// A deploy whose site can be brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its id, and the name of its manifest.
+    pub deploy: String,
+    /// When it was completed, by S3's clock.
+    pub at: Timestamp,
+    /// Its build, if it had a number. What is none counts as if it were not there.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "allowance::lenient")]
+    pub build: Option<Build>,
+    /// The commit that was built, where the environment told it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub commit: Option<String>,
+    /// Where it ran, for people.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub by: String,
+    /// The deploy whose site it brought back, if it was a rollback.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restored: Option<String>,
+    /// Objects that it wrote.
+    pub uploaded: u64,
+    /// Objects that it deleted.
+    pub pruned: u64,
+    /// Objects that it was to write or delete, and did not.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub left: u64,
+    /// Objects of its site.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub objects: Option<u64>,
+    /// Objects of its site whose version id is not known: a rollback looks for them. `None` where nobody counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_version: Option<u64>,
+    /// Whether it kept a copy of each object that it replaced or deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub kept_copies: bool,
+    /// Fields that a later version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What of a deploy's site can be brought back, as far as the record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restorable {
+    /// All of it.
+    Yes,
+    /// Nobody knows before a rollback has looked: some objects have no version id.
+    Unknown,
+}
+
+/// What a deploy adds to the history.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Annals<'a> {
+    /// How many deploys stay, this one included.
+    pub keep: u16,
+    /// The build whose site this is, if it has a number.
+    pub build: Option<&'a Build>,
+    /// The commit whose site this is.
+    pub commit: Option<&'a str>,
+    /// The deploy whose site is brought back, if it is a rollback.
+    pub restores: Option<&'a str>,
+    /// Whether copies are kept of what is replaced and deleted.
+    pub keeps_copies: bool,
+    /// Whether viewers see what they saw before: then the deploy takes the place of the last one.
+    pub is_same_site: bool,
+}
+
+/// Where a run stands among the builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It deploys a build.
+    Onward,
+    /// It brings back a build older than the newest one, or one of which nobody knows how old it is.
+    Back,
+    /// It brings back the newest build.
+    Newest,
+}
+
+/// What the rows of a manifest add to the history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// All of them.
+    pub all: u64,
+    /// Those without a version id.
+    pub without_version: u64,
+}
+
+impl Annals<'_> {
+    /// Where a run stands among the builds, of which the newest one is recorded.
+    pub fn direction(&self, newest: Option<&Build>) -> Direction {
+        let is_newest = |build: &Build| {
+            newest.is_some_and(|newest| newest.project == build.project && newest.number <= build.number)
+        };
+        match (self.restores, self.build) {
+            (None, _) => Direction::Onward,
+            (Some(_), Some(build)) if is_newest(build) => Direction::Newest,
+            (Some(_), _) => Direction::Back,
+        }
+    }
+}
+
+impl Rows {
+    /// Counts one more.
+    pub fn count(&mut self, row: &Row) {
+        self.all += 1;
+        self.without_version += u64::from(row.version.is_none());
+    }
+}
+
+impl State {
+    /// The deploys that are kept, the newest first. One that an earlier version completed is among them, as far as it left
+    /// word.
+    pub fn deploys(&self) -> Vec<Deployed> {
+        let mut deploys = self.history.clone();
+        if let Some(live) = &self.manifest {
+            let at = deploys.iter().position(|deployed| deployed.deploy == *live);
+            // Whatever stands before it was never live, or is no longer: the manifest alone says what is.
+            match at {
+                Some(at) => deploys.drain(..at).for_each(drop),
+                None => deploys.splice(0..0, [self.unlisted(live)]).for_each(drop),
+            }
+        }
+        deploys
+    }
+
+    /// The live deploy, where an earlier version completed it.
+    fn unlisted(&self, live: &str) -> Deployed {
+        let last = self.last.as_ref().filter(|last| last.deploy == live);
+        Deployed {
+            deploy: live.to_owned(),
+            at: last.map_or(Timestamp::UNIX_EPOCH, |last| last.at),
+            build: None,
+            commit: None,
+            by: String::new(),
+            restored: None,
+            uploaded: last.map_or(0, |last| last.uploaded),
+            pruned: last.map_or(0, |last| last.pruned),
+            left: last.map_or(0, |last| last.left),
+            objects: None,
+            without_version: None,
+            kept_copies: false,
+            extra: Map::new(),
+        }
+    }
+
+    /// The history with one more deploy, and no more than are kept.
+    pub(super) fn with_deploy(&self, mut deployed: Deployed, annals: &Annals<'_>) -> Vec<Deployed> {
+        let mut before = self.deploys().into_iter();
+        if annals.is_same_site
+            && let Some(last) = before.next()
+        {
+            // It replaced nothing: the last one's word stands.
+            deployed.kept_copies = last.kept_copies;
+            deployed.build = deployed.build.or(last.build);
+            deployed.commit = deployed.commit.or(last.commit);
+            deployed.restored = deployed.restored.or(last.restored);
+        }
+        std::iter::once(deployed).chain(before).take(usize::from(annals.keep.clamp(1, MOST_KEPT))).collect()
+    }
+
+    /// Whether a build stays away because its site was rolled back, and no newer one came since.
+    pub fn holds_back(&self, build: Option<&Build>) -> Option<&Build> {
+        let ours = build?;
+        self.rolled_back.as_ref().filter(|from| {
+            from.project == ours.project && ours.number <= from.number && ours.is_of_numbering(from.number)
+        })
+    }
+}
+
+/// What can be brought back of each of the deploys, the newest first.
+pub fn restorable(deploys: &[Deployed]) -> Vec<Restorable> {
+    let mut all_kept = true;
+    let of = |deployed: &Deployed| {
+        let is_sure = deployed.without_version == Some(0) || all_kept;
+        // What it replaced itself is what the ones before it need.
+        all_kept &= deployed.kept_copies;
+        if is_sure { Restorable::Yes } else { Restorable::Unknown }
+    };
+    deploys.iter().map(of).collect()
+}
+
+/// A deploy as people name it: its id, with its build where it has a number.
+pub fn name(deployed: &Deployed) -> String {
+    let build = deployed.build.as_ref().map(|build| format!(" (build {})", build.number));
+    format!("{}{}", Shown(&deployed.deploy), build.unwrap_or_default())
+}
