@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_query_string_is_as_it_was_sent_and_keeps_its_order() {
-        for text in ["", "b=2&a=1", "a=1&a=&a=3", "x&y=%20"] {
+        for text in ["", "b=2&a=1", "a=1&a&a=3", "x&y=%20"] {
             let json = serde_json::to_string(&query(text)).unwrap();
             let read: Ordered<Values> = serde_json::from_str(&json).unwrap();
             assert_eq!(query_text(&read), text);
