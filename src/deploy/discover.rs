@@ -89,7 +89,8 @@ impl Deploy<'_> {
         let manifest = session.as_ref().and_then(Session::manifest);
         error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
-        let found = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects).await?;
+        let looking = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects);
+        let found = Box::pin(looking).await?;
         walk.warnings.extend(found.warnings);
         let (walk, rules) = (Arc::new(walk), found.plan.map(Arc::new));
         Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })

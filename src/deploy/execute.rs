@@ -94,7 +94,7 @@ impl<'a> Execution<'a> {
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
         Box::pin(self.copy(ObjectKind::Pages, "pages")).await;
-        self.publish().await;
+        Box::pin(self.publish()).await;
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();
         let is_late = self.planned.plan.removals(true).next().is_some();

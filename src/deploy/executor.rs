@@ -71,7 +71,7 @@ impl Executor<'_> {
             Lock::None => None,
             Lock::Held(session) => Some(*session),
         };
-        let (session, drafts) = self.stage(discovered, planned, session).await?;
+        let (session, drafts) = Box::pin(self.stage(discovered, planned, session)).await?;
         // A stage is boxed where it would fill a thread's stack.
         let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
         let mut done = match &session {
@@ -115,7 +115,7 @@ impl Executor<'_> {
     ) -> Result<(Option<ActiveSession>, Vec<Draft>)> {
         let Some(rules) = &planned.rules else { return Ok((session, Vec::new())) };
         let Some(session) = session else { return Ok((None, Vec::new())) };
-        let staging = session.under_lock(publish::stage(rules, &discovered.distributions));
+        let staging = session.under_lock(Box::pin(publish::stage(rules, &discovered.distributions)));
         let staging = self.timeline.during("rules", staging);
         let interrupted =
             || Ok(Err(Error::interrupted("interrupted before anything was uploaded; the site was not changed")));
@@ -124,7 +124,7 @@ impl Executor<'_> {
         match staged.unwrap_or_else(interrupted)? {
             Ok(drafts) => Ok((Some(session), drafts)),
             Err(error) => {
-                let ending = clock.timeout_after(stop, LAST_WRITES, session.take_back()).await;
+                let ending = clock.timeout_after(stop, LAST_WRITES, Box::pin(session.take_back())).await;
                 if let Some(Ending::Outdated(warning)) = ending {
                     self.terminal.warn(format_args!("{warning}"));
                 }

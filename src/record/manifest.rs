@@ -5,6 +5,7 @@
 use crate::error::Result;
 use crate::record::extra::{self, Extra, Known};
 use crate::record::ndjson;
+use crate::record::rules::RecordedRules;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -183,7 +184,12 @@ impl Manifest {
         Manifest::new("a manifest".to_owned(), encode("d1", &Map::new(), rows).unwrap().into())
     }
 
-    /// Fields of its first line that a later version wrote.
+    /// The rules that its deploy published.
+    pub fn rules(&self) -> Option<RecordedRules> {
+        RecordedRules::of_line(&self.extra())
+    }
+
+    /// Fields of its first line beside those of every file of the record.
     pub(super) fn extra(&self) -> Map<String, Value> {
         ndjson::extra(&self.bytes)
     }

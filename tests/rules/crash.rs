@@ -6,7 +6,7 @@ use crate::world::oracle::is_record;
 use crate::world::sites::{Place, Site, directory, site};
 use serde_json::Value;
 use shipfront::outcome::Outcome;
-use shipfront_edge::{BucketContents, Effect, Function, Stage};
+use shipfront_edge::{BucketContents, Effect, Fault, Function, Rule, Stage};
 use tempfile::TempDir;
 
 const BUCKET: &str = "crashed-rules";
@@ -154,5 +154,22 @@ async fn a_deploy_of_rules_that_dies_anywhere_is_finished_by_the_next() {
             }
             crashes += 1;
         }
+    }
+}
+
+/// Whoever deploys other rules than the dead run knows from the intent alone what that one let the cache answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_of_before_evict_what_those_of_a_dead_deploy_had_changed() {
+    let prepared = Prepared::new().await;
+    let place = prepared.place().await;
+    let operation = Some("CreateInvalidation".to_owned());
+    place.edge.faults().add(Rule { operation, key: None, skip: 0, count: 1, fault: Fault::CrashBefore });
+    assert!(place.die(prepared.second.path(), TARGET, &OPTIONS).await.is_none());
+    place.outlive_lease();
+    let report = place.deploy(directory(&first()).path(), TARGET, &OPTIONS).await.unwrap();
+    assert!(report.recovered.is_some(), "{report:#?}");
+    let effects = place.edge.effects();
+    for url in ["/goes.html", "/shown.html"] {
+        assert!(evicted(&effects).contains(&url), "{url} was not evicted: {:?}", evicted(&effects));
     }
 }

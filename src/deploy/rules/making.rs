@@ -1,0 +1,184 @@
+//! The code of the functions and what changes with it, from the rules and what viewers meet now. Pure.
+
+use crate::cloudfront::functions::Function;
+use crate::deploy::rules::{Files, FunctionChange, PlannedFunction, RulesPlan};
+use crate::error::{Error, Result};
+use crate::record::rules::{RecordedLines, RecordedRules};
+use percent_encoding::percent_decode_str;
+use serde_json::Map;
+use shipfront_invalidation::viewer::ViewerEvent;
+use shipfront_site::headers_file::HeadersFile;
+use shipfront_site::key::{HEADERS_FILE, REDIRECTS_FILE};
+use shipfront_site::platform::{Platform, RuleOptions};
+use shipfront_site::rule_changes::{
+    ChangedLine, RuleLine, changed_lines, changed_paths, header_samples, samples, without_effect,
+};
+use shipfront_site::url_pattern::paths_of;
+use shipfront_site::viewer_rules::Rules;
+use shipfront_site::{header_function, redirect_function, redirects_file};
+use std::collections::BTreeMap;
+
+/// A function is tried with so many lines of those that are new or changed, spread over all of them ...
+const MOST_TRIED: usize = 40;
+/// ... and so many pages.
+const PAGES_TRIED: usize = 3;
+/// A path that no site has.
+const NO_PAGE: &str = "/shipfront-tries-what-is-not-there";
+
+/// All that code is made of, for a thread of its own.
+pub(super) struct Making {
+    pub options: RuleOptions,
+    /// Those of the site's files, as they are in URLs.
+    pub keys: Vec<String>,
+    pub files: Files,
+    pub recorded: Option<RecordedRules>,
+    /// What URLs have before a key.
+    pub folder: String,
+    pub directory_index: bool,
+    pub host: String,
+}
+
+impl Making {
+    /// The plan, and the page of a fallback that is left to the distribution.
+    pub(super) fn plan(
+        self,
+        owned: Vec<(ViewerEvent, Function)>,
+        live: Vec<Option<Vec<u8>>>,
+    ) -> Result<(RulesPlan, Option<String>)> {
+        let Making { options, keys, files, recorded, folder, directory_index, host } = self;
+        let keys = || keys.iter().map(String::as_str);
+        let all_lines: Vec<RuleLine> = files.redirect_lines.iter().chain(&files.header_lines).cloned().collect();
+        let (rules, findings) = Rules::new(files.redirects, files.headers, keys(), directory_index, &options);
+        let events: Vec<ViewerEvent> = owned.iter().map(|(event, _)| *event).collect();
+        let has = |event| events.contains(&event);
+        let mut codes: BTreeMap<ViewerEvent, String> = BTreeMap::new();
+        let (mut rules, mut left) = (rules, None);
+        if has(ViewerEvent::Response) {
+            codes.insert(ViewerEvent::Response, header_function::generate(&rules)?.code);
+        }
+        if has(ViewerEvent::Request) {
+            let function = redirect_function::generate(&rules, false).map_err(|error| {
+                Error::from(error).hint(
+                    "write one line with * or :name for several, or end the status of such lines in ! where no file can be \
+                     meant; nothing was changed",
+                )
+            })?;
+            left = function.placement.error_response.map(|(_, page)| page);
+            codes.insert(ViewerEvent::Request, function.code);
+            rules = function.rules;
+        }
+        let lines_before = recorded.as_ref().and_then(|recorded| recorded.lines.clone()).unwrap_or_default();
+        let mut changed: Vec<ChangedLine> = Vec::new();
+        if has(ViewerEvent::Request) {
+            changed.extend(changed_lines(REDIRECTS_FILE, &lines_before.redirects, &files.redirect_lines));
+        }
+        if has(ViewerEvent::Response) {
+            changed.extend(changed_lines(HEADERS_FILE, &lines_before.headers, &files.header_lines));
+        }
+        let of = |file: &str| {
+            changed.iter().filter(|line| line.file == file).filter_map(|line| line.line).collect::<Vec<_>>()
+        };
+        let (of_redirects, of_headers) = (spread(of(REDIRECTS_FILE)), spread(of(HEADERS_FILE)));
+        let pages = keys().filter(|key| key.ends_with(".html")).take(PAGES_TRIED);
+        // As browsers send them.
+        let pages = pages.filter_map(|key| paths_of(key).next());
+        let pages: Vec<String> = ["/", NO_PAGE].map(str::to_owned).into_iter().chain(pages).collect();
+        let paths = || pages.iter().map(String::as_str);
+        let mut functions = Vec::new();
+        for ((event, function), live) in owned.into_iter().zip(live) {
+            let code = codes.get(&event).cloned().unwrap_or_default();
+            let before = recorded.as_ref().and_then(|recorded| recorded.functions.get(event.word()));
+            let change = match (live.as_deref() == Some(code.as_bytes()), before) {
+                (true, _) => FunctionChange::Unchanged,
+                (false, None) => FunctionChange::New,
+                (false, Some(before)) if *before == code => FunctionChange::Repaired,
+                (false, Some(_)) => FunctionChange::Changed,
+            };
+            let tried = match event {
+                ViewerEvent::Request => samples(&rules, of_redirects.iter().copied(), paths(), &host),
+                ViewerEvent::Response => {
+                    let pages = samples(&Rules::default(), std::iter::empty(), paths(), &host);
+                    header_samples(&rules, of_headers.iter().copied(), &host).into_iter().chain(pages).collect()
+                }
+            };
+            functions.push(PlannedFunction { event, function, change, code, tried });
+        }
+        let before = before(&lines_before, recorded.is_some(), directory_index, &options, keys());
+        let keys_to_evict = match has(ViewerEvent::Request) {
+            true => changed_paths(&before, &rules, keys()).iter().filter_map(|path| key_of(path, &folder)).collect(),
+            false => Vec::new(),
+        };
+        let functions_now = codes.into_iter().map(|(event, code)| (event.word().to_owned(), code)).collect();
+        let is_recorded = recorded.as_ref().is_some_and(|recorded| recorded.functions == functions_now);
+        let texts = |lines: &[RuleLine]| lines.iter().map(|line| line.text.clone()).collect();
+        let recorded = RecordedRules {
+            functions: functions_now,
+            lines: Some(RecordedLines {
+                platform: platform_word(options.platform).to_owned(),
+                directory_index,
+                redirects: texts(&files.redirect_lines),
+                headers: texts(&files.header_lines),
+                extra: Map::new(),
+            }),
+            extra: Map::new(),
+        };
+        changed.extend(without_effect(&findings, &all_lines));
+        let plan = RulesPlan { functions, rules, recorded, is_recorded, keys: keys_to_evict, lines: changed };
+        Ok((plan, left))
+    }
+}
+
+/// The rules of the last deploy, for the files of now: what becomes of a file that changes is another matter.
+fn before<'k>(
+    lines: &RecordedLines,
+    is_known: bool,
+    directory_index: bool,
+    options: &RuleOptions,
+    keys: impl Iterator<Item = &'k str>,
+) -> Rules {
+    let platform = if lines.platform == "cloudflare" { Platform::Cloudflare } else { Platform::Netlify };
+    let options = RuleOptions { platform, ..options.clone() };
+    let file = redirects_file::parse(&lines.redirects.join("\n"), &options);
+    let directory_index = if is_known { lines.directory_index } else { directory_index };
+    Rules::new(file, HeadersFile::default(), keys, directory_index, &options).0
+}
+
+fn platform_word(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Netlify => "netlify",
+        Platform::Cloudflare => "cloudflare",
+    }
+}
+
+/// A few of many, from the first to the last.
+fn spread(mut lines: Vec<usize>) -> Vec<usize> {
+    lines.sort_unstable();
+    lines.dedup();
+    let step = lines.len().div_ceil(MOST_TRIED).max(1);
+    lines.into_iter().step_by(step).collect()
+}
+
+/// The key below the target at whose URL a path is, if it is one of the target's.
+fn key_of(path: &str, folder: &str) -> Option<String> {
+    let path = percent_decode_str(path.strip_prefix('/')?).decode_utf8().ok()?;
+    path.strip_prefix(folder).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_lines_are_tried_by_a_few_from_all_over() {
+        assert_eq!(spread(vec![3, 1, 3]), [1, 3]);
+        let few = spread((1..=450).collect());
+        assert!(few.len() <= MOST_TRIED && few[0] == 1 && *few.last().unwrap() > 430, "{few:?}");
+    }
+
+    #[test]
+    fn the_key_at_a_path_is_below_the_folder() {
+        assert_eq!(key_of("/a%20b", "").as_deref(), Some("a b"));
+        assert_eq!(key_of("/docs/a/", "docs/").as_deref(), Some("a/"));
+        assert_eq!(key_of("/other", "docs/"), None);
+    }
+}
