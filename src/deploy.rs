@@ -23,6 +23,7 @@ pub mod manifest_index;
 mod next_manifest;
 pub mod plan;
 pub mod planned;
+pub mod preview;
 pub mod rollback;
 mod rule_warnings;
 pub mod run;
@@ -134,6 +135,10 @@ impl<'a> Deploy<'a> {
         let planned = match self.settings.shard {
             Some(shard) => Box::pin(self.missing_of(shard, discovered)).await?,
             None => Box::pin(self.compare(discovered)).await?,
+        };
+        let planned = match &self.settings.preview {
+            Some(preview) => Box::pin(self.copy_from_production(preview, discovered, planned)).await?,
+            None => planned,
         };
         Ok(planned.choose_items(discovered))
     }

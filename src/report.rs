@@ -151,6 +151,9 @@ pub struct Report {
     pub source: String,
     /// The target as a URL.
     pub target: String,
+    /// Where to look at it, if it is a preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Counts.
     pub objects: ObjectCounts,
     /// What differs, key by key, and why.
@@ -210,6 +213,7 @@ impl Report {
             outcome: Outcome::Planned,
             source: run.source,
             target: run.target,
+            url: None,
             objects: ObjectCounts { kept: run.kept, unknown: run.unknown, ..ObjectCounts::default() },
             changes: Vec::with_capacity(changes.len()),
             invalidations: sent.invalidations,
@@ -392,8 +396,8 @@ impl Report {
 
 /// Why an object was not brought back.
 fn left_to_others(key: &str) -> Error {
-    Error::failed(format!("{key} was written by others while the rollback ran: it was left alone"))
-        .hint("run the rollback again; --overwrite-foreign brings it back all the same")
+    Error::failed(format!("{key} was written by others meanwhile: it was left alone"))
+        .hint("run it again; --overwrite-foreign replaces the object all the same")
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub enum EntryPoint {
     Doctor,
     /// `rollback`.
     Rollback,
+    /// `deploy --preview` and `previews`: in the bucket of previews, and reading production.
+    Preview,
+    /// `promote`: a deploy to production whose source is the bucket of previews.
+    Promote,
 }
 
 /// What only some setups need.
@@ -58,6 +62,10 @@ pub enum Resource {
     CachePolicies,
     /// The KMS key.
     Key,
+    /// The bucket that is copied from: production for a preview, that of previews for a promotion.
+    SourceBucket,
+    /// What is in it.
+    SourceObjects,
     /// The action takes no narrower resource.
     All,
 }
@@ -72,6 +80,8 @@ impl Display for Resource {
             Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
+            Resource::SourceBucket => "arn:aws:s3:::SOURCE",
+            Resource::SourceObjects => "arn:aws:s3:::SOURCE/*",
             Resource::Key => "arn:aws:kms:REGION:ACCOUNT:key/ID",
             Resource::All => "*",
         })
@@ -113,12 +123,27 @@ const fn with(
 }
 
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
-const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy];
+const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
+/// A preview is deployed as any site is, and a promotion writes the record of one.
+const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
+const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Promote];
+const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
+const PROMOTE: &[EntryPoint] = &[EntryPoint::Promote];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
-const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents];
-const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate];
+const READ_SITE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Preview, EntryPoint::Promote];
+const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Promote];
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
-const INVALIDATE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents];
+const INVALIDATE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Promote];
+/// A preview invalidates nothing, and has redirects and error pages as production's distribution shows them.
+const FIND: &[EntryPoint] = &[
+    EntryPoint::Deploy,
+    EntryPoint::Invalidate,
+    EntryPoint::ObjectEvents,
+    EntryPoint::Preview,
+    EntryPoint::Promote,
+];
 
 /// Every call, the action it is chiefly about first. Sources:
 /// S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
@@ -154,28 +179,40 @@ pub const PERMISSIONS: &[Permission] = &[
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
     // For a key that goes only while it has its ETag.
     always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, BACKFILL),
     // A copy takes an object's annotations along unless it is told not to. Whether an object without any needs these
     // is not documented.
-    with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, BACKFILL),
     with(
         Setup::Backfill,
         "GetObjectLockConfiguration",
         "s3:GetBucketObjectLockConfiguration",
         Resource::Bucket,
-        DEPLOY,
+        BACKFILL,
     ),
-    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
+    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, BACKFILL),
+    // What is copied is in another bucket: in production for a preview, in that of previews for a promotion.
+    always("CopyObject", "s3:PutObject", Resource::Objects, COPY),
+    always("CopyObject", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("CopyObject", "s3:GetObjectTagging", Resource::SourceObjects, COPY),
+    always("CopyObject", "s3:PutObjectTagging", Resource::Objects, COPY),
+    always("CopyObject", "s3:GetObjectVersion", Resource::SourceObjects, PROMOTE),
+    always("CopyObject", "s3:GetObjectVersionTagging", Resource::SourceObjects, PROMOTE),
+    always("UploadPartCopy", "s3:PutObject", Resource::Objects, COPY),
+    always("UploadPartCopy", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("GetObject", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("GetObject", "s3:ListBucket", Resource::SourceBucket, COPY),
+    always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, PROMOTE),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
-    with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
+    with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, FIND),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
-    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, DEPLOY),
+    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TAGGING),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
@@ -214,9 +251,12 @@ pub(crate) fn version_hint() -> String {
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
 /// not always said.
 pub(crate) fn hint(operation: &str) -> String {
-    let of_setup =
-        PERMISSIONS.iter().filter(|permission| permission.operation == operation && permission.setup.is_some());
-    let actions: Vec<&str> = of_setup.map(|permission| permission.action).collect();
+    let mut actions: Vec<&str> = Vec::new();
+    for permission in PERMISSIONS.iter().filter(|permission| permission.operation == operation) {
+        if !actions.contains(&permission.action) {
+            actions.push(permission.action);
+        }
+    }
     let first = PERMISSIONS.iter().find(|permission| permission.operation == operation);
     if let (Some(Permission { setup: Some(_), resource, .. }), [most @ .., last]) = (first, actions.as_slice())
         && !most.is_empty()

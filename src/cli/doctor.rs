@@ -54,6 +54,9 @@ pub struct PolicyArgs {
     /// Also what 'tags --backfill' needs: it copies objects onto themselves, with their tags and annotations
     #[arg(long, conflicts_with = "bucket_policy")]
     pub backfill: bool,
+    /// What is copied from: production for --for preview, the place of previews for --for promote
+    #[arg(long, value_name = "S3-URL", conflicts_with = "bucket_policy")]
+    pub copy_source: Option<String>,
     /// The account of the distribution
     #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
     pub account: String,

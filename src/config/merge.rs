@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Commands that have no settings.
 const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
 /// What the local edge has others of: its buckets and distributions are its own.
-const OF_AWS: [&str; 4] = ["distribution", "distribution-tenant", "record", "verify"];
+const OF_AWS: [&str; 5] = ["distribution", "distribution-tenant", "previews-url", "record", "verify"];
 /// What URLs tell better than the file.
 const OF_URLS: [&str; 2] = ["distribution", "distribution-tenant"];
 

@@ -127,9 +127,12 @@ impl<'a> Execution<'a> {
     /// Uploads what is of a kind, only behind what goes before it.
     async fn upload(&mut self, kind: ObjectKind, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.uploads(kind).collect();
-        if changes.is_empty() || !self.may_begin(kind) {
-            return;
+        if !changes.is_empty() && self.may_begin(kind) {
+            self.send(changes, stage).await;
         }
+    }
+
+    async fn send(&mut self, changes: Vec<usize>, stage: &'static str) {
         let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
         let Executor { terminal, timeline, limits, .. } = self.executor;
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
@@ -153,6 +156,28 @@ impl<'a> Execution<'a> {
         let (done, warning) = timeline.during(stage, restoring.run(changes)).await;
         self.note(done);
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
+        self.upload_instead(kind, stage).await;
+    }
+
+    /// Uploads the files of copies that could not be made.
+    async fn upload_instead(&mut self, kind: ObjectKind, stage: &'static str) {
+        let plan = &self.planned.plan;
+        let is_left = |at: &usize| {
+            let is_done = matches!(self.outcomes[*at], ChangeOutcome::Copied(_));
+            !is_done && plan.changes[*at].entry().is_some()
+        };
+        let changes: Vec<usize> = plan.copies(kind).filter(is_left).collect();
+        if changes.is_empty() || self.executor.limits.stop.is_cancelled() {
+            return;
+        }
+        let why = changes.iter().find_map(|at| match &self.outcomes[*at] {
+            ChangeOutcome::Failed { error, .. } => Some(format!(": {error}")),
+            _ => None,
+        });
+        let count = changes.len();
+        let objects = if count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
+        self.warnings.push(format!("{objects} uploaded because a copy could not be made{}", why.unwrap_or_default()));
+        self.send(changes, stage).await;
     }
 
     /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
 use crate::record::history::Deployed;
+use crate::record::preview::PreviewNote;
 use crate::record::session::{Commit, Intended};
 use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
 use crate::s3::conditional::{Condition, Written};
@@ -96,7 +97,7 @@ impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
-        let Intended { deploy, build, distributions, pending, paths, rolls_back } = *intended;
+        let Intended { deploy, build, distributions, pending, paths, rolls_back, preview } = *intended;
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -115,6 +116,10 @@ impl Lease {
             true => snapshot.state.build.clone().or(state.rolled_back),
             false => state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build))),
         };
+        if let Some(preview) = preview {
+            // From the first write on, so that one that is never completed goes, too.
+            state.preview = Some(preview.note(snapshot.now, state.preview.as_ref()));
+        }
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
             ErrorKind::NotImplemented => unconditional(),
             _ => error,
@@ -212,7 +217,7 @@ impl Lease {
             outdated.sort_unstable();
             outdated.dedup();
         }
-        let (deploy, record, now) = (self.deploy.clone(), self.record.clone(), self.now());
+        let (deploy, record, now, bytes) = (self.deploy.clone(), self.record.clone(), self.now(), commit.rows.bytes);
         self.give_back(|state| State {
             intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {
                 deploy,
@@ -222,6 +227,7 @@ impl Lease {
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
             history: history.clone(),
+            preview: state.preview.clone().map(|preview| PreviewNote { bytes: Some(bytes), ..preview }),
             ..state.with_paths(now, paths)
         })
         .await?;
@@ -242,6 +248,7 @@ impl Lease {
             commit: annals.commit.map(str::to_owned),
             by: owner(),
             restored: annals.restores.map(str::to_owned),
+            promoted: annals.promotes.map(str::to_owned),
             uploaded: commit.uploaded,
             pruned: commit.removed,
             left: commit.left,

@@ -13,6 +13,7 @@ use crate::record::history::{Annals, Deployed, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
+use crate::record::preview::{NewPreview, PreviewNote};
 use crate::record::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::s3::Bucket;
 use jiff::Timestamp;
@@ -43,6 +44,8 @@ pub struct Intended<'a> {
     pub paths: u64,
     /// Whether it is a rollback, so that builds up to the newest one stay away.
     pub rolls_back: bool,
+    /// What the site is a preview of, and for how long, if it is one.
+    pub preview: Option<&'a NewPreview>,
 }
 
 impl Session {
@@ -109,6 +112,22 @@ impl Session {
     /// The deploys that are kept, the newest first.
     pub fn deploys(&self) -> Vec<Deployed> {
         self.snapshot.state.deploys()
+    }
+
+    /// The deploy whose manifest is current.
+    pub fn live(&self) -> Option<&str> {
+        self.snapshot.state.manifest.as_deref()
+    }
+
+    /// What is to be known of the site, if it is a preview.
+    pub fn preview(&self) -> Option<&PreviewNote> {
+        self.snapshot.state.preview.as_ref()
+    }
+
+    /// Removes the record, the state first, which must still be the one that was read: `false` if it is not. What a run
+    /// that ended long ago left goes with it. Nothing of the site is touched.
+    pub async fn remove(self) -> Result<bool> {
+        self.record.remove_all(&self.snapshot).await
     }
 
     /// The newest build that was rolled back, where it or an older one is this one.
