@@ -6,7 +6,7 @@ pub mod copy;
 mod download;
 pub mod head;
 mod headers;
-mod inspect;
+pub mod inspect;
 pub mod multipart;
 pub mod policy;
 pub mod retag;

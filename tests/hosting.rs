@@ -168,3 +168,16 @@ async fn on_the_hosting_example_a_new_error_page_does_not_cost_the_whole_cache()
     world.edge.advance_clock(MINUTE);
     assert_eq!(view(&world, "/missing.html").await.text(), "nothing here, and prettier");
 }
+
+#[test]
+fn the_bucket_keeps_versions_for_a_rollback_and_not_for_good() {
+    let text = std::fs::read_to_string(repository("examples/hosting/template.yaml")).unwrap();
+    let template: Value = yaml_serde::from_str(&text).unwrap();
+    let bucket = &template["Resources"]["Bucket"]["Properties"];
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
+    let rules = bucket["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
+    let days = |rule: &Value| rule["NoncurrentVersionExpiration"]["NoncurrentDays"].as_u64();
+    let days: Vec<u64> = rules.iter().filter(|rule| rule["Status"] == "Enabled").filter_map(days).collect();
+    // As doctor wants it: not gone within a week, and not kept for ever.
+    assert!(matches!(days[..], [7..=90]), "{days:?}");
+}

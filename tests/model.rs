@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use shipfront_edge::Effect;
 use shipfront_site::etag::{hex, md5};
 use shipfront_site::media_type;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const KEYS: [&str; 8] =
@@ -30,6 +30,8 @@ struct Step {
     age: usize,
     /// At which request a first try died, and whether after its effect.
     crash: Option<(u64, bool)>,
+    /// Whether the site of the deploy before is brought back, and nothing deployed; only where that is asked for.
+    rollback: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,13 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
     let others = proptest::collection::btree_map(0..KEYS.len(), body(), 0..3);
     let source = proptest::collection::vec(body(), KEYS.len());
     let crash = proptest::option::weighted(0.4, (5..28_u64, any::<bool>()));
-    (0..4_u32, others, source, 0..AGES.len(), crash).prop_map(|(days, others, source, age, crash)| Step {
-        days,
-        others,
-        source,
-        age,
-        crash,
-    })
+    let rollback = proptest::bool::weighted(0.4);
+    (0..4_u32, others, source, 0..AGES.len(), crash, rollback)
+        .prop_map(|(days, others, source, age, crash, rollback)| Step { days, others, source, age, crash, rollback })
 }
 
 impl Step {
@@ -63,8 +61,12 @@ struct Model {
     today: u32,
     objects: Site,
     /// What is ours: the body that we left there, and the day since which it has been an orphan.
-    owned: BTreeMap<String, (String, Option<u32>)>,
+    owned: Owned,
+    /// The same after each deploy, by its id.
+    deploys: BTreeMap<String, Owned>,
 }
+
+type Owned = BTreeMap<String, (String, Option<u32>)>;
 
 impl Model {
     fn deploy(&mut self, source: &Site, age: Option<u32>) {
@@ -89,13 +91,62 @@ impl Model {
     }
 }
 
-async fn check(place: &Place, bucket: &str, tags: bool, steps: &[Step]) -> Result<(), TestCaseError> {
+impl Model {
+    /// What is the same in both sites is left as it is, whatever others made of it; what differs is overwritten, and
+    /// nothing of others is deleted.
+    fn rollback(&mut self, past: &Owned, age: Option<u32>) -> Site {
+        let site: Site = past
+            .iter()
+            .filter(|(_, (_, orphaned))| orphaned.is_none())
+            .map(|(key, (body, _))| (key.clone(), body.clone()))
+            .collect();
+        let mut owned: Owned = site.iter().map(|(key, body)| (key.clone(), (body.clone(), None))).collect();
+        for (key, body) in &site {
+            if self.owned.get(key).is_none_or(|(live, _)| live != body) {
+                self.objects.insert(key.clone(), body.clone());
+            }
+        }
+        for (key, (body, orphaned)) in self.owned.iter().filter(|(key, _)| !site.contains_key(*key)) {
+            let since = orphaned.unwrap_or(self.today);
+            match age {
+                Some(age) if is_page(key) || self.today - since >= age => {
+                    if self.objects.get(key) == Some(body) {
+                        self.objects.remove(key);
+                    }
+                }
+                _ => drop(owned.insert(key.clone(), (body.clone(), Some(since)))),
+            }
+        }
+        self.owned = owned;
+        site
+    }
+}
+
+/// The deploy that is live, and the one before it.
+async fn live_and_before(place: &Place, bucket: &str) -> (Option<String>, Option<String>) {
+    let state = place.state(bucket).await.unwrap_or_default();
+    let id = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    (id(&state["manifest"]), id(&state["history"][1]["deploy"]))
+}
+
+async fn check(
+    place: &Place,
+    bucket: &str,
+    (tags, rollbacks): (bool, bool),
+    steps: &[Step],
+) -> Result<(), TestCaseError> {
     let target = format!("s3://{bucket}");
     let distribution = if tags { place.tagged_site(bucket) } else { place.edge.ensure_site(bucket).unwrap() };
+    if rollbacks {
+        place.edge.set_versioning(bucket, true).unwrap();
+    }
     let mut model = Model::default();
     let keys = KEYS.map(str::to_owned);
     let mut oracle = Oracle::new(&place.edge, bucket, &distribution, &Site::new(), keys.iter());
+    // What others did since a deploy looked at everything: a rollback looks at what it changes.
+    let mut unseen = BTreeSet::new();
     for step in steps {
+        unseen.extend(step.others.keys().map(|&at| KEYS[at]));
         place.edge.advance_clock(step.days * Duration::from_secs(86_400));
         model.today += step.days;
         place.edge.clear_effects();
@@ -124,15 +175,33 @@ async fn check(place: &Place, bucket: &str, tags: bool, steps: &[Step]) -> Resul
 
         let (age, days) = AGES[step.age];
         let options = ["--distribution", &distribution, "--concurrency", "1", "--prune-after", age];
-        let (source, shown) = (step.site(), model.owned.keys().cloned().collect::<Vec<_>>());
-        let directory = directory(&source);
-        if let Some((nth, after_effect)) = step.crash {
-            place.crash(directory.path(), &target, &options, nth, after_effect).await;
-            place.outlive_lease();
-        }
-        let report = place.deploy(directory.path(), &target, &options).await;
+        let shown = model.owned.keys().cloned().collect::<Vec<_>>();
+        let (_, before) = live_and_before(place, bucket).await;
+        let (report, source) = match before.filter(|_| rollbacks && step.rollback) {
+            Some(before) => {
+                let back = [&options[..], &["--overwrite-foreign", "--to", &before]].concat();
+                if let Some((nth, after_effect)) = step.crash {
+                    Box::pin(place.crash_rollback(&target, &back, nth, after_effect)).await;
+                    place.outlive_lease();
+                }
+                let past = model.deploys[&before].clone();
+                (Box::pin(place.rollback(&target, &back)).await, model.rollback(&past, days))
+            }
+            None => {
+                let source = step.site();
+                let directory = directory(&source);
+                if let Some((nth, after_effect)) = step.crash {
+                    Box::pin(place.crash(directory.path(), &target, &options, nth, after_effect)).await;
+                    place.outlive_lease();
+                }
+                let report = Box::pin(place.deploy(directory.path(), &target, &options)).await;
+                model.deploy(&source, days);
+                (report, source)
+            }
+        };
         let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        model.deploy(&source, days);
+        let (live, _) = live_and_before(place, bucket).await;
+        model.deploys.extend(live.map(|live| (live, model.owned.clone())));
         let effects: Vec<Effect> = place.edge.effects();
         oracle.replay(&effects, &[&source]);
 
@@ -144,19 +213,29 @@ async fn check(place: &Place, bucket: &str, tags: bool, steps: &[Step]) -> Resul
         prop_assert_eq!(&oracle.complaints, &Vec::<String>::new());
         // Of what was neither ours nor is now, the edge is told by whoever wrote it.
         let known = |key: &str| source.contains_key(key) || shown.iter().any(|shown| shown == key);
-        let stale = oracle.stale().into_iter().filter(|url| known(url.trim_start_matches('/')));
+        if report.source.starts_with("deploy:") {
+            let is_left = |key: &&str| source.get(*key).is_none_or(|body| model.objects.get(*key) != Some(body));
+            unseen.retain(is_left);
+        } else {
+            unseen.clear();
+        }
+        let known = |url: &String| {
+            let key = url.trim_start_matches('/');
+            known(key) && !unseen.contains(if key.is_empty() { "index.html" } else { key })
+        };
+        let stale = oracle.stale().into_iter().filter(known);
         prop_assert_eq!(stale.collect::<Vec<_>>(), Vec::<String>::new(), "{:#?}", report);
     }
     Ok(())
 }
 
-fn run(mut runner: TestRunner, tags: bool) {
+fn run(mut runner: TestRunner, tags: bool, rollbacks: bool) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = runtime.block_on(Place::new());
     let case = std::cell::Cell::new(0);
     let result = runner.run(&proptest::collection::vec(step(), 1..5), |steps| {
         case.set(case.get() + 1);
-        runtime.block_on(check(&place, &format!("model-{}", case.get()), tags, &steps))
+        runtime.block_on(Box::pin(check(&place, &format!("model-{}", case.get()), (tags, rollbacks), &steps)))
     });
     if let Err(error) = result {
         panic!("{error}");
@@ -169,12 +248,17 @@ fn config(cases: u32) -> Config {
 
 #[test]
 fn model_and_tool_agree_on_what_is_in_the_bucket() {
-    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), false);
+    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), false, false);
 }
 
 #[test]
 fn with_cache_tags_model_and_tool_agree_and_nothing_is_stale() {
-    run(TestRunner::new_with_rng(config(40), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), true);
+    run(TestRunner::new_with_rng(config(40), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), true, false);
+}
+
+#[test]
+fn with_rollbacks_model_and_tool_agree_and_nothing_is_stale() {
+    run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), false, true);
 }
 
 /// `SHIPFRONT_SOAK` says how many thousand cases, other ones each time. CONTRIBUTING names the command.
@@ -182,7 +266,7 @@ fn with_cache_tags_model_and_tool_agree_and_nothing_is_stale() {
 #[ignore = "takes minutes"]
 fn soak_model_and_tool_agree_on_what_is_in_the_bucket() {
     let thousands = std::env::var("SHIPFRONT_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    for tags in [false, true] {
-        run(TestRunner::new(config(500 * thousands)), tags);
+    for (tags, rollbacks) in [(false, false), (true, false), (false, true), (true, true)] {
+        run(TestRunner::new(config(500 * thousands)), tags, rollbacks);
     }
 }

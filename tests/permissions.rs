@@ -114,6 +114,36 @@ async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     assert_eq!(all, of_entry_point(EntryPoint::Deploy));
 }
 
+/// How many requests wrote to a bucket.
+fn written(world: &World, bucket: &str) -> usize {
+    let writes = |name: &str| ["CopyObject", "PutObject", "DeleteObjects"].contains(&name);
+    let requests = world.edge.requests().into_iter();
+    requests.filter(|request| writes(&request.operation) && request.bucket.as_deref() == Some(bucket)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_and_promotions_make_only_calls_that_their_entry_points_are_allowed() {
+    const PREVIEWS: [&str; 2] = ["--previews-target", "s3://previews.example.com"];
+    let world = World::deployed(&[("app.js", "code"), ("index.html", "welcome")]).await;
+    world.edge.ensure_site("previews.example.com").unwrap();
+    world.edge.clear_requests();
+    world.write("index.html", "welcome two");
+    world.deploy(&[&["--preview", "one"], &PREVIEWS[..]].concat()).expect(0);
+    world.run(&["previews", PREVIEWS[1]]).expect(0);
+    let of_preview = asked(&world);
+    assert!(of_preview.is_subset(&of_entry_point(EntryPoint::Preview)), "{of_preview:?}");
+    assert!(of_preview.contains("CopyObject"));
+    assert_eq!(written(&world, BUCKET), 0, "a preview only reads production");
+    world.edge.clear_requests();
+    world.run(&[&["promote", "one", TARGET], &PREVIEWS[..]].concat()).expect(0);
+    let of_promotion = asked(&world);
+    assert!(of_promotion.is_subset(&of_entry_point(EntryPoint::Promote)), "{of_promotion:?}");
+    assert_eq!(written(&world, "previews.example.com"), 0, "a promotion only reads previews");
+    world.edge.clear_requests();
+    world.run(&["previews", PREVIEWS[1], "--remove", "one"]).expect(0);
+    assert!(asked(&world).is_subset(&of_entry_point(EntryPoint::Preview)));
+}
+
 /// Where listing is allowed for one folder alone, S3 answers 403 for an object that is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_list_one_folder_alone_can_deploy() {
@@ -139,8 +169,45 @@ async fn invalidations_make_exactly_the_calls_that_their_entry_point_is_allowed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
+    let world = World::new(&[("index.html", "welcome"), ("old.html", "old")]).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
+    distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
+    world.edge.put_distribution(distribution.clone()).unwrap();
+    // The first site has no version ids, and its film is too large for one copy.
+    world.write("film.webm", vec![1; 20 << 20]);
+    world.deploy(&[]).expect(0);
+    world.edge.set_versioning(BUCKET, true).unwrap();
+    world.edge.set_largest_copy(BUCKET, 10 << 20).unwrap();
+    world.write("film.webm", vec![2; 20 << 20]);
+    world.write("index.html", "welcome two");
+    world.write("new.html", "new");
+    world.remove("old.html");
+    world.deploy(&[]).expect(0);
+    // Its configuration changes, so that copies count as untagged until the edges have it.
+    world.edge.put_distribution(distribution).unwrap();
+    world.edge.clear_requests();
+    world.fault("UploadPartCopy", 0, 1, error(400, "EntityTooSmall"));
+    world.run(&["rollback", TARGET]).expect(1);
+    world.run(&["rollback", TARGET]).expect(0);
+    let tenants = tenant_world(&[("index.html", "welcome")]).await;
+    tenants.edge.set_versioning(BUCKET, true).unwrap();
+    tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
+    tenants.write("index.html", "welcome two");
+    tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
+    tenants.edge.clear_requests();
+    tenants.run(&["rollback", TARGET, "--distribution-tenant", "dt_red"]).expect(0);
+    let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    let allowed = of_entry_point(EntryPoint::Rollback);
+    assert_eq!(all, allowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
     let world = World::deployed(&[("index.html", "x")]).await;
+    // Old versions go by a lifecycle rule, which is asked for where there are any.
+    world.edge.set_versioning(BUCKET, true).unwrap();
     world.run(&["doctor", "s3://www.example.com", "--probe"]).expect(0);
     let mut asked = asked(&world);
     // The identity, which is no question for S3.

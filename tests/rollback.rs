@@ -1,7 +1,9 @@
 //! History and rollback: the site of an earlier deploy, back under the promises of a deploy.
 
 mod copies;
+mod crash;
 mod history;
+mod measure;
 mod order;
 mod others;
 mod stores;
@@ -153,7 +155,11 @@ async fn a_plan_shows_what_comes_back_and_writes_nothing() {
     assert_eq!(world.writes(), [""; 0]);
     let text = world.run(&["rollback", TARGET, "--plan"]).expect(0).stdout;
     assert!(text.contains("3 to bring back, 2 unchanged, 1 to delete"), "{text}");
-    rollback(&world, &[]).expect(0);
+    let said = plan.json["cost"]["requests"].clone();
+    let run = rollback(&world, &[]).expect(0);
+    for kind in ["put", "head", "delete", "create_invalidation", "list"] {
+        assert_eq!(run.json["requests"][kind], said[kind], "{kind}: {} and {said}", run.json["requests"]);
+    }
     let nothing = rollback(&world, &["--to", history(&world)[0]["deploy"].as_str().unwrap()]).expect(0);
     assert_eq!(nothing.outcome(), "nothing-to-do");
 }
@@ -208,6 +214,6 @@ async fn headers_redirects_and_storage_classes_come_back_with_the_bytes() {
     world.deploy(&config).expect(0);
     assert_ne!(all(), before);
     let run = rollback(&world, &[]).expect(0);
-    assert_eq!(run.changes(), ["copy headers go", "copy headers style.css"]);
+    assert_eq!(run.changes(), ["copy headers go", "copy headers go/index.html", "copy headers style.css"]);
     assert_eq!(all(), before);
 }

@@ -123,24 +123,40 @@ const fn with(
 }
 
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
+const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
 const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
-/// A preview is deployed as any site is, and a promotion writes the record of one.
+/// A preview is deployed as any site is.
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
-const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Promote];
+/// What a rollback does as a deploy does.
+const WRITE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
+const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
 const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
 const PROMOTE: &[EntryPoint] = &[EntryPoint::Promote];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
-const READ_SITE: &[EntryPoint] =
-    &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Preview, EntryPoint::Promote];
-const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Promote];
+const READ_SITE: &[EntryPoint] = &[
+    EntryPoint::Deploy,
+    EntryPoint::ObjectEvents,
+    EntryPoint::Rollback,
+    EntryPoint::Preview,
+    EntryPoint::Promote,
+];
+const ASK_STATUS: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Rollback, EntryPoint::Promote];
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
-const INVALIDATE: &[EntryPoint] =
-    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Promote];
+const INVALIDATE: &[EntryPoint] = &[
+    EntryPoint::Deploy,
+    EntryPoint::Invalidate,
+    EntryPoint::ObjectEvents,
+    EntryPoint::Rollback,
+    EntryPoint::Promote,
+];
 /// A preview invalidates nothing, and has redirects and error pages as production's distribution shows them.
 const FIND: &[EntryPoint] = &[
     EntryPoint::Deploy,
     EntryPoint::Invalidate,
     EntryPoint::ObjectEvents,
+    EntryPoint::Rollback,
     EntryPoint::Preview,
     EntryPoint::Promote,
 ];
@@ -161,24 +177,24 @@ pub const PERMISSIONS: &[Permission] = &[
     always("HeadObject", "s3:GetObject", Resource::Objects, READ_SITE),
     always("HeadObject", "s3:ListBucket", Resource::Bucket, READ_SITE),
     with(Setup::KmsKey, "HeadObject", "kms:Decrypt", Resource::Key, READ_SITE),
-    always("PutObject", "s3:PutObject", Resource::Objects, DEPLOY),
+    always("PutObject", "s3:PutObject", Resource::Objects, WRITE),
     // For `If-Match`.
-    always("PutObject", "s3:GetObject", Resource::Objects, DEPLOY),
+    always("PutObject", "s3:GetObject", Resource::Objects, WRITE),
     // Events write their marks: nothing of the site, and nothing else of its record.
     always("PutObject", "s3:PutObject", Resource::Marks, EVENTS),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
     with(Setup::Acl, "PutObject", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
-    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, DEPLOY),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, WRITE),
+    with(Setup::KmsKey, "CreateMultipartUpload", "kms:GenerateDataKey", Resource::Key, WRITE),
     with(Setup::Acl, "CreateMultipartUpload", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
     always("UploadPart", "s3:PutObject", Resource::Objects, DEPLOY),
     with(Setup::KmsKey, "UploadPart", "kms:Decrypt", Resource::Key, DEPLOY),
-    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, DEPLOY),
-    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, DEPLOY),
-    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, DEPLOY),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, WRITE),
+    with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, WRITE),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, WRITE),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, WRITE),
     // For a key that goes only while it has its ETag.
-    always("DeleteObjects", "s3:GetObject", Resource::Objects, DEPLOY),
+    always("DeleteObjects", "s3:GetObject", Resource::Objects, WRITE),
     with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, BACKFILL),
@@ -195,6 +211,21 @@ pub const PERMISSIONS: &[Permission] = &[
         BACKFILL,
     ),
     with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, BACKFILL),
+    // A copy of a version
+    // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-policies-s3.html>). Annotations stay behind.
+    always("CopyObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:GetObjectVersionTagging", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:GetObject", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:PutObject", Resource::Objects, ROLLBACK),
+    always("CopyObject", "s3:PutObjectTagging", Resource::Objects, ROLLBACK),
+    with(Setup::KmsKey, "CopyObject", "kms:Decrypt", Resource::Key, ROLLBACK),
+    with(Setup::KmsKey, "CopyObject", "kms:GenerateDataKey", Resource::Key, ROLLBACK),
+    always("UploadPartCopy", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    always("UploadPartCopy", "s3:PutObject", Resource::Objects, ROLLBACK),
+    always("HeadObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
+    // For objects whose version id no record has.
+    always("ListObjectVersions", "s3:ListBucketVersions", Resource::Bucket, ROLLBACK),
+    always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, ROLLBACK),
     // What is copied is in another bucket: in production for a preview, in that of previews for a promotion.
     always("CopyObject", "s3:PutObject", Resource::Objects, COPY),
     always("CopyObject", "s3:GetObject", Resource::SourceObjects, COPY),
@@ -207,9 +238,10 @@ pub const PERMISSIONS: &[Permission] = &[
     always("GetObject", "s3:GetObject", Resource::SourceObjects, COPY),
     always("GetObject", "s3:ListBucket", Resource::SourceBucket, COPY),
     always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, PROMOTE),
-    always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, DEPLOY),
+    always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, WRITE),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
+    always("GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Resource::Bucket, DOCTOR),
     with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, FIND),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
     with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TAGGING),
@@ -251,12 +283,9 @@ pub(crate) fn version_hint() -> String {
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
 /// not always said.
 pub(crate) fn hint(operation: &str) -> String {
-    let mut actions: Vec<&str> = Vec::new();
-    for permission in PERMISSIONS.iter().filter(|permission| permission.operation == operation) {
-        if !actions.contains(&permission.action) {
-            actions.push(permission.action);
-        }
-    }
+    let is_meant = |permission: &&Permission| permission.operation == operation && permission.entry_points != ROLLBACK;
+    let of_setup = PERMISSIONS.iter().filter(|permission| is_meant(permission) && permission.setup.is_some());
+    let actions: Vec<&str> = of_setup.map(|permission| permission.action).collect();
     let first = PERMISSIONS.iter().find(|permission| permission.operation == operation);
     if let (Some(Permission { setup: Some(_), resource, .. }), [most @ .., last]) = (first, actions.as_slice())
         && !most.is_empty()
@@ -301,11 +330,19 @@ mod tests {
     #[test]
     fn of_a_call_that_takes_many_actions_all_are_named() {
         let copy = hint("CopyObject");
-        for permission in PERMISSIONS.iter().filter(|permission| permission.operation == "CopyObject") {
+        let of_backfill =
+            |permission: &&Permission| permission.operation == "CopyObject" && permission.entry_points == BACKFILL;
+        for permission in PERMISSIONS.iter().filter(of_backfill) {
             assert!(copy.contains(permission.action), "{} is not in {copy}", permission.action);
         }
         assert!(copy.contains("s3:GetObjectAnnotation") && copy.contains("s3:PutObjectAnnotation"), "{copy}");
         assert_eq!(hint("PutObject"), "allow s3:PutObject on arn:aws:s3:::BUCKET/PREFIX*");
+    }
+
+    #[test]
+    fn a_version_that_may_not_be_read_is_named_with_all_that_takes() {
+        let hint = version_hint();
+        assert!(hint.contains("s3:GetObjectVersion and s3:GetObjectVersionTagging on"), "{hint}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::cli::choice::ChoiceArgs;
 use crate::cli::invalidate::WaitArgs;
-use crate::cli::{OrphanArgs, ReportArgs, SiteArgs, verify};
+use crate::cli::{OrphanArgs, ReportArgs, SiteArgs};
+use crate::deploy::verify::Site;
 use crate::record::history::MOST_KEPT;
 use clap::{Args, ValueEnum};
 
@@ -87,9 +88,9 @@ pub struct BringBackArgs {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
-    /// The look at the site afterwards
-    #[command(flatten)]
-    pub verify: verify::VerifyArgs,
+    /// Fetch every changed URL of the site afterwards, and exit with 7 where one answers otherwise
+    #[arg(long, value_name = "URL", conflicts_with = "no_wait", help_heading = "Invalidation")]
+    pub verify: Option<Site>,
     /// The report in files
     #[command(flatten)]
     pub reports: ReportArgs,

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod distribution;
+mod history;
 mod permissions;
 
 use crate::aws::Aws;

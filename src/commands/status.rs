@@ -2,6 +2,7 @@
 
 use crate::cli::record::StatusArgs;
 use crate::commands::connection::Connection;
+use crate::commands::history::{Listed, listed};
 use crate::config;
 use crate::deploy::diff::PruneAfter;
 use crate::error::{Error, Result};
@@ -56,8 +57,8 @@ struct Status {
     last: Option<LastDeploy>,
     /// The newest build.
     build: Option<Build>,
-    /// How many deploys are kept, the live one included; `shipfront history` lists them.
-    deploys: u64,
+    /// The deploys that are kept, the newest first.
+    deploys: Vec<Listed>,
     /// Who deploys now.
     lease: Option<Holder>,
     /// A lease that its holder no longer renews: the next deploy takes it.
@@ -135,7 +136,7 @@ fn status(
         allowance: session.paths(free_paths),
         last: session.last().cloned(),
         build: session.build().cloned(),
-        deploys: session.deploys().len() as u64,
+        deploys: listed(session.deploys(), |_| true),
     })
 }
 
@@ -163,8 +164,8 @@ impl Display for Status {
                 if build.project.is_empty() { String::new() } else { format!(" of {}", Shown(&build.project)) };
             writeln!(out, "  newest build: {}{project}", build.number)?;
         }
-        if self.deploys > 1 {
-            let before = self.deploys - 1;
+        if self.deploys.len() > 1 {
+            let before = self.deploys.len() - 1;
             let deploys =
                 if before == 1 { "1 deploy before it is" } else { &format!("{before} deploys before it are") };
             writeln!(out, "  history: {deploys} kept; 'shipfront history' lists them")?;

@@ -55,7 +55,7 @@ pub(super) fn without_source(
         lock_timeout: duration("--lock-timeout", &args.lock_timeout)?,
         keep_deploys: args.history.keep_deploys,
         keep_copies: args.history.history == HistoryArg::Copies,
-        verify: args.verify.verify.clone(),
+        verify: args.verify.clone(),
         ..Settings::of_nothing(target, expected_owner)
     })
 }

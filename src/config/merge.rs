@@ -131,9 +131,14 @@ fn open_argument(arg: Arg) -> Arg {
     unset_if_empty(arg)
 }
 
-/// Whether an option must be typed for each run: it lifts a guard, which a variable would do for every run after it.
+/// Whether an option lifts a guard, which a variable would do for every run after it.
+pub(crate) fn lifts_a_guard(option: &str) -> bool {
+    matches!(option, "allow-removals" | "overwrite-foreign")
+}
+
+/// Whether no variable sets an option: it lifts a guard, or says what one rollback is to do.
 pub(crate) fn is_typed_only(option: &str) -> bool {
-    option == "allow-removals"
+    lifts_a_guard(option) || matches!(option, "to" | "build" | "plan" | "deploy" | "prune" | "keep-from" | "remove")
 }
 
 /// A variable that is empty is not set.

@@ -2,7 +2,7 @@
 
 use crate::cli::Cli;
 use crate::config::file::nearest;
-use crate::config::merge::is_typed_only;
+use crate::config::merge::{is_typed_only, lifts_a_guard};
 use crate::error::{Error, Result};
 use clap::{Command, CommandFactory};
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
     let known = known();
     let option = |name: &str| name[PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
     let warning = |name: String| match nearest_variable(&name, &known) {
-        _ if is_typed_only(&option(&name)) => {
+        _ if lifts_a_guard(&option(&name)) => {
             format!("{name}: no variable lifts this guard: pass --{}", option(&name))
         }
         Some(near) => format!("{name} is no variable that shipfront reads; did you mean {near}?"),

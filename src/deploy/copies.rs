@@ -57,7 +57,7 @@ impl Restoring<'_> {
                     return (at, ChangeOutcome::NotBegun);
                 };
                 let guard = self.guard.0.get().copied().unwrap_or(Guard::Condition);
-                let copy = self.bucket.copy(&from.place, &subject.key, replaced(subject), guard);
+                let copy = Box::pin(self.bucket.copy(&from.place, &subject.key, replaced(subject), guard));
                 let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
                 match &outcome {
                     // One that is not there any more says nothing of the others.
@@ -78,7 +78,7 @@ impl Restoring<'_> {
     /// Finds out what the store does with conditions, by the first copy: what became of it where it was made by that.
     async fn find_out(&self, at: usize) -> Result<Option<ChangeOutcome>, ChangeOutcome> {
         let Some((subject, from)) = self.copy_of(at) else { return Ok(None) };
-        let trying = self.bucket.try_conditions(&from.place, &subject.key, replaced(subject));
+        let trying = Box::pin(self.bucket.try_conditions(&from.place, &subject.key, replaced(subject)));
         let (found, made) = match self.limits.in_flight(&subject.key, trying).await {
             Ok(Tried::Hold) => (Guard::Condition, None),
             Ok(Tried::Ignored(copy)) => (Guard::Look, Some(outcome(Ok(copy), from))),
@@ -149,7 +149,7 @@ pub(super) async fn keep(
             if limits.stop.is_cancelled() || halt.load(Ordering::Relaxed) {
                 return None;
             }
-            let kept = limits.in_flight(key, session.record().keep(bucket, key, row)).await;
+            let kept = limits.in_flight(key, Box::pin(session.record().keep(bucket, key, row))).await;
             halt.fetch_or(kept.is_err(), Ordering::Relaxed);
             Some((at, kept.err()))
         }

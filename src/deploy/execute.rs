@@ -36,6 +36,8 @@ pub(super) struct Execution<'a> {
     items: Vec<Invalidation>,
     /// Whether a copy could not be kept of what is to be replaced or removed.
     is_unkept: bool,
+    /// How many copies could not be made and were uploaded, and why the first could not.
+    uncopied: (usize, Option<String>),
     sent: Sent,
     warnings: Vec<String>,
 }
@@ -65,6 +67,7 @@ impl<'a> Execution<'a> {
             settled: Vec::new(),
             items: Vec::new(),
             is_unkept: false,
+            uncopied: (0, None),
             sent: Sent::default(),
             warnings: Vec::new(),
         }
@@ -79,6 +82,7 @@ impl<'a> Execution<'a> {
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
         self.copy(ObjectKind::Pages, "pages").await;
+        self.warnings.extend(self.uncopied());
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();
         let is_late = self.planned.plan.removals(true).next().is_some();
@@ -153,7 +157,7 @@ impl<'a> Execution<'a> {
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
         let (bucket, plan) = (&self.discovered.bucket, &*self.planned.plan);
         let restoring = Restoring { bucket, plan, guard, limits, progress: &progress };
-        let (done, warning) = timeline.during(stage, restoring.run(changes)).await;
+        let (done, warning) = timeline.during(stage, Box::pin(restoring.run(changes))).await;
         self.note(done);
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
         self.upload_instead(kind, stage).await;
@@ -171,13 +175,19 @@ impl<'a> Execution<'a> {
             return;
         }
         let why = changes.iter().find_map(|at| match &self.outcomes[*at] {
-            ChangeOutcome::Failed { error, .. } => Some(format!(": {error}")),
+            ChangeOutcome::Failed { error, .. } => Some(error.to_string()),
             _ => None,
         });
-        let count = changes.len();
-        let objects = if count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
-        self.warnings.push(format!("{objects} uploaded because a copy could not be made{}", why.unwrap_or_default()));
+        self.uncopied = (self.uncopied.0 + changes.len(), self.uncopied.1.take().or(why));
         self.send(changes, stage).await;
+    }
+
+    /// What to say of the copies that could not be made, if there are any.
+    fn uncopied(&self) -> Option<String> {
+        let (count, why) = &self.uncopied;
+        let objects = if *count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        (*count > 0).then(|| format!("{objects} uploaded because a copy could not be made{why}"))
     }
 
     /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them
@@ -187,7 +197,7 @@ impl<'a> Execution<'a> {
         let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
         let Executor { timeline, limits, .. } = self.executor;
         let keeping = copies::keep(&self.discovered.bucket, session, (plan, &self.planned.index, entries), limits);
-        let (failed, is_complete) = timeline.during("keep", keeping).await;
+        let (failed, is_complete) = timeline.during("keep", Box::pin(keeping)).await;
         self.is_unkept = !is_complete;
         self.note(failed);
     }

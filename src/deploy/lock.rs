@@ -121,7 +121,7 @@ impl Executor<'_> {
             distributions: &discovered.to_tell(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished),
             paths: planned.paths(),
-            rolls_back: self.annals.rolls_back(session.build()),
+            direction: self.annals.direction(session.build()),
             preview: self.annals.preview,
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))

@@ -124,13 +124,13 @@ impl Deploy<'_> {
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
-            let (mut discovered, past) = self.unless_stopped(self.look_back(rollback)).await?;
+            let (mut discovered, past) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
             self.guard_order(&mut discovered).await?;
             self.guard_interrupted()?;
             if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
                 continue;
             }
-            let planned = self.unless_stopped(self.bring_back(&mut discovered, &past, rollback)).await?;
+            let planned = self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &past, rollback))).await?;
             if planned.refused.is_some() {
                 return Ok(past.name(self.show(&discovered, planned)));
             }
@@ -148,11 +148,11 @@ impl Deploy<'_> {
 
     /// Decides what a rollback would do, and writes nothing.
     pub async fn plan_rollback(&self, rollback: &Rollback) -> Result<Run> {
-        let (mut discovered, past) = self.look_back(rollback).await?;
+        let (mut discovered, past) = Box::pin(self.look_back(rollback)).await?;
         if let Some(error) = self.superseded(discovered.session.as_ref()) {
             return Err(error);
         }
-        let planned = self.bring_back(&mut discovered, &past, rollback).await?;
+        let planned = Box::pin(self.bring_back(&mut discovered, &past, rollback)).await?;
         Ok(past.name(self.show(&discovered, planned)))
     }
 

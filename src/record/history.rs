@@ -88,6 +88,17 @@ pub struct Annals<'a> {
     pub is_same_site: bool,
 }
 
+/// Where a run stands among the builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It deploys a build.
+    Onward,
+    /// It brings back a build older than the newest one, or one of which nobody knows how old it is.
+    Back,
+    /// It brings back the newest build.
+    Newest,
+}
+
 /// What the rows of a manifest add to the history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rows {
@@ -100,13 +111,16 @@ pub struct Rows {
 }
 
 impl Annals<'_> {
-    /// Whether what is brought back is older than the newest build, or nobody knows how old: builds up to that one then stay
-    /// away.
-    pub fn rolls_back(&self, newest: Option<&Build>) -> bool {
+    /// Where a run stands among the builds, of which the newest one is recorded.
+    pub fn direction(&self, newest: Option<&Build>) -> Direction {
         let is_newest = |build: &Build| {
             newest.is_some_and(|newest| newest.project == build.project && newest.number <= build.number)
         };
-        self.restores.is_some() && !self.build.is_some_and(is_newest)
+        match (self.restores, self.build) {
+            (None, _) => Direction::Onward,
+            (Some(_), Some(build)) if is_newest(build) => Direction::Newest,
+            (Some(_), _) => Direction::Back,
+        }
     }
 }
 

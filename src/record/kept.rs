@@ -40,9 +40,9 @@ impl Record {
             redirect: head.headers.website_redirect,
         };
         let name = name(row);
-        let copied = match self.bucket.copy(&source, &name, Replaced::Nothing, Guard::Condition).await {
+        let copied = match Box::pin(self.bucket.copy(&source, &name, Replaced::Nothing, Guard::Condition)).await {
             Err(error) if error.kind() == ErrorKind::NotImplemented => {
-                self.bucket.copy(&source, &name, Replaced::Nothing, Guard::Look).await
+                Box::pin(self.bucket.copy(&source, &name, Replaced::Nothing, Guard::Look)).await
             }
             copied => copied,
         };

@@ -4,7 +4,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
-use crate::record::history::Deployed;
+use crate::record::history::{Deployed, Direction};
 use crate::record::preview::PreviewNote;
 use crate::record::session::{Commit, Intended};
 use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest};
@@ -97,7 +97,7 @@ impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
-        let Intended { deploy, build, distributions, pending, paths, rolls_back, preview } = *intended;
+        let Intended { deploy, build, distributions, pending, paths, direction, preview } = *intended;
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -111,10 +111,13 @@ impl Lease {
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
-        state.rolled_back = match rolls_back {
-            // Of several that were rolled back, the newest one.
-            true => snapshot.state.build.clone().or(state.rolled_back),
-            false => state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build))),
+        state.rolled_back = match direction {
+            Direction::Onward => {
+                state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build)))
+            }
+            // Builds up to the newest one stay away.
+            Direction::Back => snapshot.state.build.clone().or(state.rolled_back),
+            Direction::Newest => None,
         };
         if let Some(preview) = preview {
             // From the first write on, so that one that is never completed goes, too.
@@ -233,7 +236,7 @@ impl Lease {
         .await?;
         record.remove(&outdated).await;
         if commit.annals.keeps_copies {
-            record.prune_kept(&history).await;
+            Box::pin(record.prune_kept(&history)).await;
         }
         Ok(())
     }

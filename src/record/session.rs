@@ -9,7 +9,7 @@ use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, UsedPaths};
 use crate::record::external_writes::ExternalWrites;
-use crate::record::history::{Annals, Deployed, Rows};
+use crate::record::history::{Annals, Deployed, Direction, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -42,8 +42,8 @@ pub struct Intended<'a> {
     pub pending: &'a [PendingChange],
     /// The paths that it is to send to CloudFront.
     pub paths: u64,
-    /// Whether it is a rollback, so that builds up to the newest one stay away.
-    pub rolls_back: bool,
+    /// Where it stands among the builds.
+    pub direction: Direction,
     /// What the site is a preview of, and for how long, if it is one.
     pub preview: Option<&'a NewPreview>,
 }

@@ -20,6 +20,12 @@ fn state() -> Value {
         "last": {"deploy": "d1", "at": "2026-11-26T11:00:00Z", "uploaded": 1, "pruned": 2},
         "build": {"project": "site", "number": 4},
         "paths": paths,
+        "history": [{
+            "deploy": "d1", "at": "2026-11-26T11:00:00Z", "build": {"project": "site", "number": 4, "later": 1},
+            "commit": "1a2b", "by": "process 1", "restored": "d0", "uploaded": 1, "pruned": 2, "left": 3, "objects": 2,
+            "without_version": 1, "kept_copies": true, "later": {"of": "a later version"},
+        }],
+        "rolled_back": {"project": "site", "number": 3},
     })
 }
 
@@ -34,7 +40,7 @@ fn manifest() -> Vec<Value> {
             "carried": 0, "tags": tags, "compressed": {"source": etag, "asked": ["br"], "encoding": "br"},
             "error_page": {"cache_control": "max-age=0", "chosen": true, "as_of": 5},
         }),
-        json!({"key": "app.js", "size": 3, "etag": etag, "carried": 0}),
+        json!({"key": "app.js", "size": 3, "etag": etag, "carried": 0, "version": "v1", "class": "STANDARD_IA"}),
         json!({"rows": 2}),
     ]
 }

@@ -7,6 +7,7 @@ use crate::deploy::change::Action;
 use crate::report::Report;
 use crate::report::ReportedChange;
 use crate::s3::MAX_DELETE_KEYS;
+use crate::s3::retag::LARGEST_COPY;
 use serde::Serialize;
 use shipfront_invalidation::InvalidationStatus;
 use shipfront_site::etag::{MULTIPART_THRESHOLD, part_size};
@@ -78,7 +79,10 @@ impl Report {
         let removals =
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
-        let uploads = self.changes.iter().filter(|change| matches!(change.action, Action::Upload | Action::Copy));
+        let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
+        let copies = || self.changes.iter().filter(|change| change.action == Action::Copy);
+        // The first one is tried with a condition that cannot hold, behind a look at what is there.
+        let tried = u64::from(copies().next().is_some());
         let invalidations: u64 =
             self.invalidations.iter().map(|invalidation| requests(&invalidation.items) as u64).sum();
         let (writes, reads, cleanings) = match new_record {
@@ -87,7 +91,12 @@ impl Report {
             None => (0, 0, 0),
         };
         Requests {
-            put: self.requests.put + uploads.map(|change| puts(change.bytes)).sum::<u64>() + writes,
+            put: self.requests.put
+                + uploads.map(|change| puts(change.bytes)).sum::<u64>()
+                + copies().map(|change| copy_puts(change.bytes)).sum::<u64>()
+                + tried
+                + writes,
+            head: self.requests.head + tried,
             get: self.requests.get + reads,
             delete: batches(removals(false)) + batches(removals(true)) + cleanings,
             create_invalidation: invalidations,
@@ -118,6 +127,11 @@ impl Display for Cost {
         }
         write!(out, "requests {}", dollars(self.requests_dollars))
     }
+}
+
+/// The requests of one copy.
+fn copy_puts(bytes: u64) -> u64 {
+    if bytes > LARGEST_COPY { puts(bytes) } else { 1 }
 }
 
 /// An amount as people write it: as many digits as it has, and cents at least.

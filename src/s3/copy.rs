@@ -129,7 +129,7 @@ impl Bucket {
             let conditions = conditions(replaced, guard);
             let mut answer = match source.size > LARGEST_COPY {
                 true => Answer::TooLarge,
-                false => self.copy_whole(source, key, &conditions).await?,
+                false => Box::pin(self.copy_whole(source, key, &conditions)).await?,
             };
             if let Answer::TooLarge = answer {
                 answer = Box::pin(self.copy_parts(source, key, &conditions)).await?;
@@ -140,7 +140,7 @@ impl Bucket {
             }
             let live = self.head(key).await?;
             if !is_replaced(live.as_ref(), replaced) {
-                return self.made_unseen(source, live).await;
+                return Box::pin(self.made_unseen(source, live)).await;
             }
             if !is_conflict {
                 return Err(Error::failed(format!("{} is no longer what it was", source.shown()))
@@ -158,7 +158,7 @@ impl Bucket {
         if source.size > LARGEST_COPY || !is_replaced(self.head(key).await?.as_ref(), replaced) {
             return Ok(Tried::Unknown);
         }
-        match self.copy_whole(source, key, &(Some(NO_ETAG.to_owned()), None)).await {
+        match Box::pin(self.copy_whole(source, key, &(Some(NO_ETAG.to_owned()), None))).await {
             Ok(Answer::Made(copy)) => Ok(Tried::Ignored(copy)),
             Ok(Answer::Unmet) => Ok(Tried::Hold),
             Ok(Answer::Conflict | Answer::TooLarge) => Ok(Tried::Unknown),
@@ -182,6 +182,11 @@ impl Bucket {
                 == Headers { storage_class: None, ..original.headers }
             && live.metadata == original.metadata;
         Ok(if is_same { Copy::Made { etag: live.etag, version: live.version } } else { Copy::Refused })
+    }
+
+    /// An error of a copy, with what one from a version takes.
+    fn of_source(&self, source: &Source, error: Error) -> Error {
+        if source.version.is_some() { self.of_version(error) } else { error }
     }
 
     /// A bucket in reach of the same credentials, with whole keys.
@@ -218,7 +223,9 @@ impl Bucket {
                     (Some("InvalidRequest"), message) if message.contains("maximum allowable size") => {
                         Ok(Answer::TooLarge)
                     }
-                    _ => Err(lost.mark(self.of_version(self.explain_key("CopyObject", key, error)))),
+                    // Whoever cannot do it has done nothing.
+                    (Some("NotImplemented"), _) => Err(self.explain_key("CopyObject", key, error)),
+                    _ => Err(lost.mark(self.of_source(source, self.explain_key("CopyObject", key, error)))),
                 };
             }
         };
@@ -289,7 +296,8 @@ impl Bucket {
                 .set_expected_bucket_owner(self.expected_owner.clone())
                 .set_expected_source_bucket_owner(self.expected_owner.clone());
             let answer = request.send().await;
-            let answer = answer.map_err(|error| self.of_version(self.explain_key("UploadPartCopy", key, error)))?;
+            let answer =
+                answer.map_err(|error| self.of_source(source, self.explain_key("UploadPartCopy", key, error)))?;
             let etag = answer.copy_part_result.and_then(|result| result.e_tag);
             let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied a part of {key}")))?;
             Ok::<_, Error>(CompletedPart::builder().part_number(at as i32 + 1).e_tag(etag).build())

@@ -70,6 +70,25 @@ async fn the_artifact_is_deployed_by_the_recipe_of_the_command_line() {
     assert_eq!(success(&world).1["outcome"], "nothing-to-do");
 }
 
+/// A stage rollback runs the action again, in a job of its own, with the artifact of an earlier execution.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_that_is_rolled_back_deploys_the_earlier_artifact_again() {
+    let (world, function) = pipeline(&SITE).await;
+    world.edge.set_versioning(BUCKET, true).unwrap();
+    function.invoke(&job(1, &json!({}))).await.unwrap();
+    let etags = || world.edge.objects(BUCKET).into_iter().filter(|object| !object.key.starts_with(".shipfront/"));
+    let etags = || etags().map(|object| (object.key, object.etag)).collect::<Vec<_>>();
+    let before = etags();
+    store(&world, archive(&[("index.html", "new"), ("app.js", "js"), ("news.html", "news")])).await;
+    function.invoke(&job(2, &json!({}))).await.unwrap();
+    assert_ne!(etags(), before);
+    store(&world, archive(&SITE)).await;
+    function.invoke(&job(3, &json!({}))).await.unwrap();
+    assert_eq!(etags(), before);
+    let told = world.edge.invalidations(&world.distribution).pop().unwrap().items;
+    assert!(!told.iter().any(|item| item.contains("app.js")), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_artifact_is_read_with_the_credentials_of_the_job_and_the_bucket_with_the_functions() {
     let (world, function) = pipeline(&SITE).await;

@@ -171,3 +171,22 @@ fn with_local_no_request_goes_to_aws() {
     nobody.set_nonblocking(true).unwrap();
     assert!(nobody.accept().is_err(), "a command called AWS");
 }
+
+#[test]
+fn a_site_on_the_local_edge_is_rolled_back_by_its_source() {
+    let machine = Machine::new();
+    machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    machine.write("index.html", "<!doctype html><title>Two</title>");
+    machine.write("added.html", "<!doctype html><title>Added</title>");
+    machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
+    // Each of these is a process of its own, with nothing but the directory between them.
+    let history = machine.run(&["history", "SITE", "--local", "--json"]).ended_with(0).json();
+    let restorable = |at: usize| history["deploys"][at]["restorable"].clone();
+    assert_eq!((restorable(0), restorable(1)), ("yes".into(), "yes".into()), "{history:#}");
+    let report = machine.run(&["rollback", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert_eq!((&report["objects"]["copied"], &report["objects"]["pruned"]), (&1.into(), &1.into()), "{report:#}");
+    let back = machine.run(&["rollback", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert_eq!(back["objects"]["copied"], 2, "{back:#}");
+    let settled = machine.run(&["deploy", "SITE", "--local", "--json"]).ended_with(0).json();
+    assert_eq!(settled["outcome"], "nothing-to-do", "{settled:#}");
+}

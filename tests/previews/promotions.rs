@@ -98,7 +98,7 @@ async fn only_a_complete_preview_of_this_site_is_promoted_and_only_the_deploy_th
     world.run(&other).expect(6).says("is one of s3://www.example.com");
     // Its deploy dies.
     world.write("index.html", "welcome three");
-    world.edge.faults().crash_at(12, true);
+    world.fault_of("PutObject", "new/index.html", 0, 1, Fault::CrashBefore);
     let mut dying = world
         .command(&world.arguments("deploy", TARGET, &["--preview", "new", "--previews-target", super::AT]))
         .spawn()

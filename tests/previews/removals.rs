@@ -32,7 +32,7 @@ async fn each_preview_is_listed_with_its_age_expiry_commit_and_size() {
     let arguments = world.arguments("deploy", super::TARGET, &["--preview", "feature/long", "--previews-target", AT]);
     crate::world::site::run(world.command(&arguments).env("GITHUB_SHA", "1a2b3c4d5e6f7a8b")).expect(0);
     preview(&world, "42", &["--expires", "1h"]).expect(0);
-    world.edge.advance_clock(2 * HOUR);
+    world.edge.advance_clock(2 * HOUR + Duration::from_secs(30));
     let all = listed(&world);
     let long = &all["feature/long"];
     assert_eq!(long["label"], host_label("feature/long"));

@@ -50,17 +50,12 @@ async fn nothing_is_replaced_before_its_copy_is_kept() {
     let world = twice().await;
     world.write("index.html", "welcome three");
     world.write("app.js", "code three");
-    world.fault("CopyObject", 1, ALWAYS, denied());
-    world.edge.faults().add(shipfront_edge::Rule {
-        operation: Some("CopyObject".to_owned()),
-        key: None,
-        skip: 0,
-        count: ALWAYS,
-        fault: denied(),
-    });
     let before = bodies(&world).await;
+    // It is looked at before it is kept.
+    world.fault_of("HeadObject", "index.html", 0, ALWAYS, denied());
     let run = world.deploy(&COPIES).expect(1);
     assert_eq!(run.outcome(), "failed", "{}", run.stdout);
+    world.edge.faults().clear();
     assert_eq!(bodies(&world).await, before);
     assert_eq!(world.count("PutObject"), 0);
 }

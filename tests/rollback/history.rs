@@ -30,6 +30,7 @@ async fn history_and_status_tell_of_each_kept_deploy() {
     assert!(deploys[0]["by"].as_str().unwrap().starts_with("process "), "{}", deploys[0]);
     let text = world.run(&["history", TARGET]).expect(0).stdout;
     assert!(text.contains("build 41  0123456789") && text.contains("3 written, 1 deleted; live"), "{text}");
+    assert_eq!(world.run(&["status", TARGET, "--json"]).expect(0).json["deploys"].as_array().unwrap(), &deploys);
     let status = world.run(&["status", TARGET]).expect(0).stdout;
     assert!(status.contains("history: 1 deploy before it is kept"), "{status}");
 }

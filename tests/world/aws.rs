@@ -16,6 +16,11 @@ pub(crate) async fn start(data: Data) -> Edge {
     Edge::start(options).await.unwrap()
 }
 
+/// An edge in memory that answers each request so late.
+pub(crate) async fn slow(latency: std::time::Duration) -> Edge {
+    Edge::start(EdgeOptions { data: Data::Memory, api_port: 0, viewer_port: 0, latency }).await.unwrap()
+}
+
 fn credentials() -> Credentials {
     Credentials::new("any", "thing", None, None, "test")
 }

@@ -76,6 +76,14 @@ impl Place {
         (Place::with_clock(clock).await, hand)
     }
 
+    /// An edge that answers each request so late.
+    pub(crate) async fn slow(latency: Duration) -> Place {
+        let edge = aws::slow(latency).await;
+        let clock = Clock::default();
+        let aws = client(&edge, &clock).await;
+        Place { edge, aws, clock }
+    }
+
     async fn with_clock(clock: Clock) -> Place {
         let edge = aws::edge().await;
         let aws = client(&edge, &clock).await;
@@ -131,6 +139,28 @@ impl Place {
 
     /// Runs a deploy until the crash that is in the fault script; how it ended, if that never came.
     pub(crate) async fn die(&self, source: &Path, target: &str, options: &[&str]) -> Option<Result<Report, Error>> {
+        self.until_crash(self.start(source, target, options)).await
+    }
+
+    /// Runs a rollback to its end.
+    pub(crate) async fn rollback(&self, target: &str, options: &[&str]) -> Result<Report, Error> {
+        restore(target, options, self.aws.clone()).await
+    }
+
+    /// Runs a rollback that dies at its `nth` request, as [`Place::crash`] does a deploy.
+    pub(crate) async fn crash_rollback(
+        &self,
+        target: &str,
+        options: &[&str],
+        nth: u64,
+        after_effect: bool,
+    ) -> Option<Result<Report, Error>> {
+        self.edge.faults().crash_at(nth, after_effect);
+        let restoring = async { restore(target, options, client(&self.edge, &self.clock).await).await };
+        self.until_crash(restoring).await
+    }
+
+    async fn until_crash(&self, run: impl Future<Output = Result<Report, Error>>) -> Option<Result<Report, Error>> {
         let crash = async {
             while !self.edge.faults().has_crashed() {
                 tokio::time::sleep(Duration::from_micros(300)).await;
@@ -140,7 +170,7 @@ impl Place {
         let fate = tokio::select! {
             biased;
             () = crash => None,
-            ended = self.start(source, target, options) => Some(ended),
+            ended = run => Some(ended),
         };
         self.edge.faults().clear();
         self.edge.faults().revive();
@@ -201,5 +231,15 @@ async fn stoppable(settings: Settings, aws: Aws, stop: CancellationToken) -> Res
     let terminal = Terminal::new(Volume::Quiet, true);
     let deploy = Deploy::new(&settings, &aws, &terminal, stop);
     let run = Box::pin(deploy.run()).await;
+    run.map(|run| Report::new(run, &terminal))
+}
+
+async fn restore(target: &str, options: &[&str], aws: Aws) -> Result<Report, Error> {
+    let line = ["shipfront", "rollback", target].into_iter().chain(options.iter().copied());
+    let Command::Rollback(args) = Cli::parse_from(line).command else { panic!("no rollback") };
+    let settings = config::history::rollback_settings(&args, Target::parse(target).unwrap(), None).unwrap();
+    let terminal = Terminal::new(Volume::Quiet, true);
+    let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
+    let run = Box::pin(deploy.rollback(&config::history::rollback(&args))).await;
     run.map(|run| Report::new(run, &terminal))
 }

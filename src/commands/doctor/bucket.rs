@@ -1,6 +1,7 @@
 //! The bucket: where it is, how it keeps objects, its policy, the deploy record in it.
 
 use crate::aws::Aws;
+use crate::commands::doctor::history;
 use crate::commands::doctor::permissions::Evidence;
 use crate::commands::doctor::{Doctor, Finding, State};
 use crate::deploy::new_deploy_id;
@@ -38,7 +39,12 @@ impl Doctor {
         let name = self.target.bucket();
         let mut findings = vec![Finding::new("bucket", State::Ok, format!("{name}{}", region.unwrap_or_default()))];
         findings.push(encryption(bucket.encryption().await));
-        findings.push(versioning(bucket.keeps_versions().await));
+        let versions = bucket.keeps_versions().await;
+        let keeps_versions = matches!(versions, Ok(true));
+        findings.push(history::versioning(versions));
+        if keeps_versions {
+            findings.push(history::lifecycle(bucket.version_rules().await));
+        }
         let record = match Record::of(aws, &bucket, &self.place).await {
             Ok(record) => record,
             Err(error) => {
@@ -85,6 +91,7 @@ impl Doctor {
             }
             (_, None, None) => Finding::new(CHECK, State::Ok, format!("at {place}, and nothing is pending")),
         });
+        findings.extend(history::kept(&snapshot.state.deploys()));
         findings.push(match (self.probe, aws.is_amazon()) {
             (true, _) => match probe(aws, record, evidence).await {
                 Ok(()) => Finding::new(CONDITIONS, State::Ok, "tried with an object, which was removed again"),
@@ -154,15 +161,6 @@ fn encryption(found: Result<Option<String>>) -> Finding {
             )
         }
         Ok(algorithm) => Finding::new(CHECK, State::Ok, algorithm.unwrap_or_else(|| "S3's own".to_owned())),
-        Err(error) => Finding::unanswered(CHECK, &error),
-    }
-}
-
-fn versioning(found: Result<bool>) -> Finding {
-    const CHECK: &str = "versioning";
-    match found {
-        Ok(true) => Finding::new(CHECK, State::Ok, "on: what a deploy replaces or removes can be had back"),
-        Ok(false) => Finding::new(CHECK, State::Ok, "off: what a deploy replaces or removes is gone"),
         Err(error) => Finding::unanswered(CHECK, &error),
     }
 }
@@ -285,6 +283,5 @@ mod tests {
         assert_eq!(encryption(Ok(Some("AES256".to_owned()))).state, State::Ok);
         assert_eq!(encryption(Ok(Some("aws:kms".to_owned()))).state, State::Warning);
         assert_eq!(encryption(Err(Error::failed("no"))).state, State::NotChecked);
-        assert_eq!(versioning(Err(Error::failed("no"))).state, State::NotChecked);
     }
 }

@@ -1,0 +1,87 @@
+//! What a rollback would find: versions of the bucket, and the lifecycle rules by which they go.
+
+use crate::commands::doctor::{Finding, State};
+use crate::error::Result;
+use crate::record::history::Deployed;
+use crate::s3::inspect::VersionRule;
+
+/// Versions that are gone sooner are too eager: a fault may be seen only after days.
+const FEWEST_DAYS: i32 = 7;
+
+/// Whether the bucket keeps versions.
+pub(super) fn versioning(found: Result<bool>) -> Finding {
+    const CHECK: &str = "versioning";
+    match found {
+        Ok(true) => Finding::new(CHECK, State::Ok, "on: 'shipfront rollback' brings earlier deploys back"),
+        Ok(false) => {
+            let found = "off: what a deploy replaces or removes is gone, unless it runs with history = \"copies\"";
+            Finding::new(CHECK, State::Ok, found)
+        }
+        Err(error) => Finding::unanswered(CHECK, &error),
+    }
+}
+
+/// Which deploys are kept, once there are any.
+pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
+    let (last, before) = deploys.split_first()?;
+    let deploys = if before.len() == 1 { "1 deploy".to_owned() } else { format!("{} deploys", before.len()) };
+    let copies = if last.kept_copies { "; copies are kept of what each replaces (history = \"copies\")" } else { "" };
+    Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be gone back to{copies}")))
+}
+
+/// Whether old versions go, and not too soon.
+pub(super) fn lifecycle(found: Result<Vec<VersionRule>>) -> Finding {
+    const CHECK: &str = "old versions";
+    const FITS: &str = "a rule that expires noncurrent versions after 30 days fits (examples/hosting has one)";
+    let rules = match found {
+        Ok(rules) => rules,
+        Err(error) => return Finding::unanswered(CHECK, &error),
+    };
+    let is_eager = |rule: &&VersionRule| {
+        let goes = rule.days.is_some_and(|days| days < FEWEST_DAYS && rule.newer == 0);
+        goes || rule.archive_days.is_some_and(|days| days < FEWEST_DAYS)
+    };
+    if let Some(VersionRule { name, days, archive_days, .. }) = rules.iter().find(is_eager) {
+        let (after, what) = match (days, archive_days) {
+            (Some(days), _) if *days < FEWEST_DAYS => (*days, "removes"),
+            (_, archive) => (archive.unwrap_or(0), "archives"),
+        };
+        let days = if after == 1 { "1 day".to_owned() } else { format!("{after} days") };
+        let found =
+            format!("the lifecycle rule {name:?} {what} them after {days}: a rollback finds none that are older");
+        return Finding::new(CHECK, State::Warning, found).fix(FITS);
+    }
+    match rules.iter().filter_map(|rule| rule.days).min() {
+        Some(days) => Finding::new(CHECK, State::Ok, format!("a lifecycle rule removes them after {days} days")),
+        None => {
+            Finding::new(CHECK, State::Warning, "no lifecycle rule removes them: each deploy adds to the bill for good")
+                .fix(FITS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn rule(days: Option<i32>, newer: i32, archive_days: Option<i32>) -> VersionRule {
+        VersionRule { name: "old".to_owned(), days, newer, archive_days }
+    }
+
+    #[test]
+    fn old_versions_go_and_not_too_soon() {
+        for (rules, state) in [
+            (vec![], State::Warning),
+            (vec![rule(Some(30), 0, None)], State::Ok),
+            (vec![rule(Some(1), 0, None)], State::Warning),
+            (vec![rule(Some(1), 5, None)], State::Ok),
+            (vec![rule(Some(30), 0, None), rule(None, 0, Some(1))], State::Warning),
+            (vec![rule(None, 0, Some(30))], State::Warning),
+        ] {
+            assert_eq!(lifecycle(Ok(rules.clone())).state, state, "{rules:?}");
+        }
+        assert_eq!(lifecycle(Err(Error::failed("no"))).state, State::NotChecked);
+        assert_eq!(versioning(Err(Error::failed("no"))).state, State::NotChecked);
+    }
+}
