@@ -2,8 +2,8 @@
 
 use shipfront::cli::{Cli, Command};
 use shipfront::commands::{
-    deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote, redirects, rollback,
-    status, tags, unlock,
+    deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote, redirects,
+    rollback, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;

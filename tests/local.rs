@@ -106,8 +106,8 @@ fn an_edited_page_is_one_upload_and_the_urls_of_that_page() {
     assert_eq!(report["objects"]["uploaded"], 1, "{report:#}");
     assert_eq!(report["changes"].as_array().unwrap().len(), 1, "{report:#}");
     assert_eq!(report["changes"][0]["key"], "docs/the-lens/index.html");
-    // The page; the record's plan, lease, manifest and release.
-    assert_eq!(report["requests"]["put"], 5, "{report:#}");
+    // The page, and a copy of the one before; the record's plan, lease, manifest and release.
+    assert_eq!(report["requests"]["put"], 6, "{report:#}");
     assert_eq!(report["invalidations"].as_array().unwrap().len(), 1, "{report:#}");
     let invalidation = &report["invalidations"][0];
     assert_eq!((&invalidation["viewer_paths"], &invalidation["collateral"]), (&3.into(), &0.into()), "{report:#}");

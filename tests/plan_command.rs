@@ -75,7 +75,7 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
         "shipfront deploy outcome source target objects changes invalidations requests cost seconds timeline concurrency \
          allowance recovered warnings errors",
     );
-    assert_fields(&json["objects"], "uploaded kept pruned orphaned unknown failed bytes_uploaded");
+    assert_fields(&json["objects"], "uploaded kept pruned orphaned unknown failed bytes_uploaded copied");
     assert_fields(&json["seconds"], "walk list hash apply invalidate total");
     assert_fields(&json["requests"], "list head get put delete create_invalidation cloudfront_read");
     let change = |key: &str| {

@@ -128,29 +128,18 @@ const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
 /// A preview is deployed as any site is.
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
 /// What a rollback does as a deploy does.
-const WRITE: &[EntryPoint] =
-    &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
+const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
 const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
 const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
 const PROMOTE: &[EntryPoint] = &[EntryPoint::Promote];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
-const READ_SITE: &[EntryPoint] = &[
-    EntryPoint::Deploy,
-    EntryPoint::ObjectEvents,
-    EntryPoint::Rollback,
-    EntryPoint::Preview,
-    EntryPoint::Promote,
-];
+const READ_SITE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
 const ASK_STATUS: &[EntryPoint] =
     &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Rollback, EntryPoint::Promote];
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
-const INVALIDATE: &[EntryPoint] = &[
-    EntryPoint::Deploy,
-    EntryPoint::Invalidate,
-    EntryPoint::ObjectEvents,
-    EntryPoint::Rollback,
-    EntryPoint::Promote,
-];
+const INVALIDATE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Promote];
 /// A preview invalidates nothing, and has redirects and error pages as production's distribution shows them.
 const FIND: &[EntryPoint] = &[
     EntryPoint::Deploy,

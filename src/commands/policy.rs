@@ -104,7 +104,11 @@ impl Setting {
         permissions.sort_by_key(|&(action, resource)| (resource, action));
         for (action, resource) in permissions {
             if action == LIST {
-                statements.extend(if resource == Resource::SourceBucket { self.source_listing() } else { self.listing() });
+                statements.extend(if resource == Resource::SourceBucket {
+                    self.source_listing()
+                } else {
+                    self.listing()
+                });
                 continue;
             }
             let arns = self.arns(resource, action);

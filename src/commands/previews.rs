@@ -351,7 +351,8 @@ impl Removals {
             Removal::Removed(Removed { objects, foreign, warnings }) => {
                 self.warnings.extend(warnings);
                 if !foreign.is_empty() {
-                    let stay = if foreign.len() == 1 { "1 object was" } else { &format!("{} objects were", foreign.len()) };
+                    let stay =
+                        if foreign.len() == 1 { "1 object was" } else { &format!("{} objects were", foreign.len()) };
                     self.warnings.push(format!(
                         "of the preview {name}, {stay} written by others, and not removed: {}",
                         foreign.join(", ")

@@ -27,8 +27,7 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
         Ok((settings, config::history::rollback(args)))
     };
     let target = args.site.target.as_deref();
-    let (report, written) =
-        bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;
+    let (report, written) = bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;
     if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
         terminal.say(ORDER);
     }

@@ -209,7 +209,9 @@ impl File<'_> {
         let span = value.span();
         let DeValue::Table(section) = value.into_inner() else {
             let problem = format!("{PREVIEWS}: expected a section");
-            return Err(self.wrong(&span, problem).hint(format!("write it as [{PREVIEWS}] with target = \"s3://...\"")));
+            return Err(self
+                .wrong(&span, problem)
+                .hint(format!("write it as [{PREVIEWS}] with target = \"s3://...\"")));
         };
         let mut entries: Vec<_> = section.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);

@@ -40,7 +40,9 @@ pub fn of_deploy(
     production: Option<Target>,
 ) -> Result<Settings> {
     if settings.record == Place::Nowhere {
-        return Err(Error::usage("--preview cannot be used with --no-record: the record says until when a preview stays"));
+        return Err(Error::usage(
+            "--preview cannot be used with --no-record: the record says until when a preview stays",
+        ));
     }
     if settings.shard.is_some() {
         return Err(Error::usage("--preview cannot be used with --shard"));

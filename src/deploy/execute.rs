@@ -76,12 +76,12 @@ impl<'a> Execution<'a> {
     /// Uploads, removes, invalidates, and writes the manifest of what is then true.
     pub(super) async fn carry_out(mut self, session: Option<&ActiveSession>) -> CarriedOut {
         self.settle_tags().await;
-        self.keep_copies(session).await;
+        Box::pin(self.keep_copies(session)).await;
         self.upload(ObjectKind::Assets, "assets").await;
-        self.copy(ObjectKind::Assets, "assets").await;
+        Box::pin(self.copy(ObjectKind::Assets, "assets")).await;
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
-        self.copy(ObjectKind::Pages, "pages").await;
+        Box::pin(self.copy(ObjectKind::Pages, "pages")).await;
         self.warnings.extend(self.uncopied());
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();

@@ -70,18 +70,21 @@ impl Deploy<'_> {
     pub(super) fn superseded(&self, session: Option<&Session>) -> Option<Error> {
         let ours = self.settings.build.as_ref().filter(|_| !self.settings.force)?;
         let session = session?;
-        let newer = session.superseding(Some(ours));
+        let (newer, held) = (session.superseding(Some(ours)), session.holding_back(Some(ours)));
         // Outside CodeBuild a number may have no project.
         let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
-        let why = match (newer, session.holding_back(Some(ours))) {
+        let ours = format!("build {}{of}", ours.number);
+        let message = match (newer, held) {
             (_, Some(from)) => format!(
-                "build {} was rolled back, and builds up to it stay away until a newer one is deployed",
+                "{ours} is superseded: build {} was rolled back, and builds up to it stay away until a newer one is deployed; \
+                 nothing was written",
                 from.number
             ),
-            (Some(newer), None) => format!("build {} went before", newer.number),
+            (Some(newer), None) => {
+                format!("{ours} is superseded: build {} went before; nothing was written", newer.number)
+            }
             (None, None) => return None,
         };
-        let message = format!("build {}{of} is superseded: {why}; nothing was written", ours.number);
         Some(Error::superseded(message).hint("--force deploys the older build all the same"))
     }
 

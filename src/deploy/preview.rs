@@ -65,7 +65,9 @@ impl Deploy<'_> {
             Ok(Some(production)) => production,
             Ok(None) => return Ok(planned),
             Err(error) => {
-                planned.warnings.push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                planned
+                    .warnings
+                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
                 return Ok(planned);
             }
         };
@@ -73,7 +75,9 @@ impl Deploy<'_> {
         let copies = match copies {
             Ok(copies) => copies,
             Err(error) => {
-                planned.warnings.push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                planned
+                    .warnings
+                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
                 return Ok(planned);
             }
         };
@@ -181,11 +185,7 @@ fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) 
         redirect: headers.website_redirect.clone(),
     };
     let content = inspected.content.map(Box::new).or(row.content);
-    let row = Row {
-        content,
-        headers: inspected.digest,
-        compressed: inspected.compressed,
-        ..Row::new(row.size, row.etag)
-    };
+    let row =
+        Row { content, headers: inspected.digest, compressed: inspected.compressed, ..Row::new(row.size, row.etag) };
     Some(CopyFrom { place, row, headers, memory: None, error_page: entry.headers.error_page(), otherwise: Some(at) })
 }

@@ -159,11 +159,7 @@ impl Deploy<'_> {
     fn restorer<'e>(&'e self, deploy: &'e str, past: &'e Past) -> Executor<'e> {
         let Deployed { build, commit, deploy: restored, .. } = &past.deployed;
         if let Some(preview) = &past.preview {
-            let annals = Annals {
-                commit: commit.as_deref(),
-                promotes: Some(preview.name()),
-                ..self.settings.annals()
-            };
+            let annals = Annals { commit: commit.as_deref(), promotes: Some(preview.name()), ..self.settings.annals() };
             return Executor { annals, ..self.executor(deploy) };
         }
         let annals = Annals {

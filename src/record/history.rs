@@ -6,7 +6,7 @@
 use crate::escape::Shown;
 use crate::record::manifest::Row;
 use crate::record::preview::NewPreview;
-use crate::record::{Build, State, is_zero};
+use crate::record::{Build, State, allowance, is_zero};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,8 +21,8 @@ pub struct Deployed {
     pub deploy: String,
     /// When it was completed, by S3's clock.
     pub at: Timestamp,
-    /// Its build, if it had a number.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Its build, if it had a number. What is none counts as if it were not there.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
     /// The commit that was built, where the environment told it.
     #[serde(skip_serializing_if = "Option::is_none", default)]

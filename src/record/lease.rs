@@ -210,7 +210,10 @@ impl Lease {
             }
         };
         // While the lease is held, nobody else writes the history.
-        let history = self.current.lock().await.0.with_deploy(self.deployed(commit), &commit.annals);
+        let (history, before) = {
+            let state = &self.current.lock().await.0;
+            (state.with_deploy(self.deployed(commit), &commit.annals), state.deploys())
+        };
         let mut named: Vec<String> = history.iter().map(|kept| manifest::file_name(&kept.deploy)).collect();
         named.extend(left.as_deref().map(intent::file_name));
         let mut outdated = self.outdated.clone();
@@ -235,7 +238,9 @@ impl Lease {
         })
         .await?;
         record.remove(&outdated).await;
-        if commit.annals.keeps_copies {
+        // Only with a deploy that leaves the history its copies may have become needless.
+        let leaves = before.iter().any(|deployed| !history.iter().any(|kept| kept.deploy == deployed.deploy));
+        if commit.annals.keeps_copies && leaves {
             Box::pin(record.prune_kept(&history)).await;
         }
         Ok(())

@@ -16,9 +16,7 @@ async fn a_preview_is_served_at_its_own_name_and_promoted() {
     let url = report["url"].as_str().unwrap().to_owned();
     assert!(url.starts_with("http://feature-new-") && url.ends_with(&format!(".localhost:{port}/")), "{url}");
     let host = url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-    let get = async |path: &str| {
-        request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &host)]).await
-    };
+    let get = async |path: &str| request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &host)]).await;
     assert!(get("/").await.text().contains("<title>New</title>"));
     assert_eq!(get("/docs/the-lens/").await.status, 200);
     assert_eq!(get("/assets/logo.svg").await.status, 200);

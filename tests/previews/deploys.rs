@@ -114,7 +114,8 @@ async fn the_url_comes_last_and_alone_and_is_a_field_of_the_json() {
     let options = ["--previews-url", "https://{name}.preview.example.com"];
     assert_eq!(preview(&world, "Feature/Search", &options).expect(0).json["url"], url);
     let source = world.source().to_str().unwrap().to_owned();
-    let line = [&["deploy", &source, super::TARGET, "--preview", "Feature/Search", "--previews-target", AT], &options[..]];
+    let line =
+        [&["deploy", &source, super::TARGET, "--preview", "Feature/Search", "--previews-target", AT], &options[..]];
     let said = text(&world, &line.concat()).expect(0).stdout;
     assert_eq!(said.lines().last(), Some(url.as_str()), "{said}");
     let quiet = [line.concat(), vec!["--quiet"]].concat();

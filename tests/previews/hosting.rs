@@ -42,5 +42,8 @@ fn nothing_of_a_preview_is_kept_or_indexed_and_no_store_is_needed() {
     let text = std::fs::read_to_string(repository("examples/previews/template.yaml")).unwrap();
     assert!(!text.contains("KeyValueStore"));
     let headers = &template["Resources"]["NoIndex"]["Properties"]["ResponseHeadersPolicyConfig"]["CustomHeadersConfig"];
-    assert_eq!((&headers["Items"][0]["Header"], &headers["Items"][0]["Value"]), (&"X-Robots-Tag".into(), &"noindex".into()));
+    assert_eq!(
+        (&headers["Items"][0]["Header"], &headers["Items"][0]["Value"]),
+        (&"X-Robots-Tag".into(), &"noindex".into())
+    );
 }

@@ -29,7 +29,10 @@ async fn production_becomes_the_preview_in_the_waves_of_a_deploy() {
     assert_eq!(world.writes(), [""; 0]);
     let run = promote(&world, "new", &["--concurrency", "1"]).expect(0);
     assert_eq!((run.outcome(), run.objects("copied"), run.objects("kept")), ("deployed", 3, 2), "{}", run.stdout);
-    assert_eq!(run.changes(), ["copy size app.js", "copy size index.html", "copy new new.html", "prune orphaned old.html"]);
+    assert_eq!(
+        run.changes(),
+        ["copy size app.js", "copy size index.html", "copy new new.html", "prune orphaned old.html"]
+    );
     assert_eq!(run.json["source"], "preview:new");
     let writes: Vec<String> = world.writes().into_iter().filter(|write| !write.contains("412")).collect();
     let expected = [

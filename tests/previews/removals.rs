@@ -41,7 +41,10 @@ async fn each_preview_is_listed_with_its_age_expiry_commit_and_size() {
     assert_eq!((&long["expired"], &all["42"]["expired"]), (&false.into(), &true.into()));
     assert!((7200..7300).contains(&long["age"].as_i64().unwrap()), "{long}");
     let said = text(&world, &["previews", AT, "--previews-url", "https://{name}.preview.example.com"]).expect(0).stdout;
-    assert!(said.contains("42  https://42.preview.example.com/\n    deployed 2 hours ago, 5 objects (24 B); expired"), "{said}");
+    assert!(
+        said.contains("42  https://42.preview.example.com/\n    deployed 2 hours ago, 5 objects (24 B); expired"),
+        "{said}"
+    );
     assert!(said.contains("commit 1a2b3c4d5e"), "{said}");
 }
 
@@ -52,7 +55,10 @@ async fn what_is_expired_is_pruned_with_its_record_and_what_others_wrote_stays()
     put(&world, "short/index.html", "theirs, too").await;
     world.edge.advance_clock(2 * HOUR);
     let run = previews(&world, &["--prune"]).expect(0);
-    assert_eq!((names(&run, "removed"), names(&run, "kept")), (vec!["short".to_owned()], vec!["42".to_owned(), "feature/long".to_owned()]));
+    assert_eq!(
+        (names(&run, "removed"), names(&run, "kept")),
+        (vec!["short".to_owned()], vec!["42".to_owned(), "feature/long".to_owned()])
+    );
     assert_eq!(run.json["removed"][0]["objects"], 4);
     assert_eq!(names(&run, "removed").len(), 1);
     assert_eq!(run.json["removed"][0]["foreign"], serde_json::json!(["index.html", "theirs.txt"]));
@@ -74,7 +80,10 @@ async fn what_is_expired_is_pruned_with_its_record_and_what_others_wrote_stays()
 async fn previews_of_branches_that_are_gone_are_pruned() {
     let world = three().await;
     let run = prune(&world, "main\n0a1b\trefs/heads/feature/long\nshort\n").expect(0);
-    assert_eq!((names(&run, "removed"), names(&run, "kept")), (vec!["42".to_owned()], vec!["feature/long".to_owned(), "short".to_owned()]));
+    assert_eq!(
+        (names(&run, "removed"), names(&run, "kept")),
+        (vec!["42".to_owned()], vec!["feature/long".to_owned(), "short".to_owned()])
+    );
     let list = world.outside().join("branches");
     std::fs::write(&list, "short\n").unwrap();
     let run = previews(&world, &["--prune", "--keep-from", list.to_str().unwrap()]).expect(0);
@@ -121,7 +130,10 @@ async fn a_site_that_is_no_preview_is_neither_listed_nor_removed() {
     assert_eq!(listed(&world).len(), 0);
     world.edge.clear_requests();
     assert_eq!(
-        world.run(&world.arguments("deploy", "s3://previews.example.com/site", &["--distribution", "none"])).expect(0).outcome(),
+        world
+            .run(&world.arguments("deploy", "s3://previews.example.com/site", &["--distribution", "none"]))
+            .expect(0)
+            .outcome(),
         "nothing-to-do"
     );
 }

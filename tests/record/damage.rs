@@ -54,7 +54,7 @@ async fn a_damaged_or_foreign_or_newer_state_stops_the_deploy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_or_newer_manifest_stops_the_deploy() {
     let world = world().await;
-    let key = manifest::key(&world.edge, BUCKET);
+    let key = manifest::key(&world.edge, BUCKET).await;
     let whole = manifest::read(&world.edge, BUCKET, &key).await;
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 0x10;

@@ -124,11 +124,11 @@ async fn a_reader_that_meets_the_end_of_a_deploy_reads_again() {
     let world = World::deployed(&SITE).await;
     for command in [world.arguments("plan", TARGET, &[]), vec!["status", TARGET, "--json"]] {
         world.write("index.html", format!("welcome to {}", command[0]));
-        let before = manifest::key(&world.edge, BUCKET);
+        let before = manifest::key(&world.edge, BUCKET).await;
         let gate = hold(&world, "GetObject", Some(&before));
         let reader = world.command(&command).spawn().unwrap();
         gate.reached().await;
-        world.deploy(&[]).expect(0);
+        world.deploy(&["--keep-deploys", "1"]).expect(0);
         gate.open();
         finish(reader).expect(0);
         assert!(world.edge.objects(BUCKET).iter().all(|object| object.key != before), "nothing was taken away");

@@ -8,9 +8,10 @@ use serde_json::Value;
 use shipfront_edge::Edge;
 use std::io::{Read, Write};
 
-/// The key of the one manifest of a bucket.
-pub(crate) fn key(edge: &Edge, bucket: &str) -> String {
-    edge.objects(bucket).into_iter().find(|object| object.key.contains("/manifest-")).unwrap().key
+/// The key of the manifest of the deploy that is live in a bucket.
+pub(crate) async fn key(edge: &Edge, bucket: &str) -> String {
+    let state: Value = serde_json::from_slice(&read(edge, bucket, ".shipfront/state.json").await).unwrap();
+    format!(".shipfront/manifest-{}.ndjson.gz", state["manifest"].as_str().unwrap())
 }
 
 /// The keys of the manifest and of the plan that the state of a bucket's record names.
@@ -28,7 +29,7 @@ pub(crate) async fn read(edge: &Edge, bucket: &str, key: &str) -> Vec<u8> {
 
 /// Changes the lines of the manifest of a bucket.
 pub(crate) async fn rewrite(edge: &Edge, bucket: &str, change: impl Fn(&mut Value)) {
-    let name = key(edge, bucket);
+    let name = key(edge, bucket).await;
     let mut text = String::new();
     GzDecoder::new(read(edge, bucket, &name).await.as_slice()).read_to_string(&mut text).unwrap();
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());

@@ -139,7 +139,7 @@ impl Place {
 
     /// Runs a deploy until the crash that is in the fault script; how it ended, if that never came.
     pub(crate) async fn die(&self, source: &Path, target: &str, options: &[&str]) -> Option<Result<Report, Error>> {
-        self.until_crash(self.start(source, target, options)).await
+        self.until_crash(Box::pin(self.start(source, target, options))).await
     }
 
     /// Runs a rollback to its end.
@@ -157,7 +157,7 @@ impl Place {
     ) -> Option<Result<Report, Error>> {
         self.edge.faults().crash_at(nth, after_effect);
         let restoring = async { restore(target, options, client(&self.edge, &self.clock).await).await };
-        self.until_crash(restoring).await
+        self.until_crash(Box::pin(restoring)).await
     }
 
     async fn until_crash(&self, run: impl Future<Output = Result<Report, Error>>) -> Option<Result<Report, Error>> {

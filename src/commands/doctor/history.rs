@@ -21,9 +21,9 @@ pub(super) fn versioning(found: Result<bool>) -> Finding {
     }
 }
 
-/// Which deploys are kept, once there are any.
+/// Which deploys are kept, once there are any beside the live one.
 pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
-    let (last, before) = deploys.split_first()?;
+    let (last, before) = deploys.split_first().filter(|(_, before)| !before.is_empty())?;
     let deploys = if before.len() == 1 { "1 deploy".to_owned() } else { format!("{} deploys", before.len()) };
     let copies = if last.kept_copies { "; copies are kept of what each replaces (history = \"copies\")" } else { "" };
     Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be gone back to{copies}")))

@@ -65,7 +65,8 @@ impl Deploy<'_> {
             if planned.plan.changes.iter().any(Change::is_write) {
                 let executor = self.executor(&deploy);
                 let Some(done) = Box::pin(executor.run(&discovered, &planned)).await? else { continue };
-                objects += done.outcomes.iter().filter(|outcome| matches!(outcome, ChangeOutcome::Removed)).count() as u64;
+                objects +=
+                    done.outcomes.iter().filter(|outcome| matches!(outcome, ChangeOutcome::Removed)).count() as u64;
                 if let Some(error) = failure(&planned.plan, &done.outcomes, done.interrupted) {
                     return Err(error);
                 }

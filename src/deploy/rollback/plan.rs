@@ -122,9 +122,10 @@ impl Planning<'_> {
 
     /// Why the plan is refused, as one of a deploy that removes too much.
     pub(super) fn refusal(&self, plan: &Plan) -> Option<Error> {
-        let pages = self.live.rows(&[]).filter(|(key, row)| {
-            row.orphaned.is_none() && self.settings.kinds.kind_of(key) == ObjectKind::Pages
-        });
+        let pages = self
+            .live
+            .rows(&[])
+            .filter(|(key, row)| row.orphaned.is_none() && self.settings.kinds.kind_of(key) == ObjectKind::Pages);
         let counted = Plan {
             owned_pages: pages.count() as u64,
             leaving_pages: plan.leaving_pages.clone(),
@@ -310,7 +311,8 @@ impl Planning<'_> {
         if next.as_ref() != key.live {
             plan.rows.push((key.key.to_owned(), next));
         }
-        let from = Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page, otherwise: None });
+        let from =
+            Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page, otherwise: None });
         plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
     }
 

@@ -76,8 +76,10 @@ impl Deploy<'_> {
         let owner = self.settings.expected_owner.as_deref();
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let mut session = session.filter(|session| !session.is_new()).ok_or_else(|| {
-            Error::refused(format!("there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"))
-                .hint("'shipfront previews' lists those that there are")
+            Error::refused(format!(
+                "there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"
+            ))
+            .hint("'shipfront previews' lists those that there are")
         })?;
         let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
         let to = production.place();
@@ -86,7 +88,10 @@ impl Deploy<'_> {
                 "the preview {name} is one of {of}, not of {}; nothing was changed",
                 self.settings.target
             ))
-            .hint(format!("name the target that it is of; its own record is at {}, this one at {to}", session.place())));
+            .hint(format!(
+                "name the target that it is of; its own record is at {}, this one at {to}",
+                session.place()
+            )));
         }
         let unfinished = |what: String| {
             Err(Error::refused(format!("the preview {name} is not complete: {what}; nothing was changed"))
