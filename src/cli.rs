@@ -6,6 +6,7 @@ pub mod documents;
 pub mod headers_and_redirects;
 pub mod history;
 pub mod invalidate;
+pub mod previews;
 pub mod record;
 pub mod rules;
 pub mod tags;
@@ -121,6 +122,18 @@ pub enum Command {
     /// in between, nothing is changed.
     #[command(after_help = history::EXAMPLES)]
     Rollback(history::RollbackArgs),
+    /// List the previews, or remove those that are no longer needed
+    ///
+    /// A preview is what 'deploy --preview NAME' makes. Of one that is removed, all objects go that its own deploys wrote;
+    /// those of others stay and are named.
+    #[command(after_help = previews::PREVIEWS_EXAMPLES)]
+    Previews(previews::PreviewsCommandArgs),
+    /// Make production exactly what a preview is
+    ///
+    /// Each object that differs is copied inside S3, in the same order as in a deploy, and what changed is invalidated.
+    /// If the preview is deployed again or changes meanwhile, nothing is changed or the promotion stops.
+    #[command(after_help = previews::PROMOTE_EXAMPLES)]
+    Promote(previews::PromoteArgs),
     /// Take the lock away from a deploy that is dead
     Unlock(record::UnlockArgs),
     /// Look at credentials, bucket, distribution and permissions, and say what to repair
@@ -220,6 +233,9 @@ pub struct DeployArgs {
     /// Where requests go
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Whether it is a preview
+    #[command(flatten)]
+    pub preview: previews::DeployPreviewArgs,
     /// What is deployed, and how
     #[command(flatten)]
     pub options: SiteOptions,

@@ -14,6 +14,8 @@ pub mod invalidate;
 pub mod policy;
 #[cfg(feature = "edge")]
 pub mod preview;
+pub mod previews;
+pub mod promote;
 pub mod redirects;
 pub mod rollback;
 pub mod rules;

@@ -5,6 +5,7 @@ pub mod file;
 pub mod history;
 pub(crate) mod locate;
 pub mod merge;
+pub mod previews;
 pub mod schema;
 pub mod variables;
 
@@ -113,6 +114,7 @@ pub fn settings(
         force: options.record.force,
         verify: options.verify.verify.clone(),
         shard: options.shard,
+        preview: None,
     })
 }
 

@@ -24,6 +24,7 @@ mod next_manifest;
 mod pattern_warnings;
 pub mod plan;
 pub mod planned;
+pub mod preview;
 mod publish;
 pub mod rollback;
 mod rule_warnings;
@@ -137,6 +138,10 @@ impl<'a> Deploy<'a> {
         let planned = match self.settings.shard {
             Some(shard) => Box::pin(self.missing_of(shard, discovered)).await?,
             None => Box::pin(self.compare(discovered)).await?,
+        };
+        let planned = match &self.settings.preview {
+            Some(preview) => Box::pin(self.copy_from_production(preview, discovered, planned)).await?,
+            None => planned,
         };
         Ok(planned.choose_items(discovered))
     }

@@ -13,6 +13,7 @@ use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Function}
 use shipfront_invalidation::Coverage;
 use shipfront_site::etag::{hex, md5};
 use shipfront_site::headers_file::HeadersFile;
+use shipfront_site::host_label::host_label;
 use shipfront_site::platform::RuleOptions;
 use shipfront_site::redirects_file::RedirectsFile;
 use shipfront_site::viewer_rules::Rules;
@@ -115,6 +116,11 @@ impl Local {
         format!("{}/{}", self.viewer_url.replace("127.0.0.1", &host), target.prefix())
     }
 
+    /// Where a preview is found.
+    pub fn preview_url(&self, name: &str) -> String {
+        preview_url(&self.viewer_url, name)
+    }
+
     /// Ends the edge, if this process serves it.
     pub async fn stop(self) {
         if let Some(edge) = self.edge {
@@ -199,6 +205,16 @@ pub fn bucket_for(source: &Path) -> String {
     let digest = hex(&md5(path.as_os_str().as_encoded_bytes()));
     let plain = plain.trim_matches('-');
     format!("{}-{}", if plain.is_empty() { "site" } else { plain }, &digest[..8])
+}
+
+/// The bucket for the previews of a source directory.
+pub fn previews_bucket_for(source: &Path) -> String {
+    format!("{}{}", bucket_for(source), shipfront_edge::PREVIEWS_SUFFIX)
+}
+
+/// Where a preview is found at an edge whose viewers come to `viewer_url`.
+pub fn preview_url(viewer_url: &str, name: &str) -> String {
+    format!("{}/", viewer_url.replace("127.0.0.1", &format!("{}.localhost", host_label(name))))
 }
 
 fn edge_error(error: &EdgeError) -> Error {

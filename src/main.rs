@@ -2,8 +2,8 @@
 
 use shipfront::cli::{Cli, Command};
 use shipfront::commands::{
-    deploy, doctor, documents, headers, history, import, init, invalidate, policy, redirects, rollback, rules, status,
-    tags, unlock,
+    deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote, redirects,
+    rollback, rules, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
@@ -90,6 +90,8 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Status(args) => status::run(&args, terminal).await,
         Command::History(args) => history::run(&args, terminal).await,
         Command::Rollback(args) => Box::pin(rollback::run(&args, terminal)).await,
+        Command::Previews(args) => Box::pin(previews::run(&args, terminal)).await,
+        Command::Promote(args) => Box::pin(promote::run(&args, terminal)).await,
         Command::Unlock(args) => unlock::run(&args, terminal).await,
         Command::Doctor(args) => doctor::run(&args, terminal).await,
         Command::Policy(args) => policy::run(&args, terminal),

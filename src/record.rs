@@ -14,6 +14,7 @@ mod kept;
 pub mod lease;
 pub mod manifest;
 mod ndjson;
+pub mod preview;
 pub mod public_access;
 pub mod rules;
 pub mod session;
@@ -31,6 +32,7 @@ use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
 use manifest::Manifest;
+use preview::PreviewNote;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shipfront_invalidation::{DistributionId, is_plain_id};
@@ -186,6 +188,9 @@ pub struct State {
     /// The newest build of which the site was rolled back: builds up to it stay away.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub rolled_back: Option<Build>,
+    /// What is to be known of it, if the site is a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
+    pub preview: Option<PreviewNote>,
     /// Fields that a later version wrote.
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -205,6 +210,7 @@ impl State {
             paths: None,
             history: Vec::new(),
             rolled_back: None,
+            preview: None,
             extra: Map::new(),
         }
     }

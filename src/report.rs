@@ -419,8 +419,8 @@ impl Report {
 
 /// Why an object was not brought back.
 fn left_to_others(key: &str) -> Error {
-    Error::failed(format!("{key} was written by others while the rollback ran: it was left alone"))
-        .hint("run the rollback again; --overwrite-foreign brings it back all the same")
+    Error::failed(format!("{key} was written by others meanwhile: it was left alone"))
+        .hint("run it again; --overwrite-foreign replaces the object all the same")
 }
 
 #[cfg(test)]

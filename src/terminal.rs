@@ -55,6 +55,11 @@ impl Terminal {
         Terminal { annotates, ..self }
     }
 
+    /// Whether stdout is for a machine: one JSON object.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// How wide stdout is; `None` where it is no terminal.
     pub fn columns(&self) -> Option<u16> {
         columns(&std::io::stdout())

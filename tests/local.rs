@@ -4,6 +4,7 @@ mod commands;
 mod dashboard;
 mod disk;
 pub(crate) mod preview;
+mod previews;
 mod rules;
 mod safety;
 

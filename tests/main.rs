@@ -31,6 +31,7 @@ mod order;
 mod packaging;
 mod permissions;
 mod plan_command;
+mod previews;
 mod record;
 mod redirects;
 mod replay;

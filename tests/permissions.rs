@@ -117,6 +117,36 @@ async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     assert_eq!(all, of_entry_point(EntryPoint::Deploy));
 }
 
+/// How many requests wrote to a bucket.
+fn written(world: &World, bucket: &str) -> usize {
+    let writes = |name: &str| ["CopyObject", "PutObject", "DeleteObjects"].contains(&name);
+    let requests = world.edge.requests().into_iter();
+    requests.filter(|request| writes(&request.operation) && request.bucket.as_deref() == Some(bucket)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_and_promotions_make_only_calls_that_their_entry_points_are_allowed() {
+    const PREVIEWS: [&str; 2] = ["--previews-target", "s3://previews.example.com"];
+    let world = World::deployed(&[("app.js", "code"), ("index.html", "welcome")]).await;
+    world.edge.ensure_site("previews.example.com").unwrap();
+    world.edge.clear_requests();
+    world.write("index.html", "welcome two");
+    world.deploy(&[&["--preview", "one"], &PREVIEWS[..]].concat()).expect(0);
+    world.run(&["previews", PREVIEWS[1]]).expect(0);
+    let of_preview = asked(&world);
+    assert!(of_preview.is_subset(&of_entry_point(EntryPoint::Preview)), "{of_preview:?}");
+    assert!(of_preview.contains("CopyObject"));
+    assert_eq!(written(&world, BUCKET), 0, "a preview only reads production");
+    world.edge.clear_requests();
+    world.run(&[&["promote", "one", TARGET], &PREVIEWS[..]].concat()).expect(0);
+    let of_promotion = asked(&world);
+    assert!(of_promotion.is_subset(&of_entry_point(EntryPoint::Promote)), "{of_promotion:?}");
+    assert_eq!(written(&world, "previews.example.com"), 0, "a promotion only reads previews");
+    world.edge.clear_requests();
+    world.run(&["previews", PREVIEWS[1], "--remove", "one"]).expect(0);
+    assert!(asked(&world).is_subset(&of_entry_point(EntryPoint::Preview)));
+}
+
 /// Where listing is allowed for one folder alone, S3 answers 403 for an object that is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_list_one_folder_alone_can_deploy() {

@@ -22,6 +22,10 @@ pub enum EntryPoint {
     Doctor,
     /// `rollback`.
     Rollback,
+    /// `deploy --preview` and `previews`: in the bucket of previews, and reading production.
+    Preview,
+    /// `promote`: a deploy to production whose source is the bucket of previews.
+    Promote,
 }
 
 /// What only some setups need.
@@ -62,6 +66,10 @@ pub enum Resource {
     Functions,
     /// The KMS key.
     Key,
+    /// The bucket that is copied from: production for a preview, that of previews for a promotion.
+    SourceBucket,
+    /// What is in it.
+    SourceObjects,
     /// The action takes no narrower resource.
     All,
 }
@@ -77,6 +85,8 @@ impl Display for Resource {
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
             Resource::Functions => "arn:aws:cloudfront::ACCOUNT:function/FUNCTION",
+            Resource::SourceBucket => "arn:aws:s3:::SOURCE",
+            Resource::SourceObjects => "arn:aws:s3:::SOURCE/*",
             Resource::Key => "arn:aws:kms:REGION:ACCOUNT:key/ID",
             Resource::All => "*",
         })
@@ -119,15 +129,31 @@ const fn with(
 
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
 const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
-const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy];
+const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
+/// A preview is deployed as any site is.
+const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
 /// What a rollback does as a deploy does.
-const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback];
+const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
+const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
+const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
+const PROMOTE: &[EntryPoint] = &[EntryPoint::Promote];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
-const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Rollback];
-const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Rollback];
+const READ_SITE: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
+const ASK_STATUS: &[EntryPoint] =
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::Rollback, EntryPoint::Promote];
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
 const INVALIDATE: &[EntryPoint] =
-    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Rollback];
+    &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Promote];
+/// A preview invalidates nothing, and has redirects and error pages as production's distribution shows them.
+const FIND: &[EntryPoint] = &[
+    EntryPoint::Deploy,
+    EntryPoint::Invalidate,
+    EntryPoint::ObjectEvents,
+    EntryPoint::Rollback,
+    EntryPoint::Preview,
+    EntryPoint::Promote,
+];
 
 /// Every call, the action it is chiefly about first. Sources:
 /// S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>,
@@ -163,22 +189,22 @@ pub const PERMISSIONS: &[Permission] = &[
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, WRITE),
     // For a key that goes only while it has its ETag.
     always("DeleteObjects", "s3:GetObject", Resource::Objects, WRITE),
-    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, BACKFILL),
     // A copy takes an object's annotations along unless it is told not to. Whether an object without any needs these
     // is not documented.
-    with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, DEPLOY),
-    with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, DEPLOY),
+    with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, BACKFILL),
+    with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, BACKFILL),
     with(
         Setup::Backfill,
         "GetObjectLockConfiguration",
         "s3:GetBucketObjectLockConfiguration",
         Resource::Bucket,
-        DEPLOY,
+        BACKFILL,
     ),
-    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, DEPLOY),
+    with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, BACKFILL),
     // A copy of a version
     // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-policies-s3.html>). Annotations stay behind.
     always("CopyObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
@@ -194,13 +220,25 @@ pub const PERMISSIONS: &[Permission] = &[
     // For objects whose version id no record has.
     always("ListObjectVersions", "s3:ListBucketVersions", Resource::Bucket, ROLLBACK),
     always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, ROLLBACK),
+    // What is copied is in another bucket: in production for a preview, in that of previews for a promotion.
+    always("CopyObject", "s3:PutObject", Resource::Objects, COPY),
+    always("CopyObject", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("CopyObject", "s3:GetObjectTagging", Resource::SourceObjects, COPY),
+    always("CopyObject", "s3:PutObjectTagging", Resource::Objects, COPY),
+    always("CopyObject", "s3:GetObjectVersion", Resource::SourceObjects, PROMOTE),
+    always("CopyObject", "s3:GetObjectVersionTagging", Resource::SourceObjects, PROMOTE),
+    always("UploadPartCopy", "s3:PutObject", Resource::Objects, COPY),
+    always("UploadPartCopy", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("GetObject", "s3:GetObject", Resource::SourceObjects, COPY),
+    always("GetObject", "s3:ListBucket", Resource::SourceBucket, COPY),
+    always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, PROMOTE),
     always("GetBucketPolicy", "s3:GetBucketPolicy", Resource::Bucket, WRITE),
     always("GetBucketEncryption", "s3:GetEncryptionConfiguration", Resource::Bucket, DOCTOR),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, DOCTOR),
     always("GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Resource::Bucket, DOCTOR),
-    with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, INVALIDATE),
+    with(Setup::AnyDistribution, "ListDistributions", "cloudfront:ListDistributions", Resource::All, FIND),
     always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, READ_SITE),
-    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, WRITE),
+    with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TAGGING),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
     with(Setup::PublishedRules, "DescribeFunction", "cloudfront:DescribeFunction", Resource::Functions, DEPLOY),
@@ -292,7 +330,7 @@ mod tests {
     fn of_a_call_that_takes_many_actions_all_are_named() {
         let copy = hint("CopyObject");
         let of_backfill =
-            |permission: &&Permission| permission.operation == "CopyObject" && permission.entry_points == DEPLOY;
+            |permission: &&Permission| permission.operation == "CopyObject" && permission.entry_points == BACKFILL;
         for permission in PERMISSIONS.iter().filter(of_backfill) {
             assert!(copy.contains(permission.action), "{} is not in {copy}", permission.action);
         }

@@ -64,6 +64,9 @@ pub struct PolicyArgs {
     /// The CloudFront Functions to which deploys publish rules; repeat it for several
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub function: Vec<String>,
+    /// What is copied from: production for --for preview, the place of previews for --for promote
+    #[arg(long, value_name = "S3-URL", conflicts_with = "bucket_policy")]
+    pub copy_source: Option<String>,
     /// The account of the distribution
     #[arg(long, value_name = "ACCOUNT", default_value = "ACCOUNT", hide_default_value = true)]
     pub account: String,

@@ -56,7 +56,15 @@ pub struct RollbackArgs {
     /// The deploy to go back to, by its build number
     #[arg(long, value_name = "N")]
     pub build: Option<u64>,
-    /// Show what would come back; write nothing
+    /// How it is done
+    #[command(flatten)]
+    pub options: BringBackArgs,
+}
+
+/// How a site is made what is in S3 already: that of an earlier deploy, or a preview.
+#[derive(Debug, Args)]
+pub struct BringBackArgs {
+    /// Show what would change; write nothing
     #[arg(long)]
     pub plan: bool,
     /// Replace what others wrote since the last deploy
@@ -71,7 +79,7 @@ pub struct RollbackArgs {
     /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
     #[arg(long, value_name = "N", default_value_t = crate::aws::MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// When what the earlier site does not have goes
+    /// When objects go that the site no longer has
     #[command(flatten)]
     pub orphans: OrphanArgs,
     /// What CloudFront is told

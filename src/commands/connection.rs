@@ -90,6 +90,34 @@ impl Connection {
         }
     }
 
+    /// Where the previews of a site are: where it is said, or on the local edge beside the bucket of its source, which may
+    /// stand in the place of a target.
+    pub(super) fn previews(&self, target: Option<&str>, source: Option<&Path>) -> Result<Target> {
+        #[cfg(feature = "edge")]
+        if self.is_local() && target.is_none_or(|target| !target.starts_with("s3://")) {
+            let source = config::source(target.map(Path::new).or(source))?;
+            return Ok(Target::parse(&format!("s3://{}", crate::local::previews_bucket_for(&source)))?);
+        }
+        #[cfg(not(feature = "edge"))]
+        let _ = source;
+        let target = target.ok_or_else(|| {
+            Error::usage("no place for previews: where do they go?").hint(
+                "name a bucket of their own with --previews-target, or in shipfront.toml: [previews] target = \"s3://BUCKET\"",
+            )
+        });
+        Ok(Target::parse(target?)?)
+    }
+
+    /// The URL of a preview, if it is known: by what the settings say, or that of the local edge where another process
+    /// serves it.
+    pub(super) fn preview_url(&self, template: Option<&str>, name: &str) -> Result<Option<String>> {
+        #[cfg(feature = "edge")]
+        if let Some(local) = &self.local {
+            return Ok((!local.is_ours()).then(|| local.preview_url(name)));
+        }
+        template.map(|template| config::previews::url_of(template, name)).transpose()
+    }
+
     /// Makes the bucket of a site where it is missing on the local edge. Those of AWS are made by hand.
     pub(super) async fn make_bucket(&self, target: &Target) -> Result<()> {
         #[cfg(feature = "edge")]

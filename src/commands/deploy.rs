@@ -7,6 +7,7 @@ use crate::config;
 use crate::deploy::run::Run;
 use crate::deploy::{Deploy, PublishRules, Settings};
 use crate::error::Result;
+use crate::escape::Shown;
 use crate::exit::Exit;
 #[cfg(feature = "edge")]
 use crate::local::guard_source;
@@ -28,6 +29,12 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     for line in directions.into_iter().filter(|_| report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
+    let is_live = matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial);
+    // The last line by itself, so that a script finds it.
+    let written = match report.url.as_deref().filter(|_| is_live && !terminal.is_json()) {
+        Some(url) => written.and(terminal.print(Shown(url))),
+        None => written,
+    };
     terminal.ended(report.outcome.exit(), written)
 }
 
@@ -64,11 +71,13 @@ async fn execute(
         }
         let connection = Connection::open(&args.connection, Some(args.options.concurrency), terminal).await?;
         let outcome = async {
-            let settings = prepare(&connection, &source, args.target.as_deref(), &args.options).await?;
+            let (settings, url) = prepare_either(&connection, &source, args).await?;
             target = Some(settings.target.to_string());
-            directions = to_look_at(&connection, &settings);
+            directions = to_look_at(&connection, &settings, url.as_deref());
             let mut run = work(Deploy::new(&settings, &connection.aws, terminal, stop)).await?;
-            if connection.is_local() {
+            if url.is_some() {
+                run.url = url;
+            } else if connection.is_local() {
                 run.url = local_url(&connection, &settings);
             }
             Ok(Report::new(run, terminal))
@@ -81,6 +90,31 @@ async fn execute(
     let report = outcome?;
     let written = terminal.report(&report, &report.warnings, &report.errors);
     Ok((report, directions, written))
+}
+
+/// The settings for a site, or for a preview of it with its URL.
+async fn prepare_either(
+    connection: &Connection,
+    source: &Path,
+    args: &DeployArgs,
+) -> Result<(Settings, Option<String>)> {
+    let (target, preview) = (args.target.as_deref(), &args.preview);
+    let Some(name) = preview.preview.as_deref() else {
+        return Ok((prepare(connection, source, target, &args.options).await?, None));
+    };
+    let previews = connection.previews(preview.place.previews_target.as_deref(), Some(source))?;
+    let url = connection.preview_url(preview.previews_url.as_deref(), name)?;
+    let production = match (target, connection.is_local()) {
+        (None, false) => None,
+        _ => Some(connection.target(target, Some(source))?),
+    };
+    let site = production.as_ref().unwrap_or(&previews).to_string();
+    let settings = prepare(connection, source, Some(&site), &args.options).await?;
+    let settings = config::previews::of_deploy(settings, (preview, name), &previews, production)?;
+    if source.is_dir() {
+        connection.make_bucket(&settings.target).await?;
+    }
+    Ok((settings, url))
 }
 
 /// The settings for a site, whose bucket is made where it is missing on the local edge.
@@ -107,17 +141,33 @@ pub(super) async fn prepare(
     Ok(settings)
 }
 
-/// Where to look at a site that was deployed to the local edge.
-#[cfg(feature = "edge")]
-fn to_look_at(connection: &Connection, settings: &Settings) -> Vec<String> {
-    use crate::local::shell_word;
-    match connection.local() {
-        None => Vec::new(),
-        Some(local) if local.is_ours() => vec![
-            format!("  look at it: shipfront preview {}", shell_word(&settings.source)),
-            format!("  kept in {}", local.directory().display()),
-        ],
-        Some(local) => vec![format!("  look at it: {}", local.site_url(&settings.target))],
+/// Where to look at a site that was deployed, if its URL does not say it.
+fn to_look_at(connection: &Connection, settings: &Settings, url: Option<&str>) -> Vec<String> {
+    #[cfg(feature = "edge")]
+    if let Some(local) = connection.local() {
+        use crate::local::{preview_url, shell_word};
+        let source = shell_word(&settings.source);
+        return match &settings.preview {
+            None if !local.is_ours() => vec![format!("  look at it: {}", local.site_url(&settings.target))],
+            Some(_) if !local.is_ours() => Vec::new(),
+            preview => vec![
+                match preview {
+                    None => format!("  look at it: shipfront preview {source}"),
+                    Some(preview) => {
+                        let url = preview_url("http://127.0.0.1:8650", &preview.new.name);
+                        format!("  look at it: shipfront preview {source}, then {url}")
+                    }
+                },
+                format!("  kept in {}", local.directory().display()),
+            ],
+        };
+    }
+    let _ = connection;
+    match (&settings.preview, url) {
+        (Some(_), None) => {
+            vec![format!("  it is at {}: its URL is printed here once [previews] has a url", settings.target)]
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -130,9 +180,4 @@ fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
 #[cfg(not(feature = "edge"))]
 fn local_url(_: &Connection, _: &Settings) -> Option<String> {
     None
-}
-
-#[cfg(not(feature = "edge"))]
-fn to_look_at(_: &Connection, _: &Settings) -> Vec<String> {
-    Vec::new()
 }

@@ -65,6 +65,8 @@ pub(super) struct Listed {
     by: String,
     /// The deploy whose site it brought back, if it was a rollback.
     restored: Option<String>,
+    /// The preview that it made live, if it was a promotion.
+    promoted: Option<String>,
     /// Objects that it wrote.
     uploaded: u64,
     /// Objects that it deleted.
@@ -93,6 +95,7 @@ pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool
         commit: deployed.commit,
         by: deployed.by,
         restored: deployed.restored,
+        promoted: deployed.promoted,
         uploaded: deployed.uploaded,
         pruned: deployed.pruned,
         left: deployed.left,
@@ -134,6 +137,9 @@ impl Display for Listed {
         }
         if let Some(restored) = &self.restored {
             write!(out, "; back to {}", Shown(restored))?;
+        }
+        if let Some(promoted) = &self.promoted {
+            write!(out, "; promoted {}", Shown(promoted))?;
         }
         match (self.live, self.restorable) {
             (true, _) => writeln!(out, "; live"),

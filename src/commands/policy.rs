@@ -63,6 +63,8 @@ struct Setting {
     publish_rules: bool,
     /// To which functions, `FUNCTION` where none is named.
     functions: Vec<String>,
+    /// The site, or the previews, from which objects are copied.
+    source: Option<Target>,
 }
 
 impl Setting {
@@ -86,6 +88,7 @@ impl Setting {
             backfill: args.backfill,
             publish_rules: args.publish_rules || !args.function.is_empty(),
             functions: args.function.clone(),
+            source: args.copy_source.as_deref().map(Target::parse).transpose()?,
         })
     }
 
@@ -117,7 +120,11 @@ impl Setting {
         permissions.sort_by_key(|&(action, resource)| (resource, action));
         for (action, resource) in permissions {
             if action == LIST {
-                statements.extend(self.listing());
+                statements.extend(if resource == Resource::SourceBucket {
+                    self.source_listing()
+                } else {
+                    self.listing()
+                });
                 continue;
             }
             let arns = self.arns(resource, action);
@@ -132,6 +139,31 @@ impl Setting {
             }
         }
         Document::of(statements)
+    }
+
+    /// Listing of what is copied from, and of the record of that.
+    fn source_listing(&self) -> Vec<Statement> {
+        let folders = self.source_folders().into_iter().map(|folder| format!("{folder}*")).collect();
+        vec![Statement {
+            effect: "Allow",
+            action: vec![LIST.to_owned()],
+            resource: self.arns(Resource::SourceBucket, LIST),
+            condition: self
+                .source
+                .as_ref()
+                .filter(|source| !source.prefix().is_empty())
+                .map(|_| [("StringLike", [("s3:prefix".to_owned(), folders)].into())].into()),
+            ..Statement::default()
+        }]
+    }
+
+    /// The folders of what is copied from: its own, and that of its record.
+    fn source_folders(&self) -> Vec<String> {
+        let prefix = self.source.as_ref().map(|source| literal(source.prefix()));
+        match prefix.as_deref().map_or("", |prefix| prefix) {
+            "" => vec![String::new()],
+            prefix => vec![prefix.to_owned(), format!("{RECORD_FOLDER}{prefix}")],
+        }
     }
 
     /// Listing, of the site and of its record alone where they are folders of their buckets.
@@ -239,6 +271,16 @@ impl Setting {
                 let arn = |name: &String| named(resource, "").replace("FUNCTION", name);
                 self.functions.iter().map(arn).collect()
             }
+            Resource::SourceBucket | Resource::SourceObjects => {
+                let bucket = self.source.as_ref().map_or("SOURCE", |source| source.bucket());
+                match resource {
+                    Resource::SourceBucket => vec![self.of_s3(bucket, "")],
+                    _ => {
+                        let folders = self.source_folders().into_iter();
+                        folders.map(|folder| self.of_s3(bucket, &format!("/{folder}*"))).collect()
+                    }
+                }
+            }
             Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| named(resource, ""))],
             Resource::CachePolicies | Resource::All => vec![named(resource, "")],
         }
@@ -276,6 +318,7 @@ mod tests {
             backfill: false,
             publish_rules: false,
             functions: Vec::new(),
+            source: None,
         }
     }
 
@@ -322,6 +365,26 @@ mod tests {
             ["arn:aws:s3:::records/site/foreign.json"],
             "the name is that of the file: {EXTERNAL_WRITES}"
         );
+    }
+
+    #[test]
+    fn a_preview_reads_production_and_a_promotion_reads_previews() {
+        let of = |source: &str, entry_point| {
+            let source = Some(Target::parse(source).unwrap());
+            Setting { source, ..setting("", &["E1"]) }.role_policy(&[entry_point])
+        };
+        let preview = of("s3://production/blog", EntryPoint::Preview);
+        let there = ["arn:aws:s3:::production/blog/*", "arn:aws:s3:::production/.shipfront/blog/*"];
+        assert_eq!(allowed(&preview, "s3:GetObject"), ["arn:aws:s3:::www.example.com/*", there[0], there[1]]);
+        assert_eq!(allowed(&preview, "s3:PutObject"), ["arn:aws:s3:::www.example.com/*"]);
+        assert_eq!(allowed(&preview, "s3:ListBucket"), ["arn:aws:s3:::www.example.com", "arn:aws:s3:::production"]);
+        assert_eq!(allowed(&preview, "cloudfront:CreateInvalidation"), [""; 0]);
+        let promotion = of("s3://previews", EntryPoint::Promote);
+        assert_eq!(allowed(&promotion, "s3:GetObjectVersion"), ["arn:aws:s3:::previews/*"]);
+        assert_eq!(allowed(&promotion, "s3:PutObject"), ["arn:aws:s3:::www.example.com/*"]);
+        assert_eq!(allowed(&promotion, "cloudfront:CreateInvalidation").len(), 1);
+        let unnamed = setting("", &["E1"]).role_policy(&[EntryPoint::Promote]);
+        assert_eq!(allowed(&unnamed, "s3:GetObjectVersion"), ["arn:aws:s3:::SOURCE/*"]);
     }
 
     #[test]

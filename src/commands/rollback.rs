@@ -1,10 +1,12 @@
 //! `rollback`, from the arguments to the exit code. The recipe is [`crate::deploy::rollback`].
 
-use crate::cli::history::RollbackArgs;
+use crate::cli::ConnectionArgs;
+use crate::cli::history::{BringBackArgs, RollbackArgs};
 use crate::commands::connection::Connection;
 use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
-use crate::deploy::Deploy;
+use crate::deploy::rollback::Rollback;
+use crate::deploy::{Deploy, Settings};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -19,20 +21,38 @@ const ORDER: &str = "builds up to the newest one are refused until a newer one i
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
+    let prepare = |connection: &Connection| {
+        let site = connection.site(&args.site)?;
+        let settings = config::history::rollback_settings(args, site, connection.expected_owner.as_deref())?;
+        Ok((settings, config::history::rollback(args)))
+    };
+    let target = args.site.target.as_deref();
+    let (report, written) = bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;
+    if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
+        terminal.say(ORDER);
+    }
+    terminal.ended(report.outcome.exit(), written)
+}
+
+/// Makes a site what is in S3 already, and reports it; beside the report, whether it could be written.
+pub(super) async fn bring_back(
+    (connection, options, target): (&ConnectionArgs, &BringBackArgs, Option<&str>),
+    terminal: &Terminal,
+    prepare: impl FnOnce(&Connection) -> Result<(Settings, Rollback)>,
+) -> Result<(Report, Result<()>)> {
     let source = Path::new("");
-    file::guard(&args.reports.report, source)?;
-    let stop = if args.plan { CancellationToken::new() } else { stop_on_signal(terminal, FINISHING) };
-    let mut target = args.site.target.clone();
+    let files = &options.reports.report;
+    file::guard(files, source)?;
+    let stop = if options.plan { CancellationToken::new() } else { stop_on_signal(terminal, FINISHING) };
+    let mut target = target.map(str::to_owned);
     let outcome = async {
-        let connection = Connection::open(&args.site.connection, Some(args.concurrency), terminal).await?;
+        let connection = Connection::open(connection, Some(options.concurrency), terminal).await?;
         let outcome = async {
-            let site = connection.site(&args.site)?;
-            target = Some(site.to_string());
-            let mut settings = config::history::rollback_settings(args, site, connection.expected_owner.as_deref())?;
+            let (mut settings, rollback) = prepare(&connection)?;
+            target = Some(settings.target.to_string());
             settings.keep_copies |= connection.is_local();
-            let (deploy, rollback) =
-                (Deploy::new(&settings, &connection.aws, terminal, stop), config::history::rollback(args));
-            let run = match args.plan {
+            let deploy = Deploy::new(&settings, &connection.aws, terminal, stop);
+            let run = match options.plan {
                 true => Box::pin(deploy.plan_rollback(&rollback)).await?,
                 false => Box::pin(deploy.rollback(&rollback)).await?,
             };
@@ -42,11 +62,8 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
         connection.close(outcome).await
     };
     let outcome = outcome.await;
-    file::write(&args.reports.report, &outcome, source, target.as_deref(), terminal);
+    file::write(files, &outcome, source, target.as_deref(), terminal);
     let report = outcome?;
     let written = terminal.report(&report, &report.warnings, &report.errors);
-    if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
-        terminal.say(ORDER);
-    }
-    terminal.ended(report.outcome.exit(), written)
+    Ok((report, written))
 }

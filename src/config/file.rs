@@ -6,7 +6,7 @@
 use crate::cli::DeployArgs;
 use crate::cloudfront::lookup::Which;
 use crate::config::field_names::field_names;
-use crate::config::{duration, merge, place};
+use crate::config::{duration, merge, place, previews};
 use crate::error::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
@@ -24,7 +24,12 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 /// The file's name, where none is given.
 pub const FILE_NAME: &str = shipfront_site::key::SETTINGS_FILE;
 /// What differs from one run to the next.
-const OF_ONE_RUN: [&str; 5] = ["allow-removals", "build-number", "force", "local", "shard"];
+const OF_ONE_RUN: [&str; 6] = ["allow-removals", "build-number", "force", "local", "preview", "shard"];
+/// The section about previews.
+pub(super) const PREVIEWS: &str = "previews";
+/// Its keys, and the options that they are.
+pub(super) const OF_PREVIEWS: [(&str, &str); 3] =
+    [("target", "previews-target"), ("url", "previews-url"), ("expires", "expires")];
 /// The list of header rules.
 pub(super) const HEADERS: &str = "headers";
 /// The table of sections that override the rest of the file.
@@ -77,7 +82,19 @@ pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSet
 /// The arguments that are keys of the file.
 pub(super) fn keys() -> Vec<Arg> {
     let command = options();
-    command.get_arguments().filter(|arg| !OF_ONE_RUN.contains(&key(arg).as_str())).cloned().collect()
+    let is_one = |arg: &&Arg| !OF_ONE_RUN.contains(&key(arg).as_str()) && !is_of_previews(&key(arg));
+    command.get_arguments().filter(is_one).cloned().collect()
+}
+
+/// The arguments that are keys of the section about previews, with those keys.
+pub(super) fn keys_of_previews() -> Vec<(&'static str, Arg)> {
+    let command = options();
+    let found = |(name, option)| Some((name, command.get_arguments().find(|arg| key(arg) == option)?.clone()));
+    OF_PREVIEWS.into_iter().filter_map(found).collect()
+}
+
+fn is_of_previews(option: &str) -> bool {
+    OF_PREVIEWS.iter().any(|(_, known)| *known == option)
 }
 
 /// The name of an argument in the file: the flag's.
@@ -175,12 +192,44 @@ impl File<'_> {
                 settings.headers = Some(self.headers(value)?);
                 continue;
             }
+            if key.get_ref() == PREVIEWS {
+                settings.values.extend(self.previews(value)?);
+                continue;
+            }
             let option = self.option(&key)?;
             let values = self.values(option, &key, &value)?;
             settings.values.insert(key.into_inner().into_owned(), values);
         }
         self.check_together(&settings)?;
         Ok(settings)
+    }
+
+    /// The section about previews, by the options that its keys are.
+    fn previews(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<(String, Vec<String>)>> {
+        let span = value.span();
+        let DeValue::Table(section) = value.into_inner() else {
+            let problem = format!("{PREVIEWS}: expected a section");
+            return Err(self
+                .wrong(&span, problem)
+                .hint(format!("write it as [{PREVIEWS}] with target = \"s3://...\"")));
+        };
+        let mut entries: Vec<_> = section.into_iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let values = entries.into_iter().map(|(key, value)| {
+            let name = key.get_ref();
+            let option = OF_PREVIEWS.iter().find(|(known, _)| known == name).map(|(_, option)| *option);
+            let argument = option.and_then(|option| self.options.get_arguments().find(|arg| self::key(arg) == option));
+            let (Some(option), Some(argument)) = (option, argument) else {
+                let wrong = self.wrong(&key.span(), format!("{PREVIEWS}: unknown key {name:?}"));
+                return Err(match nearest(name, OF_PREVIEWS.iter().map(|(known, _)| *known)) {
+                    Some(near) => wrong.hint(format!("did you mean {near:?}?")),
+                    None => wrong.hint("known are target, url, expires"),
+                });
+            };
+            let named = Spanned::new(key.span(), option.into());
+            Ok((option.to_owned(), self.values(argument, &named, &value)?))
+        });
+        values.collect()
     }
 
     fn headers(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<HeaderRule>> {
@@ -215,10 +264,15 @@ impl File<'_> {
                 false => format!("pass --{name}, or set {}", merge::variable(name)),
             }));
         }
+        if let Some((known, _)) = OF_PREVIEWS.iter().find(|(_, option)| option == name) {
+            let wrong = self.wrong(&named.span(), format!("unknown key {name:?}"));
+            return Err(wrong.hint(format!("write it as {known} in the section [{PREVIEWS}]")));
+        }
         if let Some(option) = self.options.get_arguments().find(|option| key(option) == **name) {
             return Ok(option);
         }
-        let known: Vec<String> = keys().iter().map(key).chain([HEADERS, SECTIONS].map(str::to_owned)).collect();
+        let known: Vec<String> =
+            keys().iter().map(key).chain([HEADERS, PREVIEWS, SECTIONS].map(str::to_owned)).collect();
         let hint = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("known are {}", known.join(", ")),
@@ -275,12 +329,13 @@ impl File<'_> {
             return Err(if let Some(hint) = hint { wrong.hint(hint) } else { wrong });
         }
         let meant = match name {
-            "target" => Target::parse(text).map(drop).map_err(Error::from),
+            "target" | "previews-target" => Target::parse(text).map(drop).map_err(Error::from),
+            "previews-url" => previews::url_of(text, "name").map(drop),
             "record" => place(Some(text), false).map(drop),
             "distribution" => Which::parse(&[text.to_owned()], &[]).map(drop),
             "distribution-tenant" => Which::parse(&[], &[text.to_owned()]).map(drop),
             "prune-after" if text == "never" => Ok(()),
-            "prune-after" | "wait-timeout" | "lock-timeout" => duration("the value", text).map(drop),
+            "prune-after" | "wait-timeout" | "lock-timeout" | "expires" => duration("the value", text).map(drop),
             _ => Ok(()),
         };
         meant.map_err(|error| {

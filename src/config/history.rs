@@ -1,17 +1,13 @@
 //! What a rollback takes of the settings of a deploy, and how it is found out which commit a deploy is of.
 
-use crate::cli::history::{HistoryArg, RollbackArgs};
+use crate::cli::history::{BringBackArgs, HistoryArg, RollbackArgs};
 use crate::cloudfront::lookup::Which;
 use crate::config::{duration, kinds, patience, place, policy, prune_after};
-use crate::deploy::{PublishRules, Settings};
-use crate::deploy::headers_and_redirects::RedirectObjects;
+use crate::deploy::Settings;
 use crate::deploy::rollback::{Choice, Rollback};
-use crate::deploy::walk::WalkRules;
 use crate::error::Result;
 use crate::open_files;
 use shipfront_site::Target;
-use shipfront_site::platform::RuleOptions;
-use std::path::PathBuf;
 
 /// The variables in which builds are told their commit: CodeBuild, GitHub Actions, GitLab, Bitbucket.
 const COMMITS: [&str; 4] = ["CODEBUILD_RESOLVED_SOURCE_VERSION", "GITHUB_SHA", "CI_COMMIT_SHA", "BITBUCKET_COMMIT"];
@@ -32,42 +28,35 @@ pub fn rollback(args: &RollbackArgs) -> Rollback {
         (None, Some(number)) => Choice::Build(number),
         (None, None) => Choice::Before,
     };
-    Rollback { choice, overwrite_foreign: args.overwrite_foreign }
+    Rollback { choice, overwrite_foreign: args.options.overwrite_foreign }
 }
 
 /// The settings of a rollback: those of a deploy that has no source.
 pub fn rollback_settings(args: &RollbackArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
+    without_source(&args.options, (target, args.site.record.as_deref()), expected_owner)
+}
+
+/// The settings of a deploy that has no source, to a target whose record is where it says.
+pub(super) fn without_source(
+    args: &BringBackArgs,
+    (target, record): (Target, Option<&str>),
+    expected_owner: Option<&str>,
+) -> Result<Settings> {
     let choice = &args.choice;
     Ok(Settings {
-        source: PathBuf::new(),
-        target,
-        walk: WalkRules::default(),
-        allow_project: false,
         kinds: kinds(&args.orphans)?,
         distributions: Which::parse(&choice.distribution, &choice.distribution_tenant)?,
         any_origin: choice.any_origin,
-        headers: Vec::new(),
-        redirect_objects: RedirectObjects::Auto,
-        rules: RuleOptions::default(),
-        publish_rules: PublishRules::Never,
         policy: policy(choice),
         patience: patience(&args.wait)?,
         prune_after: prune_after(&args.orphans, true)?,
-        max_delete: u64::MAX,
-        allow_removals: true,
-        keep_going: false,
         concurrency: open_files::at_once(usize::from(args.concurrency), false),
-        expected_owner: expected_owner.map(str::to_owned),
-        record: place(args.site.record.as_deref(), false)?,
-        adopt: false,
+        record: place(record, false)?,
         lock_timeout: duration("--lock-timeout", &args.lock_timeout)?,
-        build: None,
-        commit: None,
         keep_deploys: args.history.keep_deploys,
         keep_copies: args.history.history == HistoryArg::Copies,
-        force: false,
         verify: args.verify.clone(),
-        shard: None,
+        ..Settings::of_nothing(target, expected_owner)
     })
 }
 

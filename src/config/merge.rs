@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Commands that have no settings.
 const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
 /// What the local edge has others of: its buckets and distributions are its own.
-const OF_AWS: [&str; 4] = ["distribution", "distribution-tenant", "record", "verify"];
+const OF_AWS: [&str; 5] = ["distribution", "distribution-tenant", "previews-url", "record", "verify"];
 /// What URLs tell better than the file.
 const OF_URLS: [&str; 2] = ["distribution", "distribution-tenant"];
 
@@ -138,7 +138,7 @@ pub(crate) fn lifts_a_guard(option: &str) -> bool {
 
 /// Whether no variable sets an option: it lifts a guard, or says what one rollback is to do.
 pub(crate) fn is_typed_only(option: &str) -> bool {
-    lifts_a_guard(option) || matches!(option, "to" | "build" | "plan")
+    lifts_a_guard(option) || matches!(option, "to" | "build" | "plan" | "deploy" | "prune" | "keep-from" | "remove")
 }
 
 /// A variable that is empty is not set.

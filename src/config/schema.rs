@@ -3,7 +3,7 @@
 //! It is made from the same arguments as the file is read by. Only header rules, which no argument has,
 //! are described here by hand, and a test holds that against the type.
 
-use crate::config::file::{HEADERS, Kind, SECTIONS, key, keys};
+use crate::config::file::{HEADERS, Kind, PREVIEWS, SECTIONS, key, keys, keys_of_previews};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display, Formatter};
@@ -56,6 +56,16 @@ fn schema() -> Value {
             "description": "Header rules: all that match a file apply in their order, and the last word holds",
             "type": "array",
             "items": header_rule(),
+        }),
+    );
+    let of_previews = keys_of_previews().into_iter().map(|(name, arg)| (name.to_owned(), option(&arg)));
+    definitions.insert(
+        PREVIEWS.to_owned(),
+        json!({
+            "description": "Previews: where they go, at which URL they are, and how long they stay",
+            "type": "object",
+            "additionalProperties": false,
+            "properties": of_previews.collect::<Map<String, Value>>(),
         }),
     );
     let reference = |name: &String| (name.clone(), json!({"$ref": format!("#/definitions/{name}")}));

@@ -130,8 +130,8 @@ impl WaveRun {
                 continue;
             }
             let change = &self.plan.changes[at];
-            let Change::Upload { entry, .. } = change else { continue };
-            done.push((at, self.outcome(self.send(change, *entry).await)));
+            let Some(entry) = change.entry() else { continue };
+            done.push((at, self.outcome(self.send(change, entry).await)));
         }
         done
     }

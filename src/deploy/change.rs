@@ -62,7 +62,7 @@ pub enum Action {
     Evict,
     /// The object gets cache tags, and keeps its bytes.
     Retag,
-    /// The object is copied from where an earlier deploy left it.
+    /// The object is copied inside S3.
     Copy,
 }
 
@@ -191,7 +191,7 @@ pub enum Change {
         /// What the manifest says of it.
         row: Box<Row>,
     },
-    /// The object of an earlier deploy is put in its place again.
+    /// The object is copied inside S3, from where an earlier deploy or a deploy of another site left it.
     Copy {
         /// What it replaces.
         subject: Subject,
@@ -226,6 +226,15 @@ impl Change {
             | Change::Orphan { subject, .. }
             | Change::Retag { subject, .. }
             | Change::Copy { subject, .. } => subject,
+        }
+    }
+
+    /// The entry of the source that it is about, if it is about one.
+    pub fn entry(&self) -> Option<usize> {
+        match self {
+            Change::Upload { entry, .. } => Some(*entry),
+            Change::Copy { from, .. } => from.otherwise,
+            _ => None,
         }
     }
 
@@ -390,4 +399,6 @@ pub struct CopyFrom {
     pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
     /// What its copies say of their lifetime, where a distribution serves it as an error page.
     pub error_page: Option<ErrorPage>,
+    /// The entry of the source that is uploaded where the copy cannot be made; `None` where there is no source.
+    pub otherwise: Option<usize>,
 }

@@ -59,7 +59,11 @@ impl Restoring<'_> {
                 let guard = self.guard.0.get().copied().unwrap_or(Guard::Condition);
                 let copy = Box::pin(self.bucket.copy(&from.place, &subject.key, replaced(subject), guard));
                 let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
-                match outcome {
+                match &outcome {
+                    // One that is not there any more says nothing of the others.
+                    ChangeOutcome::Failed { error, .. }
+                        if from.otherwise.is_some()
+                            && matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {}
                     ChangeOutcome::Failed { .. } => halt.store(true, Ordering::Relaxed),
                     _ => self.count(at),
                 }

@@ -5,7 +5,7 @@ use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
 use crate::deploy::rules::{self, RulesPlan};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::{self, Walk};
-use crate::deploy::{Deploy, error_pages, headers_and_redirects, pattern_warnings, source_guard};
+use crate::deploy::{Deploy, error_pages, headers_and_redirects, pattern_warnings, preview, source_guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::session::Session;
@@ -63,11 +63,19 @@ impl Deploy<'_> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
         let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
         let distributions = Distributions::new(self.aws);
-        let target_bucket = settings.target.bucket();
+        let target_bucket = settings.site().bucket();
         let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket);
         let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
-        let ((mut walk, rules), (bucket, session), shapes) = (walk?, target?, shapes?);
+        let ((mut walk, rules), (bucket, session)) = (walk?, target?);
+        let shapes = match (shapes, &settings.preview) {
+            // It has files and redirects as they would be on the site that it may become, where that is known.
+            (Err(error), Some(preview)) => {
+                walk.warnings.extend(preview.production.as_ref().map(|_| preview::without_distributions(&error)));
+                Vec::new()
+            }
+            (shapes, _) => shapes?,
+        };
         refuse_other_buckets(&shapes, target_bucket)?;
         let redirects = headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
@@ -85,9 +93,11 @@ impl Deploy<'_> {
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
-        let viewers = Viewers::new(&shapes, &settings.target, policy);
+        let viewers = Viewers::new(&shapes, settings.site(), policy);
         let manifest = session.as_ref().and_then(Session::manifest);
         error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
+        // Nothing keeps copies of a preview, so that there is nobody to tell.
+        let viewers = if settings.preview.is_some() { Viewers::new(&[], &settings.target, policy) } else { viewers };
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
         let looking = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects);
         let found = Box::pin(looking).await?;

@@ -39,6 +39,8 @@ pub(super) struct Execution<'a> {
     items: Vec<Invalidation>,
     /// Whether a copy could not be kept of what is to be replaced or removed.
     is_unkept: bool,
+    /// How many copies could not be made and were uploaded, and why the first could not.
+    uncopied: (usize, Option<String>),
     sent: Sent,
     warnings: Vec<String>,
     /// The code that is ready to be published.
@@ -78,6 +80,7 @@ impl<'a> Execution<'a> {
             settled: Vec::new(),
             items: Vec::new(),
             is_unkept: false,
+            uncopied: (0, None),
             sent: Sent::default(),
             warnings: Vec::new(),
             rules: if drafts.is_empty() { RulesOutcome::Nothing } else { RulesOutcome::NotBegun },
@@ -94,6 +97,7 @@ impl<'a> Execution<'a> {
         self.retag().await;
         self.upload(ObjectKind::Pages, "pages").await;
         Box::pin(self.copy(ObjectKind::Pages, "pages")).await;
+        self.warnings.extend(self.uncopied());
         Box::pin(self.publish()).await;
         self.remove(false, "removals").await;
         self.items = self.items_of_what_landed();
@@ -143,9 +147,12 @@ impl<'a> Execution<'a> {
     /// Uploads what is of a kind, only behind what goes before it.
     async fn upload(&mut self, kind: ObjectKind, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.uploads(kind).collect();
-        if changes.is_empty() || !self.may_begin(kind) {
-            return;
+        if !changes.is_empty() && self.may_begin(kind) {
+            self.send(changes, stage).await;
         }
+    }
+
+    async fn send(&mut self, changes: Vec<usize>, stage: &'static str) {
         let bytes = changes.iter().map(|&at| self.planned.plan.changes[at].bytes()).sum();
         let Executor { terminal, timeline, limits, .. } = self.executor;
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
@@ -169,6 +176,34 @@ impl<'a> Execution<'a> {
         let (done, warning) = timeline.during(stage, Box::pin(restoring.run(changes))).await;
         self.note(done);
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
+        self.upload_instead(kind, stage).await;
+    }
+
+    /// Uploads the files of copies that could not be made.
+    async fn upload_instead(&mut self, kind: ObjectKind, stage: &'static str) {
+        let plan = &self.planned.plan;
+        let is_left = |at: &usize| {
+            let is_done = matches!(self.outcomes[*at], ChangeOutcome::Copied(_));
+            !is_done && plan.changes[*at].entry().is_some()
+        };
+        let changes: Vec<usize> = plan.copies(kind).filter(is_left).collect();
+        if changes.is_empty() || self.executor.limits.stop.is_cancelled() {
+            return;
+        }
+        let why = changes.iter().find_map(|at| match &self.outcomes[*at] {
+            ChangeOutcome::Failed { error, .. } => Some(error.to_string()),
+            _ => None,
+        });
+        self.uncopied = (self.uncopied.0 + changes.len(), self.uncopied.1.take().or(why));
+        self.send(changes, stage).await;
+    }
+
+    /// What to say of the copies that could not be made, if there are any.
+    fn uncopied(&self) -> Option<String> {
+        let (count, why) = &self.uncopied;
+        let objects = if *count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        (*count > 0).then(|| format!("{objects} uploaded because a copy could not be made{why}"))
     }
 
     /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them

@@ -185,7 +185,7 @@ impl CarriedOut {
         interrupted: bool,
     ) {
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
-        let uploaded = count(|outcome| is_written(outcome));
+        let uploaded = count(is_written);
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
         let (written, rows) = match std::mem::replace(&mut self.written, Ok(Rows::default())) {
             Ok(rows) => (Ok(()), rows),

@@ -197,7 +197,7 @@ pub(super) fn apply_redirects(
     walk.warnings.extend(shown(&settings.source, &findings));
     let circles: BTreeSet<usize> =
         findings.iter().filter(|finding| finding.kind == FindingKind::Circle).map(|finding| finding.line).collect();
-    let bucket = settings.target.bucket();
+    let bucket = settings.site().bucket();
     let is_website = |(_, shape): &(DistributionId, DistributionShape)| {
         shape.origins.iter().any(|origin| origin_is_bucket(&origin.domain_name, bucket) == OriginKind::S3Website)
     };
@@ -217,7 +217,7 @@ pub(super) fn apply_redirects(
         let caught = |path: &str| earlier.iter().any(|earlier| earlier.matches(&as_sent(path)));
         let keys = keys_of(rule).filter(|(path, _)| as_objects && !caught(path));
         match keys {
-            Some((_, keys)) => add_redirect(walk, rules, settings.target.prefix(), rule, keys),
+            Some((_, keys)) => add_redirect(walk, rules, settings.site().prefix(), rule, keys),
             None => others += 1,
         }
         if rule.from.exact().is_none() || !rule.is_unconditional() {

@@ -13,15 +13,12 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
         Change::Evict { .. } => PendingAction::Evict,
         Change::Orphan { .. } => PendingAction::Orphan,
     };
-    let entry = match change {
-        Change::Upload { entry, .. } => entries.get(*entry),
-        _ => None,
-    };
+    let entry = change.entry().and_then(|at| entries.get(at));
     PendingChange {
         key: change.key().to_owned(),
         action,
         created: change.reason() == Reason::New,
-        bytes: change.bytes(),
+        bytes: entry.map_or(change.bytes(), |entry| entry.size),
         before: change.before().cloned(),
         owned: change.subject().existing.as_ref().is_some_and(|existing| existing.owned),
         compressed: entry.is_some_and(|entry| !entry.compression().is_empty()),

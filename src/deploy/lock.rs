@@ -126,6 +126,7 @@ impl Executor<'_> {
             paths: planned.paths(),
             rules: planned.rules.as_ref().map(|rules| rules.recorded.digest()),
             direction: self.annals.direction(session.build()),
+            preview: self.annals.preview,
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }

@@ -136,10 +136,7 @@ fn row_after(
     match (outcome, change) {
         (ChangeOutcome::Uploaded(uploaded), _) => {
             let stored = &uploaded.stored;
-            let entry = match change {
-                Change::Upload { entry, .. } => entries.get(*entry),
-                _ => None,
-            };
+            let entry = change.entry().and_then(|at| entries.get(at));
             let error_page = entry
                 .and_then(|entry| error_pages::remembered_of_written(&entry.headers, &change.subject().cached, as_of));
             Some(Some(Row {

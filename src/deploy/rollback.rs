@@ -1,8 +1,10 @@
 //! `rollback`: a deploy whose source is what an earlier one left. No file is read and no object listed: the manifests say
-//! what differs, and everything that differs is looked at before the first write.
+//! what differs, and everything that differs is looked at before the first write. `promote` is the same with what a preview
+//! left.
 
 mod look;
 mod plan;
+mod promote;
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
@@ -20,10 +22,13 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use plan::Planning;
 use shipfront_invalidation::Viewers;
+use shipfront_site::Target;
 use std::sync::Arc;
 
 /// How the source of a run is named that is an earlier deploy.
 pub(crate) const RESTORED: &str = "deploy:";
+/// How the source of a run is named that is a preview.
+pub(crate) const PROMOTED: &str = "preview:";
 
 /// Which deploy's site is to be back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,19 @@ pub enum Choice {
     Deploy(String),
     /// That of the newest one with this build number.
     Build(u64),
+    /// That of a preview.
+    Preview(Promoted),
+}
+
+/// The preview that is made live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promoted {
+    /// Its name as typed.
+    pub name: String,
+    /// Where it is.
+    pub target: Target,
+    /// The only deploy of it that is meant, if one was named.
+    pub deploy: Option<String>,
 }
 
 /// What is to be brought back, and how.
@@ -51,6 +69,8 @@ struct Past {
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
+    /// Where it is a preview's, that.
+    preview: Option<promote::Origin>,
 }
 
 impl Choice {
@@ -59,6 +79,8 @@ impl Choice {
         let kept = || Error::refused(self.missing()).hint(hint(deploys));
         let found = match self {
             Choice::Before => (deploys.len() > 1).then_some(1),
+            // It is none of the history.
+            Choice::Preview(_) => None,
             Choice::Build(number) => {
                 let is_of = |deployed: &Deployed| deployed.build.as_ref().is_some_and(|build| build.number == *number);
                 deploys.iter().position(is_of)
@@ -78,6 +100,7 @@ impl Choice {
             Choice::Before => "no deploy before the live one is kept; nothing was changed".to_owned(),
             Choice::Deploy(id) => format!("no deploy {id} is kept; nothing was changed"),
             Choice::Build(number) => format!("no deploy of build {number} is kept; nothing was changed"),
+            Choice::Preview(Promoted { name, .. }) => format!("there is no preview {name}; nothing was changed"),
         }
     }
 }
@@ -102,16 +125,21 @@ impl Deploy<'_> {
         loop {
             self.timeline.begin_again();
             let (mut discovered, past) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
+            self.guard_order(&mut discovered).await?;
             self.guard_interrupted()?;
             if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
                 continue;
             }
             let planned = self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &past, rollback))).await?;
+            if planned.refused.is_some() {
+                return Ok(past.name(self.show(&discovered, planned)));
+            }
             let done = match planned.is_empty() {
-                true => Some(self.nothing_to_do(&planned)),
+                true => self.note_build(&mut discovered).await?.then(|| self.nothing_to_do(&planned)),
                 false => Box::pin(self.restorer(&deploy, &past).run(&discovered, &planned)).await?,
             };
-            if let Some(done) = done {
+            if let Some(mut done) = done {
+                done.warnings.extend(self.changed_meanwhile(&past).await);
                 let stage = Stage::Done { interrupted: done.interrupted };
                 return Ok(past.name(self.end(&deploy, &discovered, planned, stage, done)));
             }
@@ -121,12 +149,19 @@ impl Deploy<'_> {
     /// Decides what a rollback would do, and writes nothing.
     pub async fn plan_rollback(&self, rollback: &Rollback) -> Result<Run> {
         let (mut discovered, past) = Box::pin(self.look_back(rollback)).await?;
+        if let Some(error) = self.superseded(discovered.session.as_ref()) {
+            return Err(error);
+        }
         let planned = Box::pin(self.bring_back(&mut discovered, &past, rollback)).await?;
         Ok(past.name(self.show(&discovered, planned)))
     }
 
     fn restorer<'e>(&'e self, deploy: &'e str, past: &'e Past) -> Executor<'e> {
         let Deployed { build, commit, deploy: restored, .. } = &past.deployed;
+        if let Some(preview) = &past.preview {
+            let annals = Annals { commit: commit.as_deref(), promotes: Some(preview.name()), ..self.settings.annals() };
+            return Executor { annals, ..self.executor(deploy) };
+        }
         let annals = Annals {
             build: build.as_ref(),
             commit: commit.as_deref(),
@@ -148,7 +183,10 @@ impl Deploy<'_> {
         let ((bucket, session), shapes) = (target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
         let session = session.ok_or_else(|| Error::usage("without a deploy record nobody knows of earlier deploys"))?;
-        let past = Past::read(&session, &rollback.choice).await?;
+        let past = match &rollback.choice {
+            Choice::Preview(preview) => self.read_preview(preview, &session).await?,
+            choice => Past::read(&session, choice).await?,
+        };
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
         let warnings = session.warnings().iter().cloned().chain(gone).collect();
@@ -169,7 +207,9 @@ impl Deploy<'_> {
         };
         let planning = Planning { settings: self.settings, discovered, live: &live, past, rollback };
         let plan = self.timeline.during("compare", planning.plan()).await?;
-        Ok(Planning::planned(discovered, plan, live).choose_items(discovered))
+        self.guard_preview(past).await?;
+        let refused = past.preview.as_ref().and_then(|_| planning.refusal(&plan));
+        Ok(Planned { refused, ..Planning::planned(discovered, plan, live) }.choose_items(discovered))
     }
 }
 
@@ -185,11 +225,14 @@ impl Past {
             )
         })?;
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
-        Ok(Past { deployed, rows, has_copies })
+        Ok(Past { deployed, rows, has_copies, preview: None })
     }
 
-    /// The report names the deploy as the source.
+    /// The report names the deploy, or the preview, as the source.
     fn name(&self, run: Run) -> Run {
+        if let Some(preview) = &self.preview {
+            return Run { source: format!("{PROMOTED}{}", preview.name()), ..run };
+        }
         Run { source: format!("{RESTORED}{}", self.deployed.deploy), ..run }
     }
 }

@@ -1,5 +1,6 @@
 //! What a deploy is to do, as the entry points have it from the person.
 
+use crate::aws::MOST_IN_FLIGHT;
 use crate::cloudfront::lookup::Which;
 use crate::cloudfront::send::Patience;
 use crate::deploy::diff::PruneAfter;
@@ -8,6 +9,7 @@ use crate::deploy::shard::Shard;
 use crate::deploy::verify;
 use crate::deploy::walk::WalkRules;
 use crate::record::history::Annals;
+use crate::record::preview::NewPreview;
 use crate::record::{Build, Place};
 use shipfront_invalidation::Policy;
 use shipfront_site::ObjectKinds;
@@ -89,13 +91,67 @@ pub struct Settings {
     pub verify: Option<verify::Site>,
     /// Whether only a part of the assets is created, because other machines create the rest.
     pub shard: Option<Shard>,
+    /// Of what the site is a preview, if it is one.
+    pub preview: Option<Preview>,
+}
+
+/// A preview of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// What its record says of it.
+    pub new: NewPreview,
+    /// The site that it may become, and where the deploy record of that is, if it is known.
+    pub production: Option<(Target, Place)>,
 }
 
 impl Settings {
+    /// Those of a run that has no source, invalidates nothing and is told nothing.
+    pub fn of_nothing(target: Target, expected_owner: Option<&str>) -> Settings {
+        Settings {
+            source: PathBuf::new(),
+            target,
+            walk: WalkRules::default(),
+            allow_project: false,
+            kinds: ObjectKinds::default(),
+            distributions: Which::None,
+            any_origin: false,
+            headers: Vec::new(),
+            redirect_objects: RedirectObjects::Auto,
+            rules: RuleOptions::default(),
+            publish_rules: PublishRules::Never,
+            policy: Policy::default(),
+            patience: Patience { busy: Duration::ZERO, silence: Duration::ZERO, until: None, completion: None },
+            prune_after: PruneAfter::Never,
+            max_delete: u64::MAX,
+            allow_removals: true,
+            keep_going: false,
+            concurrency: usize::from(MOST_IN_FLIGHT),
+            expected_owner: expected_owner.map(str::to_owned),
+            record: Place::Beside,
+            adopt: false,
+            lock_timeout: Duration::ZERO,
+            build: None,
+            commit: None,
+            keep_deploys: 1,
+            keep_copies: false,
+            force: false,
+            verify: None,
+            shard: None,
+            preview: None,
+        }
+    }
+
+    /// The site by whose distributions files and redirects are read: of a preview, the one that it may become.
+    pub(super) fn site(&self) -> &Target {
+        let production = self.preview.as_ref().and_then(|preview| preview.production.as_ref());
+        production.map_or(&self.target, |(production, _)| production)
+    }
+
     /// What the history says of a deploy of these settings.
     pub(super) fn annals(&self) -> Annals<'_> {
         let (build, commit) = (self.build.as_ref(), self.commit.as_deref());
         let (keep, keeps_copies) = (self.keep_deploys, self.keep_copies);
-        Annals { keep, build, commit, restores: None, keeps_copies, is_same_site: false }
+        let preview = self.preview.as_ref().map(|preview| &preview.new);
+        Annals { keep, build, commit, keeps_copies, preview, ..Annals::default() }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::escape::Shown;
 use crate::record::manifest::Row;
+use crate::record::preview::NewPreview;
 use crate::record::{Build, State, allowance, is_zero};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct Deployed {
     /// The deploy whose site it brought back, if it was a rollback.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub restored: Option<String>,
+    /// The preview that it made live, if it was a promotion.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub promoted: Option<String>,
     /// Objects that it wrote.
     pub uploaded: u64,
     /// Objects that it deleted.
@@ -74,6 +78,10 @@ pub struct Annals<'a> {
     pub commit: Option<&'a str>,
     /// The deploy whose site is brought back, if it is a rollback.
     pub restores: Option<&'a str>,
+    /// The preview that is made live, if it is a promotion.
+    pub promotes: Option<&'a str>,
+    /// What the site is a preview of, and for how long, if it is one.
+    pub preview: Option<&'a NewPreview>,
     /// Whether copies are kept of what is replaced and deleted.
     pub keeps_copies: bool,
     /// Whether viewers see what they saw before: then the deploy takes the place of the last one.
@@ -98,6 +106,8 @@ pub struct Rows {
     pub all: u64,
     /// Those without a version id.
     pub without_version: u64,
+    /// The bytes of their objects.
+    pub bytes: u64,
 }
 
 impl Annals<'_> {
@@ -118,6 +128,7 @@ impl Rows {
     /// Counts one more.
     pub fn count(&mut self, row: &Row) {
         self.all += 1;
+        self.bytes = self.bytes.saturating_add(row.size);
         self.without_version += u64::from(row.version.is_none());
     }
 }
@@ -148,6 +159,7 @@ impl State {
             commit: None,
             by: String::new(),
             restored: None,
+            promoted: None,
             uploaded: last.map_or(0, |last| last.uploaded),
             pruned: last.map_or(0, |last| last.pruned),
             left: last.map_or(0, |last| last.left),

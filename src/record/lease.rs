@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::record::allowance::{self, PathCount};
 use crate::record::history::{Deployed, Direction};
+use crate::record::preview::PreviewNote;
 use crate::record::rules::RecordedRules;
 use crate::record::session::{Commit, Intended};
 use crate::record::{Intent, LastDeploy, Record, STATE, Snapshot, State, intent, manifest, rules};
@@ -99,8 +100,8 @@ impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
-        let Intended { deploy, build, distributions, pending, paths, rules, direction } = intended;
-        let (deploy, build, paths, direction) = (*deploy, *build, *paths, *direction);
+        let Intended { deploy, build, distributions, pending, paths, rules, direction, preview } = intended;
+        let (deploy, build, paths, direction, preview) = (*deploy, *build, *paths, *direction, *preview);
         let plan = intent::file_name(deploy);
         record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
         let (owner, since) = (owner(), record.clock.now());
@@ -122,6 +123,10 @@ impl Lease {
             Direction::Back => snapshot.state.build.clone().or(state.rolled_back),
             Direction::Newest => None,
         };
+        if let Some(preview) = preview {
+            // From the first write on, so that one that is never completed goes, too.
+            state.preview = Some(preview.note(snapshot.now, state.preview.as_ref()));
+        }
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
             ErrorKind::NotImplemented => unconditional(),
             _ => error,
@@ -232,7 +237,7 @@ impl Lease {
             outdated.sort_unstable();
             outdated.dedup();
         }
-        let (deploy, record, now) = (self.deploy.clone(), self.record.clone(), self.now());
+        let (deploy, record, now, bytes) = (self.deploy.clone(), self.record.clone(), self.now(), commit.rows.bytes);
         self.give_back(|state| State {
             intent: state.intent.clone().zip(left.clone()).map(|(intent, deploy)| Intent {
                 deploy,
@@ -243,6 +248,7 @@ impl Lease {
             manifest: Some(deploy.clone()),
             last: Some(last.clone()),
             history: history.clone(),
+            preview: state.preview.clone().map(|preview| PreviewNote { bytes: Some(bytes), ..preview }),
             ..state.with_paths(now, paths)
         })
         .await?;
@@ -265,6 +271,7 @@ impl Lease {
             commit: annals.commit.map(str::to_owned),
             by: owner(),
             restored: annals.restores.map(str::to_owned),
+            promoted: annals.promotes.map(str::to_owned),
             uploaded: commit.uploaded,
             pruned: commit.removed,
             left: commit.left,

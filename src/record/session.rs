@@ -13,6 +13,7 @@ use crate::record::history::{Annals, Deployed, Direction, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
+use crate::record::preview::{NewPreview, PreviewNote};
 use crate::record::rules::RecordedRules;
 use crate::record::{Build, LastDeploy, Place, Record, Snapshot};
 use crate::s3::Bucket;
@@ -46,6 +47,8 @@ pub struct Intended<'a> {
     pub rules: Option<String>,
     /// Where it stands among the builds.
     pub direction: Direction,
+    /// What the site is a preview of, and for how long, if it is one.
+    pub preview: Option<&'a NewPreview>,
 }
 
 impl Session {
@@ -112,6 +115,22 @@ impl Session {
     /// The deploys that are kept, the newest first.
     pub fn deploys(&self) -> Vec<Deployed> {
         self.snapshot.state.deploys()
+    }
+
+    /// The deploy whose manifest is current.
+    pub fn live(&self) -> Option<&str> {
+        self.snapshot.state.manifest.as_deref()
+    }
+
+    /// What is to be known of the site, if it is a preview.
+    pub fn preview(&self) -> Option<&PreviewNote> {
+        self.snapshot.state.preview.as_ref()
+    }
+
+    /// Removes the record, the state first, which must still be the one that was read: `false` if it is not. What a run
+    /// that ended long ago left goes with it. Nothing of the site is touched.
+    pub async fn remove(self) -> Result<bool> {
+        self.record.remove_all(&self.snapshot).await
     }
 
     /// The newest build that was rolled back, where it or an older one is this one.

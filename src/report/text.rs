@@ -5,7 +5,7 @@ mod rules;
 
 use crate::aws::limiter::Sample;
 use crate::deploy::change::Wave;
-use crate::deploy::rollback::RESTORED;
+use crate::deploy::rollback::{PROMOTED, RESTORED};
 use crate::escape::Shown;
 use crate::outcome::Outcome;
 use crate::record::intent::left_by;
@@ -135,10 +135,29 @@ impl Report {
         writeln!(out, "  S3 requests in flight: {}; throttled {slow_downs} times", samples.join(", "))
     }
 
-    /// The line of a rollback that ended as it should; `false` where it did not.
+    /// The line of a rollback or a promotion that ended as it should; `false` where it did not.
     fn write_rollback(&self, out: &mut Formatter<'_>, outcome: Outcome) -> Result<bool, fmt::Error> {
-        let Some(deploy) = self.source.strip_prefix(RESTORED).map(Shown) else { return Ok(false) };
         let target = Shown(&self.target);
+        if let Some(preview) = self.source.strip_prefix(PROMOTED).map(Shown) {
+            match outcome {
+                Outcome::NothingToDo => writeln!(out, "No changes: {target} is what the preview {preview} is")?,
+                Outcome::Planned if !self.has_changes() => {
+                    writeln!(out, "No changes: {target} is what the preview {preview} is")?
+                }
+                Outcome::Planned => {
+                    writeln!(out, "Plan to promote the preview {preview} to {target}; nothing was written")?
+                }
+                Outcome::Deployed => {
+                    writeln!(out, "Promoted the preview {preview} to {target} in {:.1} s", self.seconds.total)?
+                }
+                Outcome::Partial => {
+                    writeln!(out, "Partly promoted {preview} to {target}: what landed is live and invalidated")?
+                }
+                _ => return Ok(false),
+            }
+            return Ok(true);
+        }
+        let Some(deploy) = self.source.strip_prefix(RESTORED).map(Shown) else { return Ok(false) };
         match outcome {
             Outcome::NothingToDo => writeln!(out, "No changes: {target} is what deploy {deploy} left")?,
             Outcome::Planned if !self.has_changes() => {
@@ -163,13 +182,15 @@ impl Report {
             let copy = if planned { "to bring back" } else { "brought back" };
             write!(out, "  {} {copy}, {} unchanged", objects.copied, objects.kept)?;
         } else {
-            write!(
-                out,
-                "  {} {upload} ({}), {} unchanged",
-                objects.uploaded,
-                DecimalBytes(objects.bytes_uploaded),
-                objects.kept
-            )?;
+            let is_promotion = self.source.starts_with(PROMOTED);
+            if !is_promotion {
+                write!(out, "  {} {upload} ({}), ", objects.uploaded, DecimalBytes(objects.bytes_uploaded))?;
+            }
+            if is_promotion || objects.copied > 0 {
+                let (indent, copy) = (if is_promotion { "  " } else { "" }, if planned { "to copy" } else { "copied" });
+                write!(out, "{indent}{} {copy} inside S3, ", objects.copied)?;
+            }
+            write!(out, "{} unchanged", objects.kept)?;
         }
         for (count, what) in
             [(objects.pruned, delete), (objects.unknown, "unknown and left alone"), (objects.failed, "not done")]

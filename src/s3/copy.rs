@@ -145,7 +145,7 @@ impl Bucket {
             if !is_conflict {
                 return Err(Error::failed(format!("{} is no longer what it was", source.shown()))
                     .of_kind(ErrorKind::PreconditionFailed)
-                    .hint("run the rollback again: it looks at every version once more"));
+                    .hint("run it again: it looks at every object once more"));
             }
         }
         let message = format!("other requests about {key} came in the way of its copy, {TRIES} times");

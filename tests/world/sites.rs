@@ -177,6 +177,11 @@ impl Place {
         fate
     }
 
+    /// A client with connections of its own, which end when it is dropped.
+    pub(crate) async fn fresh(&self) -> Aws {
+        client(&self.edge, &self.clock).await
+    }
+
     /// Puts the clock past the end of whatever lease a dead run holds.
     pub(crate) fn outlive_lease(&self) {
         self.edge.advance_clock(shipfront::record::lease::LEASE + Duration::from_secs(1));

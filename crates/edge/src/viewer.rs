@@ -18,6 +18,7 @@ use crate::distribution::{CacheBehavior, ConnectionMode, Distribution, QueryStri
 use crate::distributions::Caching;
 use crate::invocation::{self, Failure};
 use crate::origin::{self, Fetched};
+use crate::previews;
 use crate::server::host_name;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -35,7 +36,10 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     if host == dashboard::HOST_NAME {
         return dashboard::answer(state, &request, "/");
     }
-    let named = host.strip_suffix(".localhost").and_then(|label| state.distributions.at(label));
+    let named = host.strip_suffix(".localhost").and_then(|label| {
+        let distribution = state.distributions.at(label);
+        distribution.or_else(|| previews::at(state, label))
+    });
     // At a distribution's own name, every path is the site's.
     if named.is_none() && dashboard::is_at(request.uri().path()) {
         return dashboard::answer(state, &request, dashboard::PATH);

@@ -12,6 +12,7 @@ pub mod glob;
 pub mod header_function;
 pub mod headers;
 pub mod headers_file;
+pub mod host_label;
 mod javascript;
 pub mod key;
 mod kinds;

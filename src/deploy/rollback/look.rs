@@ -59,6 +59,9 @@ impl Looker<'_> {
     }
 
     async fn origin(&self, key: &str, row: &Row) -> Result<Result<Origin, Missing>> {
+        if let Some(preview) = &self.past.preview {
+            return preview.look(key, row).await;
+        }
         if let Some(version) = &row.version
             && let Some(head) = self.version(key, &version.id, row).await?
         {
@@ -98,10 +101,22 @@ impl Looker<'_> {
     }
 
     fn at_version(&self, key: &str, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {
+        Origin::new(self.bucket, key, (Some(id.to_owned()), class), head)
+    }
+}
+
+impl Origin {
+    /// The object of a bucket, at a version of it where there is one, with the storage class that its copy gets.
+    pub(super) fn new(
+        bucket: &Bucket,
+        key: &str,
+        (version, class): (Option<String>, Option<String>),
+        head: Head,
+    ) -> Result<Origin, Missing> {
         let place = Source {
-            bucket: self.bucket.target().bucket().to_owned(),
-            key: self.bucket.target().full_key(key),
-            version: Some(id.to_owned()),
+            bucket: bucket.target().bucket().to_owned(),
+            key: bucket.target().full_key(key),
+            version,
             etag: head.etag.clone(),
             size: head.size,
             class,

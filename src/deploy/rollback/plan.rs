@@ -4,6 +4,7 @@ use crate::deploy::change::{CachedCopies, Change, CopyFrom, Existing, Reason, Su
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages;
+use crate::deploy::guards::Guards;
 use crate::deploy::head_check::Inspected;
 use crate::deploy::manifest_index::{ManifestIndex, merge};
 use crate::deploy::plan::Plan;
@@ -120,6 +121,30 @@ impl Planning<'_> {
         }
     }
 
+    /// Why the plan is refused, as one of a deploy that removes too much.
+    pub(super) fn refusal(&self, plan: &Plan) -> Option<Error> {
+        let pages = self
+            .live
+            .rows(&[])
+            .filter(|(key, row)| row.orphaned.is_none() && self.settings.kinds.kind_of(key) == ObjectKind::Pages);
+        let counted = Plan {
+            owned_pages: pages.count() as u64,
+            leaving_pages: plan.leaving_pages.clone(),
+            newly_orphaned: plan.newly_orphaned,
+            ..Plan::default()
+        };
+        let Settings { max_delete, allow_removals, prune_after, target, .. } = self.settings;
+        let guards = Guards {
+            plan: &counted,
+            walk: &self.discovered.walk,
+            max_delete: *max_delete,
+            prune_after: *prune_after,
+            allow_removals: *allow_removals,
+            has_manifest: true,
+        };
+        guards.refusal(|key| key == "index.html" || self.discovered.viewers.answer_at_root(&target.full_key(key)))
+    }
+
     fn session(&self) -> Result<&Session> {
         self.discovered.session.as_ref().ok_or_else(|| Error::usage("a rollback needs a deploy record"))
     }
@@ -186,8 +211,7 @@ impl Planning<'_> {
         let count = if names.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", names.len()) };
         let message = format!("{count} not as the last deploy left it: {}; nothing was changed", listed(&names));
         Err(Error::refused(message).hint(
-            "others wrote or deleted it since: look at what they did, then deploy, or roll back over it with \
-             --overwrite-foreign",
+            "others wrote or deleted it since: look at what they did, then deploy, or replace it with --overwrite-foreign",
         ))
     }
 
@@ -201,6 +225,9 @@ impl Planning<'_> {
         let Some((_, why)) = missing.first() else { return Ok(()) };
         let names: Vec<&str> = missing.iter().map(|(key, _)| *key).collect();
         let count = if names.len() == 1 { "1 object".to_owned() } else { format!("{} objects", names.len()) };
+        if let Some(preview) = &self.past.preview {
+            return Err(preview.incomplete(&format!("{count}: {}", listed(&names))));
+        }
         let deploy = name(&self.past.deployed);
         let message =
             format!("{count} of deploy {deploy} cannot be brought back: {}; nothing was changed", listed(&names));
@@ -285,7 +312,8 @@ impl Planning<'_> {
         if next.as_ref() != key.live {
             plan.rows.push((key.key.to_owned(), next));
         }
-        let from = Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page });
+        let from =
+            Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page, otherwise: None });
         plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
     }
 

@@ -1,0 +1,191 @@
+//! Previews: a deploy beside production, of which most is copied from there, and the removal of one.
+//!
+//! A preview is a site like any other, with a folder and a record of its own, that no distribution's cache keeps. Its
+//! deploy is the recipe with two differences: files and redirects are read by production's distributions, so that what is
+//! looked at is what a promotion makes live, and what production already has is copied.
+
+mod remove;
+
+use crate::deploy::change::{Change, CopyFrom};
+use crate::deploy::diff::{Content, Decision, HeadersMatch, Local, Pair, Rules};
+use crate::deploy::discover::Discovered;
+use crate::deploy::hash;
+use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::planned::Planned;
+use crate::deploy::settings::Preview;
+use crate::deploy::walk::{Unknown, Walk};
+use crate::deploy::{Deploy, on_cores};
+use crate::error::{Error, Result};
+use crate::record::manifest::Row;
+use crate::record::session::Session;
+use crate::s3::Bucket;
+use crate::s3::copy::Source;
+pub use remove::{Removal, Removed};
+use std::sync::Arc;
+
+/// What to say where it is not known how production is shown.
+pub(super) fn without_distributions(error: &Error) -> String {
+    format!(
+        "production's distributions could not be read: redirects and error pages may differ from what a deploy to production \
+         makes of them: {error}"
+    )
+}
+
+/// Production as its last deploy left it.
+struct Production {
+    bucket: Bucket,
+    session: Session,
+    index: ManifestIndex,
+}
+
+/// An upload, and what production has of the same key.
+struct Question {
+    /// Its place among the changes.
+    at: usize,
+    pair: Pair,
+}
+
+impl Deploy<'_> {
+    /// Turns uploads into copies of objects that production has as well, by what its record says: those that a deploy
+    /// there would keep.
+    pub(super) async fn copy_from_production(
+        &self,
+        preview: &Preview,
+        discovered: &Discovered,
+        mut planned: Planned,
+    ) -> Result<Planned> {
+        // It is to stay for longer, also where nothing differs.
+        planned.record_differs = true;
+        let has_uploads = planned.plan.changes.iter().any(|change| matches!(change, Change::Upload { .. }));
+        if preview.production.is_none() || !has_uploads {
+            return Ok(planned);
+        }
+        let production = match self.timeline.during("list", self.read_production(preview, discovered)).await {
+            Ok(Some(production)) => production,
+            Ok(None) => return Ok(planned),
+            Err(error) => {
+                planned
+                    .warnings
+                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                return Ok(planned);
+            }
+        };
+        let copies = self.timeline.during("compare", self.compare_with(&production, discovered, &planned)).await;
+        let copies = match copies {
+            Ok(copies) => copies,
+            Err(error) => {
+                planned
+                    .warnings
+                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                return Ok(planned);
+            }
+        };
+        let mut plan = Arc::unwrap_or_clone(planned.plan);
+        for (at, from) in copies {
+            let Change::Upload { subject, kind, .. } = &plan.changes[at] else { continue };
+            let (subject, kind) = (subject.clone(), *kind);
+            plan.changes[at] = Change::Copy { subject, kind, bytes: from.row.size, from: Box::new(from) };
+        }
+        planned.plan = Arc::new(plan);
+        Ok(planned)
+    }
+
+    /// Reads the record of production; `None` where there is none.
+    async fn read_production(&self, preview: &Preview, discovered: &Discovered) -> Result<Option<Production>> {
+        let Some((target, place)) = &preview.production else { return Ok(None) };
+        let owner = self.settings.expected_owner.as_deref();
+        let open = async |bucket: &Bucket| Session::open(self.aws, bucket, place).await;
+        let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
+        let Some(mut session) = session else { return Ok(None) };
+        let manifest = session.take_manifest();
+        let index = ManifestIndex::load(manifest, discovered.walk.clone()).await?;
+        Ok(Some(Production { bucket, session, index }))
+    }
+
+    /// Compares the files that are to go up with production's objects, as a deploy to production does.
+    async fn compare_with(
+        &self,
+        production: &Production,
+        discovered: &Discovered,
+        planned: &Planned,
+    ) -> Result<Vec<(usize, CopyFrom)>> {
+        let walk = &discovered.walk;
+        let questions = questions(&planned.plan.changes, &production.index);
+        let places: Vec<usize> = questions.iter().map(|question| question.at).collect();
+        let pairs: Vec<Pair> = questions.into_iter().map(|question| question.pair).collect();
+        let (hashing, unfinished) = (walk.clone(), production.session.unfinished().cloned());
+        let reading = move || {
+            let hashed = hash::compare(&hashing, &pairs).into_iter();
+            let (contents, files) = hashed.map(|file| (file.content, (file.compressed, file.is_utf8))).unzip();
+            let inspected = head_check::by_manifest(&pairs, files, &hashing, unfinished.as_deref());
+            (pairs, contents, inspected)
+        };
+        let (pairs, mut contents, mut inspected): (_, Vec<Content>, Vec<Inspected>) = on_cores(reading).await?;
+        let (unknown, opacity) = (Unknown::default(), Opacity::default());
+        let rules = Rules {
+            unknown: &unknown,
+            unfinished: production.session.unfinished().map(|unfinished| &**unfinished),
+            recorded: true,
+            adopt: false,
+            prune_after: self.settings.prune_after,
+            kinds: &self.settings.kinds,
+            now: production.session.now().as_second(),
+        };
+        let inspector = Inspector {
+            bucket: &production.bucket,
+            walk,
+            recorded: true,
+            concurrency: self.settings.concurrency,
+            tagging: None,
+            opacity: &opacity,
+        };
+        let decide = |pair: &Pair, content: &Content, headers: HeadersMatch| rules.decide(pair, content, headers);
+        inspector.inspect(&pairs, &mut contents, &mut inspected, decide).await?;
+        let each = places.into_iter().zip(pairs).zip(contents.into_iter().zip(inspected));
+        let copies = each.filter_map(|((at, pair), (content, inspected))| {
+            let is_same = decide(&pair, &content, inspected.headers) == Decision::Keep;
+            Some((at, copy(production, walk, pair, inspected).filter(|_| is_same)?))
+        });
+        Ok(copies.collect())
+    }
+}
+
+/// The uploads of which production has the key.
+fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
+    let question = |(at, change): (usize, &Change)| {
+        let Change::Upload { subject, entry, bytes, .. } = change else { return None };
+        let row = production.of_file(*entry)?.clone();
+        let pair = Pair {
+            key: subject.key.clone(),
+            local: Some(Local { at: *entry, size: *bytes }),
+            remote: Some((row.size, row.etag.clone())),
+            row: Some(row),
+            rewritten: false,
+            modified: 0,
+        };
+        Some(Question { at, pair })
+    };
+    changes.iter().enumerate().filter_map(question).collect()
+}
+
+/// The copy of an object of production that is what its file is.
+fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) -> Option<CopyFrom> {
+    let (at, row) = (pair.local?.at, pair.row?);
+    let entry = walk.entries.get(at)?;
+    let headers = entry.headers.of_digest(inspected.digest?)?;
+    let target = production.bucket.target();
+    let place = Source {
+        bucket: target.bucket().to_owned(),
+        key: target.full_key(&pair.key),
+        version: None,
+        etag: row.etag.clone(),
+        size: row.size,
+        class: headers.storage_class.clone(),
+        redirect: headers.website_redirect.clone(),
+    };
+    let content = inspected.content.map(Box::new).or(row.content);
+    let row =
+        Row { content, headers: inspected.digest, compressed: inspected.compressed, ..Row::new(row.size, row.etag) };
+    Some(CopyFrom { place, row, headers, memory: None, error_page: entry.headers.error_page(), otherwise: Some(at) })
+}

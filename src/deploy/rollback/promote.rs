@@ -1,0 +1,153 @@
+//! What a preview left, as the source of a promotion: its manifest, and the objects that are where that says.
+
+use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::rollback::look::{Missing, Origin as Found};
+use crate::deploy::rollback::{Past, Promoted};
+use crate::deploy::{Deploy, on_cores};
+use crate::error::{Error, Result};
+use crate::record::manifest::Row;
+use crate::record::preview::no_preview;
+use crate::record::session::Session;
+use crate::record::{Place, STATE};
+use crate::s3::Bucket;
+
+/// A preview that is made live.
+pub(super) struct Origin {
+    preview: Promoted,
+    bucket: Bucket,
+    /// Whether only one deploy of it is meant.
+    is_pinned: bool,
+    /// That deploy, or the one that was live when it was read.
+    deploy: String,
+}
+
+impl Origin {
+    /// The name of the preview, as typed.
+    pub(super) fn name(&self) -> &str {
+        &self.preview.name
+    }
+
+    /// Where the object of a row is, if it is as the preview's deploy left it.
+    pub(super) async fn look(&self, key: &str, row: &Row) -> Result<Result<Found, Missing>> {
+        let Some(head) = self.bucket.head(key).await?.filter(|head| head.etag == row.etag) else {
+            return Ok(Err(Missing::Gone));
+        };
+        // A version pins more than the bytes.
+        let version = head.version.clone().filter(|id| id != "null");
+        let class = head.headers.storage_class.clone();
+        Ok(Found::new(&self.bucket, key, (version, class), head))
+    }
+
+    /// The error where objects are not as the preview's deploy left them.
+    pub(super) fn incomplete(&self, what: &str) -> Error {
+        Error::refused(format!(
+            "the preview {} is no longer as its deploy left it: {what}; nothing was changed",
+            self.preview.name
+        ))
+        .hint("deploy the preview again and look at it, then promote it")
+    }
+
+    /// The error where another deploy of the preview went before.
+    fn other(&self, live: Option<&str>) -> Error {
+        let live = live.unwrap_or("none");
+        let message = format!("the preview {} is now that of deploy {live}, not of {}", self.preview.name, self.deploy);
+        let hint = match self.is_pinned {
+            true => format!("look at it again, then promote it with --deploy {live}"),
+            false => "it was deployed meanwhile: look at it again, then promote it".to_owned(),
+        };
+        Error::refused(format!("{message}; nothing was changed")).hint(hint)
+    }
+
+    /// Whether the preview is still what was read: no other deploy of it was completed, or is under way.
+    async fn session(&self, deploy: &Deploy<'_>) -> Result<Session> {
+        let look = Session::look(deploy.aws, &self.bucket, &Place::Beside).await?;
+        look.ok_or_else(|| Error::usage("a promotion needs the deploy record of the preview"))
+    }
+}
+
+impl Deploy<'_> {
+    /// Reads what the preview left, which must be complete. `production` is the record of the site that it becomes.
+    pub(super) async fn read_preview(&self, preview: &Promoted, production: &Session) -> Result<Past> {
+        let Promoted { name, target, deploy } = preview;
+        if *target == self.settings.target {
+            return Err(Error::usage(format!("{target} is both the preview and production")));
+        }
+        let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
+        let owner = self.settings.expected_owner.as_deref();
+        let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
+        let mut session = session.filter(|session| !session.is_new()).ok_or_else(|| {
+            Error::refused(format!(
+                "there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"
+            ))
+            .hint("'shipfront previews' lists those that there are")
+        })?;
+        let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
+        let to = production.place();
+        if let Some(of) = note.production.as_deref().filter(|of| **of != self.settings.target.to_string()) {
+            return Err(Error::refused(format!(
+                "the preview {name} is one of {of}, not of {}; nothing was changed",
+                self.settings.target
+            ))
+            .hint(format!(
+                "name the target that it is of; its own record is at {}, this one at {to}",
+                session.place()
+            )));
+        }
+        let unfinished = |what: String| {
+            Err(Error::refused(format!("the preview {name} is not complete: {what}; nothing was changed"))
+                .hint("deploy the preview again and look at it, then promote it"))
+        };
+        if let Some(holder) = session.holder() {
+            return unfinished(format!("a deploy of it is under way ({holder})"));
+        }
+        if session.unfinished().is_some() {
+            return unfinished("its last deploy was interrupted".to_owned());
+        }
+        let Some(deployed) = session.deploys().into_iter().next() else {
+            return unfinished("no deploy of it was completed".to_owned());
+        };
+        if deployed.left > 0 {
+            return unfinished(format!("{} objects of its last deploy were not done", deployed.left));
+        }
+        let is_pinned = deploy.is_some();
+        let origin = |deploy: &str| Origin {
+            preview: preview.clone(),
+            bucket: bucket.clone(),
+            is_pinned,
+            deploy: deploy.to_owned(),
+        };
+        if let Some(pinned) = deploy.as_deref().filter(|pinned| **pinned != deployed.deploy) {
+            return Err(origin(pinned).other(Some(&deployed.deploy)));
+        }
+        let Some(manifest) = session.take_manifest() else {
+            return unfinished("no deploy of it was completed".to_owned());
+        };
+        let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
+        let preview = Some(origin(&deployed.deploy));
+        Ok(Past { deployed, rows, has_copies: false, preview })
+    }
+
+    /// Refuses a preview that was deployed again since it was read.
+    pub(super) async fn guard_preview(&self, past: &Past) -> Result<()> {
+        let Some(origin) = &past.preview else { return Ok(()) };
+        let now = origin.session(self).await?;
+        match now.live() == Some(&*origin.deploy) && now.lease().is_none() {
+            true => Ok(()),
+            false => Err(origin.other(now.live())),
+        }
+    }
+
+    /// What to tell the person if the preview was deployed again while it was made live: of an object whose bytes are the
+    /// same, the headers may be those of before or of after.
+    pub(super) async fn changed_meanwhile(&self, past: &Past) -> Option<String> {
+        let origin = past.preview.as_ref()?;
+        self.guard_preview(past).await.err().map(|_| {
+            format!(
+                "the preview {} was deployed again, or removed, while it was promoted: what was copied has the bytes of deploy \
+                 {}; look at it again, and promote it once more if it is to be the new one",
+                origin.name(),
+                origin.deploy
+            )
+        })
+    }
+}

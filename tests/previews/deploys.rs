@@ -1,0 +1,156 @@
+//! A deploy of a preview: what is copied, what is uploaded, and what production sees of it.
+
+use super::{AT, PREVIEWS, bodies, change, changed, listed, original, preview, production, text, world};
+use crate::world::aws::s3;
+use crate::world::site::{ALWAYS, BUCKET, World, denied};
+use shipfront_site::host_label::host_label;
+use std::collections::BTreeMap;
+
+fn counts(run: &crate::world::site::Run) -> [u64; 3] {
+    ["copied", "uploaded", "kept"].map(|count| run.objects(count))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_previews_copy_what_production_has_and_upload_the_rest() {
+    let world = world().await;
+    change(&world);
+    let first = preview(&world, "feature/search", &[]).expect(0);
+    assert_eq!((first.outcome(), counts(&first)), ("deployed", [2, 3, 0]), "{}", first.stdout);
+    assert_eq!(first.objects("bytes_uploaded"), 8 + 11 + 3);
+    // One more that asks the store what it does with conditions.
+    assert_eq!((world.count("PutObject"), world.count("CopyObject")), (3, 3));
+    assert_eq!(world.count("CreateInvalidation"), 0, "nothing keeps copies of a preview");
+    world.edge.clear_requests();
+    world.write("about.html", "about us");
+    let second = preview(&world, "42", &[]).expect(0);
+    assert_eq!(counts(&second), [1, 4, 0], "{}", second.stdout);
+    let label = host_label("feature/search");
+    assert_eq!(bodies(&world, PREVIEWS, &format!("{label}/")).await, changed());
+    let mut edited = changed();
+    edited.insert("about.html".to_owned(), "about us".to_owned());
+    assert_eq!(bodies(&world, PREVIEWS, "42/").await, edited);
+    assert_eq!(production(&world).await, original());
+    // What the preview's last deploy left is neither copied nor sent.
+    let again = preview(&world, "42", &[]).expect(0);
+    assert_eq!((again.outcome(), counts(&again)), ("nothing-to-do", [0, 0, 5]), "{}", again.stdout);
+    assert_eq!((world.count("PutObject"), world.count("CopyObject")), (0, 0));
+    world.write("index.html", "welcome");
+    let back = preview(&world, "42", &[]).expect(0);
+    assert_eq!(counts(&back), [1, 0, 4], "production has the one of before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_have_the_headers_that_an_upload_would_have() {
+    let world = world().await;
+    let settings = world.outside().join("shipfront.toml");
+    let rules = "[[headers]]\nfiles = \"*.css\"\ncache-control = \"max-age=77\"\nstorage-class = \"STANDARD_IA\"\n\
+                 metadata = { theirs = \"kept\" }\n[[headers]]\nfiles = \"*.js\"\ncompress = [\"br\"]\n";
+    std::fs::write(&settings, rules).unwrap();
+    world.write("app.js", "let code = 1;".repeat(200));
+    let config = ["--config", settings.to_str().unwrap()];
+    world.deploy(&config).expect(0);
+    let run = preview(&world, "main", &config).expect(0);
+    assert_eq!(counts(&run), [5, 0, 0], "{}", run.stdout);
+    let headers = |bucket: &str, prefix: &str| -> BTreeMap<String, _> {
+        let objects = world.edge.objects(bucket).into_iter();
+        let of = objects.filter_map(|object| Some((object.key.strip_prefix(prefix)?.to_owned(), object.headers)));
+        of.filter(|(key, _)| !key.starts_with(".shipfront/")).collect()
+    };
+    assert_eq!(headers(PREVIEWS, "main/"), headers(BUCKET, ""));
+    // A rule of this branch makes other headers: what production has is none of it.
+    std::fs::write(&settings, rules.replace("77", "78")).unwrap();
+    let run = preview(&world, "other", &config).expect(0);
+    assert_eq!(counts(&run), [4, 1, 0]);
+    assert_eq!(preview(&world, "other", &config).expect(0).outcome(), "nothing-to-do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_copied_is_uploaded() {
+    let world = world().await;
+    // Others wrote it since production's last deploy.
+    world.put("style.css", "theirs").await;
+    let run = preview(&world, "one", &[]).expect(0);
+    assert_eq!(counts(&run), [4, 1, 0], "{}", run.stdout);
+    assert!(run.warnings().contains("1 object was uploaded because a copy could not be made"), "{}", run.stdout);
+    assert_eq!(bodies(&world, PREVIEWS, "one/").await, original());
+    world.fault("CopyObject", 0, ALWAYS, denied());
+    let run = preview(&world, "two", &[]).expect(0);
+    assert_eq!((run.outcome(), counts(&run)), ("deployed", [0, 5, 0]), "{}", run.stdout);
+    assert!(run.warnings().contains("5 objects were uploaded"), "{}", run.stdout);
+    assert_eq!(bodies(&world, PREVIEWS, "two/").await, original());
+    assert_eq!(preview(&world, "two", &[]).expect(0).outcome(), "nothing-to-do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_read_production_uploads_everything() {
+    let world = world().await;
+    world.fault_of("GetObject", ".shipfront/state.json", 0, ALWAYS, denied());
+    let run = preview(&world, "one", &[]).expect(0);
+    assert_eq!(counts(&run), [0, 5, 0], "{}", run.stdout);
+    assert!(run.warnings().contains("production could not be read"), "{}", run.stdout);
+    assert_eq!(bodies(&world, PREVIEWS, "one/").await, original());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_needs_no_distribution_and_no_production() {
+    let world = World::new(&super::SITE).await;
+    world.edge.ensure_site(PREVIEWS).unwrap();
+    for distribution in world.edge.distributions() {
+        world.edge.remove_distribution(&distribution.id).unwrap();
+    }
+    let run = preview(&world, "one", &[]).expect(0);
+    assert_eq!(counts(&run), [0, 5, 0], "{}", run.stdout);
+    assert!(run.warnings().contains("production's distributions could not be read"), "{}", run.stdout);
+    let arguments = ["deploy", world.source().to_str().unwrap(), "--preview", "two", "--previews-target", AT, "--json"];
+    let run = world.run(&arguments).expect(0);
+    assert_eq!((counts(&run), run.warnings()), ([0, 5, 0], String::new()));
+    assert!(listed(&world)["two"]["production"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_comes_last_and_alone_and_is_a_field_of_the_json() {
+    let world = world().await;
+    let url = format!("https://{}.preview.example.com/", host_label("Feature/Search"));
+    let options = ["--previews-url", "https://{name}.preview.example.com"];
+    assert_eq!(preview(&world, "Feature/Search", &options).expect(0).json["url"], url);
+    let source = world.source().to_str().unwrap().to_owned();
+    let line =
+        [&["deploy", &source, super::TARGET, "--preview", "Feature/Search", "--previews-target", AT], &options[..]];
+    let said = text(&world, &line.concat()).expect(0).stdout;
+    assert_eq!(said.lines().last(), Some(url.as_str()), "{said}");
+    let quiet = [line.concat(), vec!["--quiet"]].concat();
+    assert_eq!(text(&world, &quiet).expect(0).stdout.trim_end(), url);
+    // Without a pattern there is no URL, and the person is told where the preview is.
+    let run = preview(&world, "42", &[]).expect(0).says("s3://previews.example.com/42");
+    assert!(run.json["url"].is_null());
+    let plan = world.plan(&["--preview", "43", "--previews-target", AT]).expect(0);
+    assert_eq!((plan.outcome(), plan.objects("copied")), ("planned", 5));
+    assert!(!listed(&world).contains_key("43"), "a plan writes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_of_a_preview_is_as_short_lived_as_productions() {
+    let world = world().await;
+    world.write("404.html", "nothing here");
+    preview(&world, "one", &[]).expect(0);
+    let got = s3(&world.edge).get_object().bucket(PREVIEWS).key("one/404.html").send().await.unwrap();
+    let of_preview = got.cache_control().map(str::to_owned);
+    assert!(of_preview.as_deref().is_some_and(|value| value.contains("s-maxage=60")), "{of_preview:?}");
+    super::promote(&world, "one", &[]).expect(0);
+    assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_in_production_and_such_without_a_record_are_refused() {
+    let world = world().await;
+    for (options, said) in [
+        (&["--previews-target", "s3://www.example.com/previews"][..], "overlap"),
+        (&["--previews-target", AT, "--no-record"], "--no-record"),
+        (&["--previews-target", AT, "--expires", "soon"], "no length of time"),
+        (&["--previews-target", AT, "--previews-url", "https://example.com"], "no URL with {name}"),
+        (&[], "no place for previews"),
+    ] {
+        world.deploy(&[&["--preview", "one"], options].concat()).expect(2).says(said);
+    }
+    assert_eq!(world.writes(), [""; 0]);
+}
