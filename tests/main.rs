@@ -5,6 +5,7 @@
 
 mod buildspec;
 mod concurrent;
+mod conformance;
 mod crash;
 mod doctor;
 mod documents;
@@ -26,6 +27,7 @@ mod layers;
 mod listing;
 mod local;
 mod model;
+mod models;
 mod order;
 mod packaging;
 mod permissions;

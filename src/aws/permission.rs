@@ -20,6 +20,8 @@ pub enum EntryPoint {
     ObjectEvents,
     /// What `doctor` asks beside what a deploy asks; it tells what it may not.
     Doctor,
+    /// `conformance`, which writes and removes a folder of its own, with the versions in it.
+    Conformance,
 }
 
 /// What only some setups need.
@@ -112,6 +114,7 @@ const fn with(
 
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy];
+const TRIAL: &[EntryPoint] = &[EntryPoint::Conformance];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
 const READ_SITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::ObjectEvents];
 const ASK_STATUS: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Invalidate];
@@ -194,6 +197,29 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
     always("PutJobSuccessResult", "codepipeline:PutJobSuccessResult", Resource::All, JOB),
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
+    // All of what is tried, whatever the setup. Versions are read by their ids, and removed for good.
+    always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, TRIAL),
+    always("GetObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("GetObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
+    always("HeadObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("PutObject", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
+    always("UploadPart", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, TRIAL),
+    always("DeleteObjects", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
+    always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, TRIAL),
+    with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, TRIAL),
+    with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, TRIAL),
+    always("GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TRIAL),
+    always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, TRIAL),
+    always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, TRIAL),
+    always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, TRIAL),
+    always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, TRIAL),
 ];
 
 /// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is

@@ -10,10 +10,13 @@ use std::ffi::{OsStr, OsString};
 
 /// What all of them begin with.
 const PREFIX: &str = "SHIPFRONT_";
-/// Those that are no options: where the local edge keeps its data, and the options of a Lambda function. The last
+/// Those that are no options: where the local edge keeps its data, what it follows and where it records requests, and
+/// the options of a Lambda function. The last
 /// three are those of the build specifications in the repository.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 7] = [
     "SHIPFRONT_EDGE_DIRECTORY",
+    "SHIPFRONT_EDGE_EVIDENCE",
+    "SHIPFRONT_EDGE_RECORDING",
     "SHIPFRONT_OPTIONS",
     "SHIPFRONT_DEPLOY_ID",
     "SHIPFRONT_INVALIDATION_ID",

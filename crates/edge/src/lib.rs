@@ -66,6 +66,7 @@
 //!   requests;
 //! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
 //!   [`Edge::set_invalidation_progress`], [`Edge::stop_clock`], [`Edge::advance_clock`];
+//! - what CloudFront's documents leave open: [`Edge::set_readings`], or [`Edge::follow`] what was learned of it;
 //! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`], [`Edge::cached`],
 //!   [`Edge::evictions`].
 //!
@@ -79,6 +80,7 @@
 
 #![warn(missing_docs)]
 
+mod alteration;
 mod api;
 mod body;
 mod bucket;
@@ -92,6 +94,7 @@ mod distribution;
 mod distributions;
 mod error;
 mod evictions;
+pub mod evidence;
 mod faults;
 mod invalidation;
 mod journal;
@@ -100,6 +103,7 @@ mod operation;
 mod origin;
 mod policy;
 mod quotas;
+mod recording;
 mod s3;
 mod server;
 mod store;
@@ -115,7 +119,7 @@ use std::fs::File;
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -124,6 +128,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use crate::testing::{BucketContents, CachedCopy, ObjectSummary};
+pub use alteration::Alteration;
 pub use codepipeline::JobResult;
 pub use directory::Running;
 pub use distribution::{
@@ -132,9 +137,11 @@ pub use distribution::{
 };
 pub use error::EdgeError;
 pub use evictions::Eviction;
+pub use evidence::{Evidence, Readings};
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use invalidation::{Invalidation, InvalidationStatus, Progress};
 pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
+pub use recording::RECORDING_VARIABLE;
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
@@ -181,11 +188,17 @@ struct State {
     latency: Duration,
     started: Instant,
     list_page_size: AtomicUsize,
+    readings: RwLock<Readings>,
+    recording: RwLock<Option<Arc<recording::Recording>>>,
 }
 
 impl State {
     fn list_page_size(&self) -> usize {
         self.list_page_size.load(Ordering::Relaxed)
+    }
+
+    fn readings(&self) -> Readings {
+        *lock::reading(&self.readings)
     }
 }
 
@@ -244,6 +257,8 @@ impl Edge {
             latency: options.latency,
             started: Instant::now(),
             list_page_size: AtomicUsize::new(LIST_PAGE_SIZE),
+            readings: RwLock::default(),
+            recording: RwLock::new(recording::Recording::of_environment()?.map(Arc::new)),
         });
         let (api, api_url) = listen(options.api_port).await?;
         let (viewer, viewer_on_6, viewer_url) = listen_for_viewers(options.viewer_port).await?;

@@ -57,7 +57,7 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     if let Some(location) = slash_missing(state, &distribution, path, query) {
         return moved(&location);
     }
-    let answer = load(state, &distribution, path, query).await;
+    let answer = load(state, &distribution, &state.readings().spelled(path), query).await;
     respond(answer, distribution.behavior(path), request.headers())
 }
 
@@ -176,7 +176,7 @@ async fn load(state: &State, distribution: &Distribution, path: &str, query: &st
         }
     }
     // A behaviour that caches nothing caches no errors either.
-    if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
+    if CACHED_ERRORS.contains(&fetched.status) && state.readings().keeps(fetched.status) && !caching.max_ttl.is_zero() {
         let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         // Whether the tags of an error page hold for its copies is not documented: they do not.
