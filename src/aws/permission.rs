@@ -212,6 +212,8 @@ pub const PERMISSIONS: &[Permission] = &[
     always("CopyObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, TRIAL),
     always("DeleteObjects", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
+    always("DeleteObject", "s3:DeleteObject", Resource::Objects, TRIAL),
+    always("DeleteObject", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, TRIAL),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, TRIAL),
     with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, TRIAL),

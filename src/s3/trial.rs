@@ -214,6 +214,15 @@ impl Bucket {
         })
     }
 
+    /// Deletes one object, or a version of it, by its URL: a list of keys is XML, which has no control characters.
+    pub async fn try_delete_one(&self, deletion: &Deletion<'_>) -> Tried<()> {
+        let request = self.client.delete_object().bucket(self.target.bucket()).key(self.target.full_key(deletion.key));
+        let request = request.set_version_id(deletion.version.map(str::to_owned));
+        let request = request.set_if_match(deletion.etag.map(str::to_owned));
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        answer.map(|_| ()).map_err(|error| self.refused("DeleteObject", deletion.key, error))
+    }
+
     /// Deletes objects, or versions of them.
     pub async fn try_delete(&self, deletions: &[Deletion<'_>]) -> Tried<Deletions> {
         let identifier = |deletion: &Deletion<'_>| {

@@ -37,6 +37,14 @@ impl Spent {
     }
 }
 
+/// What came of many items.
+pub(super) enum Probe {
+    /// One request was taken.
+    Whole,
+    /// It was refused; what was taken of them in others, and how long that took.
+    Parts(Sent, Duration),
+}
+
 /// A distribution.
 pub(super) struct Cdn {
     distributions: Distributions,
@@ -167,13 +175,30 @@ impl Cdn {
         }
     }
 
-    /// Sends items as a deploy does.
-    pub(super) async fn submit(&self, items: Vec<String>) -> Result<Sent> {
+    /// Asks for all items in one request, and where that is refused, as a deploy does.
+    ///
+    /// # Errors
+    /// The budget; what is denied; no answer.
+    pub(super) async fn probe(&self, items: Vec<String>) -> Result<Probe> {
         self.spend(&items)?;
+        let reference = format!("{} all {}", self.run, items.len());
+        match self.distributions.create_invalidation(&self.id, &reference, &items).await {
+            Ok(_) => return Ok(Probe::Whole),
+            Err(refusal) if matches!(refusal.error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials) => {
+                return Err(refusal.error);
+            }
+            Err(_) => {}
+        }
+        let watch = self.clock.start();
+        let sent = self.submit(items).await;
+        Ok(Probe::Parts(sent, watch.elapsed()))
+    }
+
+    async fn submit(&self, items: Vec<String>) -> Sent {
         let patience = Patience { busy: self.patience, silence: self.patience, until: None, completion: None };
         let planned = vec![Invalidation::of_items(self.id.clone(), items)];
         let (never, quiet) = (CancellationToken::new(), Terminal::new(Volume::Quiet, true));
-        Ok(send::submit(&self.distributions, &self.run, planned, patience, &never, &quiet).await)
+        send::submit(&self.distributions, &self.run, planned, patience, &never, &quiet).await
     }
 
     /// Waits until CloudFront says that an invalidation is done; whether it did in time.

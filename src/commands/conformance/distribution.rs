@@ -2,7 +2,7 @@
 
 use crate::cloudfront::Accepted;
 use crate::cloudfront::viewer::View;
-use crate::commands::conformance::cdn::{Cdn, no_distribution};
+use crate::commands::conformance::cdn::{Cdn, Probe, no_distribution};
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::trial::{Trial, text};
 use crate::error::{Error, Result};
@@ -425,36 +425,37 @@ async fn same_reference(trial: &Trial) -> Result<Seen> {
     })
 }
 
-/// What was taken of many items, and how.
-async fn many(trial: &Trial, items: Vec<String>) -> Result<(Seen, Vec<usize>, f64)> {
+/// What was taken of many items: how it is, the most of one request, and for how long the rest was waited.
+async fn many(trial: &Trial, items: Vec<String>) -> Result<(Seen, Option<u64>, Duration)> {
     let (cdn, all) = (shown(trial)?, items.len());
-    let watch = trial.clock().start();
-    let sent = cdn.submit(items).await?;
-    let seconds = watch.elapsed().as_secs_f64();
+    let (sent, waited) = match cdn.probe(items).await? {
+        Probe::Whole => {
+            return Ok((Seen::whether(true, format!("{all} were taken at once")), Some(all as u64), Duration::ZERO));
+        }
+        Probe::Parts(sent, waited) => (sent, waited),
+    };
     let taken = sent.invalidations.iter().filter(|request| request.status != InvalidationStatus::Failed);
     let sizes: Vec<usize> = taken.filter(|request| request.id.is_some()).map(|request| request.items.len()).collect();
+    let largest = sizes.iter().max().map(|&size| size as u64);
     if let Some(error) = sent.failed.into_iter().next() {
         let taken: usize = sizes.iter().sum();
-        return Ok((Seen::otherwise(format!("{taken} of {all} were taken: {error}")), sizes, seconds));
+        return Ok((Seen::otherwise(format!("{taken} of {all} were taken: {error}")), largest, waited));
     }
-    let answered = match sizes.as_slice() {
-        [_] => format!("{all} were taken at once"),
-        sizes => format!("{all} were taken in {} requests, within {seconds:.1} s", sizes.len()),
-    };
-    Ok((Seen::whether(true, answered), sizes, seconds))
+    let seconds = waited.as_secs_f64();
+    let answered = format!("{all} at once were refused, and taken in {} requests within {seconds:.1} s", sizes.len());
+    Ok((Seen::whether(true, answered), largest, waited))
 }
 
 async fn wildcards_in_a_request(trial: &Trial) -> Result<Seen> {
     let cdn = shown(trial)?;
     let count = cdn.left().wildcards.min(MANY_WILDCARDS);
     let items = (0..count).map(|number| format!("{}*", url(cdn, "wildcards-in-a-request", &format!("{number}/a"))));
-    let (seen, sizes, seconds) = many(trial, items.collect()).await?;
-    let largest = sizes.iter().max().map(|&size| size as u64);
-    let whole = largest == Some(count);
+    let (seen, largest, waited) = many(trial, items.collect()).await?;
     trial.learn(|learned| {
         learned.quotas.wildcards_taken = largest;
-        learned.quotas.wildcards_refused = (!whole && largest.is_some()).then_some(count);
-        learned.quotas.wildcards_per_second = (!whole && seconds > 1.0).then(|| count as f64 / seconds);
+        learned.quotas.wildcards_refused = (largest < Some(count) && largest.is_some()).then_some(count);
+        learned.quotas.wildcards_per_second =
+            (largest == Some(1) && !waited.is_zero()).then(|| count as f64 / waited.as_secs_f64());
     });
     Ok(seen)
 }
@@ -463,12 +464,10 @@ async fn paths_in_a_request(trial: &Trial) -> Result<Seen> {
     let cdn = shown(trial)?;
     let count = cdn.left().paths;
     let items = (0..count).map(|number| url(cdn, "paths-in-a-request", &format!("{number}.txt")));
-    let (seen, sizes, _) = many(trial, items.collect()).await?;
-    let largest = sizes.iter().max().map(|&size| size as u64);
-    let whole = largest == Some(count);
+    let (seen, largest, _) = many(trial, items.collect()).await?;
     trial.learn(|learned| {
         learned.quotas.paths_taken = largest;
-        learned.quotas.paths_refused = (!whole && largest.is_some()).then_some(count);
+        learned.quotas.paths_refused = (largest < Some(count) && largest.is_some()).then_some(count);
     });
     Ok(seen)
 }

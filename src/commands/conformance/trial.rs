@@ -8,6 +8,7 @@ use crate::s3::trial::{Conditions, Deletion, Put, Refused, Tried};
 use crate::s3::{Bucket, MAX_DELETE_KEYS, RemoteObject, Start};
 use shipfront_site::etag::md5;
 use shipfront_site::headers::Headers;
+use shipfront_site::key::has_control_character;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,11 +64,6 @@ impl Trial {
     /// The distribution, where one is tried.
     pub(super) fn cdn(&self) -> Option<&Cdn> {
         self.cdn.as_ref()
-    }
-
-    /// The whole folder.
-    pub(super) fn bucket(&self) -> &Bucket {
-        &self.bucket
     }
 
     /// A folder for one check within it.
@@ -190,28 +186,43 @@ impl Trial {
 
     async fn remove_all(&self, is_interrupted: bool) -> Result<()> {
         let _nothing_under_way = self.uploads.acquire().await;
+        if is_interrupted {
+            self.clock.sleep(SETTLING).await;
+        }
+        // Versions first, and for good: then deleting a key leaves no marker.
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut left = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        left.retain(|key| !versions.iter().any(|(named, _)| named == key));
+        let of_version = |(key, version)| Deletion { key, etag: None, version: Some(version) };
+        let versions: Vec<_> =
+            versions.iter().map(|(key, version)| of_version((key.as_str(), version.as_str()))).collect();
+        self.remove(&versions).await?;
         for _ in 0..SWEEPS {
             left.extend(self.list(&self.bucket).await?.into_iter().map(|object| object.key));
             if left.is_empty() {
-                break;
+                return Ok(());
             }
             let keys: Vec<String> = std::mem::take(&mut left).into_iter().collect();
-            for keys in keys.chunks(MAX_DELETE_KEYS) {
-                let keys: Vec<_> = keys.iter().map(|key| Deletion { key, ..Deletion::default() }).collect();
-                refuse_none(self.delete(&self.bucket, &keys).await?)?;
-            }
+            let keys: Vec<_> = keys.iter().map(|key| Deletion { key, ..Deletion::default() }).collect();
+            self.remove(&keys).await?;
             if is_interrupted {
                 self.clock.sleep(SETTLING).await;
             }
         }
-        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let versions: Vec<_> = versions.iter().collect();
-        for versions in versions.chunks(MAX_DELETE_KEYS) {
-            let deletions = versions.iter().map(|(key, version)| Deletion { key, etag: None, version: Some(version) });
-            refuse_none(self.bucket.try_delete(&deletions.collect::<Vec<_>>()).await.map_err(Error::from)?.refused)?;
+        Err(Error::failed("it is not empty"))
+    }
+
+    /// Deletes, by lists where they can hold the keys.
+    async fn remove(&self, deletions: &[Deletion<'_>]) -> Result<()> {
+        let (apart, listed): (Vec<_>, Vec<_>) =
+            deletions.iter().cloned().partition(|deletion| has_control_character(deletion.key));
+        for deletion in &apart {
+            self.bucket.try_delete_one(deletion).await?;
         }
-        if self.is_empty().await? { Ok(()) } else { Err(Error::failed("it is not empty")) }
+        for some in listed.chunks(MAX_DELETE_KEYS) {
+            refuse_none(self.bucket.try_delete(some).await?.refused)?;
+        }
+        Ok(())
     }
 }
 
