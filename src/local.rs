@@ -184,7 +184,9 @@ fn edge_error(error: &EdgeError) -> Error {
         EdgeError::Damaged { path, .. } => {
             format!("it holds only the local copy: remove {} and deploy again", path.display())
         }
-        EdgeError::Evidence { .. } => format!("let {EVIDENCE_VARIABLE} name a file that 'shipfront conformance --evidence' wrote, or unset it"),
+        EdgeError::Evidence { .. } => {
+            format!("let {EVIDENCE_VARIABLE} name a file that 'shipfront conformance --evidence' wrote, or unset it")
+        }
         EdgeError::DirectoryInUse(_) => "another shipfront is just starting or ending: try again".to_owned(),
         _ => "name another target".to_owned(),
     };

@@ -60,7 +60,8 @@ async fn the_edge_does_all_that_is_believed_and_nothing_is_left_or_touched_outsi
     world.put("trial/page.html", "somebody's").await;
     world.put("trial/shipfront-conformance-other/page.html", "somebody's").await;
     let run = attempt(&world, &[]).expect(0);
-    let otherwise: Vec<_> = run.json["checks"].as_array().unwrap().iter().filter(|check| check["status"] != "as-expected").collect();
+    let otherwise: Vec<_> =
+        run.json["checks"].as_array().unwrap().iter().filter(|check| check["status"] != "as-expected").collect();
     // Which is tried where KMS encrypts.
     assert_eq!(that_are(&run, "not-tried"), ["encryption-is-said"], "{otherwise:#?}");
     assert_eq!(that_are(&run, "as-expected").len(), named().len() - 1, "{otherwise:#?}");

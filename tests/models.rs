@@ -67,7 +67,9 @@ async fn requests_and_answers_are_those_of_awss_models() {
     }
     let Some(run) = validated(&file) else { return };
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
-    for operation in ["s3 DeleteObjects", "s3 CompleteMultipartUpload", "cloudfront CreateInvalidation", "s3 CopyObject"] {
+    for operation in
+        ["s3 DeleteObjects", "s3 CompleteMultipartUpload", "cloudfront CreateInvalidation", "s3 CopyObject"]
+    {
         assert!(run.stdout.contains(operation), "{}", run.stdout);
     }
 }
@@ -102,12 +104,18 @@ fn what_no_model_has_is_found() {
     type Change<'a> = Box<dyn FnOnce(&mut serde_json::Value) + 'a>;
     let changes: [(&str, Change<'_>); 7] = [
         ("is no member", Box::new(|line| replaced(line, "body", "CallerReference>", "Reference>"))),
-        ("is required and not there", Box::new(|line| replaced(line, "body", "<CallerReference>one</CallerReference>", ""))),
+        (
+            "is required and not there",
+            Box::new(|line| replaced(line, "body", "<CallerReference>one</CallerReference>", "")),
+        ),
         ("is no number", Box::new(|line| replaced(line, "body", "<Quantity>1<", "<Quantity>one<"))),
         ("is no parameter", Box::new(|line| replaced(line, "uri", "invalidation", "invalidation?a=b"))),
         ("is not at", Box::new(|line| replaced(line, "uri", "distribution", "distributions"))),
         ("is no header", Box::new(|line| line["headers"]["x-odd"] = "1".into())),
-        ("answer: Status is required", Box::new(|line| replaced(line, "answer_body", "<Status>Completed</Status>", ""))),
+        (
+            "answer: Status is required",
+            Box::new(|line| replaced(line, "answer_body", "<Status>Completed</Status>", "")),
+        ),
     ];
     for (said, change) in changes {
         let run = validated_line(change).unwrap();

@@ -159,7 +159,9 @@ impl Bucket {
             let request = request.set_expected_bucket_owner(self.expected_owner.clone());
             let request = request.body(ByteStream::from(part.clone()));
             match request.customize().disable_payload_signing().send().await {
-                Ok(answer) => completed.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build()),
+                Ok(answer) => {
+                    completed.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
+                }
                 Err(error) => {
                     let refused = self.refused("UploadPart", key, error);
                     self.abort_parts(key, &id).await?;

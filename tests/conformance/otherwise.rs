@@ -104,9 +104,19 @@ pub(super) fn make(edge: &Edge, check: &str) {
         "wildcards-in-a-request" | "paths-in-a-request" => {
             rule(edge, "CreateInvalidation", (0, ALWAYS), error(400, "InvalidArgument"));
         }
-        "path-clears" | "completed-is-fresh" | "directory-is-cleared" | "aliases-are-cleared" | "tag-clears"
-        | "query-strings" | "error-is-cleared" | "path-of-a-space" | "path-of-a-plus" | "path-of-parentheses"
-        | "path-of-brackets" | "path-of-a-tilde" | "path-of-an-accent" => {
+        "path-clears"
+        | "completed-is-fresh"
+        | "directory-is-cleared"
+        | "aliases-are-cleared"
+        | "tag-clears"
+        | "query-strings"
+        | "error-is-cleared"
+        | "path-of-a-space"
+        | "path-of-a-plus"
+        | "path-of-parentheses"
+        | "path-of-brackets"
+        | "path-of-a-tilde"
+        | "path-of-an-accent" => {
             rule(edge, "CreateInvalidation", (0, ALWAYS), Fault::KeepCopies);
         }
         other => panic!("{other} has no edge that does otherwise"),

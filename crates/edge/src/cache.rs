@@ -270,10 +270,10 @@ impl<'a> Items<'a> {
 
     fn cover(&self, url: &str) -> bool {
         self.exact.contains(url)
-            || self.prefixes.iter().any(|prefix| {
-                url.strip_prefix(prefix)
-                    .is_some_and(|rest| !rest.is_empty() || self.reaches(prefix))
-            })
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| url.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() || self.reaches(prefix)))
     }
 }
 

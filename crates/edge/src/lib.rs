@@ -119,8 +119,8 @@ use std::fs::File;
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use s3s::service::{S3Service, S3ServiceBuilder};

@@ -300,7 +300,9 @@ async fn aliases_are_cleared(trial: &Trial) -> Result<Seen> {
     let both = [own.clone(), alias.clone()];
     match keep(trial, page, &both, 1).await? {
         Err(view) => return Ok(Seen::not_tried(not_kept(&view))),
-        Ok(kept) if !kept.contains(&alias) => return Ok(Seen::not_tried("no function or website endpoint answers for /dir/")),
+        Ok(kept) if !kept.contains(&alias) => {
+            return Ok(Seen::not_tried("no function or website endpoint answers for /dir/"));
+        }
         Ok(_) => {}
     }
     // One path at a time: which of the two shows the next state then?
@@ -388,8 +390,7 @@ async fn error_page_ages(trial: &Trial) -> Result<Seen> {
     if longest > LONGEST_ERROR {
         return Ok(Seen::not_tried(format!("copies may live for {longest} s, by ErrorCachingMinTTL")));
     }
-    let headers =
-        Headers { cache_control: Some("max-age=0, s-maxage=2, must-revalidate".to_owned()), ..text() };
+    let headers = Headers { cache_control: Some("max-age=0, s-maxage=2, must-revalidate".to_owned()), ..text() };
     let write = async |generation| {
         let body = state("error.html", generation);
         trial.put(&bucket, "error.html", &body, &headers, Conditions::default()).await
@@ -398,7 +399,10 @@ async fn error_page_ages(trial: &Trial) -> Result<Seen> {
     let missing = url(cdn, "error-page-ages", "missing.txt");
     let before = cdn.keep(&missing).await?;
     if before.body != state("error.html", 1) {
-        return Ok(Seen::not_tried(format!("a missing page is answered with {}, and not with the page", before.status)));
+        return Ok(Seen::not_tried(format!(
+            "a missing page is answered with {}, and not with the page",
+            before.status
+        )));
     }
     write(2).await?;
     cdn.evict(std::slice::from_ref(&page)).await?;

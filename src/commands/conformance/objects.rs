@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         "redirect-is-kept",
         "6.8",
         "x-amz-website-redirect-location comes back as it was sent",
-        "redirect objects would be uploaded each time: use --redirect-objects never",
+        "no redirect is followed here: use the function that 'shipfront redirects' prints, and --redirect-objects never",
         redirect_is_kept
     ),
     check!(

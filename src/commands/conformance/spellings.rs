@@ -8,13 +8,9 @@ use crate::error::Result;
 /// What to do about a name whose URLs stay.
 macro_rules! spelling {
     ($name:literal, $what:literal, $key:literal) => {
-        check!(
-            $name,
-            "1.4",
-            $what,
-            "rename such files, or invalidate them by a wildcard",
-            |trial| spelling(trial, $name, $key)
-        )
+        check!($name, "1.4", $what, "rename such files, or invalidate them by a wildcard", |trial| spelling(
+            trial, $name, $key
+        ))
     };
 }
 
@@ -24,7 +20,11 @@ pub(super) const CHECKS: &[Check] = &[
         "the path that a deploy sends for a name with a space clears the URLs that show it",
         "a b.txt"
     ),
-    spelling!("path-of-a-plus", "the path that a deploy sends for a name with a + clears the URLs that show it", "a+b.txt"),
+    spelling!(
+        "path-of-a-plus",
+        "the path that a deploy sends for a name with a + clears the URLs that show it",
+        "a+b.txt"
+    ),
     spelling!(
         "path-of-parentheses",
         "the path that a deploy sends for a name with parentheses, which are not encoded, clears its URL",
@@ -35,11 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the path that a deploy sends for a name with brackets, which are encoded, clears its URL",
         "a[1].txt"
     ),
-    spelling!(
-        "path-of-a-tilde",
-        "the wildcard that a deploy sends for a name with a ~ clears its URL",
-        "b~c.txt"
-    ),
+    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ clears its URL", "b~c.txt"),
     check!(
         "path-of-an-accent",
         "1.4",
@@ -52,9 +48,11 @@ pub(super) const CHECKS: &[Check] = &[
 async fn spelling(trial: &Trial, folder: &str, key: &str) -> Result<Seen> {
     let (cdn, bucket) = (shown(trial)?, trial.folder(folder)?);
     let whole = format!("{folder}/{key}");
-    let mut paths: Vec<String> = cdn.paths(&whole).into_iter().map(|path| path.path).filter(|path| !path.ends_with('?')).collect();
+    let mut paths: Vec<String> =
+        cdn.paths(&whole).into_iter().map(|path| path.path).filter(|path| !path.ends_with('?')).collect();
     // A viewer's browser leaves it as it is.
-    let raw: Vec<String> = paths.iter().filter(|path| path.contains("%7E")).map(|path| path.replace("%7E", "~")).collect();
+    let raw: Vec<String> =
+        paths.iter().filter(|path| path.contains("%7E")).map(|path| path.replace("%7E", "~")).collect();
     paths.extend(raw);
     Ok(story(trial, (&bucket, key, &text()), &paths, &cdn.items(&whole)).await?.seen())
 }
@@ -66,7 +64,9 @@ async fn path_of_an_accent(trial: &Trial) -> Result<Seen> {
     let small = path.replace("%C3%A9", "%c3%a9");
     trial.write(&bucket, key, &state(key, 1)).await?;
     let both = cdn.keep(&small).await?.body == state(key, 1);
-    let story = story(trial, (&bucket, key, &text()), std::slice::from_ref(&path), &cdn.items(&format!("{folder}/{key}"))).await?;
+    let story =
+        story(trial, (&bucket, key, &text()), std::slice::from_ref(&path), &cdn.items(&format!("{folder}/{key}")))
+            .await?;
     if let Story::Fresh(_, accepted) = &story
         && both
         && cdn.done(accepted).await?
