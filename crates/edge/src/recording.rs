@@ -1,6 +1,7 @@
 //! Every API request and its answer in a file, to be held against AWS's own models of them.
 //!
-//! The bodies of objects are left out: what they are is not S3's to say.
+//! The bodies of objects are left out: what they are is not S3's to say. Of an answer that a script breaks off, nothing
+//! arrives while it is recorded.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
