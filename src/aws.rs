@@ -207,6 +207,17 @@ impl Aws {
         self.s3_endpoint().is_none_or(|endpoint| is_amazon(&endpoint))
     }
 
+    /// The store in a word: `AWS`, or the host of another one.
+    pub fn store(&self) -> String {
+        match self.s3_endpoint() {
+            Some(endpoint) if !is_amazon(&endpoint) => {
+                let host = endpoint.split("://").nth(1).unwrap_or(&endpoint);
+                host.split('/').next().unwrap_or_default().to_owned()
+            }
+            _ => "AWS".to_owned(),
+        }
+    }
+
     /// The endpoint that replaces S3's own, from wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();

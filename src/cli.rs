@@ -1,6 +1,7 @@
 //! Flags as typed. What they mean is in `config.rs`.
 
 pub mod choice;
+pub mod conformance;
 pub mod doctor;
 pub mod documents;
 pub mod headers_and_redirects;
@@ -141,6 +142,13 @@ pub enum Command {
     /// Changes nothing. What cannot be seen from here is reported as not checked. Exits with 1 if anything
     /// would make a deploy fail, or viewers get errors.
     Doctor(doctor::DoctorArgs),
+    /// Try what shipfront believes of a store and of CloudFront, in a folder of its own
+    ///
+    /// Each belief is a check with the statement of SEMANTICS.md that rests on it. It costs a few cents, says so first,
+    /// and removes what it wrote. Nothing outside of its folder is touched, nor a distribution's configuration. Exits
+    /// with 7 where something is otherwise.
+    #[command(after_help = conformance::EXAMPLES)]
+    Conformance(conformance::ConformanceArgs),
     /// Print the IAM policy that a role needs, or the bucket policy
     ///
     /// The policy allows what shipfront calls and nothing else. What it cannot know stands in capitals.

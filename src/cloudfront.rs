@@ -4,6 +4,7 @@ pub mod functions;
 pub mod lookup;
 pub mod send;
 mod shape;
+pub mod viewer;
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -159,6 +160,15 @@ impl Distributions {
             .map_err(|error| self.explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
         let deployed = answer.distribution.is_some_and(|distribution| distribution.status == "Deployed");
         Ok(answer.e_tag.filter(|_| deployed))
+    }
+
+    /// The host name at which viewers reach a distribution whatever its aliases are.
+    pub async fn domain_name(&self, id: &str) -> Result<String> {
+        let answer = self.client.get_distribution().id(id).send().await;
+        let answer =
+            answer.map_err(|error| explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
+        let name = answer.distribution.map(|distribution| distribution.domain_name);
+        name.ok_or_else(|| Error::failed(format!("CloudFront does not say at which name the distribution {id} is")))
     }
 
     /// The shape of the tenant's distribution, with the tenant's parameters in it.

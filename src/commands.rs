@@ -2,6 +2,7 @@
 //!
 //! Each that talks to a site does so through `connection`, which decides between AWS and the local edge.
 
+pub mod conformance;
 mod connection;
 pub mod deploy;
 pub mod doctor;

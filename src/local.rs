@@ -9,7 +9,8 @@ use crate::aws::{Aws, AwsOptions};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::terminal::Terminal;
-use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Function};
+use shipfront_edge::evidence::EVIDENCE_VARIABLE;
+use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Evidence, Function};
 use shipfront_invalidation::Coverage;
 use shipfront_site::etag::{hex, md5};
 use shipfront_site::headers_file::HeadersFile;
@@ -42,6 +43,9 @@ impl Local {
         match Edge::start(options).await {
             Ok(edge) => {
                 edge.host_sites(functions_of).map_err(|error| edge_error(&error))?;
+                if let Some(path) = std::env::var_os(EVIDENCE_VARIABLE).filter(|path| !path.is_empty()) {
+                    edge.follow(&Evidence::read(Path::new(&path)).map_err(|error| edge_error(&error))?);
+                }
                 let (api_url, viewer_url) = (edge.api_url(), edge.viewer_url());
                 Ok(Local { edge: Some(edge), api_url, viewer_url, directory })
             }
@@ -227,6 +231,9 @@ fn edge_error(error: &EdgeError) -> Error {
         }
         EdgeError::Damaged { path, .. } => {
             format!("it holds only the local copy: remove {} and deploy again", path.display())
+        }
+        EdgeError::Evidence { .. } => {
+            format!("let {EVIDENCE_VARIABLE} name a file that 'shipfront conformance --evidence' wrote, or unset it")
         }
         EdgeError::DirectoryInUse(_) => "another shipfront is just starting or ending: try again".to_owned(),
         _ => "name another target".to_owned(),

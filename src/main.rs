@@ -2,8 +2,8 @@
 
 use shipfront::cli::{Cli, Command};
 use shipfront::commands::{
-    deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote, redirects,
-    rollback, rules, status, tags, unlock,
+    conformance, deploy, doctor, documents, headers, history, import, init, invalidate, policy, previews, promote,
+    redirects, rollback, rules, status, tags, unlock,
 };
 use shipfront::config::merge::{Merged, Typed};
 use shipfront::config::variables;
@@ -94,6 +94,7 @@ async fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Promote(args) => Box::pin(promote::run(&args, terminal)).await,
         Command::Unlock(args) => unlock::run(&args, terminal).await,
         Command::Doctor(args) => doctor::run(&args, terminal).await,
+        Command::Conformance(args) => conformance::run(&args, terminal).await,
         Command::Policy(args) => policy::run(&args, terminal),
         Command::Completions(args) => documents::completions(&args, terminal),
         Command::Man(args) => documents::man(&args, terminal),

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod multipart;
 pub mod policy;
 pub mod retag;
+pub mod trial;
 pub mod versions;
 
 use crate::aws::Aws;
@@ -164,6 +165,11 @@ impl Bucket {
 
     /// One page of the target's objects.
     pub async fn list(&self, start: Start) -> Result<Page> {
+        self.list_at_most(start, None).await
+    }
+
+    /// One page of at most so many of the target's objects; S3 itself gives no more than 1,000.
+    pub async fn list_at_most(&self, start: Start, most: Option<i32>) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
         let token = if let Start::Token(token) = &start { Some(token.clone()) } else { None };
         let request = match start {
@@ -173,7 +179,7 @@ impl Bucket {
         };
         // The XML of the answer cannot hold a key with a control character as it is
         // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>).
-        let request = request.encoding_type(EncodingType::Url);
+        let request = request.encoding_type(EncodingType::Url).set_max_keys(most);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
         // A store that does not know of it answers with the keys as they are.

@@ -6,6 +6,7 @@
 mod buildspec;
 mod ci;
 mod concurrent;
+mod conformance;
 mod crash;
 mod doctor;
 mod documents;
@@ -27,6 +28,7 @@ mod layers;
 mod listing;
 mod local;
 mod model;
+mod models;
 mod order;
 mod packaging;
 mod permissions;

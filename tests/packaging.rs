@@ -187,3 +187,50 @@ fn the_action_installs_the_version_of_its_tag_or_the_one_that_is_named_and_nothi
     let (output, path) = install(&releases, "9.9.9", "main");
     assert!(!output.status.success() && path.is_empty(), "{output:?}");
 }
+
+#[test]
+fn the_container_image_has_the_binary_and_certificates_and_is_the_same_each_time() {
+    if !tools::has("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("binary");
+    std::fs::write(&binary, b"\x7fELF and the rest").unwrap();
+    let made = |name: &str| {
+        let out = folder.path().join(name);
+        let mut image = clean("python3");
+        image.arg(repository("packaging/image")).arg(&out).arg(format!("amd64={}", binary.display()));
+        let certificates = repository("tests/world/root.pem");
+        run(image.env("SSL_CERT_FILE", certificates)).ended_with(0);
+        std::fs::read(out).unwrap()
+    };
+    let image = made("one.tar");
+    assert_eq!(image, made("two.tar"));
+    let names = Command::new("tar").arg("-tf").arg(folder.path().join("one.tar")).output().unwrap();
+    let names = String::from_utf8(names.stdout).unwrap();
+    assert!(names.contains("oci-layout") && names.contains("index.json"), "{names}");
+    // The layer, the configuration, the manifest and the index of architectures.
+    assert_eq!(names.lines().filter(|name| name.starts_with("blobs/sha256/") && name.len() > 60).count(), 4, "{names}");
+}
+
+#[test]
+fn the_formula_names_the_archives_that_the_workflow_makes_with_their_checksums() {
+    let workflow = text(".github/workflows/release.yml");
+    let build = workflow.split("\n  wheel:").next().unwrap();
+    let targets: Vec<&str> = build.split("{target: ").skip(1).map(|rest| rest.split(',').next().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (at, target) in targets.iter().enumerate() {
+        let sum = format!("{at:064}  shipfront-{target}.tar.gz\n");
+        std::fs::write(folder.path().join(format!("shipfront-{target}.tar.gz.sha256")), sum).unwrap();
+    }
+    let formula = |archives: &Path| {
+        run(clean("bash").arg(repository("packaging/homebrew")).arg("https://example.com/o/r").arg(archives))
+    };
+    let made = formula(folder.path()).ended_with(0).stdout;
+    for (at, target) in targets.iter().enumerate() {
+        let lines = format!("shipfront-{target}.tar.gz\"\n      sha256 \"{at:064}\"");
+        assert!(made.contains(&lines), "{target}: {made}");
+    }
+    std::fs::remove_file(folder.path().join(format!("shipfront-{}.tar.gz.sha256", targets[0]))).unwrap();
+    assert_ne!(formula(folder.path()).code, Some(0));
+}

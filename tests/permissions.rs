@@ -222,6 +222,19 @@ async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
     assert!(!asked.contains("CreateInvalidation"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn conformance_makes_exactly_the_calls_that_its_entry_point_is_allowed() {
+    let trial = crate::conformance::trial().await;
+    let mut distribution = trial.edge.distribution(&trial.distribution).unwrap();
+    distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
+    trial.edge.put_distribution(distribution).unwrap();
+    trial.edge.clear_requests();
+    crate::conformance::attempt(&trial, &[]).expect(0);
+    // Whose host is known by its name, that is not asked for.
+    let asked: BTreeSet<String> = asked(&trial).union(&["GetDistribution".to_owned()].into()).cloned().collect();
+    assert_eq!(asked, of_entry_point(EntryPoint::Conformance));
+}
+
 #[cfg(feature = "lambda")]
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_make_exactly_the_calls_that_their_entry_points_are_allowed() {

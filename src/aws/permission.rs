@@ -26,6 +26,8 @@ pub enum EntryPoint {
     Preview,
     /// `promote`: a deploy to production whose source is the bucket of previews.
     Promote,
+    /// `conformance`, which writes and removes a folder of its own, with the versions in it.
+    Conformance,
 }
 
 /// What only some setups need.
@@ -137,6 +139,7 @@ const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPo
 const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
 const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
 const PROMOTE: &[EntryPoint] = &[EntryPoint::Promote];
+const TRIAL: &[EntryPoint] = &[EntryPoint::Conformance];
 const JOB: &[EntryPoint] = &[EntryPoint::PipelineJob];
 const READ_SITE: &[EntryPoint] =
     &[EntryPoint::Deploy, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
@@ -264,6 +267,31 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
     always("PutJobSuccessResult", "codepipeline:PutJobSuccessResult", Resource::All, JOB),
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
+    // All of what is tried, whatever the setup. Versions are read by their ids, and removed for good.
+    always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, TRIAL),
+    always("GetObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("GetObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
+    always("HeadObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("PutObject", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
+    always("UploadPart", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:PutObject", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:GetObject", Resource::Objects, TRIAL),
+    always("CopyObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, TRIAL),
+    always("DeleteObjects", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
+    always("DeleteObject", "s3:DeleteObject", Resource::Objects, TRIAL),
+    always("DeleteObject", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
+    always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, TRIAL),
+    with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, TRIAL),
+    with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, TRIAL),
+    always("GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TRIAL),
+    always("GetDistributionConfig", "cloudfront:GetDistributionConfig", Resource::Distribution, TRIAL),
+    always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, TRIAL),
+    always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, TRIAL),
+    always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, TRIAL),
 ];
 
 /// What to allow where a call about a version of an object was denied.

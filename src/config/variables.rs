@@ -11,9 +11,16 @@ use std::ffi::{OsStr, OsString};
 
 /// What all of them begin with.
 const PREFIX: &str = "SHIPFRONT_";
-/// Those that are no options: where the local edge keeps its data, the options of a Lambda function, and where the
-/// build specifications in the repository fetch the binary. What `--report FILE.env` writes, later steps may have, too.
-const OTHERS: [&str; 3] = ["SHIPFRONT_EDGE_DIRECTORY", "SHIPFRONT_OPTIONS", "SHIPFRONT_BINARY"];
+/// Those that are no options: where the local edge keeps its data, what it follows and where it records requests, the
+/// options of a Lambda function, and where the build specifications in the repository fetch the binary. What
+/// `--report FILE.env` writes, later steps may have, too.
+const OTHERS: [&str; 5] = [
+    "SHIPFRONT_EDGE_DIRECTORY",
+    "SHIPFRONT_EDGE_EVIDENCE",
+    "SHIPFRONT_EDGE_RECORDING",
+    "SHIPFRONT_OPTIONS",
+    "SHIPFRONT_BINARY",
+];
 
 /// Whether a variable is none that is read, and has its reason to be there all the same.
 fn is_other(name: &str) -> bool {

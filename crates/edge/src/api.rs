@@ -18,6 +18,7 @@ use s3s::{Body, StdError};
 use serde::Serialize;
 
 use crate::State;
+use crate::alteration::replaced;
 use crate::chunked;
 use crate::cloudfront;
 use crate::codepipeline;
@@ -62,6 +63,16 @@ enum Service {
 struct S3Error<'a> {
     code: &'a str,
     message: &'a str,
+}
+
+impl Service {
+    fn name(&self) -> &'static str {
+        match self {
+            Service::S3 => "s3",
+            Service::CloudFront(_) => "cloudfront",
+            Service::CodePipeline => "codepipeline",
+        }
+    }
 }
 
 impl Named {
@@ -121,6 +132,16 @@ fn may_be_a_page(parts: &Parts) -> bool {
 pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (parts, body) = request.into_parts();
     let named = Named::of(&parts);
+    let recording = reading(&state.recording).clone();
+    let Some(recording) = recording else { return carry_out(&state, named, parts, Body::from(body)).await };
+    let (request, body) = recording.request((named.service.name(), named.name), &parts, Body::from(body)).await;
+    match carry_out(&state, named, parts, body).await {
+        Ok(answer) => Ok(recording.answer(request, answer).await),
+        Err(reset) => Err(reset),
+    }
+}
+
+async fn carry_out(state: &State, named: Named, parts: Parts, body: Body) -> Result<Response<Body>, Reset> {
     if may_be_a_page(&parts) {
         return Ok(named.error(
             403,
@@ -146,12 +167,12 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     let verdict = state.faults.verdict(named.name, named.key.as_deref(), s3_write);
     let mut items = Vec::new();
     let result = match verdict {
-        Verdict::Pass => Ok(handle(&state, &named, parts, body, &mut items, Bent::default()).await),
-        Verdict::Fault(fault) => strike(&state, &named, fault, parts, body, &mut items).await,
+        Verdict::Pass => Ok(handle(state, &named, parts, body, &mut items, Bent::default()).await),
+        Verdict::Fault(fault) => strike(state, &named, fault, parts, body, &mut items).await,
     };
     let status = result.as_ref().map_or(0, |response| response.status().as_u16());
     state.trace.finish(ordinal, status, items);
-    result.map(|response| dated(&state, response))
+    result.map(|response| dated(state, response))
 }
 
 /// The time as the edge's clock has it, where that is not the machine's own.
@@ -172,14 +193,16 @@ struct Bent {
     undeletable: Vec<String>,
     /// Whether an invalidation leaves every copy where it is.
     keeps_copies: bool,
+    /// What stands in the body of a request to CloudFront in the place of what was sent.
+    text: Vec<(String, String)>,
 }
 
 async fn strike(
     state: &State,
     named: &Named,
     fault: Fault,
-    parts: Parts,
-    mut body: Incoming,
+    mut parts: Parts,
+    mut body: Body,
     items: &mut Vec<String>,
 ) -> Result<Response<Body>, Reset> {
     match fault {
@@ -212,6 +235,11 @@ async fn strike(
         Fault::KeepCopies => {
             Ok(handle(state, named, parts, body, items, Bent { keeps_copies: true, ..Bent::default() }).await)
         }
+        Fault::Alter(alteration) => {
+            alteration.of_request(&mut parts);
+            let bent = Bent { text: alteration.request_text.clone(), ..Bent::default() };
+            Ok(alteration.of_answer(handle(state, named, parts, body, items, bent).await).await)
+        }
         Fault::SlowDown => {
             drain(&mut body).await;
             let code = if named.service == Service::S3 { "SlowDown" } else { "ServiceUnavailable" };
@@ -229,7 +257,7 @@ async fn strike(
 }
 
 /// A client that is still sending would see a reset in place of the answer.
-async fn drain(body: &mut Incoming) {
+async fn drain(body: &mut Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
@@ -252,7 +280,7 @@ async fn handle(
     state: &State,
     named: &Named,
     parts: Parts,
-    body: Incoming,
+    body: Body,
     items: &mut Vec<String>,
     bent: Bent,
 ) -> Response<Body> {
@@ -263,7 +291,7 @@ async fn handle(
     let Ok(body) = BodyExt::collect(limited).await else {
         return named.error(413, "BatchTooLarge", "The request body could not be read.");
     };
-    let body = body.to_bytes();
+    let body = replaced(body.to_bytes(), &bent.text);
     let query = parts.uri.query().unwrap_or_default();
     let if_match = parts.headers.get(IF_MATCH).and_then(|etag| etag.to_str().ok());
     match &named.service {
@@ -285,7 +313,7 @@ async fn handle_s3(
     state: &State,
     named: &Named,
     mut parts: Parts,
-    mut body: Incoming,
+    mut body: Body,
     items: &mut Vec<String>,
     undeletable: Vec<String>,
 ) -> Response<Body> {
@@ -335,13 +363,13 @@ fn credential(headers: &HeaderMap, part: usize) -> Option<String> {
 
 /// Takes off what only proves who is asking (any credentials will do, and `s3s` would refuse what
 /// it cannot check), and the framing of `aws-chunked`.
-fn prepare(parts: &mut Parts, body: Incoming, call: &Call) -> Body {
+fn prepare(parts: &mut Parts, body: Body, call: &Call) -> Body {
     parts.headers.remove(AUTHORIZATION);
     parts.uri = without_signature(&parts.uri);
     let hash = parts.headers.remove("x-amz-content-sha256");
     let chunked = hash.is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
     if !chunked {
-        return Body::from(body);
+        return body;
     }
     if let Some(length) = parts.headers.get("x-amz-decoded-content-length").cloned() {
         parts.headers.insert(CONTENT_LENGTH, length);

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 use crate::distributions::Caching;
+use crate::evidence::Readings;
 use crate::invalidation::is_tag;
 use crate::lock::locked;
 
@@ -172,8 +173,15 @@ impl Cache {
 
     /// Clears what `items` cover, and returns what that was. Tags count only if they were read from the header
     /// that the distribution reads now.
-    pub(super) fn invalidate(&self, distribution: &str, tag_header: Option<&str>, items: &[String]) -> Vec<Gone> {
-        let items = Items::of(items);
+    pub(super) fn invalidate(
+        &self,
+        distribution: &str,
+        tag_header: Option<&str>,
+        items: &[String],
+        readings: Readings,
+    ) -> Vec<Gone> {
+        let items: Vec<String> = items.iter().map(|item| readings.spelled(item).into_owned()).collect();
+        let items = Items::of(&items, readings);
         let read = |tags: &Tags| tag_header.is_some_and(|header| header.eq_ignore_ascii_case(&tags.header));
         let mut state = locked(&self.state);
         state.invalidations += 1;
@@ -187,7 +195,9 @@ impl Cache {
             entry.uncovered = uncovered;
             entry.covered = entry.covered.union(&covered).cloned().collect();
             let tagged = read(&entry.tags) && entry.tags.tags.iter().any(|tag| items.tags.contains(tag));
-            if entry.uncovered.is_empty() || tagged {
+            let by_key = readings.key_path_clears_aliases && items.cover(&key.url);
+            let by_alias = readings.alias_path_clears_key && !entry.covered.is_empty();
+            if entry.uncovered.is_empty() || tagged || by_key || by_alias {
                 gone.push(key.clone());
             }
         }
@@ -227,7 +237,7 @@ impl State {
 /// Whether an item clears a copy that answers these URLs and carries these tags.
 pub(super) fn covers(item: &str, urls: &[String], tags: &[String]) -> bool {
     let items = [item.to_owned()];
-    let items = Items::of(&items);
+    let items = Items::of(&items, Readings::default());
     urls.iter().any(|url| items.cover(url)) || tags.iter().any(|tag| items.tags.contains(tag))
 }
 
@@ -236,11 +246,12 @@ struct Items<'a> {
     exact: HashSet<&'a str>,
     prefixes: Vec<&'a str>,
     tags: HashSet<String>,
+    readings: Readings,
 }
 
 impl<'a> Items<'a> {
-    fn of(items: &'a [String]) -> Self {
-        let mut sorted = Self { exact: HashSet::new(), prefixes: Vec::new(), tags: HashSet::new() };
+    fn of(items: &'a [String], readings: Readings) -> Self {
+        let mut sorted = Self { exact: HashSet::new(), prefixes: Vec::new(), tags: HashSet::new(), readings };
         for item in items {
             if let Some(tag) = item.strip_prefix('#') {
                 sorted.tags.insert(tag.to_ascii_lowercase());
@@ -254,12 +265,17 @@ impl<'a> Items<'a> {
         sorted
     }
 
+    /// Whether the wildcard of a prefix reaches the URL that is the prefix.
+    fn reaches(&self, prefix: &str) -> bool {
+        !prefix.ends_with('/') || prefix == "/" || self.readings.directory_wildcard_clears_directory
+    }
+
     fn cover(&self, url: &str) -> bool {
         self.exact.contains(url)
-            || self.prefixes.iter().any(|prefix| {
-                url.strip_prefix(prefix)
-                    .is_some_and(|rest| !rest.is_empty() || !prefix.ends_with('/') || *prefix == "/")
-            })
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| url.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() || self.reaches(prefix)))
     }
 }
 
@@ -341,7 +357,7 @@ mod tests {
 
         fn invalidate(&self, items: &[&str]) {
             let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
-            self.cache.invalidate("E", Some("tags"), &items);
+            self.cache.invalidate("E", Some("tags"), &items, Readings::default());
         }
     }
 

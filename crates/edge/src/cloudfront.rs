@@ -178,7 +178,11 @@ fn create_invalidation(
     let (invalidation, new) = state.invalidations.create(id, reference, batch, state.timeline.now())?;
     if new {
         let header = found.cache_tag_header.as_deref();
-        let gone = if keeps_copies { Vec::new() } else { state.cache.invalidate(id, header, &invalidation.items) };
+        let gone = if keeps_copies {
+            Vec::new()
+        } else {
+            state.cache.invalidate(id, header, &invalidation.items, state.readings())
+        };
         dashboard::note_invalidation(state, id, &invalidation, gone);
         let items = invalidation.items.clone();
         state.timeline.record(Effect::Invalidate { distribution: id.to_owned(), items });

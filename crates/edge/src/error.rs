@@ -55,6 +55,14 @@ pub enum EdgeError {
     /// A disk that does not take a change. Nothing was changed.
     #[error("cannot keep the change: {0}")]
     Write(io::Error),
+    /// A file of what was learned of CloudFront that is none.
+    #[error("{} is no evidence: {reason}", path.display())]
+    Evidence {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No default directory, since no home directory is known.
     #[error("no home directory is known: say where the local edge keeps its data")]
     NoHome,

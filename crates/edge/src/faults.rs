@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::alteration::Alteration;
 use crate::lock::locked;
 
 /// Where deploy records are: their reads and writes are counted apart.
@@ -67,6 +68,8 @@ pub enum Fault {
     },
     /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
     KeepCopies,
+    /// The request arrives, or its answer comes back, otherwise than it was sent.
+    Alter(Box<Alteration>),
     /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
     ErrorInBody {
         /// AWS's code, as `InternalError`.

@@ -68,6 +68,7 @@
 //!   requests;
 //! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
 //!   [`Edge::set_invalidation_progress`], [`Edge::stop_clock`], [`Edge::advance_clock`];
+//! - what CloudFront's documents leave open: [`Edge::set_readings`], or [`Edge::follow`] what was learned of it;
 //! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`], [`Edge::cached`],
 //!   [`Edge::evictions`].
 //!
@@ -82,6 +83,7 @@
 
 #![warn(missing_docs)]
 
+mod alteration;
 mod api;
 mod body;
 mod bucket;
@@ -96,6 +98,7 @@ mod distributions;
 mod engine;
 mod error;
 mod evictions;
+pub mod evidence;
 mod faults;
 mod functions;
 mod hosting;
@@ -109,6 +112,7 @@ mod origin;
 mod policy;
 mod previews;
 mod quotas;
+mod recording;
 mod s3;
 mod server;
 mod store;
@@ -124,8 +128,8 @@ use std::fs::File;
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -133,6 +137,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use crate::testing::{BucketContents, CachedCopy, ObjectSummary};
+pub use alteration::Alteration;
 pub use bucket::CopyConditions;
 pub use codepipeline::JobResult;
 pub use directory::Running;
@@ -142,6 +147,7 @@ pub use distribution::{
 };
 pub use error::EdgeError;
 pub use evictions::Eviction;
+pub use evidence::{Evidence, Readings};
 pub use faults::{Fault, Faults, Gate, RecordedRequest, Rule};
 pub use functions::{Function, Stage};
 pub use hosting::FunctionsOfBucket;
@@ -149,6 +155,7 @@ pub use invalidation::{Invalidation, InvalidationStatus, Progress};
 pub use key_values::KeyValueStore;
 pub use previews::PREVIEWS_SUFFIX;
 pub use quotas::{InProgressQuota, LoadRefusal, QuotaScope, Quotas, RateQuota, RequestQuota, TokenBucket};
+pub use recording::RECORDING_VARIABLE;
 pub use tenant::Tenant;
 pub use timeline::Effect;
 
@@ -197,11 +204,17 @@ struct State {
     latency: Duration,
     started: Instant,
     list_page_size: AtomicUsize,
+    readings: RwLock<Readings>,
+    recording: RwLock<Option<Arc<recording::Recording>>>,
 }
 
 impl State {
     fn list_page_size(&self) -> usize {
         self.list_page_size.load(Ordering::Relaxed)
+    }
+
+    fn readings(&self) -> Readings {
+        *lock::reading(&self.readings)
     }
 }
 
@@ -265,6 +278,8 @@ impl Edge {
             latency: options.latency,
             started: Instant::now(),
             list_page_size: AtomicUsize::new(LIST_PAGE_SIZE),
+            readings: RwLock::default(),
+            recording: RwLock::new(recording::Recording::of_environment()?.map(Arc::new)),
         });
         let (api, api_url) = listen(options.api_port).await?;
         let (viewer, viewer_on_6, viewer_url) = listen_for_viewers(options.viewer_port).await?;

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
-use shipfront_edge::{Data, Edge, EdgeOptions, Quotas};
+use shipfront_edge::evidence::EVIDENCE_VARIABLE;
+use shipfront_edge::{Data, Edge, EdgeOptions, Evidence, Quotas};
 use tokio::runtime::Runtime;
 
 /// Runs S3 and CloudFront on loopback, for tests
@@ -44,6 +45,9 @@ struct Options {
     /// Quotas of invalidations
     #[arg(long, value_name = "RULE", value_enum, default_value_t = Rule::None)]
     quotas: Rule,
+    /// What 'shipfront conformance --evidence' learned of CloudFront, to follow it in place of --quotas
+    #[arg(long, value_name = "FILE", env = EVIDENCE_VARIABLE)]
+    evidence: Option<PathBuf>,
     /// Answer commands on stdin with JSON, until stdin ends
     #[arg(long)]
     script: bool,
@@ -91,6 +95,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         latency: Duration::from_millis(options.latency),
     }))?;
     edge.set_invalidation_quotas(options.quotas.quotas());
+    if let Some(path) = &options.evidence {
+        edge.follow(&Evidence::read(path)?);
+    }
     let mut sites = Vec::new();
     for bucket in &options.bucket {
         sites.push((bucket, edge.ensure_site(bucket)?));

@@ -303,7 +303,7 @@ impl S3 for Service {
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
-        object::head(&self.store, request.input)
+        object::head(&self.store, request.input).await
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {

@@ -57,7 +57,8 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return plain(StatusCode::FORBIDDEN, "This distribution is for GET and HEAD only.\n");
     }
-    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let (path, query) = (state.readings().spelled(request.uri().path()), request.uri().query().unwrap_or_default());
+    let path = path.as_ref();
     // The one that is chosen before a function runs.
     let behavior = distribution.behavior(path);
     let seen = invocation::request(request.method().as_str(), path, query, request.headers());
@@ -263,7 +264,7 @@ async fn load(
         }
     }
     // A behaviour that caches nothing caches no errors either.
-    if CACHED_ERRORS.contains(&fetched.status) && !caching.max_ttl.is_zero() {
+    if CACHED_ERRORS.contains(&fetched.status) && state.readings().keeps(fetched.status) && !caching.max_ttl.is_zero() {
         let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
         // Whether the tags of an error page hold for its copies is not documented: they do not.

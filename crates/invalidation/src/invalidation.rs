@@ -22,9 +22,14 @@ pub enum InvalidationStatus {
 }
 
 impl InvalidationStatus {
-    /// As CloudFront tells it: of a word that is not documented nothing is known but that it is not done.
+    /// As CloudFront tells it, or another server in capitals: of a word that is not documented nothing is known but that it
+    /// is not done.
     pub fn parse(word: &str) -> InvalidationStatus {
-        if word == "Completed" { InvalidationStatus::Completed } else { InvalidationStatus::InProgress }
+        if word.eq_ignore_ascii_case("Completed") {
+            InvalidationStatus::Completed
+        } else {
+            InvalidationStatus::InProgress
+        }
     }
 }
 

@@ -186,7 +186,7 @@ pub(super) fn get(store: &Store, input: GetObjectInput) -> Answer<GetObjectOutpu
     Ok(answer)
 }
 
-pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOutput> {
+pub(super) async fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOutput> {
     let bucket = store.bucket(&input.bucket)?;
     let object = bucket.find(&input.key, input.version_id.as_deref())?;
     let seen = Seen {
@@ -196,8 +196,12 @@ pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOu
         if_unmodified_since: input.if_unmodified_since,
     };
     seen.check(&object)?;
+    let asks = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
+    let checksum = if asks { Some(checksum(&object.body).await?) } else { None };
     let output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
+        checksum_type: asks.then(|| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+        checksum_crc64nvme: checksum,
         content_length: length(object.body.size()),
         e_tag: strong(&object.etag),
         last_modified: Some(timestamp(object.modified)),
@@ -206,6 +210,16 @@ pub(super) fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadObjectOu
         ..HeadObjectOutput::default()
     };
     Ok(S3Response::with_headers(output, stored_headers(&object)))
+}
+
+/// What S3 computes for every object that comes without a checksum
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+async fn checksum(body: &Body) -> S3Result<String> {
+    let bytes = body.bytes().await.map_err(|error| S3Error::with_source(S3ErrorCode::InternalError, error))?;
+    let mut hasher = ChecksumHasher { crc64nvme: Some(Default::default()), ..ChecksumHasher::default() };
+    hasher.update(&bytes);
+    let computed = hasher.finalize().checksum_crc64nvme;
+    computed.ok_or_else(|| s3_error!(InternalError, "no checksum was computed"))
 }
 
 /// The conditions of a read.

@@ -1,0 +1,193 @@
+//! `conformance`: tries what shipfront believes of S3 and CloudFront, on a folder of its own that is gone afterwards.
+//!
+//! Each belief is a check of a table, with the statement of SEMANTICS.md that rests on it. The tables are below; what
+//! they ask goes through `trial`, which keeps every key inside the folder and every invalidation within a budget.
+
+mod cdn;
+mod check;
+mod conditions;
+mod copies;
+mod distribution;
+mod evidence;
+mod listings;
+mod objects;
+mod report;
+mod spellings;
+mod trial;
+
+use crate::cli::conformance::ConformanceArgs;
+use crate::cloudfront::Distributions;
+use crate::cloudfront::lookup::{self, Which};
+use crate::commands::connection::Connection;
+use crate::commands::signal::stop_on_signal;
+use crate::deploy::new_deploy_id;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::s3::Bucket;
+use crate::terminal::Terminal;
+use cdn::{Cdn, MOST_PATHS, MOST_WILDCARDS};
+use check::{Check, Finding};
+use report::Report;
+use shipfront_site::Target;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use trial::Trial;
+
+/// What the name of the folder begins with.
+const FOLDER: &str = "shipfront-conformance-";
+/// What is said when a signal comes.
+const STOPPING: &str = "stopping: what was written is removed; once more to stop at once";
+/// How long a check may go on after a signal.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// Every check, in the order in which they are made.
+fn checks() -> impl Iterator<Item = &'static Check> {
+    let tables: [&'static [Check]; 6] = [
+        objects::CHECKS,
+        conditions::CHECKS,
+        copies::CHECKS,
+        listings::CHECKS,
+        spellings::CHECKS,
+        distribution::CHECKS,
+    ];
+    tables.into_iter().flatten()
+}
+
+/// `conformance`.
+pub async fn run(args: &ConformanceArgs, terminal: &Terminal) -> Result<Exit> {
+    for (option, file) in [("--report", &args.report), ("--evidence", &args.evidence)] {
+        if let Some(file) = file {
+            guard(option, file)?;
+        }
+    }
+    let connection = Connection::open(&args.connection, None, terminal).await?;
+    let outcome = attempt(args, &connection, terminal).await;
+    let (report, learned) = connection.close(outcome).await?;
+    for (option, file, text) in
+        [("--report", &args.report, report.markdown()), ("--evidence", &args.evidence, learned.json(&report)?)]
+    {
+        if let Some(file) = file
+            && let Err(error) = std::fs::write(file, text)
+        {
+            terminal.warn(format_args!("{option} {} cannot be written: {error}", file.display()));
+        }
+    }
+    let written = terminal.report(&report, &report.warnings, &[]);
+    terminal.ended(report.exit(), written)
+}
+
+/// Refuses a file that cannot be written before anything is tried.
+fn guard(option: &str, file: &Path) -> Result<()> {
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    opened.map(|_| ()).map_err(|error| {
+        Error::usage(format!("{option} {} cannot be written: {error}", file.display()))
+            .hint("name a file in a folder that you may write to")
+    })
+}
+
+/// From the question whether it may begin to the removal of what it wrote.
+async fn attempt(
+    args: &ConformanceArgs,
+    connection: &Connection,
+    terminal: &Terminal,
+) -> Result<(Report, evidence::Learned)> {
+    let chosen = chosen(&args.check)?;
+    let target = connection.target(args.target.as_deref(), None)?;
+    let aws = &connection.aws;
+    let name = args.name.clone().unwrap_or_else(|| new_deploy_id(aws.clock()).to_ascii_lowercase());
+    let folder = Target::parse(&format!("s3://{}/{}{FOLDER}{name}/", target.bucket(), target.prefix()))?;
+    consent(args, connection.is_local(), &folder, terminal)?;
+    let stop = stop_on_signal(terminal, STOPPING);
+    connection.make_bucket(&target).await?;
+    let (bucket, ()) = Bucket::open(aws, &target, connection.expected_owner.as_deref(), async |_| Ok(())).await?;
+    let bucket = bucket.place(aws, &folder).await?;
+    let trial = Trial::new(bucket, aws.clock());
+    if !trial.is_empty().await? {
+        return Err(Error::refused(format!("there is something at {folder} already, which is not ours to remove"))
+            .hint("choose another --name, or remove it first"));
+    }
+    let trial = match &args.distribution {
+        Some(id) => trial.with(open(args, connection, id, &folder).await?),
+        None => trial,
+    };
+    let mut findings = Vec::new();
+    for check in chosen {
+        findings.push(look(check, &trial, &stop, terminal).await);
+    }
+    let left = trial.clean_up(stop.is_cancelled()).await;
+    let report = Report::new(&folder, args.distribution.as_deref(), findings, &trial, aws, (left, stop.is_cancelled()));
+    Ok((report, trial.learned()))
+}
+
+/// The checks that are asked for: all, unless some are named.
+fn chosen(names: &[String]) -> Result<Vec<&'static Check>> {
+    if names.is_empty() {
+        return Ok(checks().collect());
+    }
+    if let Some(unknown) = names.iter().find(|name| !checks().any(|check| check.name == *name)) {
+        let all: Vec<&str> = checks().map(|check| check.name).collect();
+        return Err(Error::usage(format!("there is no check {unknown}")).hint(format!("checks are {}", all.join(", "))));
+    }
+    Ok(checks().filter(|check| names.iter().any(|name| name == check.name)).collect())
+}
+
+/// Says what it costs, and goes on where that was agreed to.
+fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &Terminal) -> Result<()> {
+    let edge = match &args.distribution {
+        Some(id) => format!(
+            ", and invalidates at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards of distribution {id}, which cost \
+             up to $0.60 where the month's 1,000 free ones are used up"
+        ),
+        None => String::new(),
+    };
+    let statement = format!(
+        "This sends about 250 requests to S3, below {folder} alone, for less than a cent{edge}. Afterwards it removes \
+         what it wrote."
+    );
+    if is_local || args.yes {
+        terminal.say(&statement);
+        return Ok(());
+    }
+    if terminal.confirm(&statement, "Begin?") {
+        return Ok(());
+    }
+    Err(Error::refused(format!("nothing was tried. {statement}")).hint("pass --yes to begin without being asked"))
+}
+
+/// The distribution as viewers reach it.
+async fn open(args: &ConformanceArgs, connection: &Connection, id: &str, folder: &Target) -> Result<Cdn> {
+    let aws = &connection.aws;
+    let distributions = Distributions::new(aws);
+    let which = Which::parse(&[id.to_owned()], &[])?;
+    if !matches!(which, Which::Ids(_)) {
+        return Err(Error::usage(format!("--distribution {id}: one distribution is tried at a time"))
+            .hint("pass the id of a distribution whose origin is the bucket"));
+    }
+    let shapes = lookup::shapes(&distributions, &which, false, folder.bucket()).await?;
+    lookup::refuse_other_buckets(&shapes, folder.bucket())?;
+    let site = match &args.viewers {
+        Some(site) => site.to_string(),
+        None => format!("https://{}", distributions.domain_name(id).await?),
+    };
+    let patience = Duration::from_secs(args.patience);
+    Ok(Cdn::new(distributions, shapes, folder, &site, patience, aws.clock()))
+}
+
+/// Makes one check, unless a signal came.
+async fn look(check: &'static Check, trial: &Trial, stop: &CancellationToken, terminal: &Terminal) -> Finding {
+    if stop.is_cancelled() {
+        return check.interrupted();
+    }
+    terminal.detail(format_args!("{}: {}", check.name, check.expected));
+    let made = trial.clock().timeout_after(stop, LAST_REQUESTS, (check.look)(trial)).await;
+    match made {
+        Some(seen) => check.finding(seen),
+        None => check.interrupted(),
+    }
+}
+
+/// The names of all checks, with the statements that rest on them.
+pub fn named() -> Vec<(&'static str, &'static str)> {
+    checks().map(|check| (check.name, check.statement)).collect()
+}

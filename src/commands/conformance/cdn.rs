@@ -1,0 +1,236 @@
+//! The distribution that is tried: a viewer of it, its invalidations, and the budget that they stay within.
+
+use crate::clock::Clock;
+use crate::cloudfront::send::{self, Patience, Sent};
+use crate::cloudfront::viewer::{View, Viewer};
+use crate::cloudfront::{Accepted, Distributions, Refusal, RefusalKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::terminal::{Terminal, Volume};
+use serde::Serialize;
+use shipfront_invalidation::viewer::{DistributionShape, Form, ViewerPath};
+use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus, Policy, Viewers};
+use shipfront_site::Target;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The most of a run.
+pub(super) const MOST_PATHS: u64 = 100;
+pub(super) const MOST_WILDCARDS: u64 = 20;
+/// How often a URL is asked for until the edge has it: a point of presence has several servers.
+const TRIES: u32 = 10;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What CloudFront counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Spent {
+    /// Paths and tags without a wildcard.
+    pub(super) paths: u64,
+    pub(super) wildcards: u64,
+}
+
+impl Spent {
+    fn of(items: &[String]) -> Spent {
+        let wildcards = items.iter().filter(|item| item.ends_with('*') && item.starts_with('/')).count() as u64;
+        Spent { paths: items.len() as u64 - wildcards, wildcards }
+    }
+}
+
+/// What came of many items.
+pub(super) enum Probe {
+    /// One request was taken.
+    Whole,
+    /// It was refused; what was taken of them in others, and how long that took.
+    Parts(Sent, Duration),
+}
+
+/// A distribution.
+pub(super) struct Cdn {
+    distributions: Distributions,
+    id: DistributionId,
+    shape: DistributionShape,
+    viewers: Viewers,
+    viewer: Viewer,
+    patience: Duration,
+    clock: Clock,
+    /// By which invalidations of this run are told from those of others.
+    run: String,
+    spent: Mutex<Spent>,
+}
+
+impl Cdn {
+    /// A distribution that shows a folder at `site`.
+    pub(super) fn new(
+        distributions: Distributions,
+        shapes: Vec<(DistributionId, DistributionShape)>,
+        folder: &Target,
+        site: &str,
+        patience: Duration,
+        clock: &Clock,
+    ) -> Cdn {
+        let viewers = Viewers::new(&shapes, folder, Policy::default());
+        let (id, shape) = shapes
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| (DistributionId::Distribution(String::new()), DistributionShape::default()));
+        Cdn {
+            distributions,
+            id,
+            shape,
+            viewers,
+            viewer: Viewer::new(site, clock),
+            patience,
+            clock: clock.clone(),
+            run: folder.to_string(),
+            spent: Mutex::default(),
+        }
+    }
+
+    pub(super) fn shape(&self) -> &DistributionShape {
+        &self.shape
+    }
+
+    /// What was spent so far.
+    pub(super) fn spent(&self) -> Spent {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of the budget.
+    pub(super) fn left(&self) -> Spent {
+        let spent = self.spent();
+        Spent {
+            paths: MOST_PATHS.saturating_sub(spent.paths),
+            wildcards: MOST_WILDCARDS.saturating_sub(spent.wildcards),
+        }
+    }
+
+    /// Takes items from the budget, before anything is sent.
+    fn spend(&self, items: &[String]) -> Result<()> {
+        let more = Spent::of(items);
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = Spent { paths: spent.paths + more.paths, wildcards: spent.wildcards + more.wildcards };
+        if after.paths > MOST_PATHS || after.wildcards > MOST_WILDCARDS {
+            return Err(Error::interrupted("the paths of this run are used up"));
+        }
+        *spent = after;
+        Ok(())
+    }
+
+    /// Where a deploy knows the key to answer.
+    pub(super) fn paths(&self, key: &str) -> Vec<ViewerPath> {
+        self.viewers.paths(&self.id, key)
+    }
+
+    /// The URL of a key; nothing where the distribution does not show, or never keeps, the folder.
+    pub(super) fn url(&self, key: &str) -> Option<String> {
+        self.paths(key).into_iter().find(|path| path.form == Form::Key).map(|path| path.path)
+    }
+
+    /// What a deploy sends where a key changed, each of its URLs an item.
+    pub(super) fn items(&self, key: &str) -> Vec<String> {
+        let item = |path: ViewerPath| match path.exact {
+            true => path.path,
+            false => format!("{}*", &path.path[..path.wildcard_limit]),
+        };
+        self.paths(key).into_iter().map(item).collect()
+    }
+
+    /// What a viewer gets.
+    pub(super) async fn get(&self, path: &str) -> Result<View> {
+        self.viewer.get(path).await
+    }
+
+    /// Asks until the edge has an answer of its own; that, or the last one.
+    pub(super) async fn keep(&self, path: &str) -> Result<View> {
+        let mut view = self.get(path).await?;
+        for _ in 1..TRIES {
+            if view.is_hit() {
+                break;
+            }
+            self.clock.sleep(PAUSE / 5).await;
+            view = self.get(path).await?;
+        }
+        Ok(view)
+    }
+
+    /// Has CloudFront evict items, and waits where it asks to.
+    pub(super) async fn evict(&self, items: &[String]) -> Result<Accepted> {
+        self.evict_as(&format!("{} {}", self.run, self.spent().paths + self.spent().wildcards), items)
+            .await?
+            .map_err(|refusal| refusal.error)
+    }
+
+    /// The same under a reference of the caller's; a refusal that is not for load is an answer.
+    pub(super) async fn evict_as(&self, reference: &str, items: &[String]) -> Result<Result<Accepted, Refusal>> {
+        self.spend(items)?;
+        let watch = self.clock.start();
+        loop {
+            match self.distributions.create_invalidation(&self.id, reference, items).await {
+                Err(refusal) if refusal.kind != RefusalKind::Final && watch.elapsed() < self.patience => {
+                    self.clock.sleep(PAUSE * 4).await;
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// Asks for all items in one request, and where that is refused, as a deploy does.
+    ///
+    /// # Errors
+    /// The budget; what is denied; no answer.
+    pub(super) async fn probe(&self, items: Vec<String>) -> Result<Probe> {
+        self.spend(&items)?;
+        let reference = format!("{} all {}", self.run, items.len());
+        match self.distributions.create_invalidation(&self.id, &reference, &items).await {
+            Ok(_) => return Ok(Probe::Whole),
+            Err(refusal) if matches!(refusal.error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials) => {
+                return Err(refusal.error);
+            }
+            Err(_) => {}
+        }
+        let watch = self.clock.start();
+        let sent = self.submit(items).await;
+        Ok(Probe::Parts(sent, watch.elapsed()))
+    }
+
+    async fn submit(&self, items: Vec<String>) -> Sent {
+        let patience = Patience { busy: self.patience, silence: self.patience, until: None, completion: None };
+        let planned = vec![Invalidation::of_items(self.id.clone(), items)];
+        let (never, quiet) = (CancellationToken::new(), Terminal::new(Volume::Quiet, true));
+        send::submit(&self.distributions, &self.run, planned, patience, &never, &quiet).await
+    }
+
+    /// Waits until CloudFront says that an invalidation is done; whether it did in time.
+    pub(super) async fn done(&self, accepted: &Accepted) -> Result<bool> {
+        let watch = self.clock.start();
+        loop {
+            if self.distributions.invalidation_status(&self.id, &accepted.id).await? == InvalidationStatus::Completed {
+                return Ok(true);
+            }
+            if watch.elapsed() >= self.patience {
+                return Ok(false);
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits until a path answers with a text; how long that took, or nothing.
+    pub(super) async fn turns(&self, path: &str, text: &str) -> Result<Option<Duration>> {
+        let watch = self.clock.start();
+        loop {
+            if self.get(path).await?.body == text {
+                return Ok(Some(watch.elapsed()));
+            }
+            if watch.elapsed() >= self.patience {
+                return Ok(None);
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Why there is nothing to try.
+pub(super) fn no_distribution() -> Error {
+    Error::failed("no --distribution was named").of_kind(ErrorKind::Interrupted)
+}

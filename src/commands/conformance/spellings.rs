@@ -1,0 +1,78 @@
+//! Spellings of one path: what a deploy sends clears the URLs that viewers ask for.
+
+use crate::commands::conformance::check::{Check, Seen, check};
+use crate::commands::conformance::distribution::{Story, shown, state, story, url};
+use crate::commands::conformance::trial::{Trial, text};
+use crate::error::Result;
+
+/// What to do about a name whose URLs stay.
+macro_rules! spelling {
+    ($name:literal, $what:literal, $key:literal) => {
+        check!($name, "1.4", $what, "rename such files, or invalidate them by a wildcard", |trial| spelling(
+            trial, $name, $key
+        ))
+    };
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    spelling!(
+        "path-of-a-space",
+        "the path that a deploy sends for a name with a space clears the URLs that show it",
+        "a b.txt"
+    ),
+    spelling!(
+        "path-of-a-plus",
+        "the path that a deploy sends for a name with a + clears the URLs that show it",
+        "a+b.txt"
+    ),
+    spelling!(
+        "path-of-parentheses",
+        "the path that a deploy sends for a name with parentheses, which are not encoded, clears its URL",
+        "a(1).txt"
+    ),
+    spelling!(
+        "path-of-brackets",
+        "the path that a deploy sends for a name with brackets, which are encoded, clears its URL",
+        "a[1].txt"
+    ),
+    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ clears its URL", "b~c.txt"),
+    check!(
+        "path-of-an-accent",
+        "1.4",
+        "the path that a deploy sends for a name beyond ASCII, in capital digits, clears its URL",
+        "rename such files, or invalidate them by a wildcard",
+        path_of_an_accent
+    ),
+];
+
+async fn spelling(trial: &Trial, folder: &str, key: &str) -> Result<Seen> {
+    let (cdn, bucket) = (shown(trial)?, trial.folder(folder)?);
+    let whole = format!("{folder}/{key}");
+    let mut paths: Vec<String> =
+        cdn.paths(&whole).into_iter().map(|path| path.path).filter(|path| !path.ends_with('?')).collect();
+    // A viewer's browser leaves it as it is.
+    let raw: Vec<String> =
+        paths.iter().filter(|path| path.contains("%7E")).map(|path| path.replace("%7E", "~")).collect();
+    paths.extend(raw);
+    Ok(story(trial, (&bucket, key, &text()), &paths, &cdn.items(&whole)).await?.seen())
+}
+
+async fn path_of_an_accent(trial: &Trial) -> Result<Seen> {
+    let (folder, key) = ("path-of-an-accent", "caf\u{e9}.txt");
+    let (cdn, bucket) = (shown(trial)?, trial.folder(folder)?);
+    let path = url(cdn, folder, key);
+    let small = path.replace("%C3%A9", "%c3%a9");
+    trial.write(&bucket, key, &state(key, 1)).await?;
+    let both = cdn.keep(&small).await?.body == state(key, 1);
+    let story =
+        story(trial, (&bucket, key, &text()), std::slice::from_ref(&path), &cdn.items(&format!("{folder}/{key}")))
+            .await?;
+    if let Story::Fresh(_, accepted) = &story
+        && both
+        && cdn.done(accepted).await?
+    {
+        let together = cdn.get(&small).await?.body == state(key, 2);
+        trial.learn(|learned| learned.readings.spellings_are_one = Some(together));
+    }
+    Ok(story.seen())
+}

@@ -1,0 +1,243 @@
+//! The folder in which everything is tried: what was written in it, and its removal.
+
+use crate::clock::Clock;
+use crate::commands::conformance::cdn::Cdn;
+use crate::commands::conformance::evidence::Learned;
+use crate::error::{Error, Result};
+use crate::s3::trial::{Conditions, Deletion, Put, Refused, Tried};
+use crate::s3::{Bucket, MAX_DELETE_KEYS, RemoteObject, Start};
+use shipfront_site::etag::md5;
+use shipfront_site::headers::Headers;
+use shipfront_site::key::has_control_character;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// A request that was cut off by a signal may have its effect a little later.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often the folder is looked at until nothing is in it.
+const SWEEPS: u32 = 5;
+
+/// The folder, and the distribution where there is one.
+pub(super) struct Trial {
+    bucket: Bucket,
+    clock: Clock,
+    cdn: Option<Cdn>,
+    /// The keys that were written, whatever a listing says of them.
+    keys: Mutex<BTreeSet<String>>,
+    /// Versions that only their ids remove, with the keys.
+    versions: Mutex<BTreeSet<(String, String)>>,
+    /// Held by an upload in parts, which is not left half done.
+    uploads: Arc<Semaphore>,
+    learned: Mutex<Learned>,
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Error {
+        refused.error
+    }
+}
+
+impl Trial {
+    pub(super) fn new(bucket: Bucket, clock: &Clock) -> Trial {
+        Trial {
+            bucket,
+            clock: clock.clone(),
+            cdn: None,
+            keys: Mutex::default(),
+            versions: Mutex::default(),
+            uploads: Arc::new(Semaphore::new(1)),
+            learned: Mutex::default(),
+        }
+    }
+
+    /// The same with a distribution.
+    pub(super) fn with(self, cdn: Cdn) -> Trial {
+        Trial { cdn: Some(cdn), ..self }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The distribution, where one is tried.
+    pub(super) fn cdn(&self) -> Option<&Cdn> {
+        self.cdn.as_ref()
+    }
+
+    /// A folder for one check within it.
+    pub(super) fn folder(&self, name: &str) -> Result<Bucket> {
+        self.bucket.below(&format!("{name}/"))
+    }
+
+    /// Remembers what is to be removed: a key, and a version that only its id removes.
+    pub(super) fn wrote(&self, bucket: &Bucket, key: &str, version: Option<&str>) {
+        let key = bucket.target().full_key(key);
+        let Some(own) = key.strip_prefix(self.bucket.target().prefix()) else { return };
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(own.to_owned());
+        if let Some(version) = version {
+            let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+            versions.insert((own.to_owned(), version.to_owned()));
+        }
+    }
+
+    /// Writes an object.
+    pub(super) async fn put(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        body: &str,
+        headers: &Headers,
+        conditions: Conditions<'_>,
+    ) -> Tried<Put> {
+        let body = body.as_bytes();
+        self.wrote(bucket, key, None);
+        let put = bucket.try_put(key, body, md5(body), headers, conditions).await?;
+        self.wrote(bucket, key, put.version.as_deref());
+        Ok(put)
+    }
+
+    /// Writes an object in parts, to its end even if a signal comes.
+    pub(super) async fn put_parts(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        parts: Vec<Vec<u8>>,
+        if_absent: bool,
+    ) -> Result<Tried<Put>> {
+        self.wrote(bucket, key, None);
+        let (bucket_of_task, name) = (bucket.clone(), key.to_owned());
+        let put = self.undivided(async move { bucket_of_task.try_put_parts(&name, &parts, if_absent).await }).await?;
+        if let Ok(put) = &put {
+            self.wrote(bucket, key, put.version.as_deref());
+        }
+        Ok(put)
+    }
+
+    /// Does all of something, even if a signal comes. Nothing is removed before it has ended.
+    pub(super) async fn undivided<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = self.uploads.clone().acquire_owned().await;
+        let task = tokio::spawn(async move {
+            let _permit = permit;
+            work.await
+        });
+        task.await.map_err(|error| Error::failed(format!("a request broke off: {error}")))
+    }
+
+    /// Writes an object of text, whatever is there.
+    pub(super) async fn write(&self, bucket: &Bucket, key: &str, body: &str) -> Tried<Put> {
+        self.put(bucket, key, body, &text(), Conditions::default()).await
+    }
+
+    /// Deletes, and remembers the markers that this leaves.
+    pub(super) async fn delete(&self, bucket: &Bucket, deletions: &[Deletion<'_>]) -> Tried<Vec<(String, String)>> {
+        let done = bucket.try_delete(deletions).await?;
+        for (key, marker) in &done.markers {
+            self.wrote(bucket, key, Some(marker));
+        }
+        Ok(done.refused)
+    }
+
+    /// Everything in a folder, as the listing has it.
+    pub(super) async fn list(&self, bucket: &Bucket) -> Result<Vec<RemoteObject>> {
+        let mut objects = Vec::new();
+        let mut start = Start::Beginning;
+        loop {
+            let page = bucket.list(start).await?;
+            objects.extend(page.objects);
+            match page.next {
+                Some(token) => start = Start::Token(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    /// Whether nothing is in the folder.
+    pub(super) async fn is_empty(&self) -> Result<bool> {
+        Ok(self.bucket.list_at_most(Start::Beginning, Some(1)).await?.objects.is_empty())
+    }
+
+    /// Takes down what was learned.
+    pub(super) fn learn(&self, lesson: impl FnOnce(&mut Learned)) {
+        lesson(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// All that was learned.
+    pub(super) fn learned(&self) -> Learned {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Removes all that was written, also what an answer that never came left.
+    ///
+    /// # Errors
+    /// What may be left, and how to remove it.
+    pub(super) async fn clean_up(&self, is_interrupted: bool) -> Result<()> {
+        let removed = self.remove_all(is_interrupted).await;
+        removed.map_err(|error| {
+            let folder = self.bucket.target();
+            Error::failed(format!("something may be left at {folder}: {error}"))
+                .hint(format!("remove it with 'aws s3 rm --recursive {folder}'"))
+        })
+    }
+
+    async fn remove_all(&self, is_interrupted: bool) -> Result<()> {
+        let _nothing_under_way = self.uploads.acquire().await;
+        if is_interrupted {
+            self.clock.sleep(SETTLING).await;
+        }
+        // Versions first, and for good: then deleting a key leaves no marker.
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut left = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        left.retain(|key| !versions.iter().any(|(named, _)| named == key));
+        let of_version = |(key, version)| Deletion { key, etag: None, version: Some(version) };
+        let versions: Vec<_> =
+            versions.iter().map(|(key, version)| of_version((key.as_str(), version.as_str()))).collect();
+        self.remove(&versions).await?;
+        for _ in 0..SWEEPS {
+            left.extend(self.list(&self.bucket).await?.into_iter().map(|object| object.key));
+            if left.is_empty() {
+                return Ok(());
+            }
+            let keys: Vec<String> = std::mem::take(&mut left).into_iter().collect();
+            let keys: Vec<_> = keys.iter().map(|key| Deletion { key, ..Deletion::default() }).collect();
+            self.remove(&keys).await?;
+            if is_interrupted {
+                self.clock.sleep(SETTLING).await;
+            }
+        }
+        Err(Error::failed("it is not empty"))
+    }
+
+    /// Deletes, by lists where they can hold the keys.
+    async fn remove(&self, deletions: &[Deletion<'_>]) -> Result<()> {
+        let (apart, listed): (Vec<_>, Vec<_>) =
+            deletions.iter().cloned().partition(|deletion| has_control_character(deletion.key));
+        for deletion in &apart {
+            self.bucket.try_delete_one(deletion).await?;
+        }
+        for some in listed.chunks(MAX_DELETE_KEYS) {
+            refuse_none(self.bucket.try_delete(some).await?.refused)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse_none(refused: Vec<(String, String)>) -> Result<()> {
+    match refused.into_iter().find(|(_, code)| code != "NoSuchKey" && code != "NoSuchVersion") {
+        Some((key, code)) => Err(Error::failed(format!("{key} was not deleted: {code}"))),
+        None => Ok(()),
+    }
+}
+
+/// The headers of text that caches keep for ten minutes.
+pub(super) fn text() -> Headers {
+    Headers {
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        cache_control: Some("public, max-age=0, s-maxage=600".to_owned()),
+        ..Headers::default()
+    }
+}

@@ -1,0 +1,264 @@
+//! What `shipfront conformance` asks of a store: the calls of a deploy, with all that was answered.
+//!
+//! A refusal is an answer here, and comes back with its code.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::s3::{BASE64, Bucket, headers, is_opaque};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, MetadataDirective, ObjectIdentifier};
+use base64::Engine as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use shipfront_site::Target;
+use shipfront_site::etag::md5;
+use shipfront_site::headers::Headers;
+
+/// What stays as it is in a copy source.
+const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// An error that the store gave for an answer.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Its code, or its status where it has none.
+    pub code: String,
+    /// As people are told it.
+    pub error: Error,
+}
+
+/// An answer, be it a refusal.
+pub type Tried<T> = Result<T, Refused>;
+
+/// On what an object is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conditions<'a> {
+    /// It has this ETag, quotes and all.
+    pub if_match: Option<&'a str>,
+    /// There is none.
+    pub if_absent: bool,
+}
+
+/// What was stored.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Its ETag as it came, quotes and all.
+    pub etag: String,
+    /// Its version, where the bucket keeps them.
+    pub version: Option<String>,
+    /// Whether the ETag says nothing about the bytes, by what the answer says of its encryption.
+    pub opaque: bool,
+}
+
+/// A key to delete.
+#[derive(Debug, Clone, Default)]
+pub struct Deletion<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// Only while it has this ETag.
+    pub etag: Option<&'a str>,
+    /// Only this version, for good.
+    pub version: Option<&'a str>,
+}
+
+/// What came of deletions.
+#[derive(Debug, Clone, Default)]
+pub struct Deletions {
+    /// The keys that were refused, with the codes.
+    pub refused: Vec<(String, String)>,
+    /// The markers that hide what was deleted, by key.
+    pub markers: Vec<(String, String)>,
+}
+
+/// How an object is copied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Copying<'a> {
+    /// Which version is copied.
+    pub version: Option<&'a str>,
+    /// Only while the source has this ETag.
+    pub if_source: Option<&'a str>,
+    /// Only while what is replaced has this ETag.
+    pub if_match: Option<&'a str>,
+    /// The headers in the place of the source's.
+    pub headers: Option<&'a Headers>,
+}
+
+impl Bucket {
+    /// The same bucket below a folder of its own: no key of its calls is outside.
+    ///
+    /// # Errors
+    /// A folder that is none.
+    pub fn below(&self, folder: &str) -> Result<Bucket> {
+        let url = format!("s3://{}/{}{folder}", self.target.bucket(), self.target.prefix());
+        Ok(Bucket { target: Target::parse(&url)?, ..self.clone() })
+    }
+
+    /// Writes an object. `digest` is the MD5 that is said of it.
+    pub async fn try_put(
+        &self,
+        key: &str,
+        body: &[u8],
+        digest: [u8; 16],
+        headers: &Headers,
+        conditions: Conditions<'_>,
+    ) -> Tried<Put> {
+        let request = headers::with_headers!(self.client.put_object(), headers);
+        let request = request.bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.content_md5(BASE64.encode(digest)).body(ByteStream::from(body.to_vec()));
+        let request = request.set_if_match(conditions.if_match.map(str::to_owned));
+        let request = request.set_if_none_match(conditions.if_absent.then(|| "*".to_owned()));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.customize().disable_payload_signing().send().await;
+        let answer = answer.map_err(|error| self.refused("PutObject", key, error))?;
+        Ok(Put {
+            etag: answer.e_tag.unwrap_or_default(),
+            version: answer.version_id,
+            opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
+        })
+    }
+
+    /// Writes an object in parts; on a refusal the upload is aborted.
+    pub async fn try_put_parts(&self, key: &str, parts: &[Vec<u8>], if_absent: bool) -> Tried<Put> {
+        let (id, completed) = self.begin_parts(key, parts).await?;
+        let request =
+            self.client.complete_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let upload = CompletedMultipartUpload::builder().set_parts(Some(completed)).build();
+        let request = request.upload_id(&id).multipart_upload(upload);
+        let request = request.set_if_none_match(if_absent.then(|| "*".to_owned()));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let refused = self.refused("CompleteMultipartUpload", key, error);
+                self.abort_parts(key, &id).await?;
+                return Err(refused);
+            }
+        };
+        Ok(Put {
+            etag: answer.e_tag.unwrap_or_default(),
+            version: answer.version_id,
+            opaque: is_opaque(answer.server_side_encryption.as_ref(), None),
+        })
+    }
+
+    /// Begins an upload, sends its part, and aborts it.
+    pub async fn try_abort(&self, key: &str, part: &[u8]) -> Tried<()> {
+        let (id, _) = self.begin_parts(key, &[part.to_vec()]).await?;
+        self.abort_parts(key, &id).await
+    }
+
+    /// The id of an upload that was begun, and its parts. Nothing of it is left where it does not get as far.
+    async fn begin_parts(&self, key: &str, parts: &[Vec<u8>]) -> Tried<(String, Vec<CompletedPart>)> {
+        let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let created = request.send().await.map_err(|error| self.refused("CreateMultipartUpload", key, error))?;
+        let id = created.upload_id.unwrap_or_default();
+        let mut completed = Vec::with_capacity(parts.len());
+        for (number, part) in (1..).zip(parts) {
+            let request = self.client.upload_part().bucket(self.target.bucket()).key(self.target.full_key(key));
+            let request = request.upload_id(&id).part_number(number).content_md5(BASE64.encode(md5(part)));
+            let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+            let request = request.body(ByteStream::from(part.clone()));
+            match request.customize().disable_payload_signing().send().await {
+                Ok(answer) => {
+                    completed.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
+                }
+                Err(error) => {
+                    let refused = self.refused("UploadPart", key, error);
+                    self.abort_parts(key, &id).await?;
+                    return Err(refused);
+                }
+            }
+        }
+        Ok((id, completed))
+    }
+
+    async fn abort_parts(&self, key: &str, id: &str) -> Tried<()> {
+        let request = self.client.abort_multipart_upload().bucket(self.target.bucket());
+        let request = request.key(self.target.full_key(key)).upload_id(id);
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        answer.map(|_| ()).map_err(|error| self.refused("AbortMultipartUpload", key, error))
+    }
+
+    /// Reads an object, or one of its versions: its bytes, and whether there is one.
+    pub async fn try_get(&self, key: &str, version: Option<&str>) -> Tried<Vec<u8>> {
+        let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
+        let request = request.set_version_id(version.map(str::to_owned));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.send().await.map_err(|error| self.refused("GetObject", key, error))?;
+        let body = answer.body.collect().await.map_err(|error| {
+            let error = Error::failed(format!("reading {key} from the bucket broke off: {error}"));
+            Refused { code: "no whole answer".to_owned(), error: error.of_kind(ErrorKind::Unanswered) }
+        })?;
+        Ok(body.to_vec())
+    }
+
+    /// Copies an object to another key, or onto itself.
+    pub async fn try_copy(&self, from: &str, to: &str, copying: Copying<'_>) -> Tried<Put> {
+        let from = self.target.full_key(from);
+        let version = copying.version.map(|version| format!("?versionId={version}")).unwrap_or_default();
+        let source = format!("{}/{}{version}", self.target.bucket(), utf8_percent_encode(&from, IN_SOURCE));
+        let request = self.client.copy_object().bucket(self.target.bucket()).key(self.target.full_key(to));
+        let request = request.copy_source(source).set_if_match(copying.if_match.map(str::to_owned));
+        let request = request.set_copy_source_if_match(copying.if_source.map(str::to_owned));
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let request = request.set_expected_source_bucket_owner(self.expected_owner.clone());
+        let request = match copying.headers {
+            Some(headers) => {
+                headers::with_headers!(request.metadata_directive(MetadataDirective::Replace), headers)
+            }
+            None => request,
+        };
+        let answer = request.send().await.map_err(|error| self.refused("CopyObject", to, error))?;
+        Ok(Put {
+            etag: answer.copy_object_result.and_then(|result| result.e_tag).unwrap_or_default(),
+            version: answer.version_id,
+            opaque: is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref()),
+        })
+    }
+
+    /// Deletes one object, or a version of it, by its URL: a list of keys is XML, which has no control characters.
+    pub async fn try_delete_one(&self, deletion: &Deletion<'_>) -> Tried<()> {
+        let request = self.client.delete_object().bucket(self.target.bucket()).key(self.target.full_key(deletion.key));
+        let request = request.set_version_id(deletion.version.map(str::to_owned));
+        let request = request.set_if_match(deletion.etag.map(str::to_owned));
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        answer.map(|_| ()).map_err(|error| self.refused("DeleteObject", deletion.key, error))
+    }
+
+    /// Deletes objects, or versions of them.
+    pub async fn try_delete(&self, deletions: &[Deletion<'_>]) -> Tried<Deletions> {
+        let identifier = |deletion: &Deletion<'_>| {
+            let identifier = ObjectIdentifier::builder().key(self.target.full_key(deletion.key));
+            let identifier = identifier.set_e_tag(deletion.etag.map(str::to_owned));
+            identifier.set_version_id(deletion.version.map(str::to_owned)).build()
+        };
+        let objects: Result<Vec<_>, _> = deletions.iter().map(identifier).collect();
+        let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).build());
+        let delete = delete.map_err(|error| Refused {
+            code: "no request".to_owned(),
+            error: Error::failed(format!("cannot name the keys to delete: {error}")),
+        })?;
+        let request = self.client.delete_objects().bucket(self.target.bucket()).delete(delete);
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let answer = request.send().await.map_err(|error| self.refused("DeleteObjects", "", error))?;
+        let own = |key: Option<String>| {
+            let key = key.unwrap_or_default();
+            key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned()
+        };
+        let refused = answer.errors.unwrap_or_default().into_iter();
+        let deleted = answer.deleted.unwrap_or_default().into_iter();
+        Ok(Deletions {
+            refused: refused.map(|error| (own(error.key), error.code.unwrap_or_default())).collect(),
+            markers: deleted.filter_map(|gone| Some((own(gone.key), gone.delete_marker_version_id?))).collect(),
+        })
+    }
+
+    fn refused<E>(&self, operation: &str, key: &str, error: SdkError<E, HttpResponse>) -> Refused
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let status = error.raw_response().map(|answer| answer.status().as_u16().to_string());
+        let code = error.code().map(str::to_owned).or(status).unwrap_or_else(|| "no answer".to_owned());
+        Refused { code, error: self.explain_key(operation, key, error) }
+    }
+}

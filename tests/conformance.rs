@@ -1,0 +1,223 @@
+//! `conformance`: the edge does as is believed; where it does otherwise each check says so; and nothing is left behind.
+
+mod otherwise;
+
+use crate::world::aws;
+use crate::world::site::{ALWAYS, BUCKET, Run, World, finish, run, stop};
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use shipfront::commands::conformance::named;
+use shipfront_edge::{Evidence, Fault, Quotas, Readings};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Where all is tried: a folder of the bucket.
+const TARGET: &str = "s3://www.example.com/trial";
+/// The folder that is written and removed.
+const FOLDER: &str = "trial/shipfront-conformance-t/";
+
+/// A bucket that keeps versions, and a distribution with all that is tried: a function that rewrites directories, cache
+/// tags, and an error page in the folder.
+pub(crate) async fn trial() -> World {
+    let world = World::new(&[]).await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap().with_index_rewrite();
+    distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
+    distribution.error_responses[0].page_path = Some(format!("/{FOLDER}error-page-ages/error.html"));
+    distribution.error_responses[0].error_caching_min_ttl = 2;
+    world.edge.put_distribution(distribution).unwrap();
+    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let client = aws::s3(&world.edge);
+    client.put_bucket_versioning().bucket(BUCKET).versioning_configuration(enabled).send().await.unwrap();
+    world.edge.clear_requests();
+    world
+}
+
+/// The arguments of a run for a world.
+fn arguments<'a>(world: &'a World, viewers: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["conformance", TARGET, "--name", "t", "--yes", "--json"];
+    if !options.contains(&"--patience") {
+        arguments.extend(["--patience", "1"]);
+    }
+    arguments.extend(["--distribution", &world.distribution, "--viewers", viewers]);
+    arguments.extend(options);
+    arguments
+}
+
+/// A run of all checks, or of those that are named.
+pub(crate) fn attempt(world: &World, options: &[&str]) -> Run {
+    world.run(&arguments(world, &world.edge.viewer_url(), options))
+}
+
+/// The checks of a run that are `status`.
+fn that_are(run: &Run, status: &str) -> Vec<String> {
+    let checks = run.json["checks"].as_array().unwrap_or_else(|| panic!("{}{}", run.stdout, run.stderr)).iter();
+    let named = checks.filter(|check| check["status"] == status);
+    named.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edge_does_all_that_is_believed_and_nothing_is_left_or_touched_outside() {
+    let world = trial().await;
+    world.put("trial/page.html", "somebody's").await;
+    world.put("trial/shipfront-conformance-other/page.html", "somebody's").await;
+    let run = attempt(&world, &[]).expect(0);
+    let otherwise: Vec<_> =
+        run.json["checks"].as_array().unwrap().iter().filter(|check| check["status"] != "as-expected").collect();
+    // Which is tried where KMS encrypts.
+    assert_eq!(that_are(&run, "not-tried"), ["encryption-is-said"], "{otherwise:#?}");
+    assert_eq!(that_are(&run, "as-expected").len(), named().len() - 1, "{otherwise:#?}");
+    assert_eq!(run.json["outcome"], "as-expected");
+    assert_eq!(run.json["warnings"], serde_json::json!([]));
+
+    let left: Vec<String> = world.edge.objects(BUCKET).into_iter().map(|object| object.key).collect();
+    assert_eq!(left, ["trial/page.html", "trial/shipfront-conformance-other/page.html"]);
+    let requests = world.edge.requests();
+    let is_s3 = |operation: &str| !operation.contains("Distribution") && !operation.contains("Invalidation");
+    let keys = requests.iter().filter(|request| is_s3(&request.operation));
+    let keys = keys.flat_map(|request| request.key.iter().chain(&request.items));
+    let outside: Vec<_> = keys.filter(|key| !key.starts_with(FOLDER)).collect();
+    assert_eq!(outside, [""; 0]);
+    let invalidations = requests.iter().filter(|request| request.operation == "CreateInvalidation");
+    let items: Vec<&String> = invalidations.flat_map(|request| &request.items).collect();
+    let below = |item: &&&String| !item.starts_with('#') && !item.starts_with(&format!("/{FOLDER}"));
+    assert_eq!(items.iter().filter(below).collect::<Vec<_>>(), [&""; 0]);
+    let wildcards = items.iter().filter(|item| item.ends_with('*')).count();
+    assert!(wildcards <= 20 && items.len() - wildcards <= 100, "{wildcards} of {}", items.len());
+    assert_eq!(run.json["spent"]["wildcards"], wildcards);
+    // Nothing asked to change a distribution.
+    assert!(!requests.iter().any(|request| request.operation.starts_with("Update")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_kms_encrypts_that_is_believed_too() {
+    let world = trial().await;
+    world.edge.set_opaque_etags(BUCKET, true).unwrap();
+    let run = attempt(&world, &[]).expect(0);
+    assert_eq!(that_are(&run, "not-tried"), [""; 0], "{}", run.stdout);
+    assert_eq!(that_are(&run, "as-expected").len(), named().len(), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_check_says_so_where_the_edge_does_otherwise() {
+    let names: Vec<&str> = named().into_iter().map(|(name, _)| name).collect();
+    let mut wrong = Vec::new();
+    // They wait more than they compute.
+    for some in names.chunks(8) {
+        let runs = some.iter().map(|&name| async move {
+            let world = trial().await;
+            let viewers = world.edge.viewer_url();
+            // Copies that were to go stay however slow the machine is.
+            if name != "error-page-ages" {
+                world.edge.stop_clock();
+            }
+            let options = ["--check", name];
+            let mut command = world.command(&arguments(&world, &viewers, &options));
+            otherwise::make(&world.edge, name);
+            let done = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
+            let left = world.edge.objects(BUCKET).len();
+            let as_it_is = that_are(&done, "otherwise") == [name] && done.exit == 7 && left == 0;
+            (!as_it_is).then(|| format!("{name}, {left} left: {}{}", done.stdout, done.stderr))
+        });
+        wrong.extend(futures::future::join_all(runs).await.into_iter().flatten());
+    }
+    assert!(wrong.is_empty(), "{} checks do not see it: {}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_check_has_a_name_of_its_own_and_a_statement_that_is_one() {
+    let semantics = std::fs::read_to_string(crate::world::command::repository("SEMANTICS.md")).unwrap();
+    let statements: BTreeSet<&str> = semantics.lines().filter_map(|line| line.split(' ').next()).collect();
+    let page = std::fs::read_to_string(crate::world::command::repository("docs/conformance.md")).unwrap();
+    let mut names = BTreeSet::new();
+    for (name, statement) in named() {
+        assert!(names.insert(name), "{name} is there twice");
+        assert!(statements.contains(statement), "{name}: there is no statement {statement}");
+        assert!(page.contains(&format!("| `{name}` | {statement} |")), "docs/conformance.md has no row of {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_consent_nothing_is_sent() {
+    let world = trial().await;
+    let run = world.run(&["conformance", TARGET, "--distribution", &world.distribution]).expect(6);
+    assert!(run.stderr.contains("100 paths and 20 wildcards") && run.stderr.contains("--yes"), "{}", run.stderr);
+    assert_eq!(world.edge.requests().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_with_something_in_it_is_not_taken() {
+    let world = trial().await;
+    world.put(&format!("{FOLDER}page.html"), "somebody's").await;
+    attempt(&world, &[]).expect(6).says("which is not ours to remove");
+    assert_eq!(world.edge.objects(BUCKET).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_and_nothing_is_left() {
+    let world = trial().await;
+    world.fault("HeadObject", 0, ALWAYS, Fault::Delay(Duration::from_secs(30)));
+    let viewers = world.edge.viewer_url();
+    let mut child = world.command(&arguments(&world, &viewers, &[])).spawn().unwrap();
+    world.arrival_of("HeadObject", 1).await;
+    assert!(!world.edge.objects(BUCKET).is_empty());
+    stop(&mut child, "TERM");
+    let run = finish(child).expect(130);
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    assert!(that_are(&run, "not-tried").contains(&"path-clears".to_owned()), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_done_is_not_tried_and_what_is_not_there_not_supported() {
+    let world = trial().await;
+    world.fault("CopyObject", 0, ALWAYS, crate::world::site::error(501, "NotImplemented"));
+    world.fault("CreateInvalidation", 0, ALWAYS, crate::world::site::denied());
+    let run = attempt(&world, &["--check", "copy-keeps-headers,path-clears"]).expect(0);
+    assert_eq!(that_are(&run, "not-supported"), ["copy-keeps-headers"]);
+    assert_eq!(that_are(&run, "not-tried"), ["path-clears"]);
+    assert!(run.stdout.contains("allow cloudfront:CreateInvalidation"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edge_follows_the_evidence_of_another() {
+    let world = trial().await;
+    let readings = Readings {
+        directory_wildcard_clears_directory: true,
+        key_path_clears_aliases: true,
+        alias_path_clears_key: false,
+        spellings_are_one: true,
+        keeps_forbidden: true,
+        keeps_not_found: false,
+    };
+    world.edge.set_readings(readings);
+    world.edge.set_invalidation_quotas(Quotas::per_request(1000, 4));
+    let (evidence, report) = (world.outside().join("evidence.json"), world.outside().join("report.md"));
+    // CloudFront is waited for, as a deploy waits.
+    let files = ["--patience", "60", "--evidence", evidence.to_str().unwrap(), "--report", report.to_str().unwrap()];
+    let run = attempt(&world, &files).expect(0);
+    let advice = run.json["advice"].to_string();
+    assert!(advice.contains("index-alias") && advice.contains("max-wildcards = 4"), "{advice}");
+    let learned = Evidence::read(&evidence).unwrap();
+    assert_eq!(learned.readings(), readings);
+    assert_eq!(learned.quotas().request.unwrap().wildcards, 4);
+    let page = std::fs::read_to_string(report).unwrap();
+    assert!(page.contains("| create-only | 5.2 | as expected |") && page.contains("index-alias"), "{page}");
+
+    // The one that is in the program, too.
+    let local = |file: &str| {
+        let source = world.source().to_str().unwrap();
+        let mut command = world.command(&["conformance", "s3://trial.example", "--local", "--check", "create-only"]);
+        let directory = world.outside().join(source).join("../edge");
+        crate::world::site::run(command.env("SHIPFRONT_EDGE_DIRECTORY", directory).env("SHIPFRONT_EDGE_EVIDENCE", file))
+    };
+    local(evidence.to_str().unwrap()).expect(0);
+    local(world.outside().join("report.md").to_str().unwrap()).expect(1).says("SHIPFRONT_EDGE_EVIDENCE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_tried_without_a_distribution() {
+    let world = trial().await;
+    let run = world.run(&["conformance", TARGET, "--name", "t", "--yes", "--json"]).expect(0);
+    assert!(that_are(&run, "not-tried").contains(&"path-clears".to_owned()));
+    assert!(world.edge.requests().iter().all(|request| !request.operation.contains("Invalidation")));
+    let unknown = world.run(&["conformance", TARGET, "--yes", "--check", "create-onyl"]).expect(2);
+    assert!(unknown.stderr.contains("there is no check create-onyl") && unknown.stderr.contains("create-only"));
+}
