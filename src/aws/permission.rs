@@ -134,6 +134,8 @@ const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
 const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
 /// A preview is deployed as any site is.
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
+/// What publishes rules: previews have none of their own.
+const PUBLISH: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback];
 /// What a rollback does as a deploy does.
 const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
 const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
@@ -244,11 +246,11 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::CacheTags, "GetDistribution", "cloudfront:GetDistribution", Resource::Distribution, TAGGING),
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, READ_SITE),
     with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, READ_SITE),
-    with(Setup::PublishedRules, "DescribeFunction", "cloudfront:DescribeFunction", Resource::Functions, DEPLOY),
-    with(Setup::PublishedRules, "GetFunction", "cloudfront:GetFunction", Resource::Functions, DEPLOY),
-    with(Setup::PublishedRules, "UpdateFunction", "cloudfront:UpdateFunction", Resource::Functions, DEPLOY),
-    with(Setup::PublishedRules, "TestFunction", "cloudfront:TestFunction", Resource::Functions, DEPLOY),
-    with(Setup::PublishedRules, "PublishFunction", "cloudfront:PublishFunction", Resource::Functions, DEPLOY),
+    with(Setup::PublishedRules, "DescribeFunction", "cloudfront:DescribeFunction", Resource::Functions, PUBLISH),
+    with(Setup::PublishedRules, "GetFunction", "cloudfront:GetFunction", Resource::Functions, PUBLISH),
+    with(Setup::PublishedRules, "UpdateFunction", "cloudfront:UpdateFunction", Resource::Functions, PUBLISH),
+    with(Setup::PublishedRules, "TestFunction", "cloudfront:TestFunction", Resource::Functions, PUBLISH),
+    with(Setup::PublishedRules, "PublishFunction", "cloudfront:PublishFunction", Resource::Functions, PUBLISH),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, ASK_STATUS),
     with(

@@ -12,12 +12,14 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::executor::Executor;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
+use crate::deploy::rules::find_earlier;
 use crate::deploy::run::{Run, Stage};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, new_deploy_id, on_cores};
 use crate::error::{Error, Result};
 use crate::record::history::{Annals, Deployed, name};
+use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use plan::Planning;
@@ -63,12 +65,14 @@ pub struct Rollback {
     pub overwrite_foreign: bool,
 }
 
-/// An earlier deploy: what the history says of it, and the rows of its manifest. Whatever else it published belongs here.
+/// An earlier deploy: what the history says of it, the rows of its manifest, and its rules.
 struct Past {
     deployed: Deployed,
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
+    /// The rules that it published.
+    rules: Option<RecordedRules>,
     /// Where it is a preview's, that.
     preview: Option<promote::Origin>,
 }
@@ -193,8 +197,19 @@ impl Deploy<'_> {
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));
         let tagging = Tagging::of(&viewers).map(Arc::new);
-        let (walk, session) = (Arc::new(Walk { warnings, ..Walk::default() }), Some(session));
-        let rules = None;
+        let mut walk = Walk { warnings, ..Walk::default() };
+        let rules = match &past.preview {
+            // A preview publishes none.
+            Some(_) => None,
+            None => {
+                let (keys, rules) = (past.rows.rows(&[]).map(|(key, _)| key.to_owned()).collect(), past.rules.as_ref());
+                let finding = find_earlier(settings, &viewers, &distributions, (session.rules(), rules), keys);
+                let found = Box::pin(finding).await?;
+                walk.warnings.extend(found.warnings);
+                found.plan.map(Arc::new)
+            }
+        };
+        let (walk, session) = (Arc::new(walk), Some(session));
         Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, past))
     }
 
@@ -224,8 +239,9 @@ impl Past {
                 "an earlier version of shipfront deployed since, and kept none: use the newest one wherever you deploy from",
             )
         })?;
+        let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
-        Ok(Past { deployed, rows, has_copies, preview: None })
+        Ok(Past { deployed, rows, has_copies, rules, preview: None })
     }
 
     /// The report names the deploy, or the preview, as the source.

@@ -9,15 +9,16 @@ use crate::deploy::headers_and_redirects::{headers, read, redirects};
 use crate::deploy::walk::Walk;
 use crate::deploy::{PublishRules, Settings, on_cores};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::rules::RecordedRules;
+use crate::record::rules::{RecordedLines, RecordedRules};
 use crate::record::session::Session;
 use making::Making;
 use serde::Serialize;
 use shipfront_invalidation::Viewers;
 use shipfront_invalidation::viewer::{IndexAlias, ViewerEvent};
-use shipfront_site::headers_file::HeadersFile;
+use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::key::{HEADERS_FILE, REDIRECTS_FILE};
-use shipfront_site::redirects_file::RedirectsFile;
+use shipfront_site::platform::RuleOptions;
+use shipfront_site::redirects_file::{self, RedirectsFile};
 use shipfront_site::rule_changes::{ChangedLine, RuleLine, header_lines, redirect_lines};
 use shipfront_site::viewer_rules::{Request, Rules};
 use std::collections::BTreeMap;
@@ -148,6 +149,30 @@ impl Files {
         Ok(Files { redirects, redirect_lines, headers, header_lines })
     }
 
+    /// What an earlier deploy published, of the lines that its record kept, and whose meaning they have. The code is made
+    /// again: whoever may write the record could set any.
+    fn of_record(lines: &RecordedLines) -> (Files, RuleOptions) {
+        let texts = || lines.redirects.iter().chain(&lines.headers);
+        // What that deploy published, it had been allowed to.
+        let may_be_public = texts().filter_map(|text| text.split(' ').next()).map(str::to_owned).collect();
+        let platform = making::platform(&lines.platform);
+        let options = RuleOptions { platform, may_be_public, ..RuleOptions::default() };
+        let text = lines.redirects.join("\n");
+        let redirects = redirects_file::parse(&text, &options);
+        let mut blocks = String::new();
+        let mut last = "";
+        for (path, header) in lines.headers.iter().filter_map(|text| text.split_once(' ')) {
+            if path != last {
+                blocks.push_str(&format!("{path}\n"));
+                last = path;
+            }
+            blocks.push_str(&format!("  {header}\n"));
+        }
+        let headers = headers_file::parse(&blocks, &options);
+        let (redirect_lines, header_lines) = (redirect_lines(&text, &redirects), header_lines(&headers));
+        (Files { redirects, redirect_lines, headers, header_lines }, options)
+    }
+
     /// Whether the file of a function has any lines for it.
     fn have(&self, event: ViewerEvent) -> bool {
         match event {
@@ -190,12 +215,7 @@ pub(super) async fn find(
         let warnings = unpublished(&|_| false).into_iter().collect();
         return Ok(Found { plan: None, warnings });
     }
-    if let Some(id) = viewers.unreadable().next() {
-        return Err(Error::refused(format!(
-            "the configuration of the {id} cannot be read, and so not which functions it has"
-        ))
-        .hint("allow cloudfront:GetDistributionConfig, or leave --publish-rules away"));
-    }
+    guard_readable(viewers, ", or leave --publish-rules away")?;
     // On the local edge nobody asked for it.
     let is_optional =
         |error: &Error| settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused;
@@ -210,20 +230,16 @@ pub(super) async fn find(
     if owned.is_empty() {
         return Ok(Found { plan: None, warnings });
     }
-    let live = futures::future::try_join_all(owned.iter().map(|(_, function)| distributions.live_code(&function.name)));
-    let live = live.await?;
-    let recorded = session.and_then(Session::rules);
-    let folder = viewers.folder();
     let directory_index = match settings.policy.viewer.index_alias {
         IndexAlias::Always => true,
         IndexAlias::Never => false,
         IndexAlias::Auto => !viewers.have_index_documents(),
     };
-    let host = viewers.hosts().into_iter().next().unwrap_or_else(|| "www.example.com".to_owned());
     let entries = walk.entries.iter().filter(|entry| !entry.is_redirect());
-    let keys = entries.map(|entry| format!("{folder}{}", entry.key)).collect();
-    let making = Making { options: settings.rules.clone(), keys, files, recorded, folder, directory_index, host };
-    let (plan, left) = match on_cores(move || making.plan(owned, live)).await? {
+    let keys = entries.map(|entry| entry.key.clone()).collect();
+    let recorded = session.and_then(Session::rules);
+    let source = Source { files, options: settings.rules.clone(), keys, directory_index };
+    let (plan, left) = match source.plan(viewers, distributions, owned, recorded).await {
         Err(error) if is_optional(&error) => {
             warnings.push(format!("the rules are not active: {error}"));
             return Ok(Found { plan: None, warnings });
@@ -237,6 +253,78 @@ pub(super) async fn find(
         ));
     }
     Ok(Found { plan: Some(plan), warnings })
+}
+
+/// What of the rules of an earlier deploy is to be published again, given those of the live one and the keys that are to
+/// be there.
+pub(super) async fn find_earlier(
+    settings: &Settings,
+    viewers: &Viewers,
+    distributions: &Distributions,
+    (live, earlier): (Option<RecordedRules>, Option<&RecordedRules>),
+    keys: Vec<String>,
+) -> Result<Found> {
+    let stay = |why: &str| {
+        let warnings = vec![format!("the published rules stay as they are: {why}")];
+        Ok(Found { plan: None, warnings })
+    };
+    let Some(earlier) = earlier else {
+        return match live {
+            None => Ok(Found { plan: None, warnings: Vec::new() }),
+            Some(_) => stay("the earlier deploy published none"),
+        };
+    };
+    let Some(lines) = &earlier.lines else {
+        return stay("the record keeps no lines of the earlier ones, which are too long");
+    };
+    guard_readable(viewers, "")?;
+    let (files, options) = Files::of_record(lines);
+    let owned = Box::pin(owned_functions(settings, viewers, distributions, &files)).await?;
+    if owned.is_empty() {
+        return stay("no behavior of the distribution has a function of shipfront's for this target now");
+    }
+    let source = Source { files, options, keys, directory_index: lines.directory_index };
+    let (plan, _) = source.plan(viewers, distributions, owned, live).await?;
+    Ok(Found { plan: Some(plan), warnings: Vec::new() })
+}
+
+/// Refuses where it is not known which functions there are.
+fn guard_readable(viewers: &Viewers, otherwise: &str) -> Result<()> {
+    match viewers.unreadable().next() {
+        None => Ok(()),
+        Some(id) => Err(Error::refused(format!(
+            "the configuration of the {id} cannot be read, and so not which functions it has"
+        ))
+        .hint(format!("allow cloudfront:GetDistributionConfig{otherwise}"))),
+    }
+}
+
+/// Whose rules, and for which keys.
+struct Source {
+    files: Files,
+    options: RuleOptions,
+    keys: Vec<String>,
+    directory_index: bool,
+}
+
+impl Source {
+    /// The plan, and the page of a fallback that is left to the distribution.
+    async fn plan(
+        self,
+        viewers: &Viewers,
+        distributions: &Distributions,
+        owned: Vec<(ViewerEvent, Function)>,
+        recorded: Option<RecordedRules>,
+    ) -> Result<(RulesPlan, Option<String>)> {
+        let Source { files, options, keys, directory_index } = self;
+        let live = owned.iter().map(|(_, function)| distributions.live_code(&function.name));
+        let live = futures::future::try_join_all(live).await?;
+        let folder = viewers.folder();
+        let host = viewers.hosts().into_iter().next().unwrap_or_else(|| "www.example.com".to_owned());
+        let keys = keys.into_iter().map(|key| format!("{folder}{key}")).collect();
+        let making = Making { options, keys, files, recorded, folder, directory_index, host };
+        on_cores(move || making.plan(owned, live)).await?
+    }
 }
 
 /// Whether a behavior of the site has some function for an event.

@@ -22,7 +22,6 @@ use crate::{
     Stage, Tenant,
 };
 
-
 /// What a bucket held at a moment, with its versions. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct BucketContents(BTreeMap<String, Arc<Object>>, Versions);

@@ -124,7 +124,7 @@ impl Deploy<'_> {
         };
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok(Past { deployed, rows, has_copies: false, preview })
+        Ok(Past { deployed, rows, has_copies: false, rules: None, preview })
     }
 
     /// Refuses a preview that was deployed again since it was read.

@@ -136,11 +136,15 @@ fn before<'k>(
     options: &RuleOptions,
     keys: impl Iterator<Item = &'k str>,
 ) -> Rules {
-    let platform = if lines.platform == "cloudflare" { Platform::Cloudflare } else { Platform::Netlify };
-    let options = RuleOptions { platform, ..options.clone() };
+    let options = RuleOptions { platform: platform(&lines.platform), ..options.clone() };
     let file = redirects_file::parse(&lines.redirects.join("\n"), &options);
     let directory_index = if is_known { lines.directory_index } else { directory_index };
     Rules::new(file, HeadersFile::default(), keys, directory_index, &options).0
+}
+
+/// Of the word of a record.
+pub(super) fn platform(word: &str) -> Platform {
+    if word == platform_word(Platform::Cloudflare) { Platform::Cloudflare } else { Platform::Netlify }
 }
 
 fn platform_word(platform: Platform) -> &'static str {
