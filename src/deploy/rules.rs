@@ -236,7 +236,7 @@ pub(super) async fn find(
         IndexAlias::Auto => !viewers.have_index_documents(),
     };
     let entries = walk.entries.iter().filter(|entry| !entry.is_redirect());
-    let keys = entries.map(|entry| entry.key.clone()).collect();
+    let keys = entries.map(|entry| entry.key.to_string()).collect();
     let recorded = session.and_then(Session::rules);
     let source = Source { files, options: settings.rules.clone(), keys, directory_index };
     let (plan, left) = match source.plan(viewers, distributions, owned, recorded).await {

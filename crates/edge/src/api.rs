@@ -70,6 +70,7 @@ impl Service {
         match self {
             Service::S3 => "s3",
             Service::CloudFront(_) => "cloudfront",
+            Service::KeyValues(_) => "cloudfront-keyvaluestore",
             Service::CodePipeline => "codepipeline",
         }
     }
