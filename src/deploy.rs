@@ -79,18 +79,18 @@ impl<'a> Deploy<'a> {
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
-            let mut discovered = self.unless_stopped(self.look_around()).await?;
-            self.guard_order(&mut discovered).await?;
+            let mut discovered = self.unless_stopped(Box::pin(self.look_around())).await?;
+            Box::pin(self.guard_order(&mut discovered)).await?;
             self.guard_interrupted()?;
-            if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
+            if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
-            let planned = self.unless_stopped(self.decide(&mut discovered)).await?;
+            let planned = self.unless_stopped(Box::pin(self.decide(&mut discovered))).await?;
             if planned.refused.is_some() {
                 return Ok(self.show(&discovered, planned));
             }
             let done = match planned.is_empty() {
-                true => self.note_build(&discovered).await?.then(|| self.nothing_to_do(&planned)),
+                true => Box::pin(self.note_build(&discovered)).await?.then(|| self.nothing_to_do(&planned)),
                 false => Box::pin(self.executor(&deploy).run(&discovered, &planned)).await?,
             };
             if let Some(done) = done {

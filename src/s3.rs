@@ -120,11 +120,11 @@ impl Bucket {
             target: target.clone(),
             expected_owner: expected_owner.map(str::to_owned),
         };
-        let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+        let (probe, answer) = tokio::join!(Box::pin(bucket.probe()), Box::pin(first(&bucket)));
         let Err(error) = probe else { return answer.map(|answer| (bucket, answer)) };
         if let Some(region) = region_of(&error) {
             bucket.client = Client::from_conf(aws.s3(Some(&region)));
-            let (probe, answer) = tokio::join!(bucket.probe(), first(&bucket));
+            let (probe, answer) = tokio::join!(Box::pin(bucket.probe()), Box::pin(first(&bucket)));
             return match probe {
                 Ok(()) => answer.map(|answer| (bucket, answer)),
                 Err(error) => Err(bucket.explain("ListObjectsV2", error)),

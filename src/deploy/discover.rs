@@ -60,12 +60,12 @@ impl Deploy<'_> {
     /// between makes the conditional write fail.
     pub(super) async fn discover(&self) -> Result<Discovered> {
         let settings = self.settings;
-        let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
-        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
+        let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
+        let target = Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
         let distributions = Distributions::new(self.aws);
         let target_bucket = settings.site().bucket();
-        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket);
-        let (walk, target, shapes) = tokio::join!(self.walk(), target, shapes);
+        let shapes = Box::pin(shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket));
+        let (walk, target, shapes) = tokio::join!(Box::pin(self.walk()), target, shapes);
         // The person's own mistakes first, then the bucket, without which nothing has an origin.
         let ((mut walk, rules), (bucket, session)) = (walk?, target?);
         let shapes = match (shapes, &settings.preview) {
@@ -79,7 +79,7 @@ impl Deploy<'_> {
         refuse_other_buckets(&shapes, target_bucket)?;
         let redirects = headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
-        let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
         walk.warnings.extend(gone);
         walk.warnings.extend(session.iter().flat_map(Session::warnings).cloned());
         let unbelievable = session.as_ref().and_then(|session| session.unbelievable(settings.build.as_ref()));
@@ -95,7 +95,7 @@ impl Deploy<'_> {
         let policy = settings.policy.counting(session.as_ref().map(Session::paths_used));
         let viewers = Viewers::new(&shapes, settings.site(), policy);
         let manifest = session.as_ref().and_then(Session::manifest);
-        error_pages::apply(&mut walk, &rules, &viewers, manifest).await?;
+        Box::pin(error_pages::apply(&mut walk, &rules, &viewers, manifest)).await?;
         // Nothing keeps copies of a preview, so that there is nobody to tell.
         let viewers = if settings.preview.is_some() { Viewers::new(&[], &settings.target, policy) } else { viewers };
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);

@@ -90,36 +90,36 @@ impl<'a> Execution<'a> {
 
     /// Uploads, removes, invalidates, and writes the manifest of what is then true.
     pub(super) async fn carry_out(mut self, session: Option<&ActiveSession>) -> CarriedOut {
-        self.settle_tags().await;
+        Box::pin(self.settle_tags()).await;
         Box::pin(self.keep_copies(session)).await;
-        self.upload(ObjectKind::Assets, "assets").await;
+        Box::pin(self.upload(ObjectKind::Assets, "assets")).await;
         Box::pin(self.copy(ObjectKind::Assets, "assets")).await;
-        self.retag().await;
-        self.upload(ObjectKind::Pages, "pages").await;
+        Box::pin(self.retag()).await;
+        Box::pin(self.upload(ObjectKind::Pages, "pages")).await;
         Box::pin(self.copy(ObjectKind::Pages, "pages")).await;
         self.warnings.extend(self.uncopied());
         Box::pin(self.publish()).await;
-        self.remove(false, "removals").await;
+        Box::pin(self.remove(false, "removals")).await;
         self.items = self.items_of_what_landed();
         let is_late = self.planned.plan.removals(true).next().is_some();
         let early = is_late && self.is_complete(true);
         if early {
-            self.sent = self.invalidate().await;
+            self.sent = Box::pin(self.invalidate()).await;
             if self.sent.failed.is_empty() {
                 // No page that needs them is at the edge any more.
-                self.remove(true, "late removals").await;
-                self.invalidate_late().await;
+                Box::pin(self.remove(true, "late removals")).await;
+                Box::pin(self.invalidate_late()).await;
             }
         }
         let (mut sent, mut warnings) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.warnings));
         let this = &self;
         // While CloudFront answers: nobody reads the manifest before it is named. No write to the site is under way
         // beside it: what is in flight when a run dies may still land.
-        let telling = async { if early { Sent::default() } else { this.invalidate().await } };
+        let telling = async { if early { Sent::default() } else { Box::pin(this.invalidate()).await } };
         let Limits { clock, stop, .. } = &this.executor.limits;
         let limit = if early { LAST_WRITES } else { STOPPING };
-        let looking = clock.timeout_after(stop, limit, this.public_record());
-        let writing = clock.timeout_after(stop, limit, this.write_manifest(session));
+        let looking = clock.timeout_after(stop, limit, Box::pin(this.public_record()));
+        let writing = clock.timeout_after(stop, limit, Box::pin(this.write_manifest(session)));
         let (now, written, exposed) = tokio::join!(telling, writing, looking);
         let cut_off = || (Err(Error::interrupted("interrupted before S3 took the manifest")), None);
         let ((written, sample), exposed) = (written.unwrap_or_else(cut_off), exposed.flatten());

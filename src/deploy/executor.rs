@@ -63,7 +63,7 @@ impl Executor<'_> {
     /// that was read: then everything is to be looked at again.
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
-        let begun = clock.timeout_after(stop, IN_FLIGHT, self.begin(discovered, planned)).await;
+        let begun = clock.timeout_after(stop, IN_FLIGHT, Box::pin(self.begin(discovered, planned))).await;
         let interrupted =
             || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
         let session = match begun.unwrap_or_else(interrupted)? {
@@ -75,7 +75,7 @@ impl Executor<'_> {
         // A stage is boxed where it would fill a thread's stack.
         let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
         let mut done = match &session {
-            Some(session) => session.under_lock(work).await?,
+            Some(session) => Box::pin(session.under_lock(work)).await?,
             None => work.await,
         };
         // A signal after this point interrupts nothing but the waiting.
@@ -84,14 +84,14 @@ impl Executor<'_> {
         let looks = self.verify.is_some() && done.sent.failed.is_empty() && !interrupted;
         let mut verified = None;
         if looks {
-            self.wait(discovered, &mut done.sent).await;
-            verified = self.verify(done.sample.take()).await;
+            Box::pin(self.wait(discovered, &mut done.sent)).await;
+            verified = Box::pin(self.verify(done.sample.take())).await;
         }
         if let Some(session) = session {
-            self.close(session, discovered, planned, &mut done, (verified.as_ref(), interrupted)).await;
+            Box::pin(self.close(session, discovered, planned, &mut done, (verified.as_ref(), interrupted))).await;
         }
         if !looks {
-            self.wait(discovered, &mut done.sent).await;
+            Box::pin(self.wait(discovered, &mut done.sent)).await;
         }
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if matches!(rules, RulesOutcome::NotBegun) {

@@ -129,9 +129,9 @@ impl Deploy<'_> {
         loop {
             self.timeline.begin_again();
             let (mut discovered, past) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
-            self.guard_order(&mut discovered).await?;
+            Box::pin(self.guard_order(&mut discovered)).await?;
             self.guard_interrupted()?;
-            if self.unless_stopped(self.wait_for_lock(&discovered, &since)).await? {
+            if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
             let planned = self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &past, rollback))).await?;
@@ -178,11 +178,11 @@ impl Deploy<'_> {
     /// Looks at everything but the objects: the record, the distributions, and what the earlier deploy left.
     async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Past)> {
         let settings = self.settings;
-        let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &settings.record).await;
-        let target = Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session);
+        let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
+        let target = Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
         let distributions = Distributions::new(self.aws);
         let target_bucket = settings.target.bucket();
-        let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket);
+        let shapes = Box::pin(shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket));
         let (target, shapes) = tokio::join!(target, shapes);
         let ((bucket, session), shapes) = (target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
@@ -192,7 +192,7 @@ impl Deploy<'_> {
             choice => Past::read(&session, choice).await?,
         };
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
-        let (shapes, withheld, gone) = self.with_unfinished(&distributions, shapes, unfinished).await?;
+        let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
         let warnings = session.warnings().iter().cloned().chain(gone).collect();
         let verified = settings.verify.as_ref().map(|site| site.distribution(&shapes)).transpose()?;
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));

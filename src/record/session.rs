@@ -55,7 +55,7 @@ impl Session {
     /// Reads the record of the site in `bucket` and all that it names; `None` where none is kept.
     pub async fn open(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Session>> {
         let Some(record) = Record::of(aws, bucket, place).await? else { return Ok(None) };
-        let snapshot = record.read().await?;
+        let snapshot = Box::pin(record.read()).await?;
         Ok(Some(Session { record, snapshot }))
     }
 

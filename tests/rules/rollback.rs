@@ -38,7 +38,8 @@ async fn the_rules_of_the_earlier_deploy_are_tried_and_published_again_after_its
     assert_eq!(leads(&world, "/comes").await.0, 301);
     rollback(&world, &[]).expect(0);
     let writes = writes(&world);
-    let at = |write: &str| writes.iter().position(|found| found == write).unwrap_or_else(|| panic!("{write}: {writes:?}"));
+    let at =
+        |write: &str| writes.iter().position(|found| found == write).unwrap_or_else(|| panic!("{write}: {writes:?}"));
     assert!(at("TestFunction site-request") < at("COPY index.html"), "{writes:?}");
     assert!(at("COPY index.html") < at("PublishFunction site-request"), "{writes:?}");
     assert_eq!(writes.last().unwrap(), "INVALIDATE / /comes /comes/ /index.html");
