@@ -74,16 +74,21 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
             if text.len() as u64 > MOST_TYPED {
                 return Err(Error::usage("stdin has more than 64 MiB of paths").hint("'/*' invalidates everything"));
             }
-            // As `git diff -z` and `find -print0` end names, which stand there as they are.
-            match text.contains('\0') {
-                true => paths.extend(text.split('\0').map(as_typed)),
-                false => paths.extend(text.split('\n').map(str::to_owned)),
-            }
+            paths.extend(listed(&text));
         } else {
             paths.push(path.clone());
         }
     }
     Ok(paths)
+}
+
+/// The paths of a list: its lines; or names that end in zero bytes, as `git diff -z` and `find -print0` write them, which
+/// stand there as they are. Of a list with both, either ends a path.
+fn listed(text: &str) -> Vec<String> {
+    match text.contains('\0') && !text.contains('\n') {
+        true => text.split('\0').map(as_typed).collect(),
+        false => text.split(['\n', '\0']).map(str::to_owned).collect(),
+    }
 }
 
 /// A name that no line ends, as a person would type it: nothing around it is taken off, and no character of it means
@@ -305,6 +310,8 @@ mod tests {
             assert_eq!(read(&[as_typed(name)]).unwrap().items, [path], "{name:?}");
         }
         assert_eq!(as_typed("") + &as_typed("  "), "");
+        assert_eq!(listed(" a\0b?\0"), ["%20a", "b%3F", ""]);
+        assert_eq!(listed(" a\n/%7Bx%7D\0z?\0"), [" a", "/%7Bx%7D", "z?", ""]);
     }
 
     #[test]
