@@ -60,6 +60,11 @@ impl Terminal {
         self.json
     }
 
+    /// Whether nothing is to be said of success.
+    pub fn is_quiet(&self) -> bool {
+        self.volume < Volume::Normal
+    }
+
     /// How wide stdout is; `None` where it is no terminal.
     pub fn columns(&self) -> Option<u16> {
         columns(&std::io::stdout())

@@ -201,7 +201,10 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     tenants.deploy(&["--distribution-tenant", "dt_red"]).expect(0);
     tenants.edge.clear_requests();
     tenants.run(&["rollback", TARGET, "--distribution-tenant", "dt_red"]).expect(0);
+    let rules = crate::rules::rollback::twice().await;
+    crate::rules::rollback::rollback(&rules, &[]).expect(0);
     let all: BTreeSet<String> = asked(&world).union(&asked(&tenants)).cloned().collect();
+    let all: BTreeSet<String> = all.union(&asked(&rules)).cloned().collect();
     let allowed = of_entry_point(EntryPoint::Rollback);
     assert_eq!(all, allowed);
 }

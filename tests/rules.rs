@@ -4,7 +4,7 @@ mod attached;
 mod crash;
 mod failing;
 mod live;
-mod rollback;
+pub(crate) mod rollback;
 mod shown;
 
 use crate::world::http::{Answer, get};

@@ -30,8 +30,9 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
         terminal.say(line);
     }
     let is_live = matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial);
-    // The last line by itself, so that a script finds it.
-    let written = match report.url.as_deref().filter(|_| is_live && !terminal.is_json()) {
+    // The last line by itself, so that a script finds it. Of a preview, it is what was asked for.
+    let is_asked = args.preview.preview.is_some() || !terminal.is_quiet();
+    let written = match report.url.as_deref().filter(|_| is_live && is_asked && !terminal.is_json()) {
         Some(url) => written.and(terminal.print(Shown(url))),
         None => written,
     };

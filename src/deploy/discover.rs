@@ -61,7 +61,8 @@ impl Deploy<'_> {
     pub(super) async fn discover(&self) -> Result<Discovered> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
-        let target = Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
+        let target =
+            Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
         let distributions = Distributions::new(self.aws);
         let target_bucket = settings.site().bucket();
         let shapes = Box::pin(shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket));

@@ -179,7 +179,8 @@ impl Deploy<'_> {
     async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Past)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
-        let target = Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
+        let target =
+            Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
         let distributions = Distributions::new(self.aws);
         let target_bucket = settings.target.bucket();
         let shapes = Box::pin(shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket));

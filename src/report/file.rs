@@ -95,7 +95,7 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
     for ReportFile { path, form } in files {
         let text = match form {
             Form::Page => Ok(escape::markup(&page::page(&ending, jiff::Timestamp::now()))),
-            Form::Markdown => Ok(markdown::document(&ending)),
+            Form::Markdown => Ok(escape::markdown(&markdown::document(&ending))),
             Form::Junit => junit::document(&ending).map(|text| escape::markup(&text)),
             Form::Variables => Ok(variables::lines(&ending)),
             Form::Json => json(&ending),

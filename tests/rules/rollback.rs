@@ -9,13 +9,13 @@ const FIRST: [(&str, &str); 2] = [
     ("_headers", "/*\n  X-Frame-Options: SAMEORIGIN\n  X-A: b\n/about/*\n  ! X-A\n"),
 ];
 
-fn rollback(world: &World, options: &[&str]) -> Run {
+pub(crate) fn rollback(world: &World, options: &[&str]) -> Run {
     let arguments: Vec<&str> = ["rollback", TARGET, "--json"].into_iter().chain(options.iter().copied()).collect();
     world.run(&arguments)
 }
 
 /// A site that was deployed twice, with other rules the second time.
-async fn twice() -> World {
+pub(crate) async fn twice() -> World {
     let world = world(&SITE).await;
     world.edge.set_versioning(BUCKET, true).unwrap();
     for (name, text) in FIRST {
@@ -23,7 +23,7 @@ async fn twice() -> World {
     }
     publish(&world).expect(0);
     world.write("index.html", "welcome two");
-    world.write("_redirects", "/stays /\n/comes /about/\n");
+    world.write("_redirects", "/stays /\n/comes.html /about/\n");
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n");
     publish(&world).expect(0);
     world.edge.clear_requests();
@@ -35,17 +35,17 @@ async fn the_rules_of_the_earlier_deploy_are_tried_and_published_again_after_its
     let world = twice().await;
     let plan = rollback(&world, &["--plan"]).expect(0);
     assert_eq!((&plan.json["rules"][0]["change"], writes(&world)), (&"changed".into(), vec![]));
-    assert_eq!(leads(&world, "/comes").await.0, 301);
+    assert_eq!(leads(&world, "/comes.html").await.0, 301);
     rollback(&world, &[]).expect(0);
     let writes = writes(&world);
     let at =
         |write: &str| writes.iter().position(|found| found == write).unwrap_or_else(|| panic!("{write}: {writes:?}"));
-    assert!(at("TestFunction site-request") < at("COPY index.html"), "{writes:?}");
-    assert!(at("COPY index.html") < at("PublishFunction site-request"), "{writes:?}");
-    assert_eq!(writes.last().unwrap(), "INVALIDATE / /comes /comes/ /index.html");
+    assert!(at("TestFunction site-request") < at("CopyObject index.html"), "{writes:?}");
+    assert!(at("CopyObject index.html") < at("PublishFunction site-request"), "{writes:?}");
+    assert_eq!(writes.last().unwrap(), "INVALIDATE / /comes.html /comes.html/ /index.html");
     assert_eq!(leads(&world, "/stays").await, (301, "/about/".to_owned()));
     assert_eq!(leads(&world, "/gone.html").await, (301, "/about/".to_owned()));
-    assert_eq!(leads(&world, "/comes").await.0, 404);
+    assert_eq!(leads(&world, "/comes.html").await.0, 404);
     let root = view(&world, "/").await;
     assert_eq!((root.header("x-frame-options"), root.header("x-a")), (Some("SAMEORIGIN"), Some("b")));
     assert_eq!(view(&world, "/about/").await.header("x-a"), None);
