@@ -139,7 +139,7 @@ impl Deploy<'_> {
                 return Ok(past.name(self.show(&discovered, planned)));
             }
             let done = match planned.is_empty() {
-                true => self.note_build(&mut discovered).await?.then(|| self.nothing_to_do(&planned)),
+                true => self.note_build(&discovered).await?.then(|| self.nothing_to_do(&planned)),
                 false => Box::pin(self.restorer(&deploy, &past).run(&discovered, &planned)).await?,
             };
             if let Some(mut done) = done {
