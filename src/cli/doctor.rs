@@ -85,7 +85,7 @@ pub struct PolicyArgs {
     /// Print the bucket policy instead: CloudFront reads the site, and viewers do not read the deploy record
     #[arg(long, conflicts_with = "for")]
     pub bucket_policy: bool,
-    /// Print the trust policy of the role instead: the builds that may take it without stored keys; github:OWNER/REPO[:ENVIRONMENT], gitlab:GROUP/PROJECT[:BRANCH] or bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]
+    /// Print the trust policy of the role instead: the builds that may take it without stored keys; `github:OWNER/REPO[:ENVIRONMENT]`, `gitlab:GROUP/PROJECT[:BRANCH]` or `bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]`
     #[arg(long, value_name = "BUILDS", conflicts_with_all = ["for", "bucket_policy", "backfill"])]
     pub trust: Option<Trust>,
 }

@@ -1,5 +1,5 @@
 //! The rules of a site as code of the distribution's functions: what is to be published, by what viewers meet now and
-//! by what the last deploy published. Only looks; [`crate::deploy::publish`] does it.
+//! by what the last deploy published. Only looks; `crate::deploy::publish` does it.
 
 mod making;
 
