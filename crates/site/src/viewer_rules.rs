@@ -245,7 +245,8 @@ impl Rules {
         let mut next = first.next.clone();
         for _ in 0..MOST_REDIRECTS {
             match next {
-                Some(request) if first.line.is_some() => next = self.step(&request, true).next,
+                Some(at) if first.line.is_some() && at.is_longer_than_any() => return self.step(request, false),
+                Some(at) if first.line.is_some() => next = self.step(&at, true).next,
                 _ => return first,
             }
         }
@@ -264,6 +265,10 @@ impl Rules {
             // The first ones may only lead into the circle.
             lines.extend(step.line.filter(|_| hops >= MOST_REDIRECTS / 2));
             at = step.next?;
+            if at.is_longer_than_any() {
+                lines.extend(step.line);
+                break;
+            }
         }
         Some(lines)
     }

@@ -2,6 +2,10 @@
 
 use crate::redirects_file::split_url;
 
+/// The longest URL that CloudFront takes, in bytes
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
+const LONGEST_URL: usize = 8_192;
+
 /// A request of a viewer over HTTPS, as a function sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -52,6 +56,13 @@ impl Request {
         Some(Request { host, uri: uri.to_owned(), query: Query::parse(query), ..self.clone() })
     }
 
+    /// Whether no viewer can send it: a target that repeats what was matched grows with each redirect, without an end.
+    pub(super) fn is_longer_than_any(&self) -> bool {
+        let query = self.query.pairs().iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let query: usize = query.map(|(name, value)| name.len() + value.len() + 2).sum();
+        self.uri.len() + query > LONGEST_URL
+    }
+
     /// The language that the visitor names first, in lower case.
     pub(super) fn preferred_language(&self) -> String {
         let languages = self.languages.as_deref().unwrap_or_default();
@@ -97,4 +108,23 @@ impl Query {
 fn index(name: &str) -> Option<u64> {
     let number: u64 = name.parse().ok().filter(|number| *number < u64::from(u32::MAX))?;
     (number.to_string() == name).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers_file::HeadersFile;
+    use crate::platform::RuleOptions;
+    use crate::redirects_file::parse;
+    use crate::viewer_rules::{Answer, Rules};
+
+    #[test]
+    fn a_target_that_grows_with_each_redirect_ends_in_little_memory_and_passes_through() {
+        let options = RuleOptions::default();
+        let file = parse(&format!("/* /{} 301!\n", ":splat-".repeat(30)), &options);
+        let rules = Rules::new(file, HeadersFile::default(), std::iter::empty(), false, &options).0;
+        let request = Request::of("https://www.example.com/a/b");
+        assert_eq!(rules.answer(&request), Answer::Origin("/a/b".to_owned()));
+        assert!(rules.circle(&request).is_some());
+    }
 }
