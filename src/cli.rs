@@ -294,7 +294,7 @@ pub struct PreviewArgs {
 /// What is deployed, and how.
 #[derive(Debug, Args)]
 pub struct SiteOptions {
-    /// What CloudFront is told
+    /// What CloudFront is asked to invalidate
     #[command(flatten)]
     pub choice: choice::ChoiceArgs,
     /// The wait for CloudFront

@@ -133,7 +133,7 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// Lists, compares, decides, and chooses what CloudFront is told.
+    /// Lists, compares, decides, and chooses what CloudFront is asked to invalidate.
     async fn decide(&self, discovered: &mut Discovered) -> Result<Planned> {
         let planned = match self.settings.shard {
             Some(shard) => Box::pin(self.missing_of(shard, discovered)).await?,
@@ -197,7 +197,7 @@ impl<'a> Deploy<'a> {
             },
             patience: settings.patience,
             verify: settings.verify.as_ref(),
-            annals: settings.annals(),
+            history_update: settings.history_update(),
             guard: CopyGuard::default(),
         }
     }

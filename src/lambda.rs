@@ -243,10 +243,10 @@ mod tests {
             hand.advance(Duration::from_secs(seconds));
             assert_eq!(deadline.last_call(), Duration::ZERO);
         }
-        let told = |end| Deadline::at(end, &clock).remaining;
-        assert_eq!(told(SystemTime::UNIX_EPOCH + Duration::from_secs(600)), LONGEST);
+        let reported = |end| Deadline::at(end, &clock).remaining;
+        assert_eq!(reported(SystemTime::UNIX_EPOCH + Duration::from_secs(600)), LONGEST);
         let now = SystemTime::from(clock.now());
-        assert_eq!(told(now - Duration::from_secs(1)), Duration::ZERO);
-        assert_eq!(told(now + Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(reported(now - Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!(reported(now + Duration::from_secs(1)), Duration::from_secs(1));
     }
 }

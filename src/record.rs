@@ -277,7 +277,7 @@ pub struct Snapshot {
     age: i64,
     /// S3's time when it was read.
     pub now: Timestamp,
-    /// What the edge was last told; `None` where no deploy was ever completed.
+    /// What was last deployed; `None` where no deploy was ever completed.
     pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
     pub unfinished: Option<Arc<UnfinishedDeploy>>,

@@ -115,7 +115,7 @@ pub struct ReportedChange {
     /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
     /// and its size says nothing beside the file's.
     pub bytes_before: Option<u64>,
-    /// Whether a removal waits until the edge was told of everything else.
+    /// Whether a removal waits until everything else is invalidated.
     #[serde(skip)]
     pub late: bool,
     /// What became of it.
@@ -160,7 +160,7 @@ pub struct Report {
     pub objects: ObjectCounts,
     /// What differs, key by key, and why.
     pub changes: Vec<ReportedChange>,
-    /// What CloudFront is told.
+    /// What CloudFront is asked to invalidate.
     pub invalidations: Vec<Invalidation>,
     /// What was sent to AWS.
     pub requests: Requests,
@@ -298,12 +298,12 @@ impl Report {
         interrupted: bool,
     ) {
         let nothing_planned = !changes.iter().any(Change::is_visible) && !self.changes_rules();
-        let mut nothing_landed = rules_failed != Some(true);
+        let mut nothing_succeeded = rules_failed != Some(true);
         let mut overwritten = Vec::new();
         let objects = &mut self.objects;
         for (change, outcome) in changes.into_iter().zip(outcomes) {
             let mut failure = None;
-            nothing_landed &= matches!(outcome, ChangeOutcome::Overwritten) || !outcome.may_have_landed();
+            nothing_succeeded &= matches!(outcome, ChangeOutcome::Overwritten) || !outcome.may_have_succeeded();
             let fate = match (&outcome, &change) {
                 (_, Change::Orphan { .. }) => {
                     objects.orphaned += 1;
@@ -355,7 +355,7 @@ impl Report {
             Outcome::Stale
         } else if interrupted {
             Outcome::Interrupted
-        } else if incomplete && nothing_landed {
+        } else if incomplete && nothing_succeeded {
             Outcome::Failed
         } else if !self.errors.is_empty() {
             Outcome::Partial

@@ -79,7 +79,7 @@ async fn conditions_are_tried_only_when_asked_for_and_nothing_is_left_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_interrupted_deploy_left_is_told() {
+async fn what_an_interrupted_deploy_left_is_reported() {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());

@@ -63,12 +63,12 @@ async fn keys_urls_paths_and_wildcards_go_in_one_request_each_once() {
     let report = report.ended_with(0).json();
     assert_eq!(account.sent(), [["/blog/", "/blog/index.html", "/img/*"]]);
     let accepted = &account.edge.invalidations(&account.id)[0];
-    let told = &report["invalidations"][0];
+    let reported = &report["invalidations"][0];
     assert_eq!(report["outcome"], "deployed");
-    assert_eq!(told["distribution"], account.id.as_str());
-    assert_eq!(told["id"], accepted.id.as_str());
-    assert_eq!(told["status"], "Completed");
-    assert_eq!(told["items"], Value::from(accepted.items.clone()));
+    assert_eq!(reported["distribution"], account.id.as_str());
+    assert_eq!(reported["id"], accepted.id.as_str());
+    assert_eq!(reported["status"], "Completed");
+    assert_eq!(reported["items"], Value::from(accepted.items.clone()));
     assert_eq!(report["requests"]["create_invalidation"], 1);
     assert_eq!(report["errors"], Value::Array(Vec::new()));
 }
@@ -145,7 +145,7 @@ async fn the_evicted_url_is_fetched_again_and_another_stays_cached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_for_cloudfront_unless_told_not_to() {
+async fn it_waits_for_cloudfront_unless_asked_not_to() {
     let account = Account::new().await;
     account.edge.set_invalidation_progress(Progress::Polls(1));
     let waited = account.invalidate(&["--json", "/a"]).ended_with(0).json();

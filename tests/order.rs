@@ -74,7 +74,7 @@ async fn what_keeps_its_name_and_names_others_goes_up_once_they_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once_the_edge_was_told() {
+async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once_they_are_invalidated() {
     let world = edited().await;
     let mut options = EXACT_AND_PRUNE.to_vec();
     options.extend(["--concurrency", "1"]);
@@ -96,7 +96,7 @@ async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wave_waits_until_the_one_before_has_landed() {
+async fn each_wave_waits_until_the_one_before_is_complete() {
     let world = edited().await;
     // Each wave has a request that S3 takes only at the second try: whatever did not wait for it
     // would overtake it.

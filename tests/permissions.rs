@@ -47,8 +47,8 @@ fn calls_in_the_code() -> BTreeSet<String> {
             .collect();
         // Nothing escapes that goes through a client of another name, or is sent in another way.
         let sent = code.matches(".send()").count();
-        let told = "a call on `client` is sent once, by .send(), or this test cannot see it";
-        assert_eq!(methods.len(), sent, "{}: {told}: {methods:?}", file.path().display());
+        let reported = "a call on `client` is sent once, by .send(), or this test cannot see it";
+        assert_eq!(methods.len(), sent, "{}: {reported}: {methods:?}", file.path().display());
         calls.extend(methods.into_iter().map(operation_of));
     }
     calls

@@ -117,8 +117,8 @@ async fn an_unknown_key_is_a_usage_error_with_file_line_column_and_the_nearest_n
     settings(&world, &format!("{SITE}\n[env.staging]\n  max-path = 3\n"));
     let refused = run_there(&world, &["deploy"]).expect(2).says("shipfront.toml:5:3: unknown key \"max-path\"");
     refused.says("hint: did you mean \"max-paths\"?");
-    let told = run_there(&world, &["deploy", "--json"]).expect(2);
-    assert!(told.json["hint"].as_str().unwrap().contains("max-paths"), "{}", told.stdout);
+    let reported = run_there(&world, &["deploy", "--json"]).expect(2);
+    assert!(reported.json["hint"].as_str().unwrap().contains("max-paths"), "{}", reported.stdout);
     settings(&world, "target = 5\n");
     run_there(&world, &["status"]).expect(2).says("shipfront.toml:1:10: target: expected a string, not a number");
     fs::write(world.outside().join("shipfront.toml"), b"source = \"a\"\n\xff").unwrap();

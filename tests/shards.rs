@@ -53,8 +53,8 @@ async fn shards_create_all_assets_between_them_and_nothing_else() {
     let last = world.deploy(&[]).expect(0);
     assert_eq!((last.objects("uploaded"), last.objects("kept")), (PAGES as u64, PAGES as u64 * 5));
     // A visitor may have asked for an asset before it was there.
-    let told: BTreeSet<String> = last.changes().into_iter().filter(|change| change.starts_with("evict")).collect();
-    assert_eq!(told.len(), PAGES * 5);
+    let reported: BTreeSet<String> = last.changes().into_iter().filter(|change| change.starts_with("evict")).collect();
+    assert_eq!(reported.len(), PAGES * 5);
     is_settled(&world);
 }
 

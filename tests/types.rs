@@ -82,14 +82,14 @@ async fn a_large_file_has_its_type_and_is_not_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoding_that_is_not_true_of_a_file_is_told_once_and_its_charset_is_not_doubted() {
+async fn an_encoding_that_is_not_true_of_a_file_is_reported_once_and_its_charset_is_not_doubted() {
     let world = World::new(&[("a.html", "<p>plain"), ("b.html", "<p>plain, too"), ("logo.svgz", "<svg/>")]).await;
     let rules = "[[headers]]\nfiles = \"*.html\"\ncontent-encoding = \"gzip\"\n";
     std::fs::write(world.outside().join("shipfront.toml"), rules).unwrap();
     let run = world.deploy(&[]).expect(0);
-    let told = "content-encoding gzip is set for a.html, whose bytes are not gzip, and for 2 more such files";
+    let reported = "content-encoding gzip is set for a.html, whose bytes are not gzip, and for 2 more such files";
     let warnings = run.warnings();
-    assert!(warnings.contains(told) && !warnings.contains("not UTF-8"), "{warnings}");
+    assert!(warnings.contains(reported) && !warnings.contains("not UTF-8"), "{warnings}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

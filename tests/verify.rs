@@ -78,8 +78,8 @@ async fn an_edge_that_keeps_a_stale_copy_ends_the_run_with_7_and_the_next_run_in
     let next = verify(&world, &EXACT).expect(0);
     assert_eq!(next.outcome(), "deployed");
     assert_eq!(next.json["recovered"]["keys"], 2, "the two keys that differed, and not the third that changed");
-    let told = world.writes().into_iter().find(|line| line.starts_with("INVALIDATE")).unwrap();
-    assert_eq!(told, "INVALIDATE / /about/index.html /index.html");
+    let invalidated = world.writes().into_iter().find(|line| line.starts_with("INVALIDATE")).unwrap();
+    assert_eq!(invalidated, "INVALIDATE / /about/index.html /index.html");
     assert_eq!(differences(&next), [""; 0]);
     assert_eq!(get(&world.edge.viewer_url(), "/").await.text(), "an edit");
     assert_eq!(verify(&world, &[]).expect(0).outcome(), "nothing-to-do");
@@ -180,7 +180,7 @@ async fn verify_makes_no_sense_without_a_wait_without_a_distribution_or_for_a_sh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_record_a_difference_is_told_and_is_not_left_to_the_next_deploy() {
+async fn without_a_record_a_difference_is_reported_and_is_not_left_to_the_next_deploy() {
     let world = World::new(&SITE).await;
     world.deploy(&["--no-record"]).expect(0);
     get(&world.edge.viewer_url(), "/app.css").await;
@@ -201,8 +201,8 @@ async fn a_run_that_dies_while_it_verifies_is_finished_by_the_next() {
     rehearsal.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     verify(&rehearsal, &[]).expect(7);
     let requests = rehearsal.edge.requests();
-    let told = requests.iter().position(|request| request.operation == "CreateInvalidation").unwrap();
-    let ends: Vec<usize> = (told + 2..=requests.len()).collect();
+    let invalidated = requests.iter().position(|request| request.operation == "CreateInvalidation").unwrap();
+    let ends: Vec<usize> = (invalidated + 2..=requests.len()).collect();
     assert!(ends.len() >= 4, "the state of it, two files and the state of the record: {requests:?}");
     for nth in ends {
         for after in [false, true] {
@@ -260,7 +260,7 @@ async fn what_did_not_go_up_is_not_called_different_and_a_worse_outcome_stays() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_cloudfront_was_not_told_nothing_is_verified_and_that_is_said() {
+async fn where_cloudfront_was_not_asked_nothing_is_verified_and_that_is_said() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());

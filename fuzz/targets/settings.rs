@@ -22,10 +22,10 @@ pub(crate) fn run(bytes: &[u8]) {
         // Two settings that exclude each other have no one line.
         Err(error) if error.to_string().contains("exclude each other") => {}
         Err(error) => {
-            let told = error.to_string();
-            let line = told.strip_prefix("shipfront.toml:").and_then(|rest| rest.split(':').next());
+            let reported = error.to_string();
+            let line = reported.strip_prefix("shipfront.toml:").and_then(|rest| rest.split(':').next());
             let line = line.and_then(|line| line.parse::<usize>().ok());
-            assert!(line.is_some_and(|line| line >= 1 && line <= text.matches('\n').count() + 1), "{told}");
+            assert!(line.is_some_and(|line| line >= 1 && line <= text.matches('\n').count() + 1), "{reported}");
         }
     }
 }

@@ -290,8 +290,8 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert_eq!(error.exit(), crate::exit::Exit::Usage, "{name}");
-            let told = format!("{error}; {}", error.hint_text().unwrap());
-            assert!(told.starts_with(name) && !told.contains("hush"), "{told}");
+            let reported = format!("{error}; {}", error.hint_text().unwrap());
+            assert!(reported.starts_with(name) && !reported.contains("hush"), "{reported}");
         }
     }
 

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_limit_doubles_until_it_is_told_to_slow_down_and_then_grows_by_one() {
+    async fn the_limit_doubles_until_it_is_asked_to_slow_down_and_then_grows_by_one() {
         let limiter = Limiter::new(256, &Clock::default());
         let mut sent = Vec::new();
         for status in [200, 200, 503, 200, 200] {

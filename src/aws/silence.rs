@@ -48,8 +48,8 @@ fn limit(method: &str, uri: &str, is_copy: bool, body: Option<u64>, attempt: u32
 
 /// Which attempt of its call a request is, as the SDK tells AWS.
 fn attempt(request: &HttpRequest) -> u32 {
-    let told = request.headers().get("amz-sdk-request").unwrap_or_default();
-    let number = told.split(';').find_map(|part| part.trim().strip_prefix("attempt="));
+    let reported = request.headers().get("amz-sdk-request").unwrap_or_default();
+    let number = reported.split(';').find_map(|part| part.trim().strip_prefix("attempt="));
     number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 

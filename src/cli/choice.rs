@@ -1,11 +1,11 @@
-//! Flags about what CloudFront is told: which distributions, and how the items are chosen.
+//! Flags about what CloudFront is asked to invalidate: which distributions, and how the items are chosen.
 
 use crate::cli::{ErrorPageArg, IndexAliasArg};
 use clap::Args;
 use shipfront_invalidation::allowance::{FREE_PATHS, MaxPaths};
 use shipfront_invalidation::{CacheTags, MAX_WILDCARDS, Strategy};
 
-/// What CloudFront is told.
+/// What CloudFront is asked to invalidate.
 #[derive(Debug, Args)]
 pub struct ChoiceArgs {
     /// The CloudFront distribution to invalidate; repeat it for several. 'auto' finds those whose origin is the bucket, 'none' invalidates nothing

@@ -82,7 +82,7 @@ pub struct BringBackArgs {
     /// When objects go that the site no longer has
     #[command(flatten)]
     pub orphans: OrphanArgs,
-    /// What CloudFront is told
+    /// What CloudFront is asked to invalidate
     #[command(flatten)]
     pub choice: ChoiceArgs,
     /// The wait for CloudFront

@@ -11,7 +11,7 @@ use crate::config;
 use crate::deploy::backfill::Backfill;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::record::history::{Annals, MOST_KEPT};
+use crate::record::history::{HistoryUpdate, MOST_KEPT};
 use crate::report::backfill::BackfillReport;
 use crate::terminal::Terminal;
 use enable::Change;
@@ -51,7 +51,7 @@ async fn backfill(args: &TagsArgs, connection: &Connection, terminal: &Terminal)
         record: config::place(args.site.record.as_deref(), false)?,
         expected_owner: connection.expected_owner.as_deref(),
         // It takes the place of the last deploy: no other one leaves the history for it.
-        annals: Annals { keep: MOST_KEPT, ..Annals::default() },
+        history_update: HistoryUpdate { keep: MOST_KEPT, ..HistoryUpdate::default() },
         concurrency: usize::from(MOST_IN_FLIGHT),
         aws: &connection.aws,
         terminal,

@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+    fn an_unknown_key_is_reported_with_its_place_and_the_nearest_known_one() {
         for (text, place, near) in [
             ("source = \"public\"\n  max_paths = 5", "shipfront.toml:2:3: unknown key \"max_paths\"", "\"max-paths\""),
             ("distributions = []", "shipfront.toml:1:1:", "\"distribution\""),
@@ -469,14 +469,14 @@ mod tests {
             ("[env.x.env.y]\ntarget = \"s3://bucket\"", "unknown key \"env\"", ""),
             ("shard = \"1/2\"", "a single run", "SHIPFRONT_SHARD"),
         ] {
-            let (told, hint) = problem(text);
-            assert!(told.contains(place) && hint.contains(near), "{text}: {told}; {hint}");
+            let (reported, hint) = problem(text);
+            assert!(reported.contains(place) && hint.contains(near), "{text}: {reported}; {hint}");
         }
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_its_place() {
-        for (text, told) in [
+    fn a_wrong_value_is_reported_with_its_place() {
+        for (text, reported) in [
             ("max-paths = 0", "1:13: max-paths: write 'auto', or a number from 1"),
             ("max-paths = \"many\"", "1:13: max-paths: write 'auto', or a number from 1"),
             ("max-paths = true", "1:13: max-paths: expected a number or \"auto\", not"),
@@ -505,7 +505,7 @@ mod tests {
             ("é = \"x", "shipfront.toml:1:"),
         ] {
             let (problem, _) = problem(text);
-            assert!(problem.contains(told), "{text}: {problem}");
+            assert!(problem.contains(reported), "{text}: {problem}");
         }
     }
 

@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_that_no_variable_lifts_is_told_with_the_option_that_does() {
+    fn a_guard_that_no_variable_lifts_is_reported_with_the_option_that_does() {
         let warnings = unknown(variables(&[("SHIPFRONT_ALLOW_REMOVALS", "1")]));
         assert_eq!(warnings, ["SHIPFRONT_ALLOW_REMOVALS: no variable lifts this guard: pass --allow-removals"]);
     }
 
     #[test]
-    fn a_line_break_that_was_pasted_along_is_told_by_the_variables_name() {
+    fn a_line_break_that_was_pasted_along_is_reported_by_the_variables_name() {
         let error = check(variables(&[("SHIPFRONT_TARGET", "s3://www.example.com\n")])).unwrap_err();
         assert!(error.to_string().starts_with("SHIPFRONT_TARGET: "), "{error}");
         assert!(check(variables(&[("SHIPFRONT_TARGET", "\n"), ("SHIPFRONT_ENV", ""), ("OTHER", "a\nb")])).is_ok());
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_environment_it_is_judged(name in "SHIPFRONT_[A-Z_]{0,12}|.{0,12}", value in ".{0,20}") {
+        fn whatever_the_environment_it_is_checked(name in "SHIPFRONT_[A-Z_]{0,12}|.{0,12}", value in ".{0,20}") {
             let _ = check(variables(&[(&name, &value)]));
             let _ = unknown(variables(&[(&name, &value)]));
         }

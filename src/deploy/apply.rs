@@ -213,7 +213,7 @@ impl WaveRun {
 }
 
 pub(super) fn failed(error: Error) -> ChangeOutcome {
-    ChangeOutcome::Failed { may_have_landed: may_have_landed(&error), error: Box::new(error) }
+    ChangeOutcome::Failed { may_have_succeeded: may_have_succeeded(&error), error: Box::new(error) }
 }
 
 /// Whether an object could not be created because there is one.
@@ -223,7 +223,7 @@ fn is_taken(error: &Error) -> bool {
 
 /// Whether a failed write may have been stored all the same: its answer was lost, or S3 failed
 /// on its own side.
-fn may_have_landed(error: &Error) -> bool {
+fn may_have_succeeded(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault | ErrorKind::Other)
 }
 
@@ -250,7 +250,7 @@ pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged
                         Some(error) if error.kind() == ErrorKind::PreconditionFailed => ChangeOutcome::Overwritten,
                         Some(error) => {
                             halt = true;
-                            ChangeOutcome::Failed { error: Box::new(error), may_have_landed: false }
+                            ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false }
                         }
                     };
                     done.push((*at, outcome));

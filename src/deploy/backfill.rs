@@ -23,7 +23,7 @@ use crate::deploy::walk::Walk;
 use crate::deploy::{error_pages, list, new_deploy_id};
 use crate::error::{Error, Result};
 use crate::record::Place;
-use crate::record::history::Annals;
+use crate::record::history::HistoryUpdate;
 use crate::record::intent::left_by;
 use crate::record::manifest::Row;
 use crate::record::session::Session;
@@ -53,7 +53,7 @@ pub struct Backfill<'a> {
     /// The account that must own the bucket.
     pub expected_owner: Option<&'a str>,
     /// What the history says of it.
-    pub annals: Annals<'a>,
+    pub history_update: HistoryUpdate<'a>,
     /// Copies in flight.
     pub concurrency: usize,
     /// As whom.
@@ -86,7 +86,7 @@ pub struct Backfilled {
     pub left: Vec<LeftAlone>,
     /// Copies that failed, by key.
     pub failed: Vec<(String, Error)>,
-    /// What CloudFront was told.
+    /// What CloudFront was asked to invalidate.
     pub sent: Sent,
     /// Whether a signal stopped it.
     pub interrupted: bool,
@@ -134,7 +134,7 @@ impl Backfill<'_> {
             limits: Limits { concurrency, keep_going: true, create_only: false, stop, clock: self.aws.clock().clone() },
             patience: self.patience,
             verify: None,
-            annals: self.annals,
+            history_update: self.history_update,
             guard: CopyGuard::default(),
         }
     }

@@ -27,7 +27,7 @@ pub enum Reason {
     /// The object is not in the source, and shipfront did not upload it.
     Foreign,
     /// Others wrote or deleted the object, and nobody told the edge.
-    Untold,
+    NotInvalidated,
     /// An interrupted run may have changed it without telling the edge.
     Recovered,
 }
@@ -42,7 +42,7 @@ impl Reason {
             Reason::Headers => "headers",
             Reason::Orphaned => "orphaned",
             Reason::Foreign => "foreign",
-            Reason::Untold => "untold",
+            Reason::NotInvalidated => "untold",
             Reason::Recovered => "recovered",
         }
     }
@@ -58,7 +58,7 @@ pub enum Action {
     Prune,
     /// The object is no longer in the source, and stays.
     Orphan,
-    /// The object stays as it is; CloudFront is told.
+    /// The object stays as it is; its URLs are invalidated.
     Evict,
     /// The object gets cache tags, and keeps its bytes.
     Retag,
@@ -165,10 +165,10 @@ pub enum Change {
         subject: Subject,
         /// Its size.
         bytes: u64,
-        /// Whether it waits until CloudFront was told of everything else.
+        /// Whether it waits until everything else is invalidated.
         late: bool,
     },
-    /// The object stays, or is gone already; CloudFront is told.
+    /// The object stays, or is gone already; its URLs are invalidated.
     Evict {
         /// What the edge may hold.
         subject: Subject,
@@ -330,13 +330,13 @@ pub enum ChangeOutcome {
         /// Why.
         error: Box<crate::error::Error>,
         /// Whether it may be done all the same: it then counts as changed.
-        may_have_landed: bool,
+        may_have_succeeded: bool,
     },
 }
 
 impl ChangeOutcome {
     /// Whether something was done in the bucket, or may have been.
-    pub fn may_have_landed(&self) -> bool {
+    pub fn may_have_succeeded(&self) -> bool {
         match self {
             ChangeOutcome::NotBegun | ChangeOutcome::LeftAlone(_) => false,
             ChangeOutcome::Uploaded(_)
@@ -344,7 +344,7 @@ impl ChangeOutcome {
             | ChangeOutcome::Retagged(_)
             | ChangeOutcome::Copied(_)
             | ChangeOutcome::Overwritten => true,
-            ChangeOutcome::Failed { may_have_landed, .. } => *may_have_landed,
+            ChangeOutcome::Failed { may_have_succeeded, .. } => *may_have_succeeded,
         }
     }
 }

@@ -158,7 +158,7 @@ pub(super) async fn keep(
         keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |kept| kept).collect().await;
     let is_complete = kept.len() == count && !halt.into_inner();
     // Nothing of the site was touched by it.
-    let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_landed: false };
+    let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
     let failed = kept.into_iter().filter_map(|(at, error)| Some((at, failed(error?))));
     (failed.collect(), is_complete)
 }

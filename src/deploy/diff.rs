@@ -31,7 +31,7 @@ pub struct Pair {
     pub local: Option<Local>,
     /// The object's size and ETag, if there is an object.
     pub remote: Option<(u64, Etag)>,
-    /// What the edge was last told of it.
+    /// What was last deployed of it.
     pub row: Option<Row>,
     /// Whether others may have written the same bytes again since, without the tags or the headers that the row
     /// knows of.
@@ -103,7 +103,7 @@ pub fn join<'a>(
     }
 }
 
-/// What reading a file told.
+/// What reading a file showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// It was not necessary to compare, and the file can be read.
@@ -138,10 +138,10 @@ pub enum Decision {
     Keep,
     /// The object is what the file is, but the edge may have another one.
     Evict(Reason),
-    /// The object is deleted: a page before the edge is told, an asset after, when no page that needs
+    /// The object is deleted: a page before the invalidation, an asset after, when no page that needs
     /// it is at the edge any more.
     Prune {
-        /// Whether it waits until the edge was told.
+        /// Whether it waits until the edge is invalidated.
         late: bool,
         /// Since when it has not been in the source, in seconds of S3's clock.
         since: i64,
@@ -208,7 +208,7 @@ impl Rules<'_> {
         } else if self.unfinished.is_some_and(|unfinished| unfinished.pending_change(&pair.key).is_some()) {
             Decision::Evict(Reason::Recovered)
         } else if pair.described().is_none() {
-            Decision::Evict(Reason::Untold)
+            Decision::Evict(Reason::NotInvalidated)
         } else {
             Decision::Keep
         }
@@ -334,12 +334,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_edge_was_not_told_of_is_evicted_even_when_it_is_kept() {
+    fn what_was_not_invalidated_is_evicted_even_when_it_is_kept() {
         let unknown = Unknown::default();
         let rules = rules(&unknown, PruneAfter::Never);
         let decide = |row| rules.decide(&pair("a", Some(1), row), &Content::Same, HeadersMatch::Same);
         assert_eq!(decide(Some(row(1))), Decision::Keep);
-        assert_eq!(decide(None), Decision::Evict(Reason::Untold));
-        assert_eq!(decide(Some(Row { etag: Etag::Opaque("y".into()), ..row(1) })), Decision::Evict(Reason::Untold));
+        assert_eq!(decide(None), Decision::Evict(Reason::NotInvalidated));
+        assert_eq!(
+            decide(Some(Row { etag: Etag::Opaque("y".into()), ..row(1) })),
+            Decision::Evict(Reason::NotInvalidated)
+        );
     }
 }

@@ -8,7 +8,7 @@ use crate::deploy::copies::{self, Restoring};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
-use crate::deploy::next_manifest::{NextManifest, landed_keys, removed_late};
+use crate::deploy::next_manifest::{NextManifest, affected_keys, removed_late};
 use crate::deploy::planned::{Planned, items, late_items};
 use crate::deploy::publish::{self, Draft, RulesOutcome};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
@@ -35,7 +35,7 @@ pub(super) struct Execution<'a> {
     outcomes: Vec<ChangeOutcome>,
     /// The distributions whose edges read cache tags.
     settled: Vec<DistributionId>,
-    /// What CloudFront is told, as it was planned.
+    /// What CloudFront is asked to invalidate, as it was planned.
     items: Vec<Invalidation>,
     /// Whether a copy could not be kept of what is to be replaced or removed.
     is_unkept: bool,
@@ -100,7 +100,7 @@ impl<'a> Execution<'a> {
         self.warnings.extend(self.uncopied());
         Box::pin(self.publish()).await;
         Box::pin(self.remove(false, "removals")).await;
-        self.items = self.items_of_what_landed();
+        self.items = self.affected_items();
         let is_late = self.planned.plan.removals(true).next().is_some();
         let early = is_late && self.is_complete(true);
         if early {
@@ -209,7 +209,7 @@ impl<'a> Execution<'a> {
     /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them
     /// nothing is begun.
     async fn keep_copies(&mut self, session: Option<&ActiveSession>) {
-        let Some(session) = session.filter(|_| self.executor.annals.keeps_copies) else { return };
+        let Some(session) = session.filter(|_| self.executor.history_update.keeps_copies) else { return };
         let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
         let Executor { timeline, limits, .. } = self.executor;
         let keeping = copies::keep(&self.discovered.bucket, session, (plan, &self.planned.index, entries), limits);
@@ -314,14 +314,14 @@ impl<'a> Execution<'a> {
     }
 
     /// The keys whose URLs answer otherwise by what landed.
-    fn landed_keys(&self) -> Vec<ChangedKey<'_>> {
+    fn affected_keys(&self) -> Vec<ChangedKey<'_>> {
         let unfinished = self.discovered.unfinished().map(|unfinished| &**unfinished);
-        let rule_keys = if self.rules.may_have_landed() { self.planned.rule_keys() } else { &[] };
-        landed_keys(&self.planned.plan, &self.outcomes, unfinished, rule_keys)
+        let rule_keys = if self.rules.may_have_succeeded() { self.planned.rule_keys() } else { &[] };
+        affected_keys(&self.planned.plan, &self.outcomes, unfinished, rule_keys)
     }
 
-    /// What CloudFront is told of what landed.
-    fn items_of_what_landed(&self) -> Vec<Invalidation> {
+    /// What CloudFront is asked to invalidate of what landed.
+    fn affected_items(&self) -> Vec<Invalidation> {
         let is_done = |outcome: &ChangeOutcome| {
             use ChangeOutcome::{Copied, Removed, Retagged, Uploaded};
             matches!(outcome, Uploaded(_) | Removed | Retagged(_) | Copied(_))
@@ -329,10 +329,10 @@ impl<'a> Execution<'a> {
         let is_later = |change: &Change| matches!(change, Change::Remove { late: true, .. });
         let mut changes = self.planned.plan.changes.iter().zip(&self.outcomes);
         let all_done = changes.all(|(change, outcome)| !change.is_write() || is_later(change) || is_done(outcome));
-        if all_done && self.rules.may_have_landed() {
+        if all_done && self.rules.may_have_succeeded() {
             return self.planned.items.clone();
         }
-        items(self.discovered, self.planned, &self.landed_keys())
+        items(self.discovered, self.planned, &self.affected_keys())
     }
 
     async fn invalidate(&self) -> Sent {
@@ -360,7 +360,7 @@ impl<'a> Execution<'a> {
         self.executor.clock.timeout(LOOKING, looking).await.flatten()
     }
 
-    /// Writes the manifest of what is there now, and of what is true once CloudFront was told. What `--verify` is to
+    /// Writes the manifest of what is there now, and of what is true once CloudFront accepted the invalidation. What `--verify` is to
     /// look at is chosen as its rows go by.
     async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
@@ -372,7 +372,7 @@ impl<'a> Execution<'a> {
             Some(session) => session.now().await.map(|now| now.as_second()),
             None => None,
         };
-        let changed = self.landed_keys().iter().map(|changed| changed.key).collect();
+        let changed = self.affected_keys().iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
         let Planned { plan, index, .. } = self.planned;
         let rules = self.planned.rules.as_ref().filter(|_| self.rules.is_done()).map(|rules| &rules.recorded);

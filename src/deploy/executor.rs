@@ -19,7 +19,7 @@ use crate::deploy::timeline::Timeline;
 use crate::deploy::verify::{Site, Verified};
 use crate::error::{Error, Result};
 use crate::record::Build;
-use crate::record::history::{Annals, Rows};
+use crate::record::history::{HistoryUpdate, Rows};
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Commit, Ending};
 use crate::terminal::Terminal;
@@ -38,7 +38,7 @@ pub(super) struct Executor<'a> {
     /// The site at which to look as viewers do, in the end.
     pub verify: Option<&'a Site>,
     /// What the history says of it.
-    pub annals: Annals<'a>,
+    pub history_update: HistoryUpdate<'a>,
     /// How sure copies are to replace nothing else.
     pub guard: CopyGuard,
 }
@@ -161,8 +161,8 @@ impl Executor<'_> {
         };
         let warnings = {
             let is_same_site = planned.recovered.is_none() && done.is_seen_by_nobody(&planned.plan);
-            let annals = Annals { is_same_site, ..self.annals };
-            let closing = done.close(session, carry_over, annals, interrupted);
+            let history_update = HistoryUpdate { is_same_site, ..self.history_update };
+            let closing = done.close(session, carry_over, history_update, interrupted);
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
             self.timeline.during("record", closed).await
         };
@@ -181,7 +181,7 @@ impl CarriedOut {
         &mut self,
         session: ActiveSession,
         carry_over: CarryOver<'_>,
-        annals: Annals<'_>,
+        history_update: HistoryUpdate<'_>,
         interrupted: bool,
     ) {
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
@@ -195,7 +195,7 @@ impl CarriedOut {
         let interrupted = interrupted && left > 0;
         let ending = match self.sent.failed.is_empty() {
             true => {
-                let commit = Commit { uploaded, removed, left, interrupted, paths, carry_over, annals, rows };
+                let commit = Commit { uploaded, removed, left, interrupted, paths, carry_over, history_update, rows };
                 session.commit(written, commit).await
             }
             false => session.abandon(paths).await,
@@ -212,13 +212,13 @@ impl CarriedOut {
         plan.changes.iter().zip(&self.outcomes).all(|(change, outcome)| match change {
             Change::Orphan { .. } | Change::Retag { .. } => true,
             Change::Evict { .. } => false,
-            Change::Upload { .. } | Change::Remove { .. } | Change::Copy { .. } => !outcome.may_have_landed(),
+            Change::Upload { .. } | Change::Remove { .. } | Change::Copy { .. } => !outcome.may_have_succeeded(),
         })
     }
 
     /// Whether it is unknown of some write whether it landed: the next run then needs the whole plan.
     fn is_doubtful(&self) -> bool {
-        self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_landed: true, .. }))
+        self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_succeeded: true, .. }))
     }
 }
 

@@ -12,7 +12,7 @@ use shipfront_site::etag::{self, Etag};
 use std::io;
 use std::path::Path;
 
-/// For each pair, in order, what reading its file told.
+/// For each pair, in order, what reading its file showed.
 ///
 /// Blocking, on all cores. Files that need no comparison are opened, so that an unreadable one is found
 /// before anything is written.
@@ -20,7 +20,7 @@ pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
     pairs.par_iter().with_max_len(16).map(|pair| compare_one(walk, pair)).collect()
 }
 
-/// What reading a file told.
+/// What reading a file showed.
 #[derive(Debug)]
 pub struct Hashed {
     /// Whether its bytes are the object's.

@@ -92,7 +92,7 @@ pub struct Inspector<'a> {
 #[derive(Debug, Default)]
 pub struct Opacity(Mutex<Option<bool>>);
 
-/// What the manifest tells of each pair's headers and tags, in order. `files` is what reading their files told: how
+/// What the manifest tells of each pair's headers and tags, in order. `files` is what reading their files showed: how
 /// they are compressed, and whether they are UTF-8.
 pub fn by_manifest(
     pairs: &[Pair],

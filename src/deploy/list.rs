@@ -280,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_ranges_every_key_is_told_once_and_every_gap_is_known(
+        fn whatever_the_ranges_every_key_is_reported_once_and_every_gap_is_known(
             local in keys(), remote in keys(), page in 1..8usize, concurrency in 1..9usize, copies in 1..40usize,
         ) {
             // Enough files for several ranges, around the same keys.
@@ -402,8 +402,8 @@ mod tests {
             std::future::ready(Ok(Page { objects: Vec::new(), next }))
         };
         let (sender, _receiver) = tokio::sync::mpsc::channel(1);
-        let told = runtime.block_on(list(ask, &[], (None, None), 4, sender)).unwrap_err().to_string();
-        assert!(told.contains("repeats itself"), "{told}");
+        let reported = runtime.block_on(list(ask, &[], (None, None), 4, sender)).unwrap_err().to_string();
+        assert!(reported.contains("repeats itself"), "{reported}");
         // Two answers that lead to each other, out of order: listed one by one.
         let ask = |start| {
             let first = start == Start::Beginning || start == Start::Token("1".to_owned());

@@ -125,8 +125,8 @@ impl Executor<'_> {
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
             paths: planned.paths(),
             rules: planned.rules.as_ref().map(|rules| rules.recorded.digest()),
-            direction: self.annals.direction(session.build()),
-            preview: self.annals.preview,
+            direction: self.history_update.direction(session.build()),
+            preview: self.history_update.preview,
         };
         Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }

@@ -1,4 +1,4 @@
-//! What the edge was last told of each key: the manifest, laid beside the files of the source.
+//! What was last deployed of each key: the manifest, laid beside the files of the source.
 //!
 //! A key that is in both is held once, by its file: the manifest of a million keys is then as large as
 //! its rows.

@@ -37,13 +37,13 @@ pub(super) fn changed_keys<'a>(
 }
 
 /// The keys whose URLs answer otherwise by what became of the changes.
-pub(super) fn landed_keys<'a>(
+pub(super) fn affected_keys<'a>(
     plan: &'a Plan,
     outcomes: &[ChangeOutcome],
     unfinished: Option<&'a UnfinishedDeploy>,
     rule_keys: &'a [String],
 ) -> Vec<ChangedKey<'a>> {
-    let mut keys = changed_keys(plan, unfinished, rule_keys, |at| outcomes[at].may_have_landed());
+    let mut keys = changed_keys(plan, unfinished, rule_keys, |at| outcomes[at].may_have_succeeded());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }
@@ -55,7 +55,7 @@ pub(super) fn late_keys(plan: &Plan, is_done: impl Fn(usize) -> bool) -> Vec<Cha
 
 /// The keys that were removed last.
 pub(super) fn removed_late<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Vec<ChangedKey<'a>> {
-    let mut keys = late_keys(plan, |at| outcomes[at].may_have_landed());
+    let mut keys = late_keys(plan, |at| outcomes[at].may_have_succeeded());
     forget_overwritten(&mut keys, plan, outcomes);
     keys
 }
@@ -91,7 +91,7 @@ fn changed_key(change: &Change) -> ChangedKey<'_> {
     }
 }
 
-/// The manifest of what is there now, and of what is true once CloudFront was told: the last one with what changed.
+/// The manifest of what is there now, and of what is true once CloudFront accepted the invalidation: the last one with what changed.
 /// It is never held whole: its rows are made as they are read.
 pub(super) struct NextManifest<'a> {
     pub index: &'a ManifestIndex,

@@ -1,4 +1,4 @@
-//! Patterns of the settings that match nothing, where another one may be meant: told, and no more.
+//! Patterns of the settings that match nothing, where another one may be meant: reports them, and no more.
 
 use crate::deploy::walk::{Walk, WrittenPatterns};
 use shipfront_site::glob::{self, Glob, matches_one};
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_match_nothing_are_told_where_another_is_meant() {
+    fn patterns_that_match_nothing_are_reported_where_another_is_meant() {
         let entries = ["about.html", "app.js", "drafts/a.html"].map(|key| Entry::file(key, 1)).into();
         let walk =
             Walk { entries, hidden: vec![".htaccess".to_owned()], used_exclusions: [0].into(), ..Walk::default() };

@@ -163,7 +163,7 @@ impl Plan {
             Decision::Foreign => {
                 if row.is_some() {
                     // What others overwrote is theirs from now on.
-                    self.changes.push(evict(Reason::Untold));
+                    self.changes.push(evict(Reason::NotInvalidated));
                 } else {
                     self.changes.push(orphan(Reason::Foreign));
                     self.staying.push(key.clone());
@@ -171,7 +171,7 @@ impl Plan {
                 None
             }
             Decision::Gone => {
-                self.changes.push(evict(Reason::Untold));
+                self.changes.push(evict(Reason::NotInvalidated));
                 None
             }
             Decision::Unknown(problem) => {

@@ -1,4 +1,4 @@
-//! What is to be done about what was found, and what CloudFront is to be told of it.
+//! What is to be done about what was found, and what CloudFront is to be asked for.
 
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
@@ -23,7 +23,7 @@ pub struct Recovered {
 /// What is to be done about what was found.
 pub(super) struct Planned {
     pub plan: Arc<Plan>,
-    /// What the edge was last told.
+    /// What was last deployed.
     pub index: Arc<ManifestIndex>,
     /// Whether the record differs from what is there in ways that no viewer sees.
     pub record_differs: bool,
@@ -31,7 +31,7 @@ pub(super) struct Planned {
     pub recovered: Option<Recovered>,
     /// Why a guard refuses it, if one does.
     pub refused: Option<Error>,
-    /// What CloudFront is told once all but the late removals are done.
+    /// What CloudFront is asked to invalidate once all but the late removals are done.
     pub items: Vec<Invalidation>,
     /// What it is told of the late removals.
     pub late_items: Vec<Invalidation>,
@@ -57,7 +57,7 @@ impl Planned {
         self.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect()
     }
 
-    /// Chooses what CloudFront is told once all of it is done.
+    /// Chooses what CloudFront is asked to invalidate once all of it is done.
     pub(super) fn choose_items(mut self, discovered: &Discovered) -> Planned {
         let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
         let is_late = |at: usize| matches!(self.plan.changes[at], Change::Remove { late: true, .. });
@@ -73,13 +73,13 @@ impl Planned {
     }
 }
 
-/// What CloudFront is to be told of changed keys.
+/// What CloudFront is to be asked to invalidate for changed keys.
 pub(super) fn items(discovered: &Discovered, planned: &Planned, changed: &[ChangedKey<'_>]) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
     discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags(entries))
 }
 
-/// What CloudFront is to be told of the late removals, within what the `earlier` items leave of the run's budget. What
+/// What CloudFront is to be asked to invalidate for the late removals, within what the `earlier` items leave of the budget. What
 /// this run has changed is the rest of the site by then.
 pub(super) fn late_items(
     discovered: &Discovered,

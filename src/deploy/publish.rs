@@ -37,7 +37,7 @@ pub(super) enum RulesOutcome {
 
 impl RulesOutcome {
     /// Whether viewers may get other rules than before.
-    pub(super) fn may_have_landed(&self) -> bool {
+    pub(super) fn may_have_succeeded(&self) -> bool {
         match self {
             RulesOutcome::Nothing | RulesOutcome::Published => true,
             RulesOutcome::NotBegun => false,

@@ -18,7 +18,7 @@ use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
 use crate::deploy::{Deploy, new_deploy_id, on_cores};
 use crate::error::{Error, Result};
-use crate::record::history::{Annals, Deployed, name};
+use crate::record::history::{Deployed, HistoryUpdate, name};
 use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
 use crate::s3::Bucket;
@@ -66,7 +66,7 @@ pub struct Rollback {
 }
 
 /// An earlier deploy: what the history says of it, the rows of its manifest, and its rules.
-struct Past {
+struct SourceDeploy {
     deployed: Deployed,
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
@@ -128,55 +128,60 @@ impl Deploy<'_> {
         let since = self.aws.clock().start();
         loop {
             self.timeline.begin_again();
-            let (mut discovered, past) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
+            let (mut discovered, source_deploy) = self.unless_stopped(Box::pin(self.look_back(rollback))).await?;
             Box::pin(self.guard_order(&mut discovered)).await?;
             self.guard_interrupted()?;
             if self.unless_stopped(Box::pin(self.wait_for_lock(&discovered, &since))).await? {
                 continue;
             }
-            let planned = self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &past, rollback))).await?;
+            let planned =
+                self.unless_stopped(Box::pin(self.bring_back(&mut discovered, &source_deploy, rollback))).await?;
             if planned.refused.is_some() {
-                return Ok(past.name(self.show(&discovered, planned)));
+                return Ok(source_deploy.name(self.show(&discovered, planned)));
             }
             let done = match planned.is_empty() {
                 true => self.note_build(&discovered).await?.then(|| self.nothing_to_do(&planned)),
-                false => Box::pin(self.restorer(&deploy, &past).run(&discovered, &planned)).await?,
+                false => Box::pin(self.restorer(&deploy, &source_deploy).run(&discovered, &planned)).await?,
             };
             if let Some(mut done) = done {
-                done.warnings.extend(self.changed_meanwhile(&past).await);
+                done.warnings.extend(self.changed_meanwhile(&source_deploy).await);
                 let stage = Stage::Done { interrupted: done.interrupted };
-                return Ok(past.name(self.end(&deploy, &discovered, planned, stage, done)));
+                return Ok(source_deploy.name(self.end(&deploy, &discovered, planned, stage, done)));
             }
         }
     }
 
     /// Decides what a rollback would do, and writes nothing.
     pub async fn plan_rollback(&self, rollback: &Rollback) -> Result<Run> {
-        let (mut discovered, past) = Box::pin(self.look_back(rollback)).await?;
+        let (mut discovered, source_deploy) = Box::pin(self.look_back(rollback)).await?;
         if let Some(error) = self.superseded(discovered.session.as_ref()) {
             return Err(error);
         }
-        let planned = Box::pin(self.bring_back(&mut discovered, &past, rollback)).await?;
-        Ok(past.name(self.show(&discovered, planned)))
+        let planned = Box::pin(self.bring_back(&mut discovered, &source_deploy, rollback)).await?;
+        Ok(source_deploy.name(self.show(&discovered, planned)))
     }
 
-    fn restorer<'e>(&'e self, deploy: &'e str, past: &'e Past) -> Executor<'e> {
-        let Deployed { build, commit, deploy: restored, .. } = &past.deployed;
-        if let Some(preview) = &past.preview {
-            let annals = Annals { commit: commit.as_deref(), promotes: Some(preview.name()), ..self.settings.annals() };
-            return Executor { annals, ..self.executor(deploy) };
+    fn restorer<'e>(&'e self, deploy: &'e str, source_deploy: &'e SourceDeploy) -> Executor<'e> {
+        let Deployed { build, commit, deploy: restored, .. } = &source_deploy.deployed;
+        if let Some(preview) = &source_deploy.preview {
+            let history_update = HistoryUpdate {
+                commit: commit.as_deref(),
+                promotes: Some(preview.name()),
+                ..self.settings.history_update()
+            };
+            return Executor { history_update, ..self.executor(deploy) };
         }
-        let annals = Annals {
+        let history_update = HistoryUpdate {
             build: build.as_ref(),
             commit: commit.as_deref(),
             restores: Some(restored),
-            ..self.settings.annals()
+            ..self.settings.history_update()
         };
-        Executor { build: None, annals, ..self.executor(deploy) }
+        Executor { build: None, history_update, ..self.executor(deploy) }
     }
 
     /// Looks at everything but the objects: the record, the distributions, and what the earlier deploy left.
-    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, Past)> {
+    async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, SourceDeploy)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
@@ -188,9 +193,9 @@ impl Deploy<'_> {
         let ((bucket, session), shapes) = (target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
         let session = session.ok_or_else(|| Error::usage("without a deploy record nobody knows of earlier deploys"))?;
-        let past = match &rollback.choice {
+        let source_deploy = match &rollback.choice {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
-            choice => Past::read(&session, choice).await?,
+            choice => SourceDeploy::read(&session, choice).await?,
         };
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
@@ -199,11 +204,14 @@ impl Deploy<'_> {
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));
         let tagging = Tagging::of(&viewers).map(Arc::new);
         let mut walk = Walk { warnings, ..Walk::default() };
-        let rules = match &past.preview {
+        let rules = match &source_deploy.preview {
             // A preview publishes none.
             Some(_) => None,
             None => {
-                let (keys, rules) = (past.rows.rows(&[]).map(|(key, _)| key.to_owned()).collect(), past.rules.as_ref());
+                let (keys, rules) = (
+                    source_deploy.rows.rows(&[]).map(|(key, _)| key.to_owned()).collect(),
+                    source_deploy.rules.as_ref(),
+                );
                 let finding = find_earlier(settings, &viewers, &distributions, (session.rules(), rules), keys);
                 let found = Box::pin(finding).await?;
                 walk.warnings.extend(found.warnings);
@@ -211,26 +219,34 @@ impl Deploy<'_> {
             }
         };
         let (walk, session) = (Arc::new(walk), Some(session));
-        Ok((Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules }, past))
+        Ok((
+            Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules },
+            source_deploy,
+        ))
     }
 
     /// Looks at all that differs, and decides.
-    async fn bring_back(&self, discovered: &mut Discovered, past: &Past, rollback: &Rollback) -> Result<Planned> {
+    async fn bring_back(
+        &self,
+        discovered: &mut Discovered,
+        source_deploy: &SourceDeploy,
+        rollback: &Rollback,
+    ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest);
         let live = match live {
             Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &[])).await??,
             None => ManifestIndex::default(),
         };
-        let planning = Planning { settings: self.settings, discovered, live: &live, past, rollback };
+        let planning = Planning { settings: self.settings, discovered, live: &live, source_deploy, rollback };
         let plan = self.timeline.during("compare", planning.plan()).await?;
-        self.guard_preview(past).await?;
-        let refused = past.preview.as_ref().and_then(|_| planning.refusal(&plan));
+        self.guard_preview(source_deploy).await?;
+        let refused = source_deploy.preview.as_ref().and_then(|_| planning.refusal(&plan));
         Ok(Planned { refused, ..Planning::planned(discovered, plan, live) }.choose_items(discovered))
     }
 }
 
-impl Past {
-    async fn read(session: &Session, choice: &Choice) -> Result<Past> {
+impl SourceDeploy {
+    async fn read(session: &Session, choice: &Choice) -> Result<SourceDeploy> {
         let mut deploys = session.deploys();
         let has_copies = deploys.iter().any(|deployed| deployed.kept_copies);
         let at = choice.of(&deploys)?;
@@ -242,7 +258,7 @@ impl Past {
         })?;
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
-        Ok(Past { deployed, rows, has_copies, rules, preview: None })
+        Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
     }
 
     /// The report names the deploy, or the preview, as the source.

@@ -1,4 +1,4 @@
-//! What of the header rules has no effect, or another one than may be meant: told, and no more.
+//! What of the header rules has no effect, or another one than may be meant: reports them, and no more.
 
 use crate::deploy::walk::Walk;
 use shipfront_site::charset::is_encoded;

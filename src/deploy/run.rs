@@ -58,7 +58,7 @@ pub struct Run {
     pub rules: Vec<ReportedFunction>,
     /// Why they were not, and whether they may be live all the same.
     pub rules_failed: Option<(Error, bool)>,
-    /// What CloudFront was told, or would be.
+    /// What CloudFront was asked to invalidate, or would be.
     pub sent: Sent,
     /// The interrupted run whose work this one finished.
     pub recovered: Option<Recovered>,

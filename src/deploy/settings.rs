@@ -8,7 +8,7 @@ use crate::deploy::headers_and_redirects::RedirectObjects;
 use crate::deploy::shard::Shard;
 use crate::deploy::verify;
 use crate::deploy::walk::WalkRules;
-use crate::record::history::Annals;
+use crate::record::history::HistoryUpdate;
 use crate::record::preview::NewPreview;
 use crate::record::{Build, Place};
 use shipfront_invalidation::Policy;
@@ -148,10 +148,10 @@ impl Settings {
     }
 
     /// What the history says of a deploy of these settings.
-    pub(super) fn annals(&self) -> Annals<'_> {
+    pub(super) fn history_update(&self) -> HistoryUpdate<'_> {
         let (build, commit) = (self.build.as_ref(), self.commit.as_deref());
         let (keep, keeps_copies) = (self.keep_deploys, self.keep_copies);
         let preview = self.preview.as_ref().map(|preview| &preview.new);
-        Annals { keep, build, commit, keeps_copies, preview, ..Annals::default() }
+        HistoryUpdate { keep, build, commit, keeps_copies, preview, ..HistoryUpdate::default() }
     }
 }

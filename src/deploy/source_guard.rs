@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_of_a_project_is_told_from_a_site() {
+    fn the_directory_of_a_project_is_distinguished_from_a_site() {
         let (message, hint) =
             refusal(&["index.html", "package.json", "node_modules/a/b.js", "dist/index.html"]).unwrap();
         assert!(message.contains("holds node_modules, package.json"), "{message}");
@@ -268,7 +268,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_is_judged_by_what_it_leads_to() {
+    fn a_link_is_checked_by_what_it_leads_to() {
         let place = tempfile::tempdir().unwrap();
         let source = place.path().join("public");
         create_dir_all(&source).unwrap();

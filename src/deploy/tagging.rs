@@ -1,4 +1,4 @@
-//! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront was told.
+//! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront accepted the invalidation.
 
 use crate::cloudfront::Distributions;
 use crate::deploy::change::{Change, Reason};

@@ -340,7 +340,7 @@ impl<'a> Chooser<'a> {
         outcomes: &[ChangeOutcome],
     ) -> Chooser<'a> {
         let is_done = |(change, outcome): &(&Change, &ChangeOutcome)| {
-            change.is_visible() && (!change.is_write() || outcome.may_have_landed())
+            change.is_visible() && (!change.is_write() || outcome.may_have_succeeded())
         };
         let changes = plan.changes.iter().zip(outcomes).filter(is_done).map(|(change, _)| change);
         let mut changed: Vec<(&str, Option<&Change>)> = changes.map(|change| (change.key(), Some(change))).collect();

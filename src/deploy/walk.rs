@@ -36,7 +36,7 @@ pub struct Walk {
     pub entries: Vec<Entry>,
     /// What is neither known to be there nor known to be absent.
     pub unknown: Unknown,
-    /// What cannot be deployed; the run is refused unless told to keep going.
+    /// What cannot be deployed; the run is refused unless asked to keep going.
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub warnings: Vec<String>,

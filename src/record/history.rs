@@ -69,7 +69,7 @@ pub enum Restorable {
 
 /// What a deploy adds to the history.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Annals<'a> {
+pub struct HistoryUpdate<'a> {
     /// How many deploys stay, this one included.
     pub keep: u16,
     /// The build whose site this is, if it has a number.
@@ -110,7 +110,7 @@ pub struct Rows {
     pub bytes: u64,
 }
 
-impl Annals<'_> {
+impl HistoryUpdate<'_> {
     /// Where a run stands among the builds, of which the newest one is recorded.
     pub fn direction(&self, newest: Option<&Build>) -> Direction {
         let is_newest = |build: &Build| {
@@ -171,9 +171,9 @@ impl State {
     }
 
     /// The history with one more deploy, and no more than are kept.
-    pub(super) fn with_deploy(&self, mut deployed: Deployed, annals: &Annals<'_>) -> Vec<Deployed> {
+    pub(super) fn with_deploy(&self, mut deployed: Deployed, history_update: &HistoryUpdate<'_>) -> Vec<Deployed> {
         let mut before = self.deploys().into_iter();
-        if annals.is_same_site
+        if history_update.is_same_site
             && let Some(last) = before.next()
         {
             // It replaced nothing: the last one's word stands.
@@ -182,7 +182,7 @@ impl State {
             deployed.commit = deployed.commit.or(last.commit);
             deployed.restored = deployed.restored.or(last.restored);
         }
-        std::iter::once(deployed).chain(before).take(usize::from(annals.keep.clamp(1, MOST_KEPT))).collect()
+        std::iter::once(deployed).chain(before).take(usize::from(history_update.keep.clamp(1, MOST_KEPT))).collect()
     }
 
     /// Whether a build stays away because its site was rolled back, and no newer one came since.

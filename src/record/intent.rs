@@ -21,7 +21,7 @@ pub enum PendingAction {
     Prune,
     /// The object stays, and is no longer in the source.
     Orphan,
-    /// The object stays; CloudFront is told.
+    /// The object stays; its URLs are invalidated.
     Evict,
 }
 

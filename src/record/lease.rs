@@ -185,7 +185,7 @@ impl Lease {
         }
     }
 
-    /// Writes what will be true once CloudFront was told. Until [`Lease::complete`] names it, nobody reads it.
+    /// Writes what will be true once CloudFront accepted the invalidation. Until [`Lease::complete`] names it, nobody reads it.
     /// Without `rules`, those of the last deploy stay.
     pub async fn write_manifest<'a, R: Borrow<Row>>(
         &self,
@@ -200,7 +200,7 @@ impl Lease {
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &extra, rows)?).await
     }
 
-    /// Everything is live, CloudFront was told and the manifest is written: names it, clears the intent and
+    /// Everything is live, CloudFront accepted the invalidation and the manifest is written: names it, clears the intent and
     /// gives the lease back in one write, but for what is carried over to the next run.
     pub async fn complete(self, commit: &Commit<'_>) -> Result<()> {
         let last = LastDeploy {
@@ -226,7 +226,7 @@ impl Lease {
         // While the lease is held, nobody else writes the history.
         let (history, before) = {
             let state = &self.current.lock().await.0;
-            (state.with_deploy(self.deployed(commit), &commit.annals), state.deploys())
+            (state.with_deploy(self.deployed(commit), &commit.history_update), state.deploys())
         };
         let mut named: Vec<String> = history.iter().map(|kept| manifest::file_name(&kept.deploy)).collect();
         named.extend(left.as_deref().map(intent::file_name));
@@ -255,7 +255,7 @@ impl Lease {
         record.remove(&outdated).await;
         // Only with a deploy that leaves the history its copies may have become needless.
         let leaves = before.iter().any(|deployed| !history.iter().any(|kept| kept.deploy == deployed.deploy));
-        if commit.annals.keeps_copies && leaves {
+        if commit.history_update.keeps_copies && leaves {
             Box::pin(record.prune_kept(&history)).await;
         }
         Ok(())
@@ -263,21 +263,21 @@ impl Lease {
 
     /// This run as the history has it.
     fn deployed(&self, commit: &Commit<'_>) -> Deployed {
-        let Commit { annals, rows, .. } = commit;
+        let Commit { history_update, rows, .. } = commit;
         Deployed {
             deploy: self.deploy.clone(),
             at: self.now(),
-            build: annals.build.cloned(),
-            commit: annals.commit.map(str::to_owned),
+            build: history_update.build.cloned(),
+            commit: history_update.commit.map(str::to_owned),
             by: owner(),
-            restored: annals.restores.map(str::to_owned),
-            promoted: annals.promotes.map(str::to_owned),
+            restored: history_update.restores.map(str::to_owned),
+            promoted: history_update.promotes.map(str::to_owned),
             uploaded: commit.uploaded,
             pruned: commit.removed,
             left: commit.left,
             objects: Some(rows.all),
             without_version: Some(rows.without_version),
-            kept_copies: annals.keeps_copies,
+            kept_copies: history_update.keeps_copies,
             extra: Map::new(),
         }
     }
@@ -408,7 +408,7 @@ fn owner() -> String {
     format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "a machine without a name".to_owned()))
 }
 
-/// A time as people are told it.
+/// A time as people read it.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -1,4 +1,4 @@
-//! The manifest: what the edge was last told, object by object. What is in it is ours.
+//! The manifest: what was last deployed, object by object. What is in it is ours.
 //!
 //! It is read and written row by row, so that nobody needs to hold it whole.
 

@@ -9,7 +9,7 @@ use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::allowance::{self, UsedPaths};
 use crate::record::external_writes::ExternalWrites;
-use crate::record::history::{Annals, Deployed, Direction, Rows};
+use crate::record::history::{Deployed, Direction, HistoryUpdate, Rows};
 use crate::record::intent::{PendingChange, UnfinishedDeploy};
 use crate::record::lease::{CarryOver, Holder, Lease};
 use crate::record::manifest::{Manifest, Row};
@@ -174,7 +174,7 @@ impl Session {
         if paths == 0 { Ok(()) } else { self.external_writes().await?.count_paths(paths).await }
     }
 
-    /// What the edge was last told; `None` where no deploy was ever completed.
+    /// What was last deployed; `None` where no deploy was ever completed.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.snapshot.manifest.as_ref()
     }
@@ -189,7 +189,7 @@ impl Session {
         self.snapshot.manifest.take()
     }
 
-    /// The session without what the edge was last told, which is most of it.
+    /// The session without what was last deployed, which is most of it.
     pub fn without_manifest(mut self) -> Session {
         self.snapshot.manifest = None;
         self
@@ -244,7 +244,7 @@ pub struct Commit<'a> {
     /// What is left to the next run.
     pub carry_over: CarryOver<'a>,
     /// What the history says of it.
-    pub annals: Annals<'a>,
+    pub history_update: HistoryUpdate<'a>,
     /// What its manifest has.
     pub rows: Rows,
 }
@@ -279,7 +279,7 @@ impl ActiveSession {
         self.record.look().await.ok().map(|snapshot| snapshot.now)
     }
 
-    /// Writes what will be true once CloudFront was told. Until [`ActiveSession::commit`] names it, nobody reads it.
+    /// Writes what will be true once CloudFront accepted the invalidation. Until [`ActiveSession::commit`] names it, nobody reads it.
     /// Without `rules`, those of the last deploy stay.
     pub async fn write_manifest<'a, R: Borrow<Row>>(
         &self,

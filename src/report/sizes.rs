@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_told_beside_the_one_before_where_that_differs_and_is_known() {
+    fn a_size_is_reported_beside_the_one_before_where_that_differs_and_is_known() {
         let text = |before, now| Sizes { before, now }.text("->");
         assert_eq!(text(None, Some(2100)), "2.10 kB");
         assert_eq!(text(Some(1900), Some(2100)), "1.90 kB -> 2.10 kB");

@@ -22,7 +22,7 @@ const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(
 pub struct Refused {
     /// Its code, or its status where it has none.
     pub code: String,
-    /// As people are told it.
+    /// As people read it.
     pub error: Error,
 }
 

@@ -45,9 +45,9 @@ fn both(world: &World, options: &[&str]) -> (bool, BTreeSet<String>, String) {
 
 #[track_caller]
 fn agree(what: &str, world: &World, options: &[&str]) -> bool {
-    let (fails, errors, told) = both(world, options);
+    let (fails, errors, reported) = both(world, options);
     let of_deploys = errors.iter().any(|check| !OF_VIEWERS.contains(&check.as_str()));
-    assert_eq!(fails, of_deploys, "{what}: {errors:?}\n{told}");
+    assert_eq!(fails, of_deploys, "{what}: {errors:?}\n{reported}");
     fails
 }
 

@@ -116,7 +116,7 @@ async fn progress_and_its_limit_can_be_scripted() {
 }
 
 #[tokio::test]
-async fn distributions_are_listed_in_pages_and_told_in_full() {
+async fn distributions_are_listed_in_pages_and_read_in_full() {
     let edge = edge().await;
     let s3 = s3(&edge);
     for bucket in ["one", "two", "www.example.com"] {

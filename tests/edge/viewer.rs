@@ -105,7 +105,7 @@ async fn a_page_is_cached_until_it_is_invalidated_or_expires() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_has_the_page_is_told_so() {
+async fn a_viewer_that_has_the_page_gets_no_body() {
     let site = Site::new().await;
     site.put("a.txt", "text").await;
     let etag = site.get("/a.txt").await.header("etag").unwrap().to_owned();

@@ -133,7 +133,7 @@ async fn a_wait_that_takes_too_long_ends_with_a_warning_and_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_distribution_is_told_its_own_urls_of_what_it_shows() {
+async fn each_distribution_is_asked_for_its_own_urls_of_what_it_shows() {
     let world = World::deployed(&[("blog/index.html", "b"), ("blog/style.css", "s"), ("index.html", "i")]).await;
     let mut blog = Distribution::for_bucket(BUCKET);
     blog.id = "E2BLOG00000000".to_owned();
@@ -153,7 +153,7 @@ async fn each_distribution_is_told_its_own_urls_of_what_it_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_distribution_that_refuses_does_not_keep_the_other_from_being_told() {
+async fn one_distribution_that_refuses_does_not_keep_the_other_from_being_asked() {
     let world = edited().await;
     let mut other = Distribution::for_bucket(BUCKET);
     other.id = "E0FIRST0000000".to_owned();

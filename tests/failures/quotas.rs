@@ -54,17 +54,17 @@ fn requests(world: &World) -> (BTreeMap<usize, usize>, BTreeMap<usize, usize>) {
 
 /// Every item was accepted once, the JSON has each request, and the first of them has the counts.
 fn assert_all_accepted(world: &World, run: &Run, (paths, wildcards): (usize, usize)) {
-    let told = run.json["invalidations"].as_array().unwrap();
+    let reported = run.json["invalidations"].as_array().unwrap();
     let mut items: Vec<&str> =
-        told.iter().flat_map(|one| one["items"].as_array().unwrap()).map(|item| item.as_str().unwrap()).collect();
+        reported.iter().flat_map(|one| one["items"].as_array().unwrap()).map(|item| item.as_str().unwrap()).collect();
     items.sort_unstable();
     let count = items.len();
     items.dedup();
     assert_eq!((count, items.len()), (paths + wildcards, paths + wildcards), "{items:?}");
     assert_eq!(items.iter().filter(|item| item.ends_with('*')).count(), wildcards);
-    assert!(told.iter().all(|one| one["status"] == "Completed"), "{told:?}");
-    assert_eq!(told.iter().filter(|one| one["viewer_paths"] != 0).count(), 1);
-    assert_ne!(told[0]["viewer_paths"], 0);
+    assert!(reported.iter().all(|one| one["status"] == "Completed"), "{reported:?}");
+    assert_eq!(reported.iter().filter(|one| one["viewer_paths"] != 0).count(), 1);
+    assert_ne!(reported[0]["viewer_paths"], 0);
     let (accepted, _) = requests(world);
     assert_eq!(accepted.iter().map(|(items, count)| items * count).sum::<usize>(), paths + wildcards);
 }
@@ -91,8 +91,8 @@ async fn a_site_that_needs_hundreds_of_wildcards_shares_them_in_two_requests() {
     let world = site((0, 70)).await;
     let run = world.plan(&OPTIONS[..2]).expect(0);
     let items = |run: &Run| {
-        let told = run.json["invalidations"].as_array().unwrap();
-        told.iter().map(|one| one["items"].as_array().unwrap().len()).collect::<Vec<_>>()
+        let reported = run.json["invalidations"].as_array().unwrap();
+        reported.iter().map(|one| one["items"].as_array().unwrap().len()).collect::<Vec<_>>()
     };
     assert_eq!((items(&run), &run.json["cost"]["requests"]["create_invalidation"]), (vec![30], &2.into()));
     let first = &run.json["invalidations"][0];
@@ -102,8 +102,11 @@ async fn a_site_that_needs_hundreds_of_wildcards_shares_them_in_two_requests() {
     assert!(first["collateral"].as_u64() > Some(0));
 
     let run = world.plan(&["--max-paths", "200", "--max-wildcards", "70"]).expect(0);
-    let told = &run.json["invalidations"][0];
-    assert_eq!((items(&run), &told["collateral"], &told["why"]), (vec![70], &0.into(), &serde_json::Value::Null));
+    let reported = &run.json["invalidations"][0];
+    assert_eq!(
+        (items(&run), &reported["collateral"], &reported["why"]),
+        (vec![70], &0.into(), &serde_json::Value::Null)
+    );
     let run = world.plan(&["--max-paths", "200", "--max-wildcards", "45"]).expect(0);
     // Ten fewer with each tens digit that they share.
     assert_eq!(items(&run), [40], "whoever asks for more gets it");
@@ -125,10 +128,10 @@ async fn what_was_not_accepted_is_left_to_the_next_deploy_and_the_rest_was_sent_
     // Some requests are refused for their size, some are accepted; then the role may no longer send any.
     world.fault("CreateInvalidation", 10, ALWAYS, denied());
     let run = world.deploy(&OPTIONS).expect(4);
-    let told = run.json["invalidations"].as_array().unwrap();
-    let failed: Vec<_> = told.iter().filter(|one| one["status"] == "failed").collect();
-    assert_eq!(failed.len(), 1, "{told:?}");
-    assert!(told.len() > 1, "some was accepted: {told:?}");
+    let reported = run.json["invalidations"].as_array().unwrap();
+    let failed: Vec<_> = reported.iter().filter(|one| one["status"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{reported:?}");
+    assert!(reported.len() > 1, "some was accepted: {reported:?}");
 
     world.edge.faults().clear();
     world.edge.set_invalidation_quotas(Quotas::default());

@@ -118,7 +118,7 @@ async fn a_symlink_inside_the_source_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_longer_than_s3_takes_refuses_the_deploy_unless_told_to_keep_going() {
+async fn a_key_longer_than_s3_takes_refuses_the_deploy_unless_reported_to_keep_going() {
     let world = World::deployed(&SITE).await;
     let long = format!("{}x.html", format!("{}/", "d".repeat(200)).repeat(5));
     world.write(&long, "too deep below this prefix");

@@ -94,7 +94,7 @@ async fn a_symlink_that_leads_nowhere_is_said_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patterns_that_match_nothing_are_told_where_another_is_meant() {
+async fn patterns_that_match_nothing_are_reported_where_another_is_meant() {
     let world = World::new(&PAGES).await;
     world.write("drafts/a.html", "a draft");
     let run = world.deploy(&["--exclude", "/drafs/", "--exclude", "*.map", "--include-hidden", ".htaccess"]).expect(0);

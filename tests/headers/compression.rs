@@ -74,7 +74,7 @@ async fn what_a_rule_compresses_is_what_viewers_get_back_and_what_does_not_pay_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_size_of_what_is_stored_compressed_is_not_told_beside_the_files() {
+async fn the_size_of_what_is_stored_compressed_is_not_reported_beside_the_files() {
     let place = place().await;
     let source = directory(&site(&[("a.dat", &text(50_000)), ("small.dat", "x")]));
     deploy(&place, &[rule()], source.path()).await;

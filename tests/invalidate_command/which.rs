@@ -68,7 +68,7 @@ async fn a_host_that_no_distribution_serves_is_refused_even_beside_one_that_is_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_may_be_named_and_each_is_told() {
+async fn several_may_be_named_and_each_is_reported() {
     let account = Account::new().await;
     let shop = account.add("shop", "shop.example.com");
     let report = account.invalidate(&["--json", "--distribution", &account.id, "--distribution", &shop, "/a"]);
@@ -97,7 +97,7 @@ async fn a_distribution_that_does_not_exist_is_a_usage_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_exists_is_told_though_another_does_not() {
+async fn one_that_exists_is_reported_though_another_does_not() {
     let account = Account::new().await;
     let report = account.invalidate(&["--json", "--distribution", &format!("E0000000000000,{}", account.id), "/a"]);
     let report = report.ended_with(4).json();

@@ -62,8 +62,8 @@ async fn the_artifact_is_deployed_by_the_recipe_of_the_command_line() {
 
     store(&world, archive(&[("index.html", "new"), ("app.js", "js")])).await;
     function.invoke(&job(3, &json!({}))).await.unwrap();
-    let told = world.edge.invalidations(&world.distribution).pop().unwrap().items;
-    assert!(!told.iter().any(|item| item.contains("app.js")), "{told:?}");
+    let invalidated = world.edge.invalidations(&world.distribution).pop().unwrap().items;
+    assert!(!invalidated.iter().any(|item| item.contains("app.js")), "{invalidated:?}");
     assert_eq!(world.keys(), ["app.js", "index.html"]);
 
     function.invoke(&job(4, &json!({}))).await.unwrap();
@@ -85,8 +85,8 @@ async fn a_stage_that_is_rolled_back_deploys_the_earlier_artifact_again() {
     store(&world, archive(&SITE)).await;
     function.invoke(&job(3, &json!({}))).await.unwrap();
     assert_eq!(etags(), before);
-    let told = world.edge.invalidations(&world.distribution).pop().unwrap().items;
-    assert!(!told.iter().any(|item| item.contains("app.js")), "{told:?}");
+    let invalidated = world.edge.invalidations(&world.distribution).pop().unwrap().items;
+    assert!(!invalidated.iter().any(|item| item.contains("app.js")), "{invalidated:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +156,7 @@ async fn an_artifact_in_another_region_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
     let (world, function) = pipeline(&SITE).await;
-    for (number, (bytes, told)) in [
+    for (number, (bytes, invalidated)) in [
         (archive(&[("index.html", "x"), ("../evil.html", "x")]), "outside the site"),
         (archive(&[("index.html", "x"), ("/etc/evil", "x")]), "outside the site"),
         (archive(&[]), "no files"),
@@ -169,13 +169,13 @@ async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
         function.invoke(&job(number as u32, &json!({}))).await.unwrap();
         let (kind, message) = failure(&world);
         assert_eq!(kind, "JobFailed");
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(invalidated), "{message}");
     }
     assert_eq!(world.keys().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_and_what_landed_is_said() {
+async fn what_failed_and_what_was_written_is_said() {
     let (world, function) = pipeline(&SITE).await;
     world.fault_of("PutObject", "index.html", 0, ALWAYS, denied());
     function.invoke(&job(1, &json!({}))).await.unwrap();
@@ -205,7 +205,7 @@ async fn an_older_build_is_out_of_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn near_the_deadline_what_landed_is_invalidated_and_a_retry_goes_on() {
+async fn near_the_deadline_what_was_written_is_invalidated_and_a_retry_goes_on() {
     let files: Vec<(String, String)> = (0..30).map(|at| (format!("p/{at:02}.js"), at.to_string())).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(key, body)| (key.as_str(), body.as_str())).collect();
     let (world, function) = pipeline(&files).await;

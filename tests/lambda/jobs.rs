@@ -58,7 +58,7 @@ async fn function() -> (World, Function) {
 }
 
 fn items(world: &World) -> Vec<Vec<String>> {
-    world.edge.invalidations(&world.distribution).into_iter().map(|told| told.items).collect()
+    world.edge.invalidations(&world.distribution).into_iter().map(|invalidated| invalidated.items).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,7 +142,7 @@ async fn the_distribution_is_found_from_the_bucket_and_no_other_is_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parameters_that_make_no_sense_are_named() {
     let (world, function) = function().await;
-    for (number, (parameters, told)) in [
+    for (number, (parameters, invalidated)) in [
         (r#"{"distributoin": "E1", "Paths": []}"#, "unknown fields \"Paths\", \"distributoin\""),
         (r#"{"bucket": "www.example.com", "deploy": {"prune_after": "0s"}}"#, "\"deploy.prune_after\""),
         (r#"{"wait": "yes"}"#, "wait: expected a boolean"),
@@ -159,7 +159,7 @@ async fn parameters_that_make_no_sense_are_named() {
         function.invoke(&job(number as u32, parameters)).await.unwrap();
         let (kind, message) = failure(&world);
         assert_eq!(kind, "ConfigurationError", "{parameters}: {message}");
-        assert!(message.contains(told) && message.contains("hint: "), "{parameters}: {message}");
+        assert!(message.contains(invalidated) && message.contains("hint: "), "{parameters}: {message}");
     }
     assert_eq!(world.count("CreateInvalidation"), 1, "only the one that does not exist was asked for");
 }
@@ -252,8 +252,8 @@ async fn neither_log_nor_answer_ever_tells_the_credentials_of_a_job() {
     for event in [job(1, &world.distribution), event("codepipeline-job-with-artifact"), broken, strange] {
         answers.push(format!("{:?}", function.invoke(&event).await));
     }
-    let told = format!("{}{answers:?}{:?}", function.log(), world.edge.job_results());
+    let invalidated = format!("{}{answers:?}{:?}", function.log(), world.edge.job_results());
     for secret in ["ASIAJOBEXAMPLE", "secretOfTheJob", "tokenOfTheJob"] {
-        assert!(!told.contains(secret), "{secret} is in: {told}");
+        assert!(!invalidated.contains(secret), "{secret} is in: {invalidated}");
     }
 }

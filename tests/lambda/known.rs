@@ -1,6 +1,6 @@
-//! What CloudFront was told already costs no path, and what only looks so is told.
+//! What CloudFront was asked to invalidate already costs no path, and what only looks so is told.
 
-use super::messages::{queue, told, written};
+use super::messages::{invalidated, queue, written};
 use crate::world::aws;
 use crate::world::function::{Function, event};
 use crate::world::site::{BUCKET, World, denied};
@@ -53,7 +53,7 @@ async fn uploading_the_same_bytes_again_costs_no_path() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_bytes_other_headers_and_removals_are_told_exactly() {
+async fn other_bytes_other_headers_and_removals_are_reported_exactly() {
     let (world, function) = deployed().await;
     let bytes = overwrite(&world, "about.html", "About", HTML).await;
     function.invoke(&bytes).await.unwrap();
@@ -63,8 +63,8 @@ async fn other_bytes_other_headers_and_removals_are_told_exactly() {
     let mut removed = event("s3-object-removed-delete");
     removed["Records"][0]["s3"]["object"]["key"] = "notes/b.html".into();
     function.invoke(&removed).await.unwrap();
-    let told = told(&world);
-    assert_eq!(told[told.len() - 3..], [["/about.html"], ["/notes/a.html"], ["/notes/b.html"]]);
+    let invalidated = invalidated(&world);
+    assert_eq!(invalidated[invalidated.len() - 3..], [["/about.html"], ["/notes/a.html"], ["/notes/b.html"]]);
 }
 
 /// Its copies are under any URL, and no event tells of the headers that earlier versions had.
@@ -74,11 +74,11 @@ async fn an_error_page_that_others_changed_takes_everything() {
     let function = Function::start(&world, &[]).await;
     let event = overwrite(&world, "404.html", "lost, and found", HTML).await;
     function.invoke(&event).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/*"]);
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/*"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_that_come_back_after_others_are_told_and_then_known_again() {
+async fn bytes_that_come_back_after_others_are_reported_and_then_known_again() {
     let (world, function) = deployed().await;
     let other = overwrite(&world, "about.html", "other", HTML).await;
     function.invoke(&other).await.unwrap();
@@ -92,7 +92,7 @@ async fn bytes_that_come_back_after_others_are_told_and_then_known_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_comes_late_is_told_although_the_object_is_the_manifests_again() {
+async fn an_event_that_comes_late_is_reported_although_the_object_is_the_manifests_again() {
     let (world, function) = deployed().await;
     let other = overwrite(&world, "about.html", "other", HTML).await;
     let back = overwrite(&world, "about.html", "about", HTML).await;
@@ -115,7 +115,7 @@ async fn where_the_record_may_not_be_written_nothing_is_taken_for_known() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_cannot_be_marked_is_told_and_comes_again() {
+async fn a_write_that_cannot_be_marked_is_reported_and_comes_again() {
     let (world, function) = deployed().await;
     let known = overwrite(&world, "about.html", "about", HTML).await;
     function.invoke(&known).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_write_that_cannot_be_marked_is_told_and_comes_again() {
     let other = overwrite(&world, "about.html", "other", HTML).await;
     let answer = function.invoke(&queue(&[other])).await.unwrap();
     assert_eq!(super::messages::back(&answer), ["m0"]);
-    assert_eq!(told(&world).pop().unwrap(), ["/about.html"], "and it is told all the same");
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/about.html"], "and it is told all the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +138,7 @@ async fn the_cover_knows_the_rest_of_the_site_from_the_manifest() {
         events.push(overwrite(&world, key, "new", HTML).await);
     }
     function.invoke(&queue(&events)).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/blog/*"]);
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/blog/*"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,7 +161,7 @@ async fn what_a_deploy_under_way_uploads_is_left_to_it_and_other_writes_are_not(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
+async fn what_a_deploy_that_died_left_behind_is_reported_by_its_events() {
     let (world, function) = deployed().await;
     world.write("about.html", "about, and more");
     world.edge.faults().add(shipfront_edge::Rule {
@@ -181,7 +181,7 @@ async fn what_a_deploy_that_died_left_behind_is_told_by_its_events() {
     let mut event = written("about.html", &etag(&world, "about.html"));
     event["Records"][0]["s3"]["object"]["size"] = 15.into();
     function.invoke(&event).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/about.html"]);
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/about.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,21 +196,21 @@ async fn a_site_in_a_folder_has_its_own_record() {
     assert_eq!(count(&world), 0);
     let other = overwrite(&world, "blog/about.html", "other", HTML).await;
     function.invoke(&other).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/blog/about.html"]);
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/blog/about.html"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_record_is_a_warning_and_everything_is_told() {
+async fn a_damaged_record_is_a_warning_and_everything_is_reported() {
     let (world, function) = deployed().await;
     world.put(".shipfront/state.json", "{").await;
     let event = written("about.html", &etag(&world, "about.html"));
     function.invoke(&event).await.unwrap();
-    assert_eq!(told(&world).pop().unwrap(), ["/about.html"]);
+    assert_eq!(invalidated(&world).pop().unwrap(), ["/about.html"]);
     assert!(function.log().contains("cannot be read"), "{}", function.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_file_of_others_writes_is_none_every_event_is_told_and_nothing_is_lost() {
+async fn where_the_file_of_others_writes_is_none_every_event_is_reported_and_nothing_is_lost() {
     let (world, function) = deployed().await;
     let garbage = "welcome to the side file";
     world.put(".shipfront/foreign.json", garbage).await;

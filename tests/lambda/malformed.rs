@@ -1,6 +1,6 @@
 //! What is not as documented: it never blocks its neighbours, and a job is answered all the same.
 
-use super::messages::{back, queue, told, written};
+use super::messages::{back, invalidated, queue, written};
 use crate::world::function::{Function, event};
 use crate::world::site::World;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ async fn a_poison_message_goes_back_and_its_neighbours_are_dealt_with() {
         let neighbours = [written(&format!("a{at}.html"), ETAG), body, written(&format!("b{at}.html"), ETAG)];
         let answer = function.invoke(&queue(&neighbours)).await.unwrap();
         assert_eq!(back(&answer), ["m1"], "{}", neighbours[1]);
-        let last = told(&world).pop().unwrap_or_default();
+        let last = invalidated(&world).pop().unwrap_or_default();
         assert_eq!(last, [format!("/a{at}.html"), format!("/b{at}.html")], "{}", neighbours[1]);
     }
 }
@@ -86,7 +86,7 @@ async fn a_poison_record_of_a_notification_fails_it_after_its_neighbours_were_de
     event["Records"] = json!([{"eventSource": "aws:s3"}, record]);
     let error = function.invoke(&event).await.unwrap_err();
     assert!(error.contains("missing field"), "{error}");
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +99,7 @@ async fn an_event_of_no_known_kind_fails_and_the_next_one_is_dealt_with() {
     }
     assert!(function.send("{".into(), Duration::from_secs(60)).await.is_err());
     function.invoke(&event("s3-object-removed-delete")).await.unwrap();
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +110,7 @@ async fn one_message_of_6_mib_is_read_like_any_other() {
     let body = json!({"Records": vec![record; 10_000]});
     assert!(body.to_string().len() > 6_000_000);
     function.invoke(&body).await.unwrap();
-    assert_eq!(told(&world), [["/a.html"]]);
+    assert_eq!(invalidated(&world), [["/a.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,14 +41,15 @@ pub(super) fn written(key: &str, etag: &str) -> Value {
 }
 
 /// The items that CloudFront took, request by request.
-pub(super) fn told(world: &World) -> Vec<Vec<String>> {
-    let told = world.edge.invalidations(&world.distribution).into_iter();
-    told.map(|invalidation| {
-        let mut items = invalidation.items;
-        items.sort();
-        items
-    })
-    .collect()
+pub(super) fn invalidated(world: &World) -> Vec<Vec<String>> {
+    let invalidated = world.edge.invalidations(&world.distribution).into_iter();
+    invalidated
+        .map(|invalidation| {
+            let mut items = invalidation.items;
+            items.sort();
+            items
+        })
+        .collect()
 }
 
 /// The messages that go back to the queue.
@@ -83,7 +84,7 @@ async fn whatever_the_shape_of_an_event_its_url_is_invalidated_once() {
         let root = items.contains(&"/index.html").then_some("/");
         function.invoke(&event(name)).await.unwrap();
         let expected: Vec<&str> = root.into_iter().chain(items).collect();
-        assert_eq!(told(&world), [expected], "{name}");
+        assert_eq!(invalidated(&world), [expected], "{name}");
     }
 }
 
@@ -102,7 +103,7 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
         };
         world.put(key, "x").await;
         function.invoke(&event(name)).await.unwrap();
-        assert!(told(&world)[0].iter().any(|item| item == url), "{key:?}: {:?}", told(&world));
+        assert!(invalidated(&world)[0].iter().any(|item| item == url), "{key:?}: {:?}", invalidated(&world));
     }
 }
 
@@ -138,7 +139,7 @@ async fn all_messages_of_an_invocation_are_one_invalidation_and_duplicates_are_o
     let messages = [written("about.html", etag), removed.clone(), written("about.html", etag), removed];
     let answer = function.invoke(&queue(&messages)).await.unwrap();
     assert_eq!(back(&answer), Vec::<&str>::new());
-    assert_eq!(told(&world), [["/about.html", "/old.html"]]);
+    assert_eq!(invalidated(&world), [["/about.html", "/old.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,7 +149,7 @@ async fn the_same_messages_again_are_the_same_invalidation() {
         function.invoke(&event("sqs-s3")).await.unwrap();
     }
     assert_eq!(world.count("CreateInvalidation"), 2);
-    assert_eq!(told(&world).len(), 1, "the second is answered with the first");
+    assert_eq!(invalidated(&world).len(), 1, "the second is answered with the first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +167,7 @@ async fn a_distribution_that_is_named_is_not_looked_for() {
     let function = Function::start(&world, &[("SHIPFRONT_DISTRIBUTION", &world.distribution)]).await;
     function.invoke(&event("s3-object-removed-delete")).await.unwrap();
     assert_eq!(world.count("ListDistributions"), 0);
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,7 +176,7 @@ async fn more_changes_than_the_budget_are_everything_where_nobody_knows_the_rest
     let messages: Vec<Value> =
         (0..60).map(|at| written(&format!("p/{at}.html"), "0cc175b9c0f1b6a831c399e269772661")).collect();
     function.invoke(&queue(&messages)).await.unwrap();
-    assert_eq!(told(&world), [["/*"]]);
+    assert_eq!(invalidated(&world), [["/*"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,7 +184,7 @@ async fn options_of_the_function_are_those_of_a_deploy() {
     let world = World::new(&[]).await;
     let function = Function::start(&world, &[("SHIPFRONT_OPTIONS", "--clean-urls")]).await;
     function.invoke(&written("about.html", "0cc175b9c0f1b6a831c399e269772661")).await.unwrap();
-    assert_eq!(told(&world), [["/about", "/about.html"]]);
+    assert_eq!(invalidated(&world), [["/about", "/about.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +205,7 @@ async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     world.edge.faults().clear();
     let answer = function.invoke(&queue(&messages[..1])).await.unwrap();
     assert_eq!(back(&answer), Vec::<&str>::new());
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +218,7 @@ async fn without_a_queue_a_failure_is_the_invocations_own_so_that_lambda_tries_a
     assert!(error.contains("CreateInvalidation"), "{error}");
     world.edge.faults().clear();
     function.invoke(&event).await.unwrap();
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,7 +230,7 @@ async fn a_batch_of_10000_messages_is_one_invalidation() {
     assert!(event.to_string().len() > 6 << 20, "it is as large as Lambda hands out");
     let answer = function.invoke(&event).await.unwrap();
     assert_eq!(back(&answer), Vec::<&str>::new());
-    assert_eq!(told(&world), [["/*"]]);
+    assert_eq!(invalidated(&world), [["/*"]]);
 }
 
 /// An event of another bucket.
@@ -247,12 +248,12 @@ async fn the_events_of_each_bucket_go_to_the_named_distributions_that_may_show_i
     let both = format!("{},{other}", world.distribution);
     let function = Function::start(&world, &[("SHIPFRONT_DISTRIBUTION", &both)]).await;
     function.invoke(&event("s3-object-removed-delete")).await.unwrap();
-    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 0));
+    assert_eq!((invalidated(&world).len(), world.edge.invalidations(&other).len()), (1, 0));
     function.invoke(&elsewhere("other.example.com")).await.unwrap();
-    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
+    assert_eq!((invalidated(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
     let failed = function.invoke(&elsewhere("third.example.com")).await.unwrap_err();
     assert!(failed.contains("every origin of the distribution"), "{failed}");
-    assert_eq!((told(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
+    assert_eq!((invalidated(&world).len(), world.edge.invalidations(&other).len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -262,7 +263,7 @@ async fn with_any_origin_the_events_of_a_replicated_bucket_are_invalidated() {
     let variables = [("SHIPFRONT_DISTRIBUTION", &*world.distribution), ("SHIPFRONT_OPTIONS", "--any-origin")];
     let function = Function::start(&world, &variables).await;
     function.invoke(&elsewhere("third.example.com")).await.unwrap();
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,7 +275,7 @@ async fn what_a_topic_sends_that_is_no_event_goes_back_alone_and_its_token_is_no
     hello["Message"] = "hello".into();
     let answer = function.invoke(&queue(&[confirm, topics, hello])).await.unwrap();
     assert_eq!(back(&answer), ["m0", "m2"]);
-    assert_eq!(told(&world), [["/", "/index.html"]]);
+    assert_eq!(invalidated(&world), [["/", "/index.html"]]);
     let log = function.log();
     assert!(log.contains("subscription confirmed") && !log.contains("tokenOfTheTopic"), "{log}");
     // Without a queue, Lambda tries it again.

@@ -86,7 +86,7 @@ async fn each_url_has_its_viewers_and_an_invalidation_says_what_it_evicted_and_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_nobody_evicted_is_stale_and_one_that_was_right_is_told_apart() {
+async fn a_copy_that_nobody_evicted_is_stale_and_one_that_was_right_is_distinguished() {
     let machine = Machine::new();
     let preview = Preview::start(&machine);
     for path in ["/about/", "/blog/"] {

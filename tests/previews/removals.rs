@@ -139,7 +139,7 @@ async fn a_site_that_is_no_preview_is_neither_listed_nor_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_that_is_being_deployed_is_waited_for_and_then_judged_again() {
+async fn a_preview_that_is_being_deployed_is_waited_for_and_then_checked_again() {
     let world = three().await;
     world.edge.advance_clock(2 * HOUR);
     let gate = Gate::default();

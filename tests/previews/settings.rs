@@ -31,7 +31,7 @@ async fn the_file_says_where_previews_go_at_which_url_and_how_long_they_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_the_section_is_told_with_its_place() {
+async fn what_is_wrong_with_the_section_is_reported_with_its_place() {
     let world = world().await;
     for (text, said) in [
         ("previews = 1", "shipfront.toml:1:12: previews: expected a section"),

@@ -129,8 +129,8 @@ async fn status_counts_by_the_sites_own_share() {
 
 /// The paths that a run sent, or would send, for each invalidation.
 fn paths(run: &Run) -> Vec<usize> {
-    let told = run.json["invalidations"].as_array().unwrap();
-    told.iter().map(|one| one["items"].as_array().unwrap().len()).collect()
+    let reported = run.json["invalidations"].as_array().unwrap();
+    reported.iter().map(|one| one["items"].as_array().unwrap().len()).collect()
 }
 
 /// Twenty pages that change and forty assets that go at once, each with a neighbor that stays. Half of the month is 50.

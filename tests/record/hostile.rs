@@ -95,7 +95,7 @@ async fn with_foreign_intent() -> (World, &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_distribution_of_another_bucket_is_told_only_where_the_person_names_it() {
+async fn a_distribution_of_another_bucket_is_reported_only_where_the_person_names_it() {
     let (world, foreign) = with_foreign_intent().await;
     for _ in 0..2 {
         let run = world.deploy(&[]).expect(4);

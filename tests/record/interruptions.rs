@@ -25,15 +25,15 @@ async fn stops_in_order(name: &str) {
     let run = finish(child).expect(130);
     assert_eq!(run.outcome(), "interrupted");
     assert_eq!(world.writes(), ["PUT app.js", "INVALIDATE /app.js"]);
-    let told = status(&world);
-    assert!(told["lease"].is_null() && told["pending"].is_null(), "{told}");
-    assert_eq!((&told["last"]["interrupted"], &told["last"]["left"]), (&true.into(), &2.into()), "{told}");
+    let reported = status(&world);
+    assert!(reported["lease"].is_null() && reported["pending"].is_null(), "{reported}");
+    assert_eq!((&reported["last"]["interrupted"], &reported["last"]["left"]), (&true.into(), &2.into()), "{reported}");
     let text = world.run(&["status", TARGET]).expect(0).stdout;
     assert!(text.contains("it was interrupted: 2 objects of its plan neither uploaded nor deleted"), "{text}");
     world.edge.clear_requests();
     world.deploy(&[]).expect(0);
-    let told = status(&world);
-    assert!(told["last"]["interrupted"].is_null() && told["last"]["left"].is_null(), "{told}");
+    let reported = status(&world);
+    assert!(reported["last"]["interrupted"].is_null() && reported["last"]["left"].is_null(), "{reported}");
     assert_eq!(world.writes(), ["PUT style.css", "PUT index.html", "INVALIDATE / /index.html /style.css"]);
     is_settled(&world, &[]);
 }
@@ -81,9 +81,9 @@ async fn a_killed_deploy_is_shown_can_be_unlocked_and_is_finished() {
     child.wait().unwrap();
     world.edge.faults().clear();
 
-    let told = status(&world);
-    assert!(told["lease"]["owner"].is_string(), "{told}");
-    assert_eq!(told["pending"]["keys"], 2);
+    let reported = status(&world);
+    assert!(reported["lease"]["owner"].is_string(), "{reported}");
+    assert_eq!(reported["pending"]["keys"], 2);
     let text = world.run(&["status", TARGET]).expect(0).stdout;
     assert!(text.contains("lock: process") && text.contains("pending: 2 keys"), "{text}");
     let run = world.deploy(&["--lock-timeout", "0s"]).expect(5);
@@ -146,10 +146,10 @@ async fn headers_that_an_interrupted_run_may_have_changed_are_asked_for_again() 
     world.edge.faults().clear();
     // And the other way round, as after the step back to an older version: the manifest still
     // tells what the rules say, and the interrupted run stored something else.
-    let told = Headers::of("style.css").digest();
+    let reported = Headers::of("style.css").digest();
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if line["key"] == "style.css" {
-            line["headers"] = told.to_string().into();
+            line["headers"] = reported.to_string().into();
         }
     })
     .await;

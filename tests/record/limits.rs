@@ -20,7 +20,7 @@ async fn keep_going_does_not_put_pages_before_an_asset_that_s3_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_record_too_assets_go_after_the_edge_was_told_of_the_pages() {
+async fn without_a_record_too_assets_go_after_the_pages_are_invalidated() {
     let world = World::new(&SITE).await;
     world.deploy(&["--no-record"]).expect(0);
     world.write("index.html", "without the style");
@@ -32,7 +32,7 @@ async fn without_a_record_too_assets_go_after_the_edge_was_told_of_the_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_an_earlier_run_was_told_to_keep_count_when_they_go() {
+async fn pages_that_an_earlier_run_was_asked_to_keep_count_when_they_go() {
     let world = World::deployed(&SITE).await;
     world.remove("about.html");
     world.remove("old.html");

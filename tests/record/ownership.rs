@@ -73,7 +73,7 @@ async fn an_object_changed_behind_our_back_is_put_right_and_invalidated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_build_uploaded_by_another_tool_is_kept_and_the_edge_is_told() {
+async fn the_same_build_uploaded_by_another_tool_is_kept_and_it_is_invalidated() {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "welcome two");
     upload(&world, "index.html", "welcome two", HTML).await;

@@ -66,7 +66,7 @@ async fn an_object_of_others_is_not_taken_for_the_upload_that_a_dead_run_never_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_landed_without_an_answer_is_ours_and_goes_with_its_file() {
+async fn an_upload_that_succeeded_without_an_answer_is_ours_and_goes_with_its_file() {
     let world = World::deployed(&SITE).await;
     world.write("new.html", "new");
     world.fault_of("PutObject", "new.html", 0, 1, Fault::ResetAfter);

@@ -68,7 +68,7 @@ async fn a_forced_redirect_comes_before_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_website_endpoint_follows_them_redirects_are_no_objects_and_the_way_is_told() {
+async fn where_no_website_endpoint_follows_them_redirects_are_no_objects_and_the_way_is_reported() {
     let world = World::new(&[("index.html", "i")]).await;
     world.write("_redirects", "/old /new\n");
     let run = world.deploy(&[]).expect(0);

@@ -66,8 +66,8 @@ async fn what_is_shown_in_the_place_of_another_page_is_evicted_with_its_line() {
     world.edge.clear_requests();
     world.write("_redirects", "/old.html /index.html 200\n");
     publish(&world).expect(0);
-    let told = writes(&world);
-    assert_eq!(told.last().unwrap(), "INVALIDATE /old.html /old.html/", "{told:?}");
+    let invalidated = writes(&world);
+    assert_eq!(invalidated.last().unwrap(), "INVALIDATE /old.html /old.html/", "{invalidated:?}");
     assert_eq!(view(&world, "/old.html").await.text(), "welcome");
 }
 
@@ -80,8 +80,11 @@ async fn a_header_alone_evicts_nothing() {
     world.write("_headers", "/about/*\n  X-A: b\n");
     let run = publish(&world).expect(0);
     assert_eq!(run.outcome(), "deployed");
-    let told = writes(&world);
-    assert_eq!(told, ["UpdateFunction site-response", "TestFunction site-response", "PublishFunction site-response"]);
+    let invalidated = writes(&world);
+    assert_eq!(
+        invalidated,
+        ["UpdateFunction site-response", "TestFunction site-response", "PublishFunction site-response"]
+    );
     let about = view(&world, "/about/").await;
     assert_eq!((about.header("x-a"), about.header("x-cache").map(|it| it.starts_with("Hit"))), (Some("b"), Some(true)));
     world.remove("_headers");

@@ -19,7 +19,7 @@ async fn an_edit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_that_is_told_in_full() {
+async fn an_edit_that_is_reported_in_full() {
     let world = deployed().await;
     world.write("index.html", "welcome back");
     Shell::of(&world).types("deploy public s3://www.example.com --verbose --concurrency 1").reads("deploy-verbose");

@@ -122,7 +122,7 @@ async fn it_refuses_where_it_could_do_harm_or_no_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_fails_is_named_and_the_others_are_told() {
+async fn a_copy_that_fails_is_named_and_the_others_are_reported() {
     let world = untagged().await;
     world.fault_of("CopyObject", "about.html", 0, ALWAYS, denied());
     let run = world.run(&["tags", "--backfill", TARGET, "--json"]).expect(3);

@@ -33,7 +33,7 @@ async fn a_copy_that_keeps_an_old_header_is_a_difference_although_its_bytes_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_cloudfront_is_configured_to_set_is_told_and_no_difference() {
+async fn a_header_that_cloudfront_is_configured_to_set_is_reported_and_no_difference() {
     for by_policy in [true, false] {
         let world = looked_at().await;
         configure(&world, |distribution| match by_policy {

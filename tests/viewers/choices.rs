@@ -42,7 +42,7 @@ async fn directory_forms_go_by_the_configuration_unless_one_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewrite_that_no_configuration_tells_of_can_be_told() {
+async fn a_rewrite_that_no_configuration_tells_of_can_be_configured() {
     for (alias, fresh) in [("auto", false), ("always", true)] {
         let world = world().await;
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);
@@ -89,16 +89,16 @@ async fn every_strategy_leaves_nothing_stale_and_evicts_what_it_says() {
         everybody.fill().await;
         edit(&world);
         let run = world.deploy(&["--strategy", strategy, "--max-paths", budget]).expect(0);
-        let told = format!("{strategy} {budget}: {:?}", items(&run));
+        let reported = format!("{strategy} {budget}: {:?}", items(&run));
         let lost = everybody.check(&run).await;
-        assert!(items(&run).len() <= budget.parse().unwrap(), "{told}");
+        assert!(items(&run).len() <= budget.parse().unwrap(), "{reported}");
         if let Some(expected) = expected {
             let sent = items(&run);
-            assert_eq!(&sent.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected, "{told}");
+            assert_eq!(&sent.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected, "{reported}");
         }
         let everything = has(&items(&run), "/*");
-        assert_eq!(lost.contains("/robots.txt"), everything, "{told}");
-        assert_eq!(everything, strategy == "all" || (strategy, budget) == ("exact", "6"), "{told}");
-        assert_eq!(collateral(&run) == 0, lost.is_empty(), "{told}");
+        assert_eq!(lost.contains("/robots.txt"), everything, "{reported}");
+        assert_eq!(everything, strategy == "all" || (strategy, budget) == ("exact", "6"), "{reported}");
+        assert_eq!(collateral(&run) == 0, lost.is_empty(), "{reported}");
     }
 }

@@ -74,13 +74,13 @@ async fn query_strings_in_the_key_cost_a_wildcard_and_others_cost_nothing() {
         (custom(), QueryStrings::All, true),
         (custom(), QueryStrings::None, false),
     ] {
-        let told = format!("{settings:?} {query_strings:?}");
+        let reported = format!("{settings:?} {query_strings:?}");
         let change = |distribution: &mut Distribution| distribution.default_behavior.cache = settings;
         let world = world_with(query_strings, "", change).await;
         let (run, lost) = edit(&world, "", &["--strategy", "exact"]).await;
         let wildcards = items(&run).iter().filter(|item| item.ends_with('*')).count();
-        assert_eq!(wildcards > 0, wild, "{told}: {:?}", items(&run));
-        assert_eq!((lost, collateral(&run)), (0, 0), "{told}");
+        assert_eq!(wildcards > 0, wild, "{reported}: {:?}", items(&run));
+        assert_eq!((lost, collateral(&run)), (0, 0), "{reported}");
     }
 }
 

@@ -33,7 +33,7 @@ async fn deployed() -> World {
     world
 }
 
-/// Edits a file and deploys; what CloudFront is told.
+/// Edits a file and deploys; what CloudFront is asked to invalidate.
 fn edit(world: &World, key: &str, options: &[&str]) -> (Vec<String>, Run) {
     world.write(key, format!("edit {}", fastrand::u64(..)));
     let run = world.deploy(options).expect(0);
@@ -65,8 +65,8 @@ async fn an_error_page_gets_a_short_life_which_is_said_once_and_is_then_its_own_
     assert_eq!(cache_control(&world, "about.html").await, None);
     assert_eq!(missing(&world).await.body, "lost");
 
-    let (told, run) = edit(&world, "404.html", &[]);
-    assert_eq!((told, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""));
+    let (invalidated, run) = edit(&world, "404.html", &[]);
+    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""));
     assert!(why(&run).contains("expires there within 60 s"), "{}", why(&run));
     world.write("404.html", "edit of the plan");
     let text = world.command(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).output().unwrap();
@@ -94,8 +94,8 @@ async fn the_deploy_that_brings_the_header_evicts_everything_once() {
     let run = world.deploy(&[]).expect(0);
     assert_eq!((run.changes(), items(&run)), (vec!["upload headers 404.html".to_owned()], vec!["/*".to_owned()]));
     assert!(run.warnings().contains(CHOSEN), "{}", run.warnings());
-    let (told, run) = edit(&world, "404.html", &[]);
-    assert_eq!((told, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""));
+    let (invalidated, run) = edit(&world, "404.html", &[]);
+    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""));
     configure(&world, |distribution| distribution.error_responses.clear());
     let run = world.deploy(&[]).expect(0);
     assert_eq!(run.changes(), ["upload headers 404.html"], "what is no error page needs no such header");
@@ -107,8 +107,8 @@ async fn what_keeps_errors_for_long_is_named_and_everything_goes() {
     let world = new(&SITE, vec![response(404, "/404.html", 300)]).await;
     world.deploy(&[]).expect(0);
     for _ in 0..2 {
-        let (told, run) = edit(&world, "404.html", &[]);
-        assert_eq!(told, ["/*"]);
+        let (invalidated, run) = edit(&world, "404.html", &[]);
+        assert_eq!(invalidated, ["/*"]);
         let warnings = run.warnings();
         assert!(
             warnings.contains("the ErrorCachingMinTTL of 300 s") && warnings.contains("at most 60 s"),
@@ -122,11 +122,11 @@ async fn what_keeps_errors_for_long_is_named_and_everything_goes() {
         distribution.default_behavior.cache =
             CacheSettings::Legacy { query_string: false, min_ttl: 61, default_ttl: 86_400, max_ttl: 86_400 };
     });
-    let (told, run) = edit(&world, "404.html", &[]);
-    assert_eq!(told, ["/*"]);
+    let (invalidated, run) = edit(&world, "404.html", &[]);
+    assert_eq!(invalidated, ["/*"]);
     assert!(run.warnings().contains("the MinTTL of 61 s"), "{}", run.warnings());
-    let (told, run) = edit(&world, "404.html", &["--error-page", "own-path"]);
-    assert_eq!((told, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as asked");
+    let (invalidated, run) = edit(&world, "404.html", &["--error-page", "own-path"]);
+    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,8 +135,8 @@ async fn a_rule_of_the_persons_own_prevails() {
     world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
     assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some("max-age=86400"));
-    let (told, run) = edit(&world, "404.html", &[]);
-    assert_eq!(told, ["/*"]);
+    let (invalidated, run) = edit(&world, "404.html", &[]);
+    assert_eq!(invalidated, ["/*"]);
     assert!(why(&run).contains("86400 s (its max-age)"), "{}", why(&run));
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"], "copies of before live on");
@@ -169,7 +169,7 @@ async fn an_unreadable_configuration_leaves_the_header_that_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_single_page_application_pays_with_a_minute_on_deep_links_and_is_told_so() {
+async fn a_single_page_application_pays_with_a_minute_on_deep_links_and_is_reported_so() {
     let answer = |code| ErrorResponse { response_code: Some(200), ..response(code, "/index.html", 60) };
     let files = [("app.1a.js", "app"), ("index.html", "version 1")];
     let world = new(&files, vec![answer(403), answer(404)]).await;
@@ -459,8 +459,8 @@ async fn the_page_of_any_distribution_is_found_below_its_origin_path() {
     assert_eq!(cache_control(&world, "site/errors/lost here.html").await.as_deref(), Some(CHOSEN));
     assert_eq!(cache_control(&world, "site/index.html").await, None);
     world.write("errors/lost here.html", "edited");
-    let told = items(&deploy_to(&world, "site", &[]).expect(0));
-    assert!(told.len() >= 2 && !told.contains(&"/*".to_owned()), "{told:?}");
+    let invalidated = items(&deploy_to(&world, "site", &[]).expect(0));
+    assert!(invalidated.len() >= 2 && !invalidated.contains(&"/*".to_owned()), "{invalidated:?}");
     let answer = request(&world.edge.viewer_url(), "GET", "/nowhere", &[("host", "EOTHER00000000.localhost")]).await;
     assert_eq!(answer.text(), "edited");
 }

@@ -115,7 +115,7 @@ async fn what_was_uploaded_before_tags_were_read_goes_by_path_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_change_of_the_configuration_makes_every_copy_go_by_path_once_more_and_is_told() {
+async fn any_change_of_the_configuration_makes_every_copy_go_by_path_once_more_and_is_reported() {
     let world = tagged().await;
     assert!(!round(&world, "first", &[]).await.0.warnings().contains("configuration"));
     assert!(round(&world, "second", &FEW).await.1 > 0);
@@ -147,7 +147,7 @@ async fn what_another_tool_uploaded_goes_by_path_even_if_the_bytes_are_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_runs_that_told_nobody_uploaded_goes_by_path_even_if_it_is_as_the_record_has_it() {
+async fn what_two_runs_without_an_invalidation_uploaded_goes_by_path_even_if_it_is_as_the_record_has_it() {
     let world = tagged().await;
     round(&world, "first", &FEW).await;
     // S3 tells the time in seconds: as if all that follows were within the one of the record.

@@ -45,7 +45,7 @@ impl Default for Readings {
 }
 
 impl Readings {
-    /// A path as copies are told apart by it.
+    /// A path as copies are distinguished by it.
     pub(super) fn spelled<'a>(&self, path: &'a str) -> Cow<'a, str> {
         if !self.spellings_are_one || !path.contains('%') {
             return Cow::Borrowed(path);

@@ -116,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn directives_that_contradict_one_another_are_told() {
+    fn directives_that_contradict_one_another_are_reported() {
         for value in ["public, private", "max-age=60, max-age=0", "s-maxage=1, public, s-maxage=2"] {
             assert!(problem(value).is_some(), "{value}");
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_told_with_what_may_be_meant() {
+    fn what_has_no_effect_is_reported_with_what_may_be_meant() {
         for (value, meant) in [
             ("max-age 300", Some("max-age=300")),
             ("max-age: 300", Some("max-age=300")),
@@ -160,10 +160,12 @@ mod tests {
             ("-1", None),
             ("3600", None),
         ] {
-            let told = problem(value).unwrap_or_else(|| panic!("{value} is none"));
+            let reported = problem(value).unwrap_or_else(|| panic!("{value} is none"));
             match meant {
-                Some(meant) => assert!(told.ends_with(&format!("; did you mean {meant:?}?")), "{value}: {told}"),
-                None => assert!(!told.contains("did you mean"), "{value}: {told}"),
+                Some(meant) => {
+                    assert!(reported.ends_with(&format!("; did you mean {meant:?}?")), "{value}: {reported}")
+                }
+                None => assert!(!reported.contains("did you mean"), "{value}: {reported}"),
             }
         }
     }
@@ -171,7 +173,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_proposed_is_a_cache_control(value in "[a-z0-9 ,;:=\"-]{0,30}|max-age.{0,12}") {
-            if let Some((_, meant)) = problem(&value).as_deref().and_then(|told| told.split_once("did you mean ")) {
+            if let Some((_, meant)) = problem(&value).as_deref().and_then(|reported| reported.split_once("did you mean ")) {
                 let meant: String = meant.trim_end_matches('?').trim_matches('"').to_owned();
                 prop_assert_eq!(problem(&meant), None);
             }

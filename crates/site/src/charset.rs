@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_as_their_encoding_says_are_told() {
+    fn bytes_that_are_not_as_their_encoding_says_are_reported() {
         let text = b"<!doctype html><html lang=en><title>Plain</title><p>There is nothing packed about this page.";
         for coding in ["gzip", "GZIP", "x-gzip", "br", "zstd"] {
             assert!(!is_encoded(coding, text), "{coding}");
@@ -447,7 +447,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_come_in_they_are_judged_as_a_whole(
+        fn however_the_bytes_come_in_they_are_checked_as_a_whole(
             bytes in prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..40),
                 "[a-zé€😀]{0,20}".prop_map(String::into_bytes),

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_of_another_tool_that_matches_nothing_is_told() {
+    fn a_pattern_of_another_tool_that_matches_nothing_is_reported() {
         let keys = ["assets/app.js", "index.html"];
         let said = |pattern: &str| oddity(&pattern.parse().unwrap(), Some("public"), keys.into_iter());
         for (pattern, part) in [

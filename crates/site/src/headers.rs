@@ -57,7 +57,7 @@ impl Headers {
         self.assumes_utf8.then(|| CharsetCheck::new(&self.content_type, self.content_encoding.as_deref()))
     }
 
-    /// A digest by which two sets of headers are told apart. One that only has a type is digested as it
+    /// A digest by which two sets of headers are distinguished. One that only has a type is digested as it
     /// was before there was anything else.
     pub fn digest(&self) -> HeadersDigest {
         let Headers { content_type, metadata, .. } = self;

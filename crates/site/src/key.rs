@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_in_names_are_told_from_words_and_dates() {
+    fn digests_in_names_are_distinguished_from_words_and_dates() {
         for key in [
             "app.4f8a2b1c.js",
             "assets/index-BfG5s8dQ.css",

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_of_a_project_are_told_from_those_of_a_site() {
+    fn the_files_of_a_project_are_distinguished_from_those_of_a_site() {
         for (name, is_folder) in [
             ("node_modules", true),
             ("package.json", false),

@@ -297,9 +297,9 @@ impl LineReader<'_> {
         };
         let target = target(to, names, platform).map_err(|why| self.wrong(why))?;
         let mut rule = self.passing(host, from, query, force);
-        let can_be_judged = self.conditions(words[0], &mut rule, &conditions);
+        let can_be_checked = self.conditions(words[0], &mut rule, &conditions);
         let action = self.action(words[0], &rule, to, status, target)?;
-        if can_be_judged {
+        if can_be_checked {
             rule.action = action;
         }
         if platform == Platform::Cloudflare {
@@ -344,7 +344,7 @@ impl LineReader<'_> {
 
     /// Reads the conditions of a rule. Whether a function can judge all of them.
     fn conditions(&mut self, written: &str, rule: &mut RedirectRule, conditions: &[&str]) -> bool {
-        let mut can_be_judged = true;
+        let mut can_be_checked = true;
         for condition in conditions {
             let Some((name, value)) = condition.split_once('=') else { continue };
             let values = || value.split(',').map(str::trim).filter(|value| !value.is_empty());
@@ -355,14 +355,14 @@ impl LineReader<'_> {
                     let message = format!("{written} depends on the visitor's country");
                     self.find(FindingKind::Needs, message, COUNTRY_HINT);
                 }
-                "role" if self.options.may_be_public(written) => can_be_judged = false,
+                "role" if self.options.may_be_public(written) => can_be_checked = false,
                 "role" => {
-                    can_be_judged = false;
+                    can_be_checked = false;
                     let message = format!("{written} is for some roles only, and CloudFront would show it to everyone");
                     self.find(FindingKind::Protects, message, protect_hint(written));
                 }
                 _ => {
-                    can_be_judged = false;
+                    can_be_checked = false;
                     let message = format!("{written} depends on {name}, which no function of shipfront reads");
                     self.find(
                         FindingKind::CannotBeDone,
@@ -372,7 +372,7 @@ impl LineReader<'_> {
                 }
             }
         }
-        can_be_judged
+        can_be_checked
     }
 
     /// What a rule does, by its status.

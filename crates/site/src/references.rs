@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_error_is_told() {
+    fn a_read_error_is_reported() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -57,8 +57,8 @@ fn s3deploys_routes_become_rules_of_the_same_meaning() {
     let script = rules.headers("app.js");
     assert_eq!((script.metadata["owner"].as_str(), script.compress.len()), ("web", 1));
     let left = imported.not_carried_over.join("\n");
-    for told in ["workers", "key", "strip-index-html", "x-frame-options", "(?i)"] {
-        assert!(left.contains(told) && imported.toml.contains(told), "{told}: {left}");
+    for reported in ["workers", "key", "strip-index-html", "x-frame-options", "(?i)"] {
+        assert!(left.contains(reported) && imported.toml.contains(reported), "{reported}: {left}");
     }
     assert!(!imported.toml.contains("AKIDEXAMPLE") && !left.contains("AKIDEXAMPLE"));
 }
@@ -119,8 +119,8 @@ fn hugos_targets_become_sections_and_its_matchers_rules() {
     let rules = HeaderRules::new(settings.headers().to_vec()).unwrap();
     assert_eq!(rules.headers("app.wasm").content_type, "application/wasm");
     let left = imported.not_carried_over.join("\n");
-    for told in ["order", "acl", "include", "gs://bucket", "force"] {
-        assert!(left.contains(told), "{told}: {left}");
+    for reported in ["order", "acl", "include", "gs://bucket", "force"] {
+        assert!(left.contains(reported), "{reported}: {left}");
     }
 }
 
@@ -144,7 +144,7 @@ fn hugos_configuration_is_read_in_all_its_languages() {
 
 #[test]
 fn bad_input_is_refused_with_its_place() {
-    for (name, text, told) in [
+    for (name, text, reported) in [
         (".s3deploy.yml", "routes:\n  - route: [\n", ".s3deploy.yml:"),
         (".s3deploy.yml", "routes: 5\n", "routes"),
         (".s3deploy.yml", "routes:\n  - {headers: {}}\n", "route"),
@@ -158,7 +158,7 @@ fn bad_input_is_refused_with_its_place() {
     ] {
         let error = import_text(name, text).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
-        assert!(error.to_string().contains(told), "{name} {text:?}: {error}");
+        assert!(error.to_string().contains(reported), "{name} {text:?}: {error}");
         assert!(error.hint_text().is_some(), "{error}");
     }
 }

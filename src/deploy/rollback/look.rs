@@ -1,6 +1,6 @@
 //! Where the objects of an earlier deploy are, and what is in their places now: asked of S3 before anything is written.
 
-use crate::deploy::rollback::Past;
+use crate::deploy::rollback::SourceDeploy;
 use crate::error::{ErrorKind, Result};
 use crate::record::Record;
 use crate::record::manifest::Row;
@@ -42,7 +42,7 @@ pub(super) enum Missing {
 pub(super) struct Looker<'a> {
     pub bucket: &'a Bucket,
     pub record: &'a Record,
-    pub past: &'a Past,
+    pub source_deploy: &'a SourceDeploy,
 }
 
 impl Looker<'_> {
@@ -59,7 +59,7 @@ impl Looker<'_> {
     }
 
     async fn origin(&self, key: &str, row: &Row) -> Result<Result<Origin, Missing>> {
-        if let Some(preview) = &self.past.preview {
+        if let Some(preview) = &self.source_deploy.preview {
             return preview.look(key, row).await;
         }
         if let Some(version) = &row.version
@@ -68,7 +68,7 @@ impl Looker<'_> {
             let class = version.class.as_deref().map(str::to_owned);
             return Ok(self.at_version(key, &version.id, head, class));
         }
-        if self.past.has_copies
+        if self.source_deploy.has_copies
             && let Some((place, head)) = self.record.kept(row).await?
         {
             return Ok(Ok(Origin { place, head }));
@@ -82,7 +82,7 @@ impl Looker<'_> {
         };
         versions.retain(|version| version.etag == row.etag);
         // The one that was there when the deploy was completed; the same bytes may have come again with other headers.
-        let completed = self.past.deployed.at.as_second();
+        let completed = self.source_deploy.deployed.at.as_second();
         let then = versions.iter().find(|version| version.modified <= completed).or(versions.first());
         let Some(version) = then else { return Ok(Err(Missing::Gone)) };
         Ok(match self.version(key, &version.id, row).await? {

@@ -10,7 +10,7 @@ use crate::deploy::manifest_index::{ManifestIndex, merge};
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::rollback::look::{Looked, Looker, Missing, Origin};
-use crate::deploy::rollback::{Past, Rollback};
+use crate::deploy::rollback::{Rollback, SourceDeploy};
 use crate::deploy::settings::Settings;
 use crate::deploy::walk::Unknown;
 use crate::error::{Error, Result};
@@ -33,20 +33,20 @@ const NAMED: usize = 20;
 pub(super) struct Planning<'a> {
     pub settings: &'a Settings,
     pub discovered: &'a Discovered,
-    /// What the edge was last told.
+    /// What was last deployed.
     pub live: &'a ManifestIndex,
     /// What is to be back.
-    pub past: &'a Past,
+    pub source_deploy: &'a SourceDeploy,
     pub rollback: &'a Rollback,
 }
 
 /// A key and what the record knows of it.
 struct Key<'a> {
     key: &'a str,
-    /// What the edge was last told of it.
+    /// What was last deployed of it.
     live: Option<&'a Row>,
     /// The object that is to be there.
-    past: Option<&'a Row>,
+    source_deploy: Option<&'a Row>,
     /// Whether an interrupted run may have changed it.
     is_pending: bool,
 }
@@ -55,9 +55,10 @@ impl Key<'_> {
     /// Whether viewers get the same as then: the same bytes, with the same headers.
     fn is_same(&self) -> bool {
         let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
-        self.live.zip(self.past).is_some_and(|(live, past)| {
-            let same_bytes = live.etag == past.etag || is_known(live) && live.content() == past.content();
-            same_bytes && live.size == past.size && live.headers == past.headers && !self.is_pending
+        self.live.zip(self.source_deploy).is_some_and(|(live, source_deploy)| {
+            let same_bytes =
+                live.etag == source_deploy.etag || is_known(live) && live.content() == source_deploy.content();
+            same_bytes && live.size == source_deploy.size && live.headers == source_deploy.headers && !self.is_pending
         })
     }
 }
@@ -68,9 +69,12 @@ impl Planning<'_> {
         let keys = self.keys();
         let unknown = Unknown::default();
         let rules = self.rules(&unknown);
-        let is_asked =
-            |key: &&Key<'_>| !key.is_same() && (key.past.is_some() || key.is_pending || self.goes(key, &rules));
-        if keys.iter().any(|key| key.past.is_some() && !key.is_same()) && !self.discovered.bucket.has_no_acls().await? {
+        let is_asked = |key: &&Key<'_>| {
+            !key.is_same() && (key.source_deploy.is_some() || key.is_pending || self.goes(key, &rules))
+        };
+        if keys.iter().any(|key| key.source_deploy.is_some() && !key.is_same())
+            && !self.discovered.bucket.has_no_acls().await?
+        {
             let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
             return Err(Error::refused(message).hint(
                 "disable ACLs on the bucket (BucketOwnerEnforced) and let a bucket policy say who may read, or deploy the \
@@ -78,10 +82,10 @@ impl Planning<'_> {
             ));
         }
         let record = self.session()?.record();
-        let looker = Looker { bucket: &self.discovered.bucket, record, past: self.past };
+        let looker = Looker { bucket: &self.discovered.bucket, record, source_deploy: self.source_deploy };
         let looking = stream::iter(keys.iter().filter(is_asked)).map(|key| {
             let looker = &looker;
-            async move { looker.look(key.key, key.past).await }
+            async move { looker.look(key.key, key.source_deploy).await }
         });
         // In the order of the keys.
         let looked: Vec<Looked> = looking.buffered(self.settings.concurrency.max(1)).try_collect().await?;
@@ -92,7 +96,7 @@ impl Planning<'_> {
         let (mut plan, mut asked) = (Plan::default(), asked.into_iter().peekable());
         for key in &keys {
             let is_page = pages.contains(key.key);
-            match (key.past, asked.next_if(|(of, _)| of.key == key.key)) {
+            match (key.source_deploy, asked.next_if(|(of, _)| of.key == key.key)) {
                 (Some(row), Some((_, looked))) => self.bring_back(&mut plan, key, (row, is_page), looked),
                 (Some(_), None) => keep(&mut plan, key),
                 (None, looked) => {
@@ -167,15 +171,15 @@ impl Planning<'_> {
         let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
         let pending = pending.map(|pending| (pending.key.as_str(), ()));
         let live = || self.live.rows(&[]);
-        let past = || self.past.rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none());
+        let source_deploy = || self.source_deploy.rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none());
         let name = |(key, _): (_, &Row)| (key, ());
-        let all = merge(merge(live().map(name), past().map(name)), pending.clone());
-        let (mut live, mut past) = (live().peekable(), past().peekable());
+        let all = merge(merge(live().map(name), source_deploy().map(name)), pending.clone());
+        let (mut live, mut source_deploy) = (live().peekable(), source_deploy().peekable());
         let mut pending = pending.peekable();
         all.map(|(key, ())| Key {
             key,
             live: live.next_if(|(other, _)| *other == key).map(|(_, row)| row),
-            past: past.next_if(|(other, _)| *other == key).map(|(_, row)| row),
+            source_deploy: source_deploy.next_if(|(other, _)| *other == key).map(|(_, row)| row),
             is_pending: pending.next_if(|(other, ())| *other == key).is_some(),
         })
         .collect()
@@ -225,13 +229,13 @@ impl Planning<'_> {
         let Some((_, why)) = missing.first() else { return Ok(()) };
         let names: Vec<&str> = missing.iter().map(|(key, _)| *key).collect();
         let count = if names.len() == 1 { "1 object".to_owned() } else { format!("{} objects", names.len()) };
-        if let Some(preview) = &self.past.preview {
+        if let Some(preview) = &self.source_deploy.preview {
             return Err(preview.incomplete(&format!("{count}: {}", listed(&names))));
         }
-        let deploy = name(&self.past.deployed);
+        let deploy = name(&self.source_deploy.deployed);
         let message =
             format!("{count} of deploy {deploy} cannot be brought back: {}; nothing was changed", listed(&names));
-        let versioned = self.past.rows.rows(&[]).any(|(_, row)| row.version.is_some());
+        let versioned = self.source_deploy.rows.rows(&[]).any(|(_, row)| row.version.is_some());
         let hint = match why {
             Missing::Archived => {
                 "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"
@@ -253,7 +257,8 @@ impl Planning<'_> {
 
     /// Whether the object of the earlier deploy is in its place, by all that viewers get of it.
     fn is_in_place(&self, key: &Key<'_>, looked: &Looked) -> bool {
-        let Some((live, row)) = looked.live.as_ref().zip(key.past).filter(|(live, row)| live.etag == row.etag) else {
+        let Some((live, row)) = looked.live.as_ref().zip(key.source_deploy).filter(|(live, row)| live.etag == row.etag)
+        else {
             return false;
         };
         let version = live.version.as_deref().filter(|id| *id != "null");

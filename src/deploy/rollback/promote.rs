@@ -2,7 +2,7 @@
 
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::rollback::look::{Missing, Origin as Found};
-use crate::deploy::rollback::{Past, Promoted};
+use crate::deploy::rollback::{Promoted, SourceDeploy};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
@@ -67,7 +67,7 @@ impl Origin {
 
 impl Deploy<'_> {
     /// Reads what the preview left, which must be complete. `production` is the record of the site that it becomes.
-    pub(super) async fn read_preview(&self, preview: &Promoted, production: &Session) -> Result<Past> {
+    pub(super) async fn read_preview(&self, preview: &Promoted, production: &Session) -> Result<SourceDeploy> {
         let Promoted { name, target, deploy } = preview;
         if *target == self.settings.target {
             return Err(Error::usage(format!("{target} is both the preview and production")));
@@ -124,12 +124,12 @@ impl Deploy<'_> {
         };
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok(Past { deployed, rows, has_copies: false, rules: None, preview })
+        Ok(SourceDeploy { deployed, rows, has_copies: false, rules: None, preview })
     }
 
     /// Refuses a preview that was deployed again since it was read.
-    pub(super) async fn guard_preview(&self, past: &Past) -> Result<()> {
-        let Some(origin) = &past.preview else { return Ok(()) };
+    pub(super) async fn guard_preview(&self, source_deploy: &SourceDeploy) -> Result<()> {
+        let Some(origin) = &source_deploy.preview else { return Ok(()) };
         let now = origin.session(self).await?;
         match now.live() == Some(&*origin.deploy) && now.lease().is_none() {
             true => Ok(()),
@@ -139,9 +139,9 @@ impl Deploy<'_> {
 
     /// What to tell the person if the preview was deployed again while it was made live: of an object whose bytes are the
     /// same, the headers may be those of before or of after.
-    pub(super) async fn changed_meanwhile(&self, past: &Past) -> Option<String> {
-        let origin = past.preview.as_ref()?;
-        self.guard_preview(past).await.err().map(|_| {
+    pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<String> {
+        let origin = source_deploy.preview.as_ref()?;
+        self.guard_preview(source_deploy).await.err().map(|_| {
             format!(
                 "the preview {} was deployed again, or removed, while it was promoted: what was copied has the bytes of deploy \
                  {}; look at it again, and promote it once more if it is to be the new one",

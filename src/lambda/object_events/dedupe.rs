@@ -39,7 +39,7 @@ pub(super) struct Deduped {
     pub(super) left: usize,
 }
 
-/// The changed keys, and what to write down once CloudFront was told.
+/// The changed keys, and what to write down once CloudFront accepted the invalidation.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) changed: Vec<String>,
@@ -58,10 +58,10 @@ struct Settled {
 
 impl Changes {
     /// Takes back the marks of keys that CloudFront was told of.
-    pub(super) async fn settle(self, is_told: impl Fn(&str) -> bool) -> Result<()> {
+    pub(super) async fn settle(self, is_affected: impl Fn(&str) -> bool) -> Result<()> {
         for (mut memory, settled) in self.memories {
-            let told = settled.into_iter().filter(|settled| is_told(&settled.full_key));
-            memory.settle(told.map(|settled| settled.key).collect()).await?;
+            let reported = settled.into_iter().filter(|settled| is_affected(&settled.full_key));
+            memory.settle(reported.map(|settled| settled.key).collect()).await?;
         }
         Ok(())
     }

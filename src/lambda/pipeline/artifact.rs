@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn an_entry_that_would_land_elsewhere_refuses_the_whole_archive() {
         for name in ["../evil.html", "a/../../evil.html", "/etc/evil", "a\\..\\evil"] {
-            let told = unpacked(&archive(&[("index.html", b"a"), (name, b"x")]), "", MUCH).unwrap_err();
-            assert!(told.contains("evil") && told.contains("nothing was deployed"), "{told}");
+            let reported = unpacked(&archive(&[("index.html", b"a"), (name, b"x")]), "", MUCH).unwrap_err();
+            assert!(reported.contains("evil") && reported.contains("nothing was deployed"), "{reported}");
         }
     }
 

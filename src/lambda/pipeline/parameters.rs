@@ -201,15 +201,15 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_refused_by_name() {
-        let told = problem(r#"{"distribution": "E1", "path": ["/a"], "Wait": true}"#);
-        assert!(told.contains("\"path\"") && told.contains("\"Wait\""), "{told}");
+        let reported = problem(r#"{"distribution": "E1", "path": ["/a"], "Wait": true}"#);
+        assert!(reported.contains("\"path\"") && reported.contains("\"Wait\""), "{reported}");
         assert!(problem(r#"{"bucket": "www", "deploy": {"prune": "0s"}}"#).contains("\"deploy.prune\""));
         assert!(problem(r#"{"bucket": "www", "deploy": {"distribution": "E1"}}"#).contains("\"deploy.distribution\""));
     }
 
     #[test]
     fn wrong_types_and_values_are_refused_with_their_place() {
-        for (text, told) in [
+        for (text, reported) in [
             (r#"{"wait": "yes"}"#, "wait: expected"),
             (r#"{"paths": "/a"}"#, "paths: expected"),
             (r#"{"paths": [1]}"#, "paths[0]: expected"),
@@ -223,7 +223,7 @@ mod tests {
             (r#"{"bucket": "www", "deploy": {"record": ["x"]}}"#, "deploy.record"),
             ("{", "no JSON"),
         ] {
-            assert!(problem(text).contains(told), "{text}: {}", problem(text));
+            assert!(problem(text).contains(reported), "{text}: {}", problem(text));
         }
     }
 

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_is_told_with_its_size_and_a_name_that_is_too_long_has_a_line_of_its_own() {
+    fn what_is_replaced_is_reported_with_its_size_and_a_name_that_is_too_long_has_a_line_of_its_own() {
         let changed = |key: &str, before| ReportedChange { bytes_before: before, ..change(key, Reason::Size) };
         let changes = [
             changed("a-page-with-a-name-as-long-as-that.html", Some(20_000)),

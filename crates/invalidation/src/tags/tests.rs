@@ -134,7 +134,7 @@ fn tags_that_would_be_derived_otherwise_are_not_remembered() {
 }
 
 #[test]
-fn the_meaning_of_a_tag_is_told_in_words() {
+fn the_meaning_of_a_tag_is_reported_in_words() {
     let key = "blog/2026/hello-world.html";
     let tags = tagger().tags(&upload(key, &["a.css".to_owned()], "d1", Bytes::New));
     let meanings: Vec<String> = tags.0.iter().map(|tag| tagger().meaning(*tag, key)).collect();

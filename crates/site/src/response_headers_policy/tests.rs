@@ -60,7 +60,7 @@ fn a_narrower_path_has_what_the_broader_ones_say_but_for_what_it_takes_back() {
 }
 
 #[test]
-fn what_cloudfront_does_not_take_is_told_with_its_line() {
+fn what_cloudfront_does_not_take_is_reported_with_its_line() {
     let template = of("/*\n  X-Frame-Options: ALLOW-FROM https://a.example\n  Access-Control-Request-Method: GET\n");
     assert_eq!(template.warnings.len(), 2);
     assert!(template.warnings[0].contains("line 2") && template.warnings[1].contains("line 3"));

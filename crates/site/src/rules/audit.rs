@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_without_a_file_is_told_with_the_pattern_that_may_be_meant() {
+    fn a_rule_without_a_file_is_reported_with_the_pattern_that_may_be_meant() {
         let keys = ["404.html", "assets/app.js", "blog/index.html", "style.css"];
         for (pattern, expected) in [
             ("/asset/**", Some(Some("/assets/**"))),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_browsers_do_not_act_upon_is_told() {
+    fn a_value_that_browsers_do_not_act_upon_is_reported() {
         for (value, problem) in
             [("text/html; charset=utf8", false), ("text/html", false), ("text/html;charset=nonsense", true)]
         {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_that_is_no_media_type_is_told() {
+    fn a_content_type_that_is_no_media_type_is_reported() {
         for value in ["text/html", "Text/HTML; charset=utf-8", "application/vnd.api+json", "image/svg+xml ;x"] {
             assert!(is_media_type(value), "{value}");
         }
@@ -303,12 +303,12 @@ mod tests {
             content_type: Some("html".parse().unwrap()),
             ..HeaderRule::default()
         };
-        let told = HeaderRules::new(vec![rule]).unwrap().odd_content_types();
-        assert_eq!(told, [(0, "\"html\" is no media type, such as \"text/html\"".to_owned())]);
+        let reported = HeaderRules::new(vec![rule]).unwrap().odd_content_types();
+        assert_eq!(reported, [(0, "\"html\" is no media type, such as \"text/html\"".to_owned())]);
     }
 
     #[test]
-    fn rules_that_later_ones_override_are_told_once_each() {
+    fn rules_that_later_ones_override_are_reported_once_each() {
         let keys = ["assets/app.js", "assets/b.js", "index.html"];
         let all = rules(&[("/assets/*", "max-age=9"), ("*.html", "max-age=1"), ("*", "max-age=1"), ("/x", "no-cache")]);
         let found = all.overridden(2, keys.into_iter());

@@ -69,7 +69,7 @@ fn of_several_origin_paths_each_counts_where_a_behavior_leads_to_it() {
 }
 
 #[test]
-fn each_form_of_a_key_is_judged_by_its_own_behavior() {
+fn each_form_of_a_key_is_checked_by_its_own_behavior() {
     let origins = [origin("s3", WEBSITE, ""), origin("media", OTHER_BUCKET, "")];
     let shape = shape(&origins, &[behavior("/a/*", "media"), behavior("*", "s3")]);
     assert_eq!(paths(&shape, "a/index.html"), ["/a"]);
@@ -129,7 +129,7 @@ fn a_tenants_parameter_in_the_origin_path_may_be_any_folder_of_the_site() {
 }
 
 #[test]
-fn an_error_page_is_known_by_its_viewer_path_and_judged_by_its_behavior() {
+fn an_error_page_is_known_by_its_viewer_path_and_checked_by_its_behavior() {
     let mut shape = shape(
         &[origin("s3", BUCKET, "/site")],
         &[CacheBehavior { ttl: Some(NOT_CACHED), ..behavior("/errors/*", "s3") }, behavior("*", "s3")],
