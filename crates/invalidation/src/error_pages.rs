@@ -1,7 +1,8 @@
 //! Which of the site's objects the distributions serve as error pages, and what that takes.
 
+use crate::choose::ALL;
 use crate::viewer::TOLERATED_SECONDS;
-use crate::{ALL, DistributionId, Invalidation, Shown, Viewers};
+use crate::{DistributionId, Invalidation, Shown, Viewers};
 
 /// An object that a distribution serves under URLs that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
