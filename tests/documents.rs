@@ -2,7 +2,7 @@
 
 use crate::world::command::{Run, binary, clean, on_terminal, repository, run};
 use crate::world::tools;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 fn shipfront(arguments: &[&str]) -> Run {
@@ -112,21 +112,46 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
+/// How many links a document has, each of which must lead to a file, and to a heading of it where it names one.
+fn follow(document: &Path, text: &str) -> usize {
+    let links = links(text);
+    for link in &links {
+        let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+        // The index of a folder of the book is its README.
+        let path = path.strip_suffix("index.md").map_or_else(|| path.to_owned(), |folder| format!("{folder}README.md"));
+        let target = if path.is_empty() { document.to_owned() } else { document.with_file_name(path) };
+        assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+        if !fragment.is_empty() {
+            let text = std::fs::read_to_string(&target).unwrap();
+            let anchors: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+            assert!(anchors.iter().any(|known| known == fragment), "{}: {link}", document.display());
+        }
+    }
+    links.len()
+}
+
 #[test]
 fn every_link_within_the_repository_leads_somewhere() {
-    let documents = documents();
+    let seen: usize = documents().iter().map(|(document, text)| follow(document, text)).sum();
+    assert!(seen > 70, "only {seen} links were found");
+}
+
+#[test]
+fn the_book_has_every_document_and_its_links_lead_to_pages_of_it() {
+    if !tools::has("python3") {
+        return;
+    }
+    let book = tempfile::tempdir().unwrap();
+    let mut build = clean("python3");
+    run(build.arg(repository("docs/book/build")).arg("--sources-only").arg(book.path())).ended_with(0);
     let mut seen = 0;
-    for (document, text) in &documents {
-        for link in links(text) {
-            seen += 1;
-            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
-            let target = if path.is_empty() { document.clone() } else { document.with_file_name(path) };
-            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
-            if !fragment.is_empty() {
-                let text = std::fs::read_to_string(&target).unwrap();
-                let anchors: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
-                assert!(anchors.iter().any(|known| known == fragment), "{}: {link}", document.display());
-            }
+    for (document, _) in documents() {
+        let within = document.strip_prefix(repository("")).unwrap();
+        // What lies in other folders is for those who look at the code beside it.
+        if within.components().count() == 1 || within.parent() == Some(Path::new("docs")) {
+            let page = book.path().join(within);
+            let text = std::fs::read_to_string(&page).map_err(|_| format!("{} is not in the book", within.display()));
+            seen += follow(&page, &text.unwrap());
         }
     }
     assert!(seen > 70, "only {seen} links were found");

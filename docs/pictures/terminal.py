@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-COLUMNS = 112
+# As wide as a page of text, so that the letters are as large as its own.
+COLUMNS = 84
 
 
 def output_of(command: str) -> str:
