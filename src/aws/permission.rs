@@ -294,6 +294,21 @@ pub const PERMISSIONS: &[Permission] = &[
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, TRIAL),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, TRIAL),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, TRIAL),
+    with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, TRIAL),
+    with(
+        Setup::Tenant,
+        "CreateInvalidationForDistributionTenant",
+        "cloudfront:CreateInvalidationForDistributionTenant",
+        Resource::Tenant,
+        TRIAL,
+    ),
+    with(
+        Setup::Tenant,
+        "GetInvalidationForDistributionTenant",
+        "cloudfront:GetInvalidationForDistributionTenant",
+        Resource::Tenant,
+        TRIAL,
+    ),
 ];
 
 /// What to allow where a call about a version of an object was denied.
