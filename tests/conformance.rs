@@ -6,7 +6,9 @@ use crate::world::aws;
 use crate::world::site::{ALWAYS, BUCKET, Run, World, finish, run, stop};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use shipfront::commands::conformance::named;
-use shipfront_edge::{ConnectionMode, Evidence, Fault, QuotaScope, Quotas, RateQuota, Readings, Tenant, TokenBucket};
+use shipfront_edge::{
+    Alteration, ConnectionMode, Evidence, Fault, QuotaScope, Quotas, RateQuota, Readings, Tenant, TokenBucket,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -232,6 +234,24 @@ async fn the_edge_follows_the_evidence_of_another() {
     local(world.outside().join("report.md").to_str().unwrap()).expect(1).says("SHIPFRONT_EDGE_EVIDENCE");
 }
 
+/// As a store might answer that would have another's object deleted, by way of something that resolves such names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leads_out_of_the_folder_is_named_and_not_removed() {
+    let world = trial().await;
+    let other = "<Contents><Key>trial%2Fshipfront-conformance-t%2F..%2Fpage.html</Key><Size>1</Size>\
+        <LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>";
+    let text = vec![("</ListBucketResult>".to_owned(), other.to_owned())];
+    let listing = Alteration { answer_text: text, ..Alteration::default() };
+    // The first sees that the folder is empty.
+    world.fault("ListObjectsV2", 1, ALWAYS, Fault::Alter(Box::new(listing)));
+    let run = attempt(&world, &["--check", "create-only"]).expect(1);
+    assert!(run.json["warnings"].to_string().contains("../page.html"), "{}", run.stdout);
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    let requests = world.edge.requests();
+    let mut keys = requests.iter().flat_map(|request| request.key.iter().chain(&request.items));
+    assert!(!keys.any(|key| key.contains("..")), "{requests:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_tried_as_its_viewers_meet_it() {
     let world = trial_of_a_tenant().await;
@@ -256,7 +276,8 @@ async fn the_pace_is_that_of_the_distribution_and_not_that_of_a_deploy() {
         let world = trial().await;
         world.edge.set_invalidation_quotas(quotas);
         let evidence = world.outside().join("evidence.json");
-        let options = ["--patience", "60", "--check", "wildcards-in-a-request", "--evidence", evidence.to_str().unwrap()];
+        let options =
+            ["--patience", "60", "--check", "wildcards-in-a-request", "--evidence", evidence.to_str().unwrap()];
         let run = attempt(&world, &options).expect(0);
         let learned: serde_json::Value = serde_json::from_slice(&std::fs::read(&evidence).unwrap()).unwrap();
         (learned["quotas"]["wildcards_per_second"].as_f64(), run)

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
 /// What the name of the folder begins with.
-const FOLDER: &str = "shipfront-conformance-";
+pub(crate) const FOLDER: &str = "shipfront-conformance-";
 /// What is said when a signal comes.
 const STOPPING: &str = "stopping: what was written is removed; once more to stop at once";
 /// How long a check may go on after a signal.
@@ -140,8 +140,11 @@ fn shown_by(args: &ConformanceArgs) -> Result<Option<DistributionId>> {
     match Which::parse(ids, tenants)? {
         Which::Ids(ids) => Ok(ids.into_iter().next()),
         Which::Auto if ids.is_empty() => Ok(None),
-        Which::Auto | Which::None => Err(Error::usage(format!("--distribution {}: name the one to try", ids.join(",")))
-            .hint("pass the id of a distribution whose origin is the bucket, or no --distribution to try the store alone")),
+        Which::Auto | Which::None => {
+            Err(Error::usage(format!("--distribution {}: name the one to try", ids.join(","))).hint(
+                "pass the id of a distribution whose origin is the bucket, or no --distribution to try the store alone",
+            ))
+        }
     }
 }
 
@@ -175,8 +178,11 @@ async fn open(args: &ConformanceArgs, connection: &Connection, id: &Distribution
     let shapes = lookup::shapes(&distributions, &Which::Ids(vec![id.clone()]), false, folder.bucket()).await?;
     lookup::refuse_other_buckets(&shapes, folder.bucket())?;
     if let Some((_, shape)) = shapes.iter().find(|(_, shape)| shape.tenants_only) {
-        return Err(Error::usage(format!("the {id} is multi-tenant: viewers reach {} through its tenants only", shape.id))
-            .hint("pass --distribution-tenant ID in its place"));
+        return Err(Error::usage(format!(
+            "the {id} is multi-tenant: viewers reach {} through its tenants only",
+            shape.id
+        ))
+        .hint("pass --distribution-tenant ID in its place"));
     }
     let site = match (&args.viewers, id) {
         (Some(site), _) => site.to_string(),
