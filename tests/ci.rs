@@ -16,7 +16,7 @@ fn yaml(path: &str) -> Value {
 }
 
 /// A program for `PATH`.
-fn program(folder: &Path, name: &str, script: &str) {
+pub(crate) fn program(folder: &Path, name: &str, script: &str) {
     std::fs::create_dir_all(folder).unwrap();
     let path = folder.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -31,7 +31,7 @@ fn path_with_binary(directory: &TempDir) -> String {
     path_with(&folder)
 }
 
-fn path_with(folder: &Path) -> String {
+pub(crate) fn path_with(folder: &Path) -> String {
     format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
 }
 

@@ -6,8 +6,10 @@ use crate::world::aws;
 use crate::world::site::{ALWAYS, BUCKET, Run, World, finish, run, stop};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use shipfront::commands::conformance::named;
-use shipfront_edge::{Evidence, Fault, Quotas, Readings};
-use std::collections::BTreeSet;
+use shipfront_edge::{
+    Alteration, ConnectionMode, Evidence, Fault, QuotaScope, Quotas, RateQuota, Readings, Tenant, TokenBucket,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where all is tried: a folder of the bucket.
@@ -29,6 +31,26 @@ pub(crate) async fn trial() -> World {
     client.put_bucket_versioning().bucket(BUCKET).versioning_configuration(enabled).send().await.unwrap();
     world.edge.clear_requests();
     world
+}
+
+/// The same behind a tenant `dt_t` of the distribution, through which alone viewers reach it.
+pub(crate) async fn trial_of_a_tenant() -> World {
+    let world = trial().await;
+    let mut distribution = world.edge.distribution(&world.distribution).unwrap();
+    distribution.connection_mode = ConnectionMode::TenantOnly;
+    world.edge.put_distribution(distribution).unwrap();
+    let (id, distribution_id) = ("dt_t".to_owned(), world.distribution.clone());
+    let (parameters, domains) = (BTreeMap::new(), vec!["*.example.com".to_owned()]);
+    world.edge.put_tenant(Tenant { id, distribution_id, parameters, domains }).unwrap();
+    world
+}
+
+/// A run of all checks on the tenant.
+pub(crate) fn attempt_on_tenant(world: &World, options: &[&str]) -> Run {
+    let mut command = world.command(&["conformance", TARGET, "--name", "t", "--yes", "--json", "--patience", "1"]);
+    command.args(["--distribution-tenant", "dt_t"]).args(options);
+    // Its name leads to the edge by the edge's being the proxy: names below localhost are not known everywhere.
+    run(command.env("http_proxy", world.edge.viewer_url()).env("no_proxy", "127.0.0.1"))
 }
 
 /// The arguments of a run for a world.
@@ -210,6 +232,65 @@ async fn the_edge_follows_the_evidence_of_another() {
     };
     local(evidence.to_str().unwrap()).expect(0);
     local(world.outside().join("report.md").to_str().unwrap()).expect(1).says("SHIPFRONT_EDGE_EVIDENCE");
+}
+
+/// As a store might answer that would have another's object deleted, by way of something that resolves such names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leads_out_of_the_folder_is_named_and_not_removed() {
+    let world = trial().await;
+    let other = "<Contents><Key>trial%2Fshipfront-conformance-t%2F..%2Fpage.html</Key><Size>1</Size>\
+        <LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>";
+    let text = vec![("</ListBucketResult>".to_owned(), other.to_owned())];
+    let listing = Alteration { answer_text: text, ..Alteration::default() };
+    // The first sees that the folder is empty.
+    world.fault("ListObjectsV2", 1, ALWAYS, Fault::Alter(Box::new(listing)));
+    let run = attempt(&world, &["--check", "create-only"]).expect(1);
+    assert!(run.json["warnings"].to_string().contains("../page.html"), "{}", run.stdout);
+    assert_eq!(world.edge.objects(BUCKET).len(), 0);
+    let requests = world.edge.requests();
+    let mut keys = requests.iter().flat_map(|request| request.key.iter().chain(&request.items));
+    assert!(!keys.any(|key| key.contains("..")), "{requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_tried_as_its_viewers_meet_it() {
+    let world = trial_of_a_tenant().await;
+    let run = attempt_on_tenant(&world, &["--viewers", "http://dt-t.localhost"]).expect(0);
+    assert_eq!(that_are(&run, "not-tried"), ["encryption-is-said"], "{}", run.stdout);
+    assert_eq!(that_are(&run, "as-expected").len(), named().len() - 1, "{}", run.stdout);
+    assert_eq!((&run.json["tenant"], &run.json["distribution"]), (&"dt_t".into(), &serde_json::Value::Null));
+    assert_eq!(world.count("CreateInvalidation"), 0);
+    assert!(world.count("CreateInvalidationForDistributionTenant") > 10);
+    // Of what viewers cannot reach, or at no known name, it says so before anything is written.
+    world.edge.clear_requests();
+    attempt(&world, &[]).expect(2).says("through its tenants only").says("--distribution-tenant");
+    attempt_on_tenant(&world, &[]).expect(2).says("names no domain").says("--viewers");
+    attempt_on_tenant(&world, &["--distribution", &world.distribution]).expect(2).says("cannot be used with");
+    assert_eq!(world.count("PutObject"), 0);
+}
+
+/// What a deploy waits between its requests is no pace of CloudFront's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pace_is_that_of_the_distribution_and_not_that_of_a_deploy() {
+    let pace = async |quotas| {
+        let world = trial().await;
+        world.edge.set_invalidation_quotas(quotas);
+        let evidence = world.outside().join("evidence.json");
+        let options =
+            ["--patience", "60", "--check", "wildcards-in-a-request", "--evidence", evidence.to_str().unwrap()];
+        let run = attempt(&world, &options).expect(0);
+        let learned: serde_json::Value = serde_json::from_slice(&std::fs::read(&evidence).unwrap()).unwrap();
+        (learned["quotas"]["wildcards_per_second"].as_f64(), run)
+    };
+    let many = TokenBucket { per_second: 1e9, size: 1e9 };
+    let two = TokenBucket { per_second: 2.0, size: 2.0 };
+    let rate = RateQuota { items: many, wildcards: two, scope: QuotaScope::Distribution };
+    let (limited, unlimited) =
+        tokio::join!(pace(Quotas { rate: Some(rate), ..Quotas::default() }), pace(Quotas::per_request(1000, 4)));
+    let found = limited.0.unwrap_or_else(|| panic!("{}", limited.1.stdout));
+    assert!((1.2..=2.2).contains(&found), "{found}: {}", limited.1.stdout);
+    assert_eq!(unlimited.0, None, "{}", unlimited.1.stdout);
+    assert!(unlimited.1.stdout.contains("8 one by one without a refusal"), "{}", unlimited.1.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use crate::conformance;
 use crate::world::command::{clean, repository, run};
 use crate::world::site::{BUCKET, TARGET, World};
 use crate::world::{aws, tools};
-use shipfront_edge::{CACHING_OPTIMIZED, CacheSettings};
+use shipfront_edge::{CACHING_OPTIMIZED, CacheSettings, Fault};
 use std::path::{Path, PathBuf};
 
 /// Larger than what is uploaded in one piece.
@@ -72,6 +72,25 @@ async fn requests_and_answers_are_those_of_awss_models() {
     {
         assert!(run.stdout.contains(operation), "{}", run.stdout);
     }
+}
+
+/// A recording shows what a fault does, and does not undo it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_does_so_while_it_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests.ndjson");
+    let world = recorded(&file).await;
+    world.deploy(&[]).expect(0);
+    world.edge.clear_requests();
+    world.fault("ListObjectsV2", 1, 1, Fault::TruncateBody);
+    let run = world.deploy(&["--prune-after", "0s"]).expect(0);
+    assert_eq!((run.objects("kept"), run.objects("pruned")), (3, 0));
+    assert_eq!(world.writes(), [""; 0]);
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let broken: Vec<&str> = lines.lines().filter(|line| line.contains("\"answer_broke_off\":true")).collect();
+    assert!(broken.len() == 1 && broken[0].contains("ListObjectsV2"), "{broken:#?}");
+    let Some(run) = validated(&file) else { return };
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
 }
 
 /// A recording of one request, changed by hand.

@@ -1,5 +1,8 @@
 //! How the binary comes to people: the npm packages, and names on which several files must agree.
 
+#[cfg(unix)]
+mod workflow;
+
 use crate::world::command::{binary, clean, repository, run};
 use crate::world::tools;
 use std::path::{Path, PathBuf};

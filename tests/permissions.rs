@@ -234,8 +234,11 @@ async fn conformance_makes_exactly_the_calls_that_its_entry_point_is_allowed() {
     trial.edge.clear_requests();
     crate::conformance::attempt(&trial, &[]).expect(0);
     // Whose host is known by its name, that is not asked for.
-    let asked: BTreeSet<String> = asked(&trial).union(&["GetDistribution".to_owned()].into()).cloned().collect();
-    assert_eq!(asked, of_entry_point(EntryPoint::Conformance));
+    let tenant = crate::conformance::trial_of_a_tenant().await;
+    crate::conformance::attempt_on_tenant(&tenant, &["--viewers", "http://dt-t.localhost"]).expect(0);
+    let all: BTreeSet<String> = asked(&trial).union(&asked(&tenant)).cloned().collect();
+    let all: BTreeSet<String> = all.union(&["GetDistribution".to_owned()].into()).cloned().collect();
+    assert_eq!(all, of_entry_point(EntryPoint::Conformance));
 }
 
 #[cfg(feature = "lambda")]

@@ -32,10 +32,7 @@ for architecture; do
         exit 2
         ;;
     esac
-    # A Rust that did not come from rustup has no target to add, and may have it already.
-    if command -v rustup >/dev/null; then
-        rustup target add "$target"
-    fi
+    packaging/target "$target"
     # The optimisations of cargo-lambda are turned off because they replace those of Cargo.toml,
     # and make a panic end the process: a pipeline's job would then never be answered.
     cargo lambda build --release --locked --no-default-features --features lambda --bin shipfront \

@@ -56,6 +56,8 @@ pub enum Resource {
     Bucket,
     /// The site's objects and its deploy record.
     Objects,
+    /// The folders that `conformance` writes and removes.
+    Trials,
     /// The one file of the deploy record that events write.
     Marks,
     /// The distribution.
@@ -82,6 +84,7 @@ impl Display for Resource {
         out.write_str(match self {
             Resource::Bucket => "arn:aws:s3:::BUCKET",
             Resource::Objects => "arn:aws:s3:::BUCKET/PREFIX*",
+            Resource::Trials => "arn:aws:s3:::BUCKET/PREFIXshipfront-conformance-*",
             Resource::Marks => "arn:aws:s3:::BUCKET/.shipfront/PREFIXforeign.json",
             Resource::Distribution => "arn:aws:cloudfront::ACCOUNT:distribution/ID",
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
@@ -271,21 +274,21 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
     // All of what is tried, whatever the setup. Versions are read by their ids, and removed for good.
     always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, TRIAL),
-    always("GetObject", "s3:GetObject", Resource::Objects, TRIAL),
-    always("GetObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
-    always("HeadObject", "s3:GetObject", Resource::Objects, TRIAL),
-    always("PutObject", "s3:PutObject", Resource::Objects, TRIAL),
-    always("CreateMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
-    always("UploadPart", "s3:PutObject", Resource::Objects, TRIAL),
-    always("CompleteMultipartUpload", "s3:PutObject", Resource::Objects, TRIAL),
-    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, TRIAL),
-    always("CopyObject", "s3:PutObject", Resource::Objects, TRIAL),
-    always("CopyObject", "s3:GetObject", Resource::Objects, TRIAL),
-    always("CopyObject", "s3:GetObjectVersion", Resource::Objects, TRIAL),
-    always("DeleteObjects", "s3:DeleteObject", Resource::Objects, TRIAL),
-    always("DeleteObjects", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
-    always("DeleteObject", "s3:DeleteObject", Resource::Objects, TRIAL),
-    always("DeleteObject", "s3:DeleteObjectVersion", Resource::Objects, TRIAL),
+    always("GetObject", "s3:GetObject", Resource::Trials, TRIAL),
+    always("GetObject", "s3:GetObjectVersion", Resource::Trials, TRIAL),
+    always("HeadObject", "s3:GetObject", Resource::Trials, TRIAL),
+    always("PutObject", "s3:PutObject", Resource::Trials, TRIAL),
+    always("CreateMultipartUpload", "s3:PutObject", Resource::Trials, TRIAL),
+    always("UploadPart", "s3:PutObject", Resource::Trials, TRIAL),
+    always("CompleteMultipartUpload", "s3:PutObject", Resource::Trials, TRIAL),
+    always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Trials, TRIAL),
+    always("CopyObject", "s3:PutObject", Resource::Trials, TRIAL),
+    always("CopyObject", "s3:GetObject", Resource::Trials, TRIAL),
+    always("CopyObject", "s3:GetObjectVersion", Resource::Trials, TRIAL),
+    always("DeleteObjects", "s3:DeleteObject", Resource::Trials, TRIAL),
+    always("DeleteObjects", "s3:DeleteObjectVersion", Resource::Trials, TRIAL),
+    always("DeleteObject", "s3:DeleteObject", Resource::Trials, TRIAL),
+    always("DeleteObject", "s3:DeleteObjectVersion", Resource::Trials, TRIAL),
     always("GetBucketVersioning", "s3:GetBucketVersioning", Resource::Bucket, TRIAL),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, TRIAL),
     with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, TRIAL),
@@ -294,6 +297,21 @@ pub const PERMISSIONS: &[Permission] = &[
     always("GetCachePolicy", "cloudfront:GetCachePolicy", Resource::CachePolicies, TRIAL),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, TRIAL),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, TRIAL),
+    with(Setup::Tenant, "GetDistributionTenant", "cloudfront:GetDistributionTenant", Resource::Tenant, TRIAL),
+    with(
+        Setup::Tenant,
+        "CreateInvalidationForDistributionTenant",
+        "cloudfront:CreateInvalidationForDistributionTenant",
+        Resource::Tenant,
+        TRIAL,
+    ),
+    with(
+        Setup::Tenant,
+        "GetInvalidationForDistributionTenant",
+        "cloudfront:GetInvalidationForDistributionTenant",
+        Resource::Tenant,
+        TRIAL,
+    ),
 ];
 
 /// What to allow where a call about a version of an object was denied.

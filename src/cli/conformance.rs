@@ -27,7 +27,10 @@ pub struct ConformanceArgs {
     /// The CloudFront distribution to try, too; its origin is the bucket
     #[arg(long, value_name = "ID")]
     pub distribution: Option<String>,
-    /// Where viewers reach the distribution, if not at its own domain name
+    /// The distribution tenant to try, where the distribution is multi-tenant
+    #[arg(long, value_name = "ID", conflicts_with = "distribution")]
+    pub distribution_tenant: Option<String>,
+    /// Where viewers reach the distribution, if not at its own domain name, or the tenant's first
     #[arg(long, value_name = "URL")]
     pub viewers: Option<Site>,
     /// Start without asking: it costs a few cents

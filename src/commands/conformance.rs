@@ -28,6 +28,7 @@ use crate::terminal::Terminal;
 use cdn::{Cdn, MOST_PATHS, MOST_WILDCARDS};
 use check::{Check, Finding};
 use report::Report;
+use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
 /// What the name of the folder begins with.
-const FOLDER: &str = "shipfront-conformance-";
+pub(crate) const FOLDER: &str = "shipfront-conformance-";
 /// What is said when a signal comes.
 const STOPPING: &str = "stopping: what was written is removed; once more to stop at once";
 /// How long a check may go on after a signal.
@@ -107,7 +108,8 @@ async fn attempt(
         return Err(Error::refused(format!("there is something at {folder} already, which is not ours to remove"))
             .hint("choose another --name, or remove it first"));
     }
-    let trial = match &args.distribution {
+    let shown_by = shown_by(args)?;
+    let trial = match &shown_by {
         Some(id) => trial.with(open(args, connection, id, &folder).await?),
         None => trial,
     };
@@ -116,7 +118,7 @@ async fn attempt(
         findings.push(look(check, &trial, &stop, terminal).await);
     }
     let left = trial.clean_up(stop.is_cancelled()).await;
-    let report = Report::new(&folder, args.distribution.as_deref(), findings, &trial, aws, (left, stop.is_cancelled()));
+    let report = Report::new(&folder, shown_by.as_ref(), findings, &trial, aws, (left, stop.is_cancelled()));
     Ok((report, trial.learned()))
 }
 
@@ -132,11 +134,25 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Check>> {
     Ok(checks().filter(|check| names.iter().any(|name| name == check.name)).collect())
 }
 
+/// The distribution or the tenant that is tried, where one is named.
+fn shown_by(args: &ConformanceArgs) -> Result<Option<DistributionId>> {
+    let (ids, tenants) = (args.distribution.as_slice(), args.distribution_tenant.as_slice());
+    match Which::parse(ids, tenants)? {
+        Which::Ids(ids) => Ok(ids.into_iter().next()),
+        Which::Auto if ids.is_empty() => Ok(None),
+        Which::Auto | Which::None => {
+            Err(Error::usage(format!("--distribution {}: name the one to try", ids.join(","))).hint(
+                "pass the id of a distribution whose origin is the bucket, or no --distribution to try the store alone",
+            ))
+        }
+    }
+}
+
 /// Says what it costs, and goes on where that was agreed to.
 fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &Terminal) -> Result<()> {
-    let edge = match &args.distribution {
+    let edge = match shown_by(args)? {
         Some(id) => format!(
-            ", and invalidates at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards of distribution {id}, which cost \
+            ", and invalidates at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards of the {id}, which cost \
              up to $0.60 where the month's 1,000 free ones are used up"
         ),
         None => String::new(),
@@ -156,19 +172,30 @@ fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &T
 }
 
 /// The distribution as viewers reach it.
-async fn open(args: &ConformanceArgs, connection: &Connection, id: &str, folder: &Target) -> Result<Cdn> {
+async fn open(args: &ConformanceArgs, connection: &Connection, id: &DistributionId, folder: &Target) -> Result<Cdn> {
     let aws = &connection.aws;
     let distributions = Distributions::new(aws);
-    let which = Which::parse(&[id.to_owned()], &[])?;
-    if !matches!(which, Which::Ids(_)) {
-        return Err(Error::usage(format!("--distribution {id}: one distribution is tried at a time"))
-            .hint("pass the id of a distribution whose origin is the bucket"));
-    }
-    let shapes = lookup::shapes(&distributions, &which, false, folder.bucket()).await?;
+    let shapes = lookup::shapes(&distributions, &Which::Ids(vec![id.clone()]), false, folder.bucket()).await?;
     lookup::refuse_other_buckets(&shapes, folder.bucket())?;
-    let site = match &args.viewers {
-        Some(site) => site.to_string(),
-        None => format!("https://{}", distributions.domain_name(id).await?),
+    if let Some((_, shape)) = shapes.iter().find(|(_, shape)| shape.tenants_only) {
+        return Err(Error::usage(format!(
+            "the {id} is multi-tenant: viewers reach {} through its tenants only",
+            shape.id
+        ))
+        .hint("pass --distribution-tenant ID in its place"));
+    }
+    let site = match (&args.viewers, id) {
+        (Some(site), _) => site.to_string(),
+        (None, DistributionId::Distribution(id)) => format!("https://{}", distributions.domain_name(id).await?),
+        (None, DistributionId::Tenant(_)) => {
+            let aliases = shapes.iter().flat_map(|(_, shape)| &shape.aliases);
+            let first = aliases.into_iter().find(|alias| !alias.starts_with('*'));
+            let first = first.ok_or_else(|| {
+                Error::usage(format!("CloudFront names no domain of the {id}"))
+                    .hint("pass --viewers URL, where viewers reach it")
+            })?;
+            format!("https://{first}")
+        }
     };
     let patience = Duration::from_secs(args.patience);
     Ok(Cdn::new(distributions, shapes, folder, &site, patience, aws.clock()))

@@ -282,7 +282,7 @@ impl Setting {
                 }
             }
             Resource::Key => vec![self.kms_key.clone().unwrap_or_else(|| named(resource, ""))],
-            Resource::CachePolicies | Resource::All => vec![named(resource, "")],
+            Resource::Trials | Resource::CachePolicies | Resource::All => vec![named(resource, "")],
         }
     }
 }
@@ -393,6 +393,18 @@ mod tests {
         let policy = bare.role_policy(&[EntryPoint::Deploy]);
         assert_eq!(allowed(&policy, "s3:PutObject"), ["arn:aws:s3:::www.example.com/blog/*"]);
         assert!(!policy.to_string().contains("cloudfront:"), "{policy}");
+    }
+
+    #[test]
+    fn a_role_that_tries_a_store_writes_and_removes_nothing_but_the_folders_of_that() {
+        let setting = setting("site/", &["E1"]);
+        let policy = setting.role_policy(&[EntryPoint::Conformance]);
+        let folders = format!("arn:aws:s3:::www.example.com/site/{}*", crate::commands::conformance::FOLDER);
+        for action in
+            ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectVersion"]
+        {
+            assert_eq!(allowed(&policy, action), [folders.as_str()], "{action}");
+        }
     }
 
     #[test]

@@ -147,7 +147,15 @@ impl Bucket {
                 let rules = answer.ownership_controls.map(|controls| controls.rules).unwrap_or_default();
                 Ok(rules.iter().any(|rule| rule.object_ownership == ObjectOwnership::BucketOwnerEnforced))
             }
-            Err(error) if error.code() == Some("OwnershipControlsNotFoundError") => Ok(false),
+            // A store that does not know the question may have ACLs all the same.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some("OwnershipControlsNotFoundError" | "NotImplemented" | "MethodNotAllowed")
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(self.explain("GetBucketOwnershipControls", error)),
         }
     }

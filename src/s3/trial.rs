@@ -14,6 +14,9 @@ use shipfront_site::Target;
 use shipfront_site::etag::md5;
 use shipfront_site::headers::Headers;
 
+/// The most that is read of an object, in bytes: what is tried is smaller.
+const MOST_READ: usize = 32 << 20;
+
 /// What stays as it is in a copy source.
 const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -185,11 +188,19 @@ impl Bucket {
         let request = request.set_version_id(version.map(str::to_owned));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.refused("GetObject", key, error))?;
-        let body = answer.body.collect().await.map_err(|error| {
-            let error = Error::failed(format!("reading {key} from the bucket broke off: {error}"));
-            Refused { code: "no whole answer".to_owned(), error: error.of_kind(ErrorKind::Unanswered) }
-        })?;
-        Ok(body.to_vec())
+        let (mut body, mut read) = (answer.body, Vec::new());
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| {
+                let error = Error::failed(format!("reading {key} from the bucket broke off: {error}"));
+                Refused { code: "no whole answer".to_owned(), error: error.of_kind(ErrorKind::Unanswered) }
+            })?;
+            read.extend_from_slice(&chunk);
+            if read.len() > MOST_READ {
+                let error = Error::failed(format!("{key} has more bytes than were ever written"));
+                return Err(Refused { code: "no end".to_owned(), error });
+            }
+        }
+        Ok(read)
     }
 
     /// Copies an object to another key, or onto itself.

@@ -210,6 +210,8 @@ fn what_the_tools_build_is_what_the_other_templates_take() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     crate::world::command::copy_directory(&repository("examples/lambda"), &root.join("examples/lambda"));
+    std::fs::create_dir(root.join("packaging")).unwrap();
+    std::fs::copy(repository("packaging/target"), root.join("packaging/target")).unwrap();
     let tools = root.join("target/lambda/tools");
     let cargo = "while [ \"$1\" != --lambda-dir ]; do shift; done\nmkdir -p \"$2/shipfront\"\n\
                  python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], \"w\").writestr(\"bootstrap\", \"built\")' \

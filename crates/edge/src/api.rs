@@ -136,10 +136,7 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     let recording = reading(&state.recording).clone();
     let Some(recording) = recording else { return carry_out(&state, named, parts, Body::from(body)).await };
     let (request, body) = recording.request((named.service.name(), named.name), &parts, Body::from(body)).await;
-    match carry_out(&state, named, parts, body).await {
-        Ok(answer) => Ok(recording.answer(request, answer).await),
-        Err(reset) => Err(reset),
-    }
+    carry_out(&state, named, parts, body).await.map(|answer| recording.answer(request, answer))
 }
 
 async fn carry_out(state: &State, named: Named, parts: Parts, body: Body) -> Result<Response<Body>, Reset> {

@@ -1,19 +1,22 @@
 //! Every API request and its answer in a file, to be held against AWS's own models of them.
 //!
-//! The bodies of objects are left out: what they are is not S3's to say. Of an answer that a script breaks off, nothing
-//! arrives while it is recorded.
+//! The bodies of objects are left out: what they are is not S3's to say. An answer passes on frame by frame, so that a script
+//! that slows it down or breaks it off does so while it is recorded, too; the line then says that it broke off.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
-use s3s::Body;
-use serde_json::{Value, json};
+use s3s::{Body, StdError};
+use serde_json::{Map, Value, json};
 
 use crate::lock::{locked, writing};
 use crate::{Edge, EdgeError};
@@ -78,11 +81,12 @@ impl Recording {
         (recorded, body)
     }
 
-    /// Writes a request with its answer; the answer's body goes on.
-    pub(super) async fn answer(&self, request: Recorded, answer: Response<Body>) -> Response<Body> {
+    /// Writes a request with its answer once the answer's body has gone through.
+    pub(super) fn answer(self: Arc<Self>, request: Recorded, answer: Response<Body>) -> Response<Body> {
         let (parts, body) = answer.into_parts();
-        let whole = !is_object(&request.operation) || parts.status.as_u16() >= 300;
-        let (body, text) = if whole { kept(body).await } else { (body, None) };
+        let is_kept = !is_object(&request.operation) || parts.status.as_u16() >= 300;
+        // Of what answers HEAD, a server sends no body.
+        let has_ended = request.method == "HEAD";
         let line = json!({
             "service": request.service,
             "operation": request.operation,
@@ -92,11 +96,62 @@ impl Recording {
             "body": request.body,
             "status": parts.status.as_u16(),
             "answer_headers": headers(&parts.headers),
-            "answer_body": text,
         });
+        let Value::Object(line) = line else { return Response::from_parts(parts, body) };
+        let copied = Copied { body, text: is_kept.then(Vec::new), has_ended, line, recording: self };
+        Response::from_parts(parts, Body::http_body_unsync(copied))
+    }
+}
+
+/// The body of an answer, of which a copy is kept while it goes through. Its line is written at its end, however that comes.
+struct Copied {
+    body: Body,
+    /// What went through so far; `None` of an object.
+    text: Option<Vec<u8>>,
+    has_ended: bool,
+    line: Map<String, Value>,
+    recording: Arc<Recording>,
+}
+
+impl hyper::body::Body for Copied {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(text), Some(data)) = (&mut self.text, frame.data_ref()) {
+                    text.extend_from_slice(data);
+                }
+            }
+            Poll::Ready(None) => self.has_ended = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        // A server does not ask for the end where the length says it.
+        let is_whole = self.has_ended || self.body.is_end_stream();
+        let text = self.text.take().map(|text| String::from_utf8_lossy(&text).into_owned());
+        self.line.insert("answer_body".to_owned(), text.into());
+        if !is_whole {
+            self.line.insert("answer_broke_off".to_owned(), true.into());
+        }
+        let line = Value::Object(std::mem::take(&mut self.line));
         // What is not recorded is missed by whoever reads it.
-        let _ = locked(&self.0).write_all(format!("{line}\n").as_bytes());
-        Response::from_parts(parts, body)
+        let _ = locked(&self.recording.0).write_all(format!("{line}\n").as_bytes());
     }
 }
 
@@ -112,11 +167,19 @@ impl Edge {
     }
 }
 
-/// A body, and its text.
+/// A body, and its text; one that breaks off does so again.
 async fn kept(body: Body) -> (Body, Option<String>) {
-    let bytes: Bytes = BodyExt::collect(body).await.map(|body| body.to_bytes()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    (Body::from(bytes), Some(text))
+    match BodyExt::collect(body).await {
+        Ok(body) => {
+            let bytes: Bytes = body.to_bytes();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            (Body::from(bytes), Some(text))
+        }
+        Err(error) => {
+            let end = futures::stream::iter([Err::<Frame<Bytes>, StdError>(error)]);
+            (Body::http_body_unsync(StreamBody::new(end)), None)
+        }
+    }
 }
 
 fn headers(headers: &HeaderMap) -> Value {

@@ -41,8 +41,17 @@ impl Spent {
 pub(super) enum Probe {
     /// One request was taken.
     Whole,
-    /// It was refused; what was taken of them in others, and how long that took.
-    Parts(Sent, Duration),
+    /// It was refused; what was taken of half of them in others, and how long that took. The other half is left.
+    Parts(Sent, Duration, Vec<String>),
+}
+
+/// How fast single items were taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Pace {
+    pub(super) taken: usize,
+    pub(super) refusals: usize,
+    /// Those that were taken in a second from the first refusal on; before it, nothing says how many there could be.
+    pub(super) per_second: Option<f64>,
 }
 
 /// A distribution.
@@ -175,23 +184,52 @@ impl Cdn {
         }
     }
 
-    /// Asks for all items in one request, and where that is refused, as a deploy does.
+    /// Asks for all items in one request, and where that is refused for half of them as a deploy does.
     ///
     /// # Errors
     /// The budget; what is denied; no answer.
-    pub(super) async fn probe(&self, items: Vec<String>) -> Result<Probe> {
+    pub(super) async fn probe(&self, mut items: Vec<String>) -> Result<Probe> {
         self.spend(&items)?;
         let reference = format!("{} all {}", self.run, items.len());
         match self.distributions.create_invalidation(&self.id, &reference, &items).await {
             Ok(_) => return Ok(Probe::Whole),
-            Err(refusal) if matches!(refusal.error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials) => {
-                return Err(refusal.error);
-            }
+            Err(refusal) if is_denied(&refusal) => return Err(refusal.error),
             Err(_) => {}
         }
+        let rest = items.split_off(items.len().div_ceil(2));
         let watch = self.clock.start();
         let sent = self.submit(items).await;
-        Ok(Probe::Parts(sent, watch.elapsed()))
+        Ok(Probe::Parts(sent, watch.elapsed(), rest))
+    }
+
+    /// Asks for what a probe left, one item after the other and without a pause of our own: how fast CloudFront takes them.
+    ///
+    /// # Errors
+    /// What is denied.
+    pub(super) async fn pace(&self, items: &[String]) -> Result<Pace> {
+        let (watch, mut pace, mut first_refusal, mut since) = (self.clock.start(), Pace::default(), None, 0_u32);
+        for item in items {
+            let reference = format!("{} one {item}", self.run);
+            loop {
+                match self.distributions.create_invalidation(&self.id, &reference, std::slice::from_ref(item)).await {
+                    Ok(_) => break,
+                    Err(refusal) if is_denied(&refusal) => return Err(refusal.error),
+                    Err(_) if watch.elapsed() >= self.patience => return Ok(pace),
+                    Err(_) => {
+                        pace.refusals += 1;
+                        first_refusal.get_or_insert_with(|| watch.elapsed());
+                        self.clock.sleep(PAUSE / 5).await;
+                    }
+                }
+            }
+            pace.taken += 1;
+            if let Some(first) = first_refusal {
+                since += 1;
+                let window = watch.elapsed().saturating_sub(first).as_secs_f64();
+                pace.per_second = (window > 0.0).then(|| f64::from(since) / window);
+            }
+        }
+        Ok(pace)
     }
 
     async fn submit(&self, items: Vec<String>) -> Sent {
@@ -228,6 +266,11 @@ impl Cdn {
             self.clock.sleep(PAUSE).await;
         }
     }
+}
+
+/// Whether it says nothing of quotas.
+fn is_denied(refusal: &Refusal) -> bool {
+    matches!(refusal.error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials)
 }
 
 /// Why there is nothing to try.

@@ -429,37 +429,46 @@ async fn same_reference(trial: &Trial) -> Result<Seen> {
     })
 }
 
-/// What was taken of many items: how it is, the most of one request, and for how long the rest was waited.
-async fn many(trial: &Trial, items: Vec<String>) -> Result<(Seen, Option<u64>, Duration)> {
+/// What was taken of many items: how it is, the most of one request, and those that were left for another look.
+async fn many(trial: &Trial, items: Vec<String>) -> Result<(Seen, Option<u64>, Vec<String>)> {
     let (cdn, all) = (shown(trial)?, items.len());
-    let (sent, waited) = match cdn.probe(items).await? {
+    let (sent, waited, rest) = match cdn.probe(items).await? {
         Probe::Whole => {
-            return Ok((Seen::whether(true, format!("{all} were taken at once")), Some(all as u64), Duration::ZERO));
+            return Ok((Seen::whether(true, format!("{all} were taken at once")), Some(all as u64), Vec::new()));
         }
-        Probe::Parts(sent, waited) => (sent, waited),
+        Probe::Parts(sent, waited, rest) => (sent, waited, rest),
     };
+    let half = all - rest.len();
     let taken = sent.invalidations.iter().filter(|request| request.status != InvalidationStatus::Failed);
     let sizes: Vec<usize> = taken.filter(|request| request.id.is_some()).map(|request| request.items.len()).collect();
     let largest = sizes.iter().max().map(|&size| size as u64);
     if let Some(error) = sent.failed.into_iter().next() {
         let taken: usize = sizes.iter().sum();
-        return Ok((Seen::otherwise(format!("{taken} of {all} were taken: {error}")), largest, waited));
+        let answered = format!("{all} at once were refused, and {taken} of {half} taken: {error}");
+        return Ok((Seen::otherwise(answered), largest, Vec::new()));
     }
-    let seconds = waited.as_secs_f64();
-    let answered = format!("{all} at once were refused, and taken in {} requests within {seconds:.1} s", sizes.len());
-    Ok((Seen::whether(true, answered), largest, waited))
+    let (seconds, requests) = (waited.as_secs_f64(), sizes.len());
+    let answered = format!("{all} at once were refused, {half} taken in {requests} requests within {seconds:.1} s");
+    Ok((Seen::whether(true, answered), largest, rest))
 }
 
 async fn wildcards_in_a_request(trial: &Trial) -> Result<Seen> {
     let cdn = shown(trial)?;
     let count = cdn.left().wildcards.min(MANY_WILDCARDS);
     let items = (0..count).map(|number| format!("{}*", url(cdn, "wildcards-in-a-request", &format!("{number}/a"))));
-    let (seen, largest, waited) = many(trial, items.collect()).await?;
+    let (mut seen, largest, rest) = many(trial, items.collect()).await?;
+    let pace = cdn.pace(&rest).await?;
+    if pace.taken > 0 {
+        let pace = match pace.per_second {
+            Some(rate) => format!("{} one by one at {rate:.1} a second, {} refusals", pace.taken, pace.refusals),
+            None => format!("{} one by one without a refusal", pace.taken),
+        };
+        seen.answered = format!("{}; {pace}", seen.answered);
+    }
     trial.learn(|learned| {
         learned.quotas.wildcards_taken = largest;
         learned.quotas.wildcards_refused = (largest < Some(count) && largest.is_some()).then_some(count);
-        learned.quotas.wildcards_per_second =
-            (largest == Some(1) && !waited.is_zero()).then(|| count as f64 / waited.as_secs_f64());
+        learned.quotas.wildcards_per_second = pace.per_second;
     });
     Ok(seen)
 }

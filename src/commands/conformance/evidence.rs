@@ -27,7 +27,7 @@ pub(super) struct Quotas {
     pub(super) paths_refused: Option<u64>,
     /// The code with which it refused.
     pub(super) refusal: Option<String>,
-    /// Wildcards that it took in a second, while it refused some.
+    /// Wildcards that it took in a second, one by one and without a pause of ours, from the first that it refused on.
     pub(super) wildcards_per_second: Option<f64>,
 }
 
@@ -55,6 +55,8 @@ struct Evidence<'a> {
     written: Timestamp,
     store: &'a str,
     distribution: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
     #[serde(flatten)]
     learned: &'a Learned,
 }
@@ -67,6 +69,7 @@ impl Learned {
             written: report.made,
             store: &report.store,
             distribution: report.distribution.as_deref(),
+            tenant: report.tenant.as_deref(),
             learned: self,
         };
         let text = serde_json::to_string_pretty(&evidence);

@@ -9,6 +9,7 @@ use crate::escape::Shown;
 use crate::exit::Exit;
 use jiff::Timestamp;
 use serde::Serialize;
+use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -23,6 +24,9 @@ pub(super) struct Report {
     /// The folder in which it was tried.
     pub(super) target: String,
     pub(super) distribution: Option<String>,
+    /// In place of a distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tenant: Option<String>,
     /// The worst of it.
     pub(super) outcome: Status,
     pub(super) checks: Vec<Finding>,
@@ -42,12 +46,17 @@ impl Report {
     /// Of what was found, and of whether the folder is empty again.
     pub(super) fn new(
         folder: &Target,
-        distribution: Option<&str>,
+        shown_by: Option<&DistributionId>,
         checks: Vec<Finding>,
         trial: &Trial,
         aws: &Aws,
         (cleaned, is_interrupted): (Result<()>, bool),
     ) -> Report {
+        let (distribution, tenant) = match shown_by {
+            Some(DistributionId::Distribution(id)) => (Some(id.clone()), None),
+            Some(DistributionId::Tenant(id)) => (None, Some(id.clone())),
+            None => (None, None),
+        };
         let has = |status: Status| checks.iter().any(|finding| finding.status == status);
         let worst = [Status::Otherwise, Status::NotSupported, Status::AsExpected, Status::NotTried];
         let outcome = worst.into_iter().find(|&status| has(status)).unwrap_or(Status::NotTried);
@@ -61,7 +70,8 @@ impl Report {
             made: aws.clock().now(),
             store: aws.store(),
             target: folder.to_string(),
-            distribution: distribution.map(str::to_owned),
+            distribution,
+            tenant,
             outcome,
             advice: trial.learned().advice(),
             spent: trial.cdn().map(|cdn| cdn.spent()).unwrap_or_default(),
@@ -95,7 +105,11 @@ impl Report {
     /// The same for a page.
     pub(super) fn markdown(&self) -> String {
         let cell = |text: &str| Shown(text.replace('|', "\\|").replace('<', "&lt;")).to_string();
-        let distribution = self.distribution.as_deref().map(|id| format!(" and distribution {id}")).unwrap_or_default();
+        let distribution = match (&self.distribution, &self.tenant) {
+            (Some(id), _) => format!(" and distribution {id}"),
+            (None, Some(id)) => format!(" and distribution tenant {id}"),
+            (None, None) => String::new(),
+        };
         let mut page = format!(
             "# Conformance of {}{distribution}\n\nshipfront {}, {:.0}: {}.\n\n| check | statement | is | expected | answered |\n|---|---|---|---|---|\n",
             cell(&self.store),

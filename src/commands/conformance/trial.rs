@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 
 /// A request that was cut off by a signal may have its effect a little later.
 const SETTLING: Duration = Duration::from_secs(1);
+/// The most answers of a listing of the folder, which holds a few dozen objects.
+const MOST_PAGES: u32 = 100;
 /// How often the folder is looked at until nothing is in it.
 const SWEEPS: u32 = 5;
 
@@ -136,7 +138,8 @@ impl Trial {
     /// Deletes, and remembers the markers that this leaves.
     pub(super) async fn delete(&self, bucket: &Bucket, deletions: &[Deletion<'_>]) -> Tried<Vec<(String, String)>> {
         let done = bucket.try_delete(deletions).await?;
-        for (key, marker) in &done.markers {
+        // What was not asked for is not ours to remove, whatever the answer names.
+        for (key, marker) in done.markers.iter().filter(|(key, _)| deletions.iter().any(|asked| asked.key == key)) {
             self.wrote(bucket, key, Some(marker));
         }
         Ok(done.refused)
@@ -146,7 +149,7 @@ impl Trial {
     pub(super) async fn list(&self, bucket: &Bucket) -> Result<Vec<RemoteObject>> {
         let mut objects = Vec::new();
         let mut start = Start::Beginning;
-        loop {
+        for _ in 0..MOST_PAGES {
             let page = bucket.list(start).await?;
             objects.extend(page.objects);
             match page.next {
@@ -154,6 +157,7 @@ impl Trial {
                 None => return Ok(objects),
             }
         }
+        Err(Error::failed(format!("the listing of {} has no end", bucket.target())))
     }
 
     /// Whether nothing is in the folder.
@@ -198,7 +202,14 @@ impl Trial {
             versions.iter().map(|(key, version)| of_version((key.as_str(), version.as_str()))).collect();
         self.remove(&versions).await?;
         for _ in 0..SWEEPS {
-            left.extend(self.list(&self.bucket).await?.into_iter().map(|object| object.key));
+            // A name that something on the way might take for a path out of the folder is none of this run's.
+            let leads_out = |key: &str| key.split('/').any(|part| part == "." || part == "..");
+            let (others, listed): (Vec<_>, Vec<_>) =
+                self.list(&self.bucket).await?.into_iter().partition(|object| leads_out(&object.key));
+            if let (true, true, Some(other)) = (left.is_empty(), listed.is_empty(), others.first()) {
+                return Err(Error::failed(format!("{:?} is not of this run", other.key)));
+            }
+            left.extend(listed.into_iter().map(|object| object.key));
             if left.is_empty() {
                 return Ok(());
             }
