@@ -4,6 +4,7 @@
 //! deploy is the recipe with two differences: files and redirects are read by production's distributions, so that what is
 //! looked at is what a promotion makes live, and what production already has is copied.
 
+mod moved;
 mod remove;
 
 use crate::deploy::change::{Change, CopyFrom};
@@ -36,10 +37,10 @@ pub(super) fn without_distributions(error: &Error) -> String {
 struct Production {
     bucket: Bucket,
     session: Session,
-    index: ManifestIndex,
+    index: Arc<ManifestIndex>,
 }
 
-/// An upload, and what production has of the same key.
+/// An upload, and an object of production that may be its file: that of the same key, or of another one.
 struct Question {
     /// Its place among the changes.
     at: usize,
@@ -99,7 +100,7 @@ impl Deploy<'_> {
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let Some(mut session) = session else { return Ok(None) };
         let manifest = session.take_manifest();
-        let index = ManifestIndex::load(manifest, discovered.walk.clone()).await?;
+        let index = Arc::new(ManifestIndex::load(manifest, discovered.walk.clone()).await?);
         Ok(Some(Production { bucket, session, index }))
     }
 
@@ -111,17 +112,20 @@ impl Deploy<'_> {
         planned: &Planned,
     ) -> Result<Vec<(usize, CopyFrom)>> {
         let walk = &discovered.walk;
-        let questions = questions(&planned.plan.changes, &production.index);
-        let places: Vec<usize> = questions.iter().map(|question| question.at).collect();
-        let pairs: Vec<Pair> = questions.into_iter().map(|question| question.pair).collect();
         let (hashing, unfinished) = (walk.clone(), production.session.unfinished().cloned());
+        let (plan, index) = (planned.plan.clone(), production.index.clone());
         let reading = move || {
+            let mut questions = questions(&plan.changes, &index);
+            questions.extend(moved::moved(&plan, &index, &hashing));
+            let (places, pairs): (Vec<usize>, Vec<Pair>) =
+                questions.into_iter().map(|question| (question.at, question.pair)).unzip();
             let hashed = hash::compare(&hashing, &pairs).into_iter();
             let (contents, files) = hashed.map(|file| (file.content, (file.compressed, file.is_utf8))).unzip();
             let inspected = head_check::by_manifest(&pairs, files, &hashing, unfinished.as_deref());
-            (pairs, contents, inspected)
+            (places, pairs, contents, inspected)
         };
-        let (pairs, mut contents, mut inspected): (_, Vec<Content>, Vec<Inspected>) = on_cores(reading).await?;
+        let (places, pairs, mut contents, mut inspected): (_, _, Vec<Content>, Vec<Inspected>) =
+            on_cores(reading).await?;
         let (unknown, opacity) = (Unknown::default(), Opacity::default());
         let rules = Rules {
             unknown: &unknown,

@@ -12,7 +12,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::executor::Executor;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
-use crate::deploy::rules::find_earlier;
+use crate::deploy::rules::{RulesOf, find_recorded};
 use crate::deploy::run::{Run, Stage};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
@@ -71,7 +71,7 @@ struct SourceDeploy {
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
-    /// The rules that it published.
+    /// The rules that it published, or, of a preview, those of its build.
     rules: Option<RecordedRules>,
     /// Where it is a preview's, that.
     preview: Option<promote::Origin>,
@@ -204,20 +204,12 @@ impl Deploy<'_> {
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));
         let tagging = Tagging::of(&viewers).map(Arc::new);
         let mut walk = Walk { warnings, ..Walk::default() };
-        let rules = match &source_deploy.preview {
-            // A preview publishes none.
-            Some(_) => None,
-            None => {
-                let (keys, rules) = (
-                    source_deploy.rows.rows(&[]).map(|(key, _)| key.to_owned()).collect(),
-                    source_deploy.rules.as_ref(),
-                );
-                let finding = find_earlier(settings, &viewers, &distributions, (session.rules(), rules), keys);
-                let found = Box::pin(finding).await?;
-                walk.warnings.extend(found.warnings);
-                found.plan.map(Arc::new)
-            }
-        };
+        let of = if source_deploy.preview.is_some() { RulesOf::Preview } else { RulesOf::EarlierDeploy };
+        let (recorded, rows) = (source_deploy.rules.as_ref(), &source_deploy.rows);
+        let finding = find_recorded(settings, &viewers, &distributions, (of, session.rules(), recorded), rows);
+        let found = Box::pin(finding).await?;
+        walk.warnings.extend(found.warnings);
+        let rules = found.plan.map(Arc::new);
         let (walk, session) = (Arc::new(walk), Some(session));
         Ok((
             Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules },

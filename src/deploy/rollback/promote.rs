@@ -122,9 +122,10 @@ impl Deploy<'_> {
         let Some(manifest) = session.take_manifest() else {
             return unfinished("no deploy of it was completed".to_owned());
         };
+        let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok(SourceDeploy { deployed, rows, has_copies: false, rules: None, preview })
+        Ok(SourceDeploy { deployed, rows, has_copies: false, rules, preview })
     }
 
     /// Refuses a preview that was deployed again since it was read.
