@@ -14,11 +14,12 @@ use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
-use crate::deploy::settings::Preview;
+use crate::deploy::settings::{Preview, Settings};
 use crate::deploy::walk::{Unknown, Walk};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
+use crate::record::preview::other_name;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
@@ -31,6 +32,15 @@ pub(super) fn without_distributions(error: &Error) -> String {
         "production's distributions could not be read: redirects and error pages may differ from what a deploy to production \
          makes of them: {error}"
     )
+}
+
+/// Refuses to deploy over a preview of another name, whose label is the same.
+pub(super) fn guard_name(settings: &Settings, session: Option<&Session>) -> Result<()> {
+    let new = settings.preview.as_ref().map(|preview| &preview.new);
+    match new.zip(session.and_then(Session::preview)).filter(|(new, note)| new.name != note.name) {
+        Some((new, note)) => Err(other_name(&new.name, &note.name, &settings.target)),
+        None => Ok(()),
+    }
 }
 
 /// Production as its last deploy left it.

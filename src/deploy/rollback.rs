@@ -24,7 +24,7 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use plan::Planning;
 use shipfront_invalidation::Viewers;
-use shipfront_site::Target;
+use shipfront_site::{RECORD_FOLDER, Target};
 use std::sync::Arc;
 
 /// How the source of a run is named that is an earlier deploy.
@@ -197,6 +197,7 @@ impl Deploy<'_> {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
             choice => SourceDeploy::read(&session, choice).await?,
         };
+        source_deploy.guard_keys(&settings.target, session.place())?;
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
         let warnings = session.warnings().iter().cloned().chain(gone).collect();
@@ -251,6 +252,26 @@ impl SourceDeploy {
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
+    }
+
+    /// Refuses keys that no deploy of a source has: whoever can write the record could have the copies replace what is no
+    /// part of the site, such as the deploy records of its bucket.
+    fn guard_keys(&self, target: &Target, record: &Target) -> Result<()> {
+        let record = Some(record).filter(|record| record.bucket() == target.bucket());
+        let record =
+            record.and_then(|record| record.prefix().strip_prefix(target.prefix())).filter(|folder| !folder.is_empty());
+        let is_none = |key: &str| {
+            let is_of_record = key.starts_with(RECORD_FOLDER) || record.is_some_and(|folder| key.starts_with(folder));
+            key.is_empty() || is_of_record
+        };
+        match self.rows.rows(&[]).find(|(key, _)| is_none(key)) {
+            None => Ok(()),
+            Some((key, _)) => Err(Error::refused(format!(
+                "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",
+                self.deployed.deploy
+            ))
+            .hint("somebody else wrote the deploy record: see who may")),
+        }
     }
 
     /// The report names the deploy, or the preview, as the source.

@@ -43,8 +43,18 @@ const ROLES: [Role; 10] = [
         ],
     },
     Role { template: "github/template.yaml", name: "Role", entry_points: &[EntryPoint::Deploy], service: &[] },
-    Role { template: "previews/template.yaml", name: "PreviewRole", entry_points: &[EntryPoint::Preview], service: &[] },
-    Role { template: "previews/template.yaml", name: "PromoteRole", entry_points: &[EntryPoint::Promote], service: &[] },
+    Role {
+        template: "previews/template.yaml",
+        name: "PreviewRole",
+        entry_points: &[EntryPoint::Preview],
+        service: &[],
+    },
+    Role {
+        template: "previews/template.yaml",
+        name: "PromoteRole",
+        entry_points: &[EntryPoint::Promote],
+        service: &[],
+    },
     Role {
         template: "tools/template.yaml",
         name: "Role",

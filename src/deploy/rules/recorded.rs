@@ -46,7 +46,9 @@ pub(in crate::deploy) async fn find_recorded(
         Box::pin(owned_functions(settings, viewers, distributions, &files)).await
     };
     let owned = match found.await {
-        Err(error) if is_optional(settings, &error) => return nothing(Some(format!("the rules are not active: {error}"))),
+        Err(error) if is_optional(settings, &error) => {
+            return nothing(Some(format!("the rules are not active: {error}")));
+        }
         owned => owned?,
     };
     let (keys, redirects) = keys(&files, rows);
