@@ -78,7 +78,7 @@ impl Deploy<'_> {
             (shapes, _) => shapes?,
         };
         refuse_other_buckets(&shapes, target_bucket)?;
-        preview::guard_name(settings, session.as_ref())?;
+        preview::guard_other(settings, session.as_ref())?;
         let redirects = headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;

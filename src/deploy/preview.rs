@@ -34,12 +34,24 @@ pub(super) fn without_distributions(error: &Error) -> String {
     )
 }
 
-/// Refuses to deploy over a preview of another name, whose label is the same.
-pub(super) fn guard_name(settings: &Settings, session: Option<&Session>) -> Result<()> {
+/// Refuses to deploy over a preview of another name, whose label is the same, and over one of another site.
+pub(super) fn guard_other(settings: &Settings, session: Option<&Session>) -> Result<()> {
     let new = settings.preview.as_ref().map(|preview| &preview.new);
-    match new.zip(session.and_then(Session::preview)).filter(|(new, note)| new.name != note.name) {
-        Some((new, note)) => Err(other_name(&new.name, &note.name, &settings.target)),
+    let Some((new, note)) = new.zip(session.and_then(Session::preview)) else { return Ok(()) };
+    if new.name != note.name {
+        return Err(other_name(&new.name, &note.name, &settings.target));
+    }
+    match new.production.as_ref().zip(note.production.as_ref()).filter(|(ours, theirs)| ours != theirs) {
         None => Ok(()),
+        Some((ours, theirs)) => Err(Error::refused(format!(
+            "the preview {} at {} is one of {theirs}, not of {ours}; nothing was changed",
+            new.name, settings.target
+        ))
+        .hint(format!(
+            "give the previews of each site a folder of their own, such as [previews] target = \"s3://{}/www\"; if it is to \
+             go: 'shipfront previews --remove NAME'",
+            settings.target.bucket()
+        ))),
     }
 }
 

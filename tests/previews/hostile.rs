@@ -133,6 +133,18 @@ async fn code_that_a_record_brings_is_never_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_previews_of_two_sites_in_one_place_do_not_replace_one_another() {
+    let world = previewed().await;
+    world.edge.ensure_site("other.example.com").unwrap();
+    let arguments = ["--preview", "new", "--previews-target", AT];
+    let run = world.run(&world.arguments("deploy", "s3://other.example.com", &arguments)).expect(6);
+    run.says("is one of s3://www.example.com, not of s3://other.example.com");
+    promote(&world, "new", &[]).expect(0);
+    previews(&world, &["--remove", "new"]).expect(0);
+    world.run(&world.arguments("deploy", "s3://other.example.com", &arguments)).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_empty_and_a_list_of_something_else_change_nothing() {
     let world = previewed().await;
     for empty in ["", " "] {

@@ -114,7 +114,8 @@ impl Deploy<'_> {
             return unfinished("no deploy of it was completed".to_owned());
         };
         if deployed.left > 0 {
-            return unfinished(format!("{} objects of its last deploy were not done", deployed.left));
+            let objects = if deployed.left == 1 { "1 object".to_owned() } else { format!("{} objects", deployed.left) };
+            return unfinished(format!("its last deploy left {objects} undone"));
         }
         let is_pinned = deploy.is_some();
         let origin = |deploy: &str| Origin {
