@@ -47,11 +47,10 @@ pub(super) fn guard_other(settings: &Settings, session: Option<&Session>) -> Res
             "the preview {} at {} is one of {theirs}, not of {ours}; nothing was changed",
             new.name, settings.target
         ))
-        .hint(format!(
-            "give the previews of each site a folder of their own, such as [previews] target = \"s3://{}/www\"; if it is to \
-             go: 'shipfront previews --remove NAME'",
-            settings.target.bucket()
-        ))),
+        .hint(
+            "give the previews of each site a bucket of their own ([previews] target); if it is to go: 'shipfront previews \
+             --remove NAME'",
+        )),
     }
 }
 
