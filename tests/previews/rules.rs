@@ -34,7 +34,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     let world = published("/stays /about/\n/goes.html /about/\n", "/*\n  X-Frame-Options: SAMEORIGIN\n").await;
     world.write("index.html", "welcome two");
     world.write("main.js", "code");
-    world.write("_redirects", "/stays /\n/comes /main.js 302\n");
+    world.write("_redirects", "/stays /\n/comes.html /main.js 302\n");
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n");
     let deployed = preview(&world, "new", &RULES).expect(0);
     let sentence = "2 redirects and 1 header are not active in a preview: 'shipfront promote' publishes the rules";
@@ -66,13 +66,13 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     ];
     assert_eq!(written, expected, "{}", run.stdout);
     assert_eq!(leads(&world, "/stays").await, (301, "/".to_owned()));
-    assert_eq!(leads(&world, "/comes").await, (302, "/main.js".to_owned()));
+    assert_eq!(leads(&world, "/comes.html").await, (302, "/main.js".to_owned()));
     assert_eq!((leads(&world, "/goes.html").await.0, leads(&world, "/other.html").await.0), (404, 404));
     let about = view(&world, "/about/").await;
     assert_eq!((about.header("x-frame-options"), about.header("x-other")), (Some("DENY"), None));
 
     // A deploy of the same build finds everything as the promotion left it.
-    world.write("_redirects", "/stays /\n/comes /main.js 302\n");
+    world.write("_redirects", "/stays /\n/comes.html /main.js 302\n");
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n");
     world.edge.clear_requests();
     let again = publish(&world).expect(0);
@@ -82,7 +82,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     rollback(&world, &[]).expect(0);
     assert_eq!(leads(&world, "/stays").await, (301, "/about/".to_owned()));
     assert_eq!(leads(&world, "/goes.html").await, (301, "/about/".to_owned()));
-    assert_eq!(leads(&world, "/comes").await.0, 404);
+    assert_eq!(leads(&world, "/comes.html").await.0, 404);
     assert_eq!(view(&world, "/about/").await.header("x-frame-options"), Some("SAMEORIGIN"));
     assert_eq!(view(&world, "/").await.text(), "welcome");
 }
