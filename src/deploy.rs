@@ -120,9 +120,13 @@ impl<'a> Deploy<'a> {
         }
         warnings.extend(discovered.withheld().map(|error| error.to_string()));
         let sent = Sent { invalidations, ..Sent::default() };
+        let kept_copies = match self.settings.keep_copies {
+            true => copies::to_keep(&planned.plan, &planned.index, &discovered.walk.entries).len() as u64,
+            false => 0,
+        };
         let nothing_done = Executed { sent, warnings, ..Executed::default() };
         let deploy = new_deploy_id(self.aws.clock());
-        self.end(&deploy, discovered, planned, Stage::Planned { new_record }, nothing_done)
+        self.end(&deploy, discovered, planned, Stage::Planned { new_record, kept_copies }, nothing_done)
     }
 
     /// Walks and looks at what there is.

@@ -257,8 +257,8 @@ impl Report {
             report.verify(verified, run.is_recorded);
         }
         report.count_cost(match stage {
-            Stage::Planned { new_record } => new_record,
-            Stage::Done { .. } => None,
+            Stage::Planned { new_record, kept_copies } => (new_record, kept_copies),
+            Stage::Done { .. } => (None, 0),
         });
         report
     }

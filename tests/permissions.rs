@@ -145,6 +145,20 @@ async fn previews_and_promotions_make_only_calls_that_their_entry_points_are_all
     world.edge.clear_requests();
     world.run(&["previews", PREVIEWS[1], "--remove", "one"]).expect(0);
     assert!(asked(&world).is_subset(&of_entry_point(EntryPoint::Preview)));
+
+    // A promotion publishes rules, and a preview never.
+    let world = crate::rules::world(&[("app.js", "code"), ("index.html", "welcome")]).await;
+    world.edge.ensure_site("previews.example.com").unwrap();
+    crate::rules::publish(&world).expect(0);
+    world.write("_redirects", "/a /\n");
+    world.edge.clear_requests();
+    world.deploy(&[&["--preview", "one", "--publish-rules"], &PREVIEWS[..]].concat()).expect(0);
+    assert!(asked(&world).is_subset(&of_entry_point(EntryPoint::Preview)));
+    world.edge.clear_requests();
+    world.run(&[&["promote", "one", TARGET], &PREVIEWS[..]].concat()).expect(0);
+    let of_promotion = asked(&world);
+    assert!(of_promotion.is_subset(&of_entry_point(EntryPoint::Promote)), "{of_promotion:?}");
+    assert!(of_promotion.contains("PublishFunction"));
 }
 
 /// Where listing is allowed for one folder alone, S3 answers 403 for an object that is missing.

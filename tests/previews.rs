@@ -2,9 +2,11 @@
 
 mod crash;
 mod deploys;
+mod hostile;
 mod hosting;
 mod promotions;
 mod removals;
+mod rules;
 mod settings;
 
 use crate::world::aws::s3;

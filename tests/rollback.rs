@@ -194,6 +194,23 @@ async fn assets_that_the_earlier_site_does_not_have_go_when_they_would_in_a_depl
     assert_eq!(bodies(&world).await, first());
 }
 
+/// What it leads to may be a page that comes back with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_comes_back_after_the_assets_whatever_its_key_looks_like() {
+    let world = empty().await;
+    let options = ["--redirect-objects", "always", "--prune-after", "0s"];
+    world.write("_redirects", "/a.css /index.html 301\n");
+    world.deploy(&options).expect(0);
+    change(&world);
+    world.write("_redirects", "");
+    world.deploy(&options).expect(0);
+    world.edge.clear_requests();
+    rollback(&world, &["--concurrency", "1", "--prune-after", "0s"]).expect(0);
+    let copies: Vec<String> =
+        world.writes().into_iter().filter(|write| write.starts_with("CopyObject") && !write.contains(" -> ")).collect();
+    assert_eq!(copies, ["CopyObject app.js", "CopyObject a.css", "CopyObject index.html", "CopyObject old.html"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_redirects_and_storage_classes_come_back_with_the_bytes() {
     let world = empty().await;

@@ -2,6 +2,7 @@
 
 mod attached;
 mod crash;
+mod crash_back;
 mod failing;
 mod live;
 pub(crate) mod rollback;

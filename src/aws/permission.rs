@@ -137,8 +137,8 @@ const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
 const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
 /// A preview is deployed as any site is.
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
-/// What publishes rules: previews have none of their own.
-const PUBLISH: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback];
+/// What publishes rules: no function serves those of a preview before its promotion.
+const PUBLISH: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
 /// What a rollback does as a deploy does.
 const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
 const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];

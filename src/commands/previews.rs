@@ -139,13 +139,14 @@ impl Command<'_> {
     fn listed(&self, label: &str, session: &Session) -> Option<Result<Listed>> {
         let note = session.preview()?;
         let live = session.deploys().into_iter().next();
-        let url = match self.connection.preview_url(self.args.previews_url.as_deref(), &note.name) {
+        let name = note.name_at(label);
+        let url = match self.connection.preview_url(self.args.previews_url.as_deref(), name) {
             Ok(url) => url,
             Err(error) => return Some(Err(error)),
         };
         let age = live.as_ref().map(|live| session.now().duration_since(live.at));
         Some(Ok(Listed {
-            name: note.name.clone(),
+            name: name.to_owned(),
             label: label.to_owned(),
             url,
             deploy: live.as_ref().map(|live| live.deploy.clone()),
@@ -185,7 +186,7 @@ impl Command<'_> {
         let mut removals = self.removals();
         for (label, session) in sessions {
             let Some(note) = session.preview() else { continue };
-            let name = note.name.clone();
+            let name = note.name_at(&label).to_owned();
             if !goes(&label, &session) {
                 removals.kept.push(name);
                 continue;

@@ -6,7 +6,7 @@ use crate::commands::connection::Connection;
 use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
 use crate::deploy::rollback::Rollback;
-use crate::deploy::{Deploy, Settings};
+use crate::deploy::{Deploy, PublishRules, Settings};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -50,7 +50,10 @@ pub(super) async fn bring_back(
         let outcome = async {
             let (mut settings, rollback) = prepare(&connection)?;
             target = Some(settings.target.to_string());
-            settings.keep_copies |= connection.is_local();
+            if connection.is_local() {
+                settings.keep_copies = true;
+                settings.publish_rules = PublishRules::WherePossible;
+            }
             let deploy = Deploy::new(&settings, &connection.aws, terminal, stop);
             let run = match options.plan {
                 true => Box::pin(deploy.plan_rollback(&rollback)).await?,

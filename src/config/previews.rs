@@ -7,7 +7,7 @@ use crate::deploy::Settings;
 use crate::deploy::settings::Preview;
 use crate::error::{Error, Result};
 use crate::record::Place;
-use crate::record::preview::NewPreview;
+use crate::record::preview::{NewPreview, overlap};
 use shipfront_site::Target;
 use shipfront_site::host_label::host_label;
 use std::collections::HashSet;
@@ -17,6 +17,11 @@ const NAME: &str = "{name}";
 
 /// Where the preview of a name is, below that of all previews.
 pub fn target_of(previews: &Target, name: &str) -> Result<Target> {
+    // An empty variable of a shell or a workflow is no name.
+    if name.trim().is_empty() {
+        return Err(Error::usage("the name of a preview is empty")
+            .hint("name it after a branch, or the number of a pull request"));
+    }
     let label = host_label(name);
     Ok(Target::parse(&format!("{}/{label}", previews.to_string().trim_end_matches('/')))?)
 }
@@ -66,12 +71,6 @@ pub fn of_deploy(
     })
 }
 
-/// Whether one of two places holds the other.
-fn overlap(one: &Target, other: &Target) -> bool {
-    let holds = |one: &Target, other: &Target| other.prefix().starts_with(one.prefix());
-    one.bucket() == other.bucket() && (holds(one, other) || holds(other, one))
-}
-
 /// The settings by which a preview is removed.
 pub fn removal_settings(args: &PreviewsCommandArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
     let lock_timeout = duration("--lock-timeout", &args.lock_timeout)?;
@@ -91,19 +90,39 @@ pub fn promote_settings(args: &PromoteArgs, target: Target, expected_owner: Opti
 }
 
 /// The labels of the names in a list, one a line: names, references such as `refs/heads/main`, or lines of
-/// `git ls-remote`, whose last column they are.
+/// `git ls-remote`, whose last column they are. What is certainly no name is refused, because the preview that is meant
+/// by it would go.
 pub fn kept(list: &str) -> Result<HashSet<String>> {
-    let name = |line: &str| {
-        let name = line.rsplit('\t').next().unwrap_or(line).trim();
-        let name = name.strip_prefix("refs/heads/").unwrap_or(name);
-        (!name.is_empty()).then(|| host_label(name))
-    };
-    let labels: HashSet<String> = list.lines().filter_map(name).collect();
+    let mut labels = HashSet::new();
+    for (at, line) in list.trim_start_matches('\u{feff}').lines().enumerate() {
+        let name = name_in(line.trim()).map_err(|line| {
+            Error::refused(format!("line {} of --keep-from is no name: {line:?}; nothing was changed", at + 1))
+                .hint("write one name a line, such as 'git ls-remote --heads origin' does")
+        })?;
+        labels.extend(name.map(host_label));
+    }
     if labels.is_empty() {
         return Err(Error::refused("the list of --keep-from is empty: every preview would go; nothing was changed")
             .hint("look at what wrote the list; 'previews --remove NAME' removes one that is to go"));
     }
     Ok(labels)
+}
+
+/// The name in a line; `None` where it names no branch, and the line itself where it is none of a list of names.
+fn name_in(line: &str) -> Result<Option<&str>, &str> {
+    // `git branch` marks the current one, and says where HEAD leads to; JSON is a list of another kind.
+    let is_shown_for_people = line.starts_with(['*', '+', '[', '{']) || line.contains(" -> ");
+    let reference = match line.rsplit_once('\t') {
+        // Of Git alone: the columns of other tools hold other things.
+        Some((_, last)) if last.starts_with("refs/") || last == "HEAD" => last,
+        Some(_) => return Err(line),
+        None if is_shown_for_people => return Err(line),
+        None if line.starts_with("refs/") => line,
+        None => return Ok(Some(line).filter(|line| !line.is_empty())),
+    };
+    let remote = reference.strip_prefix("refs/remotes/").and_then(|rest| Some(rest.split_once('/')?.1));
+    let name = reference.strip_prefix("refs/heads/").or(remote);
+    Ok(name.filter(|name| !name.is_empty() && *name != "HEAD"))
 }
 
 #[cfg(test)]
@@ -115,9 +134,37 @@ mod tests {
         let list = "main\n  feature/search \r\nrefs/heads/fix\n0123abcd\trefs/heads/tab\n\n";
         let expected = ["main", "feature/search", "fix", "tab"].map(host_label);
         assert_eq!(kept(list).unwrap(), expected.into());
-        for empty in ["", "\n \n", "refs/heads/\n"] {
+        let all = "\u{feff}main\n01ab\tHEAD\n01ab\trefs/tags/v1\n01ab\trefs/pull/1/head\n01ab commit\trefs/remotes/origin/a/b\n";
+        assert_eq!(kept(all).unwrap(), ["main", "a/b"].map(host_label).into());
+        for empty in ["", "\n \n", "refs/heads/\n", "01ab\trefs/tags/v1\n", "\u{feff}"] {
             assert_eq!(kept(empty).unwrap_err().exit(), crate::exit::Exit::Refused, "{empty:?}");
         }
+    }
+
+    /// What people and scripts write by mistake: every preview that is meant by it would go.
+    #[test]
+    fn a_line_that_is_no_name_is_refused_with_its_number() {
+        for line in [
+            "* main",
+            "+ other",
+            "  origin/HEAD -> origin/main",
+            "42\tAdd a search\tfeature/search\tOPEN\t2026-11-26",
+            "[{\"number\":42}]",
+            "{\"number\":42}",
+        ] {
+            let error = kept(&format!("main\n{line}\n")).unwrap_err();
+            assert_eq!(error.exit(), crate::exit::Exit::Refused, "{line:?}");
+            assert!(error.to_string().starts_with("line 2 of --keep-from is no name"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_empty_is_none() {
+        let previews = Target::parse("s3://previews").unwrap();
+        for empty in ["", " ", "\t"] {
+            assert_eq!(target_of(&previews, empty).unwrap_err().exit(), crate::exit::Exit::Usage, "{empty:?}");
+        }
+        assert_eq!(target_of(&previews, "0").unwrap().to_string(), "s3://previews/0/");
     }
 
     #[test]

@@ -126,14 +126,13 @@ fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
     }
 }
 
-/// Keeps copies of what a plan replaces or removes, where it is what the record describes and has no version that stays.
-/// Those that failed come back, and whether all the others are done.
-pub(super) async fn keep(
-    bucket: &Bucket,
-    session: &ActiveSession,
-    (plan, index, entries): (&Plan, &ManifestIndex, &[Entry]),
-    limits: &Limits,
-) -> (Done, bool) {
+/// What a plan replaces or removes of which copies are to be kept, by its place in the plan, with its key and its row:
+/// what is as the record describes it, and has no version that stays.
+pub(super) fn to_keep<'a>(
+    plan: &'a Plan,
+    index: &'a ManifestIndex,
+    entries: &'a [Entry],
+) -> Vec<(usize, &'a str, &'a Row)> {
     let mut rows = index.rows(entries).peekable();
     let mut going = Vec::new();
     for (at, change) in plan.changes.iter().enumerate().filter(|(_, change)| change.is_write()) {
@@ -142,6 +141,18 @@ pub(super) async fn keep(
         let is_described = |row: &&Row| change.before() == Some(&row.etag) && row.version.is_none();
         going.extend(row.filter(is_described).map(|row| (at, change.key(), row)));
     }
+    going
+}
+
+/// Keeps copies of what a plan replaces or removes, where it is what the record describes and has no version that stays.
+/// Those that failed come back, and whether all the others are done.
+pub(super) async fn keep(
+    bucket: &Bucket,
+    session: &ActiveSession,
+    (plan, index, entries): (&Plan, &ManifestIndex, &[Entry]),
+    limits: &Limits,
+) -> (Done, bool) {
+    let going = to_keep(plan, index, entries);
     let (halt, count) = (AtomicBool::new(false), going.len());
     let keeping = stream::iter(going).map(|(at, key, row)| {
         let halt = &halt;

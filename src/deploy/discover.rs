@@ -78,6 +78,7 @@ impl Deploy<'_> {
             (shapes, _) => shapes?,
         };
         refuse_other_buckets(&shapes, target_bucket)?;
+        preview::guard_other(settings, session.as_ref())?;
         let redirects = headers_and_redirects::apply_redirects(&mut walk, &rules, settings, &shapes)?;
         let unfinished = session.as_ref().and_then(Session::unfinished).map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
@@ -97,11 +98,17 @@ impl Deploy<'_> {
         let viewers = Viewers::new(&shapes, settings.site(), policy);
         let manifest = session.as_ref().and_then(Session::manifest);
         Box::pin(error_pages::apply(&mut walk, &rules, &viewers, manifest)).await?;
+        let directory_index = rules::directory_index(settings, &viewers);
         // Nothing keeps copies of a preview, so that there is nobody to tell.
         let viewers = if settings.preview.is_some() { Viewers::new(&[], &settings.target, policy) } else { viewers };
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
-        let looking = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects);
-        let found = Box::pin(looking).await?;
+        let found = match &settings.preview {
+            Some(_) => rules::find_for_preview(settings, session.as_ref(), redirects, directory_index)?,
+            None => {
+                let looking = rules::find(settings, &walk, &viewers, session.as_ref(), &distributions, redirects);
+                Box::pin(looking).await?
+            }
+        };
         walk.warnings.extend(found.warnings);
         let (walk, rules) = (Arc::new(walk), found.plan.map(Arc::new));
         Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })

@@ -160,7 +160,8 @@ impl Executor<'_> {
             pending => CarryOver::Pending(pending),
         };
         let warnings = {
-            let is_same_site = planned.recovered.is_none() && done.is_seen_by_nobody(&planned.plan);
+            let has_same_rules = matches!(done.rules, RulesOutcome::Nothing | RulesOutcome::NotBegun);
+            let is_same_site = planned.recovered.is_none() && has_same_rules && done.is_seen_by_nobody(&planned.plan);
             let history_update = HistoryUpdate { is_same_site, ..self.history_update };
             let closing = done.close(session, carry_over, history_update, interrupted);
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);

@@ -229,7 +229,7 @@ pub(super) fn apply_redirects(
 
 /// The path that a rule is about, and the keys under which a website endpoint looks for it; `None` if no
 /// object can do what it says.
-fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
+pub(super) fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
     let path = rule.from.exact().filter(|_| rule.is_unconditional())?;
     let to = rule.redirect().filter(|(status, _)| *status == 301)?.1.exact()?;
     // S3 takes two slashes for a path of the same host.

@@ -124,7 +124,11 @@ impl Executor<'_> {
             distributions: &discovered.to_tell(),
             pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
             paths: planned.paths(),
-            rules: planned.rules.as_ref().map(|rules| rules.recorded.digest()),
+            rules: planned
+                .rules
+                .as_ref()
+                .filter(|rules| !rules.functions.is_empty())
+                .map(|rules| rules.recorded.digest()),
             direction: self.history_update.direction(session.build()),
             preview: self.history_update.preview,
         };

@@ -4,6 +4,7 @@
 //! deploy is the recipe with two differences: files and redirects are read by production's distributions, so that what is
 //! looked at is what a promotion makes live, and what production already has is copied.
 
+mod moved;
 mod remove;
 
 use crate::deploy::change::{Change, CopyFrom};
@@ -13,11 +14,12 @@ use crate::deploy::hash;
 use crate::deploy::head_check::{self, Inspected, Inspector, Opacity};
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
-use crate::deploy::settings::Preview;
+use crate::deploy::settings::{Preview, Settings};
 use crate::deploy::walk::{Unknown, Walk};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
+use crate::record::preview::other_name;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
@@ -32,14 +34,34 @@ pub(super) fn without_distributions(error: &Error) -> String {
     )
 }
 
+/// Refuses to deploy over a preview of another name, whose label is the same, and over one of another site.
+pub(super) fn guard_other(settings: &Settings, session: Option<&Session>) -> Result<()> {
+    let new = settings.preview.as_ref().map(|preview| &preview.new);
+    let Some((new, note)) = new.zip(session.and_then(Session::preview)) else { return Ok(()) };
+    if new.name != note.name {
+        return Err(other_name(&new.name, &note.name, &settings.target));
+    }
+    match new.production.as_ref().zip(note.production.as_ref()).filter(|(ours, theirs)| ours != theirs) {
+        None => Ok(()),
+        Some((ours, theirs)) => Err(Error::refused(format!(
+            "the preview {} at {} is one of {theirs}, not of {ours}; nothing was changed",
+            new.name, settings.target
+        ))
+        .hint(
+            "give the previews of each site a bucket of their own ([previews] target); if it is to go: 'shipfront previews \
+             --remove NAME'",
+        )),
+    }
+}
+
 /// Production as its last deploy left it.
 struct Production {
     bucket: Bucket,
     session: Session,
-    index: ManifestIndex,
+    index: Arc<ManifestIndex>,
 }
 
-/// An upload, and what production has of the same key.
+/// An upload, and an object of production that may be its file: that of the same key, or of another one.
 struct Question {
     /// Its place among the changes.
     at: usize,
@@ -99,7 +121,7 @@ impl Deploy<'_> {
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let Some(mut session) = session else { return Ok(None) };
         let manifest = session.take_manifest();
-        let index = ManifestIndex::load(manifest, discovered.walk.clone()).await?;
+        let index = Arc::new(ManifestIndex::load(manifest, discovered.walk.clone()).await?);
         Ok(Some(Production { bucket, session, index }))
     }
 
@@ -111,17 +133,20 @@ impl Deploy<'_> {
         planned: &Planned,
     ) -> Result<Vec<(usize, CopyFrom)>> {
         let walk = &discovered.walk;
-        let questions = questions(&planned.plan.changes, &production.index);
-        let places: Vec<usize> = questions.iter().map(|question| question.at).collect();
-        let pairs: Vec<Pair> = questions.into_iter().map(|question| question.pair).collect();
         let (hashing, unfinished) = (walk.clone(), production.session.unfinished().cloned());
+        let (plan, index) = (planned.plan.clone(), production.index.clone());
         let reading = move || {
+            let mut questions = questions(&plan.changes, &index);
+            questions.extend(moved::moved(&plan, &index, &hashing));
+            let (places, pairs): (Vec<usize>, Vec<Pair>) =
+                questions.into_iter().map(|question| (question.at, question.pair)).unzip();
             let hashed = hash::compare(&hashing, &pairs).into_iter();
             let (contents, files) = hashed.map(|file| (file.content, (file.compressed, file.is_utf8))).unzip();
             let inspected = head_check::by_manifest(&pairs, files, &hashing, unfinished.as_deref());
-            (pairs, contents, inspected)
+            (places, pairs, contents, inspected)
         };
-        let (pairs, mut contents, mut inspected): (_, Vec<Content>, Vec<Inspected>) = on_cores(reading).await?;
+        let (places, pairs, mut contents, mut inspected): (_, _, Vec<Content>, Vec<Inspected>) =
+            on_cores(reading).await?;
         let (unknown, opacity) = (Unknown::default(), Opacity::default());
         let rules = Rules {
             unknown: &unknown,

@@ -12,7 +12,7 @@ use crate::deploy::discover::Discovered;
 use crate::deploy::executor::Executor;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::planned::Planned;
-use crate::deploy::rules::find_earlier;
+use crate::deploy::rules::{RulesOf, find_recorded};
 use crate::deploy::run::{Run, Stage};
 use crate::deploy::tagging::Tagging;
 use crate::deploy::walk::Walk;
@@ -24,7 +24,7 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use plan::Planning;
 use shipfront_invalidation::Viewers;
-use shipfront_site::Target;
+use shipfront_site::{RECORD_FOLDER, Target};
 use std::sync::Arc;
 
 /// How the source of a run is named that is an earlier deploy.
@@ -71,7 +71,7 @@ struct SourceDeploy {
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
-    /// The rules that it published.
+    /// The rules that it published, or, of a preview, those of its build.
     rules: Option<RecordedRules>,
     /// Where it is a preview's, that.
     preview: Option<promote::Origin>,
@@ -197,6 +197,7 @@ impl Deploy<'_> {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
             choice => SourceDeploy::read(&session, choice).await?,
         };
+        source_deploy.guard_keys(&settings.target, session.place())?;
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);
         let (shapes, withheld, gone) = Box::pin(self.with_unfinished(&distributions, shapes, unfinished)).await?;
         let warnings = session.warnings().iter().cloned().chain(gone).collect();
@@ -204,20 +205,12 @@ impl Deploy<'_> {
         let viewers = Viewers::new(&shapes, &settings.target, settings.policy.counting(Some(session.paths_used())));
         let tagging = Tagging::of(&viewers).map(Arc::new);
         let mut walk = Walk { warnings, ..Walk::default() };
-        let rules = match &source_deploy.preview {
-            // A preview publishes none.
-            Some(_) => None,
-            None => {
-                let (keys, rules) = (
-                    source_deploy.rows.rows(&[]).map(|(key, _)| key.to_owned()).collect(),
-                    source_deploy.rules.as_ref(),
-                );
-                let finding = find_earlier(settings, &viewers, &distributions, (session.rules(), rules), keys);
-                let found = Box::pin(finding).await?;
-                walk.warnings.extend(found.warnings);
-                found.plan.map(Arc::new)
-            }
-        };
+        let of = if source_deploy.preview.is_some() { RulesOf::Preview } else { RulesOf::EarlierDeploy };
+        let (recorded, rows) = (source_deploy.rules.as_ref(), &source_deploy.rows);
+        let finding = find_recorded(settings, &viewers, &distributions, (of, session.rules(), recorded), rows);
+        let found = Box::pin(finding).await?;
+        walk.warnings.extend(found.warnings);
+        let rules = found.plan.map(Arc::new);
         let (walk, session) = (Arc::new(walk), Some(session));
         Ok((
             Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules },
@@ -259,6 +252,26 @@ impl SourceDeploy {
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
+    }
+
+    /// Refuses keys that no deploy of a source has: whoever can write the record could have the copies replace what is no
+    /// part of the site, such as the deploy records of its bucket.
+    fn guard_keys(&self, target: &Target, record: &Target) -> Result<()> {
+        let record = Some(record).filter(|record| record.bucket() == target.bucket());
+        let record =
+            record.and_then(|record| record.prefix().strip_prefix(target.prefix())).filter(|folder| !folder.is_empty());
+        let is_none = |key: &str| {
+            let is_of_record = key.starts_with(RECORD_FOLDER) || record.is_some_and(|folder| key.starts_with(folder));
+            key.is_empty() || is_of_record
+        };
+        match self.rows.rows(&[]).find(|(key, _)| is_none(key)) {
+            None => Ok(()),
+            Some((key, _)) => Err(Error::refused(format!(
+                "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",
+                self.deployed.deploy
+            ))
+            .hint("somebody else wrote the deploy record: see who may")),
+        }
     }
 
     /// The report names the deploy, or the preview, as the source.

@@ -2,6 +2,8 @@
 //! by what the last deploy published. Only looks; `crate::deploy::publish` does it.
 
 mod making;
+mod preview;
+mod recorded;
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::functions::Function;
@@ -12,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::rules::{RecordedLines, RecordedRules};
 use crate::record::session::Session;
 use making::Making;
+pub(super) use preview::find_for_preview;
+pub(super) use recorded::{RulesOf, find_recorded};
 use serde::Serialize;
 use shipfront_invalidation::Viewers;
 use shipfront_invalidation::viewer::{IndexAlias, ViewerEvent};
@@ -216,9 +220,7 @@ pub(super) async fn find(
         return Ok(Found { plan: None, warnings });
     }
     guard_readable(viewers, ", or leave --publish-rules away")?;
-    // On the local edge nobody asked for it.
-    let is_optional =
-        |error: &Error| settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused;
+    let is_optional = |error: &Error| is_optional(settings, error);
     let owned = match Box::pin(owned_functions(settings, viewers, distributions, &files)).await {
         Err(error) if is_optional(&error) => {
             return Ok(Found { plan: None, warnings: unpublished(&|_| false).into_iter().collect() });
@@ -230,11 +232,7 @@ pub(super) async fn find(
     if owned.is_empty() {
         return Ok(Found { plan: None, warnings });
     }
-    let directory_index = match settings.policy.viewer.index_alias {
-        IndexAlias::Always => true,
-        IndexAlias::Never => false,
-        IndexAlias::Auto => !viewers.have_index_documents(),
-    };
+    let directory_index = directory_index(settings, viewers);
     let entries = walk.entries.iter().filter(|entry| !entry.is_redirect());
     let keys = entries.map(|entry| entry.key.to_string()).collect();
     let recorded = session.and_then(Session::rules);
@@ -246,46 +244,32 @@ pub(super) async fn find(
         }
         made => made?,
     };
-    if let Some(page) = left.filter(|page| !viewers.answer_errors_with(page)) {
-        warnings.push(format!(
-            "the fallback to {page} is not active: it does not fit into the function, so let the distribution's error \
-             responses for 403 and 404 show {page} with status 200"
-        ));
-    }
+    warnings.extend(unplaced(left, viewers));
     Ok(Found { plan: Some(plan), warnings })
 }
 
-/// What of the rules of an earlier deploy is to be published again, given those of the live one and the keys that are to
-/// be there.
-pub(super) async fn find_earlier(
-    settings: &Settings,
-    viewers: &Viewers,
-    distributions: &Distributions,
-    (live, earlier): (Option<RecordedRules>, Option<&RecordedRules>),
-    keys: Vec<String>,
-) -> Result<Found> {
-    let stay = |why: &str| {
-        let warnings = vec![format!("the published rules stay as they are: {why}")];
-        Ok(Found { plan: None, warnings })
-    };
-    let Some(earlier) = earlier else {
-        return match live {
-            None => Ok(Found { plan: None, warnings: Vec::new() }),
-            Some(_) => stay("the earlier deploy published none"),
-        };
-    };
-    let Some(lines) = &earlier.lines else {
-        return stay("the record keeps no lines of the earlier ones, which are too long");
-    };
-    guard_readable(viewers, "")?;
-    let (files, options) = Files::of_record(lines);
-    let owned = Box::pin(owned_functions(settings, viewers, distributions, &files)).await?;
-    if owned.is_empty() {
-        return stay("no behavior of the distribution has a function of shipfront's for this target now");
+/// Whether the function shows the index of a directory.
+pub(super) fn directory_index(settings: &Settings, viewers: &Viewers) -> bool {
+    match settings.policy.viewer.index_alias {
+        IndexAlias::Always => true,
+        IndexAlias::Never => false,
+        IndexAlias::Auto => !viewers.have_index_documents(),
     }
-    let source = Source { files, options, keys, directory_index: lines.directory_index };
-    let (plan, _) = source.plan(viewers, distributions, owned, live).await?;
-    Ok(Found { plan: Some(plan), warnings: Vec::new() })
+}
+
+/// What to say of the page of a fallback that is left to the distribution, if that does not show it.
+fn unplaced(page: Option<String>, viewers: &Viewers) -> Option<String> {
+    page.filter(|page| !viewers.answer_errors_with(page)).map(|page| {
+        format!(
+            "the fallback to {page} is not active: it does not fit into the function, so let the distribution's error \
+             responses for 403 and 404 show {page} with status 200"
+        )
+    })
+}
+
+/// Whether rules that cannot be published are left out: on the local edge nobody asked for it.
+fn is_optional(settings: &Settings, error: &Error) -> bool {
+    settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused
 }
 
 /// Refuses where it is not known which functions there are.
@@ -336,6 +320,13 @@ fn is_attached(viewers: &Viewers, event: ViewerEvent) -> bool {
 
 /// One sentence about rules that no viewer meets by this deploy.
 fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> {
+    let what = if attached { "not published by this deploy" } else { "not active" };
+    let subject = subject(redirects, headers)?;
+    Some(format!("{subject} {what}: 'shipfront rules --attach' shows what to do"))
+}
+
+/// How a sentence about so many rules begins; `None` where there are none.
+fn subject(redirects: usize, headers: usize) -> Option<String> {
     let count = |count: usize, word: &str| match count {
         0 => None,
         1 => Some(format!("1 {word}")),
@@ -343,9 +334,7 @@ fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> 
     };
     let parts: Vec<String> = [count(redirects, "redirect"), count(headers, "header")].into_iter().flatten().collect();
     let are = if redirects + headers == 1 { "is" } else { "are" };
-    let what = if attached { "not published by this deploy" } else { "not active" };
-    (!parts.is_empty())
-        .then(|| format!("{} {are} {what}: 'shipfront rules --attach' shows what to do", parts.join(" and ")))
+    (!parts.is_empty()).then(|| format!("{} {are}", parts.join(" and ")))
 }
 
 /// The functions of the site's behaviors whose comment names the target. Any other one in their place is refused where

@@ -19,6 +19,8 @@ pub enum Stage {
     Planned {
         /// Whether there is no record yet; `None` where none is kept.
         new_record: Option<bool>,
+        /// How many copies would be kept of what is replaced or removed.
+        kept_copies: u64,
     },
     /// It was carried out.
     Done {
@@ -91,7 +93,7 @@ impl Run {
             source: "public".to_owned(),
             target: "s3://b".to_owned(),
             url: None,
-            stage: Stage::Planned { new_record: None },
+            stage: Stage::Planned { new_record: None, kept_copies: 0 },
             changes: Vec::new(),
             outcomes: Vec::new(),
             kept: 0,

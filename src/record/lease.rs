@@ -194,8 +194,10 @@ impl Lease {
     ) -> Result<()> {
         let name = manifest::file_name(&self.deploy);
         let mut extra = self.manifest_extra.clone();
-        if let Some(rules) = rules {
-            extra.insert(rules::FIELD.to_owned(), rules.to_value()?);
+        match rules {
+            None => {}
+            Some(none) if none.is_empty() => drop(extra.remove(rules::FIELD)),
+            Some(rules) => drop(extra.insert(rules::FIELD.to_owned(), rules.to_value()?)),
         }
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &extra, rows)?).await
     }

@@ -7,7 +7,9 @@ use crate::s3::{Bucket, MAX_DELETE_KEYS, Start};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shipfront_site::Target;
 use shipfront_site::etag::Etag;
+use shipfront_site::host_label::host_label;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -38,6 +40,28 @@ pub struct NewPreview {
     pub lasts: Duration,
     /// The site that it is a preview of.
     pub production: Option<String>,
+}
+
+impl PreviewNote {
+    /// The name of the preview in the folder of this label. Of a name that has another label, somebody else wrote the
+    /// note: then it is the label.
+    pub fn name_at<'a>(&'a self, label: &'a str) -> &'a str {
+        if host_label(&self.name) == label { &self.name } else { label }
+    }
+}
+
+/// Whether one of two places holds the other: no preview is in production, nor around it.
+pub fn overlap(one: &Target, other: &Target) -> bool {
+    let holds = |one: &Target, other: &Target| other.prefix().starts_with(one.prefix());
+    one.bucket() == other.bucket() && (holds(one, other) || holds(other, one))
+}
+
+/// The error where the folder of a preview is that of another one.
+pub fn other_name(name: &str, found: &str, place: &Target) -> Error {
+    Error::refused(format!("{place} is the folder of the preview {found:?}, not of {name:?}; nothing was changed"))
+        .hint(
+            "choose another name; if no such preview was ever deployed, see who else may write the bucket of previews",
+        )
 }
 
 impl NewPreview {

@@ -1,5 +1,6 @@
 //! The rules that a deploy published, as the first line of its manifest keeps them: their lines, by which the next
-//! deploy knows what changes, and the code that ran, by which a rollback can publish it again.
+//! deploy knows what changes and a rollback can publish them again, and the code that ran. The record of a preview has
+//! the lines alone: no function serves them before its promotion.
 
 use crate::error::{Error, Result};
 use base64::Engine;
@@ -57,6 +58,11 @@ struct Packed {
 }
 
 impl RecordedRules {
+    /// Whether there is nothing to know of them.
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty() && self.lines.is_none()
+    }
+
     /// A digest of what viewers get by them: of the code of the functions.
     pub fn digest(&self) -> String {
         let mut all = Vec::new();

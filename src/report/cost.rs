@@ -60,13 +60,13 @@ impl Cost {
 
 impl Report {
     /// Enters what the run cost; of a plan, what the deploy after it would. `new_record` is whether there is
-    /// no record yet; `None` where none is kept.
-    pub fn count_cost(&mut self, new_record: Option<bool>) {
+    /// no record yet; `None` where none is kept. `kept_copies` are as many as it keeps of what it replaces or removes.
+    pub fn count_cost(&mut self, (new_record, kept_copies): (Option<bool>, u64)) {
         let accepted =
             self.invalidations.iter().filter(|invalidation| invalidation.status != InvalidationStatus::Failed);
         let paths = accepted.map(|invalidation| invalidation.items.len() as u64).sum();
         let planned = self.outcome.is_plan() && self.has_changes();
-        let requests = if planned { self.expected(new_record) } else { self.requests };
+        let requests = if planned { self.expected(new_record, kept_copies) } else { self.requests };
         let billed = self.allowance.as_ref().map_or(paths, |allowance| {
             let before = allowance.used.saturating_sub(if self.outcome.is_plan() { 0 } else { paths });
             paths.saturating_sub(allowance.free.saturating_sub(before))
@@ -75,7 +75,7 @@ impl Report {
     }
 
     /// What a deploy of this plan sends: the same reads, and the writes.
-    fn expected(&self, new_record: Option<bool>) -> Requests {
+    fn expected(&self, new_record: Option<bool>, kept_copies: u64) -> Requests {
         let removals =
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
@@ -95,8 +95,10 @@ impl Report {
                 + uploads.map(|change| puts(change.bytes)).sum::<u64>()
                 + copies().map(|change| copy_puts(change.bytes)).sum::<u64>()
                 + tried
+                + kept_copies
                 + writes,
-            head: self.requests.head + tried,
+            // A copy is kept of what is looked at once more.
+            head: self.requests.head + tried + kept_copies,
             get: self.requests.get + reads,
             delete: batches(removals(false)) + batches(removals(true)) + cleanings,
             create_invalidation: invalidations,

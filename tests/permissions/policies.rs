@@ -23,7 +23,7 @@ const WRITE_LOG: [[&str; 2]; 2] = [["logs:CreateLogStream", "${Logs.Arn}"], ["lo
 const REPORT_GROUP: &str = "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}:report-group/*-shipfront";
 
 /// Every role of the examples.
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 10] = [
     Role {
         template: "codebuild/template.yaml",
         name: "Role",
@@ -43,6 +43,18 @@ const ROLES: [Role; 8] = [
         ],
     },
     Role { template: "github/template.yaml", name: "Role", entry_points: &[EntryPoint::Deploy], service: &[] },
+    Role {
+        template: "previews/template.yaml",
+        name: "PreviewRole",
+        entry_points: &[EntryPoint::Preview],
+        service: &[],
+    },
+    Role {
+        template: "previews/template.yaml",
+        name: "PromoteRole",
+        entry_points: &[EntryPoint::Promote],
+        service: &[],
+    },
     Role {
         template: "tools/template.yaml",
         name: "Role",
@@ -159,13 +171,20 @@ fn expected(entry_points: &[EntryPoint], setups: &[Setup], named: impl Fn(&str) 
     needed(entry_points, setups).into_iter().map(grant).collect()
 }
 
-fn as_in_templates(resource: &str) -> String {
+fn as_in_templates(role: &Role, resource: &str) -> String {
+    // The bucket that is written, and the one that is copied from.
+    let (bucket, source, distribution) = match role.name {
+        "PreviewRole" => ("${Bucket}", "${ProductionBucketName}", "distribution/${ProductionDistributionId}"),
+        "PromoteRole" => ("${ProductionBucketName}", "${Bucket}", "distribution/${ProductionDistributionId}"),
+        _ => ("${BucketName}", "", "distribution/${DistributionId}"),
+    };
     let names = [
         ("arn:aws:", "arn:${AWS::Partition}:"),
         ("ACCOUNT", "${AWS::AccountId}"),
-        ("BUCKET", "${BucketName}"),
+        ("BUCKET", bucket),
+        ("SOURCE", source),
         ("PREFIX", ""),
-        ("distribution/ID", "distribution/${DistributionId}"),
+        ("distribution/ID", distribution),
         ("arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:function/FUNCTION", "${RulesFunctionArns}"),
     ];
     names.into_iter().fold(resource.to_owned(), |resource, (from, to)| resource.replace(from, to))
@@ -204,15 +223,10 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
             let in_some: Vec<&Value> = policies.iter().filter_map(where_rules_are_published).collect();
             let of_rules: BTreeSet<Grant> =
                 in_some.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
-            let mut wanted = expected(role.entry_points, &[], as_in_templates);
-            let with_rules = expected(role.entry_points, &[Setup::PublishedRules], as_in_templates);
-            if role.entry_points.contains(&EntryPoint::Deploy) {
-                assert_eq!(
-                    of_rules,
-                    with_rules.difference(&wanted).cloned().collect(),
-                    "{place}, which publishes rules"
-                );
-            }
+            let named = |resource: &str| as_in_templates(role, resource);
+            let mut wanted = expected(role.entry_points, &[], named);
+            let with_rules = expected(role.entry_points, &[Setup::PublishedRules], named);
+            assert_eq!(of_rules, with_rules.difference(&wanted).cloned().collect(), "{place}, which publishes rules");
             wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
             assert_eq!(granted, wanted, "{place}");
             seen.push((template.clone(), name.to_owned()));
@@ -288,11 +302,29 @@ fn the_bucket_policy_that_the_program_prints_is_that_of_the_hosting_template() {
     }
 }
 
-/// The role for GitHub trusts what `shipfront policy --trust` prints.
+/// The roles for GitHub trust what `shipfront policy --trust` prints.
 #[test]
-fn the_trust_policy_that_the_program_prints_is_that_of_the_github_template() {
-    let (_, template) = templates().into_iter().find(|(name, _)| name == "github/template.yaml").unwrap();
-    let wanted = &template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0];
+fn the_trust_policy_that_the_program_prints_is_that_of_the_templates_for_github() {
+    let templates = templates();
+    let statement = |of: &str, role: &str| {
+        let (_, template) = templates.iter().find(|(name, _)| name == of).unwrap();
+        template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0].clone()
+    };
+    let (_, template) = templates.iter().find(|(name, _)| name == "github/template.yaml").unwrap();
+    let wanted = &statement("github/template.yaml", "Role");
+    for (role, environment) in [("PreviewRole", "${PreviewEnvironment}"), ("PromoteRole", "${PromoteEnvironment}")] {
+        let found = &statement("previews/template.yaml", role);
+        let subject = "token.actions.githubusercontent.com:sub";
+        let conditions = |statement: &Value| statement["Condition"]["StringEquals"].clone();
+        let (here, there) = (text(&conditions(found)[subject]), text(&conditions(wanted)[subject]));
+        assert_eq!(here, there.replace("${Environment}", environment), "{role}");
+        let client = "token.actions.githubusercontent.com:aud";
+        assert_eq!(conditions(found)[client], conditions(wanted)[client], "{role}");
+        assert_eq!(conditions(found).as_mapping().unwrap().len(), 2, "{role}");
+        assert_eq!(found["Condition"].as_mapping().unwrap().len(), 1, "{role}");
+        assert_eq!((&found["Effect"], &found["Action"]), (&wanted["Effect"], &wanted["Action"]), "{role}");
+        assert_eq!(text(&found["Principal"]["Federated"]), "${ProviderArn}", "{role}");
+    }
     let found = printed(&["--trust", "github:example/www:production", "--account", "123456789012"]);
     let found = &found["Statement"][0];
     assert_eq!((&found["Effect"], &found["Action"]), (&wanted["Effect"], &wanted["Action"]));

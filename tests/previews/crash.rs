@@ -3,21 +3,19 @@
 use super::{AT, PREVIEWS, SITE};
 use crate::world::command::{run, shipfront};
 use crate::world::oracle::{Oracle, is_record};
-use crate::world::sites::{Place, Site, directory, site};
+use crate::world::sites::{self, Place, Site, directory, site};
 use clap::Parser;
 use shipfront::aws::Aws;
 use shipfront::cli::{Cli, Command};
 use shipfront::config;
 use shipfront::deploy::Deploy;
 use shipfront::deploy::preview::Removal;
-use shipfront::deploy::rollback::{Choice, Promoted, Rollback};
 use shipfront::error::Error;
 use shipfront::outcome::Outcome;
 use shipfront::report::Report;
 use shipfront::terminal::{Terminal, Volume};
 use shipfront_edge::BucketContents;
 use shipfront_site::Target;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const BUCKET: &str = "promoted";
@@ -34,33 +32,9 @@ fn second() -> Site {
     ])
 }
 
-/// Work that ends with the crash that is in the fault script; what it came to, if that never came.
-async fn until_crash<T>(place: &Place, work: impl Future<Output = T>) -> Option<T> {
-    let crash = async {
-        while !place.edge.faults().has_crashed() {
-            tokio::time::sleep(Duration::from_micros(300)).await;
-        }
-    };
-    let fate = tokio::select! {
-        biased;
-        () = crash => None,
-        ended = Box::pin(work) => Some(ended),
-    };
-    place.edge.faults().clear();
-    place.edge.faults().revive();
-    fate
-}
-
 async fn promote(aws: Aws, distribution: String) -> Result<Report, Error> {
-    let line = ["shipfront", "promote", NAME, PRODUCTION, "--distribution", &distribution, "--concurrency", "1"];
-    let Command::Promote(args) = Cli::parse_from(line).command else { panic!("no promotion") };
-    let settings = config::previews::promote_settings(&args, Target::parse(PRODUCTION).unwrap(), None).unwrap();
-    let target = config::previews::target_of(&Target::parse(AT).unwrap(), NAME).unwrap();
-    let choice = Choice::Preview(Promoted { name: NAME.to_owned(), target, deploy: None });
-    let terminal = Terminal::new(Volume::Quiet, true);
-    let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
-    let run = Box::pin(deploy.rollback(&Rollback { choice, overwrite_foreign: false })).await;
-    run.map(|run| Report::new(run, &terminal))
+    let options = ["--distribution", &distribution, "--concurrency", "1"];
+    sites::promote(PRODUCTION, (NAME, AT), &options, aws).await
 }
 
 async fn remove(aws: Aws) -> Result<Removal, Error> {
@@ -105,7 +79,7 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
             place.edge.clear_effects();
             let aws = place.fresh().await;
             place.edge.faults().crash_at(nth, after_effect);
-            let ended = until_crash(&place, promote(aws, distribution.clone())).await;
+            let ended = place.until_crash(Box::pin(promote(aws, distribution.clone()))).await;
             if let Some(report) = ended {
                 assert_eq!(report.unwrap().outcome, Outcome::Deployed, "{which}");
                 break 'all;
@@ -146,7 +120,7 @@ async fn a_removal_that_dies_anywhere_is_finished_by_the_next() {
             place.edge.set_bucket_contents(PREVIEWS, &contents).unwrap();
             let aws = place.fresh().await;
             place.edge.faults().crash_at(nth, after_effect);
-            if let Some(ended) = until_crash(&place, remove(aws)).await {
+            if let Some(ended) = place.until_crash(Box::pin(remove(aws))).await {
                 assert!(matches!(ended, Ok(Removal::Removed(_))), "{which}: {ended:?}");
                 break 'all;
             }

@@ -65,14 +65,48 @@ async fn copies_have_the_headers_that_an_upload_would_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_moved_are_copied_from_where_production_has_them_if_their_headers_are_the_same() {
+    let world = world().await;
+    let settings = world.outside().join("shipfront.toml");
+    std::fs::write(&settings, "[[headers]]\nfiles = \"*.svg\"\ncompress = [\"br\"]\n").unwrap();
+    let config = ["--config", settings.to_str().unwrap()];
+    world.write("mark.svg", "<svg>".repeat(200));
+    world.write("twice.css", "style");
+    world.deploy(&config).expect(0);
+    for (from, to) in [("style.css", "css/style.css"), ("mark.svg", "img/mark.svg"), ("app.js", "app.txt")] {
+        std::fs::create_dir_all(world.path(to).parent().unwrap()).unwrap();
+        std::fs::rename(world.path(from), world.path(to)).unwrap();
+    }
+    world.write("unlike.css", "stYle");
+    world.edge.clear_requests();
+    let run = preview(&world, "new", &config).expect(0);
+    // Four of the same keys, and two that moved; another media type and other bytes are uploaded.
+    assert_eq!(counts(&run), [6, 2, 0], "{}", run.stdout);
+    let uploaded: Vec<String> = run.changes().into_iter().filter(|change| change.starts_with("upload")).collect();
+    assert_eq!(uploaded, ["upload new app.txt", "upload new unlike.css"]);
+    let objects = |bucket: &str| -> BTreeMap<String, _> {
+        world.edge.objects(bucket).into_iter().map(|object| (object.key, object.headers)).collect()
+    };
+    let (before, after) = (objects(BUCKET), objects(PREVIEWS));
+    assert_eq!(after["new/css/style.css"], before["style.css"]);
+    assert_eq!(after["new/img/mark.svg"], before["mark.svg"]);
+    assert_eq!(preview(&world, "new", &config).expect(0).outcome(), "nothing-to-do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_copied_is_uploaded() {
     let world = world().await;
-    // Others wrote it since production's last deploy.
+    world.write("zebra.css", "stripes");
+    world.deploy(&[]).expect(0);
+    // Others wrote it since production's last deploy. That says nothing of what is copied after it.
     world.put("style.css", "theirs").await;
-    let run = preview(&world, "one", &[]).expect(0);
-    assert_eq!(counts(&run), [4, 1, 0], "{}", run.stdout);
+    let run = preview(&world, "one", &["--concurrency", "1"]).expect(0);
+    assert_eq!(counts(&run), [5, 1, 0], "{}", run.stdout);
     assert!(run.warnings().contains("1 object was uploaded because a copy could not be made"), "{}", run.stdout);
-    assert_eq!(bodies(&world, PREVIEWS, "one/").await, original());
+    world.remove("zebra.css");
+    let mut expected = original();
+    expected.insert("zebra.css".to_owned(), "stripes".to_owned());
+    assert_eq!(bodies(&world, PREVIEWS, "one/").await, expected);
     world.fault("CopyObject", 0, ALWAYS, denied());
     let run = preview(&world, "two", &[]).expect(0);
     assert_eq!((run.outcome(), counts(&run)), ("deployed", [0, 5, 0]), "{}", run.stdout);

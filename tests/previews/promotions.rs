@@ -111,7 +111,7 @@ async fn only_a_complete_preview_of_this_site_is_promoted_and_only_the_deploy_th
     dying.wait().unwrap();
     world.edge.faults().clear();
     world.edge.faults().revive();
-    promote(&world, "new", &[]).expect(6).says("is not complete");
+    promote(&world, "new", &[]).expect(6).says("is not complete: a deploy of it is under way");
     assert_eq!(production(&world).await, original());
     world.edge.advance_clock(std::time::Duration::from_secs(91));
     promote(&world, "new", &[]).expect(6).says("its last deploy was interrupted");
@@ -155,6 +155,61 @@ async fn a_preview_that_changes_while_it_is_promoted_is_not_half_promoted() {
     assert_eq!((now["index.html"].as_str(), now["old.html"].as_str()), ("welcome", "old"), "no page before its assets");
     promote(&world, "new", &[]).expect(0);
     assert_eq!(production(&world).await["index.html"], "welcome three");
+}
+
+/// Of the same bytes with other headers, the ETag says nothing: a version does, and else the person is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_change_meanwhile_are_those_of_the_version_or_a_warning() {
+    for versioned in [false, true] {
+        let world = world().await;
+        world.edge.set_versioning(PREVIEWS, versioned).unwrap();
+        change(&world);
+        preview(&world, "new", &[]).expect(0);
+        let settings = world.outside().join("shipfront.toml");
+        std::fs::write(&settings, "[[headers]]\nfiles = \"*.html\"\ncache-control = \"max-age=77\"\n").unwrap();
+        let gate = Gate::default();
+        world.fault_of("CopyObject", "index.html", 0, 1, Fault::Hold(gate.clone()));
+        let running = world.command(&promotion("new", &["--concurrency", "1"])).spawn().unwrap();
+        gate.reached().await;
+        preview(&world, "new", &["--config", settings.to_str().unwrap()]).expect(0);
+        gate.open();
+        let run = finish(running).expect(0);
+        assert!(run.warnings().contains("was deployed again, or removed, while it was promoted"), "{}", run.warnings());
+        let head = s3(&world.edge).head_object().bucket(BUCKET).key("index.html").send().await.unwrap();
+        let expected = if versioned { None } else { Some("max-age=77") };
+        assert_eq!(head.cache_control(), expected, "versioned: {versioned}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_of_which_something_could_not_be_uploaded_is_not_promoted() {
+    let world = previewed().await;
+    world.write("app.js", "code three");
+    world.write("index.html", "welcome three");
+    world.fault_of("PutObject", "new/index.html", 0, u64::MAX, crate::world::site::denied());
+    preview(&world, "new", &[]).expect(3);
+    world.edge.faults().clear();
+    promote(&world, "new", &[]).expect(6).says("its last deploy left 1 object undone");
+    assert_eq!(production(&world).await, original());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_whose_deploy_begins_before_the_first_write_is_not_promoted() {
+    let world = previewed().await;
+    let (gate, other) = (Gate::default(), Gate::default());
+    world.fault("GetBucketOwnershipControls", 0, 1, Fault::Hold(gate.clone()));
+    world.fault_of("PutObject", "new/style.css", 0, 1, Fault::Hold(other.clone()));
+    let running = world.command(&promotion("new", &[])).spawn().unwrap();
+    gate.reached().await;
+    world.write("style.css", "style two");
+    let arguments = world.arguments("deploy", TARGET, &["--preview", "new", "--previews-target", super::AT]);
+    let deploying = world.command(&arguments).spawn().unwrap();
+    other.reached().await;
+    gate.open();
+    finish(running).expect(6);
+    other.open();
+    finish(deploying).expect(0);
+    assert_eq!(production(&world).await, original());
 }
 
 #[tokio::test(flavor = "multi_thread")]

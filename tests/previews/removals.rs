@@ -160,6 +160,42 @@ async fn a_preview_that_is_being_deployed_is_waited_for_and_then_checked_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_is_deployed_after_it_was_found_expired_stays() {
+    let world = three().await;
+    world.edge.advance_clock(2 * HOUR);
+    let gate = Gate::default();
+    // The second look at its state is that of its own removal.
+    world.fault_of("GetObject", ".shipfront/short/state.json", 1, 1, Fault::Hold(gate.clone()));
+    let pruning = world.command(&["previews", AT, "--json", "--prune"]).spawn().unwrap();
+    gate.reached().await;
+    preview(&world, "short", &[]).expect(0);
+    gate.open();
+    let run = finish(pruning).expect(0);
+    assert_eq!(names(&run, "removed"), [""; 0], "{}", run.stdout);
+    assert_eq!(bodies(&world, PREVIEWS, "short/").await, super::changed());
+}
+
+/// Between its objects and its record nobody holds the lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_is_deployed_while_its_record_is_about_to_go_stays() {
+    let world = three().await;
+    previews(&world, &["--remove", "42"]).expect(0);
+    let requests = world.edge.requests().into_iter().filter(|request| request.operation == "DeleteObjects");
+    let before = requests.take_while(|request| request.items != [".shipfront/42/state.json"]).count();
+    world.edge.advance_clock(2 * HOUR);
+    let gate = Gate::default();
+    world.fault("DeleteObjects", before as u64, 1, Fault::Hold(gate.clone()));
+    let pruning = world.command(&["previews", AT, "--json", "--prune"]).spawn().unwrap();
+    gate.reached().await;
+    preview(&world, "short", &[]).expect(0);
+    gate.open();
+    let run = finish(pruning).expect(0);
+    assert_eq!(names(&run, "removed"), [""; 0], "{}", run.stdout);
+    assert!(listed(&world).contains_key("short"));
+    assert_eq!(bodies(&world, PREVIEWS, "short/").await, super::changed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_removed_is_named_and_the_next_run_removes_it() {
     let world = three().await;
     world.fault("DeleteObjects", 0, ALWAYS, denied());

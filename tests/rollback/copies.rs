@@ -69,3 +69,23 @@ async fn without_being_asked_for_nothing_is_copied() {
     world.deploy(&[]).expect(0);
     assert_eq!((world.count("CopyObject"), kept(&world)), (0, 0));
 }
+
+/// What a plan says that a rollback sends, and what it sends.
+fn planned_and_sent(world: &World, options: &[&str]) -> [Vec<u64>; 2] {
+    let plan = rollback(world, &[options, &["--plan"]].concat()).expect(0);
+    let run = rollback(world, options).expect(0);
+    [&plan.json["cost"]["requests"], &run.json["requests"]].map(|requests| {
+        let count = |name: &str| requests[name].as_u64().unwrap();
+        ["list", "head", "put", "delete", "create_invalidation"].map(count).to_vec()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_counts_what_is_looked_at_and_the_copies_that_are_kept() {
+    let world = twice().await;
+    let [planned, sent] = planned_and_sent(&world, &COPIES);
+    assert_eq!(planned, sent, "with copies");
+    let world = super::twice().await;
+    let [planned, sent] = planned_and_sent(&world, &[]);
+    assert_eq!(planned, sent, "with versions");
+}

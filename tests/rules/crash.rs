@@ -9,11 +9,12 @@ use shipfront::outcome::Outcome;
 use shipfront_edge::{BucketContents, Effect, Fault, Function, Rule, Stage};
 use tempfile::TempDir;
 
-const BUCKET: &str = "crashed-rules";
-const TARGET: &str = "s3://crashed-rules";
-const OPTIONS: [&str; 6] = ["--publish-rules", "--concurrency", "1", "--strategy", "exact", "--max-paths=100"];
+pub(super) const BUCKET: &str = "crashed-rules";
+pub(super) const TARGET: &str = "s3://crashed-rules";
+pub(super) const OPTIONS: [&str; 6] =
+    ["--publish-rules", "--concurrency", "1", "--strategy", "exact", "--max-paths=100"];
 
-fn first() -> Site {
+pub(super) fn first() -> Site {
     site(&[
         ("_headers", "/*\n  X-Version: one\n"),
         ("_redirects", "/goes.html /about.html\n/shown.html /about.html 200\n"),
@@ -23,7 +24,7 @@ fn first() -> Site {
     ])
 }
 
-fn second() -> Site {
+pub(super) fn second() -> Site {
     site(&[
         ("_headers", "/*\n  X-Version: two\n"),
         ("_redirects", "/old.html /about.html\n/shown.html /index.html 200\n"),
@@ -34,7 +35,7 @@ fn second() -> Site {
 }
 
 /// What viewers get, as `status text-or-place version`.
-async fn views(place: &Place) -> Vec<String> {
+pub(super) async fn views(place: &Place) -> Vec<String> {
     let mut found = Vec::new();
     for path in ["/goes.html", "/shown.html", "/old.html", "/about.html", "/index.html", "/app.js"] {
         let answer = get(&place.edge.viewer_url(), path).await;
@@ -46,7 +47,7 @@ async fn views(place: &Place) -> Vec<String> {
 }
 
 /// The URLs of the rules that an invalidation has named since the first deploy.
-fn evicted(effects: &[Effect]) -> Vec<&str> {
+pub(super) fn evicted(effects: &[Effect]) -> Vec<&str> {
     let items = effects.iter().filter_map(|effect| match effect {
         Effect::Invalidate { items, .. } => Some(items),
         _ => None,
@@ -128,7 +129,7 @@ async fn try_one(prepared: &Prepared, nth: u64, after_effect: bool, undisturbed:
     true
 }
 
-fn at_the_end() -> Vec<String> {
+pub(super) fn at_the_end() -> Vec<String> {
     [
         "/goes.html 404  ",
         "/shown.html 200 welcome back two",

@@ -29,16 +29,20 @@ pub(crate) async fn read(edge: &Edge, bucket: &str, key: &str) -> Vec<u8> {
 
 /// Changes the lines of the manifest of a bucket.
 pub(crate) async fn rewrite(edge: &Edge, bucket: &str, change: impl Fn(&mut Value)) {
-    let name = key(edge, bucket).await;
+    rewrite_file(edge, bucket, &key(edge, bucket).await, change).await;
+}
+
+/// Changes the lines of a manifest.
+pub(crate) async fn rewrite_file(edge: &Edge, bucket: &str, name: &str, change: impl Fn(&mut Value)) {
     let mut text = String::new();
-    GzDecoder::new(read(edge, bucket, &name).await.as_slice()).read_to_string(&mut text).unwrap();
+    GzDecoder::new(read(edge, bucket, name).await.as_slice()).read_to_string(&mut text).unwrap();
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     for line in text.lines() {
         let mut line = serde_json::from_str(line).unwrap();
         change(&mut line);
         writeln!(out, "{line}").unwrap();
     }
-    s3(edge).put_object().bucket(bucket).key(&name).body(out.finish().unwrap().into()).send().await.unwrap();
+    s3(edge).put_object().bucket(bucket).key(name).body(out.finish().unwrap().into()).send().await.unwrap();
 }
 
 /// Makes the headers of an object other than the rules say, in the bucket and in the manifest: as

@@ -8,6 +8,7 @@ use shipfront::aws::{Aws, AwsOptions};
 use shipfront::cli::{Cli, Command};
 use shipfront::clock::{Clock, Hand};
 use shipfront::config;
+use shipfront::deploy::rollback::{Choice, Promoted, Rollback};
 use shipfront::deploy::{Deploy, Settings};
 use shipfront::error::Error;
 use shipfront::report::Report;
@@ -160,7 +161,8 @@ impl Place {
         self.until_crash(Box::pin(restoring)).await
     }
 
-    async fn until_crash(&self, run: impl Future<Output = Result<Report, Error>>) -> Option<Result<Report, Error>> {
+    /// Work that ends with the crash that is in the fault script; what it came to, if that never came.
+    pub(crate) async fn until_crash<T>(&self, run: impl Future<Output = T>) -> Option<T> {
         let crash = async {
             while !self.edge.faults().has_crashed() {
                 tokio::time::sleep(Duration::from_micros(300)).await;
@@ -234,7 +236,26 @@ async fn stoppable(settings: Settings, aws: Aws, stop: CancellationToken) -> Res
     run.map(|run| Report::new(run, &terminal))
 }
 
-async fn restore(target: &str, options: &[&str], aws: Aws) -> Result<Report, Error> {
+/// Makes a preview at `previews` the site, with a client.
+pub(crate) async fn promote(
+    target: &str,
+    (name, previews): (&str, &str),
+    options: &[&str],
+    aws: Aws,
+) -> Result<Report, Error> {
+    let line = ["shipfront", "promote", name, target].into_iter().chain(options.iter().copied());
+    let Command::Promote(args) = Cli::parse_from(line).command else { panic!("no promotion") };
+    let settings = config::previews::promote_settings(&args, Target::parse(target).unwrap(), None).unwrap();
+    let place = config::previews::target_of(&Target::parse(previews).unwrap(), name).unwrap();
+    let choice = Choice::Preview(Promoted { name: name.to_owned(), target: place, deploy: None });
+    let terminal = Terminal::new(Volume::Quiet, true);
+    let deploy = Deploy::new(&settings, &aws, &terminal, CancellationToken::new());
+    let run = Box::pin(deploy.rollback(&Rollback { choice, overwrite_foreign: false })).await;
+    run.map(|run| Report::new(run, &terminal))
+}
+
+/// Brings an earlier deploy of a site back, with a client.
+pub(crate) async fn restore(target: &str, options: &[&str], aws: Aws) -> Result<Report, Error> {
     let line = ["shipfront", "rollback", target].into_iter().chain(options.iter().copied());
     let Command::Rollback(args) = Cli::parse_from(line).command else { panic!("no rollback") };
     let settings = config::history::rollback_settings(&args, Target::parse(target).unwrap(), None).unwrap();

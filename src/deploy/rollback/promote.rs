@@ -6,7 +6,7 @@ use crate::deploy::rollback::{Promoted, SourceDeploy};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
 use crate::record::manifest::Row;
-use crate::record::preview::no_preview;
+use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
 use crate::record::{Place, STATE};
 use crate::s3::Bucket;
@@ -69,8 +69,12 @@ impl Deploy<'_> {
     /// Reads what the preview left, which must be complete. `production` is the record of the site that it becomes.
     pub(super) async fn read_preview(&self, preview: &Promoted, production: &Session) -> Result<SourceDeploy> {
         let Promoted { name, target, deploy } = preview;
-        if *target == self.settings.target {
-            return Err(Error::usage(format!("{target} is both the preview and production")));
+        let site = &self.settings.target;
+        if overlap(target, site) {
+            return Err(Error::usage(format!("the preview at {target} and production at {site} overlap")));
+        }
+        if production.preview().is_some() {
+            return Err(Error::refused(format!("{site} is a preview itself; nothing was changed")));
         }
         let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
         let owner = self.settings.expected_owner.as_deref();
@@ -82,6 +86,9 @@ impl Deploy<'_> {
             .hint("'shipfront previews' lists those that there are")
         })?;
         let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
+        if note.name != *name {
+            return Err(other_name(name, &note.name, target));
+        }
         let to = production.place();
         if let Some(of) = note.production.as_deref().filter(|of| **of != self.settings.target.to_string()) {
             return Err(Error::refused(format!(
@@ -107,7 +114,8 @@ impl Deploy<'_> {
             return unfinished("no deploy of it was completed".to_owned());
         };
         if deployed.left > 0 {
-            return unfinished(format!("{} objects of its last deploy were not done", deployed.left));
+            let objects = if deployed.left == 1 { "1 object".to_owned() } else { format!("{} objects", deployed.left) };
+            return unfinished(format!("its last deploy left {objects} undone"));
         }
         let is_pinned = deploy.is_some();
         let origin = |deploy: &str| Origin {
@@ -122,9 +130,10 @@ impl Deploy<'_> {
         let Some(manifest) = session.take_manifest() else {
             return unfinished("no deploy of it was completed".to_owned());
         };
+        let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
         let preview = Some(origin(&deployed.deploy));
-        Ok(SourceDeploy { deployed, rows, has_copies: false, rules: None, preview })
+        Ok(SourceDeploy { deployed, rows, has_copies: false, rules, preview })
     }
 
     /// Refuses a preview that was deployed again since it was read.

@@ -110,21 +110,28 @@ impl Making {
         };
         let functions_now = codes.into_iter().map(|(event, code)| (event.word().to_owned(), code)).collect();
         let is_recorded = recorded.as_ref().is_some_and(|recorded| recorded.functions == functions_now);
-        let texts = |lines: &[RuleLine]| lines.iter().map(|line| line.text.clone()).collect();
-        let recorded = RecordedRules {
-            functions: functions_now,
-            lines: Some(RecordedLines {
-                platform: platform_word(options.platform).to_owned(),
-                directory_index,
-                redirects: texts(&files.redirect_lines),
-                headers: texts(&files.header_lines),
-                extra: Map::new(),
-            }),
-            extra: Map::new(),
-        };
+        let lines = recorded_lines((&files.redirect_lines, &files.header_lines), options.platform, directory_index);
+        let recorded = RecordedRules { functions: functions_now, lines: Some(lines), extra: Map::new() };
         changed.extend(without_effect(&findings, &all_lines));
         let plan = RulesPlan { functions, rules, recorded, is_recorded, keys: keys_to_evict, lines: changed };
         Ok((plan, left))
+    }
+}
+
+/// What a record keeps of lines of redirects and headers.
+pub(super) fn recorded_lines(
+    (redirects, headers): (&[RuleLine], &[RuleLine]),
+    platform: Platform,
+    directory_index: bool,
+) -> RecordedLines {
+    let texts = |lines: &[RuleLine]| lines.iter().map(|line| line.text.clone()).collect();
+    let (redirects, headers) = (texts(redirects), texts(headers));
+    RecordedLines {
+        platform: platform_word(platform).to_owned(),
+        directory_index,
+        redirects,
+        headers,
+        extra: Map::new(),
     }
 }
 
