@@ -6,6 +6,7 @@ pub mod file;
 mod junit;
 mod markdown;
 mod page;
+mod provenance;
 mod sizes;
 mod text;
 pub mod variables;
