@@ -3,6 +3,7 @@
 //! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
 //! process at a time serves the data; another one's deploys go through it.
 
+mod history;
 pub mod watch;
 
 use crate::aws::{Aws, AwsOptions};
@@ -43,6 +44,7 @@ impl Local {
         match Edge::start(options).await {
             Ok(edge) => {
                 edge.host_sites(functions_of).map_err(|error| edge_error(&error))?;
+                edge.show_history(history::READER);
                 if let Some(path) = std::env::var_os(EVIDENCE_VARIABLE).filter(|path| !path.is_empty()) {
                     edge.follow(&Evidence::read(Path::new(&path)).map_err(|error| edge_error(&error))?);
                 }
