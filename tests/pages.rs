@@ -61,6 +61,7 @@ struct Sight {
 #[derive(Debug, Deserialize)]
 struct Focus {
     tag: String,
+    #[expect(dead_code, reason = "for the one who reads that a test failed")]
     name: String,
     outlined: bool,
     seen: bool,
@@ -104,7 +105,11 @@ fn look(pages: Vec<Page>) -> Option<Vec<Sight>> {
         // One heading of the page, and none that skips a level.
         assert_eq!(sight.levels.iter().filter(|level| **level == 1).count(), 1, "{view}: {:?}", sight.levels);
         assert!(sight.levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{view}: {:?}", sight.levels);
-        assert!(sight.focus.iter().all(|focus| focus.outlined && focus.seen || focus.tag == "body"), "{view}: {:?}", sight.focus);
+        assert!(
+            sight.focus.iter().all(|focus| focus.outlined && focus.seen || focus.tag == "body"),
+            "{view}: {:?}",
+            sight.focus
+        );
     }
     Some(sights)
 }

@@ -69,9 +69,15 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     let run = world.deploy(&[&EXACT[..], &["--report", path.to_str().unwrap()]].concat()).expect(0);
 
     let page = read(&path);
-    for outside in ["http://", "https://", "url(", "@import", "<script", "<link", "<iframe", "src=\""] {
+    for outside in ["url(", "@import", "<script", "<link", "<iframe", "src=\""] {
         assert!(!page.contains(outside), "the page needs nothing else: {outside}");
     }
+    // All that leads elsewhere is a link.
+    assert_eq!(
+        page.matches("://").count(),
+        page.matches("<a href=\"https://").count() * 2 + page.matches("s3://").count(),
+        "{page}"
+    );
     let Some(document) = browser::document(&format!("file://{}", path.display()), 1000) else { return };
     assert!(document.contains("<title>Deployed 3 changes and 1 removal: s3://www.example.com</title>"), "{document}");
     assert!(!document.contains("<img"), "a file name became an element");

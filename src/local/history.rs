@@ -29,7 +29,8 @@ fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
     let can_roll_back = state.preview.is_none() && !target.contains(char::is_control);
     let sure = restorable(&deploys);
     let deploys = deploys.into_iter().zip(sure).map(|(deployed, sure)| PastDeploy {
-        rollback: (can_roll_back && !deployed.deploy.contains(char::is_control)).then(|| command(&target, &deployed.deploy)),
+        rollback: (can_roll_back && !deployed.deploy.contains(char::is_control))
+            .then(|| command(&target, &deployed.deploy)),
         written: (
             format!("{folder}{}", intent::file_name(&deployed.deploy)),
             format!("{folder}{}", manifest::file_name(&deployed.deploy)),
@@ -52,10 +53,13 @@ fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
 fn command(target: &str, deploy: &str) -> String {
     let word = |text: &str| shell_word(Path::new(text));
     // Nothing is to be quoted in what most targets are.
-    let target = target.strip_prefix("s3://").map_or_else(|| word(target), |rest| match word(rest) {
-        quoted if quoted.starts_with('\'') => word(target),
-        plain => format!("s3://{plain}"),
-    });
+    let target = target.strip_prefix("s3://").map_or_else(
+        || word(target),
+        |rest| match word(rest) {
+            quoted if quoted.starts_with('\'') => word(target),
+            plain => format!("s3://{plain}"),
+        },
+    );
     format!("shipfront rollback {target} --to {} --local", word(deploy))
 }
 

@@ -23,6 +23,7 @@ use crate::report::provenance::{Named, Provenance, is_web};
 use crate::report::{Fate, ReportedChange};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+pub(super) use verdict::reason;
 use verdict::{Mood, counted};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -85,7 +86,9 @@ fn ink(change: &ReportedChange) -> Ink {
 /// The page.
 pub(super) fn page(ending: &Ending<'_>, at: Timestamp, provenance: &Provenance) -> String {
     let (title, target, body) = match ending {
-        Ending::Report(report) => (verdict::of_report(report), report.target.as_str(), of_report(report, at, provenance)),
+        Ending::Report(report) => {
+            (verdict::of_report(report), report.target.as_str(), of_report(report, at, provenance))
+        }
         Ending::Error { error, source, target } => {
             let failure = Failure::of(None, error);
             let title = verdict::of_error(error);
@@ -201,7 +204,7 @@ fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
     let title = match (errors.len(), warnings.len()) {
         (0, 1) => "Warning",
         (0, _) => "Warnings",
-        (1, 0) => "What failed",
+        (1, 0) => "What is wrong",
         _ => "Problems",
     };
     html! {

@@ -44,7 +44,8 @@ fn github(get: &impl Fn(&str) -> Option<String>) -> Option<Provenance> {
     let repository = repository.map(|(server, repository)| format!("{server}/{repository}"));
     let run = |repository: &String| Some(format!("{repository}/actions/runs/{}", get("GITHUB_RUN_ID")?));
     Some(Provenance {
-        build: get("GITHUB_RUN_NUMBER").map(|number| Named::new(format!("run {number}"), repository.as_ref().and_then(run))),
+        build: get("GITHUB_RUN_NUMBER")
+            .map(|number| Named::new(format!("run {number}"), repository.as_ref().and_then(run))),
         commit: Some(Named::commit(&commit, repository.map(|repository| format!("{repository}/commit/{commit}")))),
     })
 }
@@ -138,13 +139,22 @@ mod tests {
         assert_eq!(of("deploy:x", &github), Provenance { commit: None, ..found }, "a rollback deploys no build of it");
         let found = of(
             "public",
-            &[("CI_COMMIT_SHA", "abc"), ("CI_PROJECT_URL", "https://gitlab.com/a/b"), ("CI_JOB_ID", "9"), ("CI_JOB_URL", "https://gitlab.com/a/b/-/jobs/9")],
+            &[
+                ("CI_COMMIT_SHA", "abc"),
+                ("CI_PROJECT_URL", "https://gitlab.com/a/b"),
+                ("CI_JOB_ID", "9"),
+                ("CI_JOB_URL", "https://gitlab.com/a/b/-/jobs/9"),
+            ],
         );
         assert_eq!(found.commit, named("abc", "https://gitlab.com/a/b/-/commit/abc"));
         assert_eq!(found.build, named("job 9", "https://gitlab.com/a/b/-/jobs/9"));
         let found = of(
             "public",
-            &[("BITBUCKET_COMMIT", "abc"), ("BITBUCKET_GIT_HTTP_ORIGIN", "http://bitbucket.org/a/b"), ("BITBUCKET_BUILD_NUMBER", "4")],
+            &[
+                ("BITBUCKET_COMMIT", "abc"),
+                ("BITBUCKET_GIT_HTTP_ORIGIN", "http://bitbucket.org/a/b"),
+                ("BITBUCKET_BUILD_NUMBER", "4"),
+            ],
         );
         assert_eq!(found.commit, named("abc", "http://bitbucket.org/a/b/commits/abc"));
         assert_eq!(found.build, named("pipeline 4", "http://bitbucket.org/a/b/pipelines/results/4"));
@@ -161,8 +171,13 @@ mod tests {
         };
         let found = codebuild("https://github.com/a/b.git");
         assert_eq!(found.commit, named("abc", "https://github.com/a/b/commit/abc"));
-        assert_eq!(found.build, named("build 12", "https://console.aws.amazon.com/codebuild/home?region=eu-west-1#/builds/x"));
-        for other in ["https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/b", "https://me:secret@github.com/a/b", ""] {
+        assert_eq!(
+            found.build,
+            named("build 12", "https://console.aws.amazon.com/codebuild/home?region=eu-west-1#/builds/x")
+        );
+        for other in
+            ["https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/b", "https://me:secret@github.com/a/b", ""]
+        {
             assert_eq!(codebuild(other).commit, named("abc", ""), "{other}");
         }
         assert_eq!(of("public", &[]), Provenance::default());
@@ -176,13 +191,29 @@ mod tests {
         }
         let long = format!("https://example.com/{}", "a".repeat(LONGEST));
         for bad in [
-            "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//example.com", "https://", "http:///x",
-            "https://user:password@example.com/", "https://example.com/\"onclick=x", "https://example.com/<x>", "https://example.com/ x",
-            "https://example.com/\n", "https://exämple.com/", "https:\\\\example.com", "", &long,
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "//example.com",
+            "https://",
+            "http:///x",
+            "https://user:password@example.com/",
+            "https://example.com/\"onclick=x",
+            "https://example.com/<x>",
+            "https://example.com/ x",
+            "https://example.com/\n",
+            "https://exämple.com/",
+            "https:\\\\example.com",
+            "",
+            &long,
         ] {
             assert!(!is_web(bad), "{bad:?}");
         }
-        let hostile = of("public", &[("GITHUB_SHA", "a"), ("GITHUB_SERVER_URL", "javascript:alert(1)//"), ("GITHUB_REPOSITORY", "a/b")]);
+        let hostile = of(
+            "public",
+            &[("GITHUB_SHA", "a"), ("GITHUB_SERVER_URL", "javascript:alert(1)//"), ("GITHUB_REPOSITORY", "a/b")],
+        );
         assert_eq!(hostile.commit, named("a", ""));
     }
 }

@@ -51,7 +51,7 @@ impl Preview {
 
     /// Where the dashboard is.
     pub(crate) fn dashboard_url(&self) -> String {
-        self.url_after("what is at the edge, and why: ")
+        format!("http://localhost:{}/.shipfront/dashboard/", self.authority.rsplit(':').next().unwrap())
     }
 
     pub(super) fn url_after(&self, label: &str) -> String {

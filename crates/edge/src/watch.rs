@@ -252,23 +252,27 @@ impl Watch {
         log.invalidations.truncate(MOST_INVALIDATIONS);
     }
 
-    /// When an object of a deploy record was last written, if that is remembered.
-    pub(super) fn written(&self, bucket: &str, key: &str) -> Option<u64> {
+    /// When an object of a deploy record was first written after something else that happened, if that is remembered.
+    pub(super) fn written(&self, bucket: &str, key: &str, after: u64) -> Option<u64> {
         let log = locked(&self.log);
-        let mut marks = log.marks.iter().rev();
-        marks.find(|(of, written, _)| of == bucket && written == key).map(|(_, _, number)| *number)
+        let mut marks = log.marks.iter();
+        let found = marks.find(|(of, written, number)| *number > after && of == bucket && written == key);
+        found.map(|(_, _, number)| *number)
     }
 
     /// Objects of these buckets that were changed after one event and up to another: those that were stored, and those
     /// that were removed. As far as it is remembered.
     pub(super) fn changed_between(&self, buckets: &[String], after: u64, until: u64) -> (usize, usize) {
         let log = locked(&self.log);
-        let within = |change: &&Change| {
-            change.number > after && change.number <= until && buckets.contains(&change.bucket)
-        };
+        let within =
+            |change: &&Change| change.number > after && change.number <= until && buckets.contains(&change.bucket);
         // The last change of a key is what it came to.
-        let last: HashMap<&str, &str> =
-            log.changes.iter().filter(within).map(|change| (change.because.key.as_str(), change.because.what)).collect();
+        let last: HashMap<&str, &str> = log
+            .changes
+            .iter()
+            .filter(within)
+            .map(|change| (change.because.key.as_str(), change.because.what))
+            .collect();
         let removed = last.values().filter(|what| **what == REMOVED).count();
         (last.len() - removed, removed)
     }

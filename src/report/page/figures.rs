@@ -73,8 +73,14 @@ pub(super) fn figures(report: &Report) -> Markup {
 
 /// The share of the cache that stays, large.
 fn headline(report: &Report) -> Markup {
-    let stay = if report.outcome.is_plan() { "would stay cached" } else { "stay cached" };
+    let stay = |others| match (report.outcome.is_plan(), others) {
+        (true, _) => "would stay cached",
+        (false, 1) => "stays cached",
+        (false, _) => "stay cached",
+    };
     match Kept::of(&report.invalidations) {
+        // What would stay is no good news of what does not happen.
+        _ if report.outcome == Outcome::Refused => html! {},
         Some(kept) => html! {
             p.headline {
                 @if let Some(percent) = kept.percent() {
@@ -82,7 +88,7 @@ fn headline(report: &Report) -> Markup {
                     span {
                         span data-figure="stay" { (grouped(kept.stay)) } " of "
                         span data-figure="others" { (grouped(kept.others)) }
-                        @if kept.others == 1 { " other URL " } @else { " other URLs " } (stay)
+                        @if kept.others == 1 { " other URL " } @else { " other URLs " } (stay(kept.others))
                     }
                 } @else {
                     span { "Every URL of the site is new or changed" }

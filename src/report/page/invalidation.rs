@@ -32,7 +32,12 @@ pub(super) fn section(invalidation: &Invalidation) -> Markup {
                 }
                 @if others > 0 && !failed {
                     "; " (grouped(stay)) " of " (grouped(others))
-                    @if others == 1 { " other URL stays cached" } @else { " other URLs stay cached" }
+                    @if others == 1 { " other URL " } @else { " other URLs " }
+                    @match (status, others) {
+                        (InvalidationStatus::Planned, _) => { "would stay cached" },
+                        (_, 1) => { "stays cached" },
+                        _ => { "stay cached" },
+                    }
                 }
             }
             @for why in why { p.note { (Shown(why)) } }

@@ -79,7 +79,7 @@ fn file(change: &ReportedChange, name: &str) -> Markup {
                 @if is_undone(change) {
                     span.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
                 }
-                span { (reason(change)) }
+                span { (reason(change.reason)) }
                 span.size { (Sizes::of(std::iter::once(change)).text("→")) }
             }
         }

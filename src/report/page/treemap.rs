@@ -58,7 +58,8 @@ pub(super) fn of_changes(changes: &[ReportedChange]) -> Option<Markup> {
 /// What the items evict, by URLs. `None` where that is nothing.
 pub(super) fn of_evictions(invalidations: &[Invalidation]) -> Option<Markup> {
     let nodes: Vec<Node> = invalidations.iter().flat_map(|invalidation| &invalidation.coverage).map(item).collect();
-    let title = format!("{}, each as large as the number of URLs that it evicts", counted(nodes.len(), "path", "paths"));
+    let title =
+        format!("{}, each as large as the number of URLs that it evicts", counted(nodes.len(), "path", "paths"));
     (!nodes.is_empty()).then(|| draw(nodes, &title))
 }
 
@@ -101,7 +102,7 @@ fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize
                 name: escaped(&change.key[start..]).into_owned(),
                 title: {
                     let size = Sizes::of(std::iter::once(change)).text("→");
-                    format!("{}: {}, {size}", Shown(&change.key), reason(change))
+                    format!("{}: {}, {size}", Shown(&change.key), reason(change.reason))
                 },
                 size: (change.bytes as f64).max(least),
                 ink: ink(change),
@@ -109,7 +110,9 @@ fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize
             }),
         }
     }
-    below.extend(folders.into_iter().map(|(name, changes)| folder(name, &changes, (start + name.len(), depth + 1), least)));
+    below.extend(
+        folders.into_iter().map(|(name, changes)| folder(name, &changes, (start + name.len(), depth + 1), least)),
+    );
     let bytes: u64 = changes.iter().map(|change| change.bytes).sum();
     let first = changes.first().map_or(Ink::Changed, |change| ink(change));
     Node {

@@ -62,7 +62,9 @@ pub(super) fn of_report(report: &Report) -> String {
             None => "Failed: nothing was changed".to_owned(),
         },
         Outcome::Stale => "Deployed, but CloudFront was not invalidated".to_owned(),
-        Outcome::Different => format!("Deployed, but {} something else", counted(differences, "URL serves", "URLs serve")),
+        Outcome::Different => {
+            format!("Deployed, but {} something else", counted(differences, "URL serves", "URLs serve"))
+        }
         Outcome::Unverified => "Deployed, but not verified".to_owned(),
     }
 }
@@ -140,8 +142,8 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Why a change is made, for people.
-pub(super) fn reason(change: &ReportedChange) -> &'static str {
-    match change.reason {
+pub(in crate::report) fn reason(reason: Reason) -> &'static str {
+    match reason {
         Reason::New => "new",
         Reason::Size | Reason::Etag => "changed",
         Reason::Headers => "headers changed",

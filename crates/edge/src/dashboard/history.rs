@@ -1,5 +1,7 @@
 //! The deploys of a site, as the deploy records in its bucket tell of them to whoever knows how to read those.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -53,7 +55,7 @@ pub struct PastDeploy {
     pub notes: Vec<String>,
     /// The command that brings its site back, if there is one.
     pub rollback: Option<String>,
-    /// The keys of what it writes into its record before it changes anything, and after its invalidation.
+    /// The keys of what it writes into its record before it changes anything, and before the write that completes it.
     pub written: (String, String),
 }
 
@@ -75,6 +77,8 @@ pub(super) struct ShownDeploy {
 #[derive(Debug)]
 pub(super) struct OfBucket {
     pub(super) bucket: String,
+    /// The key of the object that tells it.
+    pub(super) key: String,
     pub(super) history: DeployHistory,
 }
 
@@ -90,7 +94,7 @@ pub(super) async fn of(state: &State, buckets: &[String]) -> Vec<OfBucket> {
         for (key, object) in objects.into_iter().take(MOST_RECORDS) {
             let Ok(bytes) = object.body.bytes().await else { continue };
             let history = (reader.read)(name, &key, &bytes);
-            histories.extend(history.map(|history| OfBucket { bucket: name.clone(), history }));
+            histories.extend(history.map(|history| OfBucket { bucket: name.clone(), key, history }));
         }
     }
     histories
@@ -100,20 +104,54 @@ pub(super) async fn of(state: &State, buckets: &[String]) -> Vec<OfBucket> {
 pub(super) fn shown(histories: Vec<OfBucket>) -> Vec<ShownDeploy> {
     let mut deploys = Vec::new();
     for OfBucket { history, .. } in histories {
-        deploys.extend(history.deploys.into_iter().enumerate().map(|(at, deploy)| ShownDeploy {
-            target: history.target.clone(),
-            id: deploy.id,
-            at: deploy.at,
-            live: at == 0,
-            uploaded: deploy.uploaded,
-            removed: deploy.removed,
-            left: deploy.left,
-            notes: deploy.notes,
-            rollback: deploy.rollback.filter(|_| at > 0),
-        }));
+        // Of one target they stay in their order, whatever clocks said.
+        let mut newest = Timestamp::MIN;
+        for (at, deploy) in history.deploys.into_iter().enumerate().rev() {
+            newest = newest.max(deploy.at);
+            let shown = ShownDeploy {
+                target: history.target.clone(),
+                id: deploy.id,
+                at: deploy.at,
+                live: at == 0,
+                uploaded: deploy.uploaded,
+                removed: deploy.removed,
+                left: deploy.left,
+                notes: deploy.notes,
+                rollback: deploy.rollback.filter(|_| at > 0),
+            };
+            deploys.push(((newest, Reverse(at)), shown));
+        }
     }
-    // Of one target they stay in their order, whatever clocks said.
-    deploys.sort_by_key(|deploy| std::cmp::Reverse(deploy.at));
+    deploys.sort_by_key(|(order, _)| Reverse(*order));
     deploys.truncate(MOST_DEPLOYS);
-    deploys
+    deploys.into_iter().map(|(_, deploy)| deploy).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_deploy_comes_first_whatever_the_clocks_said() {
+        let deploy = |id: &str, at: i64| PastDeploy {
+            id: id.to_owned(),
+            at: Timestamp::from_second(at).unwrap(),
+            uploaded: 1,
+            removed: 0,
+            left: 0,
+            notes: Vec::new(),
+            rollback: Some(format!("back to {id}")),
+            written: (String::new(), String::new()),
+        };
+        let of = |target: &str, deploys| OfBucket {
+            bucket: "b".to_owned(),
+            key: String::new(),
+            history: DeployHistory { target: target.to_owned(), deploys, ..DeployHistory::default() },
+        };
+        let one = of("one", vec![deploy("c", 10), deploy("b", 12), deploy("a", 12)]);
+        let shown = shown(vec![one, of("two", vec![deploy("x", 11), deploy("w", 1)])]);
+        let order: Vec<(&str, bool)> = shown.iter().map(|deploy| (deploy.id.as_str(), deploy.live)).collect();
+        assert_eq!(order, [("c", true), ("b", false), ("a", false), ("x", true), ("w", false)]);
+        assert!(shown.iter().all(|deploy| deploy.rollback.is_some() != deploy.live), "{shown:?}");
+    }
 }

@@ -1,5 +1,5 @@
 "use strict";
-const WORDS = { fresh: "fresh", stale: "STALE", expired: "expired", evicted: "evicted", absent: "not cached" };
+const WORDS = { fresh: "fresh", stale: "stale", expired: "expired", evicted: "evicted", absent: "not cached" };
 const EMPTY = {
   cached: "Nothing is cached yet: open the site, and its URLs appear here.",
   stale: "Nothing is stale: viewers get what the bucket has.",
@@ -55,9 +55,9 @@ function fill(parent, entries) {
   entries.forEach(({ key, value, build }, at) => {
     const text = JSON.stringify(value);
     let element = old.get(key);
-    if (!element || element.value !== text) {
+    if (!element || element.signature !== text) {
       const fresh = build();
-      Object.assign(fresh, { entry: key, value: text });
+      Object.assign(fresh, { entry: key, signature: text });
       if (element) {
         const focus = Array.from(element.querySelectorAll("a, button, summary")).indexOf(document.activeElement);
         element.replaceWith(fresh);
@@ -161,10 +161,10 @@ function invalidation(shown) {
     const box = make("div", "item", make("p", "", make("code", "", item.item)));
     if (item.effect) box.append(make("p", "note", "by the plan: " + item.effect));
     for (const cause of item.because) {
-      box.append(make("p", "note", cause.key + " " + cause.what + (cause.reason ? " (" + cause.reason + ")" : "")));
+      box.append(make("p", "note", cause.key + " " + (cause.reason || cause.what)));
     }
     for (const copy of item.evicted) {
-      box.append(make("p", copy.outdated ? "fresh" : "evicted", "evicted " + copy.url + (copy.outdated ? ", which was outdated" : ", which was still right")));
+      box.append(make("p", copy.outdated ? "note fresh" : "note evicted", "evicted " + copy.url + (copy.outdated ? ", which was outdated" : ", which was still right")));
     }
     if (!item.because.length && !item.evicted.length) box.append(make("p", "note", "nothing was there to evict"));
     if (item.more) box.append(make("p", "note", "and " + number(item.more) + " more"));

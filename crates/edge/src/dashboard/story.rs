@@ -53,17 +53,15 @@ impl Story {
             story.running = open.history.is_running;
         }
         let last = invalidations.first().map_or(0, |last| last.number);
-        let ended = newest.and_then(|of| watch.written(&of.bucket, &of.history.deploys.first()?.written.1));
-        let (stored, removed) = watch.changed_between(buckets, last.max(ended.unwrap_or(0)), u64::MAX);
+        let ended = newest.and_then(|of| Some(Self::span(watch, of)?.1)).unwrap_or(0);
+        let (stored, removed) = watch.changed_between(buckets, last.max(ended), u64::MAX);
         story.since = stored + removed;
         story
     }
 
     fn of_record(watch: &Watch, of: &OfBucket, invalidations: &[ShownInvalidation]) -> Self {
         let Some(deploy) = of.history.deploys.first() else { return Self::default() };
-        let (began, ended) = (&deploy.written.0, &deploy.written.1);
-        let (began, ended) = (watch.written(&of.bucket, began), watch.written(&of.bucket, ended));
-        let seen = began.zip(ended);
+        let seen = Self::span(watch, of);
         let within = |shown: &&ShownInvalidation| {
             seen.is_some_and(|(began, ended)| shown.number > began && shown.number <= ended)
         };
@@ -76,6 +74,14 @@ impl Story {
             seen: seen.is_some(),
             ..Self::of_invalidations(invalidations.iter().filter(within))
         }
+    }
+
+    /// When the last deploy began and ended, if this edge ran meanwhile: what it wrote into its record tells.
+    fn span(watch: &Watch, of: &OfBucket) -> Option<(u64, u64)> {
+        let (plan, manifest) = &of.history.deploys.first()?.written;
+        let began = watch.written(&of.bucket, plan, 0)?;
+        let manifest = watch.written(&of.bucket, manifest, began)?;
+        Some((began, watch.written(&of.bucket, &of.key, manifest)?))
     }
 
     /// Without a record: what changed before the last invalidation.
