@@ -3,11 +3,12 @@
 //! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
 //! process at a time serves the data; another one's deploys go through it.
 
+mod history;
 pub mod watch;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::error::{Error, Result};
-use crate::report::Report;
+use crate::report::{Report, reason_text};
 use crate::terminal::Terminal;
 use shipfront_edge::evidence::EVIDENCE_VARIABLE;
 use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Evidence, Function};
@@ -43,6 +44,7 @@ impl Local {
         match Edge::start(options).await {
             Ok(edge) => {
                 edge.host_sites(functions_of).map_err(|error| edge_error(&error))?;
+                edge.show_history(history::READER);
                 if let Some(path) = std::env::var_os(EVIDENCE_VARIABLE).filter(|path| !path.is_empty()) {
                     edge.follow(&Evidence::read(Path::new(&path)).map_err(|error| edge_error(&error))?);
                 }
@@ -90,7 +92,7 @@ impl Local {
     pub fn explain(&self, target: &Target, report: &Report) {
         let Some(edge) = &self.edge else { return };
         let reasons: HashMap<String, &'static str> =
-            report.changes.iter().map(|change| (target.full_key(&change.key), change.reason.word())).collect();
+            report.changes.iter().map(|change| (target.full_key(&change.key), reason_text(change.reason))).collect();
         for invalidation in &report.invalidations {
             let Some(id) = &invalidation.id else { continue };
             let effect = |item: &str| {

@@ -6,6 +6,7 @@ pub mod file;
 mod junit;
 mod markdown;
 mod page;
+mod provenance;
 mod sizes;
 mod text;
 pub mod variables;
@@ -415,6 +416,11 @@ impl Report {
     fn changes_rules(&self) -> bool {
         self.rules.iter().any(|function| function.change != FunctionChange::Unchanged)
     }
+}
+
+/// Why a change is made, in words for people: the JSON has its own.
+pub fn reason_text(reason: Reason) -> &'static str {
+    page::reason(reason)
 }
 
 /// Why an object was not brought back.

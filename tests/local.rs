@@ -57,11 +57,11 @@ impl Machine {
 
     /// `deploy SITE --local --json`, which has to succeed.
     #[track_caller]
-    fn deploy(&self) -> Value {
+    pub(crate) fn deploy(&self) -> Value {
         self.run(&["deploy", "SITE", "--local", "--json"]).ended_with(0).json()
     }
 
-    fn write(&self, key: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, key: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.site().join(key), text).unwrap();
     }
 }

@@ -31,6 +31,7 @@ mod model;
 mod models;
 mod order;
 mod packaging;
+mod pages;
 mod permissions;
 mod plan_command;
 mod previews;

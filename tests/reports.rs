@@ -69,26 +69,34 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     let run = world.deploy(&[&EXACT[..], &["--report", path.to_str().unwrap()]].concat()).expect(0);
 
     let page = read(&path);
-    for outside in ["http://", "https://", "url(", "@import", "<script", "<link", "<iframe"] {
+    for outside in ["url(", "@import", "<script", "<link", "<iframe", "src=\""] {
         assert!(!page.contains(outside), "the page needs nothing else: {outside}");
     }
+    // All that leads elsewhere is a link.
+    assert_eq!(
+        page.matches("://").count(),
+        page.matches("<a href=\"https://").count() * 2 + page.matches("s3://").count(),
+        "{page}"
+    );
     let Some(document) = browser::document(&format!("file://{}", path.display()), 1000) else { return };
-    assert!(document.contains("<title>Deployed: s3://www.example.com</title>"), "{document}");
+    assert!(document.contains("<title>Deployed 3 changes and 1 removal: s3://www.example.com</title>"), "{document}");
     assert!(!document.contains("<img"), "a file name became an element");
     for stage in ["walk", "list", "compare", "assets", "pages", "removals", "invalidate", "record", "wait"] {
         assert!(document.contains(&format!("<div class=\"bar {stage}\"")), "{stage} in {document}");
     }
-    // The treemap has the files in their colours, and the tree says why.
-    for (class, title) in [
-        ("new", "style.css: new, 3 B"),
-        ("changed", "index.html: size, 1 B → 7 B"),
-        ("removed", "blog/b.html: orphaned, 1 B"),
-        ("new", "&lt;img src=x onerror=document.title='taken'&gt;.html: new, 3 B"),
+    // The list has the files in their colors, and says why.
+    for (class, sign, name, why) in [
+        ("new", '+', "style.css", "new"),
+        ("changed", '~', "index.html", "changed"),
+        ("removed", '−', "blog/b.html", "removed"),
+        ("new", '+', "&lt;img src=x onerror=document.title='taken'&gt;.html", "new"),
     ] {
-        let shown = format!("<title>{title}</title><rect class=\"{class}\"");
+        let shown = format!(
+            "<span class=\"sign {class}\" aria-hidden=\"true\">{sign}</span><span class=\"name\">{name}</span>\
+             <span class=\"what\"><span>{why}</span>"
+        );
         assert!(document.contains(&shown), "{shown} in {document}");
     }
-    assert!(document.contains("<span class=\"name\">&lt;img src=x onerror=document.title='taken'&gt;.html</span>"));
     let id = run.json["invalidations"][0]["id"].as_str().unwrap();
     assert!(document.contains(&format!("Invalidation {id}")), "{document}");
     assert!(document.contains("<code>/blog/b.html</code>"), "{document}");
@@ -102,7 +110,7 @@ async fn a_deploy_that_fails_half_way_leaves_its_reports() {
     world.deploy(&["--report", page.to_str().unwrap(), "--report", junit.to_str().unwrap()]).expect(3);
 
     let page = read(&page);
-    assert!(page.contains("<h1>Partly deployed</h1>"), "{page}");
+    assert!(page.contains("<h1>Partly deployed: index.html failed, 1 change not begun</h1>"), "{page}");
     assert!(page.contains("s3:PutObject") && page.contains("hint: "), "{page}");
     assert!(page.contains(">not done</span>"), "the removal was left: {page}");
     let (names, others) = cases(&read(&junit));
@@ -122,7 +130,7 @@ async fn a_deploy_that_changes_nothing_leaves_its_reports_too() {
     let refused = world.deploy(&options).expect(6);
 
     let page = read(page);
-    assert!(page.contains("Nothing was changed") && page.contains("hint: check that the source"), "{page}");
+    assert!(page.contains("<h1>Refused: ") && page.contains("hint: check that the source"), "{page}");
     let (names, others) = cases(&read(junit));
     assert_eq!((names.len(), others.len()), (1, 1), "{names:?} {others:?}");
     assert!(others[0].contains("more than --max-delete 0"), "{others:?}");
@@ -165,7 +173,7 @@ async fn a_plan_has_a_page_too_and_says_what_the_deploy_would_cost() {
     let path = world.outside().join("plan.html");
     let plan = world.plan(&["--report", path.to_str().unwrap()]).expect(0);
     assert_eq!(world.writes(), [""; 0]);
-    assert!(read(&path).contains("<h1>Plan</h1>"));
+    assert!(read(&path).contains("<h1>Plan: 3 changes and 1 removal</h1>"));
     let deploy = world.deploy(&[]).expect(0);
     let cost = |run: &crate::world::site::Run| {
         let cost = &run.json["cost"];

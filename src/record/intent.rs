@@ -132,7 +132,7 @@ pub fn left_by(deploy: &str) -> String {
 pub(super) const PREFIX: &str = "plan-";
 
 /// The name of the plan of a deploy.
-pub(super) fn file_name(deploy: &str) -> String {
+pub(crate) fn file_name(deploy: &str) -> String {
     format!("{PREFIX}{deploy}.ndjson.gz")
 }
 

@@ -244,7 +244,7 @@ impl Manifest {
 pub(super) const PREFIX: &str = "manifest-";
 
 /// The name of the manifest of a deploy.
-pub(super) fn file_name(deploy: &str) -> String {
+pub(crate) fn file_name(deploy: &str) -> String {
     format!("{PREFIX}{deploy}.ndjson.gz")
 }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::escape;
 use crate::outcome::ErrorReport;
+use crate::report::provenance::Provenance;
 use crate::report::{Report, junit, markdown, page, variables};
 use crate::terminal::Terminal;
 use std::fs::OpenOptions;
@@ -94,7 +95,14 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
     };
     for ReportFile { path, form } in files {
         let text = match form {
-            Form::Page => Ok(escape::markup(&page::page(&ending, jiff::Timestamp::now()))),
+            Form::Page => {
+                let source = match ending {
+                    Ending::Report(report) => &report.source,
+                    Ending::Error { source, .. } => source,
+                };
+                let provenance = Provenance::of(source, |name| std::env::var(name).ok());
+                Ok(escape::markup(&page::page(&ending, jiff::Timestamp::now(), &provenance)))
+            }
             Form::Markdown => Ok(escape::markdown(&markdown::document(&ending))),
             Form::Junit => junit::document(&ending).map(|text| escape::markup(&text)),
             Form::Variables => Ok(variables::lines(&ending)),

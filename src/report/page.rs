@@ -1,28 +1,36 @@
 //! `--report FILE.html`: the report as one page that needs nothing else, to look at or to keep.
 //!
-//! The markup escapes whatever it is given; the page runs no script and loads nothing, and its
+//! What changed comes first. The markup escapes whatever it is given; the page runs no script and loads nothing, and its
 //! Content-Security-Policy sees to that, too.
 
+mod figures;
+mod invalidation;
 mod tree;
 mod treemap;
+mod verdict;
 
 use crate::deploy::change::{Action, Reason};
+use crate::deploy::rules::FunctionChange;
 use crate::deploy::timeline::Span;
 use crate::escape::{self, Shown};
 use crate::outcome::{Failure, Outcome};
+use crate::record::allowance::grouped;
 use crate::record::intent::left_by;
 use crate::record::lease::time;
 use crate::report::Report;
 use crate::report::file::Ending;
+use crate::report::provenance::{Named, Provenance, is_web};
 use crate::report::{Fate, ReportedChange};
-use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use shipfront_invalidation::{Coverage, Invalidation};
+pub(super) use verdict::reason;
+use verdict::{Mood, counted};
 
 const STYLE: &str = include_str!("page/style.css");
-/// Items of one invalidation that are named.
-const MOST_ITEMS: usize = 500;
+/// With so many changes, folders and treemaps are of help; fewer are a list.
+const MANY: usize = 30;
+/// Hidden files that are named.
+const MOST_HIDDEN: usize = 20;
 
 /// What a change looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,18 +84,19 @@ fn ink(change: &ReportedChange) -> Ink {
 }
 
 /// The page.
-pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
-    let (title, body) = match ending {
+pub(super) fn page(ending: &Ending<'_>, at: Timestamp, provenance: &Provenance) -> String {
+    let (title, target, body) = match ending {
         Ending::Report(report) => {
-            (format!("{}: {}", headline(report.outcome), Shown(&report.target)), of_report(report, at))
+            (verdict::of_report(report), report.target.as_str(), of_report(report, at, provenance))
         }
         Ending::Error { error, source, target } => {
             let failure = Failure::of(None, error);
+            let title = verdict::of_error(error);
             let body = html! {
-                (header("bad", "Nothing was changed", source, target, at, None))
+                (header(Mood::Bad, &title, (source, target), at, provenance, None))
                 (problems(std::slice::from_ref(&failure), &[]))
             };
-            (format!("Failed: {}", Shown(target)), body)
+            (title, *target, body)
         }
     };
     let page = html! {
@@ -96,12 +105,14 @@ pub(super) fn page(ending: &Ending<'_>, at: Timestamp) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta http-equiv="Content-Security-Policy"
+                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+                meta name="referrer" content="no-referrer";
                 meta name="color-scheme" content="light dark";
-                title { (title) }
+                title { (title) ": " (Shown(target)) }
                 style { (PreEscaped(STYLE)) }
             }
-            body { main { (body) footer { "shipfront " (env!("CARGO_PKG_VERSION")) } } }
+            body { main { (body) } footer { "shipfront " (env!("CARGO_PKG_VERSION")) } }
         }
     };
     escape::visible(&page.into_string()).into_owned()
@@ -123,85 +134,144 @@ pub(super) fn headline(outcome: Outcome) -> &'static str {
     }
 }
 
-fn of_report(report: &Report, at: Timestamp) -> Markup {
-    let class = match report.outcome {
-        Outcome::Deployed | Outcome::NothingToDo => "good",
-        Outcome::Planned => "plain",
-        _ => "bad",
-    };
-    let visible: Vec<ReportedChange> = report.changes.iter().filter(|change| change.is_visible()).cloned().collect();
+fn of_report(report: &Report, at: Timestamp, provenance: &Provenance) -> Markup {
+    let visible: Vec<&ReportedChange> = report.changes.iter().filter(|change| change.is_visible()).collect();
+    let is_large = visible.len() >= MANY;
+    let (mood, title) = (Mood::of(report.outcome), verdict::of_report(report));
     html! {
-        (header(class, headline(report.outcome), &report.source, &report.target, at, Some(report)))
+        (header(mood, &title, (&report.source, &report.target), at, provenance, Some(report)))
         (problems(&report.errors, &report.warnings))
-        (figures(report))
-        @if !report.timeline.is_empty() { section { h2 { "When" } (timeline(&report.timeline, report.seconds.total)) } }
-        @if let Some(map) = treemap::of_changes(&report.changes) {
-            section { h2 { "Files, by size" } (map) (legend(&[Ink::New, Ink::Changed, Ink::Removed, Ink::Undone])) }
+        (figures::figures(report))
+        @if !visible.is_empty() { section { h2 { "Changes" } (tree::changes(&visible)) (hidden(report)) } }
+        @if let Some(map) = treemap::of_changes(&report.changes).filter(|_| is_large) {
+            section.wide { h2 { "Changes by size" } (map) (legend(&[Ink::New, Ink::Changed, Ink::Removed, Ink::Undone])) }
         }
-        @if let Some(map) = treemap::of_evictions(&report.invalidations) {
-            section { h2 { "Evicted from CloudFront, by URLs" } (map) (legend(&[Ink::Changed, Ink::Evicted])) }
+        @for each in &report.invalidations { (invalidation::section(each)) }
+        @if let Some(map) = treemap::of_evictions(&report.invalidations).filter(|_| is_large) {
+            section.wide { h2 { "Evicted URLs by path" } (map) (legend(&[Ink::Changed, Ink::Evicted])) }
         }
-        @if !visible.is_empty() { section { h2 { "Changes" } (tree::tree(&visible)) } }
-        @for invalidation in &report.invalidations { (of_invalidation(invalidation)) }
-        section { h2 { "Cost" } p { "At list prices, " (report.cost) "." } (requests(report)) }
+        (rules(report))
+        (verified(report))
+        @if !report.timeline.is_empty() { section { h2 { "Time" } (timeline(&report.timeline, report.seconds.total)) } }
+        section {
+            h2 { "Cost" }
+            p { "At list prices, " (report.cost) "." }
+            @if let Some(allowance) = &report.allowance { p { (allowance) "." } }
+            (requests(report))
+        }
     }
 }
 
-fn header(class: &str, headline: &str, source: &str, target: &str, at: Timestamp, report: Option<&Report>) -> Markup {
+fn header(
+    mood: Mood,
+    title: &str,
+    (source, target): (&str, &str),
+    at: Timestamp,
+    provenance: &Provenance,
+    report: Option<&Report>,
+) -> Markup {
     html! {
-        header class=(class) {
-            h1 { (headline) }
+        header class=(mood.class()) {
+            h1 { (title) }
+            @if let Some(url) = report.and_then(|report| report.url.as_deref()) { p.site { (link(Some(url), url)) } }
             p { code { (Shown(source)) } " → " code { (Shown(target)) } }
             p.note {
                 (time(at))
+                @if let Some(report) = report { " · " (format!("{:.1} s", report.seconds.total)) }
+                @if let Some(Named { name, url }) = &provenance.commit { " · commit " (link(url.as_deref(), name)) }
+                @if let Some(Named { name, url }) = &provenance.build { " · " (link(url.as_deref(), name)) }
                 @if let Some(report) = report {
-                    " · " (format!("{:.1} s", report.seconds.total)) " · " (report.deploy)
-                    @if let Some(shard) = &report.shard { " · shard " (shard) }
+                    @if !report.deploy.is_empty() { " · deploy " (Shown(&report.deploy)) }
+                    @if let Some(shard) = &report.shard { " · assets of shard " (shard) }
                     @if let Some(recovered) = &report.recovered {
-                        " · finished " (Shown(left_by(&recovered.deploy))) ": " (recovered.keys) " keys"
+                        " · finished " (Shown(left_by(&recovered.deploy))) ": " (grouped(recovered.keys)) @if recovered.keys == 1 { " key" } @else { " keys" }
                     }
                 }
             }
         }
+    }
+}
+
+/// A link, where the address is one of the web; else the text alone.
+fn link(url: Option<&str>, text: &str) -> Markup {
+    html! {
+        @if let Some(url) = url.filter(|url| is_web(url)) { a href=(url) rel="noopener noreferrer" { (Shown(text)) } }
+        @else { (Shown(text)) }
     }
 }
 
 fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
+    let title = match (errors.len(), warnings.len()) {
+        (0, 1) => "Warning",
+        (0, _) => "Warnings",
+        (1, 0) => "What is wrong",
+        _ => "Problems",
+    };
     html! {
         @if !errors.is_empty() || !warnings.is_empty() {
             section.problems {
+                h2 { (title) }
                 @for Failure { key, error, hint, .. } in errors {
-                    div.problem.failed {
-                        p { @if let Some(key) = key { code { (Shown(key)) } ": " } (Shown(error)) }
+                    div.problem.error {
+                        p {
+                            strong { "Error: " }
+                            @if let Some(key) = key.as_ref().filter(|key| !error.contains(*key)) { code { (Shown(key)) } ": " }
+                            (Shown(error))
+                        }
                         @if let Some(hint) = hint { p.note { "hint: " (Shown(hint)) } }
                     }
                 }
-                @for warning in warnings { div.problem.warning { p { (Shown(warning)) } } }
+                @for warning in warnings { div.problem { p { strong { "Warning: " } (Shown(warning)) } } }
             }
         }
     }
 }
 
-fn figures(report: &Report) -> Markup {
-    let objects = &report.objects;
-    let planned = report.outcome.is_plan();
-    let word = |done, to_do| if planned { to_do } else { done };
-    let items: usize = report.invalidations.iter().map(|invalidation| invalidation.items.len()).sum();
-    let collateral: u64 = report.invalidations.iter().map(|invalidation| invalidation.collateral).sum();
-    let figure = |count: String, what: &str, always: bool| {
-        html! { @if always || count != "0" { div.figure { strong { (count) } span { (what) } } } }
-    };
+/// What of the source was left out, so that nobody looks for it.
+fn hidden(report: &Report) -> Markup {
+    let more = report.hidden.len().saturating_sub(MOST_HIDDEN);
     html! {
-        section.figures {
-            (figure(objects.uploaded.to_string(), word("uploaded", "to upload"), true))
-            (figure(DecimalBytes(objects.bytes_uploaded).to_string(), word("sent", "to send"), true))
-            (figure(objects.kept.to_string(), "unchanged", true))
-            (figure(objects.pruned.to_string(), word("deleted", "to delete"), false))
-            (figure(objects.orphaned.to_string(), "no longer in the source, kept", false))
-            (figure(objects.unknown.to_string(), "unknown, left alone", false))
-            (figure(objects.failed.to_string(), "not done", false))
-            (figure(items.to_string(), word("items invalidated", "items to invalidate"), true))
-            (figure(collateral.to_string(), word("unchanged URLs evicted", "unchanged URLs to evict"), true))
+        @if !report.hidden.is_empty() {
+            p.note {
+                "Hidden files are left out: "
+                @for (at, name) in report.hidden.iter().take(MOST_HIDDEN).enumerate() {
+                    @if at > 0 { ", " }
+                    code { (Shown(name)) }
+                }
+                @if more > 0 { ", and " (more) " more" }
+            }
+        }
+    }
+}
+
+/// The functions whose rules change.
+fn rules(report: &Report) -> Markup {
+    html! {
+        @for function in report.rules.iter().filter(|function| function.change != FunctionChange::Unchanged) {
+            section {
+                h2 { "Rules: " (function.function) }
+                p { "Function " code { (Shown(&function.name)) } ": " (function.change.word()) }
+                ul.rules {
+                    @for line in &function.lines {
+                        li { code { (Shown(&line.rule)) } " " (line.change.word()) @if let Some(reason) = &line.reason { ": " (Shown(reason)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What `--verify` found; what is wrong is among the errors.
+fn verified(report: &Report) -> Markup {
+    html! {
+        @if let Some(verified) = &report.verified {
+            section {
+                h2 { "Verified" }
+                p {
+                    (link(Some(&verified.site), &verified.site)) ": " (verified.checked) " of "
+                    (counted(verified.urls, "changed URL", "changed URLs")) ", " (verified.verdict())
+                }
+            }
         }
     }
 }
@@ -214,7 +284,7 @@ fn timeline(spans: &[Span], total: f64) -> Markup {
         div.timeline {
             @for Span { stage, start, end } in spans {
                 div.stage { (stage) }
-                div.track {
+                div.track aria-hidden="true" {
                     div class=(format!("bar {}", stage.replace(' ', "-")))
                         style=(format!("left:{:.2}%;width:{:.2}%", percent(*start), percent(end - start)))
                         title=(format!("{start:.3} s to {end:.3} s")) {}
@@ -240,52 +310,6 @@ fn legend(inks: &[Ink]) -> Markup {
     }
 }
 
-fn of_invalidation(invalidation: &Invalidation) -> Markup {
-    let Invalidation { distribution, id, status, items, viewer_paths, collateral, universe, why, coverage, .. } =
-        invalidation;
-    html! {
-        section {
-            h2 { "Invalidation" @if let Some(id) = id { " " (Shown(id)) } }
-            p {
-                (Shown(distribution)) ", " (status) ": " (items.len()) @if items.len() == 1 { " item for " } @else { " items for " } (viewer_paths)
-                @if *viewer_paths == 1 { " changed URL; " } @else { " changed URLs; " }
-                (universe.saturating_sub(*viewer_paths).saturating_sub(*collateral)) " of " (universe.saturating_sub(*viewer_paths)) " other URLs stay cached"
-            }
-            @for why in why { p.note { (Shown(why)) } }
-            div.scroll { table {
-                thead { tr { th { "Item" } th { "Changed URLs" } th { "Unchanged URLs" } } }
-                tbody {
-                    @for item in items.iter().take(MOST_ITEMS) {
-                        @let counts = coverage.iter().find(|coverage| coverage.item == *item);
-                        tr {
-                            td { code { (Shown(item)) } @if let Some(counts) = counts { (beside(counts)) } }
-                            td { @if let Some(counts) = counts { (counts.covers) } }
-                            td { @if let Some(counts) = counts { (counts.collateral) } }
-                        }
-                    }
-                }
-            } }
-            @if items.len() > MOST_ITEMS { p.note { "and " (items.len() - MOST_ITEMS) " more: --json names all" } }
-        }
-    }
-}
-
-/// Why an item is sent, and which unchanged URLs it evicts.
-fn beside(coverage: &Coverage) -> Markup {
-    let Coverage { collateral, evicts, why, .. } = coverage;
-    html! {
-        @if let Some(why) = why { div.note { (Shown(why)) } }
-        @if let [only] = &evicts[..] && *collateral == 1 { div.note { "evicts " (Shown(only)) } }
-        @else if let [first, others @ ..] = &evicts[..] {
-            details.note {
-                summary { "evicts " (Shown(first)) " and " (collateral - 1) " more" }
-                @for url in others { div { (Shown(url)) } }
-                @if *collateral > evicts.len() as u64 { div { "and " (collateral - evicts.len() as u64) " more" } }
-            }
-        }
-    }
-}
-
 fn requests(report: &Report) -> Markup {
     let requests = &report.cost.requests;
     let counts = [
@@ -298,6 +322,6 @@ fn requests(report: &Report) -> Markup {
         ("CloudFront reads", requests.cloudfront_read),
     ];
     html! {
-        p.note { @for (name, count) in counts { span.count { (count) " " (name) } } }
+        p.note { @for (name, count) in counts { span.count { (count) " " (name) } " " } }
     }
 }

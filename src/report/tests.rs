@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::escape::{self, tests::hostile};
 use crate::outcome::{Failure, Outcome};
 use crate::report::file::Ending;
+use crate::report::provenance::{Named, Provenance};
 use crate::terminal::{Terminal, Volume};
 use proptest::prelude::*;
 use shipfront_invalidation::{Coverage, DistributionId, Invalidation, Step};
@@ -55,6 +56,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
         outcome,
         source: owned(),
         target: owned(),
+        url: Some(owned()),
         changes,
         invalidations: vec![invalidation],
         recovered: Some(Recovered { deploy: owned(), keys: 3 }),
@@ -79,10 +81,12 @@ fn renderings(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Vec<
     let error = Error::failed(text).hint(text);
     let failed = Ending::Error { error: &error, source: text, target: text };
     let now = jiff::Timestamp::UNIX_EPOCH;
+    let named = || Some(Named { name: text.to_owned(), url: Some(text.to_owned()) });
+    let provenance = Provenance { commit: named(), build: named() };
     vec![
         ("text", escape::lines(&report.to_string())),
-        ("page", page::page(&Ending::Report(&report), now)),
-        ("page of an error", page::page(&failed, now)),
+        ("page", page::page(&Ending::Report(&report), now, &provenance)),
+        ("page of an error", page::page(&failed, now, &provenance)),
         ("JUnit", junit::document(&Ending::Report(&report)).unwrap()),
         ("JUnit of an error", junit::document(&failed).unwrap()),
         ("JSON", escape::json(serde_json::to_string_pretty(&report).unwrap())),

@@ -49,13 +49,18 @@ impl Preview {
         &self.said
     }
 
+    /// Where the dashboard is.
+    pub(crate) fn dashboard_url(&self) -> String {
+        format!("http://localhost:{}/.shipfront/dashboard/", self.authority.rsplit(':').next().unwrap())
+    }
+
     pub(super) fn url_after(&self, label: &str) -> String {
         let (_, rest) = self.said.split_once(label).unwrap_or_else(|| panic!("no {label:?} in {}", self.said));
         rest.split([' ', ',', '\n']).next().unwrap().to_owned()
     }
 
     /// The path from a browser's point of view: the name of the distribution is resolved to loopback.
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let port = self.authority.rsplit(':').next().unwrap();
         request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &self.authority)]).await
     }

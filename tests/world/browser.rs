@@ -9,7 +9,7 @@ use std::process::Stdio;
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// The browser that `CHROME` names, or the first of those in `PATH`.
-fn browser() -> Option<OsString> {
+pub(crate) fn browser() -> Option<OsString> {
     let named = std::env::var_os("CHROME").filter(|name| !name.is_empty());
     let mut known = named.into_iter().chain(NAMES.map(OsString::from));
     let found = known.find(|name| tools::answers(name));

@@ -168,6 +168,21 @@ impl Bucket {
         pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
+    /// The objects whose keys begin so and that are asked for, in key order.
+    pub(super) fn below(&self, start: &str, asked: impl Fn(&str, &Object) -> bool) -> Vec<(String, Arc<Object>)> {
+        let contents = reading(&self.contents);
+        let pairs = contents.objects.range(start.to_owned()..).take_while(|(key, _)| key.starts_with(start));
+        let pairs = pairs.filter(|(key, object)| asked(key, object));
+        pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
+    }
+
+    /// Goes through the keys that begin so, in their order, without a copy of them.
+    pub(super) fn for_each_below(&self, start: &str, mut each: impl FnMut(&str)) {
+        let contents = reading(&self.contents);
+        let keys = contents.objects.range(start.to_owned()..).map(|(key, _)| key);
+        keys.take_while(|key| key.starts_with(start)).for_each(|key| each(key));
+    }
+
     /// Puts other contents in the place of those that are there, without a version of them. A journal would not know:
     /// this is for a store in memory.
     pub(super) fn replace_all(&self, others: Contents) -> io::Result<()> {

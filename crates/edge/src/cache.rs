@@ -157,8 +157,13 @@ impl Cache {
         state.shrink();
     }
 
-    /// All copies.
-    pub(super) fn copies(&self, now: Instant) -> Vec<Copy> {
+    /// How many copies of a distribution there are.
+    pub(super) fn count(&self, distribution: &str) -> usize {
+        locked(&self.state).entries.keys().filter(|key| key.distribution == distribution).count()
+    }
+
+    /// The copies of a distribution.
+    pub(super) fn copies(&self, distribution: &str, now: Instant) -> Vec<Copy> {
         let state = locked(&self.state);
         let copy = |(key, entry): (&Key, &Entry)| Copy {
             key: key.clone(),
@@ -168,7 +173,7 @@ impl Cache {
             urls: entry.uncovered.union(&entry.covered).cloned().collect(),
             tags: entry.tags.tags.clone(),
         };
-        state.entries.iter().map(copy).collect()
+        state.entries.iter().filter(|(key, _)| key.distribution == distribution).map(copy).collect()
     }
 
     /// Clears what `items` cover, and returns what that was. Tags count only if they were read from the header
@@ -234,11 +239,10 @@ impl State {
     }
 }
 
-/// Whether an item clears a copy that answers these URLs and carries these tags.
-pub(super) fn covers(item: &str, urls: &[String], tags: &[String]) -> bool {
-    let items = [item.to_owned()];
-    let items = Items::of(&items, Readings::default());
-    urls.iter().any(|url| items.cover(url)) || tags.iter().any(|tag| items.tags.contains(tag))
+/// Tells of a URL whether one of these items clears it.
+pub(super) fn clears(items: &[String]) -> impl Fn(&str) -> bool {
+    let items = Items::of(items, Readings::default());
+    move |url| items.cover(url)
 }
 
 /// The items of an invalidation, sorted out so that each entry is matched once.

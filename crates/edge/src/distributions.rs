@@ -93,6 +93,11 @@ impl Distributions {
         state.tenants.iter().find(|tenant| tenant.id == id).cloned()
     }
 
+    /// The tenants of all of them, in the order in which they came to be.
+    pub(super) fn tenants(&self) -> Vec<Tenant> {
+        reading(&self.state).tenants.clone()
+    }
+
     /// What answers at `<label>.localhost`: a distribution, or one as a tenant of it shows it.
     pub(super) fn at(&self, label: &str) -> Option<Distribution> {
         let tenant = reading(&self.state).tenants.iter().find(|tenant| tenant.answers_at(label)).cloned();

@@ -140,6 +140,7 @@ pub use crate::testing::{BucketContents, CachedCopy, ObjectSummary};
 pub use alteration::Alteration;
 pub use bucket::CopyConditions;
 pub use codepipeline::JobResult;
+pub use dashboard::history::{DeployHistory, HistoryReader, PastDeploy};
 pub use directory::Running;
 pub use distribution::{
     CACHING_DISABLED, CACHING_OPTIMIZED, CacheBehavior, CachePolicy, CacheSettings, ConnectionMode, Distribution,
@@ -206,6 +207,7 @@ struct State {
     list_page_size: AtomicUsize,
     readings: RwLock<Readings>,
     recording: RwLock<Option<Arc<recording::Recording>>>,
+    history: RwLock<Option<HistoryReader>>,
 }
 
 impl State {
@@ -280,6 +282,7 @@ impl Edge {
             list_page_size: AtomicUsize::new(LIST_PAGE_SIZE),
             readings: RwLock::default(),
             recording: RwLock::new(recording::Recording::of_environment()?.map(Arc::new)),
+            history: RwLock::default(),
         });
         let (api, api_url) = listen(options.api_port).await?;
         let (viewer, viewer_on_6, viewer_url) = listen_for_viewers(options.viewer_port).await?;
@@ -331,6 +334,11 @@ impl Edge {
         reason: impl Fn(&str) -> Option<&'static str>,
     ) {
         self.state.timeline.watch.explain(invalidation, effect, reason);
+    }
+
+    /// From now on, the dashboard shows the deploys that deploy records tell of.
+    pub fn show_history(&self, reader: HistoryReader) {
+        *lock::writing(&self.state.history) = Some(reader);
     }
 
     /// Makes the bucket and its distribution when they are missing; the distribution's id.

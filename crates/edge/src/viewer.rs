@@ -34,7 +34,7 @@ const ERROR_TTL: Duration = Duration::from_secs(10);
 pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Body> {
     let host = host_name(request.headers()).unwrap_or_default();
     if host == dashboard::HOST_NAME {
-        return dashboard::answer(state, &request, "/");
+        return dashboard::answer(state, &request, "/").await;
     }
     let named = host.strip_suffix(".localhost").and_then(|label| {
         let distribution = state.distributions.at(label);
@@ -42,7 +42,7 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     });
     // At a distribution's own name, every path is the site's.
     if named.is_none() && dashboard::is_at(request.uri().path()) {
-        return dashboard::answer(state, &request, dashboard::PATH);
+        return dashboard::answer(state, &request, dashboard::PATH).await;
     }
     let Some(distribution) = named.or_else(|| state.distributions.default()) else {
         return plain(StatusCode::NOT_FOUND, "There is no distribution yet: deploy a site first.\n");

@@ -20,14 +20,23 @@ const MOST_URLS: usize = 20_000;
 const MOST_INVALIDATIONS: usize = 20;
 /// Causes and copies that are named of one item.
 const MOST_NAMED: usize = 50;
+/// Items of one invalidation that are named.
+const MOST_ITEMS: usize = 200;
+/// Objects of deploy records whose times are remembered.
+const MOST_MARKS: usize = 20_000;
 /// Whatever is in there is no part of the site.
-const RECORD_FOLDER: &str = ".shipfront";
+pub(super) const RECORD_FOLDER: &str = ".shipfront";
+/// What became of an object that is gone.
+const REMOVED: &str = "removed";
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Event {
     number: u64,
     at: Timestamp,
+    /// The id of the distribution, or the name of the bucket, where it happened; empty where it is of no site.
+    #[serde(skip)]
+    pub(super) place: String,
     /// `view`, `put`, `delete`, `invalidate` or `note`.
     kind: &'static str,
     /// A URL or a key.
@@ -47,10 +56,21 @@ pub(super) struct Seen {
 /// An invalidation, and what it did here.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ShownInvalidation {
-    distribution: String,
+    /// When it was, among all that happened.
+    #[serde(skip)]
+    pub(super) number: u64,
+    pub(super) distribution: String,
     id: String,
-    at: Timestamp,
+    pub(super) at: Timestamp,
+    /// All of its items, of which some are named.
+    pub(super) sent: usize,
     items: Vec<ShownItem>,
+    /// Copies that went.
+    pub(super) evicted: usize,
+    /// How many of those were no longer what the origin answers.
+    pub(super) outdated: usize,
+    /// Copies of the distribution that were left.
+    pub(super) stayed: usize,
 }
 
 /// An item of it.
@@ -100,6 +120,8 @@ struct Log {
     invalidations: VecDeque<ShownInvalidation>,
     /// The last change before the last invalidation of each distribution.
     invalidated_up_to: HashMap<String, u64>,
+    /// Objects of deploy records: their bucket, their key, and when they were written.
+    marks: VecDeque<(String, String, u64)>,
 }
 
 /// All of it, as far as it is remembered.
@@ -117,6 +139,20 @@ pub(super) struct Shown {
     pub(super) seen: HashMap<Key, Seen>,
 }
 
+/// An invalidation that took effect on copies.
+#[derive(Debug)]
+pub(super) struct TookEffect<'a> {
+    pub(super) distribution: &'a str,
+    pub(super) id: &'a str,
+    pub(super) items: &'a [String],
+    /// The distribution's origins, each with its path.
+    pub(super) buckets: &'a [(String, String)],
+    /// The copies that went, and of each whether it was outdated.
+    pub(super) gone: &'a [(Gone, bool)],
+    /// How many copies of the distribution were left.
+    pub(super) stayed: usize,
+}
+
 impl Watch {
     /// A viewer was answered.
     pub(super) fn viewed(&self, key: &Key, asked: &str, status: u16, hit: bool) {
@@ -128,6 +164,7 @@ impl Watch {
         }
         let verdict = if hit { "hit" } else { "miss" };
         log.add(
+            &key.distribution,
             "view",
             asked.to_owned(),
             if status < 400 { verdict.to_owned() } else { format!("{verdict} {status}") },
@@ -146,15 +183,22 @@ impl Watch {
 
     /// An object was removed.
     pub(super) fn deleted(&self, bucket: &str, key: &str) {
-        self.changed("delete", bucket, key, "removed");
+        self.changed("delete", bucket, key, REMOVED);
     }
 
     fn changed(&self, kind: &'static str, bucket: &str, key: &str, what: &'static str) {
+        let mut log = locked(&self.log);
         if key.split('/').any(|part| part == RECORD_FOLDER) {
+            // What is told of deploys may be another story now.
+            log.number += 1;
+            let number = log.number;
+            log.marks.push_back((bucket.to_owned(), key.to_owned(), number));
+            if log.marks.len() > MOST_MARKS {
+                log.marks.pop_front();
+            }
             return;
         }
-        let mut log = locked(&self.log);
-        log.add(kind, key.to_owned(), what.to_owned());
+        log.add(bucket, kind, key.to_owned(), what.to_owned());
         let number = log.number;
         let because = Because { key: key.to_owned(), what, reason: None };
         log.changes.push_back(Change { number, bucket: bucket.to_owned(), because });
@@ -165,45 +209,72 @@ impl Watch {
 
     /// Somebody has something to say.
     pub(super) fn note(&self, text: &str) {
-        locked(&self.log).add("note", text.to_owned(), String::new());
+        locked(&self.log).add("", "note", text.to_owned(), String::new());
     }
 
-    /// An invalidation took effect. `buckets` are the distribution's origins, each with its path; `gone` says
-    /// of each copy whether it was outdated.
-    pub(super) fn invalidated(
-        &self,
-        distribution: &str,
-        id: &str,
-        items: &[String],
-        buckets: &[(String, String)],
-        gone: &[(Gone, bool)],
-    ) {
+    /// An invalidation took effect.
+    pub(super) fn invalidated(&self, effect: &TookEffect<'_>) {
+        let TookEffect { distribution, id, items, buckets, gone, stayed } = *effect;
         let mut log = locked(&self.log);
         let after = log.invalidated_up_to.get(distribution).copied().unwrap_or(0);
         let changes = log.changes.iter().filter(|change| change.number > after);
         let changes: Vec<(&Change, Vec<String>)> =
             changes.filter_map(|change| Some((change, paths(change, buckets)?))).collect();
-        let items: Vec<ShownItem> = items.iter().map(|item| shown_item(item, &changes, gone)).collect();
-        let outdated = gone.iter().filter(|(_, outdated)| *outdated).count();
-        for item in &items {
-            for (copy, _) in gone.iter().filter(|(copy, _)| copy.goes_by(&item.item)) {
-                log.seen.entry(copy.key.clone()).or_default().evicted_by.get_or_insert(item.item.clone());
+        let (changed, copies) = (Changed::of(&changes), GoneIndex::of(gone));
+        let evicted: Vec<Vec<usize>> = items.iter().map(|item| copies.by(item)).collect();
+        let shown = items.iter().zip(&evicted).take(MOST_ITEMS);
+        let shown: Vec<ShownItem> =
+            shown.map(|(item, evicted)| shown_item(item, &changed.by(item), evicted, gone)).collect();
+        for (item, evicted) in items.iter().zip(&evicted) {
+            for &at in evicted {
+                log.seen.entry(gone[at].0.key.clone()).or_default().evicted_by.get_or_insert(item.clone());
             }
         }
+        let outdated = gone.iter().filter(|(_, outdated)| *outdated).count();
         let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-        let (items_sent, copies) = (count(items.len(), "item", "items"), count(gone.len(), "copy", "copies"));
-        let what = format!("{items_sent}, {copies} evicted, {outdated} outdated");
-        log.add("invalidate", id.to_owned(), what);
+        let (paths, copies) = (count(items.len(), "path", "paths"), count(gone.len(), "copy", "copies"));
+        let what = format!("{paths}, {copies} evicted, {outdated} outdated");
+        log.add(distribution, "invalidate", id.to_owned(), what);
         let number = log.number;
         log.invalidated_up_to.insert(distribution.to_owned(), number);
         let at = Timestamp::now();
         log.invalidations.push_front(ShownInvalidation {
+            number,
             distribution: distribution.to_owned(),
             id: id.to_owned(),
             at,
-            items,
+            sent: items.len(),
+            items: shown,
+            evicted: gone.len(),
+            outdated,
+            stayed,
         });
         log.invalidations.truncate(MOST_INVALIDATIONS);
+    }
+
+    /// When an object of a deploy record was first written after something else that happened, if that is remembered.
+    pub(super) fn written(&self, bucket: &str, key: &str, after: u64) -> Option<u64> {
+        let log = locked(&self.log);
+        let mut marks = log.marks.iter();
+        let found = marks.find(|(of, written, number)| *number > after && of == bucket && written == key);
+        found.map(|(_, _, number)| *number)
+    }
+
+    /// Objects of these buckets that were changed after one event and up to another: those that were stored, and those
+    /// that were removed. As far as it is remembered.
+    pub(super) fn changed_between(&self, buckets: &[String], after: u64, until: u64) -> (usize, usize) {
+        let log = locked(&self.log);
+        let within =
+            |change: &&Change| change.number > after && change.number <= until && buckets.contains(&change.bucket);
+        // The last change of a key is what it came to.
+        let last: HashMap<&str, &str> = log
+            .changes
+            .iter()
+            .filter(within)
+            .map(|change| (change.because.key.as_str(), change.because.what))
+            .collect();
+        let removed = last.values().filter(|what| **what == REMOVED).count();
+        (last.len() - removed, removed)
     }
 
     /// Adds what the deploy knows of its invalidation: what an item does, and why a key was changed.
@@ -240,32 +311,93 @@ impl Watch {
 }
 
 impl Log {
-    fn add(&mut self, kind: &'static str, name: String, what: String) {
+    fn add(&mut self, place: &str, kind: &'static str, name: String, what: String) {
         self.number += 1;
-        self.events.push_back(Event { number: self.number, at: Timestamp::now(), kind, name, what });
+        let (number, at, place) = (self.number, Timestamp::now(), place.to_owned());
+        self.events.push_back(Event { number, at, place, kind, name, what });
         if self.events.len() > MOST_EVENTS {
             self.events.pop_front();
         }
     }
 }
 
-fn shown_item(item: &str, changes: &[(&Change, Vec<String>)], gone: &[(Gone, bool)]) -> ShownItem {
-    let because: Vec<Because> = changes
-        .iter()
-        .filter(|(_, paths)| paths.iter().any(|path| covers(item, path)))
-        .map(|(change, _)| change.because.clone())
-        .collect();
-    let copies = gone.iter().filter(|(copy, _)| copy.goes_by(item));
-    let evicted: Vec<Evicted> =
-        copies.map(|(copy, outdated)| Evicted { url: copy.key.url.clone(), outdated: *outdated }).collect();
-    let more = because.len().saturating_sub(MOST_NAMED) + evicted.len().saturating_sub(MOST_NAMED);
-    let first = |mut named: Vec<Because>| {
-        named.truncate(MOST_NAMED);
-        named
-    };
-    let mut evicted = evicted;
-    evicted.truncate(MOST_NAMED);
-    ShownItem { item: item.to_owned(), effect: None, because: first(because), evicted, more }
+/// The changes since the last invalidation by the paths of their URLs, sorted, so that an item finds its own quickly.
+struct Changed<'a> {
+    by_path: Vec<(&'a str, &'a Change)>,
+}
+
+impl<'a> Changed<'a> {
+    fn of(changes: &'a [(&'a Change, Vec<String>)]) -> Self {
+        let paths = changes.iter().flat_map(|(change, paths)| paths.iter().map(|path| (path.as_str(), *change)));
+        let mut by_path: Vec<_> = paths.collect();
+        by_path.sort_by_key(|(path, change)| (*path, change.number));
+        Self { by_path }
+    }
+
+    /// Those whose URLs an item covers, in their order, as far as a person wants to know.
+    fn by(&self, item: &str) -> Vec<&'a Change> {
+        let prefix = item.strip_suffix('*');
+        let decoded = percent_decode_str(prefix.unwrap_or(item)).decode_utf8_lossy();
+        // A wildcard may cut a letter in two.
+        let start = decoded.trim_end_matches('\u{FFFD}');
+        let start = if prefix.is_some() { start } else { &decoded };
+        let first = self.by_path.partition_point(|(path, _)| *path < start);
+        let covered = self.by_path[first..].iter();
+        let covered =
+            covered.take_while(|(path, _)| if prefix.is_some() { path.starts_with(start) } else { *path == start });
+        let mut changes: Vec<&Change> = covered.map(|(_, change)| *change).collect();
+        changes.sort_by_key(|change| change.number);
+        changes.dedup_by_key(|change| change.number);
+        changes
+    }
+}
+
+/// The copies that went, by the URLs that they answered and their tags.
+struct GoneIndex<'a> {
+    gone: &'a [(Gone, bool)],
+    by_url: HashMap<&'a str, Vec<usize>>,
+    by_tag: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> GoneIndex<'a> {
+    fn of(gone: &'a [(Gone, bool)]) -> Self {
+        let mut index = Self { gone, by_url: HashMap::new(), by_tag: HashMap::new() };
+        for (at, (copy, _)) in gone.iter().enumerate() {
+            copy.urls.iter().for_each(|url| index.by_url.entry(url).or_default().push(at));
+            copy.tags.iter().for_each(|tag| index.by_tag.entry(tag).or_default().push(at));
+        }
+        index
+    }
+
+    /// The places of those that an item clears.
+    fn by(&self, item: &str) -> Vec<usize> {
+        if let Some(tag) = item.strip_prefix('#') {
+            return self.by_tag.get(tag.to_ascii_lowercase().as_str()).cloned().unwrap_or_default();
+        }
+        // CloudFront supports no `~`, encoded or not.
+        if item.contains("%7E") || item.contains("%7e") {
+            return Vec::new();
+        }
+        if !item.ends_with('*') {
+            return self.by_url.get(item).cloned().unwrap_or_default();
+        }
+        let items = [item.to_owned()];
+        let clears = cache::clears(&items);
+        let copies = self.gone.iter().enumerate();
+        copies.filter(|(_, (copy, _))| copy.urls.iter().any(|url| clears(url))).map(|(at, _)| at).collect()
+    }
+}
+
+fn shown_item(item: &str, changes: &[&Change], evicted: &[usize], gone: &[(Gone, bool)]) -> ShownItem {
+    let named = evicted.iter().take(MOST_NAMED).map(|&at| &gone[at]);
+    let more = changes.len().saturating_sub(MOST_NAMED) + evicted.len().saturating_sub(MOST_NAMED);
+    ShownItem {
+        item: item.to_owned(),
+        effect: None,
+        because: changes.iter().take(MOST_NAMED).map(|change| change.because.clone()).collect(),
+        evicted: named.map(|(copy, outdated)| Evicted { url: copy.key.url.clone(), outdated: *outdated }).collect(),
+        more,
+    }
 }
 
 /// The paths under which viewers may know a key, decoded; `None` if the distribution does not show it.
@@ -279,21 +411,4 @@ fn paths(change: &Change, buckets: &[(String, String)]) -> Option<Vec<String>> {
         paths.extend([directory.to_owned(), directory.trim_end_matches('/').to_owned()]);
     }
     Some(paths)
-}
-
-/// Whether an item covers a decoded path, as far as a person wants to know.
-fn covers(item: &str, path: &str) -> bool {
-    let prefix = item.strip_suffix('*');
-    let decoded = percent_decode_str(prefix.unwrap_or(item)).decode_utf8_lossy();
-    match prefix {
-        // A wildcard may cut a letter in two.
-        Some(_) => path.starts_with(decoded.trim_end_matches('\u{FFFD}')),
-        None => path == decoded,
-    }
-}
-
-impl Gone {
-    fn goes_by(&self, item: &str) -> bool {
-        cache::covers(item, &self.urls, &self.tags)
-    }
 }

@@ -1,7 +1,9 @@
-//! The changes as a tree of folders that open and close, without a script.
+//! The changes: a few as a list, many as a tree of folders that open and close, without a script.
 
 use crate::escape::Shown;
-use crate::report::page::ink;
+use crate::record::allowance::grouped;
+use crate::report::page::verdict::{counted, reason};
+use crate::report::page::{MANY, ink};
 use crate::report::sizes::Sizes;
 use crate::report::{Fate, ReportedChange};
 use maud::{Markup, html};
@@ -11,48 +13,58 @@ use std::collections::BTreeMap;
 const MOST_FILES: usize = 5000;
 /// With no more than these, all folders are open.
 const FEW_FILES: usize = 60;
+/// Folders within each other that are divided; what lies deeper is named with the rest of its path.
+const DEEPEST: usize = 24;
 
-/// The tree of all changes, which come in key order.
-pub(super) fn tree(changes: &[ReportedChange]) -> Markup {
-    let named: Vec<&ReportedChange> = changes.iter().take(MOST_FILES).collect();
+/// All changes, which come in key order.
+pub(super) fn changes(changes: &[&ReportedChange]) -> Markup {
+    let named = &changes[..changes.len().min(MOST_FILES)];
     html! {
-        div.tree { (below(&named, 0, named.len() <= FEW_FILES)) }
+        div.tree {
+            @if changes.len() < MANY {
+                ul { @for change in named { li { (file(change, &change.key)) } } }
+            } @else {
+                (below(named, (0, 0), named.len() <= FEW_FILES))
+            }
+        }
         @if changes.len() > named.len() {
-            p.note { "and " (changes.len() - named.len()) " more: --json names all" }
+            p.note { "and " (grouped((changes.len() - named.len()) as u64)) " more: --json names all" }
         }
     }
 }
 
-/// What is in a folder: the changes whose keys begin with the same `start` bytes.
-fn below(changes: &[&ReportedChange], start: usize, open: bool) -> Markup {
+/// What is in a folder: the changes whose keys begin with the same `start` bytes, so many folders deep.
+fn below(changes: &[&ReportedChange], (start, depth): (usize, usize), open: bool) -> Markup {
     let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut files = Vec::new();
     for &change in changes {
-        match change.key[start..].find('/') {
+        match change.key[start..].find('/').filter(|_| depth < DEEPEST) {
             Some(slash) => folders.entry(&change.key[start..=start + slash]).or_default().push(change),
             None => files.push(change),
         }
     }
     html! {
         ul {
-            @for (name, changes) in folders { li { (folder(name, &changes, start, open)) } }
+            @for (name, changes) in folders { li { (folder(name, &changes, (start, depth), open)) } }
             @for change in files { li { (file(change, &change.key[start..])) } }
         }
     }
 }
 
-fn folder(name: &str, changes: &[&ReportedChange], start: usize, open: bool) -> Markup {
+fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize), open: bool) -> Markup {
     let sizes = Sizes::of(changes.iter().copied());
     let undone = changes.iter().filter(|change| is_undone(change)).count();
     html! {
         details open[open] {
             summary {
                 span.name { (Shown(name)) }
-                @if undone > 0 { span.why.failed { (undone) " not done" } }
-                span.why { (changes.len()) @if changes.len() == 1 { " change" } @else { " changes" } }
-                span.size { (sizes.text("→")) }
+                span.what {
+                    @if undone > 0 { span.failed { (grouped(undone as u64)) " not done" } }
+                    span { (counted(changes.len(), "change", "changes")) }
+                    span.size { (sizes.text("→")) }
+                }
             }
-            (below(changes, start + name.len(), open))
+            (below(changes, (start + name.len(), depth + 1), open))
         }
     }
 }
@@ -61,13 +73,15 @@ fn file(change: &ReportedChange, name: &str) -> Markup {
     let ink = ink(change);
     html! {
         div.file {
-            span class=(format!("sign {}", ink.class())) { (ink.sign()) }
+            span class=(format!("sign {}", ink.class())) aria-hidden="true" { (ink.sign()) }
             span.name { (Shown(name)) }
-            @if is_undone(change) {
-                span.why.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
+            span.what {
+                @if is_undone(change) {
+                    span.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
+                }
+                span { (reason(change.reason)) }
+                span.size { (Sizes::of(std::iter::once(change)).text("→")) }
             }
-            span.why { (change.reason.word()) }
-            span.size { (Sizes::of(std::iter::once(change)).text("→")) }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::escape::{Shown, escaped};
 use crate::report::ReportedChange;
+use crate::report::page::verdict::{counted, reason};
 use crate::report::page::{Ink, ink};
 use crate::report::sizes::Sizes;
 use indicatif::DecimalBytes;
@@ -18,6 +19,8 @@ const TITLE: f64 = 17.0;
 const LETTER: f64 = 6.6;
 /// Less than this, in either direction, is not divided any further.
 const SMALL: f64 = 26.0;
+/// Folders within each other that are divided: deeper ones are too small to be seen.
+const DEEPEST: usize = 24;
 /// For each evicted URL that is named there are at most so many.
 const MOST_BESIDE: u64 = 10;
 
@@ -47,14 +50,17 @@ pub(super) fn of_changes(changes: &[ReportedChange]) -> Option<Markup> {
     }
     // An empty file is still to be seen.
     let least = (total as f64 / 2000.0).max(1.0);
-    let root = folder("", &changes, 0, least);
-    Some(draw(root.below))
+    let root = folder("", &changes, (0, 0), least);
+    let title = format!("{}, each as large as its size", counted(changes.len(), "file", "files"));
+    Some(draw(root.below, &title))
 }
 
 /// What the items evict, by URLs. `None` where that is nothing.
 pub(super) fn of_evictions(invalidations: &[Invalidation]) -> Option<Markup> {
     let nodes: Vec<Node> = invalidations.iter().flat_map(|invalidation| &invalidation.coverage).map(item).collect();
-    (!nodes.is_empty()).then(|| draw(nodes))
+    let title =
+        format!("{}, each as large as the number of URLs that it evicts", counted(nodes.len(), "path", "paths"));
+    (!nodes.is_empty()).then(|| draw(nodes, &title))
 }
 
 fn item(coverage: &Coverage) -> Node {
@@ -85,18 +91,18 @@ fn item(coverage: &Coverage) -> Node {
     }
 }
 
-/// The tree of changes whose keys begin with the same `start` bytes.
-fn folder(name: &str, changes: &[&ReportedChange], start: usize, least: f64) -> Node {
+/// The tree of changes whose keys begin with the same `start` bytes, so many folders deep.
+fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize), least: f64) -> Node {
     let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut below = Vec::new();
     for &change in changes {
-        match change.key[start..].find('/') {
+        match change.key[start..].find('/').filter(|_| depth < DEEPEST) {
             Some(slash) => folders.entry(&change.key[start..=start + slash]).or_default().push(change),
             None => below.push(Node {
                 name: escaped(&change.key[start..]).into_owned(),
                 title: {
                     let size = Sizes::of(std::iter::once(change)).text("→");
-                    format!("{}: {}, {size}", Shown(&change.key), change.reason.word())
+                    format!("{}: {}, {size}", Shown(&change.key), reason(change.reason))
                 },
                 size: (change.bytes as f64).max(least),
                 ink: ink(change),
@@ -104,23 +110,24 @@ fn folder(name: &str, changes: &[&ReportedChange], start: usize, least: f64) -> 
             }),
         }
     }
-    below.extend(folders.into_iter().map(|(name, changes)| folder(name, &changes, start + name.len(), least)));
+    below.extend(
+        folders.into_iter().map(|(name, changes)| folder(name, &changes, (start + name.len(), depth + 1), least)),
+    );
     let bytes: u64 = changes.iter().map(|change| change.bytes).sum();
-    let files = if changes.len() == 1 { "file" } else { "files" };
     let first = changes.first().map_or(Ink::Changed, |change| ink(change));
     Node {
         name: escaped(name).into_owned(),
-        title: format!("{}: {} {files}, {}", Shown(name), changes.len(), DecimalBytes(bytes)),
+        title: format!("{}: {}, {}", Shown(name), counted(changes.len(), "file", "files"), DecimalBytes(bytes)),
         size: below.iter().map(|node| node.size).sum(),
         ink: if changes.iter().all(|change| ink(change) == first) { first } else { Ink::Changed },
         below,
     }
 }
 
-fn draw(nodes: Vec<Node>) -> Markup {
+fn draw(nodes: Vec<Node>, title: &str) -> Markup {
     let area = Area { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
     html! {
-        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" preserveAspectRatio="none" { (draw_all(nodes, area)) }
+        svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) preserveAspectRatio="none" { (draw_all(nodes, area)) }
     }
 }
 

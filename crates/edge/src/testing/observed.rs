@@ -53,8 +53,8 @@ impl Edge {
     #[must_use]
     pub fn cached(&self, distribution: &str) -> Vec<CachedCopy> {
         let Some(found) = dashboard::find(&self.state, distribution) else { return Vec::new() };
-        let copies = self.state.cache.copies(self.state.timeline.now()).into_iter();
-        let copies = copies.filter(|copy| copy.key.distribution == found.id && copy.age < copy.ttl);
+        let copies = self.state.cache.copies(&found.id, self.state.timeline.now()).into_iter();
+        let copies = copies.filter(|copy| copy.age < copy.ttl);
         let mut copies: Vec<CachedCopy> = copies
             .map(|copy| CachedCopy {
                 outdated: dashboard::is_outdated(&self.state, &found, &copy.key, &copy.stored),

@@ -1,0 +1,98 @@
+//! The deploys that the dashboard of the local edge lists, from the deploy records in its buckets.
+
+use crate::local::shell_word;
+use crate::record::history::{Deployed, Restorable, restorable};
+use crate::record::{State, intent, manifest};
+use shipfront_edge::{DeployHistory, HistoryReader, PastDeploy};
+use shipfront_site::RECORD_FOLDER;
+use std::path::Path;
+
+/// Characters of a commit that are shown, as Git shows them.
+const SHORT_COMMIT: usize = 10;
+
+/// How the edge reads them.
+pub(super) const READER: HistoryReader = HistoryReader { is_record, read };
+
+fn is_record(key: &str) -> bool {
+    key.rsplit('/').next() == Some(crate::record::STATE)
+}
+
+/// Only looks: whatever cannot be read is left out.
+fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
+    let state: State = serde_json::from_slice(bytes).ok()?;
+    let folder = key.strip_suffix(crate::record::STATE)?;
+    let prefix = folder.strip_prefix(RECORD_FOLDER)?;
+    let target = format!("s3://{bucket}/{prefix}");
+    let target = target.trim_end_matches('/').to_owned();
+    let deploys = state.deploys();
+    // A preview is deployed again, not rolled back.
+    let can_roll_back = state.preview.is_none() && !target.contains(char::is_control);
+    let sure = restorable(&deploys);
+    let deploys = deploys.into_iter().zip(sure).map(|(deployed, sure)| PastDeploy {
+        rollback: (can_roll_back && !deployed.deploy.contains(char::is_control))
+            .then(|| command(&target, &deployed.deploy)),
+        written: (
+            format!("{folder}{}", intent::file_name(&deployed.deploy)),
+            format!("{folder}{}", manifest::file_name(&deployed.deploy)),
+        ),
+        notes: notes(&deployed, sure),
+        id: deployed.deploy,
+        at: deployed.at,
+        uploaded: deployed.uploaded,
+        removed: deployed.pruned,
+        left: deployed.left,
+    });
+    Some(DeployHistory {
+        deploys: deploys.collect(),
+        unfinished: state.intent.as_ref().map(|intent| intent.deploy.clone()),
+        is_running: state.lease.is_some(),
+        target,
+    })
+}
+
+fn command(target: &str, deploy: &str) -> String {
+    let word = |text: &str| shell_word(Path::new(text));
+    // Nothing is to be quoted in what most targets are.
+    let target = target.strip_prefix("s3://").map_or_else(
+        || word(target),
+        |rest| match word(rest) {
+            quoted if quoted.starts_with('\'') => word(target),
+            plain => format!("s3://{plain}"),
+        },
+    );
+    format!("shipfront rollback {target} --to {} --local", word(deploy))
+}
+
+fn notes(deployed: &Deployed, sure: Restorable) -> Vec<String> {
+    let build = deployed.build.as_ref().map(|build| format!("build {}", build.number));
+    let commit = deployed.commit.as_ref();
+    let commit = commit.map(|commit| format!("commit {}", commit.chars().take(SHORT_COMMIT).collect::<String>()));
+    let restored = deployed.restored.as_ref().map(|deploy| format!("rolled back to {deploy}"));
+    let promoted = deployed.promoted.as_ref().map(|preview| format!("promoted {preview}"));
+    let unsure = (sure == Restorable::Unknown).then(|| "perhaps not wholly restorable".to_owned());
+    [build, commit, restored, promoted, unsure].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_quoted_where_a_shell_would_read_it_otherwise() {
+        assert_eq!(command("s3://b/docs", "2026-x"), "shipfront rollback s3://b/docs --to 2026-x --local");
+        assert_eq!(
+            command("s3://b/my docs; rm -r ~", "x$(id)"),
+            "shipfront rollback 's3://b/my docs; rm -r ~' --to 'x$(id)' --local"
+        );
+        assert_eq!(command("s3://b/it's", "x"), r"shipfront rollback 's3://b/it'\''s' --to x --local");
+    }
+
+    #[test]
+    fn what_is_no_record_tells_nothing() {
+        assert!(is_record(".shipfront/state.json") && is_record(".shipfront/docs/state.json"));
+        assert!(!is_record(".shipfront/manifest-x.ndjson.gz") && !is_record(".shipfront/xstate.json"));
+        for damaged in ["", "{}", "[]", "{\"format\":1}", "\u{0}"] {
+            assert_eq!(read("b", ".shipfront/state.json", damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+}
