@@ -39,6 +39,7 @@ mod redirects;
 mod replay;
 mod reports;
 mod rollback;
+mod round_trips;
 mod rules;
 mod semantics;
 mod settings;

@@ -25,12 +25,14 @@ pub mod references;
 pub mod response_headers_policy;
 pub mod rule_changes;
 pub mod rules;
+mod shared_key;
 pub mod url_pattern;
 pub mod viewer_rules;
 
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
 pub use kinds::{ObjectKind, ObjectKinds};
+pub use shared_key::Key;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 
