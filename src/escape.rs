@@ -4,8 +4,10 @@
 //! shows one of them inside a text escapes it with [`Shown`], once; a backslash is no special character, so that
 //! what is escaped already stays as it is. The terminal lets nothing out that [`lines`] or [`json`] would change.
 
+use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
+use std::io::{self, BufWriter, Write as _};
 
 /// A text of others inside one of ours: on one line, with what cannot be seen spelled out.
 #[derive(Debug, Clone, Copy)]
@@ -143,27 +145,50 @@ fn is_command(text: &str) -> bool {
         .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('['))
 }
 
-/// JSON of the same value, whose text neither controls a terminal nor commands a CI runner: what is in question stands
-/// only in strings, where JSON has another spelling for it.
-pub fn json(text: String) -> String {
-    let in_question = |c: char| c != '\n' && is_unseen(c);
-    if !text.contains(in_question) && !text.contains("##") {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut last = ' ';
-    for c in text.chars() {
-        if in_question(c) || c == '#' && last == '#' {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a String does not fail.
-                let _ = write!(out, "\\u{unit:04x}");
+/// Writes a value as JSON whose text neither controls a terminal nor commands a CI runner: what is in question stands
+/// only in strings, where JSON has another spelling for it. It is written as it is made: a report may have a million
+/// changes.
+pub fn write_json(out: impl io::Write, value: &impl Serialize) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, LegibleJson { out, last: ' ' });
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Spells out what is in question in JSON that comes in pieces, none of which ends inside a character.
+struct LegibleJson<W> {
+    out: W,
+    last: char,
+}
+
+impl<W: io::Write> io::Write for LegibleJson<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(piece).map_err(io::Error::other)?;
+        let in_question = |c: char| c != '\n' && is_unseen(c);
+        if self.last == '#' || text.contains(in_question) || text.contains("##") {
+            let mut spelled = String::with_capacity(text.len() + 16);
+            for c in text.chars() {
+                if in_question(c) || c == '#' && self.last == '#' {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        // Writing to a String does not fail.
+                        let _ = write!(spelled, "\\u{unit:04x}");
+                    }
+                } else {
+                    spelled.push(c);
+                }
+                self.last = c;
             }
+            self.out.write_all(spelled.as_bytes())?;
         } else {
-            out.push(c);
+            self.last = text.chars().next_back().unwrap_or(self.last);
+            self.out.write_all(piece)?;
         }
-        last = c;
+        Ok(piece.len())
     }
-    out
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A page or an XML document that says the same, of which no line commands a CI runner that shows it: `##` stands in
@@ -233,6 +258,39 @@ pub(crate) mod tests {
         !line.trim_start().starts_with("::") && !starts.into_iter().any(|at| is_command(&line[at..]))
     }
 
+    /// A value as JSON.
+    pub(crate) fn written(value: &impl Serialize) -> String {
+        let mut out = Vec::new();
+        write_json(&mut out, value).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// A text that comes in two pieces.
+    struct Pieces<'a>(&'a str, &'a str);
+
+    impl Display for Pieces<'_> {
+        fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+            out.write_str(self.0)?;
+            out.write_str(self.1)
+        }
+    }
+
+    impl Serialize for Pieces<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    }
+
+    #[test]
+    fn json_of_any_length_is_written_piece_by_piece() {
+        let long = "é##[x]\u{1b}".repeat(100_000);
+        let value = vec![long.as_str(), "##", "#"];
+        let out = written(&value);
+        assert!(!out.contains("##") && !out.contains('\u{1b}') && out.ends_with("]\n"));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&out).unwrap(), value);
+        assert_eq!(written(&Pieces("#", "#[x]")), "\"#\\u0023[x]\"\n");
+    }
+
     proptest! {
         #[test]
         fn what_is_shown_is_one_line_that_can_be_seen_and_escaping_it_again_changes_nothing(text in hostile()) {
@@ -265,11 +323,11 @@ pub(crate) mod tests {
 
         #[test]
         fn json_says_the_same_without_control_characters(text in hostile()) {
-            let plain = serde_json::to_string_pretty(&serde_json::json!({ text.clone(): [text.clone()] })).unwrap();
-            let out = json(plain.clone());
+            let value = serde_json::json!({ text.clone(): [text.clone()] });
+            let out = written(&value);
             prop_assert!(out.split('\n').all(|line| is_seen(line) && is_no_command(line)), "{:?}", out);
             let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-            prop_assert_eq!(read(&out), read(&plain));
+            prop_assert_eq!(read(&out), value);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::terminal::Terminal;
 use cost::Cost;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
+use shipfront_site::Key;
 
 /// Objects by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -104,7 +105,7 @@ pub enum Fate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportedChange {
     /// The key below the target's prefix.
-    pub key: String,
+    pub key: Key,
     /// What is done.
     pub action: Action,
     /// Why.

@@ -162,8 +162,7 @@ impl Terminal {
     }
 
     fn write_json(&self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(value).map_err(io::Error::from).map_err(unwritten)?;
-        to_stdout(&escape::json(text)).map_err(unwritten)
+        escape::write_json(anstream::stdout(), value).map_err(unwritten)
     }
 
     /// Hands out what was asked for and nothing else, however quiet it is to be.

@@ -40,6 +40,7 @@ mod redirects;
 mod replay;
 mod reports;
 mod rollback;
+mod round_trips;
 mod rules;
 mod semantics;
 mod settings;

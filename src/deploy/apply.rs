@@ -20,7 +20,7 @@ use shipfront_site::headers::Headers;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::vec;
 use tokio::sync::Semaphore;
@@ -72,6 +72,8 @@ struct WaveRun {
     plan: Arc<Plan>,
     /// The uploads that nobody has taken, in order.
     changes: Mutex<vec::IntoIter<usize>>,
+    /// What became of each change of the plan.
+    outcomes: Mutex<Vec<ChangeOutcome>>,
     tags: Option<UploadTags>,
     /// What one deploy changes has much in common.
     memories: Shared<Memory>,
@@ -81,24 +83,26 @@ struct WaveRun {
     progress: Progress,
 }
 
-/// Uploads the changes of one wave, given by their places in the plan.
+/// Uploads the changes of one wave, given by their places in the plan, and enters what became of each among the
+/// `outcomes` of all.
 ///
 /// As many lanes as may be in flight each take one file after the other, spread over the runtime's threads.
 /// They end with the future that is returned.
 pub async fn upload(
     bucket: &Bucket,
     (walk, plan): (&Arc<Walk>, &Arc<Plan>),
-    changes: Vec<usize>,
+    (changes, outcomes): (Vec<usize>, Vec<ChangeOutcome>),
     tags: Option<UploadTags>,
     limits: Limits,
     progress: Progress,
-) -> Done {
+) -> Vec<ChangeOutcome> {
     let lanes = limits.concurrency.clamp(1, changes.len().max(1));
     let wave = Arc::new(WaveRun {
         bucket: bucket.clone(),
         walk: walk.clone(),
         plan: plan.clone(),
         changes: Mutex::new(changes.into_iter()),
+        outcomes: Mutex::new(outcomes),
         tags,
         memories: Shared::default(),
         halt: AtomicBool::new(false),
@@ -106,34 +110,29 @@ pub async fn upload(
         limits,
         progress,
     });
-    let mut running: JoinSet<Done> = (0..lanes).map(|_| wave.clone().lane()).collect();
-    let mut done = Done::new();
+    let mut running: JoinSet<()> = (0..lanes).map(|_| wave.clone().lane()).collect();
     while let Some(lane) = running.join_next().await {
-        match lane {
-            Ok(lane) => done.extend(lane),
-            Err(error) => {
-                if let Ok(panic) = error.try_into_panic() {
-                    std::panic::resume_unwind(panic);
-                }
-            }
+        if let Err(error) = lane
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
-    done
+    std::mem::take(&mut *held(&wave.outcomes))
 }
 
 impl WaveRun {
     /// One file after the other, until there are no more.
-    async fn lane(self: Arc<WaveRun>) -> Done {
-        let mut done = Done::new();
+    async fn lane(self: Arc<WaveRun>) {
         while let Some(at) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
                 continue;
             }
             let change = &self.plan.changes[at];
             let Some(entry) = change.entry() else { continue };
-            done.push((at, self.outcome(self.send(change, entry).await)));
+            let outcome = self.outcome(self.send(change, entry).await);
+            held(&self.outcomes)[at] = outcome;
         }
-        done
     }
 
     fn outcome(&self, sent: Result<Uploaded>) -> ChangeOutcome {
@@ -153,7 +152,7 @@ impl WaveRun {
     }
 
     fn next(&self) -> Option<usize> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).next()
+        held(&self.changes).next()
     }
 
     async fn send(&self, change: &Change, at: usize) -> Result<Uploaded> {
@@ -193,8 +192,10 @@ impl WaveRun {
             Body::Scratch(path) => Box::pin(self.send_parts(key, path, sent, with)).await?,
         };
         let memory = memory.map(|memory| self.memories.share(memory));
-        let version = Version::of_answer(stored.version.as_deref(), headers.storage_class.as_deref());
-        Ok(Uploaded { stored, size: sent, headers: headers.digest(), compressed, memory, version })
+        let Stored { etag, content, version } = stored;
+        let version = Version::of_answer(version.as_deref(), headers.storage_class.as_deref());
+        let content = (content != etag).then(|| Box::new(content));
+        Ok(Uploaded { etag, content, size: sent, headers: headers.digest(), compressed, memory, version })
     }
 
     /// Apart, so that the hundreds of lanes that send small files are not as large as this.
@@ -210,6 +211,10 @@ impl WaveRun {
         let transfer = Transfer { create_only: *create_only, stop, cut_off: (clock, IN_FLIGHT), uploaded: &sent };
         self.bucket.put_parts(key, path, size, with, transfer).await
     }
+}
+
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn failed(error: Error) -> ChangeOutcome {
@@ -288,7 +293,7 @@ pub async fn retag(
                 let version = Version::of_answer(version.as_deref(), class.as_deref());
                 ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects), version }))
             }
-            Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
+            Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(Box::new(why)),
             Err(error) => failed(error),
         };
         (at, outcome)

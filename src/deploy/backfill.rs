@@ -108,10 +108,10 @@ impl Backfill<'_> {
         };
         let (mut tagged, mut failed, mut interrupted) = (0, Vec::new(), false);
         for (change, outcome) in planned.plan.changes.iter().zip(done.outcomes) {
-            let key = change.key().to_owned();
+            let key = change.key().to_string();
             match outcome {
                 ChangeOutcome::Retagged(_) => tagged += 1,
-                ChangeOutcome::LeftAlone(reason) => left.push(LeftAlone { key, reason: reason.to_owned() }),
+                ChangeOutcome::LeftAlone(reason) => left.push(LeftAlone { key, reason: (*reason).to_owned() }),
                 ChangeOutcome::Failed { error, .. } => failed.push((key, *error)),
                 _ => interrupted = true,
             }
@@ -196,16 +196,16 @@ impl Backfill<'_> {
             // Only of an object that the record describes it is known what it is.
             let object = objects.next_if(|object| object.key == key && object.etag == row.etag);
             let Some(object) = object else {
-                plan.staying.push(key.to_owned());
+                plan.staying.push(key.into());
                 continue;
             };
             let copy_tags = row.copy_tags.as_ref().filter(|copy_tags| !copy_tags.is_outlived(object.modified));
             let mut readers = discovered.viewers.tag_readers();
             if copy_tags.is_some_and(|copy_tags| readers.all(|reader| copy_tags.is_read(reader.reading))) {
                 plan.kept += 1;
-                plan.staying.push(object.key);
+                plan.staying.push(object.key.into());
             } else if object.size > LARGEST_COPY {
-                plan.staying.push(object.key.clone());
+                plan.staying.push(object.key.as_str().into());
                 left.push(LeftAlone { key: object.key, reason: "it is larger than one copy takes, 5 GB".to_owned() });
             } else {
                 plan.changes.push(change(object, row));
@@ -227,9 +227,9 @@ impl Backfill<'_> {
 }
 
 fn change(object: RemoteObject, row: &Row) -> Change {
-    let existing = Some(Existing { etag: object.etag, size: Some(object.size), owned: true });
+    let existing = Some(Box::new(Existing { etag: object.etag, size: Some(object.size), owned: true }));
     // Whatever the copies in the cache carry goes by path.
     let cached = error_pages::cached(Some(row), None);
-    let subject = Subject { key: object.key, reason: Reason::Headers, existing, copy_tags: None, cached };
+    let subject = Subject { key: object.key.into(), reason: Reason::Headers, existing, copy_tags: None, cached };
     Change::Retag { subject, bytes: object.size, row: Box::new(row.clone()) }
 }

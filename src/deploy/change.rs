@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_invalidation::viewer::CachedHeaders;
-use shipfront_site::ObjectKind;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, ObjectKind};
 use std::sync::Arc;
 
 use crate::record::manifest::{ErrorPage, Row, Version};
@@ -109,11 +109,11 @@ pub struct Existing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The key below the target's prefix.
-    pub key: String,
+    pub key: Key,
     /// Why.
     pub reason: Reason,
     /// The object that is there now.
-    pub existing: Option<Existing>,
+    pub existing: Option<Box<Existing>>,
     /// The cache tags that it carries, if that is sure.
     pub copy_tags: Option<Arc<CopyTags>>,
     /// What its copies say of how long they live.
@@ -321,8 +321,8 @@ pub enum ChangeOutcome {
     Retagged(Box<Retagged>),
     /// The object is what it was.
     Copied(Box<Copied>),
-    /// The object was left as it is, because it must not be copied.
-    LeftAlone(&'static str),
+    /// The object was left as it is, because it must not be copied; boxed, so that a million outcomes are small.
+    LeftAlone(Box<&'static str>),
     /// Others have written the object meanwhile: it was not removed, not created, or not replaced.
     Overwritten,
     /// It failed.
@@ -352,8 +352,10 @@ impl ChangeOutcome {
 /// What was uploaded.
 #[derive(Debug, Clone)]
 pub struct Uploaded {
-    /// What S3 stored.
-    pub stored: crate::s3::Stored,
+    /// The object's ETag.
+    pub etag: Etag,
+    /// The ETag of its bytes, where that is another one: under KMS.
+    pub content: Option<Box<Etag>>,
     /// What must be remembered of the cache tags that it carries.
     pub memory: Option<Arc<shipfront_invalidation::tags::copy_tags::Memory>>,
     /// Bytes of the object.

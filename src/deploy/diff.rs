@@ -8,10 +8,9 @@ use crate::deploy::walk::Unknown;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
 use crate::s3::RemoteObject;
-use shipfront_site::ObjectKind;
-use shipfront_site::ObjectKinds;
 use shipfront_site::etag::Etag;
 use shipfront_site::key::has_control_character;
+use shipfront_site::{Key, ObjectKind, ObjectKinds};
 
 /// An entry of the source, as far as comparing takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Local {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The key below the prefix.
-    pub key: String,
+    pub key: Key,
     /// The entry of the source, if there is one.
     pub local: Option<Local>,
     /// The object's size and ETag, if there is an object.
@@ -79,7 +78,7 @@ pub fn join<'a>(
     entries: &[Entry],
     first: usize,
     objects: Vec<RemoteObject>,
-    rows: impl Iterator<Item = (&'a str, &'a Row)>,
+    rows: impl Iterator<Item = (&'a Key, &'a Row)>,
 ) -> Vec<Pair> {
     let mut pairs = Vec::with_capacity(entries.len().max(objects.len()));
     let mut entries = (first..).zip(entries).peekable();
@@ -87,15 +86,21 @@ pub fn join<'a>(
     let mut rows = rows.peekable();
     loop {
         let heads = [
-            entries.peek().map(|(_, entry)| &*entry.key),
+            entries.peek().map(|(_, entry)| entry.key.as_str()),
             objects.peek().map(|object| object.key.as_str()),
-            rows.peek().map(|(key, _)| *key),
+            rows.peek().map(|(key, _)| key.as_str()),
         ];
-        let Some(key) = heads.into_iter().flatten().min().map(str::to_owned) else { return pairs };
-        let entry = entries.next_if(|(_, entry)| *entry.key == *key);
+        let Some(first) = heads.into_iter().flatten().min() else { return pairs };
+        let [is_local, is_remote, is_recorded] = heads.map(|head| head == Some(first));
+        let entry = entries.next_if(|_| is_local);
+        let object = objects.next_if(|_| is_remote);
+        let row = rows.next_if(|_| is_recorded);
+        let known = entry.map(|(_, entry)| &entry.key).or(row.map(|(key, _)| key)).cloned();
+        let Some(key) = known.or_else(|| object.as_ref().map(|object| object.key.as_str().into())) else {
+            return pairs;
+        };
         let local = entry.map(|(at, entry)| Local { at, size: entry.size });
-        let object = objects.next_if(|object| object.key == key);
-        let row = rows.next_if(|(other, _)| *other == key).map(|(_, row)| row.clone());
+        let row = row.map(|(_, row)| row.clone());
         let rewritten = object.as_ref().zip(row.as_ref()).is_some_and(|(object, row)| row.is_outlived(object.modified));
         let modified = object.as_ref().map_or(0, |object| object.modified);
         let remote = object.map(|object| (object.size, object.etag));
@@ -267,7 +272,7 @@ mod tests {
 
     fn pair(key: &str, local: Option<u64>, row: Option<Row>) -> Pair {
         let local = local.map(|size| Local { at: 0, size });
-        Pair { key: key.to_owned(), local, remote: Some((1, etag())), row, rewritten: false, modified: 0 }
+        Pair { key: key.into(), local, remote: Some((1, etag())), row, rewritten: false, modified: 0 }
     }
 
     proptest! {
@@ -276,15 +281,15 @@ mod tests {
             let files: Vec<_> =
                 local.iter().map(|(key, &size)| Entry::file(key.as_str(), size)).collect();
             let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag(), modified: 0 });
-            let rows: Vec<_> = recorded.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
-            let pairs = join(&files, 0, objects.collect(), rows.iter().map(|(key, row)| (*key, row)));
-            let keys: Vec<&String> = pairs.iter().map(|pair| &pair.key).collect();
-            let expected: BTreeSet<&String> = local.keys().chain(remote.keys()).chain(recorded.keys()).collect();
+            let rows: Vec<_> = recorded.iter().map(|(key, &size)| (Key::from(key.as_str()), row(size))).collect();
+            let pairs = join(&files, 0, objects.collect(), rows.iter().map(|(key, row)| (key, row)));
+            let keys: Vec<&str> = pairs.iter().map(|pair| pair.key.as_str()).collect();
+            let expected: BTreeSet<&str> = local.keys().chain(remote.keys()).chain(recorded.keys()).map(String::as_str).collect();
             prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());
             for pair in &pairs {
-                prop_assert_eq!(pair.local.map(|local| local.size), local.get(&pair.key).copied());
-                prop_assert_eq!(pair.remote.as_ref().map(|(size, _)| *size), remote.get(&pair.key).copied());
-                prop_assert_eq!(pair.row.as_ref().map(|row| row.size), recorded.get(&pair.key).copied());
+                prop_assert_eq!(pair.local.map(|local| local.size), local.get(pair.key.as_str()).copied());
+                prop_assert_eq!(pair.remote.as_ref().map(|(size, _)| *size), remote.get(pair.key.as_str()).copied());
+                prop_assert_eq!(pair.row.as_ref().map(|row| row.size), recorded.get(pair.key.as_str()).copied());
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
 
 use crate::record::manifest::ErrorPage;
-use shipfront_site::Encoding;
 use shipfront_site::headers::{Headers, HeadersDigest};
+use shipfront_site::{Encoding, Key};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +19,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key below the target's prefix.
-    pub key: Box<str>,
+    pub key: Key,
     /// Bytes.
     pub size: u64,
     /// Where the bytes come from.
@@ -100,7 +100,7 @@ impl EntryHeaders {
 
 impl Entry {
     /// A file whose headers are not known yet.
-    pub fn file(key: impl Into<Box<str>>, size: u64) -> Entry {
+    pub fn file(key: impl Into<Key>, size: u64) -> Entry {
         Entry { key: key.into(), size, source: Source::File, headers: NO_HEADERS.clone() }
     }
 

@@ -157,9 +157,9 @@ impl<'a> Execution<'a> {
         let Executor { terminal, timeline, limits, .. } = self.executor;
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
         let of = (&self.discovered.walk, &self.planned.plan);
+        let changes = (changes, std::mem::take(&mut self.outcomes));
         let uploading = apply::upload(&self.discovered.bucket, of, changes, self.tags(), limits.clone(), progress);
-        let done = timeline.during(stage, uploading).await;
-        self.note(done);
+        self.outcomes = timeline.during(stage, uploading).await;
     }
 
     /// Brings back what is of a kind, only behind what goes before it.
@@ -372,7 +372,9 @@ impl<'a> Execution<'a> {
             Some(session) => session.now().await.map(|now| now.as_second()),
             None => None,
         };
-        let changed = self.affected_keys().iter().map(|changed| changed.key).collect();
+        // It matters only where copies may come to count as tagged.
+        let changed = if self.settled.is_empty() { Vec::new() } else { self.affected_keys() };
+        let changed = changed.iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
         let Planned { plan, index, .. } = self.planned;
         let rules = self.planned.rules.as_ref().filter(|_| self.rules.is_done()).map(|rules| &rules.recorded);

@@ -8,8 +8,8 @@ use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::error::Error;
 use crate::open_files;
-use shipfront_site::ObjectKind;
 use shipfront_site::key::{composed, has_digest, legible};
+use shipfront_site::{Key, ObjectKind};
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -117,11 +117,13 @@ impl Guards<'_> {
 
     /// A file is about to become a second object, beside one with the same name in other Unicode characters.
     fn other_spelling(&self) -> Option<(String, String)> {
+        // A key of ASCII alone has one spelling.
+        let spelled_otherwise = || self.plan.changes.iter().filter(|change| !change.key().is_ascii());
         let leaves = |change: &&Change| matches!(change, Change::Remove { .. } | Change::Orphan { .. });
         let is_new = |change: &&Change| matches!(change, Change::Upload { .. }) && change.reason() == Reason::New;
-        let leaving = self.plan.changes.iter().filter(leaves).map(|change| (composed(change.key()), change.key()));
+        let leaving = spelled_otherwise().filter(leaves).map(|change| (composed(change.key()), change.key()));
         let leaving: HashMap<_, &str> = leaving.collect();
-        let mut created = self.plan.changes.iter().filter(is_new).map(Change::key);
+        let mut created = spelled_otherwise().filter(is_new).map(Change::key);
         let (here, there) = created.find_map(|here| Some((here, *leaving.get(&composed(here))?)))?;
         Some((
             format!("{here:?} is in the target in another Unicode spelling, {}", spelled(there)),
@@ -246,11 +248,11 @@ fn max_age(cache_control: &str) -> u64 {
 
 impl Plan {
     /// Counts a page of ours, and whether it leaves the source by this plan.
-    pub(super) fn count_page(&mut self, kind: ObjectKind, key: &str, leaves: bool) {
+    pub(super) fn count_page(&mut self, kind: ObjectKind, key: &Key, leaves: bool) {
         if kind == ObjectKind::Pages {
             self.owned_pages += 1;
             if leaves {
-                self.leaving_pages.push(key.to_owned());
+                self.leaving_pages.push(key.clone());
             }
         }
     }
@@ -264,7 +266,7 @@ mod tests {
 
     fn subject(key: &str, reason: Reason) -> Subject {
         let cached = CachedCopies::Nothing;
-        Subject { key: key.to_owned(), reason, existing: None, copy_tags: None, cached }
+        Subject { key: key.into(), reason, existing: None, copy_tags: None, cached }
     }
 
     fn removal(key: &str) -> Change {
@@ -284,8 +286,8 @@ mod tests {
     fn leaving(leave: u64, all: u64) -> Plan {
         let mut plan = Plan::default();
         for page in 0..all {
-            plan.count_page(ObjectKind::Pages, &format!("{page}.html"), page < leave);
-            plan.count_page(ObjectKind::Assets, &format!("{page}.css"), true);
+            plan.count_page(ObjectKind::Pages, &format!("{page}.html").into(), page < leave);
+            plan.count_page(ObjectKind::Assets, &format!("{page}.css").into(), true);
         }
         plan
     }
@@ -309,7 +311,7 @@ mod tests {
             let mut plan = leaving(0, all);
             for page in 0..blank {
                 let etag = shipfront_site::etag::Etag::Opaque("x".into());
-                let existing = Some(crate::deploy::change::Existing { etag, size: Some(9), owned: true });
+                let existing = Some(Box::new(crate::deploy::change::Existing { etag, size: Some(9), owned: true }));
                 let subject = Subject { existing, ..subject(&format!("{page}.html"), Reason::Size) };
                 plan.changes.push(Change::Upload { subject, entry: 0, kind: ObjectKind::Pages, bytes: 0 });
             }
@@ -331,7 +333,7 @@ mod tests {
             hint,
             "check that the source is the whole site; if it is, pass --allow-removals this once and --max-delete 600"
         );
-        plan.count_page(ObjectKind::Pages, "index.html", true);
+        plan.count_page(ObjectKind::Pages, &"index.html".into(), true);
         let refused = guards(&plan, &walk).refusal(|key| key == "index.html").unwrap();
         assert_eq!(refused.hint_text(), Some(hint), "each option once");
     }
@@ -356,7 +358,7 @@ mod tests {
     #[test]
     fn the_front_page_does_not_leave() {
         let mut plan = Plan::default();
-        plan.count_page(ObjectKind::Pages, "home.html", true);
+        plan.count_page(ObjectKind::Pages, &"home.html".into(), true);
         let walk = Walk::default();
         assert!(guards(&plan, &walk).refusal(|key| key == "index.html").is_none());
         let refused = guards(&plan, &walk).refusal(|key| key == "home.html").unwrap();

@@ -263,7 +263,7 @@ fn add_redirect(walk: &mut Walk, rules: &HeaderRules, prefix: &str, rule: &Redir
         }
         let headers = Headers { website_redirect: Some(to.to_owned()), compress: Vec::new(), ..rules.headers(&key) };
         let headers = Arc::new(EntryHeaders::new(headers));
-        let entry = Entry { key: key.into_boxed_str(), size: 0, source: Source::Redirect, headers };
+        let entry = Entry { key: key.into(), size: 0, source: Source::Redirect, headers };
         match walk.entries.binary_search_by(|other| other.key.cmp(&entry.key)) {
             Ok(at) => walk.entries[at] = entry,
             Err(at) => walk.entries.insert(at, entry),

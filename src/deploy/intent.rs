@@ -2,8 +2,10 @@
 
 use crate::deploy::change::{Change, Reason};
 use crate::deploy::entry::Entry;
+use crate::deploy::manifest_index::merge;
 use crate::deploy::plan::Plan;
 use crate::record::intent::{PendingAction, PendingChange, UnfinishedDeploy};
+use std::borrow::Cow;
 
 /// What a change of the plan may leave stale. `entries` are the walk's.
 pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
@@ -29,22 +31,22 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
 /// Everything that a plan may leave stale, and what an interrupted run did, in key order.
 ///
 /// At the URLs of `rule_keys` the cache is asked otherwise once rules are published.
-pub(super) fn all_pending(
-    plan: &Plan,
-    entries: &[Entry],
-    unfinished: Option<&UnfinishedDeploy>,
-    rule_keys: &[String],
-) -> Vec<PendingChange> {
-    let ours = plan.changes.iter().filter(|change| change.is_visible());
-    let mut all: Vec<PendingChange> = ours.map(|change| pending(change, entries)).collect();
-    let left = unfinished.into_iter().flat_map(|unfinished| unfinished.pending.iter());
-    all.extend(left.filter(|left| !plan.is_visible(&left.key)).cloned());
-    all.sort_by(|a, b| a.key.cmp(&b.key));
-    let known = |key: &String| all.binary_search_by(|pending| pending.key.cmp(key)).is_ok();
-    let of_rules: Vec<PendingChange> = rule_keys.iter().filter(|key| !known(key)).map(|key| of_rule(key)).collect();
-    all.extend(of_rules);
-    all.sort_by(|a, b| a.key.cmp(&b.key));
-    all
+pub(super) fn all_pending<'a>(
+    plan: &'a Plan,
+    entries: &'a [Entry],
+    unfinished: Option<&'a UnfinishedDeploy>,
+    rule_keys: &'a [String],
+) -> Box<dyn Iterator<Item = Cow<'a, PendingChange>> + Send + 'a> {
+    let visible = plan.changes.iter().filter(|change| change.is_visible());
+    let ours = visible.map(|change| (change.key(), Cow::Owned(pending(change, entries))));
+    let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
+    let left = left.map(|left| (left.key.as_str(), Cow::Borrowed(left)));
+    let mut rule_keys: Vec<&str> = rule_keys.iter().map(String::as_str).collect();
+    rule_keys.sort_unstable();
+    rule_keys.dedup();
+    let of_rules = rule_keys.into_iter().map(|key| (key, Cow::Owned(of_rule(key))));
+    // What this run does itself says most of a key.
+    Box::new(merge(of_rules, merge(left, ours)).map(|(_, pending)| pending))
 }
 
 /// A key of which CloudFront alone is told.

@@ -122,7 +122,7 @@ impl Executor<'_> {
             deploy: self.deploy,
             build: self.build,
             distributions: &discovered.to_tell(),
-            pending: &all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
+            pending: all_pending(&planned.plan, &discovered.walk.entries, unfinished, planned.rule_keys()),
             paths: planned.paths(),
             rules: planned
                 .rules
@@ -132,7 +132,7 @@ impl Executor<'_> {
             direction: self.history_update.direction(session.build()),
             preview: self.history_update.preview,
         };
-        Ok(session.begin(&intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
+        Ok(session.begin(intended).await?.map_or(Lock::Changed, |session| Lock::Held(Box::new(session))))
     }
 }
 

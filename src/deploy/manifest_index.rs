@@ -9,6 +9,7 @@ use crate::deploy::walk::Walk;
 use crate::error::Result;
 use crate::record::manifest::{Manifest, Row};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Standing};
+use shipfront_site::Key;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub struct ManifestIndex {
     /// One for each file, in their order; empty where there is no manifest.
     of_files: Vec<Option<Row>>,
     /// Those whose keys are not in the source, in key order.
-    others: Vec<(Box<str>, Row)>,
+    others: Vec<(Key, Row)>,
     /// How objects came to carry their tags.
     standings: Vec<Arc<Standing>>,
 }
@@ -88,7 +89,7 @@ impl ManifestIndex {
 
     /// All rows, in key order. `files` are those with which they were read.
     pub fn rows<'a>(&'a self, files: &'a [Entry]) -> impl Iterator<Item = (&'a str, &'a Row)> {
-        self.rows_of(files, 0..files.len(), &self.others)
+        self.rows_of(files, 0..files.len(), &self.others).map(|(key, row)| (key.as_str(), row))
     }
 
     /// The rows of the keys after one and up to another.
@@ -97,7 +98,7 @@ impl ManifestIndex {
         files: &'a [Entry],
         after: Option<&str>,
         up_to: Option<&str>,
-    ) -> impl Iterator<Item = (&'a str, &'a Row)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Row)> {
         let others = between(&self.others, |(key, _)| key, after, up_to);
         self.rows_of(files, between(files, |file| &file.key, after, up_to), &self.others[others])
     }
@@ -106,11 +107,11 @@ impl ManifestIndex {
         &'a self,
         files: &'a [Entry],
         range: Range<usize>,
-        others: &'a [(Box<str>, Row)],
-    ) -> impl Iterator<Item = (&'a str, &'a Row)> {
+        others: &'a [(Key, Row)],
+    ) -> impl Iterator<Item = (&'a Key, &'a Row)> {
         let rows = self.of_files.get(range.clone()).unwrap_or_default();
-        let of_files = files[range].iter().zip(rows).filter_map(|(file, row)| Some((&*file.key, row.as_ref()?)));
-        merge(of_files, others.iter().map(|(key, row)| (&**key, row)))
+        let of_files = files[range].iter().zip(rows).filter_map(|(file, row)| Some((&file.key, row.as_ref()?)));
+        merge(of_files, others.iter().map(|(key, row)| (key, row)))
     }
 }
 
@@ -122,18 +123,31 @@ pub fn between<T>(sorted: &[T], key: impl Fn(&T) -> &str, after: Option<&str>, u
 }
 
 /// Two sorted lists of pairs as one; of a key that is in both, the second list's comes.
-pub fn merge<'a, T>(
-    first: impl Iterator<Item = (&'a str, T)>,
-    second: impl Iterator<Item = (&'a str, T)>,
-) -> impl Iterator<Item = (&'a str, T)> {
+pub fn merge<K: Ord + Copy, T>(
+    first: impl Iterator<Item = (K, T)>,
+    second: impl Iterator<Item = (K, T)>,
+) -> impl Iterator<Item = (K, T)> {
+    join(first, second, |first, second| second.or(first))
+}
+
+/// Two sorted lists of pairs as one, in which a key has what `both` makes of what each has of it, at least one; it is left
+/// out where that is nothing.
+pub fn join<K: Ord + Copy, A, B, T>(
+    first: impl Iterator<Item = (K, A)>,
+    second: impl Iterator<Item = (K, B)>,
+    both: impl Fn(Option<A>, Option<B>) -> Option<T>,
+) -> impl Iterator<Item = (K, T)> {
     let (mut first, mut second) = (first.peekable(), second.peekable());
     std::iter::from_fn(move || {
-        let Some((key, _)) = second.peek() else { return first.next() };
-        if let Some(earlier) = first.next_if(|(other, _)| other < key) {
-            return Some(earlier);
+        loop {
+            let heads = [first.peek().map(|(key, _)| *key), second.peek().map(|(key, _)| *key)];
+            let key = heads.into_iter().flatten().min()?;
+            let one = first.next_if(|(other, _)| *other == key).map(|(_, one)| one);
+            let other = second.next_if(|(other, _)| *other == key).map(|(_, other)| other);
+            if let Some(made) = both(one, other) {
+                return Some((key, made));
+            }
         }
-        let _ = first.next_if(|(other, _)| other == key);
-        second.next()
     })
 }
 
@@ -167,7 +181,7 @@ mod tests {
             let bounds: Vec<Option<&str>> =
                 [None].into_iter().chain(bounds.iter().map(|bound| Some(bound.as_str()))).chain([None]).collect();
             let parts = bounds.windows(2).flat_map(|pair| index.rows_between(&files, pair[0], pair[1]));
-            prop_assert!(parts.eq(index.rows(&files)), "the parts are the whole");
+            prop_assert!(parts.map(|(key, row)| (key.as_str(), row)).eq(index.rows(&files)), "the parts are the whole");
         }
 
         #[test]

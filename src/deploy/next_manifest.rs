@@ -109,14 +109,17 @@ impl NextManifest<'_> {
     /// Its rows, in key order: what landed, what was removed, and what was found to be otherwise than the last one
     /// says.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, Cow<'_, Row>)> {
-        let last = self.index.rows(self.entries).map(|(key, row)| (key, Some(Cow::Borrowed(row))));
-        let found = self.plan.rows.iter().map(|(key, row)| (key.as_str(), row.as_ref().map(Cow::Borrowed)));
+        let last = self.index.rows(self.entries);
+        let found = self.plan.rows.iter().map(|(key, next)| (key.as_str(), next));
+        let now = manifest_index::join(last, found, |last, next| match next {
+            Some(next) => next.row(last),
+            None => last.map(Cow::Borrowed),
+        });
         let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
             let row = row_after(change, outcome, self.entries, &self.evicted, self.as_of)?;
             Some((change.key(), row.map(Cow::Owned)))
         });
-        let rows = manifest_index::merge(last, manifest_index::merge(found, done));
-        let rows = rows.filter_map(|(key, row): (&str, Option<Cow<'_, Row>>)| Some((key, row?)));
+        let rows = manifest_index::join(now, done, |now, done: Option<Option<Cow<'_, Row>>>| done.unwrap_or(now));
         rows.map(|(key, row)| {
             let row = self.evicted.after(key, &row).map_or(row, Cow::Owned);
             let next = self.cleared.after(key, &row);
@@ -135,18 +138,17 @@ fn row_after(
 ) -> Option<Option<Row>> {
     match (outcome, change) {
         (ChangeOutcome::Uploaded(uploaded), _) => {
-            let stored = &uploaded.stored;
             let entry = change.entry().and_then(|at| entries.get(at));
             let error_page = entry
                 .and_then(|entry| error_pages::remembered_of_written(&entry.headers, &change.subject().cached, as_of));
             Some(Some(Row {
-                content: (stored.content != stored.etag).then(|| Box::new(stored.content.clone())),
+                content: uploaded.content.clone(),
                 headers: Some(uploaded.headers),
                 compressed: uploaded.compressed.clone(),
                 copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
                 error_page,
                 version: uploaded.version.clone(),
-                ..Row::new(uploaded.size, stored.etag.clone())
+                ..Row::new(uploaded.size, uploaded.etag.clone())
             }))
         }
         (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {

@@ -5,7 +5,8 @@ use crate::deploy::diff::{Decision, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
 use crate::record::manifest::Row;
-use shipfront_site::ObjectKind;
+use shipfront_site::{Key, ObjectKind};
+use std::borrow::Cow;
 
 /// What is known of all keys of the site once every decision is made.
 #[derive(Debug, Clone, Default)]
@@ -14,12 +15,12 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Keys that are not in the source and whose objects stay as they are: orphans, unknown and
     /// foreign ones.
-    pub staying: Vec<String>,
+    pub staying: Vec<Key>,
     /// Keys of files that could not be read, and that have no object.
-    pub missing: Vec<String>,
+    pub missing: Vec<Key>,
     /// What the manifest must say otherwise than it does, in key order, whether or not any upload or
-    /// removal is done: `None` where it must not have the key.
-    pub rows: Vec<(String, Option<Row>)>,
+    /// removal is done.
+    pub rows: Vec<(Key, NextRow)>,
     /// Objects equal to their files.
     pub kept: u64,
     /// Keys of which not enough is known.
@@ -29,11 +30,44 @@ pub struct Plan {
     /// Pages that are ours and were in the source at the last deploy.
     pub owned_pages: u64,
     /// Those of them that no longer are.
-    pub leaving_pages: Vec<String>,
+    pub leaving_pages: Vec<Key>,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
     /// Files of text that go up without a charset.
     pub other_charsets: OtherCharsets,
+}
+
+/// What a manifest must say of a key otherwise than the last one does; small, because a whole site may leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextRow {
+    /// Nothing: the key is not to be in it.
+    Nothing,
+    /// The same, and since when the object has not been in the source, in seconds of S3's clock.
+    Orphaned(i64),
+    /// This.
+    Row(Box<Row>),
+}
+
+impl NextRow {
+    /// What is to be said of a key, and what is said now.
+    pub fn new(next: Option<Row>, last: Option<&Row>) -> NextRow {
+        let Some(next) = next else { return NextRow::Nothing };
+        match (next.orphaned, last) {
+            (Some(since), Some(last)) if next == (Row { orphaned: Some(since), ..last.clone() }) => {
+                NextRow::Orphaned(since)
+            }
+            _ => NextRow::Row(Box::new(next)),
+        }
+    }
+
+    /// The row itself, where there is one. `last` is what the last manifest says of the key.
+    pub fn row<'a>(&'a self, last: Option<&Row>) -> Option<Cow<'a, Row>> {
+        match self {
+            NextRow::Nothing => None,
+            NextRow::Orphaned(since) => Some(Cow::Owned(Row { orphaned: Some(*since), ..last?.clone() })),
+            NextRow::Row(row) => Some(Cow::Borrowed(row)),
+        }
+    }
 }
 
 /// Files of text that are not UTF-8, or declare to be something else.
@@ -93,10 +127,8 @@ impl Plan {
         let remote_size = remote.as_ref().map_or(0, |(size, _)| *size);
         let is_compressed = described.as_ref().and_then(|row| row.compressed.as_ref());
         let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
-        let existing = remote.as_ref().map(|(size, etag)| Existing {
-            etag: etag.clone(),
-            size: (!is_compressed).then_some(*size),
-            owned,
+        let existing = remote.as_ref().map(|(size, etag)| {
+            Box::new(Existing { etag: etag.clone(), size: (!is_compressed).then_some(*size), owned })
         });
         let subject = |reason| {
             // What others have deleted may be in the cache all the same.
@@ -186,7 +218,7 @@ impl Plan {
             }
         };
         if next != row {
-            self.rows.push((key, next));
+            self.rows.push((key, NextRow::new(next, row.as_ref())));
         }
     }
 
@@ -209,13 +241,13 @@ impl Plan {
     /// site. `entries` are the source.
     pub fn unchanged<'a>(&'a self, entries: &'a [Entry]) -> impl Iterator<Item = &'a str> + Clone {
         let mut changes = self.changes.iter().filter(|change| change.is_visible()).map(Change::key).peekable();
-        let mut missing = self.missing.iter().map(String::as_str).peekable();
+        let mut missing = self.missing.iter().map(Key::as_str).peekable();
         let stays = move |key: &&str| {
             while changes.next_if(|changed| changed < key).is_some() {}
             while missing.next_if(|missing| missing < key).is_some() {}
             changes.peek() != Some(key) && missing.peek() != Some(key)
         };
-        entries.iter().map(|entry| &*entry.key).filter(stays).chain(self.staying.iter().map(String::as_str))
+        entries.iter().map(|entry| &*entry.key).filter(stays).chain(self.staying.iter().map(Key::as_str))
     }
 
     /// The uploads of a kind of object, by their places among the changes.
@@ -242,12 +274,6 @@ impl Plan {
         self.changes.iter().enumerate().filter(move |(_, change)| is_meant(change)).map(|(at, _)| at)
     }
 
-    /// Whether a key is one whose URLs may answer differently once the plan is carried out.
-    pub fn is_visible(&self, key: &str) -> bool {
-        let at = self.changes.binary_search_by(|change| change.key().cmp(key));
-        at.is_ok_and(|at| self.changes[at].is_visible())
-    }
-
     /// Whether nothing is to be uploaded, removed or invalidated.
     pub fn is_empty(&self) -> bool {
         !self.changes.iter().any(Change::is_visible)
@@ -265,7 +291,7 @@ mod tests {
 
     fn pair(key: &str, row: Option<Row>) -> Pair {
         Pair {
-            key: key.to_owned(),
+            key: key.into(),
             local: None,
             remote: Some((1, Etag::Opaque("x".into()))),
             row,
@@ -306,6 +332,6 @@ mod tests {
         let plan = of(vec![pair("a", Some(row(Some(5))))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
         assert_eq!(plan.rows, [], "the manifest says so already");
         let plan = of(vec![pair("a", Some(row(None)))], vec![Decision::Orphan(Reason::Orphaned, 5)]);
-        assert_eq!(plan.rows, [("a".to_owned(), Some(row(Some(5))))]);
+        assert_eq!(plan.rows, [("a".into(), NextRow::Orphaned(5))]);
     }
 }

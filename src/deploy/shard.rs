@@ -170,14 +170,14 @@ async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settin
     }
     let is_missing = |at: &usize| {
         let key = &entries[*at].key;
-        settings.kinds.kind_of(key) == ObjectKind::Assets && !there.contains(key)
+        settings.kinds.kind_of(key) == ObjectKind::Assets && !there.contains(key.as_str())
     };
     Ok(range.filter(is_missing).collect())
 }
 
 fn creation(entries: &[Entry], at: usize) -> Change {
     let Entry { key, size, .. } = &entries[at];
-    let (key, cached) = (key.to_string(), CachedCopies::Nothing);
+    let (key, cached) = (key.clone(), CachedCopies::Nothing);
     let subject = Subject { key, reason: Reason::New, existing: None, copy_tags: None, cached };
     Change::Upload { subject, entry: at, kind: ObjectKind::Assets, bytes: *size }
 }

@@ -5,6 +5,7 @@ use crate::deploy::walk::{Walk, WalkRules};
 use crate::error::{Error, Result};
 use crate::open_files;
 use rayon::prelude::*;
+use shipfront_site::Key;
 use shipfront_site::key::legible;
 use shipfront_site::project::secrets::{Secret, suspicion, suspicion_of_name};
 use shipfront_site::project::template::{HEAD, is_template};
@@ -148,7 +149,7 @@ fn refuse_project(source: &Path, mut signs: Vec<String>, built: Option<&str>) ->
 /// Refuses private keys and state files, wherever they are in a source.
 pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
     let secret = |entry: &Entry| secret(walk, entry).map(|secret| (entry.key.clone(), secret));
-    let found: Vec<(Box<str>, Secret)> = walk.entries.par_iter().with_min_len(AT_ONCE).filter_map(secret).collect();
+    let found: Vec<(Key, Secret)> = walk.entries.par_iter().with_min_len(AT_ONCE).filter_map(secret).collect();
     let Some((key, secret)) = found.first() else { return Ok(()) };
     let more = if found.len() > 1 { format!(" (and {} more files like it)", found.len() - 1) } else { String::new() };
     let message = format!("{} is {}{more}; nothing was changed", legible(key), secret.words());

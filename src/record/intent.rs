@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::etag::Etag;
+use std::borrow::Cow;
 
 /// How the name of an intent ends that `--verify` left.
 const OF_VERIFY: &str = "-verify";
@@ -137,11 +138,11 @@ pub(crate) fn file_name(deploy: &str) -> String {
 }
 
 /// An intent as it is kept.
-pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = &'a PendingChange>) -> Result<Vec<u8>> {
+pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Vec<u8>> {
     ndjson::encode("plan", deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
-            None => lines.row(pending_change),
-            Some(extra) => lines.row(&extra::joined(pending_change, KNOWN, extra)?),
+            None => lines.row(&*pending_change),
+            Some(extra) => lines.row(&extra::joined(&*pending_change, KNOWN, extra)?),
         })
     })
 }

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt::{self, Display, Formatter};
 use std::pin::pin;
 use std::sync::Arc;
@@ -99,11 +99,10 @@ pub struct Lease {
 impl Lease {
     /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
     /// is no longer the one that was read.
-    pub async fn take(record: &Record, snapshot: &Snapshot, intended: &Intended<'_>) -> Result<Option<Lease>> {
+    pub async fn take(record: &Record, snapshot: &Snapshot, intended: Intended<'_>) -> Result<Option<Lease>> {
         let Intended { deploy, build, distributions, pending, paths, rules, direction, preview } = intended;
-        let (deploy, build, paths, direction, preview) = (*deploy, *build, *paths, *direction, *preview);
         let plan = intent::file_name(deploy);
-        record.bucket.put_plain(&plan, intent::encode(deploy, pending.iter())?).await?;
+        record.bucket.put_plain(&plan, intent::encode(deploy, pending)?).await?;
         let (owner, since) = (owner(), record.clock.now());
         let holder = Holder { deploy: deploy.to_owned(), owner, since, extra: Map::new() };
         let mut state = snapshot.state.clone();
@@ -111,7 +110,7 @@ impl Lease {
         // What an interrupted run was to send counts as sent.
         let used = state.paths_used(snapshot.now);
         state.paths = Some(allowance::next(state.paths.as_ref(), snapshot.now, used));
-        state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths), rules.clone()));
+        state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths), rules));
         if snapshot.state.is_older_than(build) {
             state.build = build.cloned();
         }
@@ -220,7 +219,7 @@ impl Lease {
             CarryOver::Plan => Some(self.deploy.clone()),
             CarryOver::Pending(pending) => {
                 let name = intent::of_verify(&self.deploy);
-                let plan = intent::encode(&name, pending.iter())?;
+                let plan = intent::encode(&name, pending.iter().map(Cow::Borrowed))?;
                 self.record.bucket.put_plain(&intent::file_name(&name), plan).await?;
                 Some(name)
             }

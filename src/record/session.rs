@@ -20,7 +20,7 @@ use crate::s3::Bucket;
 use jiff::Timestamp;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
 /// The record of a site as a run finds it.
@@ -31,7 +31,6 @@ pub struct Session {
 }
 
 /// What a run is about to do.
-#[derive(Debug)]
 pub struct Intended<'a> {
     /// Its id.
     pub deploy: &'a str,
@@ -40,7 +39,7 @@ pub struct Intended<'a> {
     /// The distributions that it has to tell.
     pub distributions: &'a [DistributionId],
     /// All that it may leave stale, in key order.
-    pub pending: &'a [PendingChange],
+    pub pending: Box<dyn Iterator<Item = Cow<'a, PendingChange>> + Send + 'a>,
     /// The paths that it is to send to CloudFront.
     pub paths: u64,
     /// The digest of the rules that it is to publish.
@@ -215,7 +214,7 @@ impl Session {
     }
 
     /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
-    pub async fn begin(&self, intended: &Intended<'_>) -> Result<Option<ActiveSession>> {
+    pub async fn begin(&self, intended: Intended<'_>) -> Result<Option<ActiveSession>> {
         let lease = Lease::take(&self.record, &self.snapshot, intended).await?;
         Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
     }

@@ -7,6 +7,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use serde_json::json;
+use std::borrow::Cow;
 use std::io::{Read, Write};
 
 /// A state with everything that one can hold.
@@ -119,7 +120,7 @@ proptest! {
         add(&mut lines[1], &extras);
         let intent = Intent::new("d2", &[], PathCount::new(Timestamp::UNIX_EPOCH, 0), None);
         let read = intent::decode(&intent, &zipped(&lines), "a plan").unwrap();
-        let written = intent::encode("d2", read.pending.iter()).unwrap();
+        let written = intent::encode("d2", read.pending.iter().map(Cow::Borrowed)).unwrap();
         prop_assert_eq!(unzipped(&written), lines);
     }
 }

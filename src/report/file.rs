@@ -6,7 +6,7 @@ use crate::outcome::ErrorReport;
 use crate::report::provenance::Provenance;
 use crate::report::{Report, junit, markdown, page, variables};
 use crate::terminal::Terminal;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -94,32 +94,32 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
         Err(error) => Ending::Error { error, source: &source, target: target.unwrap_or("no target") },
     };
     for ReportFile { path, form } in files {
-        let text = match form {
+        let written = match form {
             Form::Page => {
                 let source = match ending {
                     Ending::Report(report) => &report.source,
                     Ending::Error { source, .. } => source,
                 };
                 let provenance = Provenance::of(source, |name| std::env::var(name).ok());
-                Ok(escape::markup(&page::page(&ending, jiff::Timestamp::now(), &provenance)))
+                std::fs::write(path, escape::markup(&page::page(&ending, jiff::Timestamp::now(), &provenance)))
             }
-            Form::Markdown => Ok(escape::markdown(&markdown::document(&ending))),
-            Form::Junit => junit::document(&ending).map(|text| escape::markup(&text)),
-            Form::Variables => Ok(variables::lines(&ending)),
-            Form::Json => json(&ending),
+            Form::Markdown => std::fs::write(path, escape::markdown(&markdown::document(&ending))),
+            Form::Junit => junit::document(&ending).and_then(|text| std::fs::write(path, escape::markup(&text))),
+            Form::Variables => std::fs::write(path, variables::lines(&ending)),
+            Form::Json => write_json(path, &ending),
         };
-        if let Err(error) = text.and_then(|text| std::fs::write(path, text)) {
+        if let Err(error) = written {
             terminal.warn(format_args!("--report {} cannot be written: {error}", path.display()));
         }
     }
 }
 
-fn json(ending: &Ending<'_>) -> std::io::Result<String> {
-    let text = match ending {
-        Ending::Report(report) => serde_json::to_string_pretty(report),
-        Ending::Error { error, .. } => serde_json::to_string_pretty(&ErrorReport::of(error)),
-    };
-    Ok(escape::json(text?) + "\n")
+fn write_json(path: &Path, ending: &Ending<'_>) -> std::io::Result<()> {
+    let file = File::create(path)?;
+    match ending {
+        Ending::Report(report) => escape::write_json(file, report),
+        Ending::Error { error, .. } => escape::write_json(file, &ErrorReport::of(error)),
+    }
 }
 
 #[cfg(test)]

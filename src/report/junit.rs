@@ -219,7 +219,7 @@ mod tests {
 
     fn report(done: usize, failed: usize) -> Report {
         let change = |at: usize, fate| ReportedChange {
-            key: format!("folder-{:03}/{at}.html", at % 300),
+            key: format!("folder-{:03}/{at}.html", at % 300).into(),
             action: Action::Upload,
             reason: Reason::New,
             wave: if at.is_multiple_of(2) { Wave::Assets } else { Wave::Pages },

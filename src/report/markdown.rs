@@ -219,7 +219,7 @@ mod tests {
 
     fn change(key: &str) -> ReportedChange {
         ReportedChange {
-            key: key.to_owned(),
+            key: key.into(),
             action: Action::Upload,
             reason: Reason::New,
             wave: Wave::Pages,

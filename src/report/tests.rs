@@ -18,7 +18,7 @@ use shipfront_invalidation::{Coverage, DistributionId, Invalidation, Step};
 fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
     let owned = || text.to_owned();
     let change = |key: String, wave, fate| ReportedChange {
-        key,
+        key: key.into(),
         action: Action::Upload,
         reason: Reason::New,
         wave,
@@ -89,7 +89,7 @@ fn renderings(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Vec<
         ("page of an error", page::page(&failed, now, &provenance)),
         ("JUnit", junit::document(&Ending::Report(&report)).unwrap()),
         ("JUnit of an error", junit::document(&failed).unwrap()),
-        ("JSON", escape::json(serde_json::to_string_pretty(&report).unwrap())),
+        ("JSON", escape::tests::written(&report)),
     ]
 }
 

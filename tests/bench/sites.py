@@ -21,6 +21,8 @@ SITES = {
     "small": (100_000, 102_400_000, 0.15),
 }
 MILLION = "million"
+# With a number of files behind it.
+SCALE = "scale-"
 LARGE = "large"
 TINY = "tiny"
 LARGE_BYTES = 5 * 1000**3
@@ -94,6 +96,9 @@ def build(name, directory):
         build_million(directory)
     elif name == LARGE:
         build_large(directory)
+    elif name.startswith(SCALE):
+        files = int(name.removeprefix(SCALE))
+        build_files(directory, plan(files, 1024 * files, 0.15))
     elif name == TINY:
         build_files(directory, plan(20, 200_000, 1.0))
     else:

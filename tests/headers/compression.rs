@@ -83,7 +83,7 @@ async fn the_size_of_what_is_stored_compressed_is_not_reported_beside_the_files(
     let second = deploy(&place, &[rule()], source.path()).await;
     let before = |change: &shipfront::report::ReportedChange| (change.key.clone(), change.bytes_before);
     let before: Vec<_> = second.changes.iter().map(before).collect();
-    assert_eq!(before, [("a.dat".to_owned(), None), ("small.dat".to_owned(), Some(1))]);
+    assert_eq!(before, [("a.dat".into(), None), ("small.dat".into(), Some(1))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ use crate::key_values;
 use crate::lock::{locked, reading};
 use crate::operation;
 use crate::s3::{Call, DEFAULT_REGION};
-use crate::server::Reset;
+use crate::server::{ConnectionNumber, Reset};
 use crate::xml;
 
 /// The only account there is.
@@ -157,6 +157,8 @@ async fn carry_out(state: &State, named: Named, parts: Parts, body: Body) -> Res
         at: state.started.elapsed(),
         headers: recorded_headers(&parts.headers),
         access_key: credential(&parts.headers, 0),
+        connection: parts.extensions.get::<ConnectionNumber>().copied().unwrap_or_default().0,
+        in_flight: 0,
     });
     if !state.latency.is_zero() {
         tokio::time::sleep(state.latency).await;

@@ -134,6 +134,10 @@ pub struct RecordedRequest {
     pub headers: BTreeMap<String, String>,
     /// The access key that signed it.
     pub access_key: Option<String>,
+    /// Which connection it came on, from 1.
+    pub connection: u64,
+    /// Requests that were under way when it came, with itself.
+    pub in_flight: u64,
 }
 
 /// What the script says of one request.
@@ -157,12 +161,22 @@ struct State {
     /// The request that met the crash had its effect, if any.
     settled: bool,
     writes_per_second: Option<u32>,
+    /// What S3 requests meet again and again.
+    recurring: Vec<Recurring>,
     window: Option<(Instant, u32)>,
 }
 
 #[derive(Debug)]
 struct Counted {
     rule: Rule,
+    seen: u64,
+}
+
+/// A fault that one request in so many meets.
+#[derive(Debug)]
+struct Recurring {
+    fault: Fault,
+    one_in: u64,
     seen: u64,
 }
 
@@ -214,6 +228,11 @@ impl Faults {
         state.window = None;
     }
 
+    /// Lets every `one_in`th write to S3 meet a fault, until [`Faults::clear`].
+    pub fn recur(&self, one_in: u64, fault: Fault) {
+        locked(&self.state).recurring.push(Recurring { fault, one_in: one_in.max(1), seen: 0 });
+    }
+
     /// Counts one request.
     pub(super) fn verdict(&self, operation: &str, key: Option<&str>, s3_write: bool) -> Verdict {
         let mut state = locked(&self.state);
@@ -231,6 +250,10 @@ impl Faults {
         }
         if matches!(fault, Some(Fault::CrashBefore | Fault::CrashAfter)) {
             state.crashed = true;
+        }
+        if s3_write {
+            let recurring = state.recurring();
+            fault = fault.or(recurring);
         }
         if fault.is_none() && s3_write && state.over_cap() {
             fault = Some(Fault::SlowDown);
@@ -261,6 +284,18 @@ impl State {
         fault
     }
 
+    /// The fault that the next write meets, if its turn has come.
+    fn recurring(&mut self) -> Option<Fault> {
+        let mut met = None;
+        for recurring in &mut self.recurring {
+            recurring.seen += 1;
+            if recurring.seen % recurring.one_in == 0 {
+                met = Some(recurring.fault.clone());
+            }
+        }
+        met
+    }
+
     fn over_cap(&mut self) -> bool {
         let Some(cap) = self.writes_per_second else {
             return false;
@@ -278,27 +313,38 @@ impl State {
 /// The trace.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    state: Mutex<(u64, VecDeque<RecordedRequest>)>,
+    state: Mutex<Traced>,
+}
+
+#[derive(Debug, Default)]
+struct Traced {
+    /// Requests so far.
+    count: u64,
+    in_flight: u64,
+    latest: VecDeque<RecordedRequest>,
 }
 
 impl Trace {
     /// Numbers a request, in the order of arrival.
     pub(super) fn begin(&self, mut request: RecordedRequest) -> u64 {
         let mut state = locked(&self.state);
-        state.0 += 1;
-        request.ordinal = state.0;
-        if state.1.len() == LONGEST_TRACE {
-            state.1.pop_front();
+        state.count += 1;
+        state.in_flight += 1;
+        request.ordinal = state.count;
+        request.in_flight = state.in_flight;
+        if state.latest.len() == LONGEST_TRACE {
+            state.latest.pop_front();
         }
-        state.1.push_back(request);
-        state.0
+        state.latest.push_back(request);
+        state.count
     }
 
     pub(super) fn finish(&self, ordinal: u64, status: u16, items: Vec<String>) {
         let mut state = locked(&self.state);
-        let found = state.1.binary_search_by_key(&ordinal, |request| request.ordinal);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        let found = state.latest.binary_search_by_key(&ordinal, |request| request.ordinal);
         if let Ok(index) = found
-            && let Some(request) = state.1.get_mut(index)
+            && let Some(request) = state.latest.get_mut(index)
         {
             request.status = status;
             request.items = items;
@@ -306,11 +352,11 @@ impl Trace {
     }
 
     pub(super) fn all(&self) -> Vec<RecordedRequest> {
-        locked(&self.state).1.iter().cloned().collect()
+        locked(&self.state).latest.iter().cloned().collect()
     }
 
     pub(super) fn clear(&self) {
-        locked(&self.state).1.clear();
+        locked(&self.state).latest.clear();
     }
 }
 
@@ -344,6 +390,17 @@ mod tests {
         assert_eq!(next(), Verdict::Fault(Fault::ResetBefore));
         faults.revive();
         assert_eq!(next(), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_recurs_meets_one_write_in_so_many() {
+        let faults = Faults::default();
+        faults.recur(3, Fault::SlowDown);
+        let met = |write| faults.verdict("PutObject", None, write) != Verdict::Pass;
+        assert_eq!((0..6).map(|_| met(true)).collect::<Vec<_>>(), [false, false, true, false, false, true]);
+        assert!((0..6).all(|_| !met(false)), "reads meet nothing");
+        faults.clear();
+        assert!((0..6).all(|_| !met(true)));
     }
 
     #[test]

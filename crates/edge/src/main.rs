@@ -5,6 +5,7 @@
 //! its stdin:
 //! - `site BUCKET`: makes the bucket and its distribution;
 //! - `cap N`: answers 503 to S3 writes past N a second; `cap none` ends that;
+//! - `recur N slow|reset`: answers 503 to every Nth S3 write, or breaks its connection; `recur none` ends that;
 //! - `quotas RULE`: sets the quotas of invalidations, as `--quotas` does;
 //! - `trace`: each request that came, with the millisecond of its arrival;
 //! - `count`: what came since it was last asked, by operation, and the bytes of all bodies.
@@ -20,7 +21,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use shipfront_edge::evidence::EVIDENCE_VARIABLE;
-use shipfront_edge::{Data, Edge, EdgeOptions, Evidence, Quotas};
+use shipfront_edge::{Data, Edge, EdgeOptions, Evidence, Fault, Quotas};
 use tokio::runtime::Runtime;
 
 /// Runs S3 and CloudFront on loopback, for tests
@@ -125,6 +126,16 @@ fn answer(edge: &Edge, line: &str) -> Result<Value, Box<dyn Error>> {
         ("site", bucket) => Ok(json!({ "distribution": edge.ensure_site(bucket)? })),
         ("cap", cap) => {
             edge.faults().cap_writes_per_second(cap.parse().ok());
+            Ok(Value::Null)
+        }
+        ("recur", "none") => {
+            edge.faults().clear();
+            Ok(Value::Null)
+        }
+        ("recur", what) => {
+            let (one_in, fault) = what.split_once(' ').unwrap_or((what, "slow"));
+            let fault = if fault == "reset" { Fault::ResetBefore } else { Fault::SlowDown };
+            edge.faults().recur(one_in.parse()?, fault);
             Ok(Value::Null)
         }
         ("quotas", rule) => {

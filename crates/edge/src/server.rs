@@ -30,6 +30,10 @@ impl From<Infallible> for Reset {
     }
 }
 
+/// Which connection a request came on, from 1: an extension of the request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ConnectionNumber(pub(super) u64);
+
 /// Accepts for ever; drop or abort it to stop.
 pub(super) async fn serve<H, F>(listener: TcpListener, handler: H)
 where
@@ -38,6 +42,7 @@ where
 {
     let handler = Arc::new(handler);
     let mut connections = JoinSet::new();
+    let mut accepted_so_far = 0;
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -47,9 +52,12 @@ where
                     continue;
                 };
                 let _ = stream.set_nodelay(true);
+                accepted_so_far += 1;
+                let number = ConnectionNumber(accepted_so_far);
                 let handler = Arc::clone(&handler);
                 connections.spawn(async move {
-                    let service = service_fn(|request: Request<Incoming>| {
+                    let service = service_fn(|mut request: Request<Incoming>| {
+                        request.extensions_mut().insert(number);
                         let handler = Arc::clone(&handler);
                         async move {
                             if is_loopback(request.headers()) {

@@ -103,6 +103,7 @@ fn exact_items(url_set: &[SitePath<'_>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_WILDCARDS;
     use crate::url_set::Changed;
 
     fn id() -> DistributionId {
@@ -110,7 +111,7 @@ mod tests {
     }
 
     fn url_set(unchanged: &[&str], changed: &[&str]) -> UrlSet {
-        let changed = changed.iter().map(|&path| Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 });
+        let changed = changed.iter().map(|&path| Changed { path: path.into(), reach: Reach::Any, tags: 0 });
         let mut all = UrlSet::of_changed(changed);
         unchanged.iter().for_each(|path| all.add_unchanged(path, 0));
         all
@@ -142,5 +143,26 @@ mod tests {
         assert_eq!(cover.collateral, 1);
         assert_eq!(cover.coverage[0].covers, 2);
         assert_eq!(cover.curve.last().map(|step| (step.items, step.collateral)), Some((3, 0)));
+    }
+
+    /// How planning grows with what changed: run it with `--ignored --nocapture`.
+    #[test]
+    #[ignore = "prints and asserts nothing"]
+    fn how_planning_grows() {
+        for count in [25_000, 50_000, 100_000, 200_000] {
+            let path = |number: usize| format!("/blog/{}/{:02}/post-{number}/", 2010 + number % 15, number % 12);
+            for (what, every) in [("all", 1), ("every second", 2)] {
+                let begun = std::time::Instant::now();
+                let changed = (0..count).map(|number| path(number * every));
+                let changed = changed.map(|path| Changed { path: path.into(), reach: Reach::Any, tags: 0 });
+                let mut all = UrlSet::of_changed(changed);
+                all.add_unchanged("/", 0);
+                (0..count).filter(|_| every > 1).for_each(|number| all.add_unchanged(&path(2 * number + 1), 0));
+                let budget = Budget { wildcards: MAX_WILDCARDS, ..Budget::of_items(500) };
+                let chosen = choose(&id(), Strategy::Cover, budget, &all);
+                let a_url = begun.elapsed() / count as u32;
+                println!("{count:7} changed URLs, {what:12} {a_url:?} each, {} items", chosen.items.len());
+            }
+        }
     }
 }

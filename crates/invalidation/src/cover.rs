@@ -105,7 +105,7 @@ impl Reach {
     }
 
     /// The longest prefix of `path` that a wildcard for it may have.
-    fn stem(self, path: &str) -> &str {
+    pub(crate) fn stem(self, path: &str) -> &str {
         let shorter = path.len().saturating_sub(1);
         let limit = match self {
             Reach::Any => shorter,
@@ -183,7 +183,7 @@ pub(crate) fn common_bytes(left: &str, right: &str) -> usize {
 /// The longest cut of `path` up to `limit` bytes: not inside a character, nor after a `%` and at
 /// most one hexadecimal digit. (A `%` that begins no triplet does not occur in an encoded path; at
 /// worst a cut is missed.)
-fn cut(path: &str, limit: usize) -> usize {
+pub(crate) fn cut(path: &str, limit: usize) -> usize {
     let bytes = path.as_bytes();
     let inside = |at: usize| {
         !path.is_char_boundary(at)

@@ -89,6 +89,18 @@ impl Invalidation {
             curve: Vec::new(),
         }
     }
+
+    /// The one item of a site of which every path changed.
+    pub(crate) fn of_whole_site(distribution: DistributionId, item: Item) -> Invalidation {
+        Invalidation {
+            viewer_paths: item.covers as u64,
+            universe: item.covers as u64,
+            curve: vec![Step { items: 1, collateral: item.collateral }],
+            items: vec![item.text.clone()],
+            coverage: vec![Coverage::of(item, None)],
+            ..Invalidation::of_items(distribution, Vec::new())
+        }
+    }
 }
 
 /// What one item does.

@@ -11,6 +11,7 @@ mod tagged;
 pub mod tags;
 mod url_set;
 pub mod viewer;
+mod whole_site;
 
 pub use distribution_id::{DistributionId, is_plain_id};
 pub use error_pages::ErrorPage;
@@ -330,13 +331,30 @@ impl Viewers {
         let strategy = if everything { Strategy::All } else { self.policy.strategy };
         let choice = Choice::new(self, shown, strategy, changed, unchanged.clone(), copy_tags);
         let paths = |key: &str| viewer.paths(&self.target.full_key(key));
+        let changes_all = strategy == Strategy::Cover
+            && !choice.has_tags()
+            && viewer.foreign_paths().is_empty()
+            && unchanged.clone().all(|key| paths(key).is_empty());
+        if changes_all {
+            let changed_paths = changed.iter().flat_map(|changed| paths(changed.key));
+            let changed_paths = changed_paths.map(|path| {
+                let reach = reach(&path);
+                (path.path, reach)
+            });
+            if let Some(item) = whole_site::wildcard(changed_paths, budget) {
+                let chosen = Invalidation::of_whole_site(shown.id.clone(), item);
+                let mut chosen = choice.improve(chosen, budget, &UrlSet::of_changed(std::iter::empty()), changed);
+                chosen.why.splice(0..0, why);
+                return Some(chosen);
+            }
+        }
         let changed_paths = changed.iter().flat_map(|changed| {
             let tags = choice.sure_tags(changed);
             paths(changed.key).into_iter().map(move |path| (path, tags))
         });
         let changed_paths = changed_paths.map(|(path, tags)| {
             let tags = if tags != 0 && viewer.is_tagged(&path) { tags } else { 0 };
-            Changed { reach: reach(&path), path: path.path, tags }
+            Changed { reach: reach(&path), path: path.path.into(), tags }
         });
         let mut url_set = UrlSet::of_changed(changed_paths);
         if url_set.len() == 0 {

@@ -70,6 +70,11 @@ impl<'v> Choice<'v> {
         choice
     }
 
+    /// Whether there are tags to choose from.
+    pub(super) fn has_tags(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
     /// Of the tags to choose from, those that every copy of a changed key is sure to carry.
     pub(super) fn sure_tags(&self, changed: &ChangedKey<'_>) -> Set {
         if self.candidates.is_empty() {

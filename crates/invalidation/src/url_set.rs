@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 /// A changed path.
 #[derive(Debug)]
 pub(super) struct Changed {
-    pub(super) path: String,
+    pub(super) path: Box<str>,
     pub(super) reach: Reach,
     /// Of the tags to choose from those that every copy is sure to carry.
     pub(super) tags: Set,
@@ -72,8 +72,8 @@ impl UrlSet {
     /// Adds a path whose copies are right, with the tags that they may carry. Where two keys share a path,
     /// the first one's tags count.
     pub(super) fn add_unchanged(&mut self, path: &str, tags: Set) {
-        let at = self.changed.partition_point(|changed| changed.path.as_str() < path);
-        if self.changed.get(at).is_some_and(|changed| changed.path == path)
+        let at = self.changed.partition_point(|changed| &*changed.path < path);
+        if self.changed.get(at).is_some_and(|changed| *changed.path == *path)
             || !self.counted.insert(self.hasher.hash_one(path))
         {
             return;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn changed(path: &str) -> Changed {
-        Changed { path: path.to_owned(), reach: Reach::Any, tags: 0 }
+        Changed { path: path.into(), reach: Reach::Any, tags: 0 }
     }
 
     proptest! {

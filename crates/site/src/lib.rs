@@ -25,6 +25,7 @@ pub mod references;
 pub mod response_headers_policy;
 pub mod rule_changes;
 pub mod rules;
+mod shared_key;
 pub mod url_pattern;
 pub mod viewer_rules;
 
@@ -32,6 +33,7 @@ pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
 pub use kinds::{ObjectKind, ObjectKinds};
 use percent_encoding::percent_decode_str;
+pub use shared_key::Key;
 use std::fmt;
 
 /// The folder of deploy records in a bucket: never compared, pruned or invalidated.

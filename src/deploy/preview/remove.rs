@@ -130,11 +130,11 @@ impl Deploy<'_> {
             now: discovered.session.as_ref().map_or(0, |session| session.now().as_second()),
         };
         let (mut plan, mut foreign) = (Plan::default(), Vec::new());
-        for pair in diff::join(&[], 0, there, index.rows(&[])) {
+        for pair in diff::join(&[], 0, there, index.rows_between(&[], None, None)) {
             let decision = rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown);
             let owned = rules.owns(&pair);
             if decision == Decision::Foreign {
-                foreign.push(pair.key.clone());
+                foreign.push(pair.key.to_string());
             }
             plan.add(pair.clone(), self.settings.kinds.kind_of(&pair.key), decision, owned, Inspected::default());
         }

@@ -7,7 +7,7 @@ use crate::deploy::error_pages;
 use crate::deploy::guards::Guards;
 use crate::deploy::head_check::Inspected;
 use crate::deploy::manifest_index::{ManifestIndex, merge};
-use crate::deploy::plan::Plan;
+use crate::deploy::plan::{NextRow, Plan};
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::rollback::look::{Looked, Looker, Missing, Origin};
 use crate::deploy::rollback::{Rollback, SourceDeploy};
@@ -289,16 +289,17 @@ impl Planning<'_> {
             None if reason == Reason::New && !key.is_pending => CachedCopies::Nothing,
             _ => error_pages::cached(sure, None),
         };
-        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
+        let existing =
+            live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned }).map(Box::new);
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
-        let subject = Subject { key: key.key.to_owned(), reason, existing, copy_tags, cached };
+        let subject = Subject { key: key.key.into(), reason, existing, copy_tags, cached };
         let kind = self.settings.kinds.kind_of(key.key);
         if is_in_place {
             plan.kept += 1;
             let page = live.as_ref().and_then(|live| error_page(live, row, is_page));
             let error_page = page.map(|page| Box::new(error_pages::beside(page, &subject.cached)));
             let next = Row { orphaned: None, copy_tags: None, error_page, ..row.clone() };
-            plan.rows.push((key.key.to_owned(), Some(next)));
+            plan.rows.push((key.key.into(), NextRow::Row(Box::new(next))));
             plan.changes.push(Change::Evict { subject, kind });
             return;
         }
@@ -315,7 +316,7 @@ impl Planning<'_> {
             _ => key.live.cloned(),
         };
         if next.as_ref() != key.live {
-            plan.rows.push((key.key.to_owned(), next));
+            plan.rows.push((key.key.into(), NextRow::new(next, key.live)));
         }
         let from =
             Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page, otherwise: None });
@@ -344,15 +345,15 @@ impl Planning<'_> {
 /// Plans to leave an object as it is.
 fn keep(plan: &mut Plan, key: &Key<'_>) {
     plan.kept += 1;
-    plan.staying.push(key.key.to_owned());
+    plan.staying.push(key.key.into());
     if let Some(row) = key.live.filter(|row| row.orphaned.is_some()) {
-        plan.rows.push((key.key.to_owned(), Some(Row { orphaned: None, ..row.clone() })));
+        plan.rows.push((key.key.into(), NextRow::Row(Box::new(Row { orphaned: None, ..row.clone() }))));
     }
 }
 
 /// A key without a file.
 fn pair(key: &Key<'_>, remote: Option<(u64, Etag)>, modified: i64) -> Pair {
-    Pair { key: key.key.to_owned(), local: None, remote, row: key.live.cloned(), rewritten: false, modified }
+    Pair { key: key.key.into(), local: None, remote, row: key.live.cloned(), rewritten: false, modified }
 }
 
 /// What the copies of an object say once it is back, if a distribution serves it as an error page.

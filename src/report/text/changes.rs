@@ -190,7 +190,7 @@ mod tests {
 
     fn change(key: &str, reason: Reason) -> ReportedChange {
         ReportedChange {
-            key: key.to_owned(),
+            key: key.into(),
             action: Action::Upload,
             reason,
             wave: Wave::Pages,

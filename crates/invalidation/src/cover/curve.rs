@@ -34,7 +34,7 @@ impl<'a> Curve<'a> {
         Curve::of_site(Site::new(url_set), largest, sweep::WORK)
     }
 
-    pub(super) fn of_site(site: Site<'a>, largest: Budget, work: u64) -> Self {
+    pub(super) fn of_site(site: Site<'a, '_>, largest: Budget, work: u64) -> Self {
         let (items, wildcards) = extent(&site, largest);
         let rules = Rules { bounds: bounds(wildcards, items), price: 0, scale: 1, work };
         let outcome = if wildcards > MOST_ROWS { site.sweep_within(rules, work / 4) } else { Some(site.sweep(rules)) };
@@ -45,7 +45,7 @@ impl<'a> Curve<'a> {
         }
     }
 
-    pub(super) fn priced(site: Site<'a>, largest: Budget, work: u64) -> Self {
+    pub(super) fn priced(site: Site<'a, '_>, largest: Budget, work: u64) -> Self {
         let (items, wildcards) = extent(&site, largest);
         let rules = Rules { bounds: bounds(0, items), price: 1, scale: SCALE, work };
         let (rules, outcome) = price_wildcards(&site, wildcards, rules);
@@ -160,7 +160,7 @@ impl<'a> Curve<'a> {
 }
 
 /// How many items and wildcards may be of use.
-fn extent(site: &Site<'_>, largest: Budget) -> (usize, usize) {
+fn extent(site: &Site<'_, '_>, largest: Budget) -> (usize, usize) {
     let items = largest.items.min(site.changed.len()).max(1);
     (items, largest.wildcards_for(site.forced).clamp(1, items))
 }
@@ -188,7 +188,7 @@ fn lower_bound((within, past): (&[&Entry], &[&Entry]), items: u64) -> u64 {
 }
 
 /// The pass at about the least price of a wildcard at which there are at most `most` of them.
-fn price_wildcards<'a>(site: &Site<'a>, most: usize, rules: Rules) -> (Rules, Outcome<'a>) {
+fn price_wildcards<'a>(site: &Site<'a, '_>, most: usize, rules: Rules) -> (Rules, Outcome<'a>) {
     let are_few = |outcome: &Outcome<'_>| {
         // The last is the cheapest.
         let best = outcome.table.iter().rfind(|entry| entry.items <= rules.bounds.items);

@@ -2,17 +2,30 @@
 
 use super::sweep::{Outcome, Rules, Sweep};
 use super::{Budget, Cover, Item, Reach, SitePath, common_bytes, cut};
+use std::borrow::Cow;
 
 /// The paths of a site in their order, each once.
-pub(super) struct Site<'a> {
-    paths: Vec<SitePath<'a>>,
+pub(super) struct Site<'a, 's> {
+    paths: Cow<'s, [SitePath<'a>]>,
     pub(super) changed: Vec<SitePath<'a>>,
     /// How many wildcards clear the paths that only wildcards clear, each the longest for its path.
     pub(super) forced: usize,
 }
 
-impl<'a> Site<'a> {
-    pub(super) fn new(url_set: &[SitePath<'a>]) -> Site<'a> {
+impl<'a, 's> Site<'a, 's> {
+    pub(super) fn new(url_set: &'s [SitePath<'a>]) -> Site<'a, 's> {
+        // As a rule they come in order, and are many.
+        let paths = if url_set.is_sorted_by(|left, right| left.path < right.path) {
+            Cow::Borrowed(url_set)
+        } else {
+            Cow::Owned(Site::in_order(url_set))
+        };
+        let changed: Vec<SitePath<'a>> = paths.iter().filter(|path| path.change.is_some()).copied().collect();
+        let forced = forced_wildcards(&changed);
+        Site { paths, changed, forced }
+    }
+
+    fn in_order(url_set: &[SitePath<'a>]) -> Vec<SitePath<'a>> {
         let mut sorted: Vec<&SitePath<'a>> = url_set.iter().collect();
         sorted.sort_unstable_by(|left, right| left.path.cmp(right.path));
         let merge = |same: &[&SitePath<'a>]| SitePath {
@@ -20,10 +33,7 @@ impl<'a> Site<'a> {
             weight: same.iter().map(|one| one.weight).max().unwrap_or(0),
             change: same.iter().filter_map(|one| one.change).reduce(Reach::and),
         };
-        let paths: Vec<SitePath<'a>> = sorted.chunk_by(|left, right| left.path == right.path).map(merge).collect();
-        let changed: Vec<SitePath<'a>> = paths.iter().filter(|path| path.change.is_some()).copied().collect();
-        let forced = forced_wildcards(&changed);
-        Site { paths, changed, forced }
+        sorted.chunk_by(|left, right| left.path == right.path).map(merge).collect()
     }
 
     /// All changed paths by themselves, if that is possible and free: nothing is better.
