@@ -184,7 +184,8 @@ impl Aws {
     /// A configuration for what is in key-value stores.
     pub(crate) fn key_values(&self) -> aws_sdk_cloudfrontkeyvaluestore::Config {
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(CLOUDFRONT_CALL_LIMIT);
-        let builder = aws_sdk_cloudfrontkeyvaluestore::config::Builder::from(&self.sdk).timeout_config(timeouts.build());
+        let builder =
+            aws_sdk_cloudfrontkeyvaluestore::config::Builder::from(&self.sdk).timeout_config(timeouts.build());
         let builder = builder.endpoint_resolver(StoreEndpoint::default());
         builder.interceptor(CountRequests(self.requests.clone())).build()
     }
@@ -245,7 +246,8 @@ impl Aws {
 
     /// The endpoint that replaces a service's own, from wherever it was configured.
     fn endpoint(&self, service: &str) -> Option<String> {
-        let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        let key =
+            ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let own = match (key, self.sdk.service_config()) {
             (Ok(key), Some(config)) => config.load_config(key),
             _ => None,

@@ -102,7 +102,7 @@ impl RulesOutcome {
 /// Writes the keys, gives the drafts the code, and tries it. Viewers meet nothing of it.
 pub(super) async fn stage(plan: &RulesPlan, distributions: &Distributions, clock: &Clock) -> Result<Staged> {
     let mut staged = Staged::default();
-    let publishes = plan.to_publish().next().is_some();
+    let publishes = plan.to_publish().any(|planned| planned.event == ViewerEvent::Request);
     for store in &plan.stores {
         staged.old_keys.push(Box::pin(store_keys::write(store, publishes, distributions)).await?);
     }

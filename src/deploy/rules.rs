@@ -1,7 +1,7 @@
 //! The rules of a site as code of the distribution's functions: what is to be published, by what viewers meet now and
 //! by what the last deploy published. Only looks; `crate::deploy::publish` does it.
 
-pub(in crate::deploy) mod keys;
+pub(super) mod keys;
 mod making;
 
 use crate::cloudfront::Distributions;
@@ -433,6 +433,9 @@ mod tests {
         assert!(sentence(1, 0).unwrap().starts_with("1 redirect is not active"));
         assert!(sentence(2, 1).unwrap().starts_with("2 redirects and 1 header are not active"));
         let attached = inactive(2, 1, true).unwrap();
-        assert!(attached.contains("not published by this deploy") && attached.contains("--publish-rules"), "{attached}");
+        assert!(
+            attached.contains("not published by this deploy") && attached.contains("--publish-rules"),
+            "{attached}"
+        );
     }
 }

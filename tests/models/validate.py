@@ -227,6 +227,13 @@ def request(record, service, operation, complain):
         present[payload] = None
     elif record["body"] and record["method"] == "GET":
         complain("a body with a GET")
+    elif record["body"] and protocol == "rest-xml":
+        root = ElementTree.fromstring(record["body"])
+        wanted = shape.serialization.get("name", shape.name) if shape else None
+        if plain(root.tag) != wanted:
+            complain(f"the body is {plain(root.tag)} in place of {wanted}")
+        walk(root, shape, complain, "request")
+        present.update({key: None for key, member in members.items() if not member.serialization.get("location")})
     elif record["body"] and protocol == "rest-json":
         for key, value in json.loads(record["body"]).items():
             if key not in members or members[key].serialization.get("location"):

@@ -203,7 +203,8 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
             let granted: BTreeSet<Grant> =
                 policies.iter().filter_map(in_any_case).flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
             let mut wanted = expected(role.entry_points, &[], as_in_templates);
-            for (condition, setup) in [("PublishesRules", Setup::PublishedRules), ("HasRulesStore", Setup::RulesStore)] {
+            for (condition, setup) in [("PublishesRules", Setup::PublishedRules), ("HasRulesStore", Setup::RulesStore)]
+            {
                 let in_some = policies.iter().filter_map(|policy| only_if(condition, policy));
                 let in_some: BTreeSet<Grant> = in_some.flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
                 let with_setup = expected(role.entry_points, &[setup], as_in_templates);

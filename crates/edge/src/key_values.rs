@@ -13,6 +13,7 @@ use std::sync::{Arc, RwLock};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
+use md5::{Digest, Md5};
 use percent_encoding::percent_decode_str;
 use s3s::Body;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,13 @@ pub(super) struct KeyValueStores {
     path: Option<PathBuf>,
 }
 
+/// An id such as AWS gives a store, which depends on `seed` alone.
+fn uuid(seed: &str) -> String {
+    let number = u128::from_be_bytes(Md5::digest(seed).into());
+    let digits = format!("{number:032x}");
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
 impl KeyValueStores {
     /// Those that `directory` holds; without one they live in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
@@ -116,7 +124,7 @@ impl KeyValueStores {
         values: BTreeMap<String, String>,
         now: Timestamp,
     ) -> io::Result<KeyValueStore> {
-        let id = identifier(&format!("key-value store {name}"));
+        let id = uuid(&format!("key-value store {name}"));
         let store = KeyValueStore {
             name: name.to_owned(),
             comment: comment.to_owned(),

@@ -87,9 +87,9 @@ pub fn generate(rules: &Rules, store: Option<&str>) -> Result<RedirectFunction> 
         fewer.extend(whole.iter().map(|(rules, response)| (files(rules), response.clone())));
     }
     let mut smallest = usize::MAX;
-    for (choices, all_in_code_first) in [(&whole, true), (&fewer, false)] {
+    for (choices, with_fallback_first) in [(&whole, true), (&fewer, false)] {
         let mut order: Vec<_> = choices.iter().collect();
-        if all_in_code_first {
+        if with_fallback_first {
             order.reverse();
         }
         for (rules, response) in order {
@@ -139,11 +139,15 @@ fn looked_up(version: &str, own: &[(String, String)]) -> String {
     }
     let mut first = "";
     if !own.is_empty() {
-        let _ = write!(code, "const own = {};\n", plain_table(own));
+        let _ = writeln!(code, "const own = {};", plain_table(own));
         first = "  if (own[key]) return own[key];\n";
     }
-    let _ = write!(code, "\nasync function get(key) {{\n{first}");
-    let _ = write!(code, "  try {{\n    return await store.get({key});\n  }} catch (missing) {{\n    return undefined;\n  }}\n}}\n");
+    let _ = writeln!(code, "\nasync function get(key) {{");
+    code.push_str(first);
+    let _ = writeln!(
+        code,
+        "  try {{\n    return await store.get({key});\n  }} catch (missing) {{\n    return undefined;\n  }}\n}}"
+    );
     code
 }
 
@@ -288,6 +292,7 @@ fn written(rules: &Rules, kept: Table, patterns: &[&RedirectRule], table: &str) 
         .replace("FILE", if rules.extension_is_file { "value[0] === 'f' || hasDot(bare)" } else { "value[0] === 'f'" })
         .replace("HOPS", &MOST_REDIRECTS.to_string())
         .replace("LONGEST", &LONGEST_URL.to_string())
+        .replace("MUCH_LONGER", &(4 * LONGEST_URL).to_string())
         .replace("INDEX_OF(to)", if rules.directory_index { "indexOf(to)" } else { "to" })
         .replace("VISITORS", if any_visitors { VISITORS } else { "" })
         .replace(
@@ -446,7 +451,8 @@ ASYNC function step(request, byRules) {
     const at = found[1].indexOf('#'), end = at < 0 ? found[1].length : at;
     let to = found[1].slice(0, end);
     if (found[2] && to.indexOf('?') < 0) to += text(request.query);
-    const next = follow(request, to);
+    // What is much longer than any URL is not taken apart: a function has little memory.
+    const next = to.length > MUCH_LONGER ? {host: '', uri: to, query: {}} : follow(request, to);
     if (next.host !== request.host || next.uri !== request.uri || text(next.query) !== text(request.query)) {
       return [found[0], to + found[1].slice(end), next, true];
     }

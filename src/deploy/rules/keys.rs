@@ -83,14 +83,8 @@ impl Wanted {
         }
         let is_missing = |(key, value): &&(String, String)| store.values.get(key) != Some(value);
         let puts: Vec<(String, String)> = self.entries.iter().filter(is_missing).cloned().collect();
-        let plan = StorePlan {
-            wanted: self.clone(),
-            arn: store.arn.clone(),
-            etag: store.etag.clone(),
-            puts,
-            unused,
-            old,
-        };
+        let plan =
+            StorePlan { wanted: self.clone(), arn: store.arn.clone(), etag: store.etag.clone(), puts, unused, old };
         plan.guard_room(store)?;
         Ok(plan)
     }
@@ -162,7 +156,8 @@ mod tests {
             "sf-11111111-aaaaaaaaaaaa/x",
         ];
         let values: Vec<(&str, &str)> = others.into_iter().chain([LIVE, LEFT]).map(|key| (key, "v")).collect();
-        let plan = wanted(&[(NEW, "/y")], "const version = 'sf-00000000-bbbbbbbbbbbb';").compare(&store(&values)).unwrap();
+        let plan =
+            wanted(&[(NEW, "/y")], "const version = 'sf-00000000-bbbbbbbbbbbb';").compare(&store(&values)).unwrap();
         assert_eq!((plan.unused.as_slice(), plan.old.as_slice()), (&[LEFT.to_owned()][..], &[LIVE.to_owned()][..]));
         assert_eq!(plan.puts, [(NEW.to_owned(), "/y".to_owned())]);
     }
@@ -180,10 +175,8 @@ mod tests {
         let full = "v".repeat(MAX_STORE - NEW.len() - 10);
         let wanted = wanted(&[(NEW, "/y")], "");
         let of = |key: &str, value: &str| {
-            wanted.compare(&StoreContents {
-                values: BTreeMap::from([(key.to_owned(), value.to_owned())]),
-                ..store(&[])
-            })
+            wanted
+                .compare(&StoreContents { values: BTreeMap::from([(key.to_owned(), value.to_owned())]), ..store(&[]) })
         };
         assert!(of("other", &full[..full.len() - 5]).is_ok());
         assert!(of("other", &format!("{full}vvvvvvvv")).unwrap_err().to_string().contains("has no room"));

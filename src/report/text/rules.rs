@@ -17,7 +17,10 @@ pub(super) fn write(out: &mut Formatter<'_>, functions: &[ReportedFunction], ver
         for store in &function.key_value_stores {
             let (keys, arn) = (store.keys, Shown(&store.arn));
             let changes = format!("{} to write, {} to remove", store.written, store.removed);
-            writeln!(out, "  {keys} lines and files in the key-value store {arn}, as they do not fit into the code ({changes})")?;
+            writeln!(
+                out,
+                "  {keys} lines and files in the key-value store {arn}, as they do not fit into the code ({changes})"
+            )?;
         }
         let most = if verbose { usize::MAX } else { SHORT_LIST };
         function.lines.iter().take(most).try_for_each(|line| write_line(out, line))?;
