@@ -11,6 +11,7 @@ pub mod partition;
 pub mod permission;
 pub mod policy_document;
 mod silence;
+mod store_endpoint;
 pub mod trust;
 
 use crate::clock::Clock;
@@ -45,6 +46,7 @@ use silence::Impatient;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use store_endpoint::StoreEndpoint;
 
 /// The region of the first request when none is configured; the bucket's own is found by it.
 const FIRST_REGION: &str = "us-east-1";
@@ -61,6 +63,8 @@ const S3_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const S3_CALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The same for CloudFront, whose requests are all small.
 const CLOUDFRONT_CALL_LIMIT: Duration = Duration::from_secs(120);
+/// AWS says "within a few seconds" of the keys of a store.
+const WAY_TO_EDGES: Duration = Duration::from_secs(10);
 /// S3 requests in flight, at most, where nobody said otherwise.
 pub const MOST_IN_FLIGHT: u16 = 256;
 
@@ -177,6 +181,23 @@ impl Aws {
         builder.interceptor(CountRequests(self.requests.clone())).build()
     }
 
+    /// A configuration for what is in key-value stores.
+    pub(crate) fn key_values(&self) -> aws_sdk_cloudfrontkeyvaluestore::Config {
+        let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(CLOUDFRONT_CALL_LIMIT);
+        let builder =
+            aws_sdk_cloudfrontkeyvaluestore::config::Builder::from(&self.sdk).timeout_config(timeouts.build());
+        let builder = builder.endpoint_resolver(StoreEndpoint::default());
+        builder.interceptor(CountRequests(self.requests.clone())).build()
+    }
+
+    /// How long what CloudFront takes for its edges is on the way to them. It says so of no store and no function.
+    pub(crate) fn way_to_edges(&self) -> Duration {
+        match self.endpoint("cloudfront") {
+            Some(endpoint) if !is_amazon(&endpoint) => Duration::ZERO,
+            _ => WAY_TO_EDGES,
+        }
+    }
+
     /// A CodePipeline client's configuration.
     #[cfg(feature = "lambda")]
     pub(crate) fn codepipeline(&self) -> aws_sdk_codepipeline::Config {
@@ -220,7 +241,13 @@ impl Aws {
 
     /// The endpoint that replaces S3's own, from wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
-        let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        self.endpoint("s3")
+    }
+
+    /// The endpoint that replaces a service's own, from wherever it was configured.
+    fn endpoint(&self, service: &str) -> Option<String> {
+        let key =
+            ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let own = match (key, self.sdk.service_config()) {
             (Ok(key), Some(config)) => config.load_config(key),
             _ => None,
@@ -296,7 +323,7 @@ pub struct Requests {
     pub create_invalidation: u64,
     /// CloudFront's reads: distributions, cache policies, the state of an invalidation.
     pub cloudfront_read: u64,
-    /// `UpdateFunction`, `TestFunction` and `PublishFunction`.
+    /// `UpdateFunction`, `TestFunction`, `PublishFunction`, and `UpdateKeys` of a key-value store.
     #[serde(skip_serializing_if = "is_zero")]
     pub cloudfront_write: u64,
 }
@@ -329,8 +356,8 @@ impl RequestCounts {
             "GetObject" | "GetBucketPolicy" | "GetBucketEncryption" | "GetBucketVersioning" => &self.get,
             "DeleteObjects" | "DeleteObject" | "AbortMultipartUpload" => &self.delete,
             "CreateInvalidation" | "CreateInvalidationForDistributionTenant" => &self.create_invalidation,
-            "UpdateFunction" | "TestFunction" | "PublishFunction" => &self.cloudfront_write,
-            "DescribeFunction" => &self.cloudfront_read,
+            "UpdateFunction" | "TestFunction" | "PublishFunction" | "UpdateKeys" => &self.cloudfront_write,
+            "DescribeFunction" | "DescribeKeyValueStore" => &self.cloudfront_read,
             read if read.starts_with("Get") || read.starts_with("List") => &self.cloudfront_read,
             _ => &self.put,
         };

@@ -1,6 +1,7 @@
 //! Every CloudFront call: the only place that talks to distributions.
 
 pub mod functions;
+pub mod key_values;
 pub mod lookup;
 pub mod send;
 mod shape;
@@ -21,6 +22,7 @@ use shipfront_invalidation::is_plain_id;
 use shipfront_invalidation::viewer::DistributionShape;
 use shipfront_invalidation::{DistributionId, InvalidationStatus};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// What `ListDistributions` tells of a distribution.
 #[derive(Debug, Clone)]
@@ -73,13 +75,21 @@ const LONGEST_MARKER: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Distributions {
     client: Client,
+    /// What is in key-value stores.
+    stores: aws_sdk_cloudfrontkeyvaluestore::Client,
     clock: Clock,
+    way_to_edges: Duration,
 }
 
 impl Distributions {
     /// CloudFront with the configured credentials.
     pub fn new(aws: &Aws) -> Distributions {
-        Distributions { client: Client::from_conf(aws.cloudfront()), clock: aws.clock().clone() }
+        Distributions {
+            client: Client::from_conf(aws.cloudfront()),
+            stores: aws_sdk_cloudfrontkeyvaluestore::Client::from_conf(aws.key_values()),
+            clock: aws.clock().clone(),
+            way_to_edges: aws.way_to_edges(),
+        }
     }
 
     /// Every distribution of the account.

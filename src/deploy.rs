@@ -33,6 +33,7 @@ pub mod run;
 pub mod settings;
 pub mod shard;
 mod source_guard;
+mod store_keys;
 pub mod tagging;
 pub mod timeline;
 pub mod verify;

@@ -74,12 +74,13 @@ impl ErrorKind {
             | "NotFound"
             | "NoSuchInvalidation"
             | "NoSuchFunctionExists"
+            | "ResourceNotFoundException"
             | "NoSuchBucketPolicy"
             | "OwnershipControlsNotFoundError"
             | "ServerSideEncryptionConfigurationNotFoundError" => ErrorKind::NotFound,
             "NoSuchBucket" | "NoSuchDistribution" | "EntityNotFound" => ErrorKind::NoSuchResource,
             "PreconditionFailed" | "InvalidIfMatchVersion" => ErrorKind::PreconditionFailed,
-            "ConditionalRequestConflict" => ErrorKind::Conflict,
+            "ConditionalRequestConflict" | "ConflictException" => ErrorKind::Conflict,
             "AccessControlListNotSupported" => ErrorKind::AclsDisabled,
             "NotImplemented" => ErrorKind::NotImplemented,
             // The local edge, whose disk may be full.
@@ -89,7 +90,7 @@ impl ErrorKind {
             | "ThrottlingException"
             | "TooManyRequestsException"
             | "SlowDown" => ErrorKind::Busy,
-            "ServiceUnavailable" | "InternalError" => ErrorKind::ServerFault,
+            "ServiceUnavailable" | "InternalError" | "InternalServerException" => ErrorKind::ServerFault,
             // S3 saw no more of the request, and may have seen all of it.
             "RequestTimeout" => ErrorKind::Unanswered,
             _ => ErrorKind::Rejected,

@@ -142,7 +142,7 @@ fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
     let (none, options) = (RedirectsFile::default(), RuleOptions::default());
     let (rules, _) = Rules::new(none, HeadersFile::default(), std::iter::empty(), true, &options);
     let codes = [
-        ("viewer-request", redirect_function::generate(&rules, false).map(|function| function.code)),
+        ("viewer-request", redirect_function::generate(&rules, None).map(|function| function.code)),
         ("viewer-response", header_function::generate(&rules).map(|function| function.code)),
     ];
     let id = Distribution::for_bucket(bucket).id;

@@ -52,6 +52,10 @@ async fn requests_and_answers_are_those_of_awss_models() {
     world.run(&["invalidate", "/a b/", "/img/*", "--json"]).expect(0);
     world.run(&["doctor", TARGET, "--probe", "--json"]).expect(0);
     world.run(&["status", TARGET, "--json"]).expect(0);
+    let stored = crate::rules::store::deployed().await;
+    stored.edge.record_requests(&file).unwrap();
+    stored.write("_redirects", crate::rules::store::lines(400, "two"));
+    crate::rules::publish(&stored).expect(0);
     let trial = conformance::trial().await;
     trial.edge.record_requests(&file).unwrap();
     conformance::attempt(&trial, &[]).expect(0);
@@ -67,9 +71,13 @@ async fn requests_and_answers_are_those_of_awss_models() {
     }
     let Some(run) = validated(&file) else { return };
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
-    for operation in
-        ["s3 DeleteObjects", "s3 CompleteMultipartUpload", "cloudfront CreateInvalidation", "s3 CopyObject"]
-    {
+    for operation in [
+        "s3 DeleteObjects",
+        "s3 CompleteMultipartUpload",
+        "cloudfront CreateInvalidation",
+        "s3 CopyObject",
+        "cloudfront-keyvaluestore UpdateKeys",
+    ] {
         assert!(run.stdout.contains(operation), "{}", run.stdout);
     }
 }

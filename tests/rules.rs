@@ -7,6 +7,8 @@ mod failing;
 mod live;
 pub(crate) mod rollback;
 mod shown;
+pub(crate) mod store;
+mod store_crash;
 
 use crate::world::http::{Answer, get};
 use crate::world::site::{BUCKET, EXACT, Run, World};

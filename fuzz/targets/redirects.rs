@@ -27,7 +27,7 @@ pub(crate) fn run(bytes: &[u8]) {
             let (rules, _) =
                 Rules::new(file.clone(), HeadersFile::default(), keys.into_iter(), directory_index, &options);
             let _ = rules.answer(&Request::of("https://www.example.com/a/b?c=d"));
-            if let Ok(function) = generate(&rules, false) {
+            if let Ok(function) = generate(&rules, None) {
                 assert!(function.code.len() <= 10 * 1024);
             }
         }

@@ -47,6 +47,8 @@ pub enum Setup {
     Backfill,
     /// Deploys publish rules: `--publish-rules`.
     PublishedRules,
+    /// The function that they publish to has a key-value store.
+    RulesStore,
 }
 
 /// What an action is allowed on.
@@ -68,6 +70,8 @@ pub enum Resource {
     CachePolicies,
     /// CloudFront Functions of the distribution.
     Functions,
+    /// The key-value store of one of them.
+    Store,
     /// The KMS key.
     Key,
     /// The bucket that is copied from: production for a preview, that of previews for a promotion.
@@ -90,6 +94,7 @@ impl Display for Resource {
             Resource::Tenant => "arn:aws:cloudfront::ACCOUNT:distribution-tenant/ID",
             Resource::CachePolicies => "arn:aws:cloudfront::ACCOUNT:cache-policy/*",
             Resource::Functions => "arn:aws:cloudfront::ACCOUNT:function/FUNCTION",
+            Resource::Store => "arn:aws:cloudfront::ACCOUNT:key-value-store/STORE",
             Resource::SourceBucket => "arn:aws:s3:::SOURCE",
             Resource::SourceObjects => "arn:aws:s3:::SOURCE/*",
             Resource::Key => "arn:aws:kms:REGION:ACCOUNT:key/ID",
@@ -169,6 +174,7 @@ const FIND: &[EntryPoint] = &[
 /// and deletes <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>,
 /// uploads in parts <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions>,
 /// CloudFront <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudfront.html>,
+/// key-value stores <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudfrontkeyvaluestore.html>,
 /// CodePipeline <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html>.
 pub const PERMISSIONS: &[Permission] = &[
     always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, READ_SITE),
@@ -254,6 +260,15 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::PublishedRules, "UpdateFunction", "cloudfront:UpdateFunction", Resource::Functions, PUBLISH),
     with(Setup::PublishedRules, "TestFunction", "cloudfront:TestFunction", Resource::Functions, PUBLISH),
     with(Setup::PublishedRules, "PublishFunction", "cloudfront:PublishFunction", Resource::Functions, PUBLISH),
+    with(
+        Setup::RulesStore,
+        "DescribeKeyValueStore",
+        "cloudfront-keyvaluestore:DescribeKeyValueStore",
+        Resource::Store,
+        PUBLISH,
+    ),
+    with(Setup::RulesStore, "ListKeys", "cloudfront-keyvaluestore:ListKeys", Resource::Store, PUBLISH),
+    with(Setup::RulesStore, "UpdateKeys", "cloudfront-keyvaluestore:UpdateKeys", Resource::Store, PUBLISH),
     always("CreateInvalidation", "cloudfront:CreateInvalidation", Resource::Distribution, INVALIDATE),
     always("GetInvalidation", "cloudfront:GetInvalidation", Resource::Distribution, ASK_STATUS),
     with(

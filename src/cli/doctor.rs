@@ -64,6 +64,9 @@ pub struct PolicyArgs {
     /// The CloudFront Functions to which deploys publish rules; repeat it for several
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub function: Vec<String>,
+    /// The key-value store of one of the functions, where its rules do not fit into 10 KB: its id or ARN
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "bucket_policy")]
+    pub key_value_store: Vec<String>,
     /// What is copied from: production for --for preview, the place of previews for --for promote
     #[arg(long, value_name = "S3-URL", conflicts_with = "bucket_policy")]
     pub copy_source: Option<String>,

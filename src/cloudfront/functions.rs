@@ -32,6 +32,14 @@ pub struct Tried {
     pub utilization: Option<u32>,
 }
 
+impl Function {
+    /// The ARN of the key-value store that it may read: at most one.
+    pub fn key_value_store(&self) -> Option<&str> {
+        let stores = self.config.key_value_store_associations.as_ref()?;
+        stores.items.as_deref().unwrap_or_default().first().map(|store| store.key_value_store_arn.as_str())
+    }
+}
+
 impl Distributions {
     /// A function; `None` if there is none of this name.
     pub async fn function(&self, name: &str) -> Result<Option<Function>> {
@@ -66,7 +74,27 @@ impl Distributions {
         let request = self.client.update_function().name(&function.name).if_match(&function.etag);
         let answer = request.function_config(config).function_code(Blob::new(code)).send().await;
         let answer = answer.map_err(|error| changed(explain("UpdateFunction", &subject(&function.name), error)))?;
-        answer.e_tag.ok_or_else(|| Error::failed(format!("CloudFront gave {} no ETag", subject(&function.name))))
+        match answer.e_tag {
+            Some(etag) => Ok(etag),
+            // By AWS's model the header of this one answer is spelled `ETtag`, and nobody says whether it is sent so.
+            None => self.etag_of_draft(function, code).await,
+        }
+    }
+
+    /// The ETag of a draft that was just given this code.
+    async fn etag_of_draft(&self, function: &Function, code: &str) -> Result<String> {
+        let name = &function.name;
+        let answer = self.client.get_function().name(name).stage(FunctionStage::Development).send().await;
+        let answer = answer.map_err(|error| explain("GetFunction", &subject(name), error))?;
+        let is_ours = answer.function_code.is_some_and(|found| found.into_inner() == code.as_bytes());
+        match answer.e_tag {
+            Some(etag) if is_ours => Ok(etag),
+            Some(_) => Err(changed(
+                Error::failed(format!("{} has other code than it was given", subject(name)))
+                    .of_kind(ErrorKind::PreconditionFailed),
+            )),
+            None => Err(Error::failed(format!("CloudFront gave {} no ETag", subject(name)))),
+        }
     }
 
     /// Runs a function's draft on an event.

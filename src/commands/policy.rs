@@ -63,6 +63,8 @@ struct Setting {
     publish_rules: bool,
     /// To which functions, `FUNCTION` where none is named.
     functions: Vec<String>,
+    /// The key-value stores that these read.
+    stores: Vec<String>,
     /// The site, or the previews, from which objects are copied.
     source: Option<Target>,
 }
@@ -86,8 +88,9 @@ impl Setting {
             kms_key: args.kms_key.clone(),
             partition: partition(args, |name| std::env::var(name).ok()),
             backfill: args.backfill,
-            publish_rules: args.publish_rules || !args.function.is_empty(),
+            publish_rules: args.publish_rules || !args.function.is_empty() || !args.key_value_store.is_empty(),
             functions: args.function.clone(),
+            stores: args.key_value_store.clone(),
             source: args.copy_source.as_deref().map(Target::parse).transpose()?,
         })
     }
@@ -108,6 +111,7 @@ impl Setting {
             (self.backfill, Setup::CacheTags),
             (self.backfill, Setup::Backfill),
             (self.publish_rules, Setup::PublishedRules),
+            (!self.stores.is_empty(), Setup::RulesStore),
         ];
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
@@ -271,6 +275,14 @@ impl Setting {
                 let arn = |name: &String| named(resource, "").replace("FUNCTION", name);
                 self.functions.iter().map(arn).collect()
             }
+            Resource::Store => {
+                // An ARN is one already.
+                let arn = |store: &String| match store.starts_with("arn:") {
+                    true => store.clone(),
+                    false => named(resource, "").replace("STORE", store),
+                };
+                self.stores.iter().map(arn).collect()
+            }
             Resource::SourceBucket | Resource::SourceObjects => {
                 let bucket = self.source.as_ref().map_or("SOURCE", |source| source.bucket());
                 match resource {
@@ -318,6 +330,7 @@ mod tests {
             backfill: false,
             publish_rules: false,
             functions: Vec::new(),
+            stores: Vec::new(),
             source: None,
         }
     }

@@ -10,7 +10,7 @@ use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::executor::Executor;
 use crate::deploy::next_manifest::{NextManifest, affected_keys, removed_late};
 use crate::deploy::planned::{Planned, items, late_items};
-use crate::deploy::publish::{self, Draft, RulesOutcome};
+use crate::deploy::publish::{self, Drafts, RulesOutcome};
 use crate::deploy::tagging::{self, EvictedByPath, UploadTags};
 use crate::deploy::verify::{Chooser, Sample};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +44,7 @@ pub(super) struct Execution<'a> {
     sent: Sent,
     warnings: Vec<String>,
     /// The code that is ready to be published.
-    drafts: Vec<Draft>,
+    drafts: Drafts,
     rules: RulesOutcome,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Execution<'a> {
         executor: &'a Executor<'a>,
         discovered: &'a Discovered,
         planned: &'a Planned,
-        drafts: Vec<Draft>,
+        drafts: Drafts,
     ) -> Execution<'a> {
         Execution {
             executor,
@@ -236,7 +236,12 @@ impl<'a> Execution<'a> {
         if self.drafts.is_empty() || !self.has_uploaded_all() || limits.stop.is_cancelled() {
             return;
         }
-        let publishing = publish::publish(&self.drafts, &self.discovered.distributions);
+        let distributions = &self.discovered.distributions;
+        let arriving = timeline.during("rules", self.drafts.let_keys_arrive(distributions));
+        if limits.clock.timeout_after(&limits.stop, Duration::ZERO, arriving).await.is_none() {
+            return;
+        }
+        let publishing = publish::publish(&self.drafts, distributions);
         self.rules = match timeline.during("rules", publishing).await {
             Ok(()) => RulesOutcome::Published,
             Err(error) => RulesOutcome::Failed(error),

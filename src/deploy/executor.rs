@@ -4,7 +4,8 @@
 //! Deploys, shards and backfills differ in what they discover and in what they plan, and hand both to
 //! [`Executor::run`].
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::cloudfront::Distributions;
 use crate::cloudfront::send::{Patience, Sent, wait};
 use crate::deploy::apply::{IN_FLIGHT, Limits};
 use crate::deploy::change::{Change, ChangeOutcome};
@@ -14,7 +15,8 @@ use crate::deploy::execute::{CarriedOut, Execution, LAST_WRITES};
 use crate::deploy::lock::Lock;
 use crate::deploy::plan::Plan;
 use crate::deploy::planned::Planned;
-use crate::deploy::publish::{self, Draft, RulesOutcome};
+use crate::deploy::publish::{self, RulesOutcome, Staged};
+use crate::deploy::store_keys::{self, OldKeys};
 use crate::deploy::timeline::Timeline;
 use crate::deploy::verify::{Site, Verified};
 use crate::error::{Error, Result};
@@ -71,7 +73,7 @@ impl Executor<'_> {
             Lock::None => None,
             Lock::Held(session) => Some(*session),
         };
-        let (session, drafts) = Box::pin(self.stage(discovered, planned, session)).await?;
+        let (session, Staged { drafts, old_keys }) = Box::pin(self.stage(discovered, planned, session)).await?;
         // A stage is boxed where it would fill a thread's stack.
         let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
         let mut done = match &session {
@@ -87,11 +89,18 @@ impl Executor<'_> {
             Box::pin(self.wait(discovered, &mut done.sent)).await;
             verified = Box::pin(self.verify(done.sample.take())).await;
         }
+        let since = self.clock.start();
+        let mut is_committed = false;
         if let Some(session) = session {
-            Box::pin(self.close(session, discovered, planned, &mut done, (verified.as_ref(), interrupted))).await;
+            let closing = self.close(session, discovered, planned, &mut done, (verified.as_ref(), interrupted));
+            is_committed = Box::pin(closing).await;
         }
         if !looks {
             Box::pin(self.wait(discovered, &mut done.sent)).await;
+        }
+        if is_committed && done.rules.is_done() {
+            let removing = self.remove_keys(&old_keys, &discovered.distributions, &since);
+            done.warnings.extend(Box::pin(removing).await);
         }
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if matches!(rules, RulesOutcome::NotBegun) {
@@ -112,17 +121,17 @@ impl Executor<'_> {
         discovered: &Discovered,
         planned: &Planned,
         session: Option<ActiveSession>,
-    ) -> Result<(Option<ActiveSession>, Vec<Draft>)> {
-        let Some(rules) = &planned.rules else { return Ok((session, Vec::new())) };
-        let Some(session) = session else { return Ok((None, Vec::new())) };
-        let staging = session.under_lock(Box::pin(publish::stage(rules, &discovered.distributions)));
+    ) -> Result<(Option<ActiveSession>, Staged)> {
+        let Some(rules) = &planned.rules else { return Ok((session, Staged::default())) };
+        let Some(session) = session else { return Ok((None, Staged::default())) };
+        let staging = session.under_lock(Box::pin(publish::stage(rules, &discovered.distributions, self.clock)));
         let staging = self.timeline.during("rules", staging);
         let interrupted =
             || Ok(Err(Error::interrupted("interrupted before anything was uploaded; the site was not changed")));
         let Limits { clock, stop, .. } = &self.limits;
         let staged = clock.timeout_after(stop, IN_FLIGHT, staging).await;
         match staged.unwrap_or_else(interrupted)? {
-            Ok(drafts) => Ok((Some(session), drafts)),
+            Ok(staged) => Ok((Some(session), staged)),
             Err(error) => {
                 let ending = clock.timeout_after(stop, LAST_WRITES, Box::pin(session.take_back())).await;
                 if let Some(Ending::Outdated(warning)) = ending {
@@ -131,6 +140,29 @@ impl Executor<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Removes the keys of the code that viewers got before, once they get the other one everywhere. A warning where that
+    /// fails.
+    async fn remove_keys(
+        &self,
+        old_keys: &[OldKeys],
+        distributions: &Distributions,
+        since: &Stopwatch,
+    ) -> Option<String> {
+        if old_keys.iter().all(OldKeys::is_empty) {
+            return None;
+        }
+        let removing = async {
+            distributions.let_arrive(since.elapsed()).await;
+            store_keys::remove_old(old_keys, distributions).await
+        };
+        let Limits { clock, stop, .. } = &self.limits;
+        let removed = clock.timeout_after(stop, LAST_WRITES, self.timeline.during("rules", removing)).await;
+        removed.unwrap_or_else(|| {
+            let left = "interrupted before the keys of earlier rules were removed: the next deploy removes them";
+            Some(left.to_owned())
+        })
     }
 
     /// Waits until CloudFront is done, if that is asked for.
@@ -142,7 +174,8 @@ impl Executor<'_> {
     }
 
     /// Ends the session: the manifest becomes the current one, unless CloudFront was not told. What viewers do not get
-    /// as it is, and what may have landed although its answer was lost, stays with the next deploy.
+    /// as it is, and what may have landed although its answer was lost, stays with the next deploy. Whether the record
+    /// says so now.
     async fn close(
         &self,
         session: ActiveSession,
@@ -150,7 +183,7 @@ impl Executor<'_> {
         planned: &Planned,
         done: &mut CarriedOut,
         (verified, interrupted): (Option<&Verified>, bool),
-    ) {
+    ) -> bool {
         let before = discovered.unfinished().map_or(&[][..], |unfinished| &unfinished.pending);
         let entries = &discovered.walk.entries;
         let different = verified.map(|found| found.pending(&planned.plan, entries, before)).unwrap_or_default();
@@ -159,7 +192,7 @@ impl Executor<'_> {
             [] => CarryOver::Nothing,
             pending => CarryOver::Pending(pending),
         };
-        let warnings = {
+        let closed = {
             let has_same_rules = matches!(done.rules, RulesOutcome::Nothing | RulesOutcome::NotBegun);
             let is_same_site = planned.recovered.is_none() && has_same_rules && done.is_seen_by_nobody(&planned.plan);
             let history_update = HistoryUpdate { is_same_site, ..self.history_update };
@@ -167,24 +200,27 @@ impl Executor<'_> {
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
             self.timeline.during("record", closed).await
         };
-        if warnings.is_none() {
+        if closed.is_none() {
             done.sent.warnings.push(
                 "interrupted before the deploy record was brought up to date: the next deploy invalidates once more"
                     .to_owned(),
             );
         }
+        closed.unwrap_or(false)
     }
 }
 
 impl CarriedOut {
-    /// `interrupted` is whether a signal had come by the time that nothing more was begun.
+    /// `interrupted` is whether a signal had come by the time that nothing more was begun. Whether the manifest is the
+    /// current one now.
     async fn close(
         &mut self,
         session: ActiveSession,
         carry_over: CarryOver<'_>,
         history_update: HistoryUpdate<'_>,
         interrupted: bool,
-    ) {
+    ) -> bool {
+        let is_told = self.sent.failed.is_empty();
         let count = |is_meant: fn(&ChangeOutcome) -> bool| self.outcomes.iter().filter(|o| is_meant(o)).count() as u64;
         let uploaded = count(is_written);
         let removed = count(|outcome| matches!(outcome, ChangeOutcome::Removed));
@@ -194,7 +230,7 @@ impl CarriedOut {
         };
         let (paths, left) = (self.sent.paths(), self.left);
         let interrupted = interrupted && left > 0;
-        let ending = match self.sent.failed.is_empty() {
+        let ending = match is_told {
             true => {
                 let commit = Commit { uploaded, removed, left, interrupted, paths, carry_over, history_update, rows };
                 session.commit(written, commit).await
@@ -202,10 +238,11 @@ impl CarriedOut {
             false => session.abandon(paths).await,
         };
         match ending {
-            Ending::Recorded => {}
+            Ending::Recorded => return is_told,
             Ending::Outdated(warning) => self.sent.warnings.push(warning),
             Ending::TakenOver(error) => self.sent.failed.push(error),
         }
+        false
     }
 
     /// Whether viewers see nothing of it: at most, objects got cache tags.

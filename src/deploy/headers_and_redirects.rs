@@ -178,7 +178,7 @@ pub fn redirect_function(
     let keys = walk.entries.iter().map(|entry| &*entry.key);
     let (rules, findings) = Rules::new(file, HeadersFile::default(), keys, directory_index, options);
     platform::check(&findings, options)?;
-    let mut function = redirect_function::generate(&rules, store)?;
+    let mut function = redirect_function::generate(&rules, store.then_some(""))?;
     function.warnings.splice(..0, findings.iter().map(ToString::to_string));
     Ok(function)
 }

@@ -1,16 +1,21 @@
 //! Publishes rules: the draft of each function gets the code and is tried before the site is touched, and viewers get
 //! it after the pages.
 
+use crate::clock::{Clock, Stopwatch};
 use crate::cloudfront::Distributions;
 use crate::deploy::rules::{PlannedFunction, RulesPlan};
+use crate::deploy::store_keys::{self, OldKeys};
 use crate::error::{Error, ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use shipfront_invalidation::viewer::ViewerEvent;
 use shipfront_site::viewer_rules::{Answer, Query, Request, Rules};
+use std::time::Duration;
 
 /// Events that are tried at once.
 const AT_ONCE: usize = 4;
+/// Between two tries of a draft that may not find its keys yet.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The header that an answer has before the function sees it, so that one can be taken away.
 const ANY_VALUE: &str = "set by the origin";
 
@@ -19,6 +24,35 @@ const ANY_VALUE: &str = "set by the origin";
 pub(super) struct Draft {
     name: String,
     etag: String,
+}
+
+/// What is ready to be published.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    pub drafts: Drafts,
+    /// What is to go once viewers get it.
+    pub old_keys: Vec<OldKeys>,
+}
+
+/// The drafts that do what they should.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    drafts: Vec<Draft>,
+    /// When their keys were written.
+    written: Option<Stopwatch>,
+}
+
+impl Drafts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Waits until their keys are where viewers are.
+    pub(super) async fn let_keys_arrive(&self, distributions: &Distributions) {
+        if let Some(written) = &self.written {
+            distributions.let_arrive(written.elapsed()).await;
+        }
+    }
 }
 
 /// What became of the rules.
@@ -65,25 +99,61 @@ impl RulesOutcome {
     }
 }
 
-/// Gives the drafts the code, and tries it. Viewers meet nothing of it.
-pub(super) async fn stage(plan: &RulesPlan, distributions: &Distributions) -> Result<Vec<Draft>> {
-    let mut drafts = Vec::new();
+/// Writes the keys, gives the drafts the code, and tries it. Viewers meet nothing of it.
+pub(super) async fn stage(plan: &RulesPlan, distributions: &Distributions, clock: &Clock) -> Result<Staged> {
+    let mut staged = Staged::default();
+    let publishes = plan.to_publish().any(|planned| planned.event == ViewerEvent::Request);
+    for store in &plan.stores {
+        staged.old_keys.push(Box::pin(store_keys::write(store, publishes, distributions)).await?);
+    }
+    let writes = plan.stores.iter().any(|store| !store.puts.is_empty());
+    staged.drafts.written = writes.then(|| clock.start());
     for planned in plan.to_publish() {
         let etag = distributions.update_function(&planned.function, &planned.code).await?;
         let draft = Draft { name: planned.function.name.clone(), etag };
-        let tries = planned.tried.iter().map(|request| attempt(plan, planned, &draft, request, distributions));
+        let written = staged.drafts.written.as_ref();
+        let tries =
+            planned.tried.iter().map(|request| attempt_until(plan, planned, &draft, request, distributions, written));
         stream::iter(tries).buffered(AT_ONCE).try_collect::<()>().await?;
-        drafts.push(draft);
+        staged.drafts.drafts.push(draft);
     }
-    Ok(drafts)
+    Ok(staged)
 }
 
 /// Makes the drafts live.
-pub(super) async fn publish(drafts: &[Draft], distributions: &Distributions) -> Result<()> {
-    for Draft { name, etag } in drafts {
+pub(super) async fn publish(drafts: &Drafts, distributions: &Distributions) -> Result<()> {
+    for Draft { name, etag } in &drafts.drafts {
         distributions.publish_function(name, etag).await?;
     }
     Ok(())
+}
+
+/// Lets the draft answer one request, again while its keys may be on their way.
+async fn attempt_until(
+    plan: &RulesPlan,
+    planned: &PlannedFunction,
+    draft: &Draft,
+    request: &Request,
+    distributions: &Distributions,
+    written: Option<&Stopwatch>,
+) -> Result<()> {
+    loop {
+        let tried = attempt(plan, planned, draft, request, distributions).await;
+        let is_late = || written.is_none_or(|written| written.elapsed() >= distributions.way_to_edges());
+        match tried {
+            Err(Tried::Otherwise(_)) if !is_late() => distributions.pause(PAUSE).await,
+            Err(Tried::Otherwise(error) | Tried::Not(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Why a draft is not known to do what the rules say.
+enum Tried {
+    /// It does something else.
+    Otherwise(Error),
+    /// It could not be tried.
+    Not(Error),
 }
 
 /// Lets the draft answer one request.
@@ -93,17 +163,17 @@ async fn attempt(
     draft: &Draft,
     request: &Request,
     distributions: &Distributions,
-) -> Result<()> {
+) -> Result<(), Tried> {
     let name = &draft.name;
     let url = format!("{}{}{}", request.host, request.uri, request.query.text());
     let failed = |found: String| {
-        Error::failed(format!(
+        let error = Error::failed(format!(
             "the function {name} does not do what the rules say: {url} {found}; nothing was published"
-        ))
-        .hint("the site was not changed; please report this with the rules and the URL")
+        ));
+        Tried::Otherwise(error.hint("the site was not changed; please report this with the rules and the URL"))
     };
     let event = event(planned.event, request, &plan.rules).to_string();
-    let tried = distributions.test_function(name, &draft.etag, &event).await?;
+    let tried = distributions.test_function(name, &draft.etag, &event).await.map_err(Tried::Not)?;
     if let Some(error) = tried.error {
         return Err(failed(format!("ends in an error ({error})")));
     }

@@ -1,18 +1,21 @@
 //! The rules of a site as code of the distribution's functions: what is to be published, by what viewers meet now and
 //! by what the last deploy published. Only looks; `crate::deploy::publish` does it.
 
+pub(super) mod keys;
 mod making;
 mod preview;
 mod recorded;
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::functions::Function;
+use crate::cloudfront::key_values::AT_ONCE;
 use crate::deploy::headers_and_redirects::{headers, read, redirects};
 use crate::deploy::walk::Walk;
 use crate::deploy::{PublishRules, Settings, on_cores};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::rules::{RecordedLines, RecordedRules};
 use crate::record::session::Session;
+use keys::{ReportedStore, StorePlan};
 use making::Making;
 pub(super) use preview::find_for_preview;
 pub(super) use recorded::{RulesOf, find_recorded};
@@ -25,7 +28,7 @@ use shipfront_site::platform::RuleOptions;
 use shipfront_site::redirects_file::{self, RedirectsFile};
 use shipfront_site::rule_changes::{ChangedLine, RuleLine, header_lines, redirect_lines};
 use shipfront_site::viewer_rules::{Request, Rules};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +67,9 @@ pub struct ReportedFunction {
     pub change: FunctionChange,
     /// The lines that change, and those that do nothing on this site.
     pub lines: Vec<ChangedLine>,
+    /// The key-value stores in which its exact lines are, where they do not fit into its code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key_value_stores: Vec<ReportedStore>,
     /// The requests that publish it.
     #[serde(skip)]
     pub requests: u64,
@@ -93,6 +99,8 @@ pub(super) struct RulesPlan {
     pub is_recorded: bool,
     /// The keys at whose URLs the cache is asked otherwise than before.
     pub keys: Vec<String>,
+    /// What becomes of the key-value stores that the functions may read.
+    pub stores: Vec<StorePlan>,
     /// The lines of each function's file that change or do nothing.
     lines: Vec<ChangedLine>,
 }
@@ -105,22 +113,30 @@ impl RulesPlan {
 
     /// Whether anything is to be done: at CloudFront, or in the record.
     pub(super) fn is_empty(&self) -> bool {
-        self.is_recorded && self.to_publish().next().is_none()
+        self.is_recorded && self.to_publish().next().is_none() && self.stores.iter().all(StorePlan::is_empty)
     }
 
     /// As the report shows it.
     pub(super) fn report(&self) -> Vec<ReportedFunction> {
         let report = |planned: &PlannedFunction| {
             let file = file_of(planned.event);
+            let stores: Vec<ReportedStore> = match planned.event {
+                ViewerEvent::Request => self.stores.iter().map(StorePlan::report).collect(),
+                ViewerEvent::Response => Vec::new(),
+            };
+            let of_keys: usize =
+                stores.iter().map(|store| store.written.div_ceil(AT_ONCE) + store.removed.div_ceil(AT_ONCE)).sum();
             ReportedFunction {
                 function: planned.event.word(),
                 name: planned.function.name.clone(),
                 change: planned.change,
                 lines: self.lines.iter().filter(|line| line.file == file).cloned().collect(),
-                requests: match planned.change {
-                    FunctionChange::Unchanged => 0,
-                    _ => planned.tried.len() as u64 + 2,
-                },
+                key_value_stores: stores.into_iter().filter(|store| store.keys > 0 || store.removed > 0).collect(),
+                requests: of_keys as u64
+                    + match planned.change {
+                        FunctionChange::Unchanged => 0,
+                        _ => planned.tried.len() as u64 + 2,
+                    },
             }
         };
         self.functions.iter().map(report).collect()
@@ -236,7 +252,8 @@ pub(super) async fn find(
     let entries = walk.entries.iter().filter(|entry| !entry.is_redirect());
     let keys = entries.map(|entry| entry.key.to_string()).collect();
     let recorded = session.and_then(Session::rules);
-    let source = Source { files, options: settings.rules.clone(), keys, directory_index };
+    let prefix = keys::prefix(&settings.target);
+    let source = Source { files, options: settings.rules.clone(), keys, directory_index, prefix };
     let (plan, left) = match source.plan(viewers, distributions, owned, recorded).await {
         Err(error) if is_optional(&error) => {
             warnings.push(format!("the rules are not active: {error}"));
@@ -289,6 +306,8 @@ struct Source {
     options: RuleOptions,
     keys: Vec<String>,
     directory_index: bool,
+    /// What the keys of the target begin with in a key-value store.
+    prefix: String,
 }
 
 impl Source {
@@ -300,13 +319,19 @@ impl Source {
         owned: Vec<(ViewerEvent, Function)>,
         recorded: Option<RecordedRules>,
     ) -> Result<(RulesPlan, Option<String>)> {
-        let Source { files, options, keys, directory_index } = self;
+        let Source { files, options, keys, directory_index, prefix } = self;
         let live = owned.iter().map(|(_, function)| distributions.live_code(&function.name));
-        let live = futures::future::try_join_all(live).await?;
+        let requests = || owned.iter().filter(|(event, _)| *event == ViewerEvent::Request);
+        let arns: BTreeSet<&str> = requests().filter_map(|(_, function)| function.key_value_store()).collect();
+        let stores = futures::future::join_all(arns.into_iter().map(|arn| Box::pin(distributions.store(arn))));
+        let (live, stores) = tokio::join!(futures::future::try_join_all(live), stores);
+        let live = live?;
+        // Each of the functions has to find the table.
+        let prefix = Some(prefix).filter(|_| requests().all(|(_, function)| function.key_value_store().is_some()));
         let folder = viewers.folder();
         let host = viewers.hosts().into_iter().next().unwrap_or_else(|| "www.example.com".to_owned());
         let keys = keys.into_iter().map(|key| format!("{folder}{key}")).collect();
-        let making = Making { options, keys, files, recorded, folder, directory_index, host };
+        let making = Making { options, keys, files, recorded, folder, directory_index, host, stores, prefix };
         on_cores(move || making.plan(owned, live)).await?
     }
 }
@@ -320,9 +345,11 @@ fn is_attached(viewers: &Viewers, event: ViewerEvent) -> bool {
 
 /// One sentence about rules that no viewer meets by this deploy.
 fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> {
-    let what = if attached { "not published by this deploy" } else { "not active" };
-    let subject = subject(redirects, headers)?;
-    Some(format!("{subject} {what}: 'shipfront rules --attach' shows what to do"))
+    let what = match attached {
+        true => "not published by this deploy: add 'publish-rules = true' to shipfront.toml, or pass --publish-rules",
+        false => "not active: 'shipfront rules --attach' shows what to do",
+    };
+    Some(format!("{} {what}", subject(redirects, headers)?))
 }
 
 /// How a sentence about so many rules begins; `None` where there are none.
@@ -393,6 +420,10 @@ mod tests {
         assert_eq!(sentence(4, 0).unwrap(), "4 redirects are not active: 'shipfront rules --attach' shows what to do");
         assert!(sentence(1, 0).unwrap().starts_with("1 redirect is not active"));
         assert!(sentence(2, 1).unwrap().starts_with("2 redirects and 1 header are not active"));
-        assert!(inactive(2, 1, true).unwrap().contains("not published by this deploy"));
+        let attached = inactive(2, 1, true).unwrap();
+        assert!(
+            attached.contains("not published by this deploy") && attached.contains("--publish-rules"),
+            "{attached}"
+        );
     }
 }

@@ -126,16 +126,20 @@ async fn a_function_has_one_store_that_is_there() {
     assert!(test.test_result().unwrap().function_output().unwrap().contains("/from-the-store"));
 
     let path = format!("/key-value-stores/{}", store.arn.replace(':', "%3A").replace('/', "%2F"));
-    let answer = http::get(&site.edge.api_url(), &path).await;
+    let unsigned = http::get(&site.edge.api_url(), &path).await;
+    assert_eq!((unsigned.status, unsigned.header("x-amzn-errortype")), (403, Some("AccessDeniedException")));
+    let signed = [("authorization", "AWS4-ECDSA-P256-SHA256 Credential=x"), ("x-amz-region-set", "*")];
+    let get = async |path: String| http::send(&site.edge.api_url(), "GET", &path, &signed, b"").await.unwrap();
+    let answer = get(path.clone()).await;
     let etag = answer.header("etag").unwrap().to_owned();
-    let headers = [("if-match", etag.as_str()), ("x-amz-date", "now")];
+    let headers = [signed[0], signed[1], ("if-match", etag.as_str()), ("x-amz-date", "now")];
     let body = br#"{"Puts": [{"Key": "b", "Value": "2"}], "Deletes": [{"Key": "a"}]}"#;
     let updated = http::send(&site.edge.api_url(), "POST", &format!("{path}/keys"), &headers, body).await.unwrap();
     assert_eq!((updated.status, updated.text().contains("\"ItemCount\":1")), (200, true), "{}", updated.text());
     let again = http::send(&site.edge.api_url(), "POST", &format!("{path}/keys"), &headers, body).await.unwrap();
     assert_eq!((again.status, again.header("x-amzn-errortype")), (409, Some("ConflictException")));
-    assert_eq!(http::get(&site.edge.api_url(), &format!("{path}/keys/b")).await.status, 200);
-    assert_eq!(http::get(&site.edge.api_url(), &format!("{path}/keys/a")).await.status, 404);
+    assert_eq!(get(format!("{path}/keys/b")).await.status, 200);
+    assert_eq!(get(format!("{path}/keys/a")).await.status, 404);
 }
 
 /// A site whose distribution has functions of this code, for requests and for responses.

@@ -21,7 +21,7 @@ import botocore.session
 # What a client adds to every request.
 PLUMBING = re.compile(
     r"^(host|user-agent|accept|accept-encoding|content-length|content-type|connection|transfer-encoding|expect|te|date|"
-    r"x-amz-date|x-amz-content-sha256|x-amz-security-token|x-amz-user-agent|x-amz-target|amz-sdk-.*)$"
+    r"x-amz-date|x-amz-region-set|x-amz-content-sha256|x-amz-security-token|x-amz-user-agent|x-amz-target|amz-sdk-.*)$"
 )
 # What a server adds to every answer.
 ANSWERED = re.compile(r"^(date|content-length|content-type|server|connection|transfer-encoding|accept-ranges|x-amz-request-id|x-amz-id-2|x-amzn-requestid)$")
@@ -227,6 +227,20 @@ def request(record, service, operation, complain):
         present[payload] = None
     elif record["body"] and record["method"] == "GET":
         complain("a body with a GET")
+    elif record["body"] and protocol == "rest-xml":
+        root = ElementTree.fromstring(record["body"])
+        wanted = shape.serialization.get("name", shape.name) if shape else None
+        if plain(root.tag) != wanted:
+            complain(f"the body is {plain(root.tag)} in place of {wanted}")
+        walk(root, shape, complain, "request")
+        present.update({key: None for key, member in members.items() if not member.serialization.get("location")})
+    elif record["body"] and protocol == "rest-json":
+        for key, value in json.loads(record["body"]).items():
+            if key not in members or members[key].serialization.get("location"):
+                complain(f"{key} is no member of the body")
+            else:
+                json_value(value, members[key], complain, key)
+                present[key] = None
     for key, value in present.items():
         if value is not None and members[key].type_name not in ("blob", "timestamp", "map", "list", "structure"):
             scalar(members[key], value, complain, key)
@@ -253,7 +267,7 @@ def answer(record, service, operation, complain):
     streams = shape is not None and shape.serialization.get("payload") and shape.members[shape.serialization["payload"]].type_name == "blob"
     if not streams:
         parser.parse(response, shape)
-    if shape is None or protocol != "rest-xml":
+    if shape is None or protocol not in ("rest-xml", "rest-json"):
         return
     by_header = {member.serialization["name"].lower(): key for key, member in shape.members.items() if member.serialization.get("location") == "header"}
     prefixes = [member.serialization["name"].lower() for member in shape.members.values() if member.serialization.get("location") == "headers"]
@@ -266,6 +280,16 @@ def answer(record, service, operation, complain):
             complain(f"answer: {name} is no header")
     payload = shape.serialization.get("payload")
     inner = shape.members[payload] if payload else shape
+    if protocol == "rest-json":
+        content = json.loads(body or b"{}")
+        for key, value in content.items():
+            if key not in shape.members or shape.members[key].serialization.get("location"):
+                complain(f"answer: {key} is no member")
+            else:
+                json_value(value, shape.members[key], complain, f"answer.{key}")
+        headers = {by_header[name] for name in record["answer_headers"] if name in by_header}
+        required(shape, headers | content.keys(), complain, "answer")
+        return
     if body and inner.type_name == "structure":
         walk(ElementTree.fromstring(body), inner, complain, "answer")
 

@@ -186,6 +186,7 @@ fn as_in_templates(role: &Role, resource: &str) -> String {
         ("PREFIX", ""),
         ("distribution/ID", distribution),
         ("arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:function/FUNCTION", "${RulesFunctionArns}"),
+        ("arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:key-value-store/STORE", "${RulesStoreArn}"),
     ];
     names.into_iter().fold(resource.to_owned(), |resource, (from, to)| resource.replace(from, to))
 }
@@ -220,13 +221,15 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
             let policies = resource["Properties"]["Policies"].as_sequence().unwrap();
             let granted: BTreeSet<Grant> =
                 policies.iter().filter_map(in_any_case).flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
-            let in_some: Vec<&Value> = policies.iter().filter_map(where_rules_are_published).collect();
-            let of_rules: BTreeSet<Grant> =
-                in_some.iter().flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
             let named = |resource: &str| as_in_templates(role, resource);
             let mut wanted = expected(role.entry_points, &[], named);
-            let with_rules = expected(role.entry_points, &[Setup::PublishedRules], named);
-            assert_eq!(of_rules, with_rules.difference(&wanted).cloned().collect(), "{place}, which publishes rules");
+            for (condition, setup) in [("PublishesRules", Setup::PublishedRules), ("HasRulesStore", Setup::RulesStore)]
+            {
+                let in_some = policies.iter().filter_map(|policy| only_if(condition, policy));
+                let in_some: BTreeSet<Grant> = in_some.flat_map(|policy| grants(&policy["PolicyDocument"])).collect();
+                let more = expected(role.entry_points, &[setup], named).difference(&wanted).cloned().collect();
+                assert_eq!(in_some, more, "{place}, {condition}");
+            }
             wanted.extend(role.service.iter().map(|[action, resource]| ((*action).to_owned(), (*resource).to_owned())));
             assert_eq!(granted, wanted, "{place}");
             seen.push((template.clone(), name.to_owned()));
@@ -240,12 +243,13 @@ fn in_any_case(policy: &Value) -> Option<&Value> {
     (!matches!(policy, Value::Tagged(_))).then_some(policy)
 }
 
-/// A policy that a role has where its deploys publish rules.
-fn where_rules_are_published(policy: &Value) -> Option<&Value> {
+/// A policy that a role has under a condition.
+fn only_if<'v>(condition: &str, policy: &'v Value) -> Option<&'v Value> {
     let Value::Tagged(tagged) = policy else { return None };
-    let [condition, policy, nothing] = tagged.value.as_sequence()?.as_slice() else { return None };
-    assert_eq!((text(condition).as_str(), text(nothing).as_str()), ("PublishesRules", "${AWS::NoValue}"));
-    Some(policy)
+    let [of, policy, nothing] = tagged.value.as_sequence()?.as_slice() else { return None };
+    assert_eq!(text(nothing).as_str(), "${AWS::NoValue}");
+    assert!(["PublishesRules", "HasRulesStore"].contains(&text(of).as_str()), "{of:?}");
+    (text(of) == condition).then_some(policy)
 }
 
 /// The first policy with `Effect: Allow` among a document's blocks of JSON.

@@ -34,7 +34,9 @@ async fn rules_that_no_function_serves_are_one_sentence_and_none_where_one_does(
     let none = "4 redirects and 1 header are not active: 'shipfront rules --attach' shows what to do\n";
     assert_eq!((sentence(&[]).as_str(), sentence(&["--publish-rules"]).as_str()), (none, none));
     attach(&world.edge, BUCKET, &world.distribution);
-    assert!(sentence(&[]).starts_with("4 redirects and 1 header are not published by this deploy"));
+    let attached = "4 redirects and 1 header are not published by this deploy: add 'publish-rules = true' to shipfront.toml, \
+                    or pass --publish-rules\n";
+    assert_eq!(sentence(&[]), attached);
     assert_eq!(sentence(&["--publish-rules"]), "");
     world.remove("_headers");
     let mut changed = world.edge.distribution(&world.distribution).unwrap();

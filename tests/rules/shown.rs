@@ -109,3 +109,14 @@ async fn the_template_that_attach_prints_passes_cfn_lint() {
     let ended = run(clean("cfn-lint").arg(&template));
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
+
+/// A line that only the redirect from `/dir` to `/dir/` makes endless is known to the function alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_leads_round_in_a_circle_is_shown_as_one_without_effect() {
+    let world = world(&[("index.html", "one")]).await;
+    world.write("_redirects", "/* /all 302\n");
+    let plan = world.plan(&super::PUBLISH).expect(0);
+    let line = &plan.json["rules"][0]["lines"][1];
+    assert_eq!(line["change"], "no-effect", "{}", plan.stdout);
+    assert!(line["reason"].as_str().unwrap().contains("again and again"), "{line}");
+}

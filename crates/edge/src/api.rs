@@ -298,6 +298,9 @@ async fn handle(
         Service::CloudFront(operation) => {
             cloudfront::answer(state, operation, if_match, query, &body, items, bent.keeps_copies)
         }
+        Service::KeyValues(_) if !key_values::is_signed(&parts.headers) => {
+            named.error(403, "AccessDeniedException", "The request has no signature of version 4A for all regions.")
+        }
         Service::KeyValues(operation) => {
             let stores = &state.key_value_stores;
             key_values::answer(stores, operation, if_match, query, &body, items, state.timeline.time())

@@ -2,16 +2,18 @@
 //!
 //! Sources: <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Operations_Amazon_CloudFront_KeyValueStore.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-keyvaluestores>.
-//! Any signature is taken, also one of version 4A.
+//! A request has a signature of version 4A, for all regions, of which the form alone is looked at: AWS takes no other one
+//! (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/kvs-with-functions-kvp.html>).
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
+use md5::{Digest, Md5};
 use percent_encoding::percent_decode_str;
 use s3s::Body;
 use serde::{Deserialize, Serialize};
@@ -89,6 +91,13 @@ pub(super) struct KeyValueStores {
     path: Option<PathBuf>,
 }
 
+/// An id such as AWS gives a store, which depends on `seed` alone.
+fn uuid(seed: &str) -> String {
+    let number = u128::from_be_bytes(Md5::digest(seed).into());
+    let digits = format!("{number:032x}");
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
 impl KeyValueStores {
     /// Those that `directory` holds; without one they live in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
@@ -115,7 +124,7 @@ impl KeyValueStores {
         values: BTreeMap<String, String>,
         now: Timestamp,
     ) -> io::Result<KeyValueStore> {
-        let id = identifier(&format!("key-value store {name}"));
+        let id = uuid(&format!("key-value store {name}"));
         let store = KeyValueStore {
             name: name.to_owned(),
             comment: comment.to_owned(),
@@ -234,6 +243,12 @@ pub(super) fn operation(method: &Method, path: &str) -> Option<Operation> {
         _ => "Unknown",
     };
     Some(Operation { name, store, key })
+}
+
+/// Whether a request is signed as this API alone among those of CloudFront wants it.
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    let is_4a = |value: &HeaderValue| value.as_bytes().starts_with(b"AWS4-ECDSA-P256-SHA256 ");
+    headers.get(AUTHORIZATION).is_some_and(is_4a) && headers.contains_key("x-amz-region-set")
 }
 
 /// Answers a request; the keys of an `UpdateKeys` go to `items` for the record.

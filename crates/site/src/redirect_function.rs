@@ -3,15 +3,16 @@
 //! It answers as [`Rules::answer`] does. A function cannot see whether there is a file at a path, and a file comes
 //! before a rule that is not forced: those files that such rules would hide are named in the code. Where the code
 //! would be larger than CloudFront takes, its table is packed; then a fallback for whatever is no file is left to the
-//! distribution's error response, which does the same; then whatever has an extension is taken for a file; then, if
-//! that is asked for, the table goes to a key-value store.
+//! distribution's error response, which does the same; then, where there is one, the table goes to a key-value store;
+//! then whatever has an extension is taken for a file.
 
 use crate::compact_table::compact;
 use crate::error::{Error, Result};
+use crate::etag::{hex, md5};
 use crate::javascript::{COMMON, MAX_BYTES, UPPER, host, list, literal, pieces, regular_expression};
 use crate::redirects_file::{Action, QueryValue, RedirectRule, TargetPiece, Visitors, split_url, without_slash};
 use crate::url_pattern::as_sent;
-use crate::viewer_rules::{MOST_REDIRECTS, Rules, to_site};
+use crate::viewer_rules::{LONGEST_URL, MOST_REDIRECTS, Rules, to_site};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -21,7 +22,9 @@ use std::fmt::{self, Write};
 const MAX_STORE_KEY: usize = 512;
 const MAX_STORE_VALUE: usize = 1024;
 /// The most bytes of all keys and values of a store.
-const MAX_STORE: usize = 5 * 1024 * 1024;
+pub const MAX_STORE: usize = 5 * 1024 * 1024;
+/// The digits of a digest by which the keys of one table differ from those of any other.
+pub const VERSION_DIGITS: usize = 12;
 
 /// The code, and what it does not do.
 #[derive(Debug, Clone, Serialize)]
@@ -71,39 +74,86 @@ impl fmt::Display for RedirectFunction {
     }
 }
 
-/// The function of a site's rules. With `store` the table may go to a key-value store.
-pub fn generate(rules: &Rules, store: bool) -> Result<RedirectFunction> {
-    let mut choices = vec![(rules.clone(), None)];
+/// The function of a site's rules. With `store` the table may go to a key-value store, whose keys begin with that text
+/// and, unless it is empty, with a digest of the table: so that two tables can be there at once.
+pub fn generate(rules: &Rules, store: Option<&str>) -> Result<RedirectFunction> {
+    let mut whole = vec![(rules.clone(), None)];
     if let Some((without, line, page)) = rules.without_fallback() {
-        choices.push((without, Some((line, page))));
+        whole.insert(0, (without, Some((line, page))));
     }
     let files = |rules: &Rules| Rules { extension_is_file: true, ..rules.clone() };
+    let mut fewer: Vec<(Rules, Option<(usize, String)>)> = Vec::new();
     if rules.files().any(crate::viewer_rules::has_extension) {
-        let fewer: Vec<_> = choices.iter().rev().map(|(rules, response)| (files(rules), response.clone())).collect();
-        choices.extend(fewer);
+        fewer.extend(whole.iter().map(|(rules, response)| (files(rules), response.clone())));
     }
     let mut smallest = usize::MAX;
-    for (rules, response) in &choices {
-        for table in [Table::Plain, Table::Packed] {
-            let Some(code) = code(rules, table) else { continue };
-            smallest = smallest.min(code.len());
-            if code.len() <= MAX_BYTES {
-                return Ok(function(rules, response.as_ref(), table, code));
+    for (choices, with_fallback_first) in [(&whole, true), (&fewer, false)] {
+        let mut order: Vec<_> = choices.iter().collect();
+        if with_fallback_first {
+            order.reverse();
+        }
+        for (rules, response) in order {
+            for table in [Table::Plain, Table::Packed] {
+                let Some(code) = code(rules, table) else { continue };
+                smallest = smallest.min(code.len());
+                if code.len() <= MAX_BYTES {
+                    return Ok(function(rules, response.as_ref(), table, (code, Vec::new())));
+                }
+            }
+        }
+        // Without the names of the files first: they change with every page, and all keys with them.
+        for (rules, response) in store.map_or(&[][..], |_| choices) {
+            let (code, entries) = in_store(rules, store.unwrap_or_default());
+            let bytes: usize = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+            if code.len() <= MAX_BYTES && bytes <= MAX_STORE {
+                return Ok(function(rules, response.as_ref(), Table::Store, (code, entries)));
             }
         }
     }
-    if store
-        && let Some((rules, response)) = choices.first()
-        && let Some(code) = code(rules, Table::Store).filter(|code| code.len() <= MAX_BYTES)
-    {
-        let function = function(rules, response.as_ref(), Table::Store, code);
-        let bytes: usize = function.store.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let fits = |(key, value): &(String, String)| key.len() <= MAX_STORE_KEY && value.len() <= MAX_STORE_VALUE;
-        if bytes <= MAX_STORE && function.store.iter().all(fits) {
-            return Ok(function);
-        }
-    }
     Err(too_large(rules, smallest))
+}
+
+/// The code of a function that looks into a store, and what the store is to hold. What no store takes stays in the code.
+fn in_store(rules: &Rules, prefix: &str) -> (String, Vec<(String, String)>) {
+    let digits = if prefix.is_empty() { 0 } else { VERSION_DIGITS };
+    let longest = MAX_STORE_KEY.saturating_sub(prefix.len() + digits);
+    let fits = |(key, value): &(String, String)| key.len() <= longest && value.len() <= MAX_STORE_VALUE;
+    let (entries, patterns) = entries(rules);
+    let (stored, own): (Vec<_>, Vec<_>) = entries.into_iter().partition(fits);
+    let mut text = Vec::new();
+    for (key, value) in &stored {
+        text.extend_from_slice(format!("{} {} {key}{value}", key.len(), value.len()).as_bytes());
+    }
+    let version = format!("{prefix}{}", &hex(&md5(&text))[..digits]);
+    let code = written(rules, Table::Store, &patterns, &looked_up(&version, &own));
+    (code, stored.into_iter().map(|(key, value)| (format!("{version}{key}"), value)).collect())
+}
+
+/// `get(key)` of a table in a store.
+fn looked_up(version: &str, own: &[(String, String)]) -> String {
+    let mut code = "const store = cf.kvs();\n".to_owned();
+    let mut key = "key".to_owned();
+    if !version.is_empty() {
+        let _ = writeln!(code, "const version = {};", literal(version));
+        key = "version + key".to_owned();
+    }
+    let mut first = "";
+    if !own.is_empty() {
+        let _ = writeln!(code, "const own = {};", plain_table(own));
+        first = "  if (own[key]) return own[key];\n";
+    }
+    let _ = writeln!(code, "\nasync function get(key) {{");
+    code.push_str(first);
+    let _ = writeln!(
+        code,
+        "  try {{\n    return await store.get({key});\n  }} catch (missing) {{\n    return undefined;\n  }}\n}}"
+    );
+    code
+}
+
+fn plain_table(entries: &[(String, String)]) -> String {
+    let each = |(key, value): &(String, String)| format!("  {}: {},\n", literal(key), literal(value));
+    format!("{{\n{}}}", entries.iter().map(each).collect::<String>())
 }
 
 fn too_large(rules: &Rules, bytes: usize) -> Error {
@@ -129,7 +179,12 @@ fn too_large(rules: &Rules, bytes: usize) -> Error {
     )
 }
 
-fn function(rules: &Rules, response: Option<&(usize, String)>, table: Table, code: String) -> RedirectFunction {
+fn function(
+    rules: &Rules,
+    response: Option<&(usize, String)>,
+    table: Table,
+    (code, store): (String, Vec<(String, String)>),
+) -> RedirectFunction {
     let mut warnings = Vec::new();
     if let Some((line, page)) = response {
         warnings.push(format!(
@@ -142,7 +197,6 @@ fn function(rules: &Rules, response: Option<&(usize, String)>, table: Table, cod
                 .to_owned(),
         );
     }
-    let store = if table == Table::Store { entries(rules).0 } else { Vec::new() };
     if table == Table::Store {
         warnings.push(format!(
             "{} lines and files are in a key-value store, as they do not fit into a function",
@@ -199,30 +253,33 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
 /// The code of a function, if its table can be kept so.
 pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     let (entries, patterns) = entries(rules);
+    let table = match kept {
+        Table::Plain => {
+            format!("const table = {};\n\nfunction get(key) {{\n  return table[key];\n}}\n", plain_table(&entries))
+        }
+        Table::Packed => {
+            let (declarations, runtime) = compact(&entries)?;
+            declarations + &short(runtime)
+        }
+        Table::Store => looked_up("", &[]),
+    };
+    Some(written(rules, kept, &patterns, &table))
+}
+
+/// The whole of the code, around `get(key)` of its table.
+fn written(rules: &Rules, kept: Table, patterns: &[&RedirectRule], table: &str) -> String {
     let has_patterns = !patterns.is_empty();
     let any_visitors = patterns.iter().any(|rule| !rule.visitors.is_empty());
     let mut code = String::from(
         "// What _redirects says, for CloudFront: runtime cloudfront-js-2.0, event viewer-request.\n\
          // Written by 'shipfront redirects'.\n",
     );
-    let table = match kept {
-        Table::Plain => {
-            let each = |(key, value): &(String, String)| format!("  {}: {},\n", literal(key), literal(value));
-            let entries: String = entries.iter().map(each).collect();
-            format!("const table = {{\n{entries}}};\n\nfunction get(key) {{\n  return table[key];\n}}\n")
-        }
-        Table::Packed => {
-            let (declarations, runtime) = compact(&entries)?;
-            declarations + &short(runtime)
-        }
-        Table::Store => STORE.to_owned(),
-    };
     if kept == Table::Store {
         code.insert_str(0, "import cf from 'cloudfront';\n\n");
     }
-    let patterns: String = patterns.into_iter().map(|rule| format!("  {},\n", pattern(rule))).collect();
+    let patterns: String = patterns.iter().map(|rule| format!("  {},\n", pattern(rule))).collect();
     let plain: String = rules.extensionless().map(|path| format!("{}: 1, ", literal(path))).collect();
-    code.push_str(&table);
+    code.push_str(table);
     if has_patterns {
         let _ = write!(code, "const patterns = [\n{patterns}];\n");
     }
@@ -234,6 +291,8 @@ pub fn code(rules: &Rules, kept: Table) -> Option<String> {
         .replace("SECOND", if rules.slash_counts { SECOND } else { "" })
         .replace("FILE", if rules.extension_is_file { "value[0] === 'f' || hasDot(bare)" } else { "value[0] === 'f'" })
         .replace("HOPS", &MOST_REDIRECTS.to_string())
+        .replace("LONGEST", &LONGEST_URL.to_string())
+        .replace("MUCH_LONGER", &(4 * LONGEST_URL).to_string())
         .replace("INDEX_OF(to)", if rules.directory_index { "indexOf(to)" } else { "to" })
         .replace("VISITORS", if any_visitors { VISITORS } else { "" })
         .replace(
@@ -249,7 +308,7 @@ pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     let runtime = format!("{helpers}{runtime}{index}{dots}");
     let runtime = if kept == Table::Packed { short(&runtime) } else { runtime };
     code.push_str(&runtime.replace("PLAIN", plain.trim_end_matches(", ")));
-    Some(if kept == Table::Packed { without_indentation(&code) } else { code })
+    if kept == Table::Packed { without_indentation(&code) } else { code }
 }
 
 /// Without what only people need. No literal of the code has a line break.
@@ -349,17 +408,6 @@ fn query(rule: &RedirectRule) -> String {
     format!("[{}]", rule.query.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
-const STORE: &str = r"const store = cf.kvs();
-
-async function get(key) {
-  try {
-    return await store.get(key);
-  } catch (missing) {
-    return undefined;
-  }
-}
-";
-
 /// What does not depend on the rules. Locations that are paths begin with one slash: two lead to
 /// another host, as the text of a line may, but never what was matched.
 const RUNTIME: &str = r"
@@ -403,7 +451,8 @@ ASYNC function step(request, byRules) {
     const at = found[1].indexOf('#'), end = at < 0 ? found[1].length : at;
     let to = found[1].slice(0, end);
     if (found[2] && to.indexOf('?') < 0) to += text(request.query);
-    const next = follow(request, to);
+    // What is much longer than any URL is not taken apart: a function has little memory.
+    const next = to.length > MUCH_LONGER ? {host: '', uri: to, query: {}} : follow(request, to);
     if (next.host !== request.host || next.uri !== request.uri || text(next.query) !== text(request.query)) {
       return [found[0], to + found[1].slice(end), next, true];
     }
@@ -418,8 +467,8 @@ ASYNC function handler(event) {
   const request = event.request, headers = request.headers;
   const asked = {host: headers.host.value.toLowerCase(), uri: request.uri, query: request.querystringTHIS_VISITOR};
   let now = AWAIT step(asked, true), next = now[2];
-  for (let hops = 0; hops < HOPS && now[3] && next; hops++) next = (AWAIT step(next, true))[2];
-  // It would be redirected again and again.
+  for (let hops = 0; hops < HOPS && now[3] && next && next.uri.length + text(next.query).length <= LONGEST; hops++) next = (AWAIT step(next, true))[2];
+  // It would be redirected again and again, or to where no viewer can go.
   if (now[3] && next) now = AWAIT step(asked, false);
   if (now[0] === 200) {
     request.uri = now[1];

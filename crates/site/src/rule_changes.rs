@@ -219,7 +219,9 @@ pub fn samples<'p>(
 
 /// The lines among `findings` that do nothing on this site.
 pub fn without_effect(findings: &[Finding], lines: &[RuleLine]) -> Vec<ChangedLine> {
-    let findings = findings.iter().filter(|finding| finding.kind == FindingKind::NoEffect);
+    // What leads round in a circle passes through.
+    let is_meant = |finding: &&Finding| matches!(finding.kind, FindingKind::NoEffect | FindingKind::Circle);
+    let findings = findings.iter().filter(is_meant);
     let of = |finding: &Finding| {
         let line = lines.iter().find(|line| line.file == finding.file && line.line == finding.line)?;
         Some(ChangedLine {

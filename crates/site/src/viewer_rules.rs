@@ -8,7 +8,7 @@
 
 mod request;
 
-pub use request::{Query, Request};
+pub use request::{LONGEST_URL, Query, Request};
 
 use crate::headers_file::HeaderBlock;
 use crate::key::REDIRECTS_FILE;

@@ -47,11 +47,31 @@ pub(super) async fn findings(
 async fn of_function(check: &str, name: &str, target: &Target, distributions: &Distributions) -> Finding {
     match distributions.function(name).await {
         Ok(Some(function)) if function.comment.trim() == target.function_comment() => {
-            Finding::new(check, State::Ok, format!("{name} is attached, and shipfront's for {target}"))
+            let found = format!("{name} is attached, and shipfront's for {target}");
+            match function.key_value_store() {
+                Some(arn) => with_store(check, &found, arn, distributions).await,
+                None => Finding::new(check, State::Ok, found),
+            }
         }
         Ok(_) => foreign(check, name, target),
         Err(error) if error.kind() == ErrorKind::AccessDenied => Finding::unanswered(check, &error),
         Err(error) => Finding::of_error(check, &error),
+    }
+}
+
+/// A function that may look into a key-value store, which matters to rules that do not fit into its code.
+async fn with_store(check: &str, found: &str, arn: &str, distributions: &Distributions) -> Finding {
+    match distributions.store_state(arn).await {
+        Ok((_, keys)) => {
+            let keys = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
+            Finding::new(check, State::Ok, format!("{found}; {keys} in its key-value store"))
+        }
+        Err(error) => {
+            let found = format!("{found}; its key-value store cannot be read: {error}");
+            let fix = "'shipfront policy --publish-rules --key-value-store ID' prints what a deploy needs, where its rules do not \
+                       fit into the function";
+            Finding::new(check, State::Warning, found).fix(fix)
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Attachment {
     comment: String,
     /// The names of the functions, by event.
     functions: Vec<(&'static str, String)>,
+    /// A name for the key-value store that rules need which do not fit into a function.
+    store: String,
     behaviors: Vec<Place>,
     #[serde(skip)]
     form: Option<AttachFor>,
@@ -47,6 +49,7 @@ impl Attachment {
             target: target.to_string(),
             comment: target.function_comment(),
             functions: ViewerEvent::ALL.map(|event| (event.word(), name(target, event))).to_vec(),
+            store: named(target, "-rules"),
             behaviors: viewers.functions().map(place).collect(),
             form: None,
         }
@@ -130,6 +133,33 @@ impl Attachment {
         Ok(())
     }
 
+    /// What only rules need that do not fit into a function.
+    fn write_store(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let (store, name, comment) = (&self.store, &self.functions[0].1, &self.comment);
+        writeln!(
+            out,
+            "\n# 5. Only where the rules do not fit into 10 KB of code (about 1,000 exact lines; every plan but Free): a key-value \
+             store.\n#    From then on deploys keep exact lines in it that do not fit into {name}."
+        )?;
+        writeln!(out, "# aws cloudfront create-key-value-store --name {store}")?;
+        writeln!(out, "# aws cloudfront get-function --name {name} {name}.js")?;
+        writeln!(out, "# aws cloudfront update-function --name {name} --function-code fileb://{name}.js \\")?;
+        writeln!(
+            out,
+            "#   --if-match \"$(aws cloudfront describe-function --name {name} --query ETag --output text)\" \\"
+        )?;
+        writeln!(
+            out,
+            "#   --function-config \"$(aws cloudfront describe-key-value-store --name {store} --output json | jq -c \\\n\
+             #     '{{Comment: \"{comment}\", Runtime: \"cloudfront-js-2.0\", KeyValueStoreAssociations:\n\
+             #     {{Quantity: 1, Items: [{{KeyValueStoreARN: .KeyValueStore.ARN}}]}}}}')\""
+        )?;
+        writeln!(
+            out,
+            "#    What the role of deploys may do then: --key-value-store ID beside --function; ID is the end of the store's ARN."
+        )
+    }
+
     fn write_rest(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let functions: Vec<String> = self.functions.iter().map(|(_, name)| format!("--function {name}")).collect();
         writeln!(
@@ -138,7 +168,8 @@ impl Attachment {
             self.target,
             functions.join(" ")
         )?;
-        writeln!(out, "# 4. In shipfront.toml: publish-rules = true")
+        writeln!(out, "# 4. In shipfront.toml: publish-rules = true")?;
+        self.write_store(out)
     }
 
     fn write_cloudformation(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -202,6 +233,11 @@ fn name(target: &Target, event: ViewerEvent) -> String {
         ViewerEvent::Request => "-request-rules",
         ViewerEvent::Response => "-response-rules",
     };
+    named(target, end)
+}
+
+/// A name that ends so.
+fn named(target: &Target, end: &str) -> String {
     let text = format!("{}-{}", target.bucket(), target.prefix());
     let plain: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let plain = plain.trim_matches('-');

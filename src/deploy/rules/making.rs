@@ -1,6 +1,8 @@
 //! The code of the functions and what changes with it, from the rules and what viewers meet now. Pure.
 
 use crate::cloudfront::functions::Function;
+use crate::cloudfront::key_values::StoreContents;
+use crate::deploy::rules::keys::{StorePlan, Wanted};
 use crate::deploy::rules::{Files, FunctionChange, PlannedFunction, RulesPlan};
 use crate::error::{Error, Result};
 use crate::record::rules::{RecordedLines, RecordedRules};
@@ -17,6 +19,7 @@ use shipfront_site::url_pattern::paths_of;
 use shipfront_site::viewer_rules::Rules;
 use shipfront_site::{header_function, redirect_function, redirects_file};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A function is tried with so many lines of those that are new or changed, spread over all of them ...
 const MOST_TRIED: usize = 40;
@@ -36,6 +39,10 @@ pub(super) struct Making {
     pub folder: String,
     pub directory_index: bool,
     pub host: String,
+    /// The key-value stores of the functions for requests, as far as they could be read.
+    pub stores: Vec<Result<StoreContents>>,
+    /// What the keys of the target begin with, where each of the functions has a store.
+    pub prefix: Option<String>,
 }
 
 impl Making {
@@ -45,28 +52,29 @@ impl Making {
         owned: Vec<(ViewerEvent, Function)>,
         live: Vec<Option<Vec<u8>>>,
     ) -> Result<(RulesPlan, Option<String>)> {
-        let Making { options, keys, files, recorded, folder, directory_index, host } = self;
+        let Making { options, keys, files, recorded, folder, directory_index, host, stores, prefix } = self;
         let keys = || keys.iter().map(String::as_str);
         let all_lines: Vec<RuleLine> = files.redirect_lines.iter().chain(&files.header_lines).cloned().collect();
         let (rules, findings) = Rules::new(files.redirects, files.headers, keys(), directory_index, &options);
         let events: Vec<ViewerEvent> = owned.iter().map(|(event, _)| *event).collect();
         let has = |event| events.contains(&event);
         let mut codes: BTreeMap<ViewerEvent, String> = BTreeMap::new();
-        let (mut rules, mut left) = (rules, None);
+        let (mut rules, mut left, mut entries) = (rules, None, Vec::new());
         if has(ViewerEvent::Response) {
             codes.insert(ViewerEvent::Response, header_function::generate(&rules)?.code);
         }
         if has(ViewerEvent::Request) {
-            let function = redirect_function::generate(&rules, false).map_err(|error| {
-                Error::from(error).hint(
-                    "write one line with * or :name for several, or end the status of such lines in ! where no file can be \
-                     meant; nothing was changed",
-                )
-            })?;
+            let function = redirect_function::generate(&rules, prefix.as_deref())
+                .map_err(|error| Error::from(error).hint(ways_out(prefix.is_some())))?;
             left = function.placement.error_response.map(|(_, page)| page);
             codes.insert(ViewerEvent::Request, function.code);
             rules = function.rules;
+            entries = function.store;
         }
+        let live_codes = owned.iter().zip(&live).filter(|((event, _), _)| *event == ViewerEvent::Request);
+        let live_codes = live_codes.filter_map(|(_, code)| code.as_deref());
+        let live_codes = live_codes.map(|code| String::from_utf8_lossy(code).into_owned()).collect();
+        let stores = compared(stores, prefix, entries, live_codes)?;
         let lines_before = recorded.as_ref().and_then(|recorded| recorded.lines.clone()).unwrap_or_default();
         let mut changed: Vec<ChangedLine> = Vec::new();
         if has(ViewerEvent::Request) {
@@ -88,7 +96,9 @@ impl Making {
         for ((event, function), live) in owned.into_iter().zip(live) {
             let code = codes.get(&event).cloned().unwrap_or_default();
             let before = recorded.as_ref().and_then(|recorded| recorded.functions.get(event.word()));
-            let change = match (live.as_deref() == Some(code.as_bytes()), before) {
+            let lacks_keys = event == ViewerEvent::Request && stores.iter().any(StorePlan::lacks_keys);
+            let is_live = live.as_deref() == Some(code.as_bytes()) && !lacks_keys;
+            let change = match (is_live, before) {
                 (true, _) => FunctionChange::Unchanged,
                 (false, None) => FunctionChange::New,
                 (false, Some(before)) if *before == code => FunctionChange::Repaired,
@@ -113,7 +123,7 @@ impl Making {
         let lines = recorded_lines((&files.redirect_lines, &files.header_lines), options.platform, directory_index);
         let recorded = RecordedRules { functions: functions_now, lines: Some(lines), extra: Map::new() };
         changed.extend(without_effect(&findings, &all_lines));
-        let plan = RulesPlan { functions, rules, recorded, is_recorded, keys: keys_to_evict, lines: changed };
+        let plan = RulesPlan { functions, rules, recorded, is_recorded, keys: keys_to_evict, stores, lines: changed };
         Ok((plan, left))
     }
 }
@@ -133,6 +143,34 @@ pub(super) fn recorded_lines(
         headers,
         extra: Map::new(),
     }
+}
+
+/// What to do where the rules do not fit.
+fn ways_out(has_store: bool) -> String {
+    let store = match has_store {
+        true => "associate a store that nothing else uses",
+        false => {
+            "associate a key-value store with the function ('shipfront rules --attach' prints how; not on the Free plan)"
+        }
+    };
+    format!(
+        "write one line with * or :name for several, end the status of such lines in ! where no file can be meant, or \
+         {store}; nothing was changed"
+    )
+}
+
+/// What is to be done about the stores. One that may not be read matters only where keys are to be in it.
+fn compared(
+    stores: Vec<Result<StoreContents>>,
+    prefix: Option<String>,
+    entries: Vec<(String, String)>,
+    live: Vec<String>,
+) -> Result<Vec<StorePlan>> {
+    let Some(prefix) = prefix else { return Ok(Vec::new()) };
+    let is_needed = !entries.is_empty();
+    let wanted = Wanted { prefix, entries: Arc::new(entries), live: Arc::new(live) };
+    let read = stores.into_iter().filter(|store| is_needed || store.is_ok());
+    read.map(|store| wanted.compare(&store?)).collect()
 }
 
 /// The rules of the last deploy, for the files of now: what becomes of a file that changes is another matter.

@@ -39,6 +39,7 @@ pub(in crate::deploy) fn find_for_preview(
         recorded,
         is_recorded,
         keys: Vec::new(),
+        stores: Vec::new(),
         lines: Vec::new(),
     };
     Ok(Found { plan: Some(plan), warnings: warning.into_iter().collect() })

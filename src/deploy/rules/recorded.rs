@@ -5,6 +5,7 @@ use crate::cloudfront::Distributions;
 use crate::deploy::Settings;
 use crate::deploy::headers_and_redirects::keys_of;
 use crate::deploy::manifest_index::ManifestIndex;
+use crate::deploy::rules::keys::prefix;
 use crate::deploy::rules::{Files, Found, Source, guard_readable, inactive, is_optional, owned_functions, unplaced};
 use crate::error::Result;
 use crate::record::rules::RecordedRules;
@@ -60,7 +61,8 @@ pub(in crate::deploy) async fn find_recorded(
             RulesOf::Preview => nothing(inactive(redirects, files.header_lines.len(), false)),
         };
     }
-    let source = Source { files, options, keys, directory_index: lines.directory_index };
+    let prefix = prefix(&settings.target);
+    let source = Source { files, options, keys, directory_index: lines.directory_index, prefix };
     match source.plan(viewers, distributions, owned, live).await {
         Err(error) if is_optional(settings, &error) => nothing(Some(format!("the rules are not active: {error}"))),
         made => {

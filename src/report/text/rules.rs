@@ -14,6 +14,14 @@ pub(super) fn write(out: &mut Formatter<'_>, functions: &[ReportedFunction], ver
     for function in shown {
         let (name, change) = (Shown(&function.name), function.change.word());
         writeln!(out, "rules ({}, function {name}): {change}", function.function)?;
+        for store in &function.key_value_stores {
+            let (keys, arn) = (store.keys, Shown(&store.arn));
+            let changes = format!("{} to write, {} to remove", store.written, store.removed);
+            writeln!(
+                out,
+                "  {keys} lines and files in the key-value store {arn}, as they do not fit into the code ({changes})"
+            )?;
+        }
         let most = if verbose { usize::MAX } else { SHORT_LIST };
         function.lines.iter().take(most).try_for_each(|line| write_line(out, line))?;
         match function.lines.len().saturating_sub(most) {

@@ -4,7 +4,7 @@ use crate::redirects_file::split_url;
 
 /// The longest URL that CloudFront takes, in bytes
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
-const LONGEST_URL: usize = 8_192;
+pub const LONGEST_URL: usize = 8_192;
 
 /// A request of a viewer over HTTPS, as a function sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,10 +57,10 @@ impl Request {
     }
 
     /// Whether no viewer can send it: a target that repeats what was matched grows with each redirect, without an end.
+    /// Counted as a function counts, which has no bytes.
     pub(super) fn is_longer_than_any(&self) -> bool {
-        let query = self.query.pairs().iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        let query: usize = query.map(|(name, value)| name.len() + value.len() + 2).sum();
-        self.uri.len() + query > LONGEST_URL
+        let length = |text: &str| text.chars().map(char::len_utf16).sum::<usize>();
+        length(&self.uri) + length(&self.query.text()) > LONGEST_URL
     }
 
     /// The language that the visitor names first, in lower case.

@@ -1,0 +1,83 @@
+//! The writes to key-value stores: the next table before the code that looks for it, and the last one away once nobody
+//! does.
+
+use crate::cloudfront::Distributions;
+use crate::cloudfront::key_values::{AT_ONCE, is_outdated};
+use crate::deploy::rules::keys::StorePlan;
+use crate::error::{Error, Result};
+
+/// How often a store is looked at again that something else changed, or of whose change the answer was lost.
+const MOST_LOOKS: usize = 4;
+
+/// The keys of a store that are to go once viewers get other code.
+#[derive(Debug, Clone)]
+pub(super) struct OldKeys {
+    arn: String,
+    /// That of the store after this run's last write to it.
+    etag: String,
+    keys: Vec<String>,
+}
+
+impl OldKeys {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+/// Removes what nobody needs and writes what is missing. Under the lock: nobody else changes the keys of the target.
+pub(super) async fn write(plan: &StorePlan, publishes: bool, distributions: &Distributions) -> Result<OldKeys> {
+    let mut plan = plan.clone();
+    for look in 1.. {
+        match write_once(&plan, publishes, distributions).await {
+            Err(error) if is_outdated(&error) && look < MOST_LOOKS => {
+                plan = plan.wanted.compare(&distributions.store(&plan.arn).await?)?;
+            }
+            Err(error) if is_outdated(&error) => {
+                return Err(error.hint("something else changes the store all the time: run again"));
+            }
+            Err(error) => return Err(error),
+            Ok(etag) => return Ok(OldKeys { arn: plan.arn, etag, keys: plan.old }),
+        }
+    }
+    Err(Error::failed("the key-value store was not written"))
+}
+
+async fn write_once(plan: &StorePlan, publishes: bool, distributions: &Distributions) -> Result<String> {
+    let mut etag = plan.etag.clone();
+    for keys in plan.unused.chunks(AT_ONCE) {
+        etag = distributions.update_keys(&plan.arn, &etag, &[], keys).await?;
+    }
+    // Where all keys are there already, one is written all the same: an earlier run may be about to remove what it takes
+    // for old, and is refused once the store has another ETag.
+    let puts = match (plan.puts.as_slice(), plan.wanted.entries.first()) {
+        ([], Some(first)) if publishes => std::slice::from_ref(first),
+        (puts, _) => puts,
+    };
+    for entries in puts.chunks(AT_ONCE) {
+        etag = distributions.update_keys(&plan.arn, &etag, entries, &[]).await?;
+    }
+    Ok(etag)
+}
+
+/// Removes the keys of the code of before. The lock is given back by then: so only while the store is as this run left it.
+/// What could not be done, in a sentence.
+pub(super) async fn remove_old(stores: &[OldKeys], distributions: &Distributions) -> Option<String> {
+    let mut first: Option<String> = None;
+    for OldKeys { arn, etag, keys } in stores {
+        let mut etag = etag.clone();
+        for (done, keys_at_once) in keys.chunks(AT_ONCE).enumerate() {
+            match distributions.update_keys(arn, &etag, &[], keys_at_once).await {
+                Ok(new) => etag = new,
+                Err(error) => {
+                    let left = keys.len() - done * AT_ONCE;
+                    let sentence = format!(
+                        "{left} keys of earlier rules are left in the key-value store: {error}; the next deploy removes them"
+                    );
+                    first = first.or(Some(sentence));
+                    break;
+                }
+            }
+        }
+    }
+    first
+}
