@@ -204,6 +204,9 @@ pub struct Report {
     /// How wide the terminal is that the text is for.
     #[serde(skip)]
     pub columns: Option<u16>,
+    /// Whether the local edge is in AWS's place, which costs nothing.
+    #[serde(skip)]
+    pub is_local: bool,
 }
 
 impl Report {
@@ -239,6 +242,7 @@ impl Report {
             shard: run.shard.map(|shard| shard.to_string()),
             verbose: terminal.is_verbose(),
             columns: terminal.columns(),
+            is_local: false,
         };
         report.warnings.extend(sent.warnings);
         match stage {
@@ -261,6 +265,12 @@ impl Report {
             Stage::Done { .. } => None,
         });
         report
+    }
+
+    /// The same of a run on the local edge, or not.
+    #[must_use]
+    pub fn on_local_edge(self, is_local: bool) -> Report {
+        Report { is_local, ..self }
     }
 
     /// Enters what is to be done.

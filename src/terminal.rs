@@ -16,6 +16,7 @@ pub use progress::Progress;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -41,18 +42,26 @@ pub struct Terminal {
     volume: Volume,
     json: bool,
     annotates: bool,
+    is_build: bool,
+    began: Instant,
 }
 
 impl Terminal {
     /// With `json`, stdout carries one JSON object and nothing else.
     pub fn new(volume: Volume, json: bool) -> Terminal {
-        Terminal { volume, json, annotates: false }
+        Terminal { volume, json, annotates: false, is_build: false, began: Instant::now() }
     }
 
     /// Whether errors and warnings are annotations of a run of GitHub Actions, which shows them in the log, too.
     #[must_use]
     pub fn annotating(self, annotates: bool) -> Terminal {
         Terminal { annotates, ..self }
+    }
+
+    /// Whether stderr goes to the log of a build, which gets a line for each stage.
+    #[must_use]
+    pub fn logging_stages(self, is_build: bool) -> Terminal {
+        Terminal { is_build, ..self }
     }
 
     /// Whether stdout is for a machine: one JSON object.
@@ -126,14 +135,31 @@ impl Terminal {
         for warning in warnings {
             self.warn(warning);
         }
-        for Failure { key, error, hint, .. } in failures.iter().take(MOST_FAILURES) {
-            let key =
-                key.as_deref().filter(|key| !error.contains(key)).map(|key| format!("{key}: ")).unwrap_or_default();
-            self.problem(&format_args!("{key}{error}"), hint.as_deref());
+        self.failures(failures);
+        written
+    }
+
+    /// Hands out the report of a run: as JSON where that was asked for, else as text above and below the warnings, so
+    /// that how the run ended is in the last lines, with its errors.
+    ///
+    /// # Errors
+    /// A report that could not be written; warnings and errors were shown all the same.
+    pub fn report_run<T: Serialize>(
+        &self,
+        report: &T,
+        (above, below): (&dyn Display, &dyn Display),
+        warnings: &[String],
+        failures: &[Failure],
+    ) -> Result<()> {
+        let columns = columns(&std::io::stdout());
+        let mut written = if self.json { self.write_json(report) } else { self.write_text(above, columns) };
+        for warning in warnings {
+            self.warn(warning);
         }
-        if failures.len() > MOST_FAILURES {
-            self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
+        if !self.json {
+            written = written.and(self.write_text(below, columns));
         }
+        self.failures(failures);
         written
     }
 
@@ -149,16 +175,29 @@ impl Terminal {
         written
     }
 
-    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) -> Result<()> {
-        if self.json {
-            self.write_json(result)
-        } else if self.volume >= Volume::Normal {
-            let text = wrapped(&escape::lines(&result.to_string()), columns);
-            // Nobody relies on a text that whoever reads it has seen enough of.
-            to_stdout(text.trim_end()).or_else(unless_nobody_reads).map_err(unwritten)
-        } else {
-            Ok(())
+    fn failures(&self, failures: &[Failure]) {
+        for Failure { key, error, hint, .. } in failures.iter().take(MOST_FAILURES) {
+            let key =
+                key.as_deref().filter(|key| !error.contains(key)).map(|key| format!("{key}: ")).unwrap_or_default();
+            self.problem(&format_args!("{key}{error}"), hint.as_deref());
         }
+        if failures.len() > MOST_FAILURES {
+            self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
+        }
+    }
+
+    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) -> Result<()> {
+        if self.json { self.write_json(result) } else { self.write_text(result, columns) }
+    }
+
+    fn write_text(&self, text: &dyn Display, columns: Option<u16>) -> Result<()> {
+        let text = if self.volume >= Volume::Normal { text.to_string() } else { String::new() };
+        if text.is_empty() {
+            return Ok(());
+        }
+        let text = wrapped(&escape::lines(&text), columns);
+        // A reader that closes the pipe has seen enough.
+        to_stdout(text.trim_end()).or_else(unless_nobody_reads).map_err(unwritten)
     }
 
     fn write_json(&self, value: &impl Serialize) -> Result<()> {
@@ -218,12 +257,16 @@ impl Terminal {
 
     /// Progress of comparing or sending so many files and bytes.
     pub fn transfer(&self, label: &'static str, files: u64, bytes: u64) -> Progress {
-        Progress::transfer(label, files, bytes, self.volume >= Volume::Normal)
+        Progress::transfer(label, files, bytes, self.progress())
     }
 
     /// Progress of waiting for something.
     pub fn wait(&self, label: &'static str) -> Progress {
-        Progress::wait(label, self.volume >= Volume::Normal)
+        Progress::wait(label, self.progress())
+    }
+
+    fn progress(&self) -> progress::Place {
+        progress::Place { shown: self.volume >= Volume::Normal, is_build: self.is_build, began: self.began }
     }
 }
 

@@ -353,7 +353,7 @@ async fn wait_for_all(
     terminal: &Terminal,
 ) -> Waited {
     let started = distributions.clock.start();
-    let progress = terminal.wait("invalidate");
+    let progress = terminal.wait("wait");
     let mut delays = polls().build();
     loop {
         let mut open = 0;

@@ -56,7 +56,7 @@ pub(super) async fn bring_back(
                 true => Box::pin(deploy.plan_rollback(&rollback)).await?,
                 false => Box::pin(deploy.rollback(&rollback)).await?,
             };
-            Ok(Report::new(run, terminal))
+            Ok(Report::new(run, terminal).on_local_edge(connection.is_local()))
         };
         let outcome = outcome.await;
         connection.close(outcome).await
@@ -64,6 +64,6 @@ pub(super) async fn bring_back(
     let outcome = outcome.await;
     file::write(files, &outcome, source, target.as_deref(), terminal);
     let report = outcome?;
-    let written = terminal.report(&report, &report.warnings, &report.errors);
+    let written = report.show(terminal);
     Ok((report, written))
 }

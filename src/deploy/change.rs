@@ -1,4 +1,4 @@
-//! What is done with a key, and why: the words are the same in text, JSON and tests.
+//! What is done with a key, and why.
 
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
@@ -44,6 +44,21 @@ impl Reason {
             Reason::Foreign => "foreign",
             Reason::NotInvalidated => "untold",
             Reason::Recovered => "recovered",
+        }
+    }
+}
+
+impl Reason {
+    /// The word that people read.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::New => "new",
+            Reason::Size | Reason::Etag => "changed",
+            Reason::Headers => "headers changed",
+            Reason::Orphaned => "removed",
+            Reason::Foreign => "removed, not uploaded by shipfront",
+            Reason::NotInvalidated => "changed by others",
+            Reason::Recovered => "left by an interrupted deploy",
         }
     }
 }

@@ -60,6 +60,7 @@ impl Deploy<'_> {
     /// between makes the conditional write fail.
     pub(super) async fn discover(&self) -> Result<Discovered> {
         let settings = self.settings;
+        let _progress = self.terminal.wait("reading");
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
             Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));

@@ -63,7 +63,9 @@ impl Executor<'_> {
     /// that was read: then everything is to be looked at again.
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
+        let progress = self.terminal.wait("record");
         let begun = clock.timeout_after(stop, IN_FLIGHT, Box::pin(self.begin(discovered, planned))).await;
+        drop(progress);
         let interrupted =
             || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
         let session = match begun.unwrap_or_else(interrupted)? {
@@ -164,6 +166,7 @@ impl Executor<'_> {
             let history_update = HistoryUpdate { is_same_site, ..self.history_update };
             let closing = done.close(session, carry_over, history_update, interrupted);
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
+            let _progress = self.terminal.wait("record");
             self.timeline.during("record", closed).await
         };
         if warnings.is_none() {

@@ -205,7 +205,7 @@ async fn deploy_artifact(
     })?;
     let refused = run.refused.clone();
     let report = Report::new(run, &entry_point.terminal);
-    if let Err(error) = entry_point.terminal.report(&report, &report.warnings, &report.errors) {
+    if let Err(error) = report.show(&entry_point.terminal) {
         entry_point.terminal.warn(error);
     }
     if let Some(error) = refused {
