@@ -16,8 +16,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     open_files::raise_limit();
     if let Some(limit) = open_files::too_few() {
-        let error = Error::failed(format!("a process may have only {limit} files open here"))
-            .hint("let it have more, with 'ulimit -n 64' or in the settings of the machine");
+        let error = Error::failed(format!("the limit of open files is {limit}, too few for shipfront"))
+            .hint("raise the limit with 'ulimit -n 64'");
         return exit_code(Err(error), &Terminal::new(Volume::Normal, false));
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

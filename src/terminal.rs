@@ -25,7 +25,7 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 /// Errors named one by one; a wall of the same one helps nobody.
 const MOST_FAILURES: usize = 10;
 
-/// How much a person wants to read.
+/// How much to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Volume {
     /// Errors and warnings only.
@@ -36,7 +36,7 @@ pub enum Volume {
     Verbose,
 }
 
-/// Where the program speaks.
+/// Where the program prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     volume: Volume,
@@ -52,7 +52,7 @@ impl Terminal {
         Terminal { volume, json, annotates: false, is_build: false, began: Instant::now() }
     }
 
-    /// Whether errors and warnings are annotations of a run of GitHub Actions, which shows them in the log, too.
+    /// Whether errors and warnings are annotations of a GitHub Actions run, which also shows them in the log.
     #[must_use]
     pub fn annotating(self, annotates: bool) -> Terminal {
         Terminal { annotates, ..self }
@@ -69,7 +69,7 @@ impl Terminal {
         self.json
     }
 
-    /// Whether nothing is to be said of success.
+    /// Whether success is silent.
     pub fn is_quiet(&self) -> bool {
         self.volume < Volume::Normal
     }
@@ -79,26 +79,26 @@ impl Terminal {
         columns(&std::io::stdout())
     }
 
-    /// Whether every file is to be named.
+    /// Whether every file is listed.
     pub fn is_verbose(&self) -> bool {
         self.volume == Volume::Verbose
     }
 
-    /// Tells what is going on.
+    /// Prints a line about progress.
     pub fn say(&self, text: impl Display) {
         if self.volume >= Volume::Normal {
             to_stderr(&Shown(text));
         }
     }
 
-    /// Tells what only the curious want to know.
+    /// Prints a line with `--verbose` only.
     pub fn detail(&self, text: impl Display) {
         if self.volume == Volume::Verbose {
             to_stderr(&Shown(text));
         }
     }
 
-    /// Tells what went other than one may expect.
+    /// Prints a warning.
     pub fn warn(&self, text: impl Display) {
         if self.annotates {
             return annotate(Annotation::Warning, &Shown(text).to_string());
@@ -106,7 +106,7 @@ impl Terminal {
         to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
     }
 
-    /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
+    /// Prints an error and its hint; with `--json` also on stdout, under the outcome that fits the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
             // The run has failed already, and says so on stderr, too.
@@ -126,7 +126,7 @@ impl Terminal {
         }
     }
 
-    /// Hands out a report: as JSON where that was asked for, else as text with its warnings and errors.
+    /// Prints a report: as JSON with `--json`, else as text with its warnings and errors.
     ///
     /// # Errors
     /// A report that could not be written; warnings and errors were shown all the same.
@@ -139,7 +139,7 @@ impl Terminal {
         written
     }
 
-    /// Hands out the report of a run: as JSON where that was asked for, else as text above and below the warnings, so
+    /// Prints the report of a run: as JSON with `--json`, else as text above and below the warnings, so
     /// that how the run ended is in the last lines, with its errors.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl Terminal {
         written
     }
 
-    /// Hands out what is to be copied or run, likewise: no line of it is broken.
+    /// Prints a document to copy or run in the same way, without wrapping its lines.
     ///
     /// # Errors
     /// A document that could not be written.
@@ -205,7 +205,7 @@ impl Terminal {
         to_stdout(&escape::json(text)).map_err(unwritten)
     }
 
-    /// Hands out what was asked for and nothing else, however quiet it is to be.
+    /// Prints the result itself, even with `--quiet`.
     ///
     /// # Errors
     /// A text that could not be written.
@@ -213,10 +213,10 @@ impl Terminal {
         to_stdout(&escape::lines(&text.to_string())).or_else(unless_nobody_reads).map_err(unwritten)
     }
 
-    /// How a run ends whose report was written or not: an exit code that tells of trouble stays as it is.
+    /// The exit code of a run whose report was written or not: one that indicates a problem stays as it is.
     ///
     /// # Errors
-    /// A report that could not be written of a run in which nothing else failed.
+    /// A report that could not be written, if nothing else failed.
     pub fn ended(&self, exit: Exit, written: Result<()>) -> Result<Exit> {
         match written {
             Err(error) if exit == Exit::Done || exit == Exit::Changes => Err(error),
@@ -228,7 +228,7 @@ impl Terminal {
         }
     }
 
-    /// Tells what is wrong with a command line, or gives the help that it asks for; the exit code.
+    /// Prints what is wrong with a command line, or the help that it asks for; returns the exit code.
     pub fn command_line(&self, error: &clap::Error) -> std::process::ExitCode {
         let text = error.render().to_string();
         if self.annotates && error.use_stderr() {
@@ -245,7 +245,7 @@ impl Terminal {
         std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }
 
-    /// Asks a person; without one at a terminal the answer is no.
+    /// Asks for confirmation; without a terminal, the answer is no.
     pub fn confirm(&self, statement: &str, question: &str) -> bool {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return false;
@@ -283,8 +283,8 @@ fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
 }
 
 fn unwritten(error: io::Error) -> Error {
-    Error::failed(format!("the result cannot be written to stdout: {error}"))
-        .hint("what was done stays done; give stdout a reader, or room on its disk, and run again")
+    Error::failed(format!("cannot write the result to stdout: {error}"))
+        .hint("finished work stays in place; check where stdout goes, and run again")
 }
 
 /// A line to stderr; a reader that went away is no error of ours.

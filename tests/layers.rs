@@ -29,7 +29,8 @@ const LAYERS: [&str; 19] = [
 
 /// The files in which this machine's time is read: the clock of a run; what a terminal and a page show; a watch on
 /// files; a file's time.
-const CLOCKS: [&str; 7] = ["clock", "terminal", "terminal/progress", "report/file", "local/watch", "s3/multipart", "open_files"];
+const CLOCKS: [&str; 7] =
+    ["clock", "terminal", "terminal/progress", "report/file", "local/watch", "s3/multipart", "open_files"];
 
 /// A text without comments and unit tests.
 fn code(text: &str) -> String {

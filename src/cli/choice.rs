@@ -5,7 +5,7 @@ use clap::Args;
 use shipfront_invalidation::allowance::{FREE_PATHS, MaxPaths};
 use shipfront_invalidation::{CacheTags, MAX_WILDCARDS, Strategy};
 
-/// What CloudFront is asked to invalidate.
+/// What to invalidate.
 #[derive(Debug, Args)]
 pub struct ChoiceArgs {
     /// CloudFront distribution to invalidate; repeatable. 'auto' finds those whose origin is the bucket, 'none' invalidates nothing

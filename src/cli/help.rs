@@ -131,7 +131,9 @@ pub fn of_other_tools(command: &str) -> Option<&'static str> {
             "shipfront does not create buckets; create one with 'aws s3 mb s3://BUCKET' and check the setup with \
              'shipfront doctor s3://BUCKET'"
         }
-        "rb" | "destroy" | "down" => "shipfront removes no bucket and no site; use 'aws s3 rb' or 'aws s3 rm --recursive'",
+        "rb" | "destroy" | "down" => {
+            "shipfront removes no bucket and no site; use 'aws s3 rb' or 'aws s3 rm --recursive'"
+        }
         "invalidation" | "invalidations" | "create-invalidation" | "purge" | "evict" | "flush" | "clear" | "cache" => {
             "'shipfront invalidate PATH' evicts paths from CloudFront; a deploy does that by itself"
         }
@@ -168,7 +170,8 @@ mod tests {
     fn every_command_is_in_one_group_and_fits_into_80_columns() {
         let program = Cli::command();
         let known: BTreeSet<&str> = program.get_subcommands().map(Command::get_name).collect();
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().filter(|name| *name != "help").collect();
+        let grouped: Vec<&str> =
+            GROUPS.iter().flat_map(|(_, names)| *names).copied().filter(|name| *name != "help").collect();
         assert_eq!(grouped.iter().copied().collect::<BTreeSet<_>>(), known);
         assert_eq!(grouped.len(), known.len());
         assert!(template(&program).lines().all(|line| line.len() <= 80), "{}", template(&program));
@@ -178,7 +181,9 @@ mod tests {
     fn every_option_that_is_left_to_the_long_help_exists() {
         let program = Cli::command();
         let mut known: BTreeSet<&str> = program.get_arguments().map(|arg| arg.get_id().as_str()).collect();
-        known.extend(program.get_subcommands().flat_map(|command| command.get_arguments().map(|arg| arg.get_id().as_str())));
+        known.extend(
+            program.get_subcommands().flat_map(|command| command.get_arguments().map(|arg| arg.get_id().as_str())),
+        );
         assert!(ADVANCED.is_sorted());
         for id in ADVANCED.into_iter().chain(OF_EVERY_DEPLOY) {
             assert!(known.contains(id), "{id}");

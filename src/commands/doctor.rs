@@ -66,7 +66,7 @@ struct Doctor {
     publishes_rules: bool,
 }
 
-/// How something stands.
+/// The state of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -123,13 +123,13 @@ impl Finding {
         Finding { fix: Some(fix.into()), ..self }
     }
 
-    /// What an error tells: what the deploy would meet, too.
+    /// A finding from an error that a deploy would meet as well.
     fn of_error(check: &str, error: &Error) -> Finding {
         let finding = Finding::new(check, State::Error, error.to_string());
         Finding { fix: error.hint_text().map(str::to_owned), ..finding }
     }
 
-    /// What a question told that only the doctor asks: without an answer nothing is wrong.
+    /// The result of a question that only the doctor asks: no answer is not a problem.
     fn unanswered(check: &str, error: &Error) -> Finding {
         if error.kind() == ErrorKind::NotImplemented {
             return Finding::new(check, State::NotChecked, "cannot be checked on this endpoint");
@@ -279,7 +279,7 @@ impl Doctor {
             findings.push(Finding::new(
                 "distributions",
                 State::NotChecked,
-                "nothing is invalidated, with the distribution 'none'",
+                "deploys invalidate nothing, because the distribution is 'none'",
             ));
         }
         let policy = Policy { max_paths: MaxPaths::Fixed(NonZeroU32::MIN), ..Policy::default() };
@@ -298,7 +298,7 @@ impl Doctor {
     }
 }
 
-/// Whose the credentials are.
+/// Whose credentials are used.
 async fn credentials(aws: &Aws) -> Finding {
     const CHECK: &str = "credentials";
     match aws.identity().await {

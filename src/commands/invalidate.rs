@@ -25,9 +25,8 @@ use std::io::Read;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What is said to whoever asks it to stop.
-const STOPPING: &str =
-    "stopping: what CloudFront has not accepted within half a minute is not sent; once more to stop at once";
+/// The message after a signal.
+const STOPPING: &str = "stopping within 30 s; press Ctrl-C again to stop at once";
 /// How long paths may take to be counted after a signal.
 const COUNTING: Duration = Duration::from_secs(2);
 /// Bytes that are read of typed paths.
@@ -211,8 +210,8 @@ fn read(paths: &[String]) -> Result<Typed> {
         let text = line.trim();
         if let Some(tag) = text.strip_prefix('#') {
             if !is_tag(tag) {
-                return Err(Error::usage(format!("{text:?} is no cache tag"))
-                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; a path whose name begins with # is typed /%23..."));
+                return Err(Error::usage(format!("{text:?} is not a cache tag"))
+                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; write a path that begins with # as /%23..."));
             }
             typed.items.push(text.to_owned());
             continue;

@@ -56,7 +56,7 @@ impl Preview<'_> {
                 return Ok(report.outcome.exit());
             }
         }
-        self.terminal.detail(format_args!("S3 and CloudFront API: {} (any credentials)", local.api_url()));
+        self.terminal.say(format_args!("API:       {} (S3 and CloudFront for other tools)", local.api_url()));
         self.wait(local, watch).await?;
         Ok(Exit::Done)
     }
@@ -67,7 +67,9 @@ impl Preview<'_> {
         match watch {
             None => {
                 let target = self.args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
-                self.terminal.say(format_args!("After a change: shipfront deploy {shown}{target} --local (Ctrl-C stops the preview)"));
+                self.terminal.say(format_args!(
+                    "After a change: shipfront deploy {shown}{target} --local (Ctrl-C stops the preview)"
+                ));
                 self.stop.cancelled().await;
                 Ok(())
             }

@@ -16,8 +16,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What people should know once a site is back.
-const ORDER: &str = "builds up to the newest one are refused until a newer one is deployed (--force deploys one all the \
-                     same); builds without a number are not held back";
+const ORDER: &str = "Builds up to the newest one are refused until a newer one is deployed (--force overrides this); builds without a number are not affected";
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {

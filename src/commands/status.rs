@@ -95,12 +95,12 @@ struct Orphan {
 }
 
 pub(super) fn no_record() -> Error {
-    Error::usage("without a deploy record there is nothing to show")
+    Error::usage("there is nothing to show without a deploy record")
 }
 
 pub(super) fn no_record_there(session: &Session) -> Error {
     Error::failed(format!("there is no deploy record at {}", session.place()))
-        .hint("nothing was deployed there yet, or the record is elsewhere: see --record")
+        .hint("deploy first, or pass --record if the record is elsewhere")
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
@@ -159,7 +159,8 @@ impl Display for Status {
         }
         writeln!(out, "  {:11}  {}", "record", Shown(&self.record))?;
         let orphans = self.orphans.len() as u64;
-        let unused = if orphans == 0 { String::new() } else { format!(", {} no longer in the source", grouped(orphans)) };
+        let unused =
+            if orphans == 0 { String::new() } else { format!(", {} no longer in the source", grouped(orphans)) };
         writeln!(out, "  {:11}  {}{unused}", "site", counted(self.objects, "object"))?;
         self.write_orphans(out)
     }
@@ -223,7 +224,8 @@ impl Status {
             let group = groups.entry((day(orphan.since), orphan.goes_after.map(day), folder)).or_default();
             *group = (group.0 + 1, group.1 + orphan.bytes);
         }
-        let folder_of = |folder: &str| if folder.is_empty() { "(top level)".to_owned() } else { Shown(folder).to_string() };
+        let folder_of =
+            |folder: &str| if folder.is_empty() { "(top level)".to_owned() } else { Shown(folder).to_string() };
         let width = groups.keys().take(SHORT_LIST).map(|(_, _, folder)| folder_of(folder).chars().count()).max();
         let width = width.unwrap_or(0).min(WIDE_FOLDER);
         for ((since, goes, folder), (count, bytes)) in groups.iter().take(SHORT_LIST) {

@@ -195,7 +195,7 @@ fn waits(typed: &ArgMatches, settings: &FileSettings) -> bool {
     is_said(typed, "verify") || !hurries
 }
 
-/// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
+/// The keys that options on the command line exclude: `--no-record` overrides `record` of the file, and the other way
 /// round.
 fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
     if is_said(typed, "no_record") {

@@ -26,9 +26,9 @@ pub enum Reason {
     Orphaned,
     /// The object is not in the source, and shipfront did not upload it.
     Foreign,
-    /// Others wrote or deleted the object, and nobody told the edge.
+    /// Others wrote or deleted the object, and did not invalidate it.
     NotInvalidated,
-    /// An interrupted run may have changed it without telling the edge.
+    /// An interrupted run may have changed it without invalidating it.
     Recovered,
 }
 

@@ -120,7 +120,9 @@ impl Deploy<'_> {
         let listing = self.timeline.during("list", listing);
         let (disorder, (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
-            format!("the bucket lists {key:?} out of order, as S3 never does: it was listed again, one answer after the other")
+            format!(
+                "the bucket listed {key:?} out of order, which S3 never does; shipfront listed it again, sequentially"
+            )
         });
         if warning.is_some() {
             let listed = Listed { after: None, up_to: None, objects: list::one_by_one(ask).await? };

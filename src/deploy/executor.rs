@@ -43,7 +43,7 @@ pub(super) struct Executor<'a> {
     pub guard: CopyGuard,
 }
 
-/// What came of a plan.
+/// The result of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Executed {
     /// What became of each change, in the plan's order.
@@ -98,12 +98,12 @@ impl Executor<'_> {
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if matches!(rules, RulesOutcome::NotBegun) {
             warnings.push(
-                "the rules were not published, because not all that goes before them is done: the next deploy publishes them"
+                "the rules were not published, because the uploads before them did not finish; the next deploy publishes them"
                     .to_owned(),
             );
         }
         if verified.is_none() && self.verify.is_some() {
-            warnings.push("what viewers get was not verified".to_owned());
+            warnings.push("what viewers get was not verified; run the deploy again with --verify".to_owned());
         }
         Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
     }
@@ -171,8 +171,7 @@ impl Executor<'_> {
         };
         if warnings.is_none() {
             done.sent.warnings.push(
-                "interrupted before the deploy record was brought up to date: the next deploy invalidates once more"
-                    .to_owned(),
+                "interrupted before the deploy record was updated: the next deploy invalidates once more".to_owned(),
             );
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn all_pending(
     all
 }
 
-/// A key of which CloudFront alone is told.
+/// A key that is only invalidated.
 fn of_rule(key: &str) -> PendingChange {
     PendingChange {
         key: key.to_owned(),

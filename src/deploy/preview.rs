@@ -26,10 +26,7 @@ use std::sync::Arc;
 
 /// What to say where it is not known how production is shown.
 pub(super) fn without_distributions(error: &Error) -> String {
-    format!(
-        "production's distributions could not be read: redirects and error pages may differ from what a deploy to production \
-         makes of them: {error}"
-    )
+    format!("cannot read production's distributions, so redirects and error pages may differ from production: {error}")
 }
 
 /// Production as its last deploy left it.
@@ -67,7 +64,7 @@ impl Deploy<'_> {
             Err(error) => {
                 planned
                     .warnings
-                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
                 return Ok(planned);
             }
         };
@@ -77,7 +74,7 @@ impl Deploy<'_> {
             Err(error) => {
                 planned
                     .warnings
-                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
                 return Ok(planned);
             }
         };

@@ -97,10 +97,8 @@ async fn attempt(
     let name = &draft.name;
     let url = format!("{}{}{}", request.host, request.uri, request.query.text());
     let failed = |found: String| {
-        Error::failed(format!(
-            "the function {name} does not do what the rules say: {url} {found}; nothing was published"
-        ))
-        .hint("the site was not changed; please report this with the rules and the URL")
+        Error::failed(format!("the function {name} does not follow the rules: {url} {found}; nothing was published"))
+            .hint("the site was not changed; please report this with the rules and the URL")
     };
     let event = event(planned.event, request, &plan.rules).to_string();
     let tried = distributions.test_function(name, &draft.etag, &event).await?;

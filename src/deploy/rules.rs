@@ -215,7 +215,7 @@ pub(super) async fn find(
         let warnings = unpublished(&|_| false).into_iter().collect();
         return Ok(Found { plan: None, warnings });
     }
-    guard_readable(viewers, ", or leave --publish-rules away")?;
+    guard_readable(viewers, ", or remove --publish-rules")?;
     // On the local edge nobody asked for it.
     let is_optional =
         |error: &Error| settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused;
@@ -271,17 +271,17 @@ pub(super) async fn find_earlier(
     let Some(earlier) = earlier else {
         return match live {
             None => Ok(Found { plan: None, warnings: Vec::new() }),
-            Some(_) => stay("the earlier deploy published none"),
+            Some(_) => stay("that deploy published none"),
         };
     };
     let Some(lines) = &earlier.lines else {
-        return stay("the record keeps no lines of the earlier ones, which are too long");
+        return stay("the record does not have the earlier ones, which are too long");
     };
     guard_readable(viewers, "")?;
     let (files, options) = Files::of_record(lines);
     let owned = Box::pin(owned_functions(settings, viewers, distributions, &files)).await?;
     if owned.is_empty() {
-        return stay("no behavior of the distribution has a function of shipfront's for this target now");
+        return stay("no behavior of the distribution has a shipfront function for this target");
     }
     let source = Source { files, options, keys, directory_index: lines.directory_index };
     let (plan, _) = source.plan(viewers, distributions, owned, live).await?;
@@ -292,10 +292,8 @@ pub(super) async fn find_earlier(
 fn guard_readable(viewers: &Viewers, otherwise: &str) -> Result<()> {
     match viewers.unreadable().next() {
         None => Ok(()),
-        Some(id) => Err(Error::refused(format!(
-            "the configuration of the {id} cannot be read, and so not which functions it has"
-        ))
-        .hint(format!("allow cloudfront:GetDistributionConfig{otherwise}"))),
+        Some(id) => Err(Error::refused(format!("cannot read the configuration of the {id}, and so its functions"))
+            .hint(format!("allow cloudfront:GetDistributionConfig{otherwise}"))),
     }
 }
 
@@ -380,13 +378,12 @@ async fn owned_functions(
         };
         if files.have(event) {
             return Err(Error::refused(format!(
-                "{place} has {foreign} for {}, which is not shipfront's for {}; nothing was changed",
+                "{place} has {foreign} for {}, which does not belong to shipfront for {}; nothing was changed",
                 event.word(),
                 settings.target
             ))
             .hint(format!(
-                "if its code may be replaced, give it the comment \"{comment}\"; else attach one of its own \
-                 ('shipfront rules --attach'), or deploy without --publish-rules"
+                "to let shipfront replace its code, give it the comment \"{comment}\"; otherwise attach another function ('shipfront rules --attach'), or deploy without --publish-rules"
             )));
         }
     }

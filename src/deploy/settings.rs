@@ -105,7 +105,7 @@ pub struct Preview {
 }
 
 impl Settings {
-    /// Those of a run that has no source, invalidates nothing and is told nothing.
+    /// Those of a run without a source, invalidations and options.
     pub fn of_nothing(target: Target, expected_owner: Option<&str>) -> Settings {
         Settings {
             source: PathBuf::new(),

@@ -21,7 +21,7 @@ pub struct PathCount {
     pub extra: Map<String, Value>,
 }
 
-/// Reads what a record may have and a run can do without; what is none counts as if it were not there. Counts, for
+/// Reads what a record may have and a run can do without; an invalid value counts as absent. Counts, for
 /// one, only save money.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;

@@ -21,10 +21,10 @@ pub struct Deployed {
     pub deploy: String,
     /// When it was completed, by S3's clock.
     pub at: Timestamp,
-    /// Its build, if it had a number. What is none counts as if it were not there.
+    /// Its build, if it had a number. An invalid value counts as absent.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
-    /// The commit that was built, where the environment told it.
+    /// The commit that was built, where the environment names it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub commit: Option<String>,
     /// Where it ran, for people.

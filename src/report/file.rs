@@ -68,7 +68,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|error| {
             Error::usage(format!("--report {}: {}: {error}", path.display(), folder.display()))
-                .hint("make the folder first")
+                .hint("create the folder first")
         })?;
         if folder.starts_with(&source) {
             return Err(Error::usage(format!("--report {} is in the source: it would be deployed", path.display()))
@@ -79,7 +79,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
         // What is in it stays until there is a report.
         OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
             Error::usage(format!("--report {} cannot be written: {error}", path.display()))
-                .hint("name a file in a folder that you may write to")
+                .hint("name a file in a writable folder")
         })?;
     }
     Ok(())

@@ -115,7 +115,7 @@ impl Progress {
         Progress { label, since, done, total: Some(total), face }
     }
 
-    /// Something that nobody can count, told by messages.
+    /// Something that cannot be counted, described by messages.
     pub(super) fn wait(label: &'static str, place: Place) -> Progress {
         let face = Face::of(place, label, |style| style.template("{prefix:10} {spinner} {msg}"));
         Progress { label, since: Instant::now(), done: Arc::default(), total: None, face }

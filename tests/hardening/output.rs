@@ -31,7 +31,7 @@ async fn json_that_cannot_be_written_ends_the_run_with_an_error() {
         world.write("index.html", format!("edit {:?}", std::time::Instant::now()));
         for arguments in [&site[..], &plan, &deploy, &doctor] {
             let run = run(world.command(arguments).stdout(stdout())).expect(1);
-            run.says("the result cannot be written to stdout");
+            run.says("cannot write the result to stdout");
         }
         // The deploy was done all the same.
         assert_eq!(world.plan(&[]).expect(0).json["changes"].as_array().unwrap().len(), 0);

@@ -29,7 +29,7 @@ async fn stops_in_order(name: &str) {
     assert!(reported["lease"].is_null() && reported["pending"].is_null(), "{reported}");
     assert_eq!((&reported["last"]["interrupted"], &reported["last"]["left"]), (&true.into(), &2.into()), "{reported}");
     let text = world.run(&["status", TARGET]).expect(0).stdout;
-    assert!(text.contains("it was interrupted: 2 objects of its plan neither uploaded nor deleted"), "{text}");
+    assert!(text.contains("it was interrupted: 2 changes missing"), "{text}");
     world.edge.clear_requests();
     world.deploy(&[]).expect(0);
     let reported = status(&world);

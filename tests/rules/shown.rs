@@ -93,7 +93,7 @@ async fn the_doctor_says_whether_the_functions_are_attached() {
     world.edge.put_function(&function("site-request", "mine", "request")).unwrap();
     assert!(seen(&world)[0].starts_with("error"), "{:?}", seen(&world));
     let quiet = world.run(&["doctor", TARGET]).stdout;
-    assert!(quiet.contains("site-request is attached; deploys publish no rules"), "{quiet}");
+    assert!(quiet.contains("site-request is attached, but publish-rules is off"), "{quiet}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

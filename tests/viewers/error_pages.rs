@@ -126,7 +126,7 @@ async fn what_keeps_errors_for_long_is_named_and_everything_goes() {
     assert_eq!(invalidated, ["/*"]);
     assert!(run.warnings().contains("the MinTTL of 61 s"), "{}", run.warnings());
     let (invalidated, run) = edit(&world, "404.html", &["--error-page", "own-path"]);
-    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as asked");
+    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as --error-page says");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,11 +43,11 @@ impl Verified {
             0 if self.unanswered.is_empty() => "as deployed".to_owned(),
             0 if self.unanswered.len() == self.checked => return "none of them answered".to_owned(),
             0 => "no difference".to_owned(),
-            different => format!("{different} otherwise"),
+            different => format!("{different} serving something else"),
         };
         match self.unanswered.len() {
             0 => said,
-            count => format!("{said}, {count} without an answer"),
+            count => format!("{said}, {count} did not answer"),
         }
     }
 

@@ -186,10 +186,11 @@ fn is_answered(code: Option<&str>) -> bool {
     code == Some("InvalidJobStateException")
 }
 
-/// A success that could not be told.
+/// A success that could not be reported.
 fn unheard(error: &Error, summary: &str) -> Failure {
     let failure = Failure::of(error);
-    let message = format!("everything was done ({summary}), but CodePipeline did not take that: {}", failure.message);
+    let message =
+        format!("everything succeeded ({summary}), but CodePipeline did not accept the result: {}", failure.message);
     Failure { message, ..failure }
 }
 

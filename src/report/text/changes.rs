@@ -50,12 +50,7 @@ struct Parts {
 }
 
 /// Writes the changes of all waves.
-pub(super) fn write(
-    out: &mut Formatter<'_>,
-    waves: &Waves<'_>,
-    beside: &Beside<'_>,
-    manner: Manner,
-) -> fmt::Result {
+pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<'_>, manner: Manner) -> fmt::Result {
     let folded = |changes: &[&ReportedChange]| !manner.verbose && changes.len() > SHORT_LIST;
     let lists: Vec<Vec<Line<'_>>> = waves
         .iter()
@@ -183,8 +178,7 @@ fn reason(line: &Line<'_>) -> String {
     }
     let counts: Vec<String> = reasons.iter().map(|(word, count)| format!("{} {word}", grouped(*count))).collect();
     let undone = line.changes.iter().filter(|change| matches!(change.fate, Fate::Failed | Fate::NotBegun)).count();
-    let undone =
-        if undone > 0 { format!("; {} failed or not started", grouped(undone as u64)) } else { String::new() };
+    let undone = if undone > 0 { format!("; {} failed or not started", grouped(undone as u64)) } else { String::new() };
     format!("{}{undone}", counts.join(", "))
 }
 

@@ -54,9 +54,10 @@ impl Report {
                 (Some(Mark::Warning), format!("{did} in {seconds:.1} s, but could not verify what viewers get"))
             }
             Outcome::Partial => (Some(Mark::Warning), format!("Partly {}{}", lowered(&did), self.missing())),
-            Outcome::Stale => {
-                (Some(Mark::Bad), format!("{did}, but CloudFront may still serve what was there before: not invalidated"))
-            }
+            Outcome::Stale => (
+                Some(Mark::Bad),
+                format!("{did}, but CloudFront may still serve what was there before: not invalidated"),
+            ),
             Outcome::Interrupted => {
                 let so_far = if done.is_empty() { "nothing is live".to_owned() } else { format!("{done} live") };
                 (Some(Mark::Warning), format!("Interrupted: {so_far}{}; run it again to finish", self.missing()))
