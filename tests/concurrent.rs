@@ -287,7 +287,7 @@ async fn a_lease_that_cannot_be_renewed_is_given_up_before_it_ends() {
     let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it gives up") };
     let (holder, ()) = tokio::join!(holder, others);
     assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
-    assert!(holder.unwrap_err().to_string().contains("given up"));
+    assert!(holder.unwrap_err().to_string().contains("the lock was lost"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,7 +178,11 @@ fn every_option_that_a_document_shows_is_one_of_its_command() {
         for command in commands(&text) {
             let typed = command.split(" #").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
             let words: Vec<&str> = typed.split_whitespace().skip(1).collect();
-            let help = shipfront(&[words[0], "--help"]).stdout;
+            let mut help = shipfront(&[words[0], "--help"]).stdout;
+            // They take a deploy's options, and refer to its help.
+            if ["plan", "preview"].contains(&words[0]) {
+                help += &shipfront(&["deploy", "--help"]).stdout;
+            }
             for option in words.iter().filter_map(|word| word.strip_prefix("--")) {
                 let name = option.split('=').next().unwrap_or_default();
                 assert!(help.contains(&format!("--{name}")), "{}: {command}: --{name}", document.display());

@@ -64,7 +64,7 @@ async fn credentials_of_a_file_that_no_request_can_carry_are_refused() {
     let mut command = world.command(&["status", TARGET, "--profile", "web"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     let run = execute(command.env("AWS_SHARED_CREDENTIALS_FILE", file)).ended_with(1);
-    run.says("no request can carry");
+    run.says("HTTP headers cannot contain");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,7 @@ async fn rules_without_effect_are_warnings_with_what_may_be_meant() {
     run.says("did you mean \"max-age=300\"?");
     run.says("the header rule for \"/asset/**\" matches no file; did you mean \"/assets/**\"?");
     run.says("the header rule for \"*\" sets another Cache-Control than");
-    run.says("has for /assets/*, such as for assets/app.js: the settings prevail");
+    run.says("has for /assets/*, such as for assets/app.js: the settings apply");
 }
 
 #[test]

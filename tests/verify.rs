@@ -162,7 +162,7 @@ async fn verify_waits_for_cloudfront_and_holds_the_lease_meanwhile() {
     let site = world.edge.viewer_url();
     let running = world.start(&["--verify", &site]);
     gate.reached().await;
-    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("lock: process"));
+    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("! held by process"));
     gate.open();
     finish(running).expect(0);
 }

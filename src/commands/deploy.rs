@@ -25,21 +25,16 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
     let (report, directions, written) =
         execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
-    let is_live = matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial);
     let is_preview = args.preview.preview.is_some();
-    // A person who reads that nothing changed needs no more; a script finds the address in the last line of any run.
-    let is_all_said = report.outcome == Outcome::NothingToDo && terminal.columns().is_some() && !is_preview;
     // Where nothing was deployed there is nothing to look at.
     let is_new = report.outcome != Outcome::NothingToDo || is_preview;
     for line in directions.into_iter().filter(|_| is_new && report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
-    // The last line by itself, so that a script finds it. Of a preview, it is what was asked for.
-    let is_asked = is_preview || !terminal.is_quiet();
-    let is_shown = is_live && is_asked && !is_all_said && !terminal.is_json();
-    let written = match report.url.as_deref().filter(|_| is_shown) {
+    // Of a preview, the address is what was asked for.
+    let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {
         Some(url) => written.and(terminal.print(Shown(url))),
-        None => written,
+        None => written.and(report.print_address(terminal)),
     };
     terminal.ended(report.outcome.exit(), written)
 }

@@ -199,7 +199,17 @@ impl Display for Report {
             if self.verbose {
                 findings.into_iter().try_for_each(|finding| self.write_finding(out, finding))?;
             } else if !findings.is_empty() {
-                let checks: Vec<String> = findings.iter().map(|finding| Shown(&finding.check).to_string()).collect();
+                // Of which distribution it is, the long list says.
+                let name = |finding: &&Finding| {
+                    let name = finding.check.split(" of distribution").next().unwrap_or_default();
+                    Shown(name).to_string()
+                };
+                let mut checks: Vec<String> = Vec::with_capacity(findings.len());
+                for name in findings.iter().map(name) {
+                    if !checks.contains(&name) {
+                        checks.push(name);
+                    }
+                }
                 let text = format!("{}: {}", state.word(), checks.join(", "));
                 writeln!(out, "{}", self.line(&format!("{} ", state.mark()), &text))?;
             }

@@ -30,6 +30,7 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
     if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
         terminal.say(ORDER);
     }
+    let written = written.and(report.print_address(terminal));
     terminal.ended(report.outcome.exit(), written)
 }
 

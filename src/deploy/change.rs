@@ -27,6 +27,7 @@ pub enum Reason {
     /// The object is not in the source, and shipfront did not upload it.
     Foreign,
     /// Others wrote or deleted the object, and did not invalidate it.
+    #[serde(rename = "untold")]
     NotInvalidated,
     /// An interrupted run may have changed it without invalidating it.
     Recovered,

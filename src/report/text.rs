@@ -10,6 +10,7 @@ use crate::deploy::change::Wave;
 use crate::deploy::rollback::{PROMOTED, RESTORED};
 use crate::error::Result;
 use crate::escape::Shown;
+use crate::outcome::Outcome;
 use crate::record::intent::left_by;
 use crate::report::{Report, ReportedChange};
 use crate::terminal::Terminal;
@@ -52,9 +53,28 @@ impl Report {
         terminal.report_run(self, (&Body(self), &LastLines(self)), &self.warnings, &self.errors)
     }
 
+    /// Whether viewers find a complete or partial deploy at the address of the site.
+    pub fn is_live(&self) -> bool {
+        matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial)
+    }
+
+    /// Prints the address of the site alone on the last line, where scripts find it. At a terminal, a run without changes
+    /// is one line.
+    ///
+    /// # Errors
+    /// A line that could not be written.
+    pub fn print_address(&self, terminal: &Terminal) -> Result<()> {
+        let is_all_said = self.outcome == Outcome::NothingToDo && terminal.columns().is_some();
+        let is_shown = self.is_live() && !is_all_said && !terminal.is_quiet() && !terminal.is_json();
+        match self.url.as_deref().filter(|_| is_shown) {
+            Some(url) => terminal.print(Shown(url)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the text is for a person who wants to know all of it: of a plan, or with `--verbose`.
     fn is_detailed(&self) -> bool {
-        self.verbose || (self.outcome.is_plan() && self.has_changes())
+        self.verbose || (self.outcome == Outcome::Planned && self.has_changes())
     }
 
     fn write_body(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -87,7 +107,7 @@ impl Report {
 
     /// What a person should know beside the changes.
     fn write_notes(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        if self.has_changes() || self.verbose {
+        if self.outcome != Outcome::NothingToDo || self.verbose {
             self.write_hidden(out)?;
         }
         let objects = &self.objects;

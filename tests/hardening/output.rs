@@ -51,7 +51,7 @@ async fn an_exit_code_that_tells_of_trouble_stays_and_text_may_have_no_reader() 
     run(world.command(&["status", TARGET]).stdout(full())).expect(1);
     run(world.command(&["man"]).stdout(unread())).expect(0);
     for document in [&["policy", "--bucket", "b-1"][..], &["completions", "bash"], &["schema"], &["man"]] {
-        run(world.command(document).stdout(full())).expect(1).says("cannot be written");
+        run(world.command(document).stdout(full())).expect(1).says("cannot write the result");
     }
 }
 

@@ -226,7 +226,7 @@ async fn a_cloudfront_that_never_answers_is_answered_for_before_the_deadline() {
     function.invoke_within(&job(1, &world.distribution), Duration::from_secs(2)).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "JobFailed");
-    assert!(message.contains("time limit"), "{message}");
+    assert!(message.contains("timeout"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

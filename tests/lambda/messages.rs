@@ -281,5 +281,5 @@ async fn what_a_topic_sends_that_is_no_event_goes_back_alone_and_its_token_is_no
     // Without a queue, Lambda tries it again.
     let mut alone = event("sns-s3");
     alone["Records"][0]["Sns"]["Message"] = "hello".into();
-    assert!(function.invoke(&alone).await.unwrap_err().contains("no JSON"));
+    assert!(function.invoke(&alone).await.unwrap_err().contains("not JSON"));
 }

@@ -161,7 +161,7 @@ async fn a_preview_that_changes_while_it_is_promoted_is_not_half_promoted() {
 async fn what_others_wrote_is_guarded_on_both_sides() {
     let world = previewed().await;
     world.put("index.html", "theirs").await;
-    let refused = promote(&world, "new", &[]).expect(6).says("not as the last deploy left it");
+    let refused = promote(&world, "new", &[]).expect(6).says("changed by others since the last deploy");
     assert_eq!((refused.outcome(), world.writes().len()), ("refused", 0));
     promote(&world, "new", &["--overwrite-foreign"]).expect(0);
     assert_eq!(production(&world).await, changed());

@@ -85,7 +85,7 @@ async fn a_killed_deploy_is_shown_can_be_unlocked_and_is_finished() {
     assert!(reported["lease"]["owner"].is_string(), "{reported}");
     assert_eq!(reported["pending"]["keys"], 2);
     let text = world.run(&["status", TARGET]).expect(0).stdout;
-    assert!(text.contains("lock: process") && text.contains("pending: 2 keys"), "{text}");
+    assert!(text.contains("! held by process") && text.contains("pending      2 files"), "{text}");
     let run = world.deploy(&["--lock-timeout", "0s"]).expect(5);
     assert!(run.json["hint"].as_str().unwrap().contains("shipfront unlock"), "{}", run.stdout);
     world.edge.clear_requests();

@@ -39,7 +39,7 @@ async fn an_object_overwritten_while_the_deploy_runs_is_not_deleted() {
     let gate = hold(&world, "DeleteObjects", None);
     let child = world.start(&PRUNE);
     gate.reached().await;
-    upload(&world, "old.html", "no longer removed by deploys", HTML).await;
+    upload(&world, "old.html", "theirs now", HTML).await;
     gate.open();
     let run = finish(child).expect(0);
     assert!(run.warnings().contains("others overwrote old.html"), "{}", run.warnings());
@@ -51,7 +51,7 @@ async fn an_object_overwritten_while_the_deploy_runs_is_not_deleted() {
 async fn an_object_overwritten_between_two_deploys_is_theirs() {
     let world = World::deployed(&SITE).await;
     world.remove("old.html");
-    upload(&world, "old.html", "no longer removed by deploys", HTML).await;
+    upload(&world, "old.html", "theirs now", HTML).await;
     let run = world.deploy(&PRUNE).expect(0);
     assert_eq!(run.objects("pruned"), 0);
     assert_eq!(object(&world, "old.html").size, 10);

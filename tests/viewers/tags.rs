@@ -208,7 +208,7 @@ async fn nothing_counts_as_tagged_before_the_edges_read_tags() {
     read_tags(&world, HEADER);
     world.edge.set_deploying(&world.distribution, true);
     let run = world.deploy(&[]).expect(0);
-    assert!(run.warnings().contains("still on its way to the edges"), "{}", run.warnings());
+    assert!(run.warnings().contains("still being deployed"), "{}", run.warnings());
     assert_eq!(round(&world, "first", &FEW).await.1, 0);
     world.edge.set_deploying(&world.distribution, false);
     assert_eq!(round(&world, "second", &FEW).await.1, 0);

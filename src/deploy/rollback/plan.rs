@@ -211,7 +211,7 @@ impl Planning<'_> {
         if names.is_empty() || self.rollback.overwrite_foreign {
             return Ok(());
         }
-        let count = if names.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", names.len()) };
+        let count = if names.len() == 1 { "1 object was".to_owned() } else { format!("{} objects were", names.len()) };
         let message =
             format!("{count} changed by others since the last deploy: {}; nothing was changed", listed(&names));
         Err(Error::refused(message)

@@ -15,8 +15,10 @@ use std::fmt::{self, Formatter};
 const SHORT_LIST: usize = 20;
 /// The widest column of items.
 const WIDE_ITEM: usize = 60;
+/// Everything.
+const ALL: &str = "/*";
 /// Where a wildcard is explained.
-const WILDCARDS: &str = "'shipfront plan' shows what other budgets evict; docs/design.md explains the choice";
+const WILDCARDS: &str = "docs/invalidation.md explains why a wildcard evicts more than what changed";
 
 /// The paths that are invalidated for one file alone, by its key, and all others.
 #[derive(Debug, Default)]
@@ -66,7 +68,9 @@ impl<'a> Beside<'a> {
 
     /// The paths that are not beside a file, the costly ones first.
     pub(super) fn write_rest(&self, out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
-        if self.rest.is_empty() {
+        // That everything is invalidated is said in the result.
+        let evicts_others = report.invalidations.iter().any(|invalidation| invalidation.collateral > 0);
+        if self.rest.is_empty() || (self.rest == [ALL] && !evicts_others) {
             return Ok(());
         }
         let invalidations = report.invalidations.iter();
@@ -81,7 +85,8 @@ impl<'a> Beside<'a> {
         let most = report.columns.map_or(WIDE_ITEM, |columns| usize::from(columns / 2)).min(WIDE_ITEM);
         let widths = items[..shown].iter().map(|item| item.chars().count()).filter(|width| *width <= most);
         let width = widths.max().unwrap_or(0);
-        writeln!(out, "invalidated paths beside these:")?;
+        let title = if report.outcome.is_plan() { "other paths to invalidate" } else { "other invalidated paths" };
+        writeln!(out, "{title}:")?;
         for item in &items[..shown] {
             match coverage.get(item) {
                 Some(coverage) if coverage.is_several() => {
@@ -155,7 +160,7 @@ fn summary(report: &Report, sent: &[&Invalidation]) -> String {
     let paths = items().count() as u64 - tags;
     let counts = [(paths, "path"), (tags, "cache tag")];
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun));
-    let what = if items().eq(["/*"]) { "everything (/*)".to_owned() } else { listed(&counts.collect::<Vec<_>>()) };
+    let what = if items().eq([ALL]) { "everything (/*)".to_owned() } else { listed(&counts.collect::<Vec<_>>()) };
     let is_any = |status| sent.iter().any(|invalidation| invalidation.status == status);
     let what = if report.outcome.is_plan() || is_any(InvalidationStatus::Planned) {
         format!("{what} to invalidate")
@@ -170,7 +175,8 @@ fn summary(report: &Report, sent: &[&Invalidation]) -> String {
     let changed: u64 = sent.iter().map(|invalidation| invalidation.viewer_paths).sum();
     let collateral: u64 = sent.iter().map(|invalidation| invalidation.collateral).sum();
     let others = universe.saturating_sub(changed);
-    if others == 0 {
+    let is_sent = !is_any(InvalidationStatus::Failed);
+    if others == 0 || !is_sent {
         return what;
     }
     let urls = if others == 1 { "URL stays" } else { "URLs stay" };

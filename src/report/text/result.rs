@@ -18,7 +18,7 @@ impl Report {
             (Some(mark), text) => writeln!(out, "{}", mark.line(text))?,
             (None, text) => writeln!(out, "{text}")?,
         }
-        if self.outcome != Outcome::NothingToDo {
+        if !matches!(self.outcome, Outcome::NothingToDo | Outcome::Refused) {
             invalidation::write_summary(out, self)?;
         }
         if self.outcome == Outcome::Stale {
@@ -43,7 +43,10 @@ impl Report {
             Outcome::NothingToDo => (Some(Mark::Good), self.nothing_to_do()),
             Outcome::Planned if !self.has_changes() => (Some(Mark::Good), self.nothing_to_do()),
             Outcome::Planned => (None, format!("{}; nothing was written", self.planned())),
-            Outcome::Refused => (Some(Mark::Bad), format!("Refused. {}; nothing was written", self.planned())),
+            Outcome::Refused => {
+                let done = if done.is_empty() { "nothing to upload or remove" } else { &done };
+                (Some(Mark::Bad), format!("Refused: {done} in {target}; nothing was written"))
+            }
             Outcome::Deployed => (Some(Mark::Good), format!("{did} in {seconds:.1} s")),
             Outcome::Different => {
                 let urls = self.verified.as_ref().map_or(0, |verified| verified.differences.len() as u64);
@@ -53,11 +56,12 @@ impl Report {
             Outcome::Unverified => {
                 (Some(Mark::Warning), format!("{did} in {seconds:.1} s, but could not verify what viewers get"))
             }
-            Outcome::Partial => (Some(Mark::Warning), format!("Partly {}{}", lowered(&did), self.missing())),
-            Outcome::Stale => (
-                Some(Mark::Bad),
-                format!("{did}, but CloudFront may still serve what was there before: not invalidated"),
-            ),
+            Outcome::Partial => {
+                let so_far = if done.is_empty() { "nothing new is live".to_owned() } else { format!("{done} live") };
+                let verb = verb.to_lowercase();
+                (Some(Mark::Warning), format!("Partly {verb}{of}: {so_far}{}", self.missing()))
+            }
+            Outcome::Stale => (Some(Mark::Bad), format!("{did}, but CloudFront may still serve the previous version")),
             Outcome::Interrupted => {
                 let so_far = if done.is_empty() { "nothing is live".to_owned() } else { format!("{done} live") };
                 (Some(Mark::Warning), format!("Interrupted: {so_far}{}; run it again to finish", self.missing()))
@@ -141,11 +145,4 @@ impl Report {
         }
         Ok(())
     }
-}
-
-/// A sentence whose first letter is small, to go on with it.
-fn lowered(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
-    first + characters.as_str()
 }
