@@ -372,7 +372,7 @@ async fn the_local_site_of_the_files_source_is_found() {
     local(&["unlock", "--local"]).expect(0).says("the lock is free");
     assert!(local(&["tags", "--enable", "--local"]).expect(0).stdout.contains("reads no cache tags yet"));
     let sent = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
-    let other = local(&["deploy", "public", "s3://another.example.com", "--local"]).expect(0);
+    let other = local(&["deploy", "public", "s3://another.example.com", "--local", "--json"]).expect(0);
     assert!(other.stdout.contains("s3://another.example.com"), "{}", other.stdout);
     let again = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
     assert_eq!(again["invalidations"][0]["distribution"], sent["invalidations"][0]["distribution"]);

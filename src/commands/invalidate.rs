@@ -17,9 +17,10 @@ use crate::record::Place as RecordPlace;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::{Mark, counted};
 use serde::Serialize;
-use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::viewer::path_from_input;
+use shipfront_invalidation::{Invalidation, InvalidationStatus};
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
 use std::time::Duration;
@@ -260,8 +261,15 @@ impl TypedReport {
 impl Display for TypedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
-            let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
-            writeln!(out, "{distribution}: invalidation {id}, {status}:{}", shown(items))?;
+            let (mark, verb) = match (id, status) {
+                (None, _) => (Mark::Bad, "Not invalidated"),
+                (Some(_), InvalidationStatus::Completed) => (Mark::Good, "Invalidated"),
+                (Some(_), _) => (Mark::Good, "Accepted, in progress"),
+            };
+            let id = id.as_deref().map(|id| format!(" ({})", Shown(id))).unwrap_or_default();
+            let paths = counted(items.len() as u64, "path");
+            let line = mark.line(format_args!("{verb}: {paths} of the {}{id}", Shown(distribution)));
+            writeln!(out, "{line}:{}", shown(items))?;
         }
         Ok(())
     }

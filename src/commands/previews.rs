@@ -16,6 +16,7 @@ use crate::record::preview::{FoundRecord, records};
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::counted;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
@@ -351,10 +352,9 @@ impl Removals {
             Removal::Removed(Removed { objects, foreign, warnings }) => {
                 self.warnings.extend(warnings);
                 if !foreign.is_empty() {
-                    let stay =
-                        if foreign.len() == 1 { "1 object was" } else { &format!("{} objects were", foreign.len()) };
-                    self.warnings
-                        .push(format!("{stay} of preview {name} written by others, and kept: {}", foreign.join(", ")));
+                    let stay = counted(foreign.len() as u64, "object");
+                    let keys = foreign.join(", ");
+                    self.warnings.push(format!("{stay} of preview {name} written by others and kept: {keys}"));
                 }
                 self.removed.push(Gone { name, label, objects, foreign });
             }
