@@ -1,4 +1,4 @@
-//! Flags as typed. What they mean is in `config.rs`.
+//! Options as typed. What they mean is in `config.rs`.
 
 pub mod choice;
 pub mod conformance;
@@ -406,7 +406,7 @@ pub struct PreviewArgs {
     pub options: SiteOptions,
 }
 
-/// What is deployed, and how.
+/// What to deploy, and how.
 #[derive(Debug, Args)]
 pub struct SiteOptions {
     /// What CloudFront is asked to invalidate

@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Busy,
     /// AWS failed on its own side; the request may have had its effect.
     ServerFault,
-    /// No answer says what became of the request: it may have had its effect.
+    /// There was no answer: the request may have succeeded.
     Unanswered,
     /// AWS answered with another error, and did nothing.
     Rejected,

@@ -185,7 +185,7 @@ pub struct State {
     /// The deploys whose manifests are kept, the newest first; see [`State::deploys`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<Deployed>,
-    /// The newest build of which the site was rolled back: builds up to it stay away.
+    /// The newest build that was rolled back: builds up to it are refused.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub rolled_back: Option<Build>,
     /// What is to be known of it, if the site is a preview.
@@ -449,7 +449,7 @@ impl Record {
         Ok(state)
     }
 
-    /// Writes a state in place of the one that was read; `None` if another write came first.
+    /// Replaces the state that was read; `None` if another write came first.
     ///
     /// A write whose answer was lost meets its own success when it is tried again: the state is then
     /// read back, and it is ours if it has our bytes.

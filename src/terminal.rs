@@ -22,7 +22,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// Errors named one by one; a wall of the same one helps nobody.
+/// Errors shown one by one; more of the same do not help.
 const MOST_FAILURES: usize = 10;
 
 /// How much to print.
@@ -277,7 +277,7 @@ fn to_stdout(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// A reader that went away is no error of ours.
+/// A closed pipe is not an error.
 fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }

@@ -1,4 +1,4 @@
-//! Flags about what CloudFront is asked to invalidate: which distributions, and how the items are chosen.
+//! Options about invalidations: which distributions, and how paths are chosen.
 
 use crate::cli::{ErrorPageArg, IndexAliasArg};
 use clap::Args;

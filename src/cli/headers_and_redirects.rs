@@ -1,4 +1,4 @@
-//! Flags of `headers` and `redirects`: what is printed of the source's `_headers` and `_redirects`.
+//! Options of `headers` and `redirects`.
 
 use clap::{Args, ValueEnum};
 use shipfront_site::platform::{Platform, RuleOptions};

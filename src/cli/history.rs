@@ -1,4 +1,4 @@
-//! Flags about the deploys that stay restorable: those of a deploy, and of `history` and `rollback`.
+//! Options about restorable deploys, of `deploy`, `history` and `rollback`.
 
 use crate::cli::choice::ChoiceArgs;
 use crate::cli::invalidate::WaitArgs;

@@ -1,4 +1,4 @@
-//! Flags about previews: those of a deploy, and of `previews` and `promote`.
+//! Options about previews, of `deploy`, `previews` and `promote`.
 
 use crate::cli::ConnectionArgs;
 use crate::cli::history::BringBackArgs;

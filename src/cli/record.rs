@@ -1,4 +1,4 @@
-//! Flags of the commands about the deploy record, `status` and `unlock`.
+//! Options of `status` and `unlock`.
 
 use crate::cli::{OrphanArgs, SiteArgs};
 use clap::Args;

@@ -32,7 +32,7 @@ pub struct RulesArgs {
     pub any_origin: bool,
 }
 
-/// For whom the change is printed.
+/// The tool that the change is printed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AttachFor {
     /// The AWS CLI

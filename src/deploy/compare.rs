@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Parts under way at once beside those that are being listed: enough to keep every core busy.
 const PARTS: usize = 8;
 
-/// All by which parts are compared, shared between cores.
+/// Everything that comparing parts needs, shared between cores.
 struct Comparer {
     walk: Arc<Walk>,
     index: Arc<ManifestIndex>,

@@ -107,7 +107,7 @@ impl Deploy<'_> {
         Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })
     }
 
-    /// The source, and the rules by which its files got their headers.
+    /// The source, and the rules that gave its files their headers.
     pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {

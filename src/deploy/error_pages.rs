@@ -130,13 +130,13 @@ pub(super) fn is_written(change: &Change, entries: &[Entry]) -> bool {
     }
 }
 
-/// The error pages of which all copies are gone that were there before, by key.
+/// The error pages whose earlier copies are all gone, by key.
 pub(super) struct ClearedErrorPages<'a> {
     headers: HashMap<&'a str, &'a EntryHeaders>,
 }
 
 impl<'a> ClearedErrorPages<'a> {
-    /// Those of which `sent` cleared all copies.
+    /// Those whose copies `sent` cleared completely.
     pub(super) fn new(viewers: &Viewers, entries: &'a [Entry], sent: &[Invalidation]) -> ClearedErrorPages<'a> {
         let keys = viewers.error_page_keys().into_iter().filter(|key| viewers.cleared_error_page(key, sent));
         let entry = |key: String| {

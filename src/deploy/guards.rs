@@ -275,7 +275,7 @@ mod tests {
         Guards { plan, walk, max_delete: 500, prune_after, allow_removals: false, has_manifest: true }
     }
 
-    /// A plan by which so many of so many pages leave.
+    /// A plan that removes so many of so many pages.
     fn leaving(leave: u64, all: u64) -> Plan {
         let mut plan = Plan::default();
         for page in 0..all {

@@ -148,7 +148,7 @@ impl Deploy<'_> {
     }
 }
 
-/// The uploads of which production has the key.
+/// The uploads whose key production has.
 fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
     let question = |(at, change): (usize, &Change)| {
         let Change::Upload { subject, entry, bytes, .. } = change else { return None };

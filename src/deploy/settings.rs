@@ -67,7 +67,7 @@ pub struct Settings {
     pub allow_removals: bool,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
-    /// Transfers under way, of which the limiter lets some be sent.
+    /// Transfers under way, some of which the limiter allows to send.
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,

@@ -92,7 +92,7 @@ impl Walk {
     }
 }
 
-/// Keys, and directories of keys, of which nothing is known.
+/// Keys, and directories of keys, about which nothing is known.
 #[derive(Debug, Default)]
 pub struct Unknown {
     keys: HashSet<String>,
@@ -103,7 +103,7 @@ pub struct Unknown {
 }
 
 impl Unknown {
-    /// One key of which nothing is known.
+    /// One key about which nothing is known.
     pub fn add_key(&mut self, key: String) {
         self.keys.insert(key);
     }

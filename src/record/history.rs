@@ -93,7 +93,7 @@ pub struct HistoryUpdate<'a> {
 pub enum Direction {
     /// It deploys a build.
     Onward,
-    /// It brings back a build older than the newest one, or one of which nobody knows how old it is.
+    /// It restores a build older than the newest one, or one of unknown age.
     Back,
     /// It brings back the newest build.
     Newest,
@@ -111,7 +111,7 @@ pub struct Rows {
 }
 
 impl HistoryUpdate<'_> {
-    /// Where a run stands among the builds, of which the newest one is recorded.
+    /// Where a run stands among the builds; the record has the newest one.
     pub fn direction(&self, newest: Option<&Build>) -> Direction {
         let is_newest = |build: &Build| {
             newest.is_some_and(|newest| newest.project == build.project && newest.number <= build.number)

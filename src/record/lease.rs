@@ -86,7 +86,7 @@ pub struct Lease {
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
-    /// Whether there may be more of them, of which the state does not tell.
+    /// Whether there may be more of them than the state lists.
     may_have_strays: bool,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),

@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// How a deploy or a plan ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending<'a> {
-    /// With a report, be it of a failure half way.
+    /// With a report, even one of a partial failure.
     Report(&'a Report),
     /// Before anything was written.
     Error {

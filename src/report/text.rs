@@ -170,7 +170,7 @@ impl Report {
         }
     }
 
-    /// The counts by which a run can be compared with others.
+    /// The counts, to compare a run with others.
     fn write_counts(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let (objects, planned) = (&self.objects, self.outcome.is_plan());
         let (upload, delete) = if planned { ("to upload", "to delete") } else { ("uploaded", "deleted") };

@@ -36,14 +36,14 @@ pub(super) struct Place {
     pub began: Instant,
 }
 
-/// How far something is.
+/// How much is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Amount {
     files: u64,
     bytes: u64,
 }
 
-/// What many threads count in.
+/// Counters that many threads share.
 #[derive(Debug, Default)]
 struct Counter {
     files: AtomicU64,
@@ -56,7 +56,7 @@ impl Counter {
     }
 }
 
-/// Progress of something, gone from the terminal when dropped.
+/// Progress of a stage, which disappears from the terminal when dropped.
 #[derive(Debug)]
 pub struct Progress {
     label: &'static str,
@@ -88,7 +88,7 @@ struct Log {
 }
 
 impl Progress {
-    /// So many files and bytes to compare or to send.
+    /// A number of files and bytes to compare or send.
     pub(super) fn transfer(label: &'static str, files: u64, bytes: u64, place: Place) -> Progress {
         let (done, since) = (Arc::<Counter>::default(), Instant::now());
         let total = Amount { files, bytes };
@@ -115,24 +115,24 @@ impl Progress {
         Progress { label, since, done, total: Some(total), face }
     }
 
-    /// Something that cannot be counted, described by messages.
+    /// Work that cannot be counted, described by messages.
     pub(super) fn wait(label: &'static str, place: Place) -> Progress {
         let face = Face::of(place, label, |style| style.template("{prefix:10} {spinner} {msg}"));
         Progress { label, since: Instant::now(), done: Arc::default(), total: None, face }
     }
 
-    /// So many bytes more are done.
+    /// Counts bytes as done.
     pub fn add(&self, bytes: u64) {
         self.done.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.show(|standing| format!("{standing}{}", standing.left()));
     }
 
-    /// One file more is done.
+    /// Counts one file as done.
     pub fn file(&self) {
         self.done.files.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is being waited for.
+    /// Shows what the run waits for.
     pub fn message(&self, text: &str) {
         if let Face::Bar(bar) = &self.face {
             bar.bar.set_message(escaped(text).into_owned());
@@ -284,7 +284,7 @@ impl Standing {
 
 fn write_line(label: &str, text: &str) {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-    // A reader that went away is no error of ours.
+    // A closed pipe is not an error.
     let _ = writeln!(anstream::stderr(), "{now} {label}: {}", escape::lines(&escaped(text)));
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Keys that an error names before it only counts.
 const NAMED: usize = 20;
 
-/// All by which it is decided.
+/// Everything that the decision needs.
 pub(super) struct Planning<'a> {
     pub settings: &'a Settings,
     pub discovered: &'a Discovered,

@@ -13,13 +13,13 @@ use std::collections::{HashMap, HashSet};
 pub struct Verified {
     /// The site that was looked at.
     pub site: String,
-    /// Changed URLs of which the answer is known.
+    /// Changed URLs whose answer is known.
     pub urls: usize,
     /// How many of them were looked at.
     pub checked: usize,
     /// Those that answer otherwise than they must.
     pub differences: Vec<Difference>,
-    /// Those of which a header is not the object's: a response headers policy or a function may have set it.
+    /// Those with a header that is not the object's: a response headers policy or a function may have set it.
     pub overridden: Vec<Difference>,
     /// Those that gave no answer: whether viewers get them as deployed is not known.
     pub unanswered: Vec<Difference>,

@@ -165,7 +165,7 @@ fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
     }
 }
 
-/// Leaves out the keys of a bucket of which CloudFront knows already.
+/// Leaves out the keys of a bucket that were already invalidated.
 pub(super) async fn dedupe(
     entry_point: &EntryPoint,
     bucket: &str,
