@@ -127,7 +127,7 @@ impl Aws {
         Ok(Aws { sdk, requests: Arc::default(), limiter: Arc::new(limiter), clock })
     }
 
-    /// The clock by which a run waits.
+    /// The clock of a run.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -1,10 +1,11 @@
-//! Flags as typed. What they mean is in `config.rs`.
+//! Options as typed. What they mean is in `config.rs`.
 
 pub mod choice;
 pub mod conformance;
 pub mod doctor;
 pub mod documents;
 pub mod headers_and_redirects;
+pub mod help;
 pub mod history;
 pub mod invalidate;
 pub mod previews;
@@ -27,64 +28,166 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   shipfront deploy public --local
-      try it, with no AWS account
-  shipfront plan public s3://www.example.com
-      see what a deploy would do
-  shipfront deploy public s3://www.example.com
-      deploy and invalidate what changed
-  shipfront invalidate /blog/ '/img/*'
-      something is stale: evict it
+      try it without an AWS account
   shipfront doctor s3://www.example.com
-      is everything set up as it should be?
-  shipfront init
-      write shipfront.toml; then 'shipfront deploy' will do
+      check bucket, distribution and permissions
+  shipfront plan public s3://www.example.com
+      show what a deploy would do
+  shipfront deploy public s3://www.example.com
+      deploy, and invalidate what changed
+  shipfront rollback s3://www.example.com
+      restore the site of the deploy before";
+
+const LONG_HELP: &str = "\
+Examples:
+  shipfront deploy public --local
+      try it without an AWS account
+  shipfront doctor s3://www.example.com
+      check bucket, distribution and permissions
+  shipfront plan public s3://www.example.com
+      show what a deploy would do
+  shipfront deploy public s3://www.example.com
+      deploy, and invalidate what changed
+  shipfront rollback s3://www.example.com
+      restore the site of the deploy before
 
 Exit codes:
    0  done, or nothing to do
    1  failed, nothing changed
    2  usage
-   3  some files failed; what landed is live and invalidated
+   3  some files failed; the rest is live and invalidated
    4  live but stale: an invalidation failed
    5  locked, or superseded by a newer build
    6  refused by a guard, nothing changed
-   7  live, but --verify saw a difference, or no answer
+   7  live, but --verify found a difference or got no answer
   10  plan --detailed-exit-code: there are changes
- 130  interrupted; what had landed was invalidated
+ 130  interrupted; what is live was invalidated
 
-Settings come from flags, then from the environment (SHIPFRONT_MAX_PATHS for --max-paths, and so on), then from
-shipfront.toml beside or above the source; 'shipfront init' writes one. CONFIGURATION.md lists them all.
-Credentials, regions and profiles are found as the AWS command line finds them.";
+Settings:
+  Options override environment variables (SHIPFRONT_MAX_PATHS for --max-paths),
+  which override shipfront.toml beside or above the source. 'shipfront init'
+  writes one. Credentials, regions and profiles are found as the AWS CLI does.";
 
 const DEPLOY_EXAMPLES: &str = "\
 Examples:
   shipfront deploy public s3://www.example.com
-  shipfront deploy dist s3://example-sites/blog --distribution E2QWRUHAPOMQZL
-  shipfront deploy public s3://www.example.com --prune-after never --json > report.json
-  shipfront deploy public --local";
+      upload what changed and invalidate it
+  shipfront deploy dist s3://sites/blog --distribution E2QWRUHAPOMQZL
+      a folder of a bucket, and a distribution by its ID
+  shipfront deploy public --preview feature/search
+      a preview of a branch, beside production
+  shipfront deploy public --local
+      to the local edge, without AWS
+  shipfront deploy public s3://www.example.com --report report.html
+      with a report to look at";
 
-/// Ships a built static site to Amazon S3 and keeps CloudFront exactly fresh.
+const PLAN_EXAMPLES: &str = "\
+'shipfront plan' takes all options of 'shipfront deploy': see 'deploy --help'.
+
+Examples:
+  shipfront plan public s3://www.example.com
+      show changes, paths and cost
+  shipfront plan public s3://www.example.com --detailed-exit-code
+      exit with 10 if there are changes";
+
+const INVALIDATE_EXAMPLES: &str = "\
+Examples:
+  shipfront invalidate /blog/ '/img/*' --target s3://www.example.com
+      the distribution in front of a bucket
+  shipfront invalidate https://www.example.com/blog/
+      the distribution with this host name
+  shipfront invalidate '/*' --distribution E2QWRUHAPOMQZL
+      everything, of one distribution";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  shipfront status s3://www.example.com
+  shipfront status public --local";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  shipfront history s3://www.example.com
+  shipfront history s3://www.example.com --json";
+
+const UNLOCK_EXAMPLES: &str = "\
+Examples:
+  shipfront unlock s3://www.example.com
+      release the lock of a deploy that died";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  shipfront doctor s3://www.example.com
+      find the problems before a deploy does
+  shipfront doctor s3://www.example.com --probe
+      also write and remove one object
+  shipfront doctor s3://www.example.com --verbose
+      list everything that was checked";
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  shipfront policy s3://www.example.com --distribution E2QWRUHAPOMQZL
+      the policy of a role that deploys
+  shipfront policy s3://www.example.com --bucket-policy
+      the policy of the bucket
+  shipfront policy --trust github:OWNER/REPO --account 111122223333
+      the trust policy for GitHub Actions";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  shipfront completions bash > shipfront.bash
+  shipfront completions fish > ~/.config/fish/completions/shipfront.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  shipfront man deploy
+      read the manual page of a command
+  shipfront man > shipfront.1
+      write one to a file";
+
+const PREVIEW_EXAMPLES: &str = "\
+'shipfront preview' takes most options of 'shipfront deploy': see 'deploy --help'.
+
+Examples:
+  shipfront preview public
+      serve a built site
+  shipfront preview public --watch
+      and deploy every change";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  shipfront init
+      for the project in this directory
+  shipfront init . s3://www.example.com
+      and for this bucket";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  shipfront import .s3deploy.yml > shipfront.toml
+  shipfront import hugo.toml > shipfront.toml";
+
+/// Upload a built static site to Amazon S3 and invalidate what changed in CloudFront.
 ///
-/// shipfront uploads what changed, assets before the pages that need them, and invalidates the
-/// fewest CloudFront paths that leave no visitor with a stale page.
+/// shipfront uploads only what changed, assets before the pages that use them, and invalidates as few CloudFront paths
+/// as it takes for viewers to see no stale page.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(version, after_help = EXAMPLES, after_long_help = LONG_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Print one JSON object on stdout, for machines
+    /// Print one JSON object on stdout
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
-    /// Print errors and warnings only
+    /// Print only errors and warnings
     #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
-    /// Name every file and every step
+    /// List every file, request and cost
     #[arg(long, short, global = true, help_heading = "Output")]
     pub verbose: bool,
-    /// The file of settings, rather than shipfront.toml beside or above the source
+    /// Settings file, instead of shipfront.toml beside or above the source
     #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
     pub config: Option<PathBuf>,
-    /// The [env.NAME] section of the file to use over the rest of it
+    /// Section [env.NAME] of the settings file to apply
     #[arg(long, value_name = "NAME", global = true, help_heading = "Settings")]
     pub env: Option<String>,
 }
@@ -94,116 +197,128 @@ pub struct Cli {
 pub enum Command {
     /// Upload a built site and invalidate what changed
     ///
-    /// Files are compared by size and MD5, never by time. New and changed assets go up first, then
-    /// pages, then what left the source is removed; then what changed is invalidated. A deploy
-    /// that is interrupted is finished by the next one.
+    /// Compares files by size and MD5, never by time. New and changed assets go first, then pages, then removals; then
+    /// CloudFront is asked to invalidate what changed. The next deploy finishes one that was interrupted.
     #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
-    /// Show what a deploy would do; write nothing
+    /// Show what a deploy would do, and write nothing
     ///
-    /// The same comparison as a deploy's, stopped before the first write: each change with its reason,
-    /// the items that would be invalidated, and what they cost.
+    /// Compares as a deploy does and stops before the first write. Shows each change with its reason, the paths that
+    /// would be invalidated, and what they cost.
+    #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Evict paths from CloudFront
     ///
-    /// Encodes what is typed as CloudFront wants it, sends each path once, in as many requests as
-    /// CloudFront takes at its pace, and waits until the edges are clean.
+    /// Encodes paths as CloudFront expects them, sends each one once, at the rate that CloudFront accepts, and waits
+    /// until the invalidation is complete.
+    #[command(after_help = INVALIDATE_EXAMPLES)]
     Invalidate(InvalidateArgs),
-    /// Show the last deploy, who deploys now, what is pending and which orphans go when
+    /// Show the last deploy, the lock, and files that are due for removal
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(record::StatusArgs),
-    /// List the deploys that can be brought back
+    /// List the deploys that can be restored
     ///
-    /// The newest first, with what is known of each: build, commit, by whom, how much it changed, and whether all of it
-    /// can still be restored.
+    /// The newest comes first, each with its build, commit, author and number of changes, and whether all of it can
+    /// still be restored.
+    #[command(after_help = HISTORY_EXAMPLES)]
     History(history::HistoryCommandArgs),
-    /// Bring back the site of an earlier deploy
+    /// Restore the site of an earlier deploy
     ///
-    /// Each object that differs is copied inside S3 from its earlier version, in the same order as in a deploy, and what
-    /// changed is invalidated. Everything is looked at before the first write: if a version is gone, or others wrote
-    /// in between, nothing is changed.
+    /// Copies each object that differs from its earlier version inside S3, in the order of a deploy, and invalidates
+    /// what changed. Checks every version before the first write: if one is gone, or others wrote in between, nothing
+    /// changes.
     #[command(after_help = history::EXAMPLES)]
     Rollback(history::RollbackArgs),
-    /// List the previews, or remove those that are no longer needed
+    /// List previews, or remove those that are no longer needed
     ///
-    /// A preview is what 'deploy --preview NAME' makes. Of one that is removed, all objects go that its own deploys wrote;
-    /// those of others stay and are named.
+    /// 'deploy --preview NAME' makes a preview. Removing one deletes all objects that its deploys wrote; objects that
+    /// others wrote stay, and are listed.
     #[command(after_help = previews::PREVIEWS_EXAMPLES)]
     Previews(previews::PreviewsCommandArgs),
-    /// Make production exactly what a preview is
+    /// Make production identical to a preview
     ///
-    /// Each object that differs is copied inside S3, in the same order as in a deploy, and what changed is invalidated.
-    /// If the preview is deployed again or changes meanwhile, nothing is changed or the promotion stops.
+    /// Copies each object that differs inside S3, in the order of a deploy, and invalidates what changed. If the preview
+    /// is deployed again meanwhile, the promotion stops or changes nothing.
     #[command(after_help = previews::PROMOTE_EXAMPLES)]
     Promote(previews::PromoteArgs),
-    /// Take the lock away from a deploy that is dead
+    /// Release the lock of a deploy that died
+    #[command(after_help = UNLOCK_EXAMPLES)]
     Unlock(record::UnlockArgs),
-    /// Look at credentials, bucket, distribution and permissions, and say what to repair
+    /// Check credentials, bucket, distribution and permissions
     ///
-    /// Changes nothing. What cannot be seen from here is reported as not checked. Exits with 1 if anything
-    /// would make a deploy fail, or viewers get errors.
+    /// Changes nothing, and says how to fix what it finds. Exits with 1 if a deploy would fail or viewers get errors.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(doctor::DoctorArgs),
-    /// Try what shipfront believes of a store and of CloudFront, in a folder of its own
+    /// Test a store and CloudFront for what shipfront relies on
     ///
-    /// Each belief is a check with the statement of SEMANTICS.md that rests on it. It costs a few cents, says so first,
-    /// and removes what it wrote. Nothing outside of its folder is touched, nor a distribution's configuration. Exits
-    /// with 7 where something is otherwise.
+    /// Each check names the statement of SEMANTICS.md that relies on it. A run costs a few cents, asks first, works in a
+    /// folder of its own and removes what it wrote. It changes nothing else, and no distribution's configuration. Exits
+    /// with 7 if a check fails.
     #[command(after_help = conformance::EXAMPLES)]
     Conformance(conformance::ConformanceArgs),
     /// Print the IAM policy that a role needs, or the bucket policy
     ///
-    /// The policy allows what shipfront calls and nothing else. What it cannot know stands in capitals.
+    /// The policy allows what shipfront calls and nothing else. Placeholders are in capitals.
+    #[command(after_help = POLICY_EXAMPLES)]
     Policy(doctor::PolicyArgs),
-    /// Print the completions of a shell
+    /// Print shell completions
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(documents::CompletionsArgs),
-    /// Print the manual page of shipfront, or of a command
-    Man(documents::ManArgs),
-    /// Print the code of a CloudFront Function that adds what S3 does not keep of the source's _headers
+    /// Show the manual page of shipfront, or of a command
     ///
-    /// S3 keeps Cache-Control and the Content- headers with an object. Others, such as
-    /// Content-Security-Policy, are added by CloudFront: by a function (runtime cloudfront-js-2.0, event
-    /// viewer-response), which works on every plan for answers below 400, or with --policy by response headers
-    /// policies, one for each path of the file, to be named in the distribution's behavior for that path.
+    /// At a terminal, opens the page; otherwise prints it in roff.
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(documents::ManArgs),
+    /// Print a CloudFront Function for the headers that S3 does not keep
+    ///
+    /// S3 stores Cache-Control and the Content- headers with an object. CloudFront adds the others of the source's
+    /// _headers file, such as Content-Security-Policy: by a function (runtime cloudfront-js-2.0, event viewer-response),
+    /// which works on every plan for responses below 400, or with --policy by response headers policies, one for each
+    /// path of the file.
     #[command(after_help = headers_and_redirects::HEADERS_EXAMPLES)]
     Headers(headers_and_redirects::HeadersArgs),
-    /// Print the code of a CloudFront Function that follows the source's _redirects
+    /// Print a CloudFront Function for the redirects of _redirects
     ///
-    /// A deploy creates redirect objects where an S3 website endpoint follows them, for redirects that are
-    /// permanent and lead from one path to one other. All else takes a function: runtime cloudfront-js-2.0,
-    /// event viewer-request. A file of the site comes before a rule, unless its status ends in '!'. No URL leads
-    /// round in a circle, and lines that cannot be done are named: what they match passes through untouched.
+    /// Where an S3 website endpoint is the origin, a deploy creates redirect objects for permanent redirects from one
+    /// path to another. All others need a function: runtime cloudfront-js-2.0, event viewer-request. A file of the site
+    /// takes precedence over a rule, unless its status ends in '!'. No URL redirects in a loop. Lines that cannot be
+    /// done are listed; URLs that match them pass through unchanged.
     #[command(after_help = headers_and_redirects::REDIRECTS_EXAMPLES)]
     Redirects(headers_and_redirects::RedirectsArgs),
-    /// Show the rules that viewers meet, or print what to change once so that deploys publish them
+    /// Show the live redirect and header rules, and how to publish them
     ///
     /// With publish-rules = true, or --publish-rules, a deploy publishes _redirects and the headers that S3 does not
-    /// keep to two CloudFront Functions of the distribution, after the pages and before the invalidation. It touches
+    /// keep to two CloudFront Functions of the distribution, after the pages and before the invalidation. It changes
     /// only functions whose comment names the site, and never the distribution: --attach prints what to change there.
     #[command(after_help = rules::EXAMPLES)]
     Rules(rules::RulesArgs),
-    /// Turn cache tags on: print what to change in the distribution, or tag what is in the bucket already
+    /// Set up cache tags
     ///
-    /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads
-    /// them from a header that S3 can send, deploys tag what they upload and send tags where those evict less
-    /// than paths. Both flags are for once; every deploy after them needs none.
+    /// CloudFront can evict by cache tags, which it reads from a header of the origin. Where a distribution reads them
+    /// from a header that S3 can send, deploys tag what they upload and invalidate tags where those evict less than
+    /// paths. You need --enable and --backfill only once.
     #[command(after_help = tags::EXAMPLES)]
     Tags(tags::TagsArgs),
-    /// Deploy to the local edge and keep it serving, to look at the site in a browser
+    /// Serve the site on the local edge, with a dashboard of its cache
     ///
-    /// A page of its own shows every URL with its hits, its age and whether it is stale, and what the last
-    /// invalidation evicted and why, while you deploy.
+    /// The dashboard shows every URL with its hits, its age and whether it is stale, and what the last invalidation
+    /// evicted and why, while you deploy.
     #[cfg(feature = "edge")]
+    #[command(after_help = PREVIEW_EXAMPLES)]
     Preview(PreviewArgs),
-    /// Write a shipfront.toml for the project in a directory
+    /// Write a shipfront.toml for a project
     ///
     /// Looks for the folder that holds the front page and for the project files of Hugo, Vite, Next.js, Astro,
     /// SvelteKit, Nuxt, VitePress, Gatsby, Angular, Create React App, Docusaurus, Jekyll, Eleventy, MkDocs, mdBook,
     /// Sphinx, Storybook and others, and writes a commented file with the source and the cache rules that suit them.
-    /// Where a _headers file says how long copies live, the rules stay comments.
+    /// Where a _headers file sets cache lifetimes, the rules stay comments.
+    #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
-    /// Print the settings of another tool as a shipfront.toml
+    /// Convert the settings of another tool to a shipfront.toml
     ///
     /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
-    /// TOML, YAML or JSON. What cannot be carried over is named.
+    /// TOML, YAML or JSON. Lists what has no counterpart.
+    #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
     /// Print the JSON schema of shipfront.toml, for editors
     Schema,
@@ -212,12 +327,12 @@ pub enum Command {
 /// `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The project
+    /// Project directory
     #[arg(default_value = ".")]
     pub directory: PathBuf,
-    /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX; it may stand alone
+    /// Target: s3://BUCKET or s3://BUCKET/PREFIX; may be the only argument
     pub target: Option<String>,
-    /// Overwrite a shipfront.toml that is there
+    /// Overwrite an existing shipfront.toml
     #[arg(long)]
     pub force: bool,
 }
@@ -225,17 +340,17 @@ pub struct InitArgs {
 /// `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The other tool's file, such as .s3deploy.yml or hugo.toml
+    /// Settings file of the other tool, such as .s3deploy.yml or hugo.toml
     pub file: PathBuf,
 }
 
 /// Where the site is and where it goes.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
-    /// The directory that your site generator wrote
+    /// Built site: the directory that your site generator wrote
     #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
     pub source: Option<PathBuf>,
-    /// Where the site goes: s3://BUCKET or s3://BUCKET/PREFIX
+    /// Target: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// Where requests go
@@ -255,7 +370,7 @@ pub struct DeployArgs {
 /// The report in files.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Write the report to a file, also of a deploy that fails: FILE.html is a page to look at, FILE.md Markdown for a job summary, FILE.xml JUnit for CodeBuild's report groups, FILE.json what --json prints, FILE.env variables for later steps; repeat it for several
+    /// Write a report to a file, even if the deploy fails: FILE.html is a page, FILE.md Markdown for a job summary, FILE.xml JUnit for CodeBuild report groups, FILE.json what --json prints, FILE.env variables for later steps; repeatable
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Vec<ReportFile>,
 }
@@ -266,7 +381,7 @@ pub struct PlanArgs {
     /// As for a deploy
     #[command(flatten)]
     pub deploy: DeployArgs,
-    /// Exit with 10 when there is something to do, 0 when there is not
+    /// Exit with 10 if there are changes, with 0 if there are none
     #[arg(long)]
     pub detailed_exit_code: bool,
 }
@@ -274,16 +389,16 @@ pub struct PlanArgs {
 /// `preview`.
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
-    /// The directory that your site generator wrote
+    /// Built site: the directory that your site generator wrote
     #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
     pub source: Option<PathBuf>,
-    /// Where the site goes on the local edge
+    /// Target on the local edge
     #[arg(env = "SHIPFRONT_TARGET", hide_env = true)]
     pub target: Option<String>,
-    /// The port to serve the site on; 0 takes any free one
+    /// Port to serve the site on; 0 picks a free one
     #[arg(long, default_value_t = 8650)]
     pub port: u16,
-    /// Deploy again whenever the directory has changed and come to rest
+    /// Deploy again after every change of the directory
     #[arg(long)]
     pub watch: bool,
     /// As for a deploy
@@ -291,7 +406,7 @@ pub struct PreviewArgs {
     pub options: SiteOptions,
 }
 
-/// What is deployed, and how.
+/// What to deploy, and how.
 #[derive(Debug, Args)]
 pub struct SiteOptions {
     /// What CloudFront is asked to invalidate
@@ -306,71 +421,71 @@ pub struct SiteOptions {
     /// When orphans go
     #[command(flatten)]
     pub orphans: OrphanArgs,
-    /// Refuse to run when more objects than this left the source
+    /// Refuse to run if more objects than this are no longer in the source
     #[arg(long, value_name = "N", default_value_t = 500, help_heading = "Removals")]
     pub max_delete: u64,
-    /// Deploy although most of the pages, or the front page, are no longer in the source; for one run
+    /// Deploy even if most pages, or the front page, are no longer in the source; for this run only
     #[arg(long, help_heading = "Removals")]
     pub allow_removals: bool,
-    /// Treat what is in the bucket but not in the source as shipfront's own from now on, so that it is removed
+    /// Take ownership of objects in the bucket that are not in the source, so that they are removed
     #[arg(long, help_heading = "Removals")]
     pub adopt: bool,
     /// The deploy record
     #[command(flatten)]
     pub record: RecordArgs,
-    /// Leave files of these patterns alone, here and in the bucket; repeat it for several
+    /// Ignore files that match, in the source and in the bucket; repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub exclude: Vec<Glob>,
-    /// Deploy hidden files of these patterns, too, such as .htaccess; repeat it for several. What is in .well-known always is
+    /// Also deploy hidden files that match, such as .htaccess; repeatable. Files in .well-known are always deployed
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub include_hidden: Vec<Glob>,
-    /// Follow symbolic links that lead out of the source, as those of Bazel and Nix do
+    /// Follow symbolic links that point outside the source, as those of Bazel and Nix do
     #[arg(long, help_heading = "Uploads")]
     pub follow_links: bool,
-    /// Deploy a directory although it looks like the project rather than the built site
+    /// Deploy a directory even if it looks like a project rather than a built site
     #[arg(long, help_heading = "Uploads")]
     pub allow_project: bool,
-    /// Create only the assets of one of so many parts of the site, as in 2/4, while other machines create the others; a deploy without it does the rest
+    /// Upload only the assets of part I of N, as in 2/4, while other machines upload the others; a deploy without --shard does the rest
     #[arg(long, value_name = "I/N", help_heading = "Uploads")]
     pub shard: Option<Shard>,
-    /// Whether the redirects of the source's _redirects become objects, which S3 website endpoints follow
+    /// Whether redirects of _redirects become redirect objects, which S3 website endpoints follow
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = RedirectObjects::Auto, help_heading = "Uploads")]
     pub redirect_objects: RedirectObjects,
     /// How _headers and _redirects are read
     #[command(flatten)]
     pub rules: headers_and_redirects::RuleArgs,
-    /// Publish _redirects and the headers that S3 does not keep to the distribution's CloudFront Functions, with the deploy; see 'shipfront rules --attach'
+    /// Publish _redirects, and the headers that S3 does not keep, to the distribution's CloudFront Functions; see 'shipfront rules --attach'
     #[arg(long, help_heading = "Uploads")]
     pub publish_rules: bool,
-    /// Deploy the rest when some files cannot be read, and exit with 3
+    /// Deploy the rest if some files cannot be read, and exit with 3
     #[arg(long, help_heading = "Uploads")]
     pub keep_going: bool,
-    /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
+    /// Maximum concurrent S3 requests; starts at 32 and adapts to throttling
     #[arg(long, value_name = "N", default_value_t = MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Uploads")]
     pub concurrency: u16,
-    /// What only the file of settings says
+    /// Settings that only the file has
     #[arg(skip)]
     pub file: FileRules,
 }
 
-/// Which objects are pages, and when those go that left the source.
+/// Which objects are pages, and when objects that are no longer in the source are removed.
 #[derive(Debug, Args)]
 pub struct OrphanArgs {
-    /// When assets that left the source are deleted: an age such as 7d, '0s' or 'never'; pages that left it go at once [default: 7d]
+    /// When to delete assets that are no longer in the source: an age such as 7d, '0s' or 'never'; pages are deleted at once [default: 7d]
     #[arg(long, value_name = "AGE", help_heading = "Removals")]
     pub prune_after: Option<String>,
-    /// Treat files of these patterns as pages, which go up last and are removed at once
+    /// Treat files that match as pages, which are uploaded last and removed at once; repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub pages: Vec<Glob>,
-    /// Treat files of these patterns as assets, which go up first and are removed late
+    /// Treat files that match as assets, which are uploaded first and removed later; repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub assets: Vec<Glob>,
 }
 
-/// What the file of settings says and no flag does.
+/// Settings of the file that have no option.
 #[derive(Debug, Clone, Default)]
 pub struct FileRules {
-    /// The file itself, which is no part of the site wherever it is.
+    /// The file itself, which is never part of the site.
     pub path: Option<PathBuf>,
     /// Which objects get which headers.
     pub headers: Vec<HeaderRule>,
@@ -379,13 +494,13 @@ pub struct FileRules {
 /// The deploy record: lock, crash recovery, ownership.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Keep the deploy record here rather than in .shipfront/ of the bucket
+    /// Where to keep the deploy record, instead of .shipfront/ in the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD", help_heading = "Deploy record")]
     pub record: Option<String>,
-    /// Keep no record: no lock, no crash recovery, no ownership, no check of headers
+    /// Keep no deploy record: no lock, no crash recovery, no rollback, no ownership, no comparison of headers
     #[arg(long, help_heading = "Deploy record")]
     pub no_record: bool,
-    /// How long to wait for another deploy of the same target
+    /// How long to wait for another deploy of the same target to finish
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
     pub lock_timeout: String,
     /// What stays restorable
@@ -394,21 +509,21 @@ pub struct RecordArgs {
     /// Build number; a deploy is refused if a newer build is already live [default: CODEBUILD_BUILD_NUMBER]
     #[arg(long, value_name = "N", env = "SHIPFRONT_BUILD_NUMBER", help_heading = "Deploy record")]
     pub build_number: Option<u64>,
-    /// Deploy although a newer build went before
+    /// Deploy even if a newer build is already live
     #[arg(long, help_heading = "Deploy record")]
     pub force: bool,
 }
 
-/// A site that was deployed: `status`, `unlock`, `doctor` and `tags`.
+/// A site that was deployed, as `status`, `unlock`, `doctor` and `tags` take it.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// The site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory will do
+    /// Site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
-    /// The source, by which --local finds a site without a target
+    /// Source by which --local finds a site without a target
     #[arg(long, hide = true, env = "SHIPFRONT_SOURCE")]
     pub source: Option<PathBuf>,
-    /// Where the deploy record is, if not in .shipfront/ of the bucket
+    /// Where the deploy record is, if not in .shipfront/ in the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
     /// Where requests go
@@ -416,31 +531,31 @@ pub struct SiteArgs {
     pub connection: ConnectionArgs,
 }
 
-/// Where requests go: to AWS, and as whom, or to the local edge.
+/// Where requests go: to AWS, and with which credentials, or to the local edge.
 #[derive(Debug, Args)]
 pub struct ConnectionArgs {
-    /// Use the local edge on this machine instead of AWS; its data is kept for the next run
+    /// Use the local edge on this machine instead of AWS; it keeps its data between runs
     #[cfg(feature = "edge")]
     #[arg(long)]
     pub local: bool,
-    /// As whom
+    /// The credentials
     #[command(flatten)]
     pub aws: AwsArgs,
 }
 
-/// Where and as whom AWS is called.
+/// Where AWS is called, and with which credentials.
 #[derive(Debug, Args)]
 pub struct AwsArgs {
-    /// The profile of ~/.aws to use
+    /// AWS profile
     #[arg(long, help_heading = "AWS")]
     pub profile: Option<String>,
-    /// The region to begin with; the bucket's own is found
+    /// AWS region to start with; shipfront finds the bucket's own
     #[arg(long, help_heading = "AWS")]
     pub region: Option<String>,
-    /// Another endpoint for every service, such as a store that speaks S3
+    /// Endpoint for all services, such as an S3-compatible store
     #[arg(long, value_name = "URL", help_heading = "AWS")]
     pub endpoint_url: Option<String>,
-    /// The account that must own the bucket
+    /// AWS account that must own the bucket
     #[arg(long, value_name = "ACCOUNT", help_heading = "AWS")]
     pub expected_bucket_owner: Option<String>,
 }

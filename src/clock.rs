@@ -49,7 +49,7 @@ impl Moment {
 pub struct Hand(Arc<Sender<Duration>>);
 
 impl Hand {
-    /// Lets time pass: whoever waits for less is done.
+    /// Lets time pass, which ends shorter waits.
     pub fn advance(&self, by: Duration) {
         self.0.send_modify(|passed| *passed = passed.saturating_add(by));
     }

@@ -119,7 +119,7 @@ impl Distributions {
             marker = list.next_marker.filter(|_| list.is_truncated);
             // Its markers are ids. No request can be made of a name without end.
             if marker.as_ref().is_some_and(|marker| marker.len() > LONGEST_MARKER) {
-                return Err(Error::failed("CloudFront's list of distributions goes on after what is no id"));
+                return Err(Error::failed("CloudFront's list of distributions continues after an invalid ID"));
             }
             if marker.is_none() {
                 return Ok(found);
@@ -178,7 +178,7 @@ impl Distributions {
         let answer =
             answer.map_err(|error| explain("GetDistribution", &format!("the CloudFront distribution {id}"), error))?;
         let name = answer.distribution.map(|distribution| distribution.domain_name);
-        name.ok_or_else(|| Error::failed(format!("CloudFront does not say at which name the distribution {id} is")))
+        name.ok_or_else(|| Error::failed(format!("CloudFront does not report the domain name of distribution {id}")))
     }
 
     /// The shape of the tenant's distribution, with the tenant's parameters in it.

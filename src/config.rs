@@ -44,16 +44,17 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// The source, which must be named somewhere.
 pub fn source(source: Option<&Path>) -> Result<PathBuf> {
     source.map(Path::to_owned).ok_or_else(|| {
-        Error::usage("no source: which directory is the site?")
-            .hint("name the directory that your site generator writes, such as public, or let 'shipfront init' find it")
+        Error::usage("no source: name the directory of the built site").hint(
+            "pass the directory that your site generator writes, such as public, or run 'shipfront init' to find it",
+        )
     })
 }
 
 /// The target, which must be named somewhere.
 pub fn target(target: Option<&str>) -> Result<Target> {
     let target = target.ok_or_else(|| {
-        Error::usage("no target: where does the site go?")
-            .hint("add s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET, name it in shipfront.toml, or try it with --local")
+        Error::usage("no target: name the bucket of the site")
+            .hint("pass s3://BUCKET or s3://BUCKET/PREFIX, set SHIPFRONT_TARGET or target in shipfront.toml, or try it with --local")
     });
     Ok(Target::parse(target?)?)
 }
@@ -142,7 +143,7 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
     ];
     match needing.iter().find(|(_, is_set)| *is_set && record.no_record) {
         Some((option, _)) => Err(Error::usage(format!("{option} cannot be used with --no-record"))
-            .hint("leave one of the two away; both may come from the environment or shipfront.toml, too")),
+            .hint("remove one of them; both may also come from the environment or shipfront.toml")),
         None => Ok(()),
     }
 }
@@ -208,7 +209,7 @@ pub fn aws_options(args: &AwsArgs) -> AwsOptions {
 pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
     match succeeding {
         Some("0") => Err(Error::refused("the build failed (CODEBUILD_BUILD_SUCCEEDING is 0); nothing was deployed")
-            .hint("CodeBuild runs post_build after a failed build, too; see the build phase for what went wrong")),
+            .hint("CodeBuild runs post_build even after a failed build; see the build phase for what went wrong")),
         _ => Ok(()),
     }
 }
@@ -227,7 +228,7 @@ pub fn prune_after(orphans: &OrphanArgs, recorded: bool) -> Result<PruneAfter> {
         None | Some("never") => Ok(PruneAfter::Never),
         Some(text) => match duration("--prune-after", text)?.as_secs() {
             age if age > 0 && !recorded => {
-                Err(Error::usage("without a deploy record nobody knows how old an orphan is")
+                Err(Error::usage("without a deploy record, the age of removed files is unknown")
                     .hint("use '--prune-after 0s' or 'never' with --no-record"))
             }
             age => Ok(PruneAfter::Seconds(i64::try_from(age).unwrap_or(i64::MAX))),
@@ -237,7 +238,7 @@ pub fn prune_after(orphans: &OrphanArgs, recorded: bool) -> Result<PruneAfter> {
 
 /// Reads `90s`, `10m`, `7d`.
 fn duration(flag: &str, text: &str) -> Result<Duration> {
-    let wrong = || Error::usage(format!("{flag} {text:?} is no length of time")).hint("write it as 90s, 10m, 2h or 7d");
+    let wrong = || Error::usage(format!("{flag} {text:?} is not a duration")).hint("write it as 90s, 10m, 2h or 7d");
     let span: Span = text.parse().map_err(|_| wrong())?;
     let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| wrong())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())

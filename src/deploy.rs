@@ -74,7 +74,7 @@ impl<'a> Deploy<'a> {
         Deploy { settings, aws, terminal, stop, timeline: Timeline::start(aws.clock()) }
     }
 
-    /// Makes the target what the source is, and tells CloudFront what changed.
+    /// Makes the target match the source, and invalidates what changed.
     pub async fn run(&self) -> Result<Run> {
         let deploy = new_deploy_id(self.aws.clock());
         let since = self.aws.clock().start();
@@ -117,7 +117,7 @@ impl<'a> Deploy<'a> {
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
         if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {
-            warnings.push(format!("{} is deploying: the plan may be another one when it is done", holder.owner));
+            warnings.push(format!("{} is deploying: the plan may change when it is done", holder.owner));
         }
         warnings.extend(discovered.withheld().map(|error| error.to_string()));
         let sent = Sent { invalidations, ..Sent::default() };
@@ -207,7 +207,7 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// All that a report tells.
+    /// What a report shows.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
         let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
         let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
@@ -252,7 +252,7 @@ impl<'a> Deploy<'a> {
 async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
-    receiver.await.map_err(|_| Error::failed("reading or comparing the source broke off"))
+    receiver.await.map_err(|_| Error::failed("reading or comparing the source failed"))
 }
 
 /// A new id for each run, in the order of time: an id that came back would let CloudFront take a

@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Busy,
     /// AWS failed on its own side; the request may have had its effect.
     ServerFault,
-    /// No answer says what became of the request: it may have had its effect.
+    /// There was no answer: the request may have succeeded.
     Unanswered,
     /// AWS answered with another error, and did nothing.
     Rejected,
@@ -152,7 +152,7 @@ impl Error {
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let message = format!("cannot read {}: {error}", path.display());
         let hint = if open_files::is_exhausted(error) {
-            "let a process have more files open ('ulimit -n 1024'), or end what has so many open"
+            "raise the limit of open files ('ulimit -n 1024')"
         } else {
             "let the build finish before the deploy starts, then run again"
         };

@@ -201,7 +201,7 @@ impl Deadline {
         Deadline { clock: clock.clone(), started: clock.start(), remaining }
     }
 
-    /// Until nothing new should be begun: what is in flight needs time to end, and CloudFront to be told.
+    /// Until nothing new should be begun: what is in flight needs time to end, and invalidations to be sent.
     fn wind_down(&self) -> Duration {
         (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
     }

@@ -41,3 +41,4 @@ pub mod exit;
 pub mod open_files;
 pub mod outcome;
 pub mod terminal;
+pub mod wording;

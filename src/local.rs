@@ -53,7 +53,7 @@ impl Local {
             }
             Err(error @ EdgeError::DirectoryInUse(_)) => {
                 let running = Edge::running(&directory).ok_or_else(|| edge_error(&error))?;
-                terminal.say(format_args!("going through the local edge that runs at {}", running.viewer_url));
+                terminal.say(format_args!("using the local edge that runs at {}", running.viewer_url));
                 Ok(Local { edge: None, api_url: running.api_url, viewer_url: running.viewer_url, directory })
             }
             Err(error) => Err(edge_error(&error)),
@@ -183,7 +183,7 @@ pub fn guard_source(source: &Path, follows_links: bool) -> Result<()> {
     let Some(place) = place else { return Ok(()) };
     let message = format!("the source {} and the local edge's own data in {} overlap", place.display(), data.display());
     Err(Error::refused(message)
-        .hint(format!("name another source, or let {DIRECTORY_VARIABLE} name a directory outside of it")))
+        .hint(format!("name another source, or set {DIRECTORY_VARIABLE} to a directory outside it")))
 }
 
 /// A path without links, as far as it exists.
@@ -229,15 +229,15 @@ fn edge_error(error: &EdgeError) -> Error {
             "choose another with --port, or 0 for any free one".to_owned()
         }
         EdgeError::Directory { .. } | EdgeError::NoHome | EdgeError::Write(_) => {
-            format!("set {DIRECTORY_VARIABLE} to a directory that can be written and has room")
+            format!("set {DIRECTORY_VARIABLE} to a writable directory with enough space")
         }
         EdgeError::Damaged { path, .. } => {
             format!("it holds only the local copy: remove {} and deploy again", path.display())
         }
         EdgeError::Evidence { .. } => {
-            format!("let {EVIDENCE_VARIABLE} name a file that 'shipfront conformance --evidence' wrote, or unset it")
+            format!("set {EVIDENCE_VARIABLE} to a file that 'shipfront conformance --evidence' wrote, or unset it")
         }
-        EdgeError::DirectoryInUse(_) => "another shipfront is just starting or ending: try again".to_owned(),
+        EdgeError::DirectoryInUse(_) => "another shipfront is starting or stopping: try again".to_owned(),
         _ => "name another target".to_owned(),
     };
     Error::failed(format!("the local edge: {error}")).hint(hint)

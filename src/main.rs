@@ -16,8 +16,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     open_files::raise_limit();
     if let Some(limit) = open_files::too_few() {
-        let error = Error::failed(format!("a process may have only {limit} files open here"))
-            .hint("let it have more, with 'ulimit -n 64' or in the settings of the machine");
+        let error = Error::failed(format!("the limit of open files is {limit}, too few for shipfront"))
+            .hint("raise the limit with 'ulimit -n 64'");
         return exit_code(Err(error), &Terminal::new(Volume::Normal, false));
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -53,10 +53,13 @@ async fn started() -> ExitCode {
     exit_code(ended, &terminal)
 }
 
-/// The terminal, or the log of a CI runner. GitHub's sets the variable
-/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>).
+/// The terminal, or the log of a build. GitHub's runner sets a variable of its own
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>), as CodeBuild does
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>); most others set `CI`.
 fn terminal(volume: Volume, json: bool) -> Terminal {
-    Terminal::new(volume, json).annotating(std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true"))
+    let is_true = |name| std::env::var(name).is_ok_and(|value| value == "true" || value == "1");
+    let is_build = is_true("CI") || std::env::var_os("CODEBUILD_BUILD_ID").is_some();
+    Terminal::new(volume, json).annotating(is_true("GITHUB_ACTIONS")).logging_stages(is_build)
 }
 
 fn volume(cli: &Cli) -> Volume {

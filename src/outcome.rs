@@ -4,13 +4,13 @@ use crate::error::{Error, ErrorKind};
 use crate::exit::Exit;
 use serde::Serialize;
 
-/// How a run ended, in a word.
+/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The site is live and the edge was told.
+    /// The site is live and invalidated.
     Deployed,
-    /// The target is what the source is.
+    /// The target matches the source.
     NothingToDo,
     /// `plan`: nothing was written.
     Planned,
@@ -60,7 +60,7 @@ impl Outcome {
         }
     }
 
-    /// Whether what is told is a plan that was not carried out.
+    /// Whether the report is one of a plan that was not carried out.
     pub fn is_plan(self) -> bool {
         matches!(self, Outcome::Planned | Outcome::Refused)
     }
@@ -81,7 +81,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An error as the report tells it.
+    /// An error as the report shows it.
     pub fn of(key: Option<&str>, error: &Error) -> Failure {
         Failure {
             key: key.map(str::to_owned),
@@ -92,7 +92,7 @@ impl Failure {
     }
 }
 
-/// An error as `--json` tells it.
+/// An error as `--json` shows it.
 #[derive(Debug, Serialize)]
 pub struct ErrorReport<'a> {
     shipfront: &'static str,

@@ -3,7 +3,7 @@
 //! `state.json` is written only on condition, so that it serves as lock and log at once: it names
 //! who deploys (the lease), what that run may leave stale (the intent), and what the edge was last
 //! told (the manifest). The intent is written before the first change and cleared only after
-//! CloudFront took the invalidation; whoever comes after a crash finds it and finishes the work.
+//! CloudFront accepted the invalidation; the run after a crash finds it and finishes the work.
 
 pub mod allowance;
 pub mod external_writes;
@@ -127,12 +127,12 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A run whose changes CloudFront may not have been told about; its plan is the file of its name.
+/// A run whose changes may not have been invalidated; its plan is the file of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// The run.
     pub deploy: String,
-    /// The distributions that it had to tell, whatever a later run is told to look at.
+    /// The distributions that it had to invalidate, whichever ones a later run uses.
     pub distributions: Vec<String>,
     /// The distribution tenants, likewise.
     pub tenants: Vec<String>,
@@ -170,13 +170,13 @@ pub struct State {
     revision: u64,
     /// Who deploys now.
     pub lease: Option<Holder>,
-    /// What CloudFront may not have been told.
+    /// What may not have been invalidated.
     pub intent: Option<Intent>,
     /// The deploy whose manifest is current.
     pub manifest: Option<String>,
     /// The last deploy that was completed.
     pub last: Option<LastDeploy>,
-    /// The newest build that was deployed or found nothing to do. What is none counts as if it were not there.
+    /// The newest build that was deployed or found nothing to do. An invalid value counts as absent.
     #[serde(default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
     /// The paths that deploys have sent this month.
@@ -185,7 +185,7 @@ pub struct State {
     /// The deploys whose manifests are kept, the newest first; see [`State::deploys`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<Deployed>,
-    /// The newest build of which the site was rolled back: builds up to it stay away.
+    /// The newest build that was rolled back: builds up to it are refused.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     pub rolled_back: Option<Build>,
     /// What is to be known of it, if the site is a preview.
@@ -440,16 +440,16 @@ impl Record {
         let state: State = serde_json::from_slice(body).map_err(|error| damaged(&what, &error.to_string()))?;
         if let Some(name) = state.no_name() {
             let name: String = name.chars().take(LONGEST_SHOWN).collect();
-            return Err(damaged(&what, &format!("{name:?} is no name that a deploy writes")));
+            return Err(damaged(&what, &format!("{name:?} is not a name that a deploy writes")));
         }
         if state.target != self.target.to_string() {
             let message = format!("{what} is the record of {}, not of {}", Shown(&state.target), self.target);
-            return Err(Error::refused(message).hint("give each site a --record of its own"));
+            return Err(Error::refused(message).hint("give each site its own --record"));
         }
         Ok(state)
     }
 
-    /// Writes a state in place of the one that was read; `None` if another write came first.
+    /// Replaces the state that was read; `None` if another write came first.
     ///
     /// A write whose answer was lost meets its own success when it is tried again: the state is then
     /// read back, and it is ours if it has our bytes.
@@ -472,7 +472,7 @@ impl Record {
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
     }
 
-    /// Takes the lease away from whoever holds it; `false` if it changed meanwhile.
+    /// Takes the lease away from its holder; `false` if it changed meanwhile.
     pub async fn unlock(&self, snapshot: Snapshot) -> Result<bool> {
         let state = State { lease: None, ..snapshot.state };
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
@@ -510,8 +510,9 @@ fn check_format(text: &[u8], what: &str) -> Result<()> {
     }
     let version: Version = serde_json::from_slice(text).map_err(|error| damaged(what, &error.to_string()))?;
     if version.format > u64::from(FORMAT) {
-        return Err(Error::refused(format!("{what} was written by a newer shipfront"))
-            .hint("install the newer version here, too"));
+        return Err(
+            Error::refused(format!("{what} was written by a newer shipfront")).hint("upgrade shipfront here as well")
+        );
     }
     Ok(())
 }
@@ -522,15 +523,14 @@ fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
     let of_state = !value["paths"].is_null() && state.paths.is_none();
     let of_intent = state.intent.as_ref().is_some_and(|intent| intent.paths.is_none());
     let of_intent = of_intent && !value["intent"]["paths"].is_null();
-    let warning = || format!("how many paths {what} counts this month cannot be read: they count as none");
+    let warning = || format!("cannot read how many paths {what} has counted this month: counting from zero");
     (of_state || of_intent).then(warning).into_iter().collect()
 }
 
 /// A record that cannot be read is never taken for an empty one.
 fn damaged(what: &str, why: &str) -> Error {
     Error::refused(format!("the deploy record {what} cannot be read: {why}")).hint(
-        "restore it from a version of the bucket, or remove the folder's files: the next deploy then looks at every \
-         object again, invalidates all of them once, and owns what is in its source",
+        "restore it from a version of the bucket, or remove the files of the folder: the next deploy then checks and invalidates every object once, and owns those in its source",
     )
 }
 

@@ -1,4 +1,4 @@
-//! What a run found, did and cost: one value with two faces, JSON and text.
+//! What a run found, did and cost, as JSON and as text.
 
 pub mod backfill;
 pub mod cost;
@@ -28,7 +28,7 @@ use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Key;
 
-/// Objects by what became of them.
+/// Counts of objects by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectCounts {
     /// Sent; in a plan, to be sent.
@@ -39,7 +39,7 @@ pub struct ObjectCounts {
     pub pruned: u64,
     /// No longer in the source, and still there.
     pub orphaned: u64,
-    /// Not enough is known to touch them.
+    /// Too little is known to change them.
     pub unknown: u64,
     /// Not done, because they or something before them failed.
     pub failed: u64,
@@ -87,7 +87,7 @@ impl Seconds {
     }
 }
 
-/// What became of a change, in a word.
+/// What became of a change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fate {
     /// Nothing was tried yet.
@@ -162,7 +162,7 @@ pub struct Report {
     pub objects: ObjectCounts,
     /// What differs, key by key, and why.
     pub changes: Vec<ReportedChange>,
-    /// What CloudFront is asked to invalidate.
+    /// What to invalidate.
     pub invalidations: Vec<Invalidation>,
     /// What was sent to AWS.
     pub requests: Requests,
@@ -178,7 +178,7 @@ pub struct Report {
     pub allowance: Option<UsedPaths>,
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
-    /// What went other than one may expect.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// What failed.
     pub errors: Vec<Failure>,
@@ -206,6 +206,9 @@ pub struct Report {
     /// How wide the terminal is that the text is for.
     #[serde(skip)]
     pub columns: Option<u16>,
+    /// Whether the local edge is in AWS's place, which costs nothing.
+    #[serde(skip)]
+    pub is_local: bool,
 }
 
 impl Report {
@@ -241,6 +244,7 @@ impl Report {
             shard: run.shard.map(|shard| shard.to_string()),
             verbose: terminal.is_verbose(),
             columns: terminal.columns(),
+            is_local: false,
         };
         report.warnings.extend(sent.warnings);
         match stage {
@@ -263,6 +267,12 @@ impl Report {
             Stage::Done { .. } => (None, 0),
         });
         report
+    }
+
+    /// The same of a run on the local edge, or not.
+    #[must_use]
+    pub fn on_local_edge(self, is_local: bool) -> Report {
+        Report { is_local, ..self }
     }
 
     /// Enters what is to be done.
@@ -368,8 +378,10 @@ impl Report {
         };
         let of_shard = self.shard.is_some();
         self.warnings.extend(overwritten.into_iter().map(|key| match of_shard {
-            true => format!("{key} was put there by others meanwhile: the deploy that follows looks at it"),
-            false => format!("{key} was overwritten by others since the last deploy: it is theirs now, and stays"),
+            true => format!("others wrote {key} in the meantime: the next deploy checks it"),
+            false => {
+                format!("others overwrote {key} since the last deploy: it is kept, and no longer removed by deploys")
+            }
         }));
     }
 
@@ -379,10 +391,9 @@ impl Report {
         if let Some(first) = verified.differences.first() {
             let url = |at: &Difference| Error::failed(format!("{} {}", at.url, at.found));
             let hint = if is_recorded {
-                "the next deploy invalidates it again; if it answers so for good, something beside the bucket decides"
+                "the next deploy invalidates it again; if that does not help, something in front of the bucket serves it"
             } else {
-                "no deploy remembers it with --no-record: evict it with 'shipfront invalidate'; if it answers so for \
-                 good, something beside the bucket decides"
+                "evict it with 'shipfront invalidate', because no deploy remembers it with --no-record; if that does not help, something in front of the bucket serves it"
             };
             let failure = |at: &Difference| {
                 let error = if at == first { url(at).hint(hint) } else { url(at) };
@@ -397,8 +408,7 @@ impl Report {
         if let [first, rest @ ..] = verified.unanswered.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
             let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
-                "the deploy itself is done, and nothing is known to differ; let the host name of --verify be one that this \
-                 machine reaches the site by",
+                "the deploy itself is done; pass a host name to --verify at which this machine can reach the site",
             );
             self.errors.push(Failure::of(None, &error));
             if is_good && verified.differences.is_empty() {
@@ -426,8 +436,8 @@ pub fn reason_text(reason: Reason) -> &'static str {
 
 /// Why an object was not brought back.
 fn left_to_others(key: &str) -> Error {
-    Error::failed(format!("{key} was written by others meanwhile: it was left alone"))
-        .hint("run it again; --overwrite-foreign replaces the object all the same")
+    Error::failed(format!("others wrote {key} in the meantime: it was left alone"))
+        .hint("run it again, or replace the object with --overwrite-foreign")
 }
 
 #[cfg(test)]

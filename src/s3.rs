@@ -194,7 +194,7 @@ impl Bucket {
             || keys.clone().any(|key| key.len() > LONGEST_KEY)
         {
             return Err(Error::failed(format!("the listing of {} has names longer than S3's", self.target.bucket()))
-                .hint("another server than S3 may have answered; check the network and any --endpoint-url"));
+                .hint("the response may not come from S3; check the network and any --endpoint-url"));
         }
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let key = if is_encoded { form_decoded(&object.key?) } else { object.key? };
@@ -275,8 +275,8 @@ impl Bucket {
         match etag.map(Etag::parse) {
             Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag, version }),
             Some(etag) => {
-                Err(Error::failed(format!("S3 stored other bytes for {key} than were sent: ETag {etag}, not {sent}"))
-                    .hint("something between here and S3 alters uploads; if a proxy is in use, try without"))
+                Err(Error::failed(format!("S3 stored other bytes than were sent for {key}: ETag {etag}, not {sent}"))
+                    .hint("something between this machine and S3 alters uploads; if you use a proxy, try without it"))
             }
             None => Err(Error::failed(format!("S3 answered without an ETag for {key}"))),
         }
@@ -290,7 +290,7 @@ impl Bucket {
         match (&self.expected_owner, explained.kind()) {
             (Some(owner), ErrorKind::AccessDenied) => {
                 let hint = format!(
-                    "the bucket may belong to another account than --expected-bucket-owner {owner}; otherwise {}",
+                    "check that --expected-bucket-owner {owner} owns the bucket; otherwise {}",
                     explained.hint_text().unwrap_or_default()
                 );
                 explained.hint(hint)

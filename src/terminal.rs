@@ -16,15 +16,16 @@ pub use progress::Progress;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// Errors named one by one; a wall of the same one helps nobody.
+/// Errors shown one by one; more of the same do not help.
 const MOST_FAILURES: usize = 10;
 
-/// How much a person wants to read.
+/// How much to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Volume {
     /// Errors and warnings only.
@@ -35,24 +36,32 @@ pub enum Volume {
     Verbose,
 }
 
-/// Where the program speaks.
+/// Where the program prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     volume: Volume,
     json: bool,
     annotates: bool,
+    is_build: bool,
+    began: Instant,
 }
 
 impl Terminal {
     /// With `json`, stdout carries one JSON object and nothing else.
     pub fn new(volume: Volume, json: bool) -> Terminal {
-        Terminal { volume, json, annotates: false }
+        Terminal { volume, json, annotates: false, is_build: false, began: Instant::now() }
     }
 
-    /// Whether errors and warnings are annotations of a run of GitHub Actions, which shows them in the log, too.
+    /// Whether errors and warnings are annotations of a GitHub Actions run, which also shows them in the log.
     #[must_use]
     pub fn annotating(self, annotates: bool) -> Terminal {
         Terminal { annotates, ..self }
+    }
+
+    /// Whether stderr goes to the log of a build, which gets a line for each stage.
+    #[must_use]
+    pub fn logging_stages(self, is_build: bool) -> Terminal {
+        Terminal { is_build, ..self }
     }
 
     /// Whether stdout is for a machine: one JSON object.
@@ -60,7 +69,7 @@ impl Terminal {
         self.json
     }
 
-    /// Whether nothing is to be said of success.
+    /// Whether success is silent.
     pub fn is_quiet(&self) -> bool {
         self.volume < Volume::Normal
     }
@@ -70,26 +79,26 @@ impl Terminal {
         columns(&std::io::stdout())
     }
 
-    /// Whether every file is to be named.
+    /// Whether every file is listed.
     pub fn is_verbose(&self) -> bool {
         self.volume == Volume::Verbose
     }
 
-    /// Tells what is going on.
+    /// Prints a line about progress.
     pub fn say(&self, text: impl Display) {
         if self.volume >= Volume::Normal {
             to_stderr(&Shown(text));
         }
     }
 
-    /// Tells what only the curious want to know.
+    /// Prints a line with `--verbose` only.
     pub fn detail(&self, text: impl Display) {
         if self.volume == Volume::Verbose {
             to_stderr(&Shown(text));
         }
     }
 
-    /// Tells what went other than one may expect.
+    /// Prints a warning.
     pub fn warn(&self, text: impl Display) {
         if self.annotates {
             return annotate(Annotation::Warning, &Shown(text).to_string());
@@ -97,7 +106,7 @@ impl Terminal {
         to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
     }
 
-    /// Tells an error and its hint; with `--json`, on stdout too, under the outcome that fits the exit code.
+    /// Prints an error and its hint; with `--json` also on stdout, under the outcome that fits the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
             // The run has failed already, and says so on stderr, too.
@@ -117,7 +126,7 @@ impl Terminal {
         }
     }
 
-    /// Hands out a report: as JSON where that was asked for, else as text with its warnings and errors.
+    /// Prints a report: as JSON with `--json`, else as text with its warnings and errors.
     ///
     /// # Errors
     /// A report that could not be written; warnings and errors were shown all the same.
@@ -126,18 +135,35 @@ impl Terminal {
         for warning in warnings {
             self.warn(warning);
         }
-        for Failure { key, error, hint, .. } in failures.iter().take(MOST_FAILURES) {
-            let key =
-                key.as_deref().filter(|key| !error.contains(key)).map(|key| format!("{key}: ")).unwrap_or_default();
-            self.problem(&format_args!("{key}{error}"), hint.as_deref());
-        }
-        if failures.len() > MOST_FAILURES {
-            self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
-        }
+        self.failures(failures);
         written
     }
 
-    /// Hands out what is to be copied or run, likewise: no line of it is broken.
+    /// Prints the report of a run: as JSON with `--json`, else as text above and below the warnings, so
+    /// that how the run ended is in the last lines, with its errors.
+    ///
+    /// # Errors
+    /// A report that could not be written; warnings and errors were shown all the same.
+    pub fn report_run<T: Serialize>(
+        &self,
+        report: &T,
+        (above, below): (&dyn Display, &dyn Display),
+        warnings: &[String],
+        failures: &[Failure],
+    ) -> Result<()> {
+        let columns = columns(&std::io::stdout());
+        let mut written = if self.json { self.write_json(report) } else { self.write_text(above, columns) };
+        for warning in warnings {
+            self.warn(warning);
+        }
+        if !self.json {
+            written = written.and(self.write_text(below, columns));
+        }
+        self.failures(failures);
+        written
+    }
+
+    /// Prints a document to copy or run in the same way, without wrapping its lines.
     ///
     /// # Errors
     /// A document that could not be written.
@@ -149,23 +175,36 @@ impl Terminal {
         written
     }
 
-    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) -> Result<()> {
-        if self.json {
-            self.write_json(result)
-        } else if self.volume >= Volume::Normal {
-            let text = wrapped(&escape::lines(&result.to_string()), columns);
-            // Nobody relies on a text that whoever reads it has seen enough of.
-            to_stdout(text.trim_end()).or_else(unless_nobody_reads).map_err(unwritten)
-        } else {
-            Ok(())
+    fn failures(&self, failures: &[Failure]) {
+        for Failure { key, error, hint, .. } in failures.iter().take(MOST_FAILURES) {
+            let key =
+                key.as_deref().filter(|key| !error.contains(key)).map(|key| format!("{key}: ")).unwrap_or_default();
+            self.problem(&format_args!("{key}{error}"), hint.as_deref());
         }
+        if failures.len() > MOST_FAILURES {
+            self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
+        }
+    }
+
+    fn result<T: Serialize + Display>(&self, result: &T, columns: Option<u16>) -> Result<()> {
+        if self.json { self.write_json(result) } else { self.write_text(result, columns) }
+    }
+
+    fn write_text(&self, text: &dyn Display, columns: Option<u16>) -> Result<()> {
+        let text = if self.volume >= Volume::Normal { text.to_string() } else { String::new() };
+        if text.is_empty() {
+            return Ok(());
+        }
+        let text = wrapped(&escape::lines(&text), columns);
+        // A reader that closes the pipe has seen enough.
+        to_stdout(text.trim_end()).or_else(unless_nobody_reads).map_err(unwritten)
     }
 
     fn write_json(&self, value: &impl Serialize) -> Result<()> {
         escape::write_json(anstream::stdout(), value).map_err(unwritten)
     }
 
-    /// Hands out what was asked for and nothing else, however quiet it is to be.
+    /// Prints the result itself, even with `--quiet`.
     ///
     /// # Errors
     /// A text that could not be written.
@@ -173,10 +212,10 @@ impl Terminal {
         to_stdout(&escape::lines(&text.to_string())).or_else(unless_nobody_reads).map_err(unwritten)
     }
 
-    /// How a run ends whose report was written or not: an exit code that tells of trouble stays as it is.
+    /// The exit code of a run whose report was written or not: one that indicates a problem stays as it is.
     ///
     /// # Errors
-    /// A report that could not be written of a run in which nothing else failed.
+    /// A report that could not be written, if nothing else failed.
     pub fn ended(&self, exit: Exit, written: Result<()>) -> Result<Exit> {
         match written {
             Err(error) if exit == Exit::Done || exit == Exit::Changes => Err(error),
@@ -188,7 +227,7 @@ impl Terminal {
         }
     }
 
-    /// Tells what is wrong with a command line, or gives the help that it asks for; the exit code.
+    /// Prints what is wrong with a command line, or the help that it asks for; returns the exit code.
     pub fn command_line(&self, error: &clap::Error) -> std::process::ExitCode {
         let text = error.render().to_string();
         if self.annotates && error.use_stderr() {
@@ -205,7 +244,7 @@ impl Terminal {
         std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }
 
-    /// Asks a person; without one at a terminal the answer is no.
+    /// Asks for confirmation; without a terminal, the answer is no.
     pub fn confirm(&self, statement: &str, question: &str) -> bool {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return false;
@@ -217,12 +256,16 @@ impl Terminal {
 
     /// Progress of comparing or sending so many files and bytes.
     pub fn transfer(&self, label: &'static str, files: u64, bytes: u64) -> Progress {
-        Progress::transfer(label, files, bytes, self.volume >= Volume::Normal)
+        Progress::transfer(label, files, bytes, self.progress())
     }
 
     /// Progress of waiting for something.
     pub fn wait(&self, label: &'static str) -> Progress {
-        Progress::wait(label, self.volume >= Volume::Normal)
+        Progress::wait(label, self.progress())
+    }
+
+    fn progress(&self) -> progress::Place {
+        progress::Place { shown: self.volume >= Volume::Normal, is_build: self.is_build, began: self.began }
     }
 }
 
@@ -233,14 +276,14 @@ fn to_stdout(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// A reader that went away is no error of ours.
+/// A closed pipe is not an error.
 fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn unwritten(error: io::Error) -> Error {
-    Error::failed(format!("the result cannot be written to stdout: {error}"))
-        .hint("what was done stays done; give stdout a reader, or room on its disk, and run again")
+    Error::failed(format!("cannot write the result to stdout: {error}"))
+        .hint("finished work stays in place; check where stdout goes, and run again")
 }
 
 /// A line to stderr; a reader that went away is no error of ours.

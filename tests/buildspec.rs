@@ -183,10 +183,7 @@ async fn a_build_puts_the_site_live_and_exports_the_ids_of_what_it_did() {
     let build = project.build("3f2c1d0", true);
     let run = build.post_build.ended_with(0);
     assert!(!run.stderr.contains("called "), "{run:?}");
-    assert!(
-        run.stdout.contains("+ build.txt") && run.stdout.contains("Deployed public to "),
-        "it is in the log: {run:?}"
-    );
+    assert!(run.stdout.contains("+ build.txt") && run.stdout.contains("✓ Deployed "), "it is in the log: {run:?}");
 
     let report = project.report();
     let keys = project.edge.objects(BUCKET).into_iter().map(|object| object.key);

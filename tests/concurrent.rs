@@ -197,7 +197,7 @@ async fn a_write_of_the_state_whose_answer_was_lost_is_known_as_ones_own() {
         once(&place, Some("PutObject"), Some(STATE), skip, Fault::ResetAfter);
         let report = deploy(&place, 2, &[]).await.unwrap();
         assert_eq!(report.outcome, Outcome::Deployed, "write {skip}");
-        let doubts = report.warnings.iter().filter(|warning| warning.contains("not brought up to date")).count();
+        let doubts = report.warnings.iter().filter(|warning| warning.contains("not updated")).count();
         assert_eq!(doubts, 0, "write {skip}: {:?}", report.warnings);
         let lists = place.edge.requests().iter().filter(|request| request.operation == "ListObjectsV2").count();
         assert_eq!(lists, 2, "nothing was looked at again");
@@ -287,7 +287,7 @@ async fn a_lease_that_cannot_be_renewed_is_given_up_before_it_ends() {
     let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it gives up") };
     let (holder, ()) = tokio::join!(holder, others);
     assert_eq!(exit(&holder), Exit::Stale, "{holder:?}");
-    assert!(holder.unwrap_err().to_string().contains("given up"));
+    assert!(holder.unwrap_err().to_string().contains("the lock was lost"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

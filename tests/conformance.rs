@@ -169,7 +169,7 @@ async fn without_consent_nothing_is_sent() {
 async fn a_folder_with_something_in_it_is_not_taken() {
     let world = trial().await;
     world.put(&format!("{FOLDER}page.html"), "somebody's").await;
-    attempt(&world, &[]).expect(6).says("which is not ours to remove");
+    attempt(&world, &[]).expect(6).says("shipfront does not remove what others wrote");
     assert_eq!(world.edge.objects(BUCKET).len(), 1);
 }
 

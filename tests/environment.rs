@@ -52,7 +52,7 @@ async fn what_no_request_can_carry_is_named_and_never_a_panic() {
         let run = shipfront(&world, &arguments, &[(name, value)]).ended_with(2);
         run.says(&format!("error: {name}: "));
     }
-    shipfront(&world, &["status", TARGET, "--region", "us east"], &[]).ended_with(2).says("is no region");
+    shipfront(&world, &["status", TARGET, "--region", "us east"], &[]).ended_with(2).says("is not a region");
     shipfront(&world, &["status", TARGET, "--endpoint-url", "localhost:9"], &[]).ended_with(2).says("http://HOST:PORT");
 }
 
@@ -64,14 +64,14 @@ async fn credentials_of_a_file_that_no_request_can_carry_are_refused() {
     let mut command = world.command(&["status", TARGET, "--profile", "web"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     let run = execute(command.env("AWS_SHARED_CREDENTIALS_FILE", file)).ended_with(1);
-    run.says("no request can carry");
+    run.says("HTTP headers cannot contain");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variable_that_nobody_reads_is_a_warning_with_the_nearest_name() {
     let world = World::deployed(&[("index.html", "i")]).await;
     let run = shipfront(&world, &["status", TARGET], &[("SHIPFRONT_MAXPATHS", "5")]).ended_with(0);
-    run.says("warning: SHIPFRONT_MAXPATHS is no variable that shipfront reads; did you mean SHIPFRONT_MAX_PATHS?");
+    run.says("warning: shipfront has no variable SHIPFRONT_MAXPATHS; did you mean SHIPFRONT_MAX_PATHS?");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,11 +86,11 @@ async fn rules_without_effect_are_warnings_with_what_may_be_meant() {
     std::fs::write(world.outside().join("shipfront.toml"), settings).unwrap();
     let mut plan = world.command(&["plan", "public", TARGET]);
     let run = execute(plan.current_dir(world.outside())).ended_with(0);
-    run.says("\"max-age 300\" is no Cache-Control");
+    run.says("\"max-age 300\" is not a valid Cache-Control");
     run.says("did you mean \"max-age=300\"?");
     run.says("the header rule for \"/asset/**\" matches no file; did you mean \"/assets/**\"?");
     run.says("the header rule for \"*\" sets another Cache-Control than");
-    run.says("has for /assets/*, such as for assets/app.js: the settings prevail");
+    run.says("has for /assets/*, such as for assets/app.js: the settings apply");
 }
 
 #[test]

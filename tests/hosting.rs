@@ -140,7 +140,7 @@ async fn view(world: &World, path: &str) -> Answer {
 async fn a_deploy_to_the_hosting_example_has_nothing_to_warn_of_and_keeps_its_record_to_itself() {
     let world = hosted().await;
     let first = world.deploy(&[]).expect(0).warnings();
-    assert!(first.contains("serves /404.html for 403") && first.lines().count() == 1, "said once: {first}");
+    assert!(first.contains("serves it for 403") && first.lines().count() == 1, "said once: {first}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
     let led = view(&world, "/about?utm_source=x").await;
     let location = format!("http://{}.localhost/about/?utm_source=x", world.distribution);

@@ -23,7 +23,7 @@ routes:
 ";
     fs::write(world.outside().join(".s3deploy.yml"), s3deploy).unwrap();
     let imported = run(world.command(&["import", ".s3deploy.yml"]).current_dir(world.outside())).expect(0);
-    assert!(imported.stderr.contains("no glob says the same"), "{}", imported.stderr);
+    assert!(imported.stderr.contains("no glob is equivalent"), "{}", imported.stderr);
     fs::write(world.outside().join("shipfront.toml"), format!("source = \"public\"\n{}", imported.stdout)).unwrap();
     run(world.command(&["deploy"]).current_dir(world.outside())).expect(0);
     for (key, cache_control) in [

@@ -162,7 +162,7 @@ async fn a_wait_that_takes_too_long_is_a_warning_not_a_failure() {
     let account = Account::new().await;
     account.edge.set_invalidation_progress(Progress::Polls(u64::MAX));
     let done = account.invalidate(&["--wait-timeout", "0s", "/a"]).ended_with(0);
-    done.says("warning: CloudFront accepted the invalidation but had not finished it");
+    done.says("warning: CloudFront accepted the invalidation but did not complete it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,10 +184,10 @@ async fn what_cloudfront_would_refuse_or_ignore_is_never_sent() {
     for (arguments, said) in [
         (&[][..], "PATH"),
         (&["", "  "], "no path to invalidate"),
-        (&["#two words"], "no cache tag"),
+        (&["#two words"], "not a cache tag"),
         (&["/a%2A"], "%2A"),
         (&["s3://site/a"], "not the address of a web page"),
-        (&["--wait-timeout", "soon", "/a"], "is no length of time"),
+        (&["--wait-timeout", "soon", "/a"], "is not a duration"),
     ] {
         account.invalidate(arguments).ended_with(2).says(said);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use walkdir::WalkDir;
 
 /// From the top down: each folder may import what comes after it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "lambda",
     "commands",
     "local",
@@ -23,12 +23,14 @@ const LAYERS: [&str; 18] = [
     "error",
     "exit",
     "escape",
+    "wording",
     "open_files",
 ];
 
 /// The files in which this machine's time is read: the clock of a run; what a terminal and a page show; a watch on
 /// files; a file's time.
-const CLOCKS: [&str; 6] = ["clock", "terminal/progress", "report/file", "local/watch", "s3/multipart", "open_files"];
+const CLOCKS: [&str; 7] =
+    ["clock", "terminal", "terminal/progress", "report/file", "local/watch", "s3/multipart", "open_files"];
 
 /// A text without comments and unit tests.
 fn code(text: &str) -> String {

@@ -194,7 +194,7 @@ async fn a_report_that_cannot_be_is_refused_before_anything_is_sent() {
     std::fs::create_dir(&folder).unwrap();
     for (path, said) in [
         (inside.to_str().unwrap(), "is in the source"),
-        (missing.to_str().unwrap(), "make the folder first"),
+        (missing.to_str().unwrap(), "create the folder first"),
         (folder.to_str().unwrap(), "cannot be written"),
         ("report.txt", "name it .html for a page"),
         (".env", "name it .html for a page"),

@@ -33,7 +33,7 @@ async fn with_a_file_that_names_source_and_target_nothing_else_is_needed() {
     let planned = run_there(&world, &["plan", "--json"]).expect(0);
     assert_eq!(planned.changes(), ["upload new index.html"]);
     let deployed = run_there(&world, &["deploy"]).expect(0).says("settings from shipfront.toml");
-    assert!(deployed.stdout.contains("Deployed public to s3://www.example.com"), "{}", deployed.stdout);
+    assert!(deployed.stdout.contains("✓ Deployed 1 new file"), "{}", deployed.stdout);
     assert_eq!(world.keys(), ["index.html"]);
     assert!(run_there(&world, &["status"]).expect(0).stdout.contains("last deploy"));
     // From elsewhere, the source is still beside the file.
@@ -330,8 +330,8 @@ async fn doctor_policy_status_unlock_and_tags_need_no_arguments_beside_the_file(
     let typed = run_there(&world, &["policy", "--bucket", "another.example.com"]).expect(0).stdout;
     assert!(typed.contains("s3:::another.example.com/*\"") && !typed.contains("/blog"), "{typed}");
 
-    assert!(run_there(&world, &["status"]).expect(0).stdout.contains("objects: 1"));
-    run_there(&world, &["unlock"]).expect(0).says("nobody holds the lock");
+    assert!(run_there(&world, &["status"]).expect(0).stdout.contains("1 object\n"));
+    run_there(&world, &["unlock"]).expect(0).says("the lock is free");
     assert!(run_there(&world, &["tags", "--enable"]).expect(0).stdout.contains(id), "of this distribution");
     run_there(&world, &["tags", "--backfill"]).expect(6).says("no distribution of the site reads cache tags");
 }
@@ -348,12 +348,13 @@ async fn doctor_policy_and_backfill_say_what_is_missing_where_nothing_names_a_si
 async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distribution() {
     let world = World::new(&[PAGE]).await;
     settings(&world, "target = \"s3://www.example.com/blog\"\nno-record = true\ndistribution = \"none\"\n");
-    let doctor = run_there(&world, &["doctor"]).expect(0).stdout;
-    assert!(!doctor.contains("deploy record") && doctor.contains("nothing is invalidated"), "{doctor}");
+    let doctor = run_there(&world, &["doctor", "--verbose"]).expect(0).stdout;
+    assert!(!doctor.contains("deploy record") && doctor.contains("deploys invalidate nothing"), "{doctor}");
     let policy = run_there(&world, &["policy"]).expect(0).stdout;
     assert!(!policy.contains(".shipfront") && !policy.contains("cloudfront"), "{policy}");
     // What is typed goes over it.
-    let doctor = run_there(&world, &["doctor", "--record", "s3://www.example.com/records"]).expect(0).stdout;
+    let doctor =
+        run_there(&world, &["doctor", "--verbose", "--record", "s3://www.example.com/records"]).expect(0).stdout;
     assert!(doctor.contains("none at s3://www.example.com/records yet"), "{doctor}");
 }
 
@@ -365,13 +366,13 @@ async fn the_local_site_of_the_files_source_is_found() {
     let directory = world.outside().join("edge");
     let local = |arguments: &[&str]| run(there(&world, arguments).env("SHIPFRONT_EDGE_DIRECTORY", &directory));
     local(&["deploy", "--local"]).expect(0);
-    let doctor = local(&["doctor", "--local"]).expect(0).stdout;
+    let doctor = local(&["doctor", "--local", "--verbose"]).expect(0).stdout;
     assert!(doctor.contains("and nothing is pending"), "{doctor}");
     assert!(local(&["status", "--local"]).expect(0).stdout.contains("s3://public-"));
-    local(&["unlock", "--local"]).expect(0).says("nobody holds the lock");
+    local(&["unlock", "--local"]).expect(0).says("the lock is free");
     assert!(local(&["tags", "--enable", "--local"]).expect(0).stdout.contains("reads no cache tags yet"));
     let sent = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
-    let other = local(&["deploy", "public", "s3://another.example.com", "--local"]).expect(0);
+    let other = local(&["deploy", "public", "s3://another.example.com", "--local", "--json"]).expect(0);
     assert!(other.stdout.contains("s3://another.example.com"), "{}", other.stdout);
     let again = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
     assert_eq!(again["invalidations"][0]["distribution"], sent["invalidations"][0]["distribution"]);

@@ -112,7 +112,7 @@ async fn a_shard_never_replaces_an_object_even_one_that_came_while_it_ran() {
     world.put(taken, "of another build").await;
     gate.open();
     let run = finish(running).expect(0);
-    assert!(run.warnings().contains("10/image-0.png was put there by others"), "{}", run.warnings());
+    assert!(run.warnings().contains("others wrote 10/image-0.png in the meantime"), "{}", run.warnings());
     let etag = |key: &str| world.edge.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag;
     let others = etag(taken);
     // In place of another file, it is for the deploy that follows to decide.

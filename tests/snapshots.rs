@@ -96,7 +96,7 @@ async fn site() -> World {
     world
 }
 
-/// `--help` of every command, as wide as it is where there is no terminal.
+/// `--help` of every command, and `-h` of those that people use most, as wide as it is where there is no terminal.
 #[test]
 fn help_of_every_command() {
     let help = |arguments: &[&str]| {
@@ -105,13 +105,17 @@ fn help_of_every_command() {
     };
     let summary = help(&["--help"]);
     pin("help", &summary, &[]);
-    let (_, commands) = summary.split_once("Commands:\n").unwrap();
-    let lines = commands.lines().take_while(|line| !line.is_empty());
-    let names: Vec<&str> =
-        lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(names.contains(&"deploy") && names.len() > 10, "{names:?}");
+    pin("help-short", &help(&["-h"]), &[]);
+    let (_, commands) = summary.split_once("Start:\n").unwrap();
+    let (commands, _) = commands.split_once("\nOptions:\n").unwrap();
+    let lines = commands.lines().filter(|line| line.starts_with("  "));
+    let names: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"deploy") && names.len() > 20, "{names:?}");
     for name in names.into_iter().filter(|name| *name != "help") {
         pin(&format!("help-{name}"), &help(&[name, "--help"]), &[]);
+    }
+    for name in ["deploy", "plan", "invalidate", "rollback", "doctor"] {
+        pin(&format!("help-short-{name}"), &help(&[name, "-h"]), &[]);
     }
 }
 

@@ -66,12 +66,12 @@ async fn an_edge_that_keeps_a_stale_copy_ends_the_run_with_7_and_the_next_run_in
     world.write("new.html", "nobody has a copy of it");
     world.remove("about/index.html");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
-    let run = verify(&world, &EXACT).expect(7).says("/index.html is what was there before (Hit");
+    let run = verify(&world, &EXACT).expect(7).says("/index.html serves what was there before (Hit");
     assert_eq!(run.outcome(), "different");
     let found = differences(&run);
     assert_eq!(found.len(), 3, "{found:?}");
     for (difference, path) in found.iter().zip(["/ ", "/about/index.html ", "/index.html "]) {
-        assert!(difference.starts_with(path) && difference.contains("is what was there before"), "{found:?}");
+        assert!(difference.starts_with(path) && difference.contains("serves what was there before"), "{found:?}");
     }
 
     world.edge.clear_requests();
@@ -92,12 +92,12 @@ async fn what_differed_is_invalidated_again_without_verify_and_goes_on_being_shi
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     verify(&world, &[]).expect(7);
     let status = world.run(&["status", "s3://www.example.com"]).expect(0).stdout;
-    assert!(status.contains("pending: 1 keys, what --verify found otherwise after deploy 2"), "{status}");
+    assert!(status.contains("1 file, the URLs that --verify found different after deploy 2"), "{status}");
     let doctor = world.run(&["doctor", "s3://www.example.com"]).expect(0).stdout;
-    assert!(doctor.contains("viewers got something else when --verify looked"), "{doctor}");
-    world.run(&["tags", "--backfill", "s3://www.example.com"]).expect(6).says("what --verify found otherwise");
+    assert!(doctor.contains("--verify found URLs that served something else"), "{doctor}");
+    world.run(&["tags", "--backfill", "s3://www.example.com"]).expect(6).says("the URLs that --verify found different");
     let plan = world.run(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).expect(0).stdout;
-    assert!(plan.contains("would finish what --verify found otherwise after deploy 2"), "{plan}");
+    assert!(plan.contains("A deploy finishes the URLs that --verify found different after deploy 2"), "{plan}");
     // A page of our own that leaves the source goes, although its last deploy was not seen to the end.
     world.remove("about/index.html");
     let next = world.deploy(&[]).expect(0);
@@ -114,7 +114,7 @@ async fn a_page_of_which_only_the_directory_is_stale_is_found() {
     world.write("about/index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     let found = differences(&verify(&world, &[]).expect(7));
-    assert!(found.iter().any(|difference| difference.starts_with("/about/ is what was there before")), "{found:?}");
+    assert!(found.iter().any(|difference| difference.starts_with("/about/ serves what was there before")), "{found:?}");
     verify(&world, &[]).expect(0);
     // Also where an earlier run has replaced what the copy is of.
     get(&world.edge.viewer_url(), "/about/").await;
@@ -124,7 +124,7 @@ async fn a_page_of_which_only_the_directory_is_stale_is_found() {
     world.write("about/index.html", "and another");
     world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
     let found = differences(&verify(&world, &[]).expect(7));
-    assert!(found.iter().any(|difference| difference.starts_with("/about/ is what was there before")), "{found:?}");
+    assert!(found.iter().any(|difference| difference.starts_with("/about/ serves what was there before")), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +162,7 @@ async fn verify_waits_for_cloudfront_and_holds_the_lease_meanwhile() {
     let site = world.edge.viewer_url();
     let running = world.start(&["--verify", &site]);
     gate.reached().await;
-    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("lock: process"));
+    assert!(world.run(&["status", "s3://www.example.com"]).expect(0).stdout.contains("! held by process"));
     gate.open();
     finish(running).expect(0);
 }
@@ -173,7 +173,7 @@ async fn verify_makes_no_sense_without_a_wait_without_a_distribution_or_for_a_sh
     verify(&world, &["--no-wait"]).expect(2);
     verify(&world, &["--shard", "1/2"]).expect(2);
     verify(&world, &["--distribution", "none"]).expect(2).says("no distribution is invalidated");
-    world.deploy(&["--verify", "https://www.example.com/blog"]).expect(2).says("name the host alone");
+    world.deploy(&["--verify", "https://www.example.com/blog"]).expect(2).says("name only the host");
     world.fault("GetDistributionConfig", 0, 1, error(403, "AccessDenied"));
     verify(&world, &[]).expect(2).says("cloudfront:GetDistributionConfig");
     assert_eq!(world.writes(), [""; 0]);
@@ -294,7 +294,10 @@ async fn what_was_removed_is_looked_at_again_until_it_is_gone_from_the_edge() {
     for _ in 0..2 {
         world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
         let found = differences(&verify(&world, &EXACT).expect(7));
-        assert!(found.len() == 1 && found[0].starts_with("/about/index.html is what was there before"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("/about/index.html serves what was there before"),
+            "{found:?}"
+        );
     }
     verify(&world, &EXACT).expect(0);
     assert_eq!(get(&world.edge.viewer_url(), "/about/index.html").await.status, 404);

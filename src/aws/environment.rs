@@ -131,7 +131,7 @@ impl Environment {
         if let Some(region) = sdk.region()
             && !is_label(region.as_ref())
         {
-            let problem = format!("{:?}, from --region or the profile, is no region", region.as_ref());
+            let problem = format!("{:?}, from --region or the profile, is not a region", region.as_ref());
             return Err(Error::usage(problem).hint("a region looks like eu-west-1"));
         }
         let mut builder = sdk.to_builder().service_config(Trimmed(sdk.clone()));
@@ -162,7 +162,7 @@ fn checked(name: &str, becomes: Becomes, value: &OsStr) -> Result<Option<String>
         return Ok(None);
     }
     let problem = match becomes {
-        Becomes::Label => (!is_label(text)).then(|| format!("{} is no region", shown(text))),
+        Becomes::Label => (!is_label(text)).then(|| format!("{} is not a region", shown(text))),
         Becomes::Header | Becomes::Secret => {
             text.chars().find(|c| !c.is_ascii_graphic()).map(|c| format!("{} has the character {c:?}", shown(text)))
         }
@@ -174,7 +174,7 @@ fn checked(name: &str, becomes: Becomes, value: &OsStr) -> Result<Option<String>
     let hint = match becomes {
         Becomes::Label => "a region looks like eu-west-1".to_owned(),
         Becomes::Url => WRITE_ENDPOINT.to_owned(),
-        _ => format!("no request can carry it: set {name} again, or unset it"),
+        _ => format!("HTTP headers cannot contain it: set {name} again, or unset it"),
     };
     match problem {
         Some(problem) => Err(wrong(problem).hint(hint)),
@@ -193,7 +193,7 @@ fn endpoint_problem(text: &str) -> Option<String> {
     let is_url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     // What browsers would encode.
     let is_plain = text.chars().all(|c| c.is_ascii_graphic() && !r#""<>\^`{|}"#.contains(c));
-    (!is_url || !is_plain).then(|| format!("{text:?} is no URL"))
+    (!is_url || !is_plain).then(|| format!("{text:?} is not a URL"))
 }
 
 /// Credentials that can be sent, wherever they come from.
@@ -220,7 +220,7 @@ pub(super) fn sendable(credentials: Credentials) -> std::result::Result<Credenti
         return Ok(credentials);
     }
     Err(CredentialsError::invalid_configuration(
-        "the key or the session token has a character that no request can carry",
+        "the key or the session token has a character that HTTP headers cannot contain",
     ))
 }
 

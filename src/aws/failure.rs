@@ -44,7 +44,7 @@ fn answer_text<E>(error: &SdkError<E, HttpResponse>) -> String {
     let kind = answer.headers().get("content-type").map(said).filter(|kind| !kind.is_empty());
     let kind = kind.map(|kind| format!(" of {kind}")).unwrap_or_default();
     let size = answer.body().bytes().map(|bytes| format!(", {} bytes{kind}", bytes.len())).unwrap_or(kind);
-    format!("the answer cannot be read (HTTP status {status}{size}); another server than AWS's may have given it")
+    format!("cannot read the response (HTTP status {status}{size}); it may not come from AWS")
 }
 
 /// As much of a message as people read.
@@ -118,10 +118,10 @@ fn of_code(operation: &str, subject: &str, code: &str, said: &str) -> Error {
         (ErrorKind::NoSuchResource, _) => Error::usage(format!("{subject} does not exist in this account"))
             .hint("check the id, or pass '--distribution auto' to find the distributions of the bucket"),
         (ErrorKind::NoRoom, _) => Error::failed(format!("no room for {subject}{said}"))
-            .hint("free some room and run again; what is in place is not sent twice"),
+            .hint("free some space and run again: finished uploads are not repeated"),
         (ErrorKind::Busy | ErrorKind::ServerFault, _) => {
-            Error::failed(format!("AWS would not take {operation} of {subject} for now: {code}{said}"))
-                .hint("every retry was used up; run again in a minute, what is in place is not sent twice")
+            Error::failed(format!("AWS did not accept {operation} of {subject}: {code}{said}"))
+                .hint("all retries failed; run again in a minute: finished uploads are not repeated")
         }
         (_, "BadDigest") => Error::failed(format!("{subject} changed while it was sent"))
             .hint("let the build finish before the deploy starts, then run again"),

@@ -357,7 +357,7 @@ pub(crate) fn hint(operation: &str) -> String {
     match PERMISSIONS.iter().find(|permission| permission.operation == operation) {
         // Said aloud, lest it be taken for carelessness.
         Some(Permission { action, resource: all @ Resource::All, .. }) => {
-            format!("allow {action} on {all} (it takes no narrower resource)")
+            format!("allow {action} on {all} (AWS supports no narrower resource)")
         }
         Some(Permission { action, resource, .. }) => format!("allow {action} on {resource}"),
         None => format!("allow the action behind {operation}"),

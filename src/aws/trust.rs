@@ -92,8 +92,7 @@ fn github(builds: &str) -> Option<Trust> {
         audience: "sts.amazonaws.com".to_owned(),
         subject: format!("repo:{repository}:{subject}"),
         breadth: environment.is_none().then_some(
-            "every workflow of the repository may take the role, on any branch and for any pull request from it; name an \
-             environment, as in github:OWNER/REPO:production, and protect that",
+            "every workflow of the repository can assume the role, on any branch and for any pull request from it; name an environment, as in github:OWNER/REPO:production, and protect it",
         ),
     })
 }
@@ -114,8 +113,7 @@ fn gitlab(builds: &str) -> Option<Trust> {
         audience: "https://gitlab.com".to_owned(),
         subject: format!("project_path:{project}:{subject}"),
         breadth: branch.is_none().then_some(
-            "every job of the project may take the role, on any branch; name one, as in gitlab:GROUP/PROJECT:main, and \
-             protect that",
+            "every job of the project can assume the role, on any branch; name one, as in gitlab:GROUP/PROJECT:main, and protect it",
         ),
     })
 }
@@ -134,8 +132,7 @@ fn bitbucket(builds: &str) -> Option<Trust> {
     let (of_workspace, subject, breadth) = match ids.as_slice() {
         [workspace, repository, environment] => (workspace, format!("{{{repository}}}:{{{environment}}}:*"), None),
         [workspace, repository] => {
-            let breadth = "every step of the repository's pipelines may take the role, on any branch; name the id of a \
-                           deployment environment behind that of the repository, and protect the environment";
+            let breadth = "every step of the repository's pipelines can assume the role, on any branch; add the ID of a deployment environment after that of the repository, and protect the environment";
             (workspace, format!("{{{repository}}}:*"), Some(breadth))
         }
         _ => return None,

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 /// `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -14,6 +14,6 @@ pub struct CompletionsArgs {
 /// `man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The command whose page it is, such as deploy; without one, shipfront's own, which names them all
+    /// Command, such as deploy; without one, the page of shipfront itself
     pub command: Option<String>,
 }

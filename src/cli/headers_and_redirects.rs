@@ -1,4 +1,4 @@
-//! Flags of `headers` and `redirects`: what is printed of the source's `_headers` and `_redirects`.
+//! Options of `headers` and `redirects`.
 
 use clap::{Args, ValueEnum};
 use shipfront_site::platform::{Platform, RuleOptions};
@@ -10,25 +10,27 @@ Examples:
   aws cloudfront create-function --name redirects --function-code fileb://redirects.js \\
     --function-config Comment=redirects,Runtime=cloudfront-js-2.0
 
-Then publish it and name it in the distribution's behavior, as its viewer-request function.";
+Publish the function and set it as the viewer-request function of the behavior.";
 
 pub(super) const HEADERS_EXAMPLES: &str = "\
 Examples:
   shipfront headers public > headers.js
+      a function
   shipfront headers public --policy > headers.json
+      response headers policies, for CloudFormation
 
-The function goes into the distribution's behavior as its viewer-response function, as one for redirects goes into its place.";
+Set the function as the viewer-response function of the behavior.";
 
 /// How the two files are read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RuleArgs {
-    /// Whose meaning _headers and _redirects have. Netlify: 301, files come first, a slash at the end does not count; Cloudflare: 302, redirects come first, it counts
+    /// Which platform's rules _headers and _redirects follow. Netlify: 301 by default, files before redirects, a trailing slash is ignored; Cloudflare: 302 by default, redirects before files, a trailing slash counts
     #[arg(long, value_enum, value_name = "PLATFORM", default_value_t = RulesOf::Netlify, help_heading = "Uploads")]
     pub rules: RulesOf,
-    /// Fail for lines of _headers and _redirects that make no sense, lead round in a circle, or hardly mean what they say, instead of warning
+    /// Fail instead of warning if lines of _headers or _redirects are invalid, loop, or look like a mistake
     #[arg(long, help_heading = "Uploads")]
     pub strict_rules: bool,
-    /// Deploy this path although a line protects it (Basic-Auth, Role=, 401!): everyone may see it. As the line writes it; repeat it for several
+    /// Deploy a path even though a line protects it (Basic-Auth, Role=, 401!), so that everyone can see it; as written in the line; repeatable
     #[arg(long, value_name = "PATH", help_heading = "Uploads")]
     pub may_be_public: Vec<String>,
 }
@@ -57,9 +59,9 @@ impl RuleArgs {
 /// `headers`.
 #[derive(Debug, Args)]
 pub struct HeadersArgs {
-    /// The directory that your site generator wrote
+    /// Built site: the directory that your site generator wrote
     pub source: Option<PathBuf>,
-    /// Print response headers policies, as CloudFormation, instead of a function: error pages get these headers, too (Business plans and up)
+    /// Print response headers policies for CloudFormation instead of a function; error pages get these headers as well (Business plan and higher)
     #[arg(long)]
     pub policy: bool,
     /// How the file is read
@@ -70,12 +72,12 @@ pub struct HeadersArgs {
 /// `redirects`.
 #[derive(Debug, Args)]
 pub struct RedirectsArgs {
-    /// The directory that your site generator wrote
+    /// Built site: the directory that your site generator wrote
     pub source: Option<PathBuf>,
-    /// Show /dir/index.html at /dir/ and lead from /dir to /dir/, too: a behavior takes one function
+    /// Also show /dir/index.html at /dir/ and redirect /dir to /dir/, because a behavior takes only one function
     #[arg(long)]
     pub directory_index: bool,
-    /// Where the table does not fit into a function, leave it to a key-value store, whose entries --json prints (not on the Free plan)
+    /// If the table does not fit into a function, use a key-value store, whose entries --json prints (not on the Free plan)
     #[arg(long)]
     pub key_value_store: bool,
     /// How the file is read

@@ -1,4 +1,4 @@
-//! Flags about the deploys that stay restorable: those of a deploy, and of `history` and `rollback`.
+//! Options about restorable deploys, of `deploy`, `history` and `rollback`.
 
 use crate::cli::choice::ChoiceArgs;
 use crate::cli::invalidate::WaitArgs;
@@ -10,19 +10,19 @@ use clap::{Args, ValueEnum};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   shipfront rollback s3://www.example.com --plan
-      see what would come back
+      show what would change
   shipfront rollback s3://www.example.com
-      the deploy before the live one
+      restore the deploy before the live one
   shipfront rollback s3://www.example.com --build 41
-      the deploy of build 41";
+      restore the deploy of build 41";
 
 /// What stays restorable.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// How many deploys stay restorable, the live one included
+    /// How many deploys to keep restorable, including the live one
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_KEPT)), help_heading = "Deploy record")]
     pub keep_deploys: u16,
-    /// What earlier deploys are restored from: the bucket's own versions, or copies that each deploy keeps in the record of what it replaces
+    /// What to restore earlier deploys from: the bucket's versions, or copies of what each deploy replaces
     #[arg(long, value_enum, value_name = "FROM", default_value_t = HistoryArg::Versions, help_heading = "Deploy record")]
     pub history: HistoryArg,
 }
@@ -30,7 +30,7 @@ pub struct HistoryArgs {
 /// `--history`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HistoryArg {
-    /// The bucket's versions, where it keeps them
+    /// Versions of the bucket, if versioning is on
     Versions,
     /// Copies in the deploy record
     Copies,
@@ -50,10 +50,10 @@ pub struct RollbackArgs {
     /// Which site
     #[command(flatten)]
     pub site: SiteArgs,
-    /// The deploy to go back to, by its id or how it begins [default: the one before the live one]
+    /// Deploy to restore, by its ID or the start of it [default: the one before the live one]
     #[arg(long, value_name = "DEPLOY", conflicts_with = "build")]
     pub to: Option<String>,
-    /// The deploy to go back to, by its build number
+    /// Deploy to restore, by its build number
     #[arg(long, value_name = "N")]
     pub build: Option<u64>,
     /// How it is done
@@ -61,25 +61,25 @@ pub struct RollbackArgs {
     pub options: BringBackArgs,
 }
 
-/// How a site is made what is in S3 already: that of an earlier deploy, or a preview.
+/// How a site is restored from what S3 has: an earlier deploy, or a preview.
 #[derive(Debug, Args)]
 pub struct BringBackArgs {
-    /// Show what would change; write nothing
+    /// Show what would change, and write nothing
     #[arg(long)]
     pub plan: bool,
-    /// Replace what others wrote since the last deploy
+    /// Replace objects that others wrote since the last deploy
     #[arg(long)]
     pub overwrite_foreign: bool,
-    /// How long to wait for a deploy of the same target
+    /// How long to wait for another deploy of the same target to finish
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Deploy record")]
     pub lock_timeout: String,
     /// What stays restorable
     #[command(flatten)]
     pub history: HistoryArgs,
-    /// S3 requests in flight, at most; S3 is asked how many it takes, beginning with 32
+    /// Maximum concurrent S3 requests; starts at 32 and adapts to throttling
     #[arg(long, value_name = "N", default_value_t = crate::aws::MOST_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// When objects go that the site no longer has
+    /// When objects are removed that the site no longer has
     #[command(flatten)]
     pub orphans: OrphanArgs,
     /// What CloudFront is asked to invalidate
@@ -88,7 +88,7 @@ pub struct BringBackArgs {
     /// The wait for CloudFront
     #[command(flatten)]
     pub wait: WaitArgs,
-    /// Fetch every changed URL of the site afterwards, and exit with 7 where one answers otherwise
+    /// Fetch every changed URL from this site afterwards, and exit with 7 if one serves something else
     #[arg(long, value_name = "URL", conflicts_with = "no_wait", help_heading = "Invalidation")]
     pub verify: Option<Site>,
     /// The report in files

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// Waiting for CloudFront.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// Do not wait until CloudFront has finished the invalidation
+    /// Do not wait for CloudFront to complete the invalidation
     #[arg(long, help_heading = "Invalidation")]
     pub no_wait: bool,
-    /// How long to wait for CloudFront; past it the run ends with a warning
+    /// How long to wait for CloudFront before ending with a warning
     #[arg(long, value_name = "TIME", default_value = "10m", help_heading = "Invalidation")]
     pub wait_timeout: String,
 }
@@ -18,22 +18,22 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one a line
+    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one per line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
-    /// The distribution; 'auto' uses the host names of URLs, or takes the account's only one
+    /// Distribution; 'auto' uses the host names of URLs, or the account's only distribution
     #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
-    /// The distribution tenant, where the distribution is multi-tenant
+    /// Distribution tenant, of a multi-tenant distribution
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
-    /// With --local, the source directory of the site whose distribution is meant
+    /// With --local, source directory of the site
     #[arg(long, value_name = "DIRECTORY", env = "SHIPFRONT_SOURCE", hide_env = true, hide = cfg!(not(feature = "edge")))]
     pub source: Option<PathBuf>,
-    /// The site: its deploy record counts the paths toward the month's allowance, and --local finds its distribution
+    /// Site, whose deploy record counts the paths of the month; with --local, whose distribution to use
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
-    /// Where the site's deploy record is, if not in .shipfront/ of its bucket
+    /// Where the deploy record is, if not in .shipfront/ in the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
     /// The wait for CloudFront

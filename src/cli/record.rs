@@ -1,4 +1,4 @@
-//! Flags of the commands about the deploy record, `status` and `unlock`.
+//! Options of `status` and `unlock`.
 
 use crate::cli::{OrphanArgs, SiteArgs};
 use clap::Args;
@@ -10,10 +10,10 @@ pub struct StatusArgs {
     /// Which site
     #[command(flatten)]
     pub site: SiteArgs,
-    /// When orphans go
+    /// When orphans are removed
     #[command(flatten)]
     pub orphans: OrphanArgs,
-    /// Paths of a month that cost this site nothing: its share of the 1,000 that CloudFront gives an account
+    /// Free paths of this site in a month: its share of the account's 1,000
     #[arg(long, value_name = "N", default_value_t = FREE_PATHS)]
     pub free_paths: u64,
 }

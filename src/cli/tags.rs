@@ -9,31 +9,31 @@ Examples:
   shipfront tags --enable s3://www.example.com
       print what to change
   shipfront tags --backfill s3://www.example.com
-      then tag what is there already";
+      then tag the objects that are already there";
 
 /// `tags`.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("what").required(true)))]
 pub struct TagsArgs {
-    /// Print the change to make, for CloudFormation, Terraform and the AWS command line; nothing is changed
+    /// Print the change to make, for CloudFormation, Terraform and the AWS CLI; changes nothing
     #[arg(long, group = "what")]
     pub enable: bool,
-    /// Tag the objects that shipfront uploaded before, each by a copy onto itself, and invalidate them
+    /// Tag the objects that shipfront has uploaded, each by a copy onto itself, and invalidate them
     #[arg(long, group = "what")]
     pub backfill: bool,
     /// Which site
     #[command(flatten)]
     pub site: SiteArgs,
-    /// The header that CloudFront is to read: x-amz-meta- and a name
+    /// Header that CloudFront reads: x-amz-meta- and a name
     #[arg(long, value_name = "NAME", default_value = "x-amz-meta-cache-tag")]
     pub header: String,
-    /// The distribution; 'auto' finds those whose origin is the bucket
+    /// CloudFront distribution; 'auto' finds those whose origin is the bucket
     #[arg(long, value_name = "ID|auto", env = "SHIPFRONT_DISTRIBUTION", value_delimiter = ',')]
     pub distribution: Vec<String>,
-    /// The distribution tenant, where the distribution is multi-tenant
+    /// Distribution tenant, of a multi-tenant distribution
     #[arg(long, value_name = "ID", env = "SHIPFRONT_DISTRIBUTION_TENANT", value_delimiter = ',')]
     pub distribution_tenant: Vec<String>,
-    /// Take any origin of the named distributions for the bucket, such as another bucket that it is replicated into
+    /// Accept any origin of the named distributions as the bucket, such as a replica of it
     #[arg(long)]
     pub any_origin: bool,
     /// The wait for CloudFront

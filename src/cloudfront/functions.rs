@@ -127,7 +127,7 @@ fn subject(name: &str) -> String {
 /// A draft that another one changed in between.
 fn changed(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::PreconditionFailed => error.hint("something else changed the function meanwhile: run again"),
+        ErrorKind::PreconditionFailed => error.hint("the function was changed in the meantime: run again"),
         _ => error,
     }
 }

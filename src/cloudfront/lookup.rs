@@ -26,11 +26,11 @@ impl Which {
             _ => {}
         }
         if distributions.iter().any(|id| id == "auto" || id == "none") {
-            return Err(Error::usage("'auto' and 'none' stand alone, not beside other distributions"));
+            return Err(Error::usage("'auto' and 'none' cannot be combined with distributions"));
         }
         if let Some(id) = distributions.iter().chain(tenants).find(|id| !is_plain_id(id)) {
-            return Err(Error::usage(format!("{id:?} is no distribution id, 'auto' or 'none'"))
-                .hint("ids look like E2QWRUHAPOMQZL; it is in the first column of CloudFront's console"));
+            return Err(Error::usage(format!("{id:?} is not a distribution ID, 'auto' or 'none'"))
+                .hint("IDs look like E2QWRUHAPOMQZL; see the first column of the CloudFront console"));
         }
         let mut ids: Vec<DistributionId> = distributions.iter().cloned().map(DistributionId::Distribution).collect();
         ids.extend(tenants.iter().cloned().map(DistributionId::Tenant));
@@ -86,8 +86,7 @@ pub fn refuse_other_buckets(shapes: &[(DistributionId, DistributionShape)], buck
     let mut domains: Vec<&str> = shape.origins.iter().map(|origin| origin.domain_name.as_str()).collect();
     domains.sort_unstable();
     domains.dedup();
-    let message =
-        format!("every origin of the {id} is another bucket than {bucket}: {}; nothing was changed", shown(&domains));
+    let message = format!("no origin of the {id} is the bucket {bucket}: {}; nothing was changed", shown(&domains));
     Err(Error::usage(message).hint(mistake_hint(bucket)))
 }
 
@@ -142,7 +141,7 @@ pub async fn ids_for_hosts(
                         several.len(),
                         shown(several)
                     ))
-                    .hint("pass --distribution ID, or whole URLs: their host names tell the distribution")),
+                    .hint("pass --distribution ID, or whole URLs, whose host names identify the distribution")),
                 };
             }
             let served = |host: &String, summary: &Summary| summary.hosts.iter().any(|name| matches_host(name, host));

@@ -282,11 +282,11 @@ impl Sender<'_> {
         let (distribution, refusal) = (&self.planned[at].distribution, self.refusals[at].clone());
         if self.stop.is_cancelled() {
             let why = refusal.map(|refusal| format!(": {refusal}")).unwrap_or_default();
-            return Error::stale(format!("interrupted before CloudFront accepted everything for {distribution}{why}"))
+            return Error::stale(format!("interrupted before CloudFront accepted all paths for {distribution}{why}"))
                 .hint("the next deploy sends it");
         }
         refusal.unwrap_or_else(|| {
-            Error::stale(format!("no time was left to send {distribution} the rest"))
+            Error::stale(format!("no time was left to send the remaining paths of {distribution}"))
                 .hint("raise the function's timeout; the next deploy invalidates again")
         })
     }
@@ -318,7 +318,7 @@ pub async fn wait(
     let Some(limit) = patience.completion else { return };
     let unfinished = || {
         format!(
-            "CloudFront accepted the invalidation but had not finished it after {} s; it goes on without shipfront",
+            "CloudFront accepted the invalidation but did not complete it within {} s; it continues without shipfront (--wait-timeout waits longer)",
             limit.as_secs()
         )
     };
@@ -330,7 +330,7 @@ pub async fn wait(
         Some(Some(Waited::Unseen(why))) => Some(why),
         Some(Some(Waited::TooLong) | None) => Some(unfinished()),
         Some(Some(Waited::Stopped)) | None => {
-            Some("no longer waiting: CloudFront accepted the invalidation and goes on without shipfront".to_owned())
+            Some("stopped waiting: CloudFront accepted the invalidation and completes it without shipfront".to_owned())
         }
     };
     sent.warnings.extend(warning);
@@ -353,7 +353,7 @@ async fn wait_for_all(
     terminal: &Terminal,
 ) -> Waited {
     let started = distributions.clock.start();
-    let progress = terminal.wait("invalidate");
+    let progress = terminal.wait("wait");
     let mut delays = polls().build();
     loop {
         let mut open = 0;
@@ -365,7 +365,7 @@ async fn wait_for_all(
             match distributions.invalidation_status(&invalidation.distribution, id).await {
                 Ok(status) => invalidation.status = status,
                 Err(error) => {
-                    let hint = error.hint_text().unwrap_or("it goes on without shipfront");
+                    let hint = error.hint_text().unwrap_or("it continues without shipfront");
                     return Waited::Unseen(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
                 }
             }
@@ -379,7 +379,7 @@ async fn wait_for_all(
             return Waited::TooLong;
         }
         let (done, all) = (sent.invalidations.len() - open, sent.invalidations.len());
-        progress.message(&format!("CloudFront is done with {done} of {all}, after {} s", started.elapsed().as_secs()));
+        progress.message(&format!("{done} of {all} invalidations complete after {} s", started.elapsed().as_secs()));
         tokio::select! {
             () = distributions.clock.sleep(delay) => {}
             () = stop.cancelled() => return Waited::Stopped,

@@ -38,7 +38,7 @@ use trial::Trial;
 /// What the name of the folder begins with.
 pub(crate) const FOLDER: &str = "shipfront-conformance-";
 /// What is said when a signal comes.
-const STOPPING: &str = "stopping: what was written is removed; once more to stop at once";
+const STOPPING: &str = "stopping and removing what was written; press Ctrl-C again to stop at once";
 /// How long a check may go on after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
@@ -83,7 +83,7 @@ fn guard(option: &str, file: &Path) -> Result<()> {
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
     opened.map(|_| ()).map_err(|error| {
         Error::usage(format!("{option} {} cannot be written: {error}", file.display()))
-            .hint("name a file in a folder that you may write to")
+            .hint("name a file in a writable folder")
     })
 }
 
@@ -105,7 +105,7 @@ async fn attempt(
     let bucket = bucket.place(aws, &folder).await?;
     let trial = Trial::new(bucket, aws.clock());
     if !trial.is_empty().await? {
-        return Err(Error::refused(format!("there is something at {folder} already, which is not ours to remove"))
+        return Err(Error::refused(format!("{folder} is not empty, and shipfront does not remove what others wrote"))
             .hint("choose another --name, or remove it first"));
     }
     let shown_by = shown_by(args)?;
@@ -152,14 +152,12 @@ fn shown_by(args: &ConformanceArgs) -> Result<Option<DistributionId>> {
 fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &Terminal) -> Result<()> {
     let edge = match shown_by(args)? {
         Some(id) => format!(
-            ", and invalidates at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards of the {id}, which cost \
-             up to $0.60 where the month's 1,000 free ones are used up"
+            ", and invalidates at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards of the {id}, which cost up to $0.60 if this month's 1,000 free paths are used up"
         ),
         None => String::new(),
     };
     let statement = format!(
-        "This sends about 250 requests to S3, below {folder} alone, for less than a cent{edge}. Afterwards it removes \
-         what it wrote."
+        "This sends about 250 requests to S3, all below {folder}, for less than a cent{edge}. It removes what it wrote."
     );
     if is_local || args.yes {
         terminal.say(&statement);
@@ -168,7 +166,7 @@ fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &T
     if terminal.confirm(&statement, "Begin?") {
         return Ok(());
     }
-    Err(Error::refused(format!("nothing was tried. {statement}")).hint("pass --yes to begin without being asked"))
+    Err(Error::refused(format!("nothing was run. {statement}")).hint("pass --yes to start without confirmation"))
 }
 
 /// The distribution as viewers reach it.

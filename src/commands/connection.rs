@@ -101,8 +101,8 @@ impl Connection {
         #[cfg(not(feature = "edge"))]
         let _ = source;
         let target = target.ok_or_else(|| {
-            Error::usage("no place for previews: where do they go?").hint(
-                "name a bucket of their own with --previews-target, or in shipfront.toml: [previews] target = \"s3://BUCKET\"",
+            Error::usage("no target for previews").hint(
+                "name a separate bucket with --previews-target, or in shipfront.toml: [previews] target = \"s3://BUCKET\"",
             )
         });
         Ok(Target::parse(target?)?)

@@ -25,16 +25,16 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let built = config::guard_build(std::env::var("CODEBUILD_BUILD_SUCCEEDING").ok().as_deref());
     let (report, directions, written) =
         execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
+    let is_preview = args.preview.preview.is_some();
     // Where nothing was deployed there is nothing to look at.
-    for line in directions.into_iter().filter(|_| report.outcome != Outcome::Refused) {
+    let is_new = report.outcome != Outcome::NothingToDo || is_preview;
+    for line in directions.into_iter().filter(|_| is_new && report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
-    let is_live = matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial);
-    // The last line by itself, so that a script finds it. Of a preview, it is what was asked for.
-    let is_asked = args.preview.preview.is_some() || !terminal.is_quiet();
-    let written = match report.url.as_deref().filter(|_| is_live && is_asked && !terminal.is_json()) {
+    // Of a preview, the address is what was asked for.
+    let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {
         Some(url) => written.and(terminal.print(Shown(url))),
-        None => written,
+        None => written.and(report.print_address(terminal)),
     };
     terminal.ended(report.outcome.exit(), written)
 }
@@ -51,19 +51,19 @@ pub async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(exit, written)
 }
 
-/// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come lines that say where to
-/// look at the site, and whether the report could be written.
+/// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come a line that says how to
+/// see the site, and whether the report could be written.
 async fn execute(
     args: &DeployArgs,
     allowed: Result<()>,
     stop: CancellationToken,
     terminal: &Terminal,
     work: impl AsyncFnOnce(Deploy<'_>) -> Result<Run>,
-) -> Result<(Report, Vec<String>, Result<()>)> {
+) -> Result<(Report, Option<String>, Result<()>)> {
     let source = config::source(args.source.as_deref())?;
     file::guard(&args.reports.report, &source)?;
     let mut target = args.target.clone();
-    let mut directions = Vec::new();
+    let mut shown = None;
     let outcome = async {
         allowed?;
         #[cfg(feature = "edge")]
@@ -74,14 +74,14 @@ async fn execute(
         let outcome = async {
             let (settings, url) = prepare_either(&connection, &source, args).await?;
             target = Some(settings.target.to_string());
-            directions = to_look_at(&connection, &settings, url.as_deref());
+            shown = directions(&connection, &settings, url.as_deref(), terminal);
             let mut run = work(Deploy::new(&settings, &connection.aws, terminal, stop)).await?;
             if url.is_some() {
                 run.url = url;
             } else if connection.is_local() {
                 run.url = local_url(&connection, &settings);
             }
-            Ok(Report::new(run, terminal))
+            Ok(Report::new(run, terminal).on_local_edge(connection.is_local()))
         };
         let outcome = outcome.await;
         connection.close(outcome).await
@@ -89,8 +89,8 @@ async fn execute(
     let outcome = outcome.await;
     file::write(&args.reports.report, &outcome, &source, target.as_deref(), terminal);
     let report = outcome?;
-    let written = terminal.report(&report, &report.warnings, &report.errors);
-    Ok((report, directions, written))
+    let written = report.show(terminal);
+    Ok((report, shown, written))
 }
 
 /// The settings for a site, or for a preview of it with its URL.
@@ -142,34 +142,25 @@ pub(super) async fn prepare(
     Ok(settings)
 }
 
-/// Where to look at a site that was deployed, if its URL does not say it.
-fn to_look_at(connection: &Connection, settings: &Settings, url: Option<&str>) -> Vec<String> {
+/// How to see a site that was deployed, if its URL does not say it.
+fn directions(connection: &Connection, settings: &Settings, url: Option<&str>, terminal: &Terminal) -> Option<String> {
     #[cfg(feature = "edge")]
     if let Some(local) = connection.local() {
         use crate::local::{preview_url, shell_word};
+        terminal.detail(format_args!("The local edge keeps its data in {}", local.directory().display()));
         let source = shell_word(&settings.source);
         return match &settings.preview {
-            None if !local.is_ours() => vec![format!("  look at it: {}", local.site_url(&settings.target))],
-            Some(_) if !local.is_ours() => Vec::new(),
-            preview => vec![
-                match preview {
-                    None => format!("  look at it: shipfront preview {source}"),
-                    Some(preview) => {
-                        let url = preview_url("http://127.0.0.1:8650", &preview.new.name);
-                        format!("  look at it: shipfront preview {source}, then {url}")
-                    }
-                },
-                format!("  kept in {}", local.directory().display()),
-            ],
+            _ if !local.is_ours() => None,
+            None => Some(format!("To see it: shipfront preview {source}")),
+            Some(preview) => {
+                let url = preview_url("http://127.0.0.1:8650", &preview.new.name);
+                Some(format!("To see it: shipfront preview {source}, then open {url}"))
+            }
         };
     }
-    let _ = connection;
-    match (&settings.preview, url) {
-        (Some(_), None) => {
-            vec![format!("  it is at {}: its URL is printed here once [previews] has a url", settings.target)]
-        }
-        _ => Vec::new(),
-    }
+    let _ = (connection, terminal);
+    let is_unnamed = settings.preview.is_some() && url.is_none();
+    is_unnamed.then(|| format!("To see its address here, set url in [previews]; the files are in {}", settings.target))
 }
 
 /// Where a preview shows it, if one is running.

@@ -21,6 +21,7 @@ use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::record::Place;
 use crate::terminal::Terminal;
+use crate::wording::{Mark, counted};
 use permissions::Evidence;
 use serde::Serialize;
 use shipfront_invalidation::allowance::MaxPaths;
@@ -39,7 +40,8 @@ pub async fn run(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
         Ok(doctor) => Ok(doctor.examine(&connection.aws).await),
         Err(error) => Err(error),
     };
-    let report = Report { columns: terminal.columns(), ..connection.close(outcome).await? };
+    let report = connection.close(outcome).await?;
+    let report = Report { columns: terminal.columns(), verbose: terminal.is_verbose(), ..report };
     let written = terminal.report(&report, &[], &[]);
     terminal.ended(if report.outcome == State::Error { Exit::Failed } else { Exit::Done }, written)
 }
@@ -64,7 +66,7 @@ struct Doctor {
     publishes_rules: bool,
 }
 
-/// How something stands.
+/// The state of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -85,6 +87,15 @@ impl State {
             State::NotChecked => "not checked",
             State::Warning => "warning",
             State::Error => "error",
+        }
+    }
+
+    fn mark(self) -> String {
+        match self {
+            State::Ok => Mark::Good.to_string(),
+            State::NotChecked => "-".to_owned(),
+            State::Warning => Mark::Warning.to_string(),
+            State::Error => Mark::Bad.to_string(),
         }
     }
 }
@@ -112,13 +123,13 @@ impl Finding {
         Finding { fix: Some(fix.into()), ..self }
     }
 
-    /// What an error tells: what the deploy would meet, too.
+    /// A finding from an error that a deploy would meet as well.
     fn of_error(check: &str, error: &Error) -> Finding {
         let finding = Finding::new(check, State::Error, error.to_string());
         Finding { fix: error.hint_text().map(str::to_owned), ..finding }
     }
 
-    /// What a question told that only the doctor asks: without an answer nothing is wrong.
+    /// The result of a question that only the doctor asks: no answer is not a problem.
     fn unanswered(check: &str, error: &Error) -> Finding {
         if error.kind() == ErrorKind::NotImplemented {
             return Finding::new(check, State::NotChecked, "cannot be checked on this endpoint");
@@ -141,6 +152,9 @@ struct Report {
     /// How wide its text is to be, if that matters.
     #[serde(skip)]
     columns: Option<u16>,
+    /// Whether its text has a line for each of them.
+    #[serde(skip)]
+    verbose: bool,
 }
 
 impl Report {
@@ -148,42 +162,89 @@ impl Report {
         // What was not checked is neither good nor bad.
         let states = findings.iter().map(|finding| finding.state).filter(|&state| state != State::NotChecked);
         let outcome = states.max().unwrap_or(State::Ok);
-        Report { shipfront: env!("CARGO_PKG_VERSION"), target: target.to_string(), outcome, findings, columns: None }
+        Report {
+            shipfront: env!("CARGO_PKG_VERSION"),
+            target: target.to_string(),
+            outcome,
+            findings,
+            columns: None,
+            verbose: false,
+        }
     }
 
     fn count(&self, state: State) -> usize {
         self.findings.iter().filter(|finding| finding.state == state).count()
     }
 
-    /// A line whose parts beyond the first stay right of the column of states.
+    /// A line whose parts beyond the first stay right of its mark.
     fn line(&self, start: &str, text: &str) -> String {
         let columns = self.columns.map_or(usize::MAX, usize::from).max(NARROWEST);
-        let indent = " ".repeat(start.len() + 2);
-        let options = textwrap::Options::new(columns).initial_indent(start).subsequent_indent(&indent);
+        let indent = "    ";
+        let options = textwrap::Options::new(columns).initial_indent(start).subsequent_indent(indent);
         // A path or a command is copied whole.
         textwrap::fill(text, options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation))
     }
 }
 
 impl Display for Report {
+    /// The problems, then what could not be checked and what is well in few lines, and a verdict last.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        for Finding { check, state, found, fix } in &self.findings {
-            writeln!(
-                out,
-                "{}",
-                self.line(&format!("{:11}  ", state.word()), &format!("{}: {}", Shown(check), Shown(found)))
-            )?;
-            if let Some(fix) = fix {
-                writeln!(out, "{}", self.line(&" ".repeat(15), &format!("fix: {}", Shown(fix))))?;
+        for state in [State::Error, State::Warning] {
+            for finding in self.findings.iter().filter(|finding| finding.state == state) {
+                self.write_finding(out, finding)?;
             }
         }
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let counts = [(State::Error, "error"), (State::Warning, "warning"), (State::NotChecked, "not checked")];
-        let counts = counts.map(|(state, word)| match (self.count(state), state) {
-            (count, State::NotChecked) => format!("{count} {word}"),
-            (count, _) => format!("{count} {word}{}", plural(count)),
-        });
-        writeln!(out, "{}: {} ok, {}", self.target, self.count(State::Ok), counts.join(", "))
+        for state in [State::NotChecked, State::Ok] {
+            let findings: Vec<&Finding> = self.findings.iter().filter(|finding| finding.state == state).collect();
+            if self.verbose {
+                findings.into_iter().try_for_each(|finding| self.write_finding(out, finding))?;
+            } else if !findings.is_empty() {
+                // Of which distribution it is, the long list says.
+                let name = |finding: &&Finding| {
+                    let name = finding.check.split(" of distribution").next().unwrap_or_default();
+                    Shown(name).to_string()
+                };
+                let mut checks: Vec<String> = Vec::with_capacity(findings.len());
+                for name in findings.iter().map(name) {
+                    if !checks.contains(&name) {
+                        checks.push(name);
+                    }
+                }
+                let text = format!("{}: {}", state.word(), checks.join(", "));
+                writeln!(out, "{}", self.line(&format!("{} ", state.mark()), &text))?;
+            }
+        }
+        if !self.verbose && self.findings.iter().any(|finding| finding.state <= State::NotChecked) {
+            writeln!(out, "  (--verbose lists what was found)")?;
+        }
+        writeln!(out, "{}", self.verdict())
+    }
+}
+
+impl Report {
+    fn write_finding(&self, out: &mut Formatter<'_>, finding: &Finding) -> fmt::Result {
+        let Finding { check, state, found, fix } = finding;
+        let text = format!("{}: {}", Shown(check), Shown(found));
+        writeln!(out, "{}", self.line(&format!("{} ", state.mark()), &text))?;
+        match fix {
+            Some(fix) => writeln!(out, "{}", self.line("  fix: ", &Shown(fix).to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the site can be deployed.
+    fn verdict(&self) -> String {
+        let target = Shown(&self.target);
+        let problems = counted(self.count(State::Error) as u64, "problem");
+        let warnings = counted(self.count(State::Warning) as u64, "warning");
+        match self.outcome {
+            State::Error if self.count(State::Warning) > 0 => {
+                Mark::Bad.line(format!("{target} has {problems} and {warnings}"))
+            }
+            State::Error => Mark::Bad.line(format!("{target} has {problems}")),
+            State::Warning => Mark::Warning.line(format!("{target} is ready to deploy, with {warnings}")),
+            State::Ok | State::NotChecked => Mark::Good.line(format!("{target} is ready to deploy")),
+        }
     }
 }
 
@@ -228,7 +289,7 @@ impl Doctor {
             findings.push(Finding::new(
                 "distributions",
                 State::NotChecked,
-                "nothing is invalidated, with the distribution 'none'",
+                "deploys invalidate nothing, because the distribution is 'none'",
             ));
         }
         let policy = Policy { max_paths: MaxPaths::Fixed(NonZeroU32::MIN), ..Policy::default() };
@@ -247,7 +308,7 @@ impl Doctor {
     }
 }
 
-/// Whose the credentials are.
+/// Whose credentials are used.
 async fn credentials(aws: &Aws) -> Finding {
     const CHECK: &str = "credentials";
     match aws.identity().await {
@@ -264,16 +325,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_a_narrow_terminal_the_states_stay_a_column_of_their_own() {
+    fn on_a_narrow_terminal_the_marks_stay_a_column_of_their_own() {
         let target = Target::parse("s3://www.example.com").unwrap();
         let found = Finding::new("encryption", State::Warning, "a sentence that is too long for one line");
         let report = Report::of(&target, vec![found.fix("say it in fewer words, or take a wider terminal")]);
         let narrow = Report { columns: Some(44), ..report.clone() }.to_string();
-        let expected = "warning      encryption: a sentence that is\n               too long for one line\n               \
-                        fix: say it in fewer words,\n                 or take a wider terminal\n\
-                        s3://www.example.com: 0 ok, 0 errors, 1 warning, 0 not checked\n";
-        assert_eq!(narrow, expected);
+        let expected = "! encryption: a sentence that is too long\n    for one line\n  fix: say it in fewer words, or take a\n    \
+                        wider terminal\n! s3://www.example.com is ready to deploy, with 1 warning\n";
+        assert_eq!(anstream::adapter::strip_str(&narrow).to_string(), expected);
         assert_eq!(report.to_string().lines().count(), 3);
+    }
+
+    #[test]
+    fn problems_come_first_and_what_is_well_is_one_line() {
+        let target = Target::parse("s3://www.example.com").unwrap();
+        let finding = |check: &str, state| Finding::new(check, state, "found");
+        let findings = vec![
+            finding("a", State::Ok),
+            finding("b", State::NotChecked),
+            finding("c", State::Warning),
+            finding("d", State::Error),
+            finding("e", State::Ok),
+        ];
+        let report = Report::of(&target, findings);
+        let text = |report: &Report| anstream::adapter::strip_str(&report.to_string()).to_string();
+        let folded = "✗ d: found\n! c: found\n- not checked: b\n✓ ok: a, e\n  (--verbose lists what was found)\n\
+                      ✗ s3://www.example.com has 1 problem and 1 warning\n";
+        assert_eq!(text(&report), folded);
+        assert_eq!(text(&Report { verbose: true, ..report }).lines().count(), 6);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
 
 /// `completions`.
 pub fn completions(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit> {
@@ -20,8 +22,25 @@ pub fn completions(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit> 
 
 /// `man`.
 pub fn man(args: &ManArgs, terminal: &Terminal) -> Result<Exit> {
-    terminal.print(manual(args.command.as_deref())?.trim_end())?;
+    let page = manual(args.command.as_deref())?;
+    // At a terminal the page is read, as 'man' shows it; elsewhere it is written to a file or read by another program.
+    if terminal.columns().is_none() || !VIEWERS.iter().any(|(viewer, options)| is_shown(viewer, options, &page)) {
+        terminal.print(page.trim_end())?;
+    }
     Ok(Exit::Done)
+}
+
+/// Programs that show a manual page from their stdin: that of man-db, and that of macOS and the BSDs.
+const VIEWERS: [(&str, &[&str]); 2] = [("man", &["-l", "-"]), ("mandoc", &["-a"])];
+
+/// Whether a program showed a page.
+fn is_shown(viewer: &str, options: &[&str], page: &str) -> bool {
+    let started = Process::new(viewer).args(options).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = started else { return false };
+    // One that is closed before the end of the page has shown enough.
+    let written = child.stdin.take().map(|mut stdin| stdin.write_all(page.as_bytes()));
+    drop(written);
+    child.wait().is_ok_and(|status| status.success())
 }
 
 /// `schema`.
@@ -69,7 +88,7 @@ fn page(command: &Command, see_also: &str) -> std::io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     let mut rest = Roff::new();
-    if let Some(help) = command.get_after_help() {
+    if let Some(help) = command.get_after_long_help().or_else(|| command.get_after_help()) {
         for part in help.to_string().split("\n\n") {
             section(part, &mut rest);
         }

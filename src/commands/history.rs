@@ -106,13 +106,13 @@ pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool
 
 impl Display for History {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}, the newest deploy first", Shown(&self.target))?;
+        writeln!(out, "{}, newest deploy first", Shown(&self.target))?;
         if self.deploys.is_empty() {
-            return writeln!(out, "  no deploy was completed yet");
+            return writeln!(out, "  no deploy has finished yet");
         }
         self.deploys.iter().try_for_each(|listed| write!(out, "{listed}"))?;
         if self.deploys.iter().any(|listed| listed.restorable == "unknown") {
-            writeln!(out, "  'shipfront rollback --to DEPLOY --plan' looks whether all of one is still there")?;
+            writeln!(out, "  'shipfront rollback --to DEPLOY --plan' checks whether a deploy can be restored")?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `shipfront import`: what another tool is told, as a `shipfront.toml`.
+//! `shipfront import`: the settings of another tool, as a `shipfront.toml`.
 
 mod hugo;
 mod pattern;
@@ -54,8 +54,8 @@ fn import_text(name: &str, text: &str) -> Result<Imported> {
             import.s3deploy(Value::Object(fields))?;
         }
         _ => {
-            return Err(Error::usage(format!("{name} has settings of no tool that is known here"))
-                .hint("known are .s3deploy.yml of bep/s3deploy, with routes, and Hugo's configuration, with a section deployment"));
+            return Err(Error::usage(format!("{name} is not a settings file of a known tool"))
+                .hint("supported: .s3deploy.yml of bep/s3deploy with routes, and Hugo's configuration with a deployment section"));
         }
     }
     import.finish()
@@ -65,7 +65,7 @@ fn parse(name: &str, text: &str) -> Result<Value> {
     let wrong = |(line, column): (usize, usize), problem: &str| {
         let problem = problem.lines().next().unwrap_or_default();
         Err(Error::usage(format!("{name}:{line}:{column}: {problem}"))
-            .hint("repair it first: the other tool could not read it, either"))
+            .hint("fix the file first; the other tool cannot read it either"))
     };
     let extension = Path::new(name).extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     match extension.as_deref() {
@@ -78,7 +78,7 @@ fn parse(name: &str, text: &str) -> Result<Value> {
             let place = error.location().map_or((1, 1), |place| (place.line(), place.column()));
             wrong(place, &error.to_string())
         }),
-        _ => Err(Error::usage(format!("{name} is no .yml, .yaml, .toml or .json file"))
+        _ => Err(Error::usage(format!("{name} is not a .yml, .yaml, .toml or .json file"))
             .hint("name .s3deploy.yml, or Hugo's configuration")),
     }
 }
@@ -146,7 +146,7 @@ impl Import {
     /// The globs of a regular expression, or a note that there are none.
     fn globs(&mut self, place: &str, regex: &str) -> Vec<String> {
         pattern::of_regex(regex).unwrap_or_else(|| {
-            self.note(format!("{place} {regex:?}: no glob says the same; write one by hand"));
+            self.note(format!("{place} {regex:?}: no glob is equivalent; write one by hand"));
             Vec::new()
         })
     }
@@ -162,7 +162,7 @@ impl Import {
         };
         text.push_str(&lines(&self.settings));
         if !self.rules.is_empty() {
-            text.push_str("\n# There the first rule that matches is the only one; here the last word holds: the order is turned around.\n");
+            text.push_str("\n# In the original, only the first rule that matches applies; here, later rules override: the order is reversed.\n");
         }
         let mut before: Vec<&Rule> = Vec::new();
         for rule in self.of_all.iter().chain(self.rules.iter().rev()) {
@@ -174,7 +174,7 @@ impl Import {
             text.push_str(&format!("\n[env.{name}]\n{}", lines(settings)));
         }
         let problem = |error: Error| {
-            let wrong = Error::usage(format!("what {} says makes no sense here: {error}", self.name));
+            let wrong = Error::usage(format!("the settings of {} cannot be converted: {error}", self.name));
             if let Some(hint) = error.hint_text() { wrong.hint(hint) } else { wrong }
         };
         file::read("the result", &text, None).map_err(problem)?;

@@ -45,8 +45,8 @@ pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
 /// Writes the file for the project in a directory.
 fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initialised> {
     if !directory.is_dir() {
-        return Err(Error::usage(format!("{} is no directory", directory.display()))
-            .hint("name the directory of the project, in which the site generator's configuration is"));
+        return Err(Error::usage(format!("{} is not a directory", directory.display()))
+            .hint("name the directory of the project, which has the site generator's configuration"));
     }
     let file = directory.join(FILE_NAME);
     let generator = GENERATORS.iter().chain([&SPHINX]).find(|generator| generator.made(directory));
@@ -63,7 +63,7 @@ fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initia
             target: target.map(ToString::to_string),
         }),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(Error::refused(format!("{} is there already; nothing was changed", file.display()))
+            Err(Error::refused(format!("{} already exists; nothing was changed", file.display()))
                 .hint("pass --force to overwrite it"))
         }
         Err(error) => Err(Error::failed(format!("cannot write {}: {error}", file.display()))),
@@ -105,17 +105,17 @@ impl Display for Initialised {
         match &self.source {
             Some(source) => writeln!(out, "  source: {}", Shown(source))?,
             None if self.generator.is_some() => {
-                writeln!(out, "  the site was not found in the project: name the source in the file")?;
+                writeln!(out, "  no built site was found: set source in the file")?;
             }
-            None => writeln!(out, "  no site generator was recognized: name the source in the file")?,
+            None => writeln!(out, "  no site generator was recognized: set source in the file")?,
         }
         if let Some(target) = &self.target {
             writeln!(out, "  target: {target}")?;
         }
         writeln!(
             out,
-            "  next: {}'shipfront plan'; or try 'shipfront preview', with no AWS account",
-            if self.target.is_some() { "" } else { "name the target in it, then " }
+            "  next: {}'shipfront plan', or 'shipfront preview' to try it without an AWS account",
+            if self.target.is_some() { "" } else { "set target in it, then " }
         )
     }
 }

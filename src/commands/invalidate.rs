@@ -17,17 +17,17 @@ use crate::record::Place as RecordPlace;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::{Mark, counted};
 use serde::Serialize;
-use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::viewer::path_from_input;
+use shipfront_invalidation::{Invalidation, InvalidationStatus};
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What is said to whoever asks it to stop.
-const STOPPING: &str =
-    "stopping: what CloudFront has not accepted within half a minute is not sent; once more to stop at once";
+/// The message after a signal.
+const STOPPING: &str = "stopping within 30 s; press Ctrl-C again to stop at once";
 /// How long paths may take to be counted after a signal.
 const COUNTING: Duration = Duration::from_secs(2);
 /// Bytes that are read of typed paths.
@@ -211,8 +211,8 @@ fn read(paths: &[String]) -> Result<Typed> {
         let text = line.trim();
         if let Some(tag) = text.strip_prefix('#') {
             if !is_tag(tag) {
-                return Err(Error::usage(format!("{text:?} is no cache tag"))
-                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; a path whose name begins with # is typed /%23..."));
+                return Err(Error::usage(format!("{text:?} is not a cache tag"))
+                    .hint("a tag has 1 to 256 printable ASCII characters without spaces and commas; write a path that begins with # as /%23..."));
             }
             typed.items.push(text.to_owned());
             continue;
@@ -261,8 +261,15 @@ impl TypedReport {
 impl Display for TypedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Invalidation { distribution, id, status, items, .. } in &self.invalidations {
-            let (distribution, id) = (Shown(distribution), Shown(id.as_deref().unwrap_or("not accepted")));
-            writeln!(out, "{distribution}: invalidation {id}, {status}:{}", shown(items))?;
+            let (mark, verb) = match (id, status) {
+                (None, _) => (Mark::Bad, "Not invalidated"),
+                (Some(_), InvalidationStatus::Completed) => (Mark::Good, "Invalidated"),
+                (Some(_), _) => (Mark::Good, "Accepted, in progress"),
+            };
+            let id = id.as_deref().map(|id| format!(" ({})", Shown(id))).unwrap_or_default();
+            let paths = counted(items.len() as u64, "path");
+            let line = mark.line(format_args!("{verb}: {paths} of the {}{id}", Shown(distribution)));
+            writeln!(out, "{line}:{}", shown(items))?;
         }
         Ok(())
     }

@@ -200,7 +200,7 @@ impl Setting {
     /// The policy of the bucket: the distributions read it by origin access control, all but the records.
     fn bucket_policy(&self) -> Result<Document> {
         if self.distributions == Which::None {
-            return Err(Error::usage("a bucket that no distribution reads needs no policy"));
+            return Err(Error::usage("no distribution reads the bucket, so it needs no policy"));
         }
         Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.partition, &self.bucket)]))
     }

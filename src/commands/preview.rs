@@ -48,17 +48,15 @@ impl Preview<'_> {
             return Ok(report.outcome.exit());
         }
         local.show(&target)?;
-        let url = local.site_url(&target);
-        if local.is_ours() {
-            self.terminal.say(format_args!("  look at it: {url} (Ctrl-C ends it)"));
-        } else {
-            self.terminal.say(format_args!("  look at it: {url} (another shipfront serves it)"));
+        self.terminal.say(format_args!("Site:      {}", local.site_url(&target)));
+        self.terminal.say(format_args!("Dashboard: {}", local.dashboard_url()));
+        if !local.is_ours() {
+            self.terminal.say("Another shipfront serves them");
             if watch.is_none() {
                 return Ok(report.outcome.exit());
             }
         }
-        self.terminal.say(format_args!("  what is at the edge, and why: {}", local.dashboard_url()));
-        self.terminal.say(format_args!("  S3 and CloudFront for other tools: {}, any credentials", local.api_url()));
+        self.terminal.say(format_args!("API:       {} (S3 and CloudFront for other tools)", local.api_url()));
         self.wait(local, watch).await?;
         Ok(Exit::Done)
     }
@@ -69,12 +67,14 @@ impl Preview<'_> {
         match watch {
             None => {
                 let target = self.args.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
-                self.terminal.say(format_args!("  after a change: shipfront deploy {shown}{target} --local"));
+                self.terminal.say(format_args!(
+                    "After a change: shipfront deploy {shown}{target} --local (Ctrl-C stops the preview)"
+                ));
                 self.stop.cancelled().await;
                 Ok(())
             }
             Some(watch) => {
-                self.terminal.say(format_args!("  watching {shown}: what changes is deployed"));
+                self.terminal.say(format_args!("Watching {shown} and deploying every change (Ctrl-C stops)"));
                 self.keep_deploying(local, watch).await
             }
         }
@@ -99,7 +99,7 @@ impl Preview<'_> {
                     let objects = &report.objects;
                     local.note(&format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned));
                 }
-                // Half a build, say: the next change is another chance.
+                // Such as half a build: the next change is another chance.
                 Err(error) => {
                     self.terminal.fail(&error);
                     local.note(&format!("not deployed: {error}"));
@@ -115,13 +115,13 @@ impl Preview<'_> {
         let settings = prepare(self.connection, source, self.args.target.as_deref(), options).await?;
         let aws = local.aws(Some(options.concurrency)).await?;
         let deploy = Deploy::new(&settings, &aws, self.terminal, self.stop.clone());
-        let report = Report::new(Box::pin(deploy.run()).await?, self.terminal);
+        let report = Report::new(Box::pin(deploy.run()).await?, self.terminal).on_local_edge(true);
         Ok((settings.target, report))
     }
 
     /// Reports a deploy to the person and to the dashboard.
     fn tell(&self, local: &Local, target: &Target, report: &Report) {
-        if let Err(error) = self.terminal.report(report, &report.warnings, &report.errors) {
+        if let Err(error) = report.show(self.terminal) {
             self.terminal.warn(error);
         }
         local.explain(target, report);

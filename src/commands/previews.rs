@@ -16,6 +16,7 @@ use crate::record::preview::{FoundRecord, records};
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::counted;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
@@ -169,7 +170,7 @@ impl Command<'_> {
         match removal {
             Removal::Absent => {
                 return Err(Error::refused(format!("there is no preview {name} at {target}; nothing was changed"))
-                    .hint("'shipfront previews' lists those that there are"));
+                    .hint("'shipfront previews' lists them"));
             }
             removal => removals.add(name.to_owned(), host_label(name), removal),
         }
@@ -278,7 +279,7 @@ impl Display for Previews {
         if self.previews.is_empty() {
             return writeln!(out, "No previews at {}", Shown(&self.target));
         }
-        writeln!(out, "Previews at {}, the first to expire first", Shown(&self.target))?;
+        writeln!(out, "Previews at {}, by expiration", Shown(&self.target))?;
         self.previews.iter().try_for_each(|listed| write!(out, "{listed}"))
     }
 }
@@ -294,7 +295,7 @@ impl Display for Listed {
         write!(out, "\n    ")?;
         match (&self.at, self.age) {
             (Some(_), Some(age)) => write!(out, "deployed {} ago", ago(age))?,
-            _ => write!(out, "no deploy of it was completed")?,
+            _ => write!(out, "no deploy of it has finished")?,
         }
         if let Some(commit) = &self.commit {
             write!(out, ", commit {}", Shown(commit.chars().take(SHORT_COMMIT).collect::<String>()))?;
@@ -352,12 +353,9 @@ impl Removals {
             Removal::Removed(Removed { objects, foreign, warnings }) => {
                 self.warnings.extend(warnings);
                 if !foreign.is_empty() {
-                    let stay =
-                        if foreign.len() == 1 { "1 object was" } else { &format!("{} objects were", foreign.len()) };
-                    self.warnings.push(format!(
-                        "of the preview {name}, {stay} written by others, and not removed: {}",
-                        foreign.join(", ")
-                    ));
+                    let stay = counted(foreign.len() as u64, "object");
+                    let keys = foreign.join(", ");
+                    self.warnings.push(format!("{stay} of preview {name} written by others and kept: {keys}"));
                 }
                 self.removed.push(Gone { name, label, objects, foreign });
             }

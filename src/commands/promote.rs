@@ -25,5 +25,6 @@ pub async fn run(args: &PromoteArgs, terminal: &Terminal) -> Result<Exit> {
     };
     let target = args.site.target.as_deref();
     let (report, written) = bring_back((&args.site.connection, &args.options, target), terminal, prepare).await?;
+    let written = written.and(report.print_address(terminal));
     terminal.ended(report.outcome.exit(), written)
 }

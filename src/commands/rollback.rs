@@ -16,8 +16,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What people should know once a site is back.
-const ORDER: &str = "builds up to the newest one are refused until a newer one is deployed (--force deploys one all the \
-                     same); builds without a number are not held back";
+const ORDER: &str = "Builds up to the newest one are refused until a newer one is deployed (--force overrides this); builds without a number are not affected";
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
@@ -31,6 +30,7 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
     if matches!(report.outcome, Outcome::Deployed | Outcome::Partial | Outcome::Different | Outcome::Unverified) {
         terminal.say(ORDER);
     }
+    let written = written.and(report.print_address(terminal));
     terminal.ended(report.outcome.exit(), written)
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn bring_back(
                 true => Box::pin(deploy.plan_rollback(&rollback)).await?,
                 false => Box::pin(deploy.rollback(&rollback)).await?,
             };
-            Ok(Report::new(run, terminal))
+            Ok(Report::new(run, terminal).on_local_edge(connection.is_local()))
         };
         let outcome = outcome.await;
         connection.close(outcome).await
@@ -67,6 +67,6 @@ pub(super) async fn bring_back(
     let outcome = outcome.await;
     file::write(files, &outcome, source, target.as_deref(), terminal);
     let report = outcome?;
-    let written = terminal.report(&report, &report.warnings, &report.errors);
+    let written = report.show(terminal);
     Ok((report, written))
 }

@@ -144,7 +144,7 @@ impl Display for InForce {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let target = Shown(&self.target);
         match &self.digest {
-            Some(_) => writeln!(out, "rules of {target}, as the last deploy published them")?,
+            Some(_) => writeln!(out, "rules of {target}, published by the last deploy")?,
             None => writeln!(out, "no deploy has published rules of {target}")?,
         }
         for event in ViewerEvent::ALL {
@@ -157,7 +157,7 @@ impl Display for InForce {
                     State::Live => "live",
                     State::OtherCode => "has other code, which the next deploy with --publish-rules replaces",
                     State::NotOurs => "not shipfront's for this site",
-                    State::NotChecked => "may not be read, so that it was not checked",
+                    State::NotChecked => "cannot be read, so it was not checked",
                 };
                 writeln!(out, "  {}: {}, {state}", event.word(), Shown(&function.name))?;
             }

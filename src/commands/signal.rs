@@ -9,7 +9,8 @@ use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
 /// What a command that changes a site says when it is asked to stop.
-pub(super) const FINISHING: &str = "stopping: what is in flight is finished and invalidated; once more to stop at once";
+pub(super) const FINISHING: &str =
+    "stopping: finishing and invalidating what is in flight; press Ctrl-C again to stop at once";
 
 /// A token that the first signal cancels, after which `saying` is shown.
 pub(super) fn stop_on_signal(terminal: &Terminal, saying: &'static str) -> CancellationToken {

@@ -15,13 +15,19 @@ use crate::record::session::Session;
 use crate::record::{Build, LastDeploy};
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::{Mark, counted, grouped};
+use anstyle::Style;
+use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shipfront_site::{ObjectKind, Target};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// Orphans named in the text before the rest is only counted.
+/// Groups of orphans before the rest is only counted.
 const SHORT_LIST: usize = 20;
+/// The widest column of folders.
+const WIDE_FOLDER: usize = 40;
 
 /// `status`.
 pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
@@ -89,12 +95,12 @@ struct Orphan {
 }
 
 pub(super) fn no_record() -> Error {
-    Error::usage("without a deploy record there is nothing to show")
+    Error::usage("there is nothing to show without a deploy record")
 }
 
 pub(super) fn no_record_there(session: &Session) -> Error {
     Error::failed(format!("there is no deploy record at {}", session.place()))
-        .hint("nothing was deployed there yet, or the record is elsewhere: see --record")
+        .hint("deploy first, or pass --record if the record is elsewhere")
 }
 
 /// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
@@ -142,64 +148,98 @@ fn status(
 
 impl Display for Status {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{} (record in {})", Shown(&self.target), Shown(&self.record))?;
-        match &self.last {
-            Some(last) => writeln!(
-                out,
-                "  last deploy: {}, {}: {} uploaded, {} deleted",
-                Shown(&last.deploy),
-                time(last.at),
-                last.uploaded,
-                last.pruned
-            )?,
-            None => writeln!(out, "  last deploy: none was completed yet")?,
-        }
-        if let Some(last) = self.last.as_ref().filter(|last| last.left > 0) {
-            let (how, left) = (if last.interrupted { "was interrupted" } else { "did not do all" }, last.left);
-            let objects = if left == 1 { "1 object" } else { &format!("{left} objects") };
-            writeln!(out, "  it {how}: {objects} of its plan neither uploaded nor deleted; run the deploy again")?;
-        }
-        if let Some(build) = &self.build {
-            let project =
-                if build.project.is_empty() { String::new() } else { format!(" of {}", Shown(&build.project)) };
-            writeln!(out, "  newest build: {}{project}", build.number)?;
-        }
+        let bold = Style::new().bold();
+        writeln!(out, "{bold}{}{bold:#}", Shown(&self.target))?;
+        self.write_last(out)?;
+        self.write_lock(out)?;
+        writeln!(out, "  {:11}  {}", "CloudFront", self.allowance)?;
         if self.deploys.len() > 1 {
-            let before = self.deploys.len() - 1;
-            let deploys =
-                if before == 1 { "1 deploy before it is" } else { &format!("{before} deploys before it are") };
-            writeln!(out, "  history: {deploys} kept; 'shipfront history' lists them")?;
+            let earlier = counted(self.deploys.len() as u64 - 1, "earlier deploy");
+            writeln!(out, "  {:11}  {earlier} kept; 'shipfront history' lists them", "history")?;
         }
+        writeln!(out, "  {:11}  {}", "record", Shown(&self.record))?;
+        let orphans = self.orphans.len() as u64;
+        let unused =
+            if orphans == 0 { String::new() } else { format!(", {} no longer in the source", grouped(orphans)) };
+        writeln!(out, "  {:11}  {}{unused}", "site", counted(self.objects, "object"))?;
+        self.write_orphans(out)
+    }
+}
+
+impl Status {
+    fn write_last(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Some(last) = &self.last else {
+            return writeln!(out, "  {:11}  none has finished yet", "last deploy");
+        };
+        let (uploaded, deleted) = (grouped(last.uploaded), grouped(last.pruned));
+        let build = self.build.as_ref().map(|build| match build.project.as_str() {
+            "" => format!(", build {}", build.number),
+            project => format!(", build {} of {}", build.number, Shown(project)),
+        });
+        let (build, at) = (build.unwrap_or_default(), time(last.at));
+        writeln!(out, "  {:11}  {at}{build}: {uploaded} uploaded, {deleted} deleted", "last deploy")?;
+        writeln!(out, "  {:11}  {}", "", Shown(&last.deploy))?;
+        if last.left > 0 {
+            let how = if last.interrupted { "was interrupted" } else { "is incomplete" };
+            let changes = counted(last.left, "change");
+            let text = format!("it {how}: {changes} missing; run the deploy again to finish it");
+            writeln!(out, "  {:11}  {}", "", Mark::Warning.line(text))?;
+        }
+        Ok(())
+    }
+
+    fn write_lock(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match (&self.lease, &self.expired_lease) {
-            (Some(holder), _) => writeln!(out, "  lock: {}, since {}", Shown(&holder.owner), time(holder.since))?,
+            (Some(holder), _) => {
+                let text = format!("held by {} since {}", Shown(&holder.owner), time(holder.since));
+                writeln!(out, "  {:11}  {}", "lock", Mark::Warning.line(text))?;
+            }
             (None, Some(holder)) => writeln!(
                 out,
-                "  lock: expired; {} took it {} and has not renewed it for {} s",
+                "  {:11}  expired: {} took it {} and has not renewed it for {} s; the next deploy takes it over",
+                "lock",
                 Shown(&holder.owner),
                 time(holder.since),
                 LEASE.as_secs()
             )?,
-            (None, None) => writeln!(out, "  lock: free")?,
+            (None, None) => writeln!(out, "  {:11}  free", "lock")?,
         }
-        if let Some(pending) = &self.pending {
-            let (keys, deploy) = (pending.keys, &pending.deploy);
-            let left = Shown(left_by(deploy));
-            match &self.lease {
-                Some(_) => writeln!(out, "  pending: {keys} keys of {} (the deploy under way)", Shown(deploy))?,
-                None => writeln!(out, "  pending: {keys} keys, {left}; the next deploy finishes it")?,
+        let Some(pending) = &self.pending else { return Ok(()) };
+        let (keys, deploy) = (counted(pending.keys, "file"), &pending.deploy);
+        match &self.lease {
+            Some(_) => writeln!(out, "  {:11}  {keys} of {} (the deploy under way)", "pending", Shown(deploy)),
+            None => {
+                let left = Shown(left_by(deploy));
+                writeln!(out, "  {:11}  {keys}, {left}; the next deploy finishes it", "pending")
             }
         }
-        writeln!(out, "  CloudFront: {}", self.allowance)?;
-        writeln!(out, "  objects: {}, of which {} are no longer in the source", self.objects, self.orphans.len())?;
-        for orphan in self.orphans.iter().take(SHORT_LIST) {
-            let goes = match orphan.goes_after {
-                Some(after) => format!("goes with the first deploy after {}", time(after)),
-                None => "stays".to_owned(),
-            };
-            writeln!(out, "    {}  since {}; {goes}", Shown(&orphan.key), time(orphan.since))?;
+    }
+
+    /// The orphans by folder, and by when they left the source and when they are removed.
+    fn write_orphans(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+        let mut groups: BTreeMap<(String, Option<String>, &str), (u64, u64)> = BTreeMap::new();
+        for orphan in &self.orphans {
+            let folder = orphan.key.rfind('/').map_or("", |slash| &orphan.key[..=slash]);
+            let group = groups.entry((day(orphan.since), orphan.goes_after.map(day), folder)).or_default();
+            *group = (group.0 + 1, group.1 + orphan.bytes);
         }
-        if self.orphans.len() > SHORT_LIST {
-            writeln!(out, "    ... and {} more (--json names all)", self.orphans.len() - SHORT_LIST)?;
+        let folder_of =
+            |folder: &str| if folder.is_empty() { "(top level)".to_owned() } else { Shown(folder).to_string() };
+        let width = groups.keys().take(SHORT_LIST).map(|(_, _, folder)| folder_of(folder).chars().count()).max();
+        let width = width.unwrap_or(0).min(WIDE_FOLDER);
+        for ((since, goes, folder), (count, bytes)) in groups.iter().take(SHORT_LIST) {
+            let (files, size) = (counted(*count, "file"), DecimalBytes(*bytes).to_string());
+            let goes = match goes {
+                Some(after) => format!("removed by the first deploy after {after}"),
+                None => "kept".to_owned(),
+            };
+            let folder = folder_of(folder);
+            writeln!(out, "    {folder:width$}  {files:>9}  {size:>9}  left the source {since}; {goes}")?;
+        }
+        let rest: u64 = groups.values().skip(SHORT_LIST).map(|(count, _)| count).sum();
+        if rest > 0 {
+            writeln!(out, "    ... and {} (--json lists all)", counted(rest, "more file"))?;
         }
         Ok(())
     }

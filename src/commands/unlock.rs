@@ -25,19 +25,19 @@ async fn ask_and_unlock(args: &UnlockArgs, connection: &Connection, terminal: &T
     let (_, session) = Bucket::open(aws, &target, owner, look).await?;
     let session = session.ok_or_else(no_record)?;
     let Some(holder) = session.lease() else {
-        terminal.say("nobody holds the lock");
+        terminal.say("the lock is free");
         return Ok(Exit::Done);
     };
     let alive = session.holder().is_some();
-    let state = if alive { "and renewed it lately: it may be alive" } else { "and does not renew it any more" };
+    let state = if alive { "and renewed it recently: it may still be running" } else { "and no longer renews it" };
     let question = format!("{holder} {state}.");
     if !args.yes && !terminal.confirm(&question, "Take it away?") {
-        return Err(Error::locked(question).hint("pass --yes to take the lock away"));
+        return Err(Error::locked(question).hint("pass --yes to release the lock"));
     }
     if !session.unlock().await? {
-        return Err(Error::locked("the lock was renewed just now: that deploy is alive")
+        return Err(Error::locked("the lock was renewed just now: that deploy is still running")
             .hint("stop that deploy first, or wait for it"));
     }
-    terminal.say("the lock is free; the next deploy finishes what the dead one had begun");
+    terminal.say("released the lock; the next deploy finishes the one that died");
     Ok(Exit::Done)
 }

@@ -1,4 +1,4 @@
-//! The names that a type is read by: serde tells them to whoever deserializes it.
+//! The names that a type is read by: serde passes them to the deserializer.
 
 use serde::de::value::Error as Ended;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};

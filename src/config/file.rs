@@ -66,7 +66,7 @@ pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSet
     let file = File { name, text, options: options() };
     let table = DeTable::parse(text).map_err(|error| {
         file.wrong(&error.span().unwrap_or_default(), error.message().to_owned())
-            .hint("see https://toml.io for how such a file is written")
+            .hint("see https://toml.io for the syntax")
     })?;
     let (mut settings, sections) = file.top(table.into_inner())?;
     if let Some(environment) = environment {
@@ -350,7 +350,7 @@ impl File<'_> {
         let set = |name: &&&str| flag(name) || settings.values(name).is_some() && **name == "record";
         match ["record", "adopt"].iter().find(set) {
             Some(other) if flag("no-record") => {
-                Err(Error::usage(format!("{}: no-record and {other} exclude each other", self.name)))
+                Err(Error::usage(format!("{}: no-record cannot be used with {other}", self.name)))
             }
             _ => Ok(()),
         }
@@ -392,10 +392,10 @@ fn problem_of(error: &clap::Error, text: &str) -> (String, Option<String>) {
     match (error.kind(), error.source()) {
         (ErrorKind::InvalidValue, _) => {
             let near = said(ContextKind::SuggestedValue).first().map(|near| format!("did you mean {near:?}?"));
-            (format!("{text:?} is none of {}", said(ContextKind::ValidValue).join(", ")), near)
+            (format!("{text:?} is not one of {}", said(ContextKind::ValidValue).join(", ")), near)
         }
         (_, Some(source)) => (source.to_string(), None),
-        _ => (format!("{text:?} is no value of it"), None),
+        _ => (format!("{text:?} is not a valid value"), None),
     }
 }
 

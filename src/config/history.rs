@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::open_files;
 use shipfront_site::Target;
 
-/// The variables in which builds are told their commit: CodeBuild, GitHub Actions, GitLab, Bitbucket.
+/// The variables that hold the commit of a build: CodeBuild, GitHub Actions, GitLab, Bitbucket.
 const COMMITS: [&str; 4] = ["CODEBUILD_RESOLVED_SOURCE_VERSION", "GITHUB_SHA", "CI_COMMIT_SHA", "BITBUCKET_COMMIT"];
 /// Characters of a commit's name, at most.
 const LONGEST_COMMIT: usize = 100;

@@ -28,7 +28,7 @@ pub(crate) fn text(path: &Path, shown: &str) -> Result<String> {
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Error::usage(format!("{shown} has more than {MOST_BYTES} bytes"))
-            .hint("no file of settings is as large: name another one with --config"));
+            .hint("a settings file is never that large: name another one with --config"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();

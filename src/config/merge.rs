@@ -3,7 +3,7 @@
 //! clap lets what is typed go over what the environment says, and both over an argument's default. So
 //! the settings of the file become the defaults of those arguments, and the line is read once more.
 
-use crate::cli::{self, Cli, FileRules};
+use crate::cli::{self, Cli, FileRules, help};
 use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
 use crate::config::variables;
@@ -48,8 +48,8 @@ impl Typed {
         let read = open(Cli::command()).try_get_matches_from(&line);
         let matches = read.map_err(|error| {
             // Help and errors show flags as they are usually typed.
-            let usual = Cli::command().try_get_matches_from(&line).err();
-            point_to_plan(usual.filter(|usual| usual.kind() == error.kind()).unwrap_or(error))
+            let usual = help::arrange(Cli::command()).try_get_matches_from(&line).err();
+            point_the_way(usual.filter(|usual| usual.kind() == error.kind()).unwrap_or(error))
         })?;
         Ok(Typed { cli: Cli::from_arg_matches(&matches)?, line, matches })
     }
@@ -93,15 +93,25 @@ impl Typed {
     }
 }
 
-/// Who asks a deploy for a dry run, as of other tools, finds out what does that.
-fn point_to_plan(mut error: clap::Error) -> clap::Error {
-    let asks = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text))
-        if ["--dry-run", "--dryrun", "-n", "--check", "--what-if"].contains(&text.as_str()));
-    if error.kind() == ErrorKind::UnknownArgument && asks {
-        let tip = StyledStr::from("'shipfront plan' shows what a deploy would do, and writes nothing");
-        error.remove(ContextKind::SuggestedArg);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+/// Names what does here what an option or a command of another tool does there.
+fn point_the_way(mut error: clap::Error) -> clap::Error {
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let tip = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let asks = ["--dry-run", "--dryrun", "-n", "--check", "--what-if"].contains(&said(ContextKind::InvalidArg));
+            asks.then_some("'shipfront plan' shows what a deploy would do, and writes nothing")
+        }
+        ErrorKind::InvalidSubcommand => help::of_other_tools(said(ContextKind::InvalidSubcommand)),
+        _ => None,
+    };
+    let Some(tip) = tip else { return error };
+    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
+        error.remove(kind);
     }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     error
 }
 
@@ -185,7 +195,7 @@ fn waits(typed: &ArgMatches, settings: &FileSettings) -> bool {
     is_said(typed, "verify") || !hurries
 }
 
-/// The keys that what was typed excludes: `--no-record` goes over `record` of the file, and the other way
+/// The keys that options on the command line exclude: `--no-record` overrides `record` of the file, and the other way
 /// round.
 fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
     if is_said(typed, "no_record") {

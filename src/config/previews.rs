@@ -30,7 +30,7 @@ pub fn target_of(previews: &Target, name: &str) -> Result<Target> {
 pub fn url_of(template: &str, name: &str) -> Result<String> {
     let is_one = template.starts_with("https://") || template.starts_with("http://");
     if !is_one || !template.contains(NAME) {
-        return Err(Error::usage(format!("--previews-url {template:?} is no URL with {NAME} in it"))
+        return Err(Error::usage(format!("--previews-url {template:?} is not a URL with {NAME} in it"))
             .hint("write it as https://{name}.preview.example.com"));
     }
     let url = template.replace(NAME, &host_label(name));
@@ -46,7 +46,7 @@ pub fn of_deploy(
 ) -> Result<Settings> {
     if settings.record == Place::Nowhere {
         return Err(Error::usage(
-            "--preview cannot be used with --no-record: the record says until when a preview stays",
+            "--preview cannot be used with --no-record, because the record holds the expiration date of a preview",
         ));
     }
     if settings.shard.is_some() {
@@ -102,8 +102,10 @@ pub fn kept(list: &str) -> Result<HashSet<String>> {
         labels.extend(name.map(host_label));
     }
     if labels.is_empty() {
-        return Err(Error::refused("the list of --keep-from is empty: every preview would go; nothing was changed")
-            .hint("look at what wrote the list; 'previews --remove NAME' removes one that is to go"));
+        return Err(Error::refused(
+            "the list of --keep-from is empty, which would remove every preview; nothing was changed",
+        )
+        .hint("check the command that wrote the list; 'previews --remove NAME' removes a single preview"));
     }
     Ok(labels)
 }

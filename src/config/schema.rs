@@ -10,17 +10,17 @@ use std::fmt::{self, Display, Formatter};
 
 /// What there is to a header rule.
 const HEADER_RULE: [(&str, &str); 11] = [
-    ("files", "The files it is about: a pattern such as \"*.html\" or \"/assets/**\", or a list of them"),
+    ("files", "The files that it applies to: a pattern such as \"*.html\" or \"/assets/**\", or a list of them"),
     ("cache-control", "Cache-Control: how long browsers and CloudFront keep a copy"),
-    ("content-type", "Content-Type, in place of the one that the file's extension tells"),
-    ("content-encoding", "Content-Encoding, of files that are compressed already"),
-    ("content-disposition", "Content-Disposition: whether to show or to save, and under which name"),
+    ("content-type", "Content-Type, instead of the one of the file's extension"),
+    ("content-encoding", "Content-Encoding, of files that are already compressed"),
+    ("content-disposition", "Content-Disposition: whether browsers show or save the file, and under which name"),
     ("content-language", "Content-Language"),
     ("storage-class", "The storage class"),
     ("website-redirect", "Where an S3 website endpoint redirects requests for the object"),
     ("metadata", "User metadata, x-amz-meta-NAME"),
     ("acl", "A canned ACL, for buckets that have ACLs turned on"),
-    ("compress", "How to compress, the best first; [] takes it back"),
+    ("compress", "How to compress, best first; [] turns it off"),
 ];
 
 /// The schema, as text and in JSON the same.
@@ -53,7 +53,7 @@ fn schema() -> Value {
     definitions.insert(
         HEADERS.to_owned(),
         json!({
-            "description": "Header rules: all that match a file apply in their order, and the last word holds",
+            "description": "Header rules: all rules that match a file apply, and later ones override earlier ones",
             "type": "array",
             "items": header_rule(),
         }),
@@ -74,7 +74,7 @@ fn schema() -> Value {
     top.insert(
         SECTIONS.to_owned(),
         json!({
-            "description": "Sections that override the rest of the file where they are chosen with --env NAME",
+            "description": "Sections that override the rest of the file with --env NAME",
             "type": "object",
             "additionalProperties": {"type": "object", "properties": properties, "additionalProperties": false},
         }),

@@ -22,7 +22,7 @@ const OTHERS: [&str; 5] = [
     "SHIPFRONT_BINARY",
 ];
 
-/// Whether a variable is none that is read, and has its reason to be there all the same.
+/// Whether a variable is not read by shipfront, but has a reason to exist.
 fn is_other(name: &str) -> bool {
     OTHERS.contains(&name) || NAMES.contains(&name)
 }
@@ -60,10 +60,10 @@ pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
     let option = |name: &str| name[PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
     let warning = |name: String| match nearest_variable(&name, &known) {
         _ if lifts_a_guard(&option(&name)) => {
-            format!("{name}: no variable lifts this guard: pass --{}", option(&name))
+            format!("{name}: this guard cannot be turned off by a variable: pass --{}", option(&name))
         }
-        Some(near) => format!("{name} is no variable that shipfront reads; did you mean {near}?"),
-        None => format!("{name} is no variable that shipfront reads"),
+        Some(near) => format!("shipfront has no variable {name}; did you mean {near}?"),
+        None => format!("shipfront has no variable {name}"),
     };
     named.into_iter().filter(|name| !known.contains(name)).map(warning).collect()
 }

@@ -55,7 +55,7 @@ impl Limits {
         let cut_off = || {
             Error::failed(format!("{what} was interrupted before S3 answered"))
                 .of_kind(ErrorKind::Unanswered)
-                .hint("the next deploy looks whether it landed")
+                .hint("the next deploy checks whether it succeeded")
         };
         self.clock.timeout_after(&self.stop, IN_FLIGHT, request).await.unwrap_or_else(|| Err(cut_off()))
     }

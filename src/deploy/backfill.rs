@@ -90,7 +90,7 @@ pub struct Backfilled {
     pub sent: Sent,
     /// Whether a signal stopped it.
     pub interrupted: bool,
-    /// What went other than one may expect.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ impl Backfill<'_> {
             true => Executed::default(),
             false => Box::pin(self.executor(&deploy, &timeline).run(&discovered, &planned))
                 .await?
-                .ok_or_else(|| Error::locked("another run came first; nothing was changed").hint("run it again"))?,
+                .ok_or_else(|| Error::locked("another run was faster; nothing was changed").hint("run it again"))?,
         };
         let (mut tagged, mut failed, mut interrupted) = (0, Vec::new(), false);
         for (change, outcome) in planned.plan.changes.iter().zip(done.outcomes) {
@@ -143,18 +143,17 @@ impl Backfill<'_> {
     async fn discover(&self) -> Result<(Discovered, ManifestIndex)> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &self.record).await;
         let (bucket, session) = Bucket::open(self.aws, self.target, self.expected_owner, open_session).await?;
-        let mut session = session.ok_or_else(|| Error::usage("without a deploy record nobody knows what is ours"))?;
+        let mut session =
+            session.ok_or_else(|| Error::usage("tagging needs a deploy record, which says what shipfront uploaded"))?;
         if let Some(holder) = session.holder() {
             return Err(Error::locked(format!("another deploy is under way: {}; nothing was changed", holder.owner)));
         }
         if let Some(unfinished) = session.unfinished() {
             let message = format!("{} is not invalidated yet; nothing was changed", left_by(&unfinished.deploy));
-            return Err(Error::refused(message).hint("run 'shipfront deploy', which finishes it, and then this again"));
+            return Err(Error::refused(message).hint("run 'shipfront deploy' to finish it, then run this again"));
         }
         let Some(manifest) = session.take_manifest() else {
-            return Err(
-                Error::refused("nothing was deployed there yet, so nothing is ours to tag").hint("deploy first")
-            );
+            return Err(Error::refused("nothing has been deployed there yet").hint("deploy first"));
         };
         let distributions = Distributions::new(self.aws);
         let target_bucket = self.target.bucket();
@@ -168,13 +167,12 @@ impl Backfill<'_> {
         })?;
         if !bucket.has_no_acls().await? {
             let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
-            return Err(Error::refused(message).hint(
-                "disable ACLs on the bucket (BucketOwnerEnforced); what a deploy uploads is tagged in any case",
-            ));
+            return Err(Error::refused(message)
+                .hint("disable ACLs on the bucket (BucketOwnerEnforced); deploys tag what they upload in any case"));
         }
         if !bucket.has_no_locks().await? {
             let message = "the bucket has Object Lock, and a copy would lose holds and retention; nothing was changed";
-            return Err(Error::refused(message).hint("what a deploy uploads is tagged in any case"));
+            return Err(Error::refused(message).hint("deploys tag what they upload in any case"));
         }
         let index = ManifestIndex::read(&manifest, &[])?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
@@ -206,7 +204,10 @@ impl Backfill<'_> {
                 plan.staying.push(object.key.into());
             } else if object.size > LARGEST_COPY {
                 plan.staying.push(object.key.as_str().into());
-                left.push(LeftAlone { key: object.key, reason: "it is larger than one copy takes, 5 GB".to_owned() });
+                left.push(LeftAlone {
+                    key: object.key,
+                    reason: "it is larger than 5 GB, the limit of a copy".to_owned(),
+                });
             } else {
                 plan.changes.push(change(object, row));
             }

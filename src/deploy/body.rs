@@ -71,7 +71,7 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     let unreadable = |error: io::Error| Error::unreadable(&path, &error);
     let no_room = |error: io::Error| {
         Error::failed(format!("cannot compress {} into a temporary file: {error}", path.display()))
-            .hint("let TMPDIR name a disk with room for it, or take compress = [] for this file")
+            .hint("set TMPDIR to a disk with enough space, or set compress = [] for this file")
     };
     let before = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
     let mut digest = Md5::new();

@@ -1,4 +1,4 @@
-//! What is done with a key, and why: the words are the same in text, JSON and tests.
+//! What is done with a key, and why.
 
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
@@ -26,9 +26,10 @@ pub enum Reason {
     Orphaned,
     /// The object is not in the source, and shipfront did not upload it.
     Foreign,
-    /// Others wrote or deleted the object, and nobody told the edge.
+    /// Others wrote or deleted the object, and did not invalidate it.
+    #[serde(rename = "untold")]
     NotInvalidated,
-    /// An interrupted run may have changed it without telling the edge.
+    /// An interrupted run may have changed it without invalidating it.
     Recovered,
 }
 
@@ -44,6 +45,21 @@ impl Reason {
             Reason::Foreign => "foreign",
             Reason::NotInvalidated => "untold",
             Reason::Recovered => "recovered",
+        }
+    }
+}
+
+impl Reason {
+    /// The word that people read.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::New => "new",
+            Reason::Size | Reason::Etag => "changed",
+            Reason::Headers => "headers changed",
+            Reason::Orphaned => "removed",
+            Reason::Foreign => "removed, not uploaded by shipfront",
+            Reason::NotInvalidated => "changed by others",
+            Reason::Recovered => "left by an interrupted deploy",
         }
     }
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Parts under way at once beside those that are being listed: enough to keep every core busy.
 const PARTS: usize = 8;
 
-/// All by which parts are compared, shared between cores.
+/// Everything that comparing parts needs, shared between cores.
 struct Comparer {
     walk: Arc<Walk>,
     index: Arc<ManifestIndex>,
@@ -120,7 +120,9 @@ impl Deploy<'_> {
         let listing = self.timeline.during("list", listing);
         let (disorder, (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
-            format!("the bucket lists {key:?} out of order, as S3 never does: it was listed again, one answer after the other")
+            format!(
+                "the bucket listed {key:?} out of order, which S3 never does; shipfront listed it again, sequentially"
+            )
         });
         if warning.is_some() {
             let listed = Listed { after: None, up_to: None, objects: list::one_by_one(ask).await? };

@@ -21,8 +21,7 @@ use tokio::sync::OnceCell;
 pub(super) struct CopyGuard(OnceCell<Guard>);
 
 /// What to say where conditions of copies are no use.
-const LOOKS: &str = "this store does not look at the conditions of copies: shipfront looks at each object right before \
-                     its copy instead, and what others write in between is lost";
+const LOOKS: &str = "this store ignores the conditions of copies: shipfront checks each object right before its copy instead, and overwrites what others write in between";
 
 /// The copies of one wave.
 pub(super) struct Restoring<'a> {

@@ -177,7 +177,7 @@ pub struct Rules<'a> {
     pub unknown: &'a Unknown,
     /// What an interrupted run left.
     pub unfinished: Option<&'a UnfinishedDeploy>,
-    /// Whether a record is kept: without one, nobody knows what the edge was told, nor what is ours.
+    /// Whether a record is kept: without one, it is not known what was invalidated, nor what shipfront owns.
     pub recorded: bool,
     /// Whether objects that are not in the source become ours.
     pub adopt: bool,

@@ -36,14 +36,14 @@ pub(super) struct Discovered {
 }
 
 impl Discovered {
-    /// The distributions that have to be told: those that are, and those that are left to the next run.
+    /// The distributions to invalidate: those of this run, and those that are left to the next run.
     pub(super) fn to_tell(&self) -> Vec<DistributionId> {
         let mut ids = self.viewers.ids();
         ids.extend(self.withheld.iter().cloned());
         ids
     }
 
-    /// What became of the distributions that are not told.
+    /// What became of the distributions that are not invalidated.
     pub(super) fn withheld(&self) -> impl Iterator<Item = Error> {
         self.withheld.iter().map(|id| withheld(id, self.bucket.target().bucket()))
     }
@@ -60,6 +60,7 @@ impl Deploy<'_> {
     /// between makes the conditional write fail.
     pub(super) async fn discover(&self) -> Result<Discovered> {
         let settings = self.settings;
+        let _progress = self.terminal.wait("reading");
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
         let target =
             Box::pin(Bucket::open(self.aws, &settings.target, settings.expected_owner.as_deref(), open_session));
@@ -87,8 +88,7 @@ impl Deploy<'_> {
         let unbelievable = session.as_ref().and_then(|session| session.unbelievable(settings.build.as_ref()));
         walk.warnings.extend(unbelievable.map(|build| {
             format!(
-                "the deploy record names build {} as the newest, which is too far ahead to be one of the same numbering: \
-                 it is not believed; somebody may have written the record",
+                "the deploy record names build {} as the newest, which is too far ahead to be plausible, and is ignored; check who can write the record",
                 build.number
             )
         }));
@@ -114,7 +114,7 @@ impl Deploy<'_> {
         Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })
     }
 
-    /// The source, and the rules by which its files got their headers.
+    /// The source, and the rules that gave its files their headers.
     pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
@@ -157,7 +157,7 @@ impl Deploy<'_> {
                 Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // One that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
-                    gone.push(format!("an earlier deploy has left something for the {id}, which is gone"));
+                    gone.push(format!("an earlier deploy left an invalidation for the {id}, which no longer exists"));
                 }
                 Err(error) => return Err(error),
             }
@@ -183,25 +183,23 @@ impl Deploy<'_> {
             [first, rest @ ..] => {
                 let more = if rest.is_empty() { String::new() } else { format!(" (and {} more like it)", rest.len()) };
                 Err(Error::refused(format!("{first}{more}; nothing was changed"))
-                    .hint("repair it, or deploy the rest with --keep-going: what cannot be read is then left as it is"))
+                    .hint("fix it, or deploy the rest with --keep-going, which leaves unreadable files as they are in the bucket"))
             }
         }
     }
 }
 
-/// Why a distribution that the record names is not told.
+/// Why a distribution that the record names is not invalidated.
 fn withheld(id: &DistributionId, bucket: &str) -> Error {
     let option = match id {
         DistributionId::Distribution(_) => "--distribution",
         DistributionId::Tenant(_) => "--distribution-tenant",
     };
     Error::stale(format!(
-        "the deploy record says that the {id} is still to be invalidated, and every origin of it is another bucket than \
-         {bucket}: it was not invalidated, and stays in the record"
+        "the deploy record says that the {id} is still to be invalidated, but no origin of it is the bucket {bucket}: it was not invalidated, and stays in the record"
     ))
     .hint(format!(
-        "if it does show the site, name it once beside the site's own, with '{option} {} --any-origin'; if not, somebody \
-         else wrote the record: see who may, and take its id out of \"intent\" in state.json",
+        "if it does show the site, add it once with '{option} {} --any-origin'; if not, check who can write the record, and remove its ID from \"intent\" in state.json",
         id.as_str()
     ))
 }
@@ -213,7 +211,7 @@ fn guard_record(walk: &Walk, record: Option<&Target>, target: &Target) -> Result
     match walk.entries.iter().find(|entry| entry.key.starts_with(folder)) {
         Some(entry) => {
             Err(Error::usage(format!("the deploy record at {record} is where the source has {:?}", entry.key))
-                .hint("keep it in a folder, or a bucket, that is no part of the site"))
+                .hint("keep it in a folder or bucket that is not part of the site"))
         }
         None => Ok(()),
     }

@@ -130,13 +130,13 @@ pub(super) fn is_written(change: &Change, entries: &[Entry]) -> bool {
     }
 }
 
-/// The error pages of which all copies are gone that were there before, by key.
+/// The error pages whose earlier copies are all gone, by key.
 pub(super) struct ClearedErrorPages<'a> {
     headers: HashMap<&'a str, &'a EntryHeaders>,
 }
 
 impl<'a> ClearedErrorPages<'a> {
-    /// Those of which `sent` cleared all copies.
+    /// Those whose copies `sent` cleared completely.
     pub(super) fn new(viewers: &Viewers, entries: &'a [Entry], sent: &[Invalidation]) -> ClearedErrorPages<'a> {
         let keys = viewers.error_page_keys().into_iter().filter(|key| viewers.cleared_error_page(key, sent));
         let entry = |key: String| {
@@ -172,12 +172,13 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
         {
             let codes: Vec<String> = shown.codes.iter().map(u16::to_string).collect();
             let stale = if shown.is_root {
-                format!("deep links may show the previous version for up to {TOLERATED_SECONDS} s after a deploy")
+                format!("after a deploy, deep links may show the previous version for up to {TOLERATED_SECONDS} s")
             } else {
-                format!("URLs that answer with it may show the previous version for up to {TOLERATED_SECONDS} s")
+                format!("after a change, such URLs may show the previous version for up to {TOLERATED_SECONDS} s")
             };
             warnings.push(format!(
-                "the {} serves /{key} for {} under any URL, so it gets Cache-Control: {CACHE_CONTROL}, and a change of it needs no /*: {stale}; a header rule for {key} prevails",
+                "/{key} gets Cache-Control: {CACHE_CONTROL}, because the {} serves it for {} under any URL: {stale}; a header \
+                 rule for {key} in shipfront.toml sets another value and ends this warning",
                 shown.distribution,
                 codes.join(" and "),
             ));

@@ -65,7 +65,7 @@ pub(super) struct CarriedOut {
 }
 
 impl<'a> Execution<'a> {
-    /// Of a plan of which nothing is done yet.
+    /// For a plan that has not started.
     pub(super) fn new(
         executor: &'a Executor<'a>,
         discovered: &'a Discovered,

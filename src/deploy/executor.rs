@@ -45,7 +45,7 @@ pub(super) struct Executor<'a> {
     pub guard: CopyGuard,
 }
 
-/// What came of a plan.
+/// The result of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Executed {
     /// What became of each change, in the plan's order.
@@ -65,7 +65,9 @@ impl Executor<'_> {
     /// that was read: then everything is to be looked at again.
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
+        let progress = self.terminal.wait("record");
         let begun = clock.timeout_after(stop, IN_FLIGHT, Box::pin(self.begin(discovered, planned))).await;
+        drop(progress);
         let interrupted =
             || Err(Error::interrupted("interrupted before the record was written; the site was not changed"));
         let session = match begun.unwrap_or_else(interrupted)? {
@@ -105,12 +107,12 @@ impl Executor<'_> {
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if matches!(rules, RulesOutcome::NotBegun) {
             warnings.push(
-                "the rules were not published, because not all that goes before them is done: the next deploy publishes them"
+                "the rules were not published, because the uploads before them did not finish; the next deploy publishes them"
                     .to_owned(),
             );
         }
         if verified.is_none() && self.verify.is_some() {
-            warnings.push("what viewers get was not verified".to_owned());
+            warnings.push("what viewers get was not verified; run the deploy again with --verify".to_owned());
         }
         Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
     }
@@ -198,12 +200,12 @@ impl Executor<'_> {
             let history_update = HistoryUpdate { is_same_site, ..self.history_update };
             let closing = done.close(session, carry_over, history_update, interrupted);
             let closed = self.limits.clock.timeout_after(&self.limits.stop, LAST_WRITES, closing);
+            let _progress = self.terminal.wait("record");
             self.timeline.during("record", closed).await
         };
         if closed.is_none() {
             done.sent.warnings.push(
-                "interrupted before the deploy record was brought up to date: the next deploy invalidates once more"
-                    .to_owned(),
+                "interrupted before the deploy record was updated: the next deploy invalidates once more".to_owned(),
             );
         }
         closed.unwrap_or(false)

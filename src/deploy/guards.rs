@@ -25,7 +25,7 @@ const FOR_GOOD: u64 = 30 * 86_400;
 const NAMED: usize = 3;
 
 /// What the hints of removals begin with; the option that allows them follows.
-const WHOLE_SITE: &str = "check that the source is the whole site; if it is, pass ";
+const WHOLE_SITE: &str = "check that the source is the complete site; if it is, pass ";
 
 /// By what a plan is judged.
 pub(super) struct Guards<'a> {
@@ -71,20 +71,16 @@ impl Guards<'_> {
     /// More than half of the pages leave. Assets have other names after every build, and say nothing.
     fn pages(&self) -> Option<(String, String)> {
         let (leaving, all) = (self.plan.leaving_pages.len() as u64, self.plan.owned_pages);
-        (leaving > FEW_PAGES && leaving * 2 > all && self.prune_after != PruneAfter::Never).then(|| {
-            (
-                format!("{leaving} of the {all} pages that shipfront deployed there are no longer in the source"),
-                of_pages(),
-            )
-        })
+        (leaving > FEW_PAGES && leaving * 2 > all && self.prune_after != PruneAfter::Never)
+            .then(|| (format!("{leaving} of {all} deployed pages are no longer in the source"), of_pages()))
     }
 
     /// More than half of the pages become blank: a build that failed halfway leaves files without anything in them.
     fn blank_pages(&self) -> Option<(String, String)> {
         let (blank, all) = (emptied(self.plan, self.walk).count() as u64, self.plan.owned_pages);
         (blank > FEW_PAGES && blank * 2 > all).then(|| {
-            let hint = "build the site again; if the pages are to be empty, pass --allow-removals this once";
-            (format!("{blank} of the {all} pages that shipfront deployed there become empty"), hint.to_owned())
+            let hint = "build the site again; if the pages should be empty, pass --allow-removals once";
+            (format!("{blank} of {all} deployed pages become empty"), hint.to_owned())
         })
     }
 
@@ -100,13 +96,13 @@ impl Guards<'_> {
                 Change::Orphan { subject, .. }
                     if subject.reason == Reason::Foreign && !self.has_manifest && is_front(&subject.key) =>
                 {
-                    let message = format!("the target has a front page, {}, and the source has none", subject.key);
+                    let message = format!("the target has a front page, {}, but the source has none", subject.key);
                     return Some((message, of_pages()));
                 }
                 Change::Upload { subject, entry, bytes, .. }
                     if *bytes <= MAYBE_BLANK && is_front(&subject.key) && is_blank(self.walk, *entry, *bytes) =>
                 {
-                    let hint = "build the site again; if the page is to be empty, pass --allow-removals this once";
+                    let hint = "build the site again; if the page should be empty, pass --allow-removals once";
                     return Some((format!("the front page, {}, is empty", subject.key), hint.to_owned()));
                 }
                 _ => {}
@@ -126,9 +122,9 @@ impl Guards<'_> {
         let mut created = spelled_otherwise().filter(is_new).map(Change::key);
         let (here, there) = created.find_map(|here| Some((here, *leaving.get(&composed(here))?)))?;
         Some((
-            format!("{here:?} is in the target in another Unicode spelling, {}", spelled(there)),
+            format!("{here:?} has another Unicode spelling in the target, {}", spelled(there)),
             "deploy from the machine that the site was deployed from, or give the files their composed names (convmv \
-             --nfc); if the names are to change, pass --allow-removals this once"
+             --nfc); if the names should change, pass --allow-removals once"
                 .to_owned(),
         ))
     }
@@ -163,7 +159,7 @@ pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<String> {
     let shown: Vec<_> = first.iter().map(|key| legible(key)).collect();
     (!first.is_empty()).then(|| {
         format!(
-            "{}{more} had content and is now empty: viewers see a blank page, unless the build is mended",
+            "{}{more} had content and is now empty: viewers see a blank page; fix the build if that is a mistake",
             shown.join(", ")
         )
     })
@@ -209,7 +205,7 @@ fn spelled(name: &str) -> String {
     name.chars().map(shown).collect()
 }
 
-/// What to say of files whose bytes change though browsers were told that they never do.
+/// The warning about files that change although browsers may keep them forever.
 pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
     let is_for_good = |change: &&Change| {
         let Change::Upload { subject, entry, .. } = change else { return false };
@@ -223,8 +219,7 @@ pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     (!first.is_empty()).then(|| {
         format!(
-            "the bytes of {}{more} change under the same name, of which Cache-Control says that they never do: browsers \
-             that have the old ones keep them; give what changes a new name, or a shorter max-age without immutable",
+            "{}{more} changed under the same name, but its Cache-Control says that it never changes, so browsers keep the old version; use names with a hash, or a shorter max-age without immutable",
             first.join(", ")
         )
     })
@@ -282,7 +277,7 @@ mod tests {
         Guards { plan, walk, max_delete: 500, prune_after, allow_removals: false, has_manifest: true }
     }
 
-    /// A plan by which so many of so many pages leave.
+    /// A plan that removes so many of so many pages.
     fn leaving(leave: u64, all: u64) -> Plan {
         let mut plan = Plan::default();
         for page in 0..all {
@@ -331,7 +326,7 @@ mod tests {
         let hint = refused.hint_text().unwrap_or_default();
         assert_eq!(
             hint,
-            "check that the source is the whole site; if it is, pass --allow-removals this once and --max-delete 600"
+            "check that the source is the complete site; if it is, pass --allow-removals this once and --max-delete 600"
         );
         plan.count_page(ObjectKind::Pages, &"index.html".into(), true);
         let refused = guards(&plan, &walk).refusal(|key| key == "index.html").unwrap();

@@ -132,7 +132,7 @@ impl Inspected {
 }
 
 impl Inspector<'_> {
-    /// Asks about the pairs of which the manifest did not tell enough, and corrects `contents` and
+    /// Asks about the pairs for which the manifest is not enough, and corrects `contents` and
     /// `inspected` where the answer knows better. `decide` says what would be done by what is known so far.
     pub async fn inspect(
         &self,

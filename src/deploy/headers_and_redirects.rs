@@ -38,8 +38,7 @@ const MOST_SHOWN: usize = 10;
 pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<String>> {
     let path = source.join(name);
     let unreadable = |error: &io::Error| {
-        Error::usage(format!("cannot read {}: {error}", path.display()))
-            .hint("it says how the site is served: make it readable, or remove it")
+        Error::usage(format!("cannot read {}: {error}", path.display())).hint("make it readable, or remove it")
     };
     // A link out of the source is skipped by the walk, too.
     let outside = || match (path.canonicalize(), source.canonicalize()) {
@@ -49,7 +48,8 @@ pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<Stri
     match std::fs::metadata(&path) {
         Ok(_) if outside() => Ok(None),
         Ok(metadata) if metadata.len() > MAX_BYTES => {
-            let hint = format!("shipfront reads {name} as header rules or redirects, of which nobody has so many");
+            let hint =
+                format!("shipfront reads {name} as header rules or redirects; remove it if it is something else");
             Err(Error::usage(format!("{} has {} bytes", path.display(), metadata.len())).hint(hint))
         }
         Ok(metadata) if metadata.is_file() => {
@@ -93,7 +93,7 @@ fn others(source: &Path, options: &RuleOptions) -> Result<HeadersFile> {
     if file.blocks.is_empty() {
         let message = nothing_in(source, HEADERS_FILE, "no header that S3 does not keep");
         let message = with_findings(message, &file.findings);
-        return Err(Error::usage(message).hint("a deploy stores those that S3 does keep: there is nothing to add"));
+        return Err(Error::usage(message).hint("deploys store those that S3 keeps; there is nothing to add"));
     }
     Ok(file)
 }
@@ -101,7 +101,7 @@ fn others(source: &Path, options: &RuleOptions) -> Result<HeadersFile> {
 fn nothing_in(source: &Path, name: &str, what: &str) -> String {
     let file = source.join(name);
     let (shown, is_there) = (file.display(), file.exists());
-    if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: there is {what}") }
+    if is_there { format!("{shown} has {what}") } else { format!("{shown} does not exist: {what}") }
 }
 
 /// A message with the reasons why no line is left.
@@ -173,7 +173,7 @@ pub fn redirect_function(
     let file = redirects(source, true, options)?;
     if file.rules.is_empty() {
         let message = with_findings(nothing_in(source, REDIRECTS_FILE, "no redirects"), &file.findings);
-        return Err(Error::usage(message).hint("write one a line, as '/from /to 301'"));
+        return Err(Error::usage(message).hint("write one per line, as '/from /to 301'"));
     }
     let keys = walk.entries.iter().map(|entry| &*entry.key);
     let (rules, findings) = Rules::new(file, HeadersFile::default(), keys, directory_index, options);

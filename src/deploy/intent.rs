@@ -49,7 +49,7 @@ pub(super) fn all_pending<'a>(
     Box::new(merge(of_rules, merge(left, ours)).map(|(_, pending)| pending))
 }
 
-/// A key of which CloudFront alone is told.
+/// A key that is only invalidated.
 fn of_rule(key: &str) -> PendingChange {
     PendingChange {
         key: key.to_owned(),

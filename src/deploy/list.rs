@@ -110,7 +110,7 @@ where
         for object in page.objects {
             if let Some(object) = objects.insert(object.key.clone(), object) {
                 return Err(Error::failed(format!("the bucket lists {:?} twice", object.key))
-                    .hint("shipfront needs a store that lists each key once, in UTF-8 order, as S3 does"));
+                    .hint("shipfront needs a store that lists each key once and in UTF-8 order, as S3 does"));
             }
         }
         match page.next {

@@ -76,16 +76,15 @@ impl Deploy<'_> {
         let ours = format!("build {}{of}", ours.number);
         let message = match (newer, held) {
             (_, Some(from)) => format!(
-                "{ours} is superseded: build {} was rolled back, and builds up to it stay away until a newer one is deployed; \
-                 nothing was written",
+                "{ours} is superseded: build {} was rolled back, and builds up to it are refused until a newer one is deployed; nothing was written",
                 from.number
             ),
             (Some(newer), None) => {
-                format!("{ours} is superseded: build {} went before; nothing was written", newer.number)
+                format!("{ours} is superseded by build {}; nothing was written", newer.number)
             }
             (None, None) => return None,
         };
-        Some(Error::superseded(message).hint("--force deploys the older build all the same"))
+        Some(Error::superseded(message).hint("pass --force to deploy the older build anyway"))
     }
 
     /// Tells CloudFront what an interrupted run did not. The intent stays: the next deploy needs it
@@ -138,5 +137,5 @@ impl Executor<'_> {
 
 fn locked(holder: &Holder, limit: Duration) -> Error {
     Error::locked(format!("another deploy is under way: {holder}; waited {} s, nothing was changed", limit.as_secs()))
-        .hint("wait longer with --lock-timeout, or, if that deploy is dead, take its lock with 'shipfront unlock'")
+        .hint("wait longer with --lock-timeout, or release the lock with 'shipfront unlock' if that deploy died")
 }

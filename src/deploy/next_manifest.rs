@@ -36,7 +36,7 @@ pub(super) fn changed_keys<'a>(
     changed
 }
 
-/// The keys whose URLs answer otherwise by what became of the changes.
+/// The keys whose URLs changed, by what became of the changes.
 pub(super) fn affected_keys<'a>(
     plan: &'a Plan,
     outcomes: &[ChangeOutcome],

@@ -23,7 +23,7 @@ pub struct Plan {
     pub rows: Vec<(Key, NextRow)>,
     /// Objects equal to their files.
     pub kept: u64,
-    /// Keys of which not enough is known.
+    /// Keys about which too little is known.
     pub unknown: u64,
     /// Keys that were in the source at the last deploy and no longer are.
     pub newly_orphaned: u64,
@@ -103,8 +103,7 @@ impl OtherCharsets {
         let (files, are) = if self.count == 1 { ("file", "is") } else { ("files", "are") };
         (self.count > 0).then(|| {
             format!(
-                "{} text {files} {are} not UTF-8, or declare another charset: {named}{more}. No charset is sent with them, so that \
-                 what they declare holds; a header rule with content-type says another",
+                "{} text {files} {are} not UTF-8, or declare another charset: {named}{more}. They are sent without a charset, so that their own declaration applies; set content-type in a header rule to change that",
                 self.count
             )
         })
@@ -255,7 +254,7 @@ impl Plan {
         self.places(move |change| matches!(change, Change::Upload { kind, .. } if *kind == of))
     }
 
-    /// The removals before CloudFront is told, or those after.
+    /// The removals before the invalidation, or those after.
     pub fn removals(&self, after: bool) -> impl Iterator<Item = usize> {
         self.places(move |change| matches!(change, Change::Remove { late, .. } if *late == after))
     }

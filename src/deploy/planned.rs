@@ -33,7 +33,7 @@ pub(super) struct Planned {
     pub refused: Option<Error>,
     /// What CloudFront is asked to invalidate once all but the late removals are done.
     pub items: Vec<Invalidation>,
-    /// What it is told of the late removals.
+    /// What is invalidated for the late removals.
     pub late_items: Vec<Invalidation>,
     /// What is to be done about rules.
     pub rules: Option<Arc<RulesPlan>>,

@@ -28,10 +28,7 @@ use std::sync::Arc;
 
 /// What to say where it is not known how production is shown.
 pub(super) fn without_distributions(error: &Error) -> String {
-    format!(
-        "production's distributions could not be read: redirects and error pages may differ from what a deploy to production \
-         makes of them: {error}"
-    )
+    format!("cannot read production's distributions, so redirects and error pages may differ from production: {error}")
 }
 
 /// Refuses to deploy over a preview of another name, whose label is the same, and over one of another site.
@@ -89,7 +86,7 @@ impl Deploy<'_> {
             Err(error) => {
                 planned
                     .warnings
-                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
                 return Ok(planned);
             }
         };
@@ -99,7 +96,7 @@ impl Deploy<'_> {
             Err(error) => {
                 planned
                     .warnings
-                    .push(format!("production could not be read, so that nothing is copied from there: {error}"));
+                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
                 return Ok(planned);
             }
         };
@@ -176,7 +173,7 @@ impl Deploy<'_> {
     }
 }
 
-/// The uploads of which production has the key.
+/// The uploads whose key production has.
 fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
     let question = |(at, change): (usize, &Change)| {
         let Change::Upload { subject, entry, bytes, .. } = change else { return None };

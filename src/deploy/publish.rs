@@ -168,7 +168,7 @@ async fn attempt(
     let url = format!("{}{}{}", request.host, request.uri, request.query.text());
     let failed = |found: String| {
         let error = Error::failed(format!(
-            "the function {name} does not do what the rules say: {url} {found}; nothing was published"
+            "the function {name} does not follow the rules: {url} {found}; nothing was published"
         ));
         Tried::Otherwise(error.hint("the site was not changed; please report this with the rules and the URL"))
     };

@@ -112,10 +112,10 @@ impl Choice {
 /// What there is to go back to.
 fn hint(deploys: &[Deployed]) -> String {
     match deploys {
-        [] | [_] => "each deploy from now on keeps the ones before it (--keep-deploys)".to_owned(),
+        [] | [_] => "from now on, each deploy keeps the ones before it (--keep-deploys)".to_owned(),
         [_, others @ ..] => {
             let names: Vec<String> = others.iter().map(name).collect();
-            format!("these are: {}; 'shipfront history' shows them", names.join(", "))
+            format!("available: {}; 'shipfront history' shows them", names.join(", "))
         }
     }
 }
@@ -192,7 +192,7 @@ impl Deploy<'_> {
         let (target, shapes) = tokio::join!(target, shapes);
         let ((bucket, session), shapes) = (target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
-        let session = session.ok_or_else(|| Error::usage("without a deploy record nobody knows of earlier deploys"))?;
+        let session = session.ok_or_else(|| Error::usage("a rollback needs the deploy record"))?;
         let source_deploy = match &rollback.choice {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
             choice => SourceDeploy::read(&session, choice).await?,
@@ -246,7 +246,7 @@ impl SourceDeploy {
         let deployed = deploys.swap_remove(at);
         let manifest = session.record().manifest(&deployed.deploy).await?.ok_or_else(|| {
             Error::refused(format!("the manifest of deploy {} is gone; nothing was changed", name(&deployed))).hint(
-                "an earlier version of shipfront deployed since, and kept none: use the newest one wherever you deploy from",
+                "an older version of shipfront has deployed since and kept none: use the newest version everywhere",
             )
         })?;
         let rules = manifest.rules();

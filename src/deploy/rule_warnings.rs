@@ -52,7 +52,7 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
     let more = overridden.len().saturating_sub(NAMED);
     let named = overridden.iter().take(NAMED).map(|found| {
         format!(
-            "{} sets another {} than {} has for {}, such as for {}: the settings prevail",
+            "{} sets another {} than {} has for {}, such as for {}: the settings apply",
             place(found.by),
             found.header,
             file.display(),

@@ -235,7 +235,7 @@ pub(super) async fn find(
         let warnings = unpublished(&|_| false).into_iter().collect();
         return Ok(Found { plan: None, warnings });
     }
-    guard_readable(viewers, ", or leave --publish-rules away")?;
+    guard_readable(viewers, ", or remove --publish-rules")?;
     let is_optional = |error: &Error| is_optional(settings, error);
     let owned = match Box::pin(owned_functions(settings, viewers, distributions, &files)).await {
         Err(error) if is_optional(&error) => {
@@ -293,10 +293,8 @@ fn is_optional(settings: &Settings, error: &Error) -> bool {
 fn guard_readable(viewers: &Viewers, otherwise: &str) -> Result<()> {
     match viewers.unreadable().next() {
         None => Ok(()),
-        Some(id) => Err(Error::refused(format!(
-            "the configuration of the {id} cannot be read, and so not which functions it has"
-        ))
-        .hint(format!("allow cloudfront:GetDistributionConfig{otherwise}"))),
+        Some(id) => Err(Error::refused(format!("cannot read the configuration of the {id}, and so its functions"))
+            .hint(format!("allow cloudfront:GetDistributionConfig{otherwise}"))),
     }
 }
 
@@ -396,13 +394,12 @@ async fn owned_functions(
         };
         if files.have(event) {
             return Err(Error::refused(format!(
-                "{place} has {foreign} for {}, which is not shipfront's for {}; nothing was changed",
+                "{place} has {foreign} for {}, which does not belong to shipfront for {}; nothing was changed",
                 event.word(),
                 settings.target
             ))
             .hint(format!(
-                "if its code may be replaced, give it the comment \"{comment}\"; else attach one of its own \
-                 ('shipfront rules --attach'), or deploy without --publish-rules"
+                "to let shipfront replace its code, give it the comment \"{comment}\"; otherwise attach another function ('shipfront rules --attach'), or deploy without --publish-rules"
             )));
         }
     }

@@ -1,4 +1,4 @@
-//! What came of a run: all that a report tells, before anything is worded.
+//! The result of a run: what a report shows, before it is put into words.
 
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
@@ -48,7 +48,7 @@ pub struct Run {
     pub outcomes: Vec<ChangeOutcome>,
     /// Objects equal to their files.
     pub kept: u64,
-    /// Keys of which not enough is known.
+    /// Keys about which too little is known.
     pub unknown: u64,
     /// Files that could not be read, with the reason.
     pub problems: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Run {
     pub is_recorded: bool,
     /// Which shard of a deploy that several machines share this was.
     pub shard: Option<Shard>,
-    /// What went other than one may expect.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// What was sent to AWS.
     pub requests: Requests,

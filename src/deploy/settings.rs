@@ -67,7 +67,7 @@ pub struct Settings {
     pub allow_removals: bool,
     /// Whether files that cannot be read are left out rather than ending the run.
     pub keep_going: bool,
-    /// Transfers under way, of which the limiter lets some be sent.
+    /// Transfers under way, some of which the limiter allows to send.
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,
@@ -105,7 +105,7 @@ pub struct Preview {
 }
 
 impl Settings {
-    /// Those of a run that has no source, invalidates nothing and is told nothing.
+    /// Those of a run without a source, invalidations and options.
     pub fn of_nothing(target: Target, expected_owner: Option<&str>) -> Settings {
         Settings {
             source: PathBuf::new(),

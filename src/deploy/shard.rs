@@ -113,7 +113,8 @@ impl Deploy<'_> {
         match shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket).await {
             Ok(shapes) => Tagging::of(&Viewers::new(&shapes, &settings.target, settings.policy)).map(Arc::new),
             Err(error) => {
-                self.terminal.detail(format_args!("without cache tags, as no distribution could be read: {error}"));
+                self.terminal
+                    .detail(format_args!("without cache tags, because no distribution could be read: {error}"));
                 None
             }
         }
@@ -166,7 +167,7 @@ async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settin
     let (disorder, there) = tokio::try_join!(listing, reading)?;
     if let Some(key) = disorder {
         return Err(Error::failed(format!("the bucket lists {key:?} out of order, as S3 never does"))
-            .hint("deploy without --shard: such a store is then listed one answer after the other"));
+            .hint("deploy without --shard, which lists such a store sequentially"));
     }
     let is_missing = |at: &usize| {
         let key = &entries[*at].key;

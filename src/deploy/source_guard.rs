@@ -135,11 +135,11 @@ fn refuse_project(source: &Path, mut signs: Vec<String>, built: Option<&str>) ->
     signs.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let message = format!(
-        "this looks like the project, not the built site: {} holds {}{more}; nothing was changed",
+        "this looks like a project, not a built site: {} contains {}{more}; nothing was changed",
         source.display(),
         signs.join(", ")
     );
-    let otherwise = "if it is the site all the same, leave those files out with --exclude, or pass --allow-project";
+    let otherwise = "if it is the site, exclude those files with --exclude, or pass --allow-project";
     Err(Error::refused(message).hint(match built {
         Some(folder) => format!("deploy the built folder: {}; {otherwise}", source.join(folder).display()),
         None => format!("build the site first, and deploy the folder that the generator writes; {otherwise}"),
@@ -154,7 +154,7 @@ pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
     let more = if found.len() > 1 { format!(" (and {} more files like it)", found.len() - 1) } else { String::new() };
     let message = format!("{} is {}{more}; nothing was changed", legible(key), secret.words());
     Err(Error::refused(message)
-        .hint("remove it from what is built, or leave it out with --exclude; if it was published before, replace it"))
+        .hint("remove it from the build, or exclude it with --exclude; if it was ever public, replace the secret"))
 }
 
 fn secret(walk: &Walk, entry: &Entry) -> Option<Secret> {

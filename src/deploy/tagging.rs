@@ -154,13 +154,13 @@ pub(super) async fn settled(
         match distributions.deployed_config(reader.configured_by).await {
             Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
             Ok(_) => warnings.push(format!(
-                "the configuration of the {} is still on its way to the edges: this deploy invalidates by path",
+                "the configuration of the {} is still being deployed: this deploy invalidates by path",
                 reader.id
             )),
             Err(error) => warnings.push(format!(
-                "cannot see whether the edges of the {} read cache tags already, so paths are sent: {error} ({})",
+                "cannot tell whether the {} already reads cache tags, so this deploy invalidates by path: {error} ({})",
                 reader.id,
-                error.hint_text().unwrap_or("the next deploy looks again")
+                error.hint_text().unwrap_or("the next deploy checks again")
             )),
         }
     }
@@ -175,7 +175,7 @@ pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
     };
     let say = |reader: TagReader<'_>| {
         format!(
-            "the configuration of the {} changed since its copies were tagged: each object is sent by path once more",
+            "the configuration of the {} changed since its copies were tagged: each object is invalidated by path once more",
             reader.id
         )
     };
@@ -189,7 +189,7 @@ pub(super) struct EvictedByPath<'a> {
     /// Until when it is known that nobody else wrote what was uploaded; `None` where that is unknown.
     as_of: Option<i64>,
     readers: Vec<TagReader<'a>>,
-    /// By reader: the items that it was told.
+    /// By reader: the items that were sent to it.
     items: Vec<Vec<String>>,
     /// The keys whose copies all had to go.
     changed: HashSet<&'a str>,

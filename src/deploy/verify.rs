@@ -52,10 +52,10 @@ impl FromStr for Site {
         let url = Url::parse(text).map_err(|error| format!("{error}; write it as https://www.example.com"))?;
         let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err("it is no https:// URL".to_owned());
+            return Err("it is not an https:// URL".to_owned());
         }
         if !plain || url.path() != "/" {
-            return Err("name the host alone: the paths follow from what changed".to_owned());
+            return Err("name only the host: the paths follow from the changes".to_owned());
         }
         Ok(Site(url))
     }
@@ -84,18 +84,20 @@ impl Site {
             (_, [only]) => *only,
             ([], _) => {
                 return Err(Error::usage("--verify fetches from CloudFront, and no distribution is invalidated")
-                    .hint("name the distribution with --distribution, or leave --verify away"));
+                    .hint("name the distribution with --distribution, or remove --verify"));
             }
             _ => {
                 return Err(Error::usage(format!("which of the {} distributions is {self}?", shapes.len()))
-                    .hint("use a host name that one of them alone has as its alias (CNAME)"));
+                    .hint("use a host name that is an alias (CNAME) of only one of them"));
             }
         };
         if shape.readable {
             return Ok(id.clone());
         }
-        Err(Error::usage(format!("--verify cannot know the URLs: the configuration of the {id} may not be read"))
-            .hint("allow cloudfront:GetDistributionConfig on it"))
+        Err(Error::usage(format!(
+            "--verify cannot determine the URLs, because the configuration of the {id} cannot be read"
+        ))
+        .hint("allow cloudfront:GetDistributionConfig on it"))
     }
 }
 
@@ -153,14 +155,14 @@ impl Check {
     /// What is wrong with an answer, if anything is.
     fn difference(&self, site: &Site, answer: &Answer) -> Option<Wrong> {
         let what = match &self.expected {
-            Expected::NotBefore if self.is_before(answer) => "is what was there before".to_owned(),
+            Expected::NotBefore if self.is_before(answer) => "serves what was there before".to_owned(),
             Expected::NotBefore => return None,
             Expected::Object { headers, .. } if (300..400).contains(&answer.status) => {
                 let location = answer.location.as_deref().unwrap_or("nowhere");
                 match &headers.website_redirect {
                     Some(to) if site.leads_to(location, to) => return None,
-                    Some(to) => format!("leads to {location}, not to {to}"),
-                    None => format!("leads to {location}, which was not followed"),
+                    Some(to) => format!("redirects to {location}, not to {to}"),
+                    None => format!("redirects to {location}, which was not followed"),
                 }
             }
             Expected::Object { .. } if answer.status != 200 => format!("answers {}", answer.status),
@@ -190,10 +192,10 @@ impl Check {
         let other_size = as_stored && answer.content_length.is_some_and(|length| length != size);
         match bytes_match {
             Some(true) => None,
-            _ if self.is_before(answer) => Some("is what was there before"),
-            Some(false) => Some("has other bytes than were deployed"),
+            _ if self.is_before(answer) => Some("serves what was there before"),
+            Some(false) => Some("serves other content than was deployed"),
             None if other_size || answer.etag.is_some() && !answer.has(etag) => {
-                Some("is another object than was deployed")
+                Some("serves another object than was deployed")
             }
             None => None,
         }

@@ -92,7 +92,7 @@ impl Walk {
     }
 }
 
-/// Keys, and directories of keys, of which nothing is known.
+/// Keys, and directories of keys, about which nothing is known.
 #[derive(Debug, Default)]
 pub struct Unknown {
     keys: HashSet<String>,
@@ -103,7 +103,7 @@ pub struct Unknown {
 }
 
 impl Unknown {
-    /// One key of which nothing is known.
+    /// One key about which nothing is known.
     pub fn add_key(&mut self, key: String) {
         self.keys.insert(key);
     }
@@ -145,7 +145,7 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
-        return Err(Error::refused(message).hint("remove one of the two: visitors could reach only one of them"));
+        return Err(Error::refused(message).hint("remove one of them: viewers could reach only one"));
     }
     Ok(found)
 }
@@ -256,13 +256,13 @@ impl Walk {
         }
         let length = prefix.len() + key.len();
         if length > MAX_KEY_BYTES {
-            self.problems.push(format!("{shown}: its key has {length} bytes, S3 takes {MAX_KEY_BYTES}"));
+            self.problems.push(format!("{shown}: its key has {length} bytes; S3 accepts {MAX_KEY_BYTES}"));
             self.unknown.add_key(key);
             return None;
         }
         if key == SETTINGS_FILE {
             self.warnings.push(format!(
-                "{shown} is no part of the site and not uploaded, and its settings are not read from there: keep it beside the source"
+                "{shown} is not uploaded, and its settings are ignored there: move it beside the source"
             ));
             return None;
         }
@@ -275,7 +275,7 @@ impl Walk {
             match size {
                 Ok(size) if placeholder::is_pointer(entry.path(), &key, size) => {
                     self.problems.push(format!(
-                        "{}: it is a pointer of Git LFS, not the file itself: 'git lfs pull' brings that",
+                        "{} is a Git LFS pointer, not the file itself: run 'git lfs pull'",
                         shown(entry.path())
                     ));
                     self.unknown.add_key(key);
@@ -304,11 +304,11 @@ impl Walk {
                     key.as_deref().map(|key| format!("{}{}", legible(key), if is_folder { "/" } else { "" })),
                 ),
                 Skip::Outside { target, needed: None } => self.warnings.push(format!(
-                    "skipped {shown}: the symlink leaves the source, to {}; --follow-links deploys what it leads to",
+                    "skipped {shown}: the symbolic link points outside the source, to {} (--follow-links deploys its target, --exclude ends this warning)",
                     target.display()
                 )),
                 Skip::Outside { target, needed: Some(needed) } => self.problems.push(format!(
-                    "{shown}: the symlink leaves the source, to {}, so that {needed} is left out (--follow-links deploys what it leads to)",
+                    "{shown}: the symbolic link points outside the source, to {}, so {needed} would be missing (--follow-links deploys its target)",
                     target.display()
                 )),
                 Skip::Special => self.warnings.push(format!("skipped {shown}: it is not a regular file")),
@@ -332,12 +332,12 @@ impl Walk {
             return self.unknown.add_directory(key.as_deref().unwrap_or_default());
         }
         if error.loop_ancestor().is_some() {
-            self.warnings.push(format!("skipped {shown}: the symlink leads back to a directory above it"));
+            self.warnings.push(format!("skipped {shown}: the symbolic link points to a directory above it"));
         } else {
             let leads_nowhere = || path.is_symlink() && !path.exists();
             let is_missing = error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
             self.problems.push(match is_missing && leads_nowhere() {
-                true => format!("{shown}: the symlink leads to nothing: {}", target_of(path)),
+                true => format!("{shown}: the target of the symbolic link does not exist: {}", target_of(path)),
                 false => format!("{shown}: {}", cause(error)),
             });
         }
@@ -381,7 +381,7 @@ fn invisible(entries: &[Entry]) -> Option<String> {
     let shown: String =
         key.chars().map(|c| if c == character { format!("<{}>", spelled(c)) } else { c.to_string() }).collect();
     Some(format!(
-        "the name {} has a character that nobody sees, {}, and that hardly any link has{more}: rename it, unless pages link to it so",
+        "the name {} has an invisible character, {}{more}: rename it, unless pages link to it that way",
         legible(&shown),
         spelled(character)
     ))

@@ -1,6 +1,6 @@
 //! The events of a bucket: S3's notifications and EventBridge's, by themselves, through topics of SNS, and in queues.
 //!
-//! All changed keys of an invocation become one set, and each distribution is told once. What was
+//! All changed keys of an invocation become one set, which is sent to each distribution once. What was
 //! said twice, late or out of order does no harm: what counts is what is in the bucket now
 //! (see `dedupe`).
 
@@ -39,16 +39,15 @@ pub(super) async fn answer(
     deadline: Deadline,
 ) -> Result<Value> {
     let batch = event::read(event).map_err(|problem| {
-        Error::failed(format!("the event is none that shipfront knows: {problem}")).hint(
-            "it takes CodePipeline jobs, S3 notifications and EventBridge events of S3, the latter two also through SNS and \
-             SQS",
+        Error::failed(format!("unknown event: {problem}")).hint(
+            "supported: CodePipeline jobs, S3 notifications and S3 events of EventBridge, the latter two also through SNS and SQS",
         )
     })?;
     let run = reference(&batch, request);
     let work = tell(entry_point, &batch, &run, &deadline);
     let mut failed = match deadline.clock.timeout(deadline.last_call(), work).await {
         Some(failed) => failed,
-        None => batch.all("the function's time limit came before the end"),
+        None => batch.all("the function's timeout was reached"),
     };
     for (at, message) in batch.messages.iter().enumerate() {
         if let Some(problem) = message.problems.first() {
@@ -83,7 +82,7 @@ fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, Strin
     let mut answer = SqsBatchResponse::default();
     for (at, reason) in failed {
         let Some(id) = batch.messages.get(*at).and_then(|message| message.id.as_deref()) else {
-            return Err(Error::failed(format!("not every event could be dealt with: {reason}")));
+            return Err(Error::failed(format!("some events failed: {reason}")));
         };
         entry_point.terminal.warn(format_args!("message {id} goes back to the queue: {reason}"));
         answer.add_failure(id);
@@ -157,13 +156,13 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
         let settled = of_bucket.settle(|key| !back.contains_key(key)).await;
         if let Err(error) = settled {
             // It costs a path the next time, and no more.
-            entry_point.terminal.warn(format_args!("the deploy record was not brought up to date: {error}"));
+            entry_point.terminal.warn(format_args!("the deploy record was not updated: {error}"));
         }
         failed_keys.extend(back.into_values().map(|place| (place, reason.clone())));
     }
     let events: usize = batch.messages.iter().map(|message| message.events.len()).sum();
     let distinct: usize = keys.values().map(BTreeMap::len).sum();
-    entry_point.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} of them known already"));
+    entry_point.terminal.say(format_args!("{events} events of {distinct} keys, {skipped} already known"));
     batch.with_keys(&failed_keys)
 }
 

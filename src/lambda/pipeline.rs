@@ -40,7 +40,7 @@ pub(super) const JOB: &str = "CodePipeline.job";
 /// the event again, and everything in it can be done twice.
 pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
     let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
-        return Err(Error::failed(format!("the event has a {JOB:?} without an id: nobody can be answered")));
+        return Err(Error::failed(format!("the event has a {JOB:?} without an ID, so it cannot be answered")));
     };
     let (entry_point_of_work, id_of_work, job) = (entry_point.clone(), id.clone(), job.clone());
     let limit = deadline.last_call();
@@ -74,13 +74,12 @@ where
     match clock.timeout(limit, task).await {
         Some(Ok(Some(Ok(verdict)))) => verdict,
         Some(Ok(Some(Err(error)))) => Verdict::Failed(Failure::of(&error)),
-        Some(Err(_)) => failed(
-            "shipfront broke down; the function's log says where. What had landed is finished by the next deploy: retry \
-             the action",
-        ),
+        Some(Err(_)) => {
+            failed("shipfront crashed; see the function's log. Retry the action: the next deploy finishes this one")
+        }
         Some(Ok(None)) | None => failed(
-            "the function's time limit came before the end; hint: raise the function's timeout (at most 15 minutes) and \
-             memory, and retry the action: it goes on where this run ended",
+            "the function's timeout was reached; hint: raise the function's timeout (at most 15 minutes) and \
+             memory, and retry the action, which continues where this run ended",
         ),
     }
 }
@@ -161,7 +160,7 @@ async fn invalidate(
     )
     .await?;
     if let Some(failure) = report.errors().first() {
-        let about = "an invalidation was not accepted: what is at the edge may be stale";
+        let about = "an invalidation was not accepted: the edge may be stale";
         return Ok(Verdict::Failed(Failure::about(about, failure)));
     }
     let variables = BTreeMap::from([("outcome".to_owned(), "invalidated".to_owned())]);
@@ -198,14 +197,12 @@ async fn deploy_artifact(
     let run = Deploy::new(&settings, &aws, &entry_point.terminal, stop).run().await;
     timer.abort();
     let run = run.map_err(|error| match error.kind() {
-        ErrorKind::Interrupted => {
-            error.hint("the function's time limit is near: raise its timeout, and retry the action")
-        }
+        ErrorKind::Interrupted => error.hint("the function's timeout is near: raise it, and retry the action"),
         _ => error,
     })?;
     let refused = run.refused.clone();
     let report = Report::new(run, &entry_point.terminal);
-    if let Err(error) = entry_point.terminal.report(&report, &report.warnings, &report.errors) {
+    if let Err(error) = report.show(&entry_point.terminal) {
         entry_point.terminal.warn(error);
     }
     if let Some(error) = refused {

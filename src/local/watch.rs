@@ -22,7 +22,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins: what changes from now on is told.
+    /// Begins: changes from now on are reported.
     pub fn begin(source: &Path) -> Result<Watch> {
         let (sender, changes) = unbounded_channel();
         let changed = move |event: notify::Result<Event>| {
@@ -37,7 +37,7 @@ impl Watch {
         };
         let watcher = notify::recommended_watcher(changed).and_then(watch).map_err(|error| {
             Error::failed(format!("{} cannot be watched: {error}", source.display())).hint(
-                "leave --watch out and deploy after a change; on Linux, the sysctl fs.inotify.max_user_watches may be too low",
+                "deploy after each change instead of --watch; on Linux, fs.inotify.max_user_watches may be too low",
             )
         })?;
         Ok(Watch { source: source.to_owned(), changes, _watcher: watcher })

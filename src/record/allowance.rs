@@ -1,6 +1,7 @@
 //! The paths that a record's site has sent to CloudFront in a calendar month, of which an account has the first
 //! thousand free (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
 
+use crate::wording::grouped;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,7 @@ pub struct PathCount {
     pub extra: Map<String, Value>,
 }
 
-/// Reads what a record may have and a run can do without; what is none counts as if it were not there. Counts, for
+/// Reads what a record may have and a run can do without; an invalid value counts as absent. Counts, for
 /// one, only save money.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
@@ -54,19 +55,6 @@ impl Display for UsedPaths {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(out, "{} of {} free paths used this month", grouped(self.used), grouped(self.free))
     }
-}
-
-/// A number with its thousands set apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A count that goes on from another one: so many in the month of a time.

@@ -109,7 +109,7 @@ impl Record {
     pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> String {
         if marks.bytes.is_none() {
             return format!(
-                "{}: the function behind the bucket's events fails until '/*' is invalidated and the file removed",
+                "{}: the function for the bucket's events fails until you invalidate '/*' and remove the file",
                 marks.why
             );
         }

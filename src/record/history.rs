@@ -21,10 +21,10 @@ pub struct Deployed {
     pub deploy: String,
     /// When it was completed, by S3's clock.
     pub at: Timestamp,
-    /// Its build, if it had a number. What is none counts as if it were not there.
+    /// Its build, if it had a number. An invalid value counts as absent.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
-    /// The commit that was built, where the environment told it.
+    /// The commit that was built, where the environment names it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub commit: Option<String>,
     /// Where it ran, for people.
@@ -93,7 +93,7 @@ pub struct HistoryUpdate<'a> {
 pub enum Direction {
     /// It deploys a build.
     Onward,
-    /// It brings back a build older than the newest one, or one of which nobody knows how old it is.
+    /// It restores a build older than the newest one, or one of unknown age.
     Back,
     /// It brings back the newest build.
     Newest,
@@ -111,7 +111,7 @@ pub struct Rows {
 }
 
 impl HistoryUpdate<'_> {
-    /// Where a run stands among the builds, of which the newest one is recorded.
+    /// Where a run stands among the builds; the record has the newest one.
     pub fn direction(&self, newest: Option<&Build>) -> Direction {
         let is_newest = |build: &Build| {
             newest.is_some_and(|newest| newest.project == build.project && newest.number <= build.number)

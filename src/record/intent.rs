@@ -124,8 +124,8 @@ pub fn is_of_verify(deploy: &str) -> bool {
 /// What an intent left, in words.
 pub fn left_by(deploy: &str) -> String {
     match deploy.strip_suffix(OF_VERIFY) {
-        Some(deploy) => format!("what --verify found otherwise after deploy {deploy}"),
-        None => format!("what the interrupted deploy {deploy} had left"),
+        Some(deploy) => format!("the URLs that --verify found different after deploy {deploy}"),
+        None => format!("the interrupted deploy {deploy}"),
     }
 }
 

@@ -26,7 +26,7 @@ fn name(row: &Row) -> String {
 
 impl Record {
     /// Keeps a copy of the object that a row describes, which is in `bucket`, unless there is one. An object that is
-    /// another one by now is not kept: it is none of ours.
+    /// another one by now is not kept: shipfront does not own it.
     pub async fn keep(&self, bucket: &Bucket, key: &str, row: &Row) -> Result<()> {
         // What a copy does not take over is said again, and must be asked for.
         let Some(head) = bucket.head(key).await?.filter(|head| head.etag == row.etag) else { return Ok(()) };

@@ -86,7 +86,7 @@ pub struct Lease {
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
-    /// Whether there may be more of them, of which the state does not tell.
+    /// Whether there may be more of them than the state lists.
     may_have_strays: bool,
     /// S3's time when the record was read, and how long ago that was.
     read: (Timestamp, Stopwatch),
@@ -328,8 +328,8 @@ impl Lease {
                 _ => break,
             }
         }
-        Err(Error::stale("another deploy took over the lock of this one")
-            .hint("the next deploy invalidates once more what this one changed"))
+        Err(Error::stale("another deploy took over the lock")
+            .hint("the next deploy invalidates again what this one changed"))
     }
 }
 
@@ -396,17 +396,17 @@ async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<
 /// The error of a store on which nothing can be written on condition.
 pub(crate) fn unconditional() -> Error {
     Error::refused("this store does not support conditional writes, which the deploy record needs")
-        .hint("use --no-record: there is then no lock, no crash recovery and no ownership of objects")
+        .hint("use --no-record, without a lock, crash recovery and ownership of objects")
 }
 
-/// Where this run runs, for whoever waits for it.
+/// Where this run runs, for runs that wait for it.
 fn owner() -> String {
     if let Ok(build) = std::env::var("CODEBUILD_BUILD_ID") {
         return format!("CodeBuild {build}");
     }
     let host = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
-    format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "a machine without a name".to_owned()))
+    format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "an unnamed machine".to_owned()))
 }
 
 /// A time as people read it.

@@ -42,7 +42,7 @@ pub struct Row {
     pub extra: Extra,
 }
 
-/// The version of an object, by which it can be had back once it is replaced or deleted.
+/// The version of an object, to restore it after it was replaced or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// As S3 gave it.
@@ -84,7 +84,7 @@ impl ErrorPage {
 }
 
 impl Row {
-    /// An object of which only this is known.
+    /// An object about which only this is known.
     pub fn new(size: u64, etag: Etag) -> Row {
         Row {
             size,

@@ -109,7 +109,7 @@ pub(super) fn decode(
             return Err(broken(&format!("it has a line of more than {LONGEST_LINE} bytes")));
         }
         if unpacked > most {
-            return Err(broken(&format!("unpacked it has more than {most} bytes, too many for this site")));
+            return Err(broken(&format!("it has more than {most} bytes unpacked, too many for this site")));
         }
         Ok(length > 0)
     };

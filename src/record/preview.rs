@@ -152,8 +152,8 @@ impl Record {
     }
 }
 
-/// What to say where the record of a site is none of a preview.
+/// The error for a site whose record is not one of a preview.
 pub fn no_preview(what: &str) -> Error {
-    Error::refused(format!("{what} is no preview: its deploy record says so; nothing was changed"))
+    Error::refused(format!("{what} is not a preview, according to its deploy record; nothing was changed"))
         .hint("previews go where 'deploy --preview' puts them, and only those are listed, removed and promoted")
 }

@@ -51,7 +51,7 @@ pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Opt
     let unseen = match PublicAccess::of(record, bucket, viewers).await {
         PublicAccess::NotShown | PublicAccess::Closed => return None,
         PublicAccess::Open => "",
-        PublicAccess::Unseen => "; if it is there already, allow s3:GetBucketPolicy, so that shipfront sees it",
+        PublicAccess::Unseen => "; if it is already there, allow s3:GetBucketPolicy, so that shipfront can see it",
     };
     let place = record.place();
     Some(format!(

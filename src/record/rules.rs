@@ -34,7 +34,7 @@ pub struct RecordedRules {
     pub extra: Map<String, Value>,
 }
 
-/// The lines of which functions are made.
+/// The lines that functions are made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedLines {
     /// Whose meaning they have.

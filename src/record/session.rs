@@ -95,7 +95,7 @@ impl Session {
         self.snapshot.state.lease.as_ref()
     }
 
-    /// Takes the lock away from whoever has it: what that run had begun stays pending. `false` if the record changed
+    /// Takes the lock away from its holder: what that run had begun stays pending. `false` if the record changed
     /// since it was read.
     pub async fn unlock(self) -> Result<bool> {
         self.record.unlock(self.snapshot).await
@@ -137,7 +137,7 @@ impl Session {
         self.snapshot.state.holds_back(build)
     }
 
-    /// Whether nobody holds the lock now.
+    /// Whether the lock is free now.
     pub async fn is_free(&self) -> Result<bool> {
         Ok(self.record.look().await?.holder().is_none())
     }
@@ -263,8 +263,8 @@ impl ActiveSession {
     /// Does work that only the holder of the lock may do; gives it up where the lock is lost.
     pub async fn under_lock<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         self.lease.hold(work).await.ok_or_else(|| {
-            Error::stale("the lock could not be kept and was given up: what had landed was not invalidated")
-                .hint("run the deploy again: it finishes what this one began, and invalidates what it changed")
+            Error::stale("the lock was lost, so the uploaded files were not invalidated")
+                .hint("run the deploy again to finish and invalidate them")
         })
     }
 
@@ -294,7 +294,7 @@ impl ActiveSession {
         Ending::of(self.lease.take_back().await, &place)
     }
 
-    /// CloudFront was told: makes the manifest the current one, if it was `written`.
+    /// After the invalidation: makes the manifest the current one, if it was `written`.
     pub async fn commit(self, written: Result<()>, commit: Commit<'_>) -> Ending {
         let place = self.record.place().clone();
         let done = match written {
@@ -304,7 +304,7 @@ impl ActiveSession {
         Ending::of(done, &place)
     }
 
-    /// CloudFront was not told of everything: the plan stays for the next run. `paths` are those that it took.
+    /// Not everything was invalidated: the plan stays for the next run. `paths` are those that it took.
     pub async fn abandon(self, paths: u64) -> Ending {
         let place = self.record.place().clone();
         Ending::of(self.lease.abandon(paths).await, &place)
@@ -317,7 +317,7 @@ impl Ending {
             Ok(()) => Ending::Recorded,
             Err(error) if error.kind() == ErrorKind::Stale => Ending::TakenOver(error),
             Err(error) => Ending::Outdated(format!(
-                "the deploy record at {place} was not brought up to date: {error}; the next deploy invalidates once more"
+                "the deploy record at {place} was not updated: {error}; the next deploy invalidates once more"
             )),
         }
     }

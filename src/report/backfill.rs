@@ -79,7 +79,7 @@ impl BackfillReport {
 
 impl Display for BackfillReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}: {} objects tagged, {} were already", Shown(&self.target), self.tagged, self.kept)?;
+        writeln!(out, "{}: {} objects tagged, {} already tagged", Shown(&self.target), self.tagged, self.kept)?;
         for LeftAlone { key, reason } in &self.left {
             writeln!(out, "  {} was left as it is: {}", Shown(key), Shown(reason))?;
         }

@@ -4,6 +4,7 @@
 use crate::aws::Requests;
 use crate::cloudfront::send::requests;
 use crate::deploy::change::Action;
+use crate::record::allowance::UsedPaths;
 use crate::report::Report;
 use crate::report::ReportedChange;
 use crate::s3::MAX_DELETE_KEYS;
@@ -129,6 +130,15 @@ impl Display for Cost {
             write!(out, "{} {word} {price}, ", self.paths)?;
         }
         write!(out, "requests {}", dollars(self.requests_dollars))
+    }
+}
+
+/// What so many paths cost, with what the month still has free: `free`, or an amount.
+pub fn of_paths(paths: u64, allowance: Option<&UsedPaths>) -> String {
+    let free = allowance.map_or(0, |allowance| allowance.free.saturating_sub(allowance.used));
+    match paths.saturating_sub(free) {
+        0 => "free".to_owned(),
+        billed => dollars(billed as f64 * PER_PATH),
     }
 }
 

@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// How a deploy or a plan ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending<'a> {
-    /// With a report, be it of a failure half way.
+    /// With a report, even one of a partial failure.
     Report(&'a Report),
     /// Before anything was written.
     Error {
@@ -69,7 +69,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|error| {
             Error::usage(format!("--report {}: {}: {error}", path.display(), folder.display()))
-                .hint("make the folder first")
+                .hint("create the folder first")
         })?;
         if folder.starts_with(&source) {
             return Err(Error::usage(format!("--report {} is in the source: it would be deployed", path.display()))
@@ -80,7 +80,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
         // What is in it stays until there is a report.
         OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
             Error::usage(format!("--report {} cannot be written: {error}", path.display()))
-                .hint("name a file in a folder that you may write to")
+                .hint("name a file in a writable folder")
         })?;
     }
     Ok(())

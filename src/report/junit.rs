@@ -1,4 +1,4 @@
-//! `--report FILE.xml`: the report as JUnit XML, for CodeBuild's report groups and whoever else reads that.
+//! `--report FILE.xml`: the report as JUnit XML, for CodeBuild's report groups and other readers of JUnit XML.
 //!
 //! CodeBuild takes 500 test cases a report
 //! (<https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>): where there are more changes,
@@ -27,7 +27,7 @@ const MOST_INVALIDATIONS: usize = 100;
 struct Case {
     name: String,
     state: State,
-    /// What went other than one may expect.
+    /// Warnings.
     said: String,
 }
 

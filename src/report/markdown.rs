@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 150_000;
 const MOST_INVALIDATIONS: usize = 3;
 /// Errors that are named, and warnings.
 const MOST_PROBLEMS: usize = 10;
-/// Bytes of an error or a warning, of which HTML may make four times as many.
+/// Bytes of an error or a warning, which may become four times as many in HTML.
 const MOST_OF_PROBLEM: usize = 1_500;
 
 /// The document.
@@ -192,7 +192,7 @@ fn of_invalidation(invalidation: &Invalidation, report: &Report) -> String {
     )
 }
 
-/// What it cost, and of which deploy this is the report.
+/// The cost, and the id of the deploy.
 fn closing(report: &Report) -> Markup {
     html! {
         p {

@@ -1,4 +1,4 @@
-//! How large what is sent is, beside how large what it replaces was.
+//! The size of what is sent, and of what it replaces.
 
 use crate::deploy::change::{Action, Reason};
 use crate::report::ReportedChange;
@@ -14,7 +14,7 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Of all these together. What came before is told only if it is known of everything that is replaced.
+    /// Of all these together. What came before is shown only if it is known of everything that is replaced.
     pub(super) fn of<'a>(changes: impl Iterator<Item = &'a ReportedChange> + Clone) -> Sizes {
         let uploads = changes.clone().filter(|change| matches!(change.action, Action::Upload | Action::Copy));
         let mut replaced = uploads.filter(|change| change.reason != Reason::New).peekable();

@@ -121,7 +121,7 @@ impl Bucket {
             if (collected.len() + chunk.len()) as u64 > most {
                 let what = format!("s3://{}/{}", self.target.bucket(), self.target.full_key(key));
                 return Err(Error::refused(format!("{what} has more than {most} bytes")).hint(
-                    "no file of a deploy record is as large: restore it from a version of the bucket, or remove it",
+                    "files of a deploy record are never that large: restore it from a version of the bucket, or remove it",
                 ));
             }
             collected.extend_from_slice(&chunk);

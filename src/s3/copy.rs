@@ -143,12 +143,12 @@ impl Bucket {
                 return Box::pin(self.made_unseen(source, live)).await;
             }
             if !is_conflict {
-                return Err(Error::failed(format!("{} is no longer what it was", source.shown()))
+                return Err(Error::failed(format!("{} changed in the meantime", source.shown()))
                     .of_kind(ErrorKind::PreconditionFailed)
-                    .hint("run it again: it looks at every object once more"));
+                    .hint("run it again, which checks every object once more"));
             }
         }
-        let message = format!("other requests about {key} came in the way of its copy, {TRIES} times");
+        let message = format!("other requests for {key} conflicted with its copy {TRIES} times");
         Err(Error::failed(message).of_kind(ErrorKind::Busy))
     }
 

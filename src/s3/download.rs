@@ -12,7 +12,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 const TRIES: u32 = 3;
 
 impl Bucket {
-    /// A bucket of which nothing is asked beforehand.
+    /// A bucket without any request beforehand.
     pub fn unseen(aws: &Aws, target: &Target) -> Bucket {
         Bucket { client: Client::from_conf(aws.s3(None)), target: target.clone(), expected_owner: None }
     }

@@ -27,7 +27,7 @@ pub(super) use with_headers;
 pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
     match (&headers.acl, error.kind()) {
         (Some(acl), ErrorKind::AclsDisabled) => error.hint(format!(
-            "the bucket has ACLs turned off: take acl = \"{acl}\" out of the header rules, and let a bucket policy say who may read"
+            "ACLs are disabled on the bucket: remove acl = \"{acl}\" from the header rules, and grant access in a bucket policy"
         )),
         (Some(_), ErrorKind::AccessDenied) => {
             let hint = error.hint_text().unwrap_or_default().to_owned();

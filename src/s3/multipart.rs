@@ -71,7 +71,7 @@ impl Bucket {
         let sent = clock.timeout_after(transfer.stop, limit, self.send_parts(key, path, size, &id, opaque, transfer));
         let cut_off = || {
             let message = format!("the upload of {key} was interrupted before S3 answered");
-            Error::failed(message).of_kind(ErrorKind::Unanswered).hint("the next deploy looks whether it landed")
+            Error::failed(message).of_kind(ErrorKind::Unanswered).hint("the next deploy checks whether it succeeded")
         };
         match sent.await.unwrap_or_else(|| Err(cut_off())) {
             Ok(stored) => Ok(stored),

@@ -49,12 +49,12 @@ impl Bucket {
                 return Ok(Retagged::No("it is gone"));
             }
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400) => {
-                return Ok(Retagged::No("it is encrypted with a key of somebody's own (SSE-C)"));
+                return Ok(Retagged::No("it is encrypted with a customer-provided key (SSE-C)"));
             }
             Err(error) => return Err(self.explain_key("HeadObject", key, error)),
         };
         if head.e_tag.as_deref().map(Etag::parse).as_ref() != Some(etag) {
-            return Ok(Retagged::No("it was written meanwhile"));
+            return Ok(Retagged::No("it was written in the meantime"));
         }
         // Said only to those who may ask for them (s3:GetObjectRetention, s3:GetObjectLegalHold): a bucket that can have
         // locks is refused as a whole, see `Bucket::has_no_locks`.
@@ -73,7 +73,7 @@ impl Bucket {
                 match aws_sdk_s3::primitives::DateTime::from_str(text, aws_sdk_s3::primitives::DateTimeFormat::HttpDate)
                 {
                     Ok(date) => Some(date),
-                    Err(_) => return Ok(Retagged::No("its Expires header is no date, and a copy would lose it")),
+                    Err(_) => return Ok(Retagged::No("its Expires header is not a date, and a copy would lose it")),
                 }
             }
         };
@@ -108,7 +108,7 @@ impl Bucket {
         let answer = match request.customize().interceptor(lost.clone()).send().await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("PreconditionFailed") => {
-                return Ok(Retagged::No("it was written meanwhile"));
+                return Ok(Retagged::No("it was written in the meantime"));
             }
             Err(error) => return Err(lost.mark(self.explain_key("CopyObject", key, error))),
         };

@@ -84,7 +84,7 @@ fn read(world: &World, name: &str) -> String {
 #[track_caller]
 fn deployed(world: &World, tokens: &Tokens, run: Run) {
     let run = run.ended_with(0);
-    assert!(run.stdout.contains("Deployed public to s3://www.example.com"), "the log shows the deploy: {run:?}");
+    assert!(run.stdout.contains("✓ Deployed "), "the log shows the deploy: {run:?}");
     assert_eq!(read(world, "token"), "a token of the job");
     assert_eq!(read(world, "aws-called").trim(), "s3 cp s3://CODE-BUCKET/shipfront-x86_64 shipfront");
     let asked = tokens.asked.lock().unwrap();

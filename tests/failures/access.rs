@@ -48,7 +48,7 @@ async fn a_bucket_that_does_not_exist_is_not_created() {
 async fn another_accounts_bucket_is_refused_before_anything_is_sent() {
     let world = World::new(&SITE).await;
     let run = world.deploy(&["--expected-bucket-owner", "111122223333"]).expect(1);
-    run.says("another account than --expected-bucket-owner 111122223333");
+    run.says("check that --expected-bucket-owner 111122223333");
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--expected-bucket-owner", "000000000000"]).expect(0);
     let requests = world.edge.requests();
@@ -149,7 +149,7 @@ async fn a_target_that_is_no_bucket_is_a_usage_error_and_no_request_is_sent() {
         ("www.example.com", "not an s3:// URL"),
         ("https://www.example.com", "not an s3:// URL"),
         ("s3:/www.example.com", "not an s3:// URL"),
-        ("s3://", "names no usable bucket"),
+        ("s3://", "does not name a usable bucket"),
         ("s3://www.example.com/a//b", "prefix"),
         ("s3://www.example.com/../b", "prefix"),
         ("s3://site--use1-az4--x-s3", "directory bucket"),

@@ -126,7 +126,7 @@ async fn a_wait_that_takes_too_long_ends_with_a_warning_and_no_failure() {
     let world = edited().await;
     world.edge.set_invalidation_progress(Progress::Polls(u64::MAX));
     let run = world.deploy(&[EXACT[0], EXACT[1], "--wait-timeout", "1s"]).expect(0);
-    let run = run.says("warning:").says("had not finished it after 1 s");
+    let run = run.says("warning:").says("did not complete it within 1 s");
     assert_eq!((run.outcome(), status(&run)), ("deployed", "InProgress"));
     let accepted = world.edge.invalidations(&world.distribution).pop().unwrap();
     assert_eq!(accepted.status, InvalidationStatus::InProgress);

@@ -69,7 +69,7 @@ async fn a_file_of_settings_in_the_source_is_never_uploaded() {
     world.write("examples/shipfront.toml", "# one to download");
     let run = world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["about.html", "examples/shipfront.toml", "index.html"]);
-    assert!(run.warnings().contains("not read from there"), "{:?}", run.warnings());
+    assert!(run.warnings().contains("ignored there"), "{:?}", run.warnings());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,7 @@ async fn a_pointer_of_git_lfs_is_not_deployed_in_place_of_the_file() {
 async fn a_symlink_that_leads_nowhere_is_said_to() {
     let world = World::new(&PAGES).await;
     symlink("gone.html", world.source().join("x.html")).unwrap();
-    world.deploy(&[]).expect(6).says("x.html: the symlink leads to nothing: gone.html");
+    world.deploy(&[]).expect(6).says("x.html: the target of the symbolic link does not exist: gone.html");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,7 @@ async fn the_directory_of_a_project_is_refused_with_the_built_folder_named() {
     .await;
     for command in ["deploy", "plan"] {
         let refused = world.run(&world.arguments(command, TARGET, &[])).expect(6);
-        let refused =
-            refused.says("this looks like the project, not the built site").says("node_modules, package.json");
+        let refused = refused.says("this looks like a project, not a built site").says("node_modules, package.json");
         assert_eq!(refused.says("public/dist").says("--allow-project").outcome(), "refused");
     }
     assert_eq!((world.writes(), world.keys()), (vec![], vec![]));

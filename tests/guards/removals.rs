@@ -31,17 +31,17 @@ async fn one_page_over_a_site_of_twenty_files_is_refused_and_the_plan_shown_firs
     replace_source(&world, &[("index.html", "another project")]);
     for command in ["plan", "deploy"] {
         let refused = world.run(&world.arguments(command, "s3://www.example.com", &[])).expect(6);
-        let refused = refused.says("12 of the 13 pages").says("hint:").says("--allow-removals");
+        let refused = refused.says("12 of 13 deployed pages").says("hint:").says("--allow-removals");
         assert_eq!(refused.outcome(), "refused");
         assert_eq!(refused.objects("pruned"), 12, "the plan is there: {}", refused.stdout);
         assert_eq!(refused.changes().iter().filter(|change| change.starts_with("prune")).count(), 12);
-        assert!(refused.json["error"].as_str().unwrap().contains("12 of the 13 pages"));
+        assert!(refused.json["error"].as_str().unwrap().contains("12 of 13 deployed pages"));
         assert!(refused.json["hint"].as_str().unwrap().contains("--allow-removals"));
         let source = world.source().to_str().unwrap();
         let text = world.run(&[command, source, "s3://www.example.com", "-v"]).expect(6);
         assert!(text.stdout.contains("removals:") && text.stdout.contains("01.html"), "{}", text.stdout);
-        assert!(text.stdout.contains("which is refused; nothing was written"), "{}", text.stdout);
-        assert!(text.stderr.contains("12 of the 13 pages"), "{}", text.stderr);
+        assert!(text.stdout.contains("nothing was written"), "{}", text.stdout);
+        assert!(text.stderr.contains("12 of 13 deployed pages"), "{}", text.stderr);
     }
     assert_eq!(world.writes(), [""; 0]);
     assert_eq!(world.plan(&["--detailed-exit-code"]).exit, 6);
@@ -101,7 +101,7 @@ async fn the_front_page_does_not_leave_by_accident() {
 async fn a_source_without_a_front_page_does_not_go_beside_the_one_of_another_tool_unasked() {
     let world = World::new(&[("about.html", "a")]).await;
     world.put("index.html", "uploaded by another tool").await;
-    world.deploy(&[]).expect(6).says("the target has a front page, index.html, and the source has none");
+    world.deploy(&[]).expect(6).says("the target has a front page, index.html, but the source has none");
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--allow-removals"]).expect(0);
     // From now on it is known that the front page is another tool's.
@@ -133,7 +133,7 @@ async fn a_build_that_leaves_pages_without_anything_in_them_never_goes_live() {
     for page in 1..13 {
         world.write(&format!("posts/{page:02}.html"), "");
     }
-    let refused = world.deploy(&[]).expect(6).says("12 of the 13 pages").says("become empty");
+    let refused = world.deploy(&[]).expect(6).says("12 of 13 deployed pages").says("become empty");
     assert_eq!(refused.outcome(), "refused");
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--allow-removals"]).expect(0);
@@ -152,7 +152,7 @@ async fn the_page_of_a_report_and_its_junit_say_that_the_plan_was_refused() {
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("Refused. Nothing was changed") && page.contains("01.html"), "{page}");
     let junit = fs::read_to_string(junit).unwrap();
-    assert!(junit.contains("12 of the 13 pages") && junit.contains("hint: check that"), "{junit}");
+    assert!(junit.contains("12 of 13 deployed pages") && junit.contains("hint: check that"), "{junit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,13 +176,9 @@ async fn bytes_that_change_though_browsers_keep_them_are_warned_of() {
     world.write("assets/app.4f8a2b1c.js", "other bytes");
     world.write("style.css", "other bytes");
     let run = world.deploy(&[]).expect(0).says("warning:");
-    assert!(
-        run.warnings().contains("the bytes of assets/app.4f8a2b1c.js change under the same name"),
-        "{}",
-        run.warnings()
-    );
+    assert!(run.warnings().contains("assets/app.4f8a2b1c.js changed under the same name"), "{}", run.warnings());
     assert!(!run.warnings().contains("style.css"), "{}", run.warnings());
-    world.write("assets/app.5e9b3c2d.js", "a new name");
+    world.write("assets/app.5e9b3c2d.js", "names with a hash");
     let run = world.deploy(&[]).expect(0);
     assert!(!run.warnings().contains("under the same name"), "{}", run.warnings());
 }

@@ -81,7 +81,7 @@ fn names_of_which_no_request_can_be_made_end_a_run_in_a_line() {
     for (answer, arguments, exit, said) in [
         (list(&key), &plan[..], 1, "names longer than S3's"),
         (list(&token), &plan, 1, "names longer than S3's"),
-        (marker, &["invalidate", "/a"], 1, "after what is no id"),
+        (marker, &["invalidate", "/a"], 1, "after an invalid ID"),
         (invalidation, &typed, 4, "names no invalidation"),
     ] {
         let run = run_to_end(&mut command(&serve(answer, false), arguments)).ended_with(exit);

@@ -68,6 +68,6 @@ async fn the_local_edge_in_the_same_process_has_room_too() {
 async fn where_hardly_anything_can_be_opened_it_says_so() {
     let world = World::deployed(&[("index.html", "welcome")]).await;
     let status = |limits| run(&mut limited(&world, limits, &["status", TARGET]));
-    status("-Sn 7 -Hn 7").expect(1).says("error: a process may have only 7 files open here");
+    status("-Sn 7 -Hn 7").expect(1).says("error: the limit of open files is 7");
     status("-Sn 16 -Hn 16").expect(0);
 }

@@ -31,7 +31,7 @@ async fn json_that_cannot_be_written_ends_the_run_with_an_error() {
         world.write("index.html", format!("edit {:?}", std::time::Instant::now()));
         for arguments in [&site[..], &plan, &deploy, &doctor] {
             let run = run(world.command(arguments).stdout(stdout())).expect(1);
-            run.says("the result cannot be written to stdout");
+            run.says("cannot write the result to stdout");
         }
         // The deploy was done all the same.
         assert_eq!(world.plan(&[]).expect(0).json["changes"].as_array().unwrap().len(), 0);
@@ -51,7 +51,7 @@ async fn an_exit_code_that_tells_of_trouble_stays_and_text_may_have_no_reader() 
     run(world.command(&["status", TARGET]).stdout(full())).expect(1);
     run(world.command(&["man"]).stdout(unread())).expect(0);
     for document in [&["policy", "--bucket", "b-1"][..], &["completions", "bash"], &["schema"], &["man"]] {
-        run(world.command(document).stdout(full())).expect(1).says("cannot be written");
+        run(world.command(document).stdout(full())).expect(1).says("cannot write the result");
     }
 }
 

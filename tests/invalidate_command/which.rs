@@ -92,7 +92,7 @@ async fn a_distribution_that_does_not_exist_is_a_usage_error() {
         refused.says("hint: ");
         assert_eq!(refused.json()["outcome"], "failed");
     }
-    account.invalidate(&["--distribution", "www.example.com", "/a"]).ended_with(2).says("is no distribution id");
+    account.invalidate(&["--distribution", "www.example.com", "/a"]).ended_with(2).says("is not a distribution ID");
     account.invalidate(&["--distribution", "none", "/a"]).ended_with(2).says("leaves nothing to invalidate");
 }
 

@@ -160,7 +160,7 @@ async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
         (archive(&[("index.html", "x"), ("../evil.html", "x")]), "outside the site"),
         (archive(&[("index.html", "x"), ("/etc/evil", "x")]), "outside the site"),
         (archive(&[]), "no files"),
-        (b"no zip".to_vec(), "no zip"),
+        (b"not a readable ZIP".to_vec(), "not a readable ZIP"),
     ]
     .into_iter()
     .enumerate()
@@ -235,7 +235,7 @@ async fn a_distribution_of_another_bucket_fails_the_action_unless_any_origin_may
     function.invoke(&job(1, &json!({}))).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "ConfigurationError");
-    assert!(message.contains("every origin of the distribution") && message.contains("--any-origin"), "{message}");
+    assert!(message.contains("no origin of the distribution") && message.contains("--any-origin"), "{message}");
     assert_eq!(world.edge.objects(BUCKET).len(), 0);
     function.invoke(&job(2, &json!({"any-origin": true}))).await.unwrap();
     assert_eq!((world.keys().len(), world.edge.invalidations(&world.distribution).len()), (3, 1));
@@ -248,7 +248,7 @@ async fn the_guards_of_the_command_line_hold_for_the_action_too() {
     function.invoke(&job(1, &json!({}))).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "JobFailed");
-    assert!(message.contains("this looks like the project") && message.contains("dist"), "{message}");
+    assert!(message.contains("this looks like a project") && message.contains("dist"), "{message}");
     assert_eq!(world.keys(), [""; 0]);
     function.invoke(&job(2, &json!({"allow-project": true, "exclude": ["dist/"]}))).await.unwrap();
     assert_eq!(world.keys(), ["index.html", "package.json"]);

@@ -118,7 +118,7 @@ async fn a_job_goes_on_until_cloudfront_is_done_and_is_done_without_it_when_that
     let mut late: Value = serde_json::from_str(&first).unwrap();
     late["until"] = 1.into();
     function.invoke(&continued(3, &late.to_string())).await.unwrap();
-    assert!(success(&world).0.contains("goes on alone"));
+    assert!(success(&world).0.contains("continues by itself"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +147,7 @@ async fn parameters_that_make_no_sense_are_named() {
         (r#"{"bucket": "www.example.com", "deploy": {"prune_after": "0s"}}"#, "\"deploy.prune_after\""),
         (r#"{"wait": "yes"}"#, "wait: expected a boolean"),
         (r#"{"distribution": "#, "no JSON"),
-        ("https://d1.cloudfront.net", "no distribution id"),
+        ("https://d1.cloudfront.net", "not a distribution ID"),
         ("E1NOSUCH", "does not exist"),
         (r#"{"distribution": "none"}"#, "nothing to invalidate"),
         (r#"{"distribution": "E1", "paths": []}"#, "no path"),
@@ -200,7 +200,7 @@ async fn a_success_that_codepipeline_does_not_take_is_answered_as_a_failure() {
     let (kind, message) = failure(&world);
     assert_eq!(kind, "PermissionError");
     assert!(
-        message.contains("everything was done") && message.contains("codepipeline:PutJobSuccessResult"),
+        message.contains("everything succeeded") && message.contains("codepipeline:PutJobSuccessResult"),
         "{message}"
     );
 }
@@ -226,7 +226,7 @@ async fn a_cloudfront_that_never_answers_is_answered_for_before_the_deadline() {
     function.invoke_within(&job(1, &world.distribution), Duration::from_secs(2)).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "JobFailed");
-    assert!(message.contains("time limit"), "{message}");
+    assert!(message.contains("timeout"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,10 +49,7 @@ fn row<'a>(state: &'a Value, url: &str) -> &'a Value {
 async fn each_url_has_its_viewers_and_an_invalidation_says_what_it_evicted_and_why() {
     let machine = Machine::new();
     let preview = Preview::start(&machine);
-    assert_eq!(
-        preview.url_after("what is at the edge, and why: "),
-        format!("http://localhost:{}/.shipfront/dashboard/", preview.port())
-    );
+    assert_eq!(preview.url_after("Dashboard: "), format!("http://localhost:{}/.shipfront/dashboard/", preview.port()));
     for path in ["/about/", "/about/index.html", "/about/", "/blog/", "/assets/logo.svg"] {
         preview.get(path).await;
     }
@@ -148,7 +145,9 @@ async fn a_browser_shows_the_dashboard_and_names_are_no_markup() {
     preview.get("/about/").await;
     machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
     let report = machine.deploy();
-    let Some(document) = browser::document(&format!("{}#show=all", preview.dashboard_url()), 3000) else { return };
+    let Some(document) = browser::document(&format!("{}#show=all", preview.url_after("Dashboard: ")), 3000) else {
+        return;
+    };
     assert!(document.contains("<title>Local edge</title>") && !document.contains("<img"), "{document}");
     assert!(document.contains(">live</span>"), "{document}");
     let id = report["invalidations"][0]["id"].as_str().unwrap();
@@ -179,7 +178,7 @@ async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew
         item["because"][0],
         serde_json::json!({"key": "about/index.html", "what": "changed", "reason": "changed"})
     );
-    if let Some(document) = browser::document(&preview.dashboard_url(), 3000) {
+    if let Some(document) = browser::document(&preview.url_after("Dashboard: "), 3000) {
         assert!(document.contains("about/index.html changed"), "{document}");
         assert!(document.contains("by the plan: 3 changed"), "{document}");
     }

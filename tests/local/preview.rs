@@ -34,13 +34,13 @@ impl Preview {
         let (send, lines) = channel();
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
         let mut preview = Preview { child, lines, said: String::new(), authority: String::new() };
-        while !["after a change: ", "watching "].iter().any(|ready| preview.said.contains(ready)) {
+        while !["After a change: ", "Watching "].iter().any(|ready| preview.said.contains(ready)) {
             match preview.lines.recv_timeout(PATIENCE) {
                 Ok(line) => preview.said += &format!("{line}\n"),
                 Err(error) => panic!("preview is not ready ({error}): {}", preview.said),
             }
         }
-        preview.authority = preview.url_after("look at it: http://").trim_end_matches('/').to_owned();
+        preview.authority = preview.url_after("Site:      http://").trim_end_matches('/').to_owned();
         preview
     }
 
@@ -175,15 +175,15 @@ async fn localhost_is_the_site_that_was_previewed_last_whoever_serves_it() {
     }
     // A deploy of another site is not shown in its place, and says where it is.
     let deployed = machine.run(&["deploy", second, "--local"]).ended_with(0);
-    deployed.says(".localhost:");
+    assert!(deployed.stdout.contains(".localhost:"), "{deployed:?}");
     assert_eq!(preview.get("/").await.body, home);
     // A preview is, also where this one serves it.
     let joined = machine.run(&["preview", second]).ended_with(0);
-    joined.says(&format!("look at it: http://{}/ ", preview.authority));
+    joined.says(&format!("Site:      http://{}/", preview.authority));
     assert_eq!(preview.get("/").await.text(), "the second site");
     let first = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    assert!(!first.stderr.contains("look at it: http://localhost"), "{first:?}");
-    machine.run(&["preview", "SITE"]).ended_with(0).says(&format!("look at it: http://{}/ ", preview.authority));
+    assert!(!first.stdout.contains("http://localhost"), "{first:?}");
+    machine.run(&["preview", "SITE"]).ended_with(0).says(&format!("Site:      http://{}/", preview.authority));
     assert_eq!(preview.get("/").await.body, home);
 }
 
@@ -198,9 +198,9 @@ async fn a_deploy_goes_through_the_running_preview_and_is_seen_at_once() {
 
     machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
     let deployed = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    deployed.says("going through the local edge that runs at http://127.0.0.1:");
-    deployed.says(&format!("look at it: http://{}", preview.authority));
-    assert!(deployed.stdout.contains("1 uploaded"), "{deployed:?}");
+    deployed.says("using the local edge that runs at http://127.0.0.1:");
+    assert!(deployed.stdout.contains("Deployed 1 change"), "{deployed:?}");
+    assert!(deployed.stdout.trim_end().ends_with(&format!("http://{}/", preview.authority)), "{deployed:?}");
 
     let seen = preview.get("/about/").await;
     assert!(seen.text().contains("New."), "{}", seen.text());
@@ -215,7 +215,7 @@ async fn a_second_preview_says_who_serves_and_ends() {
     let machine = Machine::new();
     let preview = Preview::start(&machine);
     let second = machine.run(&["preview", "SITE"]).ended_with(0);
-    second.says("another shipfront serves it");
+    second.says("Another shipfront serves them");
     second.says(&preview.authority);
 }
 
@@ -223,7 +223,7 @@ async fn a_second_preview_says_who_serves_and_ends() {
 async fn the_other_tools_address_speaks_s3() {
     let machine = Machine::new();
     let preview = Preview::start(&machine);
-    let api = preview.url_after("S3 and CloudFront for other tools: ");
+    let api = preview.url_after("API:       ");
     let list = request(&api, "GET", "/", &[]).await;
     assert_eq!(list.status, 200);
     assert!(list.text().contains("<ListAllMyBucketsResult"), "{}", list.text());

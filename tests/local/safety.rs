@@ -106,7 +106,7 @@ fn a_source_that_holds_its_data_is_refused_before_there_is_any() {
         let mut command = machine.command(&[command, "SITE", "--local"]);
         let refused = run(command.env("SHIPFRONT_EDGE_DIRECTORY", &inside)).ended_with(6);
         refused.says("overlap");
-        refused.says("hint: name another source, or let SHIPFRONT_EDGE_DIRECTORY");
+        refused.says("hint: name another source, or set SHIPFRONT_EDGE_DIRECTORY");
     }
     let mut preview = machine.command(&["preview", "SITE"]);
     run(preview.env("SHIPFRONT_EDGE_DIRECTORY", &inside)).ended_with(6);

@@ -121,7 +121,7 @@ async fn a_role_that_may_not_read_production_uploads_everything() {
     world.fault_of("GetObject", ".shipfront/state.json", 0, ALWAYS, denied());
     let run = preview(&world, "one", &[]).expect(0);
     assert_eq!(counts(&run), [0, 5, 0], "{}", run.stdout);
-    assert!(run.warnings().contains("production could not be read"), "{}", run.stdout);
+    assert!(run.warnings().contains("cannot read production"), "{}", run.stdout);
     assert_eq!(bodies(&world, PREVIEWS, "one/").await, original());
 }
 
@@ -134,7 +134,7 @@ async fn a_preview_needs_no_distribution_and_no_production() {
     }
     let run = preview(&world, "one", &[]).expect(0);
     assert_eq!(counts(&run), [0, 5, 0], "{}", run.stdout);
-    assert!(run.warnings().contains("production's distributions could not be read"), "{}", run.stdout);
+    assert!(run.warnings().contains("cannot read production's distributions"), "{}", run.stdout);
     let arguments = ["deploy", world.source().to_str().unwrap(), "--preview", "two", "--previews-target", AT, "--json"];
     let run = world.run(&arguments).expect(0);
     assert_eq!((counts(&run), run.warnings()), ([0, 5, 0], String::new()));
@@ -180,9 +180,9 @@ async fn previews_in_production_and_such_without_a_record_are_refused() {
     for (options, said) in [
         (&["--previews-target", "s3://www.example.com/previews"][..], "overlap"),
         (&["--previews-target", AT, "--no-record"], "--no-record"),
-        (&["--previews-target", AT, "--expires", "soon"], "no length of time"),
-        (&["--previews-target", AT, "--previews-url", "https://example.com"], "no URL with {name}"),
-        (&[], "no place for previews"),
+        (&["--previews-target", AT, "--expires", "soon"], "not a duration"),
+        (&["--previews-target", AT, "--previews-url", "https://example.com"], "not a URL with {name}"),
+        (&[], "no target for previews"),
     ] {
         world.deploy(&[&["--preview", "one"], options].concat()).expect(2).says(said);
     }

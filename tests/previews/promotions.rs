@@ -149,7 +149,7 @@ async fn a_preview_that_changes_while_it_is_promoted_is_not_half_promoted() {
     gate.open();
     let run = finish(running).expect(3);
     assert_eq!((run.outcome(), run.objects("copied"), run.objects("pruned")), ("partial", 1, 0), "{}", run.stdout);
-    assert!(run.json["errors"][0]["error"].as_str().unwrap().contains("is no longer what it was"), "{}", run.stdout);
+    assert!(run.json["errors"][0]["error"].as_str().unwrap().contains("changed in the meantime"), "{}", run.stdout);
     assert_eq!(run.json["invalidations"][0]["items"], serde_json::json!(["/app.js"]), "what landed is fresh");
     let now = production(&world).await;
     assert_eq!((now["index.html"].as_str(), now["old.html"].as_str()), ("welcome", "old"), "no page before its assets");
@@ -216,14 +216,14 @@ async fn a_preview_whose_deploy_begins_before_the_first_write_is_not_promoted() 
 async fn what_others_wrote_is_guarded_on_both_sides() {
     let world = previewed().await;
     world.put("index.html", "theirs").await;
-    let refused = promote(&world, "new", &[]).expect(6).says("not as the last deploy left it");
+    let refused = promote(&world, "new", &[]).expect(6).says("changed by others since the last deploy");
     assert_eq!((refused.outcome(), world.writes().len()), ("refused", 0));
     promote(&world, "new", &["--overwrite-foreign"]).expect(0);
     assert_eq!(production(&world).await, changed());
     world.write("app.js", "code three");
     preview(&world, "new", &[]).expect(0);
     put(&world, "new/app.js", "theirs, too").await;
-    promote(&world, "new", &["--overwrite-foreign"]).expect(6).says("is no longer as its deploy left it");
+    promote(&world, "new", &["--overwrite-foreign"]).expect(6).says("was changed since its last deploy");
     assert_eq!(production(&world).await, changed());
 }
 
@@ -250,11 +250,11 @@ async fn the_text_says_what_was_promoted() {
     let world = previewed().await;
     let arguments = ["promote", "new", TARGET, "--previews-target", super::AT];
     let plan = text(&world, &[&arguments[..], &["--plan"]].concat()).expect(0).stdout;
-    assert!(plan.contains("Plan to promote the preview new to s3://www.example.com"), "{plan}");
-    assert!(plan.contains("3 to copy inside S3, 2 unchanged, 1 to delete"), "{plan}");
+    assert!(plan.contains("Plan to promote preview new in s3://www.example.com"), "{plan}");
+    assert!(plan.contains("2 changes and 1 removal"), "{plan}");
     let done = text(&world, &arguments).expect(0).stdout;
-    assert!(done.contains("Promoted the preview new to s3://www.example.com"), "{done}");
+    assert!(done.contains("Promoted preview new"), "{done}");
     let none = text(&world, &arguments).expect(0).stdout;
-    assert!(none.contains("No changes: s3://www.example.com is what the preview new is"), "{none}");
+    assert!(none.contains("No changes: s3://www.example.com matches preview new"), "{none}");
     assert_eq!(bodies(&world, PREVIEWS, "new/").await, changed(), "the preview stays");
 }

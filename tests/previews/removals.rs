@@ -110,7 +110,7 @@ async fn one_preview_is_removed_by_its_name() {
     let label = host_label("feature/long");
     assert!(keys(&world).iter().all(|key| !key.contains(&label)), "{:?}", keys(&world));
     assert_eq!(listed(&world).len(), 2);
-    previews(&world, &["--remove", "feature/long"]).expect(6).says("there is no preview");
+    previews(&world, &["--remove", "feature/long"]).expect(6).says("there is not a preview");
     // What a label looks like is a name of its own.
     preview(&world, "feature/long", &[]).expect(0);
     previews(&world, &["--remove", &label]).expect(6);
@@ -124,7 +124,7 @@ async fn a_site_that_is_no_preview_is_neither_listed_nor_removed() {
     let world = three().await;
     world.run(&world.arguments("deploy", "s3://previews.example.com/site", &["--distribution", "none"])).expect(0);
     assert_eq!(listed(&world).len(), 3);
-    previews(&world, &["--remove", "site"]).expect(6).says("is no preview");
+    previews(&world, &["--remove", "site"]).expect(6).says("is not a preview");
     prune(&world, "nothing\n").expect(0);
     assert_eq!(bodies(&world, PREVIEWS, "site/").await.len(), 5);
     assert_eq!(listed(&world).len(), 0);

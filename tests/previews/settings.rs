@@ -37,8 +37,8 @@ async fn what_is_wrong_with_the_section_is_reported_with_its_place() {
         ("previews = 1", "shipfront.toml:1:12: previews: expected a section"),
         ("[previews]\ntraget = \"s3://x\"", "shipfront.toml:2:1: previews: unknown key \"traget\""),
         ("[previews]\ntarget = \"x\"", "is not an s3:// URL"),
-        ("[previews]\nexpires = \"soon\"", "no length of time"),
-        ("[previews]\nurl = \"https://example.com\"", "no URL with {name}"),
+        ("[previews]\nexpires = \"soon\"", "not a duration"),
+        ("[previews]\nurl = \"https://example.com\"", "not a URL with {name}"),
         ("preview = \"main\"", "is set for a single run"),
         ("previews-target = \"s3://abc\"", "unknown key \"previews-target\""),
     ] {

@@ -29,7 +29,7 @@ async fn stops_in_order(name: &str) {
     assert!(reported["lease"].is_null() && reported["pending"].is_null(), "{reported}");
     assert_eq!((&reported["last"]["interrupted"], &reported["last"]["left"]), (&true.into(), &2.into()), "{reported}");
     let text = world.run(&["status", TARGET]).expect(0).stdout;
-    assert!(text.contains("it was interrupted: 2 objects of its plan neither uploaded nor deleted"), "{text}");
+    assert!(text.contains("it was interrupted: 2 changes missing"), "{text}");
     world.edge.clear_requests();
     world.deploy(&[]).expect(0);
     let reported = status(&world);
@@ -85,7 +85,7 @@ async fn a_killed_deploy_is_shown_can_be_unlocked_and_is_finished() {
     assert!(reported["lease"]["owner"].is_string(), "{reported}");
     assert_eq!(reported["pending"]["keys"], 2);
     let text = world.run(&["status", TARGET]).expect(0).stdout;
-    assert!(text.contains("lock: process") && text.contains("pending: 2 keys"), "{text}");
+    assert!(text.contains("! held by process") && text.contains("pending      2 files"), "{text}");
     let run = world.deploy(&["--lock-timeout", "0s"]).expect(5);
     assert!(run.json["hint"].as_str().unwrap().contains("shipfront unlock"), "{}", run.stdout);
     world.edge.clear_requests();

@@ -42,7 +42,7 @@ async fn an_object_overwritten_while_the_deploy_runs_is_not_deleted() {
     upload(&world, "old.html", "theirs now", HTML).await;
     gate.open();
     let run = finish(child).expect(0);
-    assert!(run.warnings().contains("old.html was overwritten by others"), "{}", run.warnings());
+    assert!(run.warnings().contains("others overwrote old.html"), "{}", run.warnings());
     assert_eq!(object(&world, "old.html").size, 10);
     is_settled(&world, &PRUNE);
 }

@@ -184,10 +184,10 @@ async fn of_many_files_the_error_response_or_the_extension_tells() {
     let mut files: Vec<&str> = names.iter().map(String::as_str).collect();
     files.push("index.html");
     let (function, run) = Function::of("/api/* https://a.example/:splat 200\n/* /index.html 200\n", &files, &[]).await;
-    run.says("_redirects:2 is left to the distribution").says("error responses for 403 and 404 show /index.html");
+    run.says("_redirects:2 does not fit").says("error responses of the distribution for 403 and 404 to /index.html");
     assert_eq!(function.answers(["/route", "/api/x"]), ["/route", "/api/x"]);
     let (function, run) = Function::of("/* /index.html 302\n", &files, &[]).await;
-    run.says("whatever has an extension is taken for a file");
+    run.says("every URL with an extension counts as a file");
     let answers = function.answers([&format!("/{}", names[1999]), "/route", "/deep/route/"]);
     assert_eq!(answers, [format!("/{}", names[1999]).as_str(), "302 /index.html", "302 /index.html"]);
 }
@@ -229,7 +229,7 @@ async fn code_that_cloudfront_would_not_take_is_not_printed() {
     let many: String = (0..700).map(|at| format!("/old/{} /new/{}\n", page(at), page(at + 1000))).collect();
     world.write("_redirects", many);
     let source = world.source().to_str().unwrap();
-    let run = world.run(&["redirects", source]).expect(6).says("CloudFront takes 10240").says("of 700 lines");
+    let run = world.run(&["redirects", source]).expect(6).says("CloudFront accepts 10240").says("of 700 lines");
     assert_eq!(run.says("hint:").says("--key-value-store").stdout, "");
     let run = world.run(&["redirects", source, "--key-value-store", "--json"]).expect(0);
     assert_eq!(run.json["store"].as_array().unwrap().len(), 700);

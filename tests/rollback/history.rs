@@ -32,7 +32,7 @@ async fn history_and_status_tell_of_each_kept_deploy() {
     assert!(text.contains("build 41  0123456789") && text.contains("3 written, 1 deleted; live"), "{text}");
     assert_eq!(world.run(&["status", TARGET, "--json"]).expect(0).json["deploys"].as_array().unwrap(), &deploys);
     let status = world.run(&["status", TARGET]).expect(0).stdout;
-    assert!(status.contains("history: 1 deploy before it is kept"), "{status}");
+    assert!(status.contains("1 earlier deploy kept"), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +91,6 @@ async fn where_an_earlier_version_deployed_in_between_what_it_removed_is_named()
     let key = format!(".shipfront/manifest-{gone}.ndjson.gz");
     client.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
     assert_eq!(history(&world)[1]["restorable"], "no");
-    rollback(&world, &[]).expect(6).says("an earlier version of shipfront deployed since");
+    rollback(&world, &[]).expect(6).says("an older version of shipfront has deployed since");
     assert_eq!(world.writes(), [""; 0]);
 }

@@ -29,7 +29,7 @@ async fn builds_up_to_the_one_that_was_rolled_back_stay_away_until_a_newer_one()
     world.deploy(&["--build-number", "42"]).expect(5);
     rollback(&world, &["--build", "41"]).expect(0);
     world.deploy(&[]).expect(0);
-    assert_eq!(bodies(&world).await, second(), "builds without a number are not held back");
+    assert_eq!(bodies(&world).await, second(), "builds without a number are not affected");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ async fn a_version_that_is_gone_is_named_before_anything_is_written() {
     assert_eq!(world.writes(), [""; 0]);
     assert_eq!(bodies(&world).await, second());
     let plan = rollback(&world, &["--plan"]).expect(6);
-    assert!(plan.json["error"].as_str().unwrap().contains("cannot be brought back"), "{}", plan.stdout);
+    assert!(plan.json["error"].as_str().unwrap().contains("cannot be restored"), "{}", plan.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ async fn without_versions_nothing_can_be_brought_back_and_it_is_said_why() {
     change(&world);
     world.deploy(&[]).expect(0);
     world.edge.clear_requests();
-    rollback(&world, &[]).expect(6).says("app.js, index.html, old.html").says("turn versioning on");
+    rollback(&world, &[]).expect(6).says("app.js, index.html, old.html").says("turn on versioning");
     assert_eq!(world.writes(), [""; 0]);
     // While versioning is suspended, each write replaces the only version.
     let world = twice().await;
@@ -87,7 +87,7 @@ async fn a_store_without_conditions_of_copies_is_found_out_and_looked_at_before_
         let world = twice().await;
         world.edge.set_copy_conditions(BUCKET, conditions).unwrap();
         let run = rollback(&world, &["--concurrency", "1"]).expect(0);
-        assert!(run.warnings().contains("does not look at the conditions of copies"), "{}", run.stdout);
+        assert!(run.warnings().contains("ignores the conditions of copies"), "{}", run.stdout);
         assert_eq!(run.objects("copied"), 3);
         assert_eq!(bodies(&world).await, first(), "{conditions:?}");
     }

@@ -91,7 +91,7 @@ async fn a_draft_that_something_else_changes_meanwhile_is_not_published() {
     world.write("_redirects", "/old /index.html\n");
     world.fault("PublishFunction", 0, ALWAYS, error(412, "PreconditionFailed"));
     let run = publish(&world).expect(1);
-    assert!(run.stderr.contains("something else changed the function meanwhile"), "{}", run.stderr);
+    assert!(run.stderr.contains("the function was changed in the meantime"), "{}", run.stderr);
     world.edge.faults().clear();
     publish(&world).expect(0);
 }

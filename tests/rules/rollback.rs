@@ -64,7 +64,7 @@ async fn where_the_functions_are_no_longer_its_own_nothing_is_changed() {
     let world = twice().await;
     world.edge.put_function(&super::function("site-request", "somebody else's", "request")).unwrap();
     let run = rollback(&world, &[]).expect(6);
-    assert!(run.stderr.contains("not shipfront's") && writes(&world).is_empty(), "{}", run.stderr);
+    assert!(run.stderr.contains("does not belong to shipfront") && writes(&world).is_empty(), "{}", run.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

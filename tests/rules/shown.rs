@@ -78,22 +78,22 @@ async fn rules_shows_what_is_live_and_what_is_not() {
 async fn the_doctor_says_whether_the_functions_are_attached() {
     let world = World::deployed(&[("index.html", "one")]).await;
     let seen = |world: &World| {
-        let run = world.run(&["doctor", TARGET, "--publish-rules"]);
+        let run = world.run(&["doctor", TARGET, "--publish-rules", "--verbose"]);
         run.stdout.lines().filter(|line| line.contains("rules (")).map(str::to_owned).collect::<Vec<_>>()
     };
     let missing = seen(&world);
     assert!(
-        missing.len() == 2 && missing[0].contains("warning") && missing[0].contains("no function is attached"),
+        missing.len() == 2 && missing[0].starts_with('!') && missing[0].contains("no function is attached"),
         "{missing:?}"
     );
     let world = super::world(&[("index.html", "one")]).await;
     publish(&world).expect(0);
     let right = seen(&world);
-    assert!(right.len() == 2 && right.iter().all(|line| line.starts_with("ok ")), "{right:?}");
+    assert!(right.len() == 2 && right.iter().all(|line| line.starts_with('✓')), "{right:?}");
     world.edge.put_function(&function("site-request", "mine", "request")).unwrap();
-    assert!(seen(&world)[0].starts_with("error"), "{:?}", seen(&world));
-    let quiet = world.run(&["doctor", TARGET]).stdout;
-    assert!(quiet.contains("site-request is attached; deploys publish no rules"), "{quiet}");
+    assert!(seen(&world)[0].starts_with('✗'), "{:?}", seen(&world));
+    let quiet = world.run(&["doctor", TARGET, "--verbose"]).stdout;
+    assert!(quiet.contains("site-request is attached, but publish-rules is off"), "{quiet}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

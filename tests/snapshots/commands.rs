@@ -3,6 +3,7 @@
 use super::{Shell, deployed, pin, site};
 use crate::local::Machine;
 use crate::local::preview::Preview;
+use crate::world::site::{BUCKET, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalidations_by_hand() {
@@ -76,4 +77,58 @@ fn a_local_deploy_and_a_preview() {
         pin(name, &format!("{}--- stderr\n{}", deploy.stdout, deploy.stderr), &known);
     }
     pin("preview", Preview::start(&machine).said(), &known);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_from_the_history_and_back() {
+    let world = site().await;
+    world.edge.set_versioning(BUCKET, true).unwrap();
+    world.deploy(&["--build-number", "7"]).expect(0);
+    world.write("index.html", "welcome back");
+    world.remove("about/index.html");
+    world.deploy(&["--build-number", "8"]).expect(0);
+    Shell::of(&world)
+        .types("history s3://www.example.com")
+        .types("rollback s3://www.example.com --plan --build 7")
+        .types("rollback s3://www.example.com --build 7")
+        .types("rollback s3://www.example.com --build 7")
+        .reads("rollback");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_from_its_deploy_to_its_promotion_and_removal() {
+    let world = deployed().await;
+    world.edge.ensure_site("previews.example.com").unwrap();
+    world.write("index.html", "welcome back");
+    let at = "--previews-target s3://previews.example.com";
+    let url = "--previews-url https://{name}.preview.example.com";
+    Shell::of(&world)
+        .types(&format!("deploy public s3://www.example.com --preview search {at} {url}"))
+        .types(&format!("deploy public s3://www.example.com --preview search {at} {url}"))
+        .types("previews s3://previews.example.com")
+        .types(&format!("promote search s3://www.example.com {at} --plan"))
+        .types(&format!("promote search s3://www.example.com {at}"))
+        .types(&format!("promote search s3://www.example.com {at}"))
+        .types("previews s3://previews.example.com --remove search")
+        .types("previews s3://previews.example.com")
+        .reads("previews");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_other_tools() {
+    let world = site().await;
+    let mut shell = Shell::of(&world);
+    for line in ["sync public s3://www.example.com", "ls", "rm", "mb", "invalidation", "deplyo", "deploy --dry-run"] {
+        shell.types(line);
+    }
+    shell.reads("other-tools");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_build() {
+    let world = site().await;
+    let mut shell = Shell::of(&world);
+    let line = "deploy public s3://www.example.com";
+    let run = run(shell.command(line).env("CI", "true"));
+    shell.came(line, &run).reads("build-log");
 }

@@ -3,10 +3,12 @@
 use regex::Regex;
 
 /// What is replaced, in this order, and by what.
-const REPLACED: [(&str, &str); 14] = [
+const REPLACED: [(&str, &str); 16] = [
     (r"\b\d{8}t\d{6}z-[0-9a-f]{8}\b", "[deploy]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?\b", "[time]"),
+    (r"\b\d{4}-\d\d-\d\d\b", "[date]"),
     (r"\b\d+\.\d+ s\b", "[seconds]"),
+    (r"\b\d+ seconds? ago\b", "[seconds] ago"),
     (r"\b\d+ s old\b", "[seconds] old"),
     (r"\bwaited \d+ s\b", "waited [seconds]"),
     // In JSON: a count of the same name is a whole number.

@@ -99,12 +99,12 @@ async fn what_is_stored_compressed_is_compared_as_it_is_stored() {
     world.write("large.dat", "what repeats itself ".repeat(499) + "What repeats itself ");
     keep_copies(&world);
     let found = differences(&verify(&world, &EXACT).expect(7));
-    assert!(found[0].starts_with("/large.dat is what was there before"), "{found:?}");
+    assert!(found[0].starts_with("/large.dat serves what was there before"), "{found:?}");
     verify(&world, &EXACT).expect(0);
     // No longer compressed: the copy has the old encoding.
     fs::remove_file(world.outside().join("shipfront.toml")).unwrap();
     keep_copies(&world);
-    assert!(differences(&verify(&world, &EXACT).expect(7))[0].starts_with("/large.dat is what was there before"));
+    assert!(differences(&verify(&world, &EXACT).expect(7))[0].starts_with("/large.dat serves what was there before"));
     verify(&world, &EXACT).expect(0);
 }
 
@@ -139,6 +139,6 @@ async fn a_redirect_object_is_verified_as_its_endpoint_answers() {
     world.write("_redirects", "/old /newer\n/older /new\n");
     keep_copies(&world);
     let found = differences(&verify(&world, &EXACT).expect(7));
-    assert!(found[0].starts_with("/old leads to https://other.example/, not to /newer"), "{found:?}");
+    assert!(found[0].starts_with("/old redirects to https://other.example/, not to /newer"), "{found:?}");
     verify(&world, &EXACT).expect(0);
 }

@@ -128,7 +128,7 @@ async fn the_reach_of_an_error_page_can_be_said() {
         world.write("404.html", reach);
         let run = world.deploy(&["--error-page", reach]).expect(0);
         assert_eq!(items(&run), [expected], "{reach}");
-        assert_eq!(why(&run).contains("as asked"), reach != "auto", "{}", why(&run));
+        assert_eq!(why(&run).contains("as --error-page says"), reach != "auto", "{}", why(&run));
     }
 }
 

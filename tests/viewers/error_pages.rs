@@ -58,7 +58,7 @@ async fn an_error_page_gets_a_short_life_which_is_said_once_and_is_then_its_own_
     let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
     let planned = world.plan(&[]).expect(0).warnings();
     let first = world.deploy(&[]).expect(0).warnings();
-    assert!(first.contains("serves /404.html for 404 under any URL") && first.contains(CHOSEN), "{first}");
+    assert!(first.contains("serves it for 404 under any URL") && first.contains(CHOSEN), "{first}");
     assert!(first.contains("up to 60 s") && !first.contains("deep links"), "{first}");
     assert_eq!((planned.as_str(), first.lines().count()), (first.as_str(), 1));
     assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some(CHOSEN));
@@ -126,7 +126,7 @@ async fn what_keeps_errors_for_long_is_named_and_everything_goes() {
     assert_eq!(invalidated, ["/*"]);
     assert!(run.warnings().contains("the MinTTL of 61 s"), "{}", run.warnings());
     let (invalidated, run) = edit(&world, "404.html", &["--error-page", "own-path"]);
-    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as asked");
+    assert_eq!((invalidated, run.warnings().as_str()), (vec!["/404.html".to_owned()], ""), "as --error-page says");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +174,7 @@ async fn a_single_page_application_pays_with_a_minute_on_deep_links_and_is_repor
     let files = [("app.1a.js", "app"), ("index.html", "version 1")];
     let world = new(&files, vec![answer(403), answer(404)]).await;
     let first = world.deploy(&[]).expect(0).warnings();
-    assert!(first.contains("serves /index.html for 403 and 404 under any URL"), "{first}");
+    assert!(first.contains("serves it for 403 and 404 under any URL"), "{first}");
     assert!(first.contains("deep links may show the previous version for up to 60 s"), "{first}");
     assert_eq!(missing(&world).await.body, "version 1");
     world.write("index.html", "version 2");
@@ -237,7 +237,7 @@ async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     world.write("_headers", "/404.html\n  Cache-Control: public\n");
     world.deploy(&[]).expect(0);
     forget().await;
-    assert!(why(&edit(&world, "404.html", &[]).1).contains("MaxTTL, as its headers are not known"));
+    assert!(why(&edit(&world, "404.html", &[]).1).contains("MaxTTL, because its headers are unknown"));
     // The digest is that of other headers than the page gets now.
     world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
     world.deploy(&[]).expect(0);
@@ -338,7 +338,7 @@ async fn headers_that_others_gave_an_error_page_are_seen_before_it_changes() {
         }
         let run = world.deploy(&[]).expect(0);
         assert_eq!(items(&run), ["/*"], "{is_timed}");
-        assert!(why(&run).contains("its headers are not known"), "{}", why(&run));
+        assert!(why(&run).contains("its headers are unknown"), "{}", why(&run));
         world.edge.advance_clock(Duration::from_secs(60));
         assert_ne!(missing(&world).await.body, "lost");
         if !is_removed {

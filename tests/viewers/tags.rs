@@ -208,7 +208,7 @@ async fn nothing_counts_as_tagged_before_the_edges_read_tags() {
     read_tags(&world, HEADER);
     world.edge.set_deploying(&world.distribution, true);
     let run = world.deploy(&[]).expect(0);
-    assert!(run.warnings().contains("still on its way to the edges"), "{}", run.warnings());
+    assert!(run.warnings().contains("still being deployed"), "{}", run.warnings());
     assert_eq!(round(&world, "first", &FEW).await.1, 0);
     world.edge.set_deploying(&world.distribution, false);
     assert_eq!(round(&world, "second", &FEW).await.1, 0);
@@ -279,7 +279,7 @@ async fn query_strings_and_tildes_go_by_the_tag_of_the_key() {
         .iter()
         .map(|one| one["why"].as_str().unwrap())
         .collect();
-    assert!(why.iter().any(|why| why.contains("home/~ann/index.html, as CloudFront takes no ~")), "{why:?}");
+    assert!(why.iter().any(|why| why.contains("home/~ann/index.html, because CloudFront accepts no ~")), "{why:?}");
     assert!(why.contains(&"all copies of style.css, with any query string"), "{why:?}");
     assert_eq!(everybody.check(&run).await.len(), 0);
 }
@@ -301,7 +301,7 @@ async fn under_a_rewrite_that_nobody_knows_the_tag_of_the_key_reaches_every_url(
     assert_eq!((items(&run).len(), tags(&run)), (1, 1), "{:?}", items(&run));
     assert_eq!(
         run.json["invalidations"][0]["coverage"][0]["why"],
-        "all copies of b/index.html, also at URLs that only a function knows"
+        "all copies of b/index.html, also at URLs that only a function maps to it"
     );
     everybody.check(&run).await;
 }

@@ -50,7 +50,7 @@ pub(super) struct BucketSettings {
     pub(super) object_lock: bool,
     /// `None` was never on.
     pub(super) versioning: Option<Versioning>,
-    /// The rules of the lifecycle configuration; nothing goes by them.
+    /// The rules of the lifecycle configuration; the edge does not apply them.
     pub(super) lifecycle: Option<LifecycleRules>,
     /// What `CopyObject` makes of conditions.
     pub(super) copy_conditions: CopyConditions,

@@ -55,7 +55,7 @@ pub enum EdgeError {
     /// A disk that does not take a change. Nothing was changed.
     #[error("cannot keep the change: {0}")]
     Write(io::Error),
-    /// A file of what was learned of CloudFront that is none.
+    /// A file of evidence that is not valid.
     #[error("{} is no evidence: {reason}", path.display())]
     Evidence {
         /// The file.

@@ -106,7 +106,7 @@ impl Evidence {
     /// Reads the file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is none.
+    /// A file that cannot be read, or is not one of evidence.
     pub fn read(path: &Path) -> Result<Self, EdgeError> {
         let failed = |reason: String| EdgeError::Evidence { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;

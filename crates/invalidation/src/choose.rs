@@ -28,7 +28,7 @@ pub(crate) fn choose(id: &DistributionId, strategy: Strategy, budget: Budget, al
             if gap > 0 {
                 invalidation
                     .why
-                    .push(format!("too many changes for an exact choice: at best {gap} fewer URLs are evicted"));
+                    .push(format!("too many changes to find the optimum: at best, {gap} fewer URLs would be evicted"));
             }
             return invalidation;
         }
@@ -58,7 +58,7 @@ pub(crate) fn excess_wildcards(
     let mut why = "some changed URLs can only be cleared by a wildcard".to_owned();
     let is_shared = needed > budget.wildcards_for(needed) && wildcards > 0 && !has_tags;
     if is_shared {
-        let many = format!("; one each would be {needed}, so wildcards are shared by what the URLs have in common");
+        let many = format!("; that would take {needed}, so URLs share wildcards");
         why.push_str(&many);
     }
     let requests = if wildcards > REQUEST_WILDCARDS { ", sent in several requests" } else { "" };

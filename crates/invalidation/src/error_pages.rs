@@ -53,7 +53,7 @@ impl Viewers {
             let obstacles = viewer.error_page_obstacles(&full_key).into_iter();
             let sentence = |(rule, seconds): (&str, u64)| {
                 format!(
-                    "the {rule} of {seconds} s keeps /{key} in the cache of the {id} under any URL, so that each change of it invalidates /*: lower it to at most {TOLERATED_SECONDS} s"
+                    "the {rule} of {seconds} s keeps /{key} in the cache of the {id} under any URL, so every change of it invalidates /*: set it to at most {TOLERATED_SECONDS} s"
                 )
             };
             obstacles.map(sentence).collect::<Vec<_>>()

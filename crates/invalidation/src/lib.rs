@@ -110,7 +110,7 @@ pub struct ChangedKey<'a> {
 }
 
 impl<'a> ChangedKey<'a> {
-    /// A key of which nothing is known.
+    /// A key about which nothing is known.
     pub fn unknown(key: &'a str) -> ChangedKey<'a> {
         ChangedKey { key, created: false, cached: Some(CachedHeaders::Unknown), copy_tags: None }
     }

@@ -1,7 +1,7 @@
 //! Items for one distribution where copies carry cache tags: which tags there are to choose from, and what is
 //! made of them beside paths.
 //!
-//! A changed path goes by tag only where every copy is sure to carry it. All else goes by path: what was
+//! A changed path is invalidated by tag only where every copy is sure to carry it. All else is invalidated by path: what was
 //! created, as an error may be cached there, and what was uploaded before tags were read. An error page goes by
 //! the path rule in any case, and its tag beside it: whether its copies under other URLs carry tags is
 //! not documented.
@@ -206,13 +206,13 @@ impl<'v> Choice<'v> {
         let paths = self.paths(key);
         let mut reasons = Vec::new();
         if paths.iter().any(|path| path.path.contains("%7E")) {
-            reasons.push("as CloudFront takes no ~ in a path");
+            reasons.push("because CloudFront accepts no ~ in a path");
         }
         if paths.iter().any(|path| path.form == Form::QueryVariants) {
             reasons.push("with any query string");
         }
         if paths.iter().any(|path| self.shown.viewer.may_rewrite(path)) {
-            reasons.push("also at URLs that only a function knows");
+            reasons.push("also at URLs that only a function maps to it");
         }
         std::iter::once(meaning.as_str()).chain(reasons).collect::<Vec<_>>().join(", ")
     }
@@ -257,7 +257,7 @@ impl<'v> Choice<'v> {
             if chosen.coverage.len() < most && !tags.as_slice().iter().any(sent) {
                 let item = self.viewers.tagger.key(changed.key).item();
                 let why =
-                    format!("copies of {} under URLs that are missing, as far as they carry its tag", changed.key);
+                    format!("copies of {} under URLs that do not exist, as far as they carry its tag", changed.key);
                 chosen.coverage.push(Coverage { item, covers: 0, collateral: 0, evicts: Vec::new(), why: Some(why) });
             }
         }

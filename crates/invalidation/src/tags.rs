@@ -49,7 +49,7 @@ pub const TAGS_BEFORE_REFERENCES: usize = 3 + REMEMBERED_UPDATES + MAX_DIRECTORI
 pub struct Tag([u8; TAG_BYTES]);
 
 impl Tag {
-    /// Reads a tag; `None` for what is none of ours.
+    /// Reads a tag; `None` for one that is not shipfront's.
     pub fn parse(text: &str) -> Option<Tag> {
         let bytes: [u8; TAG_BYTES] = text.as_bytes().try_into().ok()?;
         let ours = bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));

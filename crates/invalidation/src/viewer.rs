@@ -218,7 +218,7 @@ impl Viewer {
         folders.all(|other| other == first).then(|| first.to_owned())
     }
 
-    /// How far the change of `key` reaches if it is an error page; `None` if it is none.
+    /// How far the change of `key` reaches if it is an error page; `None` if it is not.
     ///
     /// `cached` lists every set of headers that copies in the cache may carry: those before this
     /// deploy and, where an earlier run was interrupted, those that it sent; none for a created

@@ -23,7 +23,7 @@ const DIRECTIVES: [(&str, bool); 13] = [
 pub fn problem(value: &str) -> Option<String> {
     let wrong = directives(value).find_map(|directive| wrong_with(directive).map(|why| (directive.to_owned(), why)));
     let Some((directive, why)) = wrong else { return contradiction(value) };
-    let problem = format!("{value:?} is no Cache-Control: {directive:?} {why}");
+    let problem = format!("{value:?} is not a valid Cache-Control: {directive:?} {why}");
     Some(match mended(value) {
         Some(meant) => format!("{problem}; did you mean {meant:?}?"),
         None => problem,
@@ -34,17 +34,17 @@ pub fn problem(value: &str) -> Option<String> {
 fn contradiction(value: &str) -> Option<String> {
     let has = |name: &str| directives(value).any(|directive| directive.eq_ignore_ascii_case(name));
     if has("public") && has("private") {
-        return Some(format!("{value:?} is both public and private: leave one of the two away"));
+        return Some(format!("{value:?} is both public and private: remove one of them"));
     }
     let ages = |name: &str| {
         let values = directives(value).filter_map(move |directive| directive.split_once('='));
         values.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, age)| age.to_owned()).collect::<Vec<_>>()
     };
     let twice = ["max-age", "s-maxage"].into_iter().find(|name| ages(name).windows(2).any(|two| two[0] != two[1]))?;
-    Some(format!("{value:?} has two values of {twice}: leave one of the two away"))
+    Some(format!("{value:?} has two values of {twice}: remove one of them"))
 }
 
-/// The directives of a value. A comma between quotes is none that separates.
+/// The directives of a value. A comma between quotes does not separate.
 fn directives(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     value
@@ -62,7 +62,7 @@ fn wrong_with(directive: &str) -> Option<&'static str> {
         None => (directive, None),
     };
     let known = DIRECTIVES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let Some((_, takes_seconds)) = known else { return Some("is no directive that caches know") };
+    let Some((_, takes_seconds)) = known else { return Some("is not a known directive") };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let unquoted = argument.map(|text| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text));
     match (takes_seconds, unquoted) {

@@ -38,11 +38,11 @@ pub(crate) fn circles(rules: &Rules) -> Vec<Finding> {
         ask(rules, host.clone(), uri, &Query::default(), &mut of_line);
     }
     let finding = |(line, url): (usize, String)| {
-        let hint = "such URLs pass through; let the line match less, or lead elsewhere";
+        let hint = "such URLs pass through; narrow the line, or change its target";
         Finding::new(
             REDIRECTS_FILE,
             FindingKind::Circle,
-            LineError::new(line, format!("{url} is redirected again and again"), hint),
+            LineError::new(line, format!("{url} redirects in a loop"), hint),
         )
     };
     of_line.into_iter().map(finding).collect()

@@ -24,7 +24,7 @@ impl FromStr for Glob {
     fn from_str(written: &str) -> Result<Glob, String> {
         let Some(last) = written.chars().last() else { return Err("an empty pattern matches nothing".to_owned()) };
         if written.split('/').any(|part| part == "..") {
-            return Err(format!("{written:?} leaves the site: a pattern is that of keys, from the top of the site"));
+            return Err(format!("{written:?} points outside the site: patterns match keys, from the top of the site"));
         }
         let anchored = written.trim_end_matches('/').contains('/');
         let from_top = written.strip_prefix("./").or_else(|| written.strip_prefix('/')).unwrap_or(written);
@@ -34,7 +34,7 @@ impl FromStr for Glob {
             pattern.push_str("**");
         }
         let compiled = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build();
-        let compiled = compiled.map_err(|error| format!("{written:?} is no pattern: {}", error.kind()))?;
+        let compiled = compiled.map_err(|error| format!("{written:?} is not a pattern: {}", error.kind()))?;
         Ok(Glob { written: written.into(), compiled })
     }
 }
@@ -124,9 +124,9 @@ pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = 
     let below = below.map(|rest| format!("/{rest}"));
     let has_expression = written.starts_with('^') || written.ends_with('$') || written.contains(".*");
     let problem = if written.starts_with('!') {
-        format!("{written:?} is no negation here: nothing is taken back, so write the other patterns narrower")
+        format!("{written:?} is not a negation here: narrow the other patterns instead")
     } else if below.as_ref().is_some_and(|below| below.parse().is_ok_and(|glob| matches_one(&glob, keys.clone()))) {
-        format!("{written:?} begins outside of the site; did you mean {:?}?", below.unwrap_or_default())
+        format!("{written:?} begins outside the site; did you mean {:?}?", below.unwrap_or_default())
     } else if written.contains('\\') && matches_one(&written.replace('\\', "/").parse().ok()?, keys.clone()) {
         format!("{written:?} has backslashes; did you mean {:?}?", written.replace('\\', "/"))
     } else if has_expression {

@@ -50,10 +50,10 @@ pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
         RUNTIME.replace("JOIN", join)
     );
     if code.len() > MAX_BYTES {
-        let message = format!("the function would have {} bytes, and CloudFront takes {MAX_BYTES}", code.len());
-        return Err(Error::refused(message).hint("write one path with * or :name for several, or use response headers policies, which 'shipfront headers --policy' prints"));
+        let message = format!("the function would have {} bytes; CloudFront accepts {MAX_BYTES}", code.len());
+        return Err(Error::refused(message).hint("combine paths with * or :name, or use the response headers policies that 'shipfront headers --policy' prints"));
     }
-    let warnings = vec!["CloudFront calls no function for answers of 400 and above: error pages get these headers only by a response headers policy, which 'shipfront headers --policy' prints".to_owned()];
+    let warnings = vec!["CloudFront calls no function for responses of 400 and above: error pages get these headers only from a response headers policy, which 'shipfront headers --policy' prints".to_owned()];
     Ok(HeaderFunction { code, warnings })
 }
 

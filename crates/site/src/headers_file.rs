@@ -122,7 +122,7 @@ impl HeadersFile {
                 return Err(LineError::new(number, "a path and a header on one line", EXAMPLE));
             }
             if path.ends_with(':') {
-                return Err(LineError::new(number, "the path ends in a colon, as no URL does", EXAMPLE));
+                return Err(LineError::new(number, "the path ends in a colon, which no URL does", EXAMPLE));
             }
             let path =
                 UrlPattern::parse_as(path, options.platform).map_err(|why| LineError::new(number, why, EXAMPLE))?;
@@ -153,7 +153,7 @@ impl HeadersFile {
     /// Files that a password is to protect. The password is not repeated.
     fn protects(&mut self, number: usize, path: &str, options: &RuleOptions) {
         if !options.may_be_public(path) {
-            let message = format!("{path} asks for a password, and CloudFront would show it to everyone");
+            let message = format!("{path} requires a password, but CloudFront would show it to everyone");
             self.find(FindingKind::Protects, LineError::new(number, message, protect_hint(path)));
         }
     }
@@ -169,11 +169,11 @@ impl HeadersFile {
             if stored.is_some() && (host.is_some() || value.as_deref().is_some_and(|value| has_name(value, &path))) {
                 let (why, hint) = match host {
                     Some(_) => (
-                        format!("{name} is stored with an object, which is the same for every host"),
+                        format!("{name} is stored with the object, which is the same for every host"),
                         "write it below a path without a host",
                     ),
                     None => (
-                        format!("{name} takes a part of the URL, and an object has the same one under every URL"),
+                        format!("{name} uses a part of the URL, but an object has the same value under every URL"),
                         "write the value itself",
                     ),
                 };
@@ -280,7 +280,7 @@ fn header(line: usize, written: &str) -> Result<Header, LineError> {
     };
     if !is_name(name) {
         let hint = "a name has letters, digits and hyphens, as in Cache-Control";
-        return Err(LineError::new(line, "what is before the colon cannot be a header's name", hint));
+        return Err(LineError::new(line, "the text before the colon cannot be a header name", hint));
     }
     if let Some(value) = &value {
         HeaderValue::from_str(value).map_err(|why| LineError::new(line, why, "leave such characters out"))?;

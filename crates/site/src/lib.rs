@@ -55,7 +55,7 @@ impl Target {
         let target = Target::parse_folder(text)?;
         if is_in_record_folder(&target.prefix) {
             return Err(Error::invalid(format!("{text:?} is in the folder of deploy records, {RECORD_FOLDER}"))
-                .hint("a site lies beside its record: name the bucket, or another folder of it"));
+                .hint("name the bucket, or another folder of it"));
         }
         Ok(target)
     }
@@ -68,7 +68,7 @@ impl Target {
             .ok_or_else(|| Error::invalid(format!("{text:?} is not an s3:// URL")).hint(example))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if let Some(problem) = bucket_name_problem(bucket) {
-            let error = Error::invalid(format!("{text:?} names no usable bucket: {problem}"));
+            let error = Error::invalid(format!("{text:?} does not name a usable bucket: {problem}"));
             return Err(error.hint(example));
         }
         let prefix = prefix.trim_end_matches('/');
@@ -84,7 +84,7 @@ impl Target {
     pub fn whole(bucket: &str) -> Result<Target> {
         match Target::parse(&format!("s3://{bucket}"))? {
             target if target.bucket == bucket => Ok(target),
-            _ => Err(Error::invalid(format!("{bucket:?} is no bucket's name"))),
+            _ => Err(Error::invalid(format!("{bucket:?} is not a bucket name"))),
         }
     }
 

@@ -171,7 +171,7 @@ fn too_large(rules: &Rules, bytes: usize) -> Error {
     }
     let lines = rules.redirects.len();
     let message = format!(
-        "the function would have {bytes} bytes, and CloudFront takes {MAX_BYTES}: the first {least} of {lines} lines of _redirects fit"
+        "the function would have {bytes} bytes; CloudFront accepts {MAX_BYTES}: the first {least} of {lines} lines of _redirects fit"
     );
     Error::refused(message).hint(
         "write one line with * or :name for several, end the status of such lines in ! where no file can be meant, or \
@@ -188,18 +188,18 @@ fn function(
     let mut warnings = Vec::new();
     if let Some((line, page)) = response {
         warnings.push(format!(
-            "_redirects:{line} is left to the distribution, as the files that come before it do not fit into a function: let its error responses for 403 and 404 show {page} with status 200"
+            "_redirects:{line} does not fit into the function together with the files that precede it: set custom error responses of the distribution for 403 and 404 to {page} with status 200"
         ));
     }
     if rules.extension_is_file {
         warnings.push(
-            "the names of all files do not fit into a function: whatever has an extension is taken for a file, and lines with * or :name leave it alone unless their status ends in !"
+            "the names of all files do not fit into the function: every URL with an extension counts as a file, which lines with * or :name skip unless their status ends in !"
                 .to_owned(),
         );
     }
     if table == Table::Store {
         warnings.push(format!(
-            "{} lines and files are in a key-value store, as they do not fit into a function",
+            "{} lines and files are in a key-value store, because they do not fit into the function",
             store.len()
         ));
     }

@@ -187,7 +187,7 @@ pub fn without_slash(path: &str) -> &str {
 
 const EXAMPLE: &str = "write it as '/from /to 301', with any of the statuses 200, 301, 302, 303, 307 and 308";
 
-const EXPRESSION_HINT: &str = "regular expressions are not understood: write * for whatever follows and :splat where it goes, as in /old/* /new/:splat";
+const EXPRESSION_HINT: &str = "regular expressions are not supported: write * for the rest of a path and :splat where it goes, as in /old/* /new/:splat";
 
 const COUNTRY_HINT: &str = "add the header CloudFront-Viewer-Country to the behavior's origin request policy or cache policy; \
      without it, what the line matches passes through";
@@ -256,9 +256,9 @@ impl LineReader<'_> {
         }
         let has_target = words.get(1).is_none_or(|word| is_location(word));
         if platform == Platform::Cloudflare && (host.is_some() || words.len() > 3 || !has_target) {
-            return Err(self.wrong(
-                "Cloudflare reads a path, a target and a status, and nothing else; rules = \"netlify\" reads more",
-            ));
+            return Err(
+                self.wrong("Cloudflare reads only a path, a target and a status; rules = \"netlify\" reads more")
+            );
         }
         let mut rest = words[1..].iter().copied().peekable();
         let mut query = Vec::new();
@@ -285,10 +285,10 @@ impl LineReader<'_> {
         };
         let conditions: Vec<&str> = rest.collect();
         if let Some(word) = conditions.iter().find(|word| !word.contains('=')) {
-            return Err(self.wrong(format!("{word:?} is one word too many")));
+            return Err(self.wrong(format!("unexpected {word:?}")));
         }
         if is_expression(path) || has_group_number(to) {
-            let message = format!("{path} {to} looks like a regular expression, and is read as it is written");
+            let message = format!("{path} {to} looks like a regular expression, but is read literally");
             self.find(FindingKind::Doubtful, message, EXPRESSION_HINT);
         }
         let names = |name: &str| {
@@ -313,10 +313,10 @@ impl LineReader<'_> {
             let hint = if same {
                 "set the behavior's ViewerProtocolPolicy to redirect-to-https, and remove the line".to_owned()
             } else {
-                format!("write it with https:// to lead from {} to another host", host.unwrap_or_default())
+                format!("write it with https:// to redirect from {} to another host", host.unwrap_or_default())
             };
             let message =
-                format!("{} is about http only, which CloudFront leads to https before a function runs", words[0]);
+                format!("{} matches only http, which CloudFront redirects to https before a function runs", words[0]);
             self.find(FindingKind::CannotBeDone, message, hint);
             return Ok(None);
         }
@@ -358,16 +358,16 @@ impl LineReader<'_> {
                 "role" if self.options.may_be_public(written) => can_be_checked = false,
                 "role" => {
                     can_be_checked = false;
-                    let message = format!("{written} is for some roles only, and CloudFront would show it to everyone");
+                    let message = format!("{written} is only for some roles, but CloudFront would show it to everyone");
                     self.find(FindingKind::Protects, message, protect_hint(written));
                 }
                 _ => {
                     can_be_checked = false;
-                    let message = format!("{written} depends on {name}, which no function of shipfront reads");
+                    let message = format!("{written} depends on {name}, which shipfront's functions do not read");
                     self.find(
                         FindingKind::CannotBeDone,
                         message,
-                        "what it matches passes through; write lines without the condition",
+                        "URLs that match it pass through; write lines without the condition",
                     );
                 }
             }
@@ -391,7 +391,7 @@ impl LineReader<'_> {
             301 | 302 | 303 | 307 | 308 => Action::Redirect(status, target),
             // Functions and images of the platform, which are no files.
             200 if to.starts_with("/.netlify/") => {
-                let hint = "add a server that does the same as an origin, and a behavior that asks it";
+                let hint = "add a server that does the same as an origin, and a behavior for it";
                 let message = format!("{written} shows {to}, which only Netlify has");
                 self.find(FindingKind::CannotBeDone, message, hint);
                 Action::PassThrough
@@ -401,13 +401,13 @@ impl LineReader<'_> {
             200 => {
                 let path = rule.from.to_string();
                 let hint = format!("add the other server as an origin, and a behavior for {path} that asks it");
-                self.find(FindingKind::CannotBeDone, format!("{written} shows what {to} answers"), hint);
+                self.find(FindingKind::CannotBeDone, format!("{written} shows content of {to}"), hint);
                 Action::PassThrough
             }
             // A status that hides files is there to protect them.
             401 | 403 | 404 | 410 | 451 if rule.force => {
                 if !self.options.may_be_public(written) {
-                    let message = format!("{written} hides files with {status}, and CloudFront would show them");
+                    let message = format!("{written} hides files with {status}, but CloudFront would show them");
                     self.find(FindingKind::Protects, message, protect_hint(written));
                 }
                 Action::PassThrough
@@ -423,7 +423,7 @@ impl LineReader<'_> {
 
 /// What to do about a line that protects something.
 pub(crate) fn protect_hint(path: &str) -> String {
-    format!("keep those files out of the source, or say --may-be-public '{path}' if everyone may see them")
+    format!("remove those files from the source, or pass --may-be-public '{path}' if everyone may see them")
 }
 
 #[cfg(test)]

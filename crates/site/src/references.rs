@@ -69,7 +69,7 @@ impl Page<'_> {
     }
 }
 
-/// Text of at most `MAX` bytes; longer text is none.
+/// Text of at most `MAX` bytes; longer text is dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Bounded<const MAX: usize> {
     bytes: Vec<u8>,

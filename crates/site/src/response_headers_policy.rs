@@ -39,7 +39,7 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     for block in blocks {
         if let (Some(_), Some(header)) = (&block.host, block.headers.first()) {
             warnings.push(format!(
-                "the path of line {} is left out: it is about one host, and a policy is the same for all",
+                "the path of line {} is left out: it is for one host, but a policy applies to all",
                 header.line
             ));
         } else if !paths.contains(&&block.path) {
@@ -80,7 +80,7 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     }
     if resources.len() > MOST_POLICIES {
         let count = resources.len();
-        warnings.push(format!("an account has {MOST_POLICIES} response headers policies until it asks for more, and these are {count}: 'shipfront headers' without --policy prints one function for all of them"));
+        warnings.push(format!("an account has a quota of {MOST_POLICIES} response headers policies, and this takes {count}: 'shipfront headers' without --policy prints one function for all of them"));
     }
     let mut said = BTreeSet::new();
     warnings.retain(|warning| said.insert(warning.clone()));
@@ -162,7 +162,7 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
     };
     if any(cors.get("AccessControlAllowOrigins")) {
         cors.remove("AccessControlAllowCredentials");
-        warnings.push(format!("Access-Control-Allow-Credentials of {path} is left out: no browser takes it with every origin; name the origins in Access-Control-Allow-Origin"));
+        warnings.push(format!("Access-Control-Allow-Credentials of {path} is left out: no browser accepts it with every origin; name the origins in Access-Control-Allow-Origin"));
         return;
     }
     for (field, header, values) in [

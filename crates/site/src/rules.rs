@@ -52,7 +52,7 @@ pub struct HeaderRule {
     /// The storage class.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub storage_class: Option<StorageClass>,
-    /// Where an S3 website endpoint sends whoever asks for the object.
+    /// Where an S3 website endpoint redirects requests for the object.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub website_redirect: Option<Redirect>,
     /// User metadata, `x-amz-meta-NAME`.
@@ -132,7 +132,9 @@ impl FromStr for Redirect {
         let value: HeaderValue = text.parse()?;
         let to = value.get().unwrap_or("/");
         if !["/", "http://", "https://"].iter().any(|start| to.starts_with(start)) {
-            return Err(format!("{text:?} is no redirect that S3 takes: it begins with /, http:// or https://"));
+            return Err(format!(
+                "{text:?} is not a redirect that S3 accepts: it must begin with /, http:// or https://"
+            ));
         }
         if to.len() > MAX_REDIRECT_BYTES {
             return Err(format!("a redirect has at most {MAX_REDIRECT_BYTES} bytes, this one has {}", to.len()));
@@ -166,7 +168,7 @@ words!(
     StorageClass,
     "storage class",
     ["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"],
-    "; objects in GLACIER and DEEP_ARCHIVE cannot be read by visitors"
+    "; viewers cannot read objects in GLACIER and DEEP_ARCHIVE"
 );
 words!(
     /// A canned ACL (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>).
@@ -251,7 +253,7 @@ impl HeaderRules {
         at
     }
 
-    /// The headers of a key. They are found anew each time: a million keys need not have theirs in memory.
+    /// The headers of a key. They are computed each time, so that a million keys need not have theirs in memory.
     pub fn headers(&self, key: &str) -> Headers {
         let mut headers = Headers::of(key);
         if self.is_empty() {
@@ -322,7 +324,7 @@ impl HeaderRules {
             let bytes = self.headers(key).metadata_bytes();
             if bytes > MAX_METADATA_BYTES {
                 return Err(Error::invalid(format!("the header rules give {key} {bytes} bytes of metadata"))
-                    .hint(format!("S3 takes {MAX_METADATA_BYTES} bytes of names and values together: shorten them, or let fewer rules match")));
+                    .hint(format!("S3 accepts {MAX_METADATA_BYTES} bytes of names and values together: shorten them, or make fewer rules match")));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! The interpreter reads the rules line by line, as a person would. It is the reference: the code of the functions
 //! ([`crate::redirect_function`], [`crate::header_function`]) must answer every request as it does.
 //!
-//! No URL leads round in a circle: a redirect to the request itself is none, and before a redirect is answered, it is
+//! No URL redirects in a loop: a redirect to the request itself does not count, and before a redirect is answered, it is
 //! followed. If it has not ended after [`MOST_REDIRECTS`], the request passes through instead.
 
 mod request;

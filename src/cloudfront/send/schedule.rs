@@ -380,7 +380,7 @@ impl Schedule {
         }
     }
 
-    /// What was given up, and by which of the planned invalidations.
+    /// What was given up, and of which planned invalidation.
     pub(super) fn into_given_up(self) -> impl Iterator<Item = (usize, Vec<String>)> {
         self.given_up.into_iter().map(|batch| (batch.planned, batch.items))
     }

@@ -80,28 +80,30 @@ impl Doctor {
         let place = record.place();
         let mut findings = Vec::new();
         findings.push(match (snapshot.is_new(), snapshot.holder(), &snapshot.state.intent) {
-            (true, _, _) => Finding::new(CHECK, State::Ok, format!("none at {place} yet: the first deploy makes one")),
+            (true, _, _) => {
+                Finding::new(CHECK, State::Ok, format!("none at {place} yet; the first deploy creates one"))
+            }
             (_, Some(holder), _) => Finding::new(CHECK, State::Ok, format!("{} is deploying", holder.owner)),
             (_, None, Some(intent)) => {
                 let found = match is_of_verify(&intent.deploy) {
-                    true => "viewers got something else when --verify looked after the last deploy",
-                    false => "the last deploy was interrupted: viewers may get old pages",
+                    true => "--verify found URLs that served something else after the last deploy",
+                    false => "the last deploy was interrupted: viewers may see old pages",
                 };
-                Finding::new(CHECK, State::Warning, found).fix("deploy again: what was left is then invalidated")
+                Finding::new(CHECK, State::Warning, found).fix("deploy again: shipfront then invalidates what was left")
             }
             (_, None, None) => Finding::new(CHECK, State::Ok, format!("at {place}, and nothing is pending")),
         });
         findings.extend(history::kept(&snapshot.state.deploys()));
         findings.push(match (self.probe, aws.is_amazon()) {
             (true, _) => match probe(aws, record, evidence).await {
-                Ok(()) => Finding::new(CONDITIONS, State::Ok, "tried with an object, which was removed again"),
+                Ok(()) => Finding::new(CONDITIONS, State::Ok, "tested with an object, which was removed again"),
                 Err(error) => Finding::of_error(CONDITIONS, &error),
             },
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
-            (false, true) => Finding::new(CONDITIONS, State::Ok, "every bucket of Amazon S3 has them"),
+            (false, true) => Finding::new(CONDITIONS, State::Ok, "every Amazon S3 bucket supports them"),
             // A record that is there may come from another store.
-            (false, false) => Finding::new(CONDITIONS, State::NotChecked, "this store may have none")
-                .fix("--probe writes an object beside the record and removes it; the first deploy tries them, too"),
+            (false, false) => Finding::new(CONDITIONS, State::NotChecked, "this store may not support them")
+                .fix("pass --probe to test it with an object beside the record; the first deploy tests it as well"),
         });
         findings
     }
@@ -125,11 +127,14 @@ impl Doctor {
                 PublicAccess::NotShown => Finding::new(CHECK, State::Ok, "no distribution shows its folder"),
                 PublicAccess::Closed => Finding::new(CHECK, State::Ok, "the bucket policy denies it"),
                 PublicAccess::Open => {
-                    let found = format!("viewers may be able to read {place}: file names and digests, no secrets");
+                    let found =
+                        format!("viewers may be able to read {place}, which has file names and digests but no secrets");
                     Finding::new(CHECK, State::Warning, found).fix(remedy(place, bucket.region()))
                 }
-                PublicAccess::Unseen => Finding::new(CHECK, State::NotChecked, "the bucket policy may not be read")
-                    .fix("allow s3:GetBucketPolicy"),
+                PublicAccess::Unseen => {
+                    Finding::new(CHECK, State::NotChecked, "cannot read the bucket policy (s3:GetBucketPolicy)")
+                        .fix("allow s3:GetBucketPolicy")
+                }
             });
         }
         let policy = bucket.policy().await;
@@ -154,7 +159,7 @@ fn encryption(found: Result<Option<String>>) -> Finding {
     const CHECK: &str = "encryption";
     match found {
         Ok(Some(algorithm)) if algorithm.starts_with("aws:kms") => {
-            let found = format!("{algorithm}: ETags are no digests, so that files are compared through the record");
+            let found = format!("{algorithm}: ETags are not digests, so files are compared through the deploy record");
             Finding::new(CHECK, State::Warning, found).fix(
                 "if no key of your own is required, use AES256 (SSE-S3); else allow kms:GenerateDataKey and kms:Decrypt \
                  to the deploying role, and kms:Decrypt in the key's policy to cloudfront.amazonaws.com",
@@ -179,24 +184,24 @@ fn origin_access(
         let print = format!("'shipfront policy --bucket-policy --bucket {bucket} --distribution {}'", id.as_str());
         Some(match (origin_is_bucket(&origin.domain_name, bucket), origin.access) {
             (OriginKind::Other, _) => return None,
-            (OriginKind::S3Website, _) => finding(State::Warning, format!("{name} is a website endpoint: the bucket must be public, and CloudFront asks it over HTTP"))
+            (OriginKind::S3Website, _) => finding(State::Warning, format!("{name} is a website endpoint: the bucket must be public, and CloudFront uses HTTP to reach it"))
                 .fix("use the bucket's REST endpoint with an origin access control, and a CloudFront Function for directories (examples/hosting)"),
             (OriginKind::S3Rest, OriginAccess::Open) => finding(State::Warning, format!("{name} has no origin access control: the bucket must be public"))
-                .fix(format!("add an origin access control (OAC) to the origin, and the bucket policy that {print} prints")),
+                .fix(format!("add an origin access control (OAC) to the origin, and set the bucket policy that {print} prints")),
             (OriginKind::S3Rest, OriginAccess::Identity) => finding(State::Warning, format!("{name} uses an origin access identity, which AWS calls legacy"))
                 .fix(format!("replace it with an origin access control (OAC), and the bucket policy with what {print} prints")),
             (OriginKind::S3Rest, OriginAccess::Control) => match policy {
-                None => finding(State::NotChecked, format!("{name} has an origin access control; the bucket policy may not be read"))
+                None => finding(State::NotChecked, format!("{name} has an origin access control; cannot read the bucket policy (s3:GetBucketPolicy)"))
                     .fix("allow s3:GetBucketPolicy"),
                 // A tenant reads as its distribution, whose id it does not tell.
                 Some(_) if matches!(id, DistributionId::Tenant(_)) => {
-                    finding(State::NotChecked, format!("{name} has an origin access control; whether the bucket policy lets it in is not known of tenants"))
+                    finding(State::NotChecked, format!("{name} has an origin access control; the bucket policy cannot be checked for tenants"))
                 }
                 Some(policy) if lets_distribution_read(policy, bucket, prefix, id.as_str()) => {
-                    finding(State::Ok, format!("{name} has an origin access control, which the bucket policy lets in"))
+                    finding(State::Ok, format!("{name} has an origin access control, which the bucket policy allows"))
                 }
-                Some(_) => finding(State::Error, format!("{name} has an origin access control, which the bucket policy does not let in: viewers get 403"))
-                    .fix(format!("put in place what {print} prints")),
+                Some(_) => finding(State::Error, format!("{name} has an origin access control, which the bucket policy does not allow: viewers get 403"))
+                    .fix(format!("set the bucket policy that {print} prints")),
             },
         })
     };

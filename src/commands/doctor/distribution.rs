@@ -18,10 +18,10 @@ pub(super) fn findings(id: &DistributionId, shape: &DistributionShape, target: &
     let viewer = Viewer::new(shape, &site, ViewerOptions::default());
     let name = |check: &str| format!("{check} of {id}");
     if !shape.readable {
-        let found = "it may not be read, so that a deploy assumes the worst about URLs";
+        let found = "cannot read it, so deploys assume the worst about URLs";
         return vec![
             Finding::new(name("configuration"), State::Warning, found)
-                .fix("allow cloudfront:GetDistributionConfig, and of tenants cloudfront:GetDistributionTenant"),
+                .fix("allow cloudfront:GetDistributionConfig, and cloudfront:GetDistributionTenant for tenants"),
         ];
     }
     let mut findings = vec![origin(&name("origin"), shape, &viewer, target)];
@@ -38,7 +38,7 @@ pub(super) fn findings(id: &DistributionId, shape: &DistributionShape, target: &
 
 fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Target) -> Finding {
     if is_mistaken(shape, target.bucket()) {
-        let found = format!("every origin is another bucket than {}, so that a deploy is refused", target.bucket());
+        let found = format!("no origin is the bucket {}, so deploys are refused", target.bucket());
         return Finding::new(check, State::Error, found).fix(mistake_hint(target.bucket()));
     }
     if viewer.reaches_nothing() {
@@ -48,7 +48,7 @@ fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Targ
     if viewer.is_assumed() {
         let found = format!("no origin is known to show {target}: a deploy assumes that one does");
         return Finding::new(check, State::Warning, found)
-            .fix("if another name or a proxy stands for the bucket, all is well; else name another distribution");
+            .fix("this is fine if an alias or a proxy stands for the bucket; otherwise name another distribution");
     }
     let ours =
         shape.origins.iter().filter(|at| origin_is_bucket(&at.domain_name, target.bucket()) != OriginKind::Other);
@@ -66,10 +66,10 @@ fn root(check: &str, shape: &DistributionShape, target: &Target) -> Finding {
             Finding::new(check, State::Ok, "none: the website endpoint has its own")
         }
         None if shape.cache_behaviors.iter().any(rewrites) => {
-            Finding::new(check, State::Ok, "none: a function may see to it")
+            Finding::new(check, State::Ok, "none: a function may handle it")
         }
         None if shape.origins.iter().all(other) => Finding::new(check, State::Ok, "none: the origin may have its own"),
-        None => Finding::new(check, State::Warning, "none: / answers with an error").fix("set it to index.html"),
+        None => Finding::new(check, State::Warning, "none: / returns an error").fix("set it to index.html"),
     }
 }
 
@@ -80,7 +80,7 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer) -> Findi
     let slow: Vec<String> =
         slow.map(|response| format!("{} for {} s", response.error_code, response.error_caching_min_ttl)).collect();
     if !slow.is_empty() {
-        return Finding::new(check, State::Warning, format!("errors are kept long: {}", slow.join(", ")))
+        return Finding::new(check, State::Warning, format!("errors stay cached for long: {}", slow.join(", ")))
             .fix(format!("set their ErrorCachingMinTTL to at most {TOLERATED_SECONDS} seconds"));
     }
     let pages: Vec<&str> =
@@ -113,7 +113,7 @@ fn query_strings(check: &str, shape: &DistributionShape) -> Finding {
     });
     if !keyed.is_empty() {
         let found =
-            format!("part of the cache key for {keyed}: each changed URL costs a wildcard, which may evict others");
+            format!("part of the cache key for {keyed}: each changed URL needs a wildcard, which may evict others");
         return Finding::new(check, State::Warning, found)
             .fix("use a cache policy without query strings, such as Managed-CachingOptimized, where pages do not depend on them");
     }
@@ -122,14 +122,10 @@ fn query_strings(check: &str, shape: &DistributionShape) -> Finding {
             .fix("allow cloudfront:GetCachePolicy");
     }
     if !shape.cache_behaviors.iter().any(caches) {
-        return Finding::new(
-            check,
-            State::Warning,
-            "nothing is cached at all: there is nothing to invalidate, and every viewer waits for S3",
-        )
-        .fix("use a cache policy with a MaxTTL above 0");
+        return Finding::new(check, State::Warning, "nothing is cached: every request goes to S3")
+            .fix("use a cache policy with a MaxTTL above 0");
     }
-    Finding::new(check, State::Ok, "no part of the cache key")
+    Finding::new(check, State::Ok, "not part of the cache key")
 }
 
 fn cache_tags(check: &str, shape: &DistributionShape) -> Finding {

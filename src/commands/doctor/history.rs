@@ -12,9 +12,9 @@ const FEWEST_DAYS: i32 = 7;
 pub(super) fn versioning(found: Result<bool>) -> Finding {
     const CHECK: &str = "versioning";
     match found {
-        Ok(true) => Finding::new(CHECK, State::Ok, "on: 'shipfront rollback' brings earlier deploys back"),
+        Ok(true) => Finding::new(CHECK, State::Ok, "on: 'shipfront rollback' restores earlier deploys"),
         Ok(false) => {
-            let found = "off: what a deploy replaces or removes is gone, unless it runs with history = \"copies\"";
+            let found = "off: deploys can only be rolled back with history = \"copies\"";
             Finding::new(CHECK, State::Ok, found)
         }
         Err(error) => Finding::unanswered(CHECK, &error),
@@ -25,8 +25,8 @@ pub(super) fn versioning(found: Result<bool>) -> Finding {
 pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
     let (last, before) = deploys.split_first().filter(|(_, before)| !before.is_empty())?;
     let deploys = if before.len() == 1 { "1 deploy".to_owned() } else { format!("{} deploys", before.len()) };
-    let copies = if last.kept_copies { "; copies are kept of what each replaces (history = \"copies\")" } else { "" };
-    Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be gone back to{copies}")))
+    let copies = if last.kept_copies { "; each keeps copies of what it replaces (history = \"copies\")" } else { "" };
+    Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be restored{copies}")))
 }
 
 /// Whether old versions go, and not too soon.
@@ -48,15 +48,17 @@ pub(super) fn lifecycle(found: Result<Vec<VersionRule>>) -> Finding {
         };
         let days = if after == 1 { "1 day".to_owned() } else { format!("{after} days") };
         let found =
-            format!("the lifecycle rule {name:?} {what} them after {days}: a rollback finds none that are older");
+            format!("the lifecycle rule {name:?} {what} versions after {days}: a rollback cannot restore older ones");
         return Finding::new(CHECK, State::Warning, found).fix(FITS);
     }
     match rules.iter().filter_map(|rule| rule.days).min() {
         Some(days) => Finding::new(CHECK, State::Ok, format!("a lifecycle rule removes them after {days} days")),
-        None => {
-            Finding::new(CHECK, State::Warning, "no lifecycle rule removes them: each deploy adds to the bill for good")
-                .fix(FITS)
-        }
+        None => Finding::new(
+            CHECK,
+            State::Warning,
+            "no lifecycle rule removes old versions, so their cost grows with each deploy",
+        )
+        .fix(FITS),
     }
 }
 

@@ -18,7 +18,7 @@ const DISPENSABLE: [&str; 5] = [
     "cloudfront:GetInvalidation",
     "cloudfront:GetInvalidationForDistributionTenant",
 ];
-/// An invalidation that was never asked for: who may look at it is told that there is none.
+/// An invalidation that does not exist: a caller that may read invalidations gets "not found".
 const NO_INVALIDATION: &str = "I0SHIPFRONTDOCTOR";
 
 /// Actions that were tried.
@@ -44,7 +44,7 @@ impl Evidence {
         }
     }
 
-    /// What the reading of a configuration told.
+    /// What reading a configuration showed.
     pub(super) fn of_shape(&mut self, shape: &DistributionShape) {
         if !shape.readable {
             return self.denied("cloudfront:GetDistributionConfig");
@@ -103,7 +103,7 @@ impl Evidence {
             actions.iter().copied().filter(|action| !denied.contains(action) && !tried.contains(action)).collect();
         let mut findings = Vec::new();
         if !tried.is_empty() && has_iam {
-            findings.push(Finding::new(CHECK, State::Ok, format!("seen to work: {}", named(&tried))));
+            findings.push(Finding::new(CHECK, State::Ok, format!("working: {}", named(&tried))));
         }
         let (less, missing): (Vec<&str>, Vec<&str>) =
             denied.into_iter().partition(|action| DISPENSABLE.contains(action));
@@ -112,16 +112,16 @@ impl Evidence {
             findings.push(Finding::new(CHECK, State::Error, format!("missing: {}", named(&missing))).fix(&fix));
         }
         if !less.is_empty() {
-            let found = format!("missing, and a deploy does without: {}", named(&less));
+            let found = format!("missing, but not required: {}", named(&less));
             findings.push(Finding::new(CHECK, State::Warning, found).fix(&fix));
         }
         if !has_iam {
-            findings.push(Finding::new(CHECK, State::NotChecked, "this endpoint is not Amazon's: it has no IAM"));
+            findings.push(Finding::new(CHECK, State::NotChecked, "this endpoint has no IAM"));
         } else if !open.is_empty() {
             let finding = Finding::new(CHECK, State::NotChecked, format!("not tried: {}", named(&open)));
             findings.push(match doctor.probe {
-                true => finding.fix("only a deploy tries these: an invalidation costs, and evicts"),
-                false => finding.fix("--probe tries the writes with an object that it removes again"),
+                true => finding.fix("only a deploy can test these, because an invalidation has a cost and an effect"),
+                false => finding.fix("--probe tests the writes with an object that it removes again"),
             });
         }
         findings

@@ -26,14 +26,16 @@ pub(super) async fn findings(
             .map(|function| (function.arn.as_str(), function.name()))
             .collect();
         if attached.is_empty() && publishes && has_behaviors {
-            let found = "no function is attached, so that a deploy cannot publish its rules";
+            let found = "no function is attached, so deploys cannot publish rules";
             findings.push(Finding::new(&check, State::Warning, found).fix(attach(target)));
         }
         for (arn, name) in attached {
             findings.push(match name {
                 _ if !publishes => {
-                    let found =
-                        format!("{} is attached; deploys publish no rules without publish-rules", name.unwrap_or(arn));
+                    let found = format!(
+                        "{} is attached, but publish-rules is off, so deploys publish no rules",
+                        name.unwrap_or(arn)
+                    );
                     Finding::new(&check, State::NotChecked, found)
                 }
                 Some(name) => of_function(&check, name, target, distributions).await,
@@ -76,9 +78,10 @@ async fn with_store(check: &str, found: &str, arn: &str, distributions: &Distrib
 }
 
 fn foreign(check: &str, name: &str, target: &Target) -> Finding {
-    let found = format!("{name} is attached, and not shipfront's for {target}: a deploy with rules for it is refused");
+    let found =
+        format!("{name} is attached, but does not belong to shipfront for {target}: deploys with rules are refused");
     let comment = target.function_comment();
-    let fix = format!("if its code may be replaced, give it the comment \"{comment}\"; else {}", attach(target));
+    let fix = format!("to let shipfront replace its code, give it the comment \"{comment}\"; else {}", attach(target));
     Finding::new(check, State::Error, found).fix(fix)
 }
 

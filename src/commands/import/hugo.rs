@@ -48,14 +48,14 @@ struct Matcher {
 }
 
 const BECAUSE: [(&str, &str); 8] = [
-    ("workers", "shipfront finds out how many requests S3 takes; see concurrency"),
+    ("workers", "shipfront adapts to what S3 accepts; see concurrency"),
     ("confirm", "'shipfront plan' shows what a deploy would do"),
     ("dryrun", "'shipfront plan' shows what a deploy would do"),
-    ("force", "what is right is never uploaded again; a changed rule uploads what it changes"),
-    ("include", "there is only exclude; exclude the rest"),
-    ("stripindexhtml", "objects keep their names; let CloudFront find /dir/index.html with a function"),
+    ("force", "unchanged files are never uploaded again; a changed rule uploads the files that it changes"),
+    ("include", "use exclude for the rest"),
+    ("stripindexhtml", "objects keep their names; use a CloudFront Function to show /dir/index.html at /dir/"),
     ("googlecloudcdnorigin", "shipfront is for CloudFront"),
-    ("s3forcepathstyle", "an endpoint is addressed as it wants to be"),
+    ("s3forcepathstyle", "shipfront chooses the addressing style of the endpoint"),
 ];
 
 impl Import {
@@ -132,7 +132,7 @@ impl Import {
         if let Some(glob) = target.exclude.filter(|glob| !glob.is_empty()) {
             match pattern::of_glob(&glob) {
                 Some(globs) => settings.push(("exclude", globs.into())),
-                None => self.note(format!("{place}exclude {glob:?}: no glob says the same; write one by hand")),
+                None => self.note(format!("{place}exclude {glob:?}: no glob is equivalent; write one by hand")),
             }
         }
         self.note_left(&place, &others, &BECAUSE);

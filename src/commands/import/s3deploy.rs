@@ -66,22 +66,16 @@ impl Texts {
 }
 
 const BECAUSE: [(&str, &str); 10] = [
-    ("key", "credentials are found as the AWS command line finds them, and belong in no file of a repository"),
-    ("secret", "credentials are found as the AWS command line finds them, and belong in no file of a repository"),
-    ("strip-index-html", "objects keep their names; let CloudFront find /dir/index.html with a function"),
-    ("workers", "shipfront finds out how many requests S3 takes; see concurrency"),
-    ("force", "what is right is never uploaded again"),
+    ("key", "shipfront finds credentials as the AWS CLI does; keep them out of the repository"),
+    ("secret", "shipfront finds credentials as the AWS CLI does; keep them out of the repository"),
+    ("strip-index-html", "objects keep their names; use a CloudFront Function to show /dir/index.html at /dir/"),
+    ("workers", "shipfront adapts to what S3 accepts; see concurrency"),
+    ("force", "unchanged files are never uploaded again"),
     ("try", "'shipfront plan' shows what a deploy would do"),
     ("quiet", "pass --quiet"),
     ("v", "pass --verbose"),
-    (
-        "skip-local-files",
-        "hidden files are skipped anyway; for others see exclude, which leaves the bucket's alone, too",
-    ),
-    (
-        "skip-local-dirs",
-        "hidden folders are skipped anyway; for others see exclude, which leaves the bucket's alone, too",
-    ),
+    ("skip-local-files", "hidden files are skipped anyway; exclude also protects matching objects in the bucket"),
+    ("skip-local-dirs", "hidden folders are skipped anyway; exclude also protects matching objects in the bucket"),
 ];
 
 impl Import {

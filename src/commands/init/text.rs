@@ -24,22 +24,20 @@ pub(super) fn text(
     };
     let outside = output.outside.as_deref().map_or_else(String::new, |path| {
         // Of one line, whatever the configuration says.
-        format!("# By its configuration, {site} writes outside of the project: to {}\n", Shown(path))
+        format!("# According to its configuration, {site} writes outside the project: to {}\n", Shown(path))
     });
     let target = match target {
         Some(target) => format!("target = {}", toml::Value::from(target.to_string())),
         None => "# target = \"s3://www.example.com\"".to_owned(),
     };
     let others: String = other_settings(directory)
-        .map(|file| {
-            format!("# {file} has settings of another tool: 'shipfront import {file}' shows them as they are here.\n")
-        })
+        .map(|file| format!("# {file} has settings of another tool: 'shipfront import {file}' converts them.\n"))
         .collect();
     let mut text = format!(
         "# How shipfront deploys {site}. 'shipfront plan' shows what a deploy would do.\n\
-         # Every option of 'shipfront deploy --help' can stand here, without its hyphens; flags and the\n\
+         # Every option of 'shipfront deploy --help' can be set here, without its hyphens; options and the\n\
          # environment (SHIPFRONT_MAX_PATHS for max-paths) override it.\n{others}\n\
-         # The directory with the finished site, as seen from this file.\n{outside}{source}\n\n\
+         # The directory with the built site, relative to this file.\n{outside}{source}\n\n\
          # Where it goes: s3://BUCKET or s3://BUCKET/PREFIX.\n{target}\n\n\
          # The CloudFront distributions that show it. By default, those whose origin is the bucket.\n\
          # distribution = [\"E2QWRUHAPOMQZL\"]\n\n\
@@ -56,7 +54,7 @@ pub(super) fn text(
     }
     text.push_str(&header_rules(directory, generator, output));
     text.push_str(
-        "\n# Settings over these, chosen with --env staging or SHIPFRONT_ENV=staging.\n\
+        "\n# Settings that override these with --env staging or SHIPFRONT_ENV=staging.\n\
          # [env.staging]\n# target = \"s3://staging.example.com\"\n",
     );
     text
@@ -88,13 +86,13 @@ fn header_rules(directory: &Path, generator: Option<&Generator>, output: &Output
     let file = output::cache_headers(directory, output);
     let mut text = match &file {
         Some(file) => format!(
-            "# {} says how long copies live, and holds: header rules here would override it. They could be:\n",
+            "# {} sets cache lifetimes, and header rules here would override it. They could be:\n",
             file.strip_prefix(directory).unwrap_or(file).display()
         ),
-        None => "# Header rules: all that match a file apply, in this order, and the last word holds.\n".to_owned(),
+        None => "# Header rules: all rules that match a file apply, and later ones override earlier ones.\n".to_owned(),
     };
     text.push_str(
-        "# What has no name of its own for each content stays at the edge for a year, because a deploy\n\
+        "# Files whose names do not change with their content stay at the edge for a year, because a deploy\n\
          # invalidates exactly what changed, and browsers ask each time.\n",
     );
     text.push_str(&rule(file.is_some(), "\"*\"", "max-age=0, s-maxage=31536000, must-revalidate"));
@@ -112,7 +110,7 @@ fn header_rules(directory: &Path, generator: Option<&Generator>, output: &Output
         );
         text.push_str(&rule(file.is_some() || !holds("/404.html"), "\"/404.html\"", short_lived));
     }
-    text.push_str("\n# Files with a digest of their content in their names never change: a year in browsers, too.\n");
+    text.push_str("\n# Files with a hash in their names never change, so browsers keep them for a year as well.\n");
     let hashed = generator.map_or(&[][..], |generator| generator.hashed);
     let used: Vec<&str> = hashed.iter().copied().filter(|pattern| holds(pattern)).collect();
     let shown = match (used.as_slice(), hashed) {

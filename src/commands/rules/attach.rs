@@ -67,10 +67,10 @@ impl Attachment {
 
     fn write_cli(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let comment = &self.comment;
-        writeln!(out, "# Once, so that deploys can publish the rules of {}.\n", self.target)?;
+        writeln!(out, "# Do this once, so that deploys can publish the rules of {}.\n", self.target)?;
         writeln!(
             out,
-            "# 1. Two functions that change nothing yet. By their comment deploys know that they may replace the code."
+            "# 1. Create two functions that do nothing yet. Their comment allows deploys to replace the code."
         )?;
         for (event, name) in &self.functions {
             writeln!(out, "printf '%s' '{}' > {event}.js", code(event))?;
@@ -84,7 +84,7 @@ impl Attachment {
         }
         writeln!(
             out,
-            "\n# 2. Their place in the distribution. Use a current AWS CLI: an old one drops settings that it does not know."
+            "\n# 2. Attach them to the distribution. Use a current AWS CLI: an old one drops settings that it does not know."
         )?;
         self.write_places(out)?;
         for id in self.distributions() {
@@ -127,7 +127,7 @@ impl Attachment {
         for Place { distribution, path_pattern, .. } in others {
             writeln!(
                 out,
-                "# The behavior {path_pattern} of {distribution} shows the site, too: give it the same where rules are to hold there."
+                "# The behavior {path_pattern} of {distribution} also shows the site: change it as well if rules should apply there."
             )?;
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Attachment {
         let functions: Vec<String> = self.functions.iter().map(|(_, name)| format!("--function {name}")).collect();
         writeln!(
             out,
-            "\n# 3. What the role of deploys may do: shipfront policy {} --publish-rules {}",
+            "\n# 3. Allow the role that deploys to do it: shipfront policy {} --publish-rules {}",
             self.target,
             functions.join(" ")
         )?;
@@ -173,7 +173,7 @@ impl Attachment {
     }
 
     fn write_cloudformation(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "# Once, so that deploys can publish the rules of {}.", self.target)?;
+        writeln!(out, "# Do this once, so that deploys can publish the rules of {}.", self.target)?;
         writeln!(out, "# Add the functions to the template of the distribution, and to DefaultCacheBehavior:")?;
         writeln!(out, "#   FunctionAssociations:")?;
         for (event, _) in &self.functions {
@@ -186,9 +186,9 @@ impl Attachment {
         self.write_places(out)?;
         writeln!(
             out,
-            "# The template's code is the first that they have. A stack that changes FunctionCode later overwrites what a deploy"
+            "# The code in the template is only the initial one. A stack that changes FunctionCode later overwrites what a deploy"
         )?;
-        writeln!(out, "# published, and the next deploy puts that right.")?;
+        writeln!(out, "# published; the next deploy fixes that.")?;
         writeln!(out, "AWSTemplateFormatVersion: \"2010-09-09\"\nResources:")?;
         for (event, name) in &self.functions {
             writeln!(out, "  {}:\n    Type: AWS::CloudFront::Function\n    Properties:", logical(event))?;

@@ -36,7 +36,7 @@ pub struct Removed {
     pub objects: u64,
     /// The keys of objects that others wrote, which stay.
     pub foreign: Vec<String>,
-    /// What went other than one may expect.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -77,7 +77,8 @@ impl Deploy<'_> {
             }
             let session = discovered.session.take();
             if let Some(session) = session {
-                let again = |error: Error| error.hint("its objects are gone: run it again to remove its record");
+                let again =
+                    |error: Error| error.hint("its objects are removed: run the command again to remove its record");
                 if !session.remove().await.map_err(again)? {
                     continue;
                 }
@@ -168,13 +169,13 @@ fn failure(plan: &Plan, outcomes: &[ChangeOutcome], interrupted: bool) -> Option
     });
     match (left.len(), first) {
         (0, _) => None,
-        (_, None) if interrupted => Some(Error::interrupted("interrupted: the next run removes the rest")),
+        (_, None) if interrupted => Some(Error::interrupted("interrupted: run the command again to remove the rest")),
         (count, first) => {
             let why = first.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             let error = Error::failed(format!("{count} objects were not deleted{why}"));
             Some(match first.as_ref().and_then(Error::hint_text) {
                 Some(hint) => error.hint(hint),
-                None => error.hint("run it again: it removes the rest"),
+                None => error.hint("run the command again to remove the rest"),
             })
         }
     }

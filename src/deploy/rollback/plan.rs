@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Keys that an error names before it only counts.
 const NAMED: usize = 20;
 
-/// All by which it is decided.
+/// Everything that the decision needs.
 pub(super) struct Planning<'a> {
     pub settings: &'a Settings,
     pub discovered: &'a Discovered,
@@ -77,8 +77,7 @@ impl Planning<'_> {
         {
             let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
             return Err(Error::refused(message).hint(
-                "disable ACLs on the bucket (BucketOwnerEnforced) and let a bucket policy say who may read, or deploy the \
-                 old build again",
+                "disable ACLs on the bucket (BucketOwnerEnforced) and grant access in a bucket policy, or deploy the old build again",
             ));
         }
         let record = self.session()?.record();
@@ -193,7 +192,7 @@ impl Planning<'_> {
         })
     }
 
-    /// Whether the object that is there is ours: the one that the edge was told of, or what an interrupted run left.
+    /// Whether the object that is there is ours: the one that was invalidated last, or what an interrupted run left.
     fn is_ours(&self, key: &Key<'_>, live: Option<&Head>) -> bool {
         match live {
             None => key.live.is_none() || key.is_pending,
@@ -212,11 +211,11 @@ impl Planning<'_> {
         if names.is_empty() || self.rollback.overwrite_foreign {
             return Ok(());
         }
-        let count = if names.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", names.len()) };
-        let message = format!("{count} not as the last deploy left it: {}; nothing was changed", listed(&names));
-        Err(Error::refused(message).hint(
-            "others wrote or deleted it since: look at what they did, then deploy, or replace it with --overwrite-foreign",
-        ))
+        let count = if names.len() == 1 { "1 object was".to_owned() } else { format!("{} objects were", names.len()) };
+        let message =
+            format!("{count} changed by others since the last deploy: {}; nothing was changed", listed(&names));
+        Err(Error::refused(message)
+            .hint("check what they did, then deploy, or replace their changes with --overwrite-foreign"))
     }
 
     /// Refuses where not all of it can be brought back.
@@ -233,23 +232,21 @@ impl Planning<'_> {
             return Err(preview.incomplete(&format!("{count}: {}", listed(&names))));
         }
         let deploy = name(&self.source_deploy.deployed);
-        let message =
-            format!("{count} of deploy {deploy} cannot be brought back: {}; nothing was changed", listed(&names));
+        let message = format!("{count} of deploy {deploy} cannot be restored: {}; nothing was changed", listed(&names));
         let versioned = self.source_deploy.rows.rows(&[]).any(|(_, row)| row.version.is_some());
         let hint = match why {
             Missing::Archived => {
                 "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"
             }
             Missing::Unlisted => {
-                "their version ids are not known: allow s3:ListBucketVersions on the bucket, so that they can be looked for"
+                "their version IDs are unknown: allow s3:ListBucketVersions on the bucket, so that shipfront can find them"
             }
             Missing::Gone if versioned => {
                 "a lifecycle rule may have removed the versions ('shipfront doctor' shows it): choose a newer deploy, or \
                  deploy the old build"
             }
             Missing::Gone => {
-                "the bucket kept no versions of them: turn versioning on, or set history = \"copies\", for deploys to come; \
-                 this one comes back only by a deploy of its build"
+                "the bucket kept no versions of them: turn on versioning, or set history = \"copies\", for future deploys; to restore this one, deploy its build again"
             }
         };
         Err(Error::refused(message).hint(hint))

@@ -41,19 +41,19 @@ impl Origin {
     /// The error where objects are not as the preview's deploy left them.
     pub(super) fn incomplete(&self, what: &str) -> Error {
         Error::refused(format!(
-            "the preview {} is no longer as its deploy left it: {what}; nothing was changed",
+            "the preview {} was changed since its last deploy: {what}; nothing was changed",
             self.preview.name
         ))
-        .hint("deploy the preview again and look at it, then promote it")
+        .hint("deploy the preview again and check it, then promote it")
     }
 
     /// The error where another deploy of the preview went before.
     fn other(&self, live: Option<&str>) -> Error {
         let live = live.unwrap_or("none");
-        let message = format!("the preview {} is now that of deploy {live}, not of {}", self.preview.name, self.deploy);
+        let message = format!("the preview {} is now deploy {live}, not {}", self.preview.name, self.deploy);
         let hint = match self.is_pinned {
-            true => format!("look at it again, then promote it with --deploy {live}"),
-            false => "it was deployed meanwhile: look at it again, then promote it".to_owned(),
+            true => format!("check it again, then promote it with --deploy {live}"),
+            false => "it was deployed in the meantime: check it again, then promote it".to_owned(),
         };
         Error::refused(format!("{message}; nothing was changed")).hint(hint)
     }
@@ -83,7 +83,7 @@ impl Deploy<'_> {
             Error::refused(format!(
                 "there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"
             ))
-            .hint("'shipfront previews' lists those that there are")
+            .hint("'shipfront previews' lists them")
         })?;
         let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
         if note.name != *name {
@@ -95,14 +95,11 @@ impl Deploy<'_> {
                 "the preview {name} is one of {of}, not of {}; nothing was changed",
                 self.settings.target
             ))
-            .hint(format!(
-                "name the target that it is of; its own record is at {}, this one at {to}",
-                session.place()
-            )));
+            .hint(format!("name its own target; its record is at {}, this one at {to}", session.place())));
         }
         let unfinished = |what: String| {
             Err(Error::refused(format!("the preview {name} is not complete: {what}; nothing was changed"))
-                .hint("deploy the preview again and look at it, then promote it"))
+                .hint("deploy the preview again and check it, then promote it"))
         };
         if let Some(holder) = session.holder() {
             return unfinished(format!("a deploy of it is under way ({holder})"));
@@ -111,7 +108,7 @@ impl Deploy<'_> {
             return unfinished("its last deploy was interrupted".to_owned());
         }
         let Some(deployed) = session.deploys().into_iter().next() else {
-            return unfinished("no deploy of it was completed".to_owned());
+            return unfinished("no deploy of it has finished".to_owned());
         };
         if deployed.left > 0 {
             let objects = if deployed.left == 1 { "1 object".to_owned() } else { format!("{} objects", deployed.left) };
@@ -128,7 +125,7 @@ impl Deploy<'_> {
             return Err(origin(pinned).other(Some(&deployed.deploy)));
         }
         let Some(manifest) = session.take_manifest() else {
-            return unfinished("no deploy of it was completed".to_owned());
+            return unfinished("no deploy of it has finished".to_owned());
         };
         let rules = manifest.rules();
         let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
@@ -152,8 +149,7 @@ impl Deploy<'_> {
         let origin = source_deploy.preview.as_ref()?;
         self.guard_preview(source_deploy).await.err().map(|_| {
             format!(
-                "the preview {} was deployed again, or removed, while it was promoted: what was copied has the bytes of deploy \
-                 {}; look at it again, and promote it once more if it is to be the new one",
+                "the preview {} was deployed again, or removed, during the promotion: production has the files of deploy {}; check the preview, and promote it again for the new one",
                 origin.name(),
                 origin.deploy
             )

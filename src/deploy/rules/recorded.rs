@@ -34,12 +34,12 @@ pub(in crate::deploy) async fn find_recorded(
     let Some(recorded) = recorded else {
         return match (live, of) {
             (None, _) => nothing(None),
-            (Some(_), RulesOf::EarlierDeploy) => stay("the earlier deploy published none"),
+            (Some(_), RulesOf::EarlierDeploy) => stay("that deploy published none"),
             (Some(_), RulesOf::Preview) => stay("the preview was deployed without publish-rules and records none"),
         };
     };
     let Some(lines) = &recorded.lines else {
-        return stay("the record keeps no lines of the new ones, which are too long");
+        return stay("the record does not have the new ones, which are too long");
     };
     let (files, options) = Files::of_record(lines);
     let found = async {
@@ -55,9 +55,7 @@ pub(in crate::deploy) async fn find_recorded(
     let (keys, redirects) = keys(&files, rows);
     if owned.is_empty() {
         return match of {
-            RulesOf::EarlierDeploy => {
-                stay("no behavior of the distribution has a function of shipfront's for this target now")
-            }
+            RulesOf::EarlierDeploy => stay("no behavior of the distribution has a shipfront function for this target"),
             RulesOf::Preview => nothing(inactive(redirects, files.header_lines.len(), false)),
         };
     }

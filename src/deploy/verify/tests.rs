@@ -156,7 +156,7 @@ fn a_redirect_object_answers_with_its_redirect_or_as_an_object() {
 fn where_no_configuration_tells_for_sure_only_the_old_object_is_a_difference() {
     let gone = check(Expected::NotBefore);
     let old = Answer { etag: Some(OLD.to_owned()), cache: Some("Hit, 9 s old".to_owned()), ..fresh() };
-    assert_eq!(different(&gone, &old).as_deref(), Some("is what was there before (Hit, 9 s old)"));
+    assert_eq!(different(&gone, &old).as_deref(), Some("serves what was there before (Hit, 9 s old)"));
     for answer in [fresh(), Answer { status: 404, etag: Some(OLD.to_owned()), ..fresh() }, Answer::default()] {
         assert_eq!(different(&gone, &answer), None, "{answer:?}");
     }

@@ -13,13 +13,13 @@ use std::collections::{HashMap, HashSet};
 pub struct Verified {
     /// The site that was looked at.
     pub site: String,
-    /// Changed URLs of which the answer is known.
+    /// Changed URLs whose answer is known.
     pub urls: usize,
     /// How many of them were looked at.
     pub checked: usize,
     /// Those that answer otherwise than they must.
     pub differences: Vec<Difference>,
-    /// Those of which a header is not the object's: a response headers policy or a function may have set it.
+    /// Those with a header that is not the object's: a response headers policy or a function may have set it.
     pub overridden: Vec<Difference>,
     /// Those that gave no answer: whether viewers get them as deployed is not known.
     pub unanswered: Vec<Difference>,
@@ -43,11 +43,11 @@ impl Verified {
             0 if self.unanswered.is_empty() => "as deployed".to_owned(),
             0 if self.unanswered.len() == self.checked => return "none of them answered".to_owned(),
             0 => "no difference".to_owned(),
-            different => format!("{different} otherwise"),
+            different => format!("{different} serving something else"),
         };
         match self.unanswered.len() {
             0 => said,
-            count => format!("{said}, {count} without an answer"),
+            count => format!("{said}, {count} did not answer"),
         }
     }
 

@@ -1,12 +1,12 @@
-//! Which keys with events the edge must be told of.
+//! Which keys with events must be invalidated.
 //!
 //! Every one, but for two. What a deploy under way does itself it tells itself. And a write is
 //! known already where the event, the object there is now and the manifest agree on bytes and
-//! headers: the deploy that wrote the manifest told CloudFront, or the same bytes came once more.
+//! headers: the deploy that wrote the manifest invalidated them, or the same bytes were written again.
 //!
 //! The manifest alone would not do for that: another tool may write B over A, CloudFront hear of B
-//! and cache it, and then A come back. So whoever finds an object that is not what the manifest
-//! says marks its key in the record before it tells CloudFront, and a marked key is told again.
+//! and cache it, and then A come back. So a run that finds an object that is not what the manifest
+//! says marks its key in the record before it invalidates it, and a marked key is invalidated again.
 //! Where the record cannot be written, no event is taken for known.
 
 use crate::error::{Error, ErrorKind, Result};
@@ -28,14 +28,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// `HeadObject` requests in flight.
 const CONCURRENCY: usize = 64;
 
-/// What is to be told of a bucket.
+/// What is to be invalidated of a bucket.
 pub(super) struct Deduped {
     pub(super) changes: Changes,
     pub(super) viewers: Viewers,
     /// The keys of the rest of the site.
     pub(super) unchanged: Keys,
     pub(super) warnings: Vec<String>,
-    /// Keys that need not be told.
+    /// Keys that need no invalidation.
     pub(super) left: usize,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Deduped {
 pub(super) struct Changes {
     pub(super) changed: Vec<String>,
     memories: Vec<(ExternalWrites, Vec<Settled>)>,
-    /// Keys that could not be marked, and why: they are told, and their messages come again.
+    /// Keys that could not be marked, and why: they are invalidated, and their messages come again.
     pub(super) unmarked: Vec<(String, String)>,
     /// The record in which the paths are counted that this takes.
     pub(super) counter: Option<Session>,
@@ -57,7 +57,7 @@ struct Settled {
 }
 
 impl Changes {
-    /// Takes back the marks of keys that CloudFront was told of.
+    /// Removes the marks of keys that were invalidated.
     pub(super) async fn settle(self, is_affected: impl Fn(&str) -> bool) -> Result<()> {
         for (mut memory, settled) in self.memories {
             let reported = settled.into_iter().filter(|settled| is_affected(&settled.full_key));
@@ -165,7 +165,7 @@ fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
     }
 }
 
-/// Leaves out the keys of a bucket of which CloudFront knows already.
+/// Leaves out the keys of a bucket that were already invalidated.
 pub(super) async fn dedupe(
     entry_point: &EntryPoint,
     bucket: &str,
@@ -211,7 +211,7 @@ pub(super) async fn dedupe(
     Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
-/// Compares keys that the manifest describes with what is there; how many need not be told.
+/// Compares keys that the manifest describes with what is there; how many need no invalidation.
 async fn compare(
     site: &Site,
     found: &Found,
@@ -223,13 +223,13 @@ async fn compare(
     let mut memory = match site.session.external_writes().await {
         Ok(memory) => {
             warnings.extend(memory.unreadable().map(|why| {
-                format!("every write costs a path until the next deploy, as the file of others' writes is none: {why}")
+                format!("every write costs a path until the next deploy, because the record of writes by others cannot be read: {why}")
             }));
             Some(memory)
         }
         Err(error) if is_closed(&error) => {
             warnings.push(format!(
-                "every write costs a path, the same bytes too, while the record is closed: {}",
+                "every write costs a path, even without a change, because the record cannot be read: {}",
                 in_words(&error)
             ));
             None
@@ -271,12 +271,12 @@ async fn compare(
     Ok(known)
 }
 
-/// Whether an object is the one that the edge was last told of by a deploy.
+/// Whether an object is the one that a deploy last invalidated.
 fn is_row(head: &Head, row: &Row) -> bool {
     head.etag == row.etag && row.headers == Some(head.headers.digest())
 }
 
-/// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then told.
+/// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then invalidated.
 async fn sites(
     entry_point: &EntryPoint,
     bucket: &Bucket,
@@ -296,7 +296,10 @@ async fn sites(
         match read.and_then(|session| Site::new(&target, session, has_events, others)) {
             Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
-                warnings.push(format!("every change is sent, as its record cannot be read: {}", in_words(&error)));
+                warnings.push(format!(
+                    "every change is invalidated, because the record cannot be read: {}",
+                    in_words(&error)
+                ));
             }
             Err(error) => return Err(error),
         }

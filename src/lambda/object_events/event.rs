@@ -98,7 +98,7 @@ fn message(record: &Value) -> Message {
 }
 
 fn parse(what: &str, text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{what} is no JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("{what} is not JSON: {error}"))
 }
 
 /// What S3 or EventBridge says, by itself or through a topic: an error where it is nothing of theirs.
@@ -156,7 +156,7 @@ fn published(envelope: &Value) -> Result<Message, String> {
         }
         // Where one account's topic is to send to another one's queue. The URL that confirms it is as good as a key.
         Some("SubscriptionConfirmation") => Err(format!(
-            "the topic {} asks to have its subscription confirmed, which a person does, by its SubscribeURL",
+            "confirm the subscription of the topic {} by opening its SubscribeURL",
             envelope.topic_arn.unwrap_or_default()
         )),
         Some(other) => Err(format!("a message of SNS of the type {other:?}")),

@@ -54,7 +54,7 @@ impl Buckets {
         Ok(found)
     }
 
-    /// Looks anew the next time.
+    /// Looks again the next time.
     pub(super) async fn forget(&self) {
         self.found.lock().await.clear();
     }

@@ -71,7 +71,7 @@ impl Failure {
         Failure { kind, message: with_hint(error.to_string(), error.hint_text()) }
     }
 
-    /// The failure that a report tells of, with what became of the rest.
+    /// The failure that a report shows, with what became of the rest.
     pub(super) fn about(about: &str, failure: &outcome::Failure) -> Failure {
         let key = failure.key.as_deref().filter(|key| !failure.error.contains(key));
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
@@ -186,10 +186,11 @@ fn is_answered(code: Option<&str>) -> bool {
     code == Some("InvalidJobStateException")
 }
 
-/// A success that could not be told.
+/// A success that could not be reported.
 fn unheard(error: &Error, summary: &str) -> Failure {
     let failure = Failure::of(error);
-    let message = format!("everything was done ({summary}), but CodePipeline did not take that: {}", failure.message);
+    let message =
+        format!("everything succeeded ({summary}), but CodePipeline did not accept the result: {}", failure.message);
     Failure { message, ..failure }
 }
 

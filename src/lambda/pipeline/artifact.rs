@@ -46,7 +46,7 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
     let artifact = choose(&data.input_artifacts, deploy.artifact.as_deref())?;
     let location = &artifact.location.s3_location;
     let (Some(bucket), Some(key)) = (&location.bucket_name, &location.object_key) else {
-        return Err(Error::failed("the job's input artifact does not say where in S3 it is"));
+        return Err(Error::failed("the job does not say where its input artifact is"));
     };
     let given = &data.artifact_credentials;
     let (Some(id), Some(secret)) = (&given.access_key_id, &given.secret_access_key) else {
@@ -118,7 +118,7 @@ fn no_room(error: Error) -> Error {
 /// Unpacks what is below `source`, if all of it fits and nothing is to land elsewhere. What cannot
 /// be unpacked faithfully is refused, not left out: a file that is missing would be taken for removed.
 fn unpack(archive: impl Read + Seek, source: &Path, into: &Path, room: u64) -> Result<()> {
-    let broken = |error: zip::result::ZipError| Error::failed(format!("it is no zip that can be read: {error}"));
+    let broken = |error: zip::result::ZipError| Error::failed(format!("it is not a readable ZIP archive: {error}"));
     let mut archive = ZipArchive::new(io::BufReader::new(archive)).map_err(broken)?;
     if archive.len() > MOST_FILES {
         return Err(Error::failed(format!("it has {} files, and more than {MOST_FILES} are refused", archive.len())));
@@ -147,7 +147,7 @@ fn unpack(archive: impl Read + Seek, source: &Path, into: &Path, room: u64) -> R
             .hint("\"source\" in \"deploy\" is the folder of the artifact that is the site"));
     }
     if needed > room {
-        return Err(Error::failed(format!("unpacked it takes {needed} bytes, and there is room for {room}"))
+        return Err(Error::failed(format!("it needs {needed} bytes unpacked, but there is room for {room}"))
             .hint("raise the function's ephemeral storage (EphemeralStorage, up to 10,240 MB)"));
     }
     for (at, path) in wanted {

@@ -86,7 +86,7 @@ impl Parameters {
         let deploy = match (typed.deploy, &bucket) {
             (None, _) => None,
             (Some(_), _) if typed.paths.is_some() => {
-                return Err(wrong("a deploy finds out what to invalidate: leave \"paths\" away".to_owned()));
+                return Err(wrong("a deploy determines what to invalidate: remove \"paths\"".to_owned()));
             }
             (Some(_), None) => return Err(wrong("\"deploy\" needs \"bucket\"".to_owned())),
             (Some(fields), Some(bucket)) => Some(DeployParameters::parse(fields, bucket)?),

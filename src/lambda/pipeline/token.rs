@@ -85,7 +85,7 @@ impl Waiting {
             match distributions.invalidation_status(&distribution, &accepted.id).await {
                 Ok(status) => accepted.open = status == InvalidationStatus::InProgress,
                 Err(error) => {
-                    let hint = error.hint_text().unwrap_or("it goes on without shipfront");
+                    let hint = error.hint_text().unwrap_or("it continues without shipfront");
                     self.summary = format!("{}; cannot see whether CloudFront is done: {error} ({hint})", self.summary);
                     return self.done();
                 }
@@ -95,7 +95,8 @@ impl Waiting {
             return self.done();
         }
         if clock.now().as_second() >= self.until {
-            self.summary += "; CloudFront accepted the invalidation and had not finished it in time: it goes on alone";
+            self.summary +=
+                "; CloudFront accepted the invalidation but did not complete it in time: it continues by itself";
             return self.done();
         }
         self.verdict()

@@ -1,8 +1,8 @@
 //! The figures of a run: how much of CloudFront's cache stays, and what was sent.
 
 use crate::outcome::Outcome;
-use crate::record::allowance::grouped;
 use crate::report::Report;
+use crate::wording::grouped;
 use indicatif::DecimalBytes;
 use maud::{Markup, html};
 use shipfront_invalidation::{Invalidation, InvalidationStatus};

@@ -1,8 +1,8 @@
 //! An invalidation on the page: its paths, what each evicts, and why it is sent.
 
 use crate::escape::Shown;
-use crate::record::allowance::grouped;
 use crate::report::page::verdict::counted;
+use crate::wording::grouped;
 use maud::{Markup, html};
 use shipfront_invalidation::{Coverage, Invalidation, InvalidationStatus};
 

@@ -1,11 +1,11 @@
 //! The changes: a few as a list, many as a tree of folders that open and close, without a script.
 
 use crate::escape::Shown;
-use crate::record::allowance::grouped;
 use crate::report::page::verdict::{counted, reason};
 use crate::report::page::{MANY, ink};
 use crate::report::sizes::Sizes;
 use crate::report::{Fate, ReportedChange};
+use crate::wording::grouped;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 

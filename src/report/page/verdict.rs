@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
-use crate::record::allowance::grouped;
 use crate::report::{Fate, Report, ReportedChange};
+use crate::wording::grouped;
 
 /// Characters of a message in a heading; the whole message is below it.
 const LONGEST: usize = 110;

@@ -1,9 +1,11 @@
-//! The changes as a diff: wave by wave, grouped by folder, and folders summed up where there are many.
+//! The changes as a diff: wave by wave, in columns that line up throughout, with folders summed up where there are many.
 
 use crate::deploy::change::{Action, Reason};
 use crate::escape::Shown;
 use crate::report::sizes::Sizes;
+use crate::report::text::invalidation::Beside;
 use crate::report::{Fate, ReportedChange};
+use crate::wording::grouped;
 use anstyle::{AnsiColor, Style};
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
@@ -15,8 +17,10 @@ const SHORT_LIST: usize = 20;
 const NAMES: usize = 60;
 /// The narrowest, however little room there is.
 const FEW_LETTERS: usize = 8;
-/// The width of a size: those of all lines begin in the same column.
+/// The narrowest column of sizes.
 const SIZE: usize = 9;
+/// Columns before a name: two blanks, the sign, and one more.
+const SIGN: usize = 4;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy)]
@@ -27,113 +31,127 @@ pub(super) struct Manner {
     pub columns: Option<u16>,
 }
 
+/// The waves of a deploy with their titles, each in key order.
+pub(super) type Waves<'a> = [(&'static str, Vec<&'a ReportedChange>); 3];
+
 /// One line: a file, or a folder with what is below it.
 struct Line<'a> {
-    indent: usize,
     name: &'a str,
-    /// None in the line that names the folder of the next ones.
     changes: Vec<&'a ReportedChange>,
     is_folder: bool,
 }
 
-/// Writes the changes of one wave, which come in key order.
-pub(super) fn write(out: &mut Formatter<'_>, changes: &[&ReportedChange], manner: Manner) -> fmt::Result {
-    if manner.verbose || changes.len() <= SHORT_LIST {
-        return write_lines(out, &all(changes), manner);
-    }
-    let deepest = changes.iter().map(|change| change.key.matches('/').count()).max().unwrap_or(0);
-    // As much of the tree as there is room for.
-    let lines = (1..=deepest).rev().map(|depth| cut(changes, depth)).find(|lines| lines.len() <= SHORT_LIST);
-    let mut lines = lines.unwrap_or_else(|| cut(changes, 0));
-    let rest: usize = lines.iter().skip(SHORT_LIST).map(|line| line.changes.len()).sum();
-    lines.truncate(SHORT_LIST);
-    write_lines(out, &lines, manner)?;
-    if rest > 0 {
-        writeln!(out, "  ... and {rest} more files")?;
-    }
-    writeln!(out, "  (--verbose names all {} files)", changes.len())
+/// A line's parts beside its name.
+struct Parts {
+    size: String,
+    reason: String,
+    /// The paths that are invalidated for the file.
+    paths: String,
 }
 
-/// Every file, below its folder where that has several.
-fn all<'a>(changes: &[&'a ReportedChange]) -> Vec<Line<'a>> {
-    let folder = |key: &str| key.rfind('/').map_or(0, |slash| slash + 1);
-    let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
-    for change in changes {
-        folders.entry(&change.key[..folder(&change.key)]).or_default().push(change);
-    }
-    let mut lines = Vec::with_capacity(changes.len());
-    for (name, changes) in folders {
-        // A folder with one change is no group; at the root nothing is to be named.
-        let is_group = !name.is_empty() && changes.len() > 1;
-        let (indent, start) = if is_group { (4, name.len()) } else { (2, 0) };
-        if is_group {
-            lines.push(Line { indent: 2, name, changes: Vec::new(), is_folder: true });
+/// Writes the changes of all waves.
+pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<'_>, manner: Manner) -> fmt::Result {
+    let folded = |changes: &[&ReportedChange]| !manner.verbose && changes.len() > SHORT_LIST;
+    let lists: Vec<Vec<Line<'_>>> = waves
+        .iter()
+        .map(|(_, changes)| if folded(changes) { summed_up(changes) } else { cut(changes, usize::MAX) })
+        .collect();
+    let parts = |line: &Line<'_>| Parts {
+        size: Sizes::of(line.changes.iter().copied()).text("->"),
+        reason: reason(line),
+        paths: if line.is_folder { String::new() } else { beside.of(line.name) },
+    };
+    let parts: Vec<Vec<Parts>> = lists.iter().map(|lines| lines.iter().map(parts).collect()).collect();
+    let widths = Widths::new(&lists, &parts, manner);
+    for (((title, changes), lines), parts) in waves.iter().zip(&lists).zip(&parts) {
+        if changes.is_empty() {
+            continue;
         }
-        let file = |change: &'a ReportedChange| Line {
-            indent,
-            name: &change.key[start..],
-            changes: vec![change],
-            is_folder: false,
-        };
-        lines.extend(changes.into_iter().map(file));
+        writeln!(out, "{title}:")?;
+        let shown = if folded(changes) { lines.len().min(SHORT_LIST) } else { lines.len() };
+        for (line, parts) in lines[..shown].iter().zip(parts) {
+            widths.write(out, line, parts)?;
+        }
+        let rest: usize = lines[shown..].iter().map(|line| line.changes.len()).sum();
+        if rest > 0 {
+            writeln!(out, "  ... and {} more files", grouped(rest as u64))?;
+        }
+        if folded(changes) {
+            writeln!(out, "  (--verbose lists all {} files)", grouped(changes.len() as u64))?;
+        }
     }
-    lines
+    Ok(())
+}
+
+/// As much of the tree as there is room for.
+fn summed_up<'a>(changes: &[&'a ReportedChange]) -> Vec<Line<'a>> {
+    let deepest = changes.iter().map(|change| change.key.matches('/').count()).max().unwrap_or(0);
+    let lines = (1..=deepest).rev().map(|depth| cut(changes, depth)).find(|lines| lines.len() <= SHORT_LIST);
+    lines.unwrap_or_else(|| cut(changes, 0))
 }
 
 /// Lines for the tree down to `depth` folders; what is below becomes its folder's. Files of a cut folder and
 /// deeper ones are all the folder's.
 fn cut<'a>(changes: &[&'a ReportedChange], depth: usize) -> Vec<Line<'a>> {
-    let mut lines: Vec<Line<'a>> = Vec::new();
+    let mut lines: Vec<Line<'a>> = Vec::with_capacity(changes.len());
     for &change in changes {
         let slash = change.key.match_indices('/').map(|(at, _)| at + 1).nth(depth);
         let (name, is_folder) = slash.map_or((change.key.as_str(), false), |slash| (&change.key[..slash], true));
         match lines.last_mut() {
             Some(line) if line.name == name && is_folder => line.changes.push(change),
-            _ => lines.push(Line { indent: 2, name, changes: vec![change], is_folder }),
+            _ => lines.push(Line { name, changes: vec![change], is_folder }),
         }
     }
     lines
 }
 
-/// Names, sizes and reasons in columns. A name that leaves no room for the rest has a line of its own.
-fn write_lines(out: &mut Formatter<'_>, lines: &[Line<'_>], manner: Manner) -> fmt::Result {
-    let files = lines.iter().filter(|line| !line.changes.is_empty());
-    let texts: Vec<(String, String)> = lines.iter().map(|line| (line.size(), what(line))).collect();
-    let sizes = texts.iter().map(|(size, _)| size.chars().count()).max().unwrap_or(0).max(SIZE);
-    let reasons = texts.iter().map(|(_, what)| what.chars().count()).max().unwrap_or(0);
-    let columns = manner.columns.map(usize::from);
-    // The sign with its blank, and two blanks after each of the first two columns.
-    let most = columns.map_or(NAMES, |columns| columns.saturating_sub(6 + sizes + reasons).clamp(FEW_LETTERS, NAMES));
-    let ends = files.map(|line| line.indent + line.width()).filter(|end| *end <= most);
-    let end = ends.max().unwrap_or(0);
-    for (line, (size, what)) in lines.iter().zip(texts) {
-        let (indent, name) = (line.indent, Shown(line.name));
-        if line.changes.is_empty() {
-            writeln!(out, "{:indent$}{name}", "")?;
-            continue;
-        }
-        let sign = line.sign();
+/// The columns of all waves.
+struct Widths {
+    names: usize,
+    sizes: usize,
+    reasons: usize,
+    columns: Option<usize>,
+}
+
+impl Widths {
+    /// A name that leaves no room for the rest has a line of its own, and does not count.
+    fn new(lists: &[Vec<Line<'_>>], parts: &[Vec<Parts>], manner: Manner) -> Widths {
+        let all = || parts.iter().flatten();
+        let sizes = all().map(|parts| parts.size.chars().count()).max().unwrap_or(0).max(SIZE);
+        let reasons = all().map(|parts| parts.reason.chars().count()).max().unwrap_or(0);
+        let columns = manner.columns.map(usize::from);
+        let room = |columns: usize| columns.saturating_sub(SIGN + 4 + sizes + reasons).clamp(FEW_LETTERS, NAMES);
+        let most = columns.map_or(NAMES, room);
+        let names = lists.iter().flatten().map(Line::width).filter(|width| *width <= most).max().unwrap_or(0);
+        Widths { names, sizes, reasons, columns }
+    }
+
+    fn write(&self, out: &mut Formatter<'_>, line: &Line<'_>, parts: &Parts) -> fmt::Result {
+        let Widths { names, sizes, reasons, columns } = *self;
+        let Parts { size, reason, paths } = parts;
+        let (sign, width) = (line.sign(), line.width());
         let style = style(sign);
-        write!(out, "{:indent$}{style}{sign}{style:#} {name}", "")?;
-        let used = indent + line.width();
-        let is_too_long = |columns: usize| used.max(end) + 6 + sizes + what.chars().count() > columns;
-        if used > end && columns.is_some_and(is_too_long) {
-            writeln!(out, "\n{:blank$}{size:>sizes$}  {what}", "", blank = end + 4)?;
+        write!(out, "  {style}{sign}{style:#} {}", Shown(line.name))?;
+        let is_too_wide = |used: usize| columns.is_some_and(|columns| used > columns);
+        if width > names && is_too_wide(SIGN + width + 4 + sizes + reason.chars().count()) {
+            write!(out, "\n{:blank$}", "", blank = SIGN + names + 2)?;
         } else {
-            writeln!(out, "{:blank$}{size:>sizes$}  {what}", "", blank = end.saturating_sub(used) + 2)?;
+            write!(out, "{:blank$}", "", blank = names.saturating_sub(width) + 2)?;
+        }
+        write!(out, "{size:>sizes$}  {reason}")?;
+        let used = SIGN + width.max(names) + 4 + sizes + reasons.max(reason.chars().count());
+        match paths.as_str() {
+            "" => writeln!(out),
+            paths if is_too_wide(used + 2 + paths.chars().count()) => writeln!(out, "\n      {paths}"),
+            paths => writeln!(out, "{:blank$}{paths}", "", blank = reasons.saturating_sub(reason.chars().count()) + 2),
         }
     }
-    Ok(())
 }
 
 impl Line<'_> {
     /// The columns that its name takes: a letter of Chinese takes two.
     fn width(&self) -> usize {
         display_width(&Shown(self.name).to_string())
-    }
-
-    fn size(&self) -> String {
-        if self.changes.is_empty() { String::new() } else { Sizes::of(self.changes.iter().copied()).text("->") }
     }
 
     fn sign(&self) -> char {
@@ -144,24 +162,33 @@ impl Line<'_> {
 }
 
 /// The reason of a file; of a folder, how many of each.
-fn what(line: &Line<'_>) -> String {
+fn reason(line: &Line<'_>) -> String {
     let Some(change) = line.changes.first() else { return String::new() };
     if !line.is_folder {
         let fate = match change.fate {
             Fate::Failed => ", failed",
-            Fate::NotBegun => ", not done",
+            Fate::NotBegun => ", not started",
             Fate::Planned | Fate::Done => "",
         };
-        return format!("{}{fate}", change.reason.word());
+        return format!("{}{fate}", text(change));
     }
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for change in &line.changes {
-        *reasons.entry(change.reason.word()).or_default() += 1;
+        *reasons.entry(text(change)).or_default() += 1;
     }
-    let counts: Vec<String> = reasons.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let counts: Vec<String> = reasons.iter().map(|(word, count)| format!("{} {word}", grouped(*count))).collect();
     let undone = line.changes.iter().filter(|change| matches!(change.fate, Fate::Failed | Fate::NotBegun)).count();
-    let undone = if undone > 0 { format!("; {undone} not done") } else { String::new() };
+    let undone = if undone > 0 { format!("; {} failed or not started", grouped(undone as u64)) } else { String::new() };
     format!("{}{undone}", counts.join(", "))
+}
+
+/// Why a file is changed. One that is kept for now is no longer in the source.
+fn text(change: &ReportedChange) -> &'static str {
+    match (change.action, change.reason) {
+        (Action::Orphan, _) => "no longer in the source, kept for now",
+        (Action::Retag, _) => "cache tags added",
+        (_, reason) => reason.text(),
+    }
 }
 
 fn sign(change: &ReportedChange) -> char {
@@ -206,7 +233,8 @@ mod tests {
 
     impl fmt::Display for Listed<'_> {
         fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-            write(out, &self.0.iter().collect::<Vec<_>>(), self.1)
+            let waves = [("assets", Vec::new()), ("pages", self.0.iter().collect()), ("removals", Vec::new())];
+            write(out, &waves, &Beside::default(), self.1)
         }
     }
 
@@ -216,20 +244,20 @@ mod tests {
     }
 
     #[test]
-    fn files_stand_below_their_folder_and_columns_line_up() {
+    fn files_have_their_whole_names_and_columns_line_up() {
         let changes = [
             change("a.html", Reason::New),
             change("blog/one.html", Reason::Etag),
             change("blog/two\u{7}.html", Reason::New),
-            change("docs/the-lens/index.html", Reason::Size),
+            change("docs/the-lens/index.html", Reason::Headers),
         ];
         assert_eq!(
             text(&changes, false),
-            "  + a.html                      1.00 kB  new
-  blog/
-    ~ one.html                  1.00 kB  etag
-    + two\\u{7}.html             1.00 kB  new
-  ~ docs/the-lens/index.html    1.00 kB  size
+            "pages:
+  + a.html                      1.00 kB  new
+  ~ blog/one.html               1.00 kB  changed
+  + blog/two\\u{7}.html          1.00 kB  new
+  ~ docs/the-lens/index.html    1.00 kB  headers changed
 "
         );
     }
@@ -247,11 +275,11 @@ mod tests {
         let narrow = anstream::adapter::strip_str(&narrow).to_string();
         assert_eq!(
             narrow,
-            "  ~ a-page-with-a-name-as-long-as-that.html
-                   20.00 kB -> 1.00 kB  size
-  blog/
-    ~ one.html        900 B -> 1.00 kB  size
-    ~ two.html                 1.00 kB  size
+            "pages:
+  ~ a-page-with-a-name-as-long-as-that.html
+                   20.00 kB -> 1.00 kB  changed
+  ~ blog/one.html     900 B -> 1.00 kB  changed
+  ~ blog/two.html              1.00 kB  changed
   + docs/new.html              1.00 kB  new
 "
         );
@@ -267,13 +295,14 @@ mod tests {
         changes.push(change("index.html", Reason::Etag));
         assert_eq!(
             text(&changes, false),
-            "  + blog/        30.00 kB  30 new
-  ~ docs/         2.00 kB  1 etag, 1 new; 1 not done
-  ~ index.html    1.00 kB  etag
-  (--verbose names all 33 files)
+            "pages:
+  + blog/        30.00 kB  30 new
+  ~ docs/         2.00 kB  1 changed, 1 new; 1 failed or not started
+  ~ index.html    1.00 kB  changed
+  (--verbose lists all 33 files)
 "
         );
-        assert_eq!(text(&changes, true).lines().count(), 34, "the folder docs/ is a line");
+        assert_eq!(text(&changes, true).lines().count(), 34, "the title is a line");
     }
 
     #[test]
@@ -281,7 +310,7 @@ mod tests {
         let changes: Vec<ReportedChange> = (0..25).map(|at| change(&format!("{at:02}.html"), Reason::New)).collect();
         let text = text(&changes, false);
         assert!(
-            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more files\n  (--verbose names all 25 files)\n"),
+            text.ends_with("  + 19.html    1.00 kB  new\n  ... and 5 more files\n  (--verbose lists all 25 files)\n"),
             "{text}"
         );
     }

@@ -96,7 +96,7 @@ pub fn is_mistaken(shape: &DistributionShape, bucket: &str) -> bool {
     shape.claim == Claim::Named && shows_only_others(shape, bucket)
 }
 
-/// Whether a distribution certainly shows other buckets than `bucket` and nothing else, whoever names it.
+/// Whether a distribution certainly shows only other buckets than `bucket`, however it was named.
 pub fn shows_only_others(shape: &DistributionShape, bucket: &str) -> bool {
     let origins: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
     shape.readable
@@ -291,8 +291,7 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
         let tenant = if shape.tenant { "cloudfront:GetDistributionTenant, " } else { "" };
         warnings.push(format!(
             "the configuration of {id} could not be read: assuming that / shows {}, that \
-             directories answer with their index.html and that query strings are cached apart, \
-             and leaving copies of error pages under other URLs to expire; allow {tenant}\
+             directories answer with their index.html and that query strings are part of the cache key, and leaving copies of error pages under other URLs to expire; allow {tenant}\
              cloudfront:GetDistributionConfig and cloudfront:GetCachePolicy for exact paths",
             roots.join(" or ")
         ));
@@ -301,14 +300,12 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
     let unread = |behavior: &CacheBehavior| behavior.ttl.is_none() || behavior.query_strings == QueryStrings::Unknown;
     if shape.cache_behaviors.iter().any(unread) {
         warnings.push(format!(
-            "a cache policy of {id} could not be read: assuming that query strings are cached \
-             apart; allow cloudfront:GetCachePolicy for exact paths, and check that the policy exists"
+            "a cache policy of {id} could not be read: assuming that query strings are part of the cache key; allow cloudfront:GetCachePolicy for exact paths, and check that the policy exists"
         ));
     }
     if viewer.reaches_nothing() {
         warnings.push(format!(
-            "no origin of {id} shows s3://{bucket}/{prefix}: nothing to invalidate there; is it \
-             the right distribution?"
+            "no origin of {id} shows s3://{bucket}/{prefix}: nothing is invalidated there; check that it is the right distribution"
         ));
     } else if !relations.site_is_known {
         let may_show = |origin: &&Origin| match Relation::of(origin, bucket) {
@@ -342,7 +339,7 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
         ));
     }
     if shape.tenants_only {
-        warnings.push(format!("{id} has no viewers of its own: name its tenants with --distribution-tenant"));
+        warnings.push(format!("{id} is multi-tenant: name its tenants with --distribution-tenant"));
     }
     warnings
 }

@@ -77,11 +77,11 @@ pub(super) fn decide(
     match policy {
         ErrorPagePolicy::Auto => {}
         ErrorPagePolicy::OwnPath => {
-            let reason = format!("{path} is served under any URL: left to expire there, as asked");
+            let reason = format!("{path} is served under any URL; its copies expire there, as --error-page says");
             return Some(ErrorPageAction::OwnPath { reason });
         }
         ErrorPagePolicy::All => {
-            let reason = format!("{path} is served under any URL: /*, as asked");
+            let reason = format!("{path} is served under any URL: /*, as --error-page says");
             return Some(ErrorPageAction::Everything { reason });
         }
     }
@@ -117,7 +117,7 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
         return lifetime(u64::MAX, "its cache policy could not be read");
     };
     let CachedHeaders::Known { cache_control, expires } = headers else {
-        let rule = "twice MaxTTL, as its headers are not known and may let stale copies be served";
+        let rule = "twice MaxTTL, because its headers are unknown and may allow stale copies";
         return lifetime(ttl.max.saturating_mul(2), rule);
     };
     let directives = Directives::parse(cache_control.unwrap_or_default());
@@ -126,7 +126,7 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
         (Some((age, _)), _) if age < ttl.min => (ttl.min, "MinTTL"),
         (Some((age, rule)), _) => (age, rule),
         (None, true) => (ttl.min, "MinTTL"),
-        (None, false) if *expires => (ttl.max, "MaxTTL, as it has an Expires header"),
+        (None, false) if *expires => (ttl.max, "MaxTTL, because it has an Expires header"),
         (None, false) => (ttl.default.max(ttl.min), "DefaultTTL"),
     };
     // Past that age CloudFront may still serve the copy while it fetches, or cannot fetch, another.

@@ -1,4 +1,4 @@
-//! What CloudFront told us about a distribution, as far as it decides at which URLs a key answers.
+//! What CloudFront reports about a distribution, as far as it determines the URLs of a key.
 //!
 //! `src/cloudfront/shape.rs` fills this in from `GetDistributionConfig` and the cache policies it names.
 

@@ -58,29 +58,29 @@ impl PathError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Empty => "name a key, a path or a URL; `/*` is everything",
-            Self::CacheTag => "a path whose name begins with `#` is typed `/%23...`",
-            Self::NotHttp => "type the path as viewers see it, such as `/blog/`",
+            Self::CacheTag => "write a path that begins with `#` as `/%23...`",
+            Self::NotHttp => "write the path as viewers see it, such as `/blog/`",
             Self::NoScheme => {
-                "type the whole URL, with https://, or the path alone; a folder of that name is typed `/www...`"
+                "write the whole URL with https://, or only the path; for a folder of that name, write `/www...`"
             }
-            Self::EncodedWildcard => "type `*` itself, as the last character",
+            Self::EncodedWildcard => "write `*` itself, as the last character",
             Self::TooLong(_) => "end it earlier with a `*`",
             Self::Quotes => {
-                "type the path without quotation marks; one that is part of the name is typed `%22` or `%27`"
+                "write the path without quotation marks; if one is part of the name, write it as `%22` or `%27`"
             }
             Self::Brackets => {
-                "type the path alone, one a line or argument; a bracket that is part of the name comes after a `/`"
+                "write only the path, one per line or argument; a bracket that is part of the name comes after a `/`"
             }
             Self::ControlCharacter => {
-                "pass names alone, one a line, as `git diff --name-only` prints them; a real one is typed `%09`"
+                "pass only names, one per line, as `git diff --name-only` prints them; write a tab in a name as `%09`"
             }
             Self::GitLine => {
-                "pass names alone, one a line, as `git diff --name-only` prints them; a name that begins so is typed `/...`"
+                "pass only names, one per line, as `git diff --name-only` prints them; start a name that begins like this with `/`"
             }
-            Self::Backslash => "type `/` between folders; a backslash that is part of the name is typed `%5C`",
-            Self::Above => "type the path from the top of the site",
+            Self::Backslash => "write `/` between folders; if a backslash is part of the name, write it as `%5C`",
+            Self::Above => "write the path from the top of the site",
             Self::Several => {
-                "pass one path a line or argument; a comma or space that is part of the name is typed `%2C` or `%20`"
+                "pass one path per line or argument; if a comma or space is part of the name, write it as `%2C` or `%20`"
             }
         }
     }
@@ -93,19 +93,19 @@ impl fmt::Display for PathError {
             Self::CacheTag => "this is a cache tag, not a path",
             Self::NotHttp => "this is not the address of a web page",
             Self::NoScheme => "this is a host name, not a path",
-            Self::EncodedWildcard => "CloudFront accepts `%2A` and then does nothing",
+            Self::EncodedWildcard => "CloudFront accepts `%2A` but then evicts nothing",
             Self::TooLong(characters) => {
                 return write!(
                     formatter,
-                    "the path has {characters} characters, and CloudFront takes {MAX_PATH_CHARACTERS}"
+                    "the path has {characters} characters; CloudFront accepts {MAX_PATH_CHARACTERS}"
                 );
             }
-            Self::Quotes => "the quotation marks are not in pairs, or hold an unknown escape",
+            Self::Quotes => "the quotation marks are unbalanced, or contain an unknown escape",
             Self::Brackets => "the path is in brackets",
-            Self::ControlCharacter => "the path holds a control character",
+            Self::ControlCharacter => "the path contains a control character",
             Self::GitLine => "this is a line of a git report, not a path",
-            Self::Backslash => "the path holds a backslash",
-            Self::Above => "the path has a part `..`",
+            Self::Backslash => "the path contains a backslash",
+            Self::Above => "the path contains `..`",
             Self::Several => "this looks like several paths",
         };
         formatter.write_str(text)
@@ -148,13 +148,13 @@ pub fn path_from_input(text: &str) -> Result<TypedPath, PathError> {
     if let Some(tilde) = path.find("%7E") {
         path.truncate(tilde);
         path.push('*');
-        notes.push(format!("CloudFront cannot invalidate a path with `~`: {path} covers it, and what else begins so"));
+        notes.push(format!("CloudFront cannot invalidate a path with `~`: {path} covers it, and everything else that begins the same way"));
     }
     if path.len() > MAX_PATH_CHARACTERS {
         return Err(PathError::TooLong(path.len()));
     }
     if path.trim_end_matches('*').contains('*') {
-        notes.push(format!("only a `*` at the end is a wildcard: {path} is taken literally before it"));
+        notes.push(format!("only a `*` at the end is a wildcard: the one in {path} is taken literally"));
     }
     let mut others: Vec<String> = [composed(&path), typed_in_lower_case(text, &path)].into_iter().flatten().collect();
     others.retain(|other| *other != path && other.len() <= MAX_PATH_CHARACTERS);

@@ -87,12 +87,12 @@ pub(super) fn target(text: &str, names: impl Fn(&str) -> bool, platform: Platfor
         if !names(name) {
             let looks_like_one = name == "splat" || (platform == Platform::Netlify && text[..at].ends_with('/'));
             if looks_like_one {
-                return Err(format!("{text} asks for :{name}, and nothing on its left has that name"));
+                return Err(format!("{text} uses :{name}, which its left side does not define"));
             }
             continue;
         }
         if at < authority {
-            return Err(format!("{text} lets a part of the URL name the host, which would lead anywhere"));
+            return Err(format!("{text} takes the host from the URL, which would redirect to any host"));
         }
         pieces.extend((at > from).then(|| TargetPiece::Text(as_sent(&text[from..at]).into_owned())));
         pieces.push(TargetPiece::Name(name.to_owned()));

@@ -73,7 +73,7 @@ impl HeaderRules {
         left.into_iter().map(|(at, rule, _)| (at, meant(rule, keys.clone()))).collect()
     }
 
-    /// The `Cache-Control` of rules that is none, with what may be meant.
+    /// An invalid `Cache-Control` of a rule, with what may be meant.
     pub fn odd_cache_controls(&self) -> Vec<(usize, String)> {
         let said = |rule: &HeaderRule| cache_control::problem(rule.cache_control.as_ref()?.get()?);
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
@@ -83,7 +83,7 @@ impl HeaderRules {
     pub fn odd_content_types(&self) -> Vec<(usize, String)> {
         let said = |rule: &HeaderRule| {
             let value = rule.content_type.as_ref()?.get()?;
-            (!is_media_type(value)).then(|| format!("{value:?} is no media type, such as \"text/html\""))
+            (!is_media_type(value)).then(|| format!("{value:?} is not a media type, such as \"text/html\""))
         };
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
@@ -158,18 +158,18 @@ fn odd_charset(value: &str) -> Option<String> {
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     })?;
     let is_known = Encoding::for_label(charset.as_bytes()).is_some();
-    (!is_known).then(|| format!("{charset:?} is no charset that browsers know, such as \"utf-8\""))
+    (!is_known).then(|| format!("{charset:?} is not a charset that browsers know, such as \"utf-8\""))
 }
 
-/// A `Content-Encoding` that is none of those that browsers decode.
+/// A `Content-Encoding` that browsers do not decode.
 fn odd_encoding(value: &str) -> Option<String> {
     const KNOWN: [&str; 8] = ["br", "gzip", "x-gzip", "deflate", "compress", "zstd", "identity", "aws-chunked"];
     let odd =
         value.split(',').map(str::trim).find(|coding| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(coding)))?;
     if Encoding::for_label(odd.as_bytes()).is_some() {
-        return Some(format!("{odd:?} is no Content-Encoding but a charset: it belongs into content-type"));
+        return Some(format!("{odd:?} is a charset, not a Content-Encoding: set it in content-type"));
     }
-    Some(format!("{odd:?} is no Content-Encoding that browsers decode, such as \"gzip\" or \"br\""))
+    Some(format!("{odd:?} is not a Content-Encoding that browsers decode, such as \"gzip\" or \"br\""))
 }
 
 /// A `Content-Disposition` that browsers take for `attachment`, as they do with all that they do not know (RFC 6266).
@@ -178,8 +178,8 @@ fn odd_disposition(value: &str) -> Option<String> {
     let is_known = ["inline", "attachment"].iter().any(|known| known.eq_ignore_ascii_case(kind));
     let meant = || nearest(kind, ["inline", "attachment"].into_iter());
     (!is_known).then(|| match meant() {
-        Some(meant) => format!("{kind:?} is no Content-Disposition; did you mean {meant:?}?"),
-        None => format!("{kind:?} is no Content-Disposition, which begins with \"inline\" or \"attachment\""),
+        Some(meant) => format!("{kind:?} is not a Content-Disposition; did you mean {meant:?}?"),
+        None => format!("{kind:?} is not a Content-Disposition, which begins with \"inline\" or \"attachment\""),
     })
 }
 
@@ -196,8 +196,8 @@ fn odd_language(value: &str) -> Option<String> {
     let odd = value.split(',').map(str::trim).find(|tag| !is_tag(tag))?;
     let hyphenated = odd.replace('_', "-");
     Some(match hyphenated != odd && is_tag(&hyphenated) {
-        true => format!("{odd:?} is no language tag; did you mean {hyphenated:?}?"),
-        false => format!("{odd:?} is no language tag, such as \"en\" or \"pt-BR\""),
+        true => format!("{odd:?} is not a language tag; did you mean {hyphenated:?}?"),
+        false => format!("{odd:?} is not a language tag, such as \"en\" or \"pt-BR\""),
     })
 }
 
