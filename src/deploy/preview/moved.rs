@@ -38,7 +38,7 @@ pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec
         let (key, row) = same(&by_digest, walk, file)?;
         let (local, remote) = (Local { at: *entry, size: *bytes }, (row.size, row.etag.clone()));
         let pair = Pair {
-            key: key.to_owned(),
+            key: key.into(),
             local: Some(local),
             remote: Some(remote),
             row: Some(row.clone()),

@@ -164,7 +164,7 @@ mod tests {
 
     fn change(key: &str, action: Action, fate: Fate) -> ReportedChange {
         ReportedChange {
-            key: key.to_owned(),
+            key: key.into(),
             action,
             reason: if action == Action::Prune { Reason::Orphaned } else { Reason::Etag },
             wave: Wave::Pages,
