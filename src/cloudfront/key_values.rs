@@ -40,7 +40,10 @@ impl Distributions {
         let mut token: Option<String> = None;
         let mut bytes = 0;
         let client = &self.stores;
-        while count > 0 {
+        if count == 0 {
+            return Ok(store);
+        }
+        loop {
             let listing = client.list_keys().kvs_arn(arn).max_results(AT_ONCE as i32).set_next_token(token);
             let page = listing.send().await.map_err(|error| explain("ListKeys", &subject(arn), error))?;
             let before = store.values.len();
@@ -50,14 +53,13 @@ impl Distributions {
             }
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                break;
+                return Ok(store);
             }
             // No store holds more, and no list of one stands still.
             if bytes > LARGEST || store.values.len() == before {
                 return Err(Error::failed(format!("the list of keys of {} does not end", subject(arn))));
             }
         }
-        Ok(store)
     }
 
     /// Puts and deletes at most [`AT_ONCE`] keys as one change of the store, if it has this ETag still. The new ETag.
