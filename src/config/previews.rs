@@ -166,7 +166,7 @@ mod tests {
         for empty in ["", " ", "\t"] {
             assert_eq!(target_of(&previews, empty).unwrap_err().exit(), crate::exit::Exit::Usage, "{empty:?}");
         }
-        assert_eq!(target_of(&previews, "0").unwrap().to_string(), "s3://previews/0/");
+        assert_eq!(target_of(&previews, "0").unwrap().to_string(), "s3://previews/0");
     }
 
     #[test]
