@@ -32,13 +32,21 @@ pub fn raise_limit() {
 
 /// How many files this process may have open, where they are too few to run at all.
 pub fn too_few() -> Option<u64> {
-    rlimit::Resource::NOFILE.get_soft().ok().filter(|limit| *limit < LEAST)
+    soft_limit().filter(|limit| *limit < LEAST)
 }
 
 /// How many requests may be in flight at once, at most `most`, so that their files and connections can be open.
 /// `local` where the other end of the connections is in this process, too.
 pub fn at_once(most: usize, local: bool) -> usize {
-    rlimit::Resource::NOFILE.get_soft().map_or(most, |limit| within(limit, most, local))
+    soft_limit().map_or(most, |limit| within(limit, most, local))
+}
+
+/// How many files this process may have open, where the system says so: Windows bounds only what the C library opens.
+fn soft_limit() -> Option<u64> {
+    #[cfg(unix)]
+    return rlimit::Resource::NOFILE.get_soft().ok();
+    #[cfg(not(unix))]
+    None
 }
 
 fn within(limit: u64, most: usize, local: bool) -> usize {
@@ -56,13 +64,16 @@ pub fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
     };
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        matches!(code, Some(EMFILE | ENFILE)) || cause(error)
+        code.is_some_and(|code| EXHAUSTED.contains(&code)) || cause(error)
     })
 }
 
-/// Too many open files: of this process, of the machine. The same numbers on Linux, macOS and the BSDs.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
+/// Too many open files: of this process (`EMFILE`), of the machine (`ENFILE`). The same numbers on Linux, macOS and the BSDs.
+#[cfg(unix)]
+const EXHAUSTED: [i32; 2] = [24, 23];
+/// `ERROR_TOO_MANY_OPEN_FILES`, and `WSAEMFILE` of connections.
+#[cfg(not(unix))]
+const EXHAUSTED: [i32; 2] = [4, 10024];
 
 /// Opens a file to read it, and waits while too many are open. Blocking.
 pub fn open(path: &Path) -> io::Result<File> {
@@ -106,17 +117,17 @@ mod tests {
         let mut tries = 0;
         let opened = patiently(|| {
             tries += 1;
-            if tries < 4 { Err(io::Error::from_raw_os_error(EMFILE)) } else { Ok(tries) }
+            if tries < 4 { Err(io::Error::from_raw_os_error(EXHAUSTED[0])) } else { Ok(tries) }
         });
         assert_eq!(opened.unwrap(), 4);
         assert_eq!(open(Path::new("/no/such/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        let never = || Err::<(), _>(io::Error::from_raw_os_error(ENFILE));
+        let never = || Err::<(), _>(io::Error::from_raw_os_error(EXHAUSTED[1]));
         assert!(is_exhausted(&patiently_for(Duration::from_millis(5), never).unwrap_err()));
     }
 
     #[test]
     fn what_caused_an_error_counts() {
-        let wrapped = io::Error::other(io::Error::from_raw_os_error(EMFILE));
+        let wrapped = io::Error::other(io::Error::from_raw_os_error(EXHAUSTED[0]));
         assert!(is_exhausted(&wrapped));
         assert!(!is_exhausted(&io::Error::other("24")));
     }

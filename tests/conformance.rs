@@ -242,8 +242,8 @@ async fn what_leads_out_of_the_folder_is_named_and_not_removed() {
         <LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>";
     let text = vec![("</ListBucketResult>".to_owned(), other.to_owned())];
     let listing = Alteration { answer_text: text, ..Alteration::default() };
-    // The first sees that the folder is empty.
-    world.fault("ListObjectsV2", 1, ALWAYS, Fault::Alter(Box::new(listing)));
+    // The first two find the bucket, and see that the folder is empty.
+    world.fault("ListObjectsV2", 2, ALWAYS, Fault::Alter(Box::new(listing)));
     let run = attempt(&world, &["--check", "create-only"]).expect(1);
     assert!(run.json["warnings"].to_string().contains("../page.html"), "{}", run.stdout);
     assert_eq!(world.edge.objects(BUCKET).len(), 0);
