@@ -145,7 +145,7 @@ Examples:
       write one to a file";
 
 const PREVIEW_EXAMPLES: &str = "\
-'shipfront preview' takes most options of 'shipfront deploy': see 'deploy --help'.
+Most options of 'shipfront deploy' work here as well: see 'deploy --help'.
 
 Examples:
   shipfront preview public
