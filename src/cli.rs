@@ -145,7 +145,7 @@ Examples:
       write one to a file";
 
 const PREVIEW_EXAMPLES: &str = "\
-'shipfront preview' takes most options of 'shipfront deploy': see 'deploy --help'.
+Most options of 'shipfront deploy' work here as well: see 'deploy --help'.
 
 Examples:
   shipfront preview public
@@ -213,7 +213,7 @@ pub enum Command {
     /// until the invalidation is complete.
     #[command(after_help = INVALIDATE_EXAMPLES)]
     Invalidate(InvalidateArgs),
-    /// Show the last deploy, the lock, and files that are due for removal
+    /// Show the last deploy, the lock and files that are due for removal
     #[command(after_help = STATUS_EXAMPLES)]
     Status(record::StatusArgs),
     /// List the deploys that can be restored

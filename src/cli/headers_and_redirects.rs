@@ -7,7 +7,8 @@ use std::path::PathBuf;
 pub(super) const REDIRECTS_EXAMPLES: &str = "\
 Examples:
   shipfront redirects public > redirects.js
-  aws cloudfront create-function --name redirects --function-code fileb://redirects.js \\
+  aws cloudfront create-function --name redirects \\
+    --function-code fileb://redirects.js \\
     --function-config Comment=redirects,Runtime=cloudfront-js-2.0
 
 Publish the function and set it as the viewer-request function of the behavior.";

@@ -316,7 +316,7 @@ mod tests {
             (".vitepress/config.mts", "outDir: '../public',\n", "../public"),
         ] {
             let (text, settings) = written(&[(file, content)]);
-            assert!(text.contains(&format!("writes outside of the project: to {path}\n")), "{text}");
+            assert!(text.contains(&format!("writes outside the project: to {path}\n")), "{text}");
             assert_eq!(settings.values("source"), None, "{text}");
         }
     }
@@ -341,7 +341,7 @@ mod tests {
         for file in ["public/_headers", "_headers", "dist/_headers"] {
             let files = [("vite.config.ts", ""), (file, "/*\n  Cache-Control: max-age=60\n"), ("dist/index.html", "x")];
             let (text, settings) = written(&files);
-            assert!(settings.headers().is_empty() && text.contains("_headers says how long"), "{file}: {text}");
+            assert!(settings.headers().is_empty() && text.contains("_headers sets cache lifetimes"), "{file}: {text}");
         }
         let spaced = [("vite.config.ts", ""), ("public/_headers", "/*\n  cache-control : max-age=5\n")];
         assert!(written(&spaced).1.headers().is_empty());

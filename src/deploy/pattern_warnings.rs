@@ -58,8 +58,8 @@ mod tests {
         let warnings = all(&written, &walk, Path::new("work/public"));
         let expected = [
             "exclude: \"/drafs/\" matches nothing; did you mean \"/drafts/\"?",
-            "exclude: \"public/drafts/\" begins outside of the site; did you mean \"/drafts/\"?",
-            "exclude: \"!about.html\" is no negation here: nothing is taken back, so write the other patterns narrower",
+            "exclude: \"public/drafts/\" begins outside the site; did you mean \"/drafts/\"?",
+            "exclude: \"!about.html\" is not a negation here: narrow the other patterns instead",
             "pages: \"abuot.html\" matches nothing; did you mean \"about.html\"?",
             "assets: \"^.*\\\\.js$\" looks like a regular expression; patterns are globs, such as \"/assets/**\" or \"*.js\"",
             "include-hidden: \".htacess\" matches no file; did you mean \".htaccess\"?",

@@ -197,10 +197,10 @@ mod tests {
     fn the_directory_of_a_project_is_distinguished_from_a_site() {
         let (message, hint) =
             refusal(&["index.html", "package.json", "node_modules/a/b.js", "dist/index.html"]).unwrap();
-        assert!(message.contains("holds node_modules, package.json"), "{message}");
+        assert!(message.contains("contains node_modules, package.json"), "{message}");
         assert!(hint.contains("/dist;"), "{hint}");
         let (message, _) = refusal(&["package.json.html", "index.html", ".eleventy.js"]).unwrap();
-        assert!(message.contains("holds .eleventy.js"), "{message}");
+        assert!(message.contains("contains .eleventy.js"), "{message}");
         let (_, hint) = refusal(&["Cargo.toml", "src/main.rs"]).unwrap();
         assert!(hint.contains("build the site first"), "{hint}");
         assert!(refusal(&[".git/config", "src/a.md", "public/index.html"]).is_some());
@@ -226,7 +226,7 @@ mod tests {
         assert!(guard_project(source.path(), &rules).is_ok());
         create_dir_all(source.path().join("content")).unwrap();
         let refused = guard_project(source.path(), &rules).unwrap_err().to_string();
-        assert!(refused.contains("holds config.toml"), "{refused}");
+        assert!(refused.contains("contains config.toml"), "{refused}");
         write(source.path().join("config.toml"), "[server]").unwrap();
         assert!(guard_project(source.path(), &rules).is_ok());
     }

@@ -110,7 +110,7 @@ async fn one_preview_is_removed_by_its_name() {
     let label = host_label("feature/long");
     assert!(keys(&world).iter().all(|key| !key.contains(&label)), "{:?}", keys(&world));
     assert_eq!(listed(&world).len(), 2);
-    previews(&world, &["--remove", "feature/long"]).expect(6).says("there is not a preview");
+    previews(&world, &["--remove", "feature/long"]).expect(6).says("there is no preview");
     // What a label looks like is a name of its own.
     preview(&world, "feature/long", &[]).expect(0);
     previews(&world, &["--remove", &label]).expect(6);

@@ -154,7 +154,7 @@ mod tests {
         evidence.denied("s3:PutObject");
         evidence.denied("cloudfront:GetInvalidation");
         let found = found(&evidence, true);
-        assert_eq!(found[0], (State::Ok, "seen to work: s3:ListBucket".to_owned()));
+        assert_eq!(found[0], (State::Ok, "working: s3:ListBucket".to_owned()));
         assert_eq!(found[1], (State::Error, "missing: s3:PutObject".to_owned()));
         assert_eq!(found[2].0, State::Warning);
         assert_eq!(found[3].0, State::NotChecked);

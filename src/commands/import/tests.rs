@@ -148,13 +148,13 @@ fn bad_input_is_refused_with_its_place() {
         (".s3deploy.yml", "routes:\n  - route: [\n", ".s3deploy.yml:"),
         (".s3deploy.yml", "routes: 5\n", "routes"),
         (".s3deploy.yml", "routes:\n  - {headers: {}}\n", "route"),
-        (".s3deploy.yml", "", "no tool"),
+        (".s3deploy.yml", "", "known tool"),
         ("hugo.toml", "[deployment\n", "hugo.toml:1:"),
-        ("hugo.toml", "title = \"x\"\n", "no tool"),
+        ("hugo.toml", "title = \"x\"\n", "known tool"),
         ("hugo.toml", "[deployment]\ntargets = 1\n", "deployment"),
         ("hugo.json", "{\"a\": 1,\n}", "hugo.json:2:"),
         ("hugo.ini", "a", "hugo.ini"),
-        (".s3deploy.yml", "bucket: a b\nroutes: []\n", "makes no sense"),
+        (".s3deploy.yml", "bucket: a b\nroutes: []\n", "cannot be converted"),
     ] {
         let error = import_text(name, text).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);

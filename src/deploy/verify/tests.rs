@@ -62,8 +62,8 @@ fn an_answer_that_is_the_object_is_no_difference_and_all_else_is_named() {
     let text = |text: &str| Some(text.to_owned());
     for (answer, said) in [
         (Answer { status: 403, ..fresh() }, "answers 403"),
-        (Answer { status: 301, location: text("/x"), ..fresh() }, "leads to /x"),
-        (Answer { bytes_match: Some(false), ..fresh() }, "other bytes"),
+        (Answer { status: 301, location: text("/x"), ..fresh() }, "redirects to /x"),
+        (Answer { bytes_match: Some(false), ..fresh() }, "other content"),
         (Answer { bytes_match: Some(false), etag: text(OLD), ..fresh() }, "was there before"),
         (named("Content-Type", Some("text/plain"), fresh()), "Content-Type text/plain, not"),
         (named("Content-Type", None, fresh()), "Content-Type none"),
@@ -105,7 +105,7 @@ fn where_headers_may_be_set_on_the_way_another_one_ends_no_run_and_other_bytes_d
     let found = check.difference(&site, &other).unwrap();
     assert_eq!(found, Wrong::Overridden("has the Cache-Control no-cache, not none".to_owned()));
     let bytes = Answer { bytes_match: Some(false), ..other };
-    assert!(different(&check, &bytes).unwrap().contains("other bytes"));
+    assert!(different(&check, &bytes).unwrap().contains("other content"));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_is_encoded_or_decoded_on_the_way_is_known_by_its_etag() {
     let brotli = stored(|headers| headers.content_encoding = Some("br".to_owned()));
     assert_eq!(different(&brotli, &named("Content-Encoding", Some("br"), fresh())), None);
     let wrong = named("Content-Encoding", Some("br"), Answer { bytes_match: Some(false), ..fresh() });
-    assert!(different(&brotli, &wrong).unwrap().contains("other bytes"));
+    assert!(different(&brotli, &wrong).unwrap().contains("other content"));
 }
 
 #[test]

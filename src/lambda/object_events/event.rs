@@ -272,7 +272,9 @@ mod tests {
         assert_eq!(content(&once), Ok(Message::default()));
         assert!(content(&wrap(&once, "Notification")).unwrap_err().contains("within"));
         let confirm = content(&wrap(&inner, "SubscriptionConfirmation")).unwrap_err();
-        assert!(confirm.contains("confirmed") && confirm.contains(":changes") && !confirm.contains("secret"));
+        assert!(
+            confirm.contains("confirm the subscription") && confirm.contains(":changes") && !confirm.contains("secret")
+        );
         assert!(content(&wrap(&inner, "UnsubscribeConfirmation")).is_err());
         let direct = |sns: Value| serde_json::json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]});
         assert_eq!(content(&direct(once)), Ok(Message::default()));

@@ -93,8 +93,14 @@ impl<'a> Beside<'a> {
                     writeln!(out, "  {:width$}  {}", Shown(item), Shown(coverage.effect()))?;
                     write_evicted(out, coverage, report.verbose)?;
                 }
-                Some(Coverage { why: Some(why), .. }) => writeln!(out, "  {:width$}  {}", Shown(item), Shown(why))?,
-                _ => writeln!(out, "  {}", Shown(item))?,
+                Some(coverage) => {
+                    match &coverage.why {
+                        Some(why) => writeln!(out, "  {:width$}  {}", Shown(item), Shown(why))?,
+                        None => writeln!(out, "  {}", Shown(item))?,
+                    }
+                    write_evicted(out, coverage, report.verbose)?;
+                }
+                None => writeln!(out, "  {}", Shown(item))?,
             }
         }
         if items.len() > shown {
