@@ -121,7 +121,7 @@ async fn the_dashboard_tells_the_last_deploy_and_is_legible_at_each_width_in_bot
         return;
     };
     assert!(text(&sights[0], "story").contains("Nothing was invalidated."), "{}", text(&sights[0], "story"));
-    assert_eq!(text(&sights[0], "stale"), "1 URL is stale: viewers get an old copy.");
+    assert_eq!(text(&sights[0], "stale"), "2 URLs are stale: viewers get old copies.");
     assert_eq!((sights[0].look["menu"].clone(), sights[0].look["sites"].as_array().unwrap().len()), (true.into(), 2));
     let focus = &sights[1].focus;
     for tag in ["select", "a", "button", "input", "summary"] {

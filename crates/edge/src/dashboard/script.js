@@ -85,7 +85,9 @@ function drawSites() {
 function drawStory() {
   const { story, counts } = page;
   const parts = [];
-  if (!story || (!story.at && !story.since)) {
+  if (!story?.at && story?.unfinished) {
+    parts.push("The first deploy is under way, or was interrupted: the next one completes it.");
+  } else if (!story || (!story.at && !story.since)) {
     parts.push("No deploy yet. Run shipfront deploy DIRECTORY --local, and see here what it does.");
   } else if (!story.at) {
     parts.push(count(story.since, "object was", "objects were") + " written without a deploy of shipfront.");
@@ -102,9 +104,10 @@ function drawStory() {
       parts.push("CloudFront evicted " + count(story.evicted, "cached copy", "cached copies") + outdated
         + "; " + count(story.stayed, "other stayed", "others stayed") + " cached.");
     }
-    if (story.since) parts.push("Since then, " + count(story.since, "object was", "objects were") + " changed without an invalidation.");
+    // What a deploy under way has changed so far, it invalidates at its end.
+    if (story.since && !story.unfinished) parts.push("Since then, " + count(story.since, "object was", "objects were") + " changed without an invalidation.");
   }
-  if (story?.unfinished) {
+  if (story?.at && story.unfinished) {
     parts.push(story.running ? "Another deploy is under way, or was interrupted." : "A later deploy, " + story.unfinished + ", did not finish: the next one completes it.");
   }
   say(find("story"), visible(parts.join(" ")));
