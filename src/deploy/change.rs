@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
 use shipfront_invalidation::viewer::CachedHeaders;
-use shipfront_site::{Key, ObjectKind};
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, ObjectKind};
 use std::sync::Arc;
 
 use crate::record::manifest::{ErrorPage, Row, Version};

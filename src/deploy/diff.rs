@@ -8,9 +8,9 @@ use crate::deploy::walk::Unknown;
 use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::Row;
 use crate::s3::RemoteObject;
-use shipfront_site::{Key, ObjectKind, ObjectKinds};
 use shipfront_site::etag::Etag;
 use shipfront_site::key::has_control_character;
+use shipfront_site::{Key, ObjectKind, ObjectKinds};
 
 /// An entry of the source, as far as comparing takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
 
 use crate::record::manifest::ErrorPage;
-use shipfront_site::{Encoding, Key};
 use shipfront_site::headers::{Headers, HeadersDigest};
+use shipfront_site::{Encoding, Key};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 

@@ -8,8 +8,8 @@ use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::error::Error;
 use crate::open_files;
-use shipfront_site::{Key, ObjectKind};
 use shipfront_site::key::{composed, has_digest, legible};
+use shipfront_site::{Key, ObjectKind};
 use std::collections::HashMap;
 use std::io::Read;
 

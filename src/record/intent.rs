@@ -138,10 +138,7 @@ pub(super) fn file_name(deploy: &str) -> String {
 }
 
 /// An intent as it is kept.
-pub(super) fn encode<'a>(
-    deploy: &str,
-    mut pending: impl Iterator<Item = Cow<'a, PendingChange>>,
-) -> Result<Vec<u8>> {
+pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Vec<u8>> {
     ndjson::encode("plan", deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
             None => lines.row(&*pending_change),

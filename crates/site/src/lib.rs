@@ -32,8 +32,8 @@ pub mod viewer_rules;
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
 pub use kinds::{ObjectKind, ObjectKinds};
-pub use shared_key::Key;
 use percent_encoding::percent_decode_str;
+pub use shared_key::Key;
 use std::fmt;
 
 /// The folder of deploy records in a bucket: never compared, pruned or invalidated.

@@ -289,7 +289,8 @@ impl Planning<'_> {
             None if reason == Reason::New && !key.is_pending => CachedCopies::Nothing,
             _ => error_pages::cached(sure, None),
         };
-        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned }).map(Box::new);
+        let existing =
+            live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned }).map(Box::new);
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
         let subject = Subject { key: key.key.into(), reason, existing, copy_tags, cached };
         let kind = self.settings.kinds.kind_of(key.key);
