@@ -1,10 +1,13 @@
 //! How many S3 requests are in flight: as many as S3 answers without asking to slow down.
 //!
 //! Additive increase and multiplicative decrease, as in TCP (<https://www.rfc-editor.org/rfc/rfc5681>).
-//! The limit doubles each round trip until S3 first answers `503 Slow Down`. That halves it, once
+//! The limit doubles each round trip until S3 answers `503 Slow Down` more than here and there. That halves it, once
 //! for all requests that were sent before, and from there it grows by one each round trip. Where S3
 //! takes nothing at all for a while, the limit falls to its least, and comes back to half of what it
 //! was as fast as it rose at first.
+//!
+//! One such answer in a hundred says nothing of how many requests S3 takes: halving for each would leave a dozen in flight.
+//! That call alone waits before it is tried again.
 //!
 //! Attempts are limited, not calls: a call that waits to be tried again holds nobody up. Retrying is
 //! the SDK's affair.
@@ -24,6 +27,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const START: usize = 32;
 /// Fewer would be slow to find out that S3 takes more again.
 const LEAST: usize = 4;
+/// So many answers of a round trip that ask to slow down are none to heed, ...
+const STRAY: u64 = 2;
+/// ... with one in so many of the round trip's answers.
+const STRAY_ONE_IN: u64 = 32;
 /// In place of a status: no connection could be opened.
 const NO_CONNECTION: u16 = 0;
 /// Samples that are kept for the report.
@@ -53,6 +60,9 @@ struct State {
     /// Whether a request that was sent after that was answered well.
     recovering: bool,
     slow_downs: u64,
+    /// Answers of this round trip, and how many of them asked to slow down.
+    answers: u64,
+    refusals: u64,
     samples: Vec<Sample>,
 }
 
@@ -90,6 +100,8 @@ impl Limiter {
             halved: 0,
             recovering: true,
             slow_downs: 0,
+            answers: 0,
+            refusals: 0,
             samples: vec![Sample { seconds: 0.0, limit: start }],
         };
         Limiter { permits: Semaphore::new(start), state: Mutex::new(state) }
@@ -125,10 +137,17 @@ impl Limiter {
         match status {
             429 | 503 => {
                 state.slow_downs += 1;
-                state.slow_down(number);
+                if state.is_overloaded(true) {
+                    state.slow_down(number);
+                }
             }
             NO_CONNECTION => state.slow_down(number),
-            200..=499 if used => state.go_on(number),
+            200..=499 => {
+                state.is_overloaded(false);
+                if used {
+                    state.go_on(number);
+                }
+            }
             _ => {}
         }
         let after = state.limit as usize;
@@ -154,10 +173,23 @@ impl State {
         }
     }
 
+    /// Counts an answer, and tells whether this round trip had more refusals than come here and there.
+    fn is_overloaded(&mut self, refused: bool) -> bool {
+        if self.answers >= self.limit as u64 {
+            (self.answers, self.refusals) = (0, 0);
+        }
+        self.answers += 1;
+        self.refusals += u64::from(refused);
+        // The least limit has no room for strays.
+        let stray = if self.limit as usize <= LEAST { 0 } else { STRAY + self.answers / STRAY_ONE_IN };
+        self.refusals > stray
+    }
+
     fn slow_down(&mut self, number: u64) {
         if number <= self.halved {
             return;
         }
+        (self.answers, self.refusals) = (0, 0);
         let half = (self.limit / 2.0).max((LEAST as f64).min(self.most));
         if self.recovering {
             self.sample();
@@ -273,6 +305,43 @@ mod tests {
         }
         assert_eq!(sent, [32, 64, 128, 64, 65]);
         assert_eq!(limiter.trace().slow_downs, 128);
+    }
+
+    /// Sends as many as are let in at once, of which those with some numbers are refused.
+    async fn mixed_round(limiter: &Limiter, is_refused: impl Fn(u64) -> bool) -> usize {
+        let mut sent = Vec::new();
+        while limiter.permits.available_permits() > 0 {
+            sent.extend(limiter.admit().await);
+        }
+        for admitted in &sent {
+            limiter.answered(admitted.number, if is_refused(admitted.number) { 503 } else { 200 });
+        }
+        sent.len()
+    }
+
+    #[tokio::test]
+    async fn one_refusal_in_a_hundred_leaves_the_limit_as_it_is() {
+        let limiter = Limiter::new(256, &Clock::default());
+        for _ in 0..200 {
+            mixed_round(&limiter, |number| number % 100 == 0).await;
+        }
+        assert_eq!(limit(&limiter), 256);
+        assert!(limiter.trace().slow_downs > 400);
+    }
+
+    #[tokio::test]
+    async fn where_s3_takes_so_many_a_round_trip_the_limit_stays_about_there() {
+        let limiter = Limiter::new(256, &Clock::default());
+        let (mut most, mut last) = (0, 0);
+        for round in 0..200 {
+            let begun = last;
+            let sent = mixed_round(&limiter, |number| number > begun + 30).await;
+            last += sent as u64;
+            if round >= 10 {
+                most = most.max(sent);
+            }
+        }
+        assert!((30..=40).contains(&most), "{most} at once where 30 are taken");
     }
 
     #[tokio::test]

@@ -66,26 +66,3 @@ fn a_key_too_long_for_s3_is_a_problem_and_unknown() {
     assert_eq!((found.entries.len(), found.problems.len()), (0, 1));
     assert!(found.unknown.contains(&format!("{}/f.html", deep.display())));
 }
-
-/// How walking grows with what it finds: run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "prints and asserts nothing"]
-fn how_walking_grows() {
-    type Shape = fn(usize) -> String;
-    let shapes: [(&str, Shape); 2] = [
-        ("in one folder", |file| format!("{file:06}.html")),
-        ("300 folders deep", |file| format!("{}{file:06}.html", "d/".repeat(300))),
-    ];
-    for (what, name) in shapes {
-        for count in [25_000, 50_000, 100_000] {
-            let source = tempfile::tempdir().unwrap();
-            create_dir_all(source.path().join(name(0)).parent().unwrap()).unwrap();
-            (0..count).for_each(|file| write(source.path().join(name(file)), "x").unwrap());
-            let begun = std::time::Instant::now();
-            let found = walk(source.path(), "", &WalkRules::default()).unwrap();
-            let a_file = begun.elapsed() / count as u32;
-            println!("{count:7} files {what:17} {a_file:?} a file");
-            assert_eq!(found.entries.len(), count);
-        }
-    }
-}
