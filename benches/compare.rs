@@ -15,6 +15,7 @@ use shipfront::deploy::entry::Entry;
 use shipfront::deploy::walk::{WalkRules, walk};
 use shipfront::record::manifest::Row;
 use shipfront::s3::RemoteObject;
+use shipfront_site::Key;
 use shipfront_site::etag::{self, Etag, md5, multipart, part_size};
 
 const KIB: usize = 1 << 10;
@@ -63,12 +64,12 @@ fn merge(criterion: &mut Criterion) {
             .map(|(_, key)| RemoteObject { key: key.clone(), size: 1000, etag: etag(key), modified: 0 })
             .collect();
         let row = |key: &str| Row::new(1000, etag(key));
-        let rows: Vec<(&str, Row)> = having(2).map(|(_, key)| (key.as_str(), row(key))).collect();
+        let rows: Vec<(Key, Row)> = having(2).map(|(_, key)| (key.as_str().into(), row(key))).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter_batched(
                 || objects.clone(),
-                |objects| join(&files, 0, objects, rows.iter().map(|(key, row)| (*key, row))),
+                |objects| join(&files, 0, objects, rows.iter().map(|(key, row)| (key, row))),
                 BatchSize::LargeInput,
             );
         });

@@ -16,7 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
         })
         .collect();
     let named = |problem: String| {
-        let is_named = variables.iter().any(|(name, _)| name.to_str().is_some_and(|name| problem.starts_with(name)));
+        let is_named = variables.iter().any(|(name, _)| name.to_str().is_some_and(|name| problem.contains(name)));
         assert!(is_named, "{problem}");
     };
     let variable = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());

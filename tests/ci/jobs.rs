@@ -120,7 +120,7 @@ async fn the_job_of_gitlab_deploys_and_hands_over_what_its_page_shows() {
     let set = variables(&read(&world, reports["dotenv"].as_str().unwrap()));
     let url = job["environment"]["url"].as_str().unwrap().trim_start_matches('$');
     assert!(set.contains(&(url.to_owned(), "https://www.example.com/".to_owned())), "{set:?}");
-    assert!(read(&world, job["artifacts"]["paths"][0].as_str().unwrap()).contains("<h1>Deployed</h1>"));
+    assert!(read(&world, job["artifacts"]["paths"][0].as_str().unwrap()).contains("<h1>Deployed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn the_step_of_bitbucket_deploys_and_hands_over_its_outputs() {
         assert!(value.is_some_and(|(_, value)| !value.is_empty()), "{name:?} in {set:?}");
     }
     assert!(read(&world, "test-results/deploy.xml").contains("<testcase"));
-    assert!(read(&world, step["artifacts"][0].as_str().unwrap()).contains("<h1>Deployed</h1>"));
+    assert!(read(&world, step["artifacts"][0].as_str().unwrap()).contains("<h1>Deployed"));
 }
 
 /// Runs the step that removes previews, with so many open pull requests; `None` where `gh` fails.

@@ -150,7 +150,7 @@ async fn the_page_of_a_report_and_its_junit_say_that_the_plan_was_refused() {
     let (page, junit) = (path("report.html"), path("report.xml"));
     world.deploy(&["--report", &page, "--report", &junit]).expect(6);
     let page = fs::read_to_string(page).unwrap();
-    assert!(page.contains("Refused. Nothing was changed") && page.contains("01.html"), "{page}");
+    assert!(page.contains("<h1>Refused: 12 of 13 deployed pages") && page.contains("01.html"), "{page}");
     let junit = fs::read_to_string(junit).unwrap();
     assert!(junit.contains("12 of 13 deployed pages") && junit.contains("hint: check that"), "{junit}");
 }

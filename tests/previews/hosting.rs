@@ -40,7 +40,7 @@ fn nothing_of_a_preview_is_kept_or_indexed_and_no_store_is_needed() {
     let behavior = &template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"];
     assert_eq!(behavior["CachePolicyId"], CACHING_DISABLED);
     let text = std::fs::read_to_string(repository("examples/previews/template.yaml")).unwrap();
-    assert!(!text.contains("KeyValueStore"));
+    assert!(!text.contains("AWS::CloudFront::KeyValueStore") && !text.contains("KeyValueStoreAssociations"));
     let headers = &template["Resources"]["NoIndex"]["Properties"]["ResponseHeadersPolicyConfig"]["CustomHeadersConfig"];
     assert_eq!(
         (&headers["Items"][0]["Header"], &headers["Items"][0]["Value"]),

@@ -174,7 +174,7 @@ async fn headers_that_change_meanwhile_are_those_of_the_version_or_a_warning() {
         preview(&world, "new", &["--config", settings.to_str().unwrap()]).expect(0);
         gate.open();
         let run = finish(running).expect(0);
-        assert!(run.warnings().contains("was deployed again, or removed, while it was promoted"), "{}", run.warnings());
+        assert!(run.warnings().contains("was deployed again, or removed, during the promotion"), "{}", run.warnings());
         let head = s3(&world.edge).head_object().bucket(BUCKET).key("index.html").send().await.unwrap();
         let expected = if versioned { None } else { Some("max-age=77") };
         assert_eq!(head.cache_control(), expected, "versioned: {versioned}");

@@ -153,7 +153,7 @@ async fn functions_that_are_not_productions_own_or_missing_are_no_place_for_rule
     preview(&world, "new", &RULES).expect(0);
     world.edge.put_function(&function("site-request", "somebody else's", "request")).unwrap();
     world.edge.clear_requests();
-    promote(&world, "new", &[]).expect(6).says("not shipfront's");
+    promote(&world, "new", &[]).expect(6).says("does not belong to shipfront");
     assert_eq!(writes(&world), [""; 0]);
     // The comment of the preview's own place does not make it production's.
     world.edge.put_function(&function("site-request", &format!("shipfront {AT}/new"), "request")).unwrap();

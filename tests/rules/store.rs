@@ -368,7 +368,7 @@ async fn where_only_one_of_two_functions_has_a_store_the_lines_have_to_fit_into_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_what_a_functions_store_holds() {
     let world = deployed().await;
-    let seen = || world.run(&["doctor", crate::world::site::TARGET, "--publish-rules"]).stdout;
+    let seen = || world.run(&["doctor", crate::world::site::TARGET, "--publish-rules", "--verbose"]).stdout;
     assert!(seen().contains("402 keys in its key-value store"), "{}", seen());
     world.fault("DescribeKeyValueStore", 0, ALWAYS, error(403, "AccessDeniedException"));
     assert!(seen().contains("its key-value store cannot be read"), "{}", seen());

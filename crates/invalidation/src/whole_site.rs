@@ -30,7 +30,7 @@ pub(super) fn wildcard<P: Borrow<str>>(paths: impl Iterator<Item = (P, Reach)>, 
     }
     let text = format!("{}*", common?);
     let is_best = counted.len() > budget.free_items.max(1);
-    is_best.then(|| Item { text, wildcard: true, covers: counted.len(), collateral: 0 })
+    is_best.then_some(Item { text, wildcard: true, covers: counted.len(), collateral: 0 })
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ mod tests {
         let keys = ["assets/app.js", "index.html"];
         let said = |pattern: &str| oddity(&pattern.parse().unwrap(), Some("public"), keys.into_iter());
         for (pattern, part) in [
-            ("!*.html", "no negation"),
+            ("!*.html", "not a negation"),
             ("^assets/.*$", "regular expression"),
             (".*\\.js$", "regular expression"),
             ("public/assets/**", "did you mean \"/assets/**\""),
@@ -198,7 +198,9 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_says_why() {
-        for (text, why) in [("", "empty"), ("a/../b", "leaves"), ("a[", "no pattern"), ("{a", "no pattern")] {
+        for (text, why) in
+            [("", "empty"), ("a/../b", "points outside"), ("a[", "not a pattern"), ("{a", "not a pattern")]
+        {
             assert!(text.parse::<Glob>().unwrap_err().contains(why), "{text:?}");
         }
     }
@@ -209,6 +211,6 @@ mod tests {
         let many: Globs = serde_json::from_str("[\"*.js\"]").unwrap();
         assert_eq!(one, many);
         let error = serde_json::from_str::<Globs>("[\"a[\"]").unwrap_err().to_string();
-        assert!(error.contains("no pattern"), "{error}");
+        assert!(error.contains("not a pattern"), "{error}");
     }
 }

@@ -257,7 +257,7 @@ mod tests {
             (10, known("max-age=soon"), true, "31536000 s (its max-age)"),
             (10, known("must-revalidate"), true, "86400 s (DefaultTTL)"),
             (10, known("max-age=0, stale-while-revalidate=600"), true, "601 s (its stale-"),
-            (10, CachedHeaders::Unknown, true, "63072000 s (twice MaxTTL, as its headers"),
+            (10, CachedHeaders::Unknown, true, "63072000 s (twice MaxTTL, because its headers"),
         ] {
             let (found, reason) = auto(error_ttl, Some(CACHING_OPTIMIZED), &[headers]);
             assert_eq!(found, everything, "{reason}");

@@ -85,9 +85,9 @@ fn without_a_status_netlify_means_301_and_cloudflare_302() {
 #[test]
 fn what_cannot_be_done_keeps_its_place_and_passes_through() {
     for (line, why) in [
-        ("/a https://b.example/ 200", "what https://b.example/ answers"),
+        ("/a https://b.example/ 200", "shows content of https://b.example/"),
         ("/a /b 404", "status 404"),
-        ("/a //b.example/c 200", "what //b.example/c answers"),
+        ("/a //b.example/c 200", "shows content of //b.example/c"),
         ("/api/* /.netlify/functions/:splat 200", "only Netlify has"),
         ("/a /b 302 Cookie=x", "depends on Cookie"),
     ] {
@@ -129,12 +129,12 @@ fn what_makes_no_sense_is_skipped_and_named_with_what_to_write() {
         ("/a /b 999", 1, "not a status"),
         ("a /b", 1, "begins with a slash"),
         ("/a b", 1, "neither a path nor a query parameter"),
-        ("/a /b/:splat", 1, "asks for :splat"),
-        ("/a/:x /b/:y", 1, "asks for :y"),
-        ("/a /b 301 /c", 1, "one word too many"),
+        ("/a /b/:splat", 1, "uses :splat"),
+        ("/a/:x /b/:y", 1, "uses :y"),
+        ("/a /b 301 /c", 1, "unexpected"),
         ("/*/* /b", 1, "more than one *"),
-        ("/* https://x:splat/ 301", 1, "name the host"),
-        ("/* //:splat/ 301", 1, "name the host"),
+        ("/* https://x:splat/ 301", 1, "takes the host from the URL"),
+        ("/* //:splat/ 301", 1, "takes the host from the URL"),
         ("<!-- x -->", 1, "begins with a slash"),
     ] {
         let file = read(&format!("{text}\n/good /line"));

@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(odd_charset(value).is_some(), problem, "{value}");
         }
         for (value, problem) in
-            [("br", None), ("GZIP", None), ("utf-8", Some("but a charset")), ("text/html", Some("decode"))]
+            [("br", None), ("GZIP", None), ("utf-8", Some("is a charset")), ("text/html", Some("decode"))]
         {
             let said = odd_encoding(value);
             assert!(said.is_some() == problem.is_some(), "{value}: {said:?}");
@@ -304,7 +304,7 @@ mod tests {
             ..HeaderRule::default()
         };
         let reported = HeaderRules::new(vec![rule]).unwrap().odd_content_types();
-        assert_eq!(reported, [(0, "\"html\" is no media type, such as \"text/html\"".to_owned())]);
+        assert_eq!(reported, [(0, "\"html\" is not a media type, such as \"text/html\"".to_owned())]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn a_distribution_that_shows_nothing_of_the_site_is_said_so() {
         let viewer = Viewer::new(&shape, &site("www/"), ViewerOptions::default());
         assert!(viewer.reaches_nothing());
         assert!(viewer.paths("www/a.html").is_empty());
-        assert!(viewer.warnings()[0].contains("nothing to invalidate"));
+        assert!(viewer.warnings()[0].contains("nothing is invalidated"));
     }
 }
 
