@@ -144,6 +144,7 @@ Examples:
   shipfront man > shipfront.1
       write one to a file";
 
+#[cfg(feature = "edge")]
 const PREVIEW_EXAMPLES: &str = "\
 Most options of 'shipfront deploy' work here as well: see 'deploy --help'.
 

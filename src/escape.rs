@@ -2,7 +2,7 @@
 //!
 //! Names of files and keys, owners of leases, ids in a record and answers of servers are written by others. Whatever
 //! shows one of them inside a text escapes it with [`Shown`], once; a backslash is no special character, so that
-//! what is escaped already stays as it is. The terminal lets nothing out that [`lines`] or [`json`] would change.
+//! what is escaped already stays as it is. The terminal lets nothing out that [`lines`] or [`write_json`] would change.
 
 use serde::Serialize;
 use std::borrow::Cow;
