@@ -4,6 +4,7 @@ pub mod choice;
 pub mod conformance;
 pub mod doctor;
 pub mod documents;
+mod examples;
 pub mod headers_and_redirects;
 pub mod help;
 pub mod history;
@@ -25,153 +26,12 @@ use shipfront_site::glob::Glob;
 use shipfront_site::rules::HeaderRule;
 use std::path::PathBuf;
 
-const EXAMPLES: &str = "\
-Examples:
-  shipfront deploy public --local
-      try it without an AWS account
-  shipfront doctor s3://www.example.com
-      check bucket, distribution and permissions
-  shipfront plan public s3://www.example.com
-      show what a deploy would do
-  shipfront deploy public s3://www.example.com
-      deploy, and invalidate what changed
-  shipfront rollback s3://www.example.com
-      restore the site of the deploy before";
-
-const LONG_HELP: &str = "\
-Examples:
-  shipfront deploy public --local
-      try it without an AWS account
-  shipfront doctor s3://www.example.com
-      check bucket, distribution and permissions
-  shipfront plan public s3://www.example.com
-      show what a deploy would do
-  shipfront deploy public s3://www.example.com
-      deploy, and invalidate what changed
-  shipfront rollback s3://www.example.com
-      restore the site of the deploy before
-
-Exit codes:
-   0  done, or nothing to do
-   1  failed, nothing changed
-   2  usage
-   3  some files failed; the rest is live and invalidated
-   4  live but stale: an invalidation failed
-   5  locked, or superseded by a newer build
-   6  refused by a guard, nothing changed
-   7  live, but --verify found a difference or got no answer
-  10  plan --detailed-exit-code: there are changes
- 130  interrupted; what is live was invalidated
-
-Settings:
-  Options override environment variables (SHIPFRONT_MAX_PATHS for --max-paths),
-  which override shipfront.toml beside or above the source. 'shipfront init'
-  writes one. Credentials, regions and profiles are found as the AWS CLI does.";
-
-const DEPLOY_EXAMPLES: &str = "\
-Examples:
-  shipfront deploy public s3://www.example.com
-      upload what changed and invalidate it
-  shipfront deploy dist s3://sites/blog --distribution E2QWRUHAPOMQZL
-      a folder of a bucket, and a distribution by its ID
-  shipfront deploy public --preview feature/search
-      a preview of a branch, beside production
-  shipfront deploy public --local
-      to the local edge, without AWS
-  shipfront deploy public s3://www.example.com --report report.html
-      with a report to look at";
-
-const PLAN_EXAMPLES: &str = "\
-'shipfront plan' takes all options of 'shipfront deploy': see 'deploy --help'.
-
-Examples:
-  shipfront plan public s3://www.example.com
-      show changes, paths and cost
-  shipfront plan public s3://www.example.com --detailed-exit-code
-      exit with 10 if there are changes";
-
-const INVALIDATE_EXAMPLES: &str = "\
-Examples:
-  shipfront invalidate /blog/ '/img/*' --target s3://www.example.com
-      the distribution in front of a bucket
-  shipfront invalidate https://www.example.com/blog/
-      the distribution with this host name
-  shipfront invalidate '/*' --distribution E2QWRUHAPOMQZL
-      everything, of one distribution";
-
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  shipfront status s3://www.example.com
-  shipfront status public --local";
-
-const HISTORY_EXAMPLES: &str = "\
-Examples:
-  shipfront history s3://www.example.com
-  shipfront history s3://www.example.com --json";
-
-const UNLOCK_EXAMPLES: &str = "\
-Examples:
-  shipfront unlock s3://www.example.com
-      release the lock of a deploy that died";
-
-const DOCTOR_EXAMPLES: &str = "\
-Examples:
-  shipfront doctor s3://www.example.com
-      find the problems before a deploy does
-  shipfront doctor s3://www.example.com --probe
-      also write and remove one object
-  shipfront doctor s3://www.example.com --verbose
-      list everything that was checked";
-
-const POLICY_EXAMPLES: &str = "\
-Examples:
-  shipfront policy s3://www.example.com --distribution E2QWRUHAPOMQZL
-      the policy of a role that deploys
-  shipfront policy s3://www.example.com --bucket-policy
-      the policy of the bucket
-  shipfront policy --trust github:OWNER/REPO --account 111122223333
-      the trust policy for GitHub Actions";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  shipfront completions bash > shipfront.bash
-  shipfront completions fish > ~/.config/fish/completions/shipfront.fish";
-
-const MAN_EXAMPLES: &str = "\
-Examples:
-  shipfront man deploy
-      read the manual page of a command
-  shipfront man > shipfront.1
-      write one to a file";
-
-#[cfg(feature = "edge")]
-const PREVIEW_EXAMPLES: &str = "\
-Most options of 'shipfront deploy' work here as well: see 'deploy --help'.
-
-Examples:
-  shipfront preview public
-      serve a built site
-  shipfront preview public --watch
-      and deploy every change";
-
-const INIT_EXAMPLES: &str = "\
-Examples:
-  shipfront init
-      for the project in this directory
-  shipfront init . s3://www.example.com
-      and for this bucket";
-
-const IMPORT_EXAMPLES: &str = "\
-Examples:
-  shipfront import .s3deploy.yml > shipfront.toml
-  shipfront import hugo.toml > shipfront.toml";
-
 /// Upload a built static site to Amazon S3 and invalidate what changed in CloudFront.
 ///
 /// shipfront uploads only what changed, assets before the pages that use them, and invalidates as few CloudFront paths
 /// as it takes for viewers to see no stale page.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, after_long_help = LONG_HELP, max_term_width = 100)]
+#[command(version, after_help = examples::EXAMPLES, after_long_help = examples::LONG_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -200,28 +60,28 @@ pub enum Command {
     ///
     /// Compares files by size and MD5, never by time. New and changed assets go first, then pages, then removals; then
     /// CloudFront is asked to invalidate what changed. The next deploy finishes one that was interrupted.
-    #[command(after_help = DEPLOY_EXAMPLES)]
+    #[command(after_help = examples::DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
     /// Show what a deploy would do, and write nothing
     ///
     /// Compares as a deploy does and stops before the first write. Shows each change with its reason, the paths that
     /// would be invalidated, and what they cost.
-    #[command(after_help = PLAN_EXAMPLES)]
+    #[command(after_help = examples::PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Evict paths from CloudFront
     ///
     /// Encodes paths as CloudFront expects them, sends each one once, at the rate that CloudFront accepts, and waits
     /// until the invalidation is complete.
-    #[command(after_help = INVALIDATE_EXAMPLES)]
+    #[command(after_help = examples::INVALIDATE_EXAMPLES)]
     Invalidate(InvalidateArgs),
     /// Show the last deploy, the lock and files that are due for removal
-    #[command(after_help = STATUS_EXAMPLES)]
+    #[command(after_help = examples::STATUS_EXAMPLES)]
     Status(record::StatusArgs),
     /// List the deploys that can be restored
     ///
     /// The newest comes first, each with its build, commit, author and number of changes, and whether all of it can
     /// still be restored.
-    #[command(after_help = HISTORY_EXAMPLES)]
+    #[command(after_help = examples::HISTORY_EXAMPLES)]
     History(history::HistoryCommandArgs),
     /// Restore the site of an earlier deploy
     ///
@@ -243,12 +103,12 @@ pub enum Command {
     #[command(after_help = previews::PROMOTE_EXAMPLES)]
     Promote(previews::PromoteArgs),
     /// Release the lock of a deploy that died
-    #[command(after_help = UNLOCK_EXAMPLES)]
+    #[command(after_help = examples::UNLOCK_EXAMPLES)]
     Unlock(record::UnlockArgs),
     /// Check credentials, bucket, distribution and permissions
     ///
     /// Changes nothing, and says how to fix what it finds. Exits with 1 if a deploy would fail or viewers get errors.
-    #[command(after_help = DOCTOR_EXAMPLES)]
+    #[command(after_help = examples::DOCTOR_EXAMPLES)]
     Doctor(doctor::DoctorArgs),
     /// Test a store and CloudFront for what shipfront relies on
     ///
@@ -260,15 +120,15 @@ pub enum Command {
     /// Print the IAM policy that a role needs, or the bucket policy
     ///
     /// The policy allows what shipfront calls and nothing else. Placeholders are in capitals.
-    #[command(after_help = POLICY_EXAMPLES)]
+    #[command(after_help = examples::POLICY_EXAMPLES)]
     Policy(doctor::PolicyArgs),
     /// Print shell completions
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    #[command(after_help = examples::COMPLETIONS_EXAMPLES)]
     Completions(documents::CompletionsArgs),
     /// Show the manual page of shipfront, or of a command
     ///
     /// At a terminal, opens the page; otherwise prints it in roff.
-    #[command(after_help = MAN_EXAMPLES)]
+    #[command(after_help = examples::MAN_EXAMPLES)]
     Man(documents::ManArgs),
     /// Print a CloudFront Function for the headers that S3 does not keep
     ///
@@ -305,7 +165,7 @@ pub enum Command {
     /// The dashboard shows every URL with its hits, its age and whether it is stale, and what the last invalidation
     /// evicted and why, while you deploy.
     #[cfg(feature = "edge")]
-    #[command(after_help = PREVIEW_EXAMPLES)]
+    #[command(after_help = examples::PREVIEW_EXAMPLES)]
     Preview(PreviewArgs),
     /// Write a shipfront.toml for a project
     ///
@@ -313,13 +173,13 @@ pub enum Command {
     /// SvelteKit, Nuxt, VitePress, Gatsby, Angular, Create React App, Docusaurus, Jekyll, Eleventy, MkDocs, mdBook,
     /// Sphinx, Storybook and others, and writes a commented file with the source and the cache rules that suit them.
     /// Where a _headers file sets cache lifetimes, the rules stay comments.
-    #[command(after_help = INIT_EXAMPLES)]
+    #[command(after_help = examples::INIT_EXAMPLES)]
     Init(InitArgs),
     /// Convert the settings of another tool to a shipfront.toml
     ///
     /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
     /// TOML, YAML or JSON. Lists what has no counterpart.
-    #[command(after_help = IMPORT_EXAMPLES)]
+    #[command(after_help = examples::IMPORT_EXAMPLES)]
     Import(ImportArgs),
     /// Print the JSON schema of shipfront.toml, for editors
     Schema,
