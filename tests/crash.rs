@@ -3,6 +3,7 @@
 
 mod scripts;
 
+use crate::world::crashes::LeftBehind;
 use crate::world::manifest::drift;
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, is_page, site};
@@ -80,11 +81,12 @@ async fn everywhere(scenario: Scenario) -> u64 {
     let sources = Sources { first: directory(&first()), second: directory(&second()) };
     let prepared = Prepared::new(&sources, scenario).await;
     let place = Place::new().await;
-    let mut crashes = 0;
+    let (mut crashes, mut left) = (0, LeftBehind::default());
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !try_one(&place, &sources, &prepared, nth, after_effect).await {
+            if !try_one(&place, &sources, &prepared, &mut left, (nth, after_effect)).await {
                 assert!(crashes > 40, "a deploy has more than {crashes} crash points");
+                assert!(left.len() > 10, "it leaves more than {} things behind", left.len());
                 return crashes;
             }
             crashes += 1;
@@ -94,7 +96,13 @@ async fn everywhere(scenario: Scenario) -> u64 {
 }
 
 /// One crash and what follows; `false` when the run ended before its `nth` request.
-async fn try_one(place: &Place, sources: &Sources, prepared: &Prepared, nth: u64, after_effect: bool) -> bool {
+async fn try_one(
+    place: &Place,
+    sources: &Sources,
+    prepared: &Prepared,
+    left: &mut LeftBehind,
+    (nth, after_effect): (u64, bool),
+) -> bool {
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
     let mut attempt = prepared.attempt(place, which);
     let scenario = prepared.scenario;
@@ -111,11 +119,15 @@ async fn try_one(place: &Place, sources: &Sources, prepared: &Prepared, nth: u64
     let stale = attempt.oracle.stale();
     assert!(stale.is_empty() || touched && intent, "{}: stale URLs that no intent names: {stale:?}", attempt.which);
 
+    let again_at = scenario.again_at.map(|again_at| again_at(nth));
+    if !left.is_new(&crashed, again_at.map(|again_at| (again_at, after_effect))) {
+        return true;
+    }
     let (source, expected) = match scenario.rollback {
         true => (sources.first.path(), first()),
         false => (sources.second.path(), second),
     };
-    if let Some(again_at) = scenario.again_at.map(|again_at| again_at(nth)) {
+    if let Some(again_at) = again_at {
         place.outlive_lease();
         place.crash(source, &target, &options, again_at, !after_effect).await;
         attempt.replay(place, &expected);

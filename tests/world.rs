@@ -3,6 +3,7 @@
 pub(crate) mod aws;
 pub(crate) mod browser;
 pub(crate) mod command;
+pub(crate) mod crashes;
 pub(crate) mod docs_site;
 pub(crate) mod docs_viewers;
 #[cfg(feature = "lambda")]

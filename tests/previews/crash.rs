@@ -2,6 +2,7 @@
 
 use super::{AT, PREVIEWS, SITE};
 use crate::world::command::{run, shipfront};
+use crate::world::crashes::LeftBehind;
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{self, Place, Site, directory, site};
 use clap::Parser;
@@ -70,7 +71,7 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
     let source = directory(&second());
     let mut before = site(&SITE);
     before.insert("foreign.txt".to_owned(), "theirs".to_owned());
-    let mut crashes = 0;
+    let (mut crashes, mut left) = (0, LeftBehind::default());
     'all: for nth in 1.. {
         for after_effect in [false, true] {
             let which = format!("at request {nth}, {after_effect}");
@@ -85,9 +86,13 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
                 break 'all;
             }
             crashes += 1;
-            oracle.replay(&place.edge.effects(), &[&second()]);
+            let crashed = place.edge.effects();
+            oracle.replay(&crashed, &[&second()]);
             place.edge.clear_effects();
             place.outlive_lease();
+            if !left.is_new(&crashed, nth % 3 == 0) {
+                continue;
+            }
             // The preview may be gone by then: whoever deploys the same build finishes it as well.
             let report = match nth % 3 {
                 0 => place.deploy(source.path(), PRODUCTION, &["--distribution", &distribution]).await.unwrap(),
@@ -106,6 +111,7 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
         }
     }
     assert!(crashes > 40, "a promotion has only {crashes} crash points");
+    assert!(left.len() > 10, "it leaves only {} things behind", left.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! A rollback that dies at any of its requests is finished by the next run, whichever kind that is.
 
+use crate::world::crashes::LeftBehind;
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, site};
 use shipfront::outcome::Outcome;
@@ -92,11 +93,12 @@ fn options<'a>(scenario: &Scenario, distribution: &'a str) -> Vec<&'a str> {
 /// Tries each request of a rollback until it has no more of them; the number of crashes.
 async fn everywhere(scenario: Scenario) -> u64 {
     let prepared = Box::pin(Prepared::new(&scenario)).await;
-    let mut crashes = 0;
+    let (mut crashes, mut left) = (0, LeftBehind::default());
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !Box::pin(try_one(&prepared, &scenario, nth, after_effect)).await {
+            if !Box::pin(try_one(&prepared, &scenario, &mut left, (nth, after_effect))).await {
                 assert!(crashes > 40, "a rollback has more than {crashes} crash points");
+                assert!(left.len() > 10, "it leaves more than {} things behind", left.len());
                 return crashes;
             }
             crashes += 1;
@@ -105,7 +107,12 @@ async fn everywhere(scenario: Scenario) -> u64 {
     crashes
 }
 
-async fn try_one(prepared: &Prepared, scenario: &Scenario, nth: u64, after_effect: bool) -> bool {
+async fn try_one(
+    prepared: &Prepared,
+    scenario: &Scenario,
+    left: &mut LeftBehind,
+    (nth, after_effect): (u64, bool),
+) -> bool {
     let Prepared { place, distribution, contents, deploy, sources } = prepared;
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
     place.edge.set_bucket_contents(BUCKET, contents).unwrap();
@@ -119,11 +126,15 @@ async fn try_one(prepared: &Prepared, scenario: &Scenario, nth: u64, after_effec
         assert_eq!(report.unwrap().outcome, Outcome::Deployed);
         return false;
     }
-    oracle.replay(&place.edge.effects(), &[&first()]);
+    let crashed = place.edge.effects();
+    oracle.replay(&crashed, &[&first()]);
     let intent = place.state(BUCKET).await.is_some_and(|state| !state["intent"].is_null());
     assert!(oracle.stale().is_empty() || intent, "{which}: stale URLs that no intent names: {:?}", oracle.stale());
     place.outlive_lease();
     place.edge.clear_effects();
+    if !left.is_new(&crashed, ()) {
+        return true;
+    }
     let (source, expected) = match scenario.next {
         Next::Rollback | Next::OldBuild => (sources.0.path(), first()),
         Next::NewBuild => (sources.1.path(), second()),

@@ -1,6 +1,7 @@
 //! A deploy of rules that dies at any of its requests, before and after its effect: the next one comes to the same end.
 
 use super::{FUNCTIONS, attach};
+use crate::world::crashes::LeftBehind;
 use crate::world::http::get;
 use crate::world::oracle::is_record;
 use crate::world::sites::{Place, Site, directory, site};
@@ -91,7 +92,12 @@ impl Prepared {
 }
 
 /// One crash and what follows; `false` where the run ended before its `nth` request.
-async fn try_one(prepared: &Prepared, nth: u64, after_effect: bool, undisturbed: &mut Vec<String>) -> bool {
+async fn try_one(
+    prepared: &Prepared,
+    left: &mut LeftBehind,
+    (nth, after_effect): (u64, bool),
+    undisturbed: &mut Vec<String>,
+) -> bool {
     let (place, two) = (prepared.place().await, &prepared.second);
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
     if let Some(report) = place.crash(two.path(), TARGET, &OPTIONS, nth, after_effect).await {
@@ -110,6 +116,9 @@ async fn try_one(prepared: &Prepared, nth: u64, after_effect: bool, undisturbed:
     let state = place.state(BUCKET).await.unwrap();
     let (intent, committed) = (!state["intent"].is_null(), state["manifest"] != prepared.manifest);
     assert!(intent || committed || !(touched || published), "{which}: something is live of which no intent tells");
+    if !left.is_new(&crashed, code(&place)) {
+        return true;
+    }
     place.outlive_lease();
     let report = place.deploy(two.path(), TARGET, &OPTIONS).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Deployed | Outcome::NothingToDo), "{which}: {report:#?}");
@@ -129,6 +138,12 @@ async fn try_one(prepared: &Prepared, nth: u64, after_effect: bool, undisturbed:
     true
 }
 
+/// The code of the functions, at both of their stages.
+pub(super) fn code(place: &Place) -> Vec<Option<String>> {
+    let stages = FUNCTIONS.iter().flat_map(|&(_, name)| [Stage::Development, Stage::Live].map(|stage| (name, stage)));
+    stages.map(|(name, stage)| place.edge.function(name, stage).map(|function| function.code)).collect()
+}
+
 pub(super) fn at_the_end() -> Vec<String> {
     [
         "/goes.html 404  ",
@@ -145,12 +160,13 @@ pub(super) fn at_the_end() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_of_rules_that_dies_anywhere_is_finished_by_the_next() {
     let prepared = Prepared::new().await;
-    let (mut crashes, mut undisturbed) = (0, Vec::new());
+    let (mut crashes, mut left, mut undisturbed) = (0, LeftBehind::default(), Vec::new());
     for nth in 1.. {
         for after_effect in [false, true] {
-            if !try_one(&prepared, nth, after_effect, &mut undisturbed).await {
+            if !try_one(&prepared, &mut left, (nth, after_effect), &mut undisturbed).await {
                 assert_eq!(undisturbed, at_the_end());
                 assert!(crashes > 50, "a deploy of rules has more than {crashes} crash points");
+                assert!(left.len() > 10, "it leaves more than {} things behind", left.len());
                 return;
             }
             crashes += 1;

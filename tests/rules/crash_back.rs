@@ -1,9 +1,10 @@
 //! A rollback and a promotion that carry rules and die at any of their requests, before and after its effect: the next run,
 //! of the same kind or a deploy of the same build, comes to the same end.
 
-use super::crash::{BUCKET, OPTIONS, TARGET, at_the_end, evicted, first, second, views};
+use super::crash::{BUCKET, OPTIONS, TARGET, at_the_end, code, evicted, first, second, views};
 use super::{FUNCTIONS, attach};
 use crate::world::command::{run, shipfront};
+use crate::world::crashes::LeftBehind;
 use crate::world::oracle::is_record;
 use crate::world::sites::{Place, directory, promote, restore};
 use shipfront::error::Error;
@@ -109,7 +110,7 @@ impl Prepared {
     }
 
     /// One crash and what follows; `false` where the run ended before its `nth` request.
-    async fn try_one(&self, nth: u64, after_effect: bool) -> bool {
+    async fn try_one(&self, left: &mut LeftBehind, nth: u64, after_effect: bool) -> bool {
         let place = self.place().await;
         let which =
             format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });
@@ -121,14 +122,17 @@ impl Prepared {
         }
         // Viewers fill the cache with whatever there is.
         views(&place).await;
-        let touched =
-            place.edge.effects().iter().any(
-                |effect| matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key)),
-            );
+        let crashed = place.edge.effects();
+        let touched = crashed
+            .iter()
+            .any(|effect| matches!(effect, Effect::Put { key, .. } | Effect::Delete { key, .. } if !is_record(key)));
         let published = place.edge.function("site-request", Stage::Live).unwrap().code != self.functions[0].code;
         let (intent, committed) =
             (!place.state(BUCKET).await.unwrap()["intent"].is_null(), live(&place).await != self.manifest);
         assert!(intent || committed || !(touched || published), "{which}: something is live of which no intent tells");
+        if !left.is_new(&crashed, (nth % 3 == 0, code(&place))) {
+            return true;
+        }
         place.outlive_lease();
         let report = match nth % 3 {
             0 => place.deploy(self.source.path(), TARGET, &OPTIONS).await,
@@ -149,11 +153,12 @@ impl Prepared {
 
     /// Tries each request until there are no more of them.
     async fn everywhere(&self) {
-        let mut crashes = 0;
+        let (mut crashes, mut left) = (0, LeftBehind::default());
         for nth in 1.. {
             for after_effect in [false, true] {
-                if !Box::pin(self.try_one(nth, after_effect)).await {
+                if !Box::pin(self.try_one(&mut left, nth, after_effect)).await {
                     assert!(crashes > 60, "it has more than {crashes} crash points");
+                    assert!(left.len() > 10, "it leaves more than {} things behind", left.len());
                     return;
                 }
                 crashes += 1;
