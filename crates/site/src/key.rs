@@ -60,8 +60,8 @@ pub fn legible(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(shown).collect())
 }
 
-/// Whether a file is litter that systems and editors leave next to others: to be treated as hidden, though its name
-/// does not begin with a dot.
+/// Whether a file is litter that systems and editors leave next to others. It is treated like a hidden file,
+/// whatever its name begins with.
 pub fn is_litter(name: &str) -> bool {
     const NAMES: [&str; 6] =
         [".ds_store", "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db", "thumbs.db:encryptable"];
