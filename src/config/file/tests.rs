@@ -1,4 +1,4 @@
-//! Settings as they would be typed, and what is said of those that cannot be read.
+//! Tests settings as they would be typed, and the errors about invalid ones.
 
 use super::*;
 use crate::exit::Exit;
