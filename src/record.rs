@@ -18,6 +18,7 @@ pub mod preview;
 pub mod public_access;
 pub mod rules;
 pub mod session;
+mod state;
 
 use crate::aws::Aws;
 use crate::clock::{Clock, Stopwatch};
@@ -27,39 +28,25 @@ use crate::s3::conditional::{Condition, Written};
 use crate::s3::{Bucket, Start};
 use allowance::PathCount;
 use external_writes::UnreadableMarks;
-use history::Deployed;
 use intent::UnfinishedDeploy;
 use jiff::Timestamp;
 use lease::{Holder, LEASE};
 use manifest::Manifest;
-use preview::PreviewNote;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use shipfront_invalidation::{DistributionId, is_plain_id};
 use shipfront_site::Target;
 use std::sync::Arc;
 
-/// The one object that is written on condition.
-pub(crate) const STATE: &str = "state.json";
+use state::FORMAT;
+pub(crate) use state::STATE;
+pub use state::{Build, Intent, LastDeploy, State};
+
 /// Bytes of it, at most.
 const MOST_OF_STATE: u64 = 1024 * 1024;
 /// Bytes of a manifest or a plan, at most, compressed: those of millions of objects.
 const MOST_OF_FILE: u64 = 256 * 1024 * 1024;
-/// Bytes of the name of a deploy, at most.
-const LONGEST_NAME: usize = 512;
 /// Characters of what is no such name that a message repeats.
 const LONGEST_SHOWN: usize = 40;
-/// The version of what is written. Version 1 had no counts of paths, and knew nothing of error pages; it is read, and
-/// carried over by the next write. A later one is not read.
-const FORMAT: u32 = 2;
-
-/// No numbering comes to more: nanoseconds since 1970 stay below it.
-const HIGHEST_BUILD: u64 = i64::MAX as u64;
-/// A recorded build is believed up to so many times the number of one that is about to be deployed ...
-const FARTHEST_FACTOR: u64 = 1_000;
-/// ... and so many more. Two builds that are under way at once are far closer.
-const FARTHEST_AHEAD: u64 = 1_000_000;
-
 /// Where a record is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -69,201 +56,6 @@ pub enum Place {
     At(Target),
     /// Nowhere: no lock, no memory.
     Nowhere,
-}
-
-/// A build of a CodeBuild project, or of whatever numbers its builds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Build {
-    /// Numbers of different projects say nothing about each other.
-    pub project: String,
-    /// Higher is newer.
-    pub number: u64,
-    /// Fields that a later version wrote.
-    #[serde(flatten)]
-    extra: Map<String, Value>,
-}
-
-impl Build {
-    /// A build of a project.
-    pub fn new(project: impl Into<String>, number: u64) -> Build {
-        Build { project: project.into(), number, extra: Map::new() }
-    }
-
-    /// Whether a build of the same numbering is newer.
-    fn is_left_behind_by(&self, other: &Build) -> bool {
-        other.project == self.project && other.number > self.number
-    }
-
-    /// Whether a number can be of the same numbering as this build's: one so far ahead is of another one, or of
-    /// somebody who wants no build to go live any more.
-    fn is_of_numbering(&self, number: u64) -> bool {
-        number <= self.number.saturating_mul(FARTHEST_FACTOR).saturating_add(FARTHEST_AHEAD).min(HIGHEST_BUILD)
-    }
-}
-
-/// The last deploy that was completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastDeploy {
-    /// Its id.
-    pub deploy: String,
-    /// When it was completed, by its own clock.
-    pub at: Timestamp,
-    /// Objects it uploaded.
-    pub uploaded: u64,
-    /// Objects it deleted.
-    pub pruned: u64,
-    /// Whether a signal ended it before it had done all that it was to do.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub interrupted: bool,
-    /// Objects that it was to upload or delete, and did not.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub left: u64,
-    /// Fields that a later version wrote.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// A run whose changes may not have been invalidated; its plan is the file of its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// The run.
-    pub deploy: String,
-    /// The distributions that it had to invalidate, whichever ones a later run uses.
-    pub distributions: Vec<String>,
-    /// The distribution tenants, likewise.
-    pub tenants: Vec<String>,
-    /// The paths that it was to send: they count as sent until it says how many it did.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
-    pub paths: Option<PathCount>,
-    /// The digest of the rules that it was to publish.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<String>,
-    /// Fields that a later version wrote.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-impl Intent {
-    fn new(deploy: &str, ids: &[DistributionId], paths: PathCount, rules: Option<String>) -> Intent {
-        let (mut distributions, mut tenants) = (Vec::new(), Vec::new());
-        for id in ids {
-            match id {
-                DistributionId::Distribution(id) => distributions.push(id.clone()),
-                DistributionId::Tenant(id) => tenants.push(id.clone()),
-            }
-        }
-        Intent { deploy: deploy.to_owned(), distributions, tenants, paths: Some(paths), rules, extra: Map::new() }
-    }
-}
-
-/// What `state.json` holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct State {
-    format: u32,
-    /// Two sites must not share a record.
-    target: String,
-    /// Rises with every write, so that no two states have the same ETag.
-    revision: u64,
-    /// Who deploys now.
-    pub lease: Option<Holder>,
-    /// What may not have been invalidated.
-    pub intent: Option<Intent>,
-    /// The deploy whose manifest is current.
-    pub manifest: Option<String>,
-    /// The last deploy that was completed.
-    pub last: Option<LastDeploy>,
-    /// The newest build that was deployed or found nothing to do. An invalid value counts as absent.
-    #[serde(default, deserialize_with = "allowance::lenient")]
-    pub build: Option<Build>,
-    /// The paths that deploys have sent this month.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
-    pub paths: Option<PathCount>,
-    /// The deploys whose manifests are kept, the newest first; see [`State::deploys`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    history: Vec<Deployed>,
-    /// The newest build that was rolled back: builds up to it are refused.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
-    pub rolled_back: Option<Build>,
-    /// What is to be known of it, if the site is a preview.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
-    pub preview: Option<PreviewNote>,
-    /// Fields that a later version wrote.
-    #[serde(flatten)]
-    extra: Map<String, Value>,
-}
-
-impl State {
-    fn new(target: &Target) -> State {
-        State {
-            format: FORMAT,
-            target: target.to_string(),
-            revision: 0,
-            lease: None,
-            intent: None,
-            manifest: None,
-            last: None,
-            build: None,
-            paths: None,
-            history: Vec::new(),
-            rolled_back: None,
-            preview: None,
-            extra: Map::new(),
-        }
-    }
-
-    /// What stands for the name of a file of the record, or of a distribution, and is none. Requests are made of them.
-    fn no_name(&self) -> Option<&str> {
-        let of_deploys = self.intent.iter().map(|intent| &intent.deploy).chain(&self.manifest);
-        let of_distributions = self.intent.iter().flat_map(|intent| intent.distributions.iter().chain(&intent.tenants));
-        let no_deploy = of_deploys.filter(|name| name.len() > LONGEST_NAME);
-        no_deploy.chain(of_distributions.filter(|id| !is_plain_id(id))).map(String::as_str).next()
-    }
-
-    /// The names of all manifests that it names.
-    fn manifests(&self) -> impl Iterator<Item = String> {
-        let kept = self.history.iter().map(|deployed| &deployed.deploy);
-        kept.chain(&self.manifest).map(|deploy| manifest::file_name(deploy))
-    }
-
-    /// The paths that deploys have sent in the month of a time; those of an interrupted one count as sent.
-    fn paths_used(&self, at: Timestamp) -> u64 {
-        allowance::used(at, [self.paths.as_ref(), self.intent.as_ref().and_then(|intent| intent.paths.as_ref())])
-    }
-
-    /// The state once so many more paths were sent.
-    fn with_paths(self, at: Timestamp, sent: u64) -> State {
-        let used = allowance::used(at, [self.paths.as_ref()]).saturating_add(sent);
-        State { paths: Some(allowance::next(self.paths.as_ref(), at, used)), ..self }
-    }
-
-    /// Whether a newer build of the same project went before.
-    pub fn supersedes(&self, build: Option<&Build>) -> bool {
-        matches!((&self.build, build), (Some(recorded), Some(ours))
-            if recorded.project == ours.project && ours.number < recorded.number && ours.is_of_numbering(recorded.number))
-    }
-
-    /// The recorded build, where its number cannot be of the same numbering as that of this build.
-    pub fn unbelievable(&self, build: Option<&Build>) -> Option<&Build> {
-        let ours = build?;
-        self.build
-            .as_ref()
-            .filter(|recorded| recorded.project == ours.project && !ours.is_of_numbering(recorded.number))
-    }
-
-    /// Whether this build is newer than what is recorded, and so worth recording.
-    pub fn is_older_than(&self, build: Option<&Build>) -> bool {
-        build.is_some_and(|ours| {
-            self.unbelievable(build).is_some()
-                || self
-                    .build
-                    .as_ref()
-                    .is_none_or(|recorded| recorded.project != ours.project || recorded.number < ours.number)
-        })
-    }
 }
 
 /// A record as it was read.

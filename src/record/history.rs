@@ -6,7 +6,8 @@
 use crate::escape::Shown;
 use crate::record::manifest::Row;
 use crate::record::preview::NewPreview;
-use crate::record::{Build, State, allowance, is_zero};
+use crate::record::state::is_zero;
+use crate::record::{Build, State, allowance};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
