@@ -29,7 +29,7 @@ async fn a_large_site_is_listed_in_as_many_ranges_as_it_has_thousands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_the_source_is_found_in_whatever_range_it_lies() {
+async fn what_left_the_source_is_found_in_whatever_range_it_is() {
     let world = site_of(2_500).await;
     world.deploy(&[]).expect(0);
     // One page in each range and at each end stays.

@@ -152,7 +152,7 @@ fn a_plan_says_what_the_deploy_then_does_and_leaves_everything_to_it() {
 }
 
 #[test]
-fn what_the_person_got_wrong_is_said_with_a_way_out() {
+fn mistakes_of_the_user_are_reported_with_a_way_out() {
     let machine = Machine::new();
     std::fs::create_dir(machine.directory.path().join("empty")).unwrap();
     for (arguments, code, said) in [

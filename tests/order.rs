@@ -155,7 +155,7 @@ async fn nothing_is_deleted_when_a_page_could_not_be_uploaded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_uploads_nothing_and_tells_cloudfront_nothing() {
+async fn a_second_run_uploads_and_invalidates_nothing() {
     let world = World::deployed(&BEFORE).await;
     let run = world.deploy(&[]).expect(0);
     assert_eq!(run.outcome(), "nothing-to-do");

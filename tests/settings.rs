@@ -101,7 +101,7 @@ async fn every_option_has_a_variable_and_a_flag_can_be_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_typed_goes_over_what_it_excludes_in_the_file() {
+async fn typed_options_override_what_they_exclude_in_the_file() {
     let world = World::new(&[PAGE]).await;
     settings(&world, &format!("{SITE}record = \"s3://www.example.com/records\"\n"));
     run_there(&world, &["deploy", "--no-record"]).expect(0);

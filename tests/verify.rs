@@ -260,7 +260,7 @@ async fn what_did_not_go_up_is_not_called_different_and_a_worse_outcome_stays() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_cloudfront_was_not_asked_nothing_is_verified_and_that_is_said() {
+async fn without_an_invalidation_nothing_is_verified_and_the_report_says_so() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_and_none_stand_alone() {
+    fn auto_and_none_exclude_other_values() {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
         let parse = |ids: &[&str], tenants: &[&str]| Which::parse(&owned(ids), &owned(tenants));
         let distribution = |id: &str| DistributionId::Distribution(id.to_owned());

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_writes_outside_of_the_project_is_said_to() {
+    fn a_generator_that_writes_outside_of_the_project_is_reported() {
         for (file, content, path) in [
             ("hugo.yaml", "publishDir: ../out\n", "../out"),
             ("mkdocs.yml", "site_dir: ../www\n", "../www"),

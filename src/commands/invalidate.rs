@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_ends_in_a_zero_byte_is_read_as_it_stands() {
+    fn a_name_that_ends_in_a_zero_byte_is_read_literally() {
         for (name, path) in [
             (" lead.html", "/%20lead.html"),
             ("trail.html ", "/trail.html%20"),

@@ -308,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_made_up_to_cut_at_lies_between(first in "[a-c/~é]{0,4}", last in "[a-c/~é]{0,4}", end in proptest::option::of("[a-d/~é]{0,4}")) {
+        fn a_made_up_key_to_split_at_is_between_its_neighbors(first in "[a-c/~é]{0,4}", last in "[a-c/~é]{0,4}", end in proptest::option::of("[a-d/~é]{0,4}")) {
             if let Some(middle) = midway(&first, &last, end.as_deref()) {
                 prop_assert!(middle > last && end.is_none_or(|end| middle < end));
             }

@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_is_found_between_the_keys_it_lies_between(
+        fn every_row_is_found_between_its_neighboring_keys(
             local in keys(), rows in keys(), bounds in proptest::collection::btree_set("[ab/é]{1,4}", 0..4),
         ) {
             let files: Vec<_> =

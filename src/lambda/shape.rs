@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_event_is_said_without_its_values() {
+    fn errors_in_an_event_are_reported_without_its_values() {
         let problem = |value| read_shape::<Shape>(&value).unwrap_err();
         assert_eq!(problem(json!({"inner": {"number": "secret"}})), "inner.number: expected u32");
         assert_eq!(problem(json!({"inner": {"number": -1}})), "inner.number: expected u32");

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_tells_nothing() {
+    fn an_object_that_is_not_a_record_shows_nothing() {
         assert!(is_record(".shipfront/state.json") && is_record(".shipfront/docs/state.json"));
         assert!(!is_record(".shipfront/manifest-x.ndjson.gz") && !is_record(".shipfront/xstate.json"));
         for damaged in ["", "{}", "[]", "{\"format\":1}", "\u{0}"] {

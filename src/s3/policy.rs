@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn to_deny_cloudfront_is_not_enough_where_viewers_come_by_another_door() {
+    fn denying_cloudfront_is_not_enough_if_viewers_have_another_way_in() {
         let deny = deny(
             r#""Principal": {"Service": "cloudfront.amazonaws.com"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/.shipfront/*""#,
         );

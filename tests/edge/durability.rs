@@ -66,7 +66,7 @@ async fn a_body_that_is_being_read_outlives_its_object() {
 }
 
 #[tokio::test]
-async fn a_directory_has_one_edge_at_a_time_and_tells_where_it_is() {
+async fn a_directory_has_one_edge_at_a_time_and_contains_its_address() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(Edge::running(directory.path()), None);
     let edge = Edge::start(options(directory.path(), 0)).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_directory_has_one_edge_at_a_time_and_tells_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_port_or_a_directory_that_cannot_be_had_is_said() {
+async fn an_unavailable_port_or_directory_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

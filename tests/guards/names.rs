@@ -87,7 +87,7 @@ async fn a_pointer_of_git_lfs_is_not_deployed_in_place_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_symlink_that_leads_nowhere_is_said_to() {
+async fn a_symlink_that_leads_nowhere_is_reported() {
     let world = World::new(&PAGES).await;
     symlink("gone.html", world.source().join("x.html")).unwrap();
     world.deploy(&[]).expect(6).says("x.html: the target of the symbolic link does not exist: gone.html");

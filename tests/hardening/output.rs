@@ -40,7 +40,7 @@ async fn json_that_cannot_be_written_ends_the_run_with_an_error() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exit_code_that_tells_of_trouble_stays_and_text_may_have_no_reader() {
+async fn an_exit_code_that_indicates_a_problem_stays_and_text_may_have_no_reader() {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());

@@ -154,7 +154,7 @@ async fn a_large_file_is_compressed_and_compared_in_one_piece_or_in_parts_as_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_compressed_is_ours_even_if_the_run_died_before_it_said_so() {
+async fn compressed_objects_are_owned_even_if_the_run_died_before_it_recorded_them() {
     let place = place().await;
     let source = directory(&site(&[("index.html", "i")]));
     deploy(&place, &[rule()], source.path()).await;

@@ -36,7 +36,7 @@ async fn a_changed_rule_uploads_exactly_the_objects_that_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_headers_that_s3_does_not_keep_it_is_said_once_what_to_do() {
+async fn for_headers_that_s3_does_not_keep_one_warning_says_what_to_do() {
     let world = World::new(&[("index.html", "i")]).await;
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n  Content-Security-Policy: default-src 'self'\n/a\n  X-Frame-Options: SAMEORIGIN\n");
     let run = world.deploy(&[]).expect(0);

@@ -108,7 +108,7 @@ async fn one_that_exists_is_reported_though_another_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn not_being_allowed_to_look_is_said_with_the_permission_and_a_way_round() {
+async fn a_denied_look_is_reported_with_the_permission_and_a_workaround() {
     let account = Account::new().await;
     account.refuse("ListDistributions", 403, "AccessDenied");
     let refused = account.invalidate(&["/a"]).ended_with(2);

@@ -175,7 +175,7 @@ async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_and_what_was_written_is_said() {
+async fn what_failed_and_what_was_written_is_reported() {
     let (world, function) = pipeline(&SITE).await;
     world.fault_of("PutObject", "index.html", 0, ALWAYS, denied());
     function.invoke(&job(1, &json!({}))).await.unwrap();

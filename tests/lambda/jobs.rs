@@ -240,7 +240,7 @@ async fn a_token_of_somebody_else_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_log_nor_answer_ever_tells_the_credentials_of_a_job() {
+async fn neither_log_nor_response_ever_contains_the_credentials_of_a_job() {
     let (world, function) = function().await;
     world.fault("PutJobSuccessResult", 0, 1, denied());
     let mut broken = event("codepipeline-job-with-artifact");

@@ -108,7 +108,7 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
+async fn events_that_viewers_do_not_see_are_accepted_and_invalidate_nothing() {
     let (world, function) = function().await;
     for name in
         ["s3-test-event", "sqs-s3-test-event", "sns-s3-test-event", "sqs-sns-s3-test-event", "s3-object-tagging-put"]

@@ -164,7 +164,7 @@ async fn a_browser_shows_the_dashboard_and_names_are_no_markup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew() {
+async fn watched_changes_are_deployed_even_if_the_directory_is_recreated() {
     let machine = Machine::new();
     let preview = Preview::start_with(&machine, &["--watch", "--max-paths", "1"]);
     preview.get("/about/").await;

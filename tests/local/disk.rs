@@ -67,7 +67,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_said_and_the_next_run_with_room_finishes_the_work() {
+fn a_full_disk_is_reported_and_the_next_run_with_room_finishes_the_work() {
     let machine = Machine::new();
     let Some(disk) = SmallDisk::mount(machine.directory.path().join("small"), "256k") else {
         return skipped("only root can mount a small file system");
@@ -106,7 +106,7 @@ fn a_disk_too_small_for_the_edge_itself_is_a_failure_that_names_the_directory() 
 }
 
 #[test]
-fn damaged_data_is_said_and_never_taken_for_an_empty_bucket() {
+fn damaged_data_is_reported_and_never_mistaken_for_an_empty_bucket() {
     let machine = Machine::new();
     machine.deploy();
     let journals = walkdir::WalkDir::new(machine.edge().join("buckets")).into_iter().map(Result::unwrap);

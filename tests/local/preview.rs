@@ -251,7 +251,7 @@ async fn a_killed_preview_leaves_nothing_in_the_way_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_with_a_way_out() {
+fn a_port_in_use_is_reported_with_a_hint() {
     let machine = Machine::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -38,7 +38,7 @@ async fn a_preview_is_served_at_its_own_name_and_promoted() {
 }
 
 #[test]
-fn without_a_server_it_is_said_how_to_look_at_a_preview() {
+fn without_a_server_a_line_says_how_to_look_at_a_preview() {
     let machine = Machine::new();
     let run = machine.run(&["deploy", "SITE", "--local", "--preview", "42"]).ended_with(0);
     run.says("then open http://42.localhost:8650/");

@@ -38,7 +38,7 @@ async fn state(preview: &Preview, query: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dashboard_tells_the_last_deploy_and_is_legible_at_each_width_in_both_schemes_and_by_keyboard() {
+async fn the_dashboard_explains_the_last_deploy_and_is_usable_at_each_width_in_both_schemes_and_by_keyboard() {
     let machine = Machine::new();
     machine.write("\u{202e}<img src=x onerror=document.title='taken'>.html", "<!doctype html><title>x</title>");
     machine.write(&format!("{}.html", "wide".repeat(50)), "<!doctype html><title>Wide</title>");

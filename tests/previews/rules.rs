@@ -125,7 +125,7 @@ async fn rules_wait_for_all_that_they_may_lead_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_that_records_no_rules_leaves_those_of_production_and_that_is_said() {
+async fn a_preview_that_records_no_rules_leaves_those_of_production_with_a_warning() {
     let world = published("/a.html /about/\n", "").await;
     world.write("_redirects", "/b.html /about/\n");
     world.write("index.html", "welcome two");

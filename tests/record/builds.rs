@@ -13,7 +13,7 @@ async fn a_deploy_with_nothing_to_do_reads_three_small_files_and_writes_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_build_never_goes_over_a_newer_one_unless_forced() {
+async fn an_older_build_never_replaces_a_newer_one_unless_forced() {
     let world = World::new(&SITE).await;
     world.deploy(&["--build-number", "7"]).expect(0);
     world.write("index.html", "of an older build");

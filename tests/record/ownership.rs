@@ -146,7 +146,7 @@ async fn assets_go_when_they_are_old_enough_by_s3s_clock_and_pages_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orphan_that_comes_back_starts_its_time_anew() {
+async fn an_orphan_that_comes_back_starts_its_time_again() {
     let world = World::deployed(&SITE).await;
     world.remove("style.css");
     world.deploy(&[]).expect(0);

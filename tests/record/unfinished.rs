@@ -45,7 +45,7 @@ async fn a_page_that_a_dead_run_had_changed_is_removed_when_it_leaves_the_source
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_page_is_still_ours_after_two_runs_that_could_not_tell_cloudfront() {
+async fn a_new_page_is_still_owned_after_two_runs_that_could_not_invalidate() {
     let world = World::deployed(&SITE).await;
     world.write("new.html", "new");
     deploy_denied(&world);
@@ -93,12 +93,12 @@ async fn tells_both(next: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_for_one_distribution_tells_both_that_a_dead_run_left_stale() {
+async fn a_run_for_one_distribution_invalidates_both_that_a_dead_run_left_stale() {
     tells_both(&["--distribution", "E2SECOND000000"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_for_no_distribution_tells_both_that_a_dead_run_left_stale() {
+async fn a_run_for_no_distribution_invalidates_both_that_a_dead_run_left_stale() {
     tells_both(&["--distribution", "none"]).await;
 }
 

@@ -178,7 +178,7 @@ async fn a_file_of_the_site_comes_before_a_rule_that_is_not_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_files_the_error_response_or_the_extension_tells() {
+async fn with_many_files_the_error_response_or_the_extension_decides() {
     let names: Vec<String> =
         (0..2000_u64).map(|at| format!("assets/chunk-{at}-{:016x}.js", at * 0x9E37_79B9_7F4A)).collect();
     let mut files: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ fn files(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_and_status_tell_of_each_kept_deploy() {
+async fn history_and_status_list_each_kept_deploy() {
     let world = empty().await;
     let mut first = world.command(&world.arguments("deploy", TARGET, &["--build-number", "41"]));
     run(first.env("GITHUB_SHA", "0123456789abcdef")).expect(0);

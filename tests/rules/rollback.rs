@@ -68,7 +68,7 @@ async fn where_the_functions_are_no_longer_its_own_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_that_an_earlier_deploy_did_not_publish_stay_and_that_is_said() {
+async fn rules_that_an_earlier_deploy_did_not_publish_stay_with_a_warning() {
     let world = World::new(&SITE).await;
     world.edge.set_versioning(BUCKET, true).unwrap();
     world.close_the_record().await;

@@ -42,7 +42,7 @@ async fn directory_forms_go_by_the_configuration_unless_one_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewrite_that_no_configuration_tells_of_can_be_configured() {
+async fn a_rewrite_that_no_configuration_shows_can_be_configured() {
     for (alias, fresh) in [("auto", false), ("always", true)] {
         let world = world().await;
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);

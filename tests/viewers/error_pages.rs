@@ -54,7 +54,7 @@ fn why(run: &Run) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_page_gets_a_short_life_which_is_said_once_and_is_then_its_own_path() {
+async fn an_error_page_gets_a_short_life_with_one_notice_and_is_then_its_own_path() {
     let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
     let planned = world.plan(&[]).expect(0).warnings();
     let first = world.deploy(&[]).expect(0).warnings();

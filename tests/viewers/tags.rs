@@ -86,7 +86,7 @@ async fn what_changed_together_goes_by_its_tag_the_next_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_tells_the_tags_that_the_deploy_sends_and_why() {
+async fn a_plan_lists_the_tags_that_the_deploy_sends_and_why() {
     let world = tagged().await;
     round(&world, "first", &FEW).await;
     edit(&world, "second");

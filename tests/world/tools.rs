@@ -30,7 +30,7 @@ pub(crate) fn has(program: &str) -> bool {
 
 /// A test for each program, as this very test program runs it where nothing can be found.
 #[test]
-fn a_missing_program_fails_a_test_where_ci_is_true_and_is_said_elsewhere() {
+fn a_missing_program_fails_a_test_where_ci_is_true_and_is_reported_elsewhere() {
     for (program, test) in [
         ("bash", "documents::bash_completes_commands_flags_and_values"),
         ("git", "shell::what_git_saw_change_is_invalidated_under_its_old_and_its_new_name"),

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_said_in_words() {
+    fn a_full_disk_is_reported_in_plain_words() {
         let error = write_error(&io::ErrorKind::StorageFull.into());
         assert!(error.message().unwrap().starts_with("disk full"));
     }

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_the_person_names_is_believed() {
+    fn a_site_that_the_user_names_is_believed() {
         let viewers = |shapes: &[_]| {
             Viewers::new(shapes, &Target::parse("s3://www.example.com/blog").unwrap(), Policy::default())
         };

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_the_kind_of_failure_that_says_whose_turn_it_is() {
+    fn each_error_is_the_kind_of_failure_that_says_who_must_act() {
         let kind = |error: Error| Failure::of(&error).kind;
         assert_eq!(kind(Error::usage("x")), FailureKind::ConfigurationError);
         assert_eq!(kind(Error::superseded("x")), FailureKind::RevisionOutOfSync);

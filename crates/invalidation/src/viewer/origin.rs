@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_may_stand_for_any_bucket_is_not_taken_for_anothers() {
+    fn a_host_that_may_serve_any_bucket_is_not_taken_for_anothers() {
         for domain in [
             "api.example.com",
             "s3.amazonaws.com",

@@ -99,7 +99,7 @@ fn a_pattern_may_see_a_path_encoded_decoded_or_normalised() {
 }
 
 #[test]
-fn a_distribution_that_shows_nothing_of_the_site_is_said_so() {
+fn a_distribution_that_serves_nothing_of_the_site_is_reported() {
     for shape in [
         plain(OTHER_BUCKET),
         shape(&[origin("s3", BUCKET, "/elsewhere")], &[behavior("*", "s3")]),
