@@ -7,10 +7,10 @@
 //!              -> invalidate || manifest -> commit -> report
 //! ```
 //!
-//! The folders import one another from the top of this page down. What is pure has crates of its own:
-//! `shipfront_site` (keys, header rules, redirects, compression, ETags) and `shipfront_invalidation` (viewer paths,
-//! cover, cache tags). `shipfront_edge` is S3 and CloudFront in one process: tests run the real SDK against it, and
-//! `--local` deploys to it.
+//! The folders import one another from the top of this page down. Pure code is in separate crates: `shipfront_site`
+//! (keys, header rules, redirects, compression, ETags) and `shipfront_invalidation` (viewer paths, cover, cache
+//! tags). `shipfront_edge` is S3 and CloudFront in one process: tests run the real SDK against it, and `--local`
+//! deploys to it.
 
 // The entry points: events, commands, and the local edge instead of AWS.
 pub mod commands;

@@ -1,4 +1,4 @@
-//! `shipfront invalidate`: keys, URLs, paths and wildcards straight to CloudFront.
+//! `shipfront invalidate`: sends keys, URLs, paths and wildcards directly to CloudFront.
 
 mod which;
 
@@ -31,7 +31,7 @@ impl Account {
         run_with_input(shipfront(&self.edge, &["invalidate"]).args(arguments), lines)
     }
 
-    /// The items of each invalidation that CloudFront took, in order.
+    /// The items of each invalidation that CloudFront accepted, in order.
     fn sent(&self) -> Vec<Vec<String>> {
         self.edge.invalidations(&self.id).into_iter().map(|invalidation| invalidation.items).collect()
     }

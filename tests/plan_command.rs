@@ -1,4 +1,4 @@
-//! `plan`, and what machines read: JSON, exit codes, and nothing where nothing was asked for.
+//! `plan`, and what machines read: JSON, exit codes, and no output that was not requested.
 
 use crate::world::command::on_terminal;
 use crate::world::site::{ALWAYS, EXACT, Run, TARGET, World, denied};

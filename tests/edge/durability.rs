@@ -37,7 +37,7 @@ async fn objects_and_distributions_are_there_after_a_restart() {
     let before = (edge.objects("site"), edge.distribution(&id));
     edge.stop().await;
 
-    // A line that was being written when the power went.
+    // A line that was being written when the power failed.
     let journal = directory.path().join("buckets/site.ndjson");
     let mut text = fs::read(&journal).unwrap();
     text.extend_from_slice(b"{\"key\":\"torn");

@@ -1,4 +1,4 @@
-//! The fault script, seen by AWS's own client.
+//! The fault script, as AWS's own client sees it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Names that cannot be, names that are hidden, and links that lead elsewhere.
+//! Names that cannot be keys, names that are hidden, and links that lead elsewhere.
 
 use crate::world::site::{EXACT, TARGET, World};
 use std::fs;
@@ -138,7 +138,7 @@ async fn all_below_well_known_is_published() {
     assert!(below.iter().all(|name| keys.contains(&(*name).to_owned())), "{keys:?}");
 }
 
-/// Puts files beside the source.
+/// Puts files next to the source.
 fn elsewhere(world: &World, files: &[(&str, &str)]) {
     for (name, text) in files {
         let path = world.outside().join("elsewhere").join(name);

@@ -104,7 +104,7 @@ async fn a_link_out_of_the_source_is_not_read() {
     let elsewhere = world.outside().join("secret");
     std::fs::write(&elsewhere, "/*\n  Cache-Control: no-store\n").unwrap();
     std::os::unix::fs::symlink(&elsewhere, world.path("_headers")).unwrap();
-    // Without its rules the site is another one.
+    // Without its rules, the site would be different.
     world.deploy(&[]).expect(6).says("--follow-links");
     world.deploy(&["--keep-going"]).expect(3);
     assert_eq!(cache_control(&world, "index.html"), None);

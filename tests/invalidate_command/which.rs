@@ -1,4 +1,4 @@
-//! Which distribution typed paths go to.
+//! The distribution that typed paths are sent to.
 
 use super::Account;
 use crate::world::command::{run, shipfront};
@@ -18,7 +18,7 @@ impl Account {
         self.edge.put_distribution(distribution).unwrap();
     }
 
-    /// How many invalidations each of them took.
+    /// How many invalidations each of them accepted.
     fn taken(&self, ids: &[&str]) -> Vec<usize> {
         ids.iter().map(|id| self.edge.invalidations(id).len()).collect()
     }

@@ -1,4 +1,4 @@
-//! The local edge's own directory: in the way, not writable, full, damaged.
+//! The local edge's own directory: inside the source, not writable, full, damaged.
 
 use super::Machine;
 use crate::world::command::run;
@@ -36,7 +36,7 @@ fn a_directory_that_cannot_be_written_is_named_with_a_way_out() {
     refused.says("hint: set SHIPFRONT_EDGE_DIRECTORY");
 }
 
-/// A file system of its own with little room; `None` where it takes rights that we do not have.
+/// A separate file system with little room; `None` if the test lacks the permissions for it.
 struct SmallDisk {
     directory: PathBuf,
 }
@@ -61,7 +61,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Also where nothing was mounted: then it fails, and nothing is lost.
+        // Even if nothing was mounted: then it fails, harmlessly.
         self.tool("umount", &[]);
     }
 }

@@ -50,7 +50,7 @@ async fn a_superseded_build_still_finishes_what_another_left_stale() {
     let run = world.deploy(&["--build-number", "3"]).expect(5);
     assert!(run.json["hint"].as_str().unwrap().contains("was invalidated"), "{}", run.stdout);
     assert_eq!(world.writes(), ["INVALIDATE / /index.html"]);
-    // The state stays as the interrupted run left it: the paths are counted beside it.
+    // The state stays as the interrupted run left it: the paths are counted in the side file.
     let requests = world.edge.requests();
     let put = requests.iter().filter(|request| request.operation == "PutObject").filter_map(|put| put.key.as_deref());
     assert_eq!(put.collect::<BTreeSet<&str>>(), BTreeSet::from([".shipfront/foreign.json"]));

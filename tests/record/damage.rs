@@ -1,4 +1,4 @@
-//! A record that cannot be read is an error with a way out: never an empty one.
+//! A record that cannot be read is an error with a hint: it is never treated as an empty one.
 
 use super::{PRUNE, SITE, STATE, hint};
 use crate::world::aws::s3;

@@ -1,4 +1,4 @@
-//! Whose an object is, what the edge was told of it, and when it goes.
+//! Who owns an object, what the edge was last invalidated for, and when the object is removed.
 
 use super::{DAY, PRUNE, SITE, hold, is_settled, object, status};
 use crate::world::aws::s3;
@@ -139,7 +139,7 @@ async fn assets_go_when_they_are_old_enough_by_s3s_clock_and_pages_at_once() {
     is_settled(&world, &["--prune-after", "7d"]);
     world.edge.advance_clock(2 * DAY);
     is_settled(&world, &["--prune-after", "never"]);
-    // Announced long before, so that no guard stands in the way.
+    // Announced long before, so that no guard applies.
     world.deploy(&["--prune-after", "7d", "--max-delete", "0"]).expect(0);
     assert_eq!(world.writes(), ["DELETE style.css", "INVALIDATE /style.css"]);
     is_settled(&world, &["--prune-after", "7d"]);

@@ -1,4 +1,4 @@
-//! Buckets and stores that are not as most are.
+//! Unusual buckets and stores.
 
 use super::{SITE, bodies, change, change_back, empty, first, history, is_settled, rollback, second, twice};
 use crate::world::site::{BUCKET, TARGET, World, finish};

@@ -1,4 +1,4 @@
-//! What the person decides about URLs and items.
+//! The user's decisions about URLs and items.
 
 use super::audience::{audience, collateral, configure, items};
 use crate::world::site::World;
@@ -48,7 +48,7 @@ async fn a_rewrite_that_no_configuration_shows_can_be_configured() {
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);
         everybody.fill().await;
         edit(&world);
-        // What a deploy reads of the configuration.
+        // What a deploy reads from the configuration.
         configure(&world, |distribution| distribution.default_behavior.functions.clear());
         let run = world.deploy(&["--index-alias", alias]).expect(0);
         rewrite(&world);
