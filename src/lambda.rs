@@ -200,7 +200,8 @@ impl Deadline {
         Deadline { clock: clock.clone(), started: clock.start(), remaining }
     }
 
-    /// When to stop starting anything new: requests in flight need time to end, and invalidations must be sent.
+    /// Time left until nothing new should be started: requests in flight need time to end, and invalidations must
+    /// be sent.
     fn wind_down(&self) -> Duration {
         (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
     }
@@ -210,7 +211,7 @@ impl Deadline {
         self.clock.moment().after((self.wind_down() + self.last_call()) / 2)
     }
 
-    /// When the response must be sent.
+    /// Time left until the response must be sent.
     fn last_call(&self) -> Duration {
         (self.remaining - (self.remaining / 8).min(Duration::from_secs(10))).saturating_sub(self.started.elapsed())
     }

@@ -299,8 +299,8 @@ impl Report {
         self.errors.push(Failure::of(None, error));
     }
 
-    /// Adds what was done. `refused` contains the invalidations that CloudFront did not accept; `rules_failed` is
-    /// set if rules were not published, and says whether they may be live nevertheless.
+    /// Adds what was done. `refused` contains the errors of invalidations that CloudFront did not accept;
+    /// `rules_failed` is set if rules were not published, and says whether they may be live nevertheless.
     fn complete(
         &mut self,
         (changes, outcomes): (Vec<Change>, Vec<ChangeOutcome>),

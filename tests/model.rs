@@ -64,7 +64,7 @@ struct Model {
     /// The objects that shipfront owns: the body that it left there, and the day since which each has been an
     /// orphan.
     owned: Owned,
-    /// The same after each deploy, by its id.
+    /// The same after each deploy, by its ID.
     deploys: BTreeMap<String, Owned>,
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-/// A way into the program that runs under permissions of its own.
+/// An entry point with its own permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum EntryPoint {
     /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.

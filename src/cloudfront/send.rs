@@ -183,7 +183,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Waits, but not after a signal.
+    /// Waits, but at most until a signal comes.
     async fn rest(&self, pause: Duration) {
         tokio::select! {
             () = self.distributions.clock.sleep(pause) => {}

@@ -289,7 +289,7 @@ impl ActiveSession {
         self.lease.write_manifest(rows, rules).await
     }
 
-    /// Nothing of the plan was done: removes the intent, and leaves the record as it was found.
+    /// Nothing of the plan was done: withdraws the intent, and leaves the record as it was found.
     pub async fn take_back(self) -> Ending {
         let place = self.record.place().clone();
         Ending::of(self.lease.take_back().await, &place)

@@ -24,7 +24,7 @@ pub(crate) const ALWAYS: u64 = u64::MAX;
 /// A local edge with one bucket and its distribution, and a source directory.
 pub(crate) struct World {
     pub(crate) edge: Edge,
-    /// The id of the bucket's distribution.
+    /// The ID of the bucket's distribution.
     pub(crate) distribution: String,
     directory: TempDir,
     source: PathBuf,

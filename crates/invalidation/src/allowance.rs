@@ -72,7 +72,7 @@ impl Allowance {
 }
 
 impl MaxPaths {
-    /// The number of items that each of `distributions` may be sent, at most `wildcards` of them wildcards.
+    /// The budget of one out of `distributions` distributions, with at most `wildcards` wildcards.
     pub fn budget(self, allowance: Allowance, distributions: usize, wildcards: usize) -> Budget {
         let left = allowance.left().map(|left| usize::try_from(left).unwrap_or(usize::MAX));
         let items = match (self, left) {
