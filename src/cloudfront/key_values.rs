@@ -102,8 +102,8 @@ impl Distributions {
     }
 }
 
-/// Whether a change was refused because the store has changed: somebody else changed it, or the response to an own
-/// change was lost.
+/// Whether a change was refused because the store has changed: somebody else changed it, or the response to one of
+/// this run's changes was lost.
 pub fn is_outdated(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict | ErrorKind::PreconditionFailed)
 }

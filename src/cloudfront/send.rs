@@ -230,7 +230,7 @@ impl Sender<'_> {
         }
     }
 
-    /// The number of own invalidations in progress, as far as CloudFront says.
+    /// The number of this run's invalidations in progress, as far as CloudFront says.
     async fn in_progress(&mut self) -> usize {
         self.ours.retain(|(_, _, since)| since.elapsed() < OVERDUE);
         let mut open = Vec::with_capacity(self.ours.len());

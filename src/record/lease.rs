@@ -321,7 +321,7 @@ impl Lease {
             if self.record.replace(next, Some(&etag)).await?.is_some() {
                 return Ok(());
             }
-            // A renewal whose response was lost is still an own write.
+            // A renewal whose response was lost still counts as this run's write.
             let found = self.record.look().await?;
             match (found.state.lease.as_ref(), found.etag) {
                 (Some(holder), Some(now)) if holder.deploy == self.deploy => (state, etag) = (found.state, now),

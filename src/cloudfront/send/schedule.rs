@@ -7,10 +7,10 @@
 //! - The items for one distribution are sent in one request if both documents allow it. Otherwise, and once such a
 //!   request is refused, wildcards are sent separately from paths, each at their own pace. Wildcards first: they
 //!   are fewer, slower, and clear the most URLs. Paths do not wait for them.
-//! - A request that is refused for load although no own invalidation is in progress is too large: half of it is
-//!   next, down to a single item. While an own invalidation is in progress, it may be the reason for the refusal:
+//! - A request that is refused for load although none of this run's invalidations is in progress is too large: half
+//!   of it is next, down to a single item. While one of them is in progress, it may be the reason for the refusal:
 //!   then a single item is next. If that is accepted, size does matter, and half is next. Otherwise, sending waits
-//!   until the own invalidations are completed and then tries the same size again.
+//!   until they are completed and then tries the same size again.
 //! - A size that is accepted is doubled after 4 requests; each refusal of a doubled size doubles that number.
 //! - A single item that is refused was sent too early: the pauses between its attempts double, and its kind slows
 //!   down to half the pace, then recovers by a quarter with each request, never above the published one.
@@ -80,7 +80,7 @@ pub(super) enum Answer {
     Accepted,
     /// Refused for load or for size; this many earlier requests are still in progress.
     Overload {
-        /// The number of own requests that are not known to be completed.
+        /// The number of this run's requests that are not known to be completed.
         in_progress: usize,
     },
     /// Not answered, or CloudFront failed: repeating the request results in the same invalidation.
@@ -365,7 +365,8 @@ impl Schedule {
         self.lanes.iter().any(|lane| lane.probed.is_some() && !lane.items.is_empty())
     }
 
-    /// Handles that no own invalidation is in progress any more: what was refused in the meantime is tried again.
+    /// Handles that none of this run's invalidations is in progress any more: what was refused in the meantime is
+    /// tried again.
     pub(super) fn all_done(&mut self, now: Duration) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.probed.is_some()) {
             (lane.probed, lane.refusals, lane.next) = (None, 0, now);

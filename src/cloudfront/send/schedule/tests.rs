@@ -104,7 +104,7 @@ impl Run {
     }
 }
 
-/// Sends everything to a server; its answer to how many own requests are in progress is what polling finds.
+/// Sends everything to a server; its answer to how many requests are in progress is what polling finds.
 fn run(
     planned: &[Vec<String>],
     busy: u64,
