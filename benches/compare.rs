@@ -1,5 +1,5 @@
-//! How comparing scales: walking a source into S3's key order, the merge of source, target and record,
-//! and the digests by which bytes are compared.
+//! Measures how comparing scales: walking a source into S3's key order, the merge of source, target and record, and
+//! the digests that compare bytes.
 
 #![expect(clippy::expect_used, reason = "without its files there is nothing to measure")]
 
@@ -57,7 +57,7 @@ fn merge(criterion: &mut Criterion) {
         let mut keys = keys(count);
         keys.sort_unstable();
         let etag = |key: &str| Etag::Single(md5(key.as_bytes()));
-        // Each side lacks a key in a hundred, another one each.
+        // Each side lacks one key in a hundred, a different one each.
         let having = |which: usize| keys.iter().enumerate().filter(move |(at, _)| at % 100 != which);
         let files: Vec<Entry> = having(0).map(|(_, key)| Entry::file(key.as_str(), 1000)).collect();
         let objects: Vec<RemoteObject> = having(1)

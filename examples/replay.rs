@@ -75,7 +75,7 @@ struct Options {
 }
 
 impl Options {
-    /// What a deploy may send when its month has had `sent` paths.
+    /// What a deploy may send after `sent` paths in its month.
     fn budget(&self, sent: usize) -> Budget {
         let Some(free) = self.free_paths else {
             let items = self.max_paths as usize;
@@ -93,11 +93,11 @@ impl Options {
     }
 }
 
-/// Paths of a month that CloudFront does not bill an account, and the dollars of each further one
+/// Paths per month that CloudFront does not bill to an account, and the dollars for each further one
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
 const FREE_PATHS: usize = 1_000;
 const DOLLARS_A_PATH: f64 = 0.005;
-/// Wildcards in progress, by the older of CloudFront's rules.
+/// Maximum number of wildcards in progress under the older of CloudFront's rules.
 const MOST_IN_PROGRESS: usize = 15;
 
 /// How to choose the items of a deploy.
@@ -117,7 +117,7 @@ enum Strategy {
     Tags,
 }
 
-/// What there is to invalidate: paths in their order, each with the tags of its cached copies.
+/// What to invalidate: sorted paths, each with the tags of its cached copies.
 #[derive(Default)]
 struct Invalidation<'a> {
     /// At least one.
@@ -150,13 +150,13 @@ impl Strategy {
     }
 }
 
-/// The threshold of s3deploy, which cannot be set.
+/// s3deploy's threshold, which cannot be configured.
 const COLLAPSE_THRESHOLD: usize = 8;
 
-/// Collapses paths the way s3deploy does: level by level from the deepest, whatever lies below the
-/// level becomes a wildcard two directories further up (a file's directory, then its parent; never
-/// above the first directory). `None` if more than the threshold are left. It also sends `/dir/`
-/// for `/dir/index.html`; that is about viewer paths, and left out.
+/// Collapses paths as s3deploy does: level by level from the deepest, everything below the level becomes a wildcard
+/// two directories further up (a file's directory, then its parent; never above the first directory). `None` if
+/// more than the threshold are left. It also sends `/dir/` for `/dir/index.html`; that concerns viewer paths, and
+/// is omitted.
 fn collapse<'a>(changed: impl Iterator<Item = &'a str>) -> Option<BTreeSet<String>> {
     let slashes = |path: &str| path.matches('/').count();
     let mut items: BTreeSet<String> = changed.map(str::to_owned).collect();
@@ -180,7 +180,7 @@ fn collapse<'a>(changed: impl Iterator<Item = &'a str>) -> Option<BTreeSet<Strin
     (items.len() <= COLLAPSE_THRESHOLD).then_some(items)
 }
 
-/// How many of `paths` the items evict, counted here and not taken from the planner.
+/// How many of `paths` the items evict, counted here instead of taken from the planner.
 fn evicted(items: &BTreeSet<String>, paths: &BTreeMap<&str, &Tags>) -> usize {
     let tags: BTreeSet<&str> = items.iter().filter_map(|item| item.strip_prefix('#')).collect();
     let prefixes: Vec<&str> = items.iter().filter_map(|item| item.strip_suffix('*')).collect();
@@ -228,13 +228,12 @@ struct Put(String, String, IgnoredAny, Vec<String>);
 /// What a deploy does to a path that it touches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Touch {
-    /// Other bytes, or none any more.
+    /// Changed bytes, or a deletion.
     Changed,
     Created,
 }
 
-/// The site between two deploys: by viewer path, the ETag of its object, and the tags that this was
-/// uploaded with.
+/// The site between two deploys: by viewer path, the ETag of its object, and the tags of the object's last upload.
 #[derive(Default)]
 struct Site(BTreeMap<String, (String, Tags)>);
 
@@ -259,7 +258,7 @@ impl Site {
         touched
     }
 
-    /// What is to be cleared if `touched` is what a deploy does.
+    /// What must be cleared if `touched` is what a deploy does.
     fn invalidation<'a>(&'a self, touched: &'a BTreeMap<String, Touch>, count_created: bool) -> Invalidation<'a> {
         const NONE: &Tags = &Tags::NONE;
         let mut invalidation = Invalidation::default();
@@ -287,7 +286,7 @@ impl Site {
                 Some((same, previous)) if *same == etag => Bytes::Same { previous },
                 Some((_, previous)) => Bytes::Changed { previous },
             };
-            // What has not changed is not uploaded.
+            // Unchanged objects are not uploaded.
             let tags = match bytes {
                 Bytes::Same { previous } => previous.clone(),
                 bytes => tagger.tags(&Upload { key: &key, references: &references, deploy: id, bytes }),
@@ -301,12 +300,12 @@ fn viewer_path(key: &str) -> String {
     format!("/{key}")
 }
 
-/// What a replay tells; `--json` prints it as it is.
+/// The result of a replay; `--json` prints it unchanged.
 #[derive(Serialize)]
 struct Report {
     /// Lines of the history.
     deploys: usize,
-    /// Deploys for which there was something to clear.
+    /// Deploys with something to clear.
     #[serde(skip)]
     invalidating: usize,
     /// Changed and deleted paths, over all deploys.
@@ -323,11 +322,11 @@ struct Totals {
     collateral: usize,
     /// Deploys for which `/*` was sent.
     fallbacks: usize,
-    /// The most wildcards of a deploy.
+    /// Maximum number of wildcards in a deploy.
     wildcards_max: usize,
     /// Deploys with more wildcards than may be in progress.
     deploys_over_15_wildcards: usize,
-    /// For the paths beyond the free ones of their month.
+    /// Dollars for the paths beyond the free ones of their month.
     dollars: f64,
     /// Paths sent in the month of the last deploy.
     #[serde(skip)]

@@ -1,4 +1,4 @@
-//! How shipfront reaches AWS: configuration, the HTTP client, and the count of what was sent.
+//! How shipfront reaches AWS: configuration, the HTTP client, and the count of requests.
 
 pub(crate) mod ambiguous;
 mod answer;
@@ -48,27 +48,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store_endpoint::StoreEndpoint;
 
-/// The region of the first request when none is configured; the bucket's own is found by it.
+/// The region of the first request if none is configured; it is used to find the bucket's own.
 const FIRST_REGION: &str = "us-east-1";
-/// How long one attempt may take until its answer begins, whatever it is. Most may take less, see [`silence`].
+/// How long one attempt may take until its response begins. Most have a shorter limit, see [`silence`].
 const ANSWER_LIMIT: Duration = silence::LARGE;
-/// Attempts of one call, the first included.
+/// Number of attempts per call, including the first.
 const MAX_ATTEMPTS: u32 = 6;
-/// The same for S3, where the pauses between them, drawn up to twice as long each time, begin short:
-/// the limiter slows all down when S3 asks for it, so that a call need not do so alone.
+/// The same for S3, where the pauses between them, random up to a limit that doubles each time, start short: the
+/// limiter slows everything down when S3 asks for it, so that a call need not do so alone.
 const S3_ATTEMPTS: u32 = 10;
 const S3_FIRST_PAUSE: Duration = Duration::from_millis(100);
 const S3_LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// All attempts of one call to S3 and the pauses between them.
+/// Time limit for all attempts of one call to S3 and the pauses between them.
 const S3_CALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The same for CloudFront, whose requests are all small.
 const CLOUDFRONT_CALL_LIMIT: Duration = Duration::from_secs(120);
-/// AWS says "within a few seconds" of the keys of a store.
+/// AWS says "within a few seconds" about the keys of a store.
 const WAY_TO_EDGES: Duration = Duration::from_secs(10);
-/// S3 requests in flight, at most, where nobody said otherwise.
+/// Default maximum of S3 requests in flight.
 pub const MOST_IN_FLIGHT: u16 = 256;
 
-/// Where and as whom to call AWS, beyond what the environment and `~/.aws` say.
+/// Where and with which identity to call AWS, in addition to the environment and `~/.aws`.
 #[derive(Debug, Clone, Default)]
 pub struct AwsOptions {
     /// `--profile`.
@@ -77,15 +77,15 @@ pub struct AwsOptions {
     pub region: Option<String>,
     /// `--endpoint-url`, for every service.
     pub endpoint_url: Option<String>,
-    /// The local edge takes any credentials, and none of the person's own should reach it.
+    /// Whether to use the local edge: it accepts any credentials, and the user's own should not reach it.
     pub local: bool,
     /// `--concurrency`.
     pub concurrency: Option<u16>,
-    /// By which everything waits: this machine's, but for tests.
+    /// The clock for all waiting: this machine's, except in tests.
     pub clock: Clock,
 }
 
-/// AWS as configured: what `Bucket` and `Distributions` are made from.
+/// The AWS configuration, from which `Bucket` and `Distributions` are created.
 #[derive(Debug, Clone)]
 pub struct Aws {
     sdk: SdkConfig,
@@ -95,13 +95,13 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Loads the standard AWS configuration: environment, profiles, SSO, web identity, container
-    /// and instance credentials.
+    /// Loads the standard AWS configuration: environment, profiles, SSO, web identity, container and instance
+    /// credentials.
     ///
     /// # Errors
-    /// What the environment says and no request can carry, by the name of its variable.
+    /// A value in the environment that no request can carry, by the name of its variable.
     pub async fn load(options: &AwsOptions) -> Result<Aws> {
-        // Nothing of the person's own reaches the local edge.
+        // None of the user's own settings reach the local edge.
         let environment = if options.local { Environment::default() } else { Environment::of_process()? };
         let client = SharedHttpClient::new(Impatient::new(http_client(options.local), options.clock.clone()));
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
@@ -132,17 +132,17 @@ impl Aws {
         &self.clock
     }
 
-    /// The number of requests sent so far, retries included.
+    /// The number of requests sent so far, including retries.
     pub fn requests(&self) -> Requests {
         self.requests.snapshot()
     }
 
-    /// What became of the number of S3 requests in flight.
+    /// The history of the limit of S3 requests in flight.
     pub fn concurrency(&self) -> Concurrency {
         self.limiter.trace()
     }
 
-    /// An S3 client's configuration for a region, or for the one that is configured.
+    /// An S3 client's configuration for a region, or for the configured one.
     pub(crate) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Config {
         let mut config = self.s3_unlimited(region).to_builder();
         let client = self.sdk.http_client().map(|client| Limited::new(client, self.limiter.clone()));
@@ -155,8 +155,8 @@ impl Aws {
         let retries = RetryConfig::standard().with_max_attempts(S3_ATTEMPTS);
         let retries = retries.with_initial_backoff(S3_FIRST_PAUSE).with_max_backoff(S3_LONGEST_PAUSE);
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(S3_CALL_LIMIT).build();
-        // The SDK's own bucket of retries is used up by the first seconds of a storm and not filled
-        // again: then each call that is told to slow down fails at once.
+        // The SDK's own bucket of retries is used up in the first seconds of heavy throttling and not refilled:
+        // then each throttled call fails at once.
         let partition = RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build();
         let mut builder = aws_sdk_s3::config::Builder::from(&self.sdk)
             .retry_config(retries)
@@ -164,8 +164,8 @@ impl Aws {
             .timeout_config(timeouts)
             .interceptor(CountRequests(self.requests.clone()))
             .endpoint_resolver(RememberedEndpoint::default())
-            // Content-MD5 goes with every upload: a second digest would only cost CPU, and its
-            // chunked framing is what third-party stores trip over.
+            // Content-MD5 is sent with every upload: a second digest would only cost CPU, and its chunked framing
+            // causes problems in third-party stores.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .force_path_style(self.s3_endpoint().is_some_and(|endpoint| !is_amazon(&endpoint)));
         if let Some(region) = region {
@@ -181,7 +181,7 @@ impl Aws {
         builder.interceptor(CountRequests(self.requests.clone())).build()
     }
 
-    /// A configuration for what is in key-value stores.
+    /// A configuration for the contents of key-value stores.
     pub(crate) fn key_values(&self) -> aws_sdk_cloudfrontkeyvaluestore::Config {
         let timeouts = TimeoutConfig::builder().read_timeout(ANSWER_LIMIT).operation_timeout(CLOUDFRONT_CALL_LIMIT);
         let builder =
@@ -190,7 +190,8 @@ impl Aws {
         builder.interceptor(CountRequests(self.requests.clone())).build()
     }
 
-    /// How long what CloudFront takes for its edges is on the way to them. It says so of no store and no function.
+    /// How long a change in CloudFront takes to reach the edge locations. CloudFront reports this for neither
+    /// stores nor functions.
     pub(crate) fn way_to_edges(&self) -> Duration {
         match self.endpoint("cloudfront") {
             Some(endpoint) if !is_amazon(&endpoint) => Duration::ZERO,
@@ -204,7 +205,7 @@ impl Aws {
         aws_sdk_codepipeline::config::Builder::from(&self.sdk).build()
     }
 
-    /// The same AWS with counts and a limit of its own, for one of many runs in a process.
+    /// The same AWS with its own counts and limit, for one of many runs in a process.
     #[cfg(feature = "lambda")]
     pub(crate) fn afresh(&self, concurrency: Option<u16>) -> Aws {
         let limiter = limiter(concurrency, false, &self.clock);
@@ -215,7 +216,7 @@ impl Aws {
     #[cfg(feature = "lambda")]
     ///
     /// # Errors
-    /// Those that no request can carry.
+    /// Credentials that no request can carry.
     pub(crate) fn with_credentials(&self, credentials: Credentials) -> Result<Aws> {
         let credentials = environment::sendable(credentials).map_err(|error| Error::failed(error.to_string()))?;
         let provider = aws_sdk_s3::config::SharedCredentialsProvider::new(credentials);
@@ -223,12 +224,12 @@ impl Aws {
         Ok(Aws { sdk: sdk.build(), ..self.afresh(None) })
     }
 
-    /// Whether S3 is Amazon's, and no other store or the local edge.
+    /// Whether S3 is Amazon's, not another store or the local edge.
     pub fn is_amazon(&self) -> bool {
         self.s3_endpoint().is_none_or(|endpoint| is_amazon(&endpoint))
     }
 
-    /// The store in a word: `AWS`, or the host of another one.
+    /// The name of the store: `AWS`, or the host of another one.
     pub fn store(&self) -> String {
         match self.s3_endpoint() {
             Some(endpoint) if !is_amazon(&endpoint) => {
@@ -239,12 +240,12 @@ impl Aws {
         }
     }
 
-    /// The endpoint that replaces S3's own, from wherever it was configured.
+    /// The endpoint that overrides S3's own, wherever it was configured.
     fn s3_endpoint(&self) -> Option<String> {
         self.endpoint("s3")
     }
 
-    /// The endpoint that replaces a service's own, from wherever it was configured.
+    /// The endpoint that overrides a service's own, wherever it was configured.
     fn endpoint(&self, service: &str) -> Option<String> {
         let key =
             ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -256,7 +257,7 @@ impl Aws {
     }
 }
 
-/// A limit of what is in flight: what was asked for, as far as so many connections may be open.
+/// A limit of requests in flight: the requested one, as far as that many connections may be open.
 fn limiter(concurrency: Option<u16>, local: bool, clock: &Clock) -> Limiter {
     Limiter::new(open_files::at_once(usize::from(concurrency.unwrap_or(MOST_IN_FLIGHT)), local), clock)
 }
@@ -267,15 +268,15 @@ impl AsyncSleep for Clock {
     }
 }
 
-/// Endpoints that are not Amazon's seldom have a host name for each bucket.
+/// Whether an endpoint is Amazon's; others rarely have a host name for each bucket.
 fn is_amazon(endpoint: &str) -> bool {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint).split(['/', ':']).next().unwrap_or_default();
     [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix))
 }
 
 fn region_provider(options: &AwsOptions, name: Option<&str>, environment: &Environment) -> RegionProviderChain {
-    // Not the default chain: it ends with the instance metadata service, which costs seconds where
-    // there is none, to learn something that the bucket tells anyway.
+    // Not the default chain: it ends with the instance metadata service, which takes seconds to fail where there is
+    // none, only to learn something that the bucket reveals anyway.
     let mut profile = ProfileFileRegionProvider::builder();
     if let Some(name) = name {
         profile = profile.profile_name(name);
@@ -286,7 +287,7 @@ fn region_provider(options: &AwsOptions, name: Option<&str>, environment: &Envir
         .or_else(Region::from_static(FIRST_REGION))
 }
 
-/// For requests as viewers send them: the same TLS and proxies as AWS is reached with.
+/// The connector for requests as viewers send them: the same TLS and proxies as for AWS.
 pub(crate) fn viewer_connector() -> Connector {
     let tls = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
     tls.proxy_config(ProxyConfig::from_env()).build()
@@ -298,7 +299,7 @@ fn http_client(local: bool) -> SharedHttpClient {
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         if local {
-            // Nothing of TLS, whose roots take longer to read than a small deploy.
+            // Without TLS, whose root certificates take longer to load than a small deploy.
             return connector.build_http();
         }
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
@@ -306,7 +307,7 @@ fn http_client(local: bool) -> SharedHttpClient {
     })
 }
 
-/// Requests sent to AWS, by what they cost.
+/// Requests sent to AWS, by price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Requests {
     /// `ListObjectsV2`.
@@ -321,7 +322,7 @@ pub struct Requests {
     pub delete: u64,
     /// `CreateInvalidation`.
     pub create_invalidation: u64,
-    /// CloudFront's reads: distributions, cache policies, the state of an invalidation.
+    /// CloudFront's reads: distributions, cache policies, the status of an invalidation.
     pub cloudfront_read: u64,
     /// `UpdateFunction`, `TestFunction`, `PublishFunction`, and `UpdateKeys` of a key-value store.
     #[serde(skip_serializing_if = "is_zero")]
@@ -347,9 +348,9 @@ struct RequestCounts {
 impl RequestCounts {
     fn add(&self, operation: &str) {
         let count = match operation {
-            // Only the local edge is asked for a bucket, and only to have a place to deploy to.
+            // Only the local edge gets this request, and only to create a place to deploy to.
             "CreateBucket" | "PutBucketPolicy" => return,
-            // The answer to a job is no part of its work.
+            // The result of a job is not part of its work.
             "PutJobSuccessResult" | "PutJobFailureResult" => return,
             "ListObjectsV2" => &self.list,
             "HeadObject" | "HeadBucket" => &self.head,
@@ -379,7 +380,7 @@ impl RequestCounts {
     }
 }
 
-/// Counts attempts rather than calls: an attempt is what AWS charges and what takes time.
+/// Counts attempts instead of calls: AWS charges for attempts, and they take the time.
 #[derive(Debug)]
 struct CountRequests(Arc<RequestCounts>);
 

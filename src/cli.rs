@@ -1,4 +1,4 @@
-//! Options as typed. What they mean is in `config.rs`.
+//! Options as typed. `config.rs` interprets them.
 
 pub mod choice;
 pub mod conformance;

@@ -1,8 +1,8 @@
-//! The time of a run: this machine's, or one that is put forward by hand.
+//! The time of a run: this machine's, or one that is advanced manually.
 //!
-//! A run has one clock, with its AWS: the lease is renewed by it, CloudFront is waited for by it, what failed is
-//! tried again by it, and what is written down with a time has its time. S3's clock is another one, and says alone how
-//! old a lease is.
+//! A run and its AWS configuration share one clock, which governs the renewal of the lease, the wait for
+//! CloudFront, retries, and times that are recorded. S3's clock is separate, and is the only one that determines
+//! how old a lease is.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
-/// How long to sleep at most where the machine's clock may be set, or the machine may sleep, too.
+/// Maximum length of one sleep, because the machine's clock may be set, or the machine may sleep as well.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
-/// A clock. Clones go together.
+/// A clock. Clones share the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     /// `None` is this machine's clock.
     by_hand: Option<ByHand>,
 }
 
-/// A clock that stands still but for its hand.
+/// A clock that moves only when it is advanced.
 #[derive(Debug, Clone)]
 struct ByHand {
     passed: Receiver<Duration>,
-    /// Held, so that it is never gone.
+    /// Held so that the channel stays open.
     _hand: Hand,
-    /// The time at which it stood at first.
+    /// The initial time.
     began: Timestamp,
 }
 
-/// A point of time, which only the clock that gave it can read.
+/// A point in time, which only the clock that returned it can interpret.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     at: Instant,
@@ -38,13 +38,13 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The moment so much later.
+    /// The moment `length` later.
     pub fn after(self, length: Duration) -> Moment {
         Moment { at: self.at + length, passed: self.passed.saturating_add(length) }
     }
 }
 
-/// What puts a clock forward.
+/// Advances a clock.
 #[derive(Debug, Clone)]
 pub struct Hand(Arc<Sender<Duration>>);
 
@@ -56,7 +56,7 @@ impl Hand {
 }
 
 impl Clock {
-    /// A clock that stands still but for its hand. At first it shows this machine's time.
+    /// A clock that moves only when it is advanced. At first, it shows this machine's time.
     pub fn by_hand() -> (Clock, Hand) {
         let (sender, passed) = tokio::sync::watch::channel(Duration::ZERO);
         let hand = Hand(Arc::new(sender));
@@ -75,12 +75,12 @@ impl Clock {
         }
     }
 
-    /// This moment.
+    /// The current moment.
     pub fn moment(&self) -> Moment {
         Moment { at: Instant::now(), passed: self.passed() }
     }
 
-    /// How long it is until a moment; nothing if it has passed.
+    /// The time left until a moment; zero if it has passed.
     pub fn until(&self, moment: Moment) -> Duration {
         match self.by_hand {
             Some(_) => moment.passed.saturating_sub(self.passed()),
@@ -88,7 +88,7 @@ impl Clock {
         }
     }
 
-    /// Begins to measure.
+    /// Starts a stopwatch.
     pub fn start(&self) -> Stopwatch {
         Stopwatch { clock: self.clone(), began: Instant::now(), began_at: SystemTime::now(), passed: self.passed() }
     }
@@ -99,14 +99,14 @@ impl Clock {
         let end = self.passed().saturating_add(length);
         async move {
             match by_hand {
-                // It cannot fail: the hand is held here, too.
+                // It cannot fail, because the sender is held here as well.
                 Some(ByHand { mut passed, _hand, .. }) => drop(passed.wait_for(|passed| *passed >= end).await),
                 None => tokio::time::sleep(length).await,
             }
         }
     }
 
-    /// The result of work that ends within a limit.
+    /// The result of work, if it ends within a limit.
     pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -115,7 +115,7 @@ impl Clock {
         }
     }
 
-    /// The result of work that ends, or that ends within a limit once `stop` is set.
+    /// The result of work, if it ends, within a limit once `stop` is set.
     pub async fn timeout_after<T>(
         &self,
         stop: &CancellationToken,
@@ -138,7 +138,7 @@ impl Clock {
     }
 }
 
-/// How long something takes, by a clock.
+/// Measures a duration by a clock.
 #[derive(Debug, Clone)]
 pub struct Stopwatch {
     clock: Clock,
@@ -156,7 +156,7 @@ impl Stopwatch {
         }
     }
 
-    /// Waits until it shows so much, by whichever clock says more.
+    /// Waits until it shows `length`, by whichever clock shows more.
     pub async fn reaches(&self, length: Duration) {
         while self.longest() < length {
             let left = length.saturating_sub(self.longest());
@@ -165,8 +165,8 @@ impl Stopwatch {
         }
     }
 
-    /// The time since it was started, by whichever clock says more: the steady one stands still while a machine sleeps, the other may be
-    /// set.
+    /// The time since it was started, by whichever clock shows more: the steady one stops while a machine sleeps,
+    /// the other may be set.
     pub fn longest(&self) -> Duration {
         match self.clock.by_hand {
             Some(_) => self.elapsed(),

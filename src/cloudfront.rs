@@ -24,31 +24,31 @@ use shipfront_invalidation::{DistributionId, InvalidationStatus};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// What `ListDistributions` tells of a distribution.
+/// A distribution in `ListDistributions`.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The id, such as `E2QWRUHAPOMQZL`.
+    /// The ID, such as `E2QWRUHAPOMQZL`.
     pub id: String,
-    /// The name that CloudFront gave it.
+    /// The name that CloudFront assigned.
     pub domain_name: String,
     /// The host names viewers use: its own and its aliases.
     pub hosts: Vec<String>,
     /// The host names of its origins.
     pub origin_domains: Vec<String>,
-    /// A disabled distribution serves, and so caches, nothing.
+    /// Whether it is enabled: a disabled distribution serves nothing, and so caches nothing.
     pub enabled: bool,
 }
 
-/// An invalidation that CloudFront took.
+/// An invalidation that CloudFront accepted.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// CloudFront's id of it.
+    /// CloudFront's ID for it.
     pub id: String,
-    /// How far it got.
+    /// Its progress.
     pub status: InvalidationStatus,
 }
 
-/// An invalidation that CloudFront did not take.
+/// An invalidation that CloudFront did not accept.
 #[derive(Debug)]
 pub struct Refusal {
     /// Why.
@@ -60,29 +60,29 @@ pub struct Refusal {
 /// What may help after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// Fewer items, or time: it is more than CloudFront takes for now.
+    /// Fewer items, or time: it is more than CloudFront accepts at the moment.
     Overload,
-    /// Time: CloudFront failed on its own side, or nobody knows what became of the request.
+    /// Time: CloudFront failed, or the outcome of the request is unknown.
     Unclear,
     /// Nothing.
     Final,
 }
 
-/// Bytes of a marker of a list, at most.
+/// Maximum length of a list marker, in bytes.
 const LONGEST_MARKER: usize = 1024;
 
-/// CloudFront, as the account's distributions.
+/// The client for the account's distributions.
 #[derive(Debug, Clone)]
 pub struct Distributions {
     client: Client,
-    /// What is in key-value stores.
+    /// The client for the contents of key-value stores.
     stores: aws_sdk_cloudfrontkeyvaluestore::Client,
     clock: Clock,
     way_to_edges: Duration,
 }
 
 impl Distributions {
-    /// CloudFront with the configured credentials.
+    /// Creates a client with the configured credentials.
     pub fn new(aws: &Aws) -> Distributions {
         Distributions {
             client: Client::from_conf(aws.cloudfront()),
@@ -117,7 +117,7 @@ impl Distributions {
                 }
             }));
             marker = list.next_marker.filter(|_| list.is_truncated);
-            // Its markers are ids. No request can be made of a name without end.
+            // Its markers are IDs; an oversized one must not go into a request.
             if marker.as_ref().is_some_and(|marker| marker.len() > LONGEST_MARKER) {
                 return Err(Error::failed("CloudFront's list of distributions continues after an invalid ID"));
             }
@@ -129,7 +129,7 @@ impl Distributions {
 
     /// What the configuration of a distribution, and the cache policies it names, say about its URLs.
     ///
-    /// Where permission is missing the shape says so: viewer paths are then a conservative guess.
+    /// If permission is missing, the shape says so: viewer paths are then a conservative guess.
     pub async fn shape(&self, id: &DistributionId) -> Result<DistributionShape> {
         match id {
             DistributionId::Distribution(id) => self.distribution_shape(id).await,
@@ -155,7 +155,7 @@ impl Distributions {
                     let config = answer.cache_policy.and_then(|policy| policy.cache_policy_config);
                     policies.insert(policy, config);
                 }
-                // Without it the behavior counts as one that could not be read.
+                // Without it, the behavior counts as unreadable.
                 Err(error) if is_denied(&error) || is_no_policy(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -163,7 +163,7 @@ impl Distributions {
         Ok(shape::of(id, etag, config, &policies))
     }
 
-    /// The version of a distribution's configuration, if that has arrived at all edges.
+    /// The version of a distribution's configuration, if that has reached all edge locations.
     pub async fn deployed_config(&self, id: &str) -> Result<Option<String>> {
         let answer = self.client.get_distribution().id(id).send().await;
         let answer = answer
@@ -172,7 +172,7 @@ impl Distributions {
         Ok(answer.e_tag.filter(|_| deployed))
     }
 
-    /// The host name at which viewers reach a distribution whatever its aliases are.
+    /// The host name at which viewers reach a distribution, regardless of its aliases.
     pub async fn domain_name(&self, id: &str) -> Result<String> {
         let answer = self.client.get_distribution().id(id).send().await;
         let answer =
@@ -181,7 +181,7 @@ impl Distributions {
         name.ok_or_else(|| Error::failed(format!("CloudFront does not report the domain name of distribution {id}")))
     }
 
-    /// The shape of the tenant's distribution, with the tenant's parameters in it.
+    /// The shape of the tenant's distribution, with the tenant's parameters filled in.
     async fn tenant_shape(&self, id: &str) -> Result<DistributionShape> {
         let answer = self.client.get_distribution_tenant().identifier(id).send().await;
         let subject = format!("the CloudFront distribution tenant {id}");
@@ -210,7 +210,7 @@ impl Distributions {
         })
     }
 
-    /// Asks for an invalidation, once: the caller decides how to go on when CloudFront is busy.
+    /// Requests an invalidation once: the caller decides how to continue if CloudFront is busy.
     pub async fn create_invalidation(
         &self,
         id: &DistributionId,
@@ -224,7 +224,7 @@ impl Distributions {
             error: Error::stale(format!("cannot form the invalidation: {error}")),
             kind: RefusalKind::Final,
         })?;
-        // One owner of retries: `send` waits longer between them than the SDK would.
+        // Retries have one owner: `send` waits longer between them than the SDK would.
         let once = aws_sdk_cloudfront::config::Builder::new().retry_config(RetryConfig::disabled());
         let created = match id {
             DistributionId::Distribution(name) => {
@@ -239,7 +239,7 @@ impl Distributions {
                 answer.map_err(|error| self.refusal("CreateInvalidationForDistributionTenant", id, error))?.invalidation
             }
         };
-        // As good as no answer, and not to be waited for any longer.
+        // As useless as no response, and not worth waiting for.
         let created = created.filter(|created| is_plain_id(&created.id)).ok_or_else(|| Refusal {
             error: Error::stale(format!("CloudFront's answer for {id} names no invalidation"))
                 .of_kind(ErrorKind::Unanswered),
@@ -248,7 +248,7 @@ impl Distributions {
         Ok(Accepted { id: created.id, status: InvalidationStatus::parse(&created.status) })
     }
 
-    /// How far an invalidation got.
+    /// The progress of an invalidation.
     pub async fn invalidation_status(&self, distribution: &DistributionId, id: &str) -> Result<InvalidationStatus> {
         let invalidation = match distribution {
             DistributionId::Distribution(name) => {
@@ -266,7 +266,7 @@ impl Distributions {
         Ok(InvalidationStatus::parse(&invalidation.map_or_else(String::new, |invalidation| invalidation.status)))
     }
 
-    /// What went wrong, with ARNs of the partition that is asked.
+    /// Describes an error, with ARNs in the partition of the request.
     fn explain<E>(&self, operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -282,20 +282,21 @@ impl Distributions {
         Refusal { error: error.name_in_hint("arn:aws:", &self.arn_start()), kind }
     }
 
-    /// CloudFront is global but in China.
+    /// CloudFront is global except in China.
     fn arn_start(&self) -> String {
         let region = self.client.config().region().map(AsRef::as_ref);
         arn_start(region.filter(|region: &&str| region.starts_with("cn-")))
     }
 }
 
-/// No answer at all passes with time, too, and asking again is free, because the caller reference is the same.
+/// A missing response may be temporary as well, and repeating the request is free, because the caller reference is
+/// the same.
 fn refusal<E>(operation: &str, id: &DistributionId, error: SdkError<E, HttpResponse>) -> Refusal
 where
     E: ProvideErrorMetadata + ProvideErrorKind + std::error::Error + Send + Sync + 'static,
 {
     let status = error.raw_response().map(|answer| answer.status().as_u16());
-    // What broke off says neither yes nor no; what is there and cannot be read is another server's.
+    // A broken response means neither yes nor no; a complete one that cannot be parsed is from another server.
     let broke_off = error.raw_response().is_some_and(|answer| answer.body().bytes().is_none());
     let kind = match (error.code().map(ErrorKind::of_aws_code), status) {
         (None, Some(200..300)) if broke_off => RefusalKind::Unclear,
@@ -310,7 +311,7 @@ where
     Refusal { error: explain(operation, &format!("the CloudFront {id}"), error), kind }
 }
 
-/// Whether an id names no cache policy: it is unknown, gone, or none that CloudFront would give.
+/// Whether an ID names no cache policy: it is unknown, deleted, or not in CloudFront's form.
 fn is_no_policy(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NoSuchResource | ErrorKind::Rejected)
 }

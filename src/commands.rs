@@ -1,6 +1,6 @@
-//! The commands, a file each: from the arguments to what is printed and the exit code.
+//! The commands, one file each: from the arguments to the output and the exit code.
 //!
-//! Each that talks to a site does so through `connection`, which decides between AWS and the local edge.
+//! Every command that accesses a site does so through `connection`, which decides between AWS and the local edge.
 
 pub mod conformance;
 mod connection;

@@ -1,4 +1,4 @@
-//! Settings as meant: what flags, environment and `shipfront.toml` come to.
+//! Settings as meant: the result of flags, environment and `shipfront.toml`.
 
 mod field_names;
 pub mod file;
@@ -34,11 +34,12 @@ use shipfront_site::key::key_of;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long CloudFront may be too busy to take an invalidation before that counts as a failure:
-/// crates.io, which sends many, waits up to 15 minutes between tries.
+/// How long CloudFront may be too busy to accept an invalidation before that counts as a failure: crates.io, which
+/// sends many, waits up to 15 minutes between attempts.
 const BUSY_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// However short one waits for CloudFront to finish, it may take as long to answer: a request and its repetition.
+/// However short the wait for CloudFront to finish, this is how long it may take to respond: one request and its
+/// repetition.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The source, which must be named somewhere.
@@ -119,7 +120,7 @@ pub fn settings(
     })
 }
 
-/// What is left alone: what the person says, and the file of settings itself.
+/// The exclusions: the user's, and the settings file itself.
 fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
     let mut patterns = options.exclude.clone();
     if let (Some(file), Ok(source)) = (&options.file.path, source.canonicalize())
@@ -131,7 +132,7 @@ fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
     glob::set(&patterns).map_err(Error::usage)
 }
 
-/// Refuses what only a record makes possible, where there is to be none.
+/// Refuses options that need a record if none is kept.
 fn guard_no_record(options: &SiteOptions) -> Result<()> {
     let record = &options.record;
     let needing = [
@@ -148,7 +149,7 @@ fn guard_no_record(options: &SiteOptions) -> Result<()> {
     }
 }
 
-/// What the person decides about invalidations.
+/// The user's decisions about invalidations.
 pub fn policy(options: &ChoiceArgs) -> Policy {
     Policy {
         strategy: options.strategy,
@@ -164,7 +165,7 @@ pub fn policy(options: &ChoiceArgs) -> Policy {
     }
 }
 
-/// Where the deploy record is kept.
+/// The location of the deploy record.
 pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
     match record {
         _ if none => Ok(Place::Nowhere),
@@ -177,7 +178,7 @@ pub fn place(record: Option<&str>, none: bool) -> Result<Place> {
     }
 }
 
-/// Which build this is: CodeBuild numbers the builds of a project
+/// The build: CodeBuild numbers the builds of a project
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>).
 fn build(number: Option<u64>, variable: impl Fn(&str) -> Option<String>) -> Option<Build> {
     let project = variable("CODEBUILD_BUILD_ID").and_then(|id| Some(id.split_once(':')?.0.to_owned()));
@@ -192,7 +193,7 @@ pub fn patience(wait: &WaitArgs) -> Result<Patience> {
     Ok(Patience { busy: BUSY_LIMIT, silence, until: None, completion: (!wait.no_wait).then_some(limit) })
 }
 
-/// Where and as whom AWS is called.
+/// How AWS is called, and with which credentials.
 pub fn aws_options(args: &AwsArgs) -> AwsOptions {
     AwsOptions {
         profile: args.profile.clone(),
@@ -202,9 +203,9 @@ pub fn aws_options(args: &AwsArgs) -> AwsOptions {
     }
 }
 
-/// Refuses to deploy what a failed CodeBuild build left behind.
+/// Refuses to deploy the output of a failed CodeBuild build.
 ///
-/// CodeBuild runs `post_build` after a failed build, too
+/// CodeBuild runs `post_build` even after a failed build
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>).
 pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
     match succeeding {
@@ -214,13 +215,13 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
     }
 }
 
-/// What is decided about waves.
+/// The patterns of pages and assets.
 pub fn kinds(orphans: &OrphanArgs) -> Result<ObjectKinds> {
     ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
 }
 
-/// When orphans go: after a week, so that open tabs keep finding their old chunks. Without a record nobody knows what is
-/// ours, and nothing goes unless that is asked for.
+/// When orphans are removed: after a week, so that open tabs keep finding their old chunks. Without a record, it is
+/// not known what shipfront owns, and nothing is removed unless requested.
 pub fn prune_after(orphans: &OrphanArgs, recorded: bool) -> Result<PruneAfter> {
     const WEEK: i64 = 7 * 86_400;
     match orphans.prune_after.as_deref() {
@@ -236,7 +237,7 @@ pub fn prune_after(orphans: &OrphanArgs, recorded: bool) -> Result<PruneAfter> {
     }
 }
 
-/// Reads `90s`, `10m`, `7d`.
+/// Parses `90s`, `10m`, `7d`.
 fn duration(flag: &str, text: &str) -> Result<Duration> {
     let wrong = || Error::usage(format!("{flag} {text:?} is not a duration")).hint("write it as 90s, 10m, 2h or 7d");
     let span: Span = text.parse().map_err(|_| wrong())?;

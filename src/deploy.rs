@@ -1,4 +1,4 @@
-//! The recipe of a deploy, in order. `plan` is the same recipe stopped before the first write.
+//! The recipe of a deploy, in order. `plan` is the same recipe, stopped before the first write.
 
 pub mod apply;
 pub mod backfill;
@@ -57,7 +57,7 @@ use std::sync::Arc;
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
 
-/// One run: its settings and the world it runs in.
+/// One run: its settings and its environment.
 #[derive(Debug)]
 pub struct Deploy<'a> {
     settings: &'a Settings,
@@ -69,7 +69,7 @@ pub struct Deploy<'a> {
 }
 
 impl<'a> Deploy<'a> {
-    /// A run that begins now. `stop` is set by a signal.
+    /// Creates a run that begins now. `stop` is set by a signal.
     pub fn new(settings: &'a Settings, aws: &'a Aws, terminal: &'a Terminal, stop: CancellationToken) -> Deploy<'a> {
         Deploy { settings, aws, terminal, stop, timeline: Timeline::start(aws.clock()) }
     }
@@ -111,7 +111,7 @@ impl<'a> Deploy<'a> {
         Ok(self.show(&discovered, planned))
     }
 
-    /// A plan that is not carried out.
+    /// The result of a plan that is not carried out.
     fn show(&self, discovered: &Discovered, planned: Planned) -> Run {
         let invalidations = planned.items.iter().chain(&planned.late_items).cloned().collect();
         let new_record = discovered.session.as_ref().map(Session::is_new);
@@ -130,7 +130,7 @@ impl<'a> Deploy<'a> {
         self.end(&deploy, discovered, planned, Stage::Planned { new_record, kept_copies }, nothing_done)
     }
 
-    /// Walks and looks at what there is.
+    /// Reads the source, the target's state and the distributions.
     async fn look_around(&self) -> Result<Discovered> {
         match self.settings.shard {
             Some(_) => Box::pin(self.discover_for_shard()).await,
@@ -138,7 +138,7 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// Lists, compares, decides, and chooses what CloudFront is asked to invalidate.
+    /// Lists, compares, decides, and chooses what CloudFront must invalidate.
     async fn decide(&self, discovered: &mut Discovered) -> Result<Planned> {
         let planned = match self.settings.shard {
             Some(shard) => Box::pin(self.missing_of(shard, discovered)).await?,
@@ -151,7 +151,7 @@ impl<'a> Deploy<'a> {
         Ok(planned.choose_items(discovered))
     }
 
-    /// Work that only looks, and ends with a signal, whatever it waits for.
+    /// Runs read-only work, which ends with a signal, whatever it waits for.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
@@ -167,8 +167,8 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// A run that finds nothing to do writes nothing, unless its build is newer than the one recorded.
-    /// `false` if another deploy came in between.
+    /// A run that finds nothing to do writes nothing, unless its build is newer than the recorded one. `false` if
+    /// another deploy came in between.
     async fn note_build(&self, discovered: &Discovered) -> Result<bool> {
         match &discovered.session {
             Some(session) => {
@@ -207,7 +207,7 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// What a report shows.
+    /// The contents of a report.
     fn end(&self, deploy: &str, discovered: &Discovered, planned: Planned, stage: Stage, done: Executed) -> Run {
         let Planned { plan, recovered, refused, mut warnings, rules, .. } = planned;
         let Executed { outcomes, sent, verified, rules: rules_outcome, .. } = done;
@@ -248,15 +248,15 @@ impl<'a> Deploy<'a> {
     }
 }
 
-/// Runs what takes a core's time where it holds up no answer of AWS.
+/// Runs CPU-bound work where it does not delay the handling of AWS's responses.
 async fn on_cores<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     rayon::spawn(move || drop(sender.send(work())));
     receiver.await.map_err(|_| Error::failed("reading or comparing the source failed"))
 }
 
-/// A new id for each run, in the order of time: an id that came back would let CloudFront take a
-/// later invalidation for a repetition.
+/// A new ID for each run, in chronological order: with a reused ID, CloudFront would treat a later invalidation as
+/// a repetition.
 pub fn new_deploy_id(clock: &Clock) -> String {
     let now = clock.now().strftime("%Y%m%dt%H%M%Sz");
     format!("{now}-{:08x}", fastrand::u32(..))

@@ -1,4 +1,4 @@
-//! Errors that cross stages: each ends the run with an exit code and, where a fix is known, a hint.
+//! Errors that cross stages: each ends the run with an exit code and, if a fix is known, a hint.
 
 use crate::exit::Exit;
 use crate::open_files;
@@ -8,56 +8,56 @@ use std::path::Path;
 /// The result of a stage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What callers decide by: never by an error's words, which are for people.
+/// The kind of an error, for decisions of callers: an error's text is only for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The command line, or something it names, makes no sense.
     Usage,
     /// A guard refused.
     Refused,
-    /// Another deploy holds the target.
+    /// Another deploy holds the lock of the target.
     Locked,
-    /// A newer build went before.
+    /// A newer build came first.
     Superseded,
-    /// What is live may be stale at the edge.
+    /// The live site may be stale at the edge.
     Stale,
     /// A signal, or the time limit of a Lambda function.
     Interrupted,
-    /// A file of the source cannot be read, or changed while it was: AWS is not to blame.
+    /// A file of the source cannot be read, or changed while it was read: not AWS's fault.
     UnreadableFile,
     /// A disk is full.
     NoRoom,
     /// AWS does not allow it.
     AccessDenied,
-    /// AWS does not accept the credentials, or no longer.
+    /// AWS does not accept the credentials, or no longer does.
     Credentials,
-    /// An object, an invalidation or a setting is not there.
+    /// An object, an invalidation or a setting does not exist.
     NotFound,
     /// A bucket or a distribution does not exist.
     NoSuchResource,
-    /// What a request was conditional on does not hold.
+    /// The condition of a request does not hold.
     PreconditionFailed,
     /// Another request came at the same time.
     Conflict,
-    /// The bucket has its access control lists turned off.
+    /// The bucket's access control lists are disabled.
     AclsDisabled,
-    /// The endpoint cannot do it.
+    /// The endpoint does not support it.
     NotImplemented,
-    /// AWS takes no more for now.
+    /// AWS accepts no more at the moment.
     Busy,
-    /// AWS failed on its own side; the request may have had its effect.
+    /// AWS failed; the request may have had its effect.
     ServerFault,
-    /// There was no answer: the request may have succeeded.
+    /// There was no response: the request may have succeeded.
     Unanswered,
-    /// AWS answered with another error, and did nothing.
+    /// AWS returned another error, and did nothing.
     Rejected,
     /// Anything else.
     Other,
 }
 
 impl ErrorKind {
-    /// What AWS's error code means, in the words of S3, CloudFront and STS. Every decision about an
-    /// answer of AWS starts from this table.
+    /// The meaning of an AWS error code of S3, CloudFront and STS. Every decision about a response of AWS starts
+    /// from this table.
     pub(crate) fn of_aws_code(code: &str) -> ErrorKind {
         match code {
             "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => ErrorKind::AccessDenied,
@@ -91,14 +91,14 @@ impl ErrorKind {
             | "TooManyRequestsException"
             | "SlowDown" => ErrorKind::Busy,
             "ServiceUnavailable" | "InternalError" | "InternalServerException" => ErrorKind::ServerFault,
-            // S3 saw no more of the request, and may have seen all of it.
+            // S3 received no more of the request, but may have received all of it.
             "RequestTimeout" => ErrorKind::Unanswered,
             _ => ErrorKind::Rejected,
         }
     }
 }
 
-/// Why a run, or a part of it, could not go on.
+/// Why a run, or a part of it, could not continue.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -123,22 +123,22 @@ impl Error {
         Error::new(Exit::Refused, ErrorKind::Refused, message)
     }
 
-    /// Something outside failed; the caller says later whether anything had landed (exit 1).
+    /// Something external failed; the caller decides later whether anything was changed (exit 1).
     pub fn failed(message: impl Into<String>) -> Self {
         Error::new(Exit::Failed, ErrorKind::Other, message)
     }
 
-    /// An invalidation was not accepted: what is live may be stale at the edge (exit 4).
+    /// An invalidation was not accepted: the live site may be stale at the edge (exit 4).
     pub fn stale(message: impl Into<String>) -> Self {
         Error::new(Exit::Stale, ErrorKind::Stale, message)
     }
 
-    /// Another deploy holds the target (exit 5).
+    /// Another deploy holds the lock of the target (exit 5).
     pub fn locked(message: impl Into<String>) -> Self {
         Error::new(Exit::Locked, ErrorKind::Locked, message)
     }
 
-    /// A newer build went before (exit 5).
+    /// A newer build came first (exit 5).
     pub fn superseded(message: impl Into<String>) -> Self {
         Error::new(Exit::Locked, ErrorKind::Superseded, message)
     }
@@ -148,7 +148,7 @@ impl Error {
         Error::new(Exit::Interrupted, ErrorKind::Interrupted, message)
     }
 
-    /// A file of the source cannot be read, or changed while it was (exit 1).
+    /// A file of the source cannot be read, or changed while it was read (exit 1).
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let message = format!("cannot read {}: {error}", path.display());
         let hint = if open_files::is_exhausted(error) {
@@ -159,12 +159,12 @@ impl Error {
         Error::new(Exit::Failed, ErrorKind::UnreadableFile, message).hint(hint)
     }
 
-    /// What callers decide by.
+    /// The kind, for decisions of callers.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The word for the outcome, as the JSON has it.
+    /// The outcome's word in the JSON.
     pub fn outcome(&self) -> &'static str {
         match self.exit {
             Exit::Locked if self.kind == ErrorKind::Superseded => "superseded",
@@ -177,33 +177,33 @@ impl Error {
         }
     }
 
-    /// Says what the person can do about it.
+    /// Adds a hint that says what the user can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Puts the names at hand in the place of those that stand for any.
+    /// Replaces placeholders in the hint with actual names.
     #[must_use]
     pub(crate) fn name_in_hint(mut self, any: &str, this: &str) -> Self {
         self.hint = self.hint.map(|hint| hint.replace(any, this));
         self
     }
 
-    /// The same error as another kind, where the caller knows more.
+    /// The same error with another kind, if the caller knows more.
     #[must_use]
     pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// The exit code this error asks for.
+    /// The exit code for this error.
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// What to do about it, where that is known.
+    /// How to fix it, if known.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }

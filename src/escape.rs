@@ -1,19 +1,19 @@
-//! Text of others where people read it: visible, on its own line, and no command to a terminal or a CI runner.
+//! Makes external text safe to show: visible, on its own line, and not a command to a terminal or a CI runner.
 //!
-//! Names of files and keys, owners of leases, ids in a record and answers of servers are written by others. Whatever
-//! shows one of them inside a text escapes it with [`Shown`], once; a backslash is no special character, so that
-//! what is escaped already stays as it is. The terminal lets nothing out that [`lines`] or [`write_json`] would change.
+//! Names of files and keys, owners of leases, IDs in a record and responses of servers are written by others. Code
+//! that shows one of them inside a text escapes it with [`Shown`], once; a backslash is not special, so that
+//! escaped text stays as it is. The terminal prints nothing that [`lines`] or [`write_json`] would change.
 
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
 use std::io::{self, BufWriter, Write as _};
 
-/// A text of others inside one of ours: on one line, with what cannot be seen spelled out.
+/// External text inside one of shipfront's: on one line, with invisible characters spelled out.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<T>(pub T);
 
-/// Characters of one text that are shown: the longest messages of ours are shorter.
+/// Maximum number of characters of one text to show: shipfront's longest messages are shorter.
 const MOST_SHOWN: usize = 8 * 1024;
 
 impl<T: Display> Display for Shown<T> {
@@ -26,12 +26,12 @@ impl<T: Display> Display for Shown<T> {
     }
 }
 
-/// Texts of others on one line, each after a space.
+/// External texts on one line, each after a space.
 pub fn shown(texts: &[String]) -> String {
     texts.iter().map(|text| format!(" {}", Shown(text))).collect()
 }
 
-/// A text on one line, with what cannot be seen spelled out as Rust spells it: `\n`, `\u{1b}`.
+/// A text on one line, with invisible characters spelled out as in Rust: `\n`, `\u{1b}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unseen) {
         return Cow::Borrowed(text);
@@ -51,7 +51,7 @@ fn push(shown: &mut String, c: char) {
     }
 }
 
-/// A whole text with its line breaks, in which what cannot be seen is spelled out.
+/// A whole text with its line breaks, with other invisible characters spelled out.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(|c: char| c != '\n' && is_unseen(c)) {
         return Cow::Borrowed(text);
@@ -59,7 +59,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"))
 }
 
-/// Whether a character controls what shows it, breaks a line, or alters the order in which others are read.
+/// Whether a character controls its display, breaks a line, or alters the order in which others are read.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -67,11 +67,11 @@ fn is_unseen(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A whole text for a terminal or a log: its line breaks, tabs and colors stay; other control characters are spelled
-/// out, and no line of it is a command of a CI runner.
+/// A whole text for a terminal or a log: its line breaks, tabs and colors stay; other control characters are
+/// spelled out, and no line of it is a command of a CI runner.
 ///
-/// GitHub's runner takes a line that begins with `::` for a command, blanks before it or not, and `##[` anywhere in
-/// it; Azure's takes `##vso[`, TeamCity's `##teamcity[`
+/// GitHub's runner interprets a line that begins with `::`, possibly after blanks, and `##[` anywhere in it, as a
+/// command; Azure's interprets `##vso[`, TeamCity's `##teamcity[`
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 pub fn lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -116,13 +116,14 @@ fn line_for_log(line: &str, out: &mut String) {
 pub enum Annotation {
     /// As failed.
     Error,
-    /// As one to look at.
+    /// As needing attention.
     Warning,
 }
 
-/// The line by which GitHub's runner shows a text beside the run, and in the log in place of the line itself. The text
-/// is escaped as GitHub's toolkit does (<https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts>),
-/// so that it is data of the command whatever it holds.
+/// The line that makes GitHub's runner show a text next to the run, and in the log instead of the line itself. The
+/// text is escaped as GitHub's toolkit does
+/// (<https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts>), so that it is data of the command
+/// whatever it contains.
 pub fn annotation(kind: Annotation, text: &str) -> String {
     let word = match kind {
         Annotation::Error => "error",
@@ -132,7 +133,7 @@ pub fn annotation(kind: Annotation, text: &str) -> String {
     format!("::{word} title=shipfront::{data}")
 }
 
-/// How long the sequence is that a text begins with, if it sets a color and nothing else.
+/// The length of a leading escape sequence, if it only sets a color.
 fn color(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\u{1b}[")?;
     let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
@@ -145,9 +146,9 @@ fn is_command(text: &str) -> bool {
         .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('['))
 }
 
-/// Writes a value as JSON whose text neither controls a terminal nor commands a CI runner: what is in question stands
-/// only in strings, where JSON has another spelling for it. It is written as it is made: a report may have a million
-/// changes.
+/// Writes a value as JSON whose text neither controls a terminal nor commands a CI runner: the characters in
+/// question occur only in strings, where JSON has another spelling for them. It is written while it is generated: a
+/// report may have a million changes.
 pub fn write_json(out: impl io::Write, value: &impl Serialize) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, LegibleJson { out, last: ' ' });
     serde_json::to_writer_pretty(&mut out, value)?;
@@ -155,7 +156,7 @@ pub fn write_json(out: impl io::Write, value: &impl Serialize) -> io::Result<()>
     out.flush()
 }
 
-/// Spells out what is in question in JSON that comes in pieces, none of which ends inside a character.
+/// Spells out the characters in question in JSON that comes in pieces, none of which ends inside a character.
 struct LegibleJson<W> {
     out: W,
     last: char,
@@ -170,7 +171,7 @@ impl<W: io::Write> io::Write for LegibleJson<W> {
             for c in text.chars() {
                 if in_question(c) || c == '#' && self.last == '#' {
                     for unit in c.encode_utf16(&mut [0; 2]) {
-                        // Writing to a String does not fail.
+                        // Writing to a String cannot fail.
                         let _ = write!(spelled, "\\u{unit:04x}");
                     }
                 } else {
@@ -191,14 +192,14 @@ impl<W: io::Write> io::Write for LegibleJson<W> {
     }
 }
 
-/// A page or an XML document that says the same, of which no line commands a CI runner that shows it: `##` stands in
-/// texts alone there.
+/// A page or an XML document with the same meaning, no line of which commands a CI runner that shows it: `##`
+/// occurs only in texts there.
 pub fn markup(text: &str) -> String {
     text.replace("##", "#&#35;")
 }
 
-/// Markdown that says the same, of which no line commands a CI runner that shows it: texts stand in HTML there, and `##`
-/// before a blank is a heading.
+/// Markdown with the same meaning, no line of which commands a CI runner that shows it: texts are in HTML there,
+/// and `##` before a blank is a heading.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -218,7 +219,7 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Texts that would do something where they are shown as they are.
+    /// Texts that would have an effect if they were shown as they are.
     pub(crate) fn hostile() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             any::<char>().prop_map(String::from),
@@ -247,12 +248,12 @@ pub(crate) mod tests {
         proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
     }
 
-    /// Whether nothing in a line controls what shows it; a tab is seen.
+    /// Whether nothing in a line controls its display; tabs are allowed.
     pub(crate) fn is_seen(line: &str) -> bool {
         !line.contains(|c: char| is_unseen(c) && c != '\t')
     }
 
-    /// Whether no CI runner takes a line for a command.
+    /// Whether no CI runner interprets a line as a command.
     pub(crate) fn is_no_command(line: &str) -> bool {
         let starts = (0..line.len()).filter(|at| line.is_char_boundary(*at));
         !line.trim_start().starts_with("::") && !starts.into_iter().any(|at| is_command(&line[at..]))
@@ -315,7 +316,7 @@ pub(crate) mod tests {
                 let line = annotation(kind, &text);
                 let data = line.strip_prefix(start).unwrap();
                 prop_assert!(is_seen(data) && !data.contains('\t') && is_no_command(&data.replace(':', "")), "{:?}", line);
-                // As the runner reads it.
+                // As the runner parses it.
                 let read = data.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
                 prop_assert_eq!(read, lines(&visible(&text)));
             }

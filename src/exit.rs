@@ -9,21 +9,21 @@ pub enum Exit {
     Done = 0,
     /// Failed; nothing was changed.
     Failed = 1,
-    /// The command line, or what it names, makes no sense.
+    /// The command line, or something it names, makes no sense.
     Usage = 2,
-    /// Some files failed; what landed is live and invalidated.
+    /// Some files failed; everything that was changed is live and invalidated.
     Partial = 3,
     /// Live but stale: an invalidation failed.
     Stale = 4,
-    /// Another deploy holds the target, or a newer build went before.
+    /// Another deploy holds the lock of the target, or a newer build came first.
     Locked = 5,
     /// A guard refused; nothing was changed.
     Refused = 6,
-    /// Live, but `--verify` found a difference, which the next run invalidates again, or got no answer.
+    /// Live, but `--verify` found a difference, which the next run invalidates again, or got no response.
     Different = 7,
     /// `plan --detailed-exit-code` found changes.
     Changes = 10,
-    /// Stopped by SIGINT or SIGTERM; what had landed was invalidated.
+    /// Stopped by SIGINT or SIGTERM; everything that had been changed was invalidated.
     Interrupted = 130,
 }
 

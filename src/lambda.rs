@@ -1,9 +1,9 @@
-//! The Lambda entry points: the same binary, named `bootstrap`, as CodePipeline's action and behind the events of a
+//! The Lambda entry points: the same binary, named `bootstrap`, as CodePipeline's action and for the events of a
 //! bucket.
 //!
-//! Which entry point an invocation comes through is in its event. Neither has logic of its own beyond
-//! reading the event and reporting back: a job deploys through [`crate::deploy`], and events go
-//! through [`shipfront_invalidation`] as every other change does.
+//! An invocation's event shows which entry point it is for. Neither has logic of its own beyond reading the event
+//! and reporting back: a job deploys through [`crate::deploy`], and events go through [`shipfront_invalidation`] as
+//! every other change does.
 //!
 //! Nothing here prints an event: CodePipeline's carries credentials
 //! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html>).
@@ -32,20 +32,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// The name that Lambda gives the program of its `provided` runtimes
+/// The program name that Lambda requires in its `provided` runtimes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/rust-package.html>).
 const BOOTSTRAP: &str = "bootstrap";
-/// Options of a deploy that matter for the events of a bucket too, such as `--clean-urls`.
+/// Options of a deploy that also matter for the events of a bucket, such as `--clean-urls`.
 const OPTIONS_VARIABLE: &str = "SHIPFRONT_OPTIONS";
 
-/// The longest that an invocation may take
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+/// Maximum duration of an invocation (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Whether Lambda started the program: it is called `bootstrap`, with no arguments.
 ///
-/// The environment would be the worse witness: CodeBuild's Lambda compute runs builds inside a
-/// function, where `AWS_LAMBDA_RUNTIME_API` may be set and a `shipfront deploy` is still meant as one.
+/// The environment would be less reliable: CodeBuild's Lambda compute runs builds inside a function, where
+/// `AWS_LAMBDA_RUNTIME_API` may be set although a `shipfront deploy` is meant.
 pub fn is_asked_for() -> bool {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
@@ -55,7 +54,7 @@ pub fn is_asked_for() -> bool {
 
 /// Answers invocations until Lambda ends the process.
 pub async fn run(terminal: Terminal) -> Result<()> {
-    // Without these the runtime's own crate would break down.
+    // Without these, the runtime's own crate would fail.
     const NEEDED: [&str; 4] = [
         "AWS_LAMBDA_RUNTIME_API",
         "AWS_LAMBDA_FUNCTION_NAME",
@@ -90,8 +89,8 @@ pub async fn run(terminal: Terminal) -> Result<()> {
     lambda_runtime::run(handler).await.map_err(|error| Error::failed(format!("Lambda's runtime: {error}")))
 }
 
-/// The bucket and key of each change that an event tells of, none for a job; an error where the event cannot be read.
-/// Nothing is done about it.
+/// The bucket and key of each change in an event, none for a job; an error if the event cannot be parsed. Nothing
+/// else happens.
 #[doc(hidden)]
 pub fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
     match event.get(pipeline::JOB) {
@@ -100,7 +99,7 @@ pub fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
     }
 }
 
-/// What lives as long as the function's execution environment.
+/// What lasts as long as the function's execution environment.
 #[derive(Debug)]
 struct EntryPoint {
     settings: FunctionSettings,
@@ -109,14 +108,14 @@ struct EntryPoint {
     buckets: Buckets,
 }
 
-/// What the function's environment variables say: the same that the command line reads.
+/// The settings in the function's environment variables: the same that the command line reads.
 #[derive(Debug)]
 struct FunctionSettings {
     distributions: Which,
-    /// Whether any origin of those that are named may show the bucket.
+    /// Whether any origin of the named distributions may serve the bucket.
     any_origin: bool,
     policy: Policy,
-    /// The site whose record `SHIPFRONT_RECORD` is, and where that is.
+    /// The site to which the record at `SHIPFRONT_RECORD` belongs, and the record's location.
     elsewhere: Option<(Option<Target>, Target)>,
 }
 
@@ -146,7 +145,7 @@ impl FunctionSettings {
     }
 }
 
-/// Reads options as the command line does; the problem in clap's own words, on one line.
+/// Parses options as the command line does; the error is clap's own, on one line.
 fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, String> {
     let command = merge::open(SiteOptions::augment_args(Command::new("options").no_binary_name(true)));
     let read = command.try_get_matches_from(arguments).and_then(|matches| SiteOptions::from_arg_matches(&matches));
@@ -154,7 +153,7 @@ fn site_options(arguments: impl Iterator<Item = String>) -> Result<SiteOptions, 
 }
 
 impl EntryPoint {
-    /// Finds out which entry point it is, and goes through it.
+    /// Determines which entry point it is for, and runs it.
     async fn answer(
         self: Arc<EntryPoint>,
         event: Value,
@@ -178,7 +177,7 @@ impl EntryPoint {
     }
 }
 
-/// Until when an invocation may work, by the clock.
+/// The deadline of an invocation, by the clock.
 #[derive(Debug, Clone)]
 struct Deadline {
     clock: Clock,
@@ -190,7 +189,7 @@ impl Deadline {
     fn at(end: SystemTime, clock: &Clock) -> Deadline {
         let remaining = match end.duration_since(clock.now().into()) {
             Ok(remaining) => remaining,
-            // cargo-lambda's emulator tells a time in 1970.
+            // cargo-lambda's emulator sends a time in 1970.
             Err(past) if past.duration() > LONGEST => LONGEST,
             Err(_) => Duration::ZERO,
         };
@@ -201,17 +200,18 @@ impl Deadline {
         Deadline { clock: clock.clone(), started: clock.start(), remaining }
     }
 
-    /// Until nothing new should be begun: what is in flight needs time to end, and invalidations to be sent.
+    /// Time left until nothing new should be started: requests in flight need time to end, and invalidations must
+    /// be sent.
     fn wind_down(&self) -> Duration {
         (self.remaining - (self.remaining / 2).min(Duration::from_secs(60))).saturating_sub(self.started.elapsed())
     }
 
-    /// When CloudFront is sent nothing any more: the record is written after it, and the answer leaves.
+    /// When to stop sending to CloudFront: after that, the record is written and the response is sent.
     fn last_request(&self) -> Moment {
         self.clock.moment().after((self.wind_down() + self.last_call()) / 2)
     }
 
-    /// Until the answer must be on its way.
+    /// Time left until the response must be sent.
     fn last_call(&self) -> Duration {
         (self.remaining - (self.remaining / 8).min(Duration::from_secs(10))).saturating_sub(self.started.elapsed())
     }

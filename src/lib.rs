@@ -7,12 +7,12 @@
 //!              -> invalidate || manifest -> commit -> report
 //! ```
 //!
-//! The folders import one another from the top of this page down. What is pure has crates of its own:
-//! `shipfront_site` (keys, header rules, redirects, compression, ETags) and `shipfront_invalidation` (viewer paths,
-//! cover, cache tags). `shipfront_edge` is S3 and CloudFront in one process: tests run the real SDK against it, and
-//! `--local` deploys to it.
+//! The folders import one another from the top of this page down. Pure code is in separate crates: `shipfront_site`
+//! (keys, header rules, redirects, compression, ETags) and `shipfront_invalidation` (viewer paths, cover, cache
+//! tags). `shipfront_edge` is S3 and CloudFront in one process: tests run the real SDK against it, and `--local`
+//! deploys to it.
 
-// The ways in: events, commands, and AWS on this machine.
+// The entry points: events, commands, and the local edge instead of AWS.
 pub mod commands;
 #[cfg(feature = "lambda")]
 pub mod lambda;
@@ -23,17 +23,17 @@ pub mod local;
 pub mod cli;
 pub mod config;
 
-// Renderings of a run, the recipe, and the record that it keeps.
+// Renderings of a run, the recipe, and its record.
 pub mod deploy;
 pub mod record;
 pub mod report;
 
-// The two edges to AWS, and what they share.
+// The clients of the two services, and what they share.
 pub mod aws;
 pub mod cloudfront;
 pub mod s3;
 
-// The ground.
+// Basics.
 pub mod clock;
 pub mod error;
 pub mod escape;

@@ -1,7 +1,7 @@
-//! The local edge in AWS's place: `--local` and `preview`.
+//! The local edge instead of AWS: `--local` and `preview`.
 //!
-//! The recipe is the same as for AWS, and so are the requests; only where they go differs. One
-//! process at a time serves the data; another one's deploys go through it.
+//! The recipe is the same as for AWS, and so are the requests; only their destination differs. One process at a
+//! time serves the data; deploys of other processes go through it.
 
 mod history;
 pub mod watch;
@@ -60,7 +60,7 @@ impl Local {
         }
     }
 
-    /// The edge in AWS's place, with counts of requests of its own.
+    /// The AWS configuration for the edge, with its own counts of requests.
     pub async fn aws(&self, concurrency: Option<u16>) -> Result<Aws> {
         let endpoint_url = Some(self.api_url.clone());
         Aws::load(&AwsOptions { endpoint_url, local: true, concurrency, ..AwsOptions::default() }).await
@@ -71,12 +71,12 @@ impl Local {
         self.edge.is_some()
     }
 
-    /// Where the data is kept.
+    /// The directory of the data.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where S3 and CloudFront answer.
+    /// The URL of S3 and CloudFront.
     pub fn api_url(&self) -> &str {
         &self.api_url
     }
@@ -88,7 +88,7 @@ impl Local {
         }
     }
 
-    /// Gives the dashboard the reasons of a deploy.
+    /// Adds a deploy's explanations to the dashboard.
     pub fn explain(&self, target: &Target, report: &Report) {
         let Some(edge) = &self.edge else { return };
         let reasons: HashMap<String, &'static str> =
@@ -103,18 +103,18 @@ impl Local {
         }
     }
 
-    /// Where a browser finds the dashboard.
+    /// The URL of the dashboard.
     pub fn dashboard_url(&self) -> String {
         Edge::dashboard_of(&self.viewer_url)
     }
 
-    /// From now on `localhost` is this site, until another one is shown.
+    /// From now on, `localhost` serves this site, until another one is shown.
     pub fn show(&self, target: &Target) -> Result<()> {
         Edge::show(&self.directory, &distribution_of(target)).map_err(|error| edge_error(&error))
     }
 
-    /// Where the site is found: at `localhost`, which every tool knows, if it is the one that is shown; else at a name
-    /// of its own, which browsers know.
+    /// The site's URL: at `localhost`, which every tool resolves, if it is the shown one; otherwise at its own
+    /// name, which browsers resolve.
     pub fn site_url(&self, target: &Target) -> String {
         let id = distribution_of(target);
         let is_shown = Edge::shown(&self.directory).is_some_and(|shown| shown == id);
@@ -122,12 +122,12 @@ impl Local {
         format!("{}/{}", self.viewer_url.replace("127.0.0.1", &host), target.prefix())
     }
 
-    /// Where a preview is found.
+    /// The URL of a preview.
     pub fn preview_url(&self, name: &str) -> String {
         preview_url(&self.viewer_url, name)
     }
 
-    /// Ends the edge, if this process serves it.
+    /// Stops the edge, if this process serves it.
     pub async fn stop(self) {
         if let Some(edge) = self.edge {
             edge.stop().await;
@@ -135,8 +135,8 @@ impl Local {
     }
 }
 
-/// The functions that a bucket's distribution has before its first deploy, by event: `/dir/` is `/dir/index.html`, and
-/// `/dir` leads to `/dir/`, as links of site generators expect.
+/// The functions of a bucket's distribution before its first deploy, by event: `/dir/` serves `/dir/index.html`,
+/// and `/dir` redirects to `/dir/`, as links of site generators expect.
 fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
     let Ok(target) = Target::parse(&format!("s3://{bucket}")) else { return Vec::new() };
     let (none, options) = (RedirectsFile::default(), RuleOptions::default());
@@ -159,18 +159,18 @@ fn functions_of(bucket: &str) -> Vec<(&'static str, Function)> {
     functions.into_iter().flatten().collect()
 }
 
-/// Where the local edge keeps its data.
+/// The directory of the local edge's data.
 fn directory() -> Result<PathBuf> {
     match std::env::var_os(DIRECTORY_VARIABLE) {
-        // A variable that is empty is not set.
+        // An empty variable is not set.
         Some(directory) if !directory.to_string_lossy().trim().is_empty() => Ok(PathBuf::from(directory)),
         _ => Edge::default_directory().map_err(|error| edge_error(&error)),
     }
 }
 
-/// Refuses a source that holds the local edge's own data, or is a part of it, before there is any: each deploy would
-/// store what the last one had stored, and viewers would get all other sites. So it does where a link in it leads to
-/// them, if links are followed.
+/// Refuses a source that contains the local edge's own data, or is inside it, even before there is any: each deploy
+/// would store what the last one had stored, and viewers would get all other sites. The same applies if a link in
+/// it leads to them, and links are followed.
 pub fn guard_source(source: &Path, follows_links: bool) -> Result<()> {
     let (source, data) = (resolved(source), resolved(&directory()?));
     let overlaps = |place: &Path| data.starts_with(place) || place.starts_with(&data);
@@ -198,12 +198,12 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// The id of the distribution that the local edge has for a site's bucket.
+/// The ID of the local edge's distribution for a site's bucket.
 fn distribution_of(target: &Target) -> String {
     Distribution::for_bucket(target.bucket()).id
 }
 
-/// A bucket for each source directory: its name for people, a digest of its path to tell it apart.
+/// A bucket for each source directory: its name for people, and a digest of its path to make it unique.
 pub fn bucket_for(source: &Path) -> String {
     let path = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
@@ -218,7 +218,7 @@ pub fn previews_bucket_for(source: &Path) -> String {
     format!("{}{}", bucket_for(source), shipfront_edge::PREVIEWS_SUFFIX)
 }
 
-/// Where a preview is found at an edge whose viewers come to `viewer_url`.
+/// The URL of a preview at an edge whose viewers use `viewer_url`.
 pub fn preview_url(viewer_url: &str, name: &str) -> String {
     format!("{}/", viewer_url.replace("127.0.0.1", &format!("{}.localhost", host_label(name))))
 }
@@ -243,7 +243,7 @@ fn edge_error(error: &EdgeError) -> Error {
     Error::failed(format!("the local edge: {error}")).hint(hint)
 }
 
-/// A path as a person may paste it into a shell.
+/// A path in a form that can be pasted into a shell.
 pub fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');

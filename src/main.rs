@@ -1,4 +1,5 @@
-//! The entry point of a terminal: parse, run, exit code. Named `bootstrap`, the program is a Lambda function instead.
+//! The entry point from a terminal: parses, runs, and sets the exit code. If it is named `bootstrap`, the program
+//! is a Lambda function instead.
 
 use shipfront::cli::{Cli, Command};
 use shipfront::commands::{
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
 async fn started() -> ExitCode {
     #[cfg(feature = "lambda")]
     if shipfront::lambda::is_asked_for() {
-        // What it says goes to the function's log.
+        // Its output goes to the function's log.
         let terminal = Terminal::new(Volume::Normal, false);
         let ended = Box::pin(shipfront::lambda::run(terminal)).await;
         return exit_code(ended.map(|()| Exit::Done), &terminal);
@@ -40,7 +41,7 @@ async fn started() -> ExitCode {
     let typed = match Typed::parse(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => match variables::check(std::env::vars_os()) {
-            // What the variable says may be all that is wrong with the line.
+            // The variable may be the only thing wrong with the command line.
             Err(named) if error.use_stderr() => return exit_code(Err(named), &terminal(Volume::Normal, false)),
             _ => return terminal(Volume::Normal, false).command_line(&error),
         },
@@ -54,7 +55,7 @@ async fn started() -> ExitCode {
 }
 
 /// The terminal, or the log of a build. GitHub's runner sets a variable of its own
-/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>), as CodeBuild does
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/variables>), as does CodeBuild
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>); most others set `CI`.
 fn terminal(volume: Volume, json: bool) -> Terminal {
     let is_true = |name| std::env::var(name).is_ok_and(|value| value == "true" || value == "1");
@@ -72,7 +73,7 @@ fn volume(cli: &Cli) -> Volume {
 
 /// The command line with the settings of the file, if there is one.
 fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
-    // Where the working directory was removed, what is named by absolute paths is found all the same.
+    // If the working directory was removed, absolute paths can still be found.
     let here = std::env::current_dir().unwrap_or_default();
     variables::check(std::env::vars_os())?;
     for warning in variables::unknown(std::env::vars_os()) {

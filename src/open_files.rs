@@ -1,47 +1,48 @@
 //! How many files and connections this process may have open, and what it does when there are no more.
 //!
-//! A shell of macOS lets a process have 256 files open, connections included; the hard limit is far above. It is
-//! raised at the start; what is left bounds how many files are read and requests are in flight at once. Where another
-//! process or a guess too high uses the rest up, "too many open files" is waited out: it ends as soon as something
-//! is closed.
+//! A macOS shell lets a process have 256 files open, including connections; the hard limit is far above. It is
+//! raised at the start; the result bounds how many files are read and how many requests are in flight at once. If
+//! another process, or an estimate that was too high, uses up the rest, "too many open files" is waited out: it
+//! ends as soon as something is closed.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What a process has open beside files of the source and connections to S3: its streams, the runtime's own, folders
-/// that are walked, the connections to CloudFront and for the deploy record.
+/// What a process has open in addition to files of the source and connections to S3: its streams, the runtime's
+/// own, folders being walked, the connections to CloudFront and for the deploy record.
 const RESERVE: u64 = 24;
-/// With fewer not even the runtime starts.
+/// With fewer, not even the runtime starts.
 const LEAST: u64 = 16;
-/// A request holds its connection, and its file, or two where that is compressed.
+/// A request needs its connection, and its file, or two if the file is compressed.
 const FOR_EACH: u64 = 3;
-/// The local edge has the other end of the connection, and the file that it stores.
+/// The local edge also needs the other end of the connection, and the file that it stores.
 const FOR_EACH_LOCALLY: u64 = 6;
-/// How long no file could be opened before that is an error.
+/// How long opening files may fail before that is an error.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The pauses between tries, twice as long each time.
+/// The first pause between attempts, which doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Raises the limit as far as this process may. Where that fails the limit stays.
+/// Raises the limit as far as this process may. If that fails, the limit stays.
 pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
-/// How many files this process may have open, where they are too few to run at all.
+/// The number of files that this process may have open, if that is too few to run at all.
 pub fn too_few() -> Option<u64> {
     soft_limit().filter(|limit| *limit < LEAST)
 }
 
-/// How many requests may be in flight at once, at most `most`, so that their files and connections can be open.
-/// `local` where the other end of the connections is in this process, too.
+/// The number of requests that may be in flight at once, at most `most`, so that their files and connections can be
+/// open. `local` means that the other end of the connections is in this process as well.
 pub fn at_once(most: usize, local: bool) -> usize {
     soft_limit().map_or(most, |limit| within(limit, most, local))
 }
 
-/// How many files this process may have open, where the system says so: Windows bounds only what the C library opens.
+/// The number of files that this process may have open, if the system limits it: Windows limits only what the C
+/// library opens.
 fn soft_limit() -> Option<u64> {
     #[cfg(unix)]
     return rlimit::Resource::NOFILE.get_soft().ok();
@@ -55,9 +56,9 @@ fn within(limit: u64, most: usize, local: bool) -> usize {
     room.min(most).max(1)
 }
 
-/// Whether an error, or what caused it, says that this process or the machine has too many files open.
+/// Whether an error, or one of its causes, says that this process or the machine has too many files open.
 pub fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
-    // What an `io::Error` was made of is not its source.
+    // The inner error of an `io::Error` is not its source.
     let cause = |error: &(dyn std::error::Error + 'static)| {
         let made_of = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         made_of.map(|inner| is_exhausted(inner)).unwrap_or_default()
@@ -68,19 +69,20 @@ pub fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-/// Too many open files: of this process (`EMFILE`), of the machine (`ENFILE`). The same numbers on Linux, macOS and the BSDs.
+/// Too many open files, of this process (`EMFILE`) or of the machine (`ENFILE`). The same numbers on Linux, macOS
+/// and the BSDs.
 #[cfg(unix)]
 const EXHAUSTED: [i32; 2] = [24, 23];
-/// `ERROR_TOO_MANY_OPEN_FILES`, and `WSAEMFILE` of connections.
+/// `ERROR_TOO_MANY_OPEN_FILES`, and `WSAEMFILE` for connections.
 #[cfg(not(unix))]
 const EXHAUSTED: [i32; 2] = [4, 10024];
 
-/// Opens a file to read it, and waits while too many are open. Blocking.
+/// Opens a file for reading, and waits while too many are open. Blocking.
 pub fn open(path: &Path) -> io::Result<File> {
     patiently(|| File::open(path))
 }
 
-/// Does what needs an open file, again and again while too many are open. Blocking.
+/// Retries an operation that needs an open file while too many are open. Blocking.
 pub fn patiently<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     patiently_for(PATIENCE, attempt)
 }

@@ -1,4 +1,4 @@
-//! How a run ended: the word for it, what failed, and the error that ended it, as JSON has them.
+//! How a run ended: its word, what failed, and the error that ended it, as in the JSON.
 
 use crate::error::{Error, ErrorKind};
 use crate::exit::Exit;
@@ -14,15 +14,15 @@ pub enum Outcome {
     NothingToDo,
     /// `plan`: nothing was written.
     Planned,
-    /// Some files failed; what landed is live and invalidated.
+    /// Some files failed; everything that was changed is live and invalidated.
     Partial,
-    /// An invalidation failed: the edge may answer with old bytes.
+    /// An invalidation failed: the edge may serve old bytes.
     Stale,
-    /// Live, but `--verify` found URLs that answer otherwise.
+    /// Live, but `--verify` found URLs that serve something else.
     Different,
-    /// Live, but `--verify` got no answer from some URLs, and saw no difference at the others.
+    /// Live, but `--verify` got no response from some URLs, and saw no difference at the others.
     Unverified,
-    /// Stopped by a signal; what had landed was invalidated.
+    /// Stopped by a signal; everything that had been changed was invalidated.
     Interrupted,
     /// A guard refused the plan: nothing was written.
     Refused,
@@ -31,7 +31,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The word for it, as the JSON has it.
+    /// Its word in the JSON.
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Deployed => "deployed",
@@ -47,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// The exit code that goes with it.
+    /// The corresponding exit code.
     pub fn exit(self) -> Exit {
         match self {
             Outcome::Deployed | Outcome::NothingToDo | Outcome::Planned => Exit::Done,
@@ -60,7 +60,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the report is one of a plan that was not carried out.
+    /// Whether it belongs to a plan that was not carried out.
     pub fn is_plan(self) -> bool {
         matches!(self, Outcome::Planned | Outcome::Refused)
     }
@@ -69,19 +69,19 @@ impl Outcome {
 /// Something that failed, and what to do about it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
-    /// The key, where it is about one.
+    /// The key, if it concerns one.
     pub key: Option<String>,
     /// What happened.
     pub error: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// What callers decide by.
+    /// The kind, for decisions of callers.
     #[serde(skip)]
     pub kind: ErrorKind,
 }
 
 impl Failure {
-    /// An error as the report shows it.
+    /// An error in the form of the report.
     pub fn of(key: Option<&str>, error: &Error) -> Failure {
         Failure {
             key: key.map(str::to_owned),
@@ -92,7 +92,7 @@ impl Failure {
     }
 }
 
-/// An error as `--json` shows it.
+/// An error in the form of `--json`.
 #[derive(Debug, Serialize)]
 pub struct ErrorReport<'a> {
     shipfront: &'static str,
@@ -102,7 +102,7 @@ pub struct ErrorReport<'a> {
 }
 
 impl ErrorReport<'_> {
-    /// Under the outcome that fits the exit code.
+    /// The error, with the outcome that matches the exit code.
     pub fn of(error: &Error) -> ErrorReport<'_> {
         ErrorReport {
             shipfront: env!("CARGO_PKG_VERSION"),

@@ -1,9 +1,9 @@
-//! The deploy record kept in the bucket: lock, write-ahead log and memory in one small folder.
+//! The deploy record in the bucket: lock, write-ahead log and memory in one small folder.
 //!
-//! `state.json` is written only on condition, so that it serves as lock and log at once: it names
-//! who deploys (the lease), what that run may leave stale (the intent), and what the edge was last
-//! told (the manifest). The intent is written before the first change and cleared only after
-//! CloudFront accepted the invalidation; the run after a crash finds it and finishes the work.
+//! `state.json` is written only conditionally, so it is both lock and log: it names who is deploying (the lease),
+//! what that run may leave stale (the intent), and the deploy that the edge was last invalidated for (the
+//! manifest). The intent is written before the first change and cleared only after CloudFront accepted the
+//! invalidation; the run after a crash finds it and finishes the work.
 
 pub mod allowance;
 pub mod external_writes;
@@ -41,13 +41,13 @@ use state::FORMAT;
 pub(crate) use state::STATE;
 pub use state::{Build, Intent, LastDeploy, State};
 
-/// Bytes of it, at most.
+/// Maximum size of the state, in bytes.
 const MOST_OF_STATE: u64 = 1024 * 1024;
-/// Bytes of a manifest or a plan, at most, compressed: those of millions of objects.
+/// Maximum compressed size of a manifest or a plan, in bytes: those of millions of objects.
 const MOST_OF_FILE: u64 = 256 * 1024 * 1024;
-/// Characters of what is no such name that a message repeats.
+/// Maximum number of characters of an invalid name to repeat in a message.
 const LONGEST_SHOWN: usize = 40;
-/// Where a record is kept.
+/// The location of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Below `.shipfront/` in the target's bucket.
@@ -61,27 +61,27 @@ pub enum Place {
 /// A record as it was read.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The state; a new one where there is no record yet.
+    /// The state; a new one if there is no record yet.
     pub state: State,
-    /// `None` where there is no record yet.
+    /// `None` if there is no record yet.
     etag: Option<String>,
     /// How long ago the state was written, in seconds of S3's clock.
     age: i64,
     /// S3's time when it was read.
     pub now: Timestamp,
-    /// What was last deployed; `None` where no deploy was ever completed.
+    /// What was last deployed; `None` if no deploy was ever completed.
     pub manifest: Option<Manifest>,
     /// What an interrupted run may have left stale.
     pub unfinished: Option<Arc<UnfinishedDeploy>>,
-    /// How long ago it was read, by the run's clock.
+    /// Measures the time since it was read, by the run's clock.
     since: Stopwatch,
-    /// The paths that were sent beside deploys.
+    /// The paths that were sent outside deploys.
     other_paths: Option<PathCount>,
-    /// The marks of others' writes, where they are none.
+    /// The marks of external writes, if they are invalid.
     unreadable_marks: Option<UnreadableMarks>,
     /// Fields of the manifest's first line that a later version wrote.
     manifest_extra: Map<String, Value>,
-    /// What could not be read and does no harm.
+    /// What could not be read, which is harmless.
     warnings: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Snapshot {
         }
     }
 
-    /// Who holds the lease, unless it has expired.
+    /// The holder of the lease, unless it has expired.
     pub fn holder(&self) -> Option<&Holder> {
         self.state.lease.as_ref().filter(|_| self.age < LEASE.as_secs() as i64)
     }
@@ -122,7 +122,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of the site in `bucket`; `None` where none is kept.
+    /// The record of the site in `bucket`; `None` if none is kept.
     pub async fn of(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Record>> {
         let target = bucket.target().clone();
         let at = match place {
@@ -133,22 +133,22 @@ impl Record {
         Ok(Some(Record { bucket: bucket.place(aws, &at).await?, target, clock: aws.clock().clone() }))
     }
 
-    /// The full key of the state, to see whether viewers can reach it.
+    /// The full key of the state, for checking whether viewers can reach it.
     pub fn state_key(&self) -> String {
         self.bucket.target().full_key(STATE)
     }
 
-    /// The bucket it is in, with its folder for a prefix.
+    /// The bucket that contains it, with its folder as prefix.
     pub(crate) fn bucket(&self) -> &Bucket {
         &self.bucket
     }
 
-    /// Where the record is.
+    /// The location of the record.
     pub fn place(&self) -> &Target {
         self.bucket.target()
     }
 
-    /// Reads the state alone.
+    /// Reads only the state.
     pub async fn look(&self) -> Result<Snapshot> {
         let (found, now) = self.bucket.get_at(STATE, MOST_OF_STATE).await?;
         let Some(found) = found else {
@@ -161,8 +161,8 @@ impl Record {
         Ok(Snapshot { warnings, ..Snapshot::of_state(state, Some(found.etag), age, found.read, self.clock.start()) })
     }
 
-    /// Reads the state and all that it names. A deploy that is completed meanwhile takes away what
-    /// the state named before: then it is read again.
+    /// Reads the state and everything that it names. A deploy that is completed meanwhile removes what the state
+    /// named before: then it is read again.
     pub async fn read(&self) -> Result<Snapshot> {
         let mut tries = 5;
         loop {
@@ -201,14 +201,14 @@ impl Record {
         Ok(snapshot)
     }
 
-    /// The manifest of a deploy, if it is still there.
+    /// The manifest of a deploy, if it still exists.
     pub async fn manifest(&self, deploy: &str) -> Result<Option<Manifest>> {
         let name = manifest::file_name(deploy);
         let found = self.bucket.get(&name, MOST_OF_FILE).await?;
         Ok(found.map(|found| Manifest::new(self.what(&name), found.body)))
     }
 
-    /// Which deploys have a manifest in the record: one request.
+    /// The deploys that have a manifest in the record: one request.
     pub async fn manifests(&self) -> Result<Vec<String>> {
         let page = self.bucket.list(Start::After(manifest::PREFIX.to_owned())).await?;
         let deploy = |name: &str| name.strip_prefix(manifest::PREFIX)?.strip_suffix(".ndjson.gz").map(str::to_owned);
@@ -243,8 +243,8 @@ impl Record {
 
     /// Replaces the state that was read; `None` if another write came first.
     ///
-    /// A write whose answer was lost meets its own success when it is tried again: the state is then
-    /// read back, and it is ours if it has our bytes.
+    /// When a write whose response was lost is retried, it conflicts with its own success: the state is then read
+    /// back, and the write succeeded if the state has these bytes.
     async fn replace(&self, mut state: State, etag: Option<&str>) -> Result<Option<(State, String)>> {
         (state.revision, state.format) = (state.revision.wrapping_add(1), FORMAT);
         let body = serde_json::to_vec_pretty(&state).map_err(|error| Error::failed(format!("the record: {error}")))?;
@@ -258,20 +258,20 @@ impl Record {
         }
     }
 
-    /// Notes a newer build that found nothing to do: one write.
+    /// Records a newer build that found nothing to do: one write.
     pub async fn note_build(&self, snapshot: &Snapshot, build: Build) -> Result<bool> {
         let state = State { build: Some(build), ..snapshot.state.clone() };
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
     }
 
-    /// Takes the lease away from its holder; `false` if it changed meanwhile.
+    /// Takes the lease away from its holder; `false` if the state changed meanwhile.
     pub async fn unlock(&self, snapshot: Snapshot) -> Result<bool> {
         let state = State { lease: None, ..snapshot.state };
         Ok(self.replace(state, snapshot.etag.as_deref()).await?.is_some())
     }
 
-    /// The plans and manifests of runs that ended before the state named them, or whose removal failed: those older than
-    /// a lease, by S3's clock. One request; whoever may not list leaves them. Those of `named` are no strays.
+    /// The plans and manifests of runs that ended before the state named them, or whose removal failed: those older
+    /// than a lease, by S3's clock, except those in `named`. One request; a run that may not list leaves them.
     async fn strays(&self, now: Timestamp, named: &[String]) -> Vec<String> {
         let Ok(page) = self.bucket.list(Start::After(manifest::PREFIX.to_owned())).await else { return Vec::new() };
         let old = now.as_second() - LEASE.as_secs() as i64;
@@ -279,7 +279,7 @@ impl Record {
         objects.map(|object| object.key).filter(|key| is_of_a_deploy(key) && !named.contains(key)).collect()
     }
 
-    /// Removes the files of a record that nothing names any more; failing to is no harm.
+    /// Removes files of a record that nothing names any more; a failure is harmless.
     async fn remove(&self, names: &[String]) {
         let keys: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
         if !keys.is_empty() {
@@ -294,7 +294,7 @@ fn is_of_a_deploy(name: &str) -> bool {
     middle.is_some_and(|middle| !middle.contains('/') && middle.ends_with(".ndjson.gz"))
 }
 
-/// Refuses what a newer version wrote, before anything else of it is read.
+/// Refuses what a newer version wrote, before anything else in it is parsed.
 fn check_format(text: &[u8], what: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Version {
@@ -309,7 +309,7 @@ fn check_format(text: &[u8], what: &str) -> Result<()> {
     Ok(())
 }
 
-/// What to tell of counts of paths that are there and are none.
+/// Warnings about invalid counts of paths.
 fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_state = !value["paths"].is_null() && state.paths.is_none();
@@ -319,7 +319,7 @@ fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
     (of_state || of_intent).then(warning).into_iter().collect()
 }
 
-/// A record that cannot be read is never taken for an empty one.
+/// The error for a record that cannot be read: it is never treated as an empty one.
 fn damaged(what: &str, why: &str) -> Error {
     Error::refused(format!("the deploy record {what} cannot be read: {why}")).hint(
         "restore it from a version of the bucket, or remove the files of the folder: the next deploy then checks and invalidates every object once, and owns those in its source",

@@ -28,7 +28,7 @@ use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Key;
 
-/// Counts of objects by what became of them.
+/// Counts of objects by what happened to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectCounts {
     /// Sent; in a plan, to be sent.
@@ -37,7 +37,7 @@ pub struct ObjectCounts {
     pub kept: u64,
     /// Deleted; in a plan, to be deleted.
     pub pruned: u64,
-    /// No longer in the source, and still there.
+    /// No longer in the source, but still there.
     pub orphaned: u64,
     /// Too little is known to change them.
     pub unknown: u64,
@@ -45,12 +45,11 @@ pub struct ObjectCounts {
     pub failed: u64,
     /// Bytes sent; in a plan, to be sent.
     pub bytes_uploaded: u64,
-    /// Brought back by a copy inside S3; in a plan, to be brought back.
+    /// Restored by a copy inside S3; in a plan, to be restored.
     pub copied: u64,
 }
 
-/// Wall time by stage, in seconds. `walk` and the reading of distributions overlap, and so do `list` and
-/// `hash`.
+/// Wall time by stage, in seconds. `walk` and the reading of distributions overlap, and so do `list` and `hash`.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Seconds {
     /// Reading the source directory.
@@ -61,14 +60,14 @@ pub struct Seconds {
     pub hash: f64,
     /// Uploads and deletions.
     pub apply: f64,
-    /// Until CloudFront was done, or accepted it where nobody waits.
+    /// Until CloudFront was done, or without waiting, until it had accepted the invalidation.
     pub invalidate: f64,
-    /// All of it.
+    /// The total.
     pub total: f64,
 }
 
 impl Seconds {
-    /// By the spans of the timeline; `total` is all of it.
+    /// Computed from the spans of the timeline; `total` is the whole duration.
     fn of(spans: &[Span], total: f64) -> Seconds {
         let took = |stages: &[&str]| {
             let spans = spans.iter().filter(|span| stages.contains(&span.stage));
@@ -87,7 +86,7 @@ impl Seconds {
     }
 }
 
-/// What became of a change.
+/// What happened to a change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fate {
     /// Nothing was tried yet.
@@ -97,11 +96,11 @@ pub enum Fate {
     Done,
     /// It failed.
     Failed,
-    /// It was not begun, because something failed or the run was interrupted.
+    /// It was not started, because something failed or the run was interrupted.
     NotBegun,
 }
 
-/// A change as the report shows it.
+/// A change in the form of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportedChange {
     /// The key below the target's prefix.
@@ -114,16 +113,16 @@ pub struct ReportedChange {
     pub wave: Wave,
     /// The size of what is sent or removed.
     pub bytes: u64,
-    /// The size of the object that is there now; `None` where there is none, or where it is stored compressed
-    /// and its size says nothing beside the file's.
+    /// The size of the existing object; `None` if there is none, or if it is stored compressed, so that its size
+    /// cannot be compared with the file's.
     pub bytes_before: Option<u64>,
     /// Whether a removal waits until everything else is invalidated.
     #[serde(skip)]
     pub late: bool,
-    /// What became of it.
+    /// What happened to it.
     #[serde(skip)]
     pub fate: Fate,
-    /// Its place among the report's errors, where it failed by one of its own.
+    /// The index of its error among the report's, if it has its own.
     #[serde(skip)]
     pub error: Option<usize>,
 }
@@ -148,7 +147,7 @@ impl ReportedChange {
 pub struct Report {
     /// The version of shipfront.
     pub shipfront: &'static str,
-    /// The id of this run.
+    /// The ID of this run.
     pub deploy: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -156,25 +155,25 @@ pub struct Report {
     pub source: String,
     /// The target as a URL.
     pub target: String,
-    /// Where viewers find the site; `None` where that is not known.
+    /// The site's URL for viewers; `None` if it is not known.
     pub url: Option<String>,
     /// Counts.
     pub objects: ObjectCounts,
-    /// What differs, key by key, and why.
+    /// The differences, key by key, with reasons.
     pub changes: Vec<ReportedChange>,
     /// What to invalidate.
     pub invalidations: Vec<Invalidation>,
-    /// What was sent to AWS.
+    /// The requests sent to AWS.
     pub requests: Requests,
-    /// What that costs; of a plan, what the deploy would.
+    /// Their cost; for a plan, that of the deploy.
     pub cost: Cost,
     /// How many S3 requests were in flight.
     pub concurrency: Concurrency,
-    /// Where the time went.
+    /// Time by stage.
     pub seconds: Seconds,
     /// When each stage began and ended.
     pub timeline: Vec<Span>,
-    /// What the month has free, and how much of it is used; `None` where nobody counts.
+    /// The free paths of the month, and how many are used; `None` if nothing counts them.
     pub allowance: Option<UsedPaths>,
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
@@ -185,28 +184,28 @@ pub struct Report {
     /// Why a guard refused the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The functions to which rules are published, with the lines that change and those that do nothing.
+    /// The functions to which rules are published, with the lines that change and those that have no effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<ReportedFunction>,
-    /// Hidden files of the source, and folders with a `/` at the end, that were left out.
+    /// Hidden files of the source, and folders with a trailing `/`, that were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<String>,
-    /// What `--verify` found.
+    /// The result of `--verify`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
-    /// Which shard of a deploy that several machines share this was.
+    /// Which shard this was, if several machines share the deploy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
     /// Whether the text names every file.
     #[serde(skip)]
     pub verbose: bool,
-    /// How wide the terminal is that the text is for.
+    /// The width of the terminal.
     #[serde(skip)]
     pub columns: Option<u16>,
-    /// Whether the local edge is in AWS's place, which costs nothing.
+    /// Whether requests go to the local edge, which costs nothing.
     #[serde(skip)]
     pub is_local: bool,
 }
@@ -269,13 +268,13 @@ impl Report {
         report
     }
 
-    /// The same of a run on the local edge, or not.
+    /// The same, with whether the run was on the local edge.
     #[must_use]
     pub fn on_local_edge(self, is_local: bool) -> Report {
         Report { is_local, ..self }
     }
 
-    /// Enters what is to be done.
+    /// Adds what is to be done.
     fn plan(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
@@ -292,7 +291,7 @@ impl Report {
         }
     }
 
-    /// Enters why the plan is not carried out.
+    /// Adds why the plan is not carried out.
     fn refuse(&mut self, error: &Error) {
         self.outcome = Outcome::Refused;
         self.error = Some(error.to_string());
@@ -300,8 +299,8 @@ impl Report {
         self.errors.push(Failure::of(None, error));
     }
 
-    /// Enters what was done. `refused` is what CloudFront did not take; `rules_failed` is there where rules were not
-    /// published, and whether they may be live all the same.
+    /// Adds what was done. `refused` contains the errors of invalidations that CloudFront did not accept;
+    /// `rules_failed` is set if rules were not published, and says whether they may be live nevertheless.
     fn complete(
         &mut self,
         (changes, outcomes): (Vec<Change>, Vec<ChangeOutcome>),
@@ -336,7 +335,7 @@ impl Report {
                     objects.copied += 1;
                     Fate::Done
                 }
-                // The site is then not the one that was to be back.
+                // The site is then not the one that was to be restored.
                 (ChangeOutcome::Overwritten, Change::Copy { .. }) => {
                     objects.failed += 1;
                     failure = Some(self.errors.len());
@@ -385,7 +384,8 @@ impl Report {
         }));
     }
 
-    /// Enters what `--verify` found. A worse outcome stays. Without a record the next deploy does not know of it.
+    /// Adds the result of `--verify`. A worse outcome stays. Without a record, the next deploy does not know about
+    /// it.
     fn verify(&mut self, verified: Verified, is_recorded: bool) {
         let is_good = matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo);
         if let Some(first) = verified.differences.first() {
@@ -404,7 +404,7 @@ impl Report {
                 self.outcome = Outcome::Different;
             }
         }
-        // As a rule all of them for one reason: each by itself is in the JSON.
+        // Usually all of them have the same reason: the JSON contains each of them.
         if let [first, rest @ ..] = verified.unanswered.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
             let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
@@ -429,12 +429,12 @@ impl Report {
     }
 }
 
-/// Why a change is made, in words for people: the JSON has its own.
+/// Why a change is made, for people: the JSON has its own words.
 pub fn reason_text(reason: Reason) -> &'static str {
     page::reason(reason)
 }
 
-/// Why an object was not brought back.
+/// Why an object was not restored.
 fn left_to_others(key: &str) -> Error {
     Error::failed(format!("others wrote {key} in the meantime: it was left alone"))
         .hint("run it again, or replace the object with --overwrite-foreign")

@@ -34,23 +34,23 @@ use shipfront_site::Target;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
 
-/// The most keys one `DeleteObjects` takes
+/// Maximum number of keys in one `DeleteObjects`
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 pub const MAX_DELETE_KEYS: usize = 1000;
 
-/// Bytes of a continuation token, at most: S3's are shorter than a key.
+/// Maximum length of a continuation token, in bytes: S3's are shorter than a key.
 const LONGEST_TOKEN: usize = 8 * 1024;
-/// Bytes of a key of a listing, at most: 1,024, each of which may be spelled as three.
+/// Maximum length of a key in a listing, in bytes: 1,024, each of which may be spelled as three.
 const LONGEST_KEY: usize = 3 * 1024;
 
-/// An object as a listing tells it, its key without the target's prefix.
+/// An object in a listing, its key without the target's prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteObject {
     /// Key below the prefix.
     pub key: String,
     /// Bytes.
     pub size: u64,
-    /// What the bytes are known by.
+    /// Identifies the bytes.
     pub etag: Etag,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
@@ -61,13 +61,13 @@ pub struct RemoteObject {
 pub struct Stored {
     /// The object's ETag.
     pub etag: Etag,
-    /// The ETag of its bytes: another one where the object is encrypted with KMS.
+    /// The ETag of its bytes, which differs if the object is encrypted with KMS.
     pub content: Etag,
-    /// Its version, where the bucket keeps versions.
+    /// Its version, if the bucket keeps versions.
     pub version: Option<String>,
 }
 
-/// What S3 answers of an object that it stored.
+/// S3's response about an object that it stored.
 struct Answered<'a> {
     etag: Option<&'a str>,
     version: Option<String>,
@@ -75,7 +75,7 @@ struct Answered<'a> {
     opaque: bool,
 }
 
-/// One answer of `ListObjectsV2`.
+/// One page of `ListObjectsV2`.
 #[derive(Debug)]
 pub struct Page {
     /// In UTF-8 order of their keys.
@@ -87,11 +87,11 @@ pub struct Page {
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// With the first key.
+    /// At the first key.
     Beginning,
-    /// With the first key after one.
+    /// At the first key after this one.
     After(String),
-    /// Where another page ended, as S3 put it.
+    /// Where another page ended, in S3's form.
     Token(String),
 }
 
@@ -104,11 +104,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Finds the bucket, and its region when that is not the configured one, and asks it a first thing.
+    /// Finds the bucket, and its region if that is not the configured one, and sends a first request.
     ///
-    /// One small listing: it needs no permission that a deploy does not need anyway, and unlike
-    /// `HeadBucket` its errors say what is wrong. `first` is asked along with it, so that a bucket in
-    /// the configured region costs no round trip, and asked again where that was another.
+    /// One small listing: it needs no permission that a deploy does not need anyway, and unlike `HeadBucket`, its
+    /// errors say what is wrong. `first` is requested at the same time, so that a bucket in the configured region
+    /// costs no extra round trip, and again if the region was another.
     pub async fn open<T>(
         aws: &Aws,
         target: &Target,
@@ -140,9 +140,9 @@ impl Bucket {
         request.send().await.map(|_| ())
     }
 
-    /// The same bucket, or another one in reach of the same credentials, as the place of a record.
+    /// The same bucket, or another one that the same credentials can reach, as the location of a record.
     ///
-    /// Its requests do not wait for their turn: a lease must be renewed however many uploads are queued.
+    /// Its requests bypass the limiter: a lease must be renewed however many uploads are queued.
     pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
         let bucket = if target.bucket() == self.target.bucket() {
             Bucket { target: target.clone(), ..self.clone() }
@@ -153,7 +153,7 @@ impl Bucket {
         Ok(Bucket { client: Client::from_conf(aws.s3_unlimited(region)), ..bucket })
     }
 
-    /// The region whose endpoint it is asked at.
+    /// The region of the endpoint.
     pub fn region(&self) -> Option<&str> {
         self.client.config().region().map(Region::as_ref)
     }
@@ -168,7 +168,7 @@ impl Bucket {
         self.list_at_most(start, None).await
     }
 
-    /// One page of at most so many of the target's objects; S3 itself gives no more than 1,000.
+    /// One page of at most this many of the target's objects; S3 itself returns no more than 1,000.
     pub async fn list_at_most(&self, start: Start, most: Option<i32>) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(self.target.prefix());
         let token = if let Start::Token(token) = &start { Some(token.clone()) } else { None };
@@ -177,18 +177,18 @@ impl Bucket {
             Start::After(key) => request.start_after(self.target.full_key(&key)),
             Start::Token(token) => request.continuation_token(token),
         };
-        // The XML of the answer cannot hold a key with a control character as it is
+        // The XML of the response cannot hold a key with a control character as it is
         // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>).
         let request = request.encoding_type(EncodingType::Url).set_max_keys(most);
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let answer = request.send().await.map_err(|error| self.explain("ListObjectsV2", error))?;
-        // A store that does not know of it answers with the keys as they are.
+        // A store that does not support it returns the keys as they are.
         let is_encoded = answer.encoding_type == Some(EncodingType::Url);
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
         if next.is_some() && next == token {
             return Err(repeats_itself(self.target.bucket()));
         }
-        // No request can be made of a name without end.
+        // An oversized key must not go into a request.
         let keys = answer.contents.iter().flatten().filter_map(|object| object.key.as_deref());
         if next.as_ref().is_some_and(|next| next.len() > LONGEST_TOKEN)
             || keys.clone().any(|key| key.len() > LONGEST_KEY)
@@ -206,9 +206,9 @@ impl Bucket {
         Ok(Page { objects: objects.collect(), next })
     }
 
-    /// Uploads an object in one request and checks that S3 stored these bytes, of which `digest` is the MD5.
-    /// `tags` are user metadata beside its headers. With `create_only`, an object that is there stays as it
-    /// is: `PreconditionFailed`.
+    /// Uploads an object in one request and checks that S3 stored these bytes, whose MD5 is `digest`. `tags` is
+    /// user metadata in addition to its headers. With `create_only`, an existing object stays as it is:
+    /// `PreconditionFailed`.
     pub async fn put(
         &self,
         key: &str,
@@ -237,9 +237,11 @@ impl Bucket {
         self.stored(key, Etag::Single(digest), answered)
     }
 
-    /// Deletes objects, at most [`MAX_DELETE_KEYS`]; what could not be deleted comes back with its reason.
+    /// Deletes objects, at most [`MAX_DELETE_KEYS`]; those that could not be deleted are returned with their
+    /// reasons.
     ///
-    /// With an ETag, an object goes only while it has that one: what others wrote since is not ours to delete.
+    /// With an ETag, an object is deleted only while it has that ETag: shipfront may not delete what others wrote
+    /// since.
     pub async fn delete(&self, keys: &[(&str, Option<&Etag>)]) -> Result<Vec<(String, Error)>> {
         let identifier = |(key, etag): &(&str, Option<&Etag>)| {
             let etag = etag.map(|etag| format!("\"{etag}\""));
@@ -253,9 +255,9 @@ impl Bucket {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let request = request.customize().interceptor(lost.clone());
         let answer = request.send().await.map_err(|error| lost.mark(self.explain("DeleteObjects", error)))?;
-        // A 200 may carry an error for each key: peers take it for success.
+        // A 200 may contain an error for each key, which other tools take for success.
         let refused = answer.errors.unwrap_or_default().into_iter();
-        // A retry whose first try did delete the object finds none: that is what was wanted.
+        // If the first attempt did delete the object, a retry finds none: that is the desired result.
         let refused = refused.filter(|error| error.code.as_deref() != Some("NoSuchKey")).map(|error| {
             let key = error.key.unwrap_or_default();
             let key = key.strip_prefix(self.target.prefix()).unwrap_or(&key).to_owned();
@@ -270,7 +272,7 @@ impl Bucket {
         Ok(refused.collect())
     }
 
-    /// Compares the ETag that came back with the one of the bytes that were sent.
+    /// Compares the ETag in the response with that of the bytes that were sent.
     fn stored(&self, key: &str, sent: Etag, Answered { etag, version, opaque }: Answered<'_>) -> Result<Stored> {
         match etag.map(Etag::parse) {
             Some(etag) if opaque || etag == sent => Ok(Stored { content: sent, etag, version }),
@@ -323,19 +325,19 @@ fn form_decoded(key: &str) -> String {
     percent_decode_str(&key.replace('+', "%20")).decode_utf8_lossy().into_owned()
 }
 
-/// A listing that leads back to where it was has no end.
+/// The error for a listing that leads back to where it was, and so would never end.
 pub(crate) fn repeats_itself(bucket: &str) -> Error {
     Error::failed(format!("the listing of {bucket} repeats itself"))
         .hint("shipfront needs a store that lists each key once, as S3 does")
 }
 
-/// Whether the ETag says nothing about the bytes, because of how the object is encrypted.
+/// Whether the ETag says nothing about the bytes because of how the object is encrypted.
 fn is_opaque(encryption: Option<&ServerSideEncryption>, customer_algorithm: Option<&str>) -> bool {
     customer_algorithm.is_some()
         || matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
 }
 
-/// The bucket's region, when an error tells that another one was asked.
+/// The bucket's region, if an error says that the request went to another one.
 fn region_of<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata,
@@ -347,14 +349,14 @@ where
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
         return Some(region.to_owned()).filter(|region| is_plain_id(region));
     }
-    // AuthorizationHeaderMalformed names the region in its body only.
+    // AuthorizationHeaderMalformed names the region only in its body.
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, rest) = body.split_once("<Region>")?;
-    // It becomes a part of the host that is asked next.
+    // It becomes part of the next request's host.
     rest.split_once("</Region>").map(|(region, _)| region.to_owned()).filter(|region| is_plain_id(region))
 }
 
-/// Makes a bucket on the local edge, closed where it should be on AWS. There shipfront creates none.
+/// Creates a bucket on the local edge, closed where it should be closed on AWS. On AWS, shipfront creates none.
 #[cfg(feature = "edge")]
 pub(crate) async fn create(aws: &Aws, bucket: &str) -> Result<()> {
     let client = Client::from_conf(aws.s3(None));

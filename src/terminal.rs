@@ -1,8 +1,8 @@
 //! The only module that prints: data to stdout, everything else to stderr.
 //!
-//! A message is one line, whatever it holds, and nothing that is printed controls the terminal or commands a CI runner
-//! ([`crate::escape`]). In a run of GitHub Actions an error or a warning is one command of ours, an annotation, and
-//! what it says is data.
+//! A message is one line, whatever it contains, and nothing that is printed controls the terminal or commands a CI
+//! runner ([`crate::escape`]). In a run of GitHub Actions, an error or a warning is one command, an annotation,
+//! whose content is data.
 
 mod progress;
 
@@ -22,7 +22,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// Errors shown one by one; more of the same do not help.
+/// Number of errors to show individually; more of the same do not help.
 const MOST_FAILURES: usize = 10;
 
 /// How much to print.
@@ -36,7 +36,7 @@ pub enum Volume {
     Verbose,
 }
 
-/// Where the program prints.
+/// The program's output.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     volume: Volume,
@@ -47,7 +47,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// With `json`, stdout carries one JSON object and nothing else.
+    /// With `json`, stdout contains one JSON object and nothing else.
     pub fn new(volume: Volume, json: bool) -> Terminal {
         Terminal { volume, json, annotates: false, is_build: false, began: Instant::now() }
     }
@@ -74,7 +74,7 @@ impl Terminal {
         self.volume < Volume::Normal
     }
 
-    /// How wide stdout is; `None` where it is no terminal.
+    /// The width of stdout; `None` if it is not a terminal.
     pub fn columns(&self) -> Option<u16> {
         columns(&std::io::stdout())
     }
@@ -91,7 +91,7 @@ impl Terminal {
         }
     }
 
-    /// Prints a line with `--verbose` only.
+    /// Prints a line only with `--verbose`.
     pub fn detail(&self, text: impl Display) {
         if self.volume == Volume::Verbose {
             to_stderr(&Shown(text));
@@ -106,10 +106,10 @@ impl Terminal {
         to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
     }
 
-    /// Prints an error and its hint; with `--json` also on stdout, under the outcome that fits the exit code.
+    /// Prints an error and its hint; with `--json` also on stdout, with the outcome that matches the exit code.
     pub fn fail(&self, error: &Error) {
         if self.json {
-            // The run has failed already, and says so on stderr, too.
+            // The run has already failed, and says so on stderr as well.
             let _ = self.write_json(&ErrorReport::of(error));
         }
         self.problem(error, error.hint_text());
@@ -126,10 +126,10 @@ impl Terminal {
         }
     }
 
-    /// Prints a report: as JSON with `--json`, else as text with its warnings and errors.
+    /// Prints a report: as JSON with `--json`, otherwise as text with its warnings and errors.
     ///
     /// # Errors
-    /// A report that could not be written; warnings and errors were shown all the same.
+    /// A report that could not be written; warnings and errors were shown nevertheless.
     pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[String], failures: &[Failure]) -> Result<()> {
         let written = self.result(report, columns(&std::io::stdout()));
         for warning in warnings {
@@ -139,11 +139,11 @@ impl Terminal {
         written
     }
 
-    /// Prints the report of a run: as JSON with `--json`, else as text above and below the warnings, so
-    /// that how the run ended is in the last lines, with its errors.
+    /// Prints the report of a run: as JSON with `--json`, otherwise as text above and below the warnings, so that
+    /// the last lines say how the run ended, with its errors.
     ///
     /// # Errors
-    /// A report that could not be written; warnings and errors were shown all the same.
+    /// A report that could not be written; warnings and errors were shown nevertheless.
     pub fn report_run<T: Serialize>(
         &self,
         report: &T,
@@ -212,7 +212,7 @@ impl Terminal {
         to_stdout(&escape::lines(&text.to_string())).or_else(unless_nobody_reads).map_err(unwritten)
     }
 
-    /// The exit code of a run whose report was written or not: one that indicates a problem stays as it is.
+    /// The exit code of a run, given whether its report was written: one that indicates a problem stays as it is.
     ///
     /// # Errors
     /// A report that could not be written, if nothing else failed.
@@ -227,7 +227,7 @@ impl Terminal {
         }
     }
 
-    /// Prints what is wrong with a command line, or the help that it asks for; returns the exit code.
+    /// Prints what is wrong with a command line, or the requested help; returns the exit code.
     pub fn command_line(&self, error: &clap::Error) -> std::process::ExitCode {
         let text = error.render().to_string();
         if self.annotates && error.use_stderr() {
@@ -236,7 +236,7 @@ impl Terminal {
         }
         let shown = escape::lines(&text);
         if shown == text {
-            // In color, where there is any.
+            // In color, if available.
             let _ = error.print();
         } else {
             write_line(&mut anstream::stderr(), &shown);
@@ -254,7 +254,7 @@ impl Terminal {
         std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }
 
-    /// Progress of comparing or sending so many files and bytes.
+    /// Progress of comparing or sending this many files and bytes.
     pub fn transfer(&self, label: &'static str, files: u64, bytes: u64) -> Progress {
         Progress::transfer(label, files, bytes, self.progress())
     }
@@ -269,7 +269,7 @@ impl Terminal {
     }
 }
 
-/// A text to stdout, all of it.
+/// Writes a whole text to stdout.
 fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = anstream::stdout();
     writeln!(stdout, "{text}")?;
@@ -286,35 +286,35 @@ fn unwritten(error: io::Error) -> Error {
         .hint("finished work stays in place; check where stdout goes, and run again")
 }
 
-/// A line to stderr; a reader that went away is no error of ours.
+/// Writes a line to stderr; a reader that went away is not an error.
 fn write_line(stream: &mut dyn Write, text: &dyn Display) {
     let _ = writeln!(stream, "{text}");
 }
 
-/// A line for people.
+/// Writes a line for people.
 fn to_stderr(text: &dyn Display) {
     let text = escape::lines(&text.to_string());
     write_line(&mut anstream::stderr(), &wrapped(&text, columns(&std::io::stderr())));
 }
 
-/// An annotation, which is one line whatever it holds.
+/// Writes an annotation, which is one line whatever it contains.
 fn annotate(kind: Annotation, text: &str) {
     write_line(&mut anstream::stderr(), &escape::annotation(kind, text));
 }
 
-/// How wide the terminal is behind a stream; `None` where there is none.
+/// The width of the terminal behind a stream; `None` if there is none.
 #[cfg(unix)]
 fn columns(stream: &impl std::os::fd::AsFd) -> Option<u16> {
     terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
 }
 
-/// How wide the terminal is; `None` where there is none.
+/// The width of the terminal; `None` if there is none.
 #[cfg(not(unix))]
 fn columns<S>(_stream: &S) -> Option<u16> {
     terminal_size::terminal_size().map(|(width, _)| width.0)
 }
 
-/// Breaks the lines that a terminal is too narrow for, and indents what goes on in the next by two more.
+/// Wraps lines that are too long for the terminal, and indents continuation lines by two more.
 fn wrapped(text: &str, columns: Option<u16>) -> String {
     let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
     let wrap = |line: &str| {
@@ -325,7 +325,7 @@ fn wrapped(text: &str, columns: Option<u16>) -> String {
         let indent = " ".repeat(start.min(usize::from(columns) / 2));
         let next = format!("{indent}  ");
         let options = textwrap::Options::new(usize::from(columns)).initial_indent(&indent).subsequent_indent(&next);
-        // A path or a command is copied whole.
+        // A path or a command must stay whole to be copied.
         let options = options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation);
         textwrap::fill(&line[start..], options)
     };

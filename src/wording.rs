@@ -1,9 +1,9 @@
-//! Numbers, lists and marks as people read them, the same in every output.
+//! Numbers, lists and marks for people, the same in every output.
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Display, Formatter};
 
-/// A number with its thousands separated.
+/// A number with thousands separators.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -21,7 +21,7 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// The texts in a row: `a`, `a and b`, `a, b and c`.
+/// The texts as a list: `a`, `a and b`, `a, b and c`.
 pub fn listed(texts: &[String]) -> String {
     match texts {
         [] => String::new(),
@@ -30,7 +30,7 @@ pub fn listed(texts: &[String]) -> String {
     }
 }
 
-/// How something ended, as a colored sign that is legible without its color.
+/// How something ended, as a colored symbol that is legible without its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// All is well.

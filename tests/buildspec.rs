@@ -1,7 +1,7 @@
-//! The entry point of CodeBuild: `buildspec.yml`, phase by phase as CodeBuild runs it.
+//! The entry point of CodeBuild: `buildspec.yml`, phase by phase, as CodeBuild runs it.
 //!
-//! CodeBuild runs all commands of a build in one shell from version 0.2 on, ends a phase at the
-//! first command that fails, and runs `post_build` even after a `build` that failed
+//! From version 0.2 on, CodeBuild runs all commands of a build in one shell, ends a phase at the first command that
+//! fails, and runs `post_build` even after a failed `build`
 //! (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html>).
 
 use crate::world::aws;
@@ -52,7 +52,7 @@ fn buildspec() -> Buildspec {
     yaml_serde::from_str(&std::fs::read_to_string(repository("buildspec.yml")).unwrap()).unwrap()
 }
 
-/// A build container: a checkout, a home, the binary in `PATH`, and an AWS account around it.
+/// A build container: a checkout, a home, the binary in `PATH`, and an AWS account.
 struct Project {
     edge: Edge,
     distribution: String,
@@ -72,7 +72,7 @@ impl Project {
         copy_directory(&repository("examples/site"), &root.join("checkout/examples/site"));
         std::fs::create_dir(root.join("bin")).unwrap();
         std::os::unix::fs::symlink(binary(), root.join("bin/shipfront")).unwrap();
-        // Whatever the install phase would fetch or compile is there already.
+        // What the install phase would download or compile already exists.
         for tool in ["cargo", "curl"] {
             let path = root.join("bin").join(tool);
             std::fs::write(&path, format!("#!/bin/sh\necho called {tool} >&2\nexit 99\n")).unwrap();
@@ -82,7 +82,8 @@ impl Project {
         Project { edge, distribution, directory, spec: buildspec() }
     }
 
-    /// One build of `commit`, whose build phase ends as `succeeding` says; the last phase's run.
+    /// One build of `commit`, whose build phase succeeds or not according to `succeeding`; returns the last phase's
+    /// run.
     fn build(&self, commit: &str, succeeding: bool) -> Build {
         let root = self.directory.path();
         let state = root.join("environment");
@@ -104,7 +105,7 @@ impl Project {
 
     fn run_phase(&self, commands: &[String], commit: &str, succeeding: bool, state: &Path) -> Run {
         let root = self.directory.path();
-        // One shell for all phases comes to one a phase, if each leaves its variables to the next.
+        // One shell per phase is equivalent to one shell for all phases if each passes its variables to the next.
         let state = state.display();
         let before = format!("if [ -f '{state}' ]; then . '{state}'; fi");
         let script = format!("{before}\n{}\nexport -p > '{state}'\n", commands.join("\n"));

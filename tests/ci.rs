@@ -23,7 +23,7 @@ pub(crate) fn program(folder: &Path, name: &str, script: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder for `PATH` with the binary in it, and what `PATH` is with it.
+/// A folder for `PATH` that contains the binary, and the resulting `PATH`.
 fn path_with_binary(directory: &TempDir) -> String {
     let folder = directory.path().join("bin");
     std::fs::create_dir_all(&folder).unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn path_with(folder: &Path) -> String {
     format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
 }
 
-/// The values of `NAME=value` lines, of which each file that a service reads consists.
+/// The values of the `NAME=value` lines in files that services read.
 fn variables(text: &str) -> Vec<(String, String)> {
     let pair = |line: &str| {
         let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("{line:?} in {text}"));

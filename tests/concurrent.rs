@@ -1,4 +1,4 @@
-//! Two deploys at once: one after the other, the newer build last, and no mixture of the two.
+//! Two deploys at once: one after the other, the newer build last, never a mixture of the two.
 
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::patience;
@@ -18,7 +18,7 @@ const BUCKET: &str = "www.example.com";
 const TARGET: &str = "s3://www.example.com";
 const STATE: &str = ".shipfront/state.json";
 
-/// What build `number` made.
+/// The site of build `number`.
 fn build(number: u32) -> Site {
     let index = format!(r#"welcome {number} <img src="/app.{number}.js"><img src="/style.css">"#);
     let page = format!(r#"news of {number} <img src="/style.css">"#);
@@ -37,7 +37,7 @@ async fn deployed() -> (Place, Oracle) {
     (place, oracle)
 }
 
-/// The same, whose deploys wait by hand.
+/// The same, with a clock that the test advances.
 async fn deployed_by_hand() -> (Place, Oracle, Hand) {
     let (place, hand) = Place::by_hand().await;
     let oracle = deploy_first(&place).await;
@@ -52,7 +52,7 @@ async fn deploy_first(place: &Place) -> Oracle {
     watch(place)
 }
 
-/// Another place where the bucket holds what it held when build 1 was deployed.
+/// Another place whose bucket has the contents from when build 1 was deployed.
 async fn deployed_before(contents: &BucketContents) -> (Place, Oracle) {
     let place = Place::new().await;
     place.edge.ensure_site(BUCKET).unwrap();
@@ -82,7 +82,7 @@ fn once(place: &Place, operation: Option<&str>, key: Option<&str>, skip: u64, fa
     place.edge.faults().add(Rule { operation, key, skip, count: 1, fault });
 }
 
-/// Which build the bucket holds, if it holds one whole.
+/// The build in the bucket, if the bucket contains exactly one.
 fn held(place: &Place) -> Option<u32> {
     let objects = place.edge.objects(BUCKET).into_iter().filter(|object| !is_record(&object.key));
     let held: Vec<(String, String)> = objects.map(|object| (object.key, object.etag)).collect();
@@ -97,7 +97,7 @@ fn exit(result: &Result<Report, Error>) -> Exit {
     }
 }
 
-/// Ends when nobody has asked the edge for anything for a while: whoever is left waits.
+/// Ends when the edge has received no request for a while: everything that is left is waiting.
 async fn quiet(place: &Place) {
     let count = || place.edge.requests().last().map_or(0, |request| request.ordinal);
     loop {
@@ -109,8 +109,8 @@ async fn quiet(place: &Place) {
     }
 }
 
-/// Holds one deploy before its `nth` request, lets the other run as far as it comes, and lets both
-/// go on. `None` when the first ended before its `nth` request.
+/// Holds one deploy before its `nth` request, lets the other run as far as it gets, and lets both continue. `None`
+/// if the first ended before its `nth` request.
 async fn interleave(contents: &BucketContents, nth: u64, builds: Option<(u32, u32)>) -> Option<u32> {
     let (place, mut oracle) = deployed_before(contents).await;
     let (one, other) = builds.unwrap_or((2, 3));
@@ -221,7 +221,7 @@ async fn a_conflict_over_the_state_makes_a_deploy_look_again() {
 
 /// Holds a deploy of build 2 at its first page, under its lease.
 async fn stuck(place: &Place, gate: &Gate) {
-    // The same upload tried again is held, too.
+    // A retry of the same upload is held as well.
     let (operation, key) = (Some("PutObject".to_owned()), Some("index.html".to_owned()));
     place.edge.faults().add(Rule { operation, key, skip: 0, count: u64::MAX, fault: Fault::Hold(gate.clone()) });
 }
@@ -232,15 +232,15 @@ fn pass(place: &Place, hand: &Hand, seconds: u64) {
     hand.advance(Duration::from_secs(seconds));
 }
 
-/// How often the state was written, or was tried to be.
+/// How often the state was written, or a write was attempted.
 fn state_writes(place: &Place) -> usize {
     let is_write =
         |request: &&RecordedRequest| request.operation == "PutObject" && request.key.as_deref() == Some(STATE);
     place.edge.requests().iter().filter(is_write).count()
 }
 
-/// Lets so much time pass that the lease is renewed, and waits until S3 has been asked for it and has answered: time that
-/// passes before that is silence.
+/// Lets enough time pass that the lease is renewed, and waits until S3 has received and answered the renewal: time
+/// that passes before that is silence.
 async fn renewal(place: &Place, hand: &Hand) {
     let before = state_writes(place);
     pass(place, hand, 25);
@@ -298,7 +298,7 @@ async fn a_deploy_whose_lease_was_taken_over_stops() {
     let holder = deploy(&place, 2, &[]);
     let other = async {
         gate.reached().await;
-        // S3's clock alone: the holder has not noticed.
+        // Only S3's clock: the holder has not noticed.
         place.outlive_lease();
         place.edge.faults().clear();
         let other = deploy(&place, 3, &["--lock-timeout", "0s"]).await.unwrap();
@@ -327,7 +327,7 @@ async fn a_pause_longer_than_the_lease_is_trusted_asks_before_it_gives_up() {
         patience::until(async || state_writes(&place) > before, || "nobody asked".to_owned()).await;
         quiet(&place).await;
         gate.open();
-        // The upload that was silent for so long is tried again after a pause.
+        // The upload that was silent for that long is retried after a pause.
         pass(&place, &hand, 10);
     };
     let holder = async { tokio::time::timeout(patience::LIMIT, holder).await.expect("it goes on") };

@@ -1,4 +1,5 @@
-//! `conformance`: the edge does as is believed; where it does otherwise each check says so; and nothing is left behind.
+//! `conformance`: the edge satisfies every assumption; if it does not, each check says so; and nothing is left
+//! behind.
 
 mod otherwise;
 
@@ -12,13 +13,13 @@ use shipfront_edge::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Where all is tried: a folder of the bucket.
+/// The target of all tests: a folder of the bucket.
 const TARGET: &str = "s3://www.example.com/trial";
 /// The folder that is written and removed.
 const FOLDER: &str = "trial/shipfront-conformance-t/";
 
-/// A bucket that keeps versions, and a distribution with all that is tried: a function that rewrites directories, cache
-/// tags, and an error page in the folder.
+/// A bucket that keeps versions, and a distribution with everything that is tested: a function that rewrites
+/// directories, cache tags, and an error page in the folder.
 pub(crate) async fn trial() -> World {
     let world = World::new(&[]).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap().with_index_rewrite();
@@ -33,7 +34,7 @@ pub(crate) async fn trial() -> World {
     world
 }
 
-/// The same behind a tenant `dt_t` of the distribution, through which alone viewers reach it.
+/// The same behind a tenant `dt_t` of the distribution, which is the only way for viewers to reach it.
 pub(crate) async fn trial_of_a_tenant() -> World {
     let world = trial().await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
@@ -49,7 +50,7 @@ pub(crate) async fn trial_of_a_tenant() -> World {
 pub(crate) fn attempt_on_tenant(world: &World, options: &[&str]) -> Run {
     let mut command = world.command(&["conformance", TARGET, "--name", "t", "--yes", "--json", "--patience", "1"]);
     command.args(["--distribution-tenant", "dt_t"]).args(options);
-    // Its name leads to the edge by the edge's being the proxy: names below localhost are not known everywhere.
+    // The edge acts as the proxy, so that its name leads there: names below localhost are not resolved everywhere.
     run(command.env("http_proxy", world.edge.viewer_url()).env("no_proxy", "127.0.0.1"))
 }
 
@@ -84,7 +85,7 @@ async fn the_edge_does_all_that_is_believed_and_nothing_is_left_or_touched_outsi
     let run = attempt(&world, &[]).expect(0);
     let otherwise: Vec<_> =
         run.json["checks"].as_array().unwrap().iter().filter(|check| check["status"] != "as-expected").collect();
-    // Which is tried where KMS encrypts.
+    // That is tested where KMS encrypts.
     assert_eq!(that_are(&run, "not-tried"), ["encryption-is-said"], "{otherwise:#?}");
     assert_eq!(that_are(&run, "as-expected").len(), named().len() - 1, "{otherwise:#?}");
     assert_eq!(run.json["outcome"], "as-expected");
@@ -105,7 +106,7 @@ async fn the_edge_does_all_that_is_believed_and_nothing_is_left_or_touched_outsi
     let wildcards = items.iter().filter(|item| item.ends_with('*')).count();
     assert!(wildcards <= 20 && items.len() - wildcards <= 100, "{wildcards} of {}", items.len());
     assert_eq!(run.json["spent"]["wildcards"], wildcards);
-    // Nothing asked to change a distribution.
+    // No request tried to change a distribution.
     assert!(!requests.iter().any(|request| request.operation.starts_with("Update")));
 }
 
@@ -127,7 +128,7 @@ async fn each_check_says_so_where_the_edge_does_otherwise() {
         let runs = some.iter().map(|&name| async move {
             let world = trial().await;
             let viewers = world.edge.viewer_url();
-            // Copies that were to go stay however slow the machine is.
+            // Copies that should be evicted stay, however slow the machine is.
             if name != "error-page-ages" {
                 world.edge.stop_clock();
             }
@@ -212,7 +213,7 @@ async fn the_edge_follows_the_evidence_of_another() {
     world.edge.set_readings(readings);
     world.edge.set_invalidation_quotas(Quotas::per_request(1000, 4));
     let (evidence, report) = (world.outside().join("evidence.json"), world.outside().join("report.md"));
-    // CloudFront is waited for, as a deploy waits.
+    // The run waits for CloudFront, as a deploy does.
     let files = ["--patience", "60", "--evidence", evidence.to_str().unwrap(), "--report", report.to_str().unwrap()];
     let run = attempt(&world, &files).expect(0);
     let advice = run.json["advice"].to_string();
@@ -223,7 +224,7 @@ async fn the_edge_follows_the_evidence_of_another() {
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("| create-only | 5.2 | as expected |") && page.contains("index-alias"), "{page}");
 
-    // The one that is in the program, too.
+    // The one that is in the program as well.
     let local = |file: &str| {
         let source = world.source().to_str().unwrap();
         let mut command = world.command(&["conformance", "s3://trial.example", "--local", "--check", "create-only"]);
@@ -234,7 +235,7 @@ async fn the_edge_follows_the_evidence_of_another() {
     local(world.outside().join("report.md").to_str().unwrap()).expect(1).says("SHIPFRONT_EDGE_EVIDENCE");
 }
 
-/// As a store might answer that would have another's object deleted, by way of something that resolves such names.
+/// A store might answer like this to have another's object deleted, through something that resolves such names.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leads_out_of_the_folder_is_named_and_not_removed() {
     let world = trial().await;
@@ -261,7 +262,7 @@ async fn a_tenant_is_tried_as_its_viewers_meet_it() {
     assert_eq!((&run.json["tenant"], &run.json["distribution"]), (&"dt_t".into(), &serde_json::Value::Null));
     assert_eq!(world.count("CreateInvalidation"), 0);
     assert!(world.count("CreateInvalidationForDistributionTenant") > 10);
-    // Of what viewers cannot reach, or at no known name, it says so before anything is written.
+    // If viewers cannot reach it, or its URL is not known, it says so before anything is written.
     world.edge.clear_requests();
     attempt(&world, &[]).expect(2).says("through its tenants only").says("--distribution-tenant");
     attempt_on_tenant(&world, &[]).expect(2).says("names no domain").says("--viewers");
@@ -269,7 +270,7 @@ async fn a_tenant_is_tried_as_its_viewers_meet_it() {
     assert_eq!(world.count("PutObject"), 0);
 }
 
-/// What a deploy waits between its requests is no pace of CloudFront's.
+/// A deploy's waits between its requests are not CloudFront's pace.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pace_is_that_of_the_distribution_and_not_that_of_a_deploy() {
     let pace = async |quotas| {

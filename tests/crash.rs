@@ -1,5 +1,5 @@
-//! A deploy that dies at any of its requests: the next one leaves nothing stale, deletes nothing
-//! that is not its own and comes to the same end.
+//! A deploy that dies at any of its requests: the next one leaves nothing stale, deletes nothing that it does not
+//! own, and reaches the same result.
 
 mod scripts;
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const BUCKET: &str = "crashed";
 const FOREIGN: [(&str, &str); 2] = [("foreign.html", "theirs"), ("uploads/photo.jpg", "theirs, too")];
-/// Objects whose stored headers are not what the rules say, although their bytes are.
+/// Objects whose stored headers differ from the rules, although their bytes are right.
 const DRIFTED: [&str; 2] = ["data.json", "drifted.html"];
 const WRITES: [&str; 3] = ["PutObject", "DeleteObjects", "CreateInvalidation"];
 const EVERYTHING: [&str; 2] = ["--prune-after", "0s"];
@@ -52,19 +52,19 @@ fn second() -> Site {
     ])
 }
 
-/// What is tried at every request.
+/// What is tested at every request.
 #[derive(Clone, Copy)]
 struct Scenario {
     options: &'static [&'static str],
-    /// ETags say nothing of the bytes.
+    /// ETags say nothing about the bytes.
     opaque: bool,
-    /// The crash comes in the first deploy that there ever was, to a bucket that another tool filled.
+    /// The crash happens in the very first deploy, to a bucket that another tool filled.
     unrecorded: bool,
-    /// Not the same site is deployed after the crash, but the one before.
+    /// After the crash, the previous site is deployed instead of the same one.
     rollback: bool,
-    /// At which request the second run dies, too, given where the first one did.
+    /// At which request the second run dies as well, given where the first one did.
     again_at: Option<fn(u64) -> u64>,
-    /// The distribution reads cache tags, and copies of all that the first deploy uploaded carry them.
+    /// The distribution reads cache tags, and copies of everything that the first deploy uploaded carry them.
     tags: bool,
 }
 
@@ -76,7 +76,7 @@ struct Sources {
     second: TempDir,
 }
 
-/// Tries each request of a scenario until the run has no more of them; the number of crashes.
+/// Tries each request of a scenario until the run has no more of them; returns the number of crashes.
 async fn everywhere(scenario: Scenario) -> u64 {
     let sources = Sources { first: directory(&first()), second: directory(&second()) };
     let prepared = Prepared::new(&sources, scenario).await;
@@ -95,7 +95,7 @@ async fn everywhere(scenario: Scenario) -> u64 {
     crashes
 }
 
-/// One crash and what follows; `false` when the run ended before its `nth` request.
+/// One crash and its consequences; `false` if the run ended before its `nth` request.
 async fn try_one(
     place: &Place,
     sources: &Sources,
@@ -146,8 +146,8 @@ async fn try_one(
     true
 }
 
-/// What the bucket holds before each try: the first site, deployed, with objects of others beside it and a few whose
-/// headers are old.
+/// The contents of the bucket before each attempt: the first site, deployed, next to objects of others and a few
+/// whose headers are old.
 struct Prepared {
     scenario: Scenario,
     before: Site,
@@ -178,7 +178,7 @@ impl Prepared {
         Prepared { scenario, before, contents: place.edge.bucket_contents(BUCKET).unwrap() }
     }
 
-    /// Puts the bucket of a place where each try begins.
+    /// Restores the bucket of a place to the start of each attempt.
     fn attempt(&self, place: &Place, which: String) -> Attempt {
         let (scenario, distribution) = (self.scenario, set_up(place, self.scenario));
         place.edge.set_bucket_contents(BUCKET, &self.contents).unwrap();
@@ -189,14 +189,14 @@ impl Prepared {
     }
 }
 
-/// The bucket and its distribution, as a scenario has them; the distribution's id.
+/// The bucket and its distribution as a scenario needs them; returns the distribution's ID.
 fn set_up(place: &Place, scenario: Scenario) -> String {
     let distribution = if scenario.tags { place.tagged_site(BUCKET) } else { place.edge.ensure_site(BUCKET).unwrap() };
     place.edge.set_opaque_etags(BUCKET, scenario.opaque).unwrap();
     distribution
 }
 
-/// One try, from a bucket as it was prepared.
+/// One attempt, from a prepared bucket.
 struct Attempt {
     which: String,
     scenario: Scenario,
@@ -211,7 +211,7 @@ impl Attempt {
         options(self.scenario, &self.distribution)
     }
 
-    /// Shows the oracle what changed since the last time.
+    /// Shows the oracle what has changed since the last time.
     fn replay(&mut self, place: &Place, source: &Site) -> Vec<Effect> {
         let effects = place.edge.effects();
         place.edge.clear_effects();
@@ -219,7 +219,7 @@ impl Attempt {
         effects
     }
 
-    /// The run after: all is as it should be, and one more has nothing to do.
+    /// The run after: everything is as it should be, and another run has nothing to do.
     async fn conclude(&mut self, place: &Place, source: &Path, expected: &Site) -> Report {
         let report = place.deploy(source, &self.target, &self.options()).await.unwrap();
         self.replay(place, expected);
@@ -259,7 +259,7 @@ fn site_keys(place: &Place) -> Vec<String> {
     objects.map(|object| object.key).filter(|key| !is_record(key)).collect()
 }
 
-/// The bucket holds the site, what others put there, and orphans that have time left.
+/// Checks that the bucket contains the site, what others put there, and orphans that have time left.
 fn check_contents(place: &Place, expected: &Site, scenario: Scenario, which: &str) {
     let objects = place.edge.objects(BUCKET);
     for (key, body) in expected {
@@ -274,7 +274,7 @@ fn check_contents(place: &Place, expected: &Site, scenario: Scenario, which: &st
     let rest = objects.iter().map(|object| object.key.as_str()).filter(|key| {
         !is_record(key) && !expected.contains_key(*key) && !FOREIGN.iter().any(|(foreign, _)| foreign == key)
     });
-    // Without a record nobody knew whose the objects of before were.
+    // Without a record, it was not known who owned the previous objects.
     let prunes = scenario.options == EVERYTHING.as_slice();
     let allowed = |key: &&str| (scenario.unrecorded && first().contains_key(*key)) || !(is_page(key) || prunes);
     let rest: Vec<&str> = rest.filter(|key| !allowed(key)).collect();
@@ -323,13 +323,13 @@ async fn after_a_crash_the_site_of_before_can_be_deployed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_that_dies_is_recovered() {
-    // Another request for each request of the first run: the soak tries more pairs.
+    // A different request for each request of the first run: the soak tries more pairs.
     everywhere(Scenario { again_at: Some(|nth| 6 + nth * 7 % 24), options: &EVERYTHING, ..PLAIN }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_after_a_crash_that_dies_is_recovered() {
-    // What the first run created, the second removes again: the intents alone remember it.
+    // What the first run created, the second removes again: only the intents remember it.
     let again_at = Some((|nth| 20 - nth % 4) as fn(u64) -> u64);
     everywhere(Scenario { again_at, rollback: true, options: &EVERYTHING, ..PLAIN }).await;
 }

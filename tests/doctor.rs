@@ -26,13 +26,13 @@ async fn a_site_that_is_set_up_well_has_no_errors_and_what_cannot_be_seen_is_not
     world.close_the_record().await;
     let run = doctor(&world, &[]).expect(0);
     assert_eq!(in_state(&run, "error"), [""; 0]);
-    // Amazon's own questions, to which the local edge has no answer.
+    // Amazon's own queries, which the local edge does not answer.
     assert_eq!(in_state(&run, "not-checked"), ["credentials", "encryption", "conditional writes", "permissions"]);
     let ok = in_state(&run, "ok");
     for check in ["bucket", "versioning", "deploy record", "record closed to viewers", "origin", "cache tags"] {
         assert!(ok.contains(&check.to_owned()), "{check}: {ok:?}");
     }
-    // The identity is a question of another service.
+    // The identity is a request to another service.
     assert_eq!(world.writes(), ["Unknown -> 501"]);
 }
 
@@ -114,7 +114,7 @@ async fn a_record_that_cannot_be_read_is_an_error_with_its_repair() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_may_not_write_or_not_remove_is_an_error() {
-    // Requests for the folder of the ordinary record meet no scripted faults.
+    // Requests for the folder of the usual record meet no scripted faults.
     let probe = ["--probe", "--record", "s3://www.example.com/records"];
     for (operation, action) in [("PutObject", "s3:PutObject"), ("DeleteObjects", "s3:DeleteObject")] {
         let world = World::new(&SITE).await;

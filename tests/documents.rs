@@ -1,4 +1,4 @@
-//! What a shell and a manual are told of the command line, and whether the documents are true.
+//! What a shell and a manual learn about the command line, and whether the documents are true.
 
 use crate::world::command::{Run, binary, clean, on_terminal, repository, run};
 use crate::world::tools;
@@ -95,7 +95,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     documents.map(|file| (file.path().to_owned(), std::fs::read_to_string(file.path()).unwrap())).collect()
 }
 
-/// Where a document leads within the repository: `[text](path)`, `![text](path)`, `src="path"` and `href="path"`.
+/// Links within the repository: `[text](path)`, `![text](path)`, `src="path"` and `href="path"`.
 fn links(text: &str) -> Vec<&str> {
     let starts = ["](", "src=\"", "href=\""];
     let found = starts.iter().flat_map(|start| text.split(start).skip(1)).filter_map(|rest| {
@@ -112,7 +112,7 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// How many links a document has, each of which must lead to a file, and to a heading of it where it names one.
+/// The number of links in a document, each of which must lead to a file, and to a heading in it if it names one.
 fn follow(document: &Path, text: &str) -> usize {
     let links = links(text);
     for link in &links {
@@ -147,7 +147,7 @@ fn the_book_has_every_document_and_its_links_lead_to_pages_of_it() {
     let mut seen = 0;
     for (document, _) in documents() {
         let within = document.strip_prefix(repository("")).unwrap();
-        // What lies in other folders is for those who look at the code beside it.
+        // Files in other folders are for readers of the adjacent code.
         if within.components().count() == 1 || within.parent() == Some(Path::new("docs")) {
             let page = book.path().join(within);
             let text = std::fs::read_to_string(&page).map_err(|_| format!("{} is not in the book", within.display()));
@@ -157,7 +157,7 @@ fn the_book_has_every_document_and_its_links_lead_to_pages_of_it() {
     assert!(seen > 70, "only {seen} links were found");
 }
 
-/// The program's text, with `…` where a value is put in: without comments and tests.
+/// The program's text, with `…` for inserted values, without comments and tests.
 fn source() -> String {
     let folders = ["src", "crates/site/src", "crates/invalidation/src"].into_iter();
     let files = folders.flat_map(|folder| WalkDir::new(repository(folder)).sort_by_file_name()).map(Result::unwrap);
@@ -167,7 +167,7 @@ fn source() -> String {
         let text = std::fs::read_to_string(file.path()).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         let code = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
-        // A string that goes on in the next line.
+        // A string that continues on the next line.
         source += &code.collect::<Vec<_>>().join("\n").replace("\\\n", "");
     }
     let is_value = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '?' | '.' | '#'));
@@ -204,7 +204,7 @@ fn every_option_that_a_document_shows_is_one_of_its_command() {
             let typed = command.split(" #").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
             let words: Vec<&str> = typed.split_whitespace().skip(1).collect();
             let mut help = shipfront(&[words[0], "--help"]).stdout;
-            // They take a deploy's options, and refer to its help.
+            // They accept a deploy's options, and refer to its help.
             if ["plan", "preview"].contains(&words[0]) {
                 help += &shipfront(&["deploy", "--help"]).stdout;
             }

@@ -1,4 +1,4 @@
-//! The local edge behaves as S3 and CloudFront do, to AWS's own clients and to a plain viewer.
+//! The local edge behaves as S3 and CloudFront do, for AWS's own clients and for a plain viewer.
 
 mod cloudfront;
 mod durability;

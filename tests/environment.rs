@@ -4,7 +4,7 @@ use crate::world::command::{Run, clean, repository, run as execute};
 use crate::world::site::{TARGET, World};
 use std::process::Command;
 
-/// The binary with AWS's variables as they stand in `variables`, pointed at the edge.
+/// The binary with exactly these values of AWS's variables, pointed at the edge.
 fn shipfront(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let mut command: Command = world.command(arguments);
     for (name, value) in variables {

@@ -1,4 +1,4 @@
-//! What goes wrong on the way to AWS or there: told plainly, with the right exit code, nothing lost.
+//! What goes wrong on the way to AWS or there: reported plainly, with the right exit code, nothing lost.
 
 mod access;
 mod invalidations;

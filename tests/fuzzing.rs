@@ -1,4 +1,4 @@
-//! The targets of `fuzz/`, on a stable compiler: the kept corpus, and what a few mutations make of it.
+//! The targets of `fuzz/`, on a stable compiler: the kept corpus, and a few mutations of it.
 //!
 //! Each runs as long as `SHIPFRONT_FUZZ_SECONDS` says; an input that breaks one is kept in the folder for temporary
 //! files and named.
@@ -12,11 +12,11 @@ use shipfront_site::etag::{hex, md5};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// How long a target runs where nobody said: it shows that it works.
+/// How long a target runs by default: enough to show that it works.
 const BRIEFLY: f64 = 0.2;
 /// The largest input.
 const MOST_BYTES: usize = 4096;
-/// What the parsers have a meaning for.
+/// Words that have a meaning for the parsers.
 const WORDS: [&str; 24] = [
     "*",
     "**",
@@ -44,7 +44,7 @@ const WORDS: [&str; 24] = [
     "<",
 ];
 
-/// Bytes made of others.
+/// Bytes made from others.
 fn mutated(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = corpus[rng.usize(..corpus.len())].clone();
     for _ in 0..=rng.usize(..6) {

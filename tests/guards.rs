@@ -1,4 +1,4 @@
-//! What is refused, skipped or left alone, so that nothing is lost on doubt.
+//! What is refused, skipped or left alone, so that nothing is lost when in doubt.
 
 mod files;
 mod names;

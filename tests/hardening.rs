@@ -1,4 +1,4 @@
-//! Limits of a machine, and records, names and answers that mean harm.
+//! Limits of a machine, and hostile records, names and responses.
 
 mod bombs;
 mod lying_servers;

@@ -1,5 +1,5 @@
-//! Objects have the headers that rules and the source's `_headers` ask for, and are uploaded again when,
-//! and only when, those change.
+//! Objects have the headers that rules and the source's `_headers` set, and are uploaded again if, and only if,
+//! those change.
 
 mod charset;
 mod compression;

@@ -1,4 +1,4 @@
-//! The hosting example: its distribution and bucket policy, as the local edge understands them.
+//! The hosting example: its distribution and bucket policy, as the local edge interprets them.
 
 use crate::world::aws::s3;
 use crate::world::command::repository;
@@ -74,7 +74,7 @@ fn filled_in(value: &Value) -> serde_json::Value {
     }
 }
 
-/// The site, deployed to what the template makes.
+/// The site, deployed to what the template creates.
 async fn hosted() -> World {
     let template = std::fs::read_to_string(repository("examples/hosting/template.yaml")).unwrap();
     let template: Value = yaml_serde::from_str(&template).unwrap();
@@ -190,6 +190,6 @@ fn the_bucket_keeps_versions_for_a_rollback_and_not_for_good() {
     let rules = bucket["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
     let days = |rule: &Value| rule["NoncurrentVersionExpiration"]["NoncurrentDays"].as_u64();
     let days: Vec<u64> = rules.iter().filter(|rule| rule["Status"] == "Enabled").filter_map(days).collect();
-    // As doctor wants it: not gone within a week, and not kept for ever.
+    // As doctor requires: not removed within a week, and not kept forever.
     assert!(matches!(days[..], [7..=90]), "{days:?}");
 }

@@ -27,7 +27,7 @@ routes:
     fs::write(world.outside().join("shipfront.toml"), format!("source = \"public\"\n{}", imported.stdout)).unwrap();
     run(world.command(&["deploy"]).current_dir(world.outside())).expect(0);
     for (key, cache_control) in [
-        // The first route that matches is the only one.
+        // Only the first route that matches applies.
         ("app.js", Some("max-age=630720000, no-transform, public")),
         ("data.json", Some("max-age=60")),
         ("index.html", Some("max-age=60")),

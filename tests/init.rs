@@ -19,7 +19,7 @@ async fn what_init_writes_is_obeyed_and_is_overwritten_only_by_force() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "# mine\n");
     run_there(&world, &["init", "--force"]).expect(0);
     let text = fs::read_to_string(&file).unwrap();
-    // What is proposed is read as well as what is written.
+    // What is proposed can be parsed as well as what is written.
     fs::write(&file, text.replacen("# target =", "target =", 1).replacen("# prune-after =", "prune-after =", 1))
         .unwrap();
     let planned = run_there(&world, &["plan", "--json"]).expect(0);

@@ -1,4 +1,4 @@
-//! `shipfront invalidate`: keys, URLs, paths and wildcards straight to CloudFront.
+//! `shipfront invalidate`: sends keys, URLs, paths and wildcards directly to CloudFront.
 
 mod which;
 
@@ -31,7 +31,7 @@ impl Account {
         run_with_input(shipfront(&self.edge, &["invalidate"]).args(arguments), lines)
     }
 
-    /// The items of each invalidation that CloudFront took, in order.
+    /// The items of each invalidation that CloudFront accepted, in order.
     fn sent(&self) -> Vec<Vec<String>> {
         self.edge.invalidations(&self.id).into_iter().map(|invalidation| invalidation.items).collect()
     }
@@ -101,7 +101,7 @@ async fn paths_come_from_standard_input_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tilde_which_cloudfront_cannot_take_becomes_a_wildcard_and_that_is_said() {
+async fn a_tilde_which_cloudfront_cannot_take_becomes_a_wildcard_with_a_note() {
     let account = Account::new().await;
     let done = account.invalidate(&["/assets/vendors~main.js", "/old/%7Euser/"]).ended_with(0);
     assert_eq!(account.sent(), [["/assets/vendors*", "/old/*"]]);

@@ -27,8 +27,8 @@ const LAYERS: [&str; 19] = [
     "open_files",
 ];
 
-/// The files in which this machine's time is read: the clock of a run; what a terminal and a page show; a watch on
-/// files; a file's time.
+/// The files that read this machine's time: the clock of a run; what a terminal and a page show; a watch on files;
+/// a file's time.
 const CLOCKS: [&str; 7] =
     ["clock", "terminal", "terminal/progress", "report/file", "local/watch", "s3/multipart", "open_files"];
 
@@ -38,7 +38,7 @@ fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The folders, or files, of the crate that code names by `crate::`, alone or in a group.
+/// The folders, or files, of the crate that code names with `crate::`, alone or in a group.
 fn imported(code: &str) -> BTreeSet<String> {
     let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let after = |rest: &str| match rest.trim_start().strip_prefix('{') {
@@ -48,7 +48,7 @@ fn imported(code: &str) -> BTreeSet<String> {
     code.split("crate::").skip(1).flat_map(after).filter(|name| !name.is_empty()).collect()
 }
 
-/// The members of an import group that begins behind its brace; what is in their own groups is part of them.
+/// The members of an import group that begins after its brace; nested groups are part of them.
 fn grouped(rest: &str) -> Vec<&str> {
     let (mut members, mut begins, mut depth) = (Vec::new(), 0, 0);
     for (at, c) in rest.char_indices() {

@@ -1,8 +1,8 @@
-//! Large targets: listed in many ranges at once, and no object overlooked.
+//! Large targets: listed in many ranges at once, without missing an object.
 
 use crate::world::site::{BUCKET, World};
 
-/// A site of so many small pages, in folders.
+/// A site of this many small pages, in folders.
 async fn site_of(pages: usize) -> World {
     let world = World::new(&[]).await;
     for at in 0..pages {
@@ -22,14 +22,14 @@ async fn a_large_site_is_listed_in_as_many_ranges_as_it_has_thousands() {
     world.edge.clear_requests();
     let run = world.deploy(&[]).expect(0);
     assert_eq!((run.outcome(), run.objects("kept")), ("nothing-to-do", 2_500));
-    // Three ranges, none of which waits for another, and the look for the bucket.
+    // Three ranges, none of which waits for another, and the request that finds the bucket.
     assert_eq!(world.count("ListObjectsV2"), 4);
     assert_eq!(run.json["requests"]["get"], 3, "the state, the manifest and the side file");
     assert_eq!(world.writes(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_the_source_is_found_in_whatever_range_it_lies() {
+async fn what_left_the_source_is_found_in_whatever_range_it_is() {
     let world = site_of(2_500).await;
     world.deploy(&[]).expect(0);
     // One page in each range and at each end stays.

@@ -1,4 +1,4 @@
-//! The way without an AWS account: `deploy --local` and `preview`, as a new user types them.
+//! Without an AWS account: `deploy --local` and `preview`, as a new user types them.
 
 mod commands;
 mod dashboard;
@@ -38,7 +38,7 @@ impl Machine {
         self.directory.path().join("edge")
     }
 
-    /// `shipfront ARGUMENTS`; an argument `SITE` stands for the site's directory.
+    /// `shipfront ARGUMENTS`; an argument `SITE` is replaced by the site's directory.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean(binary());
         command.env("SHIPFRONT_EDGE_DIRECTORY", self.edge());
@@ -55,7 +55,7 @@ impl Machine {
         run(&mut self.command(arguments))
     }
 
-    /// `deploy SITE --local --json`, which has to succeed.
+    /// `deploy SITE --local --json`, which must succeed.
     #[track_caller]
     pub(crate) fn deploy(&self) -> Value {
         self.run(&["deploy", "SITE", "--local", "--json"]).ended_with(0).json()
@@ -133,7 +133,7 @@ fn the_source_is_never_written_to() {
     let before = snapshot(&machine.site());
     machine.deploy();
     machine.run(&["plan", "SITE", "--local"]).ended_with(0);
-    // From within, where a relative path would land in the source.
+    // From inside, where a relative path would end up in the source.
     let mut inside = machine.command(&["deploy", ".", "--local"]);
     run(inside.current_dir(machine.site())).ended_with(0);
     assert_eq!(snapshot(&machine.site()), before);
@@ -152,7 +152,7 @@ fn a_plan_says_what_the_deploy_then_does_and_leaves_everything_to_it() {
 }
 
 #[test]
-fn what_the_person_got_wrong_is_said_with_a_way_out() {
+fn mistakes_of_the_user_are_reported_with_a_way_out() {
     let machine = Machine::new();
     std::fs::create_dir(machine.directory.path().join("empty")).unwrap();
     for (arguments, code, said) in [

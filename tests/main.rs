@@ -1,4 +1,4 @@
-//! The tests that run the whole: real SDK clients over HTTP against the embedded local edge.
+//! The tests that run everything together: real SDK clients over HTTP against the embedded local edge.
 
 // What a test cannot do without may panic, also in the helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -1,5 +1,5 @@
-//! A reference model: random sites, writes of others, prune ages and crashes over a few deploys.
-//! Model and tool agree on what is in the bucket, and nothing is stale.
+//! A reference model: random sites, external writes, prune ages and crashes over a few deploys. Model and tool
+//! agree on what is in the bucket, and nothing is stale.
 
 use crate::world::oracle::{Oracle, is_record};
 use crate::world::sites::{Place, Site, directory, is_page};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const KEYS: [&str; 8] =
     ["a.html", "app.js", "b.html", "data.json", "img/x.png", "index.html", "style.css", "sub/c.html"];
-/// Two of a size, so that only the digest tells them apart.
+/// Two of the same size, so that only the digest distinguishes them.
 const BODIES: [&str; 3] = ["one", "two", "three"];
 const AGES: [(&str, Option<u32>); 3] = [("0s", Some(0)), ("3d", Some(3)), ("never", None)];
 
@@ -28,9 +28,10 @@ struct Step {
     source: Vec<Option<usize>>,
     /// Which of [`AGES`].
     age: usize,
-    /// At which request a first try died, and whether after its effect.
+    /// At which request a first attempt died, and whether after its effect.
     crash: Option<(u64, bool)>,
-    /// Whether the site of the deploy before is brought back, and nothing deployed; only where that is asked for.
+    /// Whether the site of the previous deploy is restored instead of deploying; only if the test includes
+    /// rollbacks.
     rollback: bool,
 }
 
@@ -60,9 +61,10 @@ impl Step {
 struct Model {
     today: u32,
     objects: Site,
-    /// What is ours: the body that we left there, and the day since which it has been an orphan.
+    /// The objects that shipfront owns: the body that it left there, and the day since which each has been an
+    /// orphan.
     owned: Owned,
-    /// The same after each deploy, by its id.
+    /// The same after each deploy, by its ID.
     deploys: BTreeMap<String, Owned>,
 }
 
@@ -92,7 +94,7 @@ impl Model {
 }
 
 impl Model {
-    /// What is the same in both sites is left as it is, whatever others made of it; what differs is overwritten, and
+    /// What is the same in both sites is left as it is, whatever others did to it; what differs is overwritten, and
     /// nothing of others is deleted.
     fn rollback(&mut self, past: &Owned, age: Option<u32>) -> Site {
         let site: Site = past
@@ -143,7 +145,7 @@ async fn check(
     let mut model = Model::default();
     let keys = KEYS.map(str::to_owned);
     let mut oracle = Oracle::new(&place.edge, bucket, &distribution, &Site::new(), keys.iter());
-    // What others did since a deploy looked at everything: a rollback looks at what it changes.
+    // External writes since a deploy last read everything: a rollback reads only what it changes.
     let mut unseen = BTreeSet::new();
     for step in steps {
         unseen.extend(step.others.keys().map(|&at| KEYS[at]));
@@ -154,7 +156,7 @@ async fn check(
         for (&at, body) in &step.others {
             let key = KEYS[at];
             match body.map(|body| BODIES[body]) {
-                // Nobody could tell that this happened.
+                // Nothing can reveal that this happened.
                 Some(body) if model.objects.get(key).is_some_and(|held| held == body) => {}
                 Some(body) => {
                     place.put(bucket, key, body, &media_type::of(key)).await;
@@ -169,7 +171,7 @@ async fn check(
             }
         }
         oracle.replay(&place.edge.effects(), &[&written]);
-        // What others do is theirs to answer for.
+        // Others are responsible for what they do.
         oracle.complaints.clear();
         place.edge.clear_effects();
 
@@ -211,7 +213,7 @@ async fn check(
         let expected = model.objects.iter().map(|(key, body)| (key.clone(), hex(&md5(body.as_bytes()))));
         prop_assert_eq!(held, expected.collect::<Vec<_>>(), "{:#?}", report);
         prop_assert_eq!(&oracle.complaints, &Vec::<String>::new());
-        // Of what was neither ours nor is now, the edge is told by whoever wrote it.
+        // For keys that shipfront neither owned nor owns, whoever wrote them invalidates the edge.
         let known = |key: &str| source.contains_key(key) || shown.iter().any(|shown| shown == key);
         if report.source.starts_with("deploy:") {
             let is_left = |key: &&str| source.get(*key).is_none_or(|body| model.objects.get(*key) != Some(body));
@@ -261,7 +263,7 @@ fn with_rollbacks_model_and_tool_agree_and_nothing_is_stale() {
     run(TestRunner::new_with_rng(config(60), TestRng::deterministic_rng(RngAlgorithm::ChaCha)), false, true);
 }
 
-/// `SHIPFRONT_SOAK` says how many thousand cases, other ones each time. CONTRIBUTING names the command.
+/// `SHIPFRONT_SOAK` says how many thousand cases, different ones each time. CONTRIBUTING names the command.
 #[test]
 #[ignore = "takes minutes"]
 fn soak_model_and_tool_agree_on_what_is_in_the_bucket() {

@@ -1,4 +1,4 @@
-//! What is sent to AWS, and what the edge answers, held against AWS's published service models.
+//! Compares what is sent to AWS, and what the edge answers, with AWS's published service models.
 
 use crate::conformance;
 use crate::world::command::{clean, repository, run};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Larger than what is uploaded in one piece.
 const LARGE: usize = 20 << 20;
 
-/// What the validator says of a recording; `None`, which is said, where there is no botocore.
+/// The validator's output for a recording; `None`, with a message, if botocore is missing.
 fn validated(recording: &Path) -> Option<crate::world::command::Run> {
     let has_botocore = clean("python3").args(["-c", "import botocore"]).output();
     if !has_botocore.is_ok_and(|output| output.status.success()) {
@@ -101,7 +101,7 @@ async fn an_answer_that_breaks_off_does_so_while_it_is_recorded() {
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
 }
 
-/// A recording of one request, changed by hand.
+/// A recording of one request, changed manually.
 fn validated_line(change: impl FnOnce(&mut serde_json::Value)) -> Option<crate::world::command::Run> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("requests.ndjson");

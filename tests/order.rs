@@ -40,7 +40,7 @@ fn is_removal(line: &str) -> bool {
     line.starts_with("DELETE")
 }
 
-/// Every line of one kind comes before every line of the other, and there are some of both.
+/// Checks that every line of one kind comes before every line of the other, and that there are some of both.
 #[track_caller]
 fn assert_before(lines: &[String], first: impl Fn(&str) -> bool, then: impl Fn(&str) -> bool) {
     let last_first = lines.iter().rposition(|line| first(line)).unwrap();
@@ -98,8 +98,8 @@ async fn assets_go_up_before_pages_removed_pages_go_then_and_removed_assets_once
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wave_waits_until_the_one_before_is_complete() {
     let world = edited().await;
-    // Each wave has a request that S3 takes only at the second try: whatever did not wait for it
-    // would overtake it.
+    // Each wave has a request that S3 accepts only at the second attempt: whatever did not wait for it would
+    // overtake it.
     world.fault_of("PutObject", "assets/app.js", 0, 1, Fault::SlowDown);
     world.fault_of("PutObject", "index.html", 0, 1, Fault::SlowDown);
     world.fault("DeleteObjects", 0, 1, Fault::SlowDown);
@@ -155,7 +155,7 @@ async fn nothing_is_deleted_when_a_page_could_not_be_uploaded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_uploads_nothing_and_tells_cloudfront_nothing() {
+async fn a_second_run_uploads_and_invalidates_nothing() {
     let world = World::deployed(&BEFORE).await;
     let run = world.deploy(&[]).expect(0);
     assert_eq!(run.outcome(), "nothing-to-do");

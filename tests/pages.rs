@@ -1,5 +1,5 @@
-//! The pages that people open, the report and the dashboard, as a real browser has them: in phones, tablets and desktops, in
-//! both color schemes, on paper, by keyboard, and to assistive technology by the rules of axe-core.
+//! The pages that people open, the report and the dashboard, in a real browser: on phones, tablets and desktops, in
+//! both color schemes, on paper, by keyboard, and for assistive technology by the rules of axe-core.
 
 mod dashboard;
 mod report;
@@ -12,16 +12,16 @@ use serde_json::Value;
 /// Widths of windows: a phone, a tablet, a desktop; and both color schemes.
 const ALL: [(u16, &str); 6] =
     [(390, "light"), (768, "light"), (1280, "light"), (390, "dark"), (768, "dark"), (1280, "dark")];
-/// Where there is more of the same.
+/// For pages that add little new.
 const TWO: [(u16, &str); 2] = [(1280, "light"), (390, "dark")];
 
-/// A page, and how it is looked at.
+/// A page, and how to test it.
 #[derive(Debug, Serialize)]
 struct Page {
     url: String,
     /// A JavaScript expression that is true once it is complete.
     ready: &'static str,
-    /// One whose value is of interest.
+    /// An expression whose value is of interest.
     look: &'static str,
     /// How often Tab is pressed in the last view.
     tabs: u8,
@@ -44,16 +44,16 @@ struct Sight {
     /// The width of the window, and of what is in it.
     inner: u32,
     scroll: u32,
-    /// Those of the headings, in their order.
+    /// The levels of the headings, in order.
     levels: Vec<u8>,
     background: String,
     /// The value of the page's expression.
     look: Value,
-    /// What axe-core finds; `None` where it is not there.
+    /// The violations that axe-core finds; `None` if it is missing.
     #[serde(default)]
     violations: Option<Vec<Value>>,
     focus: Vec<Focus>,
-    /// Exceptions of scripts, and what a Content-Security-Policy forbade.
+    /// Exceptions in scripts, and what a Content-Security-Policy forbade.
     problems: Vec<String>,
 }
 
@@ -74,8 +74,8 @@ impl Page {
     }
 }
 
-/// Opens the pages, and insists on what holds for each of them. `None` where there is no browser or no Node, which is said;
-/// without axe-core, which is said, the rest is looked at.
+/// Opens the pages, and checks what must hold for each of them. `None`, with a message, if there is no browser or
+/// no Node; without axe-core, also with a message, the rest is checked.
 #[track_caller]
 fn look(pages: Vec<Page>) -> Option<Vec<Sight>> {
     let browser = browser::browser()?;
@@ -102,7 +102,7 @@ fn look(pages: Vec<Page>) -> Option<Vec<Sight>> {
         assert_eq!(sight.violations.as_deref().unwrap_or_default(), [Value::Null; 0], "{view}");
         assert_eq!(sight.violations.is_some(), has_axe, "{view}");
         assert_eq!(sight.problems, [""; 0], "{view}");
-        // One heading of the page, and none that skips a level.
+        // One top-level heading, and no skipped level.
         assert_eq!(sight.levels.iter().filter(|level| **level == 1).count(), 1, "{view}: {:?}", sight.levels);
         assert!(sight.levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{view}: {:?}", sight.levels);
         assert!(

@@ -1,4 +1,4 @@
-//! What AWS must allow: the calls in the code, the one table of them, and every policy we hand out.
+//! What AWS must allow: the calls in the code, the one table of them, and every policy that shipfront provides.
 
 mod policies;
 
@@ -11,10 +11,10 @@ use shipfront_edge::{CACHING_OPTIMIZED, CacheSettings, ConnectionMode, Tenant};
 use std::collections::{BTreeMap, BTreeSet};
 use walkdir::WalkDir;
 
-/// Only the local edge is ever asked for these, to have a bucket to deploy to.
+/// Only the local edge ever gets these, to have a bucket to deploy to.
 const ON_THE_LOCAL_EDGE: [&str; 2] = ["CreateBucket", "PutBucketPolicy"];
 
-/// Everybody may ask this of themselves
+/// Everybody may request this about themselves
 /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
 const FOR_EVERYBODY: [&str; 1] = ["GetCallerIdentity"];
 
@@ -24,7 +24,7 @@ fn operation_of(method: &str) -> String {
     method.split('_').map(capitalised).collect()
 }
 
-/// Every call on an SDK client in the sources, the local edge's own aside.
+/// Every call on an SDK client in the sources, except the local edge's own.
 fn calls_in_the_code() -> BTreeSet<String> {
     let files = WalkDir::new(repository("src")).into_iter().map(Result::unwrap);
     let is_own = |path: &std::path::Path| {
@@ -42,10 +42,10 @@ fn calls_in_the_code() -> BTreeSet<String> {
             .filter_map(|rest| rest.split_once("()"))
             .map(|(method, _)| method)
             .filter(|method| !method.is_empty() && method.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-            // Asks the client, not AWS.
+            // Concerns the client, not AWS.
             .filter(|method| *method != "config")
             .collect();
-        // Nothing escapes that goes through a client of another name, or is sent in another way.
+        // No call can hide behind a client of another name, or be sent in another way.
         let sent = code.matches(".send()").count();
         let reported = "a call on `client` is sent once, by .send(), or this test cannot see it";
         assert_eq!(methods.len(), sent, "{}: {reported}: {methods:?}", file.path().display());
@@ -69,7 +69,7 @@ fn of_entry_point(entry_point: EntryPoint) -> BTreeSet<String> {
     rows.map(|permission| permission.operation.to_owned()).collect()
 }
 
-/// The operations that came since they were last forgotten.
+/// The operations of the requests since they were last cleared.
 fn asked(world: &World) -> BTreeSet<String> {
     world.edge.requests().into_iter().map(|request| request.operation).collect()
 }
@@ -93,7 +93,7 @@ async fn deploys_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
     distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
     world.edge.put_distribution(distribution).unwrap();
-    // An object that is right already, whose headers have to be asked for.
+    // An object that is already right, whose headers must be requested.
     world.put("index.html", "the same").await;
     world.write("film.webm", vec![1; LARGE]);
     world.deploy(&[]).expect(0);
@@ -147,7 +147,7 @@ async fn previews_and_promotions_make_only_calls_that_their_entry_points_are_all
     world.run(&["previews", PREVIEWS[1], "--remove", "one"]).expect(0);
     assert!(asked(&world).is_subset(&of_entry_point(EntryPoint::Preview)));
 
-    // A promotion publishes rules, and a preview never.
+    // A promotion publishes rules, a preview never does.
     let world = crate::rules::world(&[("app.js", "code"), ("index.html", "welcome")]).await;
     world.edge.ensure_site("previews.example.com").unwrap();
     crate::rules::publish(&world).expect(0);
@@ -162,14 +162,14 @@ async fn previews_and_promotions_make_only_calls_that_their_entry_points_are_all
     assert!(of_promotion.contains("PublishFunction"));
 }
 
-/// Where listing is allowed for one folder alone, S3 answers 403 for an object that is missing.
+/// If listing is allowed for only one folder, S3 answers 403 for a missing object.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_list_one_folder_alone_can_deploy() {
     const STATE: &str = ".shipfront/state.json";
     let world = World::new(&[("index.html", "welcome")]).await;
     world.fault_of("GetObject", STATE, 0, 1, crate::world::site::denied());
     world.deploy(&[]).expect(0);
-    // An object that is there, and may not be read, is never taken for missing.
+    // An object that exists but may not be read is never mistaken for a missing one.
     world.fault_of("GetObject", STATE, 0, ALWAYS, crate::world::site::denied());
     world.write("index.html", "an edit");
     world.deploy(&[]).expect(1).says("not allowed: GetObject");
@@ -193,7 +193,7 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     distribution.cache_tag_header = Some("x-amz-meta-cache-tag".to_owned());
     distribution.default_behavior.cache = CacheSettings::Policy(CACHING_OPTIMIZED.to_owned());
     world.edge.put_distribution(distribution.clone()).unwrap();
-    // The first site has no version ids, and its film is too large for one copy.
+    // The first site has no version IDs, and its film is too large for one copy.
     world.write("film.webm", vec![1; 20 << 20]);
     world.deploy(&[]).expect(0);
     world.edge.set_versioning(BUCKET, true).unwrap();
@@ -203,7 +203,7 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
     world.write("new.html", "new");
     world.remove("old.html");
     world.deploy(&[]).expect(0);
-    // Its configuration changes, so that copies count as untagged until the edges have it.
+    // Its configuration changes, so that copies count as untagged until the edge locations have it.
     world.edge.put_distribution(distribution).unwrap();
     world.edge.clear_requests();
     world.fault("UploadPartCopy", 0, 1, error(400, "EntityTooSmall"));
@@ -228,11 +228,11 @@ async fn rollbacks_make_exactly_the_calls_that_their_entry_point_is_allowed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_makes_its_own_calls_and_else_those_of_a_deploy() {
     let world = World::deployed(&[("index.html", "x")]).await;
-    // Old versions go by a lifecycle rule, which is asked for where there are any.
+    // A lifecycle rule deletes old versions, which is requested if there are any.
     world.edge.set_versioning(BUCKET, true).unwrap();
     world.run(&["doctor", "s3://www.example.com", "--probe"]).expect(0);
     let mut asked = asked(&world);
-    // The identity, which is no question for S3.
+    // The identity, which is not a request to S3.
     assert!(asked.remove("Unknown"));
     let own = of_entry_point(EntryPoint::Doctor);
     assert!(own.is_subset(&asked), "{asked:?}");
@@ -249,7 +249,7 @@ async fn conformance_makes_exactly_the_calls_that_its_entry_point_is_allowed() {
     trial.edge.put_distribution(distribution).unwrap();
     trial.edge.clear_requests();
     crate::conformance::attempt(&trial, &[]).expect(0);
-    // Whose host is known by its name, that is not asked for.
+    // If the host is known, it is not requested.
     let tenant = crate::conformance::trial_of_a_tenant().await;
     crate::conformance::attempt_on_tenant(&tenant, &["--viewers", "http://dt-t.localhost"]).expect(0);
     let all: BTreeSet<String> = asked(&trial).union(&asked(&tenant)).cloned().collect();

@@ -1,4 +1,4 @@
-//! `plan`, and what machines read: JSON, exit codes, and nothing where nothing was asked for.
+//! `plan`, and what machines read: JSON, exit codes, and no output that was not requested.
 
 use crate::world::command::on_terminal;
 use crate::world::site::{ALWAYS, EXACT, Run, TARGET, World, denied};
@@ -108,7 +108,7 @@ async fn the_json_has_the_documented_fields_and_they_mean_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_tells_how_large_what_is_replaced_was() {
+async fn a_plan_shows_the_size_of_what_is_replaced() {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "i".repeat(2100));
     world.write("app.js", "a longer code");
@@ -164,7 +164,7 @@ async fn a_plan_fits_a_narrow_terminal_and_cuts_no_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_detailed_exit_code_tells_whether_there_is_something_to_do() {
+async fn the_detailed_exit_code_says_whether_there_are_changes() {
     let world = World::deployed(&SITE).await;
     world.plan(&["--detailed-exit-code"]).expect(0);
     world.write("app.js", "an edit");

@@ -1,4 +1,4 @@
-//! Previews: deployed beside production, listed, removed, and made production.
+//! Previews: deployed next to production, listed, removed, and promoted to production.
 
 mod crash;
 mod deploys;
@@ -64,7 +64,7 @@ fn prune(world: &World, list: &str) -> Run {
     finish(child)
 }
 
-/// What a change of the source is about.
+/// The change of the source that the preview shows.
 fn change(world: &World) {
     world.write("app.js", "code two");
     world.write("index.html", "welcome two");

@@ -1,4 +1,4 @@
-//! The deploy record: what it remembers, whose each object is, and what happens when it is not as it should be.
+//! The deploy record: what it remembers, who owns each object, and what happens when it is not as it should be.
 
 mod allowance;
 mod builds;
@@ -27,12 +27,12 @@ const STATE: &str = ".shipfront/state.json";
 const PRUNE: [&str; 2] = ["--prune-after", "0s"];
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Past the end of a lease that nobody renews.
+/// Advances the clock past the end of a lease that is not renewed.
 fn outlive_lease(world: &World) {
     world.edge.advance_clock(shipfront::record::lease::LEASE + Duration::from_secs(1));
 }
 
-/// A gate before one kind of requests, of one key where that is said.
+/// A gate for one kind of requests, optionally for one key.
 fn hold(world: &World, operation: &str, key: Option<&str>) -> Gate {
     let gate = Gate::default();
     let fault = Fault::Hold(gate.clone());
@@ -43,7 +43,7 @@ fn hold(world: &World, operation: &str, key: Option<&str>) -> Gate {
     gate
 }
 
-/// Changes the state as it is in the bucket.
+/// Changes the state in the bucket.
 async fn rewrite_state(world: &World, change: impl FnOnce(&mut Value)) {
     let bytes = crate::world::manifest::read(&world.edge, BUCKET, STATE).await;
     let mut state = serde_json::from_slice(&bytes).unwrap();
@@ -51,7 +51,7 @@ async fn rewrite_state(world: &World, change: impl FnOnce(&mut Value)) {
     world.put(STATE, serde_json::to_vec(&state).unwrap()).await;
 }
 
-/// The state as it is in the bucket.
+/// The state in the bucket.
 async fn state(world: &World) -> Value {
     serde_json::from_slice(&crate::world::manifest::read(&world.edge, BUCKET, STATE).await).unwrap()
 }
@@ -61,7 +61,7 @@ fn status(world: &World) -> Value {
     world.run(&["status", TARGET, "--json"]).expect(0).json
 }
 
-/// The next deploy changes nothing more.
+/// Checks that the next deploy changes nothing.
 fn is_settled(world: &World, options: &[&str]) {
     world.edge.clear_requests();
     assert_eq!(world.deploy(options).expect(0).outcome(), "nothing-to-do");

@@ -1,4 +1,4 @@
-//! `_redirects`: as objects where a website endpoint follows them, as a function's code elsewhere.
+//! `_redirects`: as objects if a website endpoint follows them, otherwise as a function's code.
 
 mod function;
 mod objects;

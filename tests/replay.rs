@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// A first deploy of five pages; one that changes two of them, creates one and deletes one; one of
-/// the same bytes again.
+/// A first deploy of five pages; one that changes two of them, creates one and deletes one; one of the same bytes
+/// again.
 const HISTORY: &str = r#"{"put": [["a/1", "e1", 5, []], ["a/2", "e1", 5, []], ["a/3", "e1", 5, []], ["b", "e1", 5, ["a/1"]], ["c", "e1", 5, []]], "delete": []}
 {"put": [["a/1", "e2", 5, []], ["b", "e2", 5, []], ["d", "e1", 5, []]], "delete": ["a/2"]}
 {"put": [["b", "e2", 5, []]], "delete": []}
 "#;
 
-/// `cargo run --example replay`, of the profile that is under test.
+/// `cargo run --example replay`, in the tested profile.
 fn replay(history: &Path, options: &[&str]) -> Run {
     let mut command: Command = clean(env!("CARGO"));
-    // Where cargo keeps its own things; nothing of AWS is in these.
+    // Where cargo keeps its own files; they contain nothing of AWS.
     let own = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"];
     command.envs(own.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.current_dir(repository("")).args(["run", "--quiet", "--offline", "--locked", "--example", "replay"]);
@@ -31,7 +31,7 @@ fn strategies(run: &Run, measure: &str) -> Value {
     strategies.as_object().unwrap().iter().map(|(name, totals)| (name.clone(), totals[measure].clone())).collect()
 }
 
-/// A strategy's sums, nothing of which is billed.
+/// A strategy's sums, none of which is billed.
 fn totals(items: usize, collateral: usize, fallbacks: usize, wildcards: usize) -> Value {
     json!({
         "items": items,
@@ -75,7 +75,7 @@ fn deploy(number: usize, time: Value, pages: impl Iterator<Item = usize>) -> Str
 }
 
 /// A site of twelve sections that is edited for a hundred deploys: each changes some pages of one or two sections,
-/// whose pages refer to one another's directories as a generator makes them, and now and then the style sheet.
+/// whose pages refer to one another's directories as a generator writes them, and now and then the style sheet.
 fn long_history() -> String {
     let mut random = fastrand::Rng::with_seed(15);
     let page = |section: usize, page: usize| format!("section-{section}/page-{page:02}/index.html");

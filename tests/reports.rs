@@ -22,7 +22,7 @@ async fn edited() -> World {
     world
 }
 
-/// The elements of a document: their names, and their attributes and text with what was escaped.
+/// The elements of a document: their names, and their attributes and text, unescaped.
 fn elements(xml: &str) -> Vec<(String, BTreeMap<String, String>)> {
     let mut reader = Reader::from_str(xml);
     let mut found = Vec::new();
@@ -43,7 +43,7 @@ fn elements(xml: &str) -> Vec<(String, BTreeMap<String, String>)> {
     }
 }
 
-/// The names of the test cases, and of those that failed or were skipped with what was said.
+/// The names of the test cases, and of those that failed or were skipped, with their messages.
 fn cases(xml: &str) -> (Vec<String>, Vec<String>) {
     let (mut names, mut others) = (Vec::<String>::new(), Vec::new());
     for (element, attributes) in elements(xml) {
@@ -72,7 +72,7 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     for outside in ["url(", "@import", "<script", "<link", "<iframe", "src=\""] {
         assert!(!page.contains(outside), "the page needs nothing else: {outside}");
     }
-    // All that leads elsewhere is a link.
+    // Everything that leads elsewhere is a link.
     assert_eq!(
         page.matches("://").count(),
         page.matches("<a href=\"https://").count() * 2 + page.matches("s3://").count(),
@@ -84,7 +84,7 @@ async fn a_browser_opens_the_page_of_a_deploy_and_file_names_are_no_markup() {
     for stage in ["walk", "list", "compare", "assets", "pages", "removals", "invalidate", "record", "wait"] {
         assert!(document.contains(&format!("<div class=\"bar {stage}\"")), "{stage} in {document}");
     }
-    // The list has the files in their colors, and says why.
+    // The list shows the files in their colors, with reasons.
     for (class, sign, name, why) in [
         ("new", '+', "style.css", "new"),
         ("changed", '~', "index.html", "changed"),

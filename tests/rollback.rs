@@ -1,4 +1,4 @@
-//! History and rollback: the site of an earlier deploy, back under the promises of a deploy.
+//! History and rollback: the site of an earlier deploy is restored under the promises of a deploy.
 
 mod copies;
 mod crash;
@@ -21,7 +21,7 @@ const SITE: [(&str, &str); 5] = [
     ("style.css", "style"),
 ];
 
-/// A bucket that keeps versions, and nothing deployed to it.
+/// A bucket that keeps versions, with nothing deployed to it.
 async fn empty() -> World {
     let world = World::new(&SITE).await;
     world.edge.set_versioning(BUCKET, true).unwrap();
@@ -46,7 +46,7 @@ fn change(world: &World) {
     world.remove("old.html");
 }
 
-/// Makes the source what it was at first.
+/// Changes the source back to what it was at first.
 fn change_back(world: &World) {
     for (key, body) in SITE {
         world.write(key, body);
@@ -118,7 +118,7 @@ async fn the_site_of_before_is_back_in_the_waves_of_a_deploy() {
     assert_eq!(writes, expected);
     assert_eq!((world.count("ListObjectVersions"), world.count("PutObject")), (0, 0));
     assert_eq!(bodies(&world).await, first());
-    // Whoever deploys the old build again sends nothing.
+    // A deploy of the old build again sends nothing.
     change_back(&world);
     is_settled(&world);
 }
@@ -140,7 +140,7 @@ async fn a_rollback_is_rolled_back_and_each_kept_deploy_can_be_chosen() {
     assert_eq!(history(&world)[0]["restored"], oldest);
     let unknown = rollback(&world, &["--to", "20010101t000000z-00000000"]).expect(6);
     assert!(unknown.json["hint"].as_str().unwrap().contains(oldest), "{}", unknown.stdout);
-    // Of ids that begin alike none is meant.
+    // IDs with the same beginning are ambiguous.
     rollback(&world, &["--to", "2"]).expect(6);
     rollback(&world, &["--build", "7"]).expect(6);
     assert_eq!(bodies(&world).await, first());
@@ -194,7 +194,7 @@ async fn assets_that_the_earlier_site_does_not_have_go_when_they_would_in_a_depl
     assert_eq!(bodies(&world).await, first());
 }
 
-/// What it leads to may be a page that comes back with it.
+/// It may lead to a page that is restored together with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_comes_back_after_the_assets_whatever_its_key_looks_like() {
     let world = empty().await;

@@ -1,4 +1,4 @@
-//! What bounds how fast a deploy is, counted and not timed: round trips one after the other, and connections.
+//! What limits the speed of a deploy, counted and not timed: sequential round trips, and connections.
 
 use crate::world::sites::{Place, Site, directory, site, write};
 use shipfront_edge::{Edge, RecordedRequest};
@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What the edge adds to each request: requests that come closer together than this cannot have waited for each other.
+/// The edge's delay for each request: requests that come closer together than this cannot have waited for each
+/// other.
 const LATENCY: Duration = Duration::from_millis(250);
-/// Tries, of which the best counts: on a busy machine a request may come as late as if it had waited for another.
+/// Number of attempts, the best of which counts: on a busy machine, a request may come as late as if it had waited
+/// for another.
 const TRIES: usize = 3;
 const BUCKET: &str = "www.example.com";
 const TARGET: &str = "s3://www.example.com";
 
-/// Requests that may have been under way at once, one such group after the other.
+/// Groups of requests that may have been in flight at the same time, one group after another.
 fn round_trips(requests: Vec<RecordedRequest>) -> Vec<Vec<RecordedRequest>> {
     let mut trips: Vec<Vec<RecordedRequest>> = Vec::new();
     for request in requests {
@@ -52,8 +54,8 @@ async fn deployed(before: &Site) -> (Place, TempDir) {
     (place, source)
 }
 
-/// The round trips of a deploy of `after` over `before`, up to the one with the invalidation, without those of the
-/// listing alone: the fewest of some tries.
+/// The round trips of a deploy of `after` over `before`, up to the one with the invalidation, without those that
+/// only list: the fewest of some attempts.
 async fn fewest_round_trips(before: &Site, after: impl Fn(usize) -> Site) -> Vec<Vec<RecordedRequest>> {
     let (place, source) = deployed(before).await;
     let mut fewest: Option<Vec<Vec<RecordedRequest>>> = None;
@@ -86,7 +88,7 @@ async fn a_changed_page_is_live_after_six_round_trips() {
         after
     });
     let trips = trips.await;
-    // The state; all that it names; the plan; the lock; the page; the invalidation.
+    // The state; everything that it names; the plan; the lock; the page; the invalidation.
     assert!(trips.len() <= 6, "{:#?}", shown(&trips));
     assert!(trips.last().unwrap().iter().any(is_manifest), "the manifest is written beside: {:#?}", shown(&trips));
 }
@@ -105,7 +107,7 @@ async fn a_changed_page_and_its_asset_are_live_after_seven_round_trips() {
     assert!(trips.len() <= 7, "{:#?}", shown(&trips));
 }
 
-/// The connections of all requests so far, and how many were under way at once.
+/// The connections of all requests so far, and how many were in use at the same time.
 fn connections(edge: &Edge) -> (usize, u64) {
     let requests = edge.requests();
     let connections: BTreeSet<u64> = requests.iter().map(|request| request.connection).collect();

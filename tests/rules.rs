@@ -17,7 +17,7 @@ use shipfront_edge::{Edge, Function, Stage};
 /// The two functions of a site's distribution.
 pub(crate) const FUNCTIONS: [(&str, &str); 2] =
     [("viewer-request", "site-request"), ("viewer-response", "site-response")];
-/// What only this setup has.
+/// The options of only this setup.
 pub(crate) const PUBLISH: [&str; 5] = [EXACT[0], EXACT[1], EXACT[2], EXACT[3], "--publish-rules"];
 
 /// A function with a comment and code that changes nothing.
@@ -58,18 +58,18 @@ pub(crate) async fn view(world: &World, path: &str) -> Answer {
     get(&world.edge.viewer_url(), path).await
 }
 
-/// Status and place of an answer.
+/// The status and the location of a response.
 pub(crate) async fn leads(world: &World, path: &str) -> (u16, String) {
     let answer = view(world, path).await;
     (answer.status, answer.header("location").unwrap_or_default().to_owned())
 }
 
-/// The code that viewers meet.
+/// The code that viewers get.
 pub(crate) fn live(edge: &Edge, name: &str) -> String {
     edge.function(name, Stage::Live).unwrap().code
 }
 
-/// What changed something, with the tries of a function as one.
+/// The requests that changed something, with the tests of a function as one.
 pub(crate) fn writes(world: &World) -> Vec<String> {
     let mut writes = world.writes();
     writes.dedup();

@@ -1,10 +1,10 @@
-//! SEMANTICS.md names the tests of each promise by their full paths: each must be a test, and run.
+//! SEMANTICS.md names the tests of each promise by their full paths: each must be a test that runs.
 
 use crate::world::command::{clean, repository, run};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The crates that hold tests: how their paths begin, and the file that a path begins in.
+/// The crates that contain tests: how their paths begin, and the file that a path begins in.
 const CRATES: [(&str, &str); 6] = [
     ("promises", "tests/main.rs"),
     ("shipfront", "src/lib.rs"),
@@ -21,15 +21,15 @@ fn tests_named_in(text: &str) -> Vec<&str> {
     quoted.filter(is_path).collect()
 }
 
-/// The name that a line gives to what `keyword` begins, which may stand behind `pub` and `async`.
+/// The name that `keyword` declares on a line, possibly after `pub` and `async`.
 fn named_by<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
     let (before, after) = line.trim_start().split_once(&format!("{keyword} "))?;
     let words = before.split_whitespace().all(|word| word.starts_with("pub") || word == "async");
     words.then(|| after.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
 }
 
-/// Adds the tests of a module that begins in `file`, and of the modules that it declares. Relies on the form that
-/// `cargo fmt` gives a file: what a line opens ends with a brace under the line's first letter.
+/// Adds the tests of a module that begins in `file`, and of the modules that it declares. Relies on the format of
+/// `cargo fmt`: a brace under the first letter of a line closes what that line opened.
 fn collect(file: &Path, is_root: bool, module: &str, found: &mut BTreeSet<String>) {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let folder = if is_root { file.parent().unwrap().to_owned() } else { file.with_extension("") };
@@ -44,7 +44,7 @@ fn collect(file: &Path, is_root: bool, module: &str, found: &mut BTreeSet<String
             path.pop();
         } else if let Some(name) = named_by(line, "mod") {
             if std::mem::take(&mut is_elsewhere) {
-                // What other programs share, such as what is fuzzed, holds no tests.
+                // Code that other programs share, such as what is fuzzed, contains no tests.
             } else if line.ends_with('{') {
                 ends.push(format!("{indent}}}"));
                 path.push(name.to_owned());
@@ -92,7 +92,7 @@ fn a_wrong_module_and_what_is_no_test_are_found() {
     let known = all_tests();
     let here = "promises::semantics";
     assert!(known.contains(&format!("{here}::a_wrong_module_and_what_is_no_test_are_found")));
-    // A function that is no test, a misspelt module, and a path that ends too early.
+    // A function that is not a test, a misspelled module, and a path that ends too early.
     for wrong in [
         format!("{here}::all_tests"),
         "promises::semantic::a_wrong_module_and_what_is_no_test_are_found".to_owned(),
@@ -103,7 +103,8 @@ fn a_wrong_module_and_what_is_no_test_are_found() {
     }
 }
 
-/// What the sources are read as is what the test program knows of itself, where no feature and no system leaves tests out.
+/// The tests read from the sources are those that the test program knows, if no feature and no system leaves tests
+/// out.
 #[cfg(all(target_os = "linux", feature = "lambda"))]
 #[test]
 fn the_tests_that_are_read_from_the_sources_are_those_that_run() {

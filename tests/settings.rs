@@ -1,4 +1,4 @@
-//! `shipfront.toml`: found, merged, refused with its place, and obeyed.
+//! `shipfront.toml`: found, merged, refused with its position, and obeyed.
 
 use crate::world::aws;
 use crate::world::command::{self, repository, shipfront};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 const PAGE: (&str, &str) = ("index.html", "<p>home");
 
-/// Writes the file beside the source.
+/// Writes the file next to the source.
 fn settings(world: &World, text: &str) {
     fs::write(world.outside().join("shipfront.toml"), text).unwrap();
 }
@@ -36,13 +36,13 @@ async fn with_a_file_that_names_source_and_target_nothing_else_is_needed() {
     assert!(deployed.stdout.contains("✓ Deployed 1 new file"), "{}", deployed.stdout);
     assert_eq!(world.keys(), ["index.html"]);
     assert!(run_there(&world, &["status"]).expect(0).stdout.contains("last deploy"));
-    // From elsewhere, the source is still beside the file.
+    // From elsewhere, the source is still next to the file.
     let elsewhere = tempfile::tempdir().unwrap();
     let file = world.outside().join("shipfront.toml");
     let mut named = world.command(&["plan", "--json", "--config", file.to_str().unwrap()]);
     let named = run(named.current_dir(elsewhere.path())).expect(0);
     assert_eq!(named.outcome(), "planned");
-    // And found from the source that is named.
+    // And found from a source that is named.
     let found = run(world.command(&["plan", world.source().to_str().unwrap(), "--json"]).current_dir(elsewhere.path()));
     assert_eq!(found.expect(0).json["target"], TARGET);
 }
@@ -96,12 +96,12 @@ async fn every_option_has_a_variable_and_a_flag_can_be_taken_back() {
     settings(&world, SITE);
     assert!(!items(&mut there(&world, &["plan"])), "by default");
     assert!(items(there(&world, &["plan"]).env("SHIPFRONT_CLEAN_URLS", "1")), "the environment alone");
-    // A number and a word, too; a wrong one is refused as a flag's is.
+    // A number and a word as well; an invalid one is refused like a flag's.
     run(there(&world, &["plan"]).env("SHIPFRONT_MAX_PATHS", "0")).expect(2).says("max-paths");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_typed_goes_over_what_it_excludes_in_the_file() {
+async fn typed_options_override_what_they_exclude_in_the_file() {
     let world = World::new(&[PAGE]).await;
     settings(&world, &format!("{SITE}record = \"s3://www.example.com/records\"\n"));
     run_there(&world, &["deploy", "--no-record"]).expect(0);
@@ -139,7 +139,7 @@ async fn excluded_files_are_neither_uploaded_nor_deleted() {
     assert_eq!(run.outcome(), "nothing-to-do", "{}", run.stdout);
     assert_eq!(world.keys(), ["app.js.map", "draft/a.html", "draft/b.html", "index.html"]);
     assert_eq!(world.writes(), [] as [&str; 0]);
-    // They are still shipfront's: once they are no longer excluded, all is made right.
+    // shipfront still owns them: once they are no longer excluded, everything is corrected.
     settings(&world, &format!("{SITE}prune-after = \"0s\"\n"));
     run_there(&world, &["deploy"]).expect(0);
     assert_eq!(world.keys(), ["draft/a.html", "draft/new.html", "index.html", "x/other.map"]);
@@ -173,7 +173,7 @@ async fn patterns_of_pages_and_assets_decide_the_order_and_when_orphans_go() {
     world.remove("embed/frame.html");
     run_there(&world, &["deploy"]).expect(0);
     assert_eq!(world.keys(), ["app.js", "embed/frame.html", "index.html"]);
-    // The record is read by the same rules.
+    // The record is interpreted with the same rules.
     let status = run_there(&world, &["status", "--json"]).expect(0).json;
     let orphan = &status["orphans"][0];
     assert_eq!(orphan["key"], "embed/frame.html");
@@ -230,7 +230,7 @@ async fn the_local_edge_takes_no_distribution_and_no_record_of_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_the_local_edge_nor_who_does_not_wait_verifies_because_the_file_says_so() {
     let world = World::new(&[PAGE]).await;
-    // Nobody answers there, and that is what verifying would find.
+    // Nothing answers there, and that is what verifying would find.
     let verify = "verify = \"http://127.0.0.1:9\"\n";
     settings(&world, &format!("{SITE}{verify}"));
     let mut local = there(&world, &["deploy", "--local", "--json"]);
@@ -242,9 +242,9 @@ async fn neither_the_local_edge_nor_who_does_not_wait_verifies_because_the_file_
         assert!(run.json["verified"].is_null(), "{}", run.stdout);
         fs::write(world.source().join("new.html"), of_file).unwrap();
     }
-    // Typed, it goes over the file's haste; and where the haste is taken back, the file's stands.
+    // If typed, it overrides the file's `no-wait`; if `no-wait` is revoked, the file's `verify` applies.
     run_there(&world, &["deploy", "--json", "--verify", "http://127.0.0.1:9"]).expect(7);
-    // Nobody answered, which leaves the next run nothing to do.
+    // Nothing answered, which leaves the next run nothing to do.
     fs::write(world.source().join("new.html"), "an edit").unwrap();
     run_there(&world, &["deploy", "--json", "--no-wait=false"]).expect(7);
 }
@@ -352,7 +352,7 @@ async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distributi
     assert!(!doctor.contains("deploy record") && doctor.contains("deploys invalidate nothing"), "{doctor}");
     let policy = run_there(&world, &["policy"]).expect(0).stdout;
     assert!(!policy.contains(".shipfront") && !policy.contains("cloudfront"), "{policy}");
-    // What is typed goes over it.
+    // What is typed overrides it.
     let doctor =
         run_there(&world, &["doctor", "--verbose", "--record", "s3://www.example.com/records"]).expect(0).stdout;
     assert!(doctor.contains("none at s3://www.example.com/records yet"), "{doctor}");
@@ -361,7 +361,7 @@ async fn doctor_and_policy_know_a_site_without_a_record_and_without_a_distributi
 #[tokio::test(flavor = "multi_thread")]
 async fn the_local_site_of_the_files_source_is_found() {
     let world = World::new(&[PAGE]).await;
-    // Its distribution and its record are those of AWS.
+    // Its distribution and its record are those on AWS.
     settings(&world, "source = \"public\"\ndistribution = \"E2QWRUHAPOMQZL\"\nrecord = \"s3://records/site\"\n");
     let directory = world.outside().join("edge");
     let local = |arguments: &[&str]| run(there(&world, arguments).env("SHIPFRONT_EDGE_DIRECTORY", &directory));

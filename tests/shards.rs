@@ -1,4 +1,4 @@
-//! A deploy that several machines share: shards create assets, an ordinary deploy does the rest.
+//! A deploy that several machines share: shards create assets, a regular deploy does the rest.
 
 use crate::world::command::repository;
 use crate::world::site::{BUCKET, World, finish, run};
@@ -9,7 +9,7 @@ use std::process::Command;
 const SHARDS: usize = 4;
 const PAGES: usize = 20;
 
-/// A site of pages and assets, of which nothing was deployed yet.
+/// A site of pages and assets that was never deployed.
 async fn site() -> World {
     let world = World::new(&[]).await;
     for at in 0..PAGES {
@@ -29,7 +29,7 @@ fn is_page(key: &str) -> bool {
     key.ends_with(".html")
 }
 
-/// The site is whole, the edge knows it, and another deploy finds nothing to do.
+/// Checks that the site is complete, that the edge has it, and that another deploy finds nothing to do.
 fn is_settled(world: &World) {
     assert_eq!(world.keys().len(), PAGES * 6);
     assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
@@ -52,7 +52,7 @@ async fn shards_create_all_assets_between_them_and_nothing_else() {
     world.edge.clear_requests();
     let last = world.deploy(&[]).expect(0);
     assert_eq!((last.objects("uploaded"), last.objects("kept")), (PAGES as u64, PAGES as u64 * 5));
-    // A visitor may have asked for an asset before it was there.
+    // A visitor may have requested an asset before it existed.
     let reported: BTreeSet<String> = last.changes().into_iter().filter(|change| change.starts_with("evict")).collect();
     assert_eq!(reported.len(), PAGES * 5);
     is_settled(&world);
@@ -115,7 +115,7 @@ async fn a_shard_never_replaces_an_object_even_one_that_came_while_it_ran() {
     assert!(run.warnings().contains("others wrote 10/image-0.png in the meantime"), "{}", run.warnings());
     let etag = |key: &str| world.edge.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag;
     let others = etag(taken);
-    // In place of another file, it is for the deploy that follows to decide.
+    // The deploy that follows decides about a file that would replace another one.
     world.write("00/image-0.png", "changed");
     assert_eq!(world.deploy(&["--shard", "1/1"]).expect(0).outcome(), "nothing-to-do");
     assert_eq!(etag(taken), others);
@@ -136,7 +136,7 @@ async fn a_shard_of_an_older_build_is_superseded() {
     world.deploy(&["--shard", "3/2"]).expect(2).says("write it as 2/4");
 }
 
-/// What matters here of `examples/codebuild-batch/buildspec.yml`.
+/// The relevant parts of `examples/codebuild-batch/buildspec.yml`.
 #[derive(serde::Deserialize)]
 struct Buildspec {
     batch: Batch,

@@ -19,7 +19,7 @@ impl Script {
         Script { edge, id }
     }
 
-    /// `invalidate.sh ARGUMENTS` by whichever `sh` there is.
+    /// `invalidate.sh ARGUMENTS` with the available `sh`.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean("sh");
         toward(&mut command, &self.edge).env("SHIPFRONT", binary());

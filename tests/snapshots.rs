@@ -1,8 +1,9 @@
-//! What people read, as a whole: each file of `tests/snapshots/` is what a few commands print, beside what was typed.
+//! What people read, as a whole: each file of `tests/snapshots/` is the output of a few commands, with what was
+//! typed.
 //!
-//! A text that changes shows up as a difference: look at it, and take it over with `INSTA_UPDATE=always cargo test
-//! snapshots` (or `cargo insta review`). With `CI` set, or `INSTA_UPDATE=no`, a snapshot that differs or that nobody
-//! has looked at fails.
+//! A changed text shows up as a difference: review it, and accept it with `INSTA_UPDATE=always cargo test
+//! snapshots` (or `cargo insta review`). With `CI` set, or `INSTA_UPDATE=no`, a snapshot that differs or was not
+//! accepted fails.
 
 mod commands;
 mod deploys;
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// A shell, from whose directory the source is `public` and nothing else: what was typed in it, and what came back.
+/// A shell in whose directory the source is `public` and nothing else: what was typed in it, and the output.
 struct Shell<'a> {
     world: &'a World,
     transcript: String,
@@ -39,7 +40,7 @@ impl<'a> Shell<'a> {
         self.came(line, &run)
     }
 
-    /// Notes what a run said that was not started by this shell.
+    /// Records the output of a run that this shell did not start.
     fn came(&mut self, line: &str, run: &Run) -> &mut Self {
         self.transcript += &format!("{}\n{}", format!("$ shipfront {line}").trim_end(), run.stdout);
         if !run.stderr.is_empty() {
@@ -49,13 +50,13 @@ impl<'a> Shell<'a> {
         self
     }
 
-    /// Notes what happens between two commands.
+    /// Records what happens between two commands.
     fn meanwhile(&mut self, what: &str) -> &mut Self {
         self.transcript += &format!("# {what}\n\n");
         self
     }
 
-    /// Compares all of it with the snapshot of this name.
+    /// Compares everything with the snapshot of this name.
     #[track_caller]
     fn reads(&self, name: &str) {
         let directory = self.world.outside().to_str().unwrap();
@@ -64,7 +65,7 @@ impl<'a> Shell<'a> {
     }
 }
 
-/// Compares a text, but for what differs from run to run, with the snapshot of this name.
+/// Compares a text, except for what differs from run to run, with the snapshot of this name.
 #[track_caller]
 fn pin(name: &str, text: &str, known: &[(&str, &str)]) {
     let mut settings = insta::Settings::new();
@@ -96,7 +97,7 @@ async fn site() -> World {
     world
 }
 
-/// `--help` of every command, and `-h` of those that people use most, as wide as it is where there is no terminal.
+/// `--help` of every command, and `-h` of those that people use most, as wide as without a terminal.
 #[test]
 fn help_of_every_command() {
     let help = |arguments: &[&str]| {
@@ -119,7 +120,7 @@ fn help_of_every_command() {
     }
 }
 
-/// Nothing is left of a test that is no more.
+/// No file is left of a test that no longer exists.
 #[test]
 fn every_snapshot_belongs_to_a_test() {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();

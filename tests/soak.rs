@@ -1,7 +1,7 @@
-//! Deploys under faults, kills, pauses and hostile records, for as long as one likes: nothing is lost, nothing stays
+//! Deploys under faults, kills, pauses and hostile records, for any length of time: nothing is lost, nothing stays
 //! stale, nothing hangs.
 //!
-//! `tests/soak/run` starts it and prints its figures. Each round has a world of its own; what it does follows from its
+//! `tests/soak/run` starts it and prints its figures. Each round has its own world; what it does depends on its
 //! number, so that `SHIPFRONT_SOAK_FIRST=NUMBER` repeats it.
 
 use crate::world::aws::s3;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const STATE: &str = ".shipfront/state.json";
 /// What another tool put there: no deploy may touch it.
 const FOREIGN: &str = "foreign/report.pdf";
-/// A run that takes longer hangs: the longest waits of a deploy for requests that fail are shorter.
+/// A run that takes longer hangs: the longest waits of a deploy for failing requests are shorter.
 const LONGEST: Duration = Duration::from_secs(180);
 const STEPS: usize = 6;
 const OPERATIONS: [&str; 8] = [
@@ -44,7 +44,7 @@ struct Figures {
     hung: u64,
 }
 
-/// What the source holds.
+/// The contents of the source.
 type Site = BTreeMap<String, String>;
 
 struct Round {
@@ -109,7 +109,7 @@ impl Round {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Waits for a deploy, and ends one that hangs; its exit code.
+    /// Waits for a deploy, and ends one that hangs; returns its exit code.
     fn end(&mut self, mut child: Child) -> Option<i32> {
         let began = Instant::now();
         loop {
@@ -126,7 +126,7 @@ impl Round {
         }
     }
 
-    /// Every viewer asks for everything, so that all of it is cached.
+    /// Every viewer requests everything, so that all of it is cached.
     async fn view(&self) -> Vec<(String, String)> {
         let (base, host) =
             (self.world.edge.viewer_url(), format!("{}.localhost", self.world.distribution.to_ascii_lowercase()));
@@ -208,7 +208,7 @@ impl Round {
         self.world.edge.faults().revive();
     }
 
-    /// A record that says something else: a deploy under it refuses, or does no harm; then it is as it was.
+    /// A forged record: a deploy with it refuses, or does no harm; then it is restored.
     async fn hostile_record(&mut self) {
         let records: Vec<String> = self.world.edge.objects(BUCKET).into_iter().map(|object| object.key).collect();
         let records: Vec<String> = records.into_iter().filter(|key| key.starts_with(".shipfront/")).collect();
@@ -231,7 +231,7 @@ impl Round {
         if self.end(child) == Some(6) && self.objects() != before {
             self.figures.lost.push(format!("a refused deploy under a hostile {name} changed the site"));
         }
-        // Unless the deploy went through all the same, and replaced it.
+        // Unless the deploy went through nevertheless, and replaced it.
         let objects = self.world.edge.objects(BUCKET);
         let is_read = self.world.run(&["status", TARGET, "--json"]).exit != 6;
         if !is_read || name != STATE && objects.iter().any(|object| object.key == name) {
@@ -247,7 +247,7 @@ impl Round {
             .collect()
     }
 
-    /// Deploys until that succeeds, and compares what viewers get and the bucket holds with the source.
+    /// Deploys until that succeeds, and compares what viewers get and what the bucket contains with the source.
     async fn finish(&mut self) {
         self.outlive_lease();
         let mut exits = Vec::new();

@@ -1,4 +1,4 @@
-//! What is stored, and what viewers get of it: types, large files, and names that need encoding.
+//! What is stored, and what viewers get from it: types, large files, and names that need encoding.
 
 use crate::world::aws;
 use crate::world::http::{Answer, get};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 const MIB: usize = 1 << 20;
 
-/// Bytes of which no two mebibytes are alike.
+/// Bytes without two equal mebibytes.
 fn content(size: usize) -> Vec<u8> {
     (0..size as u64 / 8).flat_map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect()
 }
@@ -127,18 +127,18 @@ async fn upload_in_parts_of_8_mib(world: &World, key: &str, content: &[u8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_tool_uploaded_in_parts_of_8_mib_is_kept() {
     let world = World::new(&[("index.html", "i")]).await;
-    // Above and below what we would send in one piece.
+    // Above and below what shipfront would send in one piece.
     for (name, size) in [("film.webm", 20 * MIB), ("song.opus", 9 * MIB)] {
         world.write(name, content(size));
         upload_in_parts_of_8_mib(&world, name, &content(size)).await;
     }
     let run = world.deploy(&[]).expect(0);
-    // Nobody knows what the edge was told of the two.
+    // It is not known whether the two were invalidated.
     assert_eq!(run.changes(), ["evict untold film.webm", "upload new index.html", "evict untold song.opus"]);
     assert_eq!(run.objects("kept"), 2);
 }
 
-/// Asks until the answer comes from the cache.
+/// Requests until the response comes from the cache.
 async fn warm(world: &World, url: &str) -> Answer {
     get(&world.edge.viewer_url(), url).await;
     get(&world.edge.viewer_url(), url).await
@@ -148,7 +148,7 @@ fn cache(answer: &Answer) -> &str {
     answer.header("x-cache").unwrap().split(' ').next().unwrap()
 }
 
-/// Edits one file and sees that its URLs are fresh, and that another page was left in the cache.
+/// Edits one file and checks that its URLs are fresh, and that another page was left in the cache.
 async fn assert_fresh_after_edit(name: &str, urls: &[&str]) {
     let world = World::new(&[(name, "before"), ("about.html", "about"), ("x/about.html", "about")]).await;
     world.deploy(&EXACT).expect(0);

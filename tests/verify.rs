@@ -1,4 +1,4 @@
-//! `--verify`: what viewers get after the deploy, and what the next deploy makes of a difference.
+//! `--verify`: what viewers get after the deploy, and what the next deploy does about a difference.
 
 mod answers;
 
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 const SITE: [(&str, &str); 4] =
     [("404.html", "lost"), ("about/index.html", "about"), ("app.css", "b {}"), ("index.html", "welcome")];
 
-/// A deployed site that viewers have looked at: the edge has a copy of everything, for a day.
+/// A deployed site that viewers have requested: the edge has a copy of everything, for a day.
 async fn looked_at() -> World {
     let world = World::deployed(&SITE).await;
     world.close_the_record().await;
@@ -52,7 +52,7 @@ async fn a_deploy_that_viewers_see_is_verified_and_leaves_nothing_behind() {
     assert_eq!(run.outcome(), "deployed");
     let verified = &run.json["verified"];
     assert_eq!(verified["checked"], verified["urls"]);
-    // Each new object, `/` beside `/index.html`, and what must no longer be `/about/index.html`.
+    // Each new object, `/` in addition to `/index.html`, and what must no longer be `/about/index.html`.
     assert_eq!(verified["urls"], 5, "{verified}");
     assert_eq!(differences(&run), [""; 0]);
     let again = verify(&world, &[]).expect(0);
@@ -98,7 +98,7 @@ async fn what_differed_is_invalidated_again_without_verify_and_goes_on_being_shi
     world.run(&["tags", "--backfill", "s3://www.example.com"]).expect(6).says("the URLs that --verify found different");
     let plan = world.run(&["plan", world.source().to_str().unwrap(), "s3://www.example.com"]).expect(0).stdout;
     assert!(plan.contains("A deploy finishes the URLs that --verify found different after deploy 2"), "{plan}");
-    // A page of our own that leaves the source goes, although its last deploy was not seen to the end.
+    // An owned page that leaves the source is removed, although its last deploy was not completed.
     world.remove("about/index.html");
     let next = world.deploy(&[]).expect(0);
     assert_eq!(next.objects("pruned"), 1);
@@ -116,7 +116,7 @@ async fn a_page_of_which_only_the_directory_is_stale_is_found() {
     let found = differences(&verify(&world, &[]).expect(7));
     assert!(found.iter().any(|difference| difference.starts_with("/about/ serves what was there before")), "{found:?}");
     verify(&world, &[]).expect(0);
-    // Also where an earlier run has replaced what the copy is of.
+    // Even if an earlier run has replaced the object of the copy.
     get(&world.edge.viewer_url(), "/about/").await;
     world.write("about/index.html", "another edit");
     world.fault("CreateInvalidation", 0, 1, denied());
@@ -136,7 +136,7 @@ async fn a_site_that_cannot_be_reached_is_not_taken_for_one_that_is_right() {
     assert!(run.json["verified"]["unanswered"][0]["found"].as_str().unwrap().contains("cannot be fetched"));
 }
 
-/// Refused, not resolved, and spoken to in TLS where there is none.
+/// Connection refused, host not resolved, and TLS where there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_no_difference_and_nothing_is_invalidated_again_for_it() {
     let world = looked_at().await;
@@ -245,7 +245,7 @@ async fn of_many_urls_some_are_looked_at_all_over_the_site() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_go_up_is_not_called_different_and_a_worse_outcome_stays() {
     let world = looked_at().await;
-    // One after the other: the file that fails is not the first.
+    // One after another: the file that fails is not the first.
     let one = ["--concurrency", "1"];
     world.write("app.css", "i {}");
     world.write("a.css", "u {}");
@@ -260,7 +260,7 @@ async fn what_did_not_go_up_is_not_called_different_and_a_worse_outcome_stays() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_cloudfront_was_not_asked_nothing_is_verified_and_that_is_said() {
+async fn without_an_invalidation_nothing_is_verified_and_the_report_says_so() {
     let world = looked_at().await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());
@@ -290,7 +290,7 @@ async fn what_was_removed_is_looked_at_again_until_it_is_gone_from_the_edge() {
     world.remove("about/index.html");
     world.fault("CreateInvalidation", 0, 1, denied());
     world.deploy(&EXACT).expect(4);
-    // Another run finds nothing to do but to tell of it, and then a third.
+    // Another run finds nothing to do except to report it, and then a third.
     for _ in 0..2 {
         world.fault("CreateInvalidation", 0, 1, Fault::KeepCopies);
         let found = differences(&verify(&world, &EXACT).expect(7));

@@ -1,4 +1,4 @@
-//! After a deploy no URL form answers with old bytes, and what did not change stays in the cache.
+//! After a deploy, no URL form serves old bytes, and what did not change stays in the cache.
 
 mod audience;
 mod choices;

@@ -1,4 +1,5 @@
-//! What the tests stand in: a local edge, AWS's own clients for it, a viewer, the binary, and a site to deploy.
+//! The environment of the tests: a local edge, AWS's own clients for it, a viewer, the binary, and a site to
+//! deploy.
 
 pub(crate) mod aws;
 pub(crate) mod browser;

@@ -1,4 +1,5 @@
-//! The environment: whatever a variable says, it is taken, cut to what a request can carry, or refused by its name.
+//! The environment: whatever a variable contains, it is accepted, trimmed to what a request can carry, or refused
+//! by name.
 
 use shipfront::aws::environment::Environment;
 use shipfront::config::variables::{check, unknown};
@@ -7,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 
 /// One input.
 pub(crate) fn run(bytes: &[u8]) {
-    // `NAME=value`, one after the other, as in the block that a process gets.
+    // `NAME=value`, one after another, as in a process's environment block.
     let variables: Vec<(OsString, OsString)> = bytes
         .split(|byte| *byte == 0)
         .filter_map(|line| {

@@ -1,4 +1,5 @@
-//! Events of the Lambda entry points: a change has a bucket and a key, and a problem has words, on its own and in a queue.
+//! Events of the Lambda entry points: a change has a bucket and a key, and a problem has a message, both directly
+//! and in a queue.
 
 use serde_json::{Value, json};
 use shipfront::lambda::read;
@@ -6,7 +7,7 @@ use shipfront::lambda::read;
 /// One input.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    // A job's parameters are a text of their own.
+    // A job's parameters are a separate text.
     let job = json!({"id": "1", "accountId": "1", "data": {
         "actionConfiguration": {"configuration": {"FunctionName": "f", "UserParameters": text}},
         "inputArtifacts": [], "outputArtifacts": [],
@@ -19,7 +20,7 @@ pub(crate) fn run(bytes: &[u8]) {
         Ok(changes) => assert!(changes.iter().all(|(bucket, key)| !bucket.is_empty() && !key.is_empty())),
         Err(problem) => assert!(!problem.is_empty()),
     }
-    // A queue's message says the same.
+    // A queue's message has the same result.
     let is_queue = |record: &Value| record.get("eventSource") == Some(&json!("aws:sqs"));
     let records = event.get("Records").and_then(Value::as_array);
     if event.get("CodePipeline.job").is_none() && !records.is_some_and(|records| records.iter().any(is_queue)) {

@@ -1,4 +1,5 @@
-//! Patterns of `--exclude`, `pages`, `assets` and header rules: what is read is shown the same, and matches itself.
+//! Patterns of `--exclude`, `pages`, `assets` and header rules: a parsed pattern is displayed unchanged, and
+//! matches itself.
 
 use shipfront_site::glob::{Glob, set};
 
@@ -8,7 +9,7 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Ok(glob) = text.parse::<Glob>() {
         assert_eq!(glob.to_string(), text);
         if let Ok(set) = set([&glob]) {
-            // A pattern without a slash is that of a name in any folder.
+            // A pattern without a slash matches a name in any folder.
             if !text.contains('/') {
                 assert_eq!(set.is_match("page.html"), set.is_match("blog/page.html"));
             }

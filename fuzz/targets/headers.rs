@@ -1,4 +1,4 @@
-//! `_headers`: each rule and finding has a line of the file, and a pattern is read as it is shown.
+//! `_headers`: each rule and finding has a line of the file, and a displayed pattern can be parsed again.
 
 use shipfront_site::headers_file::parse;
 use shipfront_site::platform::RuleOptions;

@@ -1,4 +1,4 @@
-//! A listing as a server may answer: what is read has keys below the prefix, and ends.
+//! A listing from any server: parsed keys are below the prefix, and the listing ends.
 
 use shipfront::aws::{Aws, AwsOptions};
 use shipfront::clock::Clock;
@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 const EMPTY: &str = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
 
-/// A server that answers whatever is asked with the same bytes, and the bucket that is asked there.
+/// A server that answers every request with the same bytes, and a bucket that sends requests to it.
 struct World {
     runtime: Runtime,
     bucket: Bucket,
@@ -30,7 +30,7 @@ fn world() -> World {
             std::thread::spawn(move || serve(stream, &served));
         }
     });
-    // Nobody waits before a request is tried again.
+    // There is no wait before a retry.
     let (clock, hand) = Clock::by_hand();
     std::thread::spawn(move || {
         loop {
@@ -47,7 +47,7 @@ fn world() -> World {
     World { runtime, bucket, answer }
 }
 
-/// One connection, which is kept. Nothing that is asked has a body.
+/// One persistent connection. No request has a body.
 fn serve(stream: TcpStream, answer: &Mutex<Vec<u8>>) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream).lines();
@@ -69,7 +69,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     assert!(page.objects.len() <= text.matches("Contents").count());
     assert!(page.next.is_none() || text.contains("true"));
-    // A listing that leads back to itself is an error, not a beginning without end.
+    // A listing that leads back to itself is an error, not an endless loop.
     if let Some(next) = page.next {
         assert!(world.runtime.block_on(world.bucket.list(Start::Token(next))).is_err());
     }

@@ -1,4 +1,4 @@
-//! The manifest: what is read is in order, and is the same when it is written and read again.
+//! The manifest: its rows are in order, and stay the same when they are written and read again.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -14,7 +14,7 @@ fn read(bytes: Vec<u8>) -> Option<Vec<(String, Row)>> {
 /// One input.
 pub(crate) fn run(bytes: &[u8]) {
     let _ = read(bytes.to_vec());
-    // A checksum keeps what was altered out, so that the lines are fuzzed below it.
+    // A checksum would reject altered bytes, so the lines are fuzzed below it.
     let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
     compressed.write_all(b"{\"shipfront\":\"manifest\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();
     compressed.write_all(bytes).unwrap();

@@ -1,7 +1,8 @@
-//! What is fuzzed, one target a file: a function that takes any bytes and panics where something does not hold.
+//! The fuzzed functions, one target per file: a function that accepts any bytes and panics if something does not
+//! hold.
 //!
-//! `fuzz_targets/` gives each to libFuzzer, which takes a nightly compiler; `tests/fuzzing.rs` runs all of them on a
-//! stable one.
+//! `fuzz_targets/` passes each to libFuzzer, which requires a nightly compiler; `tests/fuzzing.rs` runs all of them
+//! on a stable one.
 
 pub(crate) mod environment;
 pub(crate) mod events;

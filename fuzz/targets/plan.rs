@@ -1,4 +1,4 @@
-//! The plan of an interrupted deploy: what is read is in order, and each key is found in it.
+//! The plan of an interrupted deploy: its lines are in order, and each key can be found in it.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,7 +16,7 @@ fn read(bytes: &[u8]) -> Option<UnfinishedDeploy> {
 /// One input.
 pub(crate) fn run(bytes: &[u8]) {
     let _ = read(bytes);
-    // A checksum keeps what was altered out, so that the lines are fuzzed below it.
+    // A checksum would reject altered bytes, so the lines are fuzzed below it.
     let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
     compressed.write_all(b"{\"shipfront\":\"plan\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();
     compressed.write_all(bytes).unwrap();

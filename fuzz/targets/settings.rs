@@ -1,4 +1,4 @@
-//! `shipfront.toml`: a problem has its line, and a URL pattern in it is read as it is shown.
+//! `shipfront.toml`: a problem has its line, and a displayed URL pattern can be parsed again.
 
 use shipfront::config::file::{FILE_NAME, read};
 use shipfront_site::rules::HeaderRules;
@@ -19,7 +19,7 @@ pub(crate) fn run(bytes: &[u8]) {
                 let _ = rules.headers("blog/index.html");
             }
         }
-        // Two settings that exclude each other have no one line.
+        // Two settings that exclude each other have no single line.
         Err(error) if error.to_string().contains("exclude each other") => {}
         Err(error) => {
             let reported = error.to_string();

@@ -1,4 +1,4 @@
-//! `state.json`: what is read is the same when it is written and read again, whatever a later version added.
+//! `state.json`: stays the same when it is written and read again, whatever a later version added.
 
 use serde_json::Value;
 use shipfront::record::State;

@@ -1,4 +1,4 @@
-//! Answers that never came: the request may have had its effect although a later attempt failed.
+//! Responses that never came: the request may have had its effect although a later attempt failed.
 
 use crate::error::{Error, ErrorKind};
 use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
@@ -6,13 +6,13 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Watches the attempts of one call.
+/// Observes the attempts of one call.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AmbiguousAnswer(Arc<AtomicBool>);
 
 impl AmbiguousAnswer {
-    /// The call's error, as an unanswered one where an attempt before may have had its effect: the kind
-    /// of the last one would say that nothing happened.
+    /// The call's error, as an unanswered one if an earlier attempt may have had its effect: the kind of the last
+    /// one would say that nothing happened.
     pub(crate) fn mark(&self, error: Error) -> Error {
         if self.0.load(Ordering::Relaxed) { error.of_kind(ErrorKind::Unanswered) } else { error }
     }
@@ -30,7 +30,7 @@ impl Intercept for AmbiguousAnswer {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), aws_sdk_s3::error::BoxError> {
-        // 503 is S3's refusal to begin; other failures of its own side leave the effect open.
+        // 503 is S3's refusal to begin; other server errors leave the effect open.
         let unclear = context.response().is_none_or(|answer| {
             let status = answer.status();
             status.is_server_error() && status.as_u16() != 503

@@ -1,7 +1,9 @@
-//! An answer has an end: it comes at some pace, and what is no object has a size that can be held.
+//! Bounds responses: they must arrive at some minimum pace, and unless they are objects, have a size that fits into
+//! memory.
 //!
-//! The SDK collects all of an answer that is no object before it looks at it, however long it is and takes. A page of a
-//! listing has a thousand keys, a few megabytes; a server that is none of AWS's may send gigabytes, or a byte a second.
+//! The SDK reads a response that is not an object completely before it parses it, however long that is or takes. A
+//! page of a listing has a thousand keys, a few megabytes; a server that is not AWS's may send gigabytes, or a byte
+//! a second.
 
 use crate::aws::silence;
 use crate::clock::Clock;
@@ -13,13 +15,12 @@ use futures::StreamExt;
 use http_body_util::{BodyStream, StreamBody};
 use std::time::Duration;
 
-/// Bytes of an answer that is no object, at most.
+/// Maximum size of a response that is not an object, in bytes.
 const MOST: u64 = 32 << 20;
-/// Bytes a second of an answer, at least, once it has had the time of a small request.
+/// Minimum pace of a response in bytes per second, after the time limit of a small request.
 const SLOWEST: u64 = 4 * 1024;
 
-/// The same answer, but for what is beyond bounds: reading it then fails. An object has bounds of its own, where it is
-/// read.
+/// The same response with bounds: reading beyond them fails. Objects have separate bounds, where they are read.
 pub(super) fn bounded(mut answer: HttpResponse, is_object: bool, clock: &Clock) -> HttpResponse {
     let body = answer.take_body();
     if body.bytes().is_some() {
@@ -50,7 +51,8 @@ mod tests {
     use http_body_util::Full;
     use hyper::body::Frame;
 
-    /// An answer of so many pieces, between which time passes: how many bytes could be read.
+    /// Reads a response of `pieces` pieces with time passing in between; returns the number of bytes that could be
+    /// read.
     async fn read(pieces: usize, piece: usize, is_object: bool, between: Duration) -> Result<usize, String> {
         let (clock, hand) = Clock::by_hand();
         let frames = futures::stream::iter(0..pieces).map(move |_| {

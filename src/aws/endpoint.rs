@@ -1,14 +1,13 @@
-//! Finds S3's endpoint once for a bucket, not twice for each request.
+//! Resolves S3's endpoint once per bucket, instead of twice per request.
 //!
-//! The SDK evaluates S3's endpoint rules, with a URL to be parsed, both to sign and to send: 9 % of the
-//! samples of a first deploy were in it. All that differs between the requests of a deploy is the key,
-//! which no rule reads.
+//! The SDK evaluates S3's endpoint rules, including parsing a URL, both to sign and to send: 9 % of the samples of
+//! a first deploy were in there. The requests of a deploy differ only in the key, which no rule reads.
 
 use aws_sdk_s3::config::endpoint::{DefaultResolver, EndpointFuture, Params, ResolveEndpoint};
 use aws_smithy_types::endpoint::Endpoint;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// S3's own rules, and what they last came to.
+/// S3's own rules, and their last result.
 #[derive(Debug, Default)]
 pub(crate) struct RememberedEndpoint {
     rules: DefaultResolver,
@@ -34,7 +33,7 @@ impl ResolveEndpoint for RememberedEndpoint {
     }
 }
 
-/// Whether all is equal that the rules read: the names of objects are not among it.
+/// Whether everything that the rules read is equal: object names are not part of it.
 fn lead_to_the_same(one: &Params, other: &Params) -> bool {
     one.bucket() == other.bucket()
         && one.region() == other.region()

@@ -1,8 +1,8 @@
-//! AWS's variables as people set them: pasted with a line break, empty, or with what no request can carry.
+//! AWS's variables as people set them: pasted with a line break, empty, or with values that no request can carry.
 //!
-//! The SDK takes most of them as they are and breaks down, also in a panic, where a value becomes a header or the
-//! name of a host. So they are looked at first: white space around a value is cut off, an empty one is not set, and
-//! anything else that cannot be sent is refused by the name of its variable.
+//! The SDK uses most of them unchecked, and fails, or even panics, when a value becomes a header or a host name. So
+//! they are checked first: surrounding white space is removed, an empty value counts as not set, and any other
+//! value that cannot be sent is refused by the name of its variable.
 
 use crate::error::{Error, Result};
 use aws_config::{Region, SdkConfig};
@@ -14,27 +14,27 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use url::Url;
 
-/// What an endpoint looks like.
+/// The expected form of an endpoint.
 const WRITE_ENDPOINT: &str = "write it as https://HOST or http://HOST:PORT";
-/// The longest part of a host's name (RFC 1035).
+/// Maximum length of a part of a host name (RFC 1035).
 const MAX_LABEL: usize = 63;
 
-/// What a variable becomes.
+/// What a variable is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Becomes {
-    /// A part of a host's name, and of a header.
+    /// A part of a host name, and of a header.
     Label,
     /// A header, or a part of one.
     Header,
-    /// The same, and nobody is to see it.
+    /// The same, but it must not be shown.
     Secret,
-    /// Where requests go.
+    /// The URL of requests.
     Url,
     /// A name in a file.
     Name,
 }
 
-/// The variables that the SDK reads and does not check. The rest are words of a list, numbers and paths.
+/// The variables that the SDK reads without checking. The rest are words from a list, numbers and paths.
 const VARIABLES: [(&str, Becomes); 18] = [
     ("AWS_REGION", Becomes::Label),
     ("AWS_DEFAULT_REGION", Becomes::Label),
@@ -56,7 +56,7 @@ const VARIABLES: [(&str, Becomes); 18] = [
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", Becomes::Url),
 ];
 
-/// What the SDK reads itself, as it stands: there no white space can be cut off.
+/// Variables that the SDK reads itself, unchanged: their white space cannot be removed.
 const READ_AS_IT_STANDS: [&str; 7] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_EXECUTION_ENV",
@@ -67,7 +67,7 @@ const READ_AS_IT_STANDS: [&str; 7] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
-/// AWS's variables, each of which can be sent.
+/// AWS's variables, all of which can be sent.
 #[derive(Debug, Default)]
 pub struct Environment {
     values: BTreeMap<&'static str, String>,
@@ -76,12 +76,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process.
+    /// Reads the variables of this process.
     pub fn of_process() -> Result<Environment> {
         Environment::read(|name| std::env::var_os(name))
     }
 
-    /// Variables by name.
+    /// Reads variables by name.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Environment> {
         let mut environment = Environment::default();
         for (name, becomes) in VARIABLES {
@@ -106,7 +106,7 @@ impl Environment {
         Some(Region::new(region.to_owned()))
     }
 
-    /// The profile, if one is set; the default one where the variable is empty, which the SDK would take for a name.
+    /// The profile, if one is set; the default one if the variable is empty, which the SDK would use as a name.
     pub(super) fn profile(&self) -> Option<&str> {
         self.get("AWS_PROFILE").or_else(|| self.has_empty_profile.then_some("default"))
     }
@@ -118,7 +118,8 @@ impl Environment {
         Some(Credentials::new(key, secret, token, None, "EnvironmentVariable"))
     }
 
-    /// Credentials from here, else from where the SDK finds them; its own chain has the environment first, too.
+    /// Credentials from here, otherwise from where the SDK finds them; its own chain begins with the environment as
+    /// well.
     fn provider(&self, chain: SharedCredentialsProvider) -> SharedCredentialsProvider {
         match self.credentials() {
             Some(credentials) => SharedCredentialsProvider::new(credentials),
@@ -126,7 +127,8 @@ impl Environment {
         }
     }
 
-    /// The SDK's configuration with what it read otherwise. With credentials of its own it asks for no others.
+    /// The SDK's configuration, with corrections for what it read differently. With its own credentials, it
+    /// requests no others.
     pub(super) fn correct(&self, sdk: SdkConfig, has_own_credentials: bool) -> Result<SdkConfig> {
         if let Some(region) = sdk.region()
             && !is_label(region.as_ref())
@@ -182,21 +184,21 @@ fn checked(name: &str, becomes: Becomes, value: &OsStr) -> Result<Option<String>
     }
 }
 
-/// Whether a text can be a part of a host's name, as regions are.
+/// Whether a text can be a part of a host name, as regions are.
 fn is_label(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (1..=MAX_LABEL).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Why a text is no place that requests can go to.
+/// Why a text is not a URL that requests can be sent to.
 fn endpoint_problem(text: &str) -> Option<String> {
     let is_url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    // What browsers would encode.
+    // Characters that browsers would encode.
     let is_plain = text.chars().all(|c| c.is_ascii_graphic() && !r#""<>\^`{|}"#.contains(c));
     (!is_url || !is_plain).then(|| format!("{text:?} is not a URL"))
 }
 
-/// Credentials that can be sent, wherever they come from.
+/// Only credentials that can be sent, wherever they come from.
 #[derive(Debug)]
 struct Sendable<P>(P);
 
@@ -213,7 +215,7 @@ impl<P: ProvideCredentials> ProvideCredentials for Sendable<P> {
     }
 }
 
-/// Credentials whose key and token a header takes.
+/// Checks that a header can carry the key and the token of credentials.
 pub(super) fn sendable(credentials: Credentials) -> std::result::Result<Credentials, CredentialsError> {
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
     if plain(credentials.access_key_id()) && credentials.session_token().is_none_or(plain) {
@@ -224,7 +226,7 @@ pub(super) fn sendable(credentials: Credentials) -> std::result::Result<Credenti
     ))
 }
 
-/// What the SDK reads for one service, without the variables that are empty and the white space around others.
+/// What the SDK reads for one service, without empty variables and surrounding white space.
 #[derive(Debug)]
 struct Trimmed(SdkConfig);
 

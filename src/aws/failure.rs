@@ -1,4 +1,4 @@
-//! What an AWS error means to the person: in a sentence, with the missing permission or the fix.
+//! Explains AWS errors to the user: one sentence, with the missing permission or the fix.
 
 use crate::aws::permission;
 use crate::error::{Error, ErrorKind};
@@ -8,9 +8,9 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
-/// Turns an SDK error into one with a kind, a plain sentence and a hint.
+/// Converts an SDK error into one with a kind, a plain sentence and a hint.
 ///
-/// `operation` is AWS's own name; `subject` is what it was done to, as a person would name it.
+/// `operation` is AWS's own name; `subject` is what it was applied to, as a user would name it.
 pub(crate) fn explain<E>(operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -34,7 +34,8 @@ where
     result.of_kind(code.as_deref().map_or(ErrorKind::Unanswered, ErrorKind::of_aws_code))
 }
 
-/// An answer that says nothing shipfront knows, in a few words: its bytes may be anything, somebody's page or secrets.
+/// Describes a response that shipfront does not recognize, briefly: its bytes may be anything, including a web page
+/// or secrets.
 fn answer_text<E>(error: &SdkError<E, HttpResponse>) -> String {
     let Some(answer) = error.raw_response() else { return "no answer came".to_owned() };
     let status = answer.status().as_u16();
@@ -47,9 +48,9 @@ fn answer_text<E>(error: &SdkError<E, HttpResponse>) -> String {
     format!("cannot read the response (HTTP status {status}{size}); it may not come from AWS")
 }
 
-/// As much of a message as people read.
+/// Maximum number of characters of a message to show.
 const MOST_SAID: usize = 300;
-/// Where credentials and signatures begin in what a server repeats of a request.
+/// The beginnings of credentials and signatures in a server's copy of a request.
 const SECRETS: [&str; 7] = [
     "aws4-hmac-sha256",
     "x-amz-signature",
@@ -60,7 +61,7 @@ const SECRETS: [&str; 7] = [
     "authorization:",
 ];
 
-/// What a server says, but for what is too long and what nobody but the server should see.
+/// A server's message, without what is too long and what only the server should see.
 fn said(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let secret = SECRETS.iter().filter_map(|secret| lower.find(secret)).min().unwrap_or(text.len());
@@ -69,7 +70,7 @@ fn said(text: &str) -> String {
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }
 
-/// The request never got an answer: no credentials, no network, no such host.
+/// The request got no response: no credentials, no network, no such host.
 fn of_dispatch<E>(operation: &str, subject: &str, error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + Send + Sync + 'static,

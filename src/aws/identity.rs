@@ -1,4 +1,4 @@
-//! Who the credentials are of.
+//! Whose credentials are in use.
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -15,7 +15,7 @@ pub struct Identity {
 }
 
 impl Aws {
-    /// Asks AWS whose the credentials are, for which nobody needs a permission
+    /// Asks AWS whose the credentials are, which needs no permission
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
     pub async fn identity(&self) -> Result<Identity> {
         let client = Client::new(&self.sdk);

@@ -1,16 +1,16 @@
-//! How many S3 requests are in flight: as many as S3 answers without asking to slow down.
+//! Limits S3 requests in flight: as many as S3 answers without throttling.
 //!
-//! Additive increase and multiplicative decrease, as in TCP (<https://www.rfc-editor.org/rfc/rfc5681>).
-//! The limit doubles each round trip until S3 answers `503 Slow Down` more than here and there. That halves it, once
-//! for all requests that were sent before, and from there it grows by one each round trip. Where S3
-//! takes nothing at all for a while, the limit falls to its least, and comes back to half of what it
-//! was as fast as it rose at first.
+//! Additive increase and multiplicative decrease, as in TCP (<https://www.rfc-editor.org/rfc/rfc5681>). The limit
+//! doubles each round trip until S3 answers `503 Slow Down` more than sporadically. That halves it, once for all
+//! requests that were sent before, and from there it grows by one each round trip. If S3 accepts nothing at all for
+//! a while, the limit falls to its minimum, and then returns to half of its former value as fast as it rose at
+//! first.
 //!
-//! One such answer in a hundred says nothing of how many requests S3 takes: halving for each would leave a dozen in flight.
-//! That call alone waits before it is tried again.
+//! One such response in a hundred says nothing about how many requests S3 accepts: halving for each would leave a
+//! dozen in flight. Only that call waits before it is retried.
 //!
-//! Attempts are limited, not calls: a call that waits to be tried again holds nobody up. Retrying is
-//! the SDK's affair.
+//! Attempts are limited, not calls: a call that waits for its retry blocks nothing. The SDK is responsible for
+//! retries.
 
 use crate::clock::{Clock, Stopwatch};
 use crate::open_files;
@@ -23,20 +23,20 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Requests in flight at the start: any bucket takes them.
+/// Number of requests in flight at the start: any bucket accepts them.
 const START: usize = 32;
-/// Fewer would be slow to find out that S3 takes more again.
+/// A lower limit would be slow to notice that S3 accepts more again.
 const LEAST: usize = 4;
-/// So many answers of a round trip that ask to slow down are none to heed, ...
+/// Number of throttling responses in a round trip to ignore, ...
 const STRAY: u64 = 2;
-/// ... with one in so many of the round trip's answers.
+/// ... in addition to one in this many of the round trip's responses.
 const STRAY_ONE_IN: u64 = 32;
-/// In place of a status: no connection could be opened.
+/// Instead of a status: no connection could be opened.
 const NO_CONNECTION: u16 = 0;
-/// Samples that are kept for the report.
+/// Maximum number of samples for the report.
 const MOST_SAMPLES: usize = 1000;
 
-/// The limit, shared by all that send.
+/// The limit, shared by all senders.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     permits: Semaphore,
@@ -45,48 +45,48 @@ pub(crate) struct Limiter {
 
 #[derive(Debug)]
 struct State {
-    /// Its whole part is the limit.
+    /// Its integer part is the limit.
     limit: f64,
     most: f64,
-    /// Below it the limit doubles each round trip, above it grows by one.
+    /// Below it, the limit doubles each round trip; above, it grows by one.
     threshold: f64,
-    /// Permits to take away when they come back.
+    /// Number of permits to remove when they are returned.
     debt: usize,
     started: Stopwatch,
-    /// Requests that were sent so far.
+    /// Number of requests sent so far.
     sent: u64,
-    /// How many had been when the limit was last halved.
+    /// That number when the limit was last halved.
     halved: u64,
-    /// Whether a request that was sent after that was answered well.
+    /// Whether a request that was sent after that succeeded.
     recovering: bool,
     slow_downs: u64,
-    /// Answers of this round trip, and how many of them asked to slow down.
+    /// Number of responses in this round trip, and how many of them were throttling.
     answers: u64,
     refusals: u64,
     samples: Vec<Sample>,
 }
 
-/// What became of the limit in a run.
+/// The history of the limit in a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Concurrency {
-    /// Answers that asked to slow down.
+    /// Number of throttling responses.
     pub slow_downs: u64,
     /// Its start, each peak before it was halved, each low, its end.
     #[serde(rename = "turns")]
     pub samples: Vec<Sample>,
 }
 
-/// The limit at a moment.
+/// The limit at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Sample {
     /// Since the start, in seconds.
     pub seconds: f64,
-    /// S3 requests in flight, at most.
+    /// Maximum number of S3 requests in flight.
     pub limit: usize,
 }
 
 impl Limiter {
-    /// At most `most` in flight; the report's seconds are the clock's.
+    /// Creates a limiter with a maximum of `most` in flight; the report's seconds are the clock's.
     pub(crate) fn new(most: usize, clock: &Clock) -> Limiter {
         let most = most.max(1);
         let start = START.min(most);
@@ -107,7 +107,7 @@ impl Limiter {
         Limiter { permits: Semaphore::new(start), state: Mutex::new(state) }
     }
 
-    /// What became of the limit so far.
+    /// The history of the limit so far.
     pub(crate) fn trace(&self) -> Concurrency {
         let state = self.state();
         let mut samples = state.samples.clone();
@@ -117,7 +117,7 @@ impl Limiter {
 
     /// Waits until another request may be sent.
     async fn admit(&self) -> Option<Admitted<'_>> {
-        // It is never closed.
+        // The semaphore is never closed.
         let permit = self.permits.acquire().await.ok()?;
         let mut state = self.state();
         state.sent += 1;
@@ -128,11 +128,11 @@ impl Limiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of how the request of a number was answered.
+    /// Records the response to a request.
     fn answered(&self, number: u64, status: u16) {
         let mut state = self.state();
         let before = state.limit as usize;
-        // A limit that nobody reaches was not tried.
+        // A limit that is not reached was not tested.
         let used = self.permits.available_permits() * 2 <= before;
         match status {
             429 | 503 => {
@@ -173,14 +173,14 @@ impl State {
         }
     }
 
-    /// Counts an answer, and tells whether this round trip had more refusals than come here and there.
+    /// Counts a response, and returns whether this round trip had more refusals than sporadic ones.
     fn is_overloaded(&mut self, refused: bool) -> bool {
         if self.answers >= self.limit as u64 {
             (self.answers, self.refusals) = (0, 0);
         }
         self.answers += 1;
         self.refusals += u64::from(refused);
-        // The least limit has no room for strays.
+        // The minimum limit leaves no room for sporadic refusals.
         let stray = if self.limit as usize <= LEAST { 0 } else { STRAY + self.answers / STRAY_ONE_IN };
         self.refusals > stray
     }
@@ -233,7 +233,7 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// An HTTP client whose requests wait until they may be sent.
+/// An HTTP client whose requests wait for permission to be sent.
 #[derive(Debug)]
 pub(crate) struct Limited {
     client: SharedHttpClient,
@@ -267,7 +267,7 @@ impl HttpConnector for LimitedConnector {
             let answer = connector.call(request).await;
             match (&admitted, &answer) {
                 (Some(admitted), Ok(answer)) => limiter.answered(admitted.number, answer.status().as_u16()),
-                // No connection could be opened: fewer at once is the answer to that, too.
+                // No connection could be opened: the remedy is also to send fewer at once.
                 (Some(admitted), Err(error)) if open_files::is_exhausted(error) => {
                     limiter.answered(admitted.number, NO_CONNECTION);
                 }
@@ -286,7 +286,7 @@ mod tests {
         limiter.state().limit as usize
     }
 
-    /// Sends as many as are let in at once, which all get the same answer.
+    /// Sends as many requests as are admitted at once, all with the same response.
     async fn round(limiter: &Limiter, status: u16) -> usize {
         let mut sent = Vec::new();
         while limiter.permits.available_permits() > 0 {
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(limiter.trace().slow_downs, 128);
     }
 
-    /// Sends as many as are let in at once, of which those with some numbers are refused.
+    /// Sends as many requests as are admitted at once; those with certain numbers are refused.
     async fn mixed_round(limiter: &Limiter, is_refused: impl Fn(u64) -> bool) -> usize {
         let mut sent = Vec::new();
         while limiter.permits.available_permits() > 0 {

@@ -1,4 +1,4 @@
-//! The partitions of AWS, with whose name every ARN begins.
+//! AWS's partitions, whose names begin every ARN.
 
 /// The partition of a region
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>).
@@ -15,7 +15,7 @@ pub fn partition_of(region: &str) -> &'static str {
     BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
-/// How ARNs begin in the partition of a region; in that of most accounts where no region is known.
+/// The beginning of ARNs in the partition of a region; without a region, in that of most accounts.
 pub fn arn_start(region: Option<&str>) -> String {
     format!("arn:{}:", region.map_or("aws", partition_of))
 }

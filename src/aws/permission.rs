@@ -1,12 +1,12 @@
-//! What AWS must allow: every call that shipfront makes and the IAM actions it takes, by entry point.
+//! What AWS must allow: every call that shipfront makes and the IAM actions it needs, by entry point.
 //!
-//! The only such table. Hints name actions from it; a test holds it against the calls in the code, and
-//! the policies of `examples/` and of the documents against it.
+//! This is the only such table. Hints take action names from it; tests compare it with the calls in the code, and
+//! the policies in `examples/` and in the documents with it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-/// A way into the program that runs under permissions of its own.
+/// An entry point with its own permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum EntryPoint {
     /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.
@@ -30,10 +30,10 @@ pub enum EntryPoint {
     Conformance,
 }
 
-/// What only some setups need.
+/// Requirements of only some setups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setup {
-    /// No distribution is named: it is looked for.
+    /// No distribution is named, so it must be found.
     AnyDistribution,
     /// The distribution is a tenant of a multi-tenant one.
     Tenant,
@@ -43,15 +43,15 @@ pub enum Setup {
     Acl,
     /// The distribution reads cache tags.
     CacheTags,
-    /// What is there already is to be tagged: `shipfront tags --backfill`.
+    /// Existing objects are to be tagged: `shipfront tags --backfill`.
     Backfill,
     /// Deploys publish rules: `--publish-rules`.
     PublishedRules,
-    /// The function that they publish to has a key-value store.
+    /// The function to which they publish has a key-value store.
     RulesStore,
 }
 
-/// What an action is allowed on.
+/// The resource of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     /// The bucket itself.
@@ -60,7 +60,7 @@ pub enum Resource {
     Objects,
     /// The folders that `conformance` writes and removes.
     Trials,
-    /// The one file of the deploy record that events write.
+    /// The one file of the deploy record that the function for events writes.
     Marks,
     /// The distribution.
     Distribution,
@@ -74,16 +74,17 @@ pub enum Resource {
     Store,
     /// The KMS key.
     Key,
-    /// The bucket that is copied from: production for a preview, that of previews for a promotion.
+    /// The bucket to copy from: production for a preview, that of previews for a promotion.
     SourceBucket,
-    /// What is in it.
+    /// The objects in it.
     SourceObjects,
-    /// The action takes no narrower resource.
+    /// The action does not support a narrower resource.
     All,
 }
 
 impl Display for Resource {
-    /// As in a policy, with `BUCKET`, `PREFIX`, `ACCOUNT`, `REGION` and `ID` for what only the person knows.
+    /// As in a policy, with `BUCKET`, `PREFIX`, `ACCOUNT`, `REGION` and `ID` as placeholders for what only the user
+    /// knows.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Resource::Bucket => "arn:aws:s3:::BUCKET",
@@ -103,16 +104,16 @@ impl Display for Resource {
     }
 }
 
-/// One action that one call takes.
+/// One action that one call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
-    /// AWS's own name of the call.
+    /// AWS's own name for the call.
     pub operation: &'static str,
-    /// As a policy names it.
+    /// Its name in a policy.
     pub action: &'static str,
-    /// What it is allowed on.
+    /// The resource.
     pub resource: Resource,
-    /// `None` where every setup needs it.
+    /// `None` if every setup needs it.
     pub setup: Option<Setup>,
     /// Who makes the call.
     pub entry_points: &'static [EntryPoint],
@@ -140,11 +141,11 @@ const fn with(
 const DOCTOR: &[EntryPoint] = &[EntryPoint::Doctor];
 const ROLLBACK: &[EntryPoint] = &[EntryPoint::Rollback];
 const BACKFILL: &[EntryPoint] = &[EntryPoint::Deploy];
-/// A preview is deployed as any site is.
+/// A preview is deployed like any site.
 const DEPLOY: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Preview, EntryPoint::Promote];
-/// What publishes rules: no function serves those of a preview before its promotion.
+/// The entry points that publish rules: no function serves those of a preview before its promotion.
 const PUBLISH: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
-/// What a rollback does as a deploy does.
+/// What a rollback does in the same way as a deploy.
 const WRITE: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Preview, EntryPoint::Promote];
 const TAGGING: &[EntryPoint] = &[EntryPoint::Deploy, EntryPoint::Rollback, EntryPoint::Promote];
 const COPY: &[EntryPoint] = &[EntryPoint::Preview, EntryPoint::Promote];
@@ -158,7 +159,7 @@ const ASK_STATUS: &[EntryPoint] =
 const EVENTS: &[EntryPoint] = &[EntryPoint::ObjectEvents];
 const INVALIDATE: &[EntryPoint] =
     &[EntryPoint::Deploy, EntryPoint::Invalidate, EntryPoint::ObjectEvents, EntryPoint::Rollback, EntryPoint::Promote];
-/// A preview invalidates nothing, and has redirects and error pages as production's distribution shows them.
+/// A preview invalidates nothing, and has redirects and error pages as production's distribution serves them.
 const FIND: &[EntryPoint] = &[
     EntryPoint::Deploy,
     EntryPoint::Invalidate,
@@ -179,7 +180,7 @@ const FIND: &[EntryPoint] = &[
 pub const PERMISSIONS: &[Permission] = &[
     always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, READ_SITE),
     always("GetObject", "s3:GetObject", Resource::Objects, READ_SITE),
-    // Without it S3 answers 403 for a missing key, and missing could not be told from unreadable.
+    // Without it, S3 answers 403 for a missing key, so missing could not be distinguished from unreadable.
     always("GetObject", "s3:ListBucket", Resource::Bucket, READ_SITE),
     with(Setup::KmsKey, "GetObject", "kms:Decrypt", Resource::Key, READ_SITE),
     always("HeadObject", "s3:GetObject", Resource::Objects, READ_SITE),
@@ -188,7 +189,7 @@ pub const PERMISSIONS: &[Permission] = &[
     always("PutObject", "s3:PutObject", Resource::Objects, WRITE),
     // For `If-Match`.
     always("PutObject", "s3:GetObject", Resource::Objects, WRITE),
-    // Events write their marks: nothing of the site, and nothing else of its record.
+    // Events write their marks: nothing in the site, and nothing else in its record.
     always("PutObject", "s3:PutObject", Resource::Marks, EVENTS),
     with(Setup::KmsKey, "PutObject", "kms:GenerateDataKey", Resource::Key, READ_SITE),
     with(Setup::Acl, "PutObject", "s3:PutObjectAcl", Resource::Objects, DEPLOY),
@@ -201,14 +202,14 @@ pub const PERMISSIONS: &[Permission] = &[
     with(Setup::KmsKey, "CompleteMultipartUpload", "kms:Decrypt", Resource::Key, WRITE),
     always("AbortMultipartUpload", "s3:AbortMultipartUpload", Resource::Objects, WRITE),
     always("DeleteObjects", "s3:DeleteObject", Resource::Objects, WRITE),
-    // For a key that goes only while it has its ETag.
+    // For a key that is deleted only while it has its ETag.
     always("DeleteObjects", "s3:GetObject", Resource::Objects, WRITE),
     with(Setup::Backfill, "CopyObject", "s3:PutObject", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:GetObject", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:GetObjectTagging", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:PutObjectTagging", Resource::Objects, BACKFILL),
-    // A copy takes an object's annotations along unless it is told not to. Whether an object without any needs these
-    // is not documented.
+    // A copy includes an object's annotations unless the request excludes them. Whether an object without any needs
+    // these is not documented.
     with(Setup::Backfill, "CopyObject", "s3:GetObjectAnnotation", Resource::Objects, BACKFILL),
     with(Setup::Backfill, "CopyObject", "s3:PutObjectAnnotation", Resource::Objects, BACKFILL),
     with(
@@ -219,8 +220,8 @@ pub const PERMISSIONS: &[Permission] = &[
         BACKFILL,
     ),
     with(Setup::Backfill, "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, BACKFILL),
-    // A copy of a version
-    // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-policies-s3.html>). Annotations stay behind.
+    // A copy of a version (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-policies-s3.html>).
+    // Annotations are lost.
     always("CopyObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
     always("CopyObject", "s3:GetObjectVersionTagging", Resource::Objects, ROLLBACK),
     always("CopyObject", "s3:GetObject", Resource::Objects, ROLLBACK),
@@ -231,10 +232,10 @@ pub const PERMISSIONS: &[Permission] = &[
     always("UploadPartCopy", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
     always("UploadPartCopy", "s3:PutObject", Resource::Objects, ROLLBACK),
     always("HeadObject", "s3:GetObjectVersion", Resource::Objects, ROLLBACK),
-    // For objects whose version id no record has.
+    // For objects whose version ID no record has.
     always("ListObjectVersions", "s3:ListBucketVersions", Resource::Bucket, ROLLBACK),
     always("GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Resource::Bucket, ROLLBACK),
-    // What is copied is in another bucket: in production for a preview, in that of previews for a promotion.
+    // The source of the copy is in another bucket: production for a preview, that of previews for a promotion.
     always("CopyObject", "s3:PutObject", Resource::Objects, COPY),
     always("CopyObject", "s3:GetObject", Resource::SourceObjects, COPY),
     always("CopyObject", "s3:GetObjectTagging", Resource::SourceObjects, COPY),
@@ -287,7 +288,7 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
     always("PutJobSuccessResult", "codepipeline:PutJobSuccessResult", Resource::All, JOB),
     always("PutJobFailureResult", "codepipeline:PutJobFailureResult", Resource::All, JOB),
-    // All of what is tried, whatever the setup. Versions are read by their ids, and removed for good.
+    // Everything that is tested, whatever the setup. Versions are read by ID, and permanently removed.
     always("ListObjectsV2", "s3:ListBucket", Resource::Bucket, TRIAL),
     always("GetObject", "s3:GetObject", Resource::Trials, TRIAL),
     always("GetObject", "s3:GetObjectVersion", Resource::Trials, TRIAL),
@@ -329,7 +330,7 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
 ];
 
-/// What to allow where a call about a version of an object was denied.
+/// What to allow if a call for a version of an object was denied.
 pub(crate) fn version_hint() -> String {
     let of_versions = PERMISSIONS.iter().filter(|permission| permission.action.contains("ObjectVersion"));
     let mut actions: Vec<&str> = of_versions.map(|permission| permission.action).collect();
@@ -342,8 +343,8 @@ pub(crate) fn version_hint() -> String {
     )
 }
 
-/// What to allow where a call was denied. Of a call that one setup alone makes, every action: whose lack denied it is
-/// not always said.
+/// What to allow if a call was denied. For a call that only one setup makes, every action: AWS does not always say
+/// which missing one denied it.
 pub(crate) fn hint(operation: &str) -> String {
     let is_meant = |permission: &&Permission| permission.operation == operation && permission.entry_points != ROLLBACK;
     let of_setup = PERMISSIONS.iter().filter(|permission| is_meant(permission) && permission.setup.is_some());
@@ -355,7 +356,7 @@ pub(crate) fn hint(operation: &str) -> String {
         return format!("allow {} and {last} on {resource}", most.join(", "));
     }
     match PERMISSIONS.iter().find(|permission| permission.operation == operation) {
-        // Said aloud, lest it be taken for carelessness.
+        // Said explicitly, so that it does not look like carelessness.
         Some(Permission { action, resource: all @ Resource::All, .. }) => {
             format!("allow {action} on {all} (AWS supports no narrower resource)")
         }
@@ -364,7 +365,7 @@ pub(crate) fn hint(operation: &str) -> String {
     }
 }
 
-/// What a role must be allowed that uses these entry points in a setup like this.
+/// What a role with these entry points needs in a setup like this.
 pub fn needed(entry_points: &[EntryPoint], setups: &[Setup]) -> BTreeSet<(&'static str, Resource)> {
     let applies = |permission: &&Permission| {
         permission.entry_points.iter().any(|entry_point| entry_points.contains(entry_point))

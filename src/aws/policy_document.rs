@@ -1,13 +1,13 @@
-//! Policies as IAM and S3 read them.
+//! Policies in the form of IAM and S3.
 
 use serde::{Serialize, Serializer};
 use shipfront_site::RECORD_FOLDER;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// The service for which CloudFront fetches with an origin access control.
+/// The service principal of CloudFront with an origin access control.
 pub const CLOUDFRONT: &str = "cloudfront.amazonaws.com";
-/// What viewers do, through CloudFront.
+/// What viewers do through CloudFront.
 pub const READ: &str = "s3:GetObject";
 
 /// A policy document
@@ -20,14 +20,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Of these statements.
+    /// A document of these statements.
     pub fn of(statement: Vec<Statement>) -> Document {
         Document { version: "2012-10-17", statement }
     }
 }
 
 impl Display for Document {
-    /// As JSON, to be pasted.
+    /// Writes JSON, to be pasted.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(&serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?)
     }
@@ -49,7 +49,7 @@ pub struct Statement {
     /// `Action`.
     pub action: Vec<String>,
     #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    /// `Resource`; a policy of a role that says who may take it has none.
+    /// `Resource`; a role's trust policy has none.
     pub resource: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// `Condition`.
@@ -57,7 +57,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Viewers, for whom CloudFront asks, do not read the deploy records of a bucket.
+    /// A statement that keeps viewers, for whom CloudFront makes requests, from reading the deploy records of a
+    /// bucket.
     pub fn closing_records(partition: &str, bucket: &str) -> Statement {
         Statement {
             sid: Some("DeployRecordIsNotForViewers"),
@@ -70,7 +71,7 @@ impl Statement {
     }
 }
 
-/// A text as a policy means it literally: `*`, `?` and `$` have another meaning there
+/// A text as a literal in a policy, where `*`, `?` and `$` have a special meaning
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>).
 pub fn literal(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut literal, c| {

@@ -1,8 +1,9 @@
-//! How long a request may go without an answer: by its kind and size, and not as long as the largest may take.
+//! How long a request may go without a response: depends on its kind and size, instead of on the longest that any
+//! may take.
 //!
-//! The limit is that of one attempt, from the moment it is sent until its answer begins; time in the queue of the
-//! [`limiter`](mod@crate::aws::limiter) does not count. What was silent for so long is tried again by the SDK, each time
-//! with more patience, because some answers are slow and not lost.
+//! The limit applies to one attempt, from the moment it is sent until its response begins; time in the queue of the
+//! [`limiter`](mod@crate::aws::limiter) does not count. The SDK retries a request that was silent for that long,
+//! each time with a longer limit, because some responses are slow rather than lost.
 
 use crate::aws::answer;
 use crate::clock::Clock;
@@ -14,21 +15,21 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use std::time::Duration;
 
-/// For a request that carries nothing, and is answered in well under a second.
+/// For a request without a body, which is answered in well under a second.
 pub(super) const SMALL: Duration = Duration::from_secs(12);
-/// The most for such a request when it is tried again.
+/// The maximum for retries of such a request.
 const SMALL_AGAIN: Duration = Duration::from_secs(48);
-/// For what S3 works on before it answers: a copy, the end of an upload in parts. A part of 16 MiB on a slow line that
-/// many share takes as long.
+/// For requests that S3 processes before it responds: a copy, or the end of a multipart upload. A part of 16 MiB on
+/// a slow, shared connection takes as long.
 pub(super) const LARGE: Duration = Duration::from_secs(300);
-/// For a request to delete a thousand objects; fewer are fewer bytes, and take less.
+/// For a request to delete a thousand objects; fewer have fewer bytes, and take less.
 const MANY: Duration = Duration::from_secs(60);
-/// Bytes of such a request for each second beyond those of a small one.
+/// Bytes of such a request per second in addition to the time of a small one.
 const DELETED: u64 = 1536;
-/// Bytes a second of a body on a slow line that many share.
+/// Bytes per second of a body on a slow, shared connection.
 const SLOWEST: u64 = 56 * 1024;
 
-/// How long the answer to an attempt may take to begin.
+/// How long it may take until the response to an attempt begins.
 fn limit(method: &str, uri: &str, is_copy: bool, body: Option<u64>, attempt: u32) -> Duration {
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let names = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
@@ -46,14 +47,14 @@ fn limit(method: &str, uri: &str, is_copy: bool, body: Option<u64>, attempt: u32
     (patient + Duration::from_secs(body / SLOWEST)).min(LARGE)
 }
 
-/// Which attempt of its call a request is, as the SDK tells AWS.
+/// The number of a request's attempt, as the SDK reports it to AWS.
 fn attempt(request: &HttpRequest) -> u32 {
     let reported = request.headers().get("amz-sdk-request").unwrap_or_default();
     let number = reported.split(';').find_map(|part| part.trim().strip_prefix("attempt="));
     number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// An HTTP client whose requests do not wait for ever.
+/// An HTTP client whose requests do not wait forever.
 #[derive(Debug)]
 pub(super) struct Impatient {
     client: SharedHttpClient,

@@ -1,14 +1,14 @@
-//! Where what is in a key-value store is asked for.
+//! The endpoint for the contents of key-value stores.
 //!
-//! AWS has a host for each account, and the SDK puts the account's number before any endpoint that is configured. Another
-//! server than Amazon's, such as the local edge, has no such hosts, and is asked at its own.
+//! AWS has a host for each account, and the SDK adds the account's number to any configured endpoint. Other
+//! servers, such as the local edge, have no such hosts, and get requests at their own.
 
 use crate::aws::is_amazon;
 use aws_sdk_cloudfrontkeyvaluestore::config::endpoint::{DefaultResolver, EndpointFuture, Params, ResolveEndpoint};
 use aws_smithy_types::Document;
 use aws_smithy_types::endpoint::{Endpoint, EndpointAuthScheme};
 
-/// The service's own rules, but for other servers.
+/// The service's own rules, except for other servers.
 #[derive(Debug, Default)]
 pub(super) struct StoreEndpoint {
     rules: DefaultResolver,
@@ -18,7 +18,7 @@ impl ResolveEndpoint for StoreEndpoint {
     fn resolve_endpoint<'a>(&'a self, params: &'a Params) -> EndpointFuture<'a> {
         match params.endpoint() {
             Some(url) if !is_amazon(url) => {
-                // As the rules have it: the only signature that the service takes.
+                // As in the rules: the only signature that the service accepts.
                 let signature = EndpointAuthScheme::with_capacity("sigv4a", 2)
                     .put("signingName", "cloudfront-keyvaluestore".to_owned())
                     .put("signingRegionSet", vec![Document::from("*".to_owned())]);

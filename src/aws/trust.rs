@@ -1,7 +1,7 @@
-//! Whose builds may take a role without stored keys: the trust policy of a role for a CI service's OpenID Connect
+//! Whose builds may assume a role without stored keys: the trust policy of a role for a CI service's OpenID Connect
 //! tokens.
 //!
-//! A token says who issued it, for whom, and what it is about (`sub`). A policy that left out the last one would trust
+//! A token says who issued it, its audience, and its subject (`sub`). A policy without the subject would trust
 //! every repository of the service.
 
 use crate::aws::policy_document::{Document, Statement, literal};
@@ -10,13 +10,13 @@ use std::str::FromStr;
 /// The builds that a role trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
-    /// The issuer, as IAM names its provider: a URL without its scheme.
+    /// The issuer, in IAM's name for its provider: a URL without its scheme.
     provider: String,
-    /// For whom a token must be.
+    /// The required audience of a token.
     audience: String,
-    /// What it must be about, as a policy means it: `*` stands for anything.
+    /// The required subject, as a policy pattern: `*` matches anything.
     subject: String,
-    /// What the subject leaves open, if it does.
+    /// What the subject leaves open, if anything.
     breadth: Option<&'static str>,
 }
 
@@ -65,8 +65,8 @@ impl Trust {
     }
 }
 
-/// <https://docs.github.com/en/actions/reference/security/oidc>. Repositories made or renamed after July 2026 have
-/// the ids of owner and repository in the subject, behind an `@`, which no name holds.
+/// <https://docs.github.com/en/actions/reference/security/oidc>. The subject of repositories created or renamed
+/// after July 2026 contains the IDs of owner and repository after an `@`, which no name contains.
 fn github(builds: &str) -> Option<Trust> {
     let (repository, environment) = split(builds);
     let (owner, name) = repository.split_once('/')?;
@@ -80,7 +80,7 @@ fn github(builds: &str) -> Option<Trust> {
         return None;
     }
     let subject = match environment {
-        // A colon would end the field, and GitHub writes it like this.
+        // A colon would end the field, and GitHub encodes it like this.
         Some(environment) if is_seen(environment) => {
             format!("environment:{}", literal(&environment.replace(':', "%3A")))
         }
@@ -119,7 +119,7 @@ fn gitlab(builds: &str) -> Option<Trust> {
 }
 
 /// <https://support.atlassian.com/bitbucket-cloud/docs/integrate-pipelines-with-resource-servers-using-oidc/>. The
-/// last part of a subject is the step, which is another one in each run.
+/// last part of a subject is the step, which differs in each run.
 fn bitbucket(builds: &str) -> Option<Trust> {
     let parts: Vec<&str> = builds.split(':').collect();
     let (workspace, ids) = parts.split_first()?;
@@ -145,12 +145,12 @@ fn bitbucket(builds: &str) -> Option<Trust> {
     })
 }
 
-/// What is before the first colon, and what is behind it.
+/// The parts before and after the first colon.
 fn split(builds: &str) -> (&str, Option<&str>) {
     builds.split_once(':').map_or((builds, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// Whether it is a name of a user, a group or a repository: nothing in it means anything in a policy.
+/// Whether it is a name of a user, a group or a repository: nothing in it has a special meaning in a policy.
 fn is_name(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
@@ -159,7 +159,7 @@ fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     !text.is_empty() && text.chars().all(allowed)
 }
 
-/// Whether it is a name of a branch or an environment, which may have about anything in it.
+/// Whether it is a name of a branch or an environment, which may contain nearly anything.
 fn is_seen(text: &str) -> bool {
     is_made_of(text, |c| !c.is_control())
 }

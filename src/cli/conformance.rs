@@ -53,7 +53,7 @@ pub struct ConformanceArgs {
     pub evidence: Option<PathBuf>,
 }
 
-/// The end of a folder's name.
+/// The suffix of a folder's name.
 fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if !text.is_empty() && text.len() <= 40 && text.chars().all(plain) {

@@ -93,7 +93,7 @@ pub struct PolicyArgs {
     pub trust: Option<Trust>,
 }
 
-/// The name of a partition, with which ARNs begin.
+/// The name of a partition, as in ARNs.
 fn partition(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c == '-';
     let is_one = text == "aws" || text.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty());

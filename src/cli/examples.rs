@@ -1,6 +1,6 @@
-//! Examples of the commands, and what the help of the program ends with: shown as they stand, at most 80 columns wide.
+//! Examples of the commands, and the end of the program's help: shown as written, at most 80 columns wide.
 
-/// Of both texts of the program.
+/// Defines both texts of the program.
 macro_rules! examples {
     () => {
         "\

@@ -47,7 +47,7 @@ pub enum RulesOf {
 }
 
 impl RuleArgs {
-    /// What is meant.
+    /// The options that these flags mean.
     pub fn options(&self) -> RuleOptions {
         let platform = match self.rules {
             RulesOf::Netlify => Platform::Netlify,

@@ -1,10 +1,10 @@
-//! The help as people read it: commands in groups, `-h` with the options that people use, `--help` with all of them.
+//! Arranges the help: commands in groups, `-h` with the options that people use, `--help` with all of them.
 //!
-//! Only what is shown is arranged here; what is parsed, completed and in the manual stays as it is declared.
+//! Only the display is arranged here; parsing, completions and the manual follow the declarations.
 
 use clap::{Arg, Command};
 
-/// The commands by what one wants.
+/// The commands by purpose.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["init", "import", "preview", "doctor"]),
     ("Deploy", &["deploy", "plan", "status", "history", "rollback", "previews", "promote", "unlock"]),
@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Shell", &["completions", "man", "schema", "help"]),
 ];
 
-/// Options that `-h` leaves to `--help`, by their ids.
+/// Options that only `--help` shows, by their IDs.
 const ADVANCED: [&str; 46] = [
     "adopt",
     "allow_project",
@@ -63,7 +63,8 @@ const ADVANCED: [&str; 46] = [
     "wait_timeout",
 ];
 
-/// Options of a deploy that the help of `plan` and `preview` has, too; for the others it refers to the help of `deploy`.
+/// Options of a deploy that the help of `plan` and `preview` lists as well; for the others, it refers to the help
+/// of `deploy`.
 const OF_EVERY_DEPLOY: [&str; 5] = ["source", "target", "distribution", "prune_after", "exclude"];
 
 /// Arranges the help of the program.
@@ -99,7 +100,7 @@ fn shorten(arg: Arg) -> Arg {
     if ADVANCED.contains(&arg.get_id().as_str()) { arg.hide_short_help(true) } else { arg }
 }
 
-/// The help of the program, with its commands in groups. What the braces stand for is clap's.
+/// The help of the program, with its commands in groups. The placeholders in braces are clap's.
 fn template(program: &Command) -> String {
     let about = |name: &str| match program.find_subcommand(name) {
         Some(command) => command.get_about().map(ToString::to_string).unwrap_or_default(),
@@ -114,7 +115,7 @@ fn template(program: &Command) -> String {
     format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\n{{all-args}}{{after-help}}", groups.join("\n"))
 }
 
-/// What a command of another tool is called here.
+/// The equivalent of another tool's command.
 pub fn of_other_tools(command: &str) -> Option<&'static str> {
     Some(match command {
         "sync" | "cp" | "mv" | "rsync" | "upload" | "push" | "publish" | "release" | "ship" | "put" => {

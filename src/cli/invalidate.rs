@@ -1,4 +1,4 @@
-//! Flags of `shipfront invalidate`, and of the wait for CloudFront.
+//! Options of `shipfront invalidate`, and of the wait for CloudFront.
 
 use crate::cli::ConnectionArgs;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! Flags of `rules`.
+//! Options of `rules`.
 
 use crate::cli::SiteArgs;
 use clap::{Args, ValueEnum};

@@ -1,4 +1,4 @@
-//! Flags of `tags`.
+//! Options of `tags`.
 
 use crate::cli::SiteArgs;
 use crate::cli::invalidate::WaitArgs;

@@ -1,4 +1,4 @@
-//! CloudFront Functions: what there is, and the way of code from a draft to viewers.
+//! CloudFront Functions: their properties, and how code gets from a draft to viewers.
 //!
 //! A function has two stages. `UpdateFunction` writes the draft (DEVELOPMENT), `TestFunction` runs it, and
 //! `PublishFunction` makes it live; each is conditional on the draft's ETag.
@@ -9,26 +9,26 @@ use crate::error::{Error, ErrorKind, Result};
 use aws_sdk_cloudfront::primitives::Blob;
 use aws_sdk_cloudfront::types::{FunctionConfig, FunctionRuntime, FunctionStage};
 
-/// A function as its draft describes it.
+/// A function as described by its draft.
 #[derive(Debug, Clone)]
 pub struct Function {
     /// Its name.
     pub name: String,
-    /// What its owner says of it.
+    /// Its owner's comment.
     pub comment: String,
     /// The draft's ETag.
     pub etag: String,
     config: FunctionConfig,
 }
 
-/// What the draft of a function made of an event.
+/// The result of a function's draft for an event.
 #[derive(Debug, Clone)]
 pub struct Tried {
-    /// What it gave back, as JSON.
+    /// What it returned, as JSON.
     pub output: String,
     /// Why it failed, if it did.
     pub error: Option<String>,
-    /// How much of the time that it may take it took, in percent.
+    /// The share of its time limit that it used, in percent.
     pub utilization: Option<u32>,
 }
 
@@ -41,7 +41,7 @@ impl Function {
 }
 
 impl Distributions {
-    /// A function; `None` if there is none of this name.
+    /// A function; `None` if no function has this name.
     pub async fn function(&self, name: &str) -> Result<Option<Function>> {
         let answer = self.client.describe_function().name(name).stage(FunctionStage::Development).send().await;
         let answer = match answer.map_err(|error| explain("DescribeFunction", &subject(name), error)) {
@@ -56,7 +56,7 @@ impl Distributions {
         Ok(Some(Function { name: name.to_owned(), comment: config.comment.clone(), etag, config }))
     }
 
-    /// The code of a function that viewers meet; `None` if it was never published.
+    /// The live code of a function; `None` if it was never published.
     pub async fn live_code(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let answer = self.client.get_function().name(name).stage(FunctionStage::Live).send().await;
         match answer.map_err(|error| explain("GetFunction", &subject(name), error)) {
@@ -66,8 +66,8 @@ impl Distributions {
         }
     }
 
-    /// Gives a function's draft this code, and leaves its comment and its key-value store as they are. The draft's new
-    /// ETag.
+    /// Replaces the code of a function's draft, and keeps its comment and its key-value store. Returns the draft's
+    /// new ETag.
     pub async fn update_function(&self, function: &Function, code: &str) -> Result<String> {
         let mut config = function.config.clone();
         config.runtime = FunctionRuntime::CloudfrontJs20;
@@ -76,12 +76,13 @@ impl Distributions {
         let answer = answer.map_err(|error| changed(explain("UpdateFunction", &subject(&function.name), error)))?;
         match answer.e_tag {
             Some(etag) => Ok(etag),
-            // By AWS's model the header of this one answer is spelled `ETtag`, and nobody says whether it is sent so.
+            // AWS's model spells the header of this one response `ETtag`; whether it is really sent that way is not
+            // documented.
             None => self.etag_of_draft(function, code).await,
         }
     }
 
-    /// The ETag of a draft that was just given this code.
+    /// The ETag of a draft whose code was just replaced with this.
     async fn etag_of_draft(&self, function: &Function, code: &str) -> Result<String> {
         let name = &function.name;
         let answer = self.client.get_function().name(name).stage(FunctionStage::Development).send().await;
@@ -97,7 +98,7 @@ impl Distributions {
         }
     }
 
-    /// Runs a function's draft on an event.
+    /// Runs a function's draft with an event.
     pub async fn test_function(&self, name: &str, etag: &str, event: &str) -> Result<Tried> {
         let request = self.client.test_function().name(name).if_match(etag).stage(FunctionStage::Development);
         let answer = request.event_object(Blob::new(event)).send().await;
@@ -124,7 +125,7 @@ fn subject(name: &str) -> String {
     format!("the CloudFront Function {name}")
 }
 
-/// A draft that another one changed in between.
+/// The error for a draft that somebody else changed meanwhile.
 fn changed(error: Error) -> Error {
     match error.kind() {
         ErrorKind::PreconditionFailed => error.hint("the function was changed in the meantime: run again"),

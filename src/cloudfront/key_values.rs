@@ -1,4 +1,4 @@
-//! What is in a key-value store: looked at as a whole, and changed under the ETag that it had.
+//! The contents of a key-value store: read as a whole, and changed only under the ETag that they were read with.
 
 use crate::aws::failure::explain;
 use crate::cloudfront::Distributions;
@@ -7,25 +7,25 @@ use aws_sdk_cloudfrontkeyvaluestore::types::{DeleteKeyRequestListItem, PutKeyReq
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The most keys of one update, and of one page of a list
+/// Maximum number of keys in one update, and in one page of a list
 /// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_kvs_UpdateKeys.html>).
 pub const AT_ONCE: usize = 50;
-/// The most bytes of all keys and values of a store.
+/// Maximum size of all keys and values of a store, in bytes.
 const LARGEST: usize = 5 * 1024 * 1024;
 
-/// A store as it was found.
+/// A store as it was read.
 #[derive(Debug, Clone)]
 pub struct StoreContents {
-    /// By which it is found.
+    /// The ARN that identifies it.
     pub arn: String,
-    /// Changes with every change of it; as it was before its keys were listed.
+    /// Changes with every change of the store; read before its keys were listed.
     pub etag: String,
     /// Keys and values.
     pub values: BTreeMap<String, String>,
 }
 
 impl Distributions {
-    /// The ETag of a store, and how many keys it holds.
+    /// The ETag of a store, and the number of its keys.
     pub async fn store_state(&self, arn: &str) -> Result<(String, i32)> {
         let client = &self.stores;
         let answer = client.describe_key_value_store().kvs_arn(arn).send().await;
@@ -33,7 +33,7 @@ impl Distributions {
         Ok((answer.e_tag, answer.item_count))
     }
 
-    /// All that is in a store.
+    /// The complete contents of a store.
     pub async fn store(&self, arn: &str) -> Result<StoreContents> {
         let (etag, count) = self.store_state(arn).await?;
         let mut store = StoreContents { arn: arn.to_owned(), etag, values: BTreeMap::new() };
@@ -55,14 +55,15 @@ impl Distributions {
             if token.is_none() {
                 return Ok(store);
             }
-            // No store holds more, and no list of one stands still.
+            // No store holds more, and no list of a real one stops progressing.
             if bytes > LARGEST || store.values.len() == before {
                 return Err(Error::failed(format!("the list of keys of {} does not end", subject(arn))));
             }
         }
     }
 
-    /// Puts and deletes at most [`AT_ONCE`] keys as one change of the store, if it has this ETag still. The new ETag.
+    /// Puts and deletes at most [`AT_ONCE`] keys as one change of the store, if it still has this ETag. Returns the
+    /// new ETag.
     pub async fn update_keys(
         &self,
         arn: &str,
@@ -85,7 +86,7 @@ impl Distributions {
         Ok(answer.e_tag)
     }
 
-    /// Waits until what CloudFront took so long ago has come to its edges.
+    /// Waits until a change that CloudFront accepted `since` ago has reached the edge locations.
     pub async fn let_arrive(&self, since: Duration) {
         self.pause(self.way_to_edges.saturating_sub(since)).await;
     }
@@ -95,14 +96,14 @@ impl Distributions {
         self.clock.sleep(length).await;
     }
 
-    /// How long what CloudFront takes is on its way to the edges.
+    /// How long a change takes to reach the edge locations.
     pub fn way_to_edges(&self) -> Duration {
         self.way_to_edges
     }
 }
 
-/// Whether a change was refused because the store is no longer what it was: another one changed it, or the answer to a
-/// change of our own was lost.
+/// Whether a change was refused because the store has changed: somebody else changed it, or the response to one of
+/// this run's changes was lost.
 pub fn is_outdated(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict | ErrorKind::PreconditionFailed)
 }

@@ -1,4 +1,4 @@
-//! Which distributions a run is about.
+//! Finds the distributions that a run applies to.
 
 use crate::cloudfront::{Distributions, Summary};
 use crate::error::{Error, ErrorKind, Result};
@@ -8,16 +8,16 @@ use shipfront_invalidation::{DistributionId, is_plain_id};
 /// `--distribution`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// Those whose origin is the bucket.
+    /// The distributions whose origin is the bucket.
     Auto,
-    /// None: a plain sync is meant.
+    /// None: only upload.
     None,
     /// These.
     Ids(Vec<DistributionId>),
 }
 
 impl Which {
-    /// Reads the values of `--distribution` and `--distribution-tenant`.
+    /// Parses the values of `--distribution` and `--distribution-tenant`.
     pub fn parse(distributions: &[String], tenants: &[String]) -> Result<Which> {
         match (distributions, tenants) {
             ([], []) => return Ok(Which::Auto),
@@ -42,8 +42,8 @@ impl Which {
 
 const HINT: &str = "pass --distribution ID, or '--distribution none' for a plain sync that invalidates nothing";
 
-/// The distributions that show a bucket, with their shapes. With `any_origin`, any origin of the named ones may
-/// show it.
+/// The distributions that serve a bucket, with their shapes. With `any_origin`, any origin of the named ones may
+/// serve it.
 pub async fn shapes(
     distributions: &Distributions,
     which: &Which,
@@ -70,7 +70,7 @@ pub async fn shapes(
     for (id, domain_name) in ids {
         let shape = DistributionShape { domain_name, ..distributions.shape(&id).await? };
         if *which == Which::Auto && shape.tenants_only {
-            // Whether an invalidation of the whole clears its tenants is not documented.
+            // Whether an invalidation of the whole distribution clears its tenants is not documented.
             return Err(Error::usage(format!("the {id} is multi-tenant: viewers reach it through its tenants only"))
                 .hint("pass --distribution-tenant ID for each tenant that shows the site"));
         }
@@ -79,8 +79,8 @@ pub async fn shapes(
     Ok(shapes)
 }
 
-/// Refuses a distribution that is named and certainly shows other buckets: nothing would be invalidated there, and
-/// pages that the person takes for fresh might be stale.
+/// Refuses a named distribution that certainly serves other buckets: nothing would be invalidated there, and pages
+/// that the user believes to be fresh might be stale.
 pub fn refuse_other_buckets(shapes: &[(DistributionId, DistributionShape)], bucket: &str) -> Result<()> {
     let Some((id, shape)) = shapes.iter().find(|(_, shape)| is_mistaken(shape, bucket)) else { return Ok(()) };
     let mut domains: Vec<&str> = shape.origins.iter().map(|origin| origin.domain_name.as_str()).collect();
@@ -90,12 +90,12 @@ pub fn refuse_other_buckets(shapes: &[(DistributionId, DistributionShape)], buck
     Err(Error::usage(message).hint(mistake_hint(bucket)))
 }
 
-/// What to do about a distribution that certainly shows other buckets.
+/// What to do about a distribution that certainly serves other buckets.
 pub fn mistake_hint(bucket: &str) -> String {
     format!("name the distribution that shows {bucket}; if {bucket} is replicated into that bucket, pass --any-origin")
 }
 
-/// The ids of the distributions whose origin is a bucket.
+/// The IDs of the distributions whose origin is a bucket.
 pub async fn ids_showing(distributions: &Distributions, bucket: &str) -> Result<Vec<DistributionId>> {
     let found = showing(bucket, list(distributions, HINT).await?)?;
     Ok(found.into_iter().map(|summary| DistributionId::Distribution(summary.id)).collect())
@@ -116,7 +116,8 @@ fn showing(bucket: &str, all: Vec<Summary>) -> Result<Vec<Summary>> {
     Ok(found)
 }
 
-/// The ids to invalidate typed paths on: those whose host was typed, or the account's only one.
+/// The IDs of the distributions to invalidate typed paths on: those whose host was typed, or the account's only
+/// one.
 pub async fn ids_for_hosts(
     distributions: &Distributions,
     which: &Which,
@@ -150,7 +151,7 @@ pub async fn ids_for_hosts(
                 .filter(|host| !enabled.iter().any(|summary| served(host, summary)))
                 .map(String::as_str)
                 .collect();
-            // One slip among several hosts would otherwise leave its pages stale, and say nothing.
+            // Otherwise, one typo among several hosts would silently leave its pages stale.
             if !unserved.is_empty() {
                 return Err(Error::usage(format!("no distribution of the account serves {}", unserved.join(", ")))
                     .hint("pass --distribution ID"));
@@ -171,7 +172,7 @@ async fn list(distributions: &Distributions, otherwise: &str) -> Result<Vec<Summ
     })
 }
 
-/// An alias may begin with a wildcard label.
+/// Whether an alias, which may begin with a wildcard label, matches a typed host.
 pub fn matches_host(alias: &str, typed: &str) -> bool {
     let (alias, typed) = (alias.to_ascii_lowercase(), typed.to_ascii_lowercase());
     match alias.strip_prefix('*') {
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_and_none_stand_alone() {
+    fn auto_and_none_exclude_other_values() {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
         let parse = |ids: &[&str], tenants: &[&str]| Which::parse(&owned(ids), &owned(tenants));
         let distribution = |id: &str| DistributionId::Distribution(id.to_owned());

@@ -1,4 +1,4 @@
-//! Hands items to CloudFront: in requests that it takes, until they are accepted and done.
+//! Sends items to CloudFront in requests that it accepts, until they are accepted and completed.
 
 mod schedule;
 
@@ -14,38 +14,38 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long to go on when CloudFront is busy, and whether to wait until the edges are clean.
+/// How long to continue if CloudFront is busy, and whether to wait until the edge locations are clear.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// How long to go on while CloudFront accepts nothing, before that counts as a failure.
+    /// How long to continue while CloudFront accepts nothing, before that counts as a failure.
     pub busy: Duration,
-    /// How long to go on while CloudFront answers nothing at all.
+    /// How long to continue while CloudFront does not respond at all.
     pub silence: Duration,
-    /// When to stop sending whatever was accepted, where the run's own time is limited.
+    /// When to stop sending regardless of progress, if the run's own time is limited.
     pub until: Option<Moment>,
     /// How long to wait for `Completed`; `None` does not wait.
     pub completion: Option<Duration>,
 }
 
-/// What became of the invalidations.
+/// The result of sending invalidations.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// One for each request.
     pub invalidations: Vec<Invalidation>,
     /// The distributions for which one failed, and why.
     pub failed: Vec<Error>,
-    /// What did not end as hoped but is no failure.
+    /// Problems that are not failures.
     pub warnings: Vec<String>,
 }
 
 impl Sent {
-    /// The paths that CloudFront took, and counts: a wildcard or a tag is one.
+    /// The number of paths that CloudFront accepted, as it counts them: a wildcard or a tag is one.
     pub fn paths(&self) -> u64 {
         let taken = self.invalidations.iter().filter(|invalidation| invalidation.id.is_some());
         taken.map(|invalidation| invalidation.items.len() as u64).sum()
     }
 
-    /// Adds what was sent later.
+    /// Adds the result of a later submission.
     pub fn extend(&mut self, other: Sent) {
         self.invalidations.extend(other.invalidations);
         self.failed.extend(other.failed);
@@ -53,30 +53,30 @@ impl Sent {
     }
 }
 
-/// How long sending goes on once the run is asked to stop. Containers have 30 s between the two signals, in which the
-/// record is to be written, too.
+/// How long sending continues after the run is asked to stop. Containers have 30 s between the two signals, in
+/// which the record must be written as well.
 pub const STOPPING: Duration = Duration::from_secs(20);
 
-/// An invalidation that is older counts as done when a refusal is judged: 95 of 100 take less than 25 s.
+/// An older invalidation counts as completed when a refusal is interpreted: 95 of 100 take less than 25 s.
 const OVERDUE: Duration = Duration::from_secs(60);
 
-/// How long one look at whether an invalidation is done may take, beside the sending.
+/// How long one check of an invalidation's progress may take during sending.
 const LOOK: Duration = Duration::from_secs(12);
 
-/// How long the last look may take once the run is asked to stop.
+/// How long the last check may take after the run is asked to stop.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// How many requests items take when CloudFront refuses none.
+/// The number of requests that items need if CloudFront refuses none.
 pub(crate) fn requests(items: &[String]) -> usize {
     schedule::requests(items)
 }
 
-/// Asks CloudFront for what was planned until it has taken all of it, whatever its quota is, or takes nothing any
-/// more for as long as patience lasts. Sizes and pauses are decided in `schedule`. Once `stop` is set, it ends within
-/// [`STOPPING`], whatever CloudFront does.
+/// Sends the planned invalidations until CloudFront has accepted all of them, whatever its quota is, or has
+/// accepted nothing for as long as patience lasts. `schedule` decides sizes and pauses. Once `stop` is set, it ends
+/// within [`STOPPING`], whatever CloudFront does.
 ///
-/// A run that dies between two requests leaves the rest to the next deploy, which finds the plan in the record
-/// and sends all of it under its own id: what the dead run got accepted is sent once more, because copies that
+/// A run that dies between two requests leaves the rest to the next deploy, which finds the plan in the record and
+/// sends all of it under its own ID: what CloudFront accepted from the dead run is sent again, because copies that
 /// were made since may be stale again.
 pub async fn submit(
     distributions: &Distributions,
@@ -109,7 +109,7 @@ pub async fn submit(
     sender.send(schedule).await
 }
 
-/// One submission under way.
+/// A submission in progress.
 struct Sender<'s> {
     distributions: &'s Distributions,
     deploy: &'s str,
@@ -117,18 +117,18 @@ struct Sender<'s> {
     terminal: &'s Terminal,
     progress: Progress,
     started: Stopwatch,
-    /// What was accepted and is not known to be done, and since when.
+    /// Invalidations that were accepted and are not known to be completed, each with the time since.
     ours: Vec<(DistributionId, String, Stopwatch)>,
-    /// With which of the planned ones they are of.
+    /// The accepted invalidations, each with the planned one that it belongs to.
     accepted: Vec<(usize, Invalidation)>,
-    /// The last refusal of each planned one.
+    /// The last refusal of each planned invalidation.
     refusals: Vec<Option<Error>>,
-    /// How long to go on without any answer; whether the last request got none, and when the first in a row that got none
-    /// was sent.
+    /// How long to continue without any response; whether the last request got none, and when the first of the
+    /// consecutive requests without one was sent.
     silence: Duration,
     is_silent: bool,
     asked: Stopwatch,
-    /// Set by a signal, and whether that was seen.
+    /// Set by a signal, and whether that was noticed.
     stop: &'s CancellationToken,
     is_stopping: bool,
 }
@@ -143,7 +143,7 @@ impl Sender<'_> {
         tokio::select! {
             biased;
             () = self.send_all(&mut schedule) => {}
-            // A request that hangs is cut off: if it was accepted after all, the next deploy sends it once more.
+            // A hanging request is cut off: if it was accepted after all, the next deploy sends it again.
             () = stopped => schedule.give_up_all(),
         }
         self.sent(schedule)
@@ -183,7 +183,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Waits, until a signal comes.
+    /// Waits, but at most until a signal comes.
     async fn rest(&self, pause: Duration) {
         tokio::select! {
             () = self.distributions.clock.sleep(pause) => {}
@@ -230,7 +230,7 @@ impl Sender<'_> {
         }
     }
 
-    /// How many of ours are in progress, as far as CloudFront says.
+    /// The number of this run's invalidations in progress, as far as CloudFront says.
     async fn in_progress(&mut self) -> usize {
         self.ours.retain(|(_, _, since)| since.elapsed() < OVERDUE);
         let mut open = Vec::with_capacity(self.ours.len());
@@ -239,7 +239,7 @@ impl Sender<'_> {
             match self.distributions.clock.timeout(LOOK, look).await {
                 Some(Ok(InvalidationStatus::InProgress)) => open.push((distribution, id, since)),
                 Some(Ok(_)) => {}
-                // What cannot be seen is not waited for.
+                // Do not wait for what cannot be seen.
                 Some(Err(_)) | None => return 0,
             }
         }
@@ -253,7 +253,7 @@ impl Sender<'_> {
         self.progress.message(&format!("waiting for CloudFront: {accepted} of {all} accepted"));
     }
 
-    /// Request by request in the order of the plan, what failed at the end of each.
+    /// The result, request by request in the order of the plan, each followed by what failed.
     fn sent(self, schedule: Schedule) -> Sent {
         let mut sent = Sent::default();
         let mut left: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -277,7 +277,7 @@ impl Sender<'_> {
         sent
     }
 
-    /// Why not all of one planned invalidation was accepted.
+    /// Why a planned invalidation was not accepted completely.
     fn failure(&self, at: usize) -> Error {
         let (distribution, refusal) = (&self.planned[at].distribution, self.refusals[at].clone());
         if self.stop.is_cancelled() {
@@ -292,22 +292,22 @@ impl Sender<'_> {
     }
 }
 
-/// The same items of the same deploy are the same invalidation, free of charge, also where the answer to a
-/// request was lost and the next request is cut in another way; another deploy's never are.
+/// The same items of the same deploy are the same invalidation, free of charge, even if the response to a request
+/// was lost and the next request is cut differently; those of another deploy never are.
 fn caller_reference(deploy: &str, distribution: &DistributionId, items: &[String]) -> String {
     let text = format!("{deploy}\n{distribution}\n{}", items.join("\n"));
     format!("shipfront-{}", hex(&md5(text.as_bytes())))
 }
 
-/// CloudFront needs 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
+/// CloudFront needs at most 25 s in 95 of 100 cases, and the SDK's own waiter polls every 20 s.
 fn polls() -> ExponentialBuilder {
     let polls =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_delay(Duration::from_secs(5));
     polls.without_max_times()
 }
 
-/// Waits until all are completed, if that is asked for. What is not done in time is left to
-/// CloudFront, with a warning.
+/// Waits until all are completed, if requested. Whatever is not completed in time is left to CloudFront, with a
+/// warning.
 pub async fn wait(
     distributions: &Distributions,
     sent: &mut Sent,
@@ -322,7 +322,7 @@ pub async fn wait(
             limit.as_secs()
         )
     };
-    // Where looking itself hangs.
+    // In case the check itself hangs.
     let clock = &distributions.clock;
     let waiting = clock.timeout(limit + LOOK, wait_for_all(distributions, sent, (limit, stop), terminal));
     let warning = match clock.timeout_after(stop, LAST_LOOK, waiting).await {
@@ -336,16 +336,16 @@ pub async fn wait(
     sent.warnings.extend(warning);
 }
 
-/// What came of waiting.
+/// The result of waiting.
 enum Waited {
     Done,
     TooLong,
     Stopped,
-    /// Why it cannot be seen.
+    /// Why the progress cannot be seen.
     Unseen(String),
 }
 
-/// Waits until all are completed, or cannot be seen.
+/// Waits until all are completed, or their progress cannot be seen.
 async fn wait_for_all(
     distributions: &Distributions,
     sent: &mut Sent,

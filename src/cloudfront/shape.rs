@@ -1,4 +1,4 @@
-//! Reads what decides about URLs out of CloudFront's own configuration types.
+//! Extracts what determines URLs from CloudFront's own configuration types.
 
 use aws_sdk_cloudfront::types::{
     self, CachePolicyConfig, CachePolicyQueryStringBehavior, ConnectionMode, DistributionConfig, EventType,
@@ -11,23 +11,23 @@ use shipfront_invalidation::viewer::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// The TTLs of a behavior that says nothing, in seconds
+/// The TTLs of a behavior without any, in seconds
 /// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CachePolicyConfig.html>).
 const DEFAULT_TTL: i64 = 86_400;
 const MAX_TTL: i64 = 31_536_000;
-/// `ErrorCachingMinTTL` where a custom error response names none
+/// `ErrorCachingMinTTL` of a custom error response that sets none
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html>).
 const ERROR_CACHING_MIN_TTL: i64 = 10;
 
-/// The cache policies that could be read, by id.
+/// The cache policies, by ID; `None` for those that could not be read.
 pub(super) type Policies = HashMap<String, Option<CachePolicyConfig>>;
 
-/// The ids of the cache policies that a configuration names.
+/// The IDs of the cache policies that a configuration names.
 pub(super) fn cache_policy_ids(config: &DistributionConfig) -> BTreeSet<String> {
     let default = config.default_cache_behavior.iter().filter_map(|behavior| behavior.cache_policy_id.clone());
     let behaviors = config.cache_behaviors.iter().flat_map(|behaviors| behaviors.items.iter().flatten());
     let named = default.chain(behaviors.filter_map(|behavior| behavior.cache_policy_id.clone()));
-    // What is no id names none that could be asked for, and its behavior stays unread.
+    // A value that is not an ID cannot be requested, so its behavior stays unread.
     named.filter(|id| is_plain_id(id)).collect()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn of(id: &str, etag: Option<String>, config: DistributionConfig, pol
     }
 }
 
-/// Puts a tenant's parameter where the configuration names it, as `{{name}}`.
+/// Inserts a tenant's parameter where the configuration refers to it as `{{name}}`.
 pub(super) fn fill_in(shape: &mut DistributionShape, name: &str, value: &str) {
     let place = format!("{{{{{name}}}}}");
     for origin in &mut shape.origins {
@@ -98,7 +98,7 @@ fn seconds(value: Option<i64>, default: i64) -> u64 {
     value.unwrap_or(default).max(0) as u64
 }
 
-/// What the default behavior and the ordered ones, which are two types of the SDK, have in common.
+/// The common part of the default behavior and the ordered ones, which are two types of the SDK.
 struct Behavior {
     path_pattern: String,
     target_origin_id: String,
@@ -203,7 +203,7 @@ fn policy_query_strings(policy: &CachePolicyConfig) -> QueryStrings {
         CachePolicyQueryStringBehavior::None => QueryStrings::None,
         CachePolicyQueryStringBehavior::Whitelist => QueryStrings::Some(names()),
         CachePolicyQueryStringBehavior::All | CachePolicyQueryStringBehavior::AllExcept => QueryStrings::All,
-        // A behavior this SDK does not know yet: the safe reading is that some are in the key.
+        // A value that this SDK does not know yet: the safe reading is that some are in the key.
         _ => QueryStrings::Unknown,
     }
 }

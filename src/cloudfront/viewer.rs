@@ -1,4 +1,4 @@
-//! A viewer: one GET of a URL as a browser sends it, and what the cache says of its answer.
+//! A viewer: one GET of a URL as a browser sends it, and what the cache says about its response.
 
 use crate::aws::viewer_connector;
 use crate::clock::Clock;
@@ -9,12 +9,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use std::time::Duration;
 
-/// One answer, its body included.
+/// Time limit of one response, including its body.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Attempts, where there is no answer, and the pause between them.
+/// Number of attempts without a response, and the pause between them.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
-/// Of larger bodies only the beginning is read, in bytes.
+/// Only this many bytes of a larger body are read.
 const LARGEST_BODY: usize = 64 << 10;
 
 /// A viewer of a site.
@@ -25,19 +25,19 @@ pub struct Viewer {
     clock: Clock,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     /// The HTTP status.
     pub status: u16,
     /// The body as text.
     pub body: String,
-    /// `X-Cache`: how the edge came by it.
+    /// `X-Cache`: where the edge got the response from.
     pub cache: Option<String>,
 }
 
 impl View {
-    /// Whether the edge had it.
+    /// Whether it came from the cache.
     pub fn is_hit(&self) -> bool {
         self.cache.as_deref().is_some_and(|cache| cache.to_ascii_lowercase().contains("hit"))
     }
@@ -49,7 +49,7 @@ impl Viewer {
         Viewer { site: site.trim_end_matches('/').to_owned(), connector: viewer_connector(), clock: clock.clone() }
     }
 
-    /// Asks for a path, which is sent as it is written.
+    /// Requests a path, which is sent as it is written.
     pub async fn get(&self, path: &str) -> Result<View> {
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {

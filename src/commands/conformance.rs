@@ -1,7 +1,9 @@
-//! `conformance`: tries what shipfront believes of S3 and CloudFront, on a folder of its own that is gone afterwards.
+//! `conformance`: tests what shipfront assumes about S3 and CloudFront, in a separate folder that is removed
+//! afterwards.
 //!
-//! Each belief is a check of a table, with the statement of SEMANTICS.md that rests on it. The tables are below; what
-//! they ask goes through `trial`, which keeps every key inside the folder and every invalidation within a budget.
+//! Each assumption is a check in a table, with the statement of SEMANTICS.md that depends on it. The tables are
+//! below; their requests go through `trial`, which keeps every key inside the folder and every invalidation within
+//! a budget.
 
 mod cdn;
 mod check;
@@ -35,14 +37,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
-/// What the name of the folder begins with.
+/// Prefix of the folder's name.
 pub(crate) const FOLDER: &str = "shipfront-conformance-";
-/// What is said when a signal comes.
+/// The message after a signal.
 const STOPPING: &str = "stopping and removing what was written; press Ctrl-C again to stop at once";
-/// How long a check may go on after a signal.
+/// How long a check may continue after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
-/// Every check, in the order in which they are made.
+/// Every check, in the order in which they run.
 fn checks() -> impl Iterator<Item = &'static Check> {
     let tables: [&'static [Check]; 6] = [
         objects::CHECKS,
@@ -78,7 +80,7 @@ pub async fn run(args: &ConformanceArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(report.exit(), written)
 }
 
-/// Refuses a file that cannot be written before anything is tried.
+/// Refuses a file that cannot be written before anything is tested.
 fn guard(option: &str, file: &Path) -> Result<()> {
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
     opened.map(|_| ()).map_err(|error| {
@@ -87,7 +89,7 @@ fn guard(option: &str, file: &Path) -> Result<()> {
     })
 }
 
-/// From the question whether it may begin to the removal of what it wrote.
+/// Everything from asking for consent to removing what it wrote.
 async fn attempt(
     args: &ConformanceArgs,
     connection: &Connection,
@@ -122,7 +124,7 @@ async fn attempt(
     Ok((report, trial.learned()))
 }
 
-/// The checks that are asked for: all, unless some are named.
+/// The requested checks: all, unless some are named.
 fn chosen(names: &[String]) -> Result<Vec<&'static Check>> {
     if names.is_empty() {
         return Ok(checks().collect());
@@ -134,7 +136,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Check>> {
     Ok(checks().filter(|check| names.iter().any(|name| name == check.name)).collect())
 }
 
-/// The distribution or the tenant that is tried, where one is named.
+/// The distribution or tenant to test, if one is named.
 fn shown_by(args: &ConformanceArgs) -> Result<Option<DistributionId>> {
     let (ids, tenants) = (args.distribution.as_slice(), args.distribution_tenant.as_slice());
     match Which::parse(ids, tenants)? {
@@ -148,7 +150,7 @@ fn shown_by(args: &ConformanceArgs) -> Result<Option<DistributionId>> {
     }
 }
 
-/// Says what it costs, and goes on where that was agreed to.
+/// Says what it costs, and continues if the user agrees.
 fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &Terminal) -> Result<()> {
     let edge = match shown_by(args)? {
         Some(id) => format!(
@@ -199,7 +201,7 @@ async fn open(args: &ConformanceArgs, connection: &Connection, id: &Distribution
     Ok(Cdn::new(distributions, shapes, folder, &site, patience, aws.clock()))
 }
 
-/// Makes one check, unless a signal came.
+/// Runs one check, unless a signal came.
 async fn look(check: &'static Check, trial: &Trial, stop: &CancellationToken, terminal: &Terminal) -> Finding {
     if stop.is_cancelled() {
         return check.interrupted();
@@ -212,7 +214,7 @@ async fn look(check: &'static Check, trial: &Trial, stop: &CancellationToken, te
     }
 }
 
-/// The names of all checks, with the statements that rest on them.
+/// The names of all checks, with the statements that depend on them.
 pub fn named() -> Vec<(&'static str, &'static str)> {
     checks().map(|check| (check.name, check.statement)).collect()
 }

@@ -1,4 +1,5 @@
-//! Where the requests of a command go: to AWS, or with `--local` to the local edge. Nothing else decides it.
+//! Decides where the requests of a command go: to AWS, or with `--local` to the local edge. Nothing else decides
+//! it.
 
 use crate::aws::{Aws, AwsOptions};
 use crate::cli::{ConnectionArgs, SiteArgs};
@@ -10,19 +11,19 @@ use crate::terminal::Terminal;
 use shipfront_site::Target;
 use std::path::Path;
 
-/// AWS as a command calls it, or the local edge in its place.
+/// AWS, or the local edge instead, for a command.
 pub(super) struct Connection {
-    /// What requests are sent with.
+    /// The AWS configuration for requests.
     pub(super) aws: Aws,
-    /// The account that must own the bucket; nobody owns those of the local edge.
+    /// The account that must own the bucket; buckets of the local edge have no owner.
     pub(super) expected_owner: Option<String>,
     #[cfg(feature = "edge")]
     local: Option<Local>,
 }
 
 impl Connection {
-    /// Connects to where the arguments say. `concurrency` is the most S3 requests in flight, where the command has such
-    /// an option.
+    /// Connects according to the arguments. `concurrency` is the maximum number of S3 requests in flight, if the
+    /// command has such an option.
     pub(super) async fn open(
         args: &ConnectionArgs,
         concurrency: Option<u16>,
@@ -30,7 +31,7 @@ impl Connection {
     ) -> Result<Connection> {
         #[cfg(feature = "edge")]
         if args.local {
-            // Nobody has to know the port: who browses uses `preview`.
+            // Nobody needs to know the port: `preview` is for browsing.
             return Connection::to_local_edge(0, concurrency, terminal).await;
         }
         #[cfg(not(feature = "edge"))]
@@ -44,7 +45,7 @@ impl Connection {
         })
     }
 
-    /// Starts the local edge, or joins the one that runs already; viewers reach it at `viewer_port`.
+    /// Starts the local edge, or joins the running one; viewers reach it at `viewer_port`.
     #[cfg(feature = "edge")]
     pub(super) async fn to_local_edge(
         viewer_port: u16,
@@ -69,7 +70,7 @@ impl Connection {
         return false;
     }
 
-    /// Where a site is: at its target, or on the local edge in the bucket of its source if there is no target.
+    /// The location of a site: its target, or without one, the bucket of its source on the local edge.
     pub(super) fn target(&self, target: Option<&str>, source: Option<&Path>) -> Result<Target> {
         #[cfg(feature = "edge")]
         if self.is_local() && target.is_none() {
@@ -80,7 +81,8 @@ impl Connection {
         config::target(target)
     }
 
-    /// Where the site of a command is that takes a target alone: on the local edge, its source may stand in its place.
+    /// The location of the site of a command that accepts only a target: on the local edge, the source may replace
+    /// it.
     pub(super) fn site(&self, args: &SiteArgs) -> Result<Target> {
         match args.target.as_deref() {
             Some(source) if self.is_local() && !source.starts_with("s3://") => {
@@ -90,8 +92,8 @@ impl Connection {
         }
     }
 
-    /// Where the previews of a site are: where it is said, or on the local edge beside the bucket of its source, which may
-    /// stand in the place of a target.
+    /// The location of a site's previews: as given, or on the local edge, next to the bucket of its source, which
+    /// may replace a target.
     pub(super) fn previews(&self, target: Option<&str>, source: Option<&Path>) -> Result<Target> {
         #[cfg(feature = "edge")]
         if self.is_local() && target.is_none_or(|target| !target.starts_with("s3://")) {
@@ -108,8 +110,7 @@ impl Connection {
         Ok(Target::parse(target?)?)
     }
 
-    /// The URL of a preview, if it is known: by what the settings say, or that of the local edge where another process
-    /// serves it.
+    /// The URL of a preview, if known: from the settings, or that of the local edge if another process serves it.
     pub(super) fn preview_url(&self, template: Option<&str>, name: &str) -> Result<Option<String>> {
         #[cfg(feature = "edge")]
         if let Some(local) = &self.local {
@@ -118,7 +119,7 @@ impl Connection {
         template.map(|template| config::previews::url_of(template, name)).transpose()
     }
 
-    /// Makes the bucket of a site where it is missing on the local edge. Those of AWS are made by hand.
+    /// Creates the bucket of a site if it does not exist on the local edge. Buckets on AWS are created manually.
     pub(super) async fn make_bucket(&self, target: &Target) -> Result<()> {
         #[cfg(feature = "edge")]
         if self.is_local() {
@@ -129,7 +130,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets go of the connection once the work is done, however it ended.
+    /// Closes the connection once the work is done, however it ended.
     pub(super) async fn close<T>(self, outcome: Result<T>) -> Result<T> {
         let is_local = self.is_local();
         #[cfg(feature = "edge")]
@@ -140,7 +141,7 @@ impl Connection {
     }
 }
 
-/// A bucket of the local edge is made by the first deploy to it, not by hand as one of AWS.
+/// A bucket of the local edge is created by the first deploy to it, not manually as on AWS.
 fn in_local_terms(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NoSuchResource => {

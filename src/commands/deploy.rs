@@ -26,12 +26,12 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let (report, directions, written) =
         execute(args, built, stop, terminal, async |deploy| Box::pin(deploy.run()).await).await?;
     let is_preview = args.preview.preview.is_some();
-    // Where nothing was deployed there is nothing to look at.
+    // If nothing was deployed, there is nothing to see.
     let is_new = report.outcome != Outcome::NothingToDo || is_preview;
     for line in directions.into_iter().filter(|_| is_new && report.outcome != Outcome::Refused) {
         terminal.say(line);
     }
-    // Of a preview, the address is what was asked for.
+    // For a preview, the address is the result.
     let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {
         Some(url) => written.and(terminal.print(Shown(url))),
         None => written.and(report.print_address(terminal)),
@@ -51,8 +51,8 @@ pub async fn plan(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(exit, written)
 }
 
-/// Does the work, unless it is not `allowed`, and reports how it ended. Beside the report come a line that says how to
-/// see the site, and whether the report could be written.
+/// Does the work, unless it is not `allowed`, and reports how it ended. Also returns a line that says how to see
+/// the site, and whether the report could be written.
 async fn execute(
     args: &DeployArgs,
     allowed: Result<()>,
@@ -118,7 +118,7 @@ async fn prepare_either(
     Ok((settings, url))
 }
 
-/// The settings for a site, whose bucket is made where it is missing on the local edge.
+/// The settings for a site, whose bucket is created if it does not exist on the local edge.
 pub(super) async fn prepare(
     connection: &Connection,
     source: &Path,
@@ -132,17 +132,17 @@ pub(super) async fn prepare(
     if connection.is_local() && is_recorded && settings.publish_rules == PublishRules::Never {
         settings.publish_rules = PublishRules::WherePossible;
     }
-    // The local edge keeps no versions, whose bytes would pile up on this machine.
+    // The local edge keeps no versions, which would accumulate on this machine.
     settings.keep_copies |= connection.is_local();
     settings.concurrency = open_files::at_once(settings.concurrency, connection.is_local());
-    // What is no directory is refused by the deploy, and leaves no bucket behind.
+    // The deploy refuses a source that is not a directory, and leaves no bucket behind.
     if source.is_dir() {
         connection.make_bucket(&settings.target).await?;
     }
     Ok(settings)
 }
 
-/// How to see a site that was deployed, if its URL does not say it.
+/// How to see a deployed site, if its URL does not say so.
 fn directions(connection: &Connection, settings: &Settings, url: Option<&str>, terminal: &Terminal) -> Option<String> {
     #[cfg(feature = "edge")]
     if let Some(local) = connection.local() {
@@ -163,7 +163,7 @@ fn directions(connection: &Connection, settings: &Settings, url: Option<&str>, t
     is_unnamed.then(|| format!("To see its address here, set url in [previews]; the files are in {}", settings.target))
 }
 
-/// Where a preview shows it, if one is running.
+/// Where a running preview serves it, if there is one.
 #[cfg(feature = "edge")]
 fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
     connection.local().filter(|local| !local.is_ours()).map(|local| local.site_url(&settings.target))

@@ -1,7 +1,7 @@
-//! `doctor`: looks at everything that a deploy relies on, changes nothing, and says what to repair.
+//! `doctor`: checks everything that a deploy relies on, changes nothing, and says what to repair.
 //!
-//! What cannot be seen is reported as not checked, never as right. `bucket` and `distribution` turn what AWS
-//! answers into findings; what follows from a configuration alone is decided there without I/O.
+//! What cannot be seen is reported as not checked, never as right. `bucket` and `distribution` convert AWS's
+//! responses into findings; `distribution` derives them from a configuration alone, without I/O.
 
 mod bucket;
 mod distribution;
@@ -30,7 +30,7 @@ use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroU32;
 
-/// Text is not broken into shorter lines than this.
+/// Text is not wrapped to lines shorter than this.
 const NARROWEST: usize = 40;
 
 /// `doctor`.
@@ -46,21 +46,21 @@ pub async fn run(args: &DoctorArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(if report.outcome == State::Error { Exit::Failed } else { Exit::Done }, written)
 }
 
-/// What is to be looked at.
+/// What to check.
 #[derive(Debug, Clone)]
 struct Doctor {
     /// The site.
     target: Target,
-    /// Which distributions show it.
+    /// The distributions that serve it.
     distributions: Which,
-    /// Whether any origin of those that are named may show it.
+    /// Whether any origin of the named distributions may serve it.
     any_origin: bool,
-    /// Where the deploy record is kept.
+    /// The location of the deploy record.
     place: Place,
     /// The account that must own the bucket.
     expected_owner: Option<String>,
-    /// Whether an object is written, and removed again, where the record is: nothing else tells whether
-    /// writes are allowed, and kept apart by conditions.
+    /// Whether to write an object next to the record and remove it again: nothing else shows whether writes are
+    /// allowed and conditions are checked.
     probe: bool,
     /// Whether deploys publish rules.
     publishes_rules: bool,
@@ -74,9 +74,9 @@ enum State {
     Ok,
     /// It cannot be seen from here.
     NotChecked,
-    /// A deploy works, and could do better or costs more.
+    /// A deploy works, but could do better or costs more.
     Warning,
-    /// A deploy fails, or viewers do.
+    /// A deploy fails, or viewers get errors.
     Error,
 }
 
@@ -100,12 +100,12 @@ impl State {
     }
 }
 
-/// One line.
+/// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
-    /// What was looked at.
+    /// What was checked.
     check: String,
-    /// How it stands.
+    /// Its state.
     state: State,
     /// What was found.
     found: String,
@@ -123,13 +123,13 @@ impl Finding {
         Finding { fix: Some(fix.into()), ..self }
     }
 
-    /// A finding from an error that a deploy would meet as well.
+    /// A finding from an error that a deploy would get as well.
     fn of_error(check: &str, error: &Error) -> Finding {
         let finding = Finding::new(check, State::Error, error.to_string());
         Finding { fix: error.hint_text().map(str::to_owned), ..finding }
     }
 
-    /// The result of a question that only the doctor asks: no answer is not a problem.
+    /// The result of a request that only the doctor makes: a missing response is not a problem.
     fn unanswered(check: &str, error: &Error) -> Finding {
         if error.kind() == ErrorKind::NotImplemented {
             return Finding::new(check, State::NotChecked, "cannot be checked on this endpoint");
@@ -138,21 +138,21 @@ impl Finding {
     }
 }
 
-/// All that was found.
+/// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Report {
     /// The version of shipfront.
     shipfront: &'static str,
     /// The site as a URL.
     target: String,
-    /// The worst of it.
+    /// The worst state.
     outcome: State,
-    /// Line by line.
+    /// The findings, line by line.
     findings: Vec<Finding>,
-    /// How wide its text is to be, if that matters.
+    /// Maximum width of its text, if that matters.
     #[serde(skip)]
     columns: Option<u16>,
-    /// Whether its text has a line for each of them.
+    /// Whether its text has a line for each finding.
     #[serde(skip)]
     verbose: bool,
 }
@@ -176,18 +176,18 @@ impl Report {
         self.findings.iter().filter(|finding| finding.state == state).count()
     }
 
-    /// A line whose parts beyond the first stay right of its mark.
+    /// A line whose continuation is indented to the right of its mark.
     fn line(&self, start: &str, text: &str) -> String {
         let columns = self.columns.map_or(usize::MAX, usize::from).max(NARROWEST);
         let indent = "    ";
         let options = textwrap::Options::new(columns).initial_indent(start).subsequent_indent(indent);
-        // A path or a command is copied whole.
+        // A path or a command must stay whole to be copied.
         textwrap::fill(text, options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation))
     }
 }
 
 impl Display for Report {
-    /// The problems, then what could not be checked and what is well in few lines, and a verdict last.
+    /// The problems, then a short summary of what could not be checked and what is fine, and a verdict last.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for state in [State::Error, State::Warning] {
             for finding in self.findings.iter().filter(|finding| finding.state == state) {
@@ -199,7 +199,7 @@ impl Display for Report {
             if self.verbose {
                 findings.into_iter().try_for_each(|finding| self.write_finding(out, finding))?;
             } else if !findings.is_empty() {
-                // Of which distribution it is, the long list says.
+                // The long list names the distribution.
                 let name = |finding: &&Finding| {
                     let name = finding.check.split(" of distribution").next().unwrap_or_default();
                     Shown(name).to_string()
@@ -261,7 +261,7 @@ impl Doctor {
         })
     }
 
-    /// Looks at everything. What cannot be looked at, because something before it failed, is left out.
+    /// Checks everything. What cannot be checked because something before it failed is omitted.
     async fn examine(&self, aws: &Aws) -> Report {
         let mut evidence = Evidence::default();
         let mut findings = vec![credentials(aws).await];

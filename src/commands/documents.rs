@@ -1,5 +1,5 @@
-//! `completions`, `man` and `schema`: what a shell, a manual and an editor read about the command line and the file of
-//! settings.
+//! `completions`, `man` and `schema`: what shells, manuals and editors need to know about the command line and the
+//! settings file.
 
 use crate::cli::Cli;
 use crate::cli::documents::{CompletionsArgs, ManArgs};
@@ -23,21 +23,21 @@ pub fn completions(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit> 
 /// `man`.
 pub fn man(args: &ManArgs, terminal: &Terminal) -> Result<Exit> {
     let page = manual(args.command.as_deref())?;
-    // At a terminal the page is read, as 'man' shows it; elsewhere it is written to a file or read by another program.
+    // At a terminal, the page is displayed by 'man'; elsewhere it is written to a file or read by another program.
     if terminal.columns().is_none() || !VIEWERS.iter().any(|(viewer, options)| is_shown(viewer, options, &page)) {
         terminal.print(page.trim_end())?;
     }
     Ok(Exit::Done)
 }
 
-/// Programs that show a manual page from their stdin: that of man-db, and that of macOS and the BSDs.
+/// Programs that display a manual page from stdin: the one of man-db, and the one of macOS and the BSDs.
 const VIEWERS: [(&str, &[&str]); 2] = [("man", &["-l", "-"]), ("mandoc", &["-a"])];
 
-/// Whether a program showed a page.
+/// Whether a program displayed a page.
 fn is_shown(viewer: &str, options: &[&str], page: &str) -> bool {
     let started = Process::new(viewer).args(options).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
     let Ok(mut child) = started else { return false };
-    // One that is closed before the end of the page has shown enough.
+    // A viewer that is closed before the end of the page has displayed enough.
     let written = child.stdin.take().map(|mut stdin| stdin.write_all(page.as_bytes()));
     drop(written);
     child.wait().is_ok_and(|status| status.success())
@@ -49,14 +49,14 @@ pub fn schema(terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A shell's script of completions.
+/// The completion script for a shell.
 fn script(shell: Shell) -> Result<String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "shipfront", &mut script);
     text(script)
 }
 
-/// A manual page, in roff: the program's, or a command's.
+/// A manual page in roff, for the program or for a command.
 fn manual(command: Option<&str>) -> Result<String> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
@@ -73,11 +73,11 @@ fn manual(command: Option<&str>) -> Result<String> {
 }
 
 fn page(command: &Command, see_also: &str) -> std::io::Result<Vec<u8>> {
-    // The usage rather than every flag: those are below, and a synopsis of forty flags tells nothing.
+    // The usage instead of every flag: those are below, and a synopsis of forty flags is useless.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim().to_owned();
     let man = Man::new(command.clone().override_usage(usage));
-    // Without a date, so that a build of the same sources is the same; the two quotes keep its place.
+    // Without a date, so that builds of the same sources are identical; the two quotes are its placeholder.
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let mut page = format!(".TH {name} 1 \"\" \"shipfront {}\"\n", env!("CARGO_PKG_VERSION")).into_bytes();
     man.render_name_section(&mut page)?;
@@ -98,7 +98,7 @@ fn page(command: &Command, see_also: &str) -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A part of the help that follows the options. Most have a title, and lines that must stay lines.
+/// A part of the help that follows the options. Most have a title, and lines that must not be joined.
 fn section(part: &str, page: &mut Roff) {
     let titled = part.split_once(":\n").filter(|(title, _)| !title.contains('\n'));
     let Some((title, lines)) = titled else {

@@ -1,4 +1,5 @@
-//! `headers`: what S3 does not keep of the source's `_headers`, as a CloudFront Function or as policies.
+//! `headers`: the headers of the source's `_headers` that S3 does not store, as a CloudFront Function or as
+//! policies.
 
 use crate::cli::headers_and_redirects::HeadersArgs;
 use crate::config;

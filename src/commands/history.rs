@@ -1,4 +1,4 @@
-//! `history`: the deploys that can be brought back, as the record has them.
+//! `history`: the deploys that can be restored, according to the record.
 
 use crate::cli::history::HistoryCommandArgs;
 use crate::commands::connection::Connection;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
-/// Characters of a commit that are shown, as Git shows them.
+/// Number of characters of a commit to show, as Git does.
 const SHORT_COMMIT: usize = 10;
 
 /// `history`.
@@ -49,11 +49,11 @@ struct History {
     shipfront: &'static str,
     /// The site.
     target: String,
-    /// The newest first.
+    /// Newest first.
     deploys: Vec<Listed>,
 }
 
-/// A deploy as it is listed.
+/// A listed deploy.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
     deploy: String,
@@ -63,23 +63,23 @@ pub(super) struct Listed {
     build: Option<Build>,
     commit: Option<String>,
     by: String,
-    /// The deploy whose site it brought back, if it was a rollback.
+    /// The deploy whose site it restored, if it was a rollback.
     restored: Option<String>,
     /// The preview that it made live, if it was a promotion.
     promoted: Option<String>,
-    /// Objects that it wrote.
+    /// Number of objects that it wrote.
     uploaded: u64,
-    /// Objects that it deleted.
+    /// Number of objects that it deleted.
     pruned: u64,
-    /// Objects that it was to write or delete, and did not.
+    /// Number of objects that it should have written or deleted but did not.
     left: u64,
-    /// Objects of its site.
+    /// Number of objects of its site.
     objects: Option<u64>,
-    /// Whether all of it can be brought back: `yes`, `no`, or `unknown` before a rollback has looked.
+    /// Whether it can be restored completely: `yes`, `no`, or `unknown` before a rollback has checked.
     restorable: &'static str,
 }
 
-/// The deploys as they are listed. `has_manifest` tells which of them have one.
+/// The listed deploys. `has_manifest` says which of them have one.
 pub(super) fn listed(deploys: Vec<Deployed>, has_manifest: impl Fn(&str) -> bool) -> Vec<Listed> {
     let sure = restorable(&deploys);
     let each = deploys.into_iter().zip(sure).enumerate().map(|(at, (deployed, sure))| Listed {

@@ -1,4 +1,4 @@
-//! `shipfront import`: the settings of another tool, as a `shipfront.toml`.
+//! `shipfront import`: converts another tool's settings to a `shipfront.toml`.
 
 mod hugo;
 mod pattern;
@@ -23,12 +23,12 @@ pub fn run(args: &ImportArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A file's settings, in the words of `shipfront.toml`.
+/// A file's settings, in the terms of `shipfront.toml`.
 #[derive(Debug, Serialize)]
 struct Imported {
     /// The text of the file.
     toml: String,
-    /// What could not be carried over, and what to do about it.
+    /// What could not be converted, and what to do about it.
     not_carried_over: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ fn import(path: &Path) -> Result<Imported> {
     import_text(&name, &locate::text(path, &name)?)
 }
 
-/// Reads the text of another tool's file; its name tells in which language it is.
+/// Parses another tool's file; its name determines the language.
 fn import_text(name: &str, text: &str) -> Result<Imported> {
     let value = lower(parse(name, text)?);
     let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase());
@@ -48,7 +48,7 @@ fn import_text(name: &str, text: &str) -> Result<Imported> {
             let section = fields.remove("deployment").unwrap_or_default();
             import.hugo(section, fields.get("publishdir").and_then(Value::as_str))?;
         }
-        // Hugo's sections may be files of their own.
+        // Hugo's sections may be separate files.
         Value::Object(fields) if stem.as_deref() == Some("deployment") => import.hugo(Value::Object(fields), None)?,
         Value::Object(fields) if fields.contains_key("routes") || fields.contains_key("bucket") => {
             import.s3deploy(Value::Object(fields))?;
@@ -83,7 +83,7 @@ fn parse(name: &str, text: &str) -> Result<Value> {
     }
 }
 
-/// Names of settings and headers are the same in upper and lower case.
+/// Names of settings and headers are case-insensitive.
 fn lower(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -94,22 +94,22 @@ fn lower(value: Value) -> Value {
     }
 }
 
-/// Reads what the other tool knows, or says where it is otherwise.
+/// Parses what the other tool knows, or says where it differs.
 fn known<T: serde::de::DeserializeOwned>(name: &str, value: Value, hint: &str) -> Result<T> {
     serde_path_to_error::deserialize(value)
         .map_err(|error| Error::usage(format!("{name}: {}: {}", error.path(), error.inner())).hint(hint))
 }
 
-/// A file that is being carried over.
+/// A file that is being converted.
 #[derive(Debug, Default)]
 struct Import {
     name: String,
     settings: Settings,
     /// The settings of each section.
     sections: Vec<(String, Settings)>,
-    /// In the other tool's order, in which the first rule that matches is the only one.
+    /// In the other tool's order, in which only the first rule that matches applies.
     rules: Vec<Rule>,
-    /// What is said of all files.
+    /// The settings for all files.
     of_all: Option<Rule>,
     notes: Vec<String>,
 }
@@ -122,7 +122,7 @@ struct Rule {
     /// The pattern of the other tool.
     pattern: String,
     files: Vec<String>,
-    /// By their names in a rule; user metadata with `metadata.` before them.
+    /// By their names in a rule; user metadata has the prefix `metadata.`.
     headers: BTreeMap<String, toml::Value>,
 }
 
@@ -131,7 +131,7 @@ impl Import {
         self.notes.push(note.into());
     }
 
-    /// Names what is set and has no counterpart.
+    /// Lists settings that have no counterpart.
     fn note_left(&mut self, place: &str, fields: &Map<String, Value>, because: &[(&str, &str)]) {
         for (name, value) in fields {
             if matches!(value, Value::Null | Value::Bool(false)) {
@@ -183,7 +183,7 @@ impl Import {
 }
 
 impl Rule {
-    /// The rule, behind those it must not let through.
+    /// The rule, after those that it must not apply to.
     fn text(&self, before: &[&Rule]) -> String {
         let mut headers = self.headers.clone();
         let met: BTreeSet<&String> =
@@ -192,7 +192,7 @@ impl Rule {
             let nothing = match name.as_str() {
                 "compress" => toml::Value::Array(Vec::new()),
                 "storage-class" => toml::Value::from("STANDARD"),
-                // What is said of all is said of these, too.
+                // The settings for all files apply to these as well.
                 "acl" => continue,
                 _ => toml::Value::from(""),
             };
@@ -208,13 +208,13 @@ impl Rule {
         text
     }
 
-    /// Whether a file may be one of both. Names with different extensions are not.
+    /// Whether a file may match both. Names with different extensions cannot.
     fn may_meet(&self, other: &Rule) -> bool {
         let (Some(own), Some(others)) = (self.extensions(), other.extensions()) else { return true };
         !own.is_disjoint(&others)
     }
 
-    /// The extensions, where nothing else is asked of a file.
+    /// The extensions, if nothing else is required of a file.
     fn extensions(&self) -> Option<BTreeSet<&str>> {
         let extensions = self.files.iter().map(|glob| {
             let rest = glob.strip_prefix("*.")?;
@@ -225,7 +225,7 @@ impl Rule {
     }
 }
 
-/// A value that the other tool reads out of the environment.
+/// Whether the other tool reads a value from the environment.
 fn is_of_environment(text: &str) -> bool {
     text.contains('$')
 }

@@ -1,4 +1,4 @@
-//! `shipfront init`: a commented `shipfront.toml` for the project that is seen.
+//! `shipfront init`: writes a commented `shipfront.toml` for the project that it finds.
 
 mod generators;
 mod output;
@@ -30,7 +30,7 @@ struct Initialised {
 
 /// `init`.
 pub fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
-    // Either may be left out.
+    // Either may be omitted.
     let is_target = |text: &Path| text.to_str().is_some_and(|text| text.starts_with("s3://"));
     let (directory, target) = match &args.target {
         None if is_target(&args.directory) => (Path::new("."), args.directory.to_str()),
@@ -78,7 +78,7 @@ impl Generator {
         })
     }
 
-    /// Those of its files that a project has.
+    /// The files that identify it, as far as a project has them.
     fn files(&self, directory: &Path) -> Vec<String> {
         let named = |name: &&str| match name.strip_prefix('*') {
             Some(ending) => {
@@ -131,7 +131,7 @@ mod tests {
     const PAGES: &str = "max-age=0, s-maxage=31536000, must-revalidate";
     const HASHED: &str = "max-age=31536000, immutable";
 
-    /// What is written for a project of these files, and how it reads.
+    /// What is written for a project with these files, and how it is parsed.
     fn written(files: &[(&str, &str)]) -> (String, file::FileSettings) {
         let project = tempfile::tempdir().unwrap();
         for (name, content) in files {
@@ -142,7 +142,7 @@ mod tests {
         init(project.path(), None, false).unwrap();
         let text = read_to_string(project.path().join(FILE_NAME)).unwrap();
         let settings = file::read(FILE_NAME, &text, None).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        // What is proposed must be as right as what is written.
+        // What is proposed must be as correct as what is written.
         let proposed: String = text
             .lines()
             .map(|line| {
@@ -230,7 +230,7 @@ mod tests {
     fn the_folder_that_holds_the_front_page_wins_over_what_is_usual() {
         let page = |folder: &'static str| (folder, "<p>home");
         for (files, expected) in [
-            // By the configuration, built or not.
+            // From the configuration, built or not.
             (vec![("astro.config.mjs", "export default {\n  outDir: './www',\n}")], "www"),
             (vec![("vite.config.ts", "build: { outDir: '../site' },\nroot: 'app',")], "site"),
             (vec![("next.config.mjs", "export default { output: 'export', distDir: 'build' }")], "build"),
@@ -239,7 +239,7 @@ mod tests {
             (vec![("mkdocs.yml", "site_dir: html\n")], "html"),
             (vec![("svelte.config.js", "kit: { adapter: adapter({ pages: 'web' }) }")], "web"),
             (vec![("angular.json", r#"{"projects": {"shop": {}}}"#)], "dist/shop/browser"),
-            // By what is there, whatever the configuration says.
+            // From what exists, whatever the configuration says.
             (vec![("astro.config.mjs", "outDir: process.env.OUT"), page("htdocs/index.html")], "htdocs"),
             (vec![("vite.config.ts", "outDir: 'www'"), page("dist/index.html")], "dist"),
             (vec![("nuxt.config.ts", ""), page("dist/index.html")], "dist"),
@@ -257,7 +257,7 @@ mod tests {
             (vec![("vite.config.ts", ""), page("storybook-static/index.html")], "storybook-static"),
             (vec![page("index.html"), ("style.css", "a {}")], "."),
             (vec![page("website/index.html")], "website"),
-            // A page that is a template is no site, nor is an empty one.
+            // A page that is a template is not a site, nor is an empty one.
             (vec![("package.json", "\"react-scripts\""), page("public/index.html")], "build"),
             (vec![("vite.config.ts", ""), page("index.html")], "dist"),
             (vec![("vite.config.ts", "outDir: 'www'"), ("dist/index.html", "")], "www"),
@@ -298,7 +298,7 @@ mod tests {
             (vec![page("web/html/index.html")], "web/html"),
             (vec![(".vitepress/config.mts", "outDir:'../public',"), page("public/index.html")], "public"),
             (vec![("docs/.vitepress/config.mts", "outDir:'../public',")], "public"),
-            // A plain site has pages in folders, too.
+            // A plain site has pages in folders as well.
             (vec![page("index.html"), page("about/index.html"), page("blog/site/index.html")], "."),
             (vec![page("website/index.html"), page("website/book/index.html")], "website"),
         ] {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_writes_outside_of_the_project_is_said_to() {
+    fn a_generator_that_writes_outside_of_the_project_is_reported() {
         for (file, content, path) in [
             ("hugo.yaml", "publishDir: ../out\n", "../out"),
             ("mkdocs.yml", "site_dir: ../www\n", "../www"),

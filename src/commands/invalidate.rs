@@ -1,4 +1,4 @@
-//! `invalidate`: paths that a person or a script names: keys, URLs, paths and wildcards, straight to CloudFront.
+//! `invalidate`: sends the keys, URLs, paths and wildcards that a user or a script names directly to CloudFront.
 
 use crate::aws::{Aws, Requests};
 use crate::cli::invalidate::InvalidateArgs;
@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The message after a signal.
 const STOPPING: &str = "stopping within 30 s; press Ctrl-C again to stop at once";
-/// How long paths may take to be counted after a signal.
+/// How long counting the paths may take after a signal.
 const COUNTING: Duration = Duration::from_secs(2);
-/// Bytes that are read of typed paths.
+/// Maximum size of typed paths, in bytes.
 const MOST_TYPED: u64 = 64 << 20;
 
 /// `invalidate`.
@@ -38,7 +38,7 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
     let patience = config::patience(&args.wait)?;
     let record = config::place(args.record.as_deref(), false)?;
-    // It only says where the paths are counted; but what is none is better said before anything is sent.
+    // It only says where the paths are counted; but an invalid one should be reported before anything is sent.
     args.target.as_deref().map(|target| config::target(Some(target))).transpose()?;
     let paths = with_stdin(&args.paths)?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
@@ -53,7 +53,7 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
         let id = new_deploy_id(connection.aws.clock());
         let report = invalidate(&connection.aws, &which, &paths, &id, patience, (&stop, terminal)).await?;
         let counting = count_paths(args, &record, &connection, &report, terminal);
-        // Paths that are not counted are no reason to keep whoever wants it to end.
+        // Uncounted paths are no reason to delay somebody who wants to stop.
         let _ = connection.aws.clock().timeout_after(&stop, COUNTING, counting).await;
         Ok(report)
     };
@@ -63,7 +63,7 @@ pub async fn run(args: &InvalidateArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(report.outcome.exit(), written)
 }
 
-/// What is typed, with the lines of stdin in place of each `-`.
+/// The typed paths, with each `-` replaced by the lines of stdin.
 fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     for path in typed {
@@ -82,8 +82,8 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-/// The paths of a list: its lines; or names that end in zero bytes, as `git diff -z` and `find -print0` write them, which
-/// stand there as they are. Of a list with both, either ends a path.
+/// The paths of a list: its lines, or literal names separated by zero bytes, as `git diff -z` and `find -print0`
+/// write them. In a list with both, either ends a path.
 fn listed(text: &str) -> Vec<String> {
     match text.contains('\0') && !text.contains('\n') {
         true => text.split('\0').map(as_typed).collect(),
@@ -91,8 +91,8 @@ fn listed(text: &str) -> Vec<String> {
     }
 }
 
-/// A name that no line ends, as a person would type it: nothing around it is taken off, and no character of it means
-/// anything else.
+/// A name that is not delimited by lines, escaped as a user would type it: nothing around it is removed, and all
+/// its characters are literal.
 fn as_typed(name: &str) -> String {
     if name.contains("://") {
         return name.to_owned();
@@ -107,7 +107,7 @@ fn as_typed(name: &str) -> String {
     format!("{}{inner}{}", "%20".repeat(start), "%20".repeat(end))
 }
 
-/// The distributions of the local edge that show the site, if it is known: each site there has one.
+/// The distributions of the local edge that serve the site, if it is known: each site there has one.
 async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which> {
     let (target, source) = (args.target.as_deref(), args.source.as_deref());
     if !connection.is_local() || target.is_none() && source.is_none() {
@@ -117,8 +117,8 @@ async fn of_site(args: &InvalidateArgs, connection: &Connection) -> Result<Which
     Ok(Which::Ids(ids_showing(&Distributions::new(&connection.aws), site.bucket()).await?))
 }
 
-/// Counts the paths in the month's allowance of the site, where that is known: in the side file of its record, since a
-/// deploy may be under way. Who may not write there counts nothing.
+/// Counts the paths in the site's allowance of the month, if the site is known: in the side file of its record,
+/// because a deploy may be running. A run that may not write there counts nothing.
 async fn count_paths(
     args: &InvalidateArgs,
     record: &RecordPlace,
@@ -151,7 +151,7 @@ async fn count_paths(
 #[derive(Debug, Serialize)]
 pub struct TypedReport {
     shipfront: &'static str,
-    /// How it ended: `deployed`, or `stale` when CloudFront did not take it.
+    /// How it ended: `deployed`, or `stale` if CloudFront did not accept it.
     pub outcome: Outcome,
     invalidations: Vec<Invalidation>,
     requests: Requests,
@@ -159,7 +159,7 @@ pub struct TypedReport {
     errors: Vec<Failure>,
 }
 
-/// Encoded, without duplicates, and the hosts of what was typed as a URL.
+/// Encoded, without duplicates, and the hosts of typed URLs.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Typed {
     items: Vec<String>,
@@ -167,8 +167,8 @@ struct Typed {
     notes: Vec<String>,
 }
 
-/// Invalidates what was typed and waits for it. The same `run` again asks for the same invalidations,
-/// free of charge. Once `stop` is set, what was not accepted soon after is reported as not sent.
+/// Invalidates what was typed and waits for it. The same `run` again requests the same invalidations, free of
+/// charge. Once `stop` is set, whatever is not accepted soon after is reported as not sent.
 pub async fn invalidate(
     aws: &Aws,
     which: &Which,
@@ -190,7 +190,7 @@ pub async fn invalidate(
     let planned = ids.into_iter().map(|id| Invalidation::of_items(id, typed.items.clone())).collect();
     let mut sent = submit(&distributions, run, planned, patience, stop, terminal).await;
     wait(&distributions, &mut sent, patience, stop, terminal).await;
-    // A distribution that does not exist is a slip of the pen, not a stale edge.
+    // A distribution that does not exist is a typo, not a stale edge.
     let taken = sent.invalidations.iter().any(|invalidation| invalidation.id.is_some());
     if !taken && let Some(error) = sent.failed.first().filter(|error| error.kind() == ErrorKind::NoSuchResource) {
         return Err(error.clone());
@@ -217,7 +217,7 @@ fn read(paths: &[String]) -> Result<Typed> {
             typed.items.push(text.to_owned());
             continue;
         }
-        // A line of `git status --short` is told by the space before it.
+        // A line of `git status --short` is recognized by its leading space.
         let read = path_from_input(line)
             .map_err(|problem| Error::usage(format!("cannot invalidate {text:?}: {problem}")).hint(problem.hint()))?;
         typed.items.push(read.path);
@@ -235,19 +235,19 @@ fn read(paths: &[String]) -> Result<Typed> {
     Ok(typed)
 }
 
-/// Whether CloudFront takes this for a tag
+/// Whether CloudFront accepts this as a tag
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>).
 fn is_tag(tag: &str) -> bool {
     (1..=256).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
 
 impl TypedReport {
-    /// What was sent, and what became of it.
+    /// The invalidations and their outcomes.
     pub fn invalidations(&self) -> &[Invalidation] {
         &self.invalidations
     }
 
-    /// What did not end as hoped but is no failure.
+    /// Problems that are not failures.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_ends_in_a_zero_byte_is_read_as_it_stands() {
+    fn a_name_that_ends_in_a_zero_byte_is_read_literally() {
         for (name, path) in [
             (" lead.html", "/%20lead.html"),
             ("trail.html ", "/trail.html%20"),

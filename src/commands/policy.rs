@@ -1,5 +1,5 @@
-//! `policy`: policies to hand out: what a role must be allowed, by the one table of permissions, and what a bucket
-//! must allow and deny, and whose builds may take a role.
+//! `policy`: prints policies: what a role must be allowed, from the one table of permissions, what a bucket must
+//! allow and deny, and whose builds may assume a role.
 
 use crate::aws::partition::partition_of;
 use crate::aws::permission::{EntryPoint, Resource, Setup, needed};
@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::{RECORD_FOLDER, Target};
 
-/// The one action that is about many keys at once.
+/// The one action that concerns many keys at once.
 const LIST: &str = "s3:ListBucket";
 
 /// `policy`.
@@ -40,30 +40,30 @@ pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// For what a policy is. What only the person knows stands in capitals.
+/// What a policy is for. What only the user knows is a placeholder in capitals.
 #[derive(Debug, Clone)]
 struct Setting {
-    /// The bucket, `BUCKET` where none is named.
+    /// The bucket, `BUCKET` if none is named.
     bucket: String,
     /// Empty, or ending in `/`.
     prefix: String,
-    /// Where the deploy record is kept.
+    /// The location of the deploy record.
     record: Place,
-    /// The distributions and tenants that show the site.
+    /// The distributions and tenants that serve the site.
     distributions: Which,
-    /// The account, `ACCOUNT` where none is named.
+    /// The account, `ACCOUNT` if none is named.
     account: String,
     /// The KMS key of the bucket, if it has one of its own.
     kms_key: Option<String>,
-    /// The partition of AWS, with which every ARN begins.
+    /// The AWS partition, which every ARN contains.
     partition: String,
-    /// Whether what is there is to be tagged.
+    /// Whether existing objects are to be tagged.
     backfill: bool,
     /// Whether deploys publish rules.
     publish_rules: bool,
-    /// To which functions, `FUNCTION` where none is named.
+    /// To which functions, `FUNCTION` if none is named.
     functions: Vec<String>,
-    /// The key-value stores that these read.
+    /// The key-value stores that these functions read.
     stores: Vec<String>,
     /// The site, or the previews, from which objects are copied.
     source: Option<Target>,
@@ -116,7 +116,7 @@ impl Setting {
         all.into_iter().filter_map(|(applies, setup)| applies.then_some(setup)).collect()
     }
 
-    /// The policy of a role that goes through these entry points.
+    /// The policy of a role for these entry points.
     fn role_policy(&self, entry_points: &[EntryPoint]) -> Document {
         let mut statements: Vec<Statement> = Vec::new();
         let mut permissions: Vec<_> = needed(entry_points, &self.setups()).into_iter().collect();
@@ -145,7 +145,7 @@ impl Setting {
         Document::of(statements)
     }
 
-    /// Listing of what is copied from, and of the record of that.
+    /// Allows listing the source of copies, and its record.
     fn source_listing(&self) -> Vec<Statement> {
         let folders = self.source_folders().into_iter().map(|folder| format!("{folder}*")).collect();
         vec![Statement {
@@ -161,7 +161,7 @@ impl Setting {
         }]
     }
 
-    /// The folders of what is copied from: its own, and that of its record.
+    /// The folders of the source of copies: its own, and that of its record.
     fn source_folders(&self) -> Vec<String> {
         let prefix = self.source.as_ref().map(|source| literal(source.prefix()));
         match prefix.as_deref().map_or("", |prefix| prefix) {
@@ -170,7 +170,7 @@ impl Setting {
         }
     }
 
-    /// Listing, of the site and of its record alone where they are folders of their buckets.
+    /// Allows listing only the site and its record, if they are folders of their buckets.
     fn listing(&self) -> Vec<Statement> {
         let record = match &self.record {
             Place::Nowhere => None,
@@ -197,7 +197,7 @@ impl Setting {
         buckets.into_iter().map(statement).collect()
     }
 
-    /// The policy of the bucket: the distributions read it by origin access control, all but the records.
+    /// The policy of the bucket: the distributions read it through origin access control, except for the records.
     fn bucket_policy(&self) -> Result<Document> {
         if self.distributions == Which::None {
             return Err(Error::usage("no distribution reads the bucket, so it needs no policy"));
@@ -205,7 +205,7 @@ impl Setting {
         Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.partition, &self.bucket)]))
     }
 
-    /// CloudFront reads the site for these distributions, and for no others.
+    /// Lets CloudFront read the site for these distributions, and for no others.
     fn reading(&self) -> Statement {
         Statement {
             sid: Some("OnlyTheseDistributionsRead"),
@@ -219,12 +219,12 @@ impl Setting {
         }
     }
 
-    /// The ARN of a bucket, or of what is in it.
+    /// The ARN of a bucket, or of its contents.
     fn of_s3(&self, bucket: &str, rest: &str) -> String {
         format!("arn:{}:s3:::{bucket}{rest}", self.partition)
     }
 
-    /// What an action is allowed on.
+    /// The ARNs of an action's resource.
     fn arns(&self, resource: Resource, action: &str) -> Vec<String> {
         let named = |resource: Resource, id: &str| {
             let text = resource.to_string().replace("ACCOUNT", &self.account).replace("BUCKET", &self.bucket);
@@ -235,7 +235,7 @@ impl Setting {
         let ids = |tenants: bool| {
             let ids = self.ids().iter().filter(move |id| matches!(id, DistributionId::Tenant(_)) == tenants);
             let ids: Vec<&str> = ids.map(DistributionId::as_str).collect();
-            // A tenant's distribution is another one, which only the person knows.
+            // A tenant's distribution is a different one, which only the user knows.
             if ids.is_empty() { vec!["ID"] } else { ids }
         };
         let elsewhere = match &self.record {
@@ -258,7 +258,7 @@ impl Setting {
                         Some(self.of_s3(&self.bucket, &format!("/{RECORD_FOLDER}{}*", literal(&self.prefix))))
                     }
                 };
-                // Nothing of a record is large enough to go up in parts.
+                // No file of a record is large enough to be uploaded in parts.
                 let folder = folder.filter(|_| action != "s3:AbortMultipartUpload");
                 std::iter::once(named(resource, "")).chain(folder).collect()
             }
@@ -276,7 +276,7 @@ impl Setting {
                 self.functions.iter().map(arn).collect()
             }
             Resource::Store => {
-                // An ARN is one already.
+                // An ARN is used as it is.
                 let arn = |store: &String| match store.starts_with("arn:") {
                     true => store.clone(),
                     false => named(resource, "").replace("STORE", store),
@@ -299,7 +299,7 @@ impl Setting {
     }
 }
 
-/// The partition: as it is named, else that of the key, else that of the region.
+/// The partition: the named one, otherwise that of the key, otherwise that of the region.
 fn partition(args: &PolicyArgs, variable: impl Fn(&str) -> Option<String>) -> String {
     let of_key = || args.kms_key.as_deref()?.strip_prefix("arn:")?.split(':').next().map(str::to_owned);
     let variables = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(variable);

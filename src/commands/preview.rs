@@ -1,4 +1,4 @@
-//! `preview`: deploys to the local edge and keeps it serving; with `--watch`, deploys what changes.
+//! `preview`: deploys to the local edge and keeps it running; with `--watch`, deploys changes.
 
 use crate::cli::PreviewArgs;
 use crate::commands::connection::Connection;
@@ -28,7 +28,7 @@ pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
     connection.close(outcome).await
 }
 
-/// A preview that is under way.
+/// A running preview.
 struct Preview<'a> {
     args: &'a PreviewArgs,
     source: PathBuf,
@@ -40,7 +40,7 @@ struct Preview<'a> {
 impl Preview<'_> {
     async fn run(&self) -> Result<Exit> {
         let Some(local) = self.connection.local() else { return Ok(Exit::Done) };
-        // Begun before the first deploy: what changes meanwhile is not missed.
+        // Started before the first deploy, so that no change is missed.
         let watch = if self.args.watch { Some(Watch::begin(&self.source)?) } else { None };
         let (target, report) = self.deploy(local).await?;
         self.tell(local, &target, &report);
@@ -61,7 +61,7 @@ impl Preview<'_> {
         Ok(Exit::Done)
     }
 
-    /// Waits for the signal, and deploys meanwhile what changes if it is watched.
+    /// Waits for the signal, and if the source is watched, deploys changes meanwhile.
     async fn wait(&self, local: &Local, watch: Option<Watch>) -> Result<()> {
         let shown = shell_word(&self.source);
         match watch {
@@ -88,7 +88,7 @@ impl Preview<'_> {
                 () = self.stop.cancelled() => return Ok(()),
             }
             match self.deploy(local).await {
-                // Touched, or written back as it was.
+                // Touched, or restored to what it was.
                 Ok((_, report)) if report.outcome == Outcome::NothingToDo => {}
                 Ok((target, report)) => {
                     self.tell(local, &target, &report);
@@ -99,7 +99,7 @@ impl Preview<'_> {
                     let objects = &report.objects;
                     local.note(&format!("deployed: {} uploaded, {} deleted", objects.uploaded, objects.pruned));
                 }
-                // Such as half a build: the next change is another chance.
+                // For example half a build: the next change is another chance.
                 Err(error) => {
                     self.terminal.fail(&error);
                     local.note(&format!("not deployed: {error}"));
@@ -119,7 +119,7 @@ impl Preview<'_> {
         Ok((settings.target, report))
     }
 
-    /// Reports a deploy to the person and to the dashboard.
+    /// Reports a deploy to the user and to the dashboard.
     fn tell(&self, local: &Local, target: &Target, report: &Report) {
         if let Err(error) = report.show(self.terminal) {
             self.terminal.warn(error);

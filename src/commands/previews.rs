@@ -29,16 +29,16 @@ use std::io::Read;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// Records that are read at once.
+/// Maximum number of records to read at once.
 const IN_FLIGHT: usize = 16;
-/// Bytes of a list of names, at most.
+/// Maximum size of a list of names, in bytes.
 const MOST_OF_LIST: u64 = 16 * 1024 * 1024;
-/// Characters of a commit that are shown, as Git shows them.
+/// Number of characters of a commit to show, as Git does.
 const SHORT_COMMIT: usize = 10;
 
 /// `previews`.
 pub async fn run(args: &PreviewsCommandArgs, terminal: &Terminal) -> Result<Exit> {
-    // What is wrong with the list is known before anything is asked.
+    // Report errors in the list before any request is sent.
     let kept = args.keep_from.as_deref().map(read_list).transpose()?;
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = async {
@@ -65,13 +65,13 @@ pub async fn run(args: &PreviewsCommandArgs, terminal: &Terminal) -> Result<Exit
     }
 }
 
-/// What came of the command.
+/// The result of the command.
 enum Answer {
     List(Previews),
     Removal(Removals),
 }
 
-/// The labels of the names that a file has, or standard input.
+/// The labels of the names in a file, or in standard input.
 fn read_list(path: &Path) -> Result<HashSet<String>> {
     let unreadable = |error| Error::usage(format!("cannot read --keep-from {}: {error}", path.display()));
     let mut text = String::new();
@@ -81,14 +81,14 @@ fn read_list(path: &Path) -> Result<HashSet<String>> {
         let file = std::fs::File::open(path).map_err(unreadable)?;
         file.take(MOST_OF_LIST).read_to_string(&mut text).map_err(unreadable)?;
     }
-    // Of a list that was cut off, names would seem to be missing.
+    // In a list that was cut off, names would seem to be missing.
     if text.len() as u64 >= MOST_OF_LIST {
         return Err(Error::usage(format!("--keep-from {} has {MOST_OF_LIST} bytes or more", path.display())));
     }
     config::previews::kept(&text)
 }
 
-/// The command, once it is known where previews are.
+/// The command, once the location of previews is known.
 struct Command<'a> {
     args: &'a PreviewsCommandArgs,
     connection: &'a Connection,
@@ -98,7 +98,7 @@ struct Command<'a> {
     stop: CancellationToken,
 }
 
-/// The records in a place.
+/// The records at a location.
 struct Found {
     /// The folder of the records.
     records: Bucket,
@@ -115,7 +115,7 @@ impl Command<'_> {
         Ok(Found { records: folder, folders })
     }
 
-    /// Reads the state of each record that there is; other sites are none.
+    /// Reads the state of each record; other sites are not previews.
     async fn sessions(&self, found: &Found) -> Result<Vec<(String, Session)>> {
         let labels = found.folders.iter().filter(|(_, folder)| folder.has_state).map(|(label, _)| label.clone());
         let labels: Vec<String> = labels.collect();
@@ -195,12 +195,12 @@ impl Command<'_> {
             let target = Target::parse(&format!("{}/{label}", self.target.to_string().trim_end_matches('/')))?;
             match self.remove_one(target, |session| goes(&label, session)).await {
                 Ok(removal) => removals.add(name, label, removal),
-                // What a signal ended, nobody wants the rest of.
+                // After a signal, the rest is not wanted.
                 Err(error) if error.exit() == Exit::Interrupted => return Err(error),
                 Err(error) => removals.fail(&name, &error),
             }
         }
-        // What a removal that died has left of a record.
+        // Remainders of a record whose removal died.
         let now = self.now(&found).await;
         for (label, folder) in found.folders.iter().filter(|(_, folder)| !folder.has_state) {
             if let Some(now) = now {
@@ -210,7 +210,7 @@ impl Command<'_> {
         Ok(removals)
     }
 
-    /// S3's time; nothing is swept without it.
+    /// S3's time; without it, no remainders are removed.
     async fn now(&self, found: &Found) -> Option<Timestamp> {
         if found.folders.values().all(|folder| folder.has_state) {
             return None;
@@ -240,25 +240,25 @@ impl Command<'_> {
     }
 }
 
-/// The previews at a place.
+/// The previews at a location.
 #[derive(Debug, Serialize)]
 struct Previews {
     shipfront: &'static str,
-    /// Where they are.
+    /// Their location.
     target: String,
-    /// The first to expire first.
+    /// In order of expiry.
     previews: Vec<Listed>,
 }
 
-/// A preview as it is listed.
+/// A listed preview.
 #[derive(Debug, Serialize)]
 struct Listed {
-    /// As it was typed.
+    /// As typed.
     name: String,
-    /// Its host label, which is its folder.
+    /// Its host label, which is the name of its folder.
     label: String,
     url: Option<String>,
-    /// Its last deploy; `None` where none was completed.
+    /// Its last deploy; `None` if none was completed.
     deploy: Option<String>,
     at: Option<Timestamp>,
     /// Seconds since then.
@@ -270,7 +270,7 @@ struct Listed {
     production: Option<String>,
     objects: Option<u64>,
     bytes: Option<u64>,
-    /// Whether its last deploy was completed, and none is under way.
+    /// Whether its last deploy was completed, and none is running.
     complete: bool,
 }
 
@@ -308,7 +308,7 @@ impl Display for Listed {
     }
 }
 
-/// A length of time as people say it.
+/// A duration for display.
 fn ago(seconds: i64) -> String {
     let plural = |count: i64, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     match seconds {
@@ -325,7 +325,7 @@ struct Removals {
     shipfront: &'static str,
     target: String,
     removed: Vec<Gone>,
-    /// The names of those that stay.
+    /// The names of the previews that stay.
     kept: Vec<String>,
     warnings: Vec<String>,
     errors: Vec<Failure>,
@@ -333,12 +333,12 @@ struct Removals {
     exit: Exit,
 }
 
-/// A preview that is gone.
+/// A removed preview.
 #[derive(Debug, Serialize)]
 struct Gone {
     name: String,
     label: String,
-    /// Objects that were deleted.
+    /// Number of objects deleted.
     objects: u64,
     /// The keys of objects that others wrote, which stay.
     foreign: Vec<String>,

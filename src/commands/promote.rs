@@ -1,4 +1,5 @@
-//! `promote`, from the arguments to the exit code. The recipe is [`crate::deploy::rollback`], with a preview for its source.
+//! `promote`, from the arguments to the exit code. The recipe is [`crate::deploy::rollback`], with a preview as its
+//! source.
 
 use crate::cli::previews::PromoteArgs;
 use crate::commands::connection::Connection;
@@ -13,7 +14,7 @@ use crate::terminal::Terminal;
 pub async fn run(args: &PromoteArgs, terminal: &Terminal) -> Result<Exit> {
     let prepare = |connection: &Connection| {
         let site = connection.site(&args.site)?;
-        // On the local edge a source may stand in the place of the target.
+        // On the local edge, a source may replace the target.
         let source = args.site.target.as_deref().filter(|target| !target.starts_with("s3://"));
         let source = source.map(std::path::Path::new).or(args.site.source.as_deref());
         let previews = connection.previews(args.place.previews_target.as_deref(), source)?;

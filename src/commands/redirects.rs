@@ -1,4 +1,4 @@
-//! `redirects`: the code of a CloudFront Function that follows the source's `_redirects`.
+//! `redirects`: the code of a CloudFront Function that implements the source's `_redirects`.
 
 use crate::cli::headers_and_redirects::RedirectsArgs;
 use crate::config;

@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// What people should know once a site is back.
+/// A note after a site was restored.
 const ORDER: &str = "Builds up to the newest one are refused until a newer one is deployed (--force overrides this); builds without a number are not affected";
 
 /// `rollback`.
@@ -34,7 +34,7 @@ pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.ended(report.outcome.exit(), written)
 }
 
-/// Makes a site what is in S3 already, and reports it; beside the report, whether it could be written.
+/// Changes a site to what is already in S3, and reports it; also returns whether the report could be written.
 pub(super) async fn bring_back(
     (connection, options, target): (&ConnectionArgs, &BringBackArgs, Option<&str>),
     terminal: &Terminal,

@@ -1,4 +1,5 @@
-//! `rules`: the rules that viewers meet by the last deploy, and what to change once so that deploys can publish them.
+//! `rules`: the rules that viewers get from the last deploy, and what to change once so that deploys can publish
+//! them.
 
 mod attach;
 
@@ -53,13 +54,13 @@ async fn attachment(args: &RulesArgs, connection: &Connection) -> Result<Attachm
     Ok(Attachment::new(&target, &viewers))
 }
 
-/// How the code of a function stands.
+/// The state of a function's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
-    /// Viewers meet what the last deploy published.
+    /// Viewers get what the last deploy published.
     Live,
-    /// Viewers meet other code: the next deploy that publishes rules puts that right.
+    /// Viewers get other code: the next deploy that publishes rules corrects that.
     OtherCode,
     /// Its comment does not name the site.
     NotOurs,
@@ -80,14 +81,14 @@ struct AttachedFunction {
 struct InForce {
     shipfront: &'static str,
     target: String,
-    /// The digest of the code that the last deploy published; `None` where none did.
+    /// The digest of the code that the last deploy published; `None` if none did.
     digest: Option<String>,
     functions: Vec<AttachedFunction>,
     redirects: Vec<String>,
     headers: Vec<String>,
 }
 
-/// `rules`: what the record says, and whether that is what viewers meet.
+/// `rules`: what the record says, and whether that is what viewers get.
 async fn in_force(args: &RulesArgs, connection: &Connection) -> Result<(InForce, Vec<String>)> {
     let target = connection.site(&args.site)?;
     let place = config::place(args.site.record.as_deref(), false)?;

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first lets what is in flight finish, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP: the first lets requests in flight finish, the second ends the process.
 
 use crate::exit::Exit;
 use crate::terminal::Terminal;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-/// What a command that changes a site says when it is asked to stop.
+/// The message of a command that changes a site when it is asked to stop.
 pub(super) const FINISHING: &str =
     "stopping: finishing and invalidating what is in flight; press Ctrl-C again to stop at once";
 
@@ -38,7 +38,7 @@ async fn signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Waits for a signal, for ever where it cannot be listened to.
+/// Waits for a signal, forever if it cannot be received.
 #[cfg(unix)]
 async fn arrival(kind: SignalKind) {
     match tokio::signal::unix::signal(kind) {
@@ -47,8 +47,8 @@ async fn arrival(kind: SignalKind) {
     }
 }
 
-/// Whether the run was started to outlive its terminal, as by `nohup`. Linux tells which signals are ignored, as bits from
-/// the lowest; once the program listens to one, it is no longer among them.
+/// Whether the run was started to outlive its terminal, as with `nohup`. Linux reports ignored signals as bits,
+/// starting at the lowest; once the program listens to one, it is no longer among them.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     const HANGUP: u64 = 1;

@@ -24,9 +24,9 @@ use shipfront_site::{ObjectKind, Target};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// Groups of orphans before the rest is only counted.
+/// Number of groups of orphans to list before the rest is only counted.
 const SHORT_LIST: usize = 20;
-/// The widest column of folders.
+/// Maximum width of the folder column.
 const WIDE_FOLDER: usize = 40;
 
 /// `status`.
@@ -38,7 +38,7 @@ pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What the record says, and what the person should know of it.
+/// What the record says, and warnings about it.
 async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<String>)> {
     let StatusArgs { site, orphans, free_paths } = args;
     let place = config::place(site.record.as_deref(), false)?;
@@ -59,13 +59,13 @@ struct Status {
     target: String,
     /// The folder of the record.
     record: String,
-    /// The last deploy that was completed.
+    /// The last completed deploy.
     last: Option<LastDeploy>,
     /// The newest build.
     build: Option<Build>,
-    /// The deploys that are kept, the newest first.
+    /// The deploys that are kept, newest first.
     deploys: Vec<Listed>,
-    /// Who deploys now.
+    /// The run that is deploying now.
     lease: Option<Holder>,
     /// A lease that its holder no longer renews: the next deploy takes it.
     expired_lease: Option<Holder>,
@@ -73,7 +73,7 @@ struct Status {
     pending: Option<Pending>,
     /// The paths that were sent to CloudFront this month.
     allowance: UsedPaths,
-    /// Objects that the manifest knows.
+    /// Number of objects in the manifest.
     objects: u64,
     /// Those that are no longer in the source.
     orphans: Vec<Orphan>,
@@ -90,7 +90,7 @@ struct Orphan {
     key: String,
     bytes: u64,
     since: Timestamp,
-    /// After when a deploy removes it, if ever one does.
+    /// The time after which a deploy removes it, if one ever does.
     goes_after: Option<Timestamp>,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn no_record_there(session: &Session) -> Error {
         .hint("deploy first, or pass --record if the record is elsewhere")
 }
 
-/// Reads what the record says. `goes_after` tells when an orphan is old enough to be removed.
+/// Reads what the record says. `goes_after` says when an orphan is old enough to be removed.
 fn status(
     session: &Session,
     target: &Target,
@@ -245,7 +245,7 @@ impl Status {
     }
 }
 
-/// When an orphan is old enough: a page at once, an asset in time.
+/// When an orphan is old enough: a page at once, an asset after `prune_after`.
 fn goes_after(wave: ObjectKind, prune_after: PruneAfter, since: Timestamp) -> Option<Timestamp> {
     match (prune_after, wave) {
         (PruneAfter::Never, _) => None,

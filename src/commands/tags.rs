@@ -1,4 +1,4 @@
-//! `tags`: what to change so that a distribution reads cache tags, and tags for objects that are there.
+//! `tags`: what to change so that a distribution reads cache tags, and tags for existing objects.
 
 mod enable;
 
@@ -31,7 +31,7 @@ pub async fn run(args: &TagsArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// `tags --enable`, for which a site need not be named.
+/// `tags --enable`, which needs no site.
 async fn enable(args: &TagsArgs, connection: &Connection) -> Result<Change> {
     let which = Which::parse(&args.distribution, &args.distribution_tenant)?;
     let is_named = args.site.target.is_some() || connection.is_local() && args.site.source.is_some();
@@ -50,7 +50,7 @@ async fn backfill(args: &TagsArgs, connection: &Connection, terminal: &Terminal)
         patience: config::patience(&args.wait)?,
         record: config::place(args.site.record.as_deref(), false)?,
         expected_owner: connection.expected_owner.as_deref(),
-        // It takes the place of the last deploy: no other one leaves the history for it.
+        // It replaces the last deploy in the history: no other one is removed because of it.
         history_update: HistoryUpdate { keep: MOST_KEPT, ..HistoryUpdate::default() },
         concurrency: usize::from(MOST_IN_FLIGHT),
         aws: &connection.aws,

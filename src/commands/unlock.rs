@@ -1,4 +1,4 @@
-//! `unlock`: takes the lease of a deploy that is dead.
+//! `unlock`: releases the lock of a dead deploy.
 
 use crate::cli::record::UnlockArgs;
 use crate::commands::connection::Connection;

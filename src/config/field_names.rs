@@ -1,12 +1,12 @@
-//! The names that a type is read by: serde passes them to the deserializer.
+//! The field names of a type: serde passes them to the deserializer.
 
 use serde::de::value::Error as Ended;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
-/// The names of a struct's fields, as they are written.
+/// The names of a struct's fields, as written.
 pub(super) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
-    // Ends as soon as the names are known, or where it is no struct.
+    // Ends as soon as the names are known, or if it is not a struct.
     let _ = T::deserialize(Names(&mut names));
     names
 }

@@ -1,7 +1,7 @@
-//! `shipfront.toml`: its settings as they would be typed, or what is wrong with it, and where.
+//! Parses `shipfront.toml`: its settings as they would be typed, or what is wrong with it, and where.
 //!
-//! Its keys are the options of a deploy, by the words of the command line: an option that is added there
-//! is one here, too.
+//! Its keys are the options of a deploy, in the terms of the command line: an option that is added there is also
+//! one here.
 
 use crate::cli::DeployArgs;
 use crate::cloudfront::lookup::Which;
@@ -21,13 +21,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-/// The file's name, where none is given.
+/// The default name of the file.
 pub const FILE_NAME: &str = shipfront_site::key::SETTINGS_FILE;
-/// What differs from one run to the next.
+/// Settings that differ from one run to the next.
 const OF_ONE_RUN: [&str; 6] = ["allow-removals", "build-number", "force", "local", "preview", "shard"];
 /// The section about previews.
 pub(super) const PREVIEWS: &str = "previews";
-/// Its keys, and the options that they are.
+/// Its keys, and the corresponding options.
 pub(super) const OF_PREVIEWS: [(&str, &str); 3] =
     [("target", "previews-target"), ("url", "previews-url"), ("expires", "expires")];
 /// The list of header rules.
@@ -35,7 +35,7 @@ pub(super) const HEADERS: &str = "headers";
 /// The table of sections that override the rest of the file.
 pub(super) const SECTIONS: &str = "env";
 
-/// What a file says for one environment.
+/// A file's settings for one environment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct FileSettings {
     values: BTreeMap<String, Vec<String>>,
@@ -43,7 +43,7 @@ pub struct FileSettings {
 }
 
 impl FileSettings {
-    /// What the file says of an option, as it would be typed.
+    /// The values of an option in the file, as they would be typed.
     pub fn values(&self, option: &str) -> Option<&[String]> {
         self.values.get(option).map(Vec::as_slice)
     }
@@ -59,9 +59,9 @@ impl FileSettings {
     }
 }
 
-/// Reads a file's text. `name` is what to call it, `environment` the section that overrides the rest of it.
+/// Parses a file's text. `name` is its display name, `environment` the section that overrides the rest of it.
 ///
-/// All of it is checked, also the sections that are not asked for.
+/// All of it is checked, including sections that are not selected.
 pub fn read(name: &str, text: &str, environment: Option<&str>) -> Result<FileSettings> {
     let file = File { name, text, options: options() };
     let table = DeTable::parse(text).map_err(|error| {
@@ -97,12 +97,12 @@ fn is_of_previews(option: &str) -> bool {
     OF_PREVIEWS.iter().any(|(_, known)| *known == option)
 }
 
-/// The name of an argument in the file: the flag's.
+/// The name of an argument in the file, which is the flag's.
 pub(super) fn key(arg: &Arg) -> String {
     arg.get_long().map_or_else(|| arg.get_id().to_string(), str::to_owned)
 }
 
-/// What a value looks like.
+/// The form of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `true` or `false`.
@@ -144,7 +144,7 @@ impl Kind {
 
 fn options() -> Command {
     let command = DeployArgs::augment_args(Command::new("options").no_binary_name(true).disable_help_flag(true));
-    // Whether a file makes sense does not depend on the environment.
+    // Whether a file is valid does not depend on the environment.
     command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset))
 }
 
@@ -155,7 +155,7 @@ struct File<'t> {
 }
 
 impl File<'_> {
-    /// All of the file: what is outside of the sections, and the sections.
+    /// The whole file: what is outside the sections, and the sections.
     fn top(&self, table: DeTable<'_>) -> Result<(FileSettings, BTreeMap<String, FileSettings>)> {
         let mut sections = BTreeMap::new();
         let mut others = DeTable::new();
@@ -184,7 +184,7 @@ impl File<'_> {
 
     fn section(&self, table: DeTable<'_>) -> Result<FileSettings> {
         let mut settings = FileSettings::default();
-        // The first problem of the file is the one to tell, and a table has its keys by name.
+        // The first problem in the file is the one to report, but a table has its keys sorted by name.
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in entries {
@@ -204,7 +204,7 @@ impl File<'_> {
         Ok(settings)
     }
 
-    /// The section about previews, by the options that its keys are.
+    /// The section about previews, by the options that its keys correspond to.
     fn previews(&self, value: Spanned<DeValue<'_>>) -> Result<Vec<(String, Vec<String>)>> {
         let span = value.span();
         let DeValue::Table(section) = value.into_inner() else {
@@ -238,7 +238,7 @@ impl File<'_> {
             let known = field_names::<HeaderRule>();
             let keys = rules.iter().filter_map(|rule| rule.get_ref().as_table()).flat_map(|rule| rule.keys());
             let unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));
-            // The first one of the file, as a table has its keys by name.
+            // The first one in the file, because a table has its keys sorted by name.
             if let Some(key) = unknown.min_by_key(|key| key.span().start) {
                 let wrong = self.wrong(&key.span(), format!("{HEADERS}: unknown key {:?}", key.get_ref()));
                 return Err(match nearest(key.get_ref(), known.iter().copied()) {
@@ -316,7 +316,7 @@ impl File<'_> {
         Ok(texts.into_iter().map(|(text, _)| text).collect())
     }
 
-    /// Reads a value as the command line would, and as it is meant.
+    /// Parses a value as the command line would, and then as it is meant.
     fn check(&self, option: &Arg, name: &str, text: &str, span: &Range<usize>) -> Result<()> {
         if text.is_empty() {
             return Err(self.wrong(span, format!("{name}: the text is empty")));
@@ -356,7 +356,7 @@ impl File<'_> {
         }
     }
 
-    /// A problem at a place of the file.
+    /// A problem at a position in the file.
     fn wrong(&self, span: &Range<usize>, problem: String) -> Error {
         let (line, column) = position(self.text, span.start);
         Error::usage(format!("{}:{line}:{column}: {problem}", self.name))
@@ -382,7 +382,7 @@ fn words(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// What clap has against a value, without the flag that nobody typed.
+/// clap's objection to a value, without the flag that nobody typed.
 fn problem_of(error: &clap::Error, text: &str) -> (String, Option<String>) {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::Strings(values)) => values.clone(),
@@ -408,7 +408,7 @@ fn unknown_section<'a>(file: &str, environment: &str, known: impl Iterator<Item 
     Error::usage(format!("{file} has no section [{SECTIONS}.{environment}]")).hint(hint)
 }
 
-/// The known name that somebody may have meant.
+/// The known name that is nearest to a mistyped one.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = name.to_ascii_lowercase().replace(['_', ' '], "-");
     let apart = known.map(|known| (strsim::damerau_levenshtein(&plain, known), known));

@@ -1,4 +1,4 @@
-//! What a rollback takes of the settings of a deploy, and how it is found out which commit a deploy is of.
+//! What a rollback uses of a deploy's settings, and which commit a deploy belongs to.
 
 use crate::cli::history::{BringBackArgs, HistoryArg, RollbackArgs};
 use crate::cloudfront::lookup::Which;
@@ -9,19 +9,19 @@ use crate::error::Result;
 use crate::open_files;
 use shipfront_site::Target;
 
-/// The variables that hold the commit of a build: CodeBuild, GitHub Actions, GitLab, Bitbucket.
+/// The variables that contain the commit of a build: CodeBuild, GitHub Actions, GitLab, Bitbucket.
 const COMMITS: [&str; 4] = ["CODEBUILD_RESOLVED_SOURCE_VERSION", "GITHUB_SHA", "CI_COMMIT_SHA", "BITBUCKET_COMMIT"];
-/// Characters of a commit's name, at most.
+/// Maximum length of a commit's name, in characters.
 const LONGEST_COMMIT: usize = 100;
 
-/// The commit that was built. What is no name of one counts as none.
+/// The commit that was built. An invalid name counts as none.
 pub(super) fn commit(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let is_name =
         |text: &String| !text.is_empty() && text.len() <= LONGEST_COMMIT && text.chars().all(|c| c.is_ascii_graphic());
     COMMITS.iter().find_map(|name| variable(name).filter(is_name))
 }
 
-/// What a rollback is to do.
+/// What a rollback should do.
 pub fn rollback(args: &RollbackArgs) -> Rollback {
     let choice = match (&args.to, args.build) {
         (Some(deploy), _) => Choice::Deploy(deploy.clone()),
@@ -31,12 +31,12 @@ pub fn rollback(args: &RollbackArgs) -> Rollback {
     Rollback { choice, overwrite_foreign: args.options.overwrite_foreign }
 }
 
-/// The settings of a rollback: those of a deploy that has no source.
+/// The settings of a rollback: those of a deploy without a source.
 pub fn rollback_settings(args: &RollbackArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
     without_source(&args.options, (target, args.site.record.as_deref()), expected_owner)
 }
 
-/// The settings of a deploy that has no source, to a target whose record is where it says.
+/// The settings of a deploy without a source, to a target with its record at `record`.
 pub(super) fn without_source(
     args: &BringBackArgs,
     (target, record): (Target, Option<&str>),

@@ -1,4 +1,4 @@
-//! Where `shipfront.toml` is: beside or above the source, or where the work is done.
+//! Locates `shipfront.toml`: next to or above the source, or in the working directory.
 
 use crate::config::file::{FILE_NAME, position};
 use crate::error::{Error, Result};
@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Far more than any file of settings has.
+/// Maximum size in bytes, far more than any settings file has.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Finds the file, if there is one.
 ///
-/// It is looked for beside the source and above it, then in the working directory and above that: never in
-/// the source, which generators empty, nor above the root of the repository. Outside of a repository,
-/// nothing above is looked at: what lies there may be anybody's.
+/// It is searched for next to the source and above it, then in the working directory and above that: never inside
+/// the source, which generators empty, and not above the root of the repository. Outside a repository, the
+/// directories above are not searched: files there may belong to anybody.
 pub(super) fn locate(source: Option<&Path>, here: &Path) -> Option<PathBuf> {
     let beside = source.and_then(|source| beside(source, here));
     let places = beside.into_iter().chain([here.to_owned()]);
@@ -37,14 +37,14 @@ pub(crate) fn text(path: &Path, shown: &str) -> Result<String> {
     })
 }
 
-/// The directory in which the source is; the working directory, where that is in the source.
+/// The directory that contains the source; the working directory, if that is inside the source.
 fn beside(source: &Path, here: &Path) -> Option<PathBuf> {
     let full = here.join(source);
     let resolved = full.canonicalize().unwrap_or_else(|_| full.clone());
     if here.canonicalize().is_ok_and(|here| here.starts_with(&resolved)) {
         return None;
     }
-    // Not the parent of what a symlink leads to: the link is in the project.
+    // Not the parent of a symlink's target: the link is in the project.
     match full.file_name() {
         Some(_) => full.parent()?.canonicalize().ok(),
         None => resolved.parent().map(Path::to_owned),

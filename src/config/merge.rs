@@ -1,7 +1,7 @@
-//! The one place where flags, environment and `shipfront.toml` come together.
+//! The one place where flags, environment and `shipfront.toml` are combined.
 //!
-//! clap lets what is typed go over what the environment says, and both over an argument's default. So
-//! the settings of the file become the defaults of those arguments, and the line is read once more.
+//! clap lets typed flags override the environment, and both override an argument's default. So the settings of the
+//! file become the defaults of those arguments, and the command line is parsed again.
 
 use crate::cli::{self, Cli, FileRules, help};
 use crate::config::file::{self, FILE_NAME, FileSettings};
@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// Commands that have no settings.
 const WITHOUT_SETTINGS: [&str; 3] = ["init", "import", "schema"];
-/// What the local edge has others of: its buckets and distributions are its own.
+/// Settings of which the local edge has its own: its buckets and distributions are separate.
 const OF_AWS: [&str; 5] = ["distribution", "distribution-tenant", "previews-url", "record", "verify"];
-/// What URLs tell better than the file.
+/// Settings that URLs determine better than the file.
 const OF_URLS: [&str; 2] = ["distribution", "distribution-tenant"];
 
 /// A command line before the file is read.
@@ -32,17 +32,17 @@ pub struct Typed {
     matches: ArgMatches,
 }
 
-/// A command line with all that it was merged with.
+/// A command line, merged with everything else.
 #[derive(Debug)]
 pub struct Merged {
     /// The settings.
     pub cli: Cli,
-    /// Where those of the file come from, as people call it.
+    /// The display name of the file that settings come from.
     pub file: Option<String>,
 }
 
 impl Typed {
-    /// Reads a command line. The error is clap's own, also where help was asked for.
+    /// Parses a command line. The error is clap's own, even if help was requested.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Typed, clap::Error> {
         let line: Vec<OsString> = line.into_iter().collect();
         let read = open(Cli::command()).try_get_matches_from(&line);
@@ -93,7 +93,7 @@ impl Typed {
     }
 }
 
-/// Names what does here what an option or a command of another tool does there.
+/// Points out the equivalent of another tool's option or command.
 fn point_the_way(mut error: clap::Error) -> clap::Error {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
@@ -115,7 +115,7 @@ fn point_the_way(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Lets the environment set every option, and a flag be taken back: `--adopt=false`.
+/// Lets the environment set every option, and lets a flag be revoked: `--adopt=false`.
 pub fn open(command: Command) -> Command {
     command.mut_args(open_argument).mut_subcommands(|command| match command.get_name() {
         name if WITHOUT_SETTINGS.contains(&name) => command,
@@ -141,17 +141,17 @@ fn open_argument(arg: Arg) -> Arg {
     unset_if_empty(arg)
 }
 
-/// Whether an option lifts a guard, which a variable would do for every run after it.
+/// Whether an option lifts a guard, which a variable would do for every later run.
 pub(crate) fn lifts_a_guard(option: &str) -> bool {
     matches!(option, "allow-removals" | "overwrite-foreign")
 }
 
-/// Whether no variable sets an option: it lifts a guard, or says what one rollback is to do.
+/// Whether no variable sets an option: it lifts a guard, or says what a single rollback should do.
 pub(crate) fn is_typed_only(option: &str) -> bool {
     lifts_a_guard(option) || matches!(option, "to" | "build" | "plan" | "deploy" | "prune" | "keep-from" | "remove")
 }
 
-/// A variable that is empty is not set.
+/// An empty variable is not set.
 fn unset_if_empty(arg: Arg) -> Arg {
     if arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| variables::is_blank(&value))) {
         arg.env(Resettable::Reset)
@@ -160,7 +160,7 @@ fn unset_if_empty(arg: Arg) -> Arg {
     }
 }
 
-/// The variable of the environment for an option.
+/// The environment variable for an option.
 pub(crate) fn variable(option: &str) -> String {
     format!("SHIPFRONT_{}", option.to_ascii_uppercase().replace('-', "_"))
 }
@@ -180,23 +180,22 @@ fn defaults(command: Command, typed: &ArgMatches, settings: &FileSettings, folde
             return arg;
         }
         match key.as_str() {
-            // As the file means it, wherever shipfront is started.
+            // Relative to the file, wherever shipfront is started.
             "source" => arg.default_values(values.iter().map(|value| OsStr::from(folder.join(value).into_os_string()))),
             _ => arg.default_values(values.iter().map(OsStr::from)),
         }
     })
 }
 
-/// Whether CloudFront is waited for. Before it is done, `--verify` would take what is about to go for stale: whoever
-/// types it waits, and otherwise who does not wait does not verify.
+/// Whether to wait for CloudFront. Before it is done, `--verify` would mistake copies that are about to be evicted
+/// for stale ones: if it is typed, the run waits; otherwise, a run that does not wait does not verify.
 fn waits(typed: &ArgMatches, settings: &FileSettings) -> bool {
     let of_file = || settings.values("no-wait").is_some_and(|values| values.iter().any(|value| value == "true"));
     let hurries = if is_typed(typed, "no_wait") { is_on(typed, "no_wait") } else { of_file() };
     is_said(typed, "verify") || !hurries
 }
 
-/// The keys that options on the command line exclude: `--no-record` overrides `record` of the file, and the other way
-/// round.
+/// The keys that options on the command line exclude: `--no-record` overrides `record` of the file, and vice versa.
 fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
     if is_said(typed, "no_record") {
         &["record", "adopt"]
@@ -207,12 +206,12 @@ fn overruled(typed: &ArgMatches) -> &'static [&'static str] {
     }
 }
 
-/// Whether an argument is on the command line or in the environment, and not to take it back.
+/// Whether an argument is on the command line or in the environment, and not to revoke it.
 fn is_said(typed: &ArgMatches, id: &str) -> bool {
     is_typed(typed, id) && !matches!(typed.try_get_one::<bool>(id), Ok(Some(false)))
 }
 
-/// Whether an argument is on the command line or in the environment, whatever it says.
+/// Whether an argument is on the command line or in the environment, whatever its value.
 fn is_typed(typed: &ArgMatches, id: &str) -> bool {
     typed.try_contains_id(id).is_ok()
         && matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
@@ -222,13 +221,13 @@ fn is_on(typed: &ArgMatches, flag: &str) -> bool {
     matches!(typed.try_get_one::<bool>(flag), Ok(Some(true)))
 }
 
-/// Whether URLs are to be invalidated: their host names tell the distribution better than the file.
+/// Whether URLs are to be invalidated: their host names determine the distribution better than the file.
 fn names_sites(typed: &ArgMatches) -> bool {
     let paths = typed.try_get_many::<String>("paths").ok().flatten().into_iter().flatten();
     paths.into_iter().any(|path| path.contains("://"))
 }
 
-/// A problem on one line, by what clap knows of it.
+/// A problem on one line, from clap's information about it.
 pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let said = |kind| error.get(kind).map(ContextValue::to_string);
     let tip = said(ContextKind::SuggestedArg).or(said(ContextKind::SuggestedValue));

@@ -1,4 +1,5 @@
-//! What is meant about previews: where one goes, how it is called, how long it stays, and what is kept of a list.
+//! Interprets settings about previews: where one goes, what it is called, how long it lasts, and which of a list
+//! are kept.
 
 use crate::cli::previews::{DeployPreviewArgs, PreviewsCommandArgs, PromoteArgs};
 use crate::config::history::without_source;
@@ -12,12 +13,12 @@ use shipfront_site::Target;
 use shipfront_site::host_label::host_label;
 use std::collections::HashSet;
 
-/// What stands in the URL of previews for the label of one.
+/// The placeholder for a preview's label in the URL of previews.
 const NAME: &str = "{name}";
 
-/// Where the preview of a name is, below that of all previews.
+/// The location of the preview of a name, below that of all previews.
 pub fn target_of(previews: &Target, name: &str) -> Result<Target> {
-    // An empty variable of a shell or a workflow is no name.
+    // An empty variable of a shell or a workflow is not a name.
     if name.trim().is_empty() {
         return Err(Error::usage("the name of a preview is empty")
             .hint("name it after a branch, or the number of a pull request"));
@@ -37,7 +38,7 @@ pub fn url_of(template: &str, name: &str) -> Result<String> {
     Ok(if url.ends_with('/') { url } else { format!("{url}/") })
 }
 
-/// Makes the settings of a deploy those of a preview. `production` is the site that it may become, if it is known.
+/// Changes the settings of a deploy to those of a preview. `production` is the site that it may become, if known.
 pub fn of_deploy(
     settings: Settings,
     (args, name): (&DeployPreviewArgs, &str),
@@ -61,7 +62,7 @@ pub fn of_deploy(
     let production = production.map(|production| (production, settings.record.clone()));
     Ok(Settings {
         target: target_of(previews, name)?,
-        // Beside its own folder, wherever that of production is.
+        // Next to its own folder, wherever that of production is.
         record: Place::Beside,
         keep_deploys: 1,
         keep_copies: false,
@@ -71,13 +72,13 @@ pub fn of_deploy(
     })
 }
 
-/// The settings by which a preview is removed.
+/// The settings for removing a preview.
 pub fn removal_settings(args: &PreviewsCommandArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
     let lock_timeout = duration("--lock-timeout", &args.lock_timeout)?;
     Ok(Settings { lock_timeout, ..Settings::of_nothing(target, expected_owner) })
 }
 
-/// The settings of a promotion: those of a deploy that has no source.
+/// The settings of a promotion: those of a deploy without a source.
 pub fn promote_settings(args: &PromoteArgs, target: Target, expected_owner: Option<&str>) -> Result<Settings> {
     let settings = without_source(&args.options, (target, args.site.record.as_deref()), expected_owner)?;
     Ok(Settings {
@@ -89,9 +90,9 @@ pub fn promote_settings(args: &PromoteArgs, target: Target, expected_owner: Opti
     })
 }
 
-/// The labels of the names in a list, one a line: names, references such as `refs/heads/main`, or lines of
-/// `git ls-remote`, whose last column they are. What is certainly no name is refused, because the preview that is meant
-/// by it would go.
+/// The labels of the names in a list, one per line: names, references such as `refs/heads/main`, or lines of `git
+/// ls-remote`, whose last column contains references. A line that is certainly not a name is refused, because the
+/// preview that it means would be removed.
 pub fn kept(list: &str) -> Result<HashSet<String>> {
     let mut labels = HashSet::new();
     for (at, line) in list.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -110,12 +111,13 @@ pub fn kept(list: &str) -> Result<HashSet<String>> {
     Ok(labels)
 }
 
-/// The name in a line; `None` where it names no branch, and the line itself where it is none of a list of names.
+/// The name in a line; `None` if it names no branch, and the line itself as an error if it does not belong in a
+/// list of names.
 fn name_in(line: &str) -> Result<Option<&str>, &str> {
-    // `git branch` marks the current one, and says where HEAD leads to; JSON is a list of another kind.
+    // `git branch` marks the current one, and says where HEAD leads; JSON is a list of another kind.
     let is_shown_for_people = line.starts_with(['*', '+', '[', '{']) || line.contains(" -> ");
     let reference = match line.rsplit_once('\t') {
-        // Of Git alone: the columns of other tools hold other things.
+        // Only from Git: the columns of other tools contain other things.
         Some((_, last)) if last.starts_with("refs/") || last == "HEAD" => last,
         Some(_) => return Err(line),
         None if is_shown_for_people => return Err(line),
@@ -143,7 +145,7 @@ mod tests {
         }
     }
 
-    /// What people and scripts write by mistake: every preview that is meant by it would go.
+    /// Common mistakes of people and scripts: every preview that such a line means would be removed.
     #[test]
     fn a_line_that_is_no_name_is_refused_with_its_number() {
         for line in [

@@ -1,14 +1,14 @@
-//! The JSON schema of `shipfront.toml`, by which editors complete and check it.
+//! The JSON schema of `shipfront.toml`, with which editors complete and check it.
 //!
-//! It is made from the same arguments as the file is read by. Only header rules, which no argument has,
-//! are described here by hand, and a test holds that against the type.
+//! It is generated from the same arguments as the parser of the file uses. Only header rules, which no argument
+//! has, are described manually here, and a test compares that with the type.
 
 use crate::config::file::{HEADERS, Kind, PREVIEWS, SECTIONS, key, keys, keys_of_previews};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display, Formatter};
 
-/// What there is to a header rule.
+/// The fields of a header rule.
 const HEADER_RULE: [(&str, &str); 11] = [
     ("files", "The files that it applies to: a pattern such as \"*.html\" or \"/assets/**\", or a list of them"),
     ("cache-control", "Cache-Control: how long browsers and CloudFront keep a copy"),
@@ -23,13 +23,13 @@ const HEADER_RULE: [(&str, &str); 11] = [
     ("compress", "How to compress, best first; [] turns it off"),
 ];
 
-/// The schema, as text and in JSON the same.
+/// The schema, the same as text and in JSON.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct Schema(Value);
 
 impl Schema {
-    /// The schema of the file that this shipfront reads.
+    /// The schema of the file that this version of shipfront reads.
     pub fn new() -> Schema {
         Schema(schema())
     }

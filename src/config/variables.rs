@@ -1,4 +1,4 @@
-//! The variables of the environment that begin with `SHIPFRONT_`: those that nobody reads, and those with a line break.
+//! Environment variables that begin with `SHIPFRONT_`: checks for unknown ones, and for those with a line break.
 
 use crate::cli::Cli;
 use crate::config::file::nearest;
@@ -9,11 +9,11 @@ use clap::{Command, CommandFactory};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
-/// What all of them begin with.
+/// The common prefix.
 const PREFIX: &str = "SHIPFRONT_";
-/// Those that are no options: where the local edge keeps its data, what it follows and where it records requests, the
-/// options of a Lambda function, and where the build specifications in the repository fetch the binary. What
-/// `--report FILE.env` writes, later steps may have, too.
+/// Variables that are not options: where the local edge keeps its data, what it follows and where it records
+/// requests, the options of a Lambda function, and where the build specifications in the repository download the
+/// binary from. Later steps may also have what `--report FILE.env` writes.
 const OTHERS: [&str; 5] = [
     "SHIPFRONT_EDGE_DIRECTORY",
     "SHIPFRONT_EDGE_EVIDENCE",
@@ -22,12 +22,12 @@ const OTHERS: [&str; 5] = [
     "SHIPFRONT_BINARY",
 ];
 
-/// Whether a variable is not read by shipfront, but has a reason to exist.
+/// Whether shipfront does not read a variable, but it has a reason to exist.
 fn is_other(name: &str) -> bool {
     OTHERS.contains(&name) || NAMES.contains(&name)
 }
 
-/// Whether a variable holds nothing.
+/// Whether a variable is blank.
 pub(super) fn is_blank(value: &OsStr) -> bool {
     value.to_str().is_some_and(|value| value.trim().is_empty())
 }
@@ -50,7 +50,7 @@ pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
     Ok(())
 }
 
-/// A warning for each variable that nobody reads, with the one that may be meant.
+/// A warning for each unknown variable, with a suggestion.
 pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let named: BTreeSet<String> = of_shipfront(variables).map(|(name, _)| name).collect();
     if named.is_empty() {

@@ -1,4 +1,4 @@
-//! Carries out one wave of the plan: bounded in flight, stopped by the first failure.
+//! Carries out one wave of the plan: a bounded number of requests in flight, stopped by the first failure.
 
 use crate::clock::Clock;
 use crate::deploy::body::{self, Body, Prepared};
@@ -27,25 +27,25 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of file contents held in memory at once, in KiB: three of the largest that are sent in one
-/// piece, or thousands of pages.
+/// Maximum size of file contents in memory at once, in KiB: three of the largest that are sent in one piece, or
+/// thousands of pages.
 const BODY_BUDGET_KIB: u32 = 48 * 1024;
 
-/// What became of changes: each by its place in the plan.
+/// The outcomes of changes, each with its index in the plan.
 pub type Done = Vec<(usize, ChangeOutcome)>;
 
 /// How a wave is carried out.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Requests in flight.
+    /// Maximum number of requests in flight.
     pub concurrency: usize,
-    /// Whether a file that cannot be read ends the wave.
+    /// Whether the wave continues after a file that cannot be read.
     pub keep_going: bool,
-    /// Whether an object that is there meanwhile stays as it is.
+    /// Whether an object that was created meanwhile stays as it is.
     pub create_only: bool,
-    /// Set by a signal: nothing new is begun, what is in flight is finished.
+    /// Set by a signal: nothing new is started, requests in flight are finished.
     pub stop: CancellationToken,
-    /// By which what is in flight is waited for after that.
+    /// The clock that limits how long they may take.
     pub clock: Clock,
 }
 
@@ -61,8 +61,8 @@ impl Limits {
     }
 }
 
-/// How long what is in flight has after a signal. With the time that CloudFront has, and with that of the record, it makes
-/// less than the 30 seconds after which containers are killed.
+/// How long requests in flight may take after a signal. Together with the time for CloudFront and for the record,
+/// it is less than the 30 seconds after which containers are killed.
 pub(super) const IN_FLIGHT: Duration = Duration::from_secs(4);
 
 /// What the lanes of one wave share.
@@ -70,12 +70,12 @@ struct WaveRun {
     bucket: Bucket,
     walk: Arc<Walk>,
     plan: Arc<Plan>,
-    /// The uploads that nobody has taken, in order.
+    /// The uploads that no lane has taken yet, in order.
     changes: Mutex<vec::IntoIter<usize>>,
-    /// What became of each change of the plan.
+    /// The outcome of each change of the plan.
     outcomes: Mutex<Vec<ChangeOutcome>>,
     tags: Option<UploadTags>,
-    /// What one deploy changes has much in common.
+    /// The objects that one deploy changes have much in common.
     memories: Shared<Memory>,
     halt: AtomicBool,
     memory: Semaphore,
@@ -83,11 +83,11 @@ struct WaveRun {
     progress: Progress,
 }
 
-/// Uploads the changes of one wave, given by their places in the plan, and enters what became of each among the
+/// Uploads the changes of one wave, given by their indices in the plan, and writes the outcome of each to the
 /// `outcomes` of all.
 ///
-/// As many lanes as may be in flight each take one file after the other, spread over the runtime's threads.
-/// They end with the future that is returned.
+/// There are as many lanes as requests may be in flight, spread over the runtime's threads; each takes one file
+/// after another. They end with the returned future.
 pub async fn upload(
     bucket: &Bucket,
     (walk, plan): (&Arc<Walk>, &Arc<Plan>),
@@ -122,7 +122,7 @@ pub async fn upload(
 }
 
 impl WaveRun {
-    /// One file after the other, until there are no more.
+    /// Takes one file after another, until there are no more.
     async fn lane(self: Arc<WaveRun>) {
         while let Some(at) = self.next() {
             if self.halt.load(Ordering::Relaxed) || self.limits.stop.is_cancelled() {
@@ -159,10 +159,10 @@ impl WaveRun {
         let entry: &Entry = &self.walk.entries[at];
         let (key, size) = (&*entry.key, entry.size);
         let in_memory = match (size > MULTIPART_THRESHOLD, entry.compression().is_empty()) {
-            // What is sent in parts is read from its file.
+            // Files that are sent in parts are read from the disk.
             (true, true) => 0,
             (false, true) => size,
-            // Before and after.
+            // Before and after compression.
             (_, false) => 2 * size.min(MULTIPART_THRESHOLD),
         };
         let _held = self.memory.acquire_many((in_memory.div_ceil(1024) as u32).clamp(1, BODY_BUDGET_KIB)).await;
@@ -198,7 +198,8 @@ impl WaveRun {
         Ok(Uploaded { etag, content, size: sent, headers: headers.digest(), compressed, memory, version })
     }
 
-    /// Apart, so that the hundreds of lanes that send small files are not as large as this.
+    /// A separate function, so that the futures of the hundreds of lanes that send small files are not as large as
+    /// this.
     async fn send_parts(
         &self,
         key: &str,
@@ -221,19 +222,18 @@ pub(super) fn failed(error: Error) -> ChangeOutcome {
     ChangeOutcome::Failed { may_have_succeeded: may_have_succeeded(&error), error: Box::new(error) }
 }
 
-/// Whether an object could not be created because there is one.
+/// Whether an object could not be created because one exists.
 fn is_taken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::Conflict)
 }
 
-/// Whether a failed write may have been stored all the same: its answer was lost, or S3 failed
-/// on its own side.
+/// Whether a failed write may have been stored after all: its response was lost, or S3 failed.
 fn may_have_succeeded(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault | ErrorKind::Other)
 }
 
-/// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the
-/// one that was listed.
+/// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the one that was
+/// listed.
 pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged_only: bool, limits: &Limits) -> Done {
     let mut done = Done::new();
     let mut halt = false;
@@ -270,7 +270,7 @@ pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged
     done
 }
 
-/// Copies objects onto themselves with cache tags. What must not be copied is left as it is.
+/// Copies objects onto themselves with cache tags. Objects that must not be copied are left alone.
 pub async fn retag(
     bucket: &Bucket,
     plan: &Plan,

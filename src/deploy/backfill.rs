@@ -1,9 +1,9 @@
-//! `shipfront tags --backfill`: puts cache tags on the objects that are there, under the lock and the record as
-//! a deploy does.
+//! `shipfront tags --backfill`: adds cache tags to existing objects, under the lock and with the record, like a
+//! deploy.
 //!
-//! Each object is copied onto itself while it has the ETag that was listed. What was copied goes by path then,
-//! since copies in the cache carry no tags, and counts as tagged after that. A backfill that dies is finished by the
-//! next deploy, which invalidates what it may have copied.
+//! Each object is copied onto itself while it has the ETag that was listed. Copied objects are then invalidated by
+//! path, because their cached copies carry no tags, and count as tagged after that. If a backfill dies, the next
+//! deploy finishes it by invalidating what it may have copied.
 
 use crate::aws::Aws;
 use crate::cloudfront::Distributions;
@@ -35,36 +35,36 @@ use shipfront_site::Target;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What is to be tagged, and how.
+/// The objects to tag, and how.
 #[derive(Debug)]
 pub struct Backfill<'a> {
     /// The site.
     pub target: &'a Target,
     /// Its distributions.
     pub distributions: Which,
-    /// Whether any origin of those that are named may show it.
+    /// Whether any origin of the named distributions may serve it.
     pub any_origin: bool,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
     pub patience: Patience,
-    /// Where the record is.
+    /// The location of the record.
     pub record: Place,
     /// The account that must own the bucket.
     pub expected_owner: Option<&'a str>,
-    /// What the history says of it.
+    /// What the history records about it.
     pub history_update: HistoryUpdate<'a>,
-    /// Copies in flight.
+    /// Maximum number of copies in flight.
     pub concurrency: usize,
-    /// As whom.
+    /// The AWS configuration.
     pub aws: &'a Aws,
-    /// Where to speak.
+    /// The output.
     pub terminal: &'a Terminal,
     /// Set by a signal.
     pub stop: CancellationToken,
 }
 
-/// An object that was left as it is, and why.
+/// An object that was left alone, and why.
 #[derive(Debug, serde::Serialize)]
 pub struct LeftAlone {
     /// Its key below the target's prefix.
@@ -73,16 +73,16 @@ pub struct LeftAlone {
     pub reason: String,
 }
 
-/// What came of a backfill.
+/// The result of a backfill.
 #[derive(Debug)]
 pub struct Backfilled {
-    /// The id of the run.
+    /// The ID of the run.
     pub deploy: String,
-    /// Objects that carry tags now.
+    /// Number of objects tagged by this run.
     pub tagged: u64,
-    /// Objects that carried theirs already.
+    /// Number of objects that already carried theirs.
     pub kept: u64,
-    /// Objects that were left as they are, in key order.
+    /// Objects that were left alone, in key order.
     pub left: Vec<LeftAlone>,
     /// Copies that failed, by key.
     pub failed: Vec<(String, Error)>,
@@ -95,7 +95,7 @@ pub struct Backfilled {
 }
 
 impl Backfill<'_> {
-    /// Tags what is not tagged yet.
+    /// Tags everything that is not tagged yet.
     pub async fn run(&self) -> Result<Backfilled> {
         let (deploy, timeline) = (new_deploy_id(self.aws.clock()), Timeline::start(self.aws.clock()));
         let (discovered, index) = self.discover().await?;
@@ -139,7 +139,7 @@ impl Backfill<'_> {
         }
     }
 
-    /// Looks at the record and the distributions: without them there is nothing to tag.
+    /// Reads the record and the distributions: without them, there is nothing to tag.
     async fn discover(&self) -> Result<(Discovered, ManifestIndex)> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &self.record).await;
         let (bucket, session) = Bucket::open(self.aws, self.target, self.expected_owner, open_session).await?;
@@ -191,7 +191,7 @@ impl Backfill<'_> {
         let (mut plan, mut left) = (Plan::default(), Vec::new());
         for (key, row) in index.rows(&[]) {
             while objects.next_if(|object| object.key.as_str() < key).is_some() {}
-            // Only of an object that the record describes it is known what it is.
+            // Only an object that the record describes is known well enough.
             let object = objects.next_if(|object| object.key == key && object.etag == row.etag);
             let Some(object) = object else {
                 plan.staying.push(key.into());
@@ -229,7 +229,7 @@ impl Backfill<'_> {
 
 fn change(object: RemoteObject, row: &Row) -> Change {
     let existing = Some(Box::new(Existing { etag: object.etag, size: Some(object.size), owned: true }));
-    // Whatever the copies in the cache carry goes by path.
+    // Whatever the cached copies carry, they are invalidated by path.
     let cached = error_pages::cached(Some(row), None);
     let subject = Subject { key: object.key.into(), reason: Reason::Headers, existing, copy_tags: None, cached };
     Change::Retag { subject, bytes: object.size, row: Box::new(row.clone()) }

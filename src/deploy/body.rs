@@ -1,4 +1,4 @@
-//! The bytes of an upload: those of the file, compressed where a rule asks for it, none for a redirect.
+//! The bytes of an upload: those of the file, compressed if a rule says so; none for a redirect.
 
 use crate::deploy::entry::Entry;
 use crate::deploy::hash::{charset_check, look_through};
@@ -19,11 +19,11 @@ pub(super) enum Body {
     Whole(Bytes, [u8; 16]),
     /// In parts, from a file.
     Parts(PathBuf),
-    /// In parts, from a file that goes away with it.
+    /// In parts, from a temporary file that is deleted with this value.
     Scratch(TempPath),
 }
 
-/// What is sent, its size, what came of compressing it where that was asked for, and whether the file is UTF-8 where its
+/// The body, its size, the result of compression if that was requested, and whether the file is UTF-8 if its
 /// headers depend on that.
 pub(super) struct Prepared {
     pub(super) body: Body,
@@ -32,9 +32,8 @@ pub(super) struct Prepared {
     pub(super) is_utf8: bool,
 }
 
-/// Prepares what is sent for an entry. Blocking; what is sent in parts is not read here, unless it is to be
-/// compressed: then it goes through a temporary file, so that no large file is in memory. Nor is it read here unless its
-/// headers depend on its bytes.
+/// Prepares the upload of an entry. Blocking. A file that is sent in parts is not read here, except to compress it,
+/// through a temporary file so that no large file is in memory, or if its headers depend on its bytes.
 pub(super) fn prepare(root: &Path, entry: &Entry) -> Result<Prepared> {
     let plain = |body, size, is_utf8| Prepared { body, size, compressed: None, is_utf8 };
     if entry.is_redirect() {
@@ -88,7 +87,7 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     };
     let size = file.as_file().metadata().map_err(no_room)?.len();
     let file = file.into_temp_path();
-    // The ETag of an object tells in how many parts it came: those that its own size asks for.
+    // An object's ETag shows its number of parts, which must be the one for its own size.
     let body = if size <= MULTIPART_THRESHOLD {
         let (bytes, digest) = read_whole(&file, size).map_err(no_room)?;
         Body::Whole(bytes, digest)
@@ -98,12 +97,12 @@ fn pack_large(path: PathBuf, size: u64, asked: &[Encoding]) -> Result<Prepared> 
     Ok(Prepared { body, size, compressed: remember(Some(encoding)), is_utf8: true })
 }
 
-/// A file's bytes and their MD5, if they are still as many as planned and nobody wrote while they were read.
+/// A file's bytes and their MD5, if it still has the planned size and was not written while it was read.
 fn read_whole(path: &Path, size: u64) -> io::Result<(Bytes, [u8; 16])> {
     let file = open_files::open(path)?;
     let before = file.metadata()?.modified().ok();
     let mut body = Vec::with_capacity(size as usize);
-    // One byte more would be a file that grew.
+    // One more byte means that the file has grown.
     (&file).take(size + 1).read_to_end(&mut body)?;
     if body.len() as u64 != size || file.metadata()?.modified().ok() != before {
         return Err(changed_while_read());

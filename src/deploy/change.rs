@@ -1,4 +1,4 @@
-//! What is done with a key, and why.
+//! The changes of a plan: what is done with a key, and why.
 
 use serde::{Deserialize, Serialize};
 use shipfront_invalidation::tags::copy_tags::CopyTags;
@@ -14,19 +14,19 @@ use crate::record::manifest::{ErrorPage, Row, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The target has no such object.
+    /// There is no such object.
     New,
     /// The sizes differ.
     Size,
-    /// The sizes agree, the digest differs from the ETag.
+    /// The sizes agree, but the digest differs from the ETag.
     Etag,
-    /// The bytes agree, the headers do not.
+    /// The bytes agree, but the headers do not.
     Headers,
     /// The object is no longer in the source.
     Orphaned,
     /// The object is not in the source, and shipfront did not upload it.
     Foreign,
-    /// Others wrote or deleted the object, and did not invalidate it.
+    /// Another tool wrote or deleted the object without invalidating it.
     #[serde(rename = "untold")]
     NotInvalidated,
     /// An interrupted run may have changed it without invalidating it.
@@ -34,7 +34,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word, as in the JSON.
+    /// The word in the JSON.
     pub fn word(self) -> &'static str {
         match self {
             Reason::New => "new",
@@ -50,7 +50,7 @@ impl Reason {
 }
 
 impl Reason {
-    /// The word that people read.
+    /// The word for people.
     pub fn text(self) -> &'static str {
         match self {
             Reason::New => "new",
@@ -64,7 +64,7 @@ impl Reason {
     }
 }
 
-/// The word for what is done with a key, as the JSON has it.
+/// The JSON's word for what is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -72,7 +72,7 @@ pub enum Action {
     Upload,
     /// The object is deleted.
     Prune,
-    /// The object is no longer in the source, and stays.
+    /// The object is no longer in the source, but stays.
     Orphan,
     /// The object stays as it is; its URLs are invalidated.
     Evict,
@@ -83,13 +83,13 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether an object is written or deleted by it, not counting tags.
+    /// Whether it writes or deletes an object, not counting tags.
     pub fn moves_bytes(self) -> bool {
         matches!(self, Action::Upload | Action::Copy | Action::Prune)
     }
 }
 
-/// When it is done: the waves of a deploy, one after the other.
+/// When it is done: the waves of a deploy, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wave {
@@ -110,33 +110,33 @@ impl From<ObjectKind> for Wave {
     }
 }
 
-/// The object that is there now.
+/// The existing object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
-    /// What its bytes are known by.
+    /// Identifies its bytes.
     pub etag: Etag,
-    /// Its bytes; `None` where it is stored compressed and its size says nothing beside the file's.
+    /// Its size in bytes; `None` if it is stored compressed, so that its size cannot be compared with the file's.
     pub size: Option<u64>,
-    /// Whether it is ours.
+    /// Whether shipfront owns it.
     pub owned: bool,
 }
 
-/// The key of a change, and what is there.
+/// The key of a change, and the existing object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The key below the target's prefix.
     pub key: Key,
     /// Why.
     pub reason: Reason,
-    /// The object that is there now.
+    /// The existing object.
     pub existing: Option<Box<Existing>>,
-    /// The cache tags that it carries, if that is sure.
+    /// The cache tags that it carries, if they are certain.
     pub copy_tags: Option<Arc<CopyTags>>,
-    /// What its copies say of how long they live.
+    /// The lifetime of its cached copies.
     pub cached: CachedCopies,
 }
 
-/// What is known of the copies that the edge may hold of an object: for how long they live matters of error pages.
+/// What is known of the copies of an object that the edge may hold: for error pages, their lifetime matters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum CachedCopies {
     /// There are none, because there was no object.
@@ -144,12 +144,12 @@ pub enum CachedCopies {
     /// Nothing is known.
     #[default]
     Unknown,
-    /// This is what they say.
+    /// Known.
     Known(Box<ErrorPage>),
 }
 
 impl CachedCopies {
-    /// The same, as what is invalidated is decided by it; `None` where there are none.
+    /// The headers in the form that decides what is invalidated; `None` if there are no copies.
     pub fn headers(&self) -> Option<CachedHeaders<'_>> {
         match self {
             CachedCopies::Nothing => None,
@@ -164,64 +164,64 @@ impl CachedCopies {
 /// One line of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// An entry of the source is sent.
+    /// An entry of the source is uploaded.
     Upload {
         /// What it replaces.
         subject: Subject,
-        /// Which entry of the walk.
+        /// The index of the walk's entry.
         entry: usize,
-        /// In which wave.
+        /// Its wave.
         kind: ObjectKind,
-        /// The size of what is sent, before it is compressed.
+        /// The size of what is sent, before compression.
         bytes: u64,
     },
     /// The object is deleted.
     Remove {
-        /// What goes.
+        /// The object to delete.
         subject: Subject,
         /// Its size.
         bytes: u64,
         /// Whether it waits until everything else is invalidated.
         late: bool,
     },
-    /// The object stays, or is gone already; its URLs are invalidated.
+    /// The object stays, or is already gone; its URLs are invalidated.
     Evict {
         /// What the edge may hold.
         subject: Subject,
-        /// With which wave it is shown.
+        /// The wave with which it is shown.
         kind: ObjectKind,
     },
-    /// The object is no longer in the source, and stays.
+    /// The object is no longer in the source, but stays.
     Orphan {
-        /// What stays.
+        /// The object that stays.
         subject: Subject,
         /// Its size.
         bytes: u64,
     },
     /// The object is copied onto itself with cache tags.
     Retag {
-        /// What gets them.
+        /// The object to tag.
         subject: Subject,
         /// Its size.
         bytes: u64,
-        /// What the manifest says of it.
+        /// The manifest's row for it.
         row: Box<Row>,
     },
     /// The object is copied inside S3, from where an earlier deploy or a deploy of another site left it.
     Copy {
         /// What it replaces.
         subject: Subject,
-        /// In which wave.
+        /// Its wave.
         kind: ObjectKind,
         /// Its size.
         bytes: u64,
-        /// Where it is.
+        /// The source of the copy.
         from: Box<CopyFrom>,
     },
 }
 
 impl Change {
-    /// The key and what is there.
+    /// The key and the existing object.
     pub fn subject(&self) -> &Subject {
         match self {
             Change::Upload { subject, .. }
@@ -233,7 +233,7 @@ impl Change {
         }
     }
 
-    /// The key and what is there, without the rest.
+    /// The key and the existing object, without the rest.
     pub fn into_subject(self) -> Subject {
         match self {
             Change::Upload { subject, .. }
@@ -245,7 +245,7 @@ impl Change {
         }
     }
 
-    /// The entry of the source that it is about, if it is about one.
+    /// The index of the source's entry, if there is one.
     pub fn entry(&self) -> Option<usize> {
         match self {
             Change::Upload { entry, .. } => Some(*entry),
@@ -264,7 +264,7 @@ impl Change {
         self.subject().reason
     }
 
-    /// The ETag of the object that is there now.
+    /// The ETag of the existing object.
     pub fn before(&self) -> Option<&Etag> {
         self.subject().existing.as_ref().map(|existing| &existing.etag)
     }
@@ -281,7 +281,7 @@ impl Change {
         }
     }
 
-    /// When.
+    /// When it is done.
     pub fn wave(&self) -> Wave {
         match self {
             Change::Upload { kind, .. } | Change::Evict { kind, .. } | Change::Copy { kind, .. } => (*kind).into(),
@@ -307,45 +307,45 @@ impl Change {
         !matches!(self, Change::Orphan { .. })
     }
 
-    /// Whether anything in the bucket changes by this.
+    /// Whether it changes anything in the bucket.
     pub fn is_write(&self) -> bool {
         matches!(self, Change::Upload { .. } | Change::Remove { .. } | Change::Retag { .. } | Change::Copy { .. })
     }
 
-    /// The tags of the copies that the edge may hold, if they are sure.
+    /// The tags of the copies that the edge may hold, if they are certain.
     ///
-    /// Not where only headers change: whether a copy that is revalidated meanwhile takes over the new
-    /// tags, its bytes being the same, is not documented.
+    /// `None` if only headers change: whether a copy that is revalidated meanwhile gets the new tags although its
+    /// bytes are the same is not documented.
     pub fn tags_of_copies(&self) -> Option<&CopyTags> {
         let sure = matches!(self.reason(), Reason::Size | Reason::Etag | Reason::Orphaned);
         self.subject().copy_tags.as_deref().filter(|_| sure)
     }
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, Default)]
 pub enum ChangeOutcome {
-    /// It was not begun, because something failed or the run was interrupted; or there is nothing to do in the
+    /// It was not started, because something failed or the run was interrupted; or there is nothing to do in the
     /// bucket.
     #[default]
     NotBegun,
-    /// The object is there.
+    /// The object was uploaded.
     Uploaded(Box<Uploaded>),
-    /// The object is gone.
+    /// The object was removed.
     Removed,
-    /// The object carries tags.
+    /// The object carries tags now.
     Retagged(Box<Retagged>),
-    /// The object is what it was.
+    /// The object was copied into place.
     Copied(Box<Copied>),
-    /// The object was left as it is, because it must not be copied; boxed, so that a million outcomes are small.
+    /// The object was left alone because it must not be copied; boxed, so that a million outcomes are small.
     LeftAlone(Box<&'static str>),
-    /// Others have written the object meanwhile: it was not removed, not created, or not replaced.
+    /// Somebody else wrote the object meanwhile: it was not removed, not created, or not replaced.
     Overwritten,
     /// It failed.
     Failed {
         /// Why.
         error: Box<crate::error::Error>,
-        /// Whether it may be done all the same: it then counts as changed.
+        /// Whether it may have succeeded nevertheless: it then counts as changed.
         may_have_succeeded: bool,
     },
 }
@@ -370,17 +370,17 @@ impl ChangeOutcome {
 pub struct Uploaded {
     /// The object's ETag.
     pub etag: Etag,
-    /// The ETag of its bytes, where that is another one: under KMS.
+    /// The ETag of its bytes, if that differs: under KMS.
     pub content: Option<Box<Etag>>,
     /// What must be remembered of the cache tags that it carries.
     pub memory: Option<Arc<shipfront_invalidation::tags::copy_tags::Memory>>,
-    /// Bytes of the object.
+    /// Size of the object, in bytes.
     pub size: u64,
     /// A digest of the headers it was uploaded with.
     pub headers: shipfront_site::headers::HeadersDigest,
-    /// What came of compressing the file, where that was asked for.
+    /// The result of compressing the file, if that was requested.
     pub compressed: Option<Box<shipfront_site::compression::Compressed>>,
-    /// Its version, where the bucket keeps versions.
+    /// Its version, if the bucket keeps versions.
     pub version: Option<Box<Version>>,
 }
 
@@ -391,32 +391,32 @@ pub struct Retagged {
     pub etag: Etag,
     /// What must be remembered of the cache tags that it carries.
     pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
-    /// Its version now, where the bucket keeps versions.
+    /// Its version now, if the bucket keeps versions.
     pub version: Option<Box<Version>>,
 }
 
-/// What was copied from where an earlier deploy left it.
+/// The object that was copied from where an earlier deploy left it.
 #[derive(Debug, Clone)]
 pub struct Copied {
     /// The object's ETag now.
     pub etag: Etag,
-    /// Its version now, where the bucket keeps versions.
+    /// Its version now, if the bucket keeps versions.
     pub version: Option<Box<Version>>,
 }
 
-/// Where the bytes of a copy are, with all that the copy must say again, and the row that the object had there.
+/// The source of a copy, with everything that the copy must set again, and the row that the object had there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyFrom {
     /// The object as the earlier deploy left it.
     pub place: crate::s3::copy::Source,
-    /// What the earlier deploy's manifest says of it.
+    /// The earlier deploy's manifest row.
     pub row: Row,
-    /// The headers that it has there.
+    /// Its headers there.
     pub headers: Headers,
     /// The cache tags that it carries.
     pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
-    /// What its copies say of their lifetime, where a distribution serves it as an error page.
+    /// The lifetime of its cached copies, if a distribution serves it as an error page.
     pub error_page: Option<ErrorPage>,
-    /// The entry of the source that is uploaded where the copy cannot be made; `None` where there is no source.
+    /// The index of the source's entry to upload if the copy cannot be made; `None` if there is no source.
     pub otherwise: Option<usize>,
 }

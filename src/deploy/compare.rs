@@ -1,7 +1,7 @@
-//! Compares the source with the target: listing, reading and deciding at once, part by part.
+//! Compares the source with the target: lists, reads and decides concurrently, part by part.
 //!
-//! A part is what one answer of the listing tells. Once it is decided, only what differs is kept, so that
-//! memory does not grow with what stays the same.
+//! A part is what one response of the listing contains. Once it is decided, only the differences are kept, so that
+//! memory does not grow with the number of unchanged objects.
 
 use crate::deploy::diff::{self, Content, Pair, PruneAfter, Rules};
 use crate::deploy::discover::Discovered;
@@ -26,7 +26,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_site::{ObjectKind, ObjectKinds, RECORD_FOLDER};
 use std::sync::Arc;
 
-/// Parts under way at once beside those that are being listed: enough to keep every core busy.
+/// Number of parts in progress in addition to those that are being listed: enough to keep every core busy.
 const PARTS: usize = 8;
 
 /// Everything that comparing parts needs, shared between cores.
@@ -35,7 +35,7 @@ struct Comparer {
     index: Arc<ManifestIndex>,
     unfinished: Option<Arc<UnfinishedDeploy>>,
     bucket: Bucket,
-    /// Where the deploy record is, below the target's prefix.
+    /// The location of the deploy record, below the target's prefix.
     record_folder: String,
     recorded: bool,
     adopt: bool,
@@ -55,12 +55,12 @@ struct Part {
 }
 
 impl Deploy<'_> {
-    /// Compares and decides, and finds out whether a guard refuses what was decided.
+    /// Compares, decides, and determines whether a guard refuses the result.
     pub(super) async fn compare(&self, discovered: &mut Discovered) -> Result<Planned> {
         let settings = self.settings;
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let has_manifest = manifest.is_some();
-        // Read while the first answers of the listing are under way.
+        // Read while the first responses of the listing arrive.
         let index = ManifestIndex::load(manifest, discovered.walk.clone());
         let (mut plan, index, disorder) =
             self.timeline.during("compare", self.compare_parts(discovered, index)).await?;
@@ -93,7 +93,7 @@ impl Deploy<'_> {
         Ok(Planned { plan, index, record_differs, recovered, refused, items, late_items, rules, warnings })
     }
 
-    /// Decides about every key of the source, the target and the record; with a warning where the listing came out
+    /// Decides about every key of the source, the target and the record; returns a warning if the listing was out
     /// of order.
     async fn compare_parts(
         &self,
@@ -141,7 +141,7 @@ impl Comparer {
     fn new(settings: &Settings, discovered: &Discovered, index: ManifestIndex) -> Comparer {
         let session = discovered.session.as_ref();
         let target = &settings.target;
-        // Wherever the record is kept, it is no part of the site.
+        // Wherever the record is kept, it is not part of the site.
         let place = session.map(Session::place).filter(|place| place.bucket() == target.bucket());
         let folder = place.and_then(|place| place.prefix().strip_prefix(target.prefix()));
         Comparer {
@@ -161,7 +161,7 @@ impl Comparer {
         }
     }
 
-    /// Reads, asks and decides; the plan of a part comes with the key after which it begins.
+    /// Reads, checks and decides; returns the plan of a part with the key after which it begins.
     async fn compare(self: Arc<Self>, listed: Listed, progress: &Progress) -> Result<(Option<String>, Plan)> {
         let after = listed.after.clone();
         let comparer = self.clone();
@@ -220,7 +220,7 @@ impl Comparer {
         let rules = self.rules();
         let mut plan = Plan::default();
         for ((pair, content), inspected) in part.pairs.into_iter().zip(part.contents).zip(part.inspected) {
-            // A redirect leads to a page: what it leads to goes up first, or with it.
+            // A redirect leads to a page: its target is uploaded before it, or with it.
             let entry = pair.local.and_then(|local| self.walk.entries.get(local.at));
             let kind =
                 if entry.is_some_and(Entry::is_redirect) { ObjectKind::Pages } else { self.kinds.kind_of(&pair.key) };

@@ -1,4 +1,5 @@
-//! Copies inside S3: objects of an earlier deploy put in their places again, and those kept that are about to go.
+//! Copies inside S3: restores objects of an earlier deploy, and keeps objects that are about to be replaced or
+//! removed.
 
 use crate::deploy::apply::{Done, Limits, failed};
 use crate::deploy::change::{Change, ChangeOutcome, Copied, CopyFrom, Subject};
@@ -16,11 +17,11 @@ use futures::{StreamExt, stream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
-/// What the store does with the conditions of copies: found out with the first one of a run.
+/// How the store treats the conditions of copies: determined with the first copy of a run.
 #[derive(Debug, Default)]
 pub(super) struct CopyGuard(OnceCell<Guard>);
 
-/// What to say where conditions of copies are no use.
+/// The warning if conditions of copies have no effect.
 const LOOKS: &str = "this store ignores the conditions of copies: shipfront checks each object right before its copy instead, and overwrites what others write in between";
 
 /// The copies of one wave.
@@ -33,7 +34,7 @@ pub(super) struct Restoring<'a> {
 }
 
 impl Restoring<'_> {
-    /// Makes copies, given by their places in the plan; with what the person should know of the store.
+    /// Makes copies, given by their indices in the plan; also returns a warning about the store.
     pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<String>) {
         let mut done = Done::new();
         let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
@@ -59,7 +60,7 @@ impl Restoring<'_> {
                 let copy = Box::pin(self.bucket.copy(&from.place, &subject.key, replaced(subject), guard));
                 let outcome = outcome(self.limits.in_flight(&subject.key, copy).await, from);
                 match &outcome {
-                    // One that is not there any more says nothing of the others.
+                    // A missing source says nothing about the others.
                     ChangeOutcome::Failed { error, .. }
                         if from.otherwise.is_some()
                             && matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {}
@@ -74,7 +75,7 @@ impl Restoring<'_> {
         (done, looks.then(|| LOOKS.to_owned()))
     }
 
-    /// Finds out what the store does with conditions, by the first copy: what became of it where it was made by that.
+    /// Determines how the store treats conditions, with the first copy; returns its outcome if that made the copy.
     async fn find_out(&self, at: usize) -> Result<Option<ChangeOutcome>, ChangeOutcome> {
         let Some((subject, from)) = self.copy_of(at) else { return Ok(None) };
         let trying = Box::pin(self.bucket.try_conditions(&from.place, &subject.key, replaced(subject)));
@@ -88,7 +89,7 @@ impl Restoring<'_> {
         if made.is_some() {
             self.count(at);
         }
-        // Nobody finds it out beside this.
+        // Nothing else determines it concurrently.
         let _ = self.guard.0.set(found);
         Ok(made)
     }
@@ -125,8 +126,8 @@ fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
     }
 }
 
-/// What a plan replaces or removes of which copies are to be kept, by its place in the plan, with its key and its row:
-/// what is as the record describes it, and has no version that stays.
+/// The objects that a plan replaces or removes and whose copies must be kept, each with its index in the plan, its
+/// key and its row: those that are as the record describes them and have no version that stays.
 pub(super) fn to_keep<'a>(
     plan: &'a Plan,
     index: &'a ManifestIndex,
@@ -143,8 +144,8 @@ pub(super) fn to_keep<'a>(
     going
 }
 
-/// Keeps copies of what a plan replaces or removes, where it is what the record describes and has no version that stays.
-/// Those that failed come back, and whether all the others are done.
+/// Keeps copies of the objects that a plan replaces or removes, if they are as the record describes them and have
+/// no version that stays. Returns those that failed, and whether all others are done.
 pub(super) async fn keep(
     bucket: &Bucket,
     session: &ActiveSession,
@@ -167,7 +168,7 @@ pub(super) async fn keep(
     let kept: Vec<_> =
         keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |kept| kept).collect().await;
     let is_complete = kept.len() == count && !halt.into_inner();
-    // Nothing of the site was touched by it.
+    // The site itself was not touched.
     let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
     let failed = kept.into_iter().filter_map(|(at, error)| Some((at, failed(error?))));
     (failed.collect(), is_complete)

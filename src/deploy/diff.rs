@@ -1,6 +1,6 @@
-//! What differs between the source, the target and the record: a merge of sorted lists, pure.
+//! The differences between the source, the target and the record: a merge of sorted lists, pure.
 //!
-//! Modification times are never looked at: a fresh checkout makes them all new.
+//! Modification times are ignored: a fresh checkout makes them all new.
 
 use crate::deploy::change::Reason;
 use crate::deploy::entry::Entry;
@@ -12,12 +12,12 @@ use shipfront_site::etag::Etag;
 use shipfront_site::key::has_control_character;
 use shipfront_site::{Key, ObjectKind, ObjectKinds};
 
-/// An entry of the source, as far as comparing takes it.
+/// The properties of a source entry that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local {
-    /// Its place among the walk's entries.
+    /// Its index among the walk's entries.
     pub at: usize,
-    /// Bytes.
+    /// Its size, in bytes.
     pub size: u64,
 }
 
@@ -30,20 +30,19 @@ pub struct Pair {
     pub local: Option<Local>,
     /// The object's size and ETag, if there is an object.
     pub remote: Option<(u64, Etag)>,
-    /// What was last deployed of it.
+    /// What was last deployed for it.
     pub row: Option<Row>,
-    /// Whether others may have written the same bytes again since, without the tags or the headers that the row
-    /// knows of.
+    /// Whether somebody else may have written the same bytes again since, without the tags or the headers in the
+    /// row.
     pub rewritten: bool,
-    /// When the object was written, in seconds of S3's clock; 0 where there is none.
+    /// When the object was written, in seconds of S3's clock; 0 if there is none.
     pub modified: i64,
 }
 
 impl Pair {
-    /// The ETag that the file's bytes would have if they were the object's; `None` where the sizes
-    /// tell enough.
+    /// The ETag that the file would have as this object; `None` if the sizes are enough.
     ///
-    /// Under KMS the object's own ETag is no digest, but the manifest knows the one of its bytes.
+    /// Under KMS, the object's own ETag is not a digest, but the manifest knows that of its bytes.
     pub fn expected(&self) -> Option<&Etag> {
         match (&self.local, &self.remote) {
             (Some(local), Some((remote, etag))) if local.size == *remote => {
@@ -53,26 +52,26 @@ impl Pair {
         }
     }
 
-    /// Since when the object has not been in the source, as far as the record can be right about that: it was written
-    /// before. Otherwise it counts as an orphan of now, with the guards before it.
+    /// Since when the object has been missing from the source, if the record can be right about that: the object
+    /// was written before. Otherwise it counts as orphaned now, and the guards apply.
     pub fn orphaned(&self) -> Option<i64> {
         self.described()?.orphaned.filter(|since| *since >= self.modified)
     }
 
-    /// The object's ETag, where the record says that its bytes have another one.
+    /// The object's ETag, if the record says that its bytes have a different one.
     pub fn unlike_content(&self) -> Option<&Etag> {
         let (_, etag) = self.remote.as_ref()?;
         self.described().is_some_and(|row| row.content() != etag).then_some(etag)
     }
 
-    /// The row, if it describes the object that is there.
+    /// The row, if it describes the existing object.
     pub fn described(&self) -> Option<&Row> {
         let (_, etag) = self.remote.as_ref()?;
         self.row.as_ref().filter(|row| row.etag == *etag)
     }
 }
 
-/// Joins entries, objects and rows by key. Each must be sorted by key; `first` is the place of the first of these
+/// Joins entries, objects and rows by key. Each must be sorted by key; `first` is the index of the first of these
 /// entries among all of the walk's.
 pub fn join<'a>(
     entries: &[Entry],
@@ -111,51 +110,51 @@ pub fn join<'a>(
 /// What reading a file showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// It was not necessary to compare, and the file can be read.
+    /// No comparison was necessary, and the file can be read.
     NotCompared,
-    /// The file's digest is the one expected.
+    /// The file's digest is the expected one.
     Same,
-    /// It is the one that the record gives for the object, whose own ETag is another: somebody has to say why.
+    /// The file's digest is the one in the record, but the object's own ETag differs: that must be explained.
     SameByRecord,
-    /// It is not.
+    /// The file's digest differs.
     Different,
     /// The file could not be read.
     Unreadable(String),
 }
 
-/// What is known of the headers of an object.
+/// What is known about the headers of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadersMatch {
-    /// They are what the rules say.
+    /// They are as the rules say.
     Same,
-    /// They are not.
+    /// They differ.
     Different,
-    /// Nobody knows, and nobody was to ask.
+    /// They are not known, and there was no reason to find out.
     Unknown,
 }
 
-/// What is to become of a key.
+/// What to do with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Send the file.
     Upload(Reason),
-    /// The object is what the file is.
+    /// The object equals the file.
     Keep,
-    /// The object is what the file is, but the edge may have another one.
+    /// The object equals the file, but the edge may have a different one.
     Evict(Reason),
-    /// The object is deleted: a page before the invalidation, an asset after, when no page that needs
-    /// it is at the edge any more.
+    /// The object is deleted: a page before the invalidation, an asset after it, when no page that needs it is left
+    /// at the edge.
     Prune {
         /// Whether it waits until the edge is invalidated.
         late: bool,
-        /// Since when it has not been in the source, in seconds of S3's clock.
+        /// Since when it has been missing from the source, in seconds of S3's clock.
         since: i64,
     },
-    /// The object is not in the source and stays; since when, in seconds of S3's clock.
+    /// The object is not in the source but stays; since when, in seconds of S3's clock.
     Orphan(Reason, i64),
-    /// The object is not in the source, and not ours.
+    /// The object is not in the source, and shipfront does not own it.
     Foreign,
-    /// There is neither file nor object; the edge may have a copy of what there was.
+    /// There is neither file nor object, but the edge may have a copy of a former object.
     Gone,
     /// Not enough is known to touch it.
     Unknown(Option<String>),
@@ -164,24 +163,24 @@ pub enum Decision {
 /// When objects that are no longer in the source are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PruneAfter {
-    /// Pages at once, assets when they have been orphans for so many seconds.
+    /// Pages at once, assets after they have been orphans for this many seconds.
     Seconds(i64),
     /// Not at all.
     Never,
 }
 
-/// By what the decisions are made, beside the pair itself.
+/// What the decisions depend on, besides the pair itself.
 #[derive(Debug)]
 pub struct Rules<'a> {
     /// Keys that could not be looked at.
     pub unknown: &'a Unknown,
     /// What an interrupted run left.
     pub unfinished: Option<&'a UnfinishedDeploy>,
-    /// Whether a record is kept: without one, it is not known what was invalidated, nor what shipfront owns.
+    /// Whether a record is kept: without one, it is not known what was invalidated or what shipfront owns.
     pub recorded: bool,
-    /// Whether objects that are not in the source become ours.
+    /// Whether shipfront takes ownership of objects that are not in the source.
     pub adopt: bool,
-    /// When orphans go.
+    /// When orphans are removed.
     pub prune_after: PruneAfter,
     /// Which of them are pages.
     pub kinds: &'a ObjectKinds,
@@ -190,7 +189,7 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Decides on a pair.
+    /// Decides about a pair.
     pub fn decide(&self, pair: &Pair, content: &Content, headers: HeadersMatch) -> Decision {
         match (pair.local, &pair.remote) {
             (Some(_), remote) => match (content, remote) {
@@ -219,7 +218,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Whether the object of a pair is ours: the manifest describes it, or an interrupted run left it.
+    /// Whether shipfront owns the object of a pair: the manifest describes it, or an interrupted run left it.
     pub fn owns(&self, pair: &Pair) -> bool {
         let Some((size, etag)) = &pair.remote else { return false };
         !self.recorded
@@ -232,7 +231,7 @@ impl Rules<'_> {
         if !self.adopt && !self.owns(pair) || has_control_character(&pair.key) {
             return Decision::Foreign;
         }
-        // An object cannot have left the source before it was written, nor in times to come.
+        // An object cannot have left the source before it was written, or in the future.
         let since = pair.orphaned().filter(|since| *since <= self.now).unwrap_or(self.now);
         match self.prune_after {
             PruneAfter::Never => Decision::Orphan(Reason::Orphaned, since),

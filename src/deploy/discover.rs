@@ -1,4 +1,4 @@
-//! What there is before anything is decided: the source, the target, the record, the distributions.
+//! Reads the state before anything is decided: the source, the target, the record, the distributions.
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{refuse_other_buckets, shapes};
@@ -16,22 +16,22 @@ use shipfront_site::Target;
 use shipfront_site::rules::HeaderRules;
 use std::sync::Arc;
 
-/// The world as it was found.
+/// The state as it was found.
 pub(super) struct Discovered {
     pub walk: Arc<Walk>,
     pub bucket: Bucket,
-    /// The deploy record; `None` where none is kept.
+    /// The deploy record; `None` if none is kept.
     pub session: Option<Session>,
     pub viewers: Viewers,
-    /// The distributions that the record says are to be told, and that certainly show other buckets: they are told
-    /// only if the person names them, and stay in the record until then.
+    /// The distributions that the record says must be invalidated but that certainly serve other buckets: they are
+    /// invalidated only if the user names them, and stay in the record until then.
     pub withheld: Vec<DistributionId>,
     pub distributions: Distributions,
-    /// The distribution of the site that `--verify` names.
+    /// The distribution of the site to `--verify`.
     pub verified: Option<DistributionId>,
-    /// How uploads are tagged, where a distribution reads that.
+    /// How uploads are tagged, if a distribution reads tags.
     pub tagging: Option<Arc<Tagging>>,
-    /// What is to be done about rules, where they are published.
+    /// What to do about rules, if they are published.
     pub rules: Option<Arc<RulesPlan>>,
 }
 
@@ -43,7 +43,7 @@ impl Discovered {
         ids
     }
 
-    /// What became of the distributions that are not invalidated.
+    /// Errors about the distributions that are not invalidated.
     pub(super) fn withheld(&self) -> impl Iterator<Item = Error> {
         self.withheld.iter().map(|id| withheld(id, self.bucket.target().bucket()))
     }
@@ -55,9 +55,8 @@ impl Discovered {
 }
 
 impl Deploy<'_> {
-    /// Looks at everything but the target's objects, which are listed once it is clear that it is our turn:
-    /// what the record says is then never newer than what the listing shows, and whoever writes in
-    /// between makes the conditional write fail.
+    /// Reads everything except the target's objects, which are listed once it is clear that this run may proceed:
+    /// then the record is never newer than the listing, and any write in between makes the conditional write fail.
     pub(super) async fn discover(&self) -> Result<Discovered> {
         let settings = self.settings;
         let _progress = self.terminal.wait("reading");
@@ -68,10 +67,11 @@ impl Deploy<'_> {
         let target_bucket = settings.site().bucket();
         let shapes = Box::pin(shapes(&distributions, &settings.distributions, settings.any_origin, target_bucket));
         let (walk, target, shapes) = tokio::join!(Box::pin(self.walk()), target, shapes);
-        // The person's own mistakes first, then the bucket, without which nothing has an origin.
+        // Report the user's own mistakes first, then the bucket, which every distribution's origin depends on.
         let ((mut walk, rules), (bucket, session)) = (walk?, target?);
         let shapes = match (shapes, &settings.preview) {
-            // It has files and redirects as they would be on the site that it may become, where that is known.
+            // A preview has the files and redirects that it would have on the site that it may become, if that is
+            // known.
             (Err(error), Some(preview)) => {
                 walk.warnings.extend(preview.production.as_ref().map(|_| preview::without_distributions(&error)));
                 Vec::new()
@@ -99,7 +99,7 @@ impl Deploy<'_> {
         let manifest = session.as_ref().and_then(Session::manifest);
         Box::pin(error_pages::apply(&mut walk, &rules, &viewers, manifest)).await?;
         let directory_index = rules::directory_index(settings, &viewers);
-        // Nothing keeps copies of a preview, so that there is nobody to tell.
+        // No cache keeps copies of a preview, so there is nothing to invalidate.
         let viewers = if settings.preview.is_some() { Viewers::new(&[], &settings.target, policy) } else { viewers };
         let tagging = Tagging::of(&viewers).filter(|_| session.is_some()).map(Arc::new);
         let found = match &settings.preview {
@@ -114,7 +114,7 @@ impl Deploy<'_> {
         Ok(Discovered { walk, bucket, session, viewers, withheld, distributions, verified, tagging, rules })
     }
 
-    /// The source, and the rules that gave its files their headers.
+    /// The source, and the rules that set its files' headers.
     pub(super) async fn walk(&self) -> Result<(Walk, HeaderRules)> {
         let settings = self.settings.clone();
         let walk = tokio::task::spawn_blocking(move || {
@@ -138,9 +138,9 @@ impl Deploy<'_> {
         Ok((walk, rules))
     }
 
-    /// The distributions of this run, and those that an interrupted one had to tell; apart from them, those that
-    /// certainly show other buckets, which whoever can write the record could have named, and warnings of those that
-    /// are gone.
+    /// The distributions of this run, and those that an interrupted one had to invalidate. Separately, those that
+    /// certainly serve other buckets, which anybody who can write the record could have named, and warnings about
+    /// those that no longer exist.
     pub(super) async fn with_unfinished(
         &self,
         distributions: &Distributions,
@@ -155,7 +155,7 @@ impl Deploy<'_> {
             match distributions.shape(id).await {
                 Ok(shape) if shows_only_others(&shape, self.settings.target.bucket()) => withheld.push(id.clone()),
                 Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
-                // One that was deleted meanwhile has nothing stale.
+                // A distribution that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
                     gone.push(format!("an earlier deploy left an invalidation for the {id}, which no longer exists"));
                 }
@@ -168,7 +168,7 @@ impl Deploy<'_> {
     fn guard_source(&self, walk: &Walk) -> Result<()> {
         let source = self.settings.source.display();
         if walk.entries.is_empty() {
-            // What could not be read, or is behind a link, is why.
+            // Unreadable files, or files behind a link, may be the reason.
             self.guard_problems(&walk.problems)?;
             return Err(Error::refused(format!("the source {source} has no files to deploy; nothing was changed"))
                 .hint("build the site first; shipfront never empties a site"));
@@ -204,7 +204,7 @@ fn withheld(id: &DistributionId, bucket: &str) -> Error {
     ))
 }
 
-/// A record in a folder that the source fills, too, would hide what is there.
+/// Refuses a record in a folder where the source has files as well, because it would hide them.
 fn guard_record(walk: &Walk, record: Option<&Target>, target: &Target) -> Result<()> {
     let Some(record) = record.filter(|record| record.bucket() == target.bucket()) else { return Ok(()) };
     let Some(folder) = record.prefix().strip_prefix(target.prefix()) else { return Ok(()) };

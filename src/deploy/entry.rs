@@ -1,4 +1,4 @@
-//! What the walk knows of a key: all that later stages need, so that none asks the walk by key.
+//! What the walk knows about a key: everything that later stages need, so that none has to look it up in the walk.
 
 use crate::record::manifest::ErrorPage;
 use shipfront_site::headers::{Headers, HeadersDigest};
@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 pub enum Source {
     /// The file of the source with the key's path.
     File,
-    /// Nowhere: the object is empty and redirects.
+    /// No file: the object is empty and redirects.
     Redirect,
 }
 
@@ -20,11 +20,11 @@ pub enum Source {
 pub struct Entry {
     /// The key below the target's prefix.
     pub key: Key,
-    /// Bytes.
+    /// Size, in bytes.
     pub size: u64,
     /// Where the bytes come from.
     pub source: Source,
-    /// The headers that its object gets, and how to compress it; shared, because a site has few different ones.
+    /// The headers of its object, and how to compress it; shared, because a site has only a few different ones.
     pub headers: Arc<EntryHeaders>,
 }
 
@@ -33,60 +33,60 @@ pub struct Entry {
 pub struct EntryHeaders {
     headers: Headers,
     digest: HeadersDigest,
-    /// Whether a distribution serves their object as an error page, and if so, whether no rule says its
+    /// `None` unless a distribution serves the object as an error page; otherwise, whether no rule sets its
     /// `Cache-Control`.
     error_page: Option<bool>,
 }
 
-/// Those of entries whose headers nobody asks for.
+/// For entries whose headers are not needed.
 static NO_HEADERS: LazyLock<Arc<EntryHeaders>> = LazyLock::new(|| Arc::new(EntryHeaders::new(Headers::default())));
 
-/// What of an object's headers only the bytes of its file tell.
+/// Properties of an object's headers that only the bytes of its file determine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFacts {
-    /// How they were compressed, if they were.
+    /// The encoding, if it is compressed.
     pub encoding: Option<Encoding>,
-    /// Whether they are UTF-8, and declare nothing else; `true` where that does not matter.
+    /// Whether it is UTF-8 and declares no other encoding; `true` if that does not matter.
     pub is_utf8: bool,
 }
 
 impl EntryHeaders {
-    /// Headers as the rules give them.
+    /// Headers as the rules set them.
     pub fn new(headers: Headers) -> EntryHeaders {
         EntryHeaders { digest: headers.digest(), headers, error_page: None }
     }
 
-    /// The same for an error page: `chosen` is its `Cache-Control` where no rule says one.
+    /// The same for an error page: `chosen` is its `Cache-Control` if no rule sets one.
     pub fn of_error_page(headers: Headers, chosen: Option<&str>) -> EntryHeaders {
         let cache_control = chosen.map(str::to_owned).or(headers.cache_control);
         let headers = EntryHeaders::new(Headers { cache_control, ..headers });
         EntryHeaders { error_page: Some(chosen.is_some()), ..headers }
     }
 
-    /// What copies with these headers say of how long they live, if they are those of an error page.
+    /// The lifetime of copies with these headers, if they belong to an error page.
     pub fn error_page(&self) -> Option<ErrorPage> {
         let cache_control = self.headers.cache_control.clone();
         self.error_page.map(|chosen| ErrorPage { cache_control, chosen, as_of: None })
     }
 
-    /// Whether a digest is theirs, whatever the bytes were found to be.
+    /// Whether a digest belongs to these headers, for any bytes.
     pub fn are_digested(&self, digest: HeadersDigest) -> bool {
         self.of_digest(digest).is_some()
     }
 
-    /// Those of the object with this digest, if it has them.
+    /// The object's headers that have this digest, if any.
     pub fn of_digest(&self, digest: HeadersDigest) -> Option<Headers> {
         let encodings = std::iter::once(None).chain(self.headers.compress.iter().copied().map(Some));
         let mut found = encodings.flat_map(|encoding| [true, false].map(|is_utf8| FileFacts { encoding, is_utf8 }));
         found.find(|found| self.digest(*found) == digest).map(|found| self.stored(found))
     }
 
-    /// As the rules give them, before anything is known of the bytes.
+    /// The headers as the rules set them, before anything is known about the bytes.
     pub fn get(&self) -> &Headers {
         &self.headers
     }
 
-    /// Those of the object once it is known what its bytes are.
+    /// The headers of the object, once its bytes are known.
     pub fn stored(&self, found: FileFacts) -> Headers {
         self.headers.clone().compressed(found.encoding).with_charset(found.is_utf8)
     }
@@ -109,12 +109,12 @@ impl Entry {
         self.source == Source::Redirect
     }
 
-    /// Where its file is, if it is one.
+    /// The path of its file, if it has one.
     pub fn path(&self, root: &Path) -> PathBuf {
         root.join(&*self.key)
     }
 
-    /// How to compress its bytes, the best first; empty where they are left as they are.
+    /// The encodings to try, in order of preference; empty if it is not compressed.
     pub fn compression(&self) -> &[Encoding] {
         &self.headers.get().compress
     }

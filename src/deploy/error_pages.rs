@@ -1,9 +1,9 @@
-//! Objects that distributions serve as error pages, and what keeps a change of one from evicting everything.
+//! Objects that distributions serve as error pages, and how a change of one can avoid evicting everything.
 //!
 //! CloudFront serves an error page under any URL that failed. Its copies there may be left to expire if they are
-//! short-lived, so that an error page gets a short-lived header where no rule says another, and the record keeps what
-//! its copies say. Copies that may say something else stand in the record as the longest-lived that they can be,
-//! until everything was invalidated.
+//! short-lived, so an error page gets a short-lived header unless a rule sets another, and the record keeps the
+//! headers of its copies. Copies that may have other headers are recorded with the longest lifetime that they can
+//! have, until everything was invalidated.
 
 use crate::deploy::change::{CachedCopies, Change};
 use crate::deploy::entry::{Entry, EntryHeaders};
@@ -21,8 +21,8 @@ use shipfront_site::rules::HeaderRules;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Gives the error pages among the files of a source their headers. Where a configuration could not be read, what was
-/// one at the last deploy still is.
+/// Sets the headers of the error pages among the files of a source. If a configuration could not be read, every
+/// error page at the last deploy still counts as one.
 pub(super) async fn apply(
     walk: &mut Walk,
     rules: &HeaderRules,
@@ -52,15 +52,15 @@ async fn recorded(manifest: Manifest) -> Result<Vec<String>> {
     .await?
 }
 
-/// What the copies of an object that the edge may hold say of how long they live. `row` is what the record says of the
-/// object that is there, if that is sure; `headers` are those that its file gets now.
+/// The lifetime of the copies of an object that the edge may hold. `row` is the record's row for the existing
+/// object, if that is certain; `headers` are the current ones of its file.
 pub(super) fn cached(row: Option<&Row>, headers: Option<&EntryHeaders>) -> CachedCopies {
     let Some(row) = row else { return CachedCopies::Unknown };
     if let Some(page) = &row.error_page {
         return CachedCopies::Known(page.clone());
     }
-    // Of a record of before there was such a field, the digest of the headers tells. It says nothing of an Expires
-    // header, which others may have given the object.
+    // A record from before this field existed has the digest of the headers. It does not cover an Expires header,
+    // which somebody else may have set on the object.
     let same = headers.filter(|headers| row.headers.is_some_and(|digest| headers.are_digested(digest)));
     match same.and_then(EntryHeaders::error_page) {
         Some(page) if page.cache_control.as_deref().is_some_and(names_age) => CachedCopies::Known(Box::new(page)),
@@ -68,7 +68,8 @@ pub(super) fn cached(row: Option<&Row>, headers: Option<&EntryHeaders>) -> Cache
     }
 }
 
-/// The same once the object was looked at: if its headers let copies live longer than is known, others gave it those.
+/// The same after a HEAD of the object: if its headers let copies live longer than expected, somebody else set
+/// them.
 pub(super) fn confirmed(cached: CachedCopies, head: &Head) -> CachedCopies {
     let CachedCopies::Known(page) = cached else { return cached };
     let known = page.cache_control.as_deref();
@@ -76,13 +77,13 @@ pub(super) fn confirmed(cached: CachedCopies, head: &Head) -> CachedCopies {
     if is_bound { CachedCopies::Known(page) } else { CachedCopies::Unknown }
 }
 
-/// What the record keeps of an error page whose object has these headers now, while the copies that were there may
-/// still be.
+/// What the record keeps about an error page whose object has these headers now, while earlier copies may still
+/// exist.
 fn remembered(headers: &EntryHeaders, cached: &CachedCopies) -> Option<Box<ErrorPage>> {
     Some(Box::new(beside(headers.error_page()?, cached)))
 }
 
-/// The same of an error page as it is now.
+/// The same for an error page as it is now.
 pub(super) fn beside(now: ErrorPage, cached: &CachedCopies) -> ErrorPage {
     let cache_control = match cached {
         CachedCopies::Nothing => now.cache_control,
@@ -94,7 +95,7 @@ pub(super) fn beside(now: ErrorPage, cached: &CachedCopies) -> ErrorPage {
     ErrorPage { cache_control, ..now }
 }
 
-/// The same where the object stays as it is; `row` is what the record says of it.
+/// The same if the object is unchanged; `row` is the record's row for it.
 pub(super) fn remembered_of_kept(
     row: Option<&Row>,
     headers: &EntryHeaders,
@@ -102,7 +103,7 @@ pub(super) fn remembered_of_kept(
 ) -> Option<Box<ErrorPage>> {
     let before = row.and_then(|row| row.error_page.as_ref());
     let page = match (inspected.digest, &inspected.cached) {
-        // Nobody knows its headers.
+        // Its headers are unknown.
         (None, CachedCopies::Known(_) | CachedCopies::Nothing) => headers.error_page().and_then(|_| before.cloned()),
         (None, CachedCopies::Unknown) if before.is_none() => None,
         _ => remembered(headers, &inspected.cached),
@@ -111,7 +112,7 @@ pub(super) fn remembered_of_kept(
     Some(Box::new(ErrorPage { as_of, ..*page }))
 }
 
-/// The same of an object that this run wrote. `as_of` is when nobody else had yet written it.
+/// The same for an object that this run wrote. `as_of` is a time at which nobody else had written it yet.
 pub(super) fn remembered_of_written(
     headers: &EntryHeaders,
     cached: &CachedCopies,
@@ -136,7 +137,7 @@ pub(super) struct ClearedErrorPages<'a> {
 }
 
 impl<'a> ClearedErrorPages<'a> {
-    /// Those whose copies `sent` cleared completely.
+    /// The error pages whose copies `sent` cleared completely.
     pub(super) fn new(viewers: &Viewers, entries: &'a [Entry], sent: &[Invalidation]) -> ClearedErrorPages<'a> {
         let keys = viewers.error_page_keys().into_iter().filter(|key| viewers.cleared_error_page(key, sent));
         let entry = |key: String| {
@@ -146,7 +147,8 @@ impl<'a> ClearedErrorPages<'a> {
         ClearedErrorPages { headers: keys.filter_map(entry).collect() }
     }
 
-    /// A row of which nothing else changes, if all copies are those of its object since what was sent.
+    /// The new row, if nothing else about it changes and all copies are now of this object because of what was
+    /// sent.
     pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
         let headers = self.headers.get(key)?;
         let is_there = row.headers.is_some_and(|digest| headers.are_digested(digest));
@@ -157,8 +159,8 @@ impl<'a> ClearedErrorPages<'a> {
     }
 }
 
-/// What to say of the error pages that a plan uploads: once of the header that is chosen for each, and each time of
-/// what makes that useless.
+/// Warnings about the error pages that a plan uploads: once about the header that is chosen for each, and each time
+/// about what makes that useless.
 pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, viewers: &Viewers) -> Vec<String> {
     let mut warnings = Vec::new();
     for change in &plan.changes {

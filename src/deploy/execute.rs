@@ -1,5 +1,5 @@
-//! The writes of a plan, in order: the waves, each behind a complete one, the invalidation of whatever landed, and the
-//! manifest of what is then true.
+//! The writes of a plan, in order: the waves, each after a complete one, the invalidation of everything that was
+//! changed, and the manifest of the result.
 
 use crate::cloudfront::send::{STOPPING, Sent, submit};
 use crate::deploy::apply::{self, Done, IN_FLIGHT, Limits};
@@ -21,9 +21,9 @@ use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
 use std::time::Duration;
 
-/// How long whether viewers can read the record is looked at.
+/// Time limit of the check whether viewers can read the record.
 const LOOKING: Duration = Duration::from_secs(30);
-/// How long the last writes to the record have after a signal, each.
+/// Time limit of each of the last writes to the record after a signal.
 pub(super) const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// A plan that is being carried out.
@@ -31,15 +31,15 @@ pub(super) struct Execution<'a> {
     executor: &'a Executor<'a>,
     discovered: &'a Discovered,
     planned: &'a Planned,
-    /// What became of each change, in the plan's order.
+    /// The outcome of each change, in the plan's order.
     outcomes: Vec<ChangeOutcome>,
-    /// The distributions whose edges read cache tags.
+    /// The distributions whose edge locations read cache tags.
     settled: Vec<DistributionId>,
-    /// What CloudFront is asked to invalidate, as it was planned.
+    /// The planned invalidations.
     items: Vec<Invalidation>,
-    /// Whether a copy could not be kept of what is to be replaced or removed.
+    /// Whether a copy of an object to be replaced or removed could not be kept.
     is_unkept: bool,
-    /// How many copies could not be made and were uploaded, and why the first could not.
+    /// Number of copies that could not be made and were uploaded instead, and why the first failed.
     uncopied: (usize, Option<String>),
     sent: Sent,
     warnings: Vec<String>,
@@ -48,24 +48,24 @@ pub(super) struct Execution<'a> {
     rules: RulesOutcome,
 }
 
-/// What came of the writes.
+/// The result of the writes.
 pub(super) struct CarriedOut {
-    /// What became of each change, in the plan's order.
+    /// The outcome of each change, in the plan's order.
     pub outcomes: Vec<ChangeOutcome>,
-    /// Writes that were planned and are not done.
+    /// Number of planned writes that are not done.
     pub left: u64,
     pub sent: Sent,
     pub warnings: Vec<String>,
-    /// The rows of the manifest of what is true now, if it is written; it counts only once the session names it.
+    /// Figures about the new manifest, if it is written; it counts only once the session names it.
     pub written: Result<Rows>,
-    /// What `--verify` is to look at.
+    /// The URLs for `--verify`.
     pub sample: Option<Sample>,
-    /// What became of the rules.
+    /// The outcome for the rules.
     pub rules: RulesOutcome,
 }
 
 impl<'a> Execution<'a> {
-    /// For a plan that has not started.
+    /// Prepares the execution of a plan.
     pub(super) fn new(
         executor: &'a Executor<'a>,
         discovered: &'a Discovered,
@@ -88,7 +88,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Uploads, removes, invalidates, and writes the manifest of what is then true.
+    /// Uploads, removes, invalidates, and writes the manifest of the result.
     pub(super) async fn carry_out(mut self, session: Option<&ActiveSession>) -> CarriedOut {
         Box::pin(self.settle_tags()).await;
         Box::pin(self.keep_copies(session)).await;
@@ -106,15 +106,15 @@ impl<'a> Execution<'a> {
         if early {
             self.sent = Box::pin(self.invalidate()).await;
             if self.sent.failed.is_empty() {
-                // No page that needs them is at the edge any more.
+                // No page that needs them is left at the edge.
                 Box::pin(self.remove(true, "late removals")).await;
                 Box::pin(self.invalidate_late()).await;
             }
         }
         let (mut sent, mut warnings) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.warnings));
         let this = &self;
-        // While CloudFront answers: nobody reads the manifest before it is named. No write to the site is under way
-        // beside it: what is in flight when a run dies may still land.
+        // While CloudFront responds: nobody reads the manifest before it is named. No write to the site is in
+        // progress at the same time: requests in flight may still take effect after a run dies.
         let telling = async { if early { Sent::default() } else { Box::pin(this.invalidate()).await } };
         let Limits { clock, stop, .. } = &this.executor.limits;
         let limit = if early { LAST_WRITES } else { STOPPING };
@@ -130,13 +130,13 @@ impl<'a> Execution<'a> {
         CarriedOut { outcomes: self.outcomes, left, sent, warnings, written, sample, rules: self.rules }
     }
 
-    /// Finds out for which distributions copies may come to count as tagged.
+    /// Determines for which distributions copies may begin to count as tagged.
     async fn settle_tags(&mut self) {
         if self.discovered.tagging.is_some() {
             let Discovered { distributions, viewers, .. } = self.discovered;
             let Limits { clock, stop, .. } = &self.executor.limits;
             let settling = tagging::settled(distributions, viewers, &self.planned.index);
-            // Without an answer copies count as untagged.
+            // Without a response, copies count as untagged.
             if let Some((settled, warnings)) = clock.timeout_after(stop, IN_FLIGHT, settling).await {
                 self.settled = settled;
                 self.warnings.extend(warnings);
@@ -144,7 +144,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Uploads what is of a kind, only behind what goes before it.
+    /// Uploads the objects of a kind, only if everything before it is complete.
     async fn upload(&mut self, kind: ObjectKind, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.uploads(kind).collect();
         if !changes.is_empty() && self.may_begin(kind) {
@@ -162,7 +162,7 @@ impl<'a> Execution<'a> {
         self.outcomes = timeline.during(stage, uploading).await;
     }
 
-    /// Brings back what is of a kind, only behind what goes before it.
+    /// Restores the objects of a kind, only if everything before it is complete.
     async fn copy(&mut self, kind: ObjectKind, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.copies(kind).collect();
         if changes.is_empty() || !self.may_begin(kind) {
@@ -198,7 +198,7 @@ impl<'a> Execution<'a> {
         self.send(changes, stage).await;
     }
 
-    /// What to say of the copies that could not be made, if there are any.
+    /// A warning about the copies that could not be made, if there are any.
     fn uncopied(&self) -> Option<String> {
         let (count, why) = &self.uncopied;
         let objects = if *count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
@@ -206,8 +206,8 @@ impl<'a> Execution<'a> {
         (*count > 0).then(|| format!("{objects} uploaded because a copy could not be made{why}"))
     }
 
-    /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them
-    /// nothing is begun.
+    /// Keeps copies of objects that are about to be replaced or removed, if the bucket keeps no versions of them.
+    /// Without these copies, nothing else starts.
     async fn keep_copies(&mut self, session: Option<&ActiveSession>) {
         let Some(session) = session.filter(|_| self.executor.history_update.keeps_copies) else { return };
         let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
@@ -218,7 +218,7 @@ impl<'a> Execution<'a> {
         self.note(failed);
     }
 
-    /// Puts cache tags on what is there.
+    /// Adds cache tags to existing objects.
     async fn retag(&mut self) {
         let changes: Vec<usize> = self.planned.plan.retags().collect();
         let Some(tags) = self.tags().filter(|_| !changes.is_empty()) else { return };
@@ -230,7 +230,7 @@ impl<'a> Execution<'a> {
         self.note(done);
     }
 
-    /// Lets viewers have the rules, once all that they may lead to is there.
+    /// Publishes the rules, once everything that they may lead to is there.
     async fn publish(&mut self) {
         let Executor { timeline, limits, .. } = self.executor;
         if self.drafts.is_empty() || !self.has_uploaded_all() || limits.stop.is_cancelled() {
@@ -252,7 +252,7 @@ impl<'a> Execution<'a> {
         self.discovered.tagging.clone().map(|tagging| UploadTags { tagging, deploy: self.executor.deploy.to_owned() })
     }
 
-    /// Deletes only when everything before it is done.
+    /// Deletes only if everything before it is done.
     async fn remove(&mut self, late: bool, stage: &'static str) {
         let changes: Vec<usize> = self.planned.plan.removals(late).collect();
         let stop = &self.executor.limits.stop;
@@ -272,8 +272,8 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Pages go up only behind complete assets; a file the person chose to leave out is no obstacle. Nothing does without
-    /// the copies that are to be kept.
+    /// Pages are uploaded only after complete assets; a file that the user chose to leave out is no obstacle.
+    /// Nothing starts without the copies that must be kept.
     fn may_begin(&self, kind: ObjectKind) -> bool {
         !self.is_unkept && (kind == ObjectKind::Assets || self.may_go_on())
     }
@@ -290,7 +290,7 @@ impl<'a> Execution<'a> {
         !stop.is_cancelled() && assets.all(is_no_obstacle)
     }
 
-    /// Whether every write is done that comes before the removals, or, `late`, before the late ones.
+    /// Whether all writes before the removals, or with `late`, before the late ones, are done.
     fn is_complete(&self, late: bool) -> bool {
         self.rules.is_done() && self.is_done_before(late)
     }
@@ -310,7 +310,7 @@ impl<'a> Execution<'a> {
         before.all(|(_, outcome)| !matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. }))
     }
 
-    /// How many writes of the plan are not done.
+    /// Number of planned writes that are not done.
     fn left(&self) -> u64 {
         let is_left = |(change, outcome): &(&Change, &ChangeOutcome)| {
             change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })
@@ -318,14 +318,14 @@ impl<'a> Execution<'a> {
         self.planned.plan.changes.iter().zip(&self.outcomes).filter(is_left).count() as u64
     }
 
-    /// The keys whose URLs answer otherwise by what landed.
+    /// The keys whose URLs answer differently because of the changes that were made.
     fn affected_keys(&self) -> Vec<ChangedKey<'_>> {
         let unfinished = self.discovered.unfinished().map(|unfinished| &**unfinished);
         let rule_keys = if self.rules.may_have_succeeded() { self.planned.rule_keys() } else { &[] };
         affected_keys(&self.planned.plan, &self.outcomes, unfinished, rule_keys)
     }
 
-    /// What CloudFront is asked to invalidate of what landed.
+    /// What CloudFront must invalidate for the changes that were made.
     fn affected_items(&self) -> Vec<Invalidation> {
         let is_done = |outcome: &ChangeOutcome| {
             use ChangeOutcome::{Copied, Removed, Retagged, Uploaded};
@@ -347,7 +347,7 @@ impl<'a> Execution<'a> {
         timeline.during("invalidate", sending).await
     }
 
-    /// Tells CloudFront about what was removed after it had heard of everything else.
+    /// Invalidates what was removed after the invalidation of everything else.
     async fn invalidate_late(&mut self) {
         let removed = removed_late(&self.planned.plan, &self.outcomes);
         let items = late_items(self.discovered, self.planned, &self.items, &removed);
@@ -357,27 +357,27 @@ impl<'a> Execution<'a> {
         self.sent.extend(sent);
     }
 
-    /// What to tell the person if viewers may read the record.
+    /// A warning if viewers may read the record.
     async fn public_record(&self) -> Option<String> {
         let session = self.discovered.session.as_ref()?;
         let looking = public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers);
-        // It is said by every deploy, and no deploy waits long for it.
+        // Every deploy checks this, and none waits long for it.
         self.executor.clock.timeout(LOOKING, looking).await.flatten()
     }
 
-    /// Writes the manifest of what is there now, and of what is true once CloudFront accepted the invalidation. What `--verify` is to
-    /// look at is chosen as its rows go by.
+    /// Writes the manifest of what exists now, and of what will be true once CloudFront has accepted the
+    /// invalidation. Chooses the URLs for `--verify` while its rows are written.
     async fn write_manifest(&self, session: Option<&ActiveSession>) -> (Result<Rows>, Option<Sample>) {
         let Discovered { viewers, tagging, walk, .. } = self.discovered;
         let mut changes = self.planned.plan.changes.iter();
-        // Until then nobody else wrote what was uploaded: it matters for how sure tags are, and for how long error
+        // Until then, nobody else wrote the uploaded objects: that decides how certain tags are, and how long error
         // pages stay.
         let matters = tagging.is_some() || changes.any(|change| error_pages::is_written(change, &walk.entries));
         let as_of = match session.filter(|_| matters) {
             Some(session) => session.now().await.map(|now| now.as_second()),
             None => None,
         };
-        // It matters only where copies may come to count as tagged.
+        // It matters only if copies may begin to count as tagged.
         let changed = if self.settled.is_empty() { Vec::new() } else { self.affected_keys() };
         let changed = changed.iter().map(|changed| changed.key).collect();
         let evicted = EvictedByPath::new(viewers, tagging.as_deref(), &self.settled, as_of, &self.items, changed);
@@ -407,7 +407,7 @@ impl<'a> Execution<'a> {
             Some(session) => session.write_manifest(rows.by_ref(), rules).await,
             None => Ok(()),
         };
-        // Those that nobody wrote.
+        // The rows that were not written.
         rows.for_each(drop);
         (written.map(|()| counted), Some(chooser.finish()))
     }

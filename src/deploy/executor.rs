@@ -1,8 +1,7 @@
-//! The one transaction in which a site is changed, whatever the plan: write down what may become stale and take the
-//! lock, carry out the plan, look at what viewers get, bring the record up to date.
+//! The one transaction that changes a site, whatever the plan: write what may become stale and take the lock, carry
+//! out the plan, check what viewers get, update the record.
 //!
-//! Deploys, shards and backfills differ in what they discover and in what they plan, and hand both to
-//! [`Executor::run`].
+//! Deploys, shards and backfills differ in what they discover and plan, and pass both to [`Executor::run`].
 
 use crate::clock::{Clock, Stopwatch};
 use crate::cloudfront::Distributions;
@@ -26,9 +25,9 @@ use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Commit, Ending};
 use crate::terminal::Terminal;
 
-/// By what a plan is carried out.
+/// What carries out a plan.
 pub(super) struct Executor<'a> {
-    /// The id of the run.
+    /// The ID of the run.
     pub deploy: &'a str,
     /// Its build, if it has a number.
     pub build: Option<&'a Build>,
@@ -37,32 +36,32 @@ pub(super) struct Executor<'a> {
     pub timeline: &'a Timeline,
     pub limits: Limits,
     pub patience: Patience,
-    /// The site at which to look as viewers do, in the end.
+    /// The site to check as viewers see it, at the end.
     pub verify: Option<&'a Site>,
-    /// What the history says of it.
+    /// What the history records about it.
     pub history_update: HistoryUpdate<'a>,
-    /// How sure copies are to replace nothing else.
+    /// How to ensure that copies replace nothing else.
     pub guard: CopyGuard,
 }
 
 /// The result of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Executed {
-    /// What became of each change, in the plan's order.
+    /// The outcome of each change, in the plan's order.
     pub outcomes: Vec<ChangeOutcome>,
     pub sent: Sent,
-    /// What `--verify` found.
+    /// The result of `--verify`.
     pub verified: Option<Verified>,
     /// Whether a signal stopped it.
     pub interrupted: bool,
     pub warnings: Vec<String>,
-    /// What became of the rules.
+    /// The outcome for the rules.
     pub rules: RulesOutcome,
 }
 
 impl Executor<'_> {
-    /// Carries out a plan about what was discovered. `None`, and nothing was changed, if the record is no longer the one
-    /// that was read: then everything is to be looked at again.
+    /// Carries out a plan for what was discovered. `None`, with nothing changed, if the record has changed since it
+    /// was read: then everything must be examined again.
     pub(super) async fn run(&self, discovered: &Discovered, planned: &Planned) -> Result<Option<Executed>> {
         let Limits { clock, stop, .. } = &self.limits;
         let progress = self.terminal.wait("record");
@@ -76,15 +75,15 @@ impl Executor<'_> {
             Lock::Held(session) => Some(*session),
         };
         let (session, Staged { drafts, old_keys }) = Box::pin(self.stage(discovered, planned, session)).await?;
-        // A stage is boxed where it would fill a thread's stack.
+        // Stages are boxed because they would fill a thread's stack.
         let work = Box::pin(Execution::new(self, discovered, planned, drafts).carry_out(session.as_ref()));
         let mut done = match &session {
             Some(session) => Box::pin(session.under_lock(work)).await?,
             None => work.await,
         };
-        // A signal after this point interrupts nothing but the waiting.
+        // After this point, a signal interrupts only the waiting.
         let interrupted = self.limits.stop.is_cancelled();
-        // What viewers get is looked at under the lock, so that the record can tell the next deploy.
+        // What viewers get is checked under the lock, so that the result can be recorded for the next deploy.
         let looks = self.verify.is_some() && done.sent.failed.is_empty() && !interrupted;
         let mut verified = None;
         if looks {
@@ -117,7 +116,7 @@ impl Executor<'_> {
         Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
     }
 
-    /// Tries the rules before anything of the site is touched. Where they fail, the record is left as it was found.
+    /// Tests the rules before the site is touched. If they fail, the record is left as it was found.
     async fn stage(
         &self,
         discovered: &Discovered,
@@ -144,7 +143,7 @@ impl Executor<'_> {
         }
     }
 
-    /// Removes the keys of the code that viewers got before, once they get the other one everywhere. A warning where that
+    /// Removes the keys of the previous code once viewers get the new code everywhere. Returns a warning if that
     /// fails.
     async fn remove_keys(
         &self,
@@ -167,7 +166,7 @@ impl Executor<'_> {
         })
     }
 
-    /// Waits until CloudFront is done, if that is asked for.
+    /// Waits until CloudFront is done, if requested.
     async fn wait(&self, discovered: &Discovered, sent: &mut Sent) {
         if !sent.invalidations.is_empty() {
             let waiting = wait(&discovered.distributions, sent, self.patience, &self.limits.stop, self.terminal);
@@ -175,9 +174,9 @@ impl Executor<'_> {
         }
     }
 
-    /// Ends the session: the manifest becomes the current one, unless CloudFront was not told. What viewers do not get
-    /// as it is, and what may have landed although its answer was lost, stays with the next deploy. Whether the record
-    /// says so now.
+    /// Ends the session: the manifest becomes the current one, unless CloudFront did not accept the invalidation.
+    /// URLs that serve something else, and writes that may have succeeded although their response was lost, are
+    /// left to the next deploy. Returns whether the record is up to date.
     async fn close(
         &self,
         session: ActiveSession,
@@ -213,8 +212,8 @@ impl Executor<'_> {
 }
 
 impl CarriedOut {
-    /// `interrupted` is whether a signal had come by the time that nothing more was begun. Whether the manifest is the
-    /// current one now.
+    /// `interrupted` is whether a signal had come by the time that nothing more was started. Returns whether the
+    /// manifest is now the current one.
     async fn close(
         &mut self,
         session: ActiveSession,
@@ -247,7 +246,7 @@ impl CarriedOut {
         false
     }
 
-    /// Whether viewers see nothing of it: at most, objects got cache tags.
+    /// Whether no viewer sees a difference: at most, objects got cache tags.
     fn is_seen_by_nobody(&self, plan: &Plan) -> bool {
         plan.changes.iter().zip(&self.outcomes).all(|(change, outcome)| match change {
             Change::Orphan { .. } | Change::Retag { .. } => true,
@@ -256,13 +255,13 @@ impl CarriedOut {
         })
     }
 
-    /// Whether it is unknown of some write whether it landed: the next run then needs the whole plan.
+    /// Whether it is unknown if some write succeeded: the next run then needs the whole plan.
     fn is_doubtful(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, ChangeOutcome::Failed { may_have_succeeded: true, .. }))
     }
 }
 
-/// Whether an object was written by a change.
+/// Whether a change wrote an object.
 fn is_written(outcome: &ChangeOutcome) -> bool {
     matches!(outcome, ChangeOutcome::Uploaded(_) | ChangeOutcome::Retagged(_) | ChangeOutcome::Copied(_))
 }

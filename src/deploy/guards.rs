@@ -1,6 +1,6 @@
-//! The guards that refuse a plan as a whole. Pure but for a look at a front page that is hardly one.
+//! The guards that refuse a plan as a whole. Pure except for reading a front page that is hardly one.
 //!
-//! Each begs the person to check the plan, so that it is shown before it is refused.
+//! Each asks the user to check the plan, so the plan is shown before it is refused.
 
 use crate::deploy::change::{Change, Reason};
 use crate::deploy::diff::PruneAfter;
@@ -13,35 +13,35 @@ use shipfront_site::{Key, ObjectKind};
 use std::collections::HashMap;
 use std::io::Read;
 
-/// Fewer pages than these may leave, whatever share of the site they are.
+/// Fewer pages than this may be removed, whatever share of the site they are.
 const FEW_PAGES: u64 = 10;
-/// Pages of more bytes than these are not looked at to see whether they are blank: there may be many.
+/// Larger pages, in bytes, are not read to see whether they are blank: there may be many.
 const HARDLY_A_PAGE: u64 = 64;
-/// A page of so many bytes may be blank.
+/// A page of up to this many bytes may be blank.
 const MAYBE_BLANK: u64 = 4096;
-/// Seconds from which on a `max-age` counts as for good: 30 days.
+/// `max-age` in seconds from which a copy counts as permanent: 30 days.
 const FOR_GOOD: u64 = 30 * 86_400;
-/// Files that a warning names before it only counts.
+/// Number of files that a warning names before it only counts.
 const NAMED: usize = 3;
 
-/// What the hints of removals begin with; the option that allows them follows.
+/// The beginning of the hints about removals; the option that allows them follows.
 const WHOLE_SITE: &str = "check that the source is the complete site; if it is, pass ";
 
-/// By what a plan is judged.
+/// What a plan is checked against.
 pub(super) struct Guards<'a> {
     pub plan: &'a Plan,
     pub walk: &'a Walk,
-    /// The most objects that may leave the source.
+    /// Maximum number of objects that may leave the source.
     pub max_delete: u64,
     pub prune_after: PruneAfter,
-    /// Whether the person has said that pages may leave.
+    /// Whether the user allows pages to be removed.
     pub allow_removals: bool,
-    /// Whether an earlier deploy said what is ours.
+    /// Whether an earlier deploy recorded what shipfront owns.
     pub has_manifest: bool,
 }
 
 impl Guards<'_> {
-    /// Why the plan must not be carried out, if it must not. `is_front_page` tells which keys viewers begin with.
+    /// Why the plan must not be carried out, if so. `is_front_page` says which keys are front pages.
     pub(super) fn refusal(&self, is_front_page: impl Fn(&str) -> bool) -> Option<Error> {
         let mut refusals: Vec<(String, String)> = Vec::new();
         if !self.allow_removals {
@@ -57,7 +57,8 @@ impl Guards<'_> {
         (messages.len() > 1).then(|| Error::refused(messages.join("; ")).hint(hint))
     }
 
-    /// Orphans of earlier deploys were announced then, and do not count; nor do those that are never deleted.
+    /// Orphans of earlier deploys were announced at the time, and do not count; neither do those that are never
+    /// deleted.
     fn count(&self) -> Option<(String, String)> {
         let (orphaned, most) = (self.plan.newly_orphaned, self.max_delete);
         (orphaned > most && self.prune_after != PruneAfter::Never).then(|| {
@@ -68,14 +69,15 @@ impl Guards<'_> {
         })
     }
 
-    /// More than half of the pages leave. Assets have other names after every build, and say nothing.
+    /// Refuses if more than half of the pages are removed. Assets have new names after every build, so they say
+    /// nothing.
     fn pages(&self) -> Option<(String, String)> {
         let (leaving, all) = (self.plan.leaving_pages.len() as u64, self.plan.owned_pages);
         (leaving > FEW_PAGES && leaving * 2 > all && self.prune_after != PruneAfter::Never)
             .then(|| (format!("{leaving} of {all} deployed pages are no longer in the source"), of_pages()))
     }
 
-    /// More than half of the pages become blank: a build that failed halfway leaves files without anything in them.
+    /// Refuses if more than half of the pages become blank: a build that failed halfway leaves empty files.
     fn blank_pages(&self) -> Option<(String, String)> {
         let (blank, all) = (emptied(self.plan, self.walk).count() as u64, self.plan.owned_pages);
         (blank > FEW_PAGES && blank * 2 > all).then(|| {
@@ -84,7 +86,7 @@ impl Guards<'_> {
         })
     }
 
-    /// The front page leaves, or becomes a blank one.
+    /// Refuses if the front page is removed or becomes blank.
     fn front_page(&self, is_front_page: &impl Fn(&str) -> bool) -> Option<(String, String)> {
         let is_front = |key: &str| !key.contains('/') && is_front_page(key);
         if let Some(key) = self.plan.leaving_pages.iter().find(|key| is_front(key)) {
@@ -92,7 +94,7 @@ impl Guards<'_> {
         }
         for change in &self.plan.changes {
             match change {
-                // What others put there stays; whether it is to be the front page was said with the first deploy.
+                // What others put there stays; whether it may be the front page was decided with the first deploy.
                 Change::Orphan { subject, .. }
                     if subject.reason == Reason::Foreign && !self.has_manifest && is_front(&subject.key) =>
                 {
@@ -111,9 +113,9 @@ impl Guards<'_> {
         None
     }
 
-    /// A file is about to become a second object, beside one with the same name in other Unicode characters.
+    /// Refuses if a file would become a second object, next to one with the same name in other Unicode characters.
     fn other_spelling(&self) -> Option<(String, String)> {
-        // A key of ASCII alone has one spelling.
+        // A pure ASCII key has only one spelling.
         let spelled_otherwise = || self.plan.changes.iter().filter(|change| !change.key().is_ascii());
         let leaves = |change: &&Change| matches!(change, Change::Remove { .. } | Change::Orphan { .. });
         let is_new = |change: &&Change| matches!(change, Change::Upload { .. }) && change.reason() == Reason::New;
@@ -141,7 +143,7 @@ fn is_blank(walk: &Walk, entry: usize, bytes: u64) -> bool {
     read.is_ok() && is_blank_text(&text)
 }
 
-/// The pages of ours that had something in them and become blank.
+/// The owned pages that had content and become blank.
 fn emptied<'p>(plan: &'p Plan, walk: &'p Walk) -> impl Iterator<Item = &'p str> {
     plan.changes.iter().filter_map(|change| {
         let Change::Upload { subject, entry, kind: ObjectKind::Pages, bytes } = change else { return None };
@@ -151,7 +153,7 @@ fn emptied<'p>(plan: &'p Plan, walk: &'p Walk) -> impl Iterator<Item = &'p str> 
     })
 }
 
-/// What to say of pages that become blank, where they are too few to be refused.
+/// A warning about pages that become blank, if they are too few to refuse.
 pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<String> {
     let emptied: Vec<&str> = emptied(plan, walk).collect();
     let (first, rest) = emptied.split_at(emptied.len().min(NAMED));
@@ -165,7 +167,7 @@ pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<String> {
     })
 }
 
-/// Whether viewers see nothing of a text: a byte order mark is no character.
+/// Whether a text is invisible to viewers: a byte order mark does not count as a character.
 fn is_blank_text(text: &[u8]) -> bool {
     let marks = [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"];
     let text = marks.iter().find_map(|mark| text.strip_prefix(*mark)).unwrap_or(text);
@@ -180,7 +182,7 @@ fn of_pages() -> String {
     format!("{WHOLE_SITE}--allow-removals this once")
 }
 
-/// Hints as one, in which what they have in common is said once.
+/// Joins hints into one that says their common part once.
 fn joined(hints: Vec<String>) -> String {
     let mut joined: Vec<String> = Vec::new();
     for hint in hints {
@@ -197,7 +199,7 @@ fn joined(hints: Vec<String>) -> String {
     joined.join("; ")
 }
 
-/// A name with what is not plain ASCII as code points, so that two spellings look different.
+/// A name with its non-ASCII characters as code points, so that two spellings look different.
 fn spelled(name: &str) -> String {
     let shown = |c: char| {
         if c.is_ascii() { legible(&c.to_string()).into_owned() } else { format!("\\u{{{:x}}}", u32::from(c)) }
@@ -205,7 +207,7 @@ fn spelled(name: &str) -> String {
     name.chars().map(shown).collect()
 }
 
-/// The warning about files that change although browsers may keep them forever.
+/// A warning about changed files that browsers may keep forever.
 pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
     let is_for_good = |change: &&Change| {
         let Change::Upload { subject, entry, .. } = change else { return false };
@@ -242,7 +244,7 @@ fn max_age(cache_control: &str) -> u64 {
 }
 
 impl Plan {
-    /// Counts a page of ours, and whether it leaves the source by this plan.
+    /// Counts an owned page, and whether this plan removes it.
     pub(super) fn count_page(&mut self, kind: ObjectKind, key: &Key, leaves: bool) {
         if kind == ObjectKind::Pages {
             self.owned_pages += 1;
@@ -277,7 +279,7 @@ mod tests {
         Guards { plan, walk, max_delete: 500, prune_after, allow_removals: false, has_manifest: true }
     }
 
-    /// A plan that removes so many of so many pages.
+    /// A plan that removes `leave` of `all` pages.
     fn leaving(leave: u64, all: u64) -> Plan {
         let mut plan = Plan::default();
         for page in 0..all {

@@ -1,4 +1,4 @@
-//! Reads the files that only their bytes can tell apart from their objects, as many at once as there are cores.
+//! Reads the files that only their bytes can distinguish from their objects, as many at once as there are cores.
 
 use crate::deploy::diff::{Content, Pair};
 use crate::deploy::entry::Entry;
@@ -12,10 +12,10 @@ use shipfront_site::etag::{self, Etag};
 use std::io;
 use std::path::Path;
 
-/// For each pair, in order, what reading its file showed.
+/// Returns, for each pair in order, what reading its file showed.
 ///
-/// Blocking, on all cores. Files that need no comparison are opened, so that an unreadable one is found
-/// before anything is written.
+/// Blocking, on all cores. Files that need no comparison are opened, so that an unreadable one is found before
+/// anything is written.
 pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
     pairs.par_iter().with_max_len(16).map(|pair| compare_one(walk, pair)).collect()
 }
@@ -23,11 +23,11 @@ pub fn compare(walk: &Walk, pairs: &[Pair]) -> Vec<Hashed> {
 /// What reading a file showed.
 #[derive(Debug)]
 pub struct Hashed {
-    /// Whether its bytes are the object's.
+    /// Whether its bytes are those of the object.
     pub content: Content,
-    /// What came of compressing it, if it is the object's that way.
+    /// The result of compressing it, if the object is its compressed form.
     pub compressed: Option<Box<Compressed>>,
-    /// Whether it is UTF-8, where its headers depend on that.
+    /// Whether it is UTF-8, if its headers depend on that.
     pub is_utf8: bool,
 }
 
@@ -54,12 +54,12 @@ fn compare_one(walk: &Walk, pair: &Pair) -> Hashed {
     }
 }
 
-/// What looks at the bytes of a file as they are read, if its headers depend on them.
+/// The check of a file's bytes as they are read, if its headers depend on them.
 pub(super) fn charset_check(entry: &Entry) -> Option<CharsetCheck> {
     entry.headers.get().charset_check().filter(|_| !entry.is_redirect())
 }
 
-/// Reads a file for nothing but its charset.
+/// Reads a file only to determine its charset.
 pub(super) fn look_through(file: impl io::Read, check: Option<&mut CharsetCheck>) -> io::Result<()> {
     match check {
         Some(check) => io::copy(&mut Checked::new(file, Some(check)), &mut io::sink()).map(drop),
@@ -78,7 +78,7 @@ fn compare_plain(
     }
     let file = open_files::open(&entry.path(root))?;
     match pair.expected() {
-        // Nothing would be read to compare with it.
+        // There would be nothing to compare the bytes with.
         Some(etag @ Etag::Opaque(_)) => {
             look_through(file, check).and_then(|()| etag::matches(io::empty(), 0, etag)).map(Some)
         }
@@ -87,7 +87,7 @@ fn compare_plain(
     }
 }
 
-/// A file that did not change since it was compressed is not compressed again: the manifest knows its MD5.
+/// A file that has not changed since it was compressed is not compressed again: the manifest knows its MD5.
 fn compare_compressed(
     root: &Path,
     entry: &Entry,
@@ -102,9 +102,9 @@ fn compare_compressed(
     let known = pair.described().and_then(|row| row.compressed.as_ref());
     if let Some(known) = known.filter(|known| known.asked == asked) {
         let same = match known.encoding {
-            // Then the object is the file, and its ETag has to say so.
+            // Then the object is the file itself, and its ETag must match.
             None => compare_plain(root, entry, pair, check)?,
-            // An object of this size is none that compression made.
+            // An object of this size cannot be the result of compression.
             Some(_) if !compression::pays(size, *remote_size) => {
                 look_through(file, check)?;
                 None
@@ -114,7 +114,7 @@ fn compare_compressed(
         return Ok((same, same.filter(|same| *same).map(|_| known.clone())));
     }
     look_through(file, check)?;
-    // Beyond its own size an object is none that compression made.
+    // An object larger than the file cannot be the result of compression.
     if *remote_size > size {
         return Ok((None, None));
     }
@@ -124,7 +124,7 @@ fn compare_compressed(
     Ok((Some(same), same.then(|| Box::new(digested.compressed))))
 }
 
-/// Whether the object's own ETag says that it is the file. Blocking.
+/// Whether the file matches the object's own ETag. Blocking.
 pub fn is_own(walk: &Walk, pair: &Pair) -> io::Result<bool> {
     let (Some(entry), Some((size, etag))) =
         (pair.local.and_then(|local| walk.entries.get(local.at)), pair.remote.as_ref())

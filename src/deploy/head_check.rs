@@ -1,9 +1,9 @@
-//! What neither the listing nor the manifest can tell of an object is asked of S3, once.
+//! Asks S3, once, for what neither the listing nor the manifest says about an object.
 //!
-//! Objects that the manifest does not describe are asked for their headers. Objects that seem to
-//! differ but may be encrypted with KMS, where an ETag says nothing, are compared by the checksum
-//! that S3 keeps. Error pages are asked for their headers before they change, and when others may have
-//! written the same bytes again: their copies under URLs that nobody can list live by those headers.
+//! Objects that the manifest does not describe get a HEAD for their headers. Objects that seem to differ but may be
+//! encrypted with KMS, so that their ETag says nothing, are compared by S3's checksum. Error pages get a HEAD
+//! before they change, and if somebody else may have written the same bytes again: the lifetime of their copies
+//! under URLs that nobody can list depends on those headers.
 
 use crate::deploy::change::CachedCopies;
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair};
@@ -31,26 +31,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// What is known of an object beside its size and ETag.
+/// What is known about an object besides its size and ETag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
-    /// Whether its headers are what the rules say.
+    /// Whether its headers are as the rules say.
     pub headers: HeadersMatch,
-    /// The digest of the headers that the rules say, where it has those.
+    /// The digest of the headers that the rules set, if it has those.
     pub digest: Option<HeadersDigest>,
-    /// The ETag of its bytes, where that had to be found out.
+    /// The ETag of its bytes, if that had to be determined.
     pub content: Option<Etag>,
-    /// The cache tags that it carries, if that is sure.
+    /// The cache tags that it carries, if they are certain.
     pub copy_tags: Option<Arc<CopyTags>>,
-    /// What its copies say of how long they live.
+    /// The lifetime of its cached copies.
     pub cached: CachedCopies,
-    /// What the record keeps of it as an error page if it stays as it is.
+    /// What the record keeps about it as an error page if it stays as it is.
     pub error_page: Option<Box<ErrorPage>>,
-    /// When it was written, in seconds of S3's clock, where that was asked.
+    /// When it was written, in seconds of S3's clock, if that was requested.
     pub modified: Option<i64>,
-    /// What came of compressing its file, where that was asked for.
+    /// The result of compressing its file, if that was requested.
     pub compressed: Option<Box<Compressed>>,
-    /// Whether its file is UTF-8, where its headers depend on that.
+    /// Whether its file is UTF-8, if its headers depend on that.
     pub is_utf8: bool,
 }
 
@@ -70,30 +70,30 @@ impl Default for Inspected {
     }
 }
 
-/// Where to look and whom to ask.
+/// The environment of the check.
 pub struct Inspector<'a> {
     /// The target.
     pub bucket: &'a Bucket,
-    /// The source, and what its objects' headers should be.
+    /// The source, and the headers that its objects should have.
     pub walk: &'a Arc<Walk>,
-    /// Whether there is a record in which the headers are kept: without one, they would have to be
-    /// asked for again in every run.
+    /// Whether there is a record that keeps the headers: without one, they would have to be requested again in
+    /// every run.
     pub recorded: bool,
-    /// Requests in flight.
+    /// Maximum number of requests in flight.
     pub concurrency: usize,
     /// How objects are tagged, if they are.
     pub tagging: Option<&'a Tagging>,
-    /// What the run has found out about the ETags of the bucket.
+    /// What the run knows about the ETags of the bucket.
     pub opacity: &'a Opacity,
 }
 
-/// Whether the bucket's ETags say nothing about bytes, as under KMS: asked once a run, and only where the record says
-/// that bytes have another digest than their object's ETag.
+/// Whether the bucket's ETags say nothing about bytes, as under KMS: checked once per run, and only if the record
+/// says that bytes have a different digest than their object's ETag.
 #[derive(Debug, Default)]
 pub struct Opacity(Mutex<Option<bool>>);
 
-/// What the manifest tells of each pair's headers and tags, in order. `files` is what reading their files showed: how
-/// they are compressed, and whether they are UTF-8.
+/// What the manifest says about each pair's headers and tags, in order. `files` is what reading their files showed:
+/// how they are compressed, and whether they are UTF-8.
 pub fn by_manifest(
     pairs: &[Pair],
     files: Vec<(Option<Box<Compressed>>, bool)>,
@@ -105,13 +105,14 @@ pub fn by_manifest(
         let entry = pair.local.and_then(|local| walk.entries.get(local.at));
         let described = pair.described().filter(|_| !pending);
         let sure = described.filter(|_| !pair.rewritten);
-        // Other objects keep what others gave them: nobody relies on their headers.
+        // Other objects keep what others set: nothing relies on their headers.
         let recorded = described.filter(|row| row.error_page.is_none() || !pair.rewritten).and_then(|row| row.headers);
         let inspected = recorded.zip(entry).map_or_else(Inspected::default, |(recorded, entry)| {
             let wanted = entry.headers.digest(facts(compressed.as_deref(), is_utf8));
             Inspected::of(recorded == wanted, wanted)
         });
-        // An interrupted run may have uploaded the same bytes with other tags, also within the second of the record.
+        // An interrupted run may have uploaded the same bytes with other tags, even within the same second as the
+        // record.
         let cached = error_pages::cached(sure, entry.map(|entry| &*entry.headers));
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
         Inspected { compressed, cached, copy_tags, is_utf8, ..inspected }
@@ -119,7 +120,7 @@ pub fn by_manifest(
     pairs.iter().zip(files).map(inspect).collect()
 }
 
-/// What is known of a file.
+/// What is known about a file.
 fn facts(compressed: Option<&Compressed>, is_utf8: bool) -> FileFacts {
     FileFacts { encoding: compressed.and_then(|compressed| compressed.encoding), is_utf8 }
 }
@@ -132,8 +133,8 @@ impl Inspected {
 }
 
 impl Inspector<'_> {
-    /// Asks about the pairs for which the manifest is not enough, and corrects `contents` and
-    /// `inspected` where the answer knows better. `decide` says what would be done by what is known so far.
+    /// Requests the headers of pairs for which the manifest is not enough, and corrects `contents` and `inspected`
+    /// accordingly. `decide` says what would be done based on what is known so far.
     pub async fn inspect(
         &self,
         pairs: &[Pair],
@@ -143,7 +144,7 @@ impl Inspector<'_> {
     ) -> Result<()> {
         self.explain(pairs, contents).await?;
         for ((pair, content), inspected) in pairs.iter().zip(contents.iter()).zip(inspected.iter_mut()) {
-            // Of error pages alone, which are few.
+            // Only for error pages, which are few.
             if matches!(inspected.cached, CachedCopies::Known(_))
                 && matches!(decide(pair, content, inspected.headers), Decision::Upload(_) | Decision::Prune { .. })
             {
@@ -174,9 +175,9 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// Takes the record's word for what an object's bytes are only where that is explained: the ETag of the file itself
-    /// is the object's (a copy of what had been uploaded in parts has another than its source), or ETags say nothing
-    /// about bytes in this bucket. Otherwise whoever can write the record could keep a file from ever being uploaded.
+    /// Trusts the record about an object's bytes only if that is explained: the file's own ETag is the object's (a
+    /// copy of an object uploaded in parts has a different one than its source), or ETags say nothing about bytes
+    /// in this bucket. Otherwise, anybody who can write the record could keep a file from ever being uploaded.
     async fn explain(&self, pairs: &[Pair], contents: &mut [Content]) -> Result<()> {
         let questions: Vec<usize> = (0..pairs.len()).filter(|at| contents[*at] == Content::SameByRecord).collect();
         let answers = stream::iter(questions).map(|at| async move {
@@ -190,8 +191,8 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// Whether the file has the object's own ETag. It is read once more only where it may: two digests of the whole
-    /// cannot both be the file's.
+    /// Whether the file has the object's own ETag. It is read again only if that is possible: two digests of the
+    /// whole cannot both be the file's.
     async fn is_own(&self, pair: &Pair) -> bool {
         let (Some(etag), Some(row)) = (pair.unlike_content(), pair.described()) else { return false };
         let both_whole = matches!((etag, row.content()), (Etag::Single(_), Etag::Single(_)));
@@ -207,7 +208,7 @@ impl Inspector<'_> {
         let mut known = self.opacity.0.lock().await;
         match *known {
             Some(true) => return Ok(true),
-            // Then one by one: they are uploaded, or the bucket holds both kinds.
+            // Then check each object: they are uploaded, or the bucket contains both kinds.
             Some(false) => drop(known),
             None => {
                 let opaque = self.ask_opacity(pair).await?;
@@ -231,8 +232,8 @@ impl Inspector<'_> {
         }
     }
 
-    /// What the copies of an error page say, if its object still says nothing that would let them live longer: others
-    /// may have given it other headers in the very second of the record, or before there was such a record.
+    /// The lifetime of an error page's copies, if nothing in its object would let them live longer: somebody else
+    /// may have set other headers within the same second as the record, or before such a record existed.
     async fn confirm(&self, pair: &Pair, cached: CachedCopies) -> Result<CachedCopies> {
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
         let head = match self.bucket.head(&pair.key).await {
@@ -251,11 +252,11 @@ impl Inspector<'_> {
     ) -> Result<(Content, Inspected)> {
         let listed = pair.remote.as_ref().map(|(_, etag)| etag);
         let head = match self.bucket.head(&pair.key).await {
-            // What the record describes can do without an answer.
+            // What the record describes does not depend on the response.
             Err(error) if error.kind() == ErrorKind::AccessDenied && pair.described().is_some() => None,
             head => head?,
         };
-        // Another object than the one that was listed answers for itself in the next run.
+        // If the object has changed since it was listed, the next run deals with it.
         let Some(head) = head.filter(|head| Some(&head.etag) == listed) else {
             return Ok((content, Inspected::default()));
         };
@@ -263,13 +264,13 @@ impl Inspector<'_> {
             return Ok((content, Inspected::default()));
         };
         let wanted = entry.headers.stored(facts(compressed.as_deref(), is_utf8));
-        // An Expires header may keep copies of an error page for as long as it likes.
+        // An Expires header may keep copies of an error page for any time.
         let lives_on = head.expires && entry.headers.error_page().is_some();
         let same = wanted.are_those_of(&head.headers, &head.metadata) && !lives_on;
         let copy_tags = self.tagging.and_then(|tagging| tagging.found(&pair.key, &head));
         let modified = Some(head.modified);
         let inspected = Inspected { compressed, copy_tags, modified, ..Inspected::of(same, wanted.digest()) };
-        // The checksum is that of the bytes as they are stored, which may be compressed ones.
+        // The checksum is that of the stored bytes, which may be compressed.
         if content == Content::Same || !head.opaque || !wanted.compress.is_empty() || entry.is_redirect() {
             return Ok((content, inspected));
         }
@@ -284,7 +285,7 @@ impl Inspector<'_> {
     }
 }
 
-/// The CRC-64/NVME of a file as S3 writes it, and the ETag of its bytes.
+/// The CRC-64/NVME of a file in S3's form, and the ETag of its bytes.
 fn digests(path: PathBuf, size: u64) -> io::Result<(String, Etag)> {
     let mut crc = Crc::new(CrcAlgorithm::Crc64Nvme);
     let mut md5 = Md5::new();

@@ -1,5 +1,5 @@
-//! The files at the top of the source that say how to serve the others, and are not served themselves:
-//! `_headers` and `_redirects`.
+//! The files at the top of the source that say how to serve the others and are not served themselves: `_headers`
+//! and `_redirects`.
 
 use crate::deploy::Settings;
 use crate::deploy::entry::{Entry, EntryHeaders, Source};
@@ -28,19 +28,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Far more than any such file needs.
+/// Maximum size in bytes: far more than any such file needs.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// More lines than these are counted.
+/// Number of lines to show; the rest is counted.
 const MOST_SHOWN: usize = 10;
 
-/// A file at the top of the source, if there is one. A link out of the source is followed if links are.
+/// Reads a file at the top of the source, if it exists. A link out of the source is followed if links are followed.
 pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<String>> {
     let path = source.join(name);
     let unreadable = |error: &io::Error| {
         Error::usage(format!("cannot read {}: {error}", path.display())).hint("make it readable, or remove it")
     };
-    // A link out of the source is skipped by the walk, too.
+    // The walk skips a link out of the source as well.
     let outside = || match (path.canonicalize(), source.canonicalize()) {
         (Ok(path), Ok(source)) => !follow_links && !path.starts_with(source),
         _ => false,
@@ -63,7 +63,7 @@ pub fn read(source: &Path, name: &str, follow_links: bool) -> Result<Option<Stri
     }
 }
 
-/// What the `_headers` file of a source says. Refuses what protects something.
+/// Parses the `_headers` file of a source. Refuses lines that protect something.
 pub fn headers(source: &Path, follow_links: bool, options: &RuleOptions) -> Result<HeadersFile> {
     let text = read(source, HEADERS_FILE, follow_links)?.unwrap_or_default();
     let file = headers_file::parse(&text, options);
@@ -71,7 +71,7 @@ pub fn headers(source: &Path, follow_links: bool, options: &RuleOptions) -> Resu
     Ok(file)
 }
 
-/// The policies that add what S3 does not keep of the `_headers` file of a source.
+/// The policies that add the headers of a source's `_headers` file that S3 does not store.
 pub fn policy_template(source: &Path, options: &RuleOptions) -> Result<PolicyTemplate> {
     let file = others(source, options)?;
     let mut template = response_headers_policy::template(&file.blocks);
@@ -79,7 +79,7 @@ pub fn policy_template(source: &Path, options: &RuleOptions) -> Result<PolicyTem
     Ok(template)
 }
 
-/// The function that adds what S3 does not keep of the `_headers` file of a source.
+/// The function that adds the headers of a source's `_headers` file that S3 does not store.
 pub fn header_function(source: &Path, options: &RuleOptions) -> Result<HeaderFunction> {
     let file = others(source, options)?;
     let (rules, findings) = Rules::new(RedirectsFile::default(), file, std::iter::empty(), false, options);
@@ -112,8 +112,8 @@ fn with_findings(message: String, findings: &[Finding]) -> String {
     format!("{message}: {}", platform::listed_on_a_line(findings.iter().map(ToString::to_string)))
 }
 
-/// Gives the files of a source their headers, and hands on the rules for what is no file. Rules of the settings prevail
-/// over those of `_headers`.
+/// Sets the headers of the files of a source, and returns the rules for what is not a file. Rules in the settings
+/// override those of `_headers`.
 pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<HeaderRules> {
     let file = headers(&settings.source, settings.walk.follow_links, &settings.rules)?;
     walk.warnings.extend(shown(&settings.source, &file.findings));
@@ -127,7 +127,7 @@ pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<Head
     Ok(rules)
 }
 
-/// What a deploy says of the lines of a file: the first ones, and how many there are.
+/// The warnings of a deploy about the lines of a file: the first ones, and the number of the rest.
 fn shown(source: &Path, findings: &[Finding]) -> Vec<String> {
     let findings: Vec<&Finding> = findings.iter().filter(|finding| finding.kind != FindingKind::NoEffect).collect();
     let mut warnings: Vec<String> = findings
@@ -154,7 +154,7 @@ pub enum RedirectObjects {
     Never,
 }
 
-/// What the `_redirects` file of a source says. Refuses what protects something.
+/// Parses the `_redirects` file of a source. Refuses lines that protect something.
 pub fn redirects(source: &Path, follow_links: bool, options: &RuleOptions) -> Result<RedirectsFile> {
     let text = read(source, REDIRECTS_FILE, follow_links)?.unwrap_or_default();
     let file = redirects_file::parse(&text, options);
@@ -162,7 +162,8 @@ pub fn redirects(source: &Path, follow_links: bool, options: &RuleOptions) -> Re
     Ok(file)
 }
 
-/// The function that follows the `_redirects` file of a source. With `store` its table may go to a key-value store.
+/// The function that implements the `_redirects` file of a source. With `store`, its table may be in a key-value
+/// store.
 pub fn redirect_function(
     source: &Path,
     directory_index: bool,
@@ -183,7 +184,7 @@ pub fn redirect_function(
     Ok(function)
 }
 
-/// Adds the redirects that are objects; how many the others are.
+/// Adds the redirects that are objects; returns the number of the others.
 pub(super) fn apply_redirects(
     walk: &mut Walk,
     rules: &HeaderRules,
@@ -209,7 +210,7 @@ pub(super) fn apply_redirects(
     let mut others = 0;
     let mut earlier: Vec<&RedirectRule> = Vec::new();
     for rule in &file.rules {
-        // Whatever passes through needs nothing.
+        // A rule that passes requests through needs nothing.
         if rule.action == Action::PassThrough || circles.contains(&rule.line) {
             earlier.push(rule);
             continue;
@@ -227,14 +228,14 @@ pub(super) fn apply_redirects(
     Ok(others)
 }
 
-/// The path that a rule is about, and the keys under which a website endpoint looks for it; `None` if no
-/// object can do what it says.
+/// The path that a rule matches, and the keys under which a website endpoint looks for it; `None` if no object can
+/// implement it.
 pub(super) fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
     let path = rule.from.exact().filter(|_| rule.is_unconditional())?;
     let to = rule.redirect().filter(|(status, _)| *status == 301)?.1.exact()?;
-    // S3 takes two slashes for a path of the same host.
+    // S3 treats two slashes as a path on the same host.
     to.parse::<Redirect>().ok().filter(|_| !to.starts_with("//"))?;
-    // A website endpoint adds the slash to a directory's URL: a redirect to the same one would never end.
+    // A website endpoint adds the slash to a directory's URL: a redirect to the same URL would never end.
     if without_slash(to) == without_slash(&as_sent(path)) {
         return None;
     }
@@ -249,14 +250,14 @@ pub(super) fn keys_of(rule: &RedirectRule) -> Option<(&str, Vec<String>)> {
     Some((path, keys))
 }
 
-/// A file of the site comes before a redirect that is not forced, and so does what could not be looked at.
+/// A file of the site takes precedence over a redirect that is not forced, as does a file that could not be read.
 fn add_redirect(walk: &mut Walk, rules: &HeaderRules, prefix: &str, rule: &RedirectRule, keys: Vec<String>) {
     let is_file = |key: &str| walk.entry(key).is_some_and(|entry| !entry.is_redirect());
     let hidden = !rule.force && keys.iter().any(|key| is_file(key));
     let Some(to) = rule.redirect().and_then(|(_, to)| to.exact()).filter(|_| !hidden) else { return };
     for key in keys {
         let too_long = prefix.len() + key.len() > MAX_KEY_BYTES;
-        // Of two lines about one path, the first holds.
+        // The first of two lines for the same path applies.
         let is_taken = walk.entry(&key).is_some_and(Entry::is_redirect);
         if too_long || is_taken || walk.unknown.contains(&key) || key.starts_with(RECORD_FOLDER) {
             continue;

@@ -1,4 +1,4 @@
-//! What a run may leave stale, as the record keeps it for the next one.
+//! What a run may leave stale, in the form that the record keeps for the next one.
 
 use crate::deploy::change::{Change, Reason};
 use crate::deploy::entry::Entry;
@@ -30,7 +30,7 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
 
 /// Everything that a plan may leave stale, and what an interrupted run did, in key order.
 ///
-/// At the URLs of `rule_keys` the cache is asked otherwise once rules are published.
+/// At the URLs of `rule_keys`, requests reach the cache differently once rules are published.
 pub(super) fn all_pending<'a>(
     plan: &'a Plan,
     entries: &'a [Entry],
@@ -45,7 +45,7 @@ pub(super) fn all_pending<'a>(
     rule_keys.sort_unstable();
     rule_keys.dedup();
     let of_rules = rule_keys.into_iter().map(|key| (key, Cow::Owned(of_rule(key))));
-    // What this run does itself says most of a key.
+    // This run's own change says most about a key.
     Box::new(merge(of_rules, merge(left, ours)).map(|(_, pending)| pending))
 }
 

@@ -1,9 +1,9 @@
-//! What the target holds now, listed in ranges at once.
+//! Lists the target in several ranges at once.
 //!
-//! S3 gives a thousand keys an answer, one answer after the other. The source's own keys tell where the
-//! target's are, too: they cut the listing into ranges that hold about as many keys each, and every
-//! range is listed on its own. Where the target holds more than the source lets expect, a range that
-//! runs long is cut again.
+//! S3 returns a thousand keys per response, one response after another. The source's own keys show approximately
+//! where the target's are: they split the listing into ranges with about the same number of keys, and every range
+//! is listed separately. If the target contains more keys than the source suggests, a range that runs long is split
+//! again.
 
 use crate::deploy::entry::Entry;
 use crate::deploy::manifest_index::between;
@@ -13,43 +13,44 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
-/// Keys of the source in one range, where there are ranges enough: a tenth less than an answer holds,
-/// so that a few orphans among them do not cost a second one.
+/// Number of the source's keys in one range, if there are enough ranges: a tenth less than a response contains, so
+/// that a few orphans among them do not need a second one.
 const KEYS_A_RANGE: usize = 900;
-/// Answers under way for each core: of more, each a third of a megabyte, most would only wait to be read.
+/// Number of responses in flight per core: each is a third of a megabyte, and most of a larger number would only
+/// wait to be parsed.
 const ANSWERS_A_CORE: usize = 32;
 
-/// Answers in a row that may come without a key: more are a listing that does not end.
+/// Number of consecutive responses that may be without a key: more mean a listing that does not end.
 const MOST_EMPTY: u32 = 1000;
 
-/// All that the target holds of the keys after one and up to another.
+/// Everything that the target contains after one key and up to another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The key after which it begins; `None` for the first.
+    /// The key after which it begins; `None` for the first part.
     pub after: Option<String>,
-    /// The key with which it ends; `None` for the last.
+    /// The key with which it ends; `None` for the last part.
     pub up_to: Option<String>,
     /// In key order.
     pub objects: Vec<RemoteObject>,
 }
 
-/// What is still to be listed of the keys after one and up to another.
+/// What remains to be listed after one key and up to another.
 #[derive(Debug)]
 struct Range {
     start: Start,
     after: Option<String>,
     up_to: Option<String>,
-    /// Answers that the source lets expect, less those that came.
+    /// Number of responses expected from the source, minus those received.
     expected: usize,
-    /// Answers without a key since the last one with some.
+    /// Number of responses without a key since the last one with some.
     empty: u32,
 }
 
-/// Lists the target in up to `concurrency` ranges, and hands on what each answer tells, in any order.
+/// Lists the target in up to `concurrency` ranges, and passes on the contents of each response, in any order.
 ///
-/// Gives the first key that came out of order, if one did: ranges mean nothing then, and what was handed
-/// on may have gaps. `files` are the source, in key order; `within` are the key after which to begin and
-/// the one with which to end.
+/// Returns the first key that was out of order, if any: then ranges mean nothing, and what was passed on may have
+/// gaps. `files` is the source, in key order; `within` contains the key after which to begin and the one with which
+/// to end.
 pub async fn list<A>(
     ask: impl Fn(Start) -> A,
     files: &[Entry],
@@ -82,7 +83,7 @@ where
         if let Some(listed) = listed
             && found.send(listed).await.is_err()
         {
-            // Whoever compares has failed, and says why.
+            // The receiver has failed, and reports why.
             return Ok(None);
         }
         let Some(rest) = rest else { continue };
@@ -97,7 +98,7 @@ where
     }
 }
 
-/// Lists the target answer by answer, whatever the order, and sorts it: for stores that do not list as S3.
+/// Lists the target response by response, whatever the order, and sorts it: for stores that do not list as S3 does.
 pub async fn one_by_one<A>(ask: impl Fn(Start) -> A) -> Result<Vec<RemoteObject>>
 where
     A: Future<Output = Result<Page>>,
@@ -121,7 +122,7 @@ where
     }
 }
 
-/// Ranges of equally many files.
+/// Ranges with equal numbers of files.
 fn ranges(files: &[Entry], within: &(Option<String>, Option<String>), concurrency: usize) -> VecDeque<Range> {
     let count = files.len().div_ceil(KEYS_A_RANGE).clamp(1, concurrency);
     let bound = |at: usize| match at {
@@ -139,7 +140,7 @@ impl Range {
         Range { start, after, up_to, expected, empty: 0 }
     }
 
-    /// The first key of an answer that is not after the one before it.
+    /// The first key of a response that is not after the preceding one.
     fn disorder(&self, page: &Page) -> Option<String> {
         let mut last = self.after.as_deref();
         for object in &page.objects {
@@ -151,7 +152,7 @@ impl Range {
         None
     }
 
-    /// What an answer tells of the range, and what is left of it.
+    /// What a response contains of the range, and the rest of the range.
     fn advance(self, page: Page) -> (Option<Listed>, Option<Range>) {
         let Page { mut objects, next } = page;
         let beyond = self.up_to.as_ref().and_then(|up_to| objects.iter().position(|object| object.key > *up_to));
@@ -177,8 +178,8 @@ impl Range {
         }
     }
 
-    /// A key at which what is left is worth cutting in two, if there is one: the middle one of the
-    /// source, where many are left or more came than were expected; without any, one made up.
+    /// A key at which the rest is worth splitting, if there is one: the middle one of the source, if many are left
+    /// or more came than expected; without any, a made-up one.
     fn middle(&self, files: &[Entry], first: &str) -> Option<String> {
         let inside = between(files, |file| &file.key, self.after.as_deref(), self.up_to.as_deref());
         let runs_long = self.expected == 0;
@@ -197,13 +198,13 @@ impl Range {
     }
 }
 
-/// How many answers the source lets expect of a range.
+/// The number of responses that the source suggests for a range.
 fn expected(files: &[Entry], after: Option<&str>, up_to: Option<&str>) -> usize {
     between(files, |file| &file.key, after, up_to).len() / KEYS_A_RANGE + 1
 }
 
-/// A key about half way between the last one seen and the end: where the keys of the last answer begin
-/// to differ, a character half way to the largest.
+/// A key about halfway between the last one seen and the end: at the position where the keys of the last response
+/// begin to differ, a character halfway to the largest.
 fn midway(first: &str, last: &str, end: Option<&str>) -> Option<String> {
     let common = first.char_indices().zip(last.chars()).find(|((_, a), b)| a != b).map(|((at, _), _)| at)?;
     let (shared, rest) = last.split_at(common);
@@ -231,7 +232,7 @@ mod tests {
         keys.into_iter().map(|key| Entry::file(key, 1)).collect()
     }
 
-    /// A store that answers with at most so many keys.
+    /// The response of a store with this page size.
     fn answer(keys: &[String], page: usize, start: &Start) -> Page {
         let from = match start {
             Start::Beginning => 0,
@@ -245,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Lists a store, and gives what was told in order, the key out of order, and the number of answers.
+    /// Lists a store, and returns what was passed on in order, the key out of order, and the number of responses.
     fn listed(
         remote: Vec<String>,
         local: &[Entry],
@@ -292,7 +293,7 @@ mod tests {
             prop_assert_eq!(disorder, None);
             let keys: Vec<&String> = all.iter().flat_map(|listed| &listed.objects).map(|object| &object.key).collect();
             prop_assert_eq!(keys, remote.iter().collect::<Vec<_>>());
-            // One begins where the other ends, from the first key to the last.
+            // Each begins where the previous one ends, from the first key to the last.
             prop_assert_eq!(&all[0].after, &None);
             prop_assert_eq!(&all[all.len() - 1].up_to, &None);
             for pair in all.windows(2) {
@@ -307,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_made_up_to_cut_at_lies_between(first in "[a-c/~é]{0,4}", last in "[a-c/~é]{0,4}", end in proptest::option::of("[a-d/~é]{0,4}")) {
+        fn a_made_up_key_to_split_at_is_between_its_neighbors(first in "[a-c/~é]{0,4}", last in "[a-c/~é]{0,4}", end in proptest::option::of("[a-d/~é]{0,4}")) {
             if let Some(middle) = midway(&first, &last, end.as_deref()) {
                 prop_assert!(middle > last && end.is_none_or(|end| middle < end));
             }
@@ -332,7 +333,7 @@ mod tests {
         assert!(asked <= 132, "{asked} answers for 100 000 keys at 32 at once");
     }
 
-    /// Round trips one after the other, where each answer takes one.
+    /// Number of sequential round trips, if each response takes one.
     fn round_trips(remote: Vec<String>, local: &[Entry], concurrency: usize) -> usize {
         let (remote, (clock, now)) = (Arc::new(remote), tokio::sync::watch::channel(0));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -350,7 +351,7 @@ mod tests {
             let listed = async { tokio::join!(list(ask, local, (None, None), concurrency, sender), receive).0 };
             let time = async {
                 loop {
-                    // Until everybody waits for an answer.
+                    // Until everything waits for a response.
                     for _ in 0..300 {
                         tokio::task::yield_now().await;
                     }
@@ -395,7 +396,7 @@ mod tests {
     #[test]
     fn a_listing_that_repeats_itself_ends_with_an_error() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        // Another token each time, and never a key.
+        // A new token each time, and never a key.
         let tokens = AtomicUsize::new(0);
         let ask = |_| {
             let next = Some(tokens.fetch_add(1, Ordering::Relaxed).to_string());
@@ -404,7 +405,7 @@ mod tests {
         let (sender, _receiver) = tokio::sync::mpsc::channel(1);
         let reported = runtime.block_on(list(ask, &[], (None, None), 4, sender)).unwrap_err().to_string();
         assert!(reported.contains("repeats itself"), "{reported}");
-        // Two answers that lead to each other, out of order: listed one by one.
+        // Two responses that lead to each other, out of order: listed one by one.
         let ask = |start| {
             let first = start == Start::Beginning || start == Start::Token("1".to_owned());
             let (key, next) = if first { ("b", "2") } else { ("a", "1") };

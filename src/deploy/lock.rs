@@ -1,4 +1,4 @@
-//! Whose turn it is: waits for another deploy, gives way to a newer build, takes the lock.
+//! Decides when this run may write: waits for another deploy, yields to a newer build, takes the lock.
 
 use crate::clock::Stopwatch;
 use crate::cloudfront::send::submit;
@@ -16,21 +16,21 @@ use crate::record::session::{ActiveSession, Intended, Session};
 use shipfront_invalidation::ChangedKey;
 use std::time::Duration;
 
-/// How often a waiting deploy looks whether the lock is free.
+/// How often a waiting deploy checks whether the lock is free.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The right to write.
+/// The permission to write.
 pub(super) enum Lock {
     /// It is held.
     Held(Box<ActiveSession>),
-    /// No record is kept: nothing keeps another deploy away.
+    /// No record is kept: nothing excludes another deploy.
     None,
-    /// The record changed since it was read: look at everything again.
+    /// The record changed since it was read: everything must be examined again.
     Changed,
 }
 
 impl Deploy<'_> {
-    /// Waits while another deploy holds the lock. `true` if it had to: what was seen is then old.
+    /// Waits while another deploy holds the lock. Returns `true` if it had to: what was read is then outdated.
     pub(super) async fn wait_for_lock(&self, discovered: &Discovered, since: &Stopwatch) -> Result<bool> {
         let Some(session) = &discovered.session else { return Ok(false) };
         let Some(holder) = session.holder() else { return Ok(false) };
@@ -54,7 +54,7 @@ impl Deploy<'_> {
         }
     }
 
-    /// Refuses a build that is older than what is deployed, after finishing what an interrupted run left.
+    /// Refuses a build that is older than the deployed one, after finishing what an interrupted run left.
     pub(super) async fn guard_order(&self, discovered: &mut Discovered) -> Result<()> {
         let Some(error) = self.superseded(discovered.session.as_ref()) else { return Ok(()) };
         let hint = match self.finish_unfinished(discovered).await? {
@@ -66,12 +66,12 @@ impl Deploy<'_> {
         Err(error.hint(format!("{hint}; {force}")))
     }
 
-    /// Why this build must not replace what is deployed, if it must not.
+    /// Why this build must not replace the deployed one, if so.
     pub(super) fn superseded(&self, session: Option<&Session>) -> Option<Error> {
         let ours = self.settings.build.as_ref().filter(|_| !self.settings.force)?;
         let session = session?;
         let (newer, held) = (session.superseding(Some(ours)), session.holding_back(Some(ours)));
-        // Outside CodeBuild a number may have no project.
+        // Outside CodeBuild, a number may have no project.
         let of = if ours.project.is_empty() { String::new() } else { format!(" of {}", ours.project) };
         let ours = format!("build {}{of}", ours.number);
         let message = match (newer, held) {
@@ -87,8 +87,8 @@ impl Deploy<'_> {
         Some(Error::superseded(message).hint("pass --force to deploy the older build anyway"))
     }
 
-    /// Tells CloudFront what an interrupted run did not. The intent stays: the next deploy needs it
-    /// to know what is whose.
+    /// Sends the invalidation that an interrupted run did not. The intent stays: the next deploy needs it to know
+    /// which objects shipfront owns.
     async fn finish_unfinished(&self, discovered: &mut Discovered) -> Result<Option<(String, Option<Error>)>> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let index = ManifestIndex::load(manifest, discovered.walk.clone()).await?;
@@ -101,7 +101,7 @@ impl Deploy<'_> {
         let planned = discovered.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
         let (id, patience) = (new_deploy_id(self.aws.clock()), self.settings.patience);
         let sent = submit(&discovered.distributions, &id, planned, patience, &self.stop, self.terminal).await;
-        // Not in the state, which stays as the interrupted run left it. Who may not write counts nothing.
+        // Not in the state, which stays as the interrupted run left it. A run that may not write counts nothing.
         let counting = session.count_paths(sent.paths());
         let counted = self.aws.clock().timeout_after(&self.stop, LAST_WRITES, counting).await;
         if let Some(Err(error)) = counted {
@@ -113,7 +113,7 @@ impl Deploy<'_> {
 }
 
 impl Executor<'_> {
-    /// Writes down what may become stale and takes the lock, in this order.
+    /// Writes what may become stale, then takes the lock.
     pub(super) async fn begin(&self, discovered: &Discovered, planned: &Planned) -> Result<Lock> {
         let Some(session) = &discovered.session else { return Ok(Lock::None) };
         let unfinished = session.unfinished().map(|unfinished| &**unfinished);

@@ -1,7 +1,6 @@
-//! What was last deployed of each key: the manifest, laid beside the files of the source.
+//! What was last deployed for each key: the manifest, aligned with the files of the source.
 //!
-//! A key that is in both is held once, by its file: the manifest of a million keys is then as large as
-//! its rows.
+//! A key in both is stored once, with its file: the index of a million keys is then only as large as its rows.
 
 use crate::deploy::entry::Entry;
 use crate::deploy::on_cores;
@@ -14,19 +13,19 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The rows of a manifest, of the source's files and of other keys.
+/// The rows of a manifest, for the source's files and for other keys.
 #[derive(Debug, Default)]
 pub struct ManifestIndex {
-    /// One for each file, in their order; empty where there is no manifest.
+    /// One for each file, in order; empty if there is no manifest.
     of_files: Vec<Option<Row>>,
-    /// Those whose keys are not in the source, in key order.
+    /// The rows whose keys are not in the source, in key order.
     others: Vec<(Key, Row)>,
     /// How objects came to carry their tags.
     standings: Vec<Arc<Standing>>,
 }
 
 impl ManifestIndex {
-    /// Reads the manifest, if there is one, where that holds up nothing else.
+    /// Reads the manifest, if there is one, without delaying anything else.
     pub(super) async fn load(manifest: Option<Manifest>, walk: Arc<Walk>) -> Result<ManifestIndex> {
         match manifest {
             Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &walk.entries)).await?,
@@ -34,7 +33,7 @@ impl ManifestIndex {
         }
     }
 
-    /// Reads a manifest. `files` are in key order, as its rows are.
+    /// Reads a manifest. `files` must be in key order, as its rows are.
     pub fn read(manifest: &Manifest, files: &[Entry]) -> Result<ManifestIndex> {
         let mut index = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
         let mut at = 0;
@@ -50,18 +49,17 @@ impl ManifestIndex {
         Ok(ManifestIndex { standings, ..index })
     }
 
-    /// How objects came to carry their tags, all there are.
+    /// All the ways in which objects came to carry their tags.
     pub fn standings(&self) -> impl Iterator<Item = &Standing> {
         self.standings.iter().map(|standing| &**standing)
     }
 
-    /// The row of a file, by its place among those with which the rows were read.
+    /// The row of a file, by its index among those with which the rows were read.
     pub fn of_file(&self, at: usize) -> Option<&Row> {
         self.of_files.get(at)?.as_ref()
     }
 
-    /// Finds the tags of keys. `files` are those with which the rows were read; keys that come in order are
-    /// found fastest.
+    /// Looks up the tags of keys. `files` are those with which the rows were read; keys in order are found fastest.
     pub fn copy_tags<'a>(&'a self, files: &'a [Entry]) -> impl Fn(&str) -> Option<&'a CopyTags> {
         let last = Cell::new(0);
         move |key| {
@@ -92,7 +90,7 @@ impl ManifestIndex {
         self.rows_of(files, 0..files.len(), &self.others).map(|(key, row)| (key.as_str(), row))
     }
 
-    /// The rows of the keys after one and up to another.
+    /// The rows after one key and up to another.
     pub fn rows_between<'a>(
         &'a self,
         files: &'a [Entry],
@@ -115,14 +113,14 @@ impl ManifestIndex {
     }
 }
 
-/// Where in a sorted list the keys after one and up to another are.
+/// The range of a sorted list after one key and up to another.
 pub fn between<T>(sorted: &[T], key: impl Fn(&T) -> &str, after: Option<&str>, up_to: Option<&str>) -> Range<usize> {
     let start = after.map_or(0, |after| sorted.partition_point(|each| key(each) <= after));
     let end = up_to.map_or(sorted.len(), |up_to| sorted.partition_point(|each| key(each) <= up_to));
     start..end.max(start)
 }
 
-/// Two sorted lists of pairs as one; of a key that is in both, the second list's comes.
+/// Merges two sorted lists of pairs; if a key is in both, the second list's value is used.
 pub fn merge<K: Ord + Copy, T>(
     first: impl Iterator<Item = (K, T)>,
     second: impl Iterator<Item = (K, T)>,
@@ -130,8 +128,8 @@ pub fn merge<K: Ord + Copy, T>(
     join(first, second, |first, second| second.or(first))
 }
 
-/// Two sorted lists of pairs as one, in which a key has what `both` makes of what each has of it, at least one; it is left
-/// out where that is nothing.
+/// Merges two sorted lists of pairs: `both` combines the values of a key, at least one of which exists; the key is
+/// omitted if the result is `None`.
 pub fn join<K: Ord + Copy, A, B, T>(
     first: impl Iterator<Item = (K, A)>,
     second: impl Iterator<Item = (K, B)>,
@@ -168,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_is_found_between_the_keys_it_lies_between(
+        fn every_row_is_found_between_its_neighboring_keys(
             local in keys(), rows in keys(), bounds in proptest::collection::btree_set("[ab/é]{1,4}", 0..4),
         ) {
             let files: Vec<_> =

@@ -1,4 +1,4 @@
-//! What was done, as keys whose URLs answer otherwise, and as rows of the next manifest.
+//! Converts what was done into keys whose URLs answer differently, and into rows of the next manifest.
 
 use crate::deploy::change::{Change, ChangeOutcome, Reason};
 use crate::deploy::entry::Entry;
@@ -12,9 +12,9 @@ use shipfront_invalidation::ChangedKey;
 use shipfront_invalidation::viewer::CachedHeaders;
 use std::borrow::Cow;
 
-/// The keys whose URLs answer otherwise by the plan, with those that an interrupted run may have changed.
-/// Changes of the bucket count where `is_done` says so of their place in the plan; `rule_keys` are those of URLs that
-/// rules let the cache answer otherwise.
+/// The keys whose URLs answer differently because of the plan, with those that an interrupted run may have changed.
+/// Changes of the bucket count if `is_done` says so for their index in the plan; `rule_keys` are those at whose
+/// URLs rules make the cache answer differently.
 pub(super) fn changed_keys<'a>(
     plan: &'a Plan,
     unfinished: Option<&'a UnfinishedDeploy>,
@@ -26,17 +26,17 @@ pub(super) fn changed_keys<'a>(
     let mut changed: Vec<_> = visible.map(|(_, change)| changed_key(change)).collect();
     let left = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
     changed.extend(left.map(|pending| ChangedKey::unknown(&pending.key)));
-    // What the cache holds there is the bucket's answer at that very path, or an error.
+    // The cache contains the bucket's response at exactly that path, or an error.
     let of_rule = |key: &'a String| ChangedKey { key, created: true, cached: None, copy_tags: None };
     changed.extend(rule_keys.iter().map(of_rule));
-    // Of a key that is in both, nothing is known of the copies: the stricter reading stays.
+    // If a key is in both, nothing is known about the copies: the stricter reading applies.
     let known = |changed: &ChangedKey<'_>| changed.cached != Some(CachedHeaders::Unknown);
     changed.sort_by_key(|changed| (changed.key, changed.created, known(changed)));
     changed.dedup_by_key(|changed| changed.key);
     changed
 }
 
-/// The keys whose URLs changed, by what became of the changes.
+/// The keys whose URLs changed, according to the outcomes.
 pub(super) fn affected_keys<'a>(
     plan: &'a Plan,
     outcomes: &[ChangeOutcome],
@@ -48,7 +48,7 @@ pub(super) fn affected_keys<'a>(
     keys
 }
 
-/// The keys that are removed last, where `is_done` says so of their place in the plan.
+/// The keys that are removed last, if `is_done` says so for their index in the plan.
 pub(super) fn late_keys(plan: &Plan, is_done: impl Fn(usize) -> bool) -> Vec<ChangedKey<'_>> {
     plan.removals(true).filter(|&at| is_done(at)).map(|at| changed_key(&plan.changes[at])).collect()
 }
@@ -60,7 +60,7 @@ pub(super) fn removed_late<'a>(plan: &'a Plan, outcomes: &[ChangeOutcome]) -> Ve
     keys
 }
 
-/// Of what others have written meanwhile nothing is known.
+/// Nothing is known about objects that others wrote meanwhile.
 fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[ChangeOutcome]) {
     let mut overwritten = plan
         .changes
@@ -81,7 +81,7 @@ fn forget_overwritten(changed: &mut [ChangedKey<'_>], plan: &Plan, outcomes: &[C
     }
 }
 
-/// A key as it changes.
+/// A changed key.
 fn changed_key(change: &Change) -> ChangedKey<'_> {
     ChangedKey {
         key: change.key(),
@@ -91,23 +91,22 @@ fn changed_key(change: &Change) -> ChangedKey<'_> {
     }
 }
 
-/// The manifest of what is there now, and of what is true once CloudFront accepted the invalidation: the last one with what changed.
-/// It is never held whole: its rows are made as they are read.
+/// The manifest of what exists now, and of what will be true once CloudFront has accepted the invalidation: the
+/// last one with the changes. It is never completely in memory: its rows are created as they are read.
 pub(super) struct NextManifest<'a> {
     pub index: &'a ManifestIndex,
     pub entries: &'a [Entry],
     pub plan: &'a Plan,
-    /// What became of each change, in the plan's order.
+    /// The outcome of each change, in the plan's order.
     pub outcomes: &'a [ChangeOutcome],
     pub evicted: EvictedByPath<'a>,
     pub cleared: ClearedErrorPages<'a>,
-    /// Until when nobody else wrote what this run wrote, in seconds of S3's clock, where that was asked.
+    /// The time until which nobody else wrote what this run wrote, in seconds of S3's clock, if that was requested.
     pub as_of: Option<i64>,
 }
 
 impl NextManifest<'_> {
-    /// Its rows, in key order: what landed, what was removed, and what was found to be otherwise than the last one
-    /// says.
+    /// Its rows, in key order: what was written, what was removed, and what differs from the last manifest.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, Cow<'_, Row>)> {
         let last = self.index.rows(self.entries);
         let found = self.plan.rows.iter().map(|(key, next)| (key.as_str(), next));
@@ -128,7 +127,7 @@ impl NextManifest<'_> {
     }
 }
 
-/// The row of a key after its change: `None` where it stays, `Some(None)` where there is none any more.
+/// The row of a key after its change: `None` if it stays, `Some(None)` if there is none any more.
 fn row_after(
     change: &Change,
     outcome: &ChangeOutcome,
@@ -152,7 +151,7 @@ fn row_after(
             }))
         }
         (ChangeOutcome::Retagged(retagged), Change::Retag { row, .. }) => {
-            // Another ETag where the object had been uploaded in parts.
+            // The ETag differs if the object had been uploaded in parts.
             let content = row.content();
             let error_page = row.error_page.clone().map(|page| Box::new(ErrorPage { as_of, ..*page }));
             Some(Some(Row {
@@ -165,7 +164,7 @@ fn row_after(
             }))
         }
         (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
-            // Another ETag where the object had been uploaded in parts, or is encrypted with KMS.
+            // The ETag differs if the object had been uploaded in parts, or is encrypted with KMS.
             let content = from.row.content();
             let page = from.error_page.clone().map(|page| error_pages::beside(page, &subject.cached));
             Some(Some(Row {

@@ -1,18 +1,18 @@
-//! Patterns of the settings that match nothing, where another one may be meant: reports them, and no more.
+//! Warns about patterns in the settings that match nothing, if another one may be meant.
 
 use crate::deploy::walk::{Walk, WrittenPatterns};
 use shipfront_site::glob::{self, Glob, matches_one};
 use std::path::Path;
 
-/// A warning for each pattern that matches nothing and is hardly meant so. A usual one, such as `*.map`, may well match
-/// nothing; what is left alone may be in the bucket only.
+/// A warning for each pattern that matches nothing and is probably a mistake. A usual one, such as `*.map`, may
+/// well match nothing; excluded objects may be only in the bucket.
 pub(super) fn all(written: &WrittenPatterns, walk: &Walk, source: &Path) -> Vec<String> {
     let keys = || walk.entries.iter().map(|entry| &*entry.key);
     let name = source.file_name().and_then(|name| name.to_str());
     let mut warnings = Vec::new();
     let odd = |glob: &Glob| glob::oddity(glob, name, keys());
     let near = |glob: &Glob| {
-        // Kinds of files are too much alike: *.ts is not *.js.
+        // File extensions are too similar: *.ts is not *.js.
         let is_kind = glob.to_string().starts_with("*.");
         let near = (!is_kind).then(|| glob::meant(glob, keys())).flatten();
         near.map(|near| format!("{:?} matches nothing; did you mean {near:?}?", glob.to_string()))
@@ -25,7 +25,7 @@ pub(super) fn all(written: &WrittenPatterns, walk: &Walk, source: &Path) -> Vec<
         let problems = unused.filter_map(|glob| odd(glob).or_else(|| near(glob)));
         warnings.extend(problems.map(|problem| format!("{option}: {problem}")));
     }
-    // What somebody asks for by name is missed where it is not there.
+    // A file that is named explicitly is missed if it does not exist.
     let unused = written.include_hidden.iter().filter(|glob| !matches_one(glob, keys()));
     warnings.extend(unused.map(|glob| {
         let hidden = walk.hidden.iter().map(|name| name.trim_end_matches('/'));

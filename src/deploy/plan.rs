@@ -8,48 +8,48 @@ use crate::record::manifest::Row;
 use shipfront_site::{Key, ObjectKind};
 use std::borrow::Cow;
 
-/// What is known of all keys of the site once every decision is made.
+/// Everything known about the site's keys once all decisions are made.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Uploads, evictions, removals and orphans, in key order.
     pub changes: Vec<Change>,
-    /// Keys that are not in the source and whose objects stay as they are: orphans, unknown and
-    /// foreign ones.
+    /// Keys that are not in the source and whose objects stay as they are: orphans, unknown ones, and those that
+    /// shipfront does not own.
     pub staying: Vec<Key>,
-    /// Keys of files that could not be read, and that have no object.
+    /// Keys of files that could not be read and have no object.
     pub missing: Vec<Key>,
-    /// What the manifest must say otherwise than it does, in key order, whether or not any upload or
-    /// removal is done.
+    /// Changes to the manifest, in key order, whether or not any upload or removal is done.
     pub rows: Vec<(Key, NextRow)>,
-    /// Objects equal to their files.
+    /// Number of objects equal to their files.
     pub kept: u64,
-    /// Keys about which too little is known.
+    /// Number of keys about which too little is known.
     pub unknown: u64,
-    /// Keys that were in the source at the last deploy and no longer are.
+    /// Number of keys that were in the source at the last deploy and no longer are.
     pub newly_orphaned: u64,
-    /// Pages that are ours and were in the source at the last deploy.
+    /// Number of owned pages that were in the source at the last deploy.
     pub owned_pages: u64,
     /// Those of them that no longer are.
     pub leaving_pages: Vec<Key>,
-    /// Files that could not be read, with the reason.
+    /// Files that could not be read, with reasons.
     pub problems: Vec<String>,
-    /// Files of text that go up without a charset.
+    /// Text files that are uploaded without a charset.
     pub other_charsets: OtherCharsets,
 }
 
-/// What a manifest must say of a key otherwise than the last one does; small, because a whole site may leave.
+/// A change to a key's row in the manifest; small, because a whole site may be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextRow {
-    /// Nothing: the key is not to be in it.
+    /// There is no row.
     Nothing,
-    /// The same, and since when the object has not been in the source, in seconds of S3's clock.
+    /// The same row, with the time since which the object has been missing from the source, in seconds of S3's
+    /// clock.
     Orphaned(i64),
-    /// This.
+    /// This row.
     Row(Box<Row>),
 }
 
 impl NextRow {
-    /// What is to be said of a key, and what is said now.
+    /// The change from the last row of a key to the next.
     pub fn new(next: Option<Row>, last: Option<&Row>) -> NextRow {
         let Some(next) = next else { return NextRow::Nothing };
         match (next.orphaned, last) {
@@ -60,7 +60,7 @@ impl NextRow {
         }
     }
 
-    /// The row itself, where there is one. `last` is what the last manifest says of the key.
+    /// The row itself, if there is one. `last` is the key's row in the last manifest.
     pub fn row<'a>(&'a self, last: Option<&Row>) -> Option<Cow<'a, Row>> {
         match self {
             NextRow::Nothing => None,
@@ -70,7 +70,7 @@ impl NextRow {
     }
 }
 
-/// Files of text that are not UTF-8, or declare to be something else.
+/// Text files that are not UTF-8, or declare another encoding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherCharsets {
     count: u64,
@@ -79,7 +79,7 @@ pub struct OtherCharsets {
 }
 
 impl OtherCharsets {
-    /// Of these, so many are named.
+    /// Number of files to name.
     const NAMED: usize = 3;
 
     fn add(&mut self, key: &str) {
@@ -95,7 +95,7 @@ impl OtherCharsets {
         self.first.truncate(OtherCharsets::NAMED);
     }
 
-    /// What to say of all of them, if there are any.
+    /// A warning about all of them, if there are any.
     pub fn warning(&self) -> Option<String> {
         let named = self.first.join(", ");
         let more = self.count.saturating_sub(self.first.len() as u64);
@@ -111,14 +111,14 @@ impl OtherCharsets {
 }
 
 impl Plan {
-    /// Adds what was decided about a key of a wave, and whether the object that is there is ours. Keys must
-    /// come in order.
+    /// Adds the decision about a key of a kind, and whether shipfront owns the existing object. Keys must come in
+    /// order.
     pub fn add(&mut self, pair: Pair, kind: ObjectKind, decision: Decision, owned: bool, inspected: Inspected) {
         if !inspected.is_utf8 {
             self.other_charsets.add(&pair.key);
         }
         let described = pair.described().cloned();
-        // What does not describe the object says at least whether the key had left the source.
+        // A row that does not describe the object says at least whether the key had left the source.
         let orphaned =
             if described.is_some() { pair.orphaned() } else { pair.row.as_ref().and_then(|row| row.orphaned) };
         let Pair { key, local, remote, row, .. } = pair;
@@ -130,14 +130,14 @@ impl Plan {
             Box::new(Existing { etag: etag.clone(), size: (!is_compressed).then_some(*size), owned })
         });
         let subject = |reason| {
-            // What others have deleted may be in the cache all the same.
+            // An object that others deleted may still be in the cache.
             let none = reason == Reason::New && row.is_none();
             let cached = if none { CachedCopies::Nothing } else { inspected.cached.clone() };
             Subject { key: key.clone(), reason, existing: existing.clone(), copy_tags: copy_tags.clone(), cached }
         };
         let evict = |reason| Change::Evict { subject: subject(reason), kind };
         let orphan = |reason| Change::Orphan { subject: subject(reason), bytes: remote_size };
-        // The row of the object as it is there now, which is not always as the manifest has it.
+        // The row of the object as it is now, which may differ from the manifest.
         let live = |orphaned: Option<i64>| {
             let (size, etag) = remote.clone()?;
             Some(match &described {
@@ -162,7 +162,7 @@ impl Plan {
                     kind,
                     bytes: local.size,
                 }));
-                // Until it is done, what is there stays true, and ours if it is.
+                // Until it is done, the existing row stays valid, and the object stays owned if it is.
                 if owned { live(None) } else { row.clone() }
             }
             Decision::Keep | Decision::Evict(_) => {
@@ -179,7 +179,7 @@ impl Plan {
                 })
             }
             Decision::Prune { late, since } => {
-                // Pages go at once, so that no earlier run can have announced their going.
+                // Pages are removed at once, so no earlier run can have announced their removal.
                 let newly = was_in_source || kind == ObjectKind::Pages || orphaned.is_some_and(|at| at > since);
                 self.newly_orphaned += u64::from(newly);
                 self.changes.push(Change::Remove { subject: subject(Reason::Orphaned), bytes: remote_size, late });
@@ -193,7 +193,7 @@ impl Plan {
             }
             Decision::Foreign => {
                 if row.is_some() {
-                    // What others overwrote is theirs from now on.
+                    // What others overwrote belongs to them from now on.
                     self.changes.push(evict(Reason::NotInvalidated));
                 } else {
                     self.changes.push(orphan(Reason::Foreign));
@@ -221,7 +221,7 @@ impl Plan {
         }
     }
 
-    /// Adds the plan of later keys.
+    /// Appends the plan of later keys.
     pub fn append(&mut self, mut later: Plan) {
         self.changes.append(&mut later.changes);
         self.staying.append(&mut later.staying);
@@ -236,8 +236,8 @@ impl Plan {
         self.other_charsets.append(later.other_charsets);
     }
 
-    /// The keys whose objects stay as they are, orphans and unknown ones included: the rest of the
-    /// site. `entries` are the source.
+    /// The keys whose objects stay as they are, including orphans and unknown ones: the rest of the site. `entries`
+    /// is the source.
     pub fn unchanged<'a>(&'a self, entries: &'a [Entry]) -> impl Iterator<Item = &'a str> + Clone {
         let mut changes = self.changes.iter().filter(|change| change.is_visible()).map(Change::key).peekable();
         let mut missing = self.missing.iter().map(Key::as_str).peekable();
@@ -249,12 +249,12 @@ impl Plan {
         entries.iter().map(|entry| &*entry.key).filter(stays).chain(self.staying.iter().map(Key::as_str))
     }
 
-    /// The uploads of a kind of object, by their places among the changes.
+    /// The uploads of a kind of object, by their indices among the changes.
     pub fn uploads(&self, of: ObjectKind) -> impl Iterator<Item = usize> {
         self.places(move |change| matches!(change, Change::Upload { kind, .. } if *kind == of))
     }
 
-    /// The removals before the invalidation, or those after.
+    /// The removals before the invalidation, or those after it.
     pub fn removals(&self, after: bool) -> impl Iterator<Item = usize> {
         self.places(move |change| matches!(change, Change::Remove { late, .. } if *late == after))
     }
@@ -273,7 +273,7 @@ impl Plan {
         self.changes.iter().enumerate().filter(move |(_, change)| is_meant(change)).map(|(at, _)| at)
     }
 
-    /// Whether nothing is to be uploaded, removed or invalidated.
+    /// Whether there is nothing to upload, remove or invalidate.
     pub fn is_empty(&self) -> bool {
         !self.changes.iter().any(Change::is_visible)
     }

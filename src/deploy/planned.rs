@@ -1,4 +1,4 @@
-//! What is to be done about what was found, and what CloudFront is to be asked for.
+//! What to do about what was discovered, and what CloudFront must invalidate.
 
 use crate::deploy::change::{Change, ChangeOutcome};
 use crate::deploy::discover::Discovered;
@@ -11,53 +11,53 @@ use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
 use std::sync::Arc;
 
-/// An interrupted run whose work this one finished, or one of which `--verify` found differences.
+/// An interrupted run that this one finished, or a run whose differences `--verify` found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// The run; what `--verify` left ends in `-verify`.
+    /// The run's ID; it ends in `-verify` if `--verify` left the intent.
     pub deploy: String,
-    /// Keys that it may have changed without telling the edge, or that were found otherwise.
+    /// Number of keys that it may have changed without an invalidation, or that were found to be different.
     pub keys: u64,
 }
 
-/// What is to be done about what was found.
+/// What to do about what was discovered.
 pub(super) struct Planned {
     pub plan: Arc<Plan>,
     /// What was last deployed.
     pub index: Arc<ManifestIndex>,
-    /// Whether the record differs from what is there in ways that no viewer sees.
+    /// Whether the record differs from reality in ways that no viewer sees.
     pub record_differs: bool,
-    /// The interrupted run whose work this one finishes.
+    /// The interrupted run that this one finishes.
     pub recovered: Option<Recovered>,
     /// Why a guard refuses it, if one does.
     pub refused: Option<Error>,
-    /// What CloudFront is asked to invalidate once all but the late removals are done.
+    /// What CloudFront must invalidate once everything except the late removals is done.
     pub items: Vec<Invalidation>,
-    /// What is invalidated for the late removals.
+    /// What CloudFront must invalidate for the late removals.
     pub late_items: Vec<Invalidation>,
-    /// What is to be done about rules.
+    /// What to do about rules.
     pub rules: Option<Arc<RulesPlan>>,
     pub warnings: Vec<String>,
 }
 
 impl Planned {
-    /// Whether nothing in the bucket, at the edge or in the record is to change.
+    /// Whether nothing changes in the bucket, at the edge or in the record.
     pub(super) fn is_empty(&self) -> bool {
         let rules = self.rules.as_ref().is_none_or(|rules| rules.is_empty());
         self.plan.is_empty() && !self.record_differs && self.recovered.is_none() && rules
     }
 
-    /// The keys at whose URLs the cache is asked otherwise once the rules are published.
+    /// The keys at whose URLs requests reach the cache differently once the rules are published.
     pub(super) fn rule_keys(&self) -> &[String] {
         self.rules.as_ref().map_or(&[], |rules| &rules.keys)
     }
 
-    /// What became of each change before anything is done.
+    /// The outcome of each change before anything is done.
     pub(super) fn untouched(&self) -> Vec<ChangeOutcome> {
         self.plan.changes.iter().map(|_| ChangeOutcome::NotBegun).collect()
     }
 
-    /// Chooses what CloudFront is asked to invalidate once all of it is done.
+    /// Chooses what CloudFront must invalidate once everything is done.
     pub(super) fn choose_items(mut self, discovered: &Discovered) -> Planned {
         let unfinished = discovered.unfinished().map(|unfinished| &**unfinished);
         let is_late = |at: usize| matches!(self.plan.changes[at], Change::Remove { late: true, .. });
@@ -67,20 +67,20 @@ impl Planned {
         self
     }
 
-    /// How many paths that takes.
+    /// The number of paths in it.
     pub(super) fn paths(&self) -> u64 {
         self.items.iter().chain(&self.late_items).map(|invalidation| invalidation.items.len() as u64).sum()
     }
 }
 
-/// What CloudFront is to be asked to invalidate for changed keys.
+/// What CloudFront must invalidate for changed keys.
 pub(super) fn items(discovered: &Discovered, planned: &Planned, changed: &[ChangedKey<'_>]) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
     discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags(entries))
 }
 
-/// What CloudFront is to be asked to invalidate for the late removals, within what the `earlier` items leave of the budget. What
-/// this run has changed is the rest of the site by then.
+/// What CloudFront must invalidate for the late removals, within what the `earlier` items leave of the budget. By
+/// then, what this run has changed belongs to the rest of the site.
 pub(super) fn late_items(
     discovered: &Discovered,
     planned: &Planned,

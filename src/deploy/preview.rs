@@ -1,8 +1,8 @@
-//! Previews: a deploy beside production, of which most is copied from there, and the removal of one.
+//! Previews: a deploy next to production, mostly copied from there, and its removal.
 //!
-//! A preview is a site like any other, with a folder and a record of its own, that no distribution's cache keeps. Its
-//! deploy is the recipe with two differences: files and redirects are read by production's distributions, so that what is
-//! looked at is what a promotion makes live, and what production already has is copied.
+//! A preview is a site like any other, with its own folder and record, but no distribution caches it. Its deploy is
+//! the recipe with two differences: files and redirects are interpreted for production's distributions, so that a
+//! promotion makes live what was previewed, and objects that production already has are copied.
 
 mod moved;
 mod remove;
@@ -26,12 +26,12 @@ use crate::s3::copy::Source;
 pub use remove::{Removal, Removed};
 use std::sync::Arc;
 
-/// What to say where it is not known how production is shown.
+/// A warning if it is not known how production is served.
 pub(super) fn without_distributions(error: &Error) -> String {
     format!("cannot read production's distributions, so redirects and error pages may differ from production: {error}")
 }
 
-/// Refuses to deploy over a preview of another name, whose label is the same, and over one of another site.
+/// Refuses to deploy over a preview of another name with the same label, and over one of another site.
 pub(super) fn guard_other(settings: &Settings, session: Option<&Session>) -> Result<()> {
     let new = settings.preview.as_ref().map(|preview| &preview.new);
     let Some((new, note)) = new.zip(session.and_then(Session::preview)) else { return Ok(()) };
@@ -58,23 +58,23 @@ struct Production {
     index: Arc<ManifestIndex>,
 }
 
-/// An upload, and an object of production that may be its file: that of the same key, or of another one.
+/// An upload, and an object of production that may be its file, under the same key or another one.
 struct Question {
-    /// Its place among the changes.
+    /// Its index among the changes.
     at: usize,
     pair: Pair,
 }
 
 impl Deploy<'_> {
-    /// Turns uploads into copies of objects that production has as well, by what its record says: those that a deploy
-    /// there would keep.
+    /// Replaces uploads with copies of objects that production has as well, according to its record: those that a
+    /// deploy there would keep.
     pub(super) async fn copy_from_production(
         &self,
         preview: &Preview,
         discovered: &Discovered,
         mut planned: Planned,
     ) -> Result<Planned> {
-        // It is to stay for longer, also where nothing differs.
+        // Its expiry is extended even if nothing differs.
         planned.record_differs = true;
         let has_uploads = planned.plan.changes.iter().any(|change| matches!(change, Change::Upload { .. }));
         if preview.production.is_none() || !has_uploads {
@@ -110,7 +110,7 @@ impl Deploy<'_> {
         Ok(planned)
     }
 
-    /// Reads the record of production; `None` where there is none.
+    /// Reads the record of production; `None` if there is none.
     async fn read_production(&self, preview: &Preview, discovered: &Discovered) -> Result<Option<Production>> {
         let Some((target, place)) = &preview.production else { return Ok(None) };
         let owner = self.settings.expected_owner.as_deref();
@@ -122,7 +122,7 @@ impl Deploy<'_> {
         Ok(Some(Production { bucket, session, index }))
     }
 
-    /// Compares the files that are to go up with production's objects, as a deploy to production does.
+    /// Compares the files to upload with production's objects, as a deploy to production does.
     async fn compare_with(
         &self,
         production: &Production,
@@ -191,7 +191,7 @@ fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
     changes.iter().enumerate().filter_map(question).collect()
 }
 
-/// The copy of an object of production that is what its file is.
+/// The copy of a production object that equals its file.
 fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) -> Option<CopyFrom> {
     let (at, row) = (pair.local?.at, pair.row?);
     let entry = walk.entries.get(at)?;

@@ -1,5 +1,5 @@
-//! Publishes rules: the draft of each function gets the code and is tried before the site is touched, and viewers get
-//! it after the pages.
+//! Publishes rules: the draft of each function gets the code and is tested before the site is touched, and it goes
+//! live after the pages.
 
 use crate::clock::{Clock, Stopwatch};
 use crate::cloudfront::Distributions;
@@ -12,14 +12,14 @@ use shipfront_invalidation::viewer::ViewerEvent;
 use shipfront_site::viewer_rules::{Answer, Query, Request, Rules};
 use std::time::Duration;
 
-/// Events that are tried at once.
+/// Number of events that are tested at once.
 const AT_ONCE: usize = 4;
-/// Between two tries of a draft that may not find its keys yet.
+/// Pause between two tests of a draft that may not find its keys yet.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The header that an answer has before the function sees it, so that one can be taken away.
+/// The value of a header before the function sees the response, so that the function can remove it.
 const ANY_VALUE: &str = "set by the origin";
 
-/// A draft that does what it should.
+/// A draft that passed its tests.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     name: String,
@@ -30,11 +30,11 @@ pub(super) struct Draft {
 #[derive(Debug, Default)]
 pub(super) struct Staged {
     pub drafts: Drafts,
-    /// What is to go once viewers get it.
+    /// The keys to remove once viewers get it.
     pub old_keys: Vec<OldKeys>,
 }
 
-/// The drafts that do what they should.
+/// The drafts that passed their tests.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
     drafts: Vec<Draft>,
@@ -47,7 +47,7 @@ impl Drafts {
         self.drafts.is_empty()
     }
 
-    /// Waits until their keys are where viewers are.
+    /// Waits until their keys have reached the edge locations.
     pub(super) async fn let_keys_arrive(&self, distributions: &Distributions) {
         if let Some(written) = &self.written {
             distributions.let_arrive(written.elapsed()).await;
@@ -55,7 +55,7 @@ impl Drafts {
     }
 }
 
-/// What became of the rules.
+/// The outcome for the rules.
 #[derive(Debug, Clone, Default)]
 pub(super) enum RulesOutcome {
     /// There was nothing to publish.
@@ -65,7 +65,7 @@ pub(super) enum RulesOutcome {
     NotBegun,
     /// Viewers get what was planned.
     Published,
-    /// It failed, or the answer was lost.
+    /// It failed, or the response was lost.
     Failed(Error),
 }
 
@@ -79,7 +79,7 @@ impl RulesOutcome {
         }
     }
 
-    /// Whether it is not known what viewers get.
+    /// Whether it is unknown what viewers get.
     pub(super) fn is_doubtful(&self) -> bool {
         matches!(self, RulesOutcome::Failed(error)
             if matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault))
@@ -93,13 +93,13 @@ impl RulesOutcome {
         }
     }
 
-    /// Whether all of it is done.
+    /// Whether everything is done.
     pub(super) fn is_done(&self) -> bool {
         matches!(self, RulesOutcome::Nothing | RulesOutcome::Published)
     }
 }
 
-/// Writes the keys, gives the drafts the code, and tries it. Viewers meet nothing of it.
+/// Writes the keys, updates the drafts, and tests them. Viewers are not affected.
 pub(super) async fn stage(plan: &RulesPlan, distributions: &Distributions, clock: &Clock) -> Result<Staged> {
     let mut staged = Staged::default();
     let publishes = plan.to_publish().any(|planned| planned.event == ViewerEvent::Request);
@@ -128,7 +128,7 @@ pub(super) async fn publish(drafts: &Drafts, distributions: &Distributions) -> R
     Ok(())
 }
 
-/// Lets the draft answer one request, again while its keys may be on their way.
+/// Tests the draft with one request, repeatedly while its keys may not have arrived.
 async fn attempt_until(
     plan: &RulesPlan,
     planned: &PlannedFunction,
@@ -148,15 +148,15 @@ async fn attempt_until(
     }
 }
 
-/// Why a draft is not known to do what the rules say.
+/// Why a draft is not known to follow the rules.
 enum Tried {
     /// It does something else.
     Otherwise(Error),
-    /// It could not be tried.
+    /// It could not be tested.
     Not(Error),
 }
 
-/// Lets the draft answer one request.
+/// Tests the draft with one request.
 async fn attempt(
     plan: &RulesPlan,
     planned: &PlannedFunction,
@@ -187,7 +187,7 @@ async fn attempt(
     }
 }
 
-/// What CloudFront calls a function with
+/// The event that CloudFront passes to a function
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html>).
 fn event(of: ViewerEvent, request: &Request, rules: &Rules) -> Value {
     let mut headers = json!({"host": {"value": request.host}});
@@ -230,7 +230,7 @@ fn query(query: &Query) -> Value {
     query.pairs().iter().map(pair).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// What a function gave back otherwise than the rules say.
+/// How a function's result differs from the rules.
 fn difference(of: ViewerEvent, request: &Request, rules: &Rules, output: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if of == ViewerEvent::Response {

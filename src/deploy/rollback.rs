@@ -1,6 +1,6 @@
-//! `rollback`: a deploy whose source is what an earlier one left. No file is read and no object listed: the manifests say
-//! what differs, and everything that differs is looked at before the first write. `promote` is the same with what a preview
-//! left.
+//! `rollback`: a deploy whose source is what an earlier one left. No file is read and no object listed: the
+//! manifests say what differs, and everything that differs is checked before the first write. `promote` is the same
+//! with what a preview left.
 
 mod look;
 mod plan;
@@ -27,63 +27,63 @@ use shipfront_invalidation::Viewers;
 use shipfront_site::{RECORD_FOLDER, Target};
 use std::sync::Arc;
 
-/// How the source of a run is named that is an earlier deploy.
+/// Prefix of the source's name if it is an earlier deploy.
 pub(crate) const RESTORED: &str = "deploy:";
-/// How the source of a run is named that is a preview.
+/// Prefix of the source's name if it is a preview.
 pub(crate) const PROMOTED: &str = "preview:";
 
-/// Which deploy's site is to be back.
+/// The deploy whose site to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// That of the one before the live one.
+    /// The one before the live one.
     Before,
-    /// That of the one with this id, or with the only id that begins so.
+    /// The one with this ID, or with the only ID that begins with it.
     Deploy(String),
-    /// That of the newest one with this build number.
+    /// The newest one with this build number.
     Build(u64),
-    /// That of a preview.
+    /// A preview.
     Preview(Promoted),
 }
 
-/// The preview that is made live.
+/// The preview to make live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promoted {
-    /// Its name as typed.
+    /// Its name, as typed.
     pub name: String,
-    /// Where it is.
+    /// Its location.
     pub target: Target,
-    /// The only deploy of it that is meant, if one was named.
+    /// The only deploy of it to accept, if one was named.
     pub deploy: Option<String>,
 }
 
-/// What is to be brought back, and how.
+/// What to restore, and how.
 #[derive(Debug, Clone)]
 pub struct Rollback {
-    /// Which deploy's site.
+    /// The deploy whose site to restore.
     pub choice: Choice,
     /// Whether it replaces what others wrote since.
     pub overwrite_foreign: bool,
 }
 
-/// An earlier deploy: what the history says of it, the rows of its manifest, and its rules.
+/// An earlier deploy: its entry in the history, the rows of its manifest, and its rules.
 struct SourceDeploy {
     deployed: Deployed,
     rows: ManifestIndex,
     /// Whether any deploy of the history kept copies of what it replaced.
     has_copies: bool,
-    /// The rules that it published, or, of a preview, those of its build.
+    /// The rules that it published or, for a preview, those of its build.
     rules: Option<RecordedRules>,
-    /// Where it is a preview's, that.
+    /// The preview, if it is one.
     preview: Option<promote::Origin>,
 }
 
 impl Choice {
-    /// The chosen one of the deploys that are kept, the newest first.
+    /// The chosen one of the deploys that are kept, newest first.
     fn of(&self, deploys: &[Deployed]) -> Result<usize> {
         let kept = || Error::refused(self.missing()).hint(hint(deploys));
         let found = match self {
             Choice::Before => (deploys.len() > 1).then_some(1),
-            // It is none of the history.
+            // It is not in the history.
             Choice::Preview(_) => None,
             Choice::Build(number) => {
                 let is_of = |deployed: &Deployed| deployed.build.as_ref().is_some_and(|build| build.number == *number);
@@ -109,7 +109,7 @@ impl Choice {
     }
 }
 
-/// What there is to go back to.
+/// The deploys that can be restored.
 fn hint(deploys: &[Deployed]) -> String {
     match deploys {
         [] | [_] => "from now on, each deploy keeps the ones before it (--keep-deploys)".to_owned(),
@@ -121,8 +121,8 @@ fn hint(deploys: &[Deployed]) -> String {
 }
 
 impl Deploy<'_> {
-    /// Makes the target what an earlier deploy left, and tells CloudFront what changed. The settings are those of a deploy
-    /// without a source.
+    /// Restores the target to what an earlier deploy left, and invalidates what changed. The settings are those of
+    /// a deploy without a source.
     pub async fn rollback(&self, rollback: &Rollback) -> Result<Run> {
         let deploy = new_deploy_id(self.aws.clock());
         let since = self.aws.clock().start();
@@ -180,7 +180,7 @@ impl Deploy<'_> {
         Executor { build: None, history_update, ..self.executor(deploy) }
     }
 
-    /// Looks at everything but the objects: the record, the distributions, and what the earlier deploy left.
+    /// Reads everything except the objects: the record, the distributions, and what the earlier deploy left.
     async fn look_back(&self, rollback: &Rollback) -> Result<(Discovered, SourceDeploy)> {
         let settings = self.settings;
         let open_session = async |bucket: &Bucket| Box::pin(Session::open(self.aws, bucket, &settings.record)).await;
@@ -218,7 +218,7 @@ impl Deploy<'_> {
         ))
     }
 
-    /// Looks at all that differs, and decides.
+    /// Checks everything that differs, and decides.
     async fn bring_back(
         &self,
         discovered: &mut Discovered,
@@ -254,8 +254,8 @@ impl SourceDeploy {
         Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
     }
 
-    /// Refuses keys that no deploy of a source has: whoever can write the record could have the copies replace what is no
-    /// part of the site, such as the deploy records of its bucket.
+    /// Refuses keys that no deploy of a source has: otherwise, anybody who can write the record could have copies
+    /// replace objects that are not part of the site, such as the deploy records of its bucket.
     fn guard_keys(&self, target: &Target, record: &Target) -> Result<()> {
         let record = Some(record).filter(|record| record.bucket() == target.bucket());
         let record =
@@ -274,7 +274,7 @@ impl SourceDeploy {
         }
     }
 
-    /// The report names the deploy, or the preview, as the source.
+    /// Names the deploy, or the preview, as the report's source.
     fn name(&self, run: Run) -> Run {
         if let Some(preview) = &self.preview {
             return Run { source: format!("{PROMOTED}{}", preview.name()), ..run };

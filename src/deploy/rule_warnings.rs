@@ -1,4 +1,4 @@
-//! What of the header rules has no effect, or another one than may be meant: reports them, and no more.
+//! Warns about header rules that have no effect, or probably not the intended one.
 
 use crate::deploy::walk::Walk;
 use shipfront_site::charset::is_encoded;
@@ -8,14 +8,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Of overridden rules, so many are named.
+/// Number of overridden rules to name.
 const NAMED: usize = 5;
-/// So many files are looked into, whether they are encoded as their headers say.
+/// Number of files to check for the encoding in their headers.
 const LOOKED_AT: usize = 1_000;
-/// Bytes that are read of each.
+/// Number of bytes to read of each.
 const HEAD: u64 = 4096;
 
-/// All warnings about rules, of which the first `of_file` come from the source's `_headers`, and the others from the
+/// All warnings about rules; the first `of_file` rules come from the source's `_headers`, the others from the
 /// settings.
 pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Path) -> Vec<String> {
     let not_encoded = not_encoded(walk);
@@ -33,7 +33,7 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
     let name = source.file_name().and_then(|name| name.to_str());
     let odd_patterns = rules.odd_patterns(of_file, name, keys.clone());
     let unmatched = rules.matching_nothing(of_file, keys.clone()).into_iter();
-    // What is said of its pattern says so, too.
+    // The warning about its pattern already says so.
     let unmatched = unmatched.filter(|(at, _)| !odd_patterns.iter().any(|(other, _)| other == at));
     let unmatched = unmatched.map(|(at, meant)| match meant {
         Some(meant) => format!("{} matches no file; did you mean {meant:?}?", place(at)),
@@ -64,14 +64,14 @@ pub(super) fn all(rules: &HeaderRules, of_file: usize, walk: &Walk, source: &Pat
     odd.chain(unmatched).chain(named).chain(more).chain(not_encoded).collect()
 }
 
-/// One warning where a `Content-Encoding` is not true of files: no browser can read them. A file that cannot be read is
-/// told of by whoever uploads it.
+/// A warning if a `Content-Encoding` is not true of files: no browser can read them. An unreadable file is reported
+/// when it is uploaded.
 fn not_encoded(walk: &Walk) -> Option<String> {
     let encoded = walk.entries.iter().filter(|entry| !entry.is_redirect() && entry.size > 0).filter_map(|entry| {
         let encoding = entry.headers.get().content_encoding.as_deref()?;
         Some((entry, encoding))
     });
-    // Where so many are as they should be, the rule is.
+    // If this many are correct, so is the rule.
     let mut wrong = encoded.take(LOOKED_AT).filter(|(entry, encoding)| {
         let mut head = Vec::new();
         let file = File::open(entry.path(&walk.root));

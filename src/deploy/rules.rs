@@ -1,5 +1,5 @@
-//! The rules of a site as code of the distribution's functions: what is to be published, by what viewers meet now and
-//! by what the last deploy published. Only looks; `crate::deploy::publish` does it.
+//! The rules of a site as code of the distribution's functions: decides what to publish, from what viewers get now
+//! and what the last deploy published. Read-only; `crate::deploy::publish` carries it out.
 
 pub(super) mod keys;
 mod making;
@@ -30,22 +30,22 @@ use shipfront_site::rule_changes::{ChangedLine, RuleLine, header_lines, redirect
 use shipfront_site::viewer_rules::{Request, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What becomes of a function.
+/// What happens to a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FunctionChange {
-    /// Viewers meet its code already.
+    /// Viewers already get its code.
     Unchanged,
     /// It is published for the first time.
     New,
     /// Its code changes.
     Changed,
-    /// Something else published other code: what the last deploy published comes back.
+    /// Something else published other code: what the last deploy published is restored.
     Repaired,
 }
 
 impl FunctionChange {
-    /// In a word.
+    /// The change as a word.
     pub fn word(self) -> &'static str {
         match self {
             FunctionChange::Unchanged => "unchanged",
@@ -59,64 +59,64 @@ impl FunctionChange {
 /// A function as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportedFunction {
-    /// When CloudFront calls it.
+    /// The event at which CloudFront calls it.
     pub function: &'static str,
     /// Its name.
     pub name: String,
-    /// What becomes of it.
+    /// What happens to it.
     pub change: FunctionChange,
-    /// The lines that change, and those that do nothing on this site.
+    /// The lines that change, and those that have no effect on this site.
     pub lines: Vec<ChangedLine>,
-    /// The key-value stores in which its exact lines are, where they do not fit into its code.
+    /// The key-value stores for its exact lines, if they do not fit into its code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key_value_stores: Vec<ReportedStore>,
-    /// The requests that publish it.
+    /// Number of requests to publish it.
     #[serde(skip)]
     pub requests: u64,
 }
 
-/// A function that the site's rules are for.
+/// A function that implements the site's rules.
 #[derive(Debug)]
 pub(super) struct PlannedFunction {
     pub event: ViewerEvent,
     pub function: Function,
     pub change: FunctionChange,
-    /// The code that viewers are to meet.
+    /// The code that viewers will get.
     pub code: String,
-    /// What its draft has to answer as the rules say.
+    /// The requests that its draft must answer as the rules say.
     pub tried: Vec<Request>,
 }
 
-/// All that a deploy does about rules.
+/// Everything that a deploy does about rules.
 #[derive(Debug)]
 pub(super) struct RulesPlan {
     pub functions: Vec<PlannedFunction>,
     /// What the functions do.
     pub rules: Rules,
-    /// What the manifest is to say of them.
+    /// What the manifest will record about them.
     pub recorded: RecordedRules,
-    /// Whether it says so already.
+    /// Whether it already does.
     pub is_recorded: bool,
-    /// The keys at whose URLs the cache is asked otherwise than before.
+    /// The keys at whose URLs requests reach the cache differently than before.
     pub keys: Vec<String>,
-    /// What becomes of the key-value stores that the functions may read.
+    /// What happens to the key-value stores that the functions may read.
     pub stores: Vec<StorePlan>,
-    /// The lines of each function's file that change or do nothing.
+    /// The lines of each function's file that change or have no effect.
     lines: Vec<ChangedLine>,
 }
 
 impl RulesPlan {
-    /// The functions that are to be published.
+    /// The functions to publish.
     pub(super) fn to_publish(&self) -> impl Iterator<Item = &PlannedFunction> {
         self.functions.iter().filter(|planned| planned.change != FunctionChange::Unchanged)
     }
 
-    /// Whether anything is to be done: at CloudFront, or in the record.
+    /// Whether there is nothing to do at CloudFront or in the record.
     pub(super) fn is_empty(&self) -> bool {
         self.is_recorded && self.to_publish().next().is_none() && self.stores.iter().all(StorePlan::is_empty)
     }
 
-    /// As the report shows it.
+    /// The functions as the report shows them.
     pub(super) fn report(&self) -> Vec<ReportedFunction> {
         let report = |planned: &PlannedFunction| {
             let file = file_of(planned.event);
@@ -143,7 +143,7 @@ impl RulesPlan {
     }
 }
 
-/// The file whose lines a function is made of.
+/// The file whose lines a function implements.
 fn file_of(event: ViewerEvent) -> &'static str {
     match event {
         ViewerEvent::Request => REDIRECTS_FILE,
@@ -151,7 +151,7 @@ fn file_of(event: ViewerEvent) -> &'static str {
     }
 }
 
-/// What the source says.
+/// The rules of the source.
 struct Files {
     redirects: RedirectsFile,
     redirect_lines: Vec<RuleLine>,
@@ -169,11 +169,11 @@ impl Files {
         Ok(Files { redirects, redirect_lines, headers, header_lines })
     }
 
-    /// What an earlier deploy published, of the lines that its record kept, and whose meaning they have. The code is made
-    /// again: whoever may write the record could set any.
+    /// What an earlier deploy published, from the lines that its record kept, and the platform whose semantics they
+    /// follow. The code is generated again: anybody who can write the record could put any code there.
     fn of_record(lines: &RecordedLines) -> (Files, RuleOptions) {
         let texts = || lines.redirects.iter().chain(&lines.headers);
-        // What that deploy published, it had been allowed to.
+        // What that deploy published had been allowed.
         let may_be_public = texts().filter_map(|text| text.split(' ').next()).map(str::to_owned).collect();
         let platform = making::platform(&lines.platform);
         let options = RuleOptions { platform, may_be_public, ..RuleOptions::default() };
@@ -193,7 +193,7 @@ impl Files {
         (Files { redirects, redirect_lines, headers, header_lines }, options)
     }
 
-    /// Whether the file of a function has any lines for it.
+    /// Whether the file of a function contains any lines for it.
     fn have(&self, event: ViewerEvent) -> bool {
         match event {
             ViewerEvent::Request => !self.redirect_lines.is_empty(),
@@ -202,15 +202,15 @@ impl Files {
     }
 }
 
-/// What is known of a deploy's rules.
+/// What is known about a deploy's rules.
 pub(super) struct Found {
-    /// What is to be done; `None` where no rules are published.
+    /// What to do; `None` if no rules are published.
     pub plan: Option<RulesPlan>,
     pub warnings: Vec<String>,
 }
 
-/// Looks at the functions of the distributions and decides what becomes of them. `redirects` are as many as no object
-/// does.
+/// Reads the functions of the distributions and decides what happens to them. `redirects` is the number that no
+/// object implements.
 pub(super) async fn find(
     settings: &Settings,
     walk: &Walk,
@@ -265,7 +265,7 @@ pub(super) async fn find(
     Ok(Found { plan: Some(plan), warnings })
 }
 
-/// Whether the function shows the index of a directory.
+/// Whether the function serves the index of a directory.
 pub(super) fn directory_index(settings: &Settings, viewers: &Viewers) -> bool {
     match settings.policy.viewer.index_alias {
         IndexAlias::Always => true,
@@ -274,7 +274,7 @@ pub(super) fn directory_index(settings: &Settings, viewers: &Viewers) -> bool {
     }
 }
 
-/// What to say of the page of a fallback that is left to the distribution, if that does not show it.
+/// A warning about the page of a fallback that is left to the distribution, if the distribution does not serve it.
 fn unplaced(page: Option<String>, viewers: &Viewers) -> Option<String> {
     page.filter(|page| !viewers.answer_errors_with(page)).map(|page| {
         format!(
@@ -284,12 +284,12 @@ fn unplaced(page: Option<String>, viewers: &Viewers) -> Option<String> {
     })
 }
 
-/// Whether rules that cannot be published are left out: on the local edge nobody asked for it.
+/// Whether rules that cannot be published are left out: on the local edge, nobody requested it.
 fn is_optional(settings: &Settings, error: &Error) -> bool {
     settings.publish_rules == PublishRules::WherePossible && error.kind() == ErrorKind::Refused
 }
 
-/// Refuses where it is not known which functions there are.
+/// Refuses if the functions cannot be determined.
 fn guard_readable(viewers: &Viewers, otherwise: &str) -> Result<()> {
     match viewers.unreadable().next() {
         None => Ok(()),
@@ -298,13 +298,13 @@ fn guard_readable(viewers: &Viewers, otherwise: &str) -> Result<()> {
     }
 }
 
-/// Whose rules, and for which keys.
+/// Whose rules they are, and for which keys.
 struct Source {
     files: Files,
     options: RuleOptions,
     keys: Vec<String>,
     directory_index: bool,
-    /// What the keys of the target begin with in a key-value store.
+    /// Prefix of the target's keys in a key-value store.
     prefix: String,
 }
 
@@ -324,7 +324,7 @@ impl Source {
         let stores = futures::future::join_all(arns.into_iter().map(|arn| Box::pin(distributions.store(arn))));
         let (live, stores) = tokio::join!(futures::future::try_join_all(live), stores);
         let live = live?;
-        // Each of the functions has to find the table.
+        // Each of the functions must find the table.
         let prefix = Some(prefix).filter(|_| requests().all(|(_, function)| function.key_value_store().is_some()));
         let folder = viewers.folder();
         let host = viewers.hosts().into_iter().next().unwrap_or_else(|| "www.example.com".to_owned());
@@ -334,14 +334,14 @@ impl Source {
     }
 }
 
-/// Whether a behavior of the site has some function for an event.
+/// Whether a behavior of the site has any function for an event.
 fn is_attached(viewers: &Viewers, event: ViewerEvent) -> bool {
     let mut behaviors = viewers.functions().peekable();
     behaviors.peek().is_some()
         && behaviors.any(|(_, _, functions)| functions.iter().any(|function| function.event == event))
 }
 
-/// One sentence about rules that no viewer meets by this deploy.
+/// A sentence about rules that this deploy does not make effective.
 fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> {
     let what = match attached {
         true => "not published by this deploy: add 'publish-rules = true' to shipfront.toml, or pass --publish-rules",
@@ -350,7 +350,7 @@ fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> 
     Some(format!("{} {what}", subject(redirects, headers)?))
 }
 
-/// How a sentence about so many rules begins; `None` where there are none.
+/// The subject of a sentence about this many rules; `None` if there are none.
 fn subject(redirects: usize, headers: usize) -> Option<String> {
     let count = |count: usize, word: &str| match count {
         0 => None,
@@ -362,8 +362,8 @@ fn subject(redirects: usize, headers: usize) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{} {are}", parts.join(" and ")))
 }
 
-/// The functions of the site's behaviors whose comment names the target. Any other one in their place is refused where
-/// there are rules for it.
+/// The functions of the site's behaviors whose comment names the target. A different function in their place is
+/// refused if there are rules for it.
 async fn owned_functions(
     settings: &Settings,
     viewers: &Viewers,

@@ -1,4 +1,4 @@
-//! The result of a run: what a report shows, before it is put into words.
+//! The result of a run: the contents of a report, before it is written.
 
 use crate::aws::Requests;
 use crate::aws::limiter::Concurrency;
@@ -17,9 +17,9 @@ use crate::record::allowance::UsedPaths;
 pub enum Stage {
     /// Nothing was written.
     Planned {
-        /// Whether there is no record yet; `None` where none is kept.
+        /// Whether there is no record yet; `None` if none is kept.
         new_record: Option<bool>,
-        /// How many copies would be kept of what is replaced or removed.
+        /// Number of copies that would be kept of replaced or removed objects.
         kept_copies: u64,
     },
     /// It was carried out.
@@ -32,55 +32,55 @@ pub enum Stage {
 /// A run that ended, or a plan.
 #[derive(Debug)]
 pub struct Run {
-    /// Its id.
+    /// The run's ID.
     pub deploy: String,
-    /// The source as given.
+    /// The source, as given.
     pub source: String,
     /// The target as a URL.
     pub target: String,
-    /// Where viewers find the site; `None` where that is not known.
+    /// The site's URL for viewers; `None` if it is not known.
     pub url: Option<String>,
-    /// How far it went.
+    /// How far it got.
     pub stage: Stage,
-    /// What differs, in key order.
+    /// The changes, in key order.
     pub changes: Vec<Change>,
-    /// What became of each, in the same order.
+    /// The outcome of each, in the same order.
     pub outcomes: Vec<ChangeOutcome>,
-    /// Objects equal to their files.
+    /// Number of objects equal to their files.
     pub kept: u64,
-    /// Keys about which too little is known.
+    /// Number of keys about which too little is known.
     pub unknown: u64,
-    /// Files that could not be read, with the reason.
+    /// Files that could not be read, with reasons.
     pub problems: Vec<String>,
-    /// Why a guard refused the plan, if one did: nothing was written.
+    /// Why a guard refused the plan, if so: nothing was written.
     pub refused: Option<Error>,
     /// Hidden files and folders of the source that were left out.
     pub hidden: Vec<String>,
     /// The functions to which rules are published.
     pub rules: Vec<ReportedFunction>,
-    /// Why they were not, and whether they may be live all the same.
+    /// Why they were not published, and whether they may be live nevertheless.
     pub rules_failed: Option<(Error, bool)>,
     /// What CloudFront was asked to invalidate, or would be.
     pub sent: Sent,
-    /// The interrupted run whose work this one finished.
+    /// The interrupted run that this one finished.
     pub recovered: Option<Recovered>,
-    /// What `--verify` found.
+    /// The result of `--verify`.
     pub verified: Option<Verified>,
-    /// What the month has free, and how much of it is used with this run; `None` where nobody counts.
+    /// The free paths of the month, and how many are used including this run; `None` if nothing counts them.
     pub allowance: Option<UsedPaths>,
     /// Whether a record is kept, so that the next run knows of this one.
     pub is_recorded: bool,
-    /// Which shard of a deploy that several machines share this was.
+    /// Which shard this was, if several machines share the deploy.
     pub shard: Option<Shard>,
     /// Warnings.
     pub warnings: Vec<String>,
-    /// What was sent to AWS.
+    /// The requests sent to AWS.
     pub requests: Requests,
     /// How many S3 requests were in flight.
     pub concurrency: Concurrency,
     /// When each stage began and ended.
     pub spans: Vec<Span>,
-    /// All of it, in seconds.
+    /// Its duration in seconds.
     pub seconds: f64,
 }
 

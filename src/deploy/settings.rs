@@ -1,4 +1,4 @@
-//! What a deploy is to do, as the entry points have it from the person.
+//! What a deploy should do, as the entry points received it from the user.
 
 use crate::aws::MOST_IN_FLIGHT;
 use crate::cloudfront::lookup::Which;
@@ -24,88 +24,88 @@ use std::time::Duration;
 pub enum PublishRules {
     /// Never.
     Never,
-    /// On the local edge: what cannot be published is a warning.
+    /// On the local edge: rules that cannot be published are a warning.
     WherePossible,
-    /// Always: what cannot be published is refused.
+    /// Always: rules that cannot be published are refused.
     Always,
 }
 
-/// What a deploy is to do.
+/// What a deploy should do.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The built site.
     pub source: PathBuf,
-    /// Where it goes.
+    /// The destination.
     pub target: Target,
-    /// What of the source is no part of the site.
+    /// Which parts of the source are not part of the site.
     pub walk: WalkRules,
-    /// Whether a source that looks like a project is deployed all the same.
+    /// Whether to deploy a source that looks like a project.
     pub allow_project: bool,
-    /// What goes up when.
+    /// The patterns of pages and assets.
     pub kinds: ObjectKinds,
-    /// Which distributions show it.
+    /// The distributions that serve it.
     pub distributions: Which,
-    /// Whether any origin of those that are named may show it.
+    /// Whether any origin of the named distributions may serve it.
     pub any_origin: bool,
-    /// Header rules, which prevail over those of the source's `_headers` file.
+    /// Header rules, which override those of the source's `_headers` file.
     pub headers: Vec<HeaderRule>,
     /// Whether redirects become objects.
     pub redirect_objects: RedirectObjects,
     /// How the source's `_headers` and `_redirects` are read.
     pub rules: RuleOptions,
-    /// Whether the deploy publishes them, to functions that are there for it.
+    /// Whether the deploy publishes them to existing functions.
     pub publish_rules: PublishRules,
     /// How items are chosen.
     pub policy: Policy,
     /// How long to wait for CloudFront.
     pub patience: Patience,
-    /// When objects that left the source go.
+    /// When objects that left the source are removed.
     pub prune_after: PruneAfter,
-    /// The most objects that may leave the source in one run.
+    /// Maximum number of objects that may leave the source in one run.
     pub max_delete: u64,
-    /// Whether most of the pages, or the front page, may leave in this run.
+    /// Whether most of the pages, or the front page, may be removed in this run.
     pub allow_removals: bool,
-    /// Whether files that cannot be read are left out rather than ending the run.
+    /// Whether files that cannot be read are left out instead of ending the run.
     pub keep_going: bool,
-    /// Transfers under way, some of which the limiter allows to send.
+    /// Maximum number of transfers in progress, of which the limiter lets some send.
     pub concurrency: usize,
     /// The account that must own the bucket.
     pub expected_owner: Option<String>,
-    /// Where the deploy record is kept.
+    /// The location of the deploy record.
     pub record: Place,
-    /// Whether objects that are not in the source become ours.
+    /// Whether shipfront takes ownership of objects that are not in the source.
     pub adopt: bool,
     /// How long to wait for another deploy.
     pub lock_timeout: Duration,
-    /// Which build this is.
+    /// The build.
     pub build: Option<Build>,
-    /// The commit that was built, where the environment tells it.
+    /// The commit that was built, if the environment names it.
     pub commit: Option<String>,
-    /// How many deploys stay restorable, the live one included.
+    /// Number of deploys that stay restorable, including the live one.
     pub keep_deploys: u16,
-    /// Whether copies are kept of what is replaced and removed.
+    /// Whether copies of replaced and removed objects are kept.
     pub keep_copies: bool,
-    /// Whether an older build may go over a newer one.
+    /// Whether an older build may replace a newer one.
     pub force: bool,
-    /// The site to look at once it is deployed.
+    /// The site to check after the deploy.
     pub verify: Option<verify::Site>,
-    /// Whether only a part of the assets is created, because other machines create the rest.
+    /// The part of the assets to create, if other machines create the rest.
     pub shard: Option<Shard>,
-    /// Of what the site is a preview, if it is one.
+    /// What the site is a preview of, if it is one.
     pub preview: Option<Preview>,
 }
 
 /// A preview of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// What its record says of it.
+    /// What its record says about it.
     pub new: NewPreview,
-    /// The site that it may become, and where the deploy record of that is, if it is known.
+    /// The site that it may become, and the location of that site's deploy record, if known.
     pub production: Option<(Target, Place)>,
 }
 
 impl Settings {
-    /// Those of a run without a source, invalidations and options.
+    /// The settings of a run without a source, invalidations and options.
     pub fn of_nothing(target: Target, expected_owner: Option<&str>) -> Settings {
         Settings {
             source: PathBuf::new(),
@@ -141,13 +141,14 @@ impl Settings {
         }
     }
 
-    /// The site by whose distributions files and redirects are read: of a preview, the one that it may become.
+    /// The site whose distributions determine how files and redirects are read: for a preview, the one that it may
+    /// become.
     pub(super) fn site(&self) -> &Target {
         let production = self.preview.as_ref().and_then(|preview| preview.production.as_ref());
         production.map_or(&self.target, |(production, _)| production)
     }
 
-    /// What the history says of a deploy of these settings.
+    /// What the history records about a deploy with these settings.
     pub(super) fn history_update(&self) -> HistoryUpdate<'_> {
         let (build, commit) = (self.build.as_ref(), self.commit.as_deref());
         let (keep, keeps_copies) = (self.keep_deploys, self.keep_copies);

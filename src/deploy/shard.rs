@@ -1,9 +1,9 @@
-//! One shard of a deploy that several machines share: it creates the assets of its key range that the
-//! target lacks, and nothing else.
+//! One shard of a deploy that several machines share: it creates the assets of its key range that the target lacks,
+//! and nothing else.
 //!
-//! It needs no lease, replaces no object and tells CloudFront nothing, so that coming too early, too late
-//! or twice does no harm. The ordinary deploy that follows finds those assets in place, invalidates
-//! them, because the manifest does not know them, and does all the rest.
+//! It needs no lease, replaces no object and invalidates nothing, so running it too early, too late or twice does
+//! no harm. The regular deploy that follows finds those assets in place, invalidates them, because the manifest
+//! does not know them, and does all the rest.
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
@@ -27,11 +27,11 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What a request costs beside the bytes it carries, in bytes: shards of many small files take as long
-/// as those of few large ones.
+/// The cost of a request in addition to the bytes it carries, in bytes: shards of many small files take as long as
+/// those of few large ones.
 const BYTES_A_REQUEST: u64 = 64 * 1024;
 
-/// The `index`th of `of` shards, from 1.
+/// Shard number `index` of `of` shards, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: u32,
@@ -57,14 +57,14 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The shard's part of the source's files. Every shard of the same source finds the same bounds.
+    /// The shard's part of the source's files. Every shard of the same source computes the same bounds.
     fn range(self, entries: &[Entry]) -> Range<usize> {
         let cost = |entry: &Entry| u128::from(entry.size + BYTES_A_REQUEST);
         let total: u128 = entries.iter().map(cost).sum();
         let bound = |index: u32| {
             let share = total * u128::from(index) / u128::from(self.of);
             let mut before = 0;
-            // The last share is all there is.
+            // The last share extends to the end.
             entries
                 .iter()
                 .take_while(|entry| {
@@ -78,8 +78,8 @@ impl Shard {
 }
 
 impl Deploy<'_> {
-    /// What a shard looks at. It tells CloudFront nothing, so that no distribution need be readable, and it needs no
-    /// lock: the record only says whether a newer build went before.
+    /// What a shard reads. It invalidates nothing, so no distribution needs to be readable, and it needs no lock:
+    /// the record only says whether a newer build came first.
     pub(super) async fn discover_for_shard(&self) -> Result<Discovered> {
         let settings = self.settings;
         let look = async |bucket: &Bucket| Session::look(self.aws, bucket, &settings.record).await;
@@ -102,7 +102,7 @@ impl Deploy<'_> {
         })
     }
 
-    /// How a shard tags what it creates: without tags the deploy that follows goes by paths.
+    /// How a shard tags what it creates: without tags, the deploy that follows invalidates by path.
     async fn tagging_of_shard(&self) -> Option<Arc<Tagging>> {
         let settings = self.settings;
         if settings.record == Place::Nowhere || settings.policy.cache_tags == CacheTags::Off {
@@ -146,7 +146,7 @@ impl Deploy<'_> {
     }
 }
 
-/// The assets among a range of the source's entries that the target lacks, by their places.
+/// The assets among a range of the source's entries that the target lacks, by index.
 async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settings: &Settings) -> Result<Vec<usize>> {
     let after = range.start.checked_sub(1).map(|at| entries[at].key.to_string());
     let Some(last) = entries[range.clone()].last() else { return Ok(Vec::new()) };

@@ -1,4 +1,4 @@
-//! Refuses a source that is no built site: a project's own directory, private keys, state files.
+//! Refuses a source that is not a built site: a project's own directory, private keys, state files.
 
 use crate::deploy::entry::Entry;
 use crate::deploy::walk::{Walk, WalkRules};
@@ -16,20 +16,20 @@ use shipfront_site::project::{
 use std::io::Read;
 use std::path::Path;
 
-/// Signs that are named before the rest is only counted.
+/// Number of signs to name before the rest is only counted.
 const NAMED: usize = 5;
-/// The page that a site begins with.
+/// The front page of a site.
 const FRONT_PAGE: &str = "index.html";
 /// Folders that generators write to, and that hardly any site has as a section.
 const WITHIN: [&str; 8] = ["dist", "_site", "out", "build", "public", "storybook-static", "htdocs", "build/html"];
-/// How much of a generator's configuration is looked at.
+/// Number of bytes of a generator's configuration to read.
 const CONFIGURATION: u64 = 64 * 1024;
-/// Files that one core looks at before another may take some: most are not even opened.
+/// Number of files that one core checks before another may take some: most are not even opened.
 const AT_ONCE: usize = 64;
 
-/// Refuses the directory of a project, before all of it is walked.
+/// Refuses the directory of a project, before it is walked completely.
 pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
-    // What cannot be read is refused by the walk.
+    // The walk refuses what cannot be read.
     let Ok(entries) = open_files::patiently(|| std::fs::read_dir(source)) else { return Ok(()) };
     let built = BUILT_FOLDERS.iter().find(|folder| source.join(folder).join(FRONT_PAGE).is_file());
     let mut signs: Vec<(Sign, String)> = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let is_folder = entry.path().is_dir();
         let key = if is_folder { format!("{name}/_") } else { name.clone() };
-        // A repository of plain pages is a project and a site in one, unless there is a folder that is rather the site.
+        // A repository of plain pages is both a project and a site, unless a folder is more likely to be the site.
         let is_repository = name == ".git" && is_folder && (built.is_some() || !source.join(FRONT_PAGE).is_file());
         let sign = project_sign(&name, is_folder).filter(|sign| *sign == Sign::Strong);
         let is_strong = is_repository || is_environment(source, &name) || is_generator(source, &name);
@@ -61,12 +61,12 @@ pub(super) fn guard_project(source: &Path, rules: &WalkRules) -> Result<()> {
     refuse_project(source, signs.into_iter().map(|(_, name)| name).collect(), built.copied())
 }
 
-/// Whether a folder is an environment of Python.
+/// Whether a folder is a Python environment.
 fn is_environment(source: &Path, name: &str) -> bool {
     ENVIRONMENT_FOLDERS.contains(&name) && source.join(name).join(ENVIRONMENT_MARKER).is_file()
 }
 
-/// Whether an entry is the configuration of a generator whose name other programs use as well.
+/// Whether an entry is the configuration of a generator whose file name other programs use as well.
 fn is_generator(source: &Path, name: &str) -> bool {
     if name == "config" {
         return source.join("config/_default").is_dir();
@@ -78,15 +78,15 @@ fn is_generator(source: &Path, name: &str) -> bool {
     beginning(&source.join(name), CONFIGURATION).is_some_and(|bytes| names_base_address(&bytes))
 }
 
-/// The first bytes of a file, if it can be read: what cannot is refused where it is deployed.
+/// The first bytes of a file, if it can be read: one that cannot is refused when it is deployed.
 fn beginning(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     open_files::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// A warning where a folder of the source is rather the site: one that generators write to has the front page, and the
-/// source has none.
+/// A warning if a folder of the source is more likely to be the site: one that generators write to has the front
+/// page, and the source has none.
 pub(super) fn built_within(source: &Path, walk: &Walk) -> Option<String> {
     let is_page = |folder: &&&str| walk.entry(&format!("{folder}/{FRONT_PAGE}")).is_some();
     let folder = WITHIN.iter().find(is_page).filter(|_| walk.entry(FRONT_PAGE).is_none())?;
@@ -98,7 +98,7 @@ pub(super) fn built_within(source: &Path, walk: &Walk) -> Option<String> {
     ))
 }
 
-/// Refuses what package managers have installed anywhere in a source.
+/// Refuses packages that package managers have installed anywhere in a source.
 pub(super) fn guard_packages(source: &Path, walk: &Walk) -> Result<()> {
     let mut signs: Vec<String> = Vec::new();
     for entry in &walk.entries {
@@ -111,7 +111,7 @@ pub(super) fn guard_packages(source: &Path, walk: &Walk) -> Result<()> {
         };
         let folder = &entry.key[..at + "node_modules".len()];
         let is_known = signs.iter().any(|sign| sign == folder);
-        // What a page loads comes without the description of its package.
+        // What a page loads comes without its package's description.
         let is_installed = || {
             entry.key.ends_with("/package.json")
                 || INSTALLED_MARKERS.iter().any(|marker| source.join(folder).join(marker).exists())

@@ -1,19 +1,19 @@
-//! The writes to key-value stores: the next table before the code that looks for it, and the last one away once nobody
-//! does.
+//! The writes to key-value stores: adds the next table before the code that looks for it, and removes the last one
+//! once no code does.
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::key_values::{AT_ONCE, is_outdated};
 use crate::deploy::rules::keys::StorePlan;
 use crate::error::{Error, Result};
 
-/// How often a store is looked at again that something else changed, or of whose change the answer was lost.
+/// How often a store is read again after something else changed it, or the response to a change was lost.
 const MOST_LOOKS: usize = 4;
 
-/// The keys of a store that are to go once viewers get other code.
+/// The keys of a store to remove once viewers get other code.
 #[derive(Debug, Clone)]
 pub(super) struct OldKeys {
     arn: String,
-    /// That of the store after this run's last write to it.
+    /// The ETag of the store after this run's last write to it.
     etag: String,
     keys: Vec<String>,
 }
@@ -24,7 +24,7 @@ impl OldKeys {
     }
 }
 
-/// Removes what nobody needs and writes what is missing. Under the lock: nobody else changes the keys of the target.
+/// Removes unused keys and writes missing ones. Under the lock, so nobody else changes the keys of the target.
 pub(super) async fn write(plan: &StorePlan, publishes: bool, distributions: &Distributions) -> Result<OldKeys> {
     let mut plan = plan.clone();
     for look in 1.. {
@@ -47,8 +47,8 @@ async fn write_once(plan: &StorePlan, publishes: bool, distributions: &Distribut
     for keys in plan.unused.chunks(AT_ONCE) {
         etag = distributions.update_keys(&plan.arn, &etag, &[], keys).await?;
     }
-    // Where all keys are there already, one is written all the same: an earlier run may be about to remove what it takes
-    // for old, and is refused once the store has another ETag.
+    // Even if all keys exist, one is written: an earlier run may be about to remove what it considers old, and is
+    // refused once the store has a new ETag.
     let puts = match (plan.puts.as_slice(), plan.wanted.entries.first()) {
         ([], Some(first)) if publishes => std::slice::from_ref(first),
         (puts, _) => puts,
@@ -59,8 +59,8 @@ async fn write_once(plan: &StorePlan, publishes: bool, distributions: &Distribut
     Ok(etag)
 }
 
-/// Removes the keys of the code of before. The lock is given back by then: so only while the store is as this run left it.
-/// What could not be done, in a sentence.
+/// Removes the keys of the previous code. The lock has been released by then, so this happens only while the store
+/// is as this run left it. Returns a warning about what could not be done.
 pub(super) async fn remove_old(stores: &[OldKeys], distributions: &Distributions) -> Option<String> {
     let mut first: Option<String> = None;
     for OldKeys { arn, etag, keys } in stores {

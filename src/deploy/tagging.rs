@@ -1,4 +1,5 @@
-//! Which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront accepted the invalidation.
+//! Determines which cache tags an upload carries, and which copies are sure to carry theirs once CloudFront has
+//! accepted the invalidation.
 
 use crate::cloudfront::Distributions;
 use crate::deploy::change::{Change, Reason};
@@ -18,14 +19,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of user metadata for tags: S3 takes 2 KB in all
+/// Bytes of user metadata to use for tags: S3 accepts 2 KB in all
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 const MOST_BYTES: usize = 1536;
 
-/// Bytes of user metadata that S3 takes.
+/// Bytes of user metadata that S3 accepts.
 const MOST_METADATA: usize = 2048;
 
-/// How many tags each of these entries can have in so many bytes.
+/// The number of tags that each of these entries can have in this many bytes.
 fn room(metadata: &[String], bytes: usize) -> usize {
     let names: usize = metadata.iter().map(String::len).sum();
     bytes.saturating_sub(names) / (metadata.len().max(1) * (TAG_BYTES + 1))
@@ -37,13 +38,13 @@ pub struct Tagging {
     tagger: Tagger,
     /// The user metadata entries that distributions read.
     metadata: Vec<String>,
-    /// The most tags of an object.
+    /// Maximum number of tags per object.
     most: usize,
     /// The site's own host names.
     hosts: Vec<String>,
 }
 
-/// What a file is uploaded with.
+/// What to add to an upload.
 #[derive(Debug, Default)]
 pub struct TagHeader {
     /// User metadata.
@@ -53,11 +54,11 @@ pub struct TagHeader {
 }
 
 impl Tagging {
-    /// By what the distributions read; `None` if none of them reads tags that S3 can send.
+    /// Creates it from what the distributions read; `None` if none of them reads tags that S3 can send.
     pub fn of(viewers: &Viewers) -> Option<Tagging> {
         let names: BTreeSet<String> = viewers.tag_readers().map(|reader| reader.reading.metadata.clone()).collect();
         let mut metadata: Vec<String> = names.into_iter().collect();
-        // Only references are dropped from the tags of an object; then a whole header.
+        // Only references are dropped from the tags of an object; after that, a whole header.
         while !metadata.is_empty() && room(&metadata, MOST_BYTES) < TAGS_BEFORE_REFERENCES {
             metadata.pop();
         }
@@ -66,8 +67,7 @@ impl Tagging {
         (!metadata.is_empty()).then_some(Tagging { tagger, metadata, most, hosts })
     }
 
-    /// The scripts and style sheets that a page refers to. They only group pages, so that a page that
-    /// cannot be read has none.
+    /// The scripts and style sheets that a page refers to. They only group pages, so an unreadable page has none.
     pub fn references(&self, key: &str, file: &Path) -> Vec<String> {
         let media_type = media_type::of(key);
         if !media_type.starts_with("text/html") && !media_type.starts_with("application/xhtml") {
@@ -77,7 +77,7 @@ impl Tagging {
         found.unwrap_or_default()
     }
 
-    /// What an object is uploaded with. `copy_tags` is what it carries now, if that is known.
+    /// The metadata of an upload. `copy_tags` are the object's current tags, if known.
     fn tag_header(
         &self,
         (key, references): (&str, &[String]),
@@ -95,8 +95,7 @@ impl Tagging {
         self.entries(key, self.tagger.tags(&Upload { key, references, deploy, bytes }), headers)
     }
 
-    /// What an object is tagged with that stays as it is: what it carries already, if that is known, in every
-    /// entry.
+    /// The tags of an object that stays as it is: its current ones, if known, in every entry.
     fn again(&self, key: &str, deploy: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
         match copy_tags {
             Some(copy_tags) => self.entries(key, self.tagger.restore(key, &copy_tags.memory), &Headers::default()),
@@ -107,14 +106,14 @@ impl Tagging {
     /// The user metadata of an object with these tags.
     fn entries(&self, key: &str, mut tags: Tags, headers: &Headers) -> TagHeader {
         let most = room(&self.metadata, MOST_METADATA.saturating_sub(headers.metadata_bytes())).min(self.most);
-        // What the rules say of the same entry prevails, and an object goes untagged where there is no room.
+        // A rule for the same entry takes precedence, and an object without room for tags is not tagged.
         if most < TAGS_BEFORE_REFERENCES || self.metadata.iter().any(|name| headers.metadata.contains_key(name)) {
             return TagHeader::default();
         }
         tags.truncate(most);
         let value = tags.to_string();
         let metadata = self.metadata.iter().map(|name| (name.clone(), value.clone())).collect();
-        // Nobody knows what the answer of a redirect carries.
+        // Whether the response of a redirect carries tags is unknown.
         let memory = self.tagger.remember(key, &tags).filter(|_| headers.website_redirect.is_none());
         TagHeader { metadata, memory }
     }
@@ -124,7 +123,7 @@ impl Tagging {
         Standing::new(self.metadata.clone(), as_of)
     }
 
-    /// What an object carries that was looked at.
+    /// The tags of an object, from a HEAD.
     pub fn found(&self, key: &str, head: &Head) -> Option<Arc<CopyTags>> {
         if head.headers.website_redirect.is_some() {
             return None;
@@ -137,7 +136,7 @@ impl Tagging {
     }
 }
 
-/// The distributions for which copies may come to count as tagged, and what to tell the person.
+/// The distributions for which copies may begin to count as tagged, and warnings.
 pub(super) async fn settled(
     distributions: &Distributions,
     viewers: &Viewers,
@@ -150,7 +149,7 @@ pub(super) async fn settled(
             settled.push(reader.id.clone());
             continue;
         }
-        // Edges that do not have the configuration yet cache copies without tags.
+        // Edge locations that do not have the configuration yet cache copies without tags.
         match distributions.deployed_config(reader.configured_by).await {
             Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
             Ok(_) => warnings.push(format!(
@@ -167,7 +166,7 @@ pub(super) async fn settled(
     (settled, warnings)
 }
 
-/// What to say where the configuration of a distribution changed since its copies counted as tagged.
+/// Warnings if the configuration of a distribution has changed since its copies counted as tagged.
 pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
     let reset = |reader: &TagReader<'_>| {
         let mut configs = index.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
@@ -182,16 +181,16 @@ pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
     viewers.tag_readers().filter(reset).map(say).collect()
 }
 
-/// What CloudFront took, and for whom copies are sure to carry tags by that.
+/// What CloudFront accepted, and for which distributions copies are sure to carry tags because of that.
 pub(super) struct EvictedByPath<'a> {
     viewers: &'a Viewers,
     tagging: Option<&'a Tagging>,
-    /// Until when it is known that nobody else wrote what was uploaded; `None` where that is unknown.
+    /// The time until which nobody else is known to have written the uploaded objects; `None` if that is unknown.
     as_of: Option<i64>,
     readers: Vec<TagReader<'a>>,
-    /// By reader: the items that were sent to it.
+    /// For each reader, the items that were sent to it.
     items: Vec<Vec<String>>,
-    /// The keys whose copies all had to go.
+    /// The keys whose copies all had to be evicted.
     changed: HashSet<&'a str>,
     standings: Shared<Standing>,
     copy_tags: Shared<CopyTags>,
@@ -223,7 +222,7 @@ impl<'a> EvictedByPath<'a> {
         }
     }
 
-    /// What an object carries that was uploaded by this run.
+    /// The tags of an object that this run uploaded.
     pub(super) fn tags_of_upload(&self, memory: Option<&Memory>) -> Option<Arc<CopyTags>> {
         let mut standing = self.tagging?.standing(self.as_of?);
         for reader in &self.readers {
@@ -232,8 +231,8 @@ impl<'a> EvictedByPath<'a> {
         Some(self.copy_tags.share(CopyTags { memory: memory?.clone(), standing: self.standings.share(standing) }))
     }
 
-    /// A row of which nothing else changes, if copies of its object are tagged for more distributions than
-    /// it says.
+    /// The new row, if nothing else about it changes and copies of its object are tagged for more distributions
+    /// than it says.
     pub(super) fn after(&self, key: &str, row: &Row) -> Option<Row> {
         let copy_tags = row.copy_tags.as_ref()?;
         let mut standing = None;
@@ -257,20 +256,20 @@ impl<'a> EvictedByPath<'a> {
 /// What an upload needs to get its tags.
 #[derive(Debug, Clone)]
 pub struct UploadTags {
-    /// How.
+    /// How to tag.
     pub tagging: Arc<Tagging>,
-    /// By which deploy.
+    /// The ID of the deploy.
     pub deploy: String,
 }
 
 impl UploadTags {
-    /// What the object of a change gets whose file refers to `references`, beside its headers.
+    /// What the object of a change gets in addition to its headers, if its file refers to `references`.
     pub fn header(&self, change: &Change, references: &[String], headers: &Headers) -> TagHeader {
         let copy_tags = change.subject().copy_tags.as_deref();
         self.tagging.tag_header((change.key(), references), &self.deploy, change.reason(), copy_tags, headers)
     }
 
-    /// What an object gets that stays as it is: what it carries already, if that is known.
+    /// What an object gets that stays as it is: its current tags, if known.
     pub fn again(&self, key: &str, copy_tags: Option<&CopyTags>) -> TagHeader {
         self.tagging.again(key, &self.deploy, copy_tags)
     }

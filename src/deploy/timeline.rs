@@ -24,7 +24,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Of a run that begins now.
+    /// Creates the timeline of a run that begins now.
     pub fn start(clock: &Clock) -> Timeline {
         Timeline { began: clock.start(), spans: Mutex::default() }
     }
@@ -34,7 +34,7 @@ impl Timeline {
         self.began.elapsed().as_secs_f64()
     }
 
-    /// Does the work of a stage.
+    /// Runs the work of a stage.
     pub async fn during<T>(&self, stage: &'static str, work: impl Future<Output = T>) -> T {
         let start = self.seconds();
         let done = work.await;
@@ -43,7 +43,7 @@ impl Timeline {
         done
     }
 
-    /// Forgets the stages so far: what they found is old, and they begin again.
+    /// Clears the stages so far: what they found is outdated, and they begin again.
     pub fn begin_again(&self) {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -1,7 +1,7 @@
-//! `--verify`: what viewers get once CloudFront says that it is done, held against what was deployed.
+//! `--verify`: compares what viewers get, once CloudFront reports completion, with what was deployed.
 //!
-//! Which URLs to look at and what to make of an answer is decided here, without I/O; `fetch` asks. The
-//! lease is held until then, so that what differs can be left in the record for the next deploy.
+//! Which URLs to check and how to interpret a response is decided here, without I/O; `fetch` sends the requests.
+//! The lease is held until then, so that differences can be recorded for the next deploy.
 
 mod fetch;
 mod verified;
@@ -29,16 +29,16 @@ use std::str::FromStr;
 use std::vec::IntoIter;
 use url::Url;
 
-/// URLs that are looked at; of more, so many, evenly spread over the site.
+/// Maximum number of URLs to check, evenly spread over the site.
 const MOST_URLS: usize = 250;
-/// Requests under way at once.
+/// Maximum number of requests in flight.
 const IN_FLIGHT: usize = 16;
-/// Larger objects are held against their headers alone.
+/// Larger objects, in bytes, are compared only by their headers.
 const LARGEST_BODY: u64 = 64 << 20;
 /// The headers of an object that viewers get.
 const COMPARED: [&str; 5] =
     ["Content-Encoding", "Content-Type", "Cache-Control", "Content-Disposition", "Content-Language"];
-/// The place of `Content-Encoding` among them.
+/// The index of `Content-Encoding` among them.
 const ENCODING: usize = 0;
 
 /// The site as viewers reach it: scheme and host.
@@ -68,13 +68,13 @@ impl Display for Site {
 }
 
 impl Site {
-    /// Whether a redirect leads where its object says; S3 may write a path out as a URL.
+    /// Whether a redirect leads where its object says; S3 may expand a path to a URL.
     fn leads_to(&self, location: &str, to: &str) -> bool {
         let found = self.0.join(location);
         found.is_ok_and(|found| found.join(to).is_ok_and(|wanted| wanted == found))
     }
 
-    /// The one distribution that shows it, whose configuration tells the URLs.
+    /// The one distribution that serves it, whose configuration determines the URLs.
     pub(super) fn distribution(&self, shapes: &[(DistributionId, DistributionShape)]) -> Result<DistributionId> {
         let host = self.0.host_str().unwrap_or_default();
         let serves = |shape: &DistributionShape| shape.aliases.iter().any(|name| matches_host(name, host));
@@ -101,58 +101,58 @@ impl Site {
     }
 }
 
-/// A URL, and what is to be found at it.
+/// A URL, and what it should serve.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Check {
     key: String,
-    /// As it is asked for.
+    /// As requested.
     path: String,
-    /// Where else the key may answer: a redirect may lead there.
+    /// Other paths of the key: a redirect may lead there.
     others: Vec<String>,
     expected: Expected,
-    /// The object's ETags before the deploy and before an interrupted one, where they were other ones.
+    /// The object's ETags before the deploy and before an interrupted one, if they were different.
     before: Vec<Etag>,
     /// Whether nothing that is known of may set headers on the way from the bucket.
     keeps_headers: bool,
 }
 
-/// What is to be found.
+/// What a URL should serve.
 #[derive(Debug, Clone, PartialEq)]
 enum Expected {
-    /// This object, and nothing else. A website endpoint answers for one that redirects with the redirect.
+    /// Exactly this object. For an object that redirects, a website endpoint answers with the redirect.
     Object { size: u64, etag: Etag, content: Etag, headers: Box<Headers> },
-    /// Anything but what was there before: whether the URL shows the key, no configuration tells for sure.
+    /// Anything except the previous object: no configuration says for certain whether the URL serves the key.
     NotBefore,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Default, Clone)]
 struct Answer {
     status: u16,
     location: Option<String>,
-    /// Those of [`COMPARED`], in its order.
+    /// The headers of [`COMPARED`], in its order.
     headers: [Option<String>; COMPARED.len()],
     content_length: Option<u64>,
     etag: Option<String>,
-    /// What a cache on the way says of the answer.
+    /// What a cache on the way says about the response.
     cache: Option<String>,
-    /// Whether the bytes are those of the object; `None` where they were not read.
+    /// Whether the bytes are those of the object; `None` if they were not read.
     bytes_match: Option<bool>,
 }
 
-/// What is wrong with an answer.
+/// What is wrong with a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wrong {
     /// It is not what was deployed.
     Different(String),
-    /// A header is not the object's, and may be meant to be so.
+    /// A header is not the object's, which may be intended.
     Overridden(String),
-    /// There was no answer, so nothing is known of what viewers get.
+    /// There was no response, so it is not known what viewers get.
     Unanswered(String),
 }
 
 impl Check {
-    /// What is wrong with an answer, if anything is.
+    /// What is wrong with a response, if anything.
     fn difference(&self, site: &Site, answer: &Answer) -> Option<Wrong> {
         let what = match &self.expected {
             Expected::NotBefore if self.is_before(answer) => "serves what was there before".to_owned(),
@@ -184,9 +184,9 @@ impl Check {
         answer.status == 200 && self.before.iter().any(|before| answer.has(before))
     }
 
-    /// How it is seen that the body is another object's, if it is.
+    /// The evidence that the body is another object's, if it is.
     fn other_object(&self, answer: &Answer, size: u64, etag: &Etag, headers: &Headers) -> Option<&'static str> {
-        // One that was encoded or decoded on the way has other bytes than S3 has: its ETag has to do.
+        // A body that was encoded or decoded on the way differs from S3's bytes: its ETag has to be enough.
         let as_stored = answer.headers[ENCODING].as_deref() == compared(headers)[ENCODING];
         let bytes_match = answer.bytes_match.filter(|_| as_stored);
         let other_size = as_stored && answer.content_length.is_some_and(|length| length != size);
@@ -201,7 +201,7 @@ impl Check {
         }
     }
 
-    /// Whether a redirect leads to another URL of the same key, on the same host.
+    /// The other URL of the same key, on the same host, that a redirect leads to.
     fn own_path(&self, site: &Site, location: &str) -> Option<String> {
         if matches!(&self.expected, Expected::Object { headers, .. } if headers.website_redirect.is_some()) {
             return None;
@@ -231,9 +231,9 @@ fn compared(headers: &Headers) -> [Option<&str>; COMPARED.len()] {
     ]
 }
 
-/// The first header that is another one than was stored, in words.
+/// Describes the first header that differs from the stored one.
 fn other_header(answer: &Answer, headers: &Headers) -> Option<String> {
-    // Much is written with or without spaces, in small letters or large.
+    // Many values are written with or without spaces, in lowercase or uppercase.
     let plain = |text: &str| text.to_ascii_lowercase().replace(' ', "");
     let pairs = COMPARED.iter().zip(&answer.headers).zip(compared(headers));
     pairs.into_iter().find_map(|((name, found), stored)| {
@@ -244,7 +244,7 @@ fn other_header(answer: &Answer, headers: &Headers) -> Option<String> {
     })
 }
 
-/// A key that changed, what is there now, and what was there before.
+/// A changed key, what it is now, and what it was before.
 struct Changed<'a> {
     key: &'a str,
     row: Option<&'a Row>,
@@ -253,7 +253,7 @@ struct Changed<'a> {
 }
 
 impl Changed<'_> {
-    /// What to look at, given the paths at which the key may answer.
+    /// The checks for the paths that may serve the key.
     fn checks(&self, paths: &[ViewerPath], keeps_headers: impl Fn(&str) -> bool) -> Vec<Check> {
         let others: Vec<String> = paths.iter().map(|path| path.path.clone()).collect();
         let before = self.before.iter().copied().filter(|before| self.row.is_none_or(|row| row.etag != **before));
@@ -279,15 +279,14 @@ impl Changed<'_> {
                 keeps_headers: keeps_headers(&path.path),
             })
         };
-        // Of the variants by query string there is no list, and a `+` has its two spellings for the
-        // invalidation's sake only.
+        // Variants by query string cannot be listed, and a `+` has two spellings only for the invalidation.
         let asked = |path: &&ViewerPath| !matches!(path.form, Form::QueryVariants | Form::PlusSpelling);
         paths.iter().filter(asked).filter_map(check).collect()
     }
 }
 
 impl Executor<'_> {
-    /// Looks at what changed; `None` where that was not asked for, or broken off.
+    /// Checks what changed; `None` if that was not requested, or was interrupted.
     pub(super) async fn verify(&self, sample: Option<Sample>) -> Option<Verified> {
         let (site, sample) = (self.verify?, sample?);
         let (urls, checks) = (sample.seen, sample.chosen());
@@ -324,7 +323,7 @@ impl Executor<'_> {
     }
 }
 
-/// Chooses what to look at while the rows of the next manifest go by: they are made once, and not kept.
+/// Chooses the checks while the rows of the next manifest are written: they are created once, and not kept.
 pub(super) struct Chooser<'a> {
     discovered: &'a Discovered,
     id: &'a DistributionId,
@@ -334,7 +333,8 @@ pub(super) struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    /// Of what changed by what became of a plan's changes, with what an interrupted run may have removed.
+    /// Creates a chooser for the changes according to the outcomes, including what an interrupted run may have
+    /// removed.
     pub(super) fn new(
         discovered: &'a Discovered,
         id: &'a DistributionId,
@@ -354,7 +354,7 @@ impl<'a> Chooser<'a> {
         Chooser { discovered, id, changed: changed.into_iter().peekable(), sample: Sample::of(MOST_URLS) }
     }
 
-    /// The next row, in key order.
+    /// Handles the next row, in key order.
     pub(super) fn see(&mut self, key: &str, row: &Row) {
         while let Some((gone, change)) = self.changed.next_if(|(other, _)| *other < key) {
             self.add(gone, change, None);
@@ -364,7 +364,7 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// What to look at once all rows were seen.
+    /// The checks, once all rows were handled.
     pub(super) fn finish(mut self) -> Sample {
         while let Some((gone, change)) = self.changed.next() {
             self.add(gone, change, None);
@@ -384,13 +384,13 @@ impl<'a> Chooser<'a> {
             Some(Change::Copy { from, .. }) => Some(from.headers.clone()),
             _ => row.and_then(of_row).or_else(|| Some(headers?.get().clone())),
         };
-        // Of an object whose headers nobody knows it is looked at least whether it is the one of before.
+        // If an object's headers are unknown, it is checked at least that it is not the previous one.
         let (row, headers) = (row.filter(|_| headers.is_some()), headers.unwrap_or_default());
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.and_then(|unfinished| unfinished.pending_change(key));
         let before = change.and_then(Change::before).into_iter();
         let before = before.chain(pending.and_then(|pending| pending.before.as_ref())).collect();
-        // A header that still differs although its URL was evicted for that is set on the way, by whomever.
+        // If a header still differs although its URL was evicted because of it, something on the way sets it.
         let evicted_for_it = pending.is_some() && unfinished.is_some_and(|left| is_of_verify(&left.deploy));
         let keeps_headers = |path: &str| !evicted_for_it && viewers.keep_headers(self.id, path);
         let checks = Changed { key, row, before, headers }.checks(&viewers.paths(self.id, key), keeps_headers);
@@ -398,14 +398,14 @@ impl<'a> Chooser<'a> {
     }
 }
 
-/// At most so many of a number that is not known before, evenly spread. A deploy may change a million URLs: of
-/// those that are left out none is kept.
+/// A limited number of values, evenly spread over a number that is not known in advance. A deploy may change a
+/// million URLs: none of the omitted ones is kept.
 pub(super) struct Sample<T = Check> {
     most: usize,
-    /// The first of every so many, at most twice as many as are wanted.
+    /// The first of every group, at most twice as many as are wanted.
     kept: Vec<T>,
     every: usize,
-    /// How many there were.
+    /// Number of values seen.
     seen: usize,
 }
 

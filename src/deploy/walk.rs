@@ -1,7 +1,7 @@
-//! The source directory as a sorted list of files, and what could not be looked at.
+//! Lists the source directory as sorted files, together with what could not be read.
 //!
-//! Unreadable is not absent: whatever was skipped or failed is remembered as unknown, so that
-//! nothing is deleted on its account.
+//! Unreadable is not absent: everything that was skipped or failed is remembered as unknown, so that nothing is
+//! deleted because of it.
 
 mod placeholder;
 mod skip;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
-/// Files whose sizes are found out at once, while as many more are looked for.
+/// Number of files whose sizes are read at once, while as many more are searched for.
 const MEASURED_AT_ONCE: usize = 512;
 
 /// The source as it was found.
@@ -34,46 +34,46 @@ pub struct Walk {
     pub root: PathBuf,
     /// In S3's order: the UTF-8 bytes of their keys.
     pub entries: Vec<Entry>,
-    /// What is neither known to be there nor known to be absent.
+    /// What is known neither to exist nor to be absent.
     pub unknown: Unknown,
-    /// What cannot be deployed; the run is refused unless asked to keep going.
+    /// What cannot be deployed; the run is refused unless the user said to continue.
     pub problems: Vec<String>,
-    /// What was left out on purpose.
+    /// What was left out intentionally.
     pub warnings: Vec<String>,
-    /// Hidden files, and folders with a `/` at the end, that were left out.
+    /// Hidden files, and folders with a trailing `/`, that were left out.
     pub hidden: Vec<String>,
-    /// Which of the patterns of what is left alone matched something, by their places.
+    /// The indices of the exclusion patterns that matched something.
     pub used_exclusions: BTreeSet<usize>,
 }
 
-/// What of a source is no part of the site, and what is all the same.
+/// Which parts of a source are not part of the site, and exceptions.
 #[derive(Debug, Clone, Default)]
 pub struct WalkRules {
     /// Keys that are left alone, whether or not there is a file.
     pub excluded: GlobSet,
     /// Hidden files that are deployed.
     pub included_hidden: GlobSet,
-    /// Whether symbolic links that lead out of the source are followed.
+    /// Whether symbolic links out of the source are followed.
     pub follow_links: bool,
-    /// The patterns of the settings, as they are written.
+    /// The patterns of the settings, as written.
     pub written: WrittenPatterns,
 }
 
-/// Patterns as the person writes them; those of what is left alone have their places in [`WalkRules::excluded`].
+/// Patterns as the user writes them; exclusion patterns have the same indices in [`WalkRules::excluded`].
 #[derive(Debug, Clone, Default)]
 pub struct WrittenPatterns {
-    /// Of what is left alone.
+    /// Patterns of excluded keys.
     pub exclude: Vec<Glob>,
-    /// Of hidden files that are deployed.
+    /// Patterns of hidden files that are deployed.
     pub include_hidden: Vec<Glob>,
-    /// Of what goes up last.
+    /// Patterns of pages, which are uploaded last.
     pub pages: Vec<Glob>,
-    /// Of what goes up first.
+    /// Patterns of assets, which are uploaded first.
     pub assets: Vec<Glob>,
 }
 
 impl Walk {
-    /// Gives each file the headers that the rules say.
+    /// Sets each file's headers according to the rules.
     pub fn apply(&mut self, rules: &HeaderRules) {
         let mut known: HashMap<Headers, Arc<EntryHeaders>> = HashMap::new();
         for entry in &mut self.entries {
@@ -98,22 +98,22 @@ pub struct Unknown {
     keys: HashSet<String>,
     /// Each ends in `/`, or is empty for the whole source.
     directories: HashSet<String>,
-    /// Patterns of keys that the person wants left alone.
+    /// Patterns of keys that the user excludes.
     excluded: GlobSet,
 }
 
 impl Unknown {
-    /// One key about which nothing is known.
+    /// Adds one key about which nothing is known.
     pub fn add_key(&mut self, key: String) {
         self.keys.insert(key);
     }
 
-    /// Everything below a directory.
+    /// Adds everything below a directory.
     pub fn add_directory(&mut self, key: &str) {
         self.directories.insert(if key.is_empty() { String::new() } else { format!("{key}/") });
     }
 
-    /// Whether nothing is known of a key.
+    /// Whether nothing is known about a key.
     pub fn contains(&self, key: &str) -> bool {
         if self.keys.contains(key) || self.directories.contains("") || self.excluded.is_match(key) {
             return true;
@@ -124,13 +124,13 @@ impl Unknown {
 
 /// Walks the source, following symlinks only inside it unless `rules` say otherwise.
 ///
-/// Hidden files are skipped, except `.well-known` and all that is in it, which browsers and certificate authorities
-/// ask for. `prefix` is the target's: it counts against the length of keys.
+/// Hidden files are skipped, except `.well-known` and everything in it, which browsers and certificate authorities
+/// request. `prefix` is the target's: it counts toward the length of keys.
 pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     let root = existing_directory(source)?;
     let mut place = Place { root: &root, prefix, rules, follow: false };
-    // Following symlinks makes walkdir open every directory once more, to find loops: only a site that has
-    // symlinks pays for it.
+    // With followed symlinks, walkdir opens every directory once more to detect loops: only a site that has
+    // symlinks pays for that.
     let mut found = match look(source, place) {
         Some(found) => found,
         None => {
@@ -150,10 +150,10 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     Ok(found)
 }
 
-/// Where a source is, and how it is looked at.
+/// The location of a source, and how to read it.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    /// The source without symlinks.
+    /// The source's path with symlinks resolved.
     root: &'a Path,
     /// The target's prefix.
     prefix: &'a str,
@@ -162,7 +162,7 @@ struct Place<'a> {
     follow: bool,
 }
 
-/// Looks at everything below the source; `None` at the first symlink, if they are not to be followed.
+/// Reads everything below the source; `None` at the first symlink, if they are not followed.
 fn look(source: &Path, place: Place<'_>) -> Option<Walk> {
     let unknown = Unknown { excluded: place.rules.excluded.clone(), ..Unknown::default() };
     let mut found = Walk { root: source.to_owned(), unknown, ..Walk::default() };
@@ -176,7 +176,7 @@ fn look(source: &Path, place: Place<'_>) -> Option<Walk> {
     Some(found)
 }
 
-/// Finds out the sizes of files, on all cores.
+/// Reads the sizes of files, on all cores.
 fn sizes(files: &[(String, DirEntry)]) -> Vec<walkdir::Result<u64>> {
     let size = |(_, entry): &(String, DirEntry)| entry.metadata().map(|metadata| metadata.len());
     files.par_iter().with_min_len(64).map(size).collect()
@@ -200,7 +200,7 @@ fn existing_directory(source: &Path) -> Result<PathBuf> {
 }
 
 impl Walk {
-    /// The next files and their keys, up to [`MEASURED_AT_ONCE`]; `None` at a symlink that is not to be followed.
+    /// The next files and their keys, up to [`MEASURED_AT_ONCE`]; `None` at a symlink that is not followed.
     fn next_files(&mut self, entries: &mut walkdir::IntoIter, place: Place<'_>) -> Option<Vec<(String, DirEntry)>> {
         let source = self.root.clone();
         let mut files = Vec::with_capacity(MEASURED_AT_ONCE);
@@ -235,7 +235,7 @@ impl Walk {
         Some(files)
     }
 
-    /// The key of a file, if S3 can have it.
+    /// The key of a file, if S3 accepts it.
     fn key_of(&mut self, source: &Path, entry: &DirEntry, prefix: &str) -> Option<String> {
         let shown = shown(entry.path());
         let Some(key) = relative_key(source, entry.path()) else {
@@ -266,7 +266,7 @@ impl Walk {
             ));
             return None;
         }
-        // What says how the others are served is read, and not served itself.
+        // Files that say how others are served are read, but not served.
         Some(key).filter(|key| !is_rules_file(key))
     }
 
@@ -297,7 +297,7 @@ impl Walk {
         };
         let named = key.as_ref().map(|key| if is_folder { format!("{key}/_") } else { key.clone() });
         self.used_exclusions.extend(named.iter().flat_map(|key| self.unknown.excluded.matches(key)));
-        // What the person leaves out is nothing to tell of.
+        // What the user excludes needs no message.
         if !key.as_ref().is_some_and(is_excluded) {
             match reason {
                 Skip::Hidden => self.hidden.extend(
@@ -328,7 +328,7 @@ impl Walk {
         let exclusions = key.as_ref().map(|key| self.unknown.excluded.matches(key)).unwrap_or_default();
         if !exclusions.is_empty() {
             self.used_exclusions.extend(exclusions);
-            // It may be a directory, too.
+            // It may also be a directory.
             return self.unknown.add_directory(key.as_deref().unwrap_or_default());
         }
         if error.loop_ancestor().is_some() {
@@ -351,24 +351,24 @@ impl Walk {
         }
     }
 
-    /// A name that is no key: everything beside it is unknown too.
+    /// Handles a name that cannot be a key: everything next to it is unknown as well.
     fn note_unknown_parent(&mut self, source: &Path, path: &Path) {
         let parent = path.ancestors().skip(1).find_map(|parent| relative_key(source, parent));
         self.unknown.add_directory(&parent.unwrap_or_default());
     }
 }
 
-/// What went wrong, without the path that the walk's own message repeats.
+/// The cause of an error, without the path that the walk's own message repeats.
 fn cause(error: &walkdir::Error) -> String {
     error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Where a symlink leads, as it says itself.
+/// The target of a symlink, as written.
 fn target_of(link: &Path) -> String {
     std::fs::read_link(link).map(|target| self::shown(&target)).unwrap_or_default()
 }
 
-/// One warning of names in which nobody sees a character: a link to them is hardly ever right.
+/// A warning about names with invisible characters: a link to them is hardly ever right.
 fn invisible(entries: &[Entry]) -> Option<String> {
     let mut found = entries.iter().filter_map(|entry| Some((&*entry.key, invisible_character(&entry.key)?)));
     let (key, character) = found.next()?;
@@ -387,7 +387,7 @@ fn invisible(entries: &[Entry]) -> Option<String> {
     ))
 }
 
-/// A path as people can read it.
+/// A path for display.
 fn shown(path: &Path) -> String {
     legible(&path.to_string_lossy()).into_owned()
 }

@@ -1,8 +1,7 @@
-//! The events of a bucket: S3's notifications and EventBridge's, by themselves, through topics of SNS, and in queues.
+//! The events of a bucket: S3's notifications and EventBridge's, sent directly, through SNS topics, and in queues.
 //!
-//! All changed keys of an invocation become one set, which is sent to each distribution once. What was
-//! said twice, late or out of order does no harm: what counts is what is in the bucket now
-//! (see `dedupe`).
+//! All changed keys of an invocation become one set, which is sent to each distribution once. Duplicate, late or
+//! reordered events do no harm: what counts is what is in the bucket now (see `dedupe`).
 
 mod dedupe;
 mod event;
@@ -25,13 +24,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long CloudFront may be too busy before the messages go back: their queue waits for nothing a second.
+/// How long CloudFront may be too busy before the messages are returned: waiting in their queue costs nothing.
 const BUSY_LIMIT: Duration = Duration::from_secs(3);
 
 /// A key of a bucket.
 type Place = (String, String);
 
-/// Reads an event, tells CloudFront, and says which messages are to come again.
+/// Reads an event, invalidates its keys, and says which messages must be delivered again.
 pub(super) async fn answer(
     entry_point: &EntryPoint,
     event: &Value,
@@ -57,7 +56,7 @@ pub(super) async fn answer(
     reply(entry_point, &batch, &failed)
 }
 
-/// The bucket and key of each change that an event tells of.
+/// The bucket and key of each change in an event.
 pub(super) fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
     let batch = event::read(event)?;
     if let Some(problem) = batch.messages.iter().find_map(|message| message.problems.first()) {
@@ -67,7 +66,7 @@ pub(super) fn read(event: &Value) -> Result<Vec<(String, String)>, String> {
     Ok(events.map(|event| (event.bucket, event.key)).collect())
 }
 
-/// What the invalidations of these messages are known by: the same messages again are free.
+/// The identity of the invalidations for these messages: repeating the same messages is free.
 fn reference(batch: &Batch, request: &str) -> String {
     let mut ids: Vec<&str> = batch.messages.iter().filter_map(|message| message.id.as_deref()).collect();
     if ids.is_empty() {
@@ -77,7 +76,7 @@ fn reference(batch: &Batch, request: &str) -> String {
     format!("events-{}", hex(&md5(ids.join("\n").as_bytes())))
 }
 
-/// What SQS takes back, or an error where there is no queue: then Lambda tries again itself.
+/// The response to SQS, or an error if there is no queue: then Lambda itself retries.
 fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, String>) -> Result<Value> {
     let mut answer = SqsBatchResponse::default();
     for (at, reason) in failed {
@@ -93,7 +92,7 @@ fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, Strin
     Ok(json!({"dealtWith": batch.messages.iter().map(|message| message.events.len()).sum::<usize>()}))
 }
 
-/// Tells CloudFront what changed. The messages that must come again, each with its reason.
+/// Invalidates what changed. Returns the messages that must be delivered again, each with its reason.
 async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Deadline) -> BTreeMap<usize, String> {
     let keys = keys(entry_point, batch);
     let mut failed_keys: HashMap<Place, String> = HashMap::new();
@@ -146,7 +145,7 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
         sent.invalidations.iter().filter(|sent| sent.id.is_none()).map(|sent| &sent.distribution).collect();
     let reason = sent.failed.first().map(ToString::to_string).unwrap_or_default();
     if !refused.is_empty() {
-        // It may be gone, or another one may show the bucket now.
+        // It may be gone, or another one may serve the bucket now.
         entry_point.buckets.forget().await;
     }
     count_paths(entry_point, &changes, &sent).await;
@@ -166,8 +165,8 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
     batch.with_keys(&failed_keys)
 }
 
-/// Counts the paths that CloudFront took in the month's allowance of the first site that has a record. Who may not
-/// write there counts nothing.
+/// Counts the paths that CloudFront accepted in the month's allowance of the first site that has a record. A
+/// function that may not write there counts nothing.
 async fn count_paths(
     entry_point: &EntryPoint,
     changes: &[(Changes, BTreeMap<DistributionId, Vec<Place>>)],
@@ -179,11 +178,11 @@ async fn count_paths(
     }
 }
 
-/// The events of each key that matters, by bucket.
+/// The events of each relevant key, by bucket.
 fn keys<'a>(entry_point: &EntryPoint, batch: &'a Batch) -> BTreeMap<String, BTreeMap<String, Vec<&'a ObjectEvent>>> {
     let mut keys: BTreeMap<String, BTreeMap<String, Vec<&ObjectEvent>>> = BTreeMap::new();
     for event in batch.messages.iter().flat_map(|message| &message.events) {
-        // What shipfront itself writes must never cause anything: the function would feed itself.
+        // shipfront's own writes must never cause anything: the function would trigger itself.
         if event.key.starts_with(RECORD_FOLDER) || entry_point.settings.is_record(&event.bucket, &event.key) {
             continue;
         }
@@ -192,7 +191,7 @@ fn keys<'a>(entry_point: &EntryPoint, batch: &'a Batch) -> BTreeMap<String, BTre
     keys
 }
 
-/// Two buckets behind one distribution make one invalidation.
+/// Merges the invalidations for two buckets behind one distribution.
 fn merge(planned: &mut BTreeMap<DistributionId, Invalidation>, more: Invalidation) {
     match planned.get_mut(&more.distribution) {
         None => {

@@ -1,8 +1,8 @@
-//! CodePipeline's invoke action: reads the job, does what it asks for, and answers it, whatever happens.
+//! CodePipeline's invoke action: reads the job, carries it out, and reports its result, whatever happens.
 //!
-//! An action whose job nobody answers hangs for 20 minutes
-//! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Lambda.html>). So the
-//! work runs beside the answer: when it panics, or the function's time runs out, the job is failed.
+//! An action whose job gets no result hangs for 20 minutes
+//! (<https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Lambda.html>). So the work runs
+//! separately from the reporting: if it panics, or the function's time runs out, the job is failed.
 
 mod answer;
 mod artifact;
@@ -36,8 +36,8 @@ use tokio_util::sync::CancellationToken;
 /// The field of an event that makes it a job.
 pub(super) const JOB: &str = "CodePipeline.job";
 
-/// Does a job and answers it. An error only where the job could not be answered: then Lambda tries
-/// the event again, and everything in it can be done twice.
+/// Carries out a job and reports its result. Returns an error only if the result could not be reported: then Lambda
+/// retries the event, and everything in it can be done twice.
 pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
     let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
         return Err(Error::failed(format!("the event has a {JOB:?} without an ID, so it cannot be answered")));
@@ -50,10 +50,10 @@ pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline:
     Answerer::new(&entry_point.aws).put(&id, verdict).await.map(|how| json!({"job": id, "answered": how}))
 }
 
-/// The verdict of the work; of whatever keeps it from giving one, too.
+/// The verdict of the work, or of whatever keeps it from giving one.
 ///
-/// It has a thread of its own: while files are compared it lets nothing else run on its thread, and
-/// this one must see the time run out.
+/// It has a separate thread: while files are compared, it lets nothing else run on its thread, and this one must
+/// notice that the time has run out.
 async fn guarded<F>(work: impl FnOnce() -> F + Send + 'static, limit: Duration, clock: &Clock) -> Verdict
 where
     F: Future<Output = Result<Verdict>>,
@@ -84,7 +84,7 @@ where
     }
 }
 
-/// What a job asks for: the token of one that goes on, or the parameters of a new one.
+/// What a job requests: the token of one that continues, or the parameters of a new one.
 enum Asked {
     Wait(Waiting),
     Begin(Parameters),
@@ -102,7 +102,7 @@ fn shape(job: &Value) -> Result<CodePipelineJob> {
     read_shape(job).map_err(|problem| Error::usage(format!("the job is not as CodePipeline documents it: {problem}")))
 }
 
-/// Whether a job can be read.
+/// Checks that a job can be parsed.
 pub(super) fn read(job: &Value) -> Result<()> {
     match asked(&shape(job)?)? {
         Asked::Wait(waiting) => drop(waiting.verdict()),
@@ -149,7 +149,7 @@ async fn invalidate(
         until: Some(deadline.last_request()),
         completion: None,
     };
-    // The job's id: Lambda may hand out an event twice, and the second time is free.
+    // The job's ID: Lambda may deliver an event twice, and the second time is free.
     let report = invalidate::invalidate(
         &entry_point.aws,
         &which,
@@ -174,7 +174,7 @@ async fn invalidate(
     ))
 }
 
-/// Deploys the job's artifact, by the same recipe as the command line.
+/// Deploys the job's artifact, with the same recipe as the command line.
 async fn deploy_artifact(
     entry_point: &EntryPoint,
     job: &CodePipelineJob,
@@ -241,7 +241,7 @@ async fn deploy_artifact(
     }
 }
 
-/// Done, or to be looked at again when CloudFront had time.
+/// Done, or to be checked again after CloudFront had time.
 fn finish(
     invalidations: &[Invalidation],
     variables: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Reads events, and says where one is not as documented without the values in it: they may be credentials.
+//! Parses events, and reports where one is not as documented without showing its values: they may be credentials.
 //!
 //! serde_json's errors are sentences that quote what they found, so the problem is kept as a value here.
 
@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, Expected, IntoDeserializer
 use serde_json::Value;
 use std::fmt;
 
-/// Reads an event; what is wrong with it, and where.
+/// Parses an event; the error says what is wrong, and where.
 pub(super) fn read_shape<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(Json(value)).map_err(|error| match error.path().to_string() {
         place if place == "." => error.inner().to_string(),
@@ -15,7 +15,7 @@ pub(super) fn read_shape<T: DeserializeOwned>(value: &Value) -> Result<T, String
     })
 }
 
-/// What is wrong, in words of the documented shape alone.
+/// What is wrong, in terms of the documented shape only.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Mismatch {
     #[error("expected {0}")]
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_event_is_said_without_its_values() {
+    fn errors_in_an_event_are_reported_without_its_values() {
         let problem = |value| read_shape::<Shape>(&value).unwrap_err();
         assert_eq!(problem(json!({"inner": {"number": "secret"}})), "inner.number: expected u32");
         assert_eq!(problem(json!({"inner": {"number": -1}})), "inner.number: expected u32");

@@ -7,17 +7,17 @@ use shipfront_edge::{DeployHistory, HistoryReader, PastDeploy};
 use shipfront_site::RECORD_FOLDER;
 use std::path::Path;
 
-/// Characters of a commit that are shown, as Git shows them.
+/// Number of characters of a commit to show, as Git does.
 const SHORT_COMMIT: usize = 10;
 
-/// How the edge reads them.
+/// The edge's reader of records.
 pub(super) const READER: HistoryReader = HistoryReader { is_record, read };
 
 fn is_record(key: &str) -> bool {
     key.rsplit('/').next() == Some(crate::record::STATE)
 }
 
-/// Only looks: whatever cannot be read is left out.
+/// Read-only: whatever cannot be read is omitted.
 fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
     let state: State = serde_json::from_slice(bytes).ok()?;
     let folder = key.strip_suffix(crate::record::STATE)?;
@@ -52,7 +52,7 @@ fn read(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory> {
 
 fn command(target: &str, deploy: &str) -> String {
     let word = |text: &str| shell_word(Path::new(text));
-    // Nothing is to be quoted in what most targets are.
+    // Most targets contain nothing that needs quoting.
     let target = target.strip_prefix("s3://").map_or_else(
         || word(target),
         |rest| match word(rest) {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_tells_nothing() {
+    fn an_object_that_is_not_a_record_shows_nothing() {
         assert!(is_record(".shipfront/state.json") && is_record(".shipfront/docs/state.json"));
         assert!(!is_record(".shipfront/manifest-x.ndjson.gz") && !is_record(".shipfront/xstate.json"));
         for damaged in ["", "{}", "[]", "{\"format\":1}", "\u{0}"] {

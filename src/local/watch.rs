@@ -1,4 +1,4 @@
-//! Watches a built site and tells when it has changed and come to rest.
+//! Watches a built site and reports when it has changed and settled.
 
 use crate::error::{Error, Result};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
-/// A build is at rest when nothing was written for so long.
+/// A build has settled if nothing was written for this long.
 const QUIET: Duration = Duration::from_millis(300);
-/// What is never at rest is taken as it is after so long.
+/// What never settles is used as it is after this long.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How often to look for a directory that a site generator took away.
+/// How often to look for a directory that a site generator removed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A directory under watch.
+/// A watched directory.
 pub struct Watch {
     source: PathBuf,
     changes: UnboundedReceiver<()>,
@@ -22,11 +22,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins: changes from now on are reported.
+    /// Starts watching: changes from now on are reported.
     pub fn begin(source: &Path) -> Result<Watch> {
         let (sender, changes) = unbounded_channel();
         let changed = move |event: notify::Result<Event>| {
-            // What went wrong may be that there was too much to tell.
+            // The error may mean that there was too much to report.
             if event.as_ref().map_or(true, is_change) {
                 let _ = sender.send(());
             }
@@ -43,14 +43,14 @@ impl Watch {
         Ok(Watch { source: source.to_owned(), changes, _watcher: watcher })
     }
 
-    /// Waits until something has changed, and nothing has since for a moment.
+    /// Waits until something has changed, and nothing has changed since for a moment.
     pub async fn change(&mut self) -> Result<()> {
         if self.changes.recv().await.is_none() {
             return std::future::pending().await;
         }
         let since = Instant::now();
         while since.elapsed() < LONGEST && timeout(QUIET, self.changes.recv()).await.is_ok() {}
-        // Many generators remove the directory and make another one, which the old watch does not see.
+        // Many generators remove the directory and create a new one, which the old watch does not see.
         while !self.source.is_dir() {
             sleep(LOOK_EVERY).await;
         }
@@ -59,7 +59,7 @@ impl Watch {
     }
 }
 
-/// Reading is no change: the deploy itself reads every file, and would deploy for ever.
+/// Reading is not a change: the deploy itself reads every file, and would deploy forever.
 fn is_change(event: &Event) -> bool {
     !matches!(event.kind, EventKind::Access(_))
 }

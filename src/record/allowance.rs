@@ -1,5 +1,5 @@
-//! The paths that a record's site has sent to CloudFront in a calendar month, of which an account has the first
-//! thousand free (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
+//! The paths that a record's site has sent to CloudFront in a calendar month; the first thousand of an account are
+//! free (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>).
 
 use crate::wording::grouped;
 use jiff::Timestamp;
@@ -9,20 +9,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
 
-/// Paths counted in a month of UTC, by S3's clock.
+/// The number of paths in a month of UTC, by S3's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathCount {
     /// Such as `2026-11`.
     pub month: String,
     /// Paths, wildcards and cache tags: each is billed as one path.
     pub used: u64,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Reads what a record may have and a run can do without; an invalid value counts as absent. Counts, for
-/// one, only save money.
+/// Deserializes an optional value that a run can do without; an invalid value counts as absent. Counts, for
+/// example, only save money.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
@@ -34,20 +34,20 @@ pub fn month_of(at: Timestamp) -> String {
 }
 
 impl PathCount {
-    /// So many paths in the month of a time.
+    /// A count of `used` paths in the month of a time.
     pub fn new(at: Timestamp, used: u64) -> PathCount {
         PathCount { month: month_of(at), used, extra: Map::new() }
     }
 }
 
-/// What a site has used of the paths that its month has free.
+/// How much of its month's free paths a site has used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UsedPaths {
     /// Such as `2026-11`, in UTC.
     pub month: String,
-    /// Paths that were sent in it.
+    /// Number of paths sent in it.
     pub used: u64,
-    /// Paths of a month that cost this site nothing.
+    /// Number of paths per month that cost this site nothing.
     pub free: u64,
 }
 
@@ -57,12 +57,12 @@ impl Display for UsedPaths {
     }
 }
 
-/// A count that goes on from another one: so many in the month of a time.
+/// A count that continues another one, with `used` paths in the month of a time.
 pub(super) fn next(before: Option<&PathCount>, at: Timestamp, used: u64) -> PathCount {
     PathCount { extra: before.map(|before| before.extra.clone()).unwrap_or_default(), ..PathCount::new(at, used) }
 }
 
-/// How many of these counts fall into the month of a time.
+/// The sum of these counts for the month of a time.
 pub fn used<'a>(at: Timestamp, counts: impl IntoIterator<Item = Option<&'a PathCount>>) -> u64 {
     let month = month_of(at);
     let counts = counts.into_iter().flatten().filter(|count| count.month == month);

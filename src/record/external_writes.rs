@@ -1,9 +1,8 @@
-//! Keys of which the edge may hold something else than the manifest says, because another tool wrote
-//! them and the events of the bucket told CloudFront so.
+//! Keys for which the edge may hold something else than the manifest says, because another tool wrote them and the
+//! events of the bucket made CloudFront invalidate them.
 //!
-//! A mark is set before CloudFront hears of such an object, and taken back only after it heard of
-//! one that is the manifest's again. Each setting has a value of its own, so that a mark is not
-//! taken back that somebody set anew meanwhile.
+//! A mark is set before such an object is invalidated, and removed only after an invalidation of one that is the
+//! manifest's again. Each mark has a unique value, so that one that was set again meanwhile is not removed.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
@@ -17,13 +16,13 @@ use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The object that holds the marks. The function behind a bucket's events may write this one alone.
+/// The object that holds the marks. The function for a bucket's events may write only this one.
 pub(crate) const EXTERNAL_WRITES: &str = "foreign.json";
-/// Bytes of it, at most: a hundred thousand marks.
+/// Maximum size of it, in bytes: a hundred thousand marks.
 const MOST: u64 = 16 * 1024 * 1024;
-/// The mark of every key: no object has the empty one.
+/// Marks every key: no object has the empty one.
 const EVERY_KEY: &str = "";
-/// How often a write that another one overtook is tried again: every try that fails is another's success.
+/// Number of attempts at a write that another one overtook: every failed attempt means that another one succeeded.
 const TRIES: usize = 12;
 
 /// The marks of a record as they were read.
@@ -34,15 +33,15 @@ pub struct ExternalWrites {
     etag: String,
     /// S3's time when they were read.
     read: Timestamp,
-    /// Why the file is none, if it is not: then every key counts as marked, and nothing is written before a deploy has
-    /// moved the file aside.
+    /// Why the file is invalid, if it is: then every key counts as marked, and nothing is written before a deploy
+    /// has moved the file aside.
     unreadable: Option<String>,
 }
 
-/// Marks that could not be read, as they lie in the bucket.
+/// Marks that could not be read, as stored in the bucket.
 #[derive(Debug, Clone)]
 pub(super) struct UnreadableMarks {
-    /// `None` where there are more than anybody reads: then they stay.
+    /// `None` if there are more than is ever read: then they stay.
     bytes: Option<Bytes>,
     etag: String,
     why: String,
@@ -50,20 +49,20 @@ pub(super) struct UnreadableMarks {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Marks {
-    /// Rises with every write, so that no two contents have the same ETag.
+    /// Increases with every write, so that no two contents have the same ETag.
     revision: u64,
     keys: BTreeMap<String, String>,
-    /// The paths that were sent to CloudFront beside deploys, this month.
+    /// The paths that were sent to CloudFront outside deploys, this month.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "allowance::lenient")]
     paths: Option<PathCount>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
 
 impl Record {
-    /// Reads the marks. Where there are none yet an empty set is written: who may not write could
-    /// not keep any.
+    /// Reads the marks. If there are none yet, an empty set is written: a run that may not write could not keep
+    /// any.
     pub async fn external_writes(&self) -> Result<ExternalWrites> {
         loop {
             match self.read_external_writes().await? {
@@ -76,7 +75,7 @@ impl Record {
                 }
                 None => {}
             }
-            // It is read again for S3's time.
+            // It is read again to get S3's time.
             self.bucket.put_if(EXTERNAL_WRITES, &encode(&Marks::default())?, Condition::Absent).await?;
         }
     }
@@ -93,8 +92,8 @@ impl Record {
         Ok(Some((marks, etag, now)))
     }
 
-    /// The paths that were sent beside deploys, as far as that can be read: they only save money. The error is a file
-    /// that holds something else.
+    /// The paths that were sent outside deploys, if that can be read: they only save money. The error is a file
+    /// with other contents.
     pub(super) async fn other_paths(&self) -> Result<Option<PathCount>, UnreadableMarks> {
         match self.read_external_writes().await {
             Ok(Some((marks, ..))) => marks.map(|marks| marks.paths),
@@ -105,7 +104,7 @@ impl Record {
         }
     }
 
-    /// What to tell of marks that cannot be read.
+    /// The message about marks that cannot be read.
     pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> String {
         if marks.bytes.is_none() {
             return format!(
@@ -121,19 +120,19 @@ impl Record {
         )
     }
 
-    /// Moves marks that cannot be read aside, so that nothing of them is lost. Which keys were marked nobody knows: all
-    /// of them are from then on, until somebody invalidates everything and removes the file.
+    /// Moves unreadable marks aside, so that nothing is lost. Which keys were marked is unknown: from then on all
+    /// of them are, until somebody invalidates everything and removes the file.
     pub(super) async fn move_aside(&self, marks: &UnreadableMarks) -> Result<()> {
         let Some(bytes) = &marks.bytes else { return Ok(()) };
         let aside = format!("{EXTERNAL_WRITES}.unread-{}", hex(&md5(bytes)));
         self.bucket.put_plain(&aside, bytes.to_vec()).await?;
         let every_key = encode(&Marks::of_every_key())?;
-        // Whoever wrote it meanwhile has mended it, or the next deploy moves that aside.
+        // Whoever wrote it meanwhile has repaired it, or the next deploy moves it aside.
         self.bucket.put_if(EXTERNAL_WRITES, &every_key, Condition::Match(&marks.etag)).await.map(|_| ())
     }
 }
 
-/// Marks, their ETag and S3's time when they were read.
+/// The marks, their ETag, and S3's time when they were read.
 type Read = (Result<Marks, UnreadableMarks>, String, Timestamp);
 
 impl Marks {
@@ -148,7 +147,7 @@ fn encode(marks: &Marks) -> Result<Vec<u8>> {
 }
 
 impl ExternalWrites {
-    /// Whether the edge may hold something else than the manifest says of this key.
+    /// Whether the edge may hold something else than the manifest says for this key.
     pub fn is_marked(&self, key: &str) -> bool {
         self.marks.keys.contains_key(key) || self.marks.keys.contains_key(EVERY_KEY)
     }
@@ -158,7 +157,7 @@ impl ExternalWrites {
         self.unreadable.as_deref()
     }
 
-    /// Marks keys, those that are marked already too.
+    /// Marks keys, including those that are already marked.
     pub async fn mark(&mut self, keys: Vec<String>) -> Result<()> {
         let value = format!("{:08x}", fastrand::u32(..));
         let change = |marks: &mut Marks| {
@@ -169,7 +168,7 @@ impl ExternalWrites {
         self.update(change).await
     }
 
-    /// Takes back the marks of keys, as far as they are those that were read.
+    /// Removes the marks of keys, if they are still the ones that were read.
     pub async fn settle(&mut self, keys: Vec<String>) -> Result<()> {
         let seen: Vec<(String, String)> = keys
             .into_iter()
@@ -185,7 +184,7 @@ impl ExternalWrites {
         self.update(change).await
     }
 
-    /// Counts paths that were sent to CloudFront now, by S3's clock.
+    /// Counts paths that were just sent to CloudFront, by S3's clock.
     pub async fn count_paths(&mut self, paths: u64) -> Result<()> {
         let now = self.read;
         let change = |marks: &mut Marks| {

@@ -1,22 +1,23 @@
-//! Fields of a line that this version does not know: a later one wrote them, and they stay.
+//! Fields of a line that this version does not know: a later one wrote them, and they are preserved.
 //!
-//! Lines are many and such fields are rare, so that a line is first read as if there were none.
+//! There are many lines and such fields are rare, so a line is first parsed as if there were none.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io;
 
-/// Fields that this version does not know, by name; those of an object of the line as an object of its name.
+/// Fields that this version does not know, by name; those of a nested object are in an object of its name.
 pub(crate) type Extra = Option<Box<Fields>>;
 
-/// Fields by name, as the text of a JSON object: read, a text of small values takes many times its length.
+/// Fields by name, as the text of a JSON object: parsed, small values take many times the length of their text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields(Box<str>);
 
-/// The fields of a line that this version knows, and those of each that is an object: none where all of it is taken.
+/// The fields of a line that this version knows, and those of each nested object: empty if the object is accepted
+/// completely.
 pub(super) type Known = &'static [(&'static str, &'static [&'static str])];
 
-/// Reads a line whose type denies unknown fields, and what it has beside the `known` ones.
+/// Parses a line whose type denies unknown fields, and its fields other than the `known` ones.
 pub(super) fn read<T: for<'a> Line<'a>, R>(
     line: &str,
     known: Known,
@@ -35,7 +36,7 @@ pub(super) fn read<T: for<'a> Line<'a>, R>(
             extra.insert((*name).to_owned(), Value::Object(others));
         }
     }
-    // Whatever else was wrong with the line, such as a field that comes twice, stays wrong.
+    // Any other error in the line, such as a duplicate field, remains an error.
     if extra.is_empty() {
         return Err(strict.to_string());
     }
@@ -55,13 +56,13 @@ pub(super) trait Line<'a> {
     /// The line.
     type Read: Deserialize<'a>;
 
-    /// Reads it; an unknown field is an error.
+    /// Parses it; an unknown field is an error.
     fn parse(text: &'a str) -> serde_json::Result<Self::Read> {
         serde_json::from_str(text)
     }
 }
 
-/// A line with the fields that this version does not know. Those of an object go with it.
+/// A line together with the fields that this version does not know. Those of a nested object stay in it.
 pub(super) fn joined(line: &impl Serialize, known: Known, Fields(extra): &Fields) -> io::Result<Value> {
     let extra: Map<String, Value> = serde_json::from_str(extra)?;
     let mut value = serde_json::to_value(line)?;

@@ -1,7 +1,7 @@
 //! The history: the last deploys, whose manifests stay in the record so that a rollback finds them.
 //!
-//! It is a list in the state, the newest first, and so switched with the manifest in the same conditional write. The first
-//! one is live. A deploy that leaves the list takes its manifest with it.
+//! It is a list in the state, newest first, and so it is switched with the manifest in the same conditional write.
+//! The first one is live. When a deploy leaves the list, its manifest is removed.
 
 use crate::escape::Shown;
 use crate::record::manifest::Row;
@@ -12,107 +12,108 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The most deploys that are kept, so that the state stays small.
+/// Maximum number of deploys to keep, so that the state stays small.
 pub const MOST_KEPT: u16 = 100;
 
-/// A deploy whose site can be brought back.
+/// A deploy whose site can be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
-    /// Its id, and the name of its manifest.
+    /// Its ID, and the name of its manifest.
     pub deploy: String,
     /// When it was completed, by S3's clock.
     pub at: Timestamp,
     /// Its build, if it had a number. An invalid value counts as absent.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "allowance::lenient")]
     pub build: Option<Build>,
-    /// The commit that was built, where the environment names it.
+    /// The commit that was built, if the environment names it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub commit: Option<String>,
-    /// Where it ran, for people.
+    /// Where it ran, for display.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub by: String,
-    /// The deploy whose site it brought back, if it was a rollback.
+    /// The deploy whose site it restored, if it was a rollback.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub restored: Option<String>,
     /// The preview that it made live, if it was a promotion.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub promoted: Option<String>,
-    /// Objects that it wrote.
+    /// Number of objects that it wrote.
     pub uploaded: u64,
-    /// Objects that it deleted.
+    /// Number of objects that it deleted.
     pub pruned: u64,
-    /// Objects that it was to write or delete, and did not.
+    /// Number of objects that it should have written or deleted but did not.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub left: u64,
-    /// Objects of its site.
+    /// Number of objects of its site.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub objects: Option<u64>,
-    /// Objects of its site whose version id is not known: a rollback looks for them. `None` where nobody counted.
+    /// Number of its site's objects whose version ID is not known: a rollback searches for them. `None` if they
+    /// were not counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub without_version: Option<u64>,
     /// Whether it kept a copy of each object that it replaced or deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub kept_copies: bool,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What of a deploy's site can be brought back, as far as the record tells.
+/// Whether a deploy's site can be restored, as far as the record shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Restorable {
-    /// All of it.
+    /// Completely.
     Yes,
-    /// Nobody knows before a rollback has looked: some objects have no version id.
+    /// Not known until a rollback has checked: some objects have no version ID.
     Unknown,
 }
 
 /// What a deploy adds to the history.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HistoryUpdate<'a> {
-    /// How many deploys stay, this one included.
+    /// Number of deploys to keep, including this one.
     pub keep: u16,
     /// The build whose site this is, if it has a number.
     pub build: Option<&'a Build>,
     /// The commit whose site this is.
     pub commit: Option<&'a str>,
-    /// The deploy whose site is brought back, if it is a rollback.
+    /// The deploy whose site is restored, if it is a rollback.
     pub restores: Option<&'a str>,
     /// The preview that is made live, if it is a promotion.
     pub promotes: Option<&'a str>,
     /// What the site is a preview of, and for how long, if it is one.
     pub preview: Option<&'a NewPreview>,
-    /// Whether copies are kept of what is replaced and deleted.
+    /// Whether copies of replaced and deleted objects are kept.
     pub keeps_copies: bool,
-    /// Whether viewers see what they saw before: then the deploy takes the place of the last one.
+    /// Whether viewers see what they saw before: then the deploy replaces the last one in the list.
     pub is_same_site: bool,
 }
 
-/// Where a run stands among the builds.
+/// How a run's build relates to the recorded ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// It deploys a build.
     Onward,
     /// It restores a build older than the newest one, or one of unknown age.
     Back,
-    /// It brings back the newest build.
+    /// It restores the newest build.
     Newest,
 }
 
-/// What the rows of a manifest add to the history.
+/// Figures about the rows of a manifest, for the history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// All of them.
+    /// Number of rows.
     pub all: u64,
-    /// Those without a version id.
+    /// Number of rows without a version ID.
     pub without_version: u64,
-    /// The bytes of their objects.
+    /// Total size of their objects, in bytes.
     pub bytes: u64,
 }
 
 impl HistoryUpdate<'_> {
-    /// Where a run stands among the builds; the record has the newest one.
+    /// How a run's build relates to the recorded ones; the record contains the newest.
     pub fn direction(&self, newest: Option<&Build>) -> Direction {
         let is_newest = |build: &Build| {
             newest.is_some_and(|newest| newest.project == build.project && newest.number <= build.number)
@@ -126,7 +127,7 @@ impl HistoryUpdate<'_> {
 }
 
 impl Rows {
-    /// Counts one more.
+    /// Counts one more row.
     pub fn count(&mut self, row: &Row) {
         self.all += 1;
         self.bytes = self.bytes.saturating_add(row.size);
@@ -135,13 +136,13 @@ impl Rows {
 }
 
 impl State {
-    /// The deploys that are kept, the newest first. One that an earlier version completed is among them, as far as it left
-    /// word.
+    /// The deploys that are kept, newest first. They include one that an earlier version completed, as far as it
+    /// left information.
     pub fn deploys(&self) -> Vec<Deployed> {
         let mut deploys = self.history.clone();
         if let Some(live) = &self.manifest {
             let at = deploys.iter().position(|deployed| deployed.deploy == *live);
-            // Whatever stands before it was never live, or is no longer: the manifest alone says what is.
+            // Anything before it was never live, or no longer is: only the manifest says what is live.
             match at {
                 Some(at) => deploys.drain(..at).for_each(drop),
                 None => deploys.splice(0..0, [self.unlisted(live)]).for_each(drop),
@@ -150,7 +151,7 @@ impl State {
         deploys
     }
 
-    /// The live deploy, where an earlier version completed it.
+    /// The live deploy, if an earlier version completed it.
     fn unlisted(&self, live: &str) -> Deployed {
         let last = self.last.as_ref().filter(|last| last.deploy == live);
         Deployed {
@@ -171,13 +172,13 @@ impl State {
         }
     }
 
-    /// The history with one more deploy, and no more than are kept.
+    /// The history with one more deploy, limited to the number to keep.
     pub(super) fn with_deploy(&self, mut deployed: Deployed, history_update: &HistoryUpdate<'_>) -> Vec<Deployed> {
         let mut before = self.deploys().into_iter();
         if history_update.is_same_site
             && let Some(last) = before.next()
         {
-            // It replaced nothing: the last one's word stands.
+            // It replaced nothing, so the last one's value applies.
             deployed.kept_copies = last.kept_copies;
             deployed.build = deployed.build.or(last.build);
             deployed.commit = deployed.commit.or(last.commit);
@@ -186,7 +187,7 @@ impl State {
         std::iter::once(deployed).chain(before).take(usize::from(history_update.keep.clamp(1, MOST_KEPT))).collect()
     }
 
-    /// Whether a build stays away because its site was rolled back, and no newer one came since.
+    /// The build because of which this one is refused: its site was rolled back, and no newer build has come since.
     pub fn holds_back(&self, build: Option<&Build>) -> Option<&Build> {
         let ours = build?;
         self.rolled_back.as_ref().filter(|from| {
@@ -195,19 +196,19 @@ impl State {
     }
 }
 
-/// What can be brought back of each of the deploys, the newest first.
+/// Whether each of the deploys can be restored, newest first.
 pub fn restorable(deploys: &[Deployed]) -> Vec<Restorable> {
     let mut all_kept = true;
     let of = |deployed: &Deployed| {
         let is_sure = deployed.without_version == Some(0) || all_kept;
-        // What it replaced itself is what the ones before it need.
+        // The objects that it replaced itself are what the earlier ones need.
         all_kept &= deployed.kept_copies;
         if is_sure { Restorable::Yes } else { Restorable::Unknown }
     };
     deploys.iter().map(of).collect()
 }
 
-/// A deploy as people name it: its id, with its build where it has a number.
+/// The display name of a deploy: its ID, with its build if it has a number.
 pub fn name(deployed: &Deployed) -> String {
     let build = deployed.build.as_ref().map(|build| format!(" (build {})", build.number));
     format!("{}{}", Shown(&deployed.deploy), build.unwrap_or_default())

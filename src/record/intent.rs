@@ -9,10 +9,10 @@ use shipfront_invalidation::DistributionId;
 use shipfront_site::etag::Etag;
 use std::borrow::Cow;
 
-/// How the name of an intent ends that `--verify` left.
+/// Suffix of the name of an intent that `--verify` left.
 const OF_VERIFY: &str = "-verify";
 
-/// What a run was to do with a key; the words are those of the file.
+/// What a run planned to do with a key; the words are those of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PendingAction {
@@ -32,21 +32,21 @@ pub enum PendingAction {
 pub struct PendingChange {
     /// The key below the target's prefix.
     pub key: String,
-    /// What was to be done.
+    /// The planned action.
     pub action: PendingAction,
     /// Whether there was no object before.
     pub created: bool,
-    /// The size of what was to be uploaded.
+    /// The size of the object to upload, in bytes.
     pub bytes: u64,
-    /// The ETag of the object that was there before.
+    /// The ETag of the previous object.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Etag>,
-    /// Whether that object was ours.
+    /// Whether shipfront owned that object.
     pub owned: bool,
-    /// Whether what was to be uploaded may be smaller than `bytes`, because it is compressed.
+    /// Whether the uploaded object may be smaller than `bytes` because it is compressed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub compressed: bool,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(skip)]
     pub extra: Extra,
 }
@@ -62,7 +62,7 @@ const KNOWN: Known = &[
     ("compressed", &[]),
 ];
 
-/// How a line is read.
+/// How a line is parsed.
 struct Lines;
 
 impl extra::Line<'_> for Lines {
@@ -70,8 +70,8 @@ impl extra::Line<'_> for Lines {
 }
 
 impl PendingChange {
-    /// Whether the object that is there now is ours: the one that was, if it was ours, or another
-    /// one of the size that was to be uploaded.
+    /// Whether shipfront owns the object that is there now: it is the previous one, if that was owned, or another
+    /// one with the size of the object to upload.
     fn owns(&self, size: u64, etag: &Etag) -> bool {
         if self.before.as_ref() == Some(etag) {
             self.owned
@@ -80,18 +80,18 @@ impl PendingChange {
         }
     }
 
-    /// Whether an object of this size may be what was to be uploaded.
+    /// Whether an object of this size may be the one that was to be uploaded.
     pub fn is_of(&self, size: u64) -> bool {
         size == self.bytes || self.compressed && size < self.bytes
     }
 }
 
-/// The intent of a run that never said it was done.
+/// The intent of a run that never reported completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedDeploy {
-    /// The run.
+    /// The run's ID.
     pub deploy: String,
-    /// The distributions that it had to tell.
+    /// The distributions that it had to invalidate.
     pub distributions: Vec<DistributionId>,
     /// In key order.
     pub pending: Vec<PendingChange>,
@@ -104,24 +104,24 @@ impl UnfinishedDeploy {
         self.pending.get(at)
     }
 
-    /// Whether an object that the manifest does not describe is ours all the same.
+    /// Whether shipfront owns an object that the manifest does not describe.
     pub fn owns(&self, key: &str, size: u64, etag: &Etag) -> bool {
         self.pending_change(key).is_some_and(|pending_change| pending_change.owns(size, etag))
     }
 }
 
-/// The name of what `--verify` found after a deploy: another one than that of the deploy's own plan, which stands
-/// until the state names this one.
+/// The name for what `--verify` found after a deploy: it differs from the deploy's own plan, which remains until
+/// the state names this one.
 pub(super) fn of_verify(deploy: &str) -> String {
     format!("{deploy}{OF_VERIFY}")
 }
 
-/// Whether an intent is that of a deploy that was completed, and whose URLs `--verify` found to answer otherwise.
+/// Whether an intent belongs to a completed deploy whose URLs `--verify` found to serve something else.
 pub fn is_of_verify(deploy: &str) -> bool {
     deploy.ends_with(OF_VERIFY)
 }
 
-/// What an intent left, in words.
+/// Describes what an intent left behind.
 pub fn left_by(deploy: &str) -> String {
     match deploy.strip_suffix(OF_VERIFY) {
         Some(deploy) => format!("the URLs that --verify found different after deploy {deploy}"),
@@ -129,15 +129,15 @@ pub fn left_by(deploy: &str) -> String {
     }
 }
 
-/// How the names of plans begin.
+/// Prefix of the names of plans.
 pub(super) const PREFIX: &str = "plan-";
 
-/// The name of the plan of a deploy.
+/// The file name of a deploy's plan.
 pub(crate) fn file_name(deploy: &str) -> String {
     format!("{PREFIX}{deploy}.ndjson.gz")
 }
 
-/// An intent as it is kept.
+/// Encodes an intent for storage.
 pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a, PendingChange>>) -> Result<Vec<u8>> {
     ndjson::encode("plan", deploy, &Map::new(), |lines| {
         pending.try_for_each(|pending_change| match &pending_change.extra {
@@ -147,7 +147,7 @@ pub(super) fn encode<'a>(deploy: &str, mut pending: impl Iterator<Item = Cow<'a,
     })
 }
 
-/// Reads the plan of an intent; `what` names it in errors.
+/// Parses the plan of an intent; `what` names it in errors.
 pub fn decode(intent: &Intent, bytes: &[u8], what: &str) -> Result<UnfinishedDeploy> {
     let mut pending: Vec<PendingChange> = Vec::new();
     ndjson::decode("plan", (bytes, 0), what, |line| {

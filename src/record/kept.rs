@@ -1,5 +1,5 @@
-//! Copies of objects that were replaced or removed, where the bucket keeps no versions of them: in the record, named by
-//! what is in them, and only as long as a deploy that is kept needs them.
+//! Copies of replaced or removed objects, for buckets that keep no versions of them: stored in the record, named by
+//! their contents, and only as long as a kept deploy needs them.
 
 use crate::error::{ErrorKind, Result};
 use crate::record::Record;
@@ -11,10 +11,10 @@ use crate::s3::{Bucket, MAX_DELETE_KEYS, Start};
 use shipfront_site::etag::{Etag, hex, md5};
 use std::collections::HashSet;
 
-/// The folder of the copies, in the record's.
+/// The folder of the copies, inside the record's.
 const FOLDER: &str = "kept/";
 
-/// The name of the copy of an object: by its bytes and its headers.
+/// The name of an object's copy, from its bytes and its headers.
 fn name(row: &Row) -> String {
     let etag = match &row.etag {
         Etag::Opaque(text) => hex(&md5(text.as_bytes())),
@@ -25,10 +25,10 @@ fn name(row: &Row) -> String {
 }
 
 impl Record {
-    /// Keeps a copy of the object that a row describes, which is in `bucket`, unless there is one. An object that is
-    /// another one by now is not kept: shipfront does not own it.
+    /// Keeps a copy of the object in `bucket` that a row describes, unless there is one. An object that has been
+    /// replaced since is not kept: shipfront does not own it.
     pub async fn keep(&self, bucket: &Bucket, key: &str, row: &Row) -> Result<()> {
-        // What a copy does not take over is said again, and must be asked for.
+        // What a copy does not preserve must be set explicitly, and so must be requested first.
         let Some(head) = bucket.head(key).await?.filter(|head| head.etag == row.etag) else { return Ok(()) };
         let source = Source {
             bucket: bucket.target().bucket().to_owned(),
@@ -47,7 +47,7 @@ impl Record {
             copied => copied,
         };
         match copied {
-            // It is gone, or another one, since it was asked for.
+            // It was deleted or replaced since that request.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PreconditionFailed) => Ok(()),
             copied => copied.map(|_| ()),
         }
@@ -71,15 +71,15 @@ impl Record {
         }))
     }
 
-    /// Removes the copies that no deploy of the history needs. What cannot be read leaves all of them: the next deploy
-    /// looks again.
+    /// Removes the copies that no deploy of the history needs. If anything cannot be read, all of them stay: the
+    /// next deploy checks again.
     pub(super) async fn prune_kept(&self, history: &[Deployed]) {
-        // Listed first: what is kept from now on is none of this.
+        // Listed first, so copies that are kept from now on are not affected.
         let Some(copies) = self.kept_copies().await.filter(|copies| !copies.is_empty()) else { return };
         let mut needed = HashSet::new();
         for deployed in history {
             let Ok(found) = self.manifest(&deployed.deploy).await else { return };
-            // One that an earlier version removed needs nothing.
+            // A manifest that an earlier version removed needs nothing.
             let Some(manifest) = found else { continue };
             let read = manifest.read(|_, row| {
                 needed.insert(name(&row));

@@ -1,4 +1,4 @@
-//! The lease: one deploy at a time, by conditional writes and S3's own clock.
+//! The lease: allows one deploy at a time, by conditional writes and S3's own clock.
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,30 +28,30 @@ use tokio_util::sync::CancellationToken;
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(20);
-/// How long after a renewal that failed the next is tried.
+/// How soon after a failed renewal the next is tried.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// When its holder gives up if it could not be renewed: what is still under way has the rest of the
-/// lease to end in.
+/// When its holder gives up if it could not be renewed: requests still in flight have the rest of the lease to end.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// Where nothing was tried for so long, the machine slept, or its clock was set: then the holder asks before it gives up.
+/// If nothing was tried for this long, the machine slept or its clock was set: then the holder checks before it
+/// gives up.
 const SLEPT: Duration = Duration::from_secs(10);
-/// How long it may take to find out.
+/// How long that check may take.
 const FIND_OUT: Duration = Duration::from_secs(20);
 
-/// After so long without a write to the record, the next deploy looks for files that nothing names, though no trace
-/// tells of a run that died: it may have died before it left one.
+/// After this long without a write to the record, the next deploy looks for files that nothing names, even without
+/// any trace of a dead run: it may have died before it left one.
 const SWEEP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who holds the lease.
+/// The holder of the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The id of the run, which nobody else has.
+    /// The run's ID, which is unique.
     pub deploy: String,
-    /// Where it runs, for people.
+    /// Where it runs, for display.
     pub owner: String,
-    /// Since when, by the holder's clock, for people.
+    /// Since when, by the holder's clock, for display.
     pub since: Timestamp,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -62,33 +62,33 @@ impl Display for Holder {
     }
 }
 
-/// What a deploy that is complete leaves for the next one to invalidate once more.
+/// What a completed deploy leaves for the next one to invalidate again.
 #[derive(Debug, Clone, Copy)]
 pub enum CarryOver<'a> {
     /// Nothing.
     Nothing,
-    /// Its whole plan: it is unknown whether some uploads landed, and the next run needs the plan to
-    /// know that they are ours.
+    /// Its whole plan: whether some uploads succeeded is unknown, and the next run needs the plan to know that
+    /// shipfront owns them.
     Plan,
     /// These keys.
     Pending(&'a [PendingChange]),
 }
 
-/// The lease, held and renewed until it is given back.
+/// The lease, held and renewed until it is returned.
 #[derive(Debug)]
 pub struct Lease {
     record: Record,
     deploy: String,
     current: Arc<Mutex<(State, String)>>,
     lost: CancellationToken,
-    /// Whether it is not known if the lease is still held.
+    /// Whether it is uncertain that the lease is still held.
     doubt: watch::Receiver<bool>,
     renewer: JoinHandle<()>,
     /// Files that nothing names once this run is completed.
     outdated: Vec<String>,
     /// Whether there may be more of them than the state lists.
     may_have_strays: bool,
-    /// S3's time when the record was read, and how long ago that was.
+    /// S3's time when the record was read, and a stopwatch started then.
     read: (Timestamp, Stopwatch),
     /// Fields of the manifest's first line that a later version wrote, and the rules.
     manifest_extra: Map<String, Value>,
@@ -97,8 +97,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record
-    /// is no longer the one that was read.
+    /// Writes the plan, then takes the lease and names the plan in one write; `None` if the record has changed
+    /// since it was read.
     pub async fn take(record: &Record, snapshot: &Snapshot, intended: Intended<'_>) -> Result<Option<Lease>> {
         let Intended { deploy, build, distributions, pending, paths, rules, direction, preview } = intended;
         let plan = intent::file_name(deploy);
@@ -107,7 +107,7 @@ impl Lease {
         let holder = Holder { deploy: deploy.to_owned(), owner, since, extra: Map::new() };
         let mut state = snapshot.state.clone();
         state.lease = Some(holder);
-        // What an interrupted run was to send counts as sent.
+        // The paths that an interrupted run intended to send count as sent.
         let used = state.paths_used(snapshot.now);
         state.paths = Some(allowance::next(state.paths.as_ref(), snapshot.now, used));
         state.intent = Some(Intent::new(deploy, distributions, PathCount::new(snapshot.now, paths), rules));
@@ -118,12 +118,12 @@ impl Lease {
             Direction::Onward => {
                 state.rolled_back.filter(|from| build.is_none_or(|build| !from.is_left_behind_by(build)))
             }
-            // Builds up to the newest one stay away.
+            // Builds up to the newest one are refused from now on.
             Direction::Back => snapshot.state.build.clone().or(state.rolled_back),
             Direction::Newest => None,
         };
         if let Some(preview) = preview {
-            // From the first write on, so that one that is never completed goes, too.
+            // From the first write on, so that a preview that is never completed is removed as well.
             state.preview = Some(preview.note(snapshot.now, state.preview.as_ref()));
         }
         let taken = record.replace(state, snapshot.etag.as_deref()).await.map_err(|error| match error.kind() {
@@ -142,7 +142,7 @@ impl Lease {
         outdated.extend(unfinished.flat_map(|deploy| [intent::file_name(deploy), manifest::file_name(deploy)]));
         outdated.extend(snapshot.state.manifests());
         if let Some(marks) = &snapshot.unreadable_marks {
-            // Until it is done, every key counts as marked.
+            // Until that is done, every key counts as marked.
             let _ = record.move_aside(marks).await;
         }
         let may_have_strays = snapshot.state.intent.is_some()
@@ -169,8 +169,8 @@ impl Lease {
         }))
     }
 
-    /// The result of work that only the holder may do; `None` once the lease can no longer be relied on: then everything
-    /// under way must stop. While nobody knows, it stands still.
+    /// Runs work that only the holder may do; `None` once the lease can no longer be relied on: then all work in
+    /// progress must stop. While that is uncertain, the work is paused.
     pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut doubt) = (pin!(work), self.doubt.clone());
         loop {
@@ -184,8 +184,8 @@ impl Lease {
         }
     }
 
-    /// Writes what will be true once CloudFront accepted the invalidation. Until [`Lease::complete`] names it, nobody reads it.
-    /// Without `rules`, those of the last deploy stay.
+    /// Writes what will be true once CloudFront has accepted the invalidation. Until [`Lease::complete`] names it,
+    /// nobody reads it. Without `rules`, those of the last deploy stay.
     pub async fn write_manifest<'a, R: Borrow<Row>>(
         &self,
         rows: impl Iterator<Item = (&'a str, R)>,
@@ -201,8 +201,8 @@ impl Lease {
         self.record.bucket.put_plain(&name, manifest::encode(&self.deploy, &extra, rows)?).await
     }
 
-    /// Everything is live, CloudFront accepted the invalidation and the manifest is written: names it, clears the intent and
-    /// gives the lease back in one write, but for what is carried over to the next run.
+    /// Everything is live, CloudFront accepted the invalidation and the manifest is written: names it, clears the
+    /// intent and returns the lease in one write, except for what is carried over to the next run.
     pub async fn complete(self, commit: &Commit<'_>) -> Result<()> {
         let last = LastDeploy {
             deploy: self.deploy.clone(),
@@ -254,7 +254,7 @@ impl Lease {
         })
         .await?;
         record.remove(&outdated).await;
-        // Only with a deploy that leaves the history its copies may have become needless.
+        // Copies can only become superfluous when a deploy leaves the history.
         let leaves = before.iter().any(|deployed| !history.iter().any(|kept| kept.deploy == deployed.deploy));
         if commit.history_update.keeps_copies && leaves {
             Box::pin(record.prune_kept(&history)).await;
@@ -262,7 +262,7 @@ impl Lease {
         Ok(())
     }
 
-    /// This run as the history has it.
+    /// This run as an entry of the history.
     fn deployed(&self, commit: &Commit<'_>) -> Deployed {
         let Commit { history_update, rows, .. } = commit;
         Deployed {
@@ -283,7 +283,7 @@ impl Lease {
         }
     }
 
-    /// Gives the lease back and leaves the intent to the next run. `paths` are those that CloudFront took.
+    /// Returns the lease and leaves the intent to the next run. `paths` is the number that CloudFront accepted.
     pub async fn abandon(self, paths: u64) -> Result<()> {
         let now = self.now();
         self.give_back(|state| State {
@@ -293,8 +293,8 @@ impl Lease {
         .await
     }
 
-    /// Nothing of the plan was done: gives the lease back with the intent, the build and the paths that were found. What
-    /// an interrupted run had left stays with the next one.
+    /// Nothing of the plan was done: returns the lease, and restores the intent, the build and the paths that were
+    /// found. What an interrupted run left stays for the next one.
     pub async fn take_back(self) -> Result<()> {
         let State { intent, paths, build, .. } = self.before.clone();
         let (record, plan) = (self.record.clone(), intent::file_name(&self.deploy));
@@ -304,14 +304,14 @@ impl Lease {
         Ok(())
     }
 
-    /// S3's time, by how long ago it was asked.
+    /// S3's time, from its last known value and the time since.
     fn now(&self) -> Timestamp {
         let (at, since) = &self.read;
         at.saturating_add(SignedDuration::try_from(since.elapsed()).unwrap_or_default()).unwrap_or(*at)
     }
 
     async fn give_back(self, change: impl Fn(State) -> State) -> Result<()> {
-        // Not in the middle of a renewal: its write would make this one fail.
+        // Not during a renewal: its write would make this one fail.
         let held = self.current.lock().await;
         self.renewer.abort();
         let (mut state, mut etag) = held.clone();
@@ -321,7 +321,7 @@ impl Lease {
             if self.record.replace(next, Some(&etag)).await?.is_some() {
                 return Ok(());
             }
-            // A renewal whose answer was lost is still ours.
+            // A renewal whose response was lost still counts as this run's write.
             let found = self.record.look().await?;
             match (found.state.lease.as_ref(), found.etag) {
                 (Some(holder), Some(now)) if holder.deploy == self.deploy => (state, etag) = (found.state, now),
@@ -341,8 +341,8 @@ impl Drop for Lease {
 
 /// Renews until aborted; gives up when it must.
 ///
-/// A machine that slept, or whose clock was set, finds its lease too old at once, although nobody may have taken it: the
-/// write that renews it is conditional, and says. Until it does, the work stands still.
+/// After the machine slept or its clock was set, the lease suddenly appears too old, although perhaps nobody has
+/// taken it. The write that renews it is conditional, so its result decides. Until then, the work is paused.
 async fn renew(
     record: Record,
     current: Arc<Mutex<(State, String)>>,
@@ -375,7 +375,7 @@ async fn renew(
     }
 }
 
-/// Whether the store refuses what must be refused: one that ignores conditions locks nobody out.
+/// Checks that the store refuses what it must refuse: a store that ignores conditions cannot lock anybody out.
 async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<()> {
     let body = serde_json::to_vec_pretty(state).map_err(|error| Error::failed(format!("the record: {error}")))?;
     let other = Condition::Match("\"00000000000000000000000000000000\"");
@@ -393,13 +393,13 @@ async fn check_conditions(record: &Record, state: &State, plan: &str) -> Result<
     Ok(())
 }
 
-/// The error of a store on which nothing can be written on condition.
+/// The error for a store without working conditional writes.
 pub(crate) fn unconditional() -> Error {
     Error::refused("this store does not support conditional writes, which the deploy record needs")
         .hint("use --no-record, without a lock, crash recovery and ownership of objects")
 }
 
-/// Where this run runs, for runs that wait for it.
+/// Where this run is running, for runs that wait for it.
 fn owner() -> String {
     if let Ok(build) = std::env::var("CODEBUILD_BUILD_ID") {
         return format!("CodeBuild {build}");
@@ -409,7 +409,7 @@ fn owner() -> String {
     format!("process {} on {}", std::process::id(), host.unwrap_or_else(|| "an unnamed machine".to_owned()))
 }
 
-/// A time as people read it.
+/// A time for display.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -1,6 +1,6 @@
-//! The manifest: what was last deployed, object by object. What is in it is ours.
+//! The manifest: what was last deployed, object by object. Shipfront owns every object in it.
 //!
-//! It is read and written row by row, so that nobody needs to hold it whole.
+//! It is read and written row by row, so that it never needs to be in memory as a whole.
 
 use crate::error::Result;
 use crate::record::extra::{self, Extra, Known};
@@ -17,67 +17,68 @@ use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// An object as it was when a deploy was completed, but for its key. Small, because a site has many.
+/// An object, without its key, as it was when a deploy was completed. Small, because a site has many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Bytes.
     pub size: u64,
     /// The object's ETag.
     pub etag: Etag,
-    /// The ETag of its bytes, where that is another one: under KMS.
+    /// The ETag of its bytes, if that differs: under KMS.
     pub content: Option<Box<Etag>>,
-    /// A digest of the headers it was uploaded with; `None` where nobody knows them.
+    /// A digest of the headers it was uploaded with; `None` if they are unknown.
     pub headers: Option<HeadersDigest>,
-    /// Since when it has not been in the source, in seconds of S3's clock.
+    /// Since when it has been missing from the source, in seconds of S3's clock.
     pub orphaned: Option<i64>,
-    /// The cache tags that it carries; `None` where it carries none, or nobody knows.
+    /// The cache tags that it carries; `None` if it carries none, or they are unknown.
     pub copy_tags: Option<Arc<CopyTags>>,
-    /// What came of compressing the file, where that was asked for.
+    /// The result of compressing the file, if that was requested.
     pub compressed: Option<Box<Compressed>>,
-    /// What cached copies say of their lifetime, where a distribution serves the object as an error page.
+    /// The lifetime of cached copies, if a distribution serves the object as an error page.
     pub error_page: Option<Box<ErrorPage>>,
-    /// The object's version in the bucket; `None` where it has none that stays, or nobody knows it.
+    /// The object's version in the bucket; `None` if it has none that stays, or it is unknown.
     pub version: Option<Box<Version>>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     pub extra: Extra,
 }
 
-/// The version of an object, to restore it after it was replaced or deleted.
+/// The version of an object, for restoring it after it was replaced or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// As S3 gave it.
+    /// As S3 returned it.
     pub id: Box<str>,
-    /// The storage class that it was uploaded with, where that is another than the usual one: a lifecycle rule may move
-    /// old versions to others.
+    /// The storage class that it was uploaded with, unless it is the default: a lifecycle rule may move old
+    /// versions to others.
     pub class: Option<Box<str>>,
 }
 
 impl Version {
-    /// The version that S3 answered with. Where versioning is suspended it is called `null`, and the next write replaces it.
+    /// The version in S3's response. If versioning is suspended, it is called `null`, and the next write replaces
+    /// it.
     pub fn of_answer(id: Option<&str>, class: Option<&str>) -> Option<Box<Version>> {
         let id = id.filter(|id| *id != "null")?.into();
         Some(Box::new(Version { id, class: class.filter(|class| *class != "STANDARD").map(Into::into) }))
     }
 }
 
-/// What is remembered of an object that a distribution serves as an error page, under URLs that nobody can list.
+/// What is known about an object that a distribution serves as an error page, under URLs that nobody can list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorPage {
-    /// The `Cache-Control` that cached copies carry; `None` where they carry none.
+    /// The `Cache-Control` that cached copies carry; `None` if they carry none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cache_control: Option<String>,
-    /// Whether no rule says it, so that shipfront chose it.
+    /// Whether no rule sets it, so that shipfront chose it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub chosen: bool,
-    /// Until when it is known that nobody else wrote the object, in seconds of S3's clock. One that was modified later
-    /// may be the same bytes with other headers.
+    /// The time until which nobody else is known to have written the object, in seconds of S3's clock. One modified
+    /// later may have the same bytes with other headers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub as_of: Option<i64>,
 }
 
 impl ErrorPage {
-    /// Whether somebody else may have written the object since, if it was modified then.
+    /// Whether somebody else may have written the object since, given when it was modified.
     pub fn is_outlived(&self, modified: i64) -> bool {
         self.as_of.is_some_and(|as_of| modified > as_of)
     }
@@ -100,7 +101,7 @@ impl Row {
         }
     }
 
-    /// Whether somebody else may have written the same bytes again since, if the object was modified then.
+    /// Whether somebody else may have written the same bytes again since, given when the object was modified.
     pub fn is_outlived(&self, modified: i64) -> bool {
         self.copy_tags.as_ref().is_some_and(|copy_tags| copy_tags.is_outlived(modified))
             || self.error_page.as_ref().is_some_and(|page| page.is_outlived(modified))
@@ -112,7 +113,7 @@ impl Row {
     }
 }
 
-/// A row as it is kept.
+/// The stored form of a row.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
@@ -126,10 +127,10 @@ struct Line<'a> {
     headers: Option<HeadersDigest>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     orphaned: Option<i64>,
-    /// The place among those that rows have named before.
+    /// The index among those that earlier rows have introduced.
     #[serde(rename = "carried", skip_serializing_if = "Option::is_none", default)]
     copy_tags: Option<usize>,
-    /// What is named here for the first time.
+    /// What this row introduces.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     tags: Option<Entry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -138,12 +139,13 @@ struct Line<'a> {
     error_page: Option<Cow<'a, ErrorPage>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     version: Option<Cow<'a, str>>,
-    /// Only beside a version.
+    /// Only next to a version.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     class: Option<Cow<'a, str>>,
 }
 
-/// The fields of a line, with those of its objects. What `tags` has beside them is kept with what rows share.
+/// The fields of a line, with those of its objects. Other fields of `tags` are kept with the values that rows
+/// share.
 const KNOWN: Known = &[
     ("key", &[]),
     ("size", &[]),
@@ -159,14 +161,14 @@ const KNOWN: Known = &[
     ("class", &[]),
 ];
 
-/// How a line is read.
+/// How a line is parsed.
 struct Lines;
 
 impl<'a> extra::Line<'a> for Lines {
     type Read = Line<'a>;
 }
 
-/// A manifest as it lies in the bucket: compressed.
+/// A manifest as stored in the bucket: compressed.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     what: String,
@@ -174,7 +176,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// A manifest of these bytes; `what` names it in errors.
+    /// A manifest with these bytes; `what` names it in errors.
     pub fn new(what: String, bytes: Bytes) -> Manifest {
         Manifest { what, bytes }
     }
@@ -189,18 +191,18 @@ impl Manifest {
         RecordedRules::of_line(&self.extra())
     }
 
-    /// Fields of its first line beside those of every file of the record.
+    /// Fields of its first line other than those of every file of the record.
     pub(super) fn extra(&self) -> Map<String, Value> {
         ndjson::extra(&self.bytes)
     }
 
-    /// Hands out the rows, in key order; all that they say of how objects came to carry tags comes back.
-    /// An error may come after some of them: then none counts.
+    /// Passes on the rows in key order, and returns everything that they say about how objects came to carry tags.
+    /// An error may come after some rows: then none of them counts.
     pub fn read(&self, take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         self.read_beside(0, take)
     }
 
-    /// The same beside a source that has so many files: a manifest may have as many rows, however well they compress.
+    /// The same for a source with this many files: a manifest may have as many rows, however well they compress.
     pub fn read_beside(&self, files: u64, mut take: impl FnMut(&str, Row)) -> Result<Vec<Arc<Standing>>> {
         let mut last: Option<String> = None;
         let standings = Shared::default();
@@ -240,15 +242,15 @@ impl Manifest {
     }
 }
 
-/// How the names of manifests begin.
+/// Prefix of the names of manifests.
 pub(super) const PREFIX: &str = "manifest-";
 
-/// The name of the manifest of a deploy.
+/// The file name of a deploy's manifest.
 pub(crate) fn file_name(deploy: &str) -> String {
     format!("{PREFIX}{deploy}.ndjson.gz")
 }
 
-/// The manifest as it is kept, of rows in key order, with what a later version wrote into its first line.
+/// Encodes a manifest from rows in key order, with what a later version wrote into its first line.
 pub fn encode<'a, R: Borrow<Row>>(
     deploy: &str,
     extra: &Map<String, Value>,

@@ -1,8 +1,8 @@
-//! Lines of JSON, compressed: a header that says what it is, the rows, and a count at the end, so
-//! that a truncated file is never taken for a short one.
+//! Compressed lines of JSON: a header that identifies the file, the rows, and a count at the end, so that a
+//! truncated file is never mistaken for a short one.
 //!
-//! What is compressed says nothing of how much it is unpacked: three megabytes can be three gigabytes. So a line has a
-//! longest length, and all of them together one that follows from what is known of the site.
+//! The compressed size does not limit the unpacked size: three megabytes can be three gigabytes. So a line has a
+//! maximum length, and all of them together have one that follows from what is known of the site.
 
 use crate::error::{Error, Result};
 use crate::record::{FORMAT, check_format, damaged};
@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
-/// The longest line. A key has at most 1,024 bytes, 6,144 as JSON may spell them, and all else is shorter.
+/// Maximum length of a line, in bytes. A key has at most 1,024 bytes, 6,144 as JSON may spell them, and everything
+/// else is shorter.
 const LONGEST_LINE: u64 = 64 * 1024;
-/// What any file may take unpacked: the rows of half a million objects.
+/// What any file may take unpacked, in bytes: the rows of half a million objects.
 const MOST_UNPACKED: u64 = 128 * 1024 * 1024;
-/// What it may take beyond that for each object: a long row.
+/// What it may take in addition for each object, in bytes: a long row.
 const BYTES_A_ROW: u64 = 512;
-/// What a row takes at least compressed: it has a digest in it.
+/// What a row takes at least when compressed, in bytes: it contains a digest.
 const LEAST_PACKED: u64 = 16;
 
-/// How many bytes of lines a file of `packed` bytes may have, where the site is known to have so many `files`.
+/// The maximum size of the lines in a file of `packed` bytes, if the site is known to have `files` files.
 fn most_unpacked(packed: u64, files: u64) -> u64 {
     MOST_UNPACKED + BYTES_A_ROW * files.max(packed / LEAST_PACKED)
 }
@@ -32,7 +33,7 @@ struct Header {
     shipfront: String,
     format: u32,
     deploy: String,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -42,7 +43,7 @@ struct Footer {
     rows: u64,
 }
 
-/// Lines as they are written.
+/// Lines being written.
 pub(super) struct Lines {
     out: BufWriter<GzEncoder<Vec<u8>>>,
     rows: u64,
@@ -61,7 +62,7 @@ impl Lines {
     }
 }
 
-/// Compresses rows as `write` hands them over, below a first line with `extra` fields.
+/// Compresses the rows that `write` passes on, after a first line with `extra` fields.
 pub(super) fn encode(
     kind: &str,
     deploy: &str,
@@ -69,7 +70,7 @@ pub(super) fn encode(
     write: impl FnOnce(&mut Lines) -> io::Result<()>,
 ) -> Result<Vec<u8>> {
     let written = || -> io::Result<Vec<u8>> {
-        // JSON comes in crumbs, and the compressor clears its buffer for each piece it is given.
+        // JSON is written in small pieces, and the compressor clears its buffer for each piece.
         let out = BufWriter::with_capacity(64 * 1024, GzEncoder::new(Vec::new(), Compression::fast()));
         let mut lines = Lines { out, rows: 0 };
         let (shipfront, deploy, extra) = (kind.to_owned(), deploy.to_owned(), extra.clone());
@@ -81,16 +82,16 @@ pub(super) fn encode(
     written().map_err(|error| Error::failed(format!("the deploy record: {error}")))
 }
 
-/// The fields of the first line that a later version wrote, as far as it can be read.
+/// The fields of the first line that a later version wrote, as far as it can be parsed.
 pub(super) fn extra(bytes: &[u8]) -> Map<String, Value> {
     let mut line = String::new();
     let read = BufReader::new(GzDecoder::new(bytes)).take(LONGEST_LINE).read_line(&mut line);
     read.ok().and_then(|_| serde_json::from_str(&line).ok()).map(|header: Header| header.extra).unwrap_or_default()
 }
 
-/// Hands out the lines of the rows as they are read; whatever is not complete and right is an error, and
-/// so is a line that `take` refuses. Lines handed out before an error do not count. `files` are as many as the site is
-/// known to have, 0 where nothing is known of it.
+/// Passes on the lines of the rows as they are read; anything incomplete or invalid is an error, and so is a line
+/// that `take` refuses. Lines passed on before an error do not count. `files` is the known number of files of the
+/// site, 0 if nothing is known.
 pub(super) fn decode(
     kind: &str,
     (bytes, files): (&[u8], u64),
@@ -115,14 +116,14 @@ pub(super) fn decode(
     };
     let mut line = String::new();
     next(&mut line)?;
-    // Its format before all else: whatever a newer version writes is not damaged.
+    // The format is checked first: a file from a newer version is not damaged.
     check_format(line.as_bytes(), what)?;
     let header: Header = serde_json::from_str(&line).map_err(|error| broken(&error))?;
     if header.shipfront != kind {
         return Err(broken(&format!("it is a {}, not a {kind}", header.shipfront)));
     }
     let mut rows = 0;
-    // The last line is no row, so each is taken when another one follows.
+    // The last line is not a row, so each is passed on when another one follows.
     let mut previous = String::new();
     while next(&mut line)? {
         if !previous.is_empty() {
@@ -142,7 +143,7 @@ pub(super) fn decode(
 mod tests {
     use super::*;
 
-    /// A file of these bytes a line, whatever they are.
+    /// A file with these bytes as lines, whatever they are.
     fn packed(lines: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
         let mut out = GzEncoder::new(Vec::new(), Compression::best());
         out.write_all(b"{\"shipfront\":\"plan\",\"format\":1,\"deploy\":\"d1\"}\n").unwrap();

@@ -1,4 +1,4 @@
-//! Previews: sites beside one another in one bucket, each with a record of its own that says until when it stays.
+//! Previews: sites next to one another in one bucket, each with its own record that says when it expires.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::lease::LEASE;
@@ -13,20 +13,20 @@ use shipfront_site::host_label::host_label;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the record of a preview says beside what that of any site does.
+/// What the record of a preview contains in addition to that of any site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewNote {
-    /// Its name, such as a branch, as it was typed.
+    /// Its name as typed, such as a branch.
     pub name: String,
-    /// From when on `previews --prune` removes it, by S3's clock.
+    /// When `previews --prune` may remove it, by S3's clock.
     pub expires: Timestamp,
     /// The site that it is a preview of.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub production: Option<String>,
-    /// The bytes of its objects, once it was completed.
+    /// The total size of its objects in bytes, once it was completed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bytes: Option<u64>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -36,27 +36,27 @@ pub struct PreviewNote {
 pub struct NewPreview {
     /// Its name as typed.
     pub name: String,
-    /// How long it stays from now on.
+    /// How long it lasts from now on.
     pub lasts: Duration,
     /// The site that it is a preview of.
     pub production: Option<String>,
 }
 
 impl PreviewNote {
-    /// The name of the preview in the folder of this label. Of a name that has another label, somebody else wrote the
-    /// note: then it is the label.
+    /// The name of the preview in the folder of this label. If the noted name has another label, somebody else
+    /// wrote the note: then it is the label.
     pub fn name_at<'a>(&'a self, label: &'a str) -> &'a str {
         if host_label(&self.name) == label { &self.name } else { label }
     }
 }
 
-/// Whether one of two places holds the other: no preview is in production, nor around it.
+/// Whether one of two locations contains the other: no preview is inside production, or around it.
 pub fn overlap(one: &Target, other: &Target) -> bool {
     let holds = |one: &Target, other: &Target| other.prefix().starts_with(one.prefix());
     one.bucket() == other.bucket() && (holds(one, other) || holds(other, one))
 }
 
-/// The error where the folder of a preview is that of another one.
+/// The error if the folder of a preview belongs to another one.
 pub fn other_name(name: &str, found: &str, place: &Target) -> Error {
     Error::refused(format!("{place} is the folder of the preview {found:?}, not of {name:?}; nothing was changed"))
         .hint(
@@ -65,7 +65,7 @@ pub fn other_name(name: &str, found: &str, place: &Target) -> Error {
 }
 
 impl NewPreview {
-    /// As the record has it, in the place of what it had before.
+    /// The note for the record, replacing the one before.
     pub(super) fn note(&self, now: Timestamp, before: Option<&PreviewNote>) -> PreviewNote {
         let lasts = SignedDuration::try_from(self.lasts).unwrap_or(SignedDuration::MAX);
         PreviewNote {
@@ -78,17 +78,17 @@ impl NewPreview {
     }
 }
 
-/// The record of a site in a folder of another place, as a listing shows it.
+/// The record of a site in a folder of another location, as listed.
 #[derive(Debug, Default)]
 pub struct FoundRecord {
-    /// Whether it has a state: without one, it is what a removal that died has left.
+    /// Whether it has a state: without one, it is the remainder of a removal that died.
     pub has_state: bool,
-    /// The files of deploys in it, with when they were written, in seconds of S3's clock.
+    /// The files of deploys in it, with the times at which they were written, in seconds of S3's clock.
     files: Vec<(String, i64)>,
 }
 
-/// The records of the sites in the folders of a place, by the name of the folder. `records` is the folder of the records
-/// of that place.
+/// The records of the sites in the folders of a location, by the name of the folder. `records` is the folder of
+/// that location's records.
 pub async fn records(records: &Bucket) -> Result<BTreeMap<String, FoundRecord>> {
     let (mut found, mut start) = (BTreeMap::<String, FoundRecord>::new(), Some(Start::Beginning));
     while let Some(from) = start {
@@ -110,7 +110,7 @@ pub async fn records(records: &Bucket) -> Result<BTreeMap<String, FoundRecord>> 
 }
 
 impl FoundRecord {
-    /// Removes what a removal that died has left of a record: files that no run can still be about to name.
+    /// Removes the remainder of a record whose removal died: files that no run can still be about to name.
     pub async fn sweep(&self, folder: &str, records: &Bucket, now: Timestamp) {
         let names = old(&self.files, now).map(|name| format!("{folder}/{name}"));
         let names: Vec<String> = names.collect();
@@ -122,15 +122,15 @@ impl FoundRecord {
     }
 }
 
-/// Those that were written before a run that is under way can have begun.
+/// The files written before any run in progress can have begun.
 fn old(files: &[(String, i64)], now: Timestamp) -> impl Iterator<Item = &str> {
     let before = now.as_second() - LEASE.as_secs() as i64;
     files.iter().filter(move |(_, modified)| *modified < before).map(|(name, _)| name.as_str())
 }
 
 impl Record {
-    /// Removes a record: its state while it is the one that was read, then what that named, and what is too old for a run
-    /// that is under way. `false`, and nothing was removed, if the state is another one.
+    /// Removes a record: its state if it is still the one that was read, then what that named, and what is too old
+    /// for a run in progress. `false`, with nothing removed, if the state has changed.
     pub(super) async fn remove_all(&self, read: &Snapshot) -> Result<bool> {
         let Some(etag) = read.etag.as_deref().map(Etag::parse) else { return Ok(true) };
         let mut files: Vec<String> = read.state.manifests().collect();
@@ -152,7 +152,7 @@ impl Record {
     }
 }
 
-/// The error for a site whose record is not one of a preview.
+/// The error for a site whose record is not that of a preview.
 pub fn no_preview(what: &str) -> Error {
     Error::refused(format!("{what} is not a preview, according to its deploy record; nothing was changed"))
         .hint("previews go where 'deploy --preview' puts them, and only those are listed, removed and promoted")

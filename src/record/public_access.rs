@@ -1,4 +1,4 @@
-//! Whether viewers can read the deploy record, which is no business of theirs.
+//! Determines whether viewers can read the deploy record, which they should not.
 
 use crate::aws::partition::arn_start;
 use crate::error::ErrorKind;
@@ -7,21 +7,21 @@ use crate::s3::Bucket;
 use shipfront_invalidation::Viewers;
 use shipfront_site::Target;
 
-/// How far viewers get.
+/// Whether viewers can read the record.
 #[derive(Debug)]
 pub enum PublicAccess {
-    /// No distribution shows the record.
+    /// No distribution serves the record.
     NotShown,
-    /// The bucket policy keeps them out.
+    /// The bucket policy denies it.
     Closed,
-    /// It does not, as far as it can be read.
+    /// The bucket policy does not deny it, as far as it can be read.
     Open,
-    /// It may not be read.
+    /// The bucket policy may not be read.
     Unseen,
 }
 
 impl PublicAccess {
-    /// Asks for the bucket policy, unless that is not necessary.
+    /// Reads the bucket policy, unless that is unnecessary.
     pub async fn of(record: &Record, bucket: &Bucket, viewers: &Viewers) -> PublicAccess {
         let place = record.place();
         if place.bucket() != bucket.target().bucket() || !viewers.serve_key(&record.state_key()) {
@@ -46,7 +46,7 @@ pub fn remedy(place: &Target, region: Option<&str>) -> String {
     )
 }
 
-/// What to tell the person if viewers may read the record: it holds file names and digests, no secrets.
+/// The warning if viewers may read the record: it contains file names and digests, but no secrets.
 pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Option<String> {
     let unseen = match PublicAccess::of(record, bucket, viewers).await {
         PublicAccess::NotShown | PublicAccess::Closed => return None,

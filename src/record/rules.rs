@@ -1,6 +1,6 @@
-//! The rules that a deploy published, as the first line of its manifest keeps them: their lines, by which the next
-//! deploy knows what changes and a rollback can publish them again, and the code that ran. The record of a preview has
-//! the lines alone: no function serves them before its promotion.
+//! The rules that a deploy published, stored in the first line of its manifest: their lines, from which the next
+//! deploy knows what changes and a rollback can publish them again, and the code that ran. The record of a preview
+//! has only the lines: no function serves them before its promotion.
 
 use crate::error::{Error, Result};
 use base64::Engine;
@@ -14,43 +14,43 @@ use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
-/// Their place in the first line of a manifest.
+/// Their field in the first line of a manifest.
 pub(super) const FIELD: &str = "rules";
-/// The most that they take of it, packed: lines that do not fit are left out, and code always fits.
+/// Maximum packed size in bytes: lines that do not fit are omitted; code always fits.
 const MOST_PACKED: usize = 40 * 1024;
-/// The most that is unpacked of them: the files have at most 4 MiB.
+/// Maximum unpacked size in bytes: the files have at most 4 MiB.
 const MOST_UNPACKED: u64 = 16 * 1024 * 1024;
 
 /// The rules of a deploy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedRules {
-    /// The code of each function, by CloudFront's word for its event.
+    /// The code of each function, by CloudFront's name for its event.
     pub functions: BTreeMap<String, String>,
-    /// What the code was made from; `None` where that did not fit.
+    /// What the code was generated from; `None` if that did not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<RecordedLines>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// The lines that functions are made from.
+/// The lines that functions are generated from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedLines {
-    /// Whose meaning they have.
+    /// The platform whose semantics they follow.
     pub platform: String,
-    /// Whether `/dir/` shows `/dir/index.html`.
+    /// Whether `/dir/` serves `/dir/index.html`.
     pub directory_index: bool,
-    /// Those of `_redirects` that are rules.
+    /// The lines of `_redirects` that are rules.
     pub redirects: Vec<String>,
-    /// Those of `_headers` that a function adds: path, name and value.
+    /// The lines of `_headers` that a function adds: path, name and value.
     pub headers: Vec<String>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// As the first line of a manifest has them.
+/// The form in the first line of a manifest.
 #[derive(Serialize, Deserialize)]
 struct Packed {
     digest: String,
@@ -58,12 +58,12 @@ struct Packed {
 }
 
 impl RecordedRules {
-    /// Whether there is nothing to know of them.
+    /// Whether there is nothing to record.
     pub fn is_empty(&self) -> bool {
         self.functions.is_empty() && self.lines.is_none()
     }
 
-    /// A digest of what viewers get by them: of the code of the functions.
+    /// A digest of what viewers get: of the code of the functions.
     pub fn digest(&self) -> String {
         let mut all = Vec::new();
         for (event, code) in &self.functions {
@@ -72,7 +72,7 @@ impl RecordedRules {
         hex(&md5(&all))
     }
 
-    /// As a value of the first line of a manifest.
+    /// The value in the first line of a manifest.
     pub(super) fn to_value(&self) -> Result<Value> {
         let mut packed = self.pack()?;
         if packed.len() > MOST_PACKED {
@@ -92,8 +92,8 @@ impl RecordedRules {
         Ok(STANDARD.encode(packed))
     }
 
-    /// Those of a first line; `None` where there are none, or none that can be read: then the next deploy publishes as
-    /// if it were the first.
+    /// Reads them from a first line; `None` if there are none, or they cannot be read: then the next deploy
+    /// publishes as if it were the first.
     pub(super) fn of_line(line: &Map<String, Value>) -> Option<RecordedRules> {
         let packed: Packed = serde_json::from_value(line.get(FIELD)?.clone()).ok()?;
         let bytes = STANDARD.decode(packed.packed).ok()?;

@@ -1,8 +1,8 @@
-//! A run's way through the record: what was read, the lock and the plan under which it writes, and how it ends.
+//! A run's protocol with the record: what was read, the lock and the plan under which it writes, and how it ends.
 //!
-//! [`Session`] is the record as it was read; nobody writes by it. [`Session::begin`] writes the plan and takes the
-//! lock in one step with naming it, and gives the [`ActiveSession`] under which changes are made. It ends in
-//! [`ActiveSession::commit`], which makes the manifest the current one, or in [`ActiveSession::abandon`], which
+//! A [`Session`] is the record as it was read; it cannot write. [`Session::begin`] writes the plan, takes the lock
+//! and names the plan in one step, and returns the [`ActiveSession`] under which changes are made. It ends with
+//! [`ActiveSession::commit`], which makes the manifest the current one, or with [`ActiveSession::abandon`], which
 //! leaves the plan to the next run. Both also end the lease.
 
 use crate::aws::Aws;
@@ -32,33 +32,33 @@ pub struct Session {
 
 /// What a run is about to do.
 pub struct Intended<'a> {
-    /// Its id.
+    /// Its ID.
     pub deploy: &'a str,
     /// Its build, if it has a number.
     pub build: Option<&'a Build>,
-    /// The distributions that it has to tell.
+    /// The distributions that it has to invalidate.
     pub distributions: &'a [DistributionId],
-    /// All that it may leave stale, in key order.
+    /// Everything that it may leave stale, in key order.
     pub pending: Box<dyn Iterator<Item = Cow<'a, PendingChange>> + Send + 'a>,
-    /// The paths that it is to send to CloudFront.
+    /// Number of paths that it will send to CloudFront.
     pub paths: u64,
-    /// The digest of the rules that it is to publish.
+    /// The digest of the rules that it will publish.
     pub rules: Option<String>,
-    /// Where it stands among the builds.
+    /// How its build relates to the recorded ones.
     pub direction: Direction,
     /// What the site is a preview of, and for how long, if it is one.
     pub preview: Option<&'a NewPreview>,
 }
 
 impl Session {
-    /// Reads the record of the site in `bucket` and all that it names; `None` where none is kept.
+    /// Reads the record of the site in `bucket` and everything that it names; `None` if no record is kept.
     pub async fn open(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Session>> {
         let Some(record) = Record::of(aws, bucket, place).await? else { return Ok(None) };
         let snapshot = Box::pin(record.read()).await?;
         Ok(Some(Session { record, snapshot }))
     }
 
-    /// Reads the state alone: enough to know whose turn it is.
+    /// Reads only the state: enough to know who holds the lock.
     pub async fn look(aws: &Aws, bucket: &Bucket, place: &Place) -> Result<Option<Session>> {
         let Some(record) = Record::of(aws, bucket, place).await? else { return Ok(None) };
         let snapshot = record.look().await?;
@@ -90,18 +90,18 @@ impl Session {
         self.snapshot.holder()
     }
 
-    /// Who took the lock, also where the lease has expired.
+    /// The last holder of the lock, even if the lease has expired.
     pub fn lease(&self) -> Option<&Holder> {
         self.snapshot.state.lease.as_ref()
     }
 
-    /// Takes the lock away from its holder: what that run had begun stays pending. `false` if the record changed
-    /// since it was read.
+    /// Takes the lock away from its holder: what that run had begun stays pending. `false` if the record has
+    /// changed since it was read.
     pub async fn unlock(self) -> Result<bool> {
         self.record.unlock(self.snapshot).await
     }
 
-    /// The last deploy that was completed.
+    /// The last completed deploy.
     pub fn last(&self) -> Option<&LastDeploy> {
         self.snapshot.state.last.as_ref()
     }
@@ -111,7 +111,7 @@ impl Session {
         self.snapshot.state.build.as_ref()
     }
 
-    /// The deploys that are kept, the newest first.
+    /// The deploys that are kept, newest first.
     pub fn deploys(&self) -> Vec<Deployed> {
         self.snapshot.state.deploys()
     }
@@ -121,18 +121,18 @@ impl Session {
         self.snapshot.state.manifest.as_deref()
     }
 
-    /// What is to be known of the site, if it is a preview.
+    /// The preview's note, if the site is a preview.
     pub fn preview(&self) -> Option<&PreviewNote> {
         self.snapshot.state.preview.as_ref()
     }
 
-    /// Removes the record, the state first, which must still be the one that was read: `false` if it is not. What a run
-    /// that ended long ago left goes with it. Nothing of the site is touched.
+    /// Removes the record, the state first, which must still be the one that was read: `false` if it is not.
+    /// Remainders of runs that ended long ago are removed as well. The site is not touched.
     pub async fn remove(self) -> Result<bool> {
         self.record.remove_all(&self.snapshot).await
     }
 
-    /// The newest build that was rolled back, where it or an older one is this one.
+    /// The newest build that was rolled back, if that is this build or a newer one.
     pub fn holding_back(&self, build: Option<&Build>) -> Option<&Build> {
         self.snapshot.state.holds_back(build)
     }
@@ -142,7 +142,7 @@ impl Session {
         Ok(self.record.look().await?.holder().is_none())
     }
 
-    /// What of it could not be read, which does no harm.
+    /// What could not be read, which is harmless.
     pub fn warnings(&self) -> &[String] {
         &self.snapshot.warnings
     }
@@ -152,28 +152,29 @@ impl Session {
         self.snapshot.unfinished.as_ref()
     }
 
-    /// The paths that this month's deploys, and whatever else counts in this record, have sent to CloudFront.
+    /// The number of paths that this month's deploys, and whatever else counts in this record, have sent to
+    /// CloudFront.
     pub fn paths_used(&self) -> u64 {
         let of_events = allowance::used(self.now(), [self.snapshot.other_paths.as_ref()]);
         self.snapshot.state.paths_used(self.now()).saturating_add(of_events)
     }
 
-    /// The same, with what the month has free for the site.
+    /// The same, with the site's free paths of the month.
     pub fn paths(&self, free: u64) -> UsedPaths {
         UsedPaths { month: allowance::month_of(self.now()), used: self.paths_used(), free }
     }
 
-    /// Reads the keys that others wrote.
+    /// Reads the keys that other tools wrote.
     pub async fn external_writes(&self) -> Result<ExternalWrites> {
         self.record.external_writes().await
     }
 
-    /// Counts paths that were sent beside deploys.
+    /// Counts paths that were sent outside deploys.
     pub async fn count_paths(&self, paths: u64) -> Result<()> {
         if paths == 0 { Ok(()) } else { self.external_writes().await?.count_paths(paths).await }
     }
 
-    /// What was last deployed; `None` where no deploy was ever completed.
+    /// What was last deployed; `None` if no deploy was ever completed.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.snapshot.manifest.as_ref()
     }
@@ -183,29 +184,29 @@ impl Session {
         RecordedRules::of_line(&self.snapshot.manifest_extra)
     }
 
-    /// The manifest, once: it need not be held beside what is made of it.
+    /// Takes the manifest out of the session: it need not stay in memory with what is made from it.
     pub fn take_manifest(&mut self) -> Option<Manifest> {
         self.snapshot.manifest.take()
     }
 
-    /// The session without what was last deployed, which is most of it.
+    /// The session without the manifest, which is most of it.
     pub fn without_manifest(mut self) -> Session {
         self.snapshot.manifest = None;
         self
     }
 
-    /// The newer build of the same project that is recorded, if there is one.
+    /// The newer build of the same project in the record, if there is one.
     pub fn superseding(&self, build: Option<&Build>) -> Option<&Build> {
         self.snapshot.state.build.as_ref().filter(|_| self.snapshot.state.supersedes(build))
     }
 
-    /// The recorded build, where its number cannot be of the same numbering as that of this build.
+    /// The recorded build, if its number cannot belong to the same numbering as that of this build.
     pub fn unbelievable(&self, build: Option<&Build>) -> Option<&Build> {
         self.snapshot.state.unbelievable(build)
     }
 
-    /// Records the build of a run that found nothing to do, if it is newer than the recorded one: without that, a
-    /// slow older build would win later. `false` if another run came in between.
+    /// Records the build of a run that found nothing to do, if it is newer than the recorded one: otherwise, a slow
+    /// older build could be deployed later. `false` if another run came in between.
     pub async fn note_build(&self, build: Option<&Build>) -> Result<bool> {
         match build.filter(|build| self.snapshot.state.is_older_than(Some(build))) {
             Some(build) => self.record.note_build(&self.snapshot, build.clone()).await,
@@ -213,7 +214,7 @@ impl Session {
         }
     }
 
-    /// Writes down what may become stale and takes the lock; `None` if the record changed since it was read.
+    /// Writes what may become stale and takes the lock; `None` if the record has changed since it was read.
     pub async fn begin(&self, intended: Intended<'_>) -> Result<Option<ActiveSession>> {
         let lease = Lease::take(&self.record, &self.snapshot, intended).await?;
         Ok(lease.map(|lease| ActiveSession { lease, record: self.record.clone() }))
@@ -227,40 +228,40 @@ pub struct ActiveSession {
     record: Record,
 }
 
-/// What the next run must know of one that ends.
+/// What the next run must know about one that ends.
 #[derive(Debug)]
 pub struct Commit<'a> {
-    /// Objects that were uploaded.
+    /// Number of objects uploaded.
     pub uploaded: u64,
-    /// Objects that were removed.
+    /// Number of objects removed.
     pub removed: u64,
-    /// Objects that were to be uploaded or removed, and were not.
+    /// Number of objects that should have been uploaded or removed but were not.
     pub left: u64,
     /// Whether a signal is why.
     pub interrupted: bool,
-    /// Paths that CloudFront took.
+    /// Number of paths that CloudFront accepted.
     pub paths: u64,
     /// What is left to the next run.
     pub carry_over: CarryOver<'a>,
-    /// What the history says of it.
+    /// What the history records about it.
     pub history_update: HistoryUpdate<'a>,
-    /// What its manifest has.
+    /// Figures about its manifest.
     pub rows: Rows,
 }
 
 /// How a session ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// The record says what is so.
+    /// The record is up to date.
     Recorded,
-    /// The record does not say so: the next run invalidates once more. The sentence for the person.
+    /// The record is not up to date: the next run invalidates again. The message for the user.
     Outdated(String),
-    /// Another run has the lock: what is live may be stale.
+    /// Another run has the lock: the live site may be stale.
     TakenOver(Error),
 }
 
 impl ActiveSession {
-    /// Does work that only the holder of the lock may do; gives it up where the lock is lost.
+    /// Runs work that only the holder of the lock may do; cancels it if the lock is lost.
     pub async fn under_lock<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         self.lease.hold(work).await.ok_or_else(|| {
             Error::stale("the lock was lost, so the uploaded files were not invalidated")
@@ -273,13 +274,13 @@ impl ActiveSession {
         &self.record
     }
 
-    /// S3's time now, if S3 answers: until then nobody else has written.
+    /// S3's time now, if S3 responds: until then, nobody else has written.
     pub async fn now(&self) -> Option<Timestamp> {
         self.record.look().await.ok().map(|snapshot| snapshot.now)
     }
 
-    /// Writes what will be true once CloudFront accepted the invalidation. Until [`ActiveSession::commit`] names it, nobody reads it.
-    /// Without `rules`, those of the last deploy stay.
+    /// Writes what will be true once CloudFront has accepted the invalidation. Until [`ActiveSession::commit`]
+    /// names it, nobody reads it. Without `rules`, those of the last deploy stay.
     pub async fn write_manifest<'a, R: Borrow<Row>>(
         &self,
         rows: impl Iterator<Item = (&'a str, R)>,
@@ -288,7 +289,7 @@ impl ActiveSession {
         self.lease.write_manifest(rows, rules).await
     }
 
-    /// Nothing of the plan was done: takes the intent back, and leaves the record as it was found.
+    /// Nothing of the plan was done: withdraws the intent, and leaves the record as it was found.
     pub async fn take_back(self) -> Ending {
         let place = self.record.place().clone();
         Ending::of(self.lease.take_back().await, &place)
@@ -304,7 +305,8 @@ impl ActiveSession {
         Ending::of(done, &place)
     }
 
-    /// Not everything was invalidated: the plan stays for the next run. `paths` are those that it took.
+    /// Not everything was invalidated: the plan stays for the next run. `paths` is the number that CloudFront
+    /// accepted.
     pub async fn abandon(self, paths: u64) -> Ending {
         let place = self.record.place().clone();
         Ending::of(self.lease.abandon(paths).await, &place)

@@ -1,4 +1,4 @@
-//! Fields that a later version wrote survive wherever they are, and counts that are none harm nothing.
+//! Fields that a later version wrote are preserved everywhere, and invalid counts do no harm.
 
 use super::*;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-/// A state with everything that one can hold.
+/// A state with everything that it can contain.
 fn state() -> Value {
     let paths = json!({"month": "2026-11", "used": 7});
     json!({
@@ -30,7 +30,7 @@ fn state() -> Value {
     })
 }
 
-/// The lines of a manifest with everything that a row can hold.
+/// The lines of a manifest with everything that a row can contain.
 fn manifest() -> Vec<Value> {
     let etag = "900150983cd24fb0d6963f7d28e17f72";
     let tags = json!({"tags": "", "schema": 1, "metadata": ["cache-tag"], "as_of": 5, "tagged": [["E1", "A"]]});

@@ -11,7 +11,7 @@ use shipfront_invalidation::Invalidation;
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter};
 
-/// What was tagged.
+/// The result of the tagging.
 #[derive(Debug, Serialize)]
 pub struct BackfillReport {
     shipfront: &'static str,
@@ -19,11 +19,11 @@ pub struct BackfillReport {
     /// How it ended.
     pub outcome: Outcome,
     target: String,
-    /// Objects that carry tags now.
+    /// Number of objects tagged by this run.
     tagged: u64,
-    /// Objects that carried theirs already.
+    /// Number of objects that already carried theirs.
     kept: u64,
-    /// Objects that were left as they are, and why.
+    /// Objects that were left alone, and why.
     left: Vec<LeftAlone>,
     invalidations: Vec<Invalidation>,
     requests: Requests,
@@ -61,7 +61,7 @@ impl BackfillReport {
         }
     }
 
-    /// What did not end as hoped but is no failure.
+    /// Problems that are not failures.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -71,7 +71,7 @@ impl BackfillReport {
         &self.errors
     }
 
-    /// The exit code that goes with it.
+    /// The corresponding exit code.
     pub fn exit(&self) -> Exit {
         self.outcome.exit()
     }

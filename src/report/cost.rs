@@ -1,5 +1,5 @@
-//! What a run costs at AWS's list prices for us-east-1, at most: paths beyond the free ones that the record still
-//! counts, or all of them where nobody counts.
+//! The maximum cost of a run at AWS's list prices for us-east-1: for paths beyond the free ones according to the
+//! record, or for all of them if nothing counts them.
 
 use crate::aws::Requests;
 use crate::cloudfront::send::requests;
@@ -14,28 +14,27 @@ use shipfront_invalidation::InvalidationStatus;
 use shipfront_site::etag::{MULTIPART_THRESHOLD, part_size};
 use std::fmt::{self, Display, Formatter};
 
-/// Dollars for each path beyond the account's free 1,000 a month
-/// (<https://aws.amazon.com/cloudfront/pricing/>).
+/// Dollars for each path beyond the account's free 1,000 a month (<https://aws.amazon.com/cloudfront/pricing/>).
 const PER_PATH: f64 = 0.005;
 /// Dollars for each PUT, POST, COPY and LIST, and for each GET and HEAD
 /// (<https://aws.amazon.com/s3/pricing/>). Deletions are free.
 const PER_WRITE: f64 = 0.005 / 1000.0;
 const PER_READ: f64 = 0.0004 / 1000.0;
-/// What the deploy record of a run takes: the intent, the lease, the manifest and the release.
+/// Writes of a run to its deploy record: the intent, the lease, the manifest and the release.
 const RECORD_WRITES: u64 = 4;
-/// The first time, whether the store honours conditions is tried out, too.
+/// The first time, whether the store honors conditions is tested as well.
 const NEW_RECORD_WRITES: u64 = 6;
-/// The check that viewers cannot read the record, and, where tags or error pages are uploaded, S3's time.
+/// The check that viewers cannot read the record, and, if tags or error pages are uploaded, S3's time.
 const RECORD_READS: u64 = 2;
 
-/// What a run costs; of a plan, what the deploy would.
+/// The cost of a run; for a plan, that of the deploy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// What is sent to AWS.
+    /// The requests to AWS.
     pub requests: Requests,
     /// Paths that CloudFront counts.
     pub paths: u64,
-    /// For the paths beyond what the month still has free; for all of them where nobody counts.
+    /// For the paths beyond what the month still has free; for all of them if nothing counts them.
     pub invalidation_dollars: f64,
     /// For the requests to S3.
     pub requests_dollars: f64,
@@ -44,7 +43,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of a run that sent so much, of whose paths so many are not free.
+    /// The cost of a run with these requests and paths, of which `billed` are not free.
     pub fn of(requests: Requests, paths: u64, billed: u64) -> Cost {
         let invalidation_dollars = billed as f64 * PER_PATH;
         let writes = (requests.list + requests.put) as f64;
@@ -60,8 +59,9 @@ impl Cost {
 }
 
 impl Report {
-    /// Enters what the run cost; of a plan, what the deploy after it would. `new_record` is whether there is
-    /// no record yet; `None` where none is kept. `kept_copies` are as many as it keeps of what it replaces or removes.
+    /// Adds the cost of the run; for a plan, that of the deploy after it. `new_record` says whether there is no
+    /// record yet; `None` if none is kept. `kept_copies` is the number of copies that it keeps of replaced or
+    /// removed objects.
     pub fn count_cost(&mut self, (new_record, kept_copies): (Option<bool>, u64)) {
         let accepted =
             self.invalidations.iter().filter(|invalidation| invalidation.status != InvalidationStatus::Failed);
@@ -75,14 +75,14 @@ impl Report {
         self.cost = Cost::of(requests, paths, billed);
     }
 
-    /// What a deploy of this plan sends: the same reads, and the writes.
+    /// The requests of a deploy of this plan: the same reads, and the writes.
     fn expected(&self, new_record: Option<bool>, kept_copies: u64) -> Requests {
         let removals =
             |late| self.changes.iter().filter(move |change| is_removal(change) && change.late == late).count();
         let batches = |count: usize| count.div_ceil(MAX_DELETE_KEYS) as u64;
         let uploads = self.changes.iter().filter(|change| change.action == Action::Upload);
         let copies = || self.changes.iter().filter(|change| change.action == Action::Copy);
-        // The first one is tried with a condition that cannot hold, behind a look at what is there.
+        // The first one is made with a condition that cannot hold, after a check of what is there.
         let tried = u64::from(copies().next().is_some());
         let invalidations: u64 =
             self.invalidations.iter().map(|invalidation| requests(&invalidation.items) as u64).sum();
@@ -98,7 +98,7 @@ impl Report {
                 + tried
                 + kept_copies
                 + writes,
-            // A copy is kept of what is looked at once more.
+            // Each kept copy needs one more HEAD.
             head: self.requests.head + tried + kept_copies,
             get: self.requests.get + reads,
             delete: batches(removals(false)) + batches(removals(true)) + cleanings,
@@ -114,7 +114,7 @@ fn is_removal(change: &ReportedChange) -> bool {
     change.action == Action::Prune
 }
 
-/// The requests of one upload: those of a large file are its parts, the beginning and the end.
+/// The requests of one upload: for a large file, its parts, the beginning and the end.
 fn puts(bytes: u64) -> u64 {
     if bytes > MULTIPART_THRESHOLD { bytes.div_ceil(part_size(bytes)) + 2 } else { 1 }
 }
@@ -133,7 +133,7 @@ impl Display for Cost {
     }
 }
 
-/// What so many paths cost, with what the month still has free: `free`, or an amount.
+/// The cost of this many paths, given what the month still has free: `free`, or an amount.
 pub fn of_paths(paths: u64, allowance: Option<&UsedPaths>) -> String {
     let free = allowance.map_or(0, |allowance| allowance.free.saturating_sub(allowance.used));
     match paths.saturating_sub(free) {
@@ -147,7 +147,7 @@ fn copy_puts(bytes: u64) -> u64 {
     if bytes > LARGEST_COPY { puts(bytes) } else { 1 }
 }
 
-/// An amount as people write it: as many digits as it has, and cents at least.
+/// An amount for display: with as many digits as it needs, and at least cents.
 fn dollars(amount: f64) -> String {
     if amount > 0.0 && amount < 0.0001 {
         return "under $0.0001".to_owned();

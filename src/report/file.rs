@@ -1,4 +1,4 @@
-//! `--report FILE`: the report in a file, in the form that its name asks for.
+//! `--report FILE`: writes the report to a file, in the format of its extension.
 
 use crate::error::{Error, Result};
 use crate::escape;
@@ -13,20 +13,20 @@ use std::str::FromStr;
 /// How a deploy or a plan ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending<'a> {
-    /// With a report, even one of a partial failure.
+    /// With a report, even of a partial failure.
     Report(&'a Report),
     /// Before anything was written.
     Error {
         /// Why.
         error: &'a Error,
-        /// What was to be deployed.
+        /// The source.
         source: &'a str,
-        /// And where.
+        /// The target.
         target: &'a str,
     },
 }
 
-/// A file that is asked for.
+/// A requested file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFile {
     path: PathBuf,
@@ -77,7 +77,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
         }
     }
     for ReportFile { path, .. } in files {
-        // What is in it stays until there is a report.
+        // Its contents stay until there is a report.
         OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
             Error::usage(format!("--report {} cannot be written: {error}", path.display()))
                 .hint("name a file in a writable folder")
@@ -86,7 +86,7 @@ pub fn guard(files: &[ReportFile], source: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes all that were asked for. The deploy has ended by then: a file that cannot be written is a warning.
+/// Writes all requested files. The deploy has ended by then: a file that cannot be written causes a warning.
 pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, target: Option<&str>, terminal: &Terminal) {
     let source = source.display().to_string();
     let ending = match outcome {

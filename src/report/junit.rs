@@ -1,8 +1,8 @@
 //! `--report FILE.xml`: the report as JUnit XML, for CodeBuild's report groups and other readers of JUnit XML.
 //!
-//! CodeBuild takes 500 test cases a report
-//! (<https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>): where there are more changes,
-//! what is done is summed up by folder, and what is not is named as far as there is room.
+//! CodeBuild accepts 500 test cases per report
+//! (<https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>): if there are more changes, the
+//! successful ones are summarized by folder, and the others are named as far as there is room.
 
 use crate::deploy::change::{Action, Wave};
 use crate::escape::{self, Shown, escaped};
@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-/// With more changes than these, they are summed up.
+/// Maximum number of changes before they are summarized.
 const MOST_CHANGES: usize = 380;
-/// Cases of one wave, of what is done and of what is not, where they are summed up.
+/// Maximum number of cases per wave, for what is done and for what is not, if they are summarized.
 const MOST_SUMS: usize = 60;
-/// Invalidations that are named.
+/// Maximum number of invalidations to name.
 const MOST_INVALIDATIONS: usize = 100;
 
 /// A test case.
@@ -34,11 +34,11 @@ struct Case {
 enum State {
     Passed,
     Skipped(&'static str),
-    /// With a message, and the rest of the text.
+    /// The message, and the rest of the text.
     Failed(String, String),
 }
 
-/// Cases under one name.
+/// Cases with a common name.
 struct Suite {
     name: &'static str,
     seconds: f64,
@@ -89,7 +89,7 @@ fn of_report(report: &Report) -> Vec<Suite> {
     suites
 }
 
-/// The deploy as a whole, with the errors that are about no file, and the warnings.
+/// The deploy as a whole, with the errors that concern no file, and the warnings.
 fn whole(report: &Report) -> Case {
     let verb = if report.outcome == Outcome::Planned { "plan" } else { "deploy" };
     let error = |error: &crate::outcome::Failure| match &error.hint {
@@ -139,7 +139,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
     Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.word()), state, said: String::new() }
 }
 
-/// What is not done, the failures first, and what is done by folder.
+/// What is not done, failures first, and what is done, by folder.
 fn sums(report: &Report, changes: &[&ReportedChange]) -> Vec<Case> {
     let (mut undone, done): (Vec<&ReportedChange>, Vec<&ReportedChange>) =
         changes.iter().partition(|change| matches!(change.fate, Fate::Failed | Fate::NotBegun));
@@ -190,7 +190,7 @@ fn element_of(suite: &Suite, case: &Case) -> TestCase {
         }
     };
     let mut element = TestCase::new(clean(&case.name), status);
-    // CodeBuild wants a time of each, and there is none of a single file.
+    // CodeBuild requires a time for each case, but there is none for a single file.
     element.set_classname(suite.name).set_time(Duration::ZERO);
     if !case.said.is_empty() {
         element.set_system_out(clean(&case.said));
@@ -198,14 +198,14 @@ fn element_of(suite: &Suite, case: &Case) -> TestCase {
     element
 }
 
-/// Text without what XML has no place for (<https://www.w3.org/TR/xml/#charsets>), nor `quick_junit`, which
-/// drops escape sequences and control characters without a trace: the names of two files could become one.
+/// A text without characters that are invalid in XML (<https://www.w3.org/TR/xml/#charsets>), or that `quick_junit`
+/// silently drops (escape sequences and control characters): the names of two files could become the same.
 fn clean(text: &str) -> Cow<'_, str> {
     let (text, wrong) = (escape::visible(text), ['\u{FFFE}', '\u{FFFF}']);
     if text.contains(wrong) { text.replace(wrong, "\u{FFFD}").into() } else { text }
 }
 
-/// Texts of others, one a line.
+/// External texts, one per line.
 fn listed(texts: &[String]) -> String {
     texts.iter().map(|text| escaped(text)).collect::<Vec<_>>().join("\n")
 }

@@ -1,8 +1,8 @@
-//! `--report FILE.md`: the report in Markdown, as GitHub shows it as the summary of a job, and others as a comment.
+//! `--report FILE.md`: the report in Markdown, which GitHub shows as the summary of a job, and others as a comment.
 //!
-//! What others named never stands where Markdown is read: it is in blocks of HTML, in which no Markdown means
-//! anything, and which escape whatever they are given. A block ends at a blank line, and no text of others has a line
-//! break. GitHub takes a megabyte of a step; a long list is cut well before.
+//! External text is never in a place where Markdown is interpreted: it is in blocks of HTML, in which Markdown has
+//! no meaning and everything is escaped. A block ends at a blank line, and no external text contains a line break.
+//! GitHub accepts a megabyte per step; a long list is cut well before.
 
 use crate::deploy::change::Action;
 use crate::escape::Shown;
@@ -15,15 +15,15 @@ use indicatif::DecimalBytes;
 use maud::{Markup, PreEscaped, html};
 use shipfront_invalidation::Invalidation;
 
-/// A list with more lines is folded.
+/// Longer lists are folded.
 const SHORT_LIST: usize = 20;
-/// Bytes of one list.
+/// Maximum size of one list, in bytes.
 const MOST_BYTES: usize = 150_000;
-/// Invalidations whose items are named.
+/// Maximum number of invalidations whose items are named.
 const MOST_INVALIDATIONS: usize = 3;
-/// Errors that are named, and warnings.
+/// Maximum number of errors, and of warnings, to name.
 const MOST_PROBLEMS: usize = 10;
-/// Bytes of an error or a warning, which may become four times as many in HTML.
+/// Maximum size of an error or a warning in bytes, which may become four times as large in HTML.
 const MOST_OF_PROBLEM: usize = 1_500;
 
 /// The document.
@@ -59,7 +59,7 @@ fn of_report(report: &Report) -> Vec<String> {
     blocks
 }
 
-/// Where the site is, what was deployed and where to.
+/// The site's address, the source and the target.
 fn about(source: &str, target: &str, report: Option<&Report>) -> Markup {
     html! {
         p {
@@ -70,7 +70,7 @@ fn about(source: &str, target: &str, report: Option<&Report>) -> Markup {
     }
 }
 
-/// Errors with their hints, and warnings: as they stand in the log.
+/// Errors with their hints, and warnings, as in the log.
 fn problems(errors: &[Failure], warnings: &[String]) -> String {
     if errors.is_empty() && warnings.is_empty() {
         return String::new();
@@ -93,7 +93,7 @@ fn problems(errors: &[Failure], warnings: &[String]) -> String {
     block.into_string()
 }
 
-/// A text on one line, and not without an end.
+/// A text on one line, with a limited length.
 fn cut(text: &str) -> String {
     let mut shown = Shown(text).to_string();
     if shown.len() > MOST_OF_PROBLEM {
@@ -128,7 +128,7 @@ fn counts(report: &Report) -> String {
     format!("{names}\n{}\n{numbers}", row(vec!["---:"; shown.len()]))
 }
 
-/// A list under its count, folded where it is long.
+/// A list under its count, folded if it is long.
 fn listed<T>(noun: &str, entries: &[T], row: impl Fn(&T) -> Markup) -> String {
     if entries.is_empty() {
         return String::new();
@@ -192,7 +192,7 @@ fn of_invalidation(invalidation: &Invalidation, report: &Report) -> String {
     )
 }
 
-/// The cost, and the id of the deploy.
+/// The cost, and the ID of the deploy.
 fn closing(report: &Report) -> Markup {
     html! {
         p {

@@ -1,7 +1,7 @@
-//! `--report FILE.html`: the report as one page that needs nothing else, to look at or to keep.
+//! `--report FILE.html`: the report as one self-contained page, to view or to keep.
 //!
-//! What changed comes first. The markup escapes whatever it is given; the page runs no script and loads nothing, and its
-//! Content-Security-Policy sees to that, too.
+//! What changed comes first. The markup escapes everything; the page runs no script and loads nothing, which its
+//! Content-Security-Policy enforces as well.
 
 mod figures;
 mod invalidation;
@@ -27,12 +27,12 @@ pub(super) use verdict::reason;
 use verdict::{Mood, counted};
 
 const STYLE: &str = include_str!("page/style.css");
-/// With so many changes, folders and treemaps are of help; fewer are a list.
+/// From this many changes on, folders and treemaps help; fewer are a list.
 const MANY: usize = 30;
-/// Hidden files that are named.
+/// Maximum number of hidden files to name.
 const MOST_HIDDEN: usize = 20;
 
-/// What a change looks like.
+/// The color of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ink {
     New,
@@ -67,7 +67,7 @@ impl Ink {
     }
 }
 
-/// The sign that stands for a change.
+/// The symbol of a change.
 pub(super) fn sign(change: &ReportedChange) -> char {
     ink(change).sign()
 }
@@ -192,7 +192,7 @@ fn header(
     }
 }
 
-/// A link, where the address is one of the web; else the text alone.
+/// A link, if the URL is a web address; otherwise only the text.
 fn link(url: Option<&str>, text: &str) -> Markup {
     html! {
         @if let Some(url) = url.filter(|url| is_web(url)) { a href=(url) rel="noopener noreferrer" { (Shown(text)) } }
@@ -227,7 +227,7 @@ fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
     }
 }
 
-/// What of the source was left out, so that nobody looks for it.
+/// What was left out of the source, so that nobody looks for it.
 fn hidden(report: &Report) -> Markup {
     let more = report.hidden.len().saturating_sub(MOST_HIDDEN);
     html! {
@@ -261,7 +261,7 @@ fn rules(report: &Report) -> Markup {
     }
 }
 
-/// What `--verify` found; what is wrong is among the errors.
+/// The result of `--verify`; problems are among the errors.
 fn verified(report: &Report) -> Markup {
     html! {
         @if let Some(verified) = &report.verified {
@@ -276,7 +276,7 @@ fn verified(report: &Report) -> Markup {
     }
 }
 
-/// The stages as bars below each other.
+/// The stages as bars, one below another.
 fn timeline(spans: &[Span], total: f64) -> Markup {
     let total = spans.iter().fold(total, |total, span| total.max(span.end)).max(f64::EPSILON);
     let percent = |seconds: f64| seconds / total * 100.0;

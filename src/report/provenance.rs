@@ -1,13 +1,13 @@
-//! Which commit was deployed and which build did it, with their addresses, as CI services tell them in variables.
+//! The commit that was deployed and the build that did it, with their URLs, from the variables of CI services.
 
 use crate::deploy::rollback::{PROMOTED, RESTORED};
 
-/// Characters of an address, at most; a longer one is no link.
+/// Maximum length of a URL, in characters; a longer one is not a link.
 const LONGEST: usize = 2000;
-/// Characters of a commit that are shown, as Git shows them.
+/// Number of characters of a commit to show, as Git does.
 const SHORT_COMMIT: usize = 10;
 
-/// Where a site comes from, as far as this is known.
+/// Where a site comes from, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Provenance {
     /// The commit that was built.
@@ -16,18 +16,19 @@ pub(super) struct Provenance {
     pub(super) build: Option<Named>,
 }
 
-/// Something that may have a page of its own.
+/// Something that may have a web page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
-    /// What it is called.
+    /// Its name.
     pub(super) name: String,
     /// Its page: an `http` or `https` URL.
     pub(super) url: Option<String>,
 }
 
 impl Provenance {
-    /// What the environment says: GitHub Actions, GitLab, Bitbucket and CodeBuild, by their documented variables. Of a
-    /// source that is no build of this commit, such as an earlier deploy, the commit is left out.
+    /// The provenance according to the environment: GitHub Actions, GitLab, Bitbucket and CodeBuild, by their
+    /// documented variables. If the source is not a build of this commit, such as an earlier deploy, the commit is
+    /// omitted.
     pub(super) fn of(source: &str, variable: impl Fn(&str) -> Option<String>) -> Provenance {
         let get = |name: &str| variable(name).filter(|text| !text.trim().is_empty());
         let found = github(&get).or_else(|| gitlab(&get)).or_else(|| bitbucket(&get)).or_else(|| codebuild(&get));
@@ -78,7 +79,7 @@ fn bitbucket(get: &impl Fn(&str) -> Option<String>) -> Option<Provenance> {
 /// <https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html>
 fn codebuild(get: &impl Fn(&str) -> Option<String>) -> Option<Provenance> {
     let number = get("CODEBUILD_BUILD_NUMBER")?;
-    // Where the repository is known to have such pages. A URL with a password in it does not begin so.
+    // If the repository is known to have such pages. A URL that contains a password does not begin like this.
     let pages = |commit: &str| {
         let repository = get("CODEBUILD_SOURCE_REPO_URL")?;
         let repository = repository.strip_suffix(".git").unwrap_or(&repository);
@@ -100,7 +101,7 @@ impl Named {
     }
 }
 
-/// Whether a link may lead there: a page on the web, spelled as URLs are, with nothing before the host that could hide it.
+/// Whether a link may lead there: a web page, spelled as URLs are, with nothing before the host that could hide it.
 pub(super) fn is_web(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The size of what is sent, and of what it replaces.
+//! The sizes of what is sent and of what it replaces.
 
 use crate::deploy::change::{Action, Reason};
 use crate::report::ReportedChange;
@@ -7,14 +7,14 @@ use indicatif::DecimalBytes;
 /// The size of one change, or of several together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
-    /// Where something is replaced and its size says something.
+    /// If something is replaced and its size is meaningful.
     before: Option<u64>,
-    /// `None` where nothing is sent or removed.
+    /// `None` if nothing is sent or removed.
     now: Option<u64>,
 }
 
 impl Sizes {
-    /// Of all these together. What came before is shown only if it is known of everything that is replaced.
+    /// The total of these changes. The previous size is shown only if it is known for everything that is replaced.
     pub(super) fn of<'a>(changes: impl Iterator<Item = &'a ReportedChange> + Clone) -> Sizes {
         let uploads = changes.clone().filter(|change| matches!(change.action, Action::Upload | Action::Copy));
         let mut replaced = uploads.filter(|change| change.reason != Reason::New).peekable();
@@ -25,13 +25,13 @@ impl Sizes {
         Sizes { before, now: moves.then(|| moved.map(|change| change.bytes).sum()) }
     }
 
-    /// `1.90 kB -> 2.10 kB`, or one size where it stays the same.
+    /// `1.90 kB -> 2.10 kB`, or one size if it stays the same.
     pub(super) fn text(self, arrow: &str) -> String {
         let Some(now) = self.now else { return String::new() };
         let text = |bytes| DecimalBytes(bytes).to_string();
         match self.before.filter(|before| *before != now) {
             None => text(now),
-            // The difference is smaller than what is written of it.
+            // The difference is smaller than what is displayed.
             Some(before) if text(before) == text(now) => format!("{before} {arrow} {now} B"),
             Some(before) => format!("{} {arrow} {}", text(before), text(now)),
         }

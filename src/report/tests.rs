@@ -1,4 +1,5 @@
-//! Every rendering of a run, of texts that mean harm: as many lines as of plain ones, and none of them does anything.
+//! Tests every rendering of a run with hostile texts: it has as many lines as with harmless ones, and none of them
+//! has any effect.
 
 use super::{Fate, Report, ReportedChange, junit, page};
 use crate::deploy::change::{Action, Reason, Wave};
@@ -14,7 +15,7 @@ use crate::terminal::{Terminal, Volume};
 use proptest::prelude::*;
 use shipfront_invalidation::{Coverage, DistributionId, Invalidation, Step};
 
-/// A report in which every text of others is this one.
+/// A report in which every external text is this one.
 fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
     let owned = || text.to_owned();
     let change = |key: String, wave, fate| ReportedChange {
@@ -75,7 +76,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
     }
 }
 
-/// What is printed or written of a report, and of an error.
+/// What is printed or written for a report, and for an error.
 fn renderings(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Vec<(&'static str, String)> {
     let report = report(text, outcome, verbose, tenant);
     let error = Error::failed(text).hint(text);
@@ -103,7 +104,7 @@ proptest! {
         ]),
         verbose in any::<bool>(), tenant in any::<bool>(),
     ) {
-        // A slash makes a folder, and nothing has no line of its own.
+        // A slash makes a folder, and an empty text has no line of its own.
         let text = text.replace('/', "_");
         prop_assume!(!text.is_empty());
         let plain = renderings("name", outcome, verbose, tenant);

@@ -1,4 +1,4 @@
-//! The report as people read it: what changes and what else to know of it, then how the run ended, in its last lines.
+//! The report for people: the changes and notes, then the result in its last lines.
 
 mod changes;
 mod invalidation;
@@ -48,18 +48,18 @@ impl Report {
     /// Shows the report: the changes, the warnings, the result, and the errors.
     ///
     /// # Errors
-    /// A report that could not be written; warnings and errors were shown all the same.
+    /// A report that could not be written; warnings and errors were shown nevertheless.
     pub fn show(&self, terminal: &Terminal) -> Result<()> {
         terminal.report_run(self, (&Body(self), &LastLines(self)), &self.warnings, &self.errors)
     }
 
-    /// Whether viewers find a complete or partial deploy at the address of the site.
+    /// Whether viewers see a complete or partial deploy at the site's address.
     pub fn is_live(&self) -> bool {
         matches!(self.outcome, Outcome::Deployed | Outcome::NothingToDo | Outcome::Partial)
     }
 
-    /// Prints the address of the site alone on the last line, where scripts find it. At a terminal, a run without changes
-    /// is one line.
+    /// Prints only the site's address, on the last line, where scripts find it. At a terminal, a run without
+    /// changes is one line.
     ///
     /// # Errors
     /// A line that could not be written.
@@ -72,7 +72,7 @@ impl Report {
         }
     }
 
-    /// Whether the text is for a person who wants to know all of it: of a plan, or with `--verbose`.
+    /// Whether the text is for somebody who wants all details: for a plan, or with `--verbose`.
     fn is_detailed(&self) -> bool {
         self.verbose || (self.outcome == Outcome::Planned && self.has_changes())
     }
@@ -105,7 +105,7 @@ impl Report {
         changes::write(out, &waves, beside, Manner { verbose: self.verbose, columns: self.columns })
     }
 
-    /// What a person should know beside the changes.
+    /// Notes other than the changes.
     fn write_notes(&self, out: &mut Formatter<'_>) -> fmt::Result {
         if self.outcome != Outcome::NothingToDo || self.verbose {
             self.write_hidden(out)?;
@@ -145,7 +145,7 @@ impl Report {
         Ok(())
     }
 
-    /// What was sent and what it costs: of a plan, what the deploy would send.
+    /// What was sent and what it costs: for a plan, what the deploy would send.
     fn write_requests(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let requests = &self.cost.requests;
         let about = if self.outcome.is_plan() && self.has_changes() { "about " } else { "" };
@@ -170,7 +170,7 @@ impl Report {
         }
     }
 
-    /// The counts, to compare a run with others.
+    /// The counts, for comparing runs.
     fn write_counts(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let (objects, planned) = (&self.objects, self.outcome.is_plan());
         let (upload, delete) = if planned { ("to upload", "to delete") } else { ("uploaded", "deleted") };
@@ -205,7 +205,7 @@ impl Report {
         writeln!(out, "Concurrent S3 requests: {}; throttled {slow_downs}", samples.join(", "))
     }
 
-    /// Hidden files are left out without being asked for: the person may have meant one.
+    /// Hidden files are left out by default: the user may have wanted one.
     fn write_hidden(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match (self.hidden.as_slice(), self.verbose) {
             ([], _) => Ok(()),

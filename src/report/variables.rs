@@ -1,8 +1,8 @@
-//! `--report FILE.env`: what later steps of a build ask for, as `NAME=value` lines.
+//! `--report FILE.env`: values for later steps of a build, as `NAME=value` lines.
 //!
-//! A shell reads the file with `.`, GitHub takes it as a step's outputs, GitLab as a dotenv report and Bitbucket as
-//! output variables. None of them has the same quoting, so no value needs any: it consists of letters, digits and
-//! `-._~:/%`. No name of a file is among the values, and a value that anything else is in is left empty.
+//! A shell reads the file with `.`, GitHub as a step's outputs, GitLab as a dotenv report and Bitbucket as output
+//! variables. Their quoting differs, so no value needs any: it consists of letters, digits and `-._~:/%`. No file
+//! name is among the values, and a value that contains anything else is left empty.
 
 use crate::report::Report;
 use crate::report::file::Ending;
@@ -44,7 +44,7 @@ fn of_report(report: &Report) -> [String; 7] {
     ]
 }
 
-/// A value whose characters mean nothing to whatever reads the file; any other one is left out.
+/// A value whose characters are literal to whatever reads the file; any other is omitted.
 fn plain(value: String) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/%".contains(c);
     if value.chars().all(is_plain) { value } else { String::new() }

@@ -1,4 +1,4 @@
-//! Small objects read with S3's own time and written on condition: what a lock can be made of.
+//! Small objects, read with S3's own time and written conditionally: the basis of a lock.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::s3::{BASE64, Bucket};
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub struct Fetched {
     /// Its bytes.
     pub body: Bytes,
-    /// Its ETag as S3 gave it, quotes and all.
+    /// Its ETag as S3 returned it, including quotation marks.
     pub etag: String,
     /// When it was written, by S3's clock.
     pub modified: Timestamp,
@@ -27,43 +27,43 @@ pub struct Fetched {
     pub read: Timestamp,
 }
 
-/// On what condition an object is written
+/// The condition for writing an object
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
 #[derive(Debug, Clone, Copy)]
 pub enum Condition<'a> {
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// It still has this ETag.
     Match(&'a str),
 }
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It is there, with this ETag.
+    /// The object was written, with this ETag.
     Yes(String),
     /// The condition did not hold.
     Refused,
 }
 
-/// An answer that broke off or stood still in the middle.
+/// A response that broke off or stalled in the middle.
 struct BrokeOff(Error);
 
-/// How often an object whose bytes break off is read in all.
+/// Total number of attempts to read an object whose response breaks off.
 const TRIES: u32 = 4;
 
 impl Bucket {
-    /// Reads an object of at most so many bytes, if there is one.
+    /// Reads an object of at most this many bytes, if it exists.
     pub async fn get(&self, key: &str, most: u64) -> Result<Option<Fetched>> {
         self.get_at(key, most).await.map(|(found, _)| found)
     }
 
-    /// Reads an object of at most so many bytes, if there is one, and S3's clock in any case.
+    /// Reads an object of at most this many bytes, if it exists, and S3's clock in any case.
     pub async fn get_at(&self, key: &str, most: u64) -> Result<(Option<Fetched>, Timestamp)> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            // The SDK tries again only until an answer has begun.
+            // The SDK retries only until a response has begun.
             match self.get_once(key, most).await? {
                 (Some(Err(BrokeOff(_))), _) if tries > 0 => {}
                 (Some(Err(BrokeOff(error))), _) => return Err(error),
@@ -73,7 +73,7 @@ impl Bucket {
         }
     }
 
-    /// Asks for an object once: what came of reading it, if there is one.
+    /// Requests an object once; returns the result of reading it, if it exists.
     async fn get_once(&self, key: &str, most: u64) -> Result<(Option<Result<Fetched, BrokeOff>>, Timestamp)> {
         let date = Arc::new(AtomicI64::new(0));
         let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -97,8 +97,8 @@ impl Bucket {
         Ok((Some(body.map(|body| Fetched { body, etag, modified: time(modified), read })), read))
     }
 
-    /// Whether there certainly is no object of this key, which a listing tells where a 403 leaves it open: without
-    /// `s3:ListBucket` for the request itself, which a condition on the prefix takes away, S3 does not say 404.
+    /// Whether there is certainly no object with this key. A listing shows that if a 403 leaves it open: S3 does
+    /// not say 404 without `s3:ListBucket` for the request itself, which a condition on the prefix removes.
     pub(super) async fn is_absent(&self, key: &str) -> bool {
         let full = self.target.full_key(key);
         let request = self.client.list_objects_v2().bucket(self.target.bucket()).prefix(&full).max_keys(1);
@@ -107,7 +107,7 @@ impl Bucket {
         answer.contents.unwrap_or_default().first().is_none_or(|first| first.key.as_deref() != Some(full.as_str()))
     }
 
-    /// The bytes of an answer, whatever length it told.
+    /// The bytes of a response, whatever length it announced.
     async fn collect(&self, key: &str, mut body: ByteStream, most: u64) -> Result<Result<Bytes, BrokeOff>> {
         let mut collected = BytesMut::new();
         while let Some(chunk) = body.next().await {
@@ -146,7 +146,7 @@ impl Bucket {
         }
     }
 
-    /// Writes an object whatever is there.
+    /// Writes an object unconditionally.
     pub async fn put_plain(&self, key: &str, body: Vec<u8>) -> Result<()> {
         let request = self.client.put_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.content_md5(BASE64.encode(md5(&body))).content_type("application/gzip");
@@ -156,13 +156,13 @@ impl Bucket {
     }
 }
 
-/// Another write came first (412), came at the same time (409), or what was to be replaced is gone (404).
+/// Another write came first (412), came at the same time (409), or the object to replace is gone (404).
 fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey"))
         || matches!(error.raw_response().map(|answer| answer.status().as_u16()), Some(409 | 412))
 }
 
-/// Keeps the `Date` of an answer: S3's own time, which no client's clock may replace.
+/// Keeps the `Date` of a response: S3's own time, which no client's clock may replace.
 #[derive(Debug)]
 struct ReadDate(Arc<AtomicI64>);
 

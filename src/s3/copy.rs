@@ -1,8 +1,8 @@
-//! An object of an earlier time put in its place again: copied inside S3, from a version or from another key, and only
-//! while what it replaces is what it was.
+//! Restores an object from an earlier time: copied inside S3, from a version or from another key, and only while
+//! the object that it replaces is unchanged.
 //!
-//! A copy keeps system and user metadata and tags. Storage class and website redirect are said again, annotations stay
-//! behind, and the bucket's default encrypts
+//! A copy preserves system and user metadata and tags. Storage class and website redirect must be set again,
+//! annotations are lost, and the bucket's default encryption applies
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
 
 use crate::aws::ambiguous::AmbiguousAnswer;
@@ -20,19 +20,19 @@ use shipfront_site::Target;
 use shipfront_site::etag::{Etag, part_size};
 use shipfront_site::headers::Headers;
 
-/// Parts of one object that are copied at once.
+/// Number of parts of one object that are copied at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
-/// How often a copy is begun that another request came in the way of.
+/// Number of attempts at a copy that conflicts with another request.
 const TRIES: usize = 3;
 /// An ETag that no object has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// Where the bytes of a copy are, and what a copy does not take over by itself.
+/// The source of a copy, and what a copy does not preserve by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The bucket.
     pub bucket: String,
-    /// The whole key.
+    /// The full key.
     pub key: String,
     /// The version; `None` is the newest one.
     pub version: Option<String>,
@@ -40,21 +40,21 @@ pub struct Source {
     pub etag: Etag,
     /// Bytes.
     pub size: u64,
-    /// The storage class that the copy gets; `None` is the usual one.
+    /// The storage class of the copy; `None` is the default one.
     pub class: Option<String>,
     /// Where the copy redirects at a website endpoint.
     pub redirect: Option<String>,
 }
 
 impl Source {
-    /// As a request names it.
+    /// Its form in a request.
     fn named(&self) -> String {
         let key = utf8_percent_encode(&self.key, IN_SOURCE);
         let version = self.version.as_ref().map(|id| format!("?versionId={}", utf8_percent_encode(id, IN_SOURCE)));
         format!("{}/{key}{}", self.bucket, version.unwrap_or_default())
     }
 
-    /// For people.
+    /// Its form for display.
     fn shown(&self) -> String {
         let version = self.version.as_ref().map(|id| format!(" (version {id})"));
         format!("s3://{}/{}{}", self.bucket, self.key, version.unwrap_or_default())
@@ -65,7 +65,7 @@ impl Source {
     }
 }
 
-/// What is where the copy goes: otherwise it is not made.
+/// What must be at the target: otherwise the copy is not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced<'a> {
     /// No object.
@@ -74,53 +74,53 @@ pub enum Replaced<'a> {
     This(&'a Etag),
 }
 
-/// How it is made sure that nothing else is replaced.
+/// How to ensure that nothing else is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// The store looks, in one step with the copy.
+    /// The store checks, in one step with the copy.
     Condition,
-    /// A HEAD comes before the copy: what is written in between is lost.
+    /// A HEAD precedes the copy: a write in between is lost.
     Look,
 }
 
-/// What became of a copy.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copy {
-    /// It is there.
+    /// It was made.
     Made {
         /// Its ETag.
         etag: Etag,
-        /// Its version, where the bucket keeps versions.
+        /// Its version, if the bucket keeps versions.
         version: Option<String>,
     },
-    /// Another object is there than was to be replaced: nothing was done.
+    /// The object to replace has changed: nothing was done.
     Refused,
 }
 
-/// What came of a condition that cannot hold.
+/// The result of a condition that cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {
     /// The store refused the copy, as it must.
     Hold,
     /// The store made it.
     Ignored(Copy),
-    /// It was not tried, or tells nothing.
+    /// It was not tried, or the result is inconclusive.
     Unknown,
 }
 
-/// What a request to copy came to.
+/// The result of a copy request.
 enum Answer {
     Made(Copy),
     /// A condition does not hold: that of the copy, or that of its source.
     Unmet,
     /// Another request came at the same time.
     Conflict,
-    /// The object is larger than one request copies.
+    /// The object is larger than one request can copy.
     TooLarge,
 }
 
 impl Bucket {
-    /// Copies an object to a key, in parts where it is too large for one request.
+    /// Copies an object to a key, in parts if it is too large for one request.
     pub async fn copy(&self, source: &Source, key: &str, replaced: Replaced<'_>, guard: Guard) -> Result<Copy> {
         for _ in 0..TRIES {
             if guard == Guard::Look && !is_replaced(self.head(key).await?.as_ref(), replaced) {
@@ -152,8 +152,8 @@ impl Bucket {
         Err(Error::failed(message).of_kind(ErrorKind::Busy))
     }
 
-    /// Whether the store looks at the conditions of a copy, by one that cannot hold. One that ignores it has then made
-    /// the copy, and this is the only one that is made so.
+    /// Tests whether the store checks the conditions of a copy, with one that cannot hold. A store that ignores it
+    /// has then made the copy; no other copy is made this way.
     pub async fn try_conditions(&self, source: &Source, key: &str, replaced: Replaced<'_>) -> Result<Tried> {
         if source.size > LARGEST_COPY || !is_replaced(self.head(key).await?.as_ref(), replaced) {
             return Ok(Tried::Unknown);
@@ -162,13 +162,14 @@ impl Bucket {
             Ok(Answer::Made(copy)) => Ok(Tried::Ignored(copy)),
             Ok(Answer::Unmet) => Ok(Tried::Hold),
             Ok(Answer::Conflict | Answer::TooLarge) => Ok(Tried::Unknown),
-            // What `If-Match` says of a key that has no object; a version that is gone says so when it is copied.
+            // This is the response to `If-Match` for a key without an object; for a missing version, the copy
+            // itself reports it.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Tried::Hold),
             Err(error) => Err(error),
         }
     }
 
-    /// The object that is where the copy was to go, if it is the copy: the answer to it was lost.
+    /// The object at the target, if it is the copy: the response was lost.
     async fn made_unseen(&self, source: &Source, live: Option<Head>) -> Result<Copy> {
         let Some(live) = live else { return Ok(Copy::Refused) };
         let place = self.elsewhere(&source.bucket)?;
@@ -184,12 +185,12 @@ impl Bucket {
         Ok(if is_same { Copy::Made { etag: live.etag, version: live.version } } else { Copy::Refused })
     }
 
-    /// An error of a copy, with what one from a version takes.
+    /// The error of a copy, with the permissions that copying a version needs.
     fn of_source(&self, source: &Source, error: Error) -> Error {
         if source.version.is_some() { self.of_version(error) } else { error }
     }
 
-    /// A bucket in reach of the same credentials, with whole keys.
+    /// A bucket that the same credentials can reach, with full keys.
     fn elsewhere(&self, bucket: &str) -> Result<Bucket> {
         Ok(Bucket { target: Target::whole(bucket)?, ..self.clone() })
     }
@@ -223,18 +224,18 @@ impl Bucket {
                     (Some("InvalidRequest"), message) if message.contains("maximum allowable size") => {
                         Ok(Answer::TooLarge)
                     }
-                    // Whoever cannot do it has done nothing.
+                    // A store that does not support it has done nothing.
                     (Some("NotImplemented"), _) => Err(self.explain_key("CopyObject", key, error)),
                     _ => Err(lost.mark(self.of_source(source, self.explain_key("CopyObject", key, error)))),
                 };
             }
         };
         let opaque = is_opaque(answer.server_side_encryption.as_ref(), answer.sse_customer_algorithm.as_deref());
-        // A 200 may carry an error in place of a result.
+        // A 200 may contain an error instead of a result.
         let etag = answer.copy_object_result.as_ref().and_then(|result| result.e_tag.as_deref()).map(Etag::parse);
         let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied {key}")))?;
         if !opaque && matches!((&etag, &source.etag), (Etag::Single(made), Etag::Single(sent)) if made != sent) {
-            // Those of a source under KMS are no digests, and the bucket's default may have changed since.
+            // Those of a source under KMS are not digests, and the bucket's default may have changed since.
             let original = self.elsewhere(&source.bucket)?.head_version(&source.key, source.version.as_deref()).await?;
             if original.is_some_and(|original| !original.opaque) {
                 return Err(Error::failed(format!("S3 copied other bytes to {key} than {} has", source.shown())));
@@ -243,7 +244,7 @@ impl Bucket {
         Ok(Answer::Made(Copy::Made { etag, version: answer.version_id }))
     }
 
-    /// Copies an object part by part, and aborts on any failure. All headers are said again: those of the source.
+    /// Copies an object part by part, and aborts on any failure. All headers are set again, to those of the source.
     async fn copy_parts(
         &self,
         source: &Source,
@@ -269,7 +270,7 @@ impl Bucket {
         if !matches!(copied, Ok(Answer::Made(_))) {
             let abort = self.client.abort_multipart_upload().bucket(self.target.bucket());
             let abort = abort.key(self.target.full_key(key)).upload_id(&id);
-            // Whether it worked or not, the reason for it counts.
+            // Whether it worked or not, the original error is the one that counts.
             let _ = abort.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
         }
         copied
@@ -282,7 +283,7 @@ impl Bucket {
         id: &str,
         (if_match, if_none_match): &(Option<String>, Option<String>),
     ) -> Result<Answer> {
-        // As an upload cuts it: the ETag is then the same.
+        // Cut as in an upload, so that the ETag is the same.
         let length = part_size(source.size);
         let parts = stream::iter(0..source.size.div_ceil(length)).map(|at| async move {
             let (first, end) = (at * length, (at * length + length).min(source.size));

@@ -1,4 +1,4 @@
-//! An object into a file, by credentials that may allow nothing else.
+//! Downloads an object to a file, with credentials that may allow nothing else.
 
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,16 +8,16 @@ use shipfront_site::Target;
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-/// How often a download whose answer breaks off is begun again.
+/// Number of attempts at a download whose response breaks off.
 const TRIES: u32 = 3;
 
 impl Bucket {
-    /// A bucket without any request beforehand.
+    /// A bucket, without any request beforehand.
     pub fn unseen(aws: &Aws, target: &Target) -> Bucket {
         Bucket { client: Client::from_conf(aws.s3(None)), target: target.clone(), expected_owner: None }
     }
 
-    /// Writes an object to the beginning of a file, unless it has more than `limit` bytes; how many it has.
+    /// Writes an object to the beginning of a file, unless it has more than `limit` bytes; returns its size.
     pub async fn download(&mut self, aws: &Aws, key: &str, file: &mut File, limit: u64) -> Result<u64> {
         let mut tries = TRIES;
         loop {

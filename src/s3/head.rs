@@ -1,4 +1,4 @@
-//! What only a HEAD tells of an object: its headers, its encryption and its checksum.
+//! What only a HEAD shows about an object: its headers, its encryption and its checksum.
 
 use crate::error::{ErrorKind, Result};
 use crate::s3::{Bucket, headers, is_opaque};
@@ -7,7 +7,7 @@ use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
 use std::collections::HashMap;
 
-/// An object as `HeadObject` tells it.
+/// An object as `HeadObject` describes it.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// The headers it was uploaded with.
@@ -16,35 +16,36 @@ pub struct Head {
     pub etag: Etag,
     /// Whether the ETag says nothing about the bytes.
     pub opaque: bool,
-    /// The CRC-64/NVME of the whole object, base64, which S3 computes for every object that comes
-    /// without a checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+    /// The CRC-64/NVME of the whole object in base64, which S3 computes for every object that is uploaded without a
+    /// checksum (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
     pub crc64: Option<String>,
     /// Its user metadata.
     pub metadata: HashMap<String, String>,
-    /// Whether it has an `Expires` header, which no rule gives.
+    /// Whether it has an `Expires` header, which no rule sets.
     pub expires: bool,
     /// When it was written, in seconds of S3's clock.
     pub modified: i64,
     /// Bytes.
     pub size: u64,
-    /// Its version, where the bucket keeps versions.
+    /// Its version, if the bucket keeps versions.
     pub version: Option<String>,
 }
 
 impl Bucket {
-    /// Asks for an object's headers; `None` if it is gone, or would not tell.
+    /// Requests an object's headers; `None` if it is gone, or they cannot be read.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
         self.head_version(key, None).await
     }
 
-    /// Asks for the headers of a version of an object; `None` if it is gone, a delete marker, or would not tell.
+    /// Requests the headers of a version of an object; `None` if it is gone, a delete marker, or they cannot be
+    /// read.
     pub async fn head_version(&self, key: &str, version: Option<&str>) -> Result<Option<Head>> {
         let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.checksum_mode(ChecksumMode::Enabled).set_version_id(version.map(str::to_owned));
         let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => return Ok(None),
-            // An object under SSE-C answers only to whoever has its key.
+            // An object under SSE-C can only be read with its key.
             Err(error) if error.raw_response().is_some_and(|answer| matches!(answer.status().as_u16(), 400 | 405)) => {
                 return Ok(None);
             }

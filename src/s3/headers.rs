@@ -1,11 +1,11 @@
-//! The headers of an object in S3's own words: sent with an upload, and read back by a HEAD.
+//! The headers of an object in S3's terms: sent with an upload, and parsed from a HEAD.
 
 use crate::error::{Error, ErrorKind};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use shipfront_site::headers::Headers;
 
-/// Sets all headers on a request. `PutObject` and `CreateMultipartUpload` have the same words for them, and
-/// no type in common.
+/// Sets all headers on a request. `PutObject` and `CreateMultipartUpload` have the same methods for them, but no
+/// common type.
 macro_rules! with_headers {
     ($request:expr, $headers:expr) => {{
         let headers: &shipfront_site::headers::Headers = $headers;
@@ -23,7 +23,7 @@ macro_rules! with_headers {
 }
 pub(super) use with_headers;
 
-/// An error of an upload, with what an ACL takes where the headers have one.
+/// The error of an upload, with the permission for ACLs if the headers have one.
 pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
     match (&headers.acl, error.kind()) {
         (Some(acl), ErrorKind::AclsDisabled) => error.hint(format!(
@@ -37,8 +37,8 @@ pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
     }
 }
 
-/// What an object was uploaded with, as far as S3 tells: of its ACL it does not. Its metadata is apart,
-/// because not all of it comes from header rules.
+/// The headers that an object was uploaded with, except the ACL, which S3 does not return. Its metadata is
+/// separate, because not all of it comes from header rules.
 pub(super) fn found(answer: &HeadObjectOutput) -> Headers {
     let text = |value: Option<&str>| value.filter(|value| !value.is_empty()).map(str::to_owned);
     Headers {

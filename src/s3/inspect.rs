@@ -1,4 +1,5 @@
-//! What a bucket is set up like. `doctor` asks, and a deploy where a record has to be explained that HEAD may not.
+//! The configuration of a bucket, for `doctor`, and for a deploy that has to explain a record that HEAD may not
+//! read.
 
 use crate::error::Result;
 use crate::s3::Bucket;
@@ -10,9 +11,9 @@ use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule}
 pub struct VersionRule {
     /// Its name.
     pub name: String,
-    /// After how many days they go.
+    /// After how many days they are deleted.
     pub days: Option<i32>,
-    /// How many of a key stay all the same.
+    /// How many of a key are kept nevertheless.
     pub newer: i32,
     /// After how many days they move to an archive, from which nothing can be copied.
     pub archive_days: Option<i32>,
@@ -33,7 +34,7 @@ impl VersionRule {
 }
 
 impl Bucket {
-    /// With what new objects are encrypted: `AES256`, `aws:kms`, `aws:kms:dsse`.
+    /// The encryption of new objects: `AES256`, `aws:kms`, `aws:kms:dsse`.
     pub async fn encryption(&self) -> Result<Option<String>> {
         let request = self.client.get_bucket_encryption().bucket(self.target.bucket());
         let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
@@ -46,7 +47,7 @@ impl Bucket {
         Ok(defaults.next().map(|default| default.sse_algorithm.as_str().to_owned()))
     }
 
-    /// The rules of the bucket by which noncurrent versions below a prefix go or move, on any condition.
+    /// The rules of the bucket that delete or move noncurrent versions below a prefix, under any condition.
     pub async fn version_rules(&self) -> Result<Vec<VersionRule>> {
         let request = self.client.get_bucket_lifecycle_configuration().bucket(self.target.bucket());
         let answer = match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
@@ -67,7 +68,7 @@ impl Bucket {
         Ok(rules.filter_map(|rule| VersionRule::of(&rule)).collect())
     }
 
-    /// Whether what is overwritten or deleted can be had back.
+    /// Whether overwritten and deleted objects can be restored.
     pub async fn keeps_versions(&self) -> Result<bool> {
         let request = self.client.get_bucket_versioning().bucket(self.target.bucket());
         let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;

@@ -1,4 +1,4 @@
-//! Large files: uploaded part by part from the disk, never held in memory, never left half done.
+//! Large files: uploaded part by part from the disk, never held in memory, never left incomplete.
 
 use crate::aws::ambiguous::AmbiguousAnswer;
 use crate::clock::Clock;
@@ -16,25 +16,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Parts of one file in flight: two hide the round trip and the hashing of the next part.
+/// Number of parts of one file in flight: two hide the round trip and the hashing of the next part.
 const PARTS_IN_FLIGHT: usize = 4;
-/// How often, and after which pause, a file is opened again while too many are open: half a minute in all.
+/// How often, every 100 ms, opening a file is retried while too many are open: half a minute in all.
 const OPENING_TRIES: u32 = 300;
 const OPENING_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long ending an upload that is given up may take after a signal.
+/// How long aborting an upload may take after a signal.
 const ABORTING: Duration = Duration::from_secs(2);
 
 /// How a large file is sent.
 #[derive(Clone, Copy)]
 pub struct Transfer<'a> {
-    /// An object that is there stays as it is: `PreconditionFailed`.
+    /// An existing object stays as it is: `PreconditionFailed`.
     pub create_only: bool,
-    /// Set by a signal: no further part is begun.
+    /// Set by a signal: no further part is started.
     pub stop: &'a CancellationToken,
     /// How long the parts in flight have after that, and as much again for the request that ends the upload.
     pub cut_off: (&'a Clock, Duration),
-    /// Told the bytes of each part that is done.
+    /// Called with the size of each part that is done, in bytes.
     pub uploaded: &'a (dyn Fn(u64) + Sync),
 }
 
@@ -46,7 +46,7 @@ struct Part {
 }
 
 impl Bucket {
-    /// Uploads a file in parts and aborts the upload on any failure, so that no parts are paid for.
+    /// Uploads a file in parts and aborts the upload on any failure, so that no parts are billed.
     pub async fn put_parts(
         &self,
         key: &str,
@@ -89,7 +89,7 @@ impl Bucket {
         }
     }
 
-    /// The body of `put_parts`, apart so that every way out of it aborts.
+    /// The body of `put_parts`, a separate function so that every exit from it aborts.
     async fn send_parts(
         &self,
         key: &str,
@@ -142,8 +142,8 @@ impl Bucket {
         length: u64,
         opaque: bool,
     ) -> Result<Part> {
-        // Hashed first and read again from the page cache to be sent: S3 checks the digest, and no
-        // part is held in memory, however large it is.
+        // Hashed first and read again from the page cache to be sent: S3 checks the digest, and no part is held in
+        // memory, however large it is.
         let digest =
             digest_of(path.to_owned(), offset, length).await.map_err(|error| Error::unreadable(path, &error))?;
         let body = part_of(path, offset, length).await?;
@@ -157,7 +157,7 @@ impl Bucket {
     }
 }
 
-/// A part of a file as a body. Where too many files are open it waits until others are closed.
+/// A part of a file as a body. If too many files are open, it waits until others are closed.
 async fn part_of(path: &Path, offset: u64, length: u64) -> Result<ByteStream> {
     let mut tries = OPENING_TRIES;
     loop {
@@ -183,7 +183,7 @@ async fn digest_of(path: PathBuf, offset: u64, length: u64) -> io::Result<[u8; 1
     tokio::task::spawn_blocking(hash).await.map_err(io::Error::other)?
 }
 
-/// When the file was last modified, if it still has the size that was planned.
+/// When the file was last modified, if it still has the planned size.
 fn modified(path: &Path, size: u64) -> io::Result<std::time::SystemTime> {
     let metadata = std::fs::metadata(path)?;
     if metadata.len() == size { metadata.modified() } else { Err(etag::changed_while_read()) }

@@ -1,4 +1,4 @@
-//! The bucket policy, read for one question: does it keep viewers away from a folder?
+//! Reads the bucket policy for one question: does it keep viewers out of a folder?
 
 use crate::error::Result;
 use crate::s3::Bucket;
@@ -8,13 +8,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wildmatch::WildMatch;
 
-/// As whom CloudFront fetches with an origin access control
+/// The principal as which CloudFront fetches with an origin access control
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html>).
 const CLOUDFRONT: &str = "cloudfront.amazonaws.com";
 const READ: &str = "s3:getobject";
 
 impl Bucket {
-    /// The bucket policy; empty where there is none. Needs `s3:GetBucketPolicy`.
+    /// The bucket policy; empty if there is none. Needs `s3:GetBucketPolicy`.
     pub async fn policy(&self) -> Result<String> {
         let request = self.client.get_bucket_policy().bucket(self.target.bucket());
         match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
@@ -24,14 +24,14 @@ impl Bucket {
         }
     }
 
-    /// Whether the bucket policy certainly keeps viewers from reading what is below a folder.
+    /// Whether the bucket policy certainly keeps viewers from reading objects below a folder.
     pub async fn keeps_viewers_out(&self, folder: &str) -> Result<bool> {
         Ok(keeps_viewers_out(&self.policy().await?, self.target.bucket(), folder))
     }
 }
 
-/// Whether `policy` lets a distribution read below `folder` as CloudFront's service, which is what an
-/// origin access control takes. A condition that names it is taken to be met.
+/// Whether `policy` lets a distribution read below `folder` as CloudFront's service, which an origin access control
+/// needs. A condition that names the distribution is assumed to hold.
 pub fn lets_distribution_read(policy: &str, bucket: &str, folder: &str, distribution: &str) -> bool {
     let Ok(policy) = serde_json::from_str::<Policy>(policy) else { return false };
     let folder = format!("{bucket}/{folder}");
@@ -50,13 +50,13 @@ pub fn lets_distribution_read(policy: &str, bucket: &str, folder: &str, distribu
     })
 }
 
-/// Whether `policy` certainly keeps viewers from reading every key below `folder` (a prefix that
-/// ends in `/`). In doubt it does not.
+/// Whether `policy` certainly keeps viewers from reading every key below `folder` (a prefix that ends in `/`). If
+/// in doubt, it does not.
 ///
-/// It takes a `Deny` of reading for everyone, or for CloudFront's service principal where the
-/// policy lets nobody else read who may be a viewer: everyone, or an origin access identity. A
-/// `Deny` with a `Condition` counts only if it does no more than exempt accounts or roles by name,
-/// which no viewer has; one with `NotPrincipal`, `NotAction` or `NotResource` never does.
+/// This requires a `Deny` of reading for everyone, or for CloudFront's service principal if the policy allows
+/// reading to nobody else who may be a viewer: everyone, or an origin access identity. A `Deny` with a `Condition`
+/// counts only if it does no more than exempt accounts or roles by name, which no viewer has; one with
+/// `NotPrincipal`, `NotAction` or `NotResource` never does.
 pub fn keeps_viewers_out(policy: &str, bucket: &str, folder: &str) -> bool {
     let Ok(policy) = serde_json::from_str::<Policy>(policy) else { return false };
     let folder = format!("{bucket}/{folder}");
@@ -89,7 +89,7 @@ struct Policy {
 #[serde(rename_all = "PascalCase")]
 struct Statement {
     effect: String,
-    /// `None` where there is a `NotPrincipal` in its place; so below.
+    /// `None` if there is a `NotPrincipal` instead; likewise below.
     principal: Option<Principal>,
     action: Option<OneOrMany<String>>,
     resource: Option<OneOrMany<String>>,
@@ -137,7 +137,7 @@ impl Principal {
         self.names("Service", |name| name == CLOUDFRONT)
     }
 
-    /// Whether viewers may come as one of these, other than as CloudFront's service.
+    /// Whether viewers may act as one of these principals, other than as CloudFront's service.
     fn has_other_viewers(&self) -> bool {
         let identity = |name: &str| name.contains(":iam::cloudfront:user/");
         self.names("AWS", |name| name == "*" || identity(name)) || self.names("CanonicalUser", |_| true)
@@ -149,14 +149,14 @@ impl Statement {
         let any = |patterns: &Option<OneOrMany<String>>, is_meant: &dyn Fn(&str) -> bool| {
             patterns.as_ref().is_some_and(|patterns| patterns.as_slice().iter().any(|pattern| is_meant(pattern)))
         };
-        // A pattern that ends in `*` and matches the folder matches whatever is below it.
+        // A pattern that ends in `*` and matches the folder matches everything below it.
         let covers = |pattern: &str| {
             pattern.ends_with('*') && WildMatch::new(&meant(key_pattern(pattern))).matches(&set_apart(folder))
         };
         any(&self.action, &reads) && any(&self.resource, &covers) && self.exempts_no_viewer()
     }
 
-    /// The opposite doubt: what is not certainly about something else may allow it.
+    /// The opposite doubt: a statement that is not certainly about something else may allow it.
     fn may_allow_reading_below(&self, folder: &str) -> bool {
         let any = |patterns: &Option<OneOrMany<String>>, may_be: &dyn Fn(&str) -> bool| {
             patterns.as_ref().is_none_or(|patterns| patterns.as_slice().iter().any(|pattern| may_be(pattern)))
@@ -164,7 +164,7 @@ impl Statement {
         let overlaps = |pattern: &str| {
             let pattern = meant(key_pattern(pattern));
             let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
-            // A variable stands for anything.
+            // A variable may be anything.
             let fixed = fixed.split("${").next().unwrap_or_default();
             let folder = set_apart(folder);
             fixed.starts_with(&folder) || folder.starts_with(fixed)
@@ -172,7 +172,7 @@ impl Statement {
         any(&self.action, &reads) && any(&self.resource, &overlaps)
     }
 
-    /// A key that a request lacks fulfils a negated operator: so does every anonymous viewer
+    /// A key that is missing from a request satisfies a negated operator: so does every anonymous viewer
     /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>).
     fn exempts_no_viewer(&self) -> bool {
         const NEGATED: [&str; 4] = ["StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike"];
@@ -188,26 +188,26 @@ fn reads(action: &str) -> bool {
     WildMatch::new(&action.to_ascii_lowercase()).matches(READ)
 }
 
-/// `*` and `?` as they are meant literally, of which no key has these.
+/// Represent literal `*` and `?`; no key contains these characters.
 const STAR: &str = "\u{f0001}";
 const QUESTION_MARK: &str = "\u{f0002}";
 
-/// A pattern with what is meant literally set apart from wildcards.
+/// A pattern whose literal characters are distinct from wildcards.
 fn meant(pattern: &str) -> String {
     pattern.replace("${*}", STAR).replace("${?}", QUESTION_MARK).replace("${$}", "$")
 }
 
-/// A key with what would be a wildcard set apart likewise.
+/// A key in which characters that would be wildcards are replaced the same way.
 fn set_apart(key: &str) -> String {
     key.replace('*', STAR).replace('?', QUESTION_MARK)
 }
 
-/// What follows `arn:PARTITION:s3:::`; the partitions of AWS differ in nothing else here.
+/// What follows `arn:PARTITION:s3:::`; AWS's partitions do not differ otherwise here.
 fn key_pattern(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).unwrap_or(arn)
 }
 
-/// The policy of a bucket on the local edge: CloudFront reads everything but deploy records.
+/// The policy of a bucket on the local edge: CloudFront may read everything except deploy records.
 #[cfg(feature = "edge")]
 pub(super) fn for_records(bucket: &str) -> String {
     use crate::aws::policy_document::{Document, Statement};
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn to_deny_cloudfront_is_not_enough_where_viewers_come_by_another_door() {
+    fn denying_cloudfront_is_not_enough_if_viewers_have_another_way_in() {
         let deny = deny(
             r#""Principal": {"Service": "cloudfront.amazonaws.com"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/.shipfront/*""#,
         );

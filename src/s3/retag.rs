@@ -1,4 +1,4 @@
-//! Puts user metadata on an object that is there: a copy onto itself that keeps everything else.
+//! Adds user metadata to an existing object, by a copy onto itself that keeps everything else.
 
 use crate::error::{Error, Result};
 use crate::s3::Bucket;
@@ -7,28 +7,28 @@ use aws_sdk_s3::types::{MetadataDirective, ObjectOwnership, StorageClass};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shipfront_site::etag::Etag;
 
-/// The largest object that one `CopyObject` copies
+/// Maximum size of an object that one `CopyObject` copies, in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
 pub const LARGEST_COPY: u64 = 5 << 30;
-/// User metadata that S3 takes, names and values together
+/// Maximum size of user metadata in S3 in bytes, names and values together
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 const MOST_METADATA: usize = 2048;
-/// What stays as it is in a copy source.
+/// Characters that are not encoded in a copy source.
 pub(super) const IN_SOURCE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What became of an object.
+/// The result for an object.
 #[derive(Debug)]
 pub enum Retagged {
     /// It has the metadata, and this ETag.
     Yes {
-        /// The ETag now: another one where the object had been uploaded in parts.
+        /// The ETag now, which differs if the object had been uploaded in parts.
         etag: Etag,
-        /// Whether it answers with a redirect at a website endpoint, of which nobody knows what it carries.
+        /// Whether it is a redirect at a website endpoint: whether such responses carry tags is unknown.
         redirects: bool,
-        /// Its version now, where the bucket keeps versions.
+        /// Its version now, if the bucket keeps versions.
         version: Option<String>,
-        /// Its storage class, where it has another than the usual one.
+        /// Its storage class, unless it is the default.
         class: Option<String>,
     },
     /// It was left as it is, and why.
@@ -39,7 +39,7 @@ impl Bucket {
     /// Adds user metadata to an object, while it has this ETag. All other headers, its storage class and its
     /// encryption stay.
     ///
-    /// What a copy does not take over by itself is said again. An ACL and a lock cannot be: see
+    /// What a copy does not preserve by itself is set again. That is not possible for an ACL or a lock: see
     /// [`Bucket::has_no_acls`] and [`Bucket::has_no_locks`].
     pub async fn retag(&self, key: &str, etag: &Etag, metadata: &[(String, String)]) -> Result<Retagged> {
         let request = self.client.head_object().bucket(self.target.bucket()).key(self.target.full_key(key));
@@ -56,8 +56,8 @@ impl Bucket {
         if head.e_tag.as_deref().map(Etag::parse).as_ref() != Some(etag) {
             return Ok(Retagged::No("it was written in the meantime"));
         }
-        // Said only to those who may ask for them (s3:GetObjectRetention, s3:GetObjectLegalHold): a bucket that can have
-        // locks is refused as a whole, see `Bucket::has_no_locks`.
+        // Visible only with permission (s3:GetObjectRetention, s3:GetObjectLegalHold): a bucket that can have locks
+        // is refused as a whole, see `Bucket::has_no_locks`.
         let is_locked = head.object_lock_mode.is_some()
             || head.object_lock_legal_hold_status.is_some()
             || head.object_lock_event_hold.is_some();
@@ -112,18 +112,18 @@ impl Bucket {
             }
             Err(error) => return Err(lost.mark(self.explain_key("CopyObject", key, error))),
         };
-        // A 200 may carry an error in place of a result.
+        // A 200 may contain an error instead of a result.
         let etag = answer.copy_object_result.as_ref().and_then(|result| result.e_tag.clone());
         let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied {key}")))?;
         let class = class.map(|class| class.as_str().to_owned());
         Ok(Retagged::Yes { etag: Etag::parse(&etag), redirects, version: answer.version_id, class })
     }
 
-    /// Whether no object can be locked, or held until somebody or some event lets it go; a copy would be neither.
+    /// Whether no object can be locked or on hold; a copy would be neither.
     ///
-    /// Locks are there only in buckets with Object Lock
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>). A store that does not know the
-    /// question has none.
+    /// Locks exist only in buckets with Object Lock
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>). A store that does not support
+    /// the request has none.
     pub async fn has_no_locks(&self) -> Result<bool> {
         let request = self.client.get_object_lock_configuration().bucket(self.target.bucket());
         match request.set_expected_bucket_owner(self.expected_owner.clone()).send().await {
@@ -147,7 +147,7 @@ impl Bucket {
                 let rules = answer.ownership_controls.map(|controls| controls.rules).unwrap_or_default();
                 Ok(rules.iter().any(|rule| rule.object_ownership == ObjectOwnership::BucketOwnerEnforced))
             }
-            // A store that does not know the question may have ACLs all the same.
+            // A store that does not support the request may have ACLs nevertheless.
             Err(error)
                 if matches!(
                     error.code(),

@@ -1,6 +1,6 @@
-//! What `shipfront conformance` asks of a store: the calls of a deploy, with all that was answered.
+//! The requests of `shipfront conformance` to a store: the calls of a deploy, with everything in the responses.
 //!
-//! A refusal is an answer here, and comes back with its code.
+//! A refusal is a result here, and is returned with its code.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::s3::{BASE64, Bucket, headers, is_opaque};
@@ -14,41 +14,41 @@ use shipfront_site::Target;
 use shipfront_site::etag::md5;
 use shipfront_site::headers::Headers;
 
-/// The most that is read of an object, in bytes: what is tried is smaller.
+/// Maximum number of bytes to read of an object: the test objects are smaller.
 const MOST_READ: usize = 32 << 20;
 
-/// What stays as it is in a copy source.
+/// Characters that are not encoded in a copy source.
 const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// An error that the store gave for an answer.
+/// An error response of the store.
 #[derive(Debug, Clone)]
 pub struct Refused {
-    /// Its code, or its status where it has none.
+    /// Its code, or its status if it has none.
     pub code: String,
-    /// As people read it.
+    /// The error for display.
     pub error: Error,
 }
 
-/// An answer, be it a refusal.
+/// A response, which may be a refusal.
 pub type Tried<T> = Result<T, Refused>;
 
-/// On what an object is written.
+/// The conditions for writing an object.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conditions<'a> {
-    /// It has this ETag, quotes and all.
+    /// It has this ETag, including quotation marks.
     pub if_match: Option<&'a str>,
-    /// There is none.
+    /// It does not exist.
     pub if_absent: bool,
 }
 
 /// What was stored.
 #[derive(Debug, Clone)]
 pub struct Put {
-    /// Its ETag as it came, quotes and all.
+    /// Its ETag as returned, including quotation marks.
     pub etag: String,
-    /// Its version, where the bucket keeps them.
+    /// Its version, if the bucket keeps versions.
     pub version: Option<String>,
-    /// Whether the ETag says nothing about the bytes, by what the answer says of its encryption.
+    /// Whether the ETag says nothing about the bytes, according to the response's encryption headers.
     pub opaque: bool,
 }
 
@@ -59,43 +59,43 @@ pub struct Deletion<'a> {
     pub key: &'a str,
     /// Only while it has this ETag.
     pub etag: Option<&'a str>,
-    /// Only this version, for good.
+    /// Only this version, permanently.
     pub version: Option<&'a str>,
 }
 
-/// What came of deletions.
+/// The result of deletions.
 #[derive(Debug, Clone, Default)]
 pub struct Deletions {
     /// The keys that were refused, with the codes.
     pub refused: Vec<(String, String)>,
-    /// The markers that hide what was deleted, by key.
+    /// The delete markers that were created, by key.
     pub markers: Vec<(String, String)>,
 }
 
 /// How an object is copied.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Copying<'a> {
-    /// Which version is copied.
+    /// The version to copy.
     pub version: Option<&'a str>,
     /// Only while the source has this ETag.
     pub if_source: Option<&'a str>,
-    /// Only while what is replaced has this ETag.
+    /// Only while the object to replace has this ETag.
     pub if_match: Option<&'a str>,
-    /// The headers in the place of the source's.
+    /// Headers that replace the source's.
     pub headers: Option<&'a Headers>,
 }
 
 impl Bucket {
-    /// The same bucket below a folder of its own: no key of its calls is outside.
+    /// The same bucket below a separate folder: no key of its calls is outside.
     ///
     /// # Errors
-    /// A folder that is none.
+    /// An invalid folder.
     pub fn below(&self, folder: &str) -> Result<Bucket> {
         let url = format!("s3://{}/{}{folder}", self.target.bucket(), self.target.prefix());
         Ok(Bucket { target: Target::parse(&url)?, ..self.clone() })
     }
 
-    /// Writes an object. `digest` is the MD5 that is said of it.
+    /// Writes an object. `digest` is the MD5 to declare.
     pub async fn try_put(
         &self,
         key: &str,
@@ -119,7 +119,7 @@ impl Bucket {
         })
     }
 
-    /// Writes an object in parts; on a refusal the upload is aborted.
+    /// Writes an object in parts; on a refusal, the upload is aborted.
     pub async fn try_put_parts(&self, key: &str, parts: &[Vec<u8>], if_absent: bool) -> Tried<Put> {
         let (id, completed) = self.begin_parts(key, parts).await?;
         let request =
@@ -149,7 +149,7 @@ impl Bucket {
         self.abort_parts(key, &id).await
     }
 
-    /// The id of an upload that was begun, and its parts. Nothing of it is left where it does not get as far.
+    /// The ID of an upload that was begun, and its parts. If it fails earlier, nothing of it is left.
     async fn begin_parts(&self, key: &str, parts: &[Vec<u8>]) -> Tried<(String, Vec<CompletedPart>)> {
         let request = self.client.create_multipart_upload().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
@@ -182,7 +182,7 @@ impl Bucket {
         answer.map(|_| ()).map_err(|error| self.refused("AbortMultipartUpload", key, error))
     }
 
-    /// Reads an object, or one of its versions: its bytes, and whether there is one.
+    /// Reads an object, or one of its versions.
     pub async fn try_get(&self, key: &str, version: Option<&str>) -> Tried<Vec<u8>> {
         let request = self.client.get_object().bucket(self.target.bucket()).key(self.target.full_key(key));
         let request = request.set_version_id(version.map(str::to_owned));
@@ -227,7 +227,8 @@ impl Bucket {
         })
     }
 
-    /// Deletes one object, or a version of it, by its URL: a list of keys is XML, which has no control characters.
+    /// Deletes one object, or a version of it, by its URL: a list of keys is XML, which cannot contain control
+    /// characters.
     pub async fn try_delete_one(&self, deletion: &Deletion<'_>) -> Tried<()> {
         let request = self.client.delete_object().bucket(self.target.bucket()).key(self.target.full_key(deletion.key));
         let request = request.set_version_id(deletion.version.map(str::to_owned));

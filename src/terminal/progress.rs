@@ -1,5 +1,5 @@
-//! Progress of something long: a line that moves on a terminal, dated lines in a log, nothing at all
-//! for what is done at once.
+//! Progress of long work: a moving line on a terminal, timestamped lines in a log, nothing at all for what is done
+//! at once.
 
 use crate::escape::{self, escaped};
 use crate::terminal::columns;
@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 
 /// A run that takes no longer than this shows nothing on a terminal: it would only flicker.
 const FLICKER: Duration = Duration::from_millis(500);
-/// When a log has its first line, and how long it is until the next.
+/// When the first line of a log is written, and the interval until the next.
 const FIRST_LINE: Duration = Duration::from_secs(10);
 const NEXT_LINE: Duration = Duration::from_secs(30);
-/// Before so much time and such a share of the work, what is left is anybody's guess.
+/// Before this much time and this share of the work, the remaining time cannot be estimated.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(3);
 const FIRST_SHARE: f64 = 0.05;
-/// The bytes that take as long as the request of a file itself.
+/// Number of bytes that take as long as the request for a file itself.
 const FILE_COST: f64 = 64_000.0;
-/// Columns below which a bar takes the place of figures.
+/// Number of columns below which a bar replaces figures.
 const NARROW: u16 = 80;
 
 /// Where progress is shown.
@@ -62,7 +62,7 @@ pub struct Progress {
     label: &'static str,
     since: Instant,
     done: Arc<Counter>,
-    /// `None` where nothing is counted.
+    /// `None` if nothing is counted.
     total: Option<Amount>,
     face: Face,
 }
@@ -74,7 +74,7 @@ enum Face {
     Log(Mutex<Log>),
 }
 
-/// A line of a terminal, drawn once the run has taken a while. The sender ends the wait for that.
+/// A line on a terminal, drawn once the run has taken a while. The sender ends the wait for that.
 #[derive(Debug)]
 struct Bar {
     bar: ProgressBar,
@@ -148,7 +148,7 @@ impl Progress {
         match &self.face {
             Face::Hidden | Face::Bar(_) => {}
             Face::Log(log) => {
-                // A thread that comes while another one writes has nothing to add.
+                // A thread that arrives while another one writes has nothing to add.
                 let Ok(mut log) = log.try_lock() else { return };
                 if log.is_due(self.since.elapsed()) {
                     write_line(self.label, &text(self.standing()));
@@ -159,7 +159,7 @@ impl Progress {
 }
 
 impl Log {
-    /// That of a build has a line at the end however short it was.
+    /// The log of a build has a line at the end, however short the stage was.
     fn new(is_build: bool) -> Log {
         Log { due: FIRST_LINE, begun: is_build }
     }
@@ -192,7 +192,7 @@ impl Face {
         }
         let (drawing, dropped) = channel();
         let (drawn, wait) = (bar.clone(), FLICKER.saturating_sub(place.began.elapsed()));
-        // Without a thread to draw it, a run is as good as with one.
+        // Without a thread to draw it, a run works just as well.
         let _ = std::thread::Builder::new().spawn(move || {
             if dropped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 drawn.set_draw_target(ProgressDrawTarget::stderr());
@@ -203,10 +203,10 @@ impl Face {
     }
 }
 
-/// Columns of a bar.
+/// The width of a bar.
 const BAR: usize = 16;
 
-/// What fits into a line.
+/// What fits on a line.
 fn template(columns: Option<u16>) -> &'static str {
     match columns {
         Some(columns) if columns < NARROW => "{prefix:9} {amount}",
@@ -232,7 +232,7 @@ impl Drop for Progress {
     }
 }
 
-/// How far something with a total is, and for how long it has been under way.
+/// How far something with a total is, and how long it has been running.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     done: Amount,
@@ -257,14 +257,15 @@ impl Display for Standing {
 }
 
 impl Standing {
-    /// What of the work is done, by files and bytes: of small files each costs a request, of large ones their bytes.
+    /// The share of the work that is done, by files and bytes: small files each cost a request, large ones their
+    /// bytes.
     fn share(&self) -> f64 {
         let work = |amount: Amount| amount.bytes as f64 + amount.files as f64 * FILE_COST;
         let total = work(self.total);
         if total > 0.0 { (work(self.done) / total).clamp(0.0, 1.0) } else { 1.0 }
     }
 
-    /// How long it takes yet, once that can be estimated.
+    /// The remaining time, once that can be estimated.
     fn left(&self) -> String {
         let share = self.share();
         if self.after < FIRST_ESTIMATE || share < FIRST_SHARE {

@@ -10,7 +10,7 @@ use yaml_serde::Value;
 
 /// A secret of the job.
 const SECRET: &str = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY";
-/// A text that would do something wherever it was taken for code.
+/// A text that would have an effect wherever it was executed as code.
 const HOSTILE: &str = "$(touch taken) `touch taken` ; touch taken #'\"|&> ${{ github.token }} %0A::error::FORGED\\";
 
 /// A job on a runner.
@@ -53,7 +53,7 @@ impl Job {
         Job { directory, path }
     }
 
-    /// A job whose shipfront writes down how it was called, each argument on a line of its own.
+    /// A job whose shipfront records its arguments, one per line.
     fn recording() -> Job {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("bin");
@@ -99,7 +99,7 @@ impl Job {
             .args(["--noprofile", "--norc", "-eo", "pipefail"])
             .arg(script);
         let run = run(&mut shell);
-        // As the runner reads the file: NAME=value, or NAME<<DELIMITER and lines.
+        // As the runner parses the file: NAME=value, or NAME<<DELIMITER and lines.
         let text = self.read("output");
         assert!(!text.contains("<<"), "{text}");
         let set: BTreeMap<String, String> = variables(&text).into_iter().collect();
@@ -129,7 +129,7 @@ fn given(action: &Value, given: &[(&str, &str)]) -> BTreeMap<String, String> {
     inputs
 }
 
-/// An expression, of which each is all of its text.
+/// Evaluates a text that consists of one expression.
 fn evaluated(text: &str, inputs: &BTreeMap<String, String>) -> String {
     let Some(expression) = text.strip_prefix("${{ ").and_then(|rest| rest.strip_suffix(" }}")) else {
         panic!("no expression: {text}")
@@ -140,7 +140,7 @@ fn evaluated(text: &str, inputs: &BTreeMap<String, String>) -> String {
     }
 }
 
-/// A world whose distribution has a name of its own.
+/// A world whose distribution has its own name.
 async fn world(files: &[(&str, &str)]) -> World {
     let world = World::new(files).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
@@ -186,7 +186,7 @@ async fn a_deploy_is_in_the_log_in_the_outputs_and_on_the_page_of_the_run() {
     );
     assert!(second.summary.contains("| 1 | "), "{}", second.summary);
     assert_ne!(first.outputs["report"], second.outputs["report"], "the action may be used twice in a job");
-    // The build number of the run counts.
+    // The build number of the run is used.
     let status = world.run(&["status", TARGET, "--json"]).expect(0);
     assert!(status.stdout.contains("\"number\": 7"), "{}", status.stdout);
 }
@@ -267,7 +267,7 @@ async fn names_of_files_are_no_commands_no_outputs_and_no_markup() {
     assert_eq!(done.outputs["url"], "https://www.example.com/");
     assert!(!done.summary.contains("<img") && done.summary.contains("&lt;img src=x"), "{}", done.summary);
 
-    // A name that shipfront refuses is in an annotation, as its data.
+    // A name that shipfront refuses is in an annotation, as data.
     world.write("a\n::error::FORGED\nSHIPFRONT_URL=FORGED.html", "hostile");
     world.fault_of("PutObject", names[4], 0, ALWAYS, denied());
     world.write(names[4], "an edit");
@@ -322,7 +322,7 @@ async fn branches_and_arguments_come_to_shipfront_as_they_are() {
     assert!(variables.contains("SHIPFRONT_TARGET=s3://b/$(touch taken)\n"), "{variables}");
     assert!(variables.contains("SHIPFRONT_BUILD_NUMBER=7\n"), "{variables}");
     assert!(!job.file("a b/taken").exists() && !job.file("taken").exists());
-    // What is not given is not passed.
+    // Inputs that are not given are not passed.
     job.deploy(&world, &[("source", "public"), ("args", " \n\t ")]).run.ended_with(0);
     let called = job.read("called");
     assert!(called.ends_with("outputs.env\n--\npublic\n") && !called.contains("--preview"), "{called}");

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use yaml_serde::Value;
 
-/// A world whose distribution has a name of its own, and a folder in which a job runs.
+/// A world whose distribution has its own name, and a folder for a job.
 async fn world() -> World {
     let world = World::new(&[("index.html", "welcome")]).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
@@ -25,7 +25,7 @@ fn script(commands: &Value) -> String {
     commands.collect::<Vec<_>>().join("\n")
 }
 
-/// AWS's token service, which gives keys for any token and keeps what it was asked.
+/// AWS's token service, which returns keys for any token and records the requests.
 struct Tokens {
     url: String,
     asked: Arc<Mutex<String>>,
@@ -61,8 +61,8 @@ impl Tokens {
     }
 }
 
-/// A shell beside the built site, with an `aws` that copies the binary and shows the token that it finds. There are no
-/// keys but those of the role.
+/// A shell next to the built site, with an `aws` that copies the binary and shows the token that it finds. There
+/// are no keys other than the role's.
 fn shell(world: &World, tokens: &Tokens, script: &str) -> Command {
     let bin = world.outside().join("bin");
     let copies = format!(
@@ -145,7 +145,7 @@ async fn the_step_of_bitbucket_deploys_and_hands_over_its_outputs() {
     assert!(read(&world, step["artifacts"][0].as_str().unwrap()).contains("<h1>Deployed"));
 }
 
-/// Runs the step that removes previews, with so many open pull requests; `None` where `gh` fails.
+/// Runs the step that removes previews, with these open pull requests; `None` makes `gh` fail.
 fn prune(open: Option<&[&str]>) -> (Run, String) {
     let workflow = yaml("examples/github/preview.yml");
     let steps = workflow["jobs"]["prune"]["steps"].as_sequence().unwrap();
@@ -197,7 +197,7 @@ fn a_fork_gets_no_role_and_what_packages_run_has_none() {
     }
 }
 
-/// The build of `examples/tools`, beside a compiler that is none.
+/// The build of `examples/tools`, with a fake compiler.
 #[test]
 fn what_the_tools_build_is_what_the_other_templates_take() {
     if !crate::world::tools::has("python3") {
@@ -252,7 +252,7 @@ fn what_the_tools_build_is_what_the_other_templates_take() {
     }
 }
 
-/// The blocks of YAML of the documents for people are the examples, comments aside.
+/// The YAML blocks in the documentation equal the examples, apart from comments.
 #[test]
 fn the_documents_show_the_jobs_that_are_tested() {
     for (document, examples) in [

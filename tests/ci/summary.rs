@@ -1,4 +1,4 @@
-//! `--report FILE.md` as GitHub renders it: by its own fork of cmark, and then in a browser.
+//! `--report FILE.md` as GitHub renders it: with its own fork of cmark, and then in a browser.
 
 use crate::world::browser;
 use crate::world::command::{clean, run_with_input};
@@ -17,7 +17,7 @@ const NAMES: [&str; 8] = [
     "# heading.html",
 ];
 
-/// Renders as GitHub does, before it removes what is not allowed: `None` where its renderer is missing.
+/// Renders as GitHub does, before it removes what is not allowed: `None` if its renderer is missing.
 fn rendered(markdown: &str) -> Option<String> {
     const RENDER: &str = "import sys, cmarkgfm\nfrom cmarkgfm.cmark import Options\n\
         sys.stdout.write(cmarkgfm.github_flavored_markdown_to_html(sys.stdin.read(), Options.CMARK_OPT_UNSAFE))";
@@ -34,7 +34,7 @@ fn rendered(markdown: &str) -> Option<String> {
     Some(run.ended_with(0).stdout)
 }
 
-/// The document that a browser has of it.
+/// A browser's document for it.
 fn in_browser(world: &World, html: &str) -> Option<String> {
     let page = world.outside().join("page.html");
     std::fs::write(&page, format!("<!doctype html><meta charset=utf-8><title>kept</title>{html}")).unwrap();

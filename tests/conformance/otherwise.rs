@@ -1,4 +1,4 @@
-//! For each check, an edge that does otherwise than is believed.
+//! For each check, an edge that violates the assumption.
 
 use crate::world::site::{ALWAYS, BUCKET, error};
 use shipfront_edge::{Alteration, Edge, Fault, Rule};
@@ -15,24 +15,24 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()
 }
 
-/// Requests of an operation arrive with this header, or without it.
+/// Makes requests of an operation arrive with this header, or without it.
 fn request_header(edge: &Edge, operation: &str, name: &str, value: Option<&str>) {
     let headers = vec![(name.to_owned(), value.map(str::to_owned))];
     alter(edge, operation, Alteration { request_headers: headers, ..Alteration::default() });
 }
 
-/// Answers to an operation come with this header, or without it.
+/// Returns responses to an operation with this header, or without it.
 fn answer_header(edge: &Edge, operation: &str, name: &str, value: Option<&str>) {
     let headers = vec![(name.to_owned(), value.map(str::to_owned))];
     alter(edge, operation, Alteration { answer_headers: headers, ..Alteration::default() });
 }
 
-/// Answers to an operation say something else.
+/// Changes the text of responses to an operation.
 fn answer_text(edge: &Edge, operation: &str, text: &[(&str, &str)]) {
     alter(edge, operation, Alteration { answer_text: pairs(text), ..Alteration::default() });
 }
 
-/// A listing names an object otherwise.
+/// Changes the name of an object in listings.
 fn listed(edge: &Edge, from: &str, to: &str) {
     answer_text(edge, "ListObjectsV2", &[(from, to)]);
 }
@@ -46,7 +46,7 @@ fn request_text(edge: &Edge, turn: (u64, u64), from: &str, to: &str) {
     rule(edge, "CreateInvalidation", turn, Fault::Alter(Box::new(alteration)));
 }
 
-/// Has the edge do otherwise than a check expects. A check without such an edge proves nothing.
+/// Makes the edge violate what a check expects. A check without such an edge proves nothing.
 pub(super) fn make(edge: &Edge, check: &str) {
     match check {
         "etag-of-a-put" => answer_header(edge, "PutObject", "etag", Some("\"00000000000000000000000000000000\"")),

@@ -1,5 +1,5 @@
-//! One fault of every kind at every kind of request: whatever the run makes of it, the next one
-//! leaves nothing stale.
+//! One fault of every kind at every kind of request: whatever the run does about it, the next one leaves nothing
+//! stale.
 
 use super::{EVERYTHING, PLAIN, Place, Prepared, Scenario, Sources, directory, first, second};
 use shipfront_edge::{Fault, Rule};
@@ -37,7 +37,7 @@ async fn try_one(prepared: &Prepared, second_source: &Path, operation: &str, ski
     let ended = place.deploy(second_source, &attempt.target, &attempt.options()).await;
     place.edge.faults().clear();
     attempt.replay(&place, &second());
-    // Whoever says that all is well must be right.
+    // A run that reports success must be right.
     if let Ok(report) = ended
         && report.outcome.exit() == shipfront::exit::Exit::Done
     {
@@ -61,7 +61,7 @@ async fn every_fault(operations: &[&str], skips: &[u64]) {
             .map(move |(skip, fault, count)| try_one(prepared, source, operation, skip, fault, count))
     });
     let tries: Vec<_> = tries.collect();
-    // Most of the time goes into waiting before a request is tried again.
+    // Most of the time is spent waiting for retries.
     let mut tries = futures::stream::StreamExt::buffer_unordered(futures::stream::iter(tries), 16);
     while futures::StreamExt::next(&mut tries).await.is_some() {}
 }

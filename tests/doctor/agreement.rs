@@ -1,5 +1,5 @@
-//! Over many broken states: `doctor` finds an error wherever `plan` fails, and nowhere else, but for what only viewers
-//! meet.
+//! Over many broken states: `doctor` finds an error wherever `plan` fails, and nowhere else, except for errors that
+//! only viewers get.
 
 use super::{SITE, in_state};
 use crate::world::aws::s3;
@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 const STATE: &str = ".shipfront/state.json";
-/// Viewers get nothing, and a deploy works all the same.
+/// Viewers get nothing, but a deploy works nevertheless.
 const OF_VIEWERS: [&str; 3] = ["origin", "configuration", "origin access"];
 
-/// A world with all that a record can hold: a manifest, and the plan of a deploy that was interrupted.
+/// A world with everything that a record can contain: a manifest, and the plan of an interrupted deploy.
 async fn world() -> World {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "an edit");
@@ -32,7 +32,7 @@ fn both(world: &World, options: &[&str]) -> (bool, BTreeSet<String>, String) {
     let mut arguments = vec!["doctor", TARGET, "--json"];
     arguments.extend(options);
     let seen = world.run(&arguments);
-    // A command line that makes no sense is refused by both before anything is looked at.
+    // Both refuse a senseless command line before they check anything.
     let errors = match seen.json["findings"].is_null() {
         true => vec!["refused".to_owned()],
         false => in_state(&seen, "error"),
@@ -57,7 +57,7 @@ fn gzip(text: &str) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// What may have become of a file of the record.
+/// What may have happened to a file of the record.
 fn damages(whole: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let half = whole[..whole.len() / 2].to_vec();
     let mut flipped = whole.to_vec();
@@ -98,7 +98,7 @@ async fn doctor_and_plan_agree_on_a_record_that_is_damaged() {
         world.put(&name, whole).await;
     }
     assert!(!agree("all is as it was", &world, &[]));
-    // Without a state there is no record yet; a flipped bit in it may leave JSON of the same meaning.
+    // Without a state, there is no record yet; a flipped bit in it may leave JSON with the same meaning.
     assert!(states == 33 && failing >= 31, "{failing} of {states}");
 }
 
@@ -130,7 +130,7 @@ async fn doctor_and_plan_agree_on_what_a_state_says() {
         world.put(STATE, serde_json::to_vec(&state).unwrap()).await;
         agree(&format!("a state {what}"), &world, &[]);
     }
-    // A lease that expired.
+    // An expired lease.
     world.edge.advance_clock(std::time::Duration::from_secs(600));
     agree("a lease that expired", &world, &[]);
 }
@@ -195,7 +195,7 @@ async fn doctor_and_plan_agree_on_buckets_and_distributions_that_are_not_as_they
     other.origins[0].domain_name = "another-bucket.s3.us-east-1.amazonaws.com".to_owned();
     world.edge.put_distribution(other).unwrap();
     assert!(agree("a distribution of another bucket, looked for", &world, &[]));
-    // What is looked for is left out, what is named is refused.
+    // A distribution that is searched for is omitted, one that is named is refused.
     let named = ["--distribution", &*id];
     let (fails, errors, _) = both(&world, &named);
     assert!(fails && errors.contains("origin"), "{errors:?}");

@@ -37,7 +37,7 @@ async fn objects_and_distributions_are_there_after_a_restart() {
     let before = (edge.objects("site"), edge.distribution(&id));
     edge.stop().await;
 
-    // A line that was being written when the power went.
+    // A line that was being written when the power failed.
     let journal = directory.path().join("buckets/site.ndjson");
     let mut text = fs::read(&journal).unwrap();
     text.extend_from_slice(b"{\"key\":\"torn");
@@ -66,7 +66,7 @@ async fn a_body_that_is_being_read_outlives_its_object() {
 }
 
 #[tokio::test]
-async fn a_directory_has_one_edge_at_a_time_and_tells_where_it_is() {
+async fn a_directory_has_one_edge_at_a_time_and_contains_its_address() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(Edge::running(directory.path()), None);
     let edge = Edge::start(options(directory.path(), 0)).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_directory_has_one_edge_at_a_time_and_tells_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_port_or_a_directory_that_cannot_be_had_is_said() {
+async fn an_unavailable_port_or_directory_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

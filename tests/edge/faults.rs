@@ -1,4 +1,4 @@
-//! The fault script, seen by AWS's own client.
+//! The fault script, as AWS's own client sees it.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn keys(edge: &Edge) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn errors_come_in_their_turn_and_in_awss_shape() {
+async fn scripted_errors_come_in_order_and_in_awss_shape() {
     let (edge, s3) = world().await;
     edge.faults().add(Rule {
         operation: Some("PutObject".to_owned()),

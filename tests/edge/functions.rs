@@ -1,4 +1,4 @@
-//! CloudFront Functions: their calls, and what viewers get by them.
+//! CloudFront Functions: their calls, and what viewers get from them.
 
 use super::viewer::Site;
 use crate::world::aws::{cloudfront, code};
@@ -168,7 +168,7 @@ async fn the_cache_key_is_what_the_function_makes_of_the_url() {
     let cached = site.edge.cached(&site.id);
     assert_eq!((cached.len(), cached[0].url.as_str()), (1, "/page.txt"));
     assert_eq!(cached[0].answers, ["/a", "/b", "/page.txt"]);
-    // Both spellings, as the documents ask for.
+    // Both spellings, as the documentation requires.
     site.put("page.txt", "another").await;
     site.invalidate(&["/page.txt", "/a", "/b"]).await;
     assert_eq!(site.get("/a").await.text(), "another");
@@ -206,7 +206,7 @@ async fn a_function_for_responses_sees_what_is_below_400_and_no_error_pages() {
         let missing = site.get("/missing").await;
         assert_eq!((missing.status, missing.text().as_str(), missing.header("x-at")), (404, "lost", None));
     }
-    // What the viewer gets is 200, and what the origin said is not.
+    // The viewer gets 200, although the origin's response is different.
     site.edge.set_missing_forbidden("site", true).unwrap();
     for _ in ["a miss", "a hit"] {
         let shown = site.get("/route").await;

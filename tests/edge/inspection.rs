@@ -1,4 +1,4 @@
-//! What a test sees of the cache: the copies in it, which of them are outdated, and what was evicted.
+//! How tests inspect the cache: the copies in it, which of them are outdated, and what was evicted.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use shipfront_edge::ErrorResponse;
 
 use super::viewer::Site;
 
-/// The URLs of the copies in the cache, those that are outdated marked with `!`.
+/// The URLs of the copies in the cache; outdated ones are marked with `!`.
 fn cached(site: &Site) -> Vec<String> {
     let mark = |outdated: bool| if outdated { "!" } else { "" };
     site.edge.cached(&site.id).iter().map(|copy| format!("{}{}", mark(copy.outdated), copy.url)).collect()
 }
 
-/// What invalidations evicted so far, each with the URLs that the copy answered.
+/// What invalidations have evicted so far, each with the URLs that the copy answered.
 fn evicted(site: &Site) -> Vec<(String, Vec<String>, bool)> {
     let evictions = site.edge.evictions(&site.id).into_iter();
     evictions.map(|eviction| (eviction.url, eviction.answered, eviction.outdated)).collect()

@@ -1,4 +1,4 @@
-//! Bucket policies, to S3's SDK and to viewers.
+//! Bucket policies, for S3's SDK and for viewers.
 
 use aws_sdk_s3::primitives::ByteStream;
 use shipfront_edge::{Data, Edge};

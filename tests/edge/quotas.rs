@@ -1,4 +1,4 @@
-//! CloudFront's quotas of invalidations, each rule by itself and all at once, seen by AWS's own client.
+//! CloudFront's quotas of invalidations, each rule separately and all at once, as AWS's own client sees them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ struct World {
 }
 
 impl World {
-    /// Invalidations take 20 seconds of the edge's clock, which stands still.
+    /// Invalidations take 20 seconds of the edge's clock, which does not move by itself.
     async fn under(quotas: Quotas) -> Self {
         let edge = edge().await;
         let id = edge.ensure_site("site").unwrap();
@@ -29,7 +29,7 @@ impl World {
         Self { edge, client, id, references: 0.into() }
     }
 
-    /// Sends so many paths and wildcards in one request; `accepted`, or the code of the refusal.
+    /// Sends this many paths and wildcards in one request; returns `accepted`, or the code of the refusal.
     async fn send(&self, paths: usize, wildcards: usize) -> String {
         self.references.set(self.references.get() + 1);
         let number = self.references.get();

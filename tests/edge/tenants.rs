@@ -1,4 +1,4 @@
-//! Tenants of a multi-tenant distribution, to CloudFront's SDK and to viewers.
+//! Tenants of a multi-tenant distribution, for CloudFront's SDK and for viewers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use shipfront_edge::{ConnectionMode, Edge, Tenant};
 use crate::world::aws::{cloudfront, code, edge, s3};
 use crate::world::http::request;
 
-/// A distribution that shows the folder of each of its two tenants.
+/// A distribution that serves the folder of each of its two tenants.
 async fn world() -> (Edge, String) {
     let edge = edge().await;
     let id = edge.ensure_site("site").unwrap();

@@ -1,4 +1,4 @@
-//! Versions of objects, to S3's SDK and to viewers.
+//! Versions of objects, for S3's SDK and for viewers.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -48,7 +48,7 @@ impl World {
         self.get(key, version).await.map_or_else(|code| code, |(text, _)| text)
     }
 
-    /// The version that was removed or made, and whether it is a marker.
+    /// The version that was removed or created, and whether it is a delete marker.
     async fn delete(&self, key: &str, version: Option<&str>) -> (Option<String>, Option<bool>) {
         let delete = self.s3.delete_object().bucket("site").key(key).set_version_id(version.map(str::to_owned));
         let deleted = delete.send().await.unwrap();

@@ -160,7 +160,7 @@ async fn a_missing_page_is_cached_with_the_error_page_under_its_own_url() {
     site.invalidate(&["/soon.txt"]).await;
     assert_eq!(site.seen("/soon.txt").await, miss("here"));
 
-    // The error page itself is cached, so a new one shows once its own URL is invalidated.
+    // The error page itself is cached, so a new one is served once its own URL is invalidated.
     site.put_with("404.html", "found", Some("max-age=10"), None).await;
     assert_eq!(site.seen("/other").await, miss("lost"));
     site.invalidate(&["/404.html"]).await;
@@ -169,7 +169,7 @@ async fn a_missing_page_is_cached_with_the_error_page_under_its_own_url() {
     assert_eq!(site.seen("/other").await, miss("found"));
 }
 
-/// By the documents that contradict each other, the longer time.
+/// The documentation contradicts itself: the longer time applies.
 #[tokio::test]
 async fn a_copy_of_an_error_page_lives_as_long_as_its_own_headers_say_and_no_shorter_than_errors_do() {
     for (control, seconds) in [

@@ -3,7 +3,7 @@
 use super::{PRUNE, SITE};
 use crate::world::site::{ALWAYS, BUCKET, EXACT, Run, TARGET, World, denied, error, run};
 
-/// The run failed for want of an IAM action, and says which.
+/// Checks that the run failed because of a missing IAM action, and names it.
 #[track_caller]
 fn names_action(run: Run, action: &str) {
     let hint = format!("allow {action} on ");
@@ -83,7 +83,7 @@ async fn a_missing_permission_to_delete_is_named_and_what_was_uploaded_is_live()
     let run = world.deploy(&[PRUNE[0], PRUNE[1], EXACT[0], EXACT[1]]).expect(3);
     assert_eq!(run.outcome(), "partial");
     names_action(run, "s3:DeleteObject");
-    // The last is the record's own, which leaves an outdated file behind and is no failure.
+    // The last is the record's own, which leaves an outdated file behind and is not a failure.
     let writes = ["PUT index.html", "DELETE -> 403", "INVALIDATE / /index.html", "DELETE -> 403"];
     assert_eq!(world.writes(), writes);
 }

@@ -1,4 +1,4 @@
-//! CloudFront that is busy, refuses, or answers into the void.
+//! CloudFront is busy, refuses, or its responses are lost.
 
 use super::SITE;
 use crate::world::site::{ALWAYS, BUCKET, EXACT, Run, TARGET, World, denied, error, finish};
@@ -15,7 +15,7 @@ fn status(run: &Run) -> &str {
     run.json["invalidations"][0]["status"].as_str().unwrap()
 }
 
-/// The items that a distribution was last told, sorted.
+/// The items in a distribution's last invalidation, sorted.
 fn last_items(world: &World, distribution: &str) -> Vec<String> {
     let mut items = world.edge.invalidations(distribution).pop().map(|last| last.items).unwrap_or_default();
     items.sort();
@@ -33,7 +33,7 @@ async fn a_cloudfront_that_is_busy_is_waited_out() {
     ] {
         let world = edited().await;
         world.fault("CreateInvalidation", 0, 1, fault.clone());
-        // They wait all at once.
+        // They all wait at the same time.
         running.push((world.start(&EXACT), world, fault));
     }
     for (child, world, fault) in running {

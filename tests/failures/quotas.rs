@@ -5,10 +5,10 @@ use shipfront_edge::{InProgressQuota, Progress, Quotas};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// As many paths as there are pages, and as many wildcards as there are keys that cannot be named.
+/// As many paths as there are pages, and as many wildcards as there are keys without an exact path.
 const OPTIONS: [&str; 4] = ["--max-paths", "200", "--max-wildcards", "40"];
 
-/// A site with so many pages, of which each has a neighbor that does not change: no wildcard is for nothing.
+/// A site with this many pages, each with an unchanged neighbor, so that no wildcard is free.
 async fn site(items: (usize, usize)) -> World {
     let world = World::new(&[("index.html", "welcome")]).await;
     for (folder, count) in [("p", items.0), ("d", items.1)] {
@@ -27,13 +27,13 @@ fn edit(world: &World, (paths, wildcards): (usize, usize), content: &str) {
     for at in 0..paths {
         world.write(&format!("p{at}.html"), content);
     }
-    // A `~` cannot be invalidated but by a wildcard that ends before it.
+    // A `~` can only be invalidated by a wildcard that ends before it.
     for at in 0..wildcards {
         world.write(&format!("d{at}/~x.html"), content);
     }
 }
 
-/// Deploys an edit that takes so many paths and wildcards, under a quota.
+/// Deploys an edit that takes this many paths and wildcards, under a quota.
 async fn edited_under(quotas: Quotas, progress: Progress, items: (usize, usize)) -> (World, Run) {
     let world = site(items).await;
     world.edge.set_invalidation_progress(progress);
@@ -42,7 +42,7 @@ async fn edited_under(quotas: Quotas, progress: Progress, items: (usize, usize))
     (world, run)
 }
 
-/// By number of items, the requests that were accepted and refused.
+/// The accepted and the refused requests, by number of items.
 fn requests(world: &World) -> (BTreeMap<usize, usize>, BTreeMap<usize, usize>) {
     let (mut accepted, mut refused) = (BTreeMap::new(), BTreeMap::new());
     for request in world.edge.requests().iter().filter(|request| request.operation == "CreateInvalidation") {
@@ -52,7 +52,8 @@ fn requests(world: &World) -> (BTreeMap<usize, usize>, BTreeMap<usize, usize>) {
     (accepted, refused)
 }
 
-/// Every item was accepted once, the JSON has each request, and the first of them has the counts.
+/// Checks that every item was accepted once, that the JSON has each request, and that the first of them has the
+/// counts.
 fn assert_all_accepted(world: &World, run: &Run, (paths, wildcards): (usize, usize)) {
     let reported = run.json["invalidations"].as_array().unwrap();
     let mut items: Vec<&str> =
@@ -108,7 +109,7 @@ async fn a_site_that_needs_hundreds_of_wildcards_shares_them_in_two_requests() {
         (vec![70], &0.into(), &serde_json::Value::Null)
     );
     let run = world.plan(&["--max-paths", "200", "--max-wildcards", "45"]).expect(0);
-    // Ten fewer with each tens digit that they share.
+    // Ten fewer for each tens digit that they share.
     assert_eq!(items(&run), [40], "whoever asks for more gets it");
     let why = run.json["invalidations"][0]["why"].to_string();
     assert!(why.contains("40 wildcards: ") && why.contains("--max-wildcards allows more"), "{why}");

@@ -1,4 +1,4 @@
-//! A request that nobody answers costs seconds, and after a signal nothing goes on for longer than half a minute.
+//! A request without a response costs seconds, and after a signal nothing continues for longer than half a minute.
 
 use crate::world::patience;
 use crate::world::sites::{Place, Site, directory, site, until};
@@ -15,10 +15,10 @@ const BUCKET: &str = "www.example.com";
 const TARGET: &str = "s3://www.example.com";
 const STATE: &str = ".shipfront/state.json";
 const OPTIONS: [&str; 4] = ["--prune-after", "0s", "--concurrency", "1"];
-/// Real time for each second of the clock, in which a request to the edge is answered.
+/// Real time for each second of the clock, enough for the edge to answer a request.
 const A_SECOND: Duration = Duration::from_millis(60);
 
-/// A request: its operation, its key, and how many like it come before.
+/// A request: its operation, its key, and the number of similar ones before it.
 type Request = (&'static str, Option<&'static str>, u64);
 
 fn build(number: u32) -> Site {
@@ -36,7 +36,7 @@ async fn held((operation, key, skip): Request, count: u64) -> (Place, Hand, Gate
     (place, hand, gate)
 }
 
-/// Deploys build 2, and once its request is held lets time pass: how it ended, and after how many seconds.
+/// Deploys build 2, and lets time pass once its request is held: returns how it ended, and after how many seconds.
 async fn deploy(place: &Place, hand: &Hand, gate: &Gate, is_stopped: bool) -> (Result<Report, Error>, u64) {
     let (source, stop) = (directory(&build(2)), CancellationToken::new());
     let deploying = until(place, source.path(), TARGET, &OPTIONS, stop.clone());

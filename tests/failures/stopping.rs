@@ -1,4 +1,4 @@
-//! A run that is asked to stop while CloudFront does not take what is to be invalidated.
+//! A run that is asked to stop while CloudFront does not accept what must be invalidated.
 
 use super::SITE;
 use crate::world::site::{ALWAYS, TARGET, World, error, finish, signal, stop};
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 const ENOUGH: Duration = Duration::from_secs(30);
 const LITTLE: Duration = Duration::from_millis(20);
 
-/// Sends a path by a clock that stands still, sets the signal once CloudFront was asked, and then lets time pass: what
-/// was sent, and after how many seconds of that clock.
+/// Sends a path with a clock that the test advances, sets the signal after CloudFront got a request, and then lets
+/// time pass: returns what was sent, and after how many seconds of that clock.
 async fn stopped_by_hand(world: &World) -> (Sent, u64) {
     let (clock, hand): (Clock, Hand) = Clock::by_hand();
     let options = AwsOptions { endpoint_url: Some(world.edge.api_url()), local: true, clock, ..AwsOptions::default() };
@@ -107,7 +107,7 @@ async fn typed_paths_that_are_not_accepted_before_a_signal_are_reported_and_the_
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         world.command(&[&invalidate[..], &paths].concat()).spawn().unwrap()
     };
-    // The first request is taken, and none after it.
+    // The first request is accepted, and none after it.
     world.fault("CreateInvalidation", 1, ALWAYS, error(400, "TooManyInvalidationsInProgress"));
     world.edge.clear_requests();
     let mut child = start(&(0..400).map(|at| format!("/{at}")).collect::<Vec<_>>());
@@ -120,7 +120,7 @@ async fn typed_paths_that_are_not_accepted_before_a_signal_are_reported_and_the_
     let sent: usize = sent.map(|each| each["items"].as_array().unwrap().len()).sum();
     assert!((1..400).contains(&sent), "{sent}");
     assert_eq!(used(&world), Some(before + sent as u64));
-    // Before it sends there is nothing to end in order.
+    // Before it sends, there is nothing to finish.
     let gate = Gate::default();
     world.edge.faults().clear();
     world.fault("ListDistributions", 0, ALWAYS, Fault::Hold(gate.clone()));
@@ -132,7 +132,7 @@ async fn typed_paths_that_are_not_accepted_before_a_signal_are_reported_and_the_
     gate.open();
 }
 
-/// A deploy that is sent SIGHUP while its upload is held, started by a shell command; its exit code.
+/// A deploy, started by a shell command, that gets SIGHUP while its upload is held; returns its exit code.
 async fn hung_up(start: &str) -> i32 {
     let world = World::deployed(&SITE).await;
     world.write("app.js", "code two");

@@ -1,14 +1,14 @@
-//! S3 asks to slow down, for a while, more often than a client's usual number of retries lasts.
+//! S3 asks to slow down, for a while, more often than a client's usual number of retries.
 
 use crate::world::site::World;
 use serde_json::Value;
 use shipfront_edge::Fault;
 
-/// Far more than the SDK's own bucket of retries holds, which is a hundred.
+/// Far more than the SDK's own bucket of retries, which contains a hundred.
 const STORM: u64 = 150;
 const FILES: usize = 600;
 
-/// A site of small assets that nobody has deployed yet.
+/// A site of small assets that was never deployed.
 async fn large_site() -> World {
     let world = World::new(&[("index.html", "welcome")]).await;
     for number in 0..FILES {
@@ -31,7 +31,7 @@ async fn a_storm_of_slow_downs_is_waited_out_and_the_requests_in_flight_grow_aga
     assert_eq!(run.json["concurrency"]["slow_downs"], STORM);
     let limits = limits(&run.json);
     let [start, peak, .., end] = limits[..] else { panic!("{limits:?}") };
-    // It may come in gusts.
+    // It may come in bursts.
     let low = limits[2..].iter().copied().min().unwrap();
     assert!(start == 32 && low <= peak / 2 && end > low, "{limits:?}");
 }

@@ -1,4 +1,4 @@
-//! S3 requests that fail: waited out, tried again, or given up without a loss.
+//! S3 requests that fail: waited out, retried, or given up without a loss.
 
 use super::{PRUNE, SITE};
 use crate::world::aws;
@@ -12,7 +12,7 @@ fn exact_and_prune() -> Vec<&'static str> {
     [&EXACT[..], &PRUNE[..]].concat()
 }
 
-/// Bytes that no two parts have in common.
+/// Bytes that no two parts share.
 fn large_content() -> Vec<u8> {
     (0..LARGE as u64 / 8).flat_map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-//! Files that cannot be read, must not be followed, have no usable name, or change under the run.
+//! Files that cannot be read, must not be followed, have no usable name, or change during the run.
 
 use super::{PRUNE, SITE};
 use crate::world::site::{EXACT, Run, TARGET, World, finish, run};
@@ -17,7 +17,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs a deploy as somebody to whom permissions apply; `None`, said aloud, where there is no way to.
+/// Runs a deploy as a user to whom permissions apply; returns `None`, with a message, if that is impossible.
 fn deploy_unprivileged(world: &World, options: &[&str]) -> Option<Run> {
     let arguments = world.arguments("deploy", TARGET, options);
     let forbidden = world.outside().join("forbidden");
@@ -26,7 +26,7 @@ fn deploy_unprivileged(world: &World, options: &[&str]) -> Option<Run> {
     if File::open(&forbidden).is_err() {
         return Some(world.run(&arguments));
     }
-    // The superuser reads everything: step down to nobody, whom the temporary directory must let in.
+    // The superuser reads everything: switch to nobody, whom the temporary directory must admit.
     set_mode(world.outside(), 0o755);
     let step_down = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
@@ -78,7 +78,7 @@ async fn nothing_below_an_unreadable_directory_is_deleted() {
         assert_eq!(run.objects("unknown"), 2);
         assert_eq!(world.keys(), ["docs/a.html", "docs/deep/b.html", "index.html"]);
     }
-    // Else the temporary directory cannot be removed.
+    // Otherwise, the temporary directory could not be removed.
     set_mode(&world.path("docs"), 0o755);
 }
 

@@ -1,4 +1,4 @@
-//! Names that cannot be, names that are hidden, and links that lead elsewhere.
+//! Names that cannot be keys, names that are hidden, and links that lead elsewhere.
 
 use crate::world::site::{EXACT, TARGET, World};
 use std::fs;
@@ -87,7 +87,7 @@ async fn a_pointer_of_git_lfs_is_not_deployed_in_place_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_symlink_that_leads_nowhere_is_said_to() {
+async fn a_symlink_that_leads_nowhere_is_reported() {
     let world = World::new(&PAGES).await;
     symlink("gone.html", world.source().join("x.html")).unwrap();
     world.deploy(&[]).expect(6).says("x.html: the target of the symbolic link does not exist: gone.html");
@@ -138,7 +138,7 @@ async fn all_below_well_known_is_published() {
     assert!(below.iter().all(|name| keys.contains(&(*name).to_owned())), "{keys:?}");
 }
 
-/// Puts files beside the source.
+/// Puts files next to the source.
 fn elsewhere(world: &World, files: &[(&str, &str)]) {
     for (name, text) in files {
         let path = world.outside().join("elsewhere").join(name);

@@ -1,4 +1,4 @@
-//! Pages that leave: a wrong directory never takes the place of the site.
+//! Pages that are removed: a wrong directory never replaces the site.
 
 use crate::world::site::{EXACT, World, run};
 use std::fs;
@@ -16,7 +16,7 @@ async fn deployed() -> World {
     World::deployed(&files).await
 }
 
-/// Puts another directory in the source's place.
+/// Replaces the source with another directory.
 fn replace_source(world: &World, files: &[(&str, &str)]) {
     fs::remove_dir_all(world.source()).unwrap();
     fs::create_dir(world.source()).unwrap();
@@ -104,7 +104,7 @@ async fn a_source_without_a_front_page_does_not_go_beside_the_one_of_another_too
     world.deploy(&[]).expect(6).says("the target has a front page, index.html, but the source has none");
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--allow-removals"]).expect(0);
-    // From now on it is known that the front page is another tool's.
+    // From now on, it is known that the front page belongs to another tool.
     world.write("about.html", "an edit");
     world.deploy(&[]).expect(0);
     assert_eq!(world.keys(), ["about.html", "index.html"]);
@@ -119,7 +119,7 @@ async fn an_empty_front_page_never_goes_live() {
     }
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--allow-removals"]).expect(0);
-    // What is live was decided; it is no reason to refuse the next deploy.
+    // The live site was decided before; it is no reason to refuse the next deploy.
     world.write("about.html", "an edit");
     world.deploy(&[]).expect(0);
     let new = World::new(&[("index.html", "")]).await;
@@ -137,7 +137,7 @@ async fn a_build_that_leaves_pages_without_anything_in_them_never_goes_live() {
     assert_eq!(refused.outcome(), "refused");
     assert_eq!(world.writes(), [""; 0]);
     world.deploy(&["--allow-removals"]).expect(0);
-    // What is live was decided.
+    // The live site was decided before.
     world.write("index.html", "an edit");
     world.deploy(&[]).expect(0);
 }

@@ -1,4 +1,4 @@
-//! Files of the record that are small in the bucket and take all memory once they are read.
+//! Files of the record that are small in the bucket and would use all memory once they are read.
 
 use crate::world::manifest;
 use crate::world::site::{BUCKET, TARGET, World, denied, finish};
@@ -9,23 +9,23 @@ use std::time::Duration;
 const SITE: [(&str, &str); 2] = [("a.css", "a{}"), ("index.html", "welcome")];
 const STATE: &str = ".shipfront/state.json";
 
-/// A gzip of a few megabytes that begins with `start` and then has so many megabytes of one byte.
+/// A gzip file of a few megabytes that begins with `start` and then has this many megabytes of one byte.
 fn bomb(start: &[u8], byte: u8, megabytes: usize) -> Vec<u8> {
     let deflated = |bytes: &[u8]| {
         let mut out = Vec::with_capacity(bytes.len() + 1024);
-        // A full flush: the same bytes may follow each other as often as one likes.
+        // A full flush: the same bytes may be repeated any number of times.
         Compress::new(Compression::best(), false).compress_vec(bytes, &mut out, FlushCompress::Full).unwrap();
         out
     };
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     out.extend(deflated(start));
     out.extend(deflated(&vec![byte; 1 << 20]).repeat(megabytes));
-    // The last block, empty, and a checksum that is wrong: nobody should come so far.
+    // The last block, empty, and a wrong checksum: nothing should read this far.
     out.extend([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     out
 }
 
-/// The most memory that a process took, in MiB.
+/// The peak memory of a process, in MiB.
 pub(super) fn peak(child: &mut Child) -> u64 {
     let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
     while child.try_wait().unwrap().is_none() {
@@ -55,7 +55,7 @@ async fn a_record_that_unpacks_to_gigabytes_is_refused_in_little_memory() {
     long_state.extend(vec![b' '; 300 << 20]);
     let row = b"{\"key\":\"a\",\"size\":1,\"etag\":\"x\",\"more\":[";
     let line = |kind: &str| bomb(&starts_like(kind), b'7', 3072);
-    // Rows without end: the first is no row, so that what is read of it is refused at once unless lines are bounded.
+    // Endless rows: the first is not a row, so it is refused at once if lines are bounded.
     let cases = [
         ("a line of 3 GB in a manifest", &key, line("manifest")),
         ("a line of 3 GB in a plan", &plan, line("plan")),

@@ -1,4 +1,4 @@
-//! Servers that answer as none of AWS's does: without end, or with names of which no request can be made.
+//! Servers that answer as none of AWS's does: endlessly, or with names that cannot go into a request.
 
 use super::bombs::peak;
 use crate::world::command::{clean, run as run_to_end};
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-/// A server that sends this whatever it is asked, and then bytes without end if so; where it can be reached.
+/// A server that answers every request with this, followed by endless bytes if requested; returns its URL.
 fn serve(start: String, is_endless: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -20,7 +20,7 @@ fn serve(start: String, is_endless: bool) -> String {
     url
 }
 
-/// Reads a request, and answers. Whoever has enough of it closes the connection.
+/// Reads a request, and answers. A client that has enough closes the connection.
 fn answer(mut stream: TcpStream, start: &str, is_endless: bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut line, mut length) = (String::new(), 0);

@@ -1,9 +1,9 @@
-//! A process that may have few files open: it does less at once, and fails in nothing.
+//! A process that may have only a few files open: it does less at once, but nothing fails.
 
 use crate::world::site::{Run, TARGET, World, run};
 use std::process::Command;
 
-/// Runs the binary where it may have so many files open: `-Sn 64 -Hn 64`, say.
+/// Runs the binary with a limit of open files, such as `-Sn 64 -Hn 64`.
 fn limited(world: &World, limits: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("ulimit {} && exec \"$0\" \"$@\"", limits.replace(" -H", " && ulimit -H"));
@@ -31,7 +31,7 @@ async fn with_64_open_files_thousands_of_pages_are_deployed() {
     const FILES: usize = 3000;
     for limits in ["-Sn 64 -Hn 64", "-Sn 256 -Hn 256"] {
         let world = world(FILES).await;
-        // In parts, of which several are read and sent at once.
+        // In parts, several of which are read and sent at once.
         for name in ["a.webm", "b.webm", "c.webm", "d.webm"] {
             world.write(name, vec![1; 40 << 20]);
         }

@@ -1,4 +1,5 @@
-//! A result that cannot be written is no success, and a directory that is gone is needed by nobody who does not name it.
+//! A result that cannot be written is not a success, and a directory that is gone matters only to commands that
+//! name it.
 
 use crate::world::site::{TARGET, World, denied, run};
 use std::fs::File;
@@ -33,14 +34,14 @@ async fn json_that_cannot_be_written_ends_the_run_with_an_error() {
             let run = run(world.command(arguments).stdout(stdout())).expect(1);
             run.says("cannot write the result to stdout");
         }
-        // The deploy was done all the same.
+        // The deploy was done nevertheless.
         assert_eq!(world.plan(&[]).expect(0).json["changes"].as_array().unwrap().len(), 0);
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exit_code_that_tells_of_trouble_stays_and_text_may_have_no_reader() {
+async fn an_exit_code_that_indicates_a_problem_stays_and_text_may_have_no_reader() {
     let world = World::deployed(&SITE).await;
     world.write("index.html", "an edit");
     world.fault("CreateInvalidation", 0, 1, denied());
@@ -71,7 +72,7 @@ async fn an_absolute_source_is_deployed_from_a_directory_that_was_removed() {
     from_there(&world.arguments("deploy", TARGET, &[])).expect(0);
     assert_eq!(world.keys().len(), 2);
     from_there(&["status", TARGET]).expect(0);
-    // Its settings are found beside it.
+    // Its settings are found next to it.
     std::fs::write(
         world.outside().join("shipfront.toml"),
         "target = \"s3://www.example.com\"\nexclude = [\"*.css\"]\n",

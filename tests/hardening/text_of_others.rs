@@ -1,5 +1,5 @@
-//! Names, records and answers that would control a terminal or forge commands of a CI runner: they are shown, and do
-//! nothing.
+//! Names, records and responses that would control a terminal or forge commands of a CI runner: they are shown, and
+//! have no effect.
 
 use crate::world::aws::s3;
 use crate::world::manifest;
@@ -9,12 +9,12 @@ use shipfront_edge::Fault;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-/// What goes live: no control character is in it.
+/// A name that goes live: it contains no control character.
 const NAME: &str = "::error::FORGED ##[error]FORGED ##vso[task.x]FORGED\u{202e}\u{2028}31m.html";
-/// What only a disk, a record or a command line can hold.
+/// A name that only a disk, a record or a command line can contain.
 const WORSE: &str = "y\r\nFORGED\n  ::error file=a::FORGED\u{1b}[2J\u{1b}]0;FORGED\u{7}\u{8}\u{7f} ##[add-mask]a";
 
-/// A page or a report of tests is no log: what is in it runs nothing.
+/// A page or a report of tests is not a log: nothing in it is executed.
 #[track_caller]
 fn harmless_file(what: &str) {
     let text = std::fs::read_to_string(what).unwrap();
@@ -77,7 +77,7 @@ async fn names_of_files_are_shown_and_do_nothing_in_any_report() {
     let source = world.source().to_str().unwrap();
     is_harmless("deploy", &world.run(&["deploy", source, TARGET, "--verbose"]));
     is_harmless("status", &world.run(&["status", TARGET, "--json"]));
-    // What is refused for its name.
+    // Names that are refused.
     for name in [WORSE, "x\nFORGED\n::error::FORGED\u{9b}31m.html"] {
         world.write(name, "hostile");
         for more in ["--verbose", "--json", "--keep-going"] {
@@ -114,7 +114,7 @@ async fn what_others_wrote_into_the_record_is_shown_and_does_nothing() {
     ] {
         is_harmless(&format!("{arguments:?}"), &world.run(arguments));
     }
-    // A record of others altogether.
+    // A record that is completely somebody else's.
     state["target"] = WORSE.into();
     world.put(STATE, serde_json::to_vec(&state).unwrap()).await;
     is_harmless("another target", &world.run(&["plan", source, TARGET]).expect(6));
@@ -145,7 +145,7 @@ async fn messages_of_servers_and_wrong_settings_are_shown_and_do_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_be_read_is_summed_up_without_what_it_repeats() {
-    // Whatever is asked, somebody's page with what a proxy might repeat of the request.
+    // Every request is answered with a web page that contains what a proxy might repeat of the request.
     let page = format!(
         "<html>\n::error::FORGED {} Authorization: AWS4-HMAC-SHA256 Credential=AKIASECRET/x, Signature=f00dSECRET</html>",
         "long ".repeat(2000)
@@ -173,7 +173,7 @@ async fn an_answer_that_cannot_be_read_is_summed_up_without_what_it_repeats() {
             assert!(!run.stderr.contains(secret) && !run.stdout.contains(secret), "{secret}: {}", run.stderr);
         }
     }
-    // The same in an error that can be read.
+    // The same in an error that can be parsed.
     let world = World::new(&[("index.html", "welcome")]).await;
     let message = "you sent Signature=f00dSECRET with it".to_owned();
     world.fault("ListObjectsV2", 0, u64::MAX, Fault::Error { status: 400, code: "Odd".into(), message });

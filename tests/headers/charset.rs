@@ -70,7 +70,7 @@ async fn what_is_not_utf_8_or_declares_another_charset_gets_none_and_one_warning
     let again = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     assert_eq!((again.outcome, charset_warnings(&again).len()), (Outcome::NothingToDo, 1));
 
-    // Another charset of as many bytes.
+    // Another charset with the same number of bytes.
     fs::write(source.path().join("latin.txt"), "cafe").unwrap();
     let mended = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     assert_eq!(changes(&mended), ["etag latin.txt"]);
@@ -86,7 +86,7 @@ async fn without_a_record_of_them_the_headers_are_compared_as_the_bytes_are() {
     let adopting = place.deploy(source.path(), TARGET, &[]).await.unwrap();
     let uploads = adopting.changes.iter().filter(|change| change.reason.word() == "headers");
     assert_eq!(uploads.count(), 0, "{:?}", changes(&adopting));
-    // Of a tool that says a charset everywhere, the next deploy takes it away.
+    // If a tool set a charset everywhere, the next deploy removes it.
     place.put(BUCKET, "latin.txt", "ignored", "text/plain; charset=utf-8").await;
     fs::write(source.path().join("latin.txt"), "ignored").unwrap();
     place.put(BUCKET, "plain.txt", "ignored", "text/plain").await;

@@ -40,7 +40,7 @@ fn etag(place: &Place, key: &str) -> String {
     place.edge.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag
 }
 
-/// What a browser sees: the bytes behind `Content-Encoding`.
+/// What a browser sees: the bytes after decoding `Content-Encoding`.
 async fn seen(place: &Place, path: &str) -> (Option<String>, Vec<u8>) {
     let answer = get(&place.edge.viewer_url(), path).await;
     let encoding = answer.header("content-encoding").map(str::to_owned);
@@ -94,8 +94,8 @@ async fn an_unchanged_file_is_not_compressed_again() {
     let report = deploy(&place, &[rule()], source.path()).await;
     assert_eq!(report.outcome, Outcome::NothingToDo);
 
-    // Had it compressed the file, it would not be found the same: the manifest and the object agree on bytes
-    // that no compression of the file gives.
+    // If it had compressed the file, it would not find them the same: the manifest and the object agree on bytes
+    // that no compression of the file produces.
     place.put(BUCKET, "a.dat", "as if by another version of the compressor", "application/octet-stream").await;
     let other = etag(&place, "a.dat");
     manifest::rewrite(&place.edge, BUCKET, |line| {
@@ -135,7 +135,7 @@ async fn a_large_file_is_compressed_and_compared_in_one_piece_or_in_parts_as_its
     // It shrinks below the size of one piece.
     let even = "all the same ".repeat(17 * MIB / 13);
     fs::write(source.path().join("even.dat"), &even).unwrap();
-    // It pays, and is in parts all the same.
+    // It pays, but is in parts nevertheless.
     let mut odd: Vec<u8> =
         (0..18 * MIB as u64 / 8).flat_map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect();
     odd.resize(21 * MIB, b' ');
@@ -154,7 +154,7 @@ async fn a_large_file_is_compressed_and_compared_in_one_piece_or_in_parts_as_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_compressed_is_ours_even_if_the_run_died_before_it_said_so() {
+async fn compressed_objects_are_owned_even_if_the_run_died_before_it_recorded_them() {
     let place = place().await;
     let source = directory(&site(&[("index.html", "i")]));
     deploy(&place, &[rule()], source.path()).await;
@@ -173,7 +173,7 @@ async fn what_was_compressed_is_ours_even_if_the_run_died_before_it_said_so() {
     assert_eq!(changes(&report), ["orphaned a.dat"], "it is an orphan of ours, and no stranger's object");
 }
 
-/// What somebody else made the manifest say: that an object is the file, compressed or not worth it.
+/// A manifest forged by somebody else: it says that an object is the file, compressed or not worth it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_compression_cannot_have_made_is_not_taken_for_the_file() {
     for encoding in [None, Some("br")] {

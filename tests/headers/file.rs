@@ -36,7 +36,7 @@ async fn a_changed_rule_uploads_exactly_the_objects_that_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_headers_that_s3_does_not_keep_it_is_said_once_what_to_do() {
+async fn for_headers_that_s3_does_not_keep_one_warning_says_what_to_do() {
     let world = World::new(&[("index.html", "i")]).await;
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n  Content-Security-Policy: default-src 'self'\n/a\n  X-Frame-Options: SAMEORIGIN\n");
     let run = world.deploy(&[]).expect(0);
@@ -104,7 +104,7 @@ async fn a_link_out_of_the_source_is_not_read() {
     let elsewhere = world.outside().join("secret");
     std::fs::write(&elsewhere, "/*\n  Cache-Control: no-store\n").unwrap();
     std::os::unix::fs::symlink(&elsewhere, world.path("_headers")).unwrap();
-    // Without its rules the site is another one.
+    // Without its rules, the site would be different.
     world.deploy(&[]).expect(6).says("--follow-links");
     world.deploy(&["--keep-going"]).expect(3);
     assert_eq!(cache_control(&world, "index.html"), None);

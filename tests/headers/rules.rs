@@ -103,7 +103,7 @@ async fn an_object_that_no_manifest_describes_is_kept_if_its_headers_are_right_a
     put("bare.txt", "b").send().await.unwrap();
     put("class.txt", "c").cache_control("max-age=9").storage_class("STANDARD_IA".into()).send().await.unwrap();
     put("other.txt", "o").cache_control("max-age=9").content_language("de").send().await.unwrap();
-    // Another tool's metadata is of no matter to viewers.
+    // Another tool's metadata does not matter to viewers.
     put("right.txt", "r").cache_control("max-age=9").metadata("mtime", "1").send().await.unwrap();
     let rule = json!({"files": "**", "cache-control": "max-age=9"});
     let report = place.deploy_under(&[rule], source.path(), TARGET).await.unwrap();
@@ -116,7 +116,7 @@ async fn without_rules_nothing_is_uploaded_that_a_version_before_them_had_upload
     let place = place().await;
     let source = directory(&site(&[("index.html", "i"), ("app.js", "a")]));
     place.deploy_under(&[], source.path(), TARGET).await.unwrap();
-    // As it was written by the version that knew of no header but the type.
+    // As written by the version that knew no header except the type.
     manifest::rewrite(&place.edge, BUCKET, |line| match line["key"].as_str() {
         Some("index.html") => line["headers"] = "f9a88eacd1275a4e".into(),
         Some("app.js") => line["headers"] = "7240c80b8b929e33".into(),

@@ -1,4 +1,4 @@
-//! Which distribution typed paths go to.
+//! The distribution that typed paths are sent to.
 
 use super::Account;
 use crate::world::command::{run, shipfront};
@@ -18,7 +18,7 @@ impl Account {
         self.edge.put_distribution(distribution).unwrap();
     }
 
-    /// How many invalidations each of them took.
+    /// How many invalidations each of them accepted.
     fn taken(&self, ids: &[&str]) -> Vec<usize> {
         ids.iter().map(|id| self.edge.invalidations(id).len()).collect()
     }
@@ -108,7 +108,7 @@ async fn one_that_exists_is_reported_though_another_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn not_being_allowed_to_look_is_said_with_the_permission_and_a_way_round() {
+async fn a_denied_look_is_reported_with_the_permission_and_a_workaround() {
     let account = Account::new().await;
     account.refuse("ListDistributions", 403, "AccessDenied");
     let refused = account.invalidate(&["/a"]).ended_with(2);

@@ -1,4 +1,4 @@
-//! A pipeline without a build step to ship: the action itself deploys its input artifact.
+//! A pipeline without a build step for shipping: the action itself deploys its input artifact.
 
 use super::jobs::{continued, failure, success, token};
 use crate::world::aws;
@@ -70,7 +70,7 @@ async fn the_artifact_is_deployed_by_the_recipe_of_the_command_line() {
     assert_eq!(success(&world).1["outcome"], "nothing-to-do");
 }
 
-/// A stage rollback runs the action again, in a job of its own, with the artifact of an earlier execution.
+/// A stage rollback runs the action again, in a separate job, with the artifact of an earlier execution.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stage_that_is_rolled_back_deploys_the_earlier_artifact_again() {
     let (world, function) = pipeline(&SITE).await;
@@ -113,7 +113,7 @@ async fn a_folder_of_the_artifact_goes_to_a_folder_of_the_bucket_with_options_of
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_on_the_functions_disk() {
     let (world, function) = pipeline(&SITE).await;
-    // A run that was killed left this.
+    // The remainder of a killed run.
     let stale = function.disk().join("shipfront-artifact/site");
     std::fs::create_dir_all(&stale).unwrap();
     std::fs::write(stale.join("stale.html"), "x").unwrap();
@@ -175,7 +175,7 @@ async fn an_archive_that_would_write_elsewhere_or_is_none_deploys_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_and_what_was_written_is_said() {
+async fn what_failed_and_what_was_written_is_reported() {
     let (world, function) = pipeline(&SITE).await;
     world.fault_of("PutObject", "index.html", 0, ALWAYS, denied());
     function.invoke(&job(1, &json!({}))).await.unwrap();
@@ -253,12 +253,12 @@ async fn the_guards_of_the_command_line_hold_for_the_action_too() {
     function.invoke(&job(2, &json!({"allow-project": true, "exclude": ["dist/"]}))).await.unwrap();
     assert_eq!(world.keys(), ["index.html", "package.json"]);
 
-    // The front page leaves.
+    // The front page is removed.
     store(&world, archive(&[("about.html", "about")])).await;
     function.invoke(&job(3, &json!({}))).await.unwrap();
     let (_, message) = failure(&world);
     assert!(message.contains("the front page, index.html, is no longer in the source"), "{message}");
-    // An action's parameters stay, and what they allowed would be allowed for good.
+    // An action's parameters are permanent, so what they allow would always be allowed.
     function.invoke(&job(4, &json!({"allow-removals": true}))).await.unwrap();
     let (kind, message) = failure(&world);
     assert_eq!(kind, "ConfigurationError");

@@ -1,4 +1,4 @@
-//! CodePipeline's action: every job is answered, in CodePipeline's own terms and limits.
+//! CodePipeline's action: every job gets a result, in CodePipeline's own terms and limits.
 
 use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, World, denied, error};
@@ -7,7 +7,7 @@ use shipfront_edge::{Fault, JobResult, Progress};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A job with these parameters, and an id of its own.
+/// A job with these parameters, and its own ID.
 pub(super) fn job(number: u32, parameters: &str) -> Value {
     let mut job = event("codepipeline-job");
     job["CodePipeline.job"]["id"] = format!("5e0b1c2d-3f4a-4b6c-8d9e-{number:012}").into();
@@ -15,12 +15,12 @@ pub(super) fn job(number: u32, parameters: &str) -> Value {
     job
 }
 
-/// The answer to the last job.
+/// The result of the last job.
 pub(super) fn result(world: &World) -> JobResult {
     world.edge.job_results().pop().expect("no job was answered").1
 }
 
-/// The job that CodePipeline sends after one that goes on.
+/// The job that CodePipeline sends after one that continues.
 pub(super) fn continued(number: u32, token: &str) -> Value {
     let mut next = job(number, "E1");
     next["CodePipeline.job"]["data"]["continuationToken"] = token.into();
@@ -96,7 +96,7 @@ async fn without_parameters_everything_of_the_distribution_that_the_environment_
     success(&world);
     named.invoke(&job(3, " ")).await.unwrap();
     assert_eq!(items(&world).len(), 2);
-    // Whose cache is to go is never guessed.
+    // The distribution to clear is never guessed.
     for variables in [&[][..], &[("SHIPFRONT_DISTRIBUTION", "auto")], &[("SHIPFRONT_DISTRIBUTION", "none")]] {
         let function = Function::start(&world, variables).await;
         function.invoke(&without_parameters(4)).await.unwrap();
@@ -186,7 +186,7 @@ async fn an_answer_that_was_lost_is_given_again_and_a_job_that_is_answered_alrea
     let answer = function.invoke(&job(1, &parameters)).await.unwrap();
     assert_eq!(answer["answered"], "success");
     assert_eq!(world.count("PutJobSuccessResult"), 2);
-    // Lambda hands out an event twice.
+    // Lambda delivers an event twice.
     function.invoke(&job(1, &parameters)).await.unwrap();
     assert_eq!(world.edge.job_results().len(), 1);
     assert_eq!(items(&world).len(), 1, "and it is paid once");
@@ -240,7 +240,7 @@ async fn a_token_of_somebody_else_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_log_nor_answer_ever_tells_the_credentials_of_a_job() {
+async fn neither_log_nor_response_ever_contains_the_credentials_of_a_job() {
     let (world, function) = function().await;
     world.fault("PutJobSuccessResult", 0, 1, denied());
     let mut broken = event("codepipeline-job-with-artifact");

@@ -1,4 +1,5 @@
-//! What CloudFront was asked to invalidate already costs no path, and what only looks so is told.
+//! Changes that CloudFront was already asked to invalidate cost no path, and those that only look so are
+//! invalidated.
 
 use super::messages::{invalidated, queue, written};
 use crate::world::aws;
@@ -21,7 +22,7 @@ fn etag(world: &World, key: &str) -> String {
     world.edge.objects(BUCKET).into_iter().find(|object| object.key == key).unwrap().etag
 }
 
-/// Another tool writes an object; the event that S3 sends of it.
+/// Another tool writes an object; returns the event that S3 sends for it.
 async fn overwrite(world: &World, key: &str, body: &str, media_type: &str) -> Value {
     let put = aws::s3(&world.edge).put_object().bucket(BUCKET).key(key).content_type(media_type);
     put.body(body.as_bytes().to_vec().into()).send().await.unwrap();
@@ -30,7 +31,7 @@ async fn overwrite(world: &World, key: &str, body: &str, media_type: &str) -> Va
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// How often CloudFront was told since the deploys.
+/// The number of invalidations since the deploys.
 fn count(world: &World) -> usize {
     world.count("CreateInvalidation")
 }
@@ -67,7 +68,7 @@ async fn other_bytes_other_headers_and_removals_are_reported_exactly() {
     assert_eq!(invalidated[invalidated.len() - 3..], [["/about.html"], ["/notes/a.html"], ["/notes/b.html"]]);
 }
 
-/// Its copies are under any URL, and no event tells of the headers that earlier versions had.
+/// Its copies are under any URL, and no event contains the headers of earlier versions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_page_that_others_changed_takes_everything() {
     let world = World::deployed(&[("404.html", "lost"), ("index.html", "home")]).await;

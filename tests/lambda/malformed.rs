@@ -1,4 +1,4 @@
-//! What is not as documented: it never blocks its neighbours, and a job is answered all the same.
+//! Events that are not as documented: they never block their neighbors, and a job gets a result nevertheless.
 
 use super::messages::{back, invalidated, queue, written};
 use crate::world::function::{Function, event};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const ETAG: &str = "0cc175b9c0f1b6a831c399e269772661";
 
-/// `event` without the field, or with another value in its place.
+/// `event` without the field, or with another value.
 fn altered(event: &Value, pointer: &str, value: Option<Value>) -> Value {
     let mut altered = event.clone();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -23,7 +23,7 @@ fn altered(event: &Value, pointer: &str, value: Option<Value>) -> Value {
     altered
 }
 
-/// Bodies of messages that nobody can deal with.
+/// Bodies of messages that cannot be processed.
 fn poison() -> Vec<Value> {
     let native = written("index.html", ETAG);
     let bridged = event("eventbridge-object-created");
@@ -133,7 +133,7 @@ async fn a_job_that_is_not_as_documented_is_answered_as_long_as_it_has_an_id() {
         "/data/artifactCredentials/secretAccessKey",
     ] {
         for value in [None, Some(json!(["secretOfTheJob/Example"])), Some(json!("secretOfTheJob/Example"))] {
-            // Some of these strings are right where they stand.
+            // Some of these strings are right in their place.
             let wrong = altered(&whole["CodePipeline.job"], pointer, value);
             let id = format!("5e0b1c2d-3f4a-4b6c-8d9e-{answered:012x}");
             let event = json!({"CodePipeline.job": altered(&wrong, "/id", Some(json!(id)))});
@@ -142,7 +142,7 @@ async fn a_job_that_is_not_as_documented_is_answered_as_long_as_it_has_an_id() {
             let (job, result) = world.edge.job_results().pop().unwrap();
             assert_eq!((job, world.edge.job_results().len()), (id, answered), "{pointer}");
             let JobResult::Failure { message, .. } = result else { panic!("{pointer}: {result:?}") };
-            // Where the artifact is, and what is to be done, are no secrets.
+            // The artifact's location, and what to do, are no secrets.
             let open = ["UserParameters", "bucketName", "objectKey"].iter().any(|name| pointer.ends_with(name));
             assert!(open || !message.contains("secretOfTheJob"), "{message}");
         }

@@ -1,4 +1,4 @@
-//! Events of a bucket become one invalidation, whatever their shape; a message that fails comes back alone.
+//! Events of a bucket become one invalidation, whatever their shape; a message that fails is returned alone.
 
 use crate::world::function::{Function, event};
 use crate::world::site::{ALWAYS, World};
@@ -18,7 +18,7 @@ async fn function() -> (World, Function) {
     (world, function)
 }
 
-/// A queue's event with these for its messages, whose ids are `m0`, `m1` ...
+/// A queue's event with these messages, whose IDs are `m0`, `m1` ...
 pub(super) fn queue(bodies: &[Value]) -> Value {
     let mut event = event("sqs-s3");
     let message = event["Records"][0].clone();
@@ -40,7 +40,7 @@ pub(super) fn written(key: &str, etag: &str) -> Value {
     event
 }
 
-/// The items that CloudFront took, request by request.
+/// The items that CloudFront accepted, request by request.
 pub(super) fn invalidated(world: &World) -> Vec<Vec<String>> {
     let invalidated = world.edge.invalidations(&world.distribution).into_iter();
     invalidated
@@ -52,7 +52,7 @@ pub(super) fn invalidated(world: &World) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The messages that go back to the queue.
+/// The messages that are returned to the queue.
 pub(super) fn back(answer: &Value) -> Vec<&str> {
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
     failures.map(|failure| failure["itemIdentifier"].as_str().unwrap()).collect()
@@ -90,7 +90,7 @@ async fn whatever_the_shape_of_an_event_its_url_is_invalidated_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
-    // The same name, once encoded as in a form and once as it is.
+    // The same name, once form-encoded and once as it is.
     for (name, key) in [
         ("s3-object-created-encoded-key", "notes/café + 100%.html"),
         ("eventbridge-object-created-raw-key", "notes/café + 100%25.html"),
@@ -108,7 +108,7 @@ async fn keys_are_decoded_as_each_kind_of_event_encodes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_about_nothing_that_viewers_see_is_accepted_and_tells_nobody() {
+async fn events_that_viewers_do_not_see_are_accepted_and_invalidate_nothing() {
     let (world, function) = function().await;
     for name in
         ["s3-test-event", "sqs-s3-test-event", "sns-s3-test-event", "sqs-sns-s3-test-event", "s3-object-tagging-put"]
@@ -190,7 +190,7 @@ async fn options_of_the_function_are_those_of_a_deploy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_invalidation_sends_its_own_messages_back_and_no_others() {
     let world = World::new(&[]).await;
-    // Two buckets, each behind a distribution of its own; only one of the two is throttled.
+    // Two buckets, each behind its own distribution; only one of the two is throttled.
     let other = world.edge.ensure_site("other.example.com").unwrap();
     let function = Function::start(&world, &[]).await;
     world.fault_of("CreateInvalidation", &world.distribution, 0, ALWAYS, Fault::SlowDown);
@@ -278,7 +278,7 @@ async fn what_a_topic_sends_that_is_no_event_goes_back_alone_and_its_token_is_no
     assert_eq!(invalidated(&world), [["/", "/index.html"]]);
     let log = function.log();
     assert!(log.contains("confirm the subscription") && !log.contains("tokenOfTheTopic"), "{log}");
-    // Without a queue, Lambda tries it again.
+    // Without a queue, Lambda retries it.
     let mut alone = event("sns-s3");
     alone["Records"][0]["Sns"]["Message"] = "hello".into();
     assert!(function.invoke(&alone).await.unwrap_err().contains("not JSON"));

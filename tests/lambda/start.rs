@@ -6,7 +6,7 @@ use crate::world::site::{World, run};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-/// The binary by another name.
+/// The binary under another name.
 fn named(world: &World, name: &str) -> Command {
     let path = world.outside().join(name);
     if !path.exists() {

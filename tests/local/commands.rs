@@ -1,4 +1,5 @@
-//! `status`, `unlock`, `invalidate` and `tags` with `--local`: the site is found by its source, and AWS is left alone.
+//! `status`, `unlock`, `invalidate` and `tags` with `--local`: the site is found by its source, and AWS is left
+//! alone.
 
 use super::Machine;
 use crate::world::aws;
@@ -8,11 +9,11 @@ use shipfront_edge::{Data, Distribution, Edge, Fault, Gate, Rule};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-/// Only so that a test that fails ends.
+/// Only ends a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Machine {
-    /// The machine's local edge in this process, which commands then go through.
+    /// The machine's local edge in this process, which commands then use.
     async fn serve(&self) -> Edge {
         aws::start(Data::Directory(self.edge())).await
     }
@@ -53,7 +54,7 @@ impl Machine {
     }
 }
 
-/// What a viewer is told of the cache: `Hit` or `Miss`.
+/// What the response says about the cache: `Hit` or `Miss`.
 async fn cache(edge: &Edge, distribution: &Distribution, path: &str) -> String {
     let host = format!("{}.localhost", distribution.id.to_ascii_lowercase());
     let answer = request(&edge.viewer_url(), "GET", path, &[("host", &host)]).await;
@@ -123,7 +124,7 @@ async fn invalidate_evicts_from_the_local_edge_by_source_by_url_and_from_the_onl
     let target = format!("s3://{}", machine.bucket());
     let by_target = run(machine.command(&["invalidate", "/", "--local", "--json"]).env("SHIPFRONT_TARGET", target));
     invalidates(by_target, &distribution, "/");
-    // The host of a URL says which one, whatever the source.
+    // The host of a URL determines the distribution, whatever the source is.
     let url = format!("http://{}.localhost/blog/", distribution.id.to_ascii_lowercase());
     invalidates(invalidate(&[&url, "--source", other]), &distribution, "/blog/");
     edge.stop().await;
@@ -197,7 +198,7 @@ fn a_site_on_the_local_edge_is_rolled_back_by_its_source() {
     machine.write("index.html", "<!doctype html><title>Two</title>");
     machine.write("added.html", "<!doctype html><title>Added</title>");
     machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    // Each of these is a process of its own, with nothing but the directory between them.
+    // Each of these is a separate process, with only the directory in common.
     let history = machine.run(&["history", "SITE", "--local", "--json"]).ended_with(0).json();
     let restorable = |at: usize| history["deploys"][at]["restorable"].clone();
     assert_eq!((restorable(0), restorable(1)), ("yes".into(), "yes".into()), "{history:#}");

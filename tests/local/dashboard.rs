@@ -1,4 +1,4 @@
-//! The dashboard of `preview`, and what `--watch` deploys: as its JSON tells, and as a browser shows it.
+//! The dashboard of `preview`, and what `--watch` deploys: in its JSON, and as a browser shows it.
 
 use super::Machine;
 use super::preview::Preview;
@@ -17,7 +17,7 @@ impl Preview {
         request(&format!("http://127.0.0.1:{}", self.port()), "GET", path, &[("host", &host)]).await
     }
 
-    /// A path of the site's own host name, where all paths are its own.
+    /// A path at the site's own host name, where all paths are its own.
     async fn get_at_own_name(&self, path: &str) -> Answer {
         let state = self.state().await;
         let own = state["distributions"][0]["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
@@ -28,7 +28,7 @@ impl Preview {
         serde_json::from_slice(&self.dashboard("/state.json").await.body).unwrap()
     }
 
-    /// Waits until the dashboard's log has a line of its own that begins so.
+    /// Waits until the dashboard's log contains a line that begins like this.
     async fn noted(&self, text: &str) {
         let is_noted = async || {
             let state = self.state().await;
@@ -130,7 +130,7 @@ async fn while_nothing_happens_the_answer_is_short_and_the_site_keeps_all_its_pa
     assert!(below["urls"].is_array(), "{below:#}");
     let moved = preview.get("/.shipfront/dashboard").await;
     assert_eq!((moved.status, moved.header("location")), (302, Some("/.shipfront/dashboard/")));
-    // The deploy record beside it stays closed, and at the site's own name there is nothing but the site.
+    // The deploy record next to it stays closed, and at the site's own name there is only the site.
     assert_eq!(preview.get("/.shipfront/dashboard.json").await.status, 403);
     assert_eq!(preview.get_at_own_name("/.shipfront/dashboard/state.json").await.status, 403);
     let of_site = preview.get("/state.json").await;
@@ -164,14 +164,14 @@ async fn a_browser_shows_the_dashboard_and_names_are_no_markup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew() {
+async fn watched_changes_are_deployed_even_if_the_directory_is_recreated() {
     let machine = Machine::new();
     let preview = Preview::start_with(&machine, &["--watch", "--max-paths", "1"]);
     preview.get("/about/").await;
     machine.write("about/index.html", "<!doctype html><title>About</title><p>Second.</p>");
     preview.noted("deployed: 1 uploaded, 0 deleted").await;
     assert!(preview.get("/about/").await.text().contains("Second."));
-    // What is deployed beside the edge is told with the deploy's own reasons.
+    // A deploy next to the edge is explained with the deploy's own reasons.
     let item = &preview.state().await["invalidations"][0]["items"][0];
     assert_eq!((&item["item"], &item["effect"]), (&"/abou*".into(), &"3 changed".into()));
     assert_eq!(
@@ -191,7 +191,7 @@ async fn what_changes_under_watch_is_deployed_even_if_the_directory_is_made_anew
     preview.noted("deployed: 2 uploaded, 0 deleted").await;
     assert!(preview.get("/about/").await.text().contains("Third."));
 
-    // One that cannot be deployed is told, and the next one is deployed.
+    // A failed deploy is reported, and the next one is deployed.
     std::fs::remove_dir_all(machine.site()).unwrap();
     std::fs::create_dir(machine.site()).unwrap();
     preview.noted("not deployed: the source ").await;

@@ -1,4 +1,4 @@
-//! The local edge's own directory: in the way, not writable, full, damaged.
+//! The local edge's own directory: inside the source, not writable, full, damaged.
 
 use super::Machine;
 use crate::world::command::run;
@@ -36,7 +36,7 @@ fn a_directory_that_cannot_be_written_is_named_with_a_way_out() {
     refused.says("hint: set SHIPFRONT_EDGE_DIRECTORY");
 }
 
-/// A file system of its own with little room; `None` where it takes rights that we do not have.
+/// A separate file system with little room; `None` if the test lacks the permissions for it.
 struct SmallDisk {
     directory: PathBuf,
 }
@@ -61,13 +61,13 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Also where nothing was mounted: then it fails, and nothing is lost.
+        // Even if nothing was mounted: then it fails, harmlessly.
         self.tool("umount", &[]);
     }
 }
 
 #[test]
-fn a_full_disk_is_said_and_the_next_run_with_room_finishes_the_work() {
+fn a_full_disk_is_reported_and_the_next_run_with_room_finishes_the_work() {
     let machine = Machine::new();
     let Some(disk) = SmallDisk::mount(machine.directory.path().join("small"), "256k") else {
         return skipped("only root can mount a small file system");
@@ -106,7 +106,7 @@ fn a_disk_too_small_for_the_edge_itself_is_a_failure_that_names_the_directory() 
 }
 
 #[test]
-fn damaged_data_is_said_and_never_taken_for_an_empty_bucket() {
+fn damaged_data_is_reported_and_never_mistaken_for_an_empty_bucket() {
     let machine = Machine::new();
     machine.deploy();
     let journals = walkdir::WalkDir::new(machine.edge().join("buckets")).into_iter().map(Result::unwrap);

@@ -8,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Only so that a test that fails ends.
+/// Only ends a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `shipfront preview SITE --port 0`.
 pub(crate) struct Preview {
     child: Child,
     lines: Receiver<String>,
-    /// What it said until it was ready.
+    /// Its output until it was ready.
     said: String,
     /// `host:port` of the site, as printed.
     pub(super) authority: String,
@@ -44,7 +44,7 @@ impl Preview {
         preview
     }
 
-    /// What it said until it was ready.
+    /// Its output until it was ready.
     pub(crate) fn said(&self) -> &str {
         &self.said
     }
@@ -59,7 +59,7 @@ impl Preview {
         rest.split([' ', ',', '\n']).next().unwrap().to_owned()
     }
 
-    /// The path from a browser's point of view: the name of the distribution is resolved to loopback.
+    /// The path from a browser's point of view: the distribution's name resolves to loopback.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         let port = self.authority.rsplit(':').next().unwrap();
         request(&format!("http://127.0.0.1:{port}"), "GET", path, &[("host", &self.authority)]).await
@@ -70,7 +70,7 @@ impl Preview {
         assert!(status.unwrap().success());
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     fn end(mut self) -> Run {
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
@@ -82,7 +82,7 @@ impl Preview {
 
 impl Drop for Preview {
     fn drop(&mut self) {
-        // Ended already, most of the time.
+        // Already ended, most of the time.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -140,11 +140,11 @@ async fn a_file_without_an_extension_is_served_and_a_directory_leads_to_its_slas
         let answer = preview.get(path).await;
         let location = format!("http://{}{location}", preview.authority);
         assert_eq!((answer.status, answer.header("location")), (301, Some(location.as_str())), "{path}");
-        // The site of tomorrow has the same address.
+        // The next site has the same address.
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     assert_eq!(preview.get("/.well-known/nothing").await.status, 404);
-    // An edit of such a file is seen, and it does not go for a directory once it is gone.
+    // An edit of such a file is served, and the path does not become a directory once it is gone.
     machine.write("CNAME", "another");
     machine.deploy();
     assert_eq!(preview.get("/CNAME").await.text(), "another");
@@ -167,17 +167,17 @@ async fn localhost_is_the_site_that_was_previewed_last_whoever_serves_it() {
     let home = std::fs::read(machine.site().join("index.html")).unwrap();
     assert!(preview.authority.starts_with("localhost:"), "{}", preview.authority);
     assert_eq!(preview.get("/").await.body, home);
-    // Some tools take one loopback address for `localhost`, some the other.
+    // Some tools use one loopback address for `localhost`, some the other.
     let port = preview.authority.rsplit(':').next().unwrap().to_owned();
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         let answer = request(&format!("http://[::1]:{port}"), "GET", "/", &[("host", &preview.authority)]).await;
         assert_eq!(answer.body, home);
     }
-    // A deploy of another site is not shown in its place, and says where it is.
+    // A deploy of another site does not replace it, and says where it is.
     let deployed = machine.run(&["deploy", second, "--local"]).ended_with(0);
     assert!(deployed.stdout.contains(".localhost:"), "{deployed:?}");
     assert_eq!(preview.get("/").await.body, home);
-    // A preview is, also where this one serves it.
+    // A preview does, even if this process serves it.
     let joined = machine.run(&["preview", second]).ended_with(0);
     joined.says(&format!("Site:      http://{}/", preview.authority));
     assert_eq!(preview.get("/").await.text(), "the second site");
@@ -251,7 +251,7 @@ async fn a_killed_preview_leaves_nothing_in_the_way_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_with_a_way_out() {
+fn a_port_in_use_is_reported_with_a_hint() {
     let machine = Machine::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -261,7 +261,7 @@ fn a_port_that_is_taken_is_said_with_a_way_out() {
     refused.says("--port");
 }
 
-/// What `localhost` is on that port, to a tool that takes ::1 for it, would be another program.
+/// On that port, `localhost` would be another program for a tool that resolves it to ::1.
 #[test]
 fn a_port_that_another_program_has_on_the_other_loopback_address_is_taken() {
     let Ok(taken) = std::net::TcpListener::bind("[::1]:0") else { return };

@@ -1,4 +1,4 @@
-//! Previews of a site on the local edge: deployed, looked at beneath a name of their own, promoted and removed.
+//! Previews of a site on the local edge: deployed, viewed under their own names, promoted and removed.
 
 use super::Machine;
 use super::preview::Preview;
@@ -22,7 +22,7 @@ async fn a_preview_is_served_at_its_own_name_and_promoted() {
     assert_eq!(get("/assets/logo.svg").await.status, 200);
     assert_eq!(get("/").await.header("x-robots-tag"), Some("noindex"));
     assert!(!served.get("/").await.text().contains("<title>New</title>"), "production is what it was");
-    // Nothing keeps copies: the next deploy shows at once.
+    // Nothing caches them: the next deploy is visible at once.
     machine.write("index.html", "<!doctype html><title>Newer</title>");
     let said = machine.run(&["deploy", "SITE", "--local", "--preview", "Feature/New"]).ended_with(0).stdout;
     assert_eq!(said.lines().last(), Some(url.as_str()), "{said}");
@@ -38,7 +38,7 @@ async fn a_preview_is_served_at_its_own_name_and_promoted() {
 }
 
 #[test]
-fn without_a_server_it_is_said_how_to_look_at_a_preview() {
+fn without_a_server_a_line_says_how_to_look_at_a_preview() {
     let machine = Machine::new();
     let run = machine.run(&["deploy", "SITE", "--local", "--preview", "42"]).ended_with(0);
     run.says("then open http://42.localhost:8650/");

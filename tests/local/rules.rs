@@ -14,7 +14,7 @@ async fn a_preview_answers_by_the_functions_that_would_be_published() {
         ("/old?a=1", 301, Some("/about/?a=1")),
         ("/team/x/y", 302, Some("/about/?by=x/y")),
         ("/app/anything", 200, None),
-        // A file comes first.
+        // A file takes precedence.
         ("/about/", 200, None),
     ] {
         let answer = preview.get(path).await;

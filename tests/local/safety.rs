@@ -1,4 +1,4 @@
-//! The local edge on a machine that others use, and beside a browser that shows pages of others.
+//! The local edge on a machine with other users, and next to a browser that shows pages of others.
 
 use super::Machine;
 use crate::world::aws;
@@ -7,7 +7,7 @@ use crate::world::http::send;
 use shipfront_edge::Edge;
 use std::path::Path;
 
-/// The status of a request that a page on the web may have a browser send, with these headers besides.
+/// The status of a request that a web page may make a browser send, with these headers.
 async fn status(edge: &Edge, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
     send(&edge.api_url(), method, path, headers, body).await.unwrap().status
 }
@@ -35,11 +35,11 @@ async fn no_page_on_the_web_can_change_anything() {
         }
     }
     assert!(edge.objects("site").is_empty() && edge.invalidations(&distribution).is_empty());
-    // No site is told that it may send such headers.
+    // No site gets permission to send such headers.
     let asked = [("origin", "https://evil.example"), ("access-control-request-method", "PUT")];
     let answer = send(&edge.api_url(), "OPTIONS", "/site/index.html", &asked, b"").await.unwrap();
     assert_eq!(answer.header("access-control-allow-origin"), None);
-    // What has the header, or is an AWS client's, is answered.
+    // A request with the header, or from an AWS client, is answered.
     assert_eq!(status(&edge, "PUT", "/site/index.html", &[ours], b"welcome").await, 200);
     assert_eq!(status(&edge, "POST", &invalidation, &[("x-amz-date", "20261126T120000Z")], batch).await, 201);
     assert_eq!(status(&edge, "GET", "/site/index.html", &[], b"").await, 200);
@@ -64,7 +64,7 @@ fn its_data_is_the_owners_alone() {
     let at = |name: &str| machine.directory().join(name);
     deploy(&at("deep/edge"));
     assert_eq!((mode(&at("deep/edge")), mode(&at("deep"))), (0o700, 0o700));
-    // Of an earlier version.
+    // Created by an earlier version.
     set_permissions(at("deep/edge"), Permissions::from_mode(0o755)).unwrap();
     deploy(&at("deep/edge"));
     assert_eq!(mode(&at("deep/edge")), 0o700);
@@ -74,7 +74,7 @@ fn its_data_is_the_owners_alone() {
     write(at("mine/file"), "mine").unwrap();
     deploy(&at("mine"));
     assert_eq!(mode(&at("mine")), 0o755);
-    // What it holds is closed all the same.
+    // Its contents are closed nevertheless.
     assert_eq!((mode(&at("mine/bodies")), mode(&at("mine/buckets"))), (0o700, 0o700));
 }
 

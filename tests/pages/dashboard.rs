@@ -6,9 +6,9 @@ use crate::local::preview::Preview;
 use crate::world::http::{get, request};
 use serde_json::Value;
 
-/// Its first answer was drawn.
+/// True once its first response was drawn.
 const READY: &str = "document.querySelector('#live').textContent === 'live'";
-/// What it says, by the ids and the words of its parts.
+/// Its contents, by the IDs and texts of its parts.
 const LOOK: &str = "({ \
     counts: Object.fromEntries(Array.from(document.querySelectorAll('[data-show]'), each => [each.dataset.show, each.querySelector('.count').textContent])), \
     rows: Array.from(document.querySelectorAll('#urls tr'), each => [each.cells[0].textContent, each.cells[1].querySelector('a').textContent]), \
@@ -38,7 +38,7 @@ async fn state(preview: &Preview, query: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dashboard_tells_the_last_deploy_and_is_legible_at_each_width_in_both_schemes_and_by_keyboard() {
+async fn the_dashboard_explains_the_last_deploy_and_is_usable_at_each_width_in_both_schemes_and_by_keyboard() {
     let machine = Machine::new();
     machine.write("\u{202e}<img src=x onerror=document.title='taken'>.html", "<!doctype html><title>x</title>");
     machine.write(&format!("{}.html", "wide".repeat(50)), "<!doctype html><title>Wide</title>");
@@ -93,7 +93,7 @@ async fn the_dashboard_tells_the_last_deploy_and_is_legible_at_each_width_in_bot
     for announced in ["live", "story", "none", "said"] {
         assert!(sights[0].look["announced"].as_array().unwrap().iter().any(|id| id == announced), "{announced}");
     }
-    // The deploy before can be brought back, and what a person copies works.
+    // The previous deploy can be restored, and the command that a user copies works.
     assert_eq!(sights[0].look["history"].as_array().unwrap().len(), 2, "{}", sights[0].look["history"]);
     let command = sights[0].look["commands"][0].as_str().unwrap().to_owned();
     let arguments: Vec<&str> = command.split(' ').collect();
@@ -109,7 +109,7 @@ async fn the_dashboard_tells_the_last_deploy_and_is_legible_at_each_width_in_bot
         std::fs::read(crate::world::command::repository("examples/site/about/index.html")).unwrap()
     );
 
-    // A second site comes with a menu; what nobody was told of is stale, and said.
+    // A second site adds a menu; what was not invalidated is stale, and shown so.
     machine.write("feed.xml", "<rss/>");
     machine.run(&["deploy", "SITE", "--local", "--distribution", "none"]).ended_with(0);
     machine.run(&["deploy", "SITE", "s3://second.example.com", "--local"]).ended_with(0);

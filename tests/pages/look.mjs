@@ -1,4 +1,4 @@
-// Opens pages in a headless Chromium, at several widths and in both color schemes, and prints what is to be seen as JSON.
+// Opens pages in a headless Chromium, at several widths and in both color schemes, and prints what they show as JSON.
 //
 //   node look.mjs ORDER.json
 //
@@ -56,7 +56,7 @@ async function until(expression) {
   }
 }
 
-// An element that has the focus has an outline that can be seen, and is in the window.
+// A focused element has a visible outline, and is inside the window.
 const FOCUS = `(() => {
   const element = document.activeElement, style = getComputedStyle(element), box = element.getBoundingClientRect();
   return { tag: element.tagName.toLowerCase(), name: element.getAttribute("aria-label") || element.textContent.trim().slice(0, 80),

@@ -5,7 +5,7 @@ use crate::world::site::{ALWAYS, Run, TARGET, World, denied, run};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The figures of a page by their names, what is in it by its headings, and where its links lead.
+/// The figures of a page by name, its contents by heading, and the targets of its links.
 const LOOK: &str = "({ \
     figures: Object.fromEntries(Array.from(document.querySelectorAll('[data-figure]'), each => [each.dataset.figure, each.textContent])), \
     heading: document.querySelector('h1').textContent, \
@@ -19,7 +19,7 @@ struct Reported {
     run: Run,
 }
 
-/// Runs shipfront, with a page of it.
+/// Runs shipfront, with a report page.
 fn report(world: &World, name: &str, command: &str, options: &[&str], exit: i32) -> Reported {
     let page = world.outside().join(name).with_extension("html");
     let options = [options, &["--report", page.to_str().unwrap()]].concat();
@@ -34,12 +34,12 @@ fn report(world: &World, name: &str, command: &str, options: &[&str], exit: i32)
     Reported { page, run: run(command.envs(ci)).expect(exit) }
 }
 
-/// A figure of a page, without what sets thousands apart.
+/// A figure of a page, without thousands separators.
 fn figure(sight: &Sight, name: &str) -> Option<u64> {
     sight.look["figures"][name].as_str().map(|text| text.replace(',', "").parse().unwrap())
 }
 
-/// What the page shows as numbers is what the JSON has.
+/// Checks that the numbers on the page are those of the JSON.
 #[track_caller]
 fn agrees(sight: &Sight, json: &Value) {
     let figures = &sight.look["figures"];
@@ -75,7 +75,7 @@ async fn every_report_is_legible_at_each_width_in_both_schemes_and_its_figures_a
     world.write("index.html", "i");
     world.write("app.js", "code");
     let mut reports = vec![report(&world, "first", "deploy", &[], 0), report(&world, "none", "deploy", &[], 0)];
-    // More than thirty changes, of hostile and of long names.
+    // More than thirty changes, with hostile and with long names.
     for at in 0..35 {
         world.write(&format!("blog/{at:02}/index.html"), "an edit");
     }
@@ -96,7 +96,7 @@ async fn every_report_is_legible_at_each_width_in_both_schemes_and_its_figures_a
     world.fault("ListObjectsV2", 0, ALWAYS, denied());
     reports.push(report(&world, "error", "deploy", &[], 1));
     world.edge.faults().clear();
-    // At last a few changes, of which a list is enough.
+    // Finally a few changes, for which a list is enough.
     world.deploy(&[]).expect(0);
     world.write("blog/00/index.html", "another edit");
     world.write("new.html", "new");
@@ -146,10 +146,10 @@ async fn every_report_is_legible_at_each_width_in_both_schemes_and_its_figures_a
     assert_eq!(heading("stale"), "Deployed, but CloudFront was not invalidated");
     assert!(heading("error").starts_with("Failed: "), "{}", heading("error"));
     assert_eq!(heading("few"), "Deployed 2 changes");
-    // Changes come first, and maps only where there are many.
+    // Changes come first, and treemaps only if there are many.
     let sections = |name: &str| {
         let mut sections: Vec<String> = serde_json::from_value(first(name).look["sections"].clone()).unwrap();
-        // A name that reads backwards is warned of in each run.
+        // Each run warns about a name that reads backwards.
         sections.retain(|section| !section.starts_with("Warning"));
         sections
     };
@@ -159,7 +159,7 @@ async fn every_report_is_legible_at_each_width_in_both_schemes_and_its_figures_a
     assert_eq!((sections("partial")[0].as_str(), sections("error")), ("Problems", vec!["What is wrong".to_owned()]));
     let text = first("few").look["text"].as_str().unwrap();
     assert!(text.contains("changed") && !text.contains("etag"), "{text}");
-    // On paper it is dark on white, with the addresses of links, and what is folded is open.
+    // On paper, it is dark on white, with the URLs of links, and what is folded is open.
     let paper = sights.iter().find(|sight| sight.scheme == "print").unwrap();
     assert_eq!(paper.background, "rgb(255, 255, 255)");
     let focus = &sights.last().unwrap().focus;

@@ -1,4 +1,4 @@
-//! Each policy that we hand out grants what its entry points need, action by action, and nothing else.
+//! Each policy that shipfront provides grants what its entry points need, action by action, and nothing else.
 
 use crate::world::command::{binary, clean, repository};
 use shipfront::aws::permission::{EntryPoint, Resource, Setup, needed};
@@ -12,7 +12,7 @@ struct Role {
     name: &'static str,
     /// The entry points of shipfront that run under it.
     entry_points: &'static [EntryPoint],
-    /// What the AWS service that runs them, or the service itself, needs besides.
+    /// What the AWS service that runs them, or the service itself, needs in addition.
     service: &'static [[&'static str; 2]],
 }
 
@@ -130,7 +130,7 @@ const PIPELINE: [[&str; 2]; 8] = [
 /// An action and the resource it is granted on.
 type Grant = (String, String);
 
-/// A string of a template in the notation of `!Sub`, whichever way it is written.
+/// A string of a template in the notation of `!Sub`, however it is written.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -149,7 +149,7 @@ fn one_or_many(value: &Value) -> Vec<String> {
     }
 }
 
-/// What a policy document allows. It must do so plainly: a `NotAction` would be missed here, and fails.
+/// What a policy document allows. It must be written plainly: a `NotAction` would be missed here, and fails.
 fn grants(document: &Value) -> BTreeSet<Grant> {
     let mut found = BTreeSet::new();
     for statement in document["Statement"].as_sequence().unwrap() {
@@ -172,7 +172,7 @@ fn expected(entry_points: &[EntryPoint], setups: &[Setup], named: impl Fn(&str) 
 }
 
 fn as_in_templates(role: &Role, resource: &str) -> String {
-    // The bucket that is written, and the one that is copied from.
+    // The bucket that is written, and the source of copies.
     let (bucket, source, distribution) = match role.name {
         "PreviewRole" => ("${Bucket}", "${ProductionBucketName}", "distribution/${ProductionDistributionId}"),
         "PromoteRole" => ("${ProductionBucketName}", "${Bucket}", "distribution/${ProductionDistributionId}"),
@@ -208,7 +208,7 @@ fn each_role_of_the_examples_is_allowed_what_its_entry_points_need_and_nothing_e
     for (template, value) in templates() {
         for (name, resource) in value["Resources"].as_mapping().unwrap() {
             let (name, kind) = (name.as_str().unwrap(), resource["Type"].as_str().unwrap());
-            // A provider of identities is allowed nothing: a role that trusts it is.
+            // An identity provider gets no permissions: a role that trusts it does.
             if !kind.starts_with("AWS::IAM::") || kind == "AWS::IAM::OIDCProvider" {
                 continue;
             }
@@ -371,7 +371,7 @@ fn a_bucket_policy_for_no_distribution_or_a_policy_for_no_bucket_is_refused() {
     }
 }
 
-/// The statement of the documents by which a bucket's policy keeps others out of the record.
+/// The documented statement with which a bucket's policy keeps others out of the record.
 #[test]
 fn the_bucket_policy_of_the_documents_lets_only_the_named_roles_write_the_record() {
     let text = std::fs::read_to_string(repository("docs/permissions.md")).unwrap();
@@ -382,13 +382,13 @@ fn the_bucket_policy_of_the_documents_lets_only_the_named_roles_write_the_record
     assert_eq!(statement["Resource"], "arn:aws:s3:::www.example.com/.shipfront/*");
     let actions: BTreeSet<&str> =
         statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap()).collect();
-    // All by which an object of the record can become another one, or none.
+    // All actions that can replace or remove an object of the record.
     for action in
         ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateObject", "s3:ReplicateDelete"]
     {
         assert!(actions.contains(action), "{action}");
     }
-    // Who reads is no matter of this statement: a wider one would lock the deploys out.
+    // This statement does not concern readers: a wider one would lock the deploys out.
     assert!(actions.iter().all(|action| !action.contains("Get") && !action.contains('*')));
     let condition = statement["Condition"].as_object().unwrap();
     assert_eq!(condition.keys().collect::<Vec<_>>(), ["ArnNotLike"], "a second condition would let others in");

@@ -47,7 +47,7 @@ async fn remove(aws: Aws) -> Result<Removal, Error> {
     Box::pin(deploy.remove_preview(|_| true)).await
 }
 
-/// Production with the first site, a preview with the second, and an object of others in each.
+/// Production with the first site, a preview with the second, and an external object in each.
 async fn prepared() -> (Place, String, [BucketContents; 2]) {
     let place = Place::new().await;
     let distribution = place.edge.ensure_site(BUCKET).unwrap();
@@ -93,7 +93,7 @@ async fn a_promotion_that_dies_anywhere_is_finished_by_the_next_or_by_a_deploy()
             if !left.is_new(&crashed, nth % 3 == 0) {
                 continue;
             }
-            // The preview may be gone by then: whoever deploys the same build finishes it as well.
+            // The preview may be gone by then: a deploy of the same build finishes it as well.
             let report = match nth % 3 {
                 0 => place.deploy(source.path(), PRODUCTION, &["--distribution", &distribution]).await.unwrap(),
                 _ => promote(place.fresh().await, distribution.clone()).await.unwrap(),
@@ -134,7 +134,7 @@ async fn a_removal_that_dies_anywhere_is_finished_by_the_next() {
             place.outlive_lease();
             let ended = remove(place.fresh().await).await.unwrap();
             assert_ne!(ended, Removal::Stays, "{which}");
-            // Files that nothing names go once no run can be about to name them.
+            // Files that nothing names are removed once no run can be about to name them.
             place.outlive_lease();
             if ended == Removal::Absent {
                 run(&mut shipfront(&place.edge, &["previews", AT, "--prune"])).ended_with(0);

@@ -17,7 +17,7 @@ async fn two_previews_copy_what_production_has_and_upload_the_rest() {
     let first = preview(&world, "feature/search", &[]).expect(0);
     assert_eq!((first.outcome(), counts(&first)), ("deployed", [2, 3, 0]), "{}", first.stdout);
     assert_eq!(first.objects("bytes_uploaded"), 8 + 11 + 3);
-    // One more that asks the store what it does with conditions.
+    // One more copy that tests the store's conditions.
     assert_eq!((world.count("PutObject"), world.count("CopyObject")), (3, 3));
     assert_eq!(world.count("CreateInvalidation"), 0, "nothing keeps copies of a preview");
     world.edge.clear_requests();
@@ -57,7 +57,7 @@ async fn copies_have_the_headers_that_an_upload_would_have() {
         of.filter(|(key, _)| !key.starts_with(".shipfront/")).collect()
     };
     assert_eq!(headers(PREVIEWS, "main/"), headers(BUCKET, ""));
-    // A rule of this branch makes other headers: what production has is none of it.
+    // A rule of this branch sets other headers: production's object is not the same.
     std::fs::write(&settings, rules.replace("77", "78")).unwrap();
     let run = preview(&world, "other", &config).expect(0);
     assert_eq!(counts(&run), [4, 1, 0]);
@@ -98,7 +98,7 @@ async fn what_cannot_be_copied_is_uploaded() {
     let world = world().await;
     world.write("zebra.css", "stripes");
     world.deploy(&[]).expect(0);
-    // Others wrote it since production's last deploy. That says nothing of what is copied after it.
+    // Others wrote it since production's last deploy. That says nothing about what is copied after it.
     world.put("style.css", "theirs").await;
     let run = preview(&world, "one", &["--concurrency", "1"]).expect(0);
     assert_eq!(counts(&run), [5, 1, 0], "{}", run.stdout);
@@ -154,7 +154,7 @@ async fn the_url_comes_last_and_alone_and_is_a_field_of_the_json() {
     assert_eq!(said.lines().last(), Some(url.as_str()), "{said}");
     let quiet = [line.concat(), vec!["--quiet"]].concat();
     assert_eq!(text(&world, &quiet).expect(0).stdout.trim_end(), url);
-    // Without a pattern there is no URL, and the person is told where the preview is.
+    // Without a pattern there is no URL, and the output says where the preview is.
     let run = preview(&world, "42", &[]).expect(0).says("s3://previews.example.com/42");
     assert!(run.json["url"].is_null());
     let plan = world.plan(&["--preview", "43", "--previews-target", AT]).expect(0);

@@ -1,5 +1,5 @@
-//! What whoever may write the bucket of previews, and nothing of production, can do to production: have a preview
-//! promoted that is other than it was, and no more. And what comes of commands that run at once.
+//! What somebody who may write the bucket of previews, but not production, can do to production: have a preview
+//! promoted that differs from the original, and no more. And what happens when commands run at the same time.
 
 use super::{
     AT, PREVIEWS, change, changed, keys, listed, original, preview, previews, production, promote, promotion, prune,
@@ -85,7 +85,7 @@ async fn no_rollback_has_a_deploy_record_replaced_either() {
 async fn a_note_that_somebody_else_wrote_names_no_other_preview_and_no_other_production() {
     let world = previewed().await;
     forge_state(&world, |state| state["preview"]["name"] = "main".into()).await;
-    // Its own folder says what it is: nobody takes it for the preview of main.
+    // Its own folder says what it is: it is not mistaken for the preview of main.
     assert_eq!(listed(&world).keys().collect::<Vec<_>>(), ["new"]);
     promote(&world, "new", &[]).expect(6).says("is the folder of the preview \"main\", not of \"new\"");
     preview(&world, "new", &[]).expect(6).says("choose another name");
@@ -94,7 +94,7 @@ async fn a_note_that_somebody_else_wrote_names_no_other_preview_and_no_other_pro
     assert_eq!((&run.json["removed"], &run.json["kept"]), (&json!([]), &json!(["new"])), "{}", run.stdout);
     forge_state(&world, |state| state["preview"]["name"] = "new".into()).await;
 
-    // Without a word of its production it is promoted where a person says, but for previews.
+    // If it does not name its production, it is promoted to where the user says, but not to previews.
     forge_state(&world, |state| drop(state["preview"].as_object_mut().unwrap().remove("production"))).await;
     preview(&world, "42", &[]).expect(0);
     let onto = |target: &'static str| world.run(&["promote", "new", target, "--previews-target", AT, "--json"]);
@@ -105,7 +105,7 @@ async fn a_note_that_somebody_else_wrote_names_no_other_preview_and_no_other_pro
     assert_eq!(production(&world).await, original());
 }
 
-/// Lines alone are believed: code is made of them, whatever code the record has.
+/// Only lines are believed: code is generated from them, whatever code the record contains.
 #[tokio::test(flavor = "multi_thread")]
 async fn code_that_a_record_brings_is_never_published() {
     let world = rules::world(&super::SITE).await;
@@ -159,7 +159,7 @@ async fn a_name_that_is_empty_and_a_list_of_something_else_change_nothing() {
     assert_eq!(listed(&world).keys().collect::<Vec<_>>(), ["new"]);
 }
 
-/// A promotion, a deploy of another build and a pruning of the preview come at once, in whatever order they come through.
+/// A promotion, a deploy of another build and a pruning of the preview run at the same time, in any order.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_at_once_ends_in_one_of_the_sites_and_the_next_deploy_is_fresh() {
     for round in 0..4 {

@@ -1,4 +1,4 @@
-//! examples/previews: what its function makes of a request, and what its distribution keeps.
+//! examples/previews: how its function rewrites a request, and what its distribution caches.
 
 use crate::world::command::repository;
 use shipfront_edge::CACHING_DISABLED;

@@ -1,4 +1,4 @@
-//! A promotion: production becomes what the preview is, under the promises of a deploy.
+//! A promotion: production becomes identical to the preview, under the promises of a deploy.
 
 use super::{
     PREVIEWS, bodies, change, changed, original, preview, previews, production, promote, promotion, put, text, world,
@@ -140,7 +140,7 @@ async fn a_preview_that_is_deployed_again_before_the_first_write_is_not_promoted
 async fn a_preview_that_changes_while_it_is_promoted_is_not_half_promoted() {
     let world = previewed().await;
     let gate = Gate::default();
-    // Not the copy that asks the store what it does with conditions, but that of the first page.
+    // Not the copy that tests the store's conditions, but that of the first page.
     world.fault_of("CopyObject", "index.html", 0, 1, Fault::Hold(gate.clone()));
     let running = world.command(&promotion("new", &["--concurrency", "1"])).spawn().unwrap();
     gate.reached().await;
@@ -157,7 +157,7 @@ async fn a_preview_that_changes_while_it_is_promoted_is_not_half_promoted() {
     assert_eq!(production(&world).await["index.html"], "welcome three");
 }
 
-/// Of the same bytes with other headers, the ETag says nothing: a version does, and else the person is told.
+/// For the same bytes with other headers, the ETag says nothing: a version does, otherwise there is a warning.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_change_meanwhile_are_those_of_the_version_or_a_warning() {
     for versioned in [false, true] {

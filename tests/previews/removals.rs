@@ -1,4 +1,4 @@
-//! Previews are listed, and removed when they are no longer needed: what is theirs and nothing else.
+//! Previews are listed, and removed when they are no longer needed: everything that they own, and nothing else.
 
 use super::{
     AT, PREVIEWS, bodies, change, keys, listed, original, preview, previews, production, prune, put, text, world,
@@ -67,7 +67,7 @@ async fn what_is_expired_is_pruned_with_its_record_and_what_others_wrote_stays()
     assert_eq!(left, ["short/index.html", "short/theirs.txt"], "its record is gone");
     assert_eq!(production(&world).await, original());
     assert_eq!(bodies(&world, PREVIEWS, "42/").await, super::changed());
-    // A deploy makes it stay for longer.
+    // A deploy extends its expiry.
     world.edge.advance_clock(6 * 24 * HOUR);
     preview(&world, "feature/long", &[]).expect(0);
     world.edge.advance_clock(6 * 24 * HOUR);
@@ -111,7 +111,7 @@ async fn one_preview_is_removed_by_its_name() {
     assert!(keys(&world).iter().all(|key| !key.contains(&label)), "{:?}", keys(&world));
     assert_eq!(listed(&world).len(), 2);
     previews(&world, &["--remove", "feature/long"]).expect(6).says("there is no preview");
-    // What a label looks like is a name of its own.
+    // A name that looks like a label is a separate name.
     preview(&world, "feature/long", &[]).expect(0);
     previews(&world, &["--remove", &label]).expect(6);
     assert_eq!(listed(&world).len(), 3);
@@ -164,7 +164,7 @@ async fn a_preview_that_is_deployed_after_it_was_found_expired_stays() {
     let world = three().await;
     world.edge.advance_clock(2 * HOUR);
     let gate = Gate::default();
-    // The second look at its state is that of its own removal.
+    // The second read of its state is that of its own removal.
     world.fault_of("GetObject", ".shipfront/short/state.json", 1, 1, Fault::Hold(gate.clone()));
     let pruning = world.command(&["previews", AT, "--json", "--prune"]).spawn().unwrap();
     gate.reached().await;
@@ -175,7 +175,7 @@ async fn a_preview_that_is_deployed_after_it_was_found_expired_stays() {
     assert_eq!(bodies(&world, PREVIEWS, "short/").await, super::changed());
 }
 
-/// Between its objects and its record nobody holds the lock.
+/// Between the removal of its objects and of its record, nobody holds the lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_that_is_deployed_while_its_record_is_about_to_go_stays() {
     let world = three().await;

@@ -42,7 +42,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     assert_eq!(world.count("UpdateFunction"), 0);
     assert_eq!(leads(&world, "/stays").await.1, "/about/", "production is left alone");
     assert_eq!(view(&world, "/about/").await.header("x-frame-options"), Some("SAMEORIGIN"));
-    // A preview is told of no other build than its own.
+    // A preview records no other build than its own.
     for (name, text) in [("_redirects", "/other.html /\n"), ("_headers", "/*\n  X-Other: yes\n")] {
         world.write(name, text);
     }
@@ -51,7 +51,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     let plan = promote(&world, "new", &["--plan"]).expect(0);
     assert_eq!((&plan.json["rules"][0]["change"], writes(&world)), (&"changed".into(), vec![]));
     let run = promote(&world, "new", &[&crate::world::site::EXACT[..], &["--concurrency", "1"]].concat()).expect(0);
-    // One copy asks the store what it does with conditions.
+    // One copy tests the store's conditions.
     let written: Vec<String> = writes(&world).into_iter().filter(|write| !write.contains(" -> ")).collect();
     let expected = [
         "UpdateFunction site-request",
@@ -87,7 +87,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     assert_eq!(view(&world, "/").await.text(), "welcome");
 }
 
-/// Of rules alone no object tells: they have a place of their own in the history all the same.
+/// No object reveals a change of rules only: it has its own entry in the history nevertheless.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_rules_alone_is_promoted_and_rolled_back() {
     let world = published("/a.html /about/\n", "").await;
@@ -125,12 +125,12 @@ async fn rules_wait_for_all_that_they_may_lead_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_that_records_no_rules_leaves_those_of_production_and_that_is_said() {
+async fn a_preview_that_records_no_rules_leaves_those_of_production_with_a_warning() {
     let world = published("/a.html /about/\n", "").await;
     world.write("_redirects", "/b.html /about/\n");
     world.write("index.html", "welcome two");
     preview(&world, "new", &RULES).expect(0);
-    // What an earlier deploy of the preview recorded is not that of its next.
+    // What an earlier deploy of the preview recorded does not apply to its next.
     preview(&world, "new", &[]).expect(0);
     let run = promote(&world, "new", &[]).expect(0);
     let sentence =
@@ -138,7 +138,7 @@ async fn a_preview_that_records_no_rules_leaves_those_of_production_and_that_is_
     assert!(run.warnings().contains(sentence), "{}", run.warnings());
     assert_eq!((leads(&world, "/a.html").await.0, leads(&world, "/b.html").await.0), (301, 404));
     assert_eq!(view(&world, "/").await.text(), "welcome two");
-    // Rules that are gone are gone with the promotion.
+    // Rules that are gone are removed with the promotion.
     world.write("_redirects", "");
     preview(&world, "new", &RULES).expect(0);
     promote(&world, "new", &[]).expect(0);
@@ -155,10 +155,10 @@ async fn functions_that_are_not_productions_own_or_missing_are_no_place_for_rule
     world.edge.clear_requests();
     promote(&world, "new", &[]).expect(6).says("does not belong to shipfront");
     assert_eq!(writes(&world), [""; 0]);
-    // The comment of the preview's own place does not make it production's.
+    // The comment with the preview's own location does not make it production's.
     world.edge.put_function(&function("site-request", &format!("shipfront {AT}/new"), "request")).unwrap();
     promote(&world, "new", &[]).expect(6);
-    // Where there are none, that is said.
+    // If there are none, the output says so.
     let other = super::world().await;
     other.write("_redirects", "/b.html /about/\n");
     other.write("index.html", "welcome two");
@@ -178,7 +178,7 @@ async fn the_functions_are_made_for_productions_folder() {
     world.edge.put_distribution(changed).unwrap();
     world.write("_redirects", "/docs/old.html /docs/about/\n");
     world.run(&world.arguments("deploy", &target, &PUBLISH)).expect(0);
-    // The second line is about a file of the site, in the folder in which production has it.
+    // The second line matches a file of the site, in the folder in which production has it.
     world.write("_redirects", "/docs/new.html /docs/about/\n/docs/app.js /docs/about/\n");
     let previewing = [&PUBLISH[..], &["--preview", "new", "--previews-target", AT]].concat();
     world.run(&world.arguments("deploy", &target, &previewing)).expect(0);
@@ -192,8 +192,8 @@ async fn the_functions_are_made_for_productions_folder() {
     assert_eq!((writes(&world), live(&world.edge, name).contains("/docs/new.html")), (vec![], true));
 }
 
-/// What counts as a file of the site is what a deploy of the same source counts: no object that redirects, and none that
-/// waits to be removed.
+/// What counts as a file of the site is the same as in a deploy of the same source: no object that redirects, and
+/// none that waits to be removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_functions_are_those_that_a_deploy_of_the_same_source_makes() {
     let world = rules::world(&SITE).await;
@@ -204,12 +204,12 @@ async fn the_functions_are_those_that_a_deploy_of_the_same_source_makes() {
     world.write("_redirects", "/app.js /about/ 302\n/moved.html /about/\n");
     world.deploy(&objects).expect(0);
     let of_first = live(&world.edge, "site-request");
-    // It stays for a week, and is no file of the source.
+    // It stays for a week, but is not a file of the source.
     world.remove("app.js");
     world.write("_redirects", second);
     world.deploy(&objects).expect(0);
     let of_second = live(&world.edge, "site-request");
-    // Nor is it one where the second deploy is brought back.
+    // Nor is it one after the second deploy is restored.
     world.write("_redirects", "");
     world.deploy(&objects).expect(0);
     rollback(&world, &[]).expect(0);

@@ -3,7 +3,7 @@
 use super::{AT, world};
 use crate::world::site::World;
 
-/// What a command says, run in the directory beside the source.
+/// A command's output, run in the directory next to the source.
 fn run(world: &World, arguments: &[&str]) -> crate::world::site::Run {
     crate::world::site::run(world.command(arguments).current_dir(world.outside()))
 }

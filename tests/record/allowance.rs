@@ -1,4 +1,4 @@
-//! The month's allowance of free paths: what counts, and what it bounds.
+//! The month's allowance of free paths: what counts, and what it limits.
 
 use super::{SITE, hold, outlive_lease, rewrite_state, state, status};
 use crate::world::site::{BUCKET, Run, TARGET, World};
@@ -27,7 +27,7 @@ async fn what_deploys_send_counts_in_the_month_and_bounds_the_next() {
     assert_eq!(run.json["allowance"]["used"], before + 40);
     assert_eq!(status(&world)["allowance"], run.json["allowance"]);
     assert_eq!(world.deploy(&["--build-number", "7"]).expect(0).json["allowance"], run.json["allowance"]);
-    // Little is left: what does not change has to go, too, rather than the money.
+    // Little is left: it evicts unchanged pages rather than cost money.
     rewrite_state(&world, |state| state["paths"]["used"] = 990.into()).await;
     edit(&world, "another edit");
     let run = world.plan(&[]).expect(0);
@@ -104,7 +104,7 @@ async fn what_is_invalidated_by_hand_counts_in_a_record_elsewhere_that_is_named(
     let paths = ["invalidate", "/a", "/b", "--distribution", &world.distribution, "--target", TARGET];
     world.run(&[&paths[..], &record].concat()).expect(0);
     assert_eq!(used(), before + 2);
-    // As the settings say it, URLs or not.
+    // As in the settings, whether or not there are URLs.
     let settings = world.outside().join("shipfront.toml");
     std::fs::write(&settings, format!("target = \"{TARGET}\"\nrecord = \"s3://records/www\"\n")).unwrap();
     let paths = ["invalidate", "https://www.example.com/c", "--distribution", &world.distribution];
@@ -133,7 +133,8 @@ fn paths(run: &Run) -> Vec<usize> {
     reported.iter().map(|one| one["items"].as_array().unwrap().len()).collect()
 }
 
-/// Twenty pages that change and forty assets that go at once, each with a neighbor that stays. Half of the month is 50.
+/// Twenty pages that change and forty assets that are removed at once, each with an unchanged neighbor. Half of the
+/// month is 50.
 async fn pages_and_late_removals() -> (World, [&'static str; 4]) {
     let world = World::new(&[("index.html", "welcome")]).await;
     for at in 0..40 {

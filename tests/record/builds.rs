@@ -13,7 +13,7 @@ async fn a_deploy_with_nothing_to_do_reads_three_small_files_and_writes_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_build_never_goes_over_a_newer_one_unless_forced() {
+async fn an_older_build_never_replaces_a_newer_one_unless_forced() {
     let world = World::new(&SITE).await;
     world.deploy(&["--build-number", "7"]).expect(0);
     world.write("index.html", "of an older build");
@@ -50,7 +50,7 @@ async fn a_superseded_build_still_finishes_what_another_left_stale() {
     let run = world.deploy(&["--build-number", "3"]).expect(5);
     assert!(run.json["hint"].as_str().unwrap().contains("was invalidated"), "{}", run.stdout);
     assert_eq!(world.writes(), ["INVALIDATE / /index.html"]);
-    // The state stays as the interrupted run left it: the paths are counted beside it.
+    // The state stays as the interrupted run left it: the paths are counted in the side file.
     let requests = world.edge.requests();
     let put = requests.iter().filter(|request| request.operation == "PutObject").filter_map(|put| put.key.as_deref());
     assert_eq!(put.collect::<BTreeSet<&str>>(), BTreeSet::from([".shipfront/foreign.json"]));

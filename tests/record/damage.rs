@@ -1,4 +1,4 @@
-//! A record that cannot be read is an error with a way out: never an empty one.
+//! A record that cannot be read is an error with a hint: it is never treated as an empty one.
 
 use super::{PRUNE, SITE, STATE, hint};
 use crate::world::aws::s3;
@@ -97,7 +97,7 @@ async fn a_record_that_may_not_be_read_is_not_taken_for_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_refuses_conditions_is_said_aloud() {
+async fn a_store_that_refuses_conditions_is_reported() {
     let world = World::new(&SITE).await;
     world.fault_of("PutObject", STATE, 0, ALWAYS, error(501, "NotImplemented"));
     let run = world.deploy(&[]).expect(6);
@@ -118,7 +118,7 @@ async fn a_store_that_ignores_conditions_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_folder_the_next_deploy_starts_anew_and_deletes_nothing() {
+async fn without_the_folder_the_next_deploy_starts_over_and_deletes_nothing() {
     let world = world().await;
     for object in world.edge.objects(BUCKET).iter().filter(|object| object.key.starts_with(".shipfront/")) {
         s3(&world.edge).delete_object().bucket(BUCKET).key(&object.key).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Versions of the record: an earlier one is carried over, a later one survives, or is refused as such.
+//! Versions of the record: an earlier one is converted, a later one is preserved, or refused as such.
 
 use super::{SITE, is_settled, rewrite_state, state};
 use crate::world::manifest;
@@ -43,7 +43,7 @@ async fn fields_that_this_version_does_not_know_survive_its_rewriting() {
     world.write("about.html", "more about");
     world.deploy(&[]).expect(0);
     assert_eq!(state(&world).await["later"], later);
-    // It is read through the same function, which rewrites nothing here.
+    // It is read with the same function, which rewrites nothing here.
     let kept = std::sync::atomic::AtomicUsize::new(0);
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if line["later"] == later {
@@ -121,7 +121,7 @@ async fn a_count_of_paths_that_cannot_be_read_costs_a_warning_and_no_deploy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_newer_version_wrote_is_called_that_and_nothing_is_changed() {
     let world = World::deployed(&SITE).await;
-    // Whatever else it holds: this version cannot know.
+    // Whatever else it contains, this version cannot know.
     world.put(super::STATE, r#"{"format": 3, "target": {"bucket": "www.example.com"}}"#).await;
     world.write("about.html", "more about");
     for command in [vec!["deploy", world.source().to_str().unwrap(), TARGET], vec!["status", TARGET]] {

@@ -1,5 +1,5 @@
-//! What a record that somebody else wrote can do, and what it cannot: it is believed as far as the bucket, the files and
-//! the configuration bear it out.
+//! What a record that somebody else wrote can do, and what it cannot: it is believed as far as the bucket, the
+//! files and the configuration confirm it.
 
 use super::{PRUNE, SITE, STATE, is_settled, outlive_lease, rewrite_state, state};
 use crate::world::manifest;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const SIDE_FILE: &str = ".shipfront/foreign.json";
 
-/// Somebody overwrites a page, and makes the manifest say that its bytes are those of the file.
+/// Somebody overwrites a page, and changes the manifest to say that its bytes are those of the file.
 async fn forge(world: &World, key: &str, body: &'static str, claimed: &str) {
     world.put(key, body).await;
     let (etag, claimed) = (hex(&md5(body.as_bytes())), hex(&md5(claimed.as_bytes())));
@@ -42,7 +42,7 @@ async fn digests_under_kms_are_explained_by_one_request_for_all() {
     world.edge.clear_requests();
     assert_eq!(world.deploy(&[]).expect(0).outcome(), "nothing-to-do");
     assert_eq!((world.count("HeadObject"), world.count("PutObject")), (1, 0));
-    // Who may not ask for an object asks how the bucket encrypts.
+    // A role that may not HEAD an object checks how the bucket encrypts.
     world.fault("HeadObject", 0, ALWAYS, denied());
     world.deploy(&[]);
     assert_eq!(world.count("GetBucketEncryption"), 1);
@@ -63,7 +63,7 @@ async fn an_object_that_left_the_source_before_it_was_written_counts_as_an_orpha
         world.deploy(&["--prune-after", "7d"]).expect(0);
         assert!(world.keys().contains(&"chunk.js".to_owned()), "{orphaned}");
     }
-    // Nor does such a time take it past the guard.
+    // Nor does such a time get it past the guard.
     for orphaned in [1, i64::MAX] {
         manifest::rewrite(&world.edge, BUCKET, |line| {
             if line["key"] == "chunk.js" {
@@ -75,7 +75,7 @@ async fn an_object_that_left_the_source_before_it_was_written_counts_as_an_orpha
     }
 }
 
-/// A deploy that could not tell CloudFront, to whose intent somebody added a distribution of another site.
+/// A deploy that could not invalidate, to whose intent somebody added a distribution of another site.
 async fn with_foreign_intent() -> (World, &'static str) {
     const FOREIGN: &str = "E9FOREIGN000000";
     let world = World::deployed(&SITE).await;
@@ -157,7 +157,7 @@ async fn a_name_of_which_no_request_can_be_made_is_refused_in_a_line() {
     }
 }
 
-/// The one file beside the side file that has its bytes.
+/// The one file next to the side file that has its bytes.
 fn aside(world: &World) -> Option<String> {
     let objects = world.edge.objects(BUCKET).into_iter().map(|object| object.key);
     objects.into_iter().find(|key| key.starts_with(&format!("{SIDE_FILE}.")))
@@ -178,7 +178,7 @@ async fn a_side_file_that_is_none_is_moved_aside_and_loses_nothing() {
     let marks: Value = serde_json::from_slice(&manifest::read(&world.edge, BUCKET, SIDE_FILE).await).unwrap();
     assert!(marks["keys"][""].is_string(), "every key is marked: {marks}");
     assert_eq!(world.deploy(&[]).expect(0).warnings(), "");
-    // What is larger than anybody reads stays where it is.
+    // A file that is too large to be read stays where it is.
     let large = vec![b' '; 17 << 20];
     world.put(SIDE_FILE, large.clone()).await;
     world.write("index.html", "welcome three");
@@ -239,7 +239,7 @@ async fn a_source_brings_nothing_into_the_records_folder() {
     }
 }
 
-/// Files as dead runs leave them; what another site's record and nobody's deploy are stays.
+/// Files as dead runs leave them; files of another site's record, and of no deploy at all, stay.
 async fn litter(world: &World) -> (Vec<String>, Vec<String>) {
     let strays = ["plan-dead.ndjson.gz", "manifest-dead.ndjson.gz"].map(|name| format!(".shipfront/{name}")).to_vec();
     let others = ["blog/manifest-b.ndjson.gz", "manifest-notes.txt", "plan-x/y.ndjson.gz"];
@@ -262,7 +262,7 @@ fn lists_of_the_record(world: &World) -> usize {
 async fn plans_and_manifests_that_no_state_names_are_removed_once_they_are_older_than_a_lease() {
     let world = World::deployed(&SITE).await;
     let (strays, others) = litter(&world).await;
-    // Nothing tells of them, and nothing is asked.
+    // Nothing reveals them, and there is no request for them.
     outlive_lease(&world);
     world.deploy(&[]).expect(0);
     let lists = lists_of_the_record(&world);

@@ -1,4 +1,4 @@
-//! Runs that are stopped or killed, and what people are told of them.
+//! Runs that are stopped or killed, and what people learn about them.
 
 use super::{SITE, STATE, hold, is_settled, outlive_lease, status, writes_of_any_kind};
 use crate::world::manifest;
@@ -144,8 +144,8 @@ async fn headers_that_an_interrupted_run_may_have_changed_are_asked_for_again() 
     let run = world.deploy(&[]).expect(4);
     assert_eq!(run.changes(), ["evict recovered style.css"], "it was uploaded already");
     world.edge.faults().clear();
-    // And the other way round, as after the step back to an older version: the manifest still
-    // tells what the rules say, and the interrupted run stored something else.
+    // And the other way round, as after a downgrade: the manifest still has what the rules say, but the interrupted
+    // run stored something else.
     let reported = Headers::of("style.css").digest();
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if line["key"] == "style.css" {

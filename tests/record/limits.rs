@@ -80,7 +80,7 @@ async fn a_record_is_not_kept_where_the_site_is() {
 async fn a_store_that_heeds_one_kind_of_condition_only_is_found_out() {
     let world = World::new(&SITE).await;
     world.edge.set_ignore_conditions(BUCKET, true).unwrap();
-    // The second write is to find out about If-None-Match.
+    // The second write tests If-None-Match.
     world.fault_of("PutObject", super::STATE, 1, 1, error(412, "PreconditionFailed"));
     let run = world.deploy(&PRUNE).expect(6);
     assert!(super::hint(&run).contains("--no-record"), "{}", run.stdout);

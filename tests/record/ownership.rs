@@ -1,4 +1,4 @@
-//! Whose an object is, what the edge was told of it, and when it goes.
+//! Who owns an object, what the edge was last invalidated for, and when the object is removed.
 
 use super::{DAY, PRUNE, SITE, hold, is_settled, object, status};
 use crate::world::aws::s3;
@@ -139,14 +139,14 @@ async fn assets_go_when_they_are_old_enough_by_s3s_clock_and_pages_at_once() {
     is_settled(&world, &["--prune-after", "7d"]);
     world.edge.advance_clock(2 * DAY);
     is_settled(&world, &["--prune-after", "never"]);
-    // Announced long before, so that no guard stands in the way.
+    // Announced long before, so that no guard applies.
     world.deploy(&["--prune-after", "7d", "--max-delete", "0"]).expect(0);
     assert_eq!(world.writes(), ["DELETE style.css", "INVALIDATE /style.css"]);
     is_settled(&world, &["--prune-after", "7d"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orphan_that_comes_back_starts_its_time_anew() {
+async fn an_orphan_that_comes_back_starts_its_time_again() {
     let world = World::deployed(&SITE).await;
     world.remove("style.css");
     world.deploy(&[]).expect(0);

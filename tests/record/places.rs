@@ -1,4 +1,4 @@
-//! Where a record is kept, and whose.
+//! Where a record is kept, and which site it belongs to.
 
 use super::{SITE, is_settled, writes_of_any_kind};
 use crate::world::site::{BUCKET, World, run};

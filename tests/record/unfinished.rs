@@ -1,12 +1,12 @@
-//! What the next run makes of a run that did not end: it forgets no object of ours, takes none of
-//! somebody else's, and tells whoever was to be told.
+//! What the next run does about one that did not end: it forgets no owned object, takes none of somebody else's,
+//! and invalidates every distribution that had to be.
 
 use super::{PRUNE, SITE, hold, is_settled, object, outlive_lease};
 use crate::world::manifest;
 use crate::world::site::{ALWAYS, BUCKET, TARGET, World, denied, error, finish};
 use shipfront_edge::{Distribution, Fault};
 
-/// Runs a deploy that is killed at its first request of a kind, before that has its effect.
+/// Runs a deploy that is killed at its first request of a kind, before the request takes effect.
 async fn die_before(world: &World, operation: &str, key: Option<&str>) {
     let gate = hold(world, operation, key);
     let mut child = world.start(&PRUNE);
@@ -18,7 +18,7 @@ async fn die_before(world: &World, operation: &str, key: Option<&str>) {
     world.edge.clear_requests();
 }
 
-/// Runs a deploy that CloudFront refuses to hear.
+/// Runs a deploy whose invalidation CloudFront denies.
 fn deploy_denied(world: &World) {
     world.fault("CreateInvalidation", 0, ALWAYS, denied());
     world.deploy(&PRUNE).expect(4);
@@ -26,7 +26,7 @@ fn deploy_denied(world: &World) {
     world.edge.clear_requests();
 }
 
-/// A page that is no longer in the source goes, for good.
+/// Checks that a page that is no longer in the source is permanently removed.
 fn removes(world: &World, key: &str) {
     world.remove(key);
     world.deploy(&PRUNE).expect(0);
@@ -45,7 +45,7 @@ async fn a_page_that_a_dead_run_had_changed_is_removed_when_it_leaves_the_source
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_page_is_still_ours_after_two_runs_that_could_not_tell_cloudfront() {
+async fn a_new_page_is_still_owned_after_two_runs_that_could_not_invalidate() {
     let world = World::deployed(&SITE).await;
     world.write("new.html", "new");
     deploy_denied(&world);
@@ -93,12 +93,12 @@ async fn tells_both(next: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_for_one_distribution_tells_both_that_a_dead_run_left_stale() {
+async fn a_run_for_one_distribution_invalidates_both_that_a_dead_run_left_stale() {
     tells_both(&["--distribution", "E2SECOND000000"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_for_no_distribution_tells_both_that_a_dead_run_left_stale() {
+async fn a_run_for_no_distribution_invalidates_both_that_a_dead_run_left_stale() {
     tells_both(&["--distribution", "none"]).await;
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// What a request comes to: `301 /new` for a redirect, `/index.html` for what is asked of the origin.
+/// The result of a request: `301 /new` for a redirect, `/index.html` for what is requested from the origin.
 struct Function {
     code: String,
 }
@@ -20,7 +20,7 @@ impl Function {
         (Function { code: run.stdout.clone() }, run)
     }
 
-    /// Asks for each of the URLs, in one process.
+    /// Requests each of the URLs, in one process.
     fn answers<const N: usize>(&self, urls: [&str; N]) -> [String; N] {
         let events: Vec<Value> = urls.into_iter().map(event).collect();
         let script = format!(
@@ -41,7 +41,7 @@ impl Function {
     }
 }
 
-/// The event of a viewer request, as far as functions look at it
+/// The event of a viewer request, with the parts that functions use
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html>).
 fn event(url: &str) -> Value {
     let (host, url) = match url.strip_prefix("https://") {
@@ -178,7 +178,7 @@ async fn a_file_of_the_site_comes_before_a_rule_that_is_not_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_files_the_error_response_or_the_extension_tells() {
+async fn with_many_files_the_error_response_or_the_extension_decides() {
     let names: Vec<String> =
         (0..2000_u64).map(|at| format!("assets/chunk-{at}-{:016x}.js", at * 0x9E37_79B9_7F4A)).collect();
     let mut files: Vec<&str> = names.iter().map(String::as_str).collect();

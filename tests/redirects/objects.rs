@@ -1,10 +1,10 @@
-//! Redirects as objects, and what is said where they take a function.
+//! Redirects as objects, and the warnings if they need a function.
 
 use crate::world::http::get;
 use crate::world::site::{BUCKET, EXACT, World};
 use shipfront_edge::OriginKind;
 
-/// A world whose distribution shows the website endpoint of the bucket.
+/// A world whose distribution serves the website endpoint of the bucket.
 async fn website(files: &[(&str, &str)]) -> World {
     let world = World::new(files).await;
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();

@@ -1,4 +1,4 @@
-//! Copies in the record, where the bucket keeps no versions.
+//! Copies in the record, if the bucket keeps no versions.
 
 use super::{SITE, bodies, change, change_back, first, history, is_settled, rollback, second};
 use crate::world::site::{ALWAYS, BUCKET, World, denied};
@@ -51,7 +51,7 @@ async fn nothing_is_replaced_before_its_copy_is_kept() {
     world.write("index.html", "welcome three");
     world.write("app.js", "code three");
     let before = bodies(&world).await;
-    // It is looked at before it is kept.
+    // It gets a HEAD before it is kept.
     world.fault_of("HeadObject", "index.html", 0, ALWAYS, denied());
     let run = world.deploy(&COPIES).expect(1);
     assert_eq!(run.outcome(), "failed", "{}", run.stdout);

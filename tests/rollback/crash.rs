@@ -1,4 +1,4 @@
-//! A rollback that dies at any of its requests is finished by the next run, whichever kind that is.
+//! A rollback that dies at any of its requests is finished by the next run, of either kind.
 
 use crate::world::crashes::LeftBehind;
 use crate::world::oracle::{Oracle, is_record};
@@ -34,7 +34,7 @@ fn second() -> Site {
     ])
 }
 
-/// What finishes a rollback that died.
+/// What finishes a dead rollback.
 #[derive(Clone, Copy, PartialEq)]
 enum Next {
     Rollback,
@@ -44,10 +44,10 @@ enum Next {
 
 struct Scenario {
     next: Next,
-    /// ETags say nothing of the bytes.
+    /// ETags say nothing about the bytes.
     opaque: bool,
     tags: bool,
-    /// The bucket keeps no versions, the record copies.
+    /// The bucket keeps no versions, but the record keeps copies.
     copies: bool,
 }
 
@@ -90,7 +90,7 @@ fn options<'a>(scenario: &Scenario, distribution: &'a str) -> Vec<&'a str> {
     options
 }
 
-/// Tries each request of a rollback until it has no more of them; the number of crashes.
+/// Tries each request of a rollback until it has no more of them; returns the number of crashes.
 async fn everywhere(scenario: Scenario) -> u64 {
     let prepared = Box::pin(Prepared::new(&scenario)).await;
     let (mut crashes, mut left) = (0, LeftBehind::default());
@@ -201,7 +201,7 @@ async fn a_rollback_from_copies_that_dies_is_finished() {
     everywhere(Scenario { copies: true, next: Next::NewBuild, ..PLAIN }).await;
 }
 
-/// A deploy that died is rolled back as well: to the site of the last one that was completed, or to one before.
+/// A dead deploy is rolled back as well: to the site of the last completed one, or to one before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_dies_anywhere_is_rolled_back() {
     let prepared = Box::pin(Prepared::new(&PLAIN)).await;

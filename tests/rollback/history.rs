@@ -1,17 +1,17 @@
-//! What the history says, and what it keeps.
+//! What the history shows, and what it keeps.
 
 use super::{change, empty, history, rollback, twice};
 use crate::world::site::{BUCKET, TARGET, World, run};
 use serde_json::{Value, json};
 
-/// The files of the record, but for the state.
+/// The files of the record, except the state.
 fn files(world: &World) -> Vec<String> {
     let objects = world.edge.objects(BUCKET).into_iter().map(|object| object.key);
     objects.filter(|key| key.starts_with(".shipfront/") && !key.ends_with("state.json")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_and_status_tell_of_each_kept_deploy() {
+async fn history_and_status_list_each_kept_deploy() {
     let world = empty().await;
     let mut first = world.command(&world.arguments("deploy", TARGET, &["--build-number", "41"]));
     run(first.env("GITHUB_SHA", "0123456789abcdef")).expect(0);
@@ -43,7 +43,7 @@ async fn so_many_deploys_are_kept_and_the_files_of_others_go() {
         world.deploy(&["--keep-deploys", "3"]).expect(0);
     }
     assert_eq!((history(&world).len(), files(&world).len()), (3, 3), "{:?}", files(&world));
-    // What a run that died left goes, and what is kept stays.
+    // The remainder of a dead run is removed, and what is kept stays.
     let stray = ".shipfront/manifest-20010101t000000z-00000000.ndjson.gz";
     world.put(stray, "stray").await;
     world.edge.advance_clock(std::time::Duration::from_secs(2 * 86_400));

@@ -1,4 +1,4 @@
-//! How long a rollback takes beside a deploy of the old build. CONTRIBUTING names the command.
+//! How long a rollback takes, compared with a deploy of the old build. CONTRIBUTING names the command.
 
 use crate::world::sites::Place;
 use std::fs;

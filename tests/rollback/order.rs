@@ -24,7 +24,7 @@ async fn builds_up_to_the_one_that_was_rolled_back_stay_away_until_a_newer_one()
     rollback(&world, &[]).expect(0);
     world.deploy(&["--build-number", "43"]).expect(0);
     assert_eq!(bodies(&world).await, second());
-    // It is as it was before: the same build once more is no older one.
+    // It is as it was before: the same build again is not an older one.
     world.deploy(&["--build-number", "43"]).expect(0);
     world.deploy(&["--build-number", "42"]).expect(5);
     rollback(&world, &["--build", "41"]).expect(0);
@@ -66,7 +66,7 @@ async fn of_two_rollbacks_at_once_one_waits_and_finds_it_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_comes_in_between_is_rolled_back_over_with_its_own_looks() {
     let world = twice().await;
-    // Its state is written while the rollback has looked and not begun.
+    // Its state is written after the rollback has checked and before it begins.
     let gate = Gate::default();
     world.fault_of("PutObject", ".shipfront/state.json", 0, 1, Fault::Hold(gate.clone()));
     let target = history(&world)[1]["deploy"].as_str().unwrap().to_owned();

@@ -1,11 +1,11 @@
-//! What others did in between, and what is no longer there.
+//! What others did in between, and what no longer exists.
 
 use super::{bodies, change_back, first, history, is_settled, rollback, second, twice};
 use crate::world::aws::s3;
 use crate::world::site::{ALWAYS, BUCKET, TARGET, World, denied, error, finish};
 use shipfront_edge::{Fault, Gate};
 
-/// The versions of a key, the newest first.
+/// The versions of a key, newest first.
 async fn versions(world: &World, key: &str) -> Vec<String> {
     let listed = s3(&world.edge).list_object_versions().bucket(BUCKET).prefix(key).send().await.unwrap();
     world.edge.clear_requests();
@@ -17,7 +17,7 @@ async fn remove_version(world: &World, key: &str, id: &str) {
     world.edge.clear_requests();
 }
 
-/// An earlier version of shipfront may have left the id of another version in the record: its ETag tells.
+/// An earlier version of shipfront may have recorded the ID of another version: its ETag shows that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_not_the_one_of_the_row_is_not_brought_back() {
     let world = twice().await;
@@ -41,7 +41,7 @@ async fn what_others_wrote_or_deleted_since_is_named_and_nothing_is_changed() {
     world.put("index.html", "theirs").await;
     world.put("old.html", "theirs, too").await;
     s3(&world.edge).delete_object().bucket(BUCKET).key("app.js").send().await.unwrap();
-    // What is the same in both is not looked at.
+    // Objects that are the same in both are not checked.
     world.put("about.html", "theirs").await;
     let refused = rollback(&world, &[]).expect(6);
     let error = refused.json["error"].as_str().unwrap();
@@ -113,7 +113,7 @@ async fn an_archived_version_is_named() {
     // As a lifecycle rule would: the version stays, in another class.
     world.edge.set_version_class(BUCKET, key, &id, "GLACIER").unwrap();
     rollback(&world, &[]).expect(6).says("index.html").says("archive");
-    // Other classes are read as ever, and the object gets the one that it was uploaded with.
+    // Other classes can be read as usual, and the object gets the one that it was uploaded with.
     world.edge.set_version_class(BUCKET, key, &id, "STANDARD_IA").unwrap();
     rollback(&world, &[]).expect(0);
     let objects = world.edge.objects(BUCKET);

@@ -1,4 +1,4 @@
-//! Buckets and stores that are not as most are.
+//! Unusual buckets and stores.
 
 use super::{SITE, bodies, change, change_back, empty, first, history, is_settled, rollback, second, twice};
 use crate::world::site::{BUCKET, TARGET, World, finish};
@@ -21,7 +21,7 @@ async fn versioning_that_was_switched_on_between_two_deploys_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_versions_nothing_can_be_brought_back_and_it_is_said_why() {
+async fn without_versions_nothing_can_be_restored_and_the_error_says_why() {
     let world = World::new(&SITE).await;
     world.deploy(&[]).expect(0);
     change(&world);

@@ -1,4 +1,4 @@
-//! Which functions a deploy publishes to: shipfront's own for the target, and no others.
+//! The functions that a deploy publishes to: shipfront's own for the target, and no others.
 
 use super::{FUNCTIONS, PUBLISH, attach, function, leads, live, publish, world, writes};
 use crate::world::site::{ALWAYS, BUCKET, World, denied};
@@ -17,7 +17,7 @@ async fn a_function_of_somebody_else_or_of_another_target_is_refused_where_there
         assert_eq!((writes(&world), live(&world.edge, "site-request")), (vec![], code));
         world.plan(&PUBLISH).expect(6);
     }
-    // Without lines for it, it is none of a deploy's business.
+    // Without lines for it, a deploy ignores it.
     world.remove("_redirects");
     let code = live(&world.edge, "site-request");
     publish(&world).expect(0);

@@ -1,4 +1,5 @@
-//! A deploy of rules that dies at any of its requests, before and after its effect: the next one comes to the same end.
+//! A deploy of rules that dies at any of its requests, before and after its effect: the next one reaches the same
+//! result.
 
 use super::{FUNCTIONS, attach};
 use crate::world::crashes::LeftBehind;
@@ -56,7 +57,7 @@ pub(super) fn evicted(effects: &[Effect]) -> Vec<&str> {
     items.flatten().map(String::as_str).collect()
 }
 
-/// What there is before each crash: the first site, with its rules live.
+/// The state before each crash: the first site, with its rules live.
 struct Prepared {
     contents: BucketContents,
     functions: Vec<Function>,
@@ -91,7 +92,7 @@ impl Prepared {
     }
 }
 
-/// One crash and what follows; `false` where the run ended before its `nth` request.
+/// One crash and its consequences; `false` if the run ended before its `nth` request.
 async fn try_one(
     prepared: &Prepared,
     left: &mut LeftBehind,
@@ -174,7 +175,7 @@ async fn a_deploy_of_rules_that_dies_anywhere_is_finished_by_the_next() {
     }
 }
 
-/// Whoever deploys other rules than the dead run knows from the intent alone what that one let the cache answer.
+/// A deploy of other rules than the dead run's knows only from the intent what that one made the cache answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rules_of_before_evict_what_those_of_a_dead_deploy_had_changed() {
     let prepared = Prepared::new().await;

@@ -1,5 +1,5 @@
-//! A rollback and a promotion that carry rules and die at any of their requests, before and after its effect: the next run,
-//! of the same kind or a deploy of the same build, comes to the same end.
+//! A rollback and a promotion that carry rules and die at any of their requests, before and after its effect: the
+//! next run, of the same kind or a deploy of the same build, reaches the same result.
 
 use super::crash::{BUCKET, OPTIONS, TARGET, at_the_end, code, evicted, first, second, views};
 use super::{FUNCTIONS, attach};
@@ -16,27 +16,27 @@ use tempfile::TempDir;
 const PREVIEWS: &str = "crashed-previews";
 const AT: &str = "s3://crashed-previews";
 const NAME: &str = "new";
-/// Those of a deploy that a rollback and a promotion have as well.
+/// Options of a deploy that a rollback and a promotion have as well.
 const BACK: [&str; 5] = ["--concurrency", "1", "--strategy", "exact", "--max-paths=100"];
 
-/// What makes the site another one without a source.
+/// What changes the site without a source.
 enum Work {
     Rollback { to: String },
     Promotion,
 }
 
-/// What there is before each crash.
+/// The state before each crash.
 struct Prepared {
     work: Work,
     contents: [BucketContents; 2],
     functions: Vec<Function>,
     /// The deploy whose manifest is current.
     manifest: serde_json::Value,
-    /// The build whose site comes.
+    /// The build whose site is to be live.
     source: TempDir,
     /// What viewers get in the end.
     end: Vec<String>,
-    /// The URLs whose rules go or change.
+    /// The URLs whose rules are removed or change.
     evicted: [&'static str; 2],
 }
 
@@ -50,12 +50,12 @@ async fn site() -> Place {
 }
 
 impl Prepared {
-    /// A site with the second rules, that is to have the first ones back.
+    /// A site with the second rules, to be rolled back to the first ones.
     async fn rollback() -> Prepared {
         let place = site().await;
         place.deploy(directory(&first()).path(), TARGET, &OPTIONS).await.unwrap();
         let (to, mut end) = (live(&place).await.as_str().unwrap().to_owned(), views(&place).await);
-        // The asset that the second site brings stays for open tabs.
+        // The asset of the second site stays for open tabs.
         for view in &mut end {
             *view = view.replace("/app.js 404  ", "/app.js 200 code one");
         }
@@ -109,7 +109,7 @@ impl Prepared {
         }
     }
 
-    /// One crash and what follows; `false` where the run ended before its `nth` request.
+    /// One crash and its consequences; `false` if the run ended before its `nth` request.
     async fn try_one(&self, left: &mut LeftBehind, nth: u64, after_effect: bool) -> bool {
         let place = self.place().await;
         let which =

@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what is so after it.
+//! What goes wrong on the way, and the state after it.
 
 use super::{FUNCTIONS, leads, live, publish, view, world, writes};
 use crate::world::aws::s3;
@@ -46,7 +46,7 @@ async fn where_a_test_fails_nothing_is_published_and_site_and_record_stay_as_the
     assert_eq!(leads(&world, "/old").await.0, 301);
 }
 
-/// What an interrupted run had left stays with the next one, although this one fails before it did anything.
+/// What an interrupted run had left stays for the next one, although this one fails before it does anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_test_fails_an_earlier_intent_stays() {
     let world = world(&[("index.html", "one")]).await;

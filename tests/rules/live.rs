@@ -1,4 +1,4 @@
-//! What a deploy publishes, in which order, what it invalidates for that, and what viewers get.
+//! What a deploy publishes, in which order, what it invalidates because of that, and what viewers get.
 
 use super::{leads, live, publish, view, world, writes};
 use crate::world::site::BUCKET;
@@ -33,7 +33,7 @@ async fn a_redirect_that_comes_one_that_goes_and_a_header_that_changes_are_live_
         "PUT index.html",
         "PublishFunction site-request",
         "PublishFunction site-response",
-        // The page and the new file; of the rules what is gone alone.
+        // The page and the new file; for the rules, only what is gone.
         "INVALIDATE / /goes.html /goes.html/ /index.html /main.js",
     ];
     assert_eq!(writes(&world), expected);

@@ -1,4 +1,4 @@
-//! What was published is rolled back with the site that it came with.
+//! What was published is rolled back with its site.
 
 use super::{attach, leads, live, publish, view, world, writes};
 use crate::world::site::{BUCKET, Run, TARGET, World};
@@ -14,7 +14,7 @@ pub(crate) fn rollback(world: &World, options: &[&str]) -> Run {
     world.run(&arguments)
 }
 
-/// A site that was deployed twice, with other rules the second time.
+/// A site that was deployed twice, with different rules the second time.
 pub(crate) async fn twice() -> World {
     let world = world(&SITE).await;
     world.edge.set_versioning(BUCKET, true).unwrap();
@@ -50,7 +50,7 @@ async fn the_rules_of_the_earlier_deploy_are_tried_and_published_again_after_its
     assert_eq!((root.header("x-frame-options"), root.header("x-a")), (Some("SAMEORIGIN"), Some("b")));
     assert_eq!(view(&world, "/about/").await.header("x-a"), None);
 
-    // A deploy of the old build finds everything as it left it.
+    // A deploy of the old build finds everything as the rollback left it.
     world.edge.clear_requests();
     for (name, text) in SITE.into_iter().chain(FIRST) {
         world.write(name, text);
@@ -68,7 +68,7 @@ async fn where_the_functions_are_no_longer_its_own_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_that_an_earlier_deploy_did_not_publish_stay_and_that_is_said() {
+async fn rules_that_an_earlier_deploy_did_not_publish_stay_with_a_warning() {
     let world = World::new(&SITE).await;
     world.edge.set_versioning(BUCKET, true).unwrap();
     world.close_the_record().await;

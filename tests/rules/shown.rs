@@ -110,7 +110,7 @@ async fn the_template_that_attach_prints_passes_cfn_lint() {
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
 
-/// A line that only the redirect from `/dir` to `/dir/` makes endless is known to the function alone.
+/// Only the function knows that the redirect from `/dir` to `/dir/` makes a line endless.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_leads_round_in_a_circle_is_shown_as_one_without_effect() {
     let world = world(&[("index.html", "one")]).await;

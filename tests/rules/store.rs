@@ -1,4 +1,4 @@
-//! Exact lines that do not fit into a function, and are in its key-value store.
+//! Exact lines that do not fit into a function, and go to its key-value store.
 
 use super::{attach, function, leads, live, publish, view, world, writes};
 use crate::rules::rollback::rollback;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// The store of a site's function for requests.
 pub(crate) const STORE: &str = "site-rules";
-/// Keys of somebody else, which are in it.
+/// Somebody else's keys in it.
 const OTHERS: [&str; 2] = ["mine", "sf-00000000-0123456789ab/old"];
 
 /// Digits that hardly repeat, so that they pack badly.
@@ -24,7 +24,7 @@ fn digits(at: u64) -> String {
     text
 }
 
-/// So many lines, all of which lead below `to`.
+/// This many lines, all of which lead below `to`.
 pub(crate) fn lines(count: u64, to: &str) -> String {
     (0..count).map(|at| format!("/old/{} /{to}/{}\n", digits(at), digits(at + 5_000))).collect()
 }
@@ -46,7 +46,7 @@ pub(crate) fn associate(edge: &Edge) {
     edge.put_function(&function).unwrap();
 }
 
-/// What the store holds of the site.
+/// The site's keys in the store.
 pub(crate) fn ours(edge: &Edge) -> BTreeMap<String, String> {
     let mut values = edge.key_value_store(STORE).unwrap().values.as_ref().clone();
     for other in OTHERS {
@@ -193,7 +193,7 @@ async fn a_lost_answer_and_a_store_that_others_change_meanwhile_are_looked_at_ag
     assert_eq!(leads(&world, &old(399)).await, new(399, "one"));
 }
 
-/// The lock is given back before the keys of before are removed: a run that brings them back meanwhile keeps them.
+/// The lock is released before the old keys are removed: a run that restores them meanwhile keeps them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_late_removes_nothing_that_another_one_has_brought_back() {
     let world = deployed().await;
@@ -292,7 +292,7 @@ async fn lines_that_fit_again_leave_nothing_in_the_store() {
     assert_eq!(view(&world, &format!("{}/", old(300))).await.status, 404);
 }
 
-/// What no store takes stays in the code.
+/// What no store accepts stays in the code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_too_long_for_a_store_is_in_the_code() {
     let world = with_store(&[("index.html", "one")]).await;
@@ -374,8 +374,8 @@ async fn the_doctor_says_what_a_functions_store_holds() {
     assert!(seen().contains("its key-value store cannot be read"), "{}", seen());
 }
 
-/// By AWS's model the header of one answer is spelled `ETtag`, and the SDK reads no other: where AWS sends it spelled as
-/// ever, it is asked for.
+/// In AWS's model, the header of one response is spelled `ETtag`, and the SDK reads no other: if AWS sends the
+/// usual spelling, the ETag is requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_whose_answer_has_no_etag_is_asked_for_it() {
     let world = world(&[("index.html", "one")]).await;

@@ -1,5 +1,5 @@
-//! A deploy of rules in a key-value store that dies at any of its requests: viewers meet the one table or the other, and
-//! the next deploy comes to the same end and leaves no key behind.
+//! A deploy of rules in a key-value store that dies at any of its requests: viewers get one table or the other, and
+//! the next deploy reaches the same result and leaves no key behind.
 
 use super::attach;
 use super::crash::code;
@@ -15,10 +15,10 @@ use tempfile::TempDir;
 const BUCKET: &str = "crashed-store";
 const TARGET: &str = "s3://crashed-store";
 const OPTIONS: [&str; 6] = ["--publish-rules", "--concurrency", "1", "--strategy", "exact", "--max-paths=100"];
-/// Too many for the code in few keys: their targets are long, and have what no packed table may have.
+/// Too many for the code with few keys: their targets are long, and contain what no packed table may contain.
 const LINES: u64 = 60;
 
-/// All lines but the first lead to the same in both, so that the first alone is tried.
+/// All lines except the first lead to the same in both, so that only the first is tested.
 fn files(to: &str) -> Site {
     let (first, rest) = (lines(1, to), lines(LINES, "same"));
     let rest = rest.split_once('\n').unwrap().1;
@@ -32,7 +32,7 @@ fn pad(line: &str) -> String {
     format!("/{text}'{}", text.replace(['a', 'b', 'c'], "q").to_uppercase())
 }
 
-/// Where each of some lines leads, and whose first page it is.
+/// Where each of some lines leads, and whose first page is served.
 async fn views(place: &Place) -> (u16, String, usize) {
     let url = place.edge.viewer_url();
     let first = get(&url, &old(0)).await;
@@ -84,7 +84,7 @@ async fn empty() -> Place {
     place
 }
 
-/// One crash and what follows; `false` where the run ended before its `nth` request.
+/// One crash and its consequences; `false` if the run ended before its `nth` request.
 async fn try_one(prepared: &Prepared, left: &mut LeftBehind, nth: u64, after_effect: bool) -> bool {
     let (place, two) = (prepared.place().await, &prepared.second);
     let which = format!("at request {nth}, {}", if after_effect { "after its effect" } else { "before its effect" });

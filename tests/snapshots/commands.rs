@@ -1,4 +1,4 @@
-//! The commands that are no deploy.
+//! The commands that are not deploys.
 
 use super::{Shell, deployed, pin, site};
 use crate::local::Machine;

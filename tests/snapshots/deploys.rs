@@ -1,4 +1,4 @@
-//! Deploys and plans that go well.
+//! Deploys and plans that succeed.
 
 use super::{Shell, deployed, site};
 use crate::world::site::{TARGET, World};

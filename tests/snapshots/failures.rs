@@ -1,4 +1,4 @@
-//! Deploys that are refused, fail or are stopped, and errors with what to do.
+//! Deploys that are refused, fail or are stopped, and errors with hints.
 
 use super::{Shell, deployed, site};
 use crate::world::site::{ALWAYS, denied, error, finish, stop};

@@ -1,4 +1,4 @@
-//! `shipfront tags`: what to change, and tags for what is there already.
+//! `shipfront tags`: what to change, and tags for existing objects.
 
 use super::{HEADER, metadata};
 use crate::world::aws::s3;
@@ -111,7 +111,7 @@ async fn it_refuses_where_it_could_do_harm_or_no_good() {
     world.fault("GetObjectLockConfiguration", 0, 1, denied());
     world.run(&["tags", "--backfill", TARGET]).expect(1).says("allow s3:GetBucketObjectLockConfiguration");
     assert!(!is_tagged(&world));
-    // A store that does not know the question.
+    // A store that does not support the request.
     world.fault("GetObjectLockConfiguration", 0, 1, error(501, "NotImplemented"));
     world.run(&["tags", "--backfill", TARGET]).expect(0);
     let plain = World::deployed(&SITE).await;

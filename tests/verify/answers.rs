@@ -1,4 +1,4 @@
-//! Objects that answer otherwise than by their bytes alone: with headers, compressed, as redirects.
+//! Objects whose response depends on more than their bytes: with headers, compressed, as redirects.
 
 use super::{differences, looked_at, verify};
 use crate::world::http::get;
@@ -46,7 +46,7 @@ async fn a_header_that_cloudfront_is_configured_to_set_is_reported_and_no_differ
         });
         world.write("index.html", "an edit");
         world.write("_headers", "/app.css\n  Cache-Control: max-age=60\n");
-        // What the function makes of it, the old copy stands for.
+        // The old copy represents what the function makes of it.
         world.fault("CreateInvalidation", 0, u64::from(!by_policy), Fault::KeepCopies);
         let site = world.edge.viewer_url();
         let run = verify(&world, &["--strategy", "exact", "--exclude", "index.html"]).expect(0);
@@ -69,14 +69,14 @@ async fn a_header_that_cloudfront_is_configured_to_set_is_reported_and_no_differ
 async fn a_header_that_differs_still_after_it_was_evicted_for_that_ends_no_more_runs() {
     let world = looked_at().await;
     world.write("_headers", "/app.css\n  Cache-Control: max-age=60\n");
-    // As if something before CloudFront set the header, of which no configuration tells.
+    // As if something in front of CloudFront set the header, which no configuration shows.
     keep_copies(&world);
     verify(&world, &EXACT).expect(7);
     keep_copies(&world);
     let next = verify(&world, &EXACT).expect(0);
     assert_eq!((next.outcome(), overridden(&next)), ("deployed", 1), "{}", next.stdout);
     assert_eq!(verify(&world, &EXACT).expect(0).outcome(), "nothing-to-do");
-    // Other bytes are another matter, however often.
+    // Different bytes are a different matter, however often.
     world.write("index.html", "an edit");
     for _ in 0..2 {
         keep_copies(&world);
@@ -95,7 +95,7 @@ async fn what_is_stored_compressed_is_compared_as_it_is_stored() {
     assert_eq!((differences(&run).len(), overridden(&run)), (0, 0), "{}", run.stdout);
     let answer = get(&world.edge.viewer_url(), "/large.dat").await;
     assert_eq!(answer.header("content-encoding"), Some("br"));
-    // The same size, compressed: only the bytes tell.
+    // The same size, compressed: only the bytes show the difference.
     world.write("large.dat", "what repeats itself ".repeat(499) + "What repeats itself ");
     keep_copies(&world);
     let found = differences(&verify(&world, &EXACT).expect(7));
@@ -123,7 +123,7 @@ async fn what_cloudfront_compresses_for_browsers_is_asked_for_as_it_is_stored() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_object_is_verified_as_its_endpoint_answers() {
     let world = looked_at().await;
-    // By the REST endpoint the object itself is shown.
+    // The REST endpoint serves the object itself.
     world.write("_redirects", "/old /new\n");
     let run = verify(&world, &["--redirect-objects", "always"]).expect(0);
     assert_eq!((run.json["verified"]["checked"].as_u64(), differences(&run).len()), (Some(2), 0), "{}", run.stdout);

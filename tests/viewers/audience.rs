@@ -1,11 +1,11 @@
-//! Viewers who ask for every form of every URL, before a deploy and after it.
+//! Viewers who request every form of every URL, before a deploy and after it.
 
 use crate::world::http::request;
 use crate::world::site::{Run, TARGET, World};
 use shipfront_edge::{CACHING_DISABLED, CacheSettings, Distribution};
 use std::collections::BTreeSet;
 
-/// The id of the distribution that caches nothing, and so tells the truth.
+/// The ID of the distribution that caches nothing, and so always serves the current state.
 const TRUTH: &str = "ETRUTH00000000";
 
 /// What a viewer got.
@@ -17,21 +17,21 @@ pub(super) struct Seen {
     pub(super) hit: bool,
 }
 
-/// The viewers of one host, with the URLs that they ask for.
+/// The viewers of one host, with the URLs that they request.
 pub(super) struct Audience<'a> {
     world: &'a World,
     host: String,
     /// The distribution behind the host.
     distribution: Distribution,
-    /// All that is asked for.
+    /// All requested URLs.
     urls: BTreeSet<String>,
-    /// Those whose answers a deploy is about to change.
+    /// Those whose responses a deploy is about to change.
     touched: BTreeSet<String>,
-    /// Those that the cache holds.
+    /// Those in the cache.
     cached: BTreeSet<String>,
 }
 
-/// Every way in which viewers may ask for a key that lies at `/` + `rest`.
+/// Every way in which viewers may request a key at `/` + `rest`.
 pub(super) fn forms(rest: &str) -> BTreeSet<String> {
     let mut paths = vec![rest];
     paths.extend(rest.strip_suffix("index.html"));
@@ -66,19 +66,19 @@ pub(super) fn audience(world: &World) -> Audience<'_> {
 }
 
 impl<'a> Audience<'a> {
-    /// The viewers of a host behind which this distribution is.
+    /// The viewers of a host with this distribution.
     pub(super) fn at(world: &'a World, host: &str, distribution: Distribution) -> Audience<'a> {
         let (urls, touched, cached) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         Audience { world, host: host.to_owned(), distribution, urls, touched, cached }
     }
 
-    /// Viewers who also ask for every form of these keys.
+    /// Viewers who also request every form of these keys.
     pub(super) fn of(mut self, keys: &[&str]) -> Self {
         self.urls.extend(keys.iter().flat_map(|key| forms(key)));
         self
     }
 
-    /// What the deploy to come will change, create or delete.
+    /// The keys that the next deploy will change, create or delete.
     pub(super) fn touching(mut self, keys: &[&str]) -> Self {
         self.touched.extend(keys.iter().flat_map(|key| forms(key)));
         self.urls.extend(self.touched.iter().cloned());
@@ -99,7 +99,7 @@ impl<'a> Audience<'a> {
         }
     }
 
-    /// Asks for everything, so that the cache holds all that it would.
+    /// Requests everything, so that the cache contains everything that it would.
     pub(super) async fn fill(&mut self) {
         for url in self.urls.clone() {
             self.see(&url).await;
@@ -110,13 +110,13 @@ impl<'a> Audience<'a> {
         assert!(self.touched.iter().any(|url| self.cached.contains(url)), "nothing is cached: {:?}", self.touched);
     }
 
-    /// Asks for everything again; the URLs that answer otherwise than the origin would now.
+    /// Requests everything again; returns the URLs that serve something else than the origin would now.
     pub(super) async fn stale(&self) -> Vec<String> {
         self.again().await.0
     }
 
-    /// Asks for everything again: nothing may be stale, and of what did not change only what a
-    /// wildcard among `items` covers may be gone. Those that are gone.
+    /// Requests everything again: nothing may be stale, and of what did not change, only what a wildcard among
+    /// `items` covers may be gone. Returns those that are gone.
     #[track_caller]
     pub(super) fn check(&self, run: &Run) -> impl Future<Output = BTreeSet<String>> {
         let caller = std::panic::Location::caller();
@@ -126,7 +126,7 @@ impl<'a> Audience<'a> {
             assert_eq!(stale, [""; 0], "stale; sent {items:?} ({caller})");
             let covered = |url: &&String| {
                 let prefixes = items.iter().filter_map(|item| item.strip_suffix('*'));
-                // Which copies carry a tag, a URL does not tell: that they are counted is checked below.
+                // A URL does not show which copies carry a tag: that they are counted is checked below.
                 prefixes.into_iter().any(|prefix| url.starts_with(prefix))
                     || items.iter().any(|item| item.starts_with('#'))
             };
@@ -168,7 +168,7 @@ pub(super) fn items(run: &Run) -> Vec<String> {
     items.map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// How many unchanged URLs a run says it evicted.
+/// How many unchanged URLs a run reports as evicted.
 pub(super) fn collateral(run: &Run) -> u64 {
     let invalidations = run.json["invalidations"].as_array().unwrap().iter();
     invalidations.map(|invalidation| invalidation["collateral"].as_u64().unwrap()).sum()

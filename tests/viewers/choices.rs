@@ -1,4 +1,4 @@
-//! What the person decides about URLs and items.
+//! The user's decisions about URLs and items.
 
 use super::audience::{audience, collateral, configure, items};
 use crate::world::site::World;
@@ -42,13 +42,13 @@ async fn directory_forms_go_by_the_configuration_unless_one_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewrite_that_no_configuration_tells_of_can_be_configured() {
+async fn a_rewrite_that_no_configuration_shows_can_be_configured() {
     for (alias, fresh) in [("auto", false), ("always", true)] {
         let world = world().await;
         let mut everybody = audience(&world).of(&SITE).touching(&TOUCHED);
         everybody.fill().await;
         edit(&world);
-        // What a deploy reads of the configuration.
+        // What a deploy reads from the configuration.
         configure(&world, |distribution| distribution.default_behavior.functions.clear());
         let run = world.deploy(&["--index-alias", alias]).expect(0);
         rewrite(&world);

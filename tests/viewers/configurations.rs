@@ -1,4 +1,4 @@
-//! What a distribution's configuration says, or may not be asked, about its URLs.
+//! What a distribution's configuration, readable or not, says about its URLs.
 
 use super::audience::{Seen, audience, collateral, configure, deploy_to, items};
 use crate::world::site::{ALWAYS, Run, World, denied};
@@ -27,7 +27,7 @@ async fn world_with(query_strings: QueryStrings, prefix: &str, change: impl FnOn
     world
 }
 
-/// Edits the site between two looks of everybody at everything; what was lost besides.
+/// Edits the site between two rounds in which everybody requests everything; returns what else was lost.
 async fn edit(world: &World, prefix: &str, options: &[&str]) -> (Run, usize) {
     let mut everybody = audience(world).of(&SITE).of(&["not/there.html"]).touching(&TOUCHED);
     everybody.fill().await;

@@ -1,5 +1,5 @@
-//! The successive states of a documentation site, whose digests are in every page and in its error page, deployed over
-//! a full cache.
+//! The successive states of a documentation site, with digests in every page and in its error page, deployed over a
+//! full cache.
 
 use crate::world::docs_site::docs_site;
 use crate::world::docs_viewers::{Effect, Viewers, configure};
@@ -7,7 +7,7 @@ use crate::world::site::{BUCKET, Run, World};
 use crate::world::sites::write;
 use std::collections::BTreeMap;
 
-/// Deploys one state after another, each over a cache that is full; what each did to it from the second on.
+/// Deploys one state after another, each over a full cache; returns what each did to it from the second on.
 async fn replay(states: usize, pages: usize, options: &[&str]) -> Vec<(Effect, Run)> {
     let world = World::new(&[]).await;
     world.close_the_record().await;

@@ -33,7 +33,7 @@ async fn deployed() -> World {
     world
 }
 
-/// Edits a file and deploys; what CloudFront is asked to invalidate.
+/// Edits a file and deploys; returns what CloudFront is asked to invalidate.
 fn edit(world: &World, key: &str, options: &[&str]) -> (Vec<String>, Run) {
     world.write(key, format!("edit {}", fastrand::u64(..)));
     let run = world.deploy(options).expect(0);
@@ -54,7 +54,7 @@ fn why(run: &Run) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_page_gets_a_short_life_which_is_said_once_and_is_then_its_own_path() {
+async fn an_error_page_gets_a_short_life_with_one_notice_and_is_then_its_own_path() {
     let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
     let planned = world.plan(&[]).expect(0).warnings();
     let first = world.deploy(&[]).expect(0).warnings();
@@ -146,7 +146,7 @@ async fn a_rule_of_the_persons_own_prevails() {
     assert!(why(&edit(&world, "404.html", &[]).1).contains("its stale-... directive"), "served while it is asked for");
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=30\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
-    // The other way round: what goes up now is what the next deploy has to reach.
+    // The other way round: what is uploaded now is what the next deploy must reach.
     world.write("_headers", "/404.html\n  Cache-Control: max-age=86400\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
@@ -233,7 +233,7 @@ async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     world.deploy(&[]).expect(0);
     forget().await;
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"], "the digest of its headers tells");
-    // An Expires header of others counts where the rule names no age, and no digest tells of it.
+    // Somebody else's Expires header applies if the rule sets no age, and no digest shows it.
     world.write("_headers", "/404.html\n  Cache-Control: public\n");
     world.deploy(&[]).expect(0);
     forget().await;
@@ -244,7 +244,7 @@ async fn a_record_of_before_error_pages_were_kept_is_carried_over() {
     forget().await;
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"]);
-    // Without a change it is filled in once.
+    // Without a change, it is filled in once.
     world.write("_headers", "/404.html\n  Cache-Control: s-maxage=60\n");
     world.deploy(&[]).expect(0);
     forget().await;
@@ -265,7 +265,7 @@ async fn in_doubt_about_the_copies_everything_goes_once() {
     let delete = s3(&world.edge).delete_object().bucket(BUCKET).key("404.html");
     delete.send().await.unwrap();
     assert_eq!(edit(&world, "404.html", &[]).0, ["/*"], "what is gone may be in the cache");
-    // So may what an interrupted run has sent.
+    // So may an interrupted run.
     world.fault("CreateInvalidation", 0, ALWAYS, denied());
     world.write("404.html", "untold");
     world.deploy(&[]).expect(4);
@@ -303,15 +303,15 @@ async fn an_expires_header_of_others_is_taken_off_an_error_page() {
     assert_eq!(edit(&world, "404.html", &[]).0, ["/404.html"]);
 }
 
-/// Gives an object other headers and keeps its bytes, as the console does.
+/// Changes an object's headers and keeps its bytes, as the console does.
 async fn rewrite(world: &World, key: &str, cache_control: &str) {
     let copy = s3(&world.edge).copy_object().bucket(BUCKET).key(key).copy_source(format!("{BUCKET}/{key}"));
     let copy = copy.metadata_directive(MetadataDirective::Replace).content_type("text/html; charset=utf-8");
     copy.cache_control(cache_control).send().await.unwrap();
 }
 
-/// Forgets until when the record knows that nobody else wrote the error page: as if others had written it in the second
-/// in which it was uploaded.
+/// Removes from the record until when nobody else wrote the error page: as if others had written it in the same
+/// second in which it was uploaded.
 async fn forget_when(world: &World) {
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if let Some(page) = line["error_page"].as_object_mut() {
@@ -379,7 +379,7 @@ async fn an_error_page_that_others_wrote_while_it_was_removed_is_not_believed() 
     assert_eq!(items(&finish(child).expect(0)), ["/*"]);
 }
 
-/// What was in between may be in the cache, though nothing is there any more that tells of it.
+/// What was there in between may be in the cache, although nothing shows it any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_page_that_others_wrote_and_wrote_back_is_not_believed() {
     let world = deployed().await;
@@ -387,7 +387,7 @@ async fn an_error_page_that_others_wrote_and_wrote_back_is_not_believed() {
     rewrite(&world, "404.html", "max-age=86400").await;
     assert_eq!(missing(&world).await.body, "lost", "cached for a day");
     rewrite(&world, "404.html", CHOSEN).await;
-    // A deploy without changes looks once, keeps that in the record and changes nothing else.
+    // A deploy without changes checks once, records the result and changes nothing else.
     world.edge.clear_requests();
     assert_eq!(world.deploy(&[]).expect(0).changes(), [""; 0]);
     assert_eq!((world.count("HeadObject"), world.writes()), (1, Vec::new()));
@@ -425,11 +425,11 @@ async fn an_error_page_that_cannot_be_looked_at_is_not_believed() {
     assert_eq!(world.deploy(&[]).expect(0).changes(), [""; 0]);
 }
 
-/// An older version's copies may say anything, and without a record nobody knows whether they are gone.
+/// An older version's copies may have any headers, and without a record it is not known whether they are gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_record_a_changed_error_page_takes_everything() {
     let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
-    // Another tool's first version, and its second, of which it told CloudFront nothing.
+    // Another tool's first version, and its second, which it did not invalidate.
     world.put("404.html", "first").await;
     rewrite(&world, "404.html", "max-age=86400").await;
     assert_eq!(missing(&world).await.body, "first");

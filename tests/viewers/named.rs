@@ -10,7 +10,7 @@ use std::fs;
 
 const SITE: [(&str, &str); 3] = [("a/index.html", "old"), ("index.html", "old"), ("style.css", "old")];
 const REPLICA: &str = "replica.example.com";
-/// What the JSON and the text of a refusal have in common.
+/// The common part of the JSON and the text of a refusal.
 const REFUSED: &str = "no origin of the distribution";
 
 /// The domain name of another bucket.
@@ -38,13 +38,13 @@ fn has(run: &Run, item: &str) -> bool {
     items(run).iter().any(|found| found == item)
 }
 
-/// How many warnings say that an origin is assumed to show the site, of all.
+/// How many of all warnings say that an origin is assumed to serve the site.
 fn warnings(run: &Run) -> (usize, usize) {
     let warnings = run.warnings();
     (warnings.matches("is known to show s3://").count(), warnings.lines().count())
 }
 
-/// Nothing was written anywhere, the deploy record included, and no invalidation was asked for.
+/// Checks that nothing was written anywhere, including the deploy record, and no invalidation was requested.
 #[track_caller]
 fn is_untouched(world: &World) {
     let reads = ["Get", "List", "Head"];
@@ -139,7 +139,7 @@ async fn with_any_origin_viewers_of_a_replica_see_what_is_replicated_into_it() {
         assert_eq!(see(url).await, "old");
     }
     world.write("a/index.html", "new");
-    // The key of the file means what the flag means.
+    // The file's key has the same meaning as the flag.
     fs::write(world.outside().join("shipfront.toml"), "any-origin = true\n").unwrap();
     let run = deploy(&world, &[]).expect(0);
     assert_eq!(items(&run), ["/a", "/a/", "/a/index.html"]);
@@ -187,7 +187,7 @@ async fn a_mix_of_origins_goes_by_the_one_that_is_the_bucket() {
     assert_eq!(items(&run), ["/a/index.html"], "a REST endpoint answers at no other form");
     assert_eq!((warnings(&run).0, everybody.check(&run).await.len()), (0, 0));
 
-    // A group of other buckets alone is certainly not ours.
+    // A group that consists of other buckets certainly does not serve the site.
     configure(&world, |distribution| {
         distribution.origins.remove(2);
         distribution.origins[0].domain_name = "third.s3.us-east-1.amazonaws.com".to_owned();
@@ -209,7 +209,7 @@ async fn a_tenants_parameter_says_whose_bucket_its_origin_is() {
     assert_eq!(world.keys(), [""; 0]);
     let run = tenant("dt_ours").expect(0);
     assert_eq!(warnings(&run).0, 0, "{}", run.warnings());
-    // Without a tenant nobody knows what stands for the parameter.
+    // Without a tenant, the value of the parameter is not known.
     let run = deploy(&world, &[]).expect(0);
     assert_eq!(warnings(&run).0, 1, "{}", run.warnings());
 }

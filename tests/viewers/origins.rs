@@ -1,4 +1,4 @@
-//! One bucket behind several origins, as folders, as a website and as a spare.
+//! One bucket behind several origins, as folders, as a website and as a fallback.
 
 use super::audience::{audience, configure, items};
 use crate::world::site::World;
@@ -59,7 +59,7 @@ async fn each_behavior_shows_its_own_folder_of_the_bucket() {
         .touching(&["docs/setup.html", "shop/sale.html"]);
     everybody.fill().await;
     assert_eq!(everybody.see("/docs/setup.html").await.body, "docs/docs/setup.html");
-    // No viewer ever sees this one, as `/docs/*` is another folder's.
+    // No viewer ever sees this one, because `/docs/*` belongs to another folder.
     world.write("main/docs/setup.html", "unseen");
     world.write("docs/docs/setup.html", "seen");
     world.write("spare/shop/sale.html", "only in the spare folder");

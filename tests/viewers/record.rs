@@ -1,4 +1,4 @@
-//! The deploy record is in the bucket, and is not for viewers.
+//! The deploy record is in the bucket, but not for viewers.
 
 use super::audience::{audience, configure, deploy_to};
 use crate::world::aws::{s3, start};
@@ -77,7 +77,7 @@ async fn a_record_that_no_distribution_shows_needs_no_policy() {
     configure(&world, |distribution| distribution.origins[0].origin_path = "/site".to_owned());
     assert_eq!(deploy_to(&world, "site", &[]).expect(0).warnings(), "");
     assert_eq!(world.count("GetBucketPolicy"), 0);
-    // Without a cache it is seen all the same.
+    // Without a cache, it is visible nevertheless.
     configure(&world, |distribution| {
         distribution.origins[0].origin_path = String::new();
         distribution.default_behavior.cache = CacheSettings::Policy(CACHING_DISABLED.to_owned());

@@ -1,4 +1,4 @@
-//! A site of nested index pages behind an origin path, two behaviours and a viewer-request function.
+//! A site of nested index pages behind an origin path, two behaviors and a viewer-request function.
 
 use super::audience::{Audience, audience, collateral, configure, deploy_to, items};
 use crate::world::aws::s3;
@@ -65,7 +65,7 @@ async fn world_with(extra: &[&str], tag_header: Option<&str>) -> World {
         let mut assets = CacheBehavior::new("/assets/*", &distribution.origins[0].id);
         assets.cache = CacheSettings::Policy("with-queries".to_owned());
         distribution.behaviors = vec![CacheBehavior::new("/api/*", "api"), assets];
-        // Long, so that a missing page which stays cached is seen.
+        // Long, so that a missing page that stays cached is noticed.
         distribution.error_responses = vec![ErrorResponse {
             error_code: 404,
             page_path: Some("/404.html".to_owned()),
@@ -79,7 +79,7 @@ async fn world_with(extra: &[&str], tag_header: Option<&str>) -> World {
     world
 }
 
-/// Everybody who reads the site, and has asked for what is not there yet.
+/// Everybody who reads the site, and has requested what is not there yet.
 fn everybody<'a>(world: &'a World, touched: &[&str]) -> Audience<'a> {
     audience(world).of(&SITE).of(&API).of(&["not/there/index.html", ".shipfront/site/state.json"]).touching(touched)
 }
@@ -208,7 +208,7 @@ async fn a_tilde_costs_its_neighbours_and_nobody_else() {
     let run = deploy_to(&world, "site", &["--distribution", &world.distribution]).expect(0);
     assert_eq!(items(&run), ["/home/*"]);
     let lost = everybody.check(&run).await;
-    // What shares a copy with `/home/`, which no wildcard clears, is still there.
+    // A URL that shares a copy with `/home/`, which no wildcard clears, is still there.
     assert!(lost.iter().any(|url| url.starts_with("/home/~bob")) && !lost.contains("/home/"), "{lost:?}");
 }
 

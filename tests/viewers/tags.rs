@@ -1,5 +1,5 @@
-//! Where the distribution reads cache tags: no URL form is old after a deploy, whatever the copies carry, and
-//! what paths cannot say goes by tag.
+//! If the distribution reads cache tags, no URL form is old after a deploy, whatever the copies carry, and what
+//! paths cannot reach is invalidated by tag.
 
 use super::audience::{Audience, audience, collateral, configure, items};
 use crate::world::aws::s3;
@@ -33,7 +33,7 @@ fn read_tags(world: &World, header: &str) {
     configure(world, |distribution| distribution.cache_tag_header = Some(header.to_owned()));
 }
 
-/// The site deployed for the first time, to a distribution that reads tags already.
+/// The site deployed for the first time, to a distribution that already reads tags.
 async fn tagged() -> World {
     let world = World::new(&SITE.map(|key| (key, key))).await;
     read_tags(&world, HEADER);
@@ -55,7 +55,7 @@ fn tags(run: &Run) -> usize {
     items(run).iter().filter(|item| item.starts_with('#')).count()
 }
 
-/// Edits, deploys and looks at everything; how many tags were sent.
+/// Edits, deploys and checks everything; returns how many tags were sent.
 async fn round(world: &World, text: &str, options: &[&str]) -> (Run, usize) {
     let mut everybody = everybody(world);
     everybody.fill().await;
@@ -69,7 +69,7 @@ async fn round(world: &World, text: &str, options: &[&str]) -> (Run, usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changed_together_goes_by_its_tag_the_next_time() {
     let world = tagged().await;
-    // The first time nothing is known of what changes together but the first deploy, which is everything.
+    // The first time, only the first deploy shows what changes together, which is everything.
     let (first, _) = round(&world, "first", &FEW).await;
     let (second, tags) = round(&world, "second", &FEW).await;
     assert!(tags > 0, "{:?}", items(&second));
@@ -86,7 +86,7 @@ async fn what_changed_together_goes_by_its_tag_the_next_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_tells_the_tags_that_the_deploy_sends_and_why() {
+async fn a_plan_lists_the_tags_that_the_deploy_sends_and_why() {
     let world = tagged().await;
     round(&world, "first", &FEW).await;
     edit(&world, "second");
@@ -140,7 +140,7 @@ async fn what_another_tool_uploaded_goes_by_path_even_if_the_bytes_are_the_same(
         let put = s3(&world.edge).put_object().bucket(BUCKET).key(key).content_type("text/html; charset=utf-8");
         put.body(format!("first {key}").into_bytes().into()).send().await.unwrap();
     }
-    // All copies go, and viewers get new ones, without tags.
+    // All copies are evicted, and viewers get new ones, without tags.
     world.run(&["invalidate", "/*"]).expect(0);
     assert_eq!(round(&world, "second", &FEW).await.1, 0);
     assert!(round(&world, "third", &FEW).await.1 > 0);
@@ -150,7 +150,7 @@ async fn what_another_tool_uploaded_goes_by_path_even_if_the_bytes_are_the_same(
 async fn what_two_runs_without_an_invalidation_uploaded_goes_by_path_even_if_it_is_as_the_record_has_it() {
     let world = tagged().await;
     round(&world, "first", &FEW).await;
-    // S3 tells the time in seconds: as if all that follows were within the one of the record.
+    // S3's times are in seconds: as if everything that follows were in the same second as the record.
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if let Some(as_of) = line["tags"]["as_of"].as_i64() {
             line["tags"]["as_of"] = (as_of + 3600).into();
@@ -162,7 +162,7 @@ async fn what_two_runs_without_an_invalidation_uploaded_goes_by_path_even_if_it_
         world.fault("CreateInvalidation", 0, 1, denied());
         world.deploy(&FEW).expect(4);
     }
-    // The old copies go, and viewers get those of the second upload, whose tags are not the record's.
+    // The old copies are evicted, and viewers get those of the second upload, whose tags are not the record's.
     world.run(&["invalidate", "/*"]).expect(0);
     let (run, tags) = round(&world, "third", &FEW).await;
     assert_eq!(tags, 0, "{:?}", items(&run));
@@ -186,7 +186,7 @@ async fn what_is_created_goes_by_path_as_an_error_may_be_cached_there() {
 async fn where_only_headers_change_paths_go() {
     let world = tagged().await;
     round(&world, "first", &[]).await;
-    // As if an older rule had given other headers.
+    // As if an older rule had set other headers.
     manifest::rewrite(&world.edge, BUCKET, |line| {
         if TOUCHED.iter().any(|key| line["key"] == *key) {
             line["headers"] = "0123456789abcdef".into();
@@ -291,7 +291,7 @@ async fn under_a_rewrite_that_nobody_knows_the_tag_of_the_key_reaches_every_url(
         *distribution = distribution.clone().with_index_rewrite();
         distribution.cache_tag_header = Some(HEADER.to_owned());
     });
-    // Nobody tells shipfront of the directories.
+    // shipfront does not know about the directories.
     let never = ["--index-alias", "never"];
     world.deploy(&never).expect(0);
     let mut everybody = audience(&world).of(&SITE).touching(&["b/index.html"]);
@@ -332,7 +332,7 @@ async fn an_error_page_that_changes_with_others_by_their_tag_still_goes_by_its_p
         world.deploy(&options).expect(0)
     };
     deploy("first");
-    // By now one tag is that of all that changed, the error page among it.
+    // By now, one tag is that of everything that changed, including the error page.
     let run = deploy("second");
     let by_path =
         |item: &String| item.strip_suffix('*').map_or(item == "/404.html", |start| "/404.html".starts_with(start));
@@ -346,7 +346,7 @@ async fn the_tag_of_an_error_page_goes_beside_its_path_and_never_instead_of_it()
     let run = world.deploy(&["--error-page", "own-path"]).expect(0);
     assert_eq!((items(&run).len(), tags(&run)), (2, 1), "{:?}", items(&run));
     assert!(items(&run).contains(&"/404.html".to_owned()), "{:?}", items(&run));
-    // Where everything goes, it does so without tags.
+    // Everything is evicted without tags.
     world.write("404.html", "lost again");
     assert_eq!(items(&world.deploy(&["--error-page", "all"]).expect(0)), ["/*"]);
 }

@@ -1,4 +1,4 @@
-//! Multi-tenant distributions: viewers come by a tenant, and so does what is invalidated.
+//! Multi-tenant distributions: viewers use a tenant, and so does the invalidation.
 
 use super::audience::{Audience, configure, deploy_to};
 use crate::world::http::request;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const SITE: [&str; 4] = ["about/index.html", "blog/index.html", "index.html", "robots.txt"];
 const TOUCHED: [&str; 2] = ["about/index.html", "news/index.html"];
 
-/// Two tenants, each with the folder of its colour; nothing is deployed yet.
+/// Two tenants, each with the folder of its color; nothing is deployed yet.
 async fn world() -> World {
     let world = World::new(&SITE.map(|key| (key, key))).await;
     configure(&world, |distribution| {
@@ -25,7 +25,7 @@ async fn world() -> World {
     world
 }
 
-/// The distribution as the tenant's viewers meet it.
+/// The distribution as the tenant's viewers see it.
 fn red(world: &World) -> Distribution {
     let mut distribution = world.edge.distribution(&world.distribution).unwrap();
     distribution.connection_mode = ConnectionMode::Direct;

@@ -16,7 +16,7 @@ pub(crate) async fn start(data: Data) -> Edge {
     Edge::start(options).await.unwrap()
 }
 
-/// An edge in memory that answers each request so late.
+/// An edge in memory that delays each response.
 pub(crate) async fn slow(latency: std::time::Duration) -> Edge {
     Edge::start(EdgeOptions { data: Data::Memory, api_port: 0, viewer_port: 0, latency }).await.unwrap()
 }
@@ -25,7 +25,7 @@ fn credentials() -> Credentials {
     Credentials::new("any", "thing", None, None, "test")
 }
 
-/// An S3 client that does not try again.
+/// An S3 client that does not retry.
 pub(crate) fn s3(edge: &Edge) -> aws_sdk_s3::Client {
     s3_in(edge, "us-east-1")
 }
@@ -44,7 +44,7 @@ pub(crate) fn s3_in(edge: &Edge, region: &str) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// A CloudFront client that does not try again.
+/// A CloudFront client that does not retry.
 pub(crate) fn cloudfront(edge: &Edge) -> aws_sdk_cloudfront::Client {
     let config = aws_sdk_cloudfront::Config::builder()
         .behavior_version(aws_sdk_cloudfront::config::BehaviorVersion::latest())
@@ -57,7 +57,7 @@ pub(crate) fn cloudfront(edge: &Edge) -> aws_sdk_cloudfront::Client {
     aws_sdk_cloudfront::Client::from_conf(config)
 }
 
-/// The code of an error of the service; a broken connection has none.
+/// The code of a service error; a broken connection has none.
 pub(crate) fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error()?.code()
 }

@@ -1,14 +1,14 @@
-//! A page as a real browser has it after its scripts ran.
+//! A page as a real browser shows it after its scripts have run.
 
 use super::command::clean;
 use super::tools;
 use std::ffi::OsString;
 use std::process::Stdio;
 
-/// What Chromium is called; Debian's is the first, and `.ci/run` installs it where there is none.
+/// The names of Chromium; Debian's is the first, and `.ci/run` installs it if there is none.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// The browser that `CHROME` names, or the first of those in `PATH`.
+/// The browser that `CHROME` names, or the first one in `PATH`.
 pub(crate) fn browser() -> Option<OsString> {
     let named = std::env::var_os("CHROME").filter(|name| !name.is_empty());
     let mut known = named.into_iter().chain(NAMES.map(OsString::from));
@@ -19,8 +19,8 @@ pub(crate) fn browser() -> Option<OsString> {
     found
 }
 
-/// The document of a page, as text, after so many milliseconds of the page's own time. `None` where there is no
-/// browser, which is said.
+/// The document of a page, as text, after this many milliseconds of the page's own time. `None`, with a message, if
+/// there is no browser.
 pub(crate) fn document(url: &str, milliseconds: u32) -> Option<String> {
     let profile = tempfile::tempdir().unwrap();
     let mut browser = clean(browser()?);

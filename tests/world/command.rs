@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// How a run ended and what it said.
+/// How a run ended, and its output.
 #[derive(Clone)]
 pub(crate) struct Run {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -27,7 +27,7 @@ impl Run {
         }
     }
 
-    /// What `--json` printed: all of stdout.
+    /// The output of `--json`: all of stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}) in {self:?}"))
@@ -40,7 +40,7 @@ impl Run {
         self
     }
 
-    /// Whether stderr says so.
+    /// Checks that stderr contains this.
     #[track_caller]
     pub(crate) fn says(&self, text: &str) {
         assert!(self.stderr.contains(text), "{text:?} is not in {self:?}");
@@ -58,8 +58,7 @@ pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_shipfront"))
 }
 
-/// Any program with `PATH` and nothing else of this environment, so that no AWS configuration of
-/// whoever runs the tests gets in.
+/// A program with `PATH` and nothing else of this environment, so that no AWS configuration of the user gets in.
 pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null());
@@ -71,12 +70,12 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The one root certificate of programs under test: no server speaks TLS here, and the machine's hundreds take longer to
-/// read than a small deploy.
+/// The one root certificate of programs under test: no server uses TLS here, and the machine's hundreds of
+/// certificates take longer to load than a small deploy.
 pub(crate) const ROOT_CERTIFICATE: (&str, &str) =
     ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/root.pem"));
 
-/// Points a program at the edge as AWS's standard variables do.
+/// Points a program at the edge with AWS's standard variables.
 pub(crate) fn toward<'a>(command: &'a mut Command, edge: &Edge) -> &'a mut Command {
     command
         .env("AWS_ENDPOINT_URL", edge.api_url())
@@ -106,7 +105,7 @@ pub(crate) fn run_with_input(command: &mut Command, text: &str) -> Run {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that ends without reading is no failure of the test.
+    // A program that ends without reading is not a failure of the test.
     let _ = stdin.write_all(text.as_bytes());
     drop(stdin);
     Run::of(&child.wait_with_output().unwrap())
@@ -131,8 +130,8 @@ pub(crate) fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// What a command says on a terminal of so many columns; `None`, which is said, where `script` is missing that
-/// makes one.
+/// A command's output on a terminal of this width; `None`, with a message, if `script`, which creates one, is
+/// missing.
 pub(crate) fn on_terminal(command: &Command, columns: u16) -> Option<String> {
     if !tools::has("script") {
         return None;

@@ -5,11 +5,11 @@ use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 
 const SECTIONS: [&str; 5] = ["guide", "guides-old", "reference", "releases", "tutorial"];
-/// After so many states, the same kinds of changes come again.
+/// Number of states after which the same kinds of changes come again.
 const CYCLE: usize = 4;
 
-/// The files of a state of a site of about `pages` pages, by key. The same numbers give the same bytes; state 0 is the
-/// first.
+/// The files of a state of a site of about `pages` pages, by key. The same numbers give the same bytes; state 0 is
+/// the first.
 pub(crate) fn docs_site(state: usize, pages: usize) -> BTreeMap<String, String> {
     let mut source = Source::new(pages);
     for number in 1..=state {
@@ -79,7 +79,7 @@ impl Source {
         }
     }
 
-    /// What the generator makes of it.
+    /// The generator's output.
     fn build(&self) -> BTreeMap<String, String> {
         let style = format!("body {{ margin: {}px }}\n", self.style);
         let script = format!("console.log({});\n", self.script);
@@ -116,7 +116,7 @@ impl Source {
     }
 }
 
-/// The key of an asset, which holds the digest of its bytes.
+/// The key of an asset, which contains the digest of its bytes.
 fn hashed(name: &str, extension: &str, body: &str) -> String {
     format!("assets/{name}.{}.{extension}", &hex(&md5(body.as_bytes()))[..8])
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Contents by key.
 type Files = BTreeMap<String, String>;
 
-/// How long an old error page may answer at URLs that have no page.
+/// How long an old error page may be served at URLs without a page.
 const ERROR_PAGE_LIFE: Duration = Duration::from_secs(60);
 const ERROR_PAGE: &str = "404.html";
 const CONCURRENCY: usize = 8;
@@ -21,15 +21,15 @@ pub(crate) struct Viewers<'a> {
     edge: &'a Edge,
     bucket: &'a str,
     distribution: &'a str,
-    /// The URLs of a copy that earlier deploys reached and left, as it answers others, too. The edge evicts it with the
-    /// last of them.
+    /// The URLs of a copy that earlier deploys reached without evicting it, because it answers other URLs as well.
+    /// The edge evicts it with the last of them.
     reached: RefCell<BTreeMap<String, BTreeSet<String>>>,
 }
 
-/// What viewers hold before a deploy.
+/// What is cached before a deploy.
 pub(crate) struct Warm {
     copies: Vec<CachedCopy>,
-    /// The URLs of what is in the bucket, and of what is to come.
+    /// The URLs of what is in the bucket, and of the next site.
     urls: BTreeSet<String>,
 }
 
@@ -47,12 +47,11 @@ pub(crate) struct Effect {
     pub(crate) items: Vec<String>,
     /// The cached URLs that were evicted and whose answer changed.
     pub(crate) changed: usize,
-    /// The cached URLs that were evicted for nothing.
+    /// The cached URLs that were evicted needlessly.
     pub(crate) unchanged: usize,
-    /// The cached errors that were evicted at URLs that are no key's: nobody can list those, so that no report counts
-    /// them.
+    /// The cached errors that were evicted at URLs without a key: nobody can list those, so no report counts them.
     pub(crate) errors: usize,
-    /// What differs from what the report announces.
+    /// Differences from what the report announces.
     pub(crate) complaints: Vec<String>,
 }
 
@@ -63,7 +62,7 @@ impl Effect {
     }
 }
 
-/// Makes a bucket's distribution one for a site of directories with an error page, and stops its clock.
+/// Configures a bucket's distribution for a site of directories with an error page, and stops its clock.
 pub(crate) fn configure(edge: &Edge, distribution: &str) -> Result<(), EdgeError> {
     let mut found = edge.distribution(distribution).ok_or(EdgeError::NoSuchDistribution(distribution.to_owned()))?;
     let response = |code| ErrorResponse {
@@ -79,13 +78,13 @@ pub(crate) fn configure(edge: &Edge, distribution: &str) -> Result<(), EdgeError
 }
 
 impl<'a> Viewers<'a> {
-    /// The readers of this distribution, which shows this bucket.
+    /// The readers of this distribution, which serves this bucket.
     pub(crate) fn new(edge: &'a Edge, bucket: &'a str, distribution: &'a str) -> Viewers<'a> {
         Viewers { edge, bucket, distribution, reached: RefCell::default() }
     }
 
-    /// Asks for every URL of what is in the bucket and of the site to come, so that the cache holds all that it can;
-    /// what it holds.
+    /// Requests every URL of what is in the bucket and of the next site, so that the cache contains everything that
+    /// it can; returns what it contains.
     pub(crate) async fn warm(&self, next: &Files) -> Warm {
         let objects = self.edge.objects(self.bucket).into_iter().map(|object| object.key);
         let there = objects.filter(|key| !key.starts_with(".shipfront/"));
@@ -95,7 +94,7 @@ impl<'a> Viewers<'a> {
         Warm { copies: self.edge.cached(self.distribution), urls }
     }
 
-    /// What a deploy evicted of the copies that were there `before` it, beside what its report says.
+    /// What a deploy evicted of the copies that were there `before` it, compared with its report.
     pub(crate) fn effect(&self, before: &Warm, report: &Value) -> Effect {
         let invalidations = || report["invalidations"].as_array().into_iter().flatten();
         let count = |name: &str| invalidations().filter_map(|sent| sent[name].as_u64()).sum::<u64>() as usize;
@@ -113,7 +112,7 @@ impl<'a> Viewers<'a> {
         });
         let announced: BTreeSet<String> = announced.map(|copy| copy.url.clone()).collect();
         let mut evicted = BTreeSet::new();
-        // What is past its time lies in the cache until somebody asks for it: nobody loses it.
+        // A copy past its time to live stays in the cache until it is requested: evicting it loses nothing.
         let alive: BTreeSet<&String> = copies().map(|copy| &copy.url).collect();
         let evictions = self.edge.evictions(self.distribution).into_iter();
         for gone in evictions.filter(|gone| alive.contains(&gone.url)) {
@@ -138,7 +137,7 @@ impl<'a> Viewers<'a> {
         if effect.changed != count("viewer_paths") {
             complain(format!("{} changed URLs were evicted, {} announced", effect.changed, count("viewer_paths")));
         }
-        // Of a copy that answers several URLs, a wildcard may reach one alone, and leaves it.
+        // If a copy answers several URLs, a wildcard may reach only one, and leaves it.
         let whole = |copy: &&CachedCopy| !announced.contains(&copy.url);
         let reached_now =
             copies().filter(whole).flat_map(|copy| &copy.answers).filter(|url| before.urls.contains(*url));
@@ -154,8 +153,8 @@ impl<'a> Viewers<'a> {
         effect
     }
 
-    /// Asks for every URL of the site and of the one before it, at once and when old error pages are past their time;
-    /// those that answer with old bytes.
+    /// Requests every URL of the site and of the previous one, at once and when old error pages have expired;
+    /// returns those that serve old bytes.
     pub(crate) async fn stale(&self, before: &Files, now: &Files) -> BTreeSet<String> {
         let urls: BTreeSet<String> = before.keys().chain(now.keys()).flat_map(|key| urls(key)).collect();
         let answers = self.ask(urls.clone()).await;
@@ -164,7 +163,7 @@ impl<'a> Viewers<'a> {
         self.edge.advance_clock(ERROR_PAGE_LIFE);
         let answers = self.ask(urls).await;
         stale.extend(answers.iter().filter(|(url, answer)| !is_fresh(url, answer, before, now, true)).map(first));
-        // What nobody asked for again is old, too.
+        // Copies that were not requested again are old as well.
         let outdated = self.edge.cached(self.distribution).into_iter().filter(|copy| copy.outdated);
         stale.extend(outdated.map(|copy| copy.url));
         stale
@@ -188,19 +187,19 @@ fn first((url, _): &(String, Answer)) -> String {
     url.clone()
 }
 
-/// Whether a URL answers as the site says; at one without a page, whether the error page itself is the present one
+/// Whether a URL serves what the site says; at one without a page, whether the error page itself is the current one
 /// matters only later.
 fn is_fresh(url: &str, answer: &Answer, before: &Files, now: &Files, later: bool) -> bool {
     let key = key(url, now);
     match (now.get(&key), before.get(&key)) {
         (Some(body), _) => answer.status == 200 && answer.body == body.as_bytes(),
-        // An asset stays for the pages that are open.
+        // An asset stays for open pages.
         (None, Some(body)) if key.starts_with("assets/") && answer.status == 200 => answer.body == body.as_bytes(),
         (None, _) => answer.status == 404 && (!later || now[ERROR_PAGE].as_bytes() == answer.body),
     }
 }
 
-/// The key whose object a URL shows.
+/// The key whose object a URL serves.
 fn key(url: &str, files: &Files) -> String {
     let path = url.trim_start_matches('/');
     if path.is_empty() || path.ends_with('/') {
@@ -212,7 +211,7 @@ fn key(url: &str, files: &Files) -> String {
     }
 }
 
-/// The URLs at which a key answers: a directory's three, or one.
+/// The URLs that serve a key: a directory's three, or one.
 fn urls(key: &str) -> Vec<String> {
     let mut urls = vec![format!("/{key}")];
     if let Some(folder) = key.strip_suffix("index.html") {
@@ -222,7 +221,7 @@ fn urls(key: &str) -> Vec<String> {
     urls
 }
 
-/// Whether one of the items clears a URL, by the strictest reading of the documents: `/dir/*` leaves `/dir/`.
+/// Whether one of the items clears a URL, in the strictest reading of the documentation: `/dir/*` leaves `/dir/`.
 fn matches_any(items: &[String], url: &str) -> bool {
     items.iter().any(|item| match item.strip_suffix('*') {
         Some("/") => true,

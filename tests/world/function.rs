@@ -22,10 +22,10 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// How long an invocation may take, where a test does not say.
+/// The default time limit of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the function answered: a value, or an error with its message.
+/// The function's response: a value, or an error with its message.
 pub(crate) type Answer = Result<Value, String>;
 
 /// A function's execution environment. Dropping it ends the process.
@@ -76,17 +76,17 @@ impl Function {
         Function { child, api, events: sender, directory }
     }
 
-    /// Hands out an event, and waits for the answer.
+    /// Delivers an event, and waits for the response.
     pub(crate) async fn invoke(&self, event: &Value) -> Answer {
         self.invoke_within(event, TIMEOUT).await
     }
 
-    /// The same, with a time limit of the test's own.
+    /// The same, with the test's own time limit.
     pub(crate) async fn invoke_within(&self, event: &Value, timeout: Duration) -> Answer {
         self.send(event.to_string().into(), timeout).await
     }
 
-    /// Hands out bytes for an event.
+    /// Delivers bytes as an event.
     pub(crate) async fn send(&self, body: Bytes, timeout: Duration) -> Answer {
         let deadline = (SystemTime::now() + timeout).duration_since(UNIX_EPOCH).unwrap().as_millis();
         let id = format!("{:032x}", fastrand::u128(..));

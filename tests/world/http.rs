@@ -1,9 +1,9 @@
-//! A viewer that follows no redirects and caches nothing: one request a connection.
+//! A viewer that follows no redirects and caches nothing: one request per connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -12,7 +12,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, by lower-case name.
+    /// The value of a header, by lowercase name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let (_, value) = headers.find(|(found, _)| found == name)?;
@@ -44,7 +44,7 @@ pub(crate) async fn send(
 ) -> std::io::Result<Answer> {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await?;
-    // HTTP/1.0: the answer ends with the connection, and is never chunked.
+    // HTTP/1.0: the response ends with the connection, and is never chunked.
     let mut text = format!("{method} {path} HTTP/1.0\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text += &format!("host: {address}\r\n");

@@ -1,4 +1,4 @@
-//! The deploy record as a file: to make it as an older rule, or a broken disk, would have left it.
+//! The deploy record as a file: to change it into what an older rule, or a broken disk, would have left.
 
 use super::aws::s3;
 use flate2::Compression;
@@ -45,8 +45,8 @@ pub(crate) async fn rewrite_file(edge: &Edge, bucket: &str, name: &str, change: 
     s3(edge).put_object().bucket(bucket).key(name).body(out.finish().unwrap().into()).send().await.unwrap();
 }
 
-/// Makes the headers of an object other than the rules say, in the bucket and in the manifest: as
-/// if it had been uploaded under an older rule.
+/// Makes the headers of an object differ from the rules, in the bucket and in the manifest: as if it had been
+/// uploaded under an older rule.
 pub(crate) async fn drift(edge: &Edge, bucket: &str, key: &str, body: &str) {
     let put = s3(edge).put_object().bucket(bucket).key(key).content_type("text/x-old");
     put.body(body.as_bytes().to_vec().into()).send().await.unwrap();

@@ -1,14 +1,14 @@
-//! What viewers may hold: a cache that keeps whatever anybody could have fetched at any moment, as
-//! full as the worst day makes it.
+//! What viewers may have cached: a cache that keeps everything that anybody could have fetched at any moment, as
+//! full as possible.
 //!
-//! It replays what the edge says changed, and knows nothing of how shipfront decides.
+//! It replays the changes that the edge reports, and does not know how shipfront decides.
 
 use super::sites::{Site, is_page, references};
 use shipfront_edge::{Edge, Effect};
 use shipfront_site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What answers at a URL, or nothing.
+/// The response at a URL, or none.
 type Version = Option<Answer>;
 
 /// Bytes and what comes with them.
@@ -20,22 +20,22 @@ struct Answer {
     tags: BTreeSet<String>,
 }
 
-/// A bucket and the edge before it, as viewers see them.
+/// A bucket and the edge in front of it, as viewers see them.
 pub(crate) struct Oracle {
     bucket: String,
     distribution: String,
     /// The header that the distribution reads cache tags from.
     tag_header: Option<String>,
     now: BTreeMap<String, Answer>,
-    /// By URL path: every answer that somebody may have got since it was last invalidated.
+    /// By URL path: every response that somebody may have got since it was last invalidated.
     cached: BTreeMap<String, BTreeSet<Version>>,
-    /// Whatever is wrong.
+    /// Everything that is wrong.
     pub(crate) complaints: Vec<String>,
 }
 
 impl Oracle {
-    /// A bucket that holds `contents`, all of it cached, with an error cached at the URL of each
-    /// key of `others` that is missing.
+    /// A bucket that contains `contents`, all of it cached, with an error cached at the URL of each missing key of
+    /// `others`.
     pub(crate) fn new<'a>(
         edge: &Edge,
         bucket: &str,
@@ -63,7 +63,7 @@ impl Oracle {
         oracle
     }
 
-    /// Somebody looks at every URL of a key; of one that nobody heard of, an error was cached before.
+    /// Somebody requests every URL of a key; for a key that is new, an error was cached before.
     fn fetch(&mut self, key: &str) {
         let version = self.now.get(key).cloned();
         for url in urls(key) {
@@ -71,12 +71,12 @@ impl Oracle {
         }
     }
 
-    /// Takes in what changed while `sources` were being deployed.
+    /// Applies what changed while `sources` were being deployed.
     pub(crate) fn replay(&mut self, effects: &[Effect], sources: &[&Site]) {
         for effect in effects {
             match effect {
                 Effect::Put { bucket, key, etag, headers } if *bucket == self.bucket && !is_record(key) => {
-                    // ETags that say nothing are no matter where there is one source only.
+                    // ETags that say nothing do not matter if there is only one source.
                     let made = |source: &&Site| {
                         let body = source.get(key);
                         body.is_some_and(|body| sources.len() == 1 || *etag == hex(&md5(body.as_bytes())))
@@ -108,7 +108,7 @@ impl Oracle {
         }
     }
 
-    /// Forgets what viewers hold; at the next moment they come again.
+    /// Drops the cached responses; viewers come back in the next moment.
     fn invalidate(&mut self, items: &[String]) {
         let tags: Vec<&str> = items.iter().filter_map(|item| item.strip_prefix('#')).collect();
         for (url, versions) in &mut self.cached {
@@ -135,7 +135,7 @@ impl Oracle {
         }
     }
 
-    /// No page that anybody can see needs an asset that goes.
+    /// No page that anybody can see needs a removed asset.
     fn check_unreferenced(&mut self, asset: &str) {
         let pages = self.now.iter().filter(|(key, _)| is_page(key) && *key != asset);
         let visible = pages.filter(|(_, page)| references(&page.body).any(|needed| needed == asset));
@@ -149,7 +149,7 @@ impl Oracle {
         self.complaints.extend(cached);
     }
 
-    /// Every URL at which anybody may hold another answer than the bucket gives now.
+    /// Every URL at which anybody may have another response than the bucket returns now.
     pub(crate) fn stale(&self) -> Vec<String> {
         let stale = self.cached.iter().filter(|(url, versions)| {
             let key = if *url == "/" { "index.html" } else { &url[1..] };

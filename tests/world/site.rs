@@ -16,7 +16,7 @@ pub(crate) const BUCKET: &str = "www.example.com";
 const RECORD: &str = ".shipfront/";
 /// The whole bucket.
 pub(crate) const TARGET: &str = "s3://www.example.com";
-/// Each changed URL is an item of its own, so that a test can name them.
+/// Each changed URL becomes its own item, so that a test can name them.
 pub(crate) const EXACT: [&str; 4] = ["--strategy", "exact", "--max-paths", "100"];
 /// A rule's count that never ends.
 pub(crate) const ALWAYS: u64 = u64::MAX;
@@ -24,17 +24,17 @@ pub(crate) const ALWAYS: u64 = u64::MAX;
 /// A local edge with one bucket and its distribution, and a source directory.
 pub(crate) struct World {
     pub(crate) edge: Edge,
-    /// The id of the bucket's distribution.
+    /// The ID of the bucket's distribution.
     pub(crate) distribution: String,
     directory: TempDir,
     source: PathBuf,
 }
 
-/// How a run ended and what it said.
+/// How a run ended, and its output.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) exit: i32,
-    /// Null where stdout is no JSON.
+    /// Null if stdout is not JSON.
     pub(crate) json: Value,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -55,7 +55,7 @@ impl World {
         world
     }
 
-    /// A world that was deployed once, with its requests forgotten.
+    /// A world that was deployed once, with its requests cleared.
     pub(crate) async fn deployed(files: &[(&str, &str)]) -> World {
         let world = World::new(files).await;
         world.deploy(&[]).expect(0);
@@ -68,7 +68,7 @@ impl World {
         &self.source
     }
 
-    /// A directory outside the source, gone with the world.
+    /// A directory outside the source, removed with the world.
     pub(crate) fn outside(&self) -> &Path {
         self.directory.path()
     }
@@ -90,7 +90,7 @@ impl World {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    /// Deploys files that are then no longer in the source: objects of shipfront's own.
+    /// Deploys files that are then no longer in the source: objects that shipfront owns.
     pub(crate) fn orphan(&self, files: &[(&str, &str)]) {
         for (name, content) in files {
             self.write(name, content);
@@ -102,14 +102,14 @@ impl World {
         self.edge.clear_requests();
     }
 
-    /// Puts an object into the bucket as another tool would, beside all requests of a test.
+    /// Puts an object into the bucket as another tool would, outside the requests of a test.
     pub(crate) async fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         let put = aws::s3(&self.edge).put_object().bucket(BUCKET).key(key);
         put.body(content.into().into()).send().await.unwrap();
         self.edge.clear_requests();
     }
 
-    /// Keeps viewers from the deploy record, of which a deploy else warns.
+    /// Keeps viewers from the deploy record, about which a deploy would otherwise warn.
     pub(crate) async fn close_the_record(&self) {
         let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Deny",
@@ -122,7 +122,7 @@ impl World {
         self.edge.clear_requests();
     }
 
-    /// The keys of the site, in order: all of the bucket but the deploy record.
+    /// The keys of the site, in order: all of the bucket except the deploy record.
     pub(crate) fn keys(&self) -> Vec<String> {
         let keys = self.edge.objects(BUCKET).into_iter().map(|object| object.key);
         keys.filter(|key| !key.starts_with(RECORD)).collect()
@@ -133,7 +133,7 @@ impl World {
         self.add_rule(operation, None, skip, count, fault);
     }
 
-    /// Scripts a fault for requests of one operation about one key.
+    /// Scripts a fault for requests of one operation for one key.
     pub(crate) fn fault_of(&self, operation: &str, key: &str, skip: u64, count: u64, fault: Fault) {
         self.add_rule(operation, Some(key.to_owned()), skip, count, fault);
     }
@@ -142,7 +142,7 @@ impl World {
         self.edge.faults().add(Rule { operation: Some(operation.to_owned()), key, skip, count, fault });
     }
 
-    /// The binary, with this world for its AWS and nothing of the machine's own configuration.
+    /// The binary, with this world as its AWS and nothing of the machine's own configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shipfront"));
         command.args(arguments);
@@ -195,32 +195,32 @@ impl World {
         patience::until(came, || format!("{line} never came: {:?}", self.writes())).await;
     }
 
-    /// Waits until so many requests of an operation have arrived.
+    /// Waits until this many requests of an operation have arrived.
     pub(crate) async fn arrival_of(&self, operation: &str, count: usize) {
         let came = async || self.count(operation) >= count;
         patience::until(came, || format!("{operation} came {} times", self.count(operation))).await;
     }
 
-    /// Waits until the request has arrived at which the edge is to go down.
+    /// Waits until the request has arrived at which the edge goes down.
     pub(crate) async fn crash(&self) {
         patience::until(async || self.edge.faults().has_crashed(), || "it never came so far".to_owned()).await;
     }
 
-    /// What changed something, in order of arrival: `PUT app.js`, `DELETE a b`, `INVALIDATE /a /b`;
-    /// ` -> 503` or ` -> reset` is added to what did not end well.
+    /// The requests that changed something, in order of arrival: `PUT app.js`, `DELETE a b`, `INVALIDATE /a /b`; `
+    /// -> 503` or ` -> reset` is added to those that failed.
     pub(crate) fn writes(&self) -> Vec<String> {
         let requests = self.edge.requests();
         requests.iter().filter(|request| is_write(request) && !is_record(request)).map(line).collect()
     }
 
-    /// How many requests of an operation came, those about the deploy record left out.
+    /// How many requests of an operation arrived, except those for the deploy record.
     pub(crate) fn count(&self, operation: &str) -> usize {
         let requests = self.edge.requests();
         requests.iter().filter(|request| request.operation == operation && !is_record(request)).count()
     }
 }
 
-/// Whether a request is about the deploy record, not about the site.
+/// Whether a request is for the deploy record, not for the site.
 fn is_record(request: &RecordedRequest) -> bool {
     let keys: Vec<&String> = request.key.iter().chain(&request.items).collect();
     !keys.is_empty() && keys.iter().all(|key| key.starts_with(RECORD))
@@ -237,7 +237,7 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Sends a signal, and returns once the run says that it has come.
+/// Sends a signal, and returns once the run reports it.
 pub(crate) fn stop(child: &mut Child, name: &str) {
     signal(child, name);
     let mut said = String::new();
@@ -257,14 +257,14 @@ pub(crate) fn finish(child: Child) -> Run {
 }
 
 impl Run {
-    /// Checks the exit code, and shows what was said where it is another.
+    /// Checks the exit code, and shows the output if it differs.
     #[track_caller]
     pub(crate) fn expect(self, exit: i32) -> Run {
         assert_eq!(self.exit, exit, "\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
-    /// Checks that people are told something.
+    /// Checks that the output contains a text.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Run {
         assert!(self.stderr.contains(text), "{text:?} is not in: {}", self.stderr);
@@ -291,14 +291,14 @@ impl Run {
         changes.map(line).collect()
     }
 
-    /// The warnings, one a line.
+    /// The warnings, one per line.
     pub(crate) fn warnings(&self) -> String {
         let warnings = self.json["warnings"].as_array().unwrap().iter();
         warnings.map(|warning| warning.as_str().unwrap().to_owned() + "\n").collect()
     }
 }
 
-/// An error in AWS's XML, for good.
+/// An error in AWS's XML, permanently.
 pub(crate) fn denied() -> Fault {
     error(403, "AccessDenied")
 }
@@ -332,7 +332,7 @@ fn words(request: &RecordedRequest) -> String {
         "CreateInvalidation" => "INVALIDATE",
         other => other,
     };
-    // The items of a request are a set; a distribution's id says nothing that a test asks.
+    // The items of a request are a set; a distribution's ID is irrelevant to all tests.
     let mut items = request.items.clone();
     items.sort();
     let key = request.key.clone().filter(|_| verb != "INVALIDATE");

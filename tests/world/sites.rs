@@ -31,7 +31,7 @@ pub(crate) fn site(files: &[(&str, &str)]) -> Site {
     files.iter().map(|&(key, body)| (key.to_owned(), body.to_owned())).collect()
 }
 
-/// Whether visitors and crawlers enter by it.
+/// Whether visitors and crawlers request it directly.
 pub(crate) fn is_page(key: &str) -> bool {
     key == "/" || key.ends_with(".html") || key.ends_with("feed.xml")
 }
@@ -41,14 +41,14 @@ pub(crate) fn references(body: &str) -> impl Iterator<Item = &str> {
     body.split("src=\"/").skip(1).filter_map(|rest| rest.split('"').next())
 }
 
-/// A source directory that holds a site.
+/// A source directory that contains a site.
 pub(crate) fn directory(site: &Site) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), site);
     directory
 }
 
-/// Makes a directory hold a site and nothing else.
+/// Makes a directory contain a site and nothing else.
 pub(crate) fn write(directory: &Path, site: &Site) {
     fs::remove_dir_all(directory).unwrap();
     fs::create_dir_all(directory).unwrap();
@@ -71,13 +71,13 @@ impl Place {
         Place::with_clock(Clock::default()).await
     }
 
-    /// An edge whose clients wait by a clock that stands still but for its hand.
+    /// An edge whose clients use a clock that the test advances.
     pub(crate) async fn by_hand() -> (Place, Hand) {
         let (clock, hand) = Clock::by_hand();
         (Place::with_clock(clock).await, hand)
     }
 
-    /// An edge that answers each request so late.
+    /// An edge that delays each response.
     pub(crate) async fn slow(latency: Duration) -> Place {
         let edge = aws::slow(latency).await;
         let clock = Clock::default();
@@ -91,7 +91,7 @@ impl Place {
         Place { edge, aws, clock }
     }
 
-    /// Makes the distribution of a bucket read cache tags; its id.
+    /// Makes the distribution of a bucket read cache tags; returns its ID.
     pub(crate) fn tagged_site(&self, bucket: &str) -> String {
         let id = self.edge.ensure_site(bucket).unwrap();
         let mut distribution = self.edge.distribution(&id).unwrap();
@@ -119,13 +119,13 @@ impl Place {
         run(Settings { headers: rules, ..settings(source, target, &[]) }, self.aws.clone()).await
     }
 
-    /// A deploy with connections of its own, that ends when it is dropped.
+    /// A deploy with its own connections, that ends when it is dropped.
     pub(crate) async fn start(&self, source: &Path, target: &str, options: &[&str]) -> Result<Report, Error> {
         run(settings(source, target, options), client(&self.edge, &self.clock).await).await
     }
 
-    /// Runs a deploy that dies at its `nth` request, before or after that has its effect, and lets
-    /// the edge answer again; how it ended, if it had no such request.
+    /// Runs a deploy that dies at its `nth` request, before or after that takes effect, and lets the edge answer
+    /// again; returns how it ended, if it had no such request.
     pub(crate) async fn crash(
         &self,
         source: &Path,
@@ -138,7 +138,7 @@ impl Place {
         self.die(source, target, options).await
     }
 
-    /// Runs a deploy until the crash that is in the fault script; how it ended, if that never came.
+    /// Runs a deploy until the scripted crash; returns how it ended, if that never came.
     pub(crate) async fn die(&self, source: &Path, target: &str, options: &[&str]) -> Option<Result<Report, Error>> {
         self.until_crash(Box::pin(self.start(source, target, options))).await
     }
@@ -161,7 +161,7 @@ impl Place {
         self.until_crash(Box::pin(restoring)).await
     }
 
-    /// Work that ends with the crash that is in the fault script; what it came to, if that never came.
+    /// Runs work until the scripted crash; returns its result, if that never came.
     pub(crate) async fn until_crash<T>(&self, run: impl Future<Output = T>) -> Option<T> {
         let crash = async {
             while !self.edge.faults().has_crashed() {
@@ -179,12 +179,12 @@ impl Place {
         fate
     }
 
-    /// A client with connections of its own, which end when it is dropped.
+    /// A client with its own connections, which end when it is dropped.
     pub(crate) async fn fresh(&self) -> Aws {
         client(&self.edge, &self.clock).await
     }
 
-    /// Puts the clock past the end of whatever lease a dead run holds.
+    /// Advances the clock past the end of a lease that a dead run holds.
     pub(crate) fn outlive_lease(&self) {
         self.edge.advance_clock(shipfront::record::lease::LEASE + Duration::from_secs(1));
     }
@@ -203,7 +203,7 @@ impl Place {
     }
 }
 
-/// Runs a deploy at a place until it ends, also by the signal that `stop` stands for.
+/// Runs a deploy at a place until it ends, possibly by the signal that `stop` represents.
 pub(crate) async fn until(
     place: &Place,
     source: &Path,
@@ -236,7 +236,7 @@ async fn stoppable(settings: Settings, aws: Aws, stop: CancellationToken) -> Res
     run.map(|run| Report::new(run, &terminal))
 }
 
-/// Makes a preview at `previews` the site, with a client.
+/// Promotes a preview at `previews` to the site, with a client.
 pub(crate) async fn promote(
     target: &str,
     (name, previews): (&str, &str),
@@ -254,7 +254,7 @@ pub(crate) async fn promote(
     run.map(|run| Report::new(run, &terminal))
 }
 
-/// Brings an earlier deploy of a site back, with a client.
+/// Restores an earlier deploy of a site, with a client.
 pub(crate) async fn restore(target: &str, options: &[&str], aws: Aws) -> Result<Report, Error> {
     let line = ["shipfront", "rollback", target].into_iter().chain(options.iter().copied());
     let Command::Rollback(args) = Cli::parse_from(line).command else { panic!("no rollback") };

@@ -1,15 +1,15 @@
-//! The programs that tests need beside the binary: a test that misses one is no test, and says so.
+//! The programs that tests need besides the binary: a test without one tests nothing, and says so.
 
 use super::command::{clean, run};
 use std::ffi::OsStr;
 use std::io::Write;
 
-/// Says that a test did not run, and fails it where `CI=true`: there a test that looked at nothing must not pass.
+/// Reports that a test did not run, and fails it if `CI=true`: there, a test that checked nothing must not pass.
 #[track_caller]
 pub(crate) fn skipped(reason: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "with CI=true nothing is skipped: {reason}");
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Straight to stderr: what a passing test prints is not shown.
+    // Directly to stderr: the output of a passing test is not shown.
     let _ = writeln!(std::io::stderr(), "skipped {name}: {reason}");
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn answers(program: impl AsRef<OsStr>) -> bool {
     clean(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// Whether there is a program of this name, which answers to `--version`; where there is none, the test is skipped.
+/// Whether there is a program of this name that answers to `--version`; if there is none, the test is skipped.
 #[track_caller]
 pub(crate) fn has(program: &str) -> bool {
     let found = answers(program);
@@ -28,9 +28,9 @@ pub(crate) fn has(program: &str) -> bool {
     found
 }
 
-/// A test for each program, as this very test program runs it where nothing can be found.
+/// One test for each program, run by this very test program in an environment where nothing can be found.
 #[test]
-fn a_missing_program_fails_a_test_where_ci_is_true_and_is_said_elsewhere() {
+fn a_missing_program_fails_a_test_where_ci_is_true_and_is_reported_elsewhere() {
     for (program, test) in [
         ("bash", "documents::bash_completes_commands_flags_and_values"),
         ("git", "shell::what_git_saw_change_is_invalidated_under_its_old_and_its_new_name"),

@@ -1,5 +1,5 @@
-//! How long the engine takes for a function of many rules, and how much of its steps:
-//! `cargo run --release --package shipfront-edge --features functions --example function_time`.
+//! Measures how long the engine takes for a function of many rules, and how many of its steps: `cargo run --release
+//! --package shipfront-edge --features functions --example function_time`.
 
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// In ascending order, and what the function answered.
+/// The times in ascending order, and what the function answered.
 fn timed(function: &Function, uri: &str, values: &BTreeMap<String, String>) -> (Vec<Duration>, String) {
     let event = format!(
         r#"{{"version":"1.0","context":{{"eventType":"viewer-request"}},"viewer":{{"ip":"192.0.2.1"}},"request":{{"method":"GET","uri":"{uri}","querystring":{{}},"headers":{{"host":{{"value":"www.example.com"}}}},"cookies":{{}}}}}}"#

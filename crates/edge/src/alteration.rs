@@ -1,5 +1,4 @@
-//! Requests that arrive, and answers that come back, otherwise than they were sent: another server's ways, or a
-//! proxy's.
+//! Changes requests on arrival, and responses on return: the behavior of other servers or proxies.
 
 use std::borrow::Cow;
 
@@ -10,23 +9,23 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, Uri};
 use s3s::Body;
 
-/// What is otherwise. The default is nothing.
+/// The changes. The default is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alteration {
-    /// Headers of the request that it arrives with, or `None`, without.
+    /// Request headers to set on arrival, or with `None`, to remove.
     pub request_headers: Vec<(String, Option<String>)>,
-    /// Parameters of the query with which it does not arrive.
+    /// Query parameters to remove on arrival.
     pub without_query: Vec<String>,
-    /// What stands in the body of a request to CloudFront in the place of what was sent.
+    /// Replacements in the body of a request to CloudFront.
     pub request_text: Vec<(String, String)>,
-    /// Headers of the answer, set, or with `None` taken off.
+    /// Response headers to set, or with `None`, to remove.
     pub answer_headers: Vec<(String, Option<String>)>,
-    /// What stands in the body of the answer in the place of what was answered.
+    /// Replacements in the body of the response.
     pub answer_text: Vec<(String, String)>,
 }
 
 impl Alteration {
-    /// The head of the request as it arrives.
+    /// Changes the head of the request on arrival.
     pub(super) fn of_request(&self, parts: &mut Parts) {
         set(&mut parts.headers, &self.request_headers);
         let Some(query) = parts.uri.query().filter(|_| !self.without_query.is_empty()) else { return };
@@ -41,7 +40,7 @@ impl Alteration {
         }
     }
 
-    /// The answer as it comes back.
+    /// Changes the response.
     pub(super) async fn of_answer(&self, answer: Response<Body>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         set(&mut parts.headers, &self.answer_headers);
@@ -56,7 +55,7 @@ impl Alteration {
     }
 }
 
-/// A text with others in the place of some of its parts; bytes that are no text stay as they are.
+/// Replaces parts of a text; bytes that are not text stay as they are.
 pub(super) fn replaced(bytes: Bytes, pairs: &[(String, String)]) -> Bytes {
     let Ok(text) = std::str::from_utf8(&bytes) else { return bytes };
     let mut text = Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! The API listener: names each request, asks the fault script, and hands it to the service that it is for.
+//! The API listener: names each request, consults the fault script, and passes the request to its service.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,12 +30,12 @@ use crate::s3::{Call, DEFAULT_REGION};
 use crate::server::{ConnectionNumber, Reset};
 use crate::xml;
 
-/// The only account there is.
+/// The only account.
 const ACCOUNT: &str = "000000000000";
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
-/// What a request carries that changes something, where it carries no header of AWS's clients.
+/// The header for requests that change something and have no header of AWS's clients.
 const MARK: &str = "x-shipfront-edge";
-/// The others' bodies are small; S3's go through without being collected.
+/// The other services' bodies are small; S3's are streamed without being collected.
 const LARGEST_BATCH_BODY: usize = 32 << 20;
 const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
 
@@ -43,12 +43,12 @@ const TRUNCATION_PAUSE: Duration = Duration::from_millis(20);
 struct Named {
     name: &'static str,
     bucket: Option<String>,
-    /// The S3 key, the distribution id, the name of a function or the ARN of a store.
+    /// The S3 key, the distribution ID, the name of a function or the ARN of a store.
     key: Option<String>,
     service: Service,
 }
 
-/// Whom a request is for.
+/// The service that a request is for.
 #[derive(Debug, PartialEq)]
 enum Service {
     S3,
@@ -118,8 +118,9 @@ impl Named {
     }
 }
 
-/// Whether a page on the web may have had a browser send this, to change something here. A browser sends no header of
-/// these names to another site unless that site agrees, which the edge never does; and it says where the page is from.
+/// Whether a web page may have made a browser send this request to change something here. A browser sends no header
+/// of these names to another site unless that site agrees, which the edge never does; and the browser says which
+/// site the page is from.
 fn may_be_a_page(parts: &Parts) -> bool {
     let changes = !matches!(parts.method, Method::GET | Method::HEAD);
     let ours = |name: &HeaderName| {
@@ -175,7 +176,7 @@ async fn carry_out(state: &State, named: Named, parts: Parts, body: Body) -> Res
     result.map(|response| dated(state, response))
 }
 
-/// The time as the edge's clock has it, where that is not the machine's own.
+/// Sets the date to the edge's time, if its clock differs from the machine's.
 fn dated(state: &State, mut response: Response<Body>) -> Response<Body> {
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&state.timeline.time());
     if !state.timeline.ahead().is_zero()
@@ -186,14 +187,14 @@ fn dated(state: &State, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// What the script changes about a request that is carried out all the same.
+/// What the script changes about a request that is carried out nevertheless.
 #[derive(Default)]
 struct Bent {
     /// Keys that are not deleted.
     undeletable: Vec<String>,
-    /// Whether an invalidation leaves every copy where it is.
+    /// Whether an invalidation evicts no copies.
     keeps_copies: bool,
-    /// What stands in the body of a request to CloudFront in the place of what was sent.
+    /// Replacements in the body of a request to CloudFront.
     text: Vec<(String, String)>,
 }
 
@@ -256,18 +257,18 @@ async fn strike(
     }
 }
 
-/// A client that is still sending would see a reset in place of the answer.
+/// Reads the rest of the body: a client that is still sending would see a reset instead of the response.
 async fn drain(body: &mut Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Half of the body, then the end of the connection.
+/// Sends half of the body, then ends the connection.
 async fn truncate(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let bytes = BodyExt::collect(body).await.map(|body| body.to_bytes()).unwrap_or_default();
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = futures::stream::iter([Ok(Frame::data(bytes.slice(..bytes.len() / 2)))]);
-    // What came before is on its way by then; without the pause not even the head would be.
+    // The pause lets the first half leave; without it, not even the head would be sent.
     let end = futures::stream::once(async {
         tokio::time::sleep(TRUNCATION_PAUSE).await;
         Err(Reset)
@@ -345,7 +346,7 @@ fn refuse_region(state: &State, named: &Named, headers: &HeaderMap) -> Option<Re
     let bucket = state.store.bucket(named.bucket.as_deref()?).ok()?;
     let region = reading(&bucket.settings).region.clone()?;
     let signed = credential(headers, 2)?;
-    // This one is answered everywhere: it is how a client finds the region.
+    // This operation is answered for every region: clients use it to find the region.
     if signed == region || named.name == "GetBucketLocation" {
         return None;
     }
@@ -364,8 +365,8 @@ fn credential(headers: &HeaderMap, part: usize) -> Option<String> {
     credential.split('/').nth(part).map(str::to_owned)
 }
 
-/// Takes off what only proves who is asking (any credentials will do, and `s3s` would refuse what
-/// it cannot check), and the framing of `aws-chunked`.
+/// Removes everything that only authenticates (any credentials are accepted, and `s3s` would refuse what it cannot
+/// check), and the framing of `aws-chunked`.
 fn prepare(parts: &mut Parts, body: Body, call: &Call) -> Body {
     parts.headers.remove(AUTHORIZATION);
     parts.uri = without_signature(&parts.uri);
@@ -397,7 +398,7 @@ fn without_signature(uri: &Uri) -> Uri {
     text.trim_end_matches('?').parse().unwrap_or_else(|_| uri.clone())
 }
 
-/// `aws-chunked` is how the body travels, not how the object is encoded.
+/// `aws-chunked` is how the body is transferred, not how the object is encoded.
 fn strip_aws_chunked(headers: &mut HeaderMap) {
     let encodings = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let encodings = encodings.unwrap_or_default().split(',').map(str::trim);
@@ -409,7 +410,7 @@ fn strip_aws_chunked(headers: &mut HeaderMap) {
     };
 }
 
-/// What a test may want to know of a request.
+/// The headers of a request that tests may want to see.
 fn recorded_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     const RECORDED: [&str; 9] = [
         "cache-control",

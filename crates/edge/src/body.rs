@@ -1,4 +1,4 @@
-//! Object bodies: in memory, or in files that nothing refers to before they are whole.
+//! Object bodies: in memory, or in files that nothing refers to before they are complete.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,18 +15,18 @@ use md5::{Digest, Md5};
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::{Checksum, StreamingBlob};
 
-/// Bytes held back before they go to a file: a small object then costs one trip to a blocking thread.
+/// Number of bytes to buffer before writing to a file, so that a small object needs a blocking thread only once.
 const FLUSH_AT: usize = 1 << 20;
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// Where new bodies go.
+/// Where new bodies are stored.
 #[derive(Debug)]
 pub(super) struct Bodies {
     directory: Option<PathBuf>,
     next: AtomicU64,
 }
 
-/// The bytes of an object: one segment for each part that it was uploaded in.
+/// The bytes of an object: one segment for each part of its upload.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Body {
     pub(super) segments: Vec<Segment>,
@@ -45,7 +45,7 @@ enum SegmentData {
     File(Arc<BodyFile>),
 }
 
-/// A file that goes away with its last reader, unless an object in the journal refers to it.
+/// A file that is removed with its last reader, unless an object in the journal refers to it.
 #[derive(Debug)]
 struct BodyFile {
     id: u64,
@@ -56,13 +56,13 @@ struct BodyFile {
 impl Drop for BodyFile {
     fn drop(&mut self) {
         if !self.kept.load(Ordering::Acquire) {
-            // A file that stays behind is swept at the next start.
+            // A file that is left behind is removed at the next start.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// What was received: the bytes and their digests.
+/// The received bytes and their digests.
 pub(super) struct Received {
     pub(super) segment: Segment,
     pub(super) md5: [u8; 16],
@@ -91,12 +91,12 @@ impl Digests {
 }
 
 impl Bodies {
-    /// Bodies in memory, or in files below `directory` numbered from `next`.
+    /// Stores bodies in memory, or in files below `directory` numbered from `next`.
     pub(super) fn new(directory: Option<PathBuf>, next: u64) -> Self {
         Self { directory, next: AtomicU64::new(next) }
     }
 
-    /// Reads `stream` to its end. In a directory a large body is never held in memory as a whole.
+    /// Reads `stream` to its end. With a directory, a large body is never completely in memory.
     pub(super) async fn receive(
         &self,
         stream: Option<StreamingBlob>,
@@ -146,7 +146,7 @@ impl Bodies {
         })
     }
 
-    /// A segment that the journal says is in file `id`.
+    /// A segment that is in file `id` according to the journal.
     pub(super) fn existing(&self, id: u64, size: u64) -> Segment {
         let directory = self.directory.as_deref().unwrap_or(Path::new(""));
         Segment {
@@ -170,7 +170,7 @@ enum Target {
     Open((Arc<BodyFile>, File)),
 }
 
-/// Writes and digests on a blocking thread: both take as long as the piece is large.
+/// Writes and computes digests on a blocking thread, because both take as long as the piece is large.
 async fn append(target: Target, data: Vec<u8>, mut digests: Digests) -> io::Result<((Arc<BodyFile>, File), Digests)> {
     tokio::task::spawn_blocking(move || {
         let (body, mut file) = match target {
@@ -189,7 +189,7 @@ async fn append(target: Target, data: Vec<u8>, mut digests: Digests) -> io::Resu
     .map_err(io::Error::other)?
 }
 
-/// 256 sub-directories keep each small enough to be listed by a person.
+/// With 256 subdirectories, each is small enough to be listed.
 pub(super) fn path_of(directory: &Path, id: u64) -> PathBuf {
     directory.join(format!("{:02x}", id % 256)).join(format!("{id:x}"))
 }
@@ -199,12 +199,12 @@ impl Body {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// The journal now refers to the files.
+    /// Keeps the files, now that the journal refers to them.
     pub(super) fn keep(&self) {
         self.set_kept(true);
     }
 
-    /// The journal no longer refers to the files: they go with their last reader.
+    /// Removes the files with their last reader, now that the journal no longer refers to them.
     pub(super) fn discard(&self) {
         self.set_kept(false);
     }
@@ -228,7 +228,7 @@ impl Body {
             .collect()
     }
 
-    /// The bytes of `range`, as they are read.
+    /// Streams the bytes of `range`.
     pub(super) fn stream(&self, range: Range<u64>) -> StreamingBlob {
         let pieces = self.pieces(&range);
         if let [piece] = pieces.as_slice()
@@ -245,7 +245,7 @@ impl Body {
         s3s::Body::http_body_unsync(StreamBody::new(stream)).into()
     }
 
-    /// All bytes at once, for an answer that is cached in memory.
+    /// All bytes at once, for a response that is cached in memory.
     pub(super) async fn bytes(&self) -> Result<Bytes, s3s::StdError> {
         let mut stream = self.stream(0..self.size());
         let mut whole = Vec::new();
@@ -302,7 +302,7 @@ async fn read_segment(data: SegmentData, range: Range<u64>) -> io::Result<Pieces
         }
         SegmentData::File(body) => {
             let file = File::open(&body.path)?;
-            // The body travels with the stream, so that the file is not discarded under it.
+            // The stream holds the body, so that the file is not removed while it is read.
             Ok(futures::stream::try_unfold((file, body, range), |(file, body, range)| async move {
                 if range.start >= range.end {
                     return Ok(None);

@@ -1,4 +1,4 @@
-//! A bucket: an ordered map of objects, journalled when it lives in a directory.
+//! A bucket: an ordered map of objects, with a journal if it is stored in a directory.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,56 +17,56 @@ use crate::s3::Uploads;
 use crate::timeline::{Effect, Timeline};
 use crate::versions::{Deleted, NULL, Version, Versioning, Versions};
 
-/// An object, immutable: a change is another object under the same key.
+/// An object, immutable: a change creates another object under the same key.
 #[derive(Debug)]
 pub(super) struct Object {
     /// Without quotation marks.
     pub(super) etag: String,
-    /// Seconds since the epoch, the granularity of S3.
+    /// Seconds since the epoch, as precise as S3.
     pub(super) modified: i64,
-    /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
+    /// Content headers, `x-amz-meta-*`, redirect and storage class, by lowercase name.
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Body,
     /// `None` is the null version.
     pub(super) version: Option<String>,
 }
 
-/// What a test may change about a bucket.
+/// The settings of a bucket that a test may change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BucketSettings {
-    /// `None` answers requests that are signed for any region.
+    /// With `None`, the bucket accepts requests signed for any region.
     pub(super) region: Option<String>,
-    /// ETags that say nothing of the bytes, as with SSE-KMS.
+    /// Whether ETags are independent of the bytes, as with SSE-KMS.
     pub(super) opaque_etags: bool,
-    /// A missing key is 403 at the origin, as without `s3:ListBucket`.
+    /// Whether the origin answers 403 for a missing key, as without `s3:ListBucket`.
     pub(super) missing_is_forbidden: bool,
-    /// Writes succeed whatever their conditions say.
+    /// Whether writes succeed regardless of their conditions.
     pub(super) ignores_conditions: bool,
-    /// Each page of a listing comes backwards, as no page of S3 does.
+    /// Whether each page of a listing is in reverse order, which S3 never does.
     pub(super) lists_backwards: bool,
-    /// Objects may have ACLs, as in buckets of before 2023.
+    /// Whether objects may have ACLs, as in buckets created before 2023.
     pub(super) acls: bool,
-    /// Objects may be locked.
+    /// Whether objects may be locked.
     pub(super) object_lock: bool,
-    /// `None` was never on.
+    /// `None` if versioning was never enabled.
     pub(super) versioning: Option<Versioning>,
     /// The rules of the lifecycle configuration; the edge does not apply them.
     pub(super) lifecycle: Option<LifecycleRules>,
-    /// What `CopyObject` makes of conditions.
+    /// How `CopyObject` treats conditions.
     pub(super) copy_conditions: CopyConditions,
-    /// The largest object that one `CopyObject` copies, in bytes; `None` is S3's own limit.
+    /// Maximum size of an object that one `CopyObject` copies, in bytes; `None` is S3's own limit.
     pub(super) largest_copy: Option<u64>,
 }
 
-/// What a store makes of `If-Match` and `If-None-Match` of a `CopyObject`.
+/// How a store treats `If-Match` and `If-None-Match` in a `CopyObject`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CopyConditions {
-    /// They hold, as on S3.
+    /// It evaluates them, as S3 does.
     #[default]
     Hold,
-    /// They are ignored, as on many other stores.
+    /// It ignores them, as many other stores do.
     Ignored,
-    /// They are refused: 501.
+    /// It refuses them with 501.
     Refused,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Contents {
     pub(super) versions: Versions,
 }
 
-/// `If-Match` and `If-None-Match` of a write.
+/// The `If-Match` and `If-None-Match` of a write.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conditions {
     pub(super) if_match: Option<ETagCondition>,
@@ -117,11 +117,11 @@ impl Conditions {
 pub(super) struct Page {
     pub(super) objects: Vec<(String, Arc<Object>)>,
     pub(super) common_prefixes: Vec<String>,
-    /// Where the next page starts, when there is one.
+    /// Where the next page starts, if there is one.
     pub(super) next: Option<Position>,
 }
 
-/// The place in a listing after which it goes on.
+/// The position after which a listing continues.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Position {
     /// After this key.
@@ -148,7 +148,7 @@ impl Bucket {
         reading(&self.policy).clone()
     }
 
-    /// For this process; [`crate::store::Store::set_policy`] keeps it.
+    /// Sets the policy for this process only; [`crate::store::Store::set_policy`] stores it.
     pub(super) fn set_policy(&self, policy: Option<String>) {
         *writing(&self.policy) = policy;
     }
@@ -168,7 +168,7 @@ impl Bucket {
         pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
-    /// The objects whose keys begin so and that are asked for, in key order.
+    /// The objects whose keys begin with `start` and that `asked` accepts, in key order.
     pub(super) fn below(&self, start: &str, asked: impl Fn(&str, &Object) -> bool) -> Vec<(String, Arc<Object>)> {
         let contents = reading(&self.contents);
         let pairs = contents.objects.range(start.to_owned()..).take_while(|(key, _)| key.starts_with(start));
@@ -176,15 +176,15 @@ impl Bucket {
         pairs.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 
-    /// Goes through the keys that begin so, in their order, without a copy of them.
+    /// Visits the keys that begin with `start` in order, without copying them.
     pub(super) fn for_each_below(&self, start: &str, mut each: impl FnMut(&str)) {
         let contents = reading(&self.contents);
         let keys = contents.objects.range(start.to_owned()..).map(|(key, _)| key);
         keys.take_while(|key| key.starts_with(start)).for_each(|key| each(key));
     }
 
-    /// Puts other contents in the place of those that are there, without a version of them. A journal would not know:
-    /// this is for a store in memory.
+    /// Replaces the contents without keeping versions of the old ones. A journal would miss this, so it is only for
+    /// a store in memory.
     pub(super) fn replace_all(&self, others: Contents) -> io::Result<()> {
         let mut contents = writing(&self.contents);
         if contents.journal.is_some() {
@@ -194,7 +194,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Stores `object`. Conditions, journal and map are one step: two writers never both win.
+    /// Stores `object`. Conditions, journal and map are one atomic step: two writers never both succeed.
     pub(super) fn put(&self, key: &str, mut object: Object, conditions: &Conditions) -> S3Result<Arc<Object>> {
         let mut contents = writing(&self.contents);
         object.version = self.next_version();
@@ -228,8 +228,8 @@ impl Bucket {
         });
     }
 
-    /// Removes `key`, behind a marker where versioning is on, or one of its versions for good; that it is missing is
-    /// no error, unless a condition says so.
+    /// Removes `key`, leaving a delete marker if versioning is enabled, or permanently removes one of its versions.
+    /// A missing key is an error only if a condition requires it.
     pub(super) fn delete(&self, key: &str, version: Option<&str>, conditions: &Conditions) -> S3Result<Deleted> {
         let mut contents = writing(&self.contents);
         self.check(conditions, contents.objects.get(key))?;
@@ -333,7 +333,7 @@ impl Bucket {
         hex(&Md5::digest(format!("{digest}/{}", self.unique())))
     }
 
-    /// A number that this bucket has not given before in this process.
+    /// A number that this bucket has not returned before in this process.
     pub(super) fn unique(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
@@ -372,10 +372,10 @@ fn precondition_failed() -> S3Error {
     s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
 }
 
-/// An error of the disk in S3's words. Nothing was stored.
+/// A disk error as an S3 error. Nothing was stored.
 pub(super) fn write_error(error: &io::Error) -> S3Error {
     match error.kind() {
-        // No code of S3's, whose disks are never full: clients would try InternalError again.
+        // Not one of S3's codes, because its disks are never full: clients would retry InternalError.
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             let code = S3ErrorCode::Custom("InsufficientStorage".into());
             let mut full = S3Error::with_message(code, "disk full: the local edge could not store the object");
@@ -402,7 +402,7 @@ mod tests {
         Object { etag: etag.to_owned(), modified: 0, headers: BTreeMap::new(), body: Body::default(), version: None }
     }
 
-    /// Keys and prefixes of all pages of `limit`.
+    /// The keys and prefixes of all pages of at most `limit`.
     fn pages(bucket: &Bucket, prefix: &str, delimiter: Option<&str>, limit: usize) -> Vec<String> {
         let mut all = Vec::new();
         let mut after = None;
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_said_in_words() {
+    fn a_full_disk_is_reported_in_plain_words() {
         let error = write_error(&io::ErrorKind::StorageFull.into());
         assert!(error.message().unwrap().starts_with("disk full"));
     }

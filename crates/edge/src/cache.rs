@@ -1,14 +1,15 @@
-//! The cache of the viewer listener: what is kept, for how long, and what an invalidation clears.
+//! The cache of the viewer listener: what it keeps, for how long, and what an invalidation evicts.
 //!
-//! Where AWS is silent the cache is the one that punishes a deploy tool for sending too little:
-//! - An entry remembers every URL that it was asked for under, and the URL that a viewer-request
-//!   function (or the default root object) made of it. It goes only when all of them were covered,
-//!   since AWS asks for both the original and the rewritten URL to be invalidated.
-//! - `/dir/*` does not clear `/dir/` itself; only `/*` and prefixes that do not end in a slash
-//!   (`/dir*`, documented) match nothing at all for their `*`.
-//! - A path with `%7E` clears nothing: CloudFront supports no `~`, encoded or not.
-//! - A copy of an error page under a URL that failed is kept for `ErrorCachingMinTTL`, or for as long as the page's own
-//!   headers and its behavior say, whichever is longer.
+//! Where AWS's documentation is silent, the cache chooses the behavior that punishes a deploy tool for sending too
+//! little:
+//! - An entry remembers every URL under which it was requested, and the URL that a viewer-request function (or the
+//!   default root object) rewrote it to. It is evicted only when all of them were covered, because AWS says to
+//!   invalidate both the original and the rewritten URL.
+//! - `/dir/*` does not evict `/dir/` itself; only in `/*` and in prefixes that do not end in a slash (`/dir*`,
+//!   documented) may the `*` match nothing.
+//! - A path with `%7E` evicts nothing: CloudFront does not support `~`, encoded or not.
+//! - A copy of an error page under a URL that failed is kept for `ErrorCachingMinTTL`, or for as long as the page's
+//!   own headers and its behavior say, whichever is longer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -22,18 +23,18 @@ use crate::evidence::Readings;
 use crate::invalidation::is_tag;
 use crate::lock::locked;
 
-/// More than an error or a page and its assets will take; past it the least recently used go.
+/// More than an error or a page with its assets needs; beyond it, the least recently used copies are removed.
 const CAPACITY: usize = 256 << 20;
-/// CloudFront ignores the tags past these.
+/// CloudFront ignores further tags.
 const MOST_TAGS: usize = 50;
 
-/// An answer that can be given again.
+/// A response that can be served again.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Whether the origin answered with an error, whatever a custom error page makes of it.
+    /// Whether the origin answered with an error, regardless of a custom error page.
     pub(super) is_error: bool,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Gone {
     pub(super) tags: Vec<String>,
 }
 
-/// A copy that is there.
+/// A cached copy.
 #[derive(Debug)]
 pub(super) struct Copy {
     pub(super) key: Key,
@@ -59,7 +60,7 @@ pub(super) struct Copy {
     pub(super) tags: Vec<String>,
 }
 
-/// A distribution, and the path and query string that decide.
+/// A distribution, and the path and query string in the cache key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) distribution: String,
@@ -72,14 +73,14 @@ struct Entry {
     since: Instant,
     ttl: Duration,
     tags: Tags,
-    /// The URLs that the entry answers, not invalidated since it was stored.
+    /// The URLs that the entry answers and that were not invalidated since it was stored.
     uncovered: BTreeSet<String>,
-    /// Those that were.
+    /// Those that were invalidated.
     covered: BTreeSet<String>,
     used: u64,
 }
 
-/// The tags of an entry, and the header that they were read from.
+/// The tags of an entry, and the header from which they were read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tags {
     header: String,
@@ -94,18 +95,18 @@ struct State {
     invalidations: u64,
 }
 
-/// All cached answers.
+/// All cached responses.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     state: Mutex<State>,
 }
 
-/// The state of the cache when the origin was asked. What was invalidated since is not stored.
+/// The state of the cache when the origin was asked. A response that was invalidated since is not stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fill(u64);
 
 impl Cache {
-    /// The answer for `key` and its age, asked for under the URLs `spellings`.
+    /// Returns the response for `key`, requested under the URLs `spellings`, and its age.
     pub(super) fn lookup(&self, key: &Key, spellings: &[&str], now: Instant) -> Option<(Arc<Stored>, Duration)> {
         let mut state = locked(&self.state);
         state.clock += 1;
@@ -145,7 +146,7 @@ impl Cache {
         }
         let mut uncovered: BTreeSet<String> = spellings.iter().map(|&spelling| spelling.to_owned()).collect();
         let mut covered = BTreeSet::new();
-        // One that came while the origin was asked has answered its own URLs.
+        // One that was stored while the origin was asked has answered its own URLs.
         if let Some(before) = state.remove(&key) {
             covered = before.covered.difference(&uncovered).cloned().collect();
             uncovered.extend(before.uncovered);
@@ -157,7 +158,7 @@ impl Cache {
         state.shrink();
     }
 
-    /// How many copies of a distribution there are.
+    /// The number of copies of a distribution.
     pub(super) fn count(&self, distribution: &str) -> usize {
         locked(&self.state).entries.keys().filter(|key| key.distribution == distribution).count()
     }
@@ -176,8 +177,8 @@ impl Cache {
         state.entries.iter().filter(|(key, _)| key.distribution == distribution).map(copy).collect()
     }
 
-    /// Clears what `items` cover, and returns what that was. Tags count only if they were read from the header
-    /// that the distribution reads now.
+    /// Evicts what `items` cover, and returns it. Tags count only if they were read from the header that the
+    /// distribution reads now.
     pub(super) fn invalidate(
         &self,
         distribution: &str,
@@ -229,7 +230,7 @@ impl State {
         }
         let mut by_age: Vec<(u64, Key)> = self.entries.iter().map(|(key, entry)| (entry.used, key.clone())).collect();
         by_age.sort_by_key(|(used, _)| *used);
-        // More than needed, so that a full cache is not sorted for each answer.
+        // More than needed, so that a full cache is not sorted for each response.
         for (_, key) in by_age {
             if self.bytes <= CAPACITY / 10 * 9 {
                 break;
@@ -239,13 +240,13 @@ impl State {
     }
 }
 
-/// Tells of a URL whether one of these items clears it.
+/// Returns a function that says whether one of these items clears a URL.
 pub(super) fn clears(items: &[String]) -> impl Fn(&str) -> bool {
     let items = Items::of(items, Readings::default());
     move |url| items.cover(url)
 }
 
-/// The items of an invalidation, sorted out so that each entry is matched once.
+/// The items of an invalidation, grouped so that each entry is matched once.
 struct Items<'a> {
     exact: HashSet<&'a str>,
     prefixes: Vec<&'a str>,
@@ -269,7 +270,7 @@ impl<'a> Items<'a> {
         sorted
     }
 
-    /// Whether the wildcard of a prefix reaches the URL that is the prefix.
+    /// Whether the wildcard of a prefix reaches the URL that equals the prefix.
     fn reaches(&self, prefix: &str) -> bool {
         !prefix.ends_with('/') || prefix == "/" || self.readings.directory_wildcard_clears_directory
     }
@@ -283,7 +284,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The tags in the header that the distribution reads, as they are compared.
+/// The tags in the header that the distribution reads, in the form in which they are compared.
 pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Tags {
     let Some(header) = header else {
         return Tags::default();
@@ -299,7 +300,7 @@ pub(super) fn tags(header: Option<&str>, headers: &HeaderMap) -> Tags {
     Tags { header: header.to_owned(), tags }
 }
 
-/// How long a good answer with these headers is kept.
+/// How long a successful response with these headers is kept.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html>
 pub(super) fn time_to_live(caching: &Caching, headers: &HeaderMap) -> Duration {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -319,7 +320,7 @@ pub(super) fn time_to_live(caching: &Caching, headers: &HeaderMap) -> Duration {
     wish.unwrap_or(caching.default_ttl).min(caching.max_ttl).max(caching.min_ttl)
 }
 
-/// A date that cannot be read is one that has passed.
+/// A date that cannot be parsed counts as past.
 fn until(date: &str) -> Duration {
     let date = jiff::fmt::rfc2822::parse(date).map(|date| date.timestamp().as_second());
     let left = date.unwrap_or(0) - jiff::Timestamp::now().as_second();

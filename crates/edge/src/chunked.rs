@@ -1,4 +1,4 @@
-//! Decodes `aws-chunked` uploads, so that what is stored is the object and not its framing.
+//! Decodes `aws-chunked` uploads, so that the object is stored without its framing.
 //!
 //! Chunk signatures are not checked: the local edge accepts any credentials.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
@@ -32,7 +32,7 @@ struct Decoder<S> {
     trailers: Arc<Mutex<HeaderMap>>,
 }
 
-/// The data of `source`; what follows the last chunk goes to `trailers` before the stream ends.
+/// The data of `source`; what follows the last chunk is written to `trailers` before the stream ends.
 pub(super) fn decode<S>(
     source: S,
     trailers: Arc<Mutex<HeaderMap>>,
@@ -91,7 +91,7 @@ where
                 }
                 State::End => {
                     self.buffer.clear();
-                    // Read to the end, or the connection could not be used again.
+                    // Reads to the end; otherwise the connection could not be reused.
                     if !self.try_fill().await? {
                         return Ok(None);
                     }

@@ -23,17 +23,17 @@ use documents::{
 /// The prefix of every path of the API.
 pub(super) const VERSION: &str = "/2020-05-31/";
 
-/// A request, by AWS's name.
+/// A request, by AWS's name for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
-    /// Id of the distribution, of the tenant or of the cache policy; name of the function or of the store.
+    /// ID of the distribution, the tenant or the cache policy; name of the function or the store.
     pub(super) id: Option<String>,
-    /// Id of the invalidation.
+    /// ID of the invalidation.
     second: Option<String>,
 }
 
-/// The operation that a path asks for.
+/// The operation of a path.
 pub(super) fn operation(method: &Method, path: &str) -> Operation {
     let rest = path.strip_prefix(VERSION).unwrap_or_default();
     let segments: Vec<&str> = rest.split('/').collect();
@@ -67,8 +67,8 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
     Operation { name, id: id.map(str::to_owned), second: second.map(str::to_owned) }
 }
 
-/// Answers a request; the items of a `CreateInvalidation` go to `items` for the record. With
-/// `keeps_copies` it clears nothing.
+/// Answers a request; adds the items of a `CreateInvalidation` to `items` for the trace. With `keeps_copies`, it
+/// evicts nothing.
 pub(super) fn answer(
     state: &State,
     operation: &Operation,
@@ -110,7 +110,7 @@ pub(super) fn answer(
     result.unwrap_or_else(|refusal| refuse(refusal.status, refusal.code, &refusal.message))
 }
 
-/// An error answer in CloudFront's XML.
+/// An error response in CloudFront's XML.
 pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     document(status, "ErrorResponse", &documents::ErrorResponse::new(code, message))
@@ -119,7 +119,7 @@ pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
 fn document<T: Serialize>(status: StatusCode, root: &str, content: &T) -> Response<Body> {
     let (status, text) = match xml::write(root, Some(xml::CLOUDFRONT), content) {
         Ok(text) => (status, text),
-        // A name or a character that XML does not have.
+        // A name or a character that XML does not allow.
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     let mut response = Response::new(Body::from(text));
@@ -136,7 +136,7 @@ fn versioned<T: Serialize>(root: &str, content: &T, etag: &str) -> Response<Body
     response
 }
 
-/// Caller reference and items of an `InvalidationBatch`.
+/// The caller reference and items of an `InvalidationBatch`.
 fn read_batch(body: &[u8]) -> Result<(String, Vec<String>), Refusal> {
     if body.is_empty() {
         return Err(Refusal::new(400, "MissingBody", "This operation requires a body."));
@@ -163,7 +163,7 @@ fn find_tenant(state: &State, id: &str) -> Result<Tenant, Refusal> {
     found.ok_or_else(|| Refusal::new(404, "EntityNotFound", "The specified distribution tenant does not exist."))
 }
 
-/// `kind` is what the id is of, in the words of a path; `found` is the distribution whose configuration holds.
+/// `kind` is the kind of ID, as a path spells it; `found` is the distribution whose configuration applies.
 fn create_invalidation(
     state: &State,
     (kind, id): (&str, &str),
@@ -229,7 +229,7 @@ fn list_invalidations(state: &State, id: &str, query: &str) -> Result<Response<B
     Ok(document(StatusCode::OK, "InvalidationList", &page))
 }
 
-/// `Marker` is the last id of the page before.
+/// `Marker` is the last ID of the preceding page.
 struct Paging {
     marker: String,
     limit: usize,

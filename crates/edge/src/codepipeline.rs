@@ -1,7 +1,7 @@
-//! CodePipeline's two answers to a job, held to its documented limits, and kept for assertions.
+//! CodePipeline's two results of a job, checked against their documented limits and kept for assertions.
 //!
-//! Every job is in progress until its first answer. One with a continuation token is an answer too:
-//! CodePipeline goes on with a job of another id
+//! Every job is in progress until its first result. A result with a continuation token counts as well: CodePipeline
+//! continues with a job of another ID
 //! (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PutJobSuccessResult.html>).
 
 use std::collections::BTreeMap;
@@ -26,12 +26,12 @@ const FAILURES: [&str; 6] = [
     "SystemUnavailable",
 ];
 
-/// The answer to a job.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JobResult {
     /// `PutJobSuccessResult`.
     Success {
-        /// Set where the job goes on.
+        /// Set if the job continues.
         continuation_token: Option<String>,
         /// `executionDetails.summary`.
         summary: String,
@@ -47,7 +47,7 @@ pub enum JobResult {
     },
 }
 
-/// The answers, by job, in the order in which they came.
+/// The results, by job, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     answered: Mutex<Vec<(String, JobResult)>>,
@@ -87,7 +87,7 @@ pub(super) fn operation(headers: &HeaderMap) -> Option<&'static str> {
     })
 }
 
-/// The job that a request is about.
+/// The job that a request is for.
 pub(super) fn job(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     value.get("jobId")?.as_str().map(str::to_owned)
@@ -98,7 +98,7 @@ impl Jobs {
         locked(&self.answered).clone()
     }
 
-    /// Takes an answer, if it is one that CodePipeline would take.
+    /// Accepts a result, if CodePipeline would.
     pub(super) fn answer(&self, operation: &str, body: &[u8]) -> Response<Body> {
         let taken = read(operation, body).and_then(|(job, result)| {
             let mut answered = locked(&self.answered);
@@ -115,7 +115,7 @@ impl Jobs {
     }
 }
 
-/// An error in the JSON of AWS.
+/// An error in AWS's JSON.
 pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(json!({"__type": code, "message": message}).to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,9 +1,10 @@
-//! The dashboard: a page that shows what is at the local edge, what the last deploy did to it and why, while it happens.
+//! The dashboard: a page that shows what is at the local edge, what the last deploy did to it and why, as it
+//! happens.
 //!
-//! It is at a path that no site has, [`PATH`], on any host that names no distribution, and for browsers also at
-//! `dashboard.localhost`. The page asks for `state.json` each second, of one site and of the URLs that it shows, and gets a
-//! short answer while nothing happened. It only looks: there the dashboard has the origin of the site, whose scripts could
-//! do whatever a button of the page can.
+//! Its path, [`PATH`], is one that no site has, on any host that does not name a distribution. For browsers, it is
+//! also at `dashboard.localhost`. The page requests `state.json` each second, for one site and the URLs that it
+//! shows, and gets a short response if nothing happened. It is read-only: at that path the dashboard shares the
+//! site's origin, and the site's scripts could do everything that a button on the page can.
 
 pub(super) mod history;
 mod page;
@@ -28,14 +29,14 @@ use crate::watch::{Event, Shown, ShownInvalidation, TookEffect};
 use standing::{Counts, Query, Url};
 use story::Story;
 
-/// Where any tool finds it, at the viewers' port. Deploy records are kept in that folder, so no site's files are.
+/// Where any tool finds it, on the viewer port. Deploy records are kept in that folder, so no site has files there.
 pub(super) const PATH: &str = "/.shipfront/dashboard/";
 /// Where browsers find it as well: other tools may not resolve such a name.
 pub(super) const HOST_NAME: &str = "dashboard.localhost";
-/// The page runs its own script and has its own style, asks this server alone, and is in no frame of another page.
+/// The page runs only its own script and style, connects only to this server, and cannot be framed.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// The headers in which a viewer sees an outdated copy.
+/// The headers that show a viewer an outdated copy.
 const COMPARED: [HeaderName; 4] = [ETAG, LOCATION, CONTENT_TYPE, CACHE_CONTROL];
 
 /// What the page shows.
@@ -43,11 +44,11 @@ const COMPARED: [HeaderName; 4] = [ETAG, LOCATION, CONTENT_TYPE, CACHE_CONTROL];
 struct Page {
     version: u64,
     distributions: Vec<Site>,
-    /// The id of the one that the rest is about.
+    /// The ID of the site that the rest belongs to.
     site: Option<String>,
     counts: Counts,
     urls: Vec<Url>,
-    /// URLs that are asked for and not listed.
+    /// Number of matching URLs that are not listed.
     more: usize,
     story: Option<Story>,
     history: Vec<history::ShownDeploy>,
@@ -62,7 +63,7 @@ struct Site {
     url: String,
 }
 
-/// Whether a path is the dashboard's, where it shares a host.
+/// Whether a path is the dashboard's, on a host that it shares.
 pub(super) fn is_at(path: &str) -> bool {
     path.strip_prefix(PATH.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -105,7 +106,7 @@ fn respond(kind: &'static str, text: String) -> Response<Body> {
     response
 }
 
-/// Notes what an invalidation did.
+/// Records what an invalidation did.
 pub(super) fn note_invalidation(state: &State, id: &str, invalidation: &Invalidation, gone: Vec<Gone>) {
     let Some(distribution) = find(state, id) else { return };
     let outdated = |gone: Gone| {
@@ -128,7 +129,7 @@ pub(super) fn note_invalidation(state: &State, id: &str, invalidation: &Invalida
     state.evictions.add(gone.into_iter().map(evicted));
 }
 
-/// A distribution, or one as a tenant of it shows it.
+/// A distribution, or one as a tenant of it serves it.
 pub(super) fn find(state: &State, id: &str) -> Option<Distribution> {
     let tenant = || {
         let tenant = state.distributions.tenant(id)?;
@@ -137,7 +138,7 @@ pub(super) fn find(state: &State, id: &str) -> Option<Distribution> {
     state.distributions.get(id).or_else(tenant)
 }
 
-/// Whether the origin would answer otherwise now, the page that a custom error response shows included.
+/// Whether the origin would answer differently now, including the page of a custom error response.
 pub(super) fn is_outdated(state: &State, distribution: &Distribution, key: &Key, stored: &Stored) -> bool {
     let path = key.url.split('?').next().unwrap_or_default();
     let fetch = |path: &str| origin::fetch(&state.store, distribution, distribution.behavior(path), path);
@@ -153,7 +154,7 @@ pub(super) fn is_outdated(state: &State, distribution: &Distribution, key: &Key,
     stored.status != now.status || compared(&stored.headers) != compared(&now.headers)
 }
 
-/// What the page shows of a site: the one that is asked for, or that `localhost` shows.
+/// What the page shows of a site: the requested one, or the one at `localhost`.
 async fn shown(state: &State, query: &Query, port: &str) -> Page {
     let Shown { version, events, invalidations, seen } = state.timeline.watch.shown();
     let all = state.distributions.all();

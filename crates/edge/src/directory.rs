@@ -1,4 +1,4 @@
-//! The directory that outlives the process: one process at a time has it, and says in it where it can be reached.
+//! The directory that outlives the process: it belongs to one process at a time, which leaves its address there.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,12 +12,12 @@ use crate::{Edge, EdgeError};
 
 const LOCK_FILE: &str = "lock";
 const ADDRESS_FILE: &str = "edge.json";
-/// Nobody else reads the directory, or finds anything in it.
+/// Nobody else can read the directory, or find anything in it.
 #[cfg(unix)]
 const OWNER_ONLY: u32 = 0o700;
 const SHOWN_FILE: &str = "shown";
 
-/// Where a local edge that another process runs can be reached.
+/// The address of a local edge that another process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     /// `http://127.0.0.1:<port>` of S3 and of CloudFront's API.
@@ -27,19 +27,19 @@ pub struct Running {
 }
 
 impl Edge {
-    /// The directory that holds the data of the user's own local edge.
+    /// The directory with the data of the user's own local edge.
     ///
     /// # Errors
-    /// When no home directory is known.
+    /// No home directory is known.
     pub fn default_directory() -> Result<PathBuf, EdgeError> {
         let strategy = etcetera::choose_base_strategy().map_err(|_| EdgeError::NoHome)?;
         Ok(strategy.data_dir().join("shipfront").join("edge"))
     }
 
-    /// From now on, the edge that has `directory` open, in this process or in another one, answers for this
-    /// distribution on each host that names none, such as `localhost`; so does the next edge.
+    /// From now on, the edge that has `directory` open, in this process or another one, answers for this
+    /// distribution on each host that does not name one, such as `localhost`; so does the next edge.
     ///
-    /// It is a file, so only who may write to the directory can choose.
+    /// The choice is stored in a file, so only someone who may write to the directory can make it.
     ///
     /// # Errors
     /// A directory that cannot be written.
@@ -48,13 +48,13 @@ impl Edge {
         fs::write(&path, distribution).map_err(|error| EdgeError::directory(&path, error))
     }
 
-    /// The id that [`Edge::show`] chose.
+    /// The ID that [`Edge::show`] chose.
     #[must_use]
     pub fn shown(directory: &Path) -> Option<String> {
         shown(directory)
     }
 
-    /// The local edge of another process that has `directory` open; `None` when there is none.
+    /// The local edge of another process that has `directory` open; `None` if there is none.
     #[must_use]
     pub fn running(directory: &Path) -> Option<Running> {
         let lock = File::open(directory.join(LOCK_FILE)).ok()?;
@@ -77,7 +77,7 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Writes a file as a whole, or not at all.
+/// Writes a file atomically.
 pub(super) fn keep(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let fresh = path.with_extension("new");
     fs::write(&fresh, serde_json::to_vec_pretty(value)?)?;
@@ -88,7 +88,7 @@ pub(super) fn shown(directory: &Path) -> Option<String> {
     fs::read_to_string(directory.join(SHOWN_FILE)).ok()
 }
 
-/// Takes a directory for this process, for as long as the file is held.
+/// Locks a directory for this process, as long as the file is held.
 pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
     make(path).map_err(|error| EdgeError::directory(path, error))?;
     let lock = File::options()
@@ -104,9 +104,10 @@ pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
     }
 }
 
-/// Makes the directory, for its owner alone: what is in it is served on this machine only, which others may share.
+/// Creates the directory for its owner only: its contents are served only on this machine, which may have other
+/// users.
 ///
-/// One that was made for something else, and holds it, keeps its permissions.
+/// An existing directory that contains other files keeps its permissions.
 fn make(path: &Path) -> io::Result<()> {
     let is_ours = match fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_none() || path.join(LOCK_FILE).exists(),
@@ -130,7 +131,7 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder in the directory, for its owner alone even where the directory is not: see [`make`].
+/// Creates a folder in the directory, for its owner only even if the directory is not: see [`make`].
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)?;
     #[cfg(unix)]
@@ -141,7 +142,7 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves word of where the edge of this directory can be reached.
+/// Records the address of the edge of this directory.
 pub(super) fn write_address(directory: &Path, running: &Running) -> Result<(), EdgeError> {
     let path = directory.join(ADDRESS_FILE);
     let text = serde_json::to_vec(running).map_err(io::Error::other);

@@ -9,34 +9,34 @@ use crate::functions::{self, Function};
 /// A distribution. <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// `E` and 13 upper-case letters and digits.
+    /// `E` and 13 uppercase letters and digits.
     pub id: String,
-    /// The version; another one after each change. Set by the edge.
+    /// The version, which differs after each change. Set by the edge.
     pub etag: String,
-    /// Viewers get 403 from one that is not.
+    /// Viewers get 403 from a disabled distribution.
     pub enabled: bool,
     /// Alternate domain names.
     pub aliases: Vec<String>,
     /// A staging distribution of continuous deployment.
     pub staging: bool,
-    /// Said by CloudFront's API, and of no effect.
+    /// Returned by CloudFront's API, without effect.
     pub comment: String,
     /// At least one.
     pub origins: Vec<Origin>,
     /// Pairs of origins.
     pub origin_groups: Vec<OriginGroup>,
-    /// The object that `/` answers with; empty for none.
+    /// The object that `/` serves; empty for none.
     pub default_root_object: String,
-    /// Cache behaviours in order of precedence, before the default one.
+    /// Cache behaviors in order of precedence, before the default one.
     pub behaviors: Vec<CacheBehavior>,
-    /// What holds where no pattern matches.
+    /// The behavior if no pattern matches.
     pub default_behavior: CacheBehavior,
     /// At most one for each status.
     pub error_responses: Vec<ErrorResponse>,
     /// `CacheTagConfig.HeaderName`: the origin's response header that carries cache tags.
     pub cache_tag_header: Option<String>,
     #[serde(default)]
-    /// Whether viewers reach it, or only its tenants.
+    /// Whether viewers reach it directly, or only through its tenants.
     pub connection_mode: ConnectionMode,
 }
 
@@ -46,7 +46,7 @@ pub enum ConnectionMode {
     /// At its own domain name and aliases.
     #[default]
     Direct,
-    /// At those of its tenants.
+    /// At the names of its tenants.
     TenantOnly,
 }
 
@@ -57,13 +57,13 @@ pub struct Origin {
     pub id: String,
     /// `<bucket>.s3.<region>.amazonaws.com`, or a website endpoint of a bucket.
     pub domain_name: String,
-    /// Prepended to the path of each origin request: empty, or `/dir` without a slash at its end.
+    /// Prepended to the path of each origin request: empty, or `/dir` without a trailing slash.
     pub origin_path: String,
-    /// The endpoint that is asked.
+    /// The endpoint to ask.
     pub kind: OriginKind,
 }
 
-/// How an origin is asked.
+/// The kind of an origin's endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OriginKind {
     /// The REST endpoint of a bucket (`S3OriginConfig`).
@@ -72,45 +72,45 @@ pub enum OriginKind {
     Website,
 }
 
-/// Origins of which the second answers when the first fails.
+/// Two origins, of which the second answers if the first fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OriginGroup {
     /// Unique among origins and origin groups.
     pub id: String,
-    /// Ids of origins, the primary first.
+    /// IDs of origins, the primary first.
     pub members: Vec<String>,
     /// Statuses of the primary that make CloudFront ask the next.
     pub status_codes: Vec<u16>,
 }
 
-/// What holds for paths of one pattern.
+/// The settings for the paths that match a pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheBehavior {
-    /// `*` and `?` are wild; the default behaviour's is `*`.
+    /// `*` and `?` are wildcards; the default behavior's pattern is `*`.
     pub path_pattern: String,
-    /// Id of an origin or of an origin group.
+    /// ID of an origin or of an origin group.
     pub target_origin_id: String,
     /// Cache key and times to live.
     pub cache: CacheSettings,
-    /// CloudFront Functions, at most one for each event. What is live of those that the edge has is run, where the edge
-    /// is built with the feature `functions`; others are listed.
+    /// CloudFront Functions, at most one for each event. The edge runs the live stage of functions that it has, if
+    /// it is built with the feature `functions`; it only lists others.
     pub functions: Vec<FunctionAssociation>,
-    /// Lambda@Edge functions. The edge lists them and runs none.
+    /// Lambda@Edge functions. The edge lists them but runs none.
     pub lambda_functions: Vec<FunctionAssociation>,
-    /// What a response headers policy puts in the place of the origin's headers, by name in lower case.
+    /// Headers that a response headers policy sets instead of the origin's, by lowercase name.
     #[serde(default)]
     pub response_headers: Vec<(String, String)>,
-    /// Whether what viewers accept compressed is compressed for them.
+    /// Whether responses are compressed for viewers that accept it.
     #[serde(default)]
     pub compress: bool,
 }
 
-/// What is in the cache key and for how long it is kept.
+/// The contents of the cache key, and how long responses are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CacheSettings {
-    /// Id of a cache policy.
+    /// ID of a cache policy.
     Policy(String),
-    /// Settings in the behaviour itself (`ForwardedValues`), as older distributions have them.
+    /// Settings in the behavior itself (`ForwardedValues`), as in older distributions.
     Legacy {
         /// Whether the whole query string is in the cache key.
         query_string: bool,
@@ -123,7 +123,7 @@ pub enum CacheSettings {
     },
 }
 
-/// A function of a behaviour.
+/// A function of a behavior.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FunctionAssociation {
     /// `viewer-request`, `origin-request`, `origin-response` or `viewer-response`.
@@ -137,11 +137,11 @@ pub struct FunctionAssociation {
 pub struct ErrorResponse {
     /// The origin's status.
     pub error_code: u16,
-    /// The page in place of the origin's; `None` leaves the answer and sets only how long it is kept.
+    /// The page to serve instead of the origin's; `None` keeps the response and sets only how long it is kept.
     pub page_path: Option<String>,
-    /// The viewer's status; `None` is the origin's.
+    /// The viewer's status; `None` keeps the origin's.
     pub response_code: Option<u16>,
-    /// Seconds that the error is kept under the URL that was asked for.
+    /// Seconds that the error is kept under the requested URL.
     pub error_caching_min_ttl: u64,
 }
 
@@ -158,7 +158,7 @@ pub struct CachePolicy {
     pub default_ttl: u64,
     /// Seconds.
     pub max_ttl: u64,
-    /// Which are in the cache key.
+    /// The query strings in the cache key.
     pub query_strings: QueryStrings,
 }
 
@@ -173,16 +173,16 @@ pub enum QueryStrings {
     All,
 }
 
-/// The managed cache policy of AWS that keeps objects for a day, and no query strings in the key.
+/// AWS's managed cache policy that keeps objects for a day, without query strings in the key.
 pub const CACHING_OPTIMIZED: &str = "658327ea-f89d-4fab-a63d-7e88639e58f6";
-/// The managed cache policy of AWS that keeps nothing.
+/// AWS's managed cache policy that keeps nothing.
 pub const CACHING_DISABLED: &str = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 
 pub(super) const DAY: u64 = 86_400;
 pub(super) const YEAR: u64 = 31_536_000;
 
 impl CacheBehavior {
-    /// A behaviour for `path_pattern` with the TTLs that CloudFront sets by default.
+    /// A behavior for `path_pattern` with the TTLs that CloudFront sets by default.
     #[must_use]
     pub fn new(path_pattern: &str, target_origin_id: &str) -> Self {
         Self {
@@ -198,7 +198,7 @@ impl CacheBehavior {
 }
 
 impl Origin {
-    /// The bucket behind the domain name; `None` for a host that is not of S3.
+    /// The bucket in the domain name; `None` for a host that is not S3's.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
         let host = self.domain_name.strip_suffix(".amazonaws.com")?;
@@ -240,15 +240,15 @@ impl Distribution {
         }
     }
 
-    /// The same with a viewer-request function, as many sites have it, by which `/dir/` and `/dir` answer with
-    /// `/dir/index.html`: [`Function::index_rewrite`], which [`Edge::put_distribution`](crate::Edge::put_distribution)
-    /// makes where it is missing.
+    /// The same with a viewer-request function, as many sites have it, that serves `/dir/index.html` at `/dir/` and
+    /// `/dir`: [`Function::index_rewrite`], which [`Edge::put_distribution`](crate::Edge::put_distribution) creates
+    /// if it does not exist.
     #[must_use]
     pub fn with_index_rewrite(self) -> Self {
         self.with_function("viewer-request", &Function::index_rewrite().name)
     }
 
-    /// The same with a function for an event of the default behaviour, in the place of the one that it had.
+    /// The same with a function for an event of the default behavior, replacing the previous one.
     #[must_use]
     pub fn with_function(mut self, event_type: &str, name: &str) -> Self {
         self.default_behavior.functions.retain(|function| function.event_type != event_type);
@@ -257,7 +257,7 @@ impl Distribution {
         self
     }
 
-    /// The first behaviour whose pattern matches `path`, else the default one.
+    /// The first behavior whose pattern matches `path`, otherwise the default one.
     #[must_use]
     pub fn behavior(&self, path: &str) -> &CacheBehavior {
         let mut behaviors = self.behaviors.iter();
@@ -267,13 +267,13 @@ impl Distribution {
         matching.unwrap_or(&self.default_behavior)
     }
 
-    /// Whether a behaviour has the function with this ARN.
+    /// Whether a behavior has the function with this ARN.
     pub(super) fn has_function(&self, arn: &str) -> bool {
         let mut behaviors = self.behaviors.iter().chain([&self.default_behavior]);
         behaviors.any(|behavior| behavior.functions.iter().any(|function| function.arn == arn))
     }
 
-    /// The origins that a behaviour asks, in order, and the statuses at which it asks the next.
+    /// The origins that a behavior asks, in order, and the statuses at which it asks the next.
     pub(super) fn targets(&self, behavior: &CacheBehavior) -> (Vec<&Origin>, &[u16]) {
         let origin = |id: &String| self.origins.iter().find(|origin| origin.id == *id);
         let mut groups = self.origin_groups.iter();
@@ -286,7 +286,7 @@ impl Distribution {
         }
     }
 
-    /// The first target of a behaviour that does not exist.
+    /// The first target of a behavior that does not exist.
     pub(super) fn dangling(&self) -> Option<&str> {
         let behaviors = self.behaviors.iter().chain([&self.default_behavior]);
         let mut targets = behaviors.map(|behavior| behavior.target_origin_id.as_str());
@@ -297,7 +297,7 @@ impl Distribution {
     }
 }
 
-/// `E` and 13 letters and digits that depend on `seed` alone.
+/// `E` and 13 letters and digits that depend only on `seed`.
 pub(super) fn identifier(seed: &str) -> String {
     const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut number = u128::from_be_bytes(Md5::digest(seed).into());

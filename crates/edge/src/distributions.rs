@@ -16,13 +16,13 @@ use crate::distribution::{
 use crate::lock::{reading, writing};
 use crate::tenant::Tenant;
 
-/// All distributions, and which one answers on a host that names none.
+/// All distributions, and which one answers on a host that does not name one.
 #[derive(Debug)]
 pub(super) struct Distributions {
     state: RwLock<State>,
     policies: RwLock<BTreeMap<String, CachePolicy>>,
     path: Option<PathBuf>,
-    /// The distributions whose configuration is still on its way to the edges.
+    /// The distributions whose configuration is still on its way to the edge locations.
     deploying: RwLock<BTreeSet<String>>,
 }
 
@@ -34,7 +34,7 @@ struct State {
     tenants: Vec<Tenant>,
 }
 
-/// TTLs and query strings of a behaviour, wherever they are written.
+/// TTLs and query strings of a behavior, wherever they are configured.
 #[derive(Clone, Debug)]
 pub(super) struct Caching {
     pub(super) min_ttl: Duration,
@@ -44,7 +44,7 @@ pub(super) struct Caching {
 }
 
 impl Distributions {
-    /// Those that `directory` holds; without one they live in memory.
+    /// Loads the distributions in `directory`; without one, they are kept in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
         let path = directory.map(|directory| directory.join("distributions.json"));
         let state: State = path.as_deref().map(directory::kept).transpose()?.flatten().unwrap_or_default();
@@ -93,12 +93,12 @@ impl Distributions {
         state.tenants.iter().find(|tenant| tenant.id == id).cloned()
     }
 
-    /// The tenants of all of them, in the order in which they came to be.
+    /// The tenants of all distributions, in order of creation.
     pub(super) fn tenants(&self) -> Vec<Tenant> {
         reading(&self.state).tenants.clone()
     }
 
-    /// What answers at `<label>.localhost`: a distribution, or one as a tenant of it shows it.
+    /// What answers at `<label>.localhost`: a distribution, or one as a tenant of it serves it.
     pub(super) fn at(&self, label: &str) -> Option<Distribution> {
         let tenant = reading(&self.state).tenants.iter().find(|tenant| tenant.answers_at(label)).cloned();
         match tenant {
@@ -107,17 +107,17 @@ impl Distributions {
         }
     }
 
-    /// Whether a behaviour has the function with this ARN.
+    /// Whether a behavior has the function with this ARN.
     pub(super) fn has_function(&self, arn: &str) -> bool {
         reading(&self.state).distributions.iter().any(|found| found.has_function(arn))
     }
 
-    /// In the order in which they came to be.
+    /// In order of creation.
     pub(super) fn all(&self) -> Vec<Distribution> {
         reading(&self.state).distributions.clone()
     }
 
-    /// What answers where a host names none: the one that is shown, or that was chosen, or the first.
+    /// The distribution that answers if a host does not name one: the shown one, the chosen one, or the first.
     pub(super) fn default(&self) -> Option<Distribution> {
         let shown = self.path.as_deref().and_then(Path::parent).and_then(directory::shown);
         if let Some(distribution) = shown.and_then(|id| self.get(&id)) {
@@ -131,7 +131,7 @@ impl Distributions {
         self.change(|state| state.default = Some(id.to_owned()))
     }
 
-    /// The distribution of `bucket`, made when it is missing; its id.
+    /// The ID of the distribution of `bucket`, which is created if it does not exist.
     pub(super) fn ensure(&self, bucket: &str) -> io::Result<String> {
         let distribution = Distribution::for_bucket(bucket);
         let id = distribution.id.clone();
@@ -190,7 +190,7 @@ impl Distributions {
         reading(&self.policies).get(id).cloned()
     }
 
-    /// A policy that is unknown keeps nothing: never staler than AWS.
+    /// An unknown policy keeps nothing, so copies are never staler than on AWS.
     pub(super) fn caching(&self, behavior: &CacheBehavior) -> Caching {
         let (times, query_strings) = match &behavior.cache {
             CacheSettings::Legacy { query_string, min_ttl, default_ttl, max_ttl } => {

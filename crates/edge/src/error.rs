@@ -1,46 +1,46 @@
-//! What can go wrong with the edge itself, as its user reads it.
+//! Errors of the edge itself, as its user reads them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the edge cannot do what was asked.
+/// Why the edge cannot do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EdgeError {
-    /// A port that another program listens on.
+    /// Another program listens on the port.
     #[error("port {port} is taken by another program")]
     PortTaken {
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
     },
-    /// A port that cannot be had for another reason.
+    /// The port is not available for another reason.
     #[error("cannot listen on port {port}: {source}")]
     Listen {
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Another process has the directory.
+    /// Another process uses the directory.
     #[error("{} is in use by another local edge", .0.display())]
     DirectoryInUse(PathBuf),
-    /// A directory that cannot be read or written.
+    /// The directory cannot be read or written.
     #[error("cannot use {}: {source}", path.display())]
     Directory {
         /// The directory, or the file in it.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A journal that this program did not write, or not so.
+    /// A journal that this program did not write, or that is damaged.
     #[error("{} is damaged at line {line}", path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
     },
-    /// A name that S3 would not take.
+    /// A name that S3 would not accept.
     #[error("{0} is not a bucket name")]
     BucketName(String),
     /// A bucket that does not exist.
@@ -49,13 +49,13 @@ pub enum EdgeError {
     /// A distribution that does not exist.
     #[error("there is no distribution {0}")]
     NoSuchDistribution(String),
-    /// A function that CloudFront would not take.
+    /// A function that CloudFront would not accept.
     #[error("the function {0}: {1}")]
     Function(String, String),
-    /// A disk that does not take a change. Nothing was changed.
+    /// The disk refused a change. Nothing was changed.
     #[error("cannot keep the change: {0}")]
     Write(io::Error),
-    /// A file of evidence that is not valid.
+    /// An evidence file that is not valid.
     #[error("{} is no evidence: {reason}", path.display())]
     Evidence {
         /// The file.
@@ -63,7 +63,7 @@ pub enum EdgeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No default directory, since no home directory is known.
+    /// There is no default directory because no home directory is known.
     #[error("no home directory is known: say where the local edge keeps its data")]
     NoHome,
 }

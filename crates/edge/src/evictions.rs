@@ -6,24 +6,24 @@ use std::sync::Mutex;
 use crate::cache::Gone;
 use crate::lock::locked;
 
-/// How many evictions are remembered; the oldest go first.
+/// Number of evictions to remember; the oldest are dropped first.
 const LONGEST_MEMORY: usize = 200_000;
 
-/// A copy that an invalidation evicted. A copy that answered several URLs, such as `/dir/` and
-/// `/dir/index.html`, is one eviction, and is evicted once invalidations covered all of them.
+/// A copy that an invalidation evicted. A copy that answered several URLs, such as `/dir/` and `/dir/index.html`,
+/// is one eviction, and is evicted once invalidations have covered all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Eviction {
-    /// The id of the distribution or of the tenant.
+    /// The ID of the distribution or of the tenant.
     pub distribution: String,
-    /// The id of the invalidation.
+    /// The ID of the invalidation.
     pub invalidation: String,
     /// The path and query string of the copy's cache key.
     pub url: String,
-    /// The URLs under which viewers asked for it, and the one of its cache key, sorted.
+    /// The URLs under which viewers requested it, and the one of its cache key, sorted.
     pub answered: Vec<String>,
     /// The cache tags by which it could be evicted.
     pub tags: Vec<String>,
-    /// Whether the origin answered otherwise by then. One that is not was evicted for nothing.
+    /// Whether the origin's answer had changed by then. A copy that was not outdated was evicted needlessly.
     pub outdated: bool,
 }
 
@@ -40,7 +40,7 @@ impl Eviction {
     }
 }
 
-/// The evictions of an edge, in their order.
+/// The evictions of an edge, in order.
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
     all: Mutex<VecDeque<Eviction>>,

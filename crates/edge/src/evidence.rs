@@ -1,7 +1,7 @@
-//! What somebody learned of CloudFront in an account of their own, for the edge to follow.
+//! What somebody found out about CloudFront in an account of their own, for the edge to follow.
 //!
-//! `shipfront conformance --evidence FILE` writes the file. What it does not say stays as it is without it: where the
-//! documents are silent, the reading that punishes a tool for invalidating too little.
+//! `shipfront conformance --evidence FILE` writes the file. What it does not cover keeps its default: where the
+//! documentation is silent, the reading that punishes a tool for invalidating too little.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -14,20 +14,20 @@ use crate::{Edge, EdgeError, QuotaScope, Quotas, RateQuota, RequestQuota, TokenB
 /// The variable that names the file.
 pub const EVIDENCE_VARIABLE: &str = "SHIPFRONT_EDGE_EVIDENCE";
 
-/// How CloudFront reads what its documents leave open.
+/// How CloudFront treats what its documentation leaves open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readings {
-    /// `/dir/*` clears `/dir/`, too.
+    /// `/dir/*` clears `/dir/` as well.
     pub directory_wildcard_clears_directory: bool,
     /// The path of a key clears the copy at every URL that a function rewrites to it.
     pub key_path_clears_aliases: bool,
     /// The path of one URL that a function rewrites clears the copy that all of them share.
     pub alias_path_clears_key: bool,
-    /// Small and capital digits of an encoded character make one path.
+    /// Lowercase and uppercase digits of an encoded character make one path.
     pub spellings_are_one: bool,
-    /// An error 403 is kept.
+    /// A 403 error is cached.
     pub keeps_forbidden: bool,
-    /// An error 404 is kept.
+    /// A 404 error is cached.
     pub keeps_not_found: bool,
 }
 
@@ -45,7 +45,7 @@ impl Default for Readings {
 }
 
 impl Readings {
-    /// A path as copies are distinguished by it.
+    /// A path in the form that distinguishes copies.
     pub(super) fn spelled<'a>(&self, path: &'a str) -> Cow<'a, str> {
         if !self.spellings_are_one || !path.contains('%') {
             return Cow::Borrowed(path);
@@ -62,7 +62,7 @@ impl Readings {
         Cow::Owned(spelled)
     }
 
-    /// Whether an error is kept.
+    /// Whether an error is cached.
     pub(super) fn keeps(&self, status: u16) -> bool {
         match status {
             403 => self.keeps_forbidden,
@@ -72,7 +72,7 @@ impl Readings {
     }
 }
 
-/// What was learned.
+/// What was found out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Evidence {
     #[serde(default)]
@@ -106,14 +106,14 @@ impl Evidence {
     /// Reads the file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not one of evidence.
+    /// A file that cannot be read, or that is not an evidence file.
     pub fn read(path: &Path) -> Result<Self, EdgeError> {
         let failed = |reason: String| EdgeError::Evidence { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
     }
 
-    /// How CloudFront reads what its documents leave open.
+    /// How CloudFront treats what its documentation leaves open.
     #[must_use]
     pub fn readings(&self) -> Readings {
         let (learned, without) = (&self.readings, Readings::default());
@@ -129,7 +129,7 @@ impl Evidence {
         }
     }
 
-    /// The quotas that were met; those that were not are none.
+    /// The quotas that were observed; others are unlimited.
     #[must_use]
     pub fn quotas(&self) -> Quotas {
         const MANY: f64 = 1e9;
@@ -153,12 +153,12 @@ impl Evidence {
 }
 
 impl Edge {
-    /// Reads what CloudFront's documents leave open in another way.
+    /// Changes how the edge treats what CloudFront's documentation leaves open.
     pub fn set_readings(&self, readings: Readings) {
         *writing(&self.state.readings) = readings;
     }
 
-    /// Follows what was learned of CloudFront.
+    /// Follows what was found out about CloudFront.
     pub fn follow(&self, evidence: &Evidence) {
         self.set_readings(evidence.readings());
         self.set_invalidation_quotas(evidence.quotas());

@@ -1,4 +1,4 @@
-//! The fault script and the trace: every API request is named, counted and written down.
+//! The fault script and the trace: every API request is named, counted and recorded.
 //!
 //! Faults are counted, never random: the same requests in the same order meet the same faults.
 
@@ -11,25 +11,25 @@ use tokio::sync::Semaphore;
 use crate::alteration::Alteration;
 use crate::lock::locked;
 
-/// Where deploy records are: their reads and writes are counted apart.
+/// The folder of deploy records, whose reads and writes are counted separately.
 const RECORD_FOLDER: &str = ".shipfront/";
 
-/// How many requests the trace holds; the oldest go first.
+/// Number of requests in the trace; the oldest are dropped first.
 const LONGEST_TRACE: usize = 200_000;
 
 /// A fault and the requests that meet it.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// AWS's name of the operation, as `PutObject`; `None` is any.
+    /// AWS's name of the operation, such as `PutObject`; `None` matches any.
     pub operation: Option<String>,
-    /// The S3 key or the distribution id; `None` is any but the objects of the deploy record, whose
-    /// requests would upset the count.
+    /// The S3 key or the distribution ID; `None` matches any except the objects of the deploy record, whose
+    /// requests would disturb the count.
     pub key: Option<String>,
-    /// Matching requests that pass first.
+    /// Number of matching requests that pass first.
     pub skip: u64,
-    /// Matching requests that then meet the fault; `u64::MAX` is for ever.
+    /// Number of matching requests that then meet the fault; `u64::MAX` means all of them.
     pub count: u64,
-    /// What goes wrong with them.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -42,16 +42,16 @@ pub enum Fault {
     Error {
         /// HTTP status.
         status: u16,
-        /// AWS's code, as `AccessDenied`.
+        /// AWS's code, such as `AccessDenied`.
         code: String,
-        /// The text for people.
+        /// The message.
         message: String,
     },
     /// The connection breaks before the request has any effect.
     ResetBefore,
-    /// The request has its effect, and its answer is lost.
+    /// The request has its effect, and its response is lost.
     ResetAfter,
-    /// The answer breaks off in the middle of its body.
+    /// The response breaks off in the middle of its body.
     TruncateBody,
     /// The request waits first.
     Delay(Duration),
@@ -66,18 +66,18 @@ pub enum Fault {
         /// The keys that are not deleted.
         keys: Vec<String>,
     },
-    /// `CreateInvalidation`: taken and completed as ever, while every copy stays where it is.
+    /// `CreateInvalidation`: accepted and completed as usual, but every copy stays.
     KeepCopies,
-    /// The request arrives, or its answer comes back, otherwise than it was sent.
+    /// The request is changed on arrival, or its response on return.
     Alter(Box<Alteration>),
-    /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error for a body, and no effect.
+    /// `CompleteMultipartUpload` and `CopyObject`: 200 with an error in the body, and no effect.
     ErrorInBody {
-        /// AWS's code, as `InternalError`.
+        /// AWS's code, such as `InternalError`.
         code: String,
     },
 }
 
-/// A gate before which requests wait until it is opened; then it stays open.
+/// A gate at which requests wait until it is opened; then it stays open.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<(Semaphore, Semaphore)>);
 
@@ -94,21 +94,21 @@ impl PartialEq for Gate {
 }
 
 impl Gate {
-    /// Waits until one more request stands before the gate.
+    /// Waits until one more request is at the gate.
     pub async fn reached(&self) {
         if let Ok(permit) = self.0.0.acquire().await {
             permit.forget();
         }
     }
 
-    /// Lets all requests go on.
+    /// Lets all requests continue.
     pub fn open(&self) {
         self.0.1.close();
     }
 
     pub(super) async fn pass(&self) {
         self.0.0.add_permits(1);
-        // An error is the gate that was opened.
+        // An error means that the gate was opened.
         let _ = self.0.1.acquire().await;
     }
 }
@@ -122,25 +122,25 @@ pub struct RecordedRequest {
     pub operation: String,
     /// The S3 bucket.
     pub bucket: Option<String>,
-    /// The S3 key or the distribution id.
+    /// The S3 key or the distribution ID.
     pub key: Option<String>,
     /// Items of an invalidation, or keys of a `DeleteObjects`.
     pub items: Vec<String>,
-    /// HTTP status; 0 when the connection was reset.
+    /// HTTP status; 0 if the connection was reset.
     pub status: u16,
     /// Since the edge started.
     pub at: Duration,
-    /// Conditions, content headers and metadata, by lower-case name.
+    /// Conditions, content headers and metadata, by lowercase name.
     pub headers: BTreeMap<String, String>,
     /// The access key that signed it.
     pub access_key: Option<String>,
-    /// Which connection it came on, from 1.
+    /// The number of its connection, from 1.
     pub connection: u64,
-    /// Requests that were under way when it came, with itself.
+    /// Requests in progress when it arrived, including itself.
     pub in_flight: u64,
 }
 
-/// What the script says of one request.
+/// The script's decision about one request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
     Pass,
@@ -158,10 +158,10 @@ struct State {
     rules: Vec<Counted>,
     crash: Option<Crash>,
     crashed: bool,
-    /// The request that met the crash had its effect, if any.
+    /// Whether the request that met the crash has had its effect, if any.
     settled: bool,
     writes_per_second: Option<u32>,
-    /// What S3 requests meet again and again.
+    /// Faults that S3 requests meet periodically.
     recurring: Vec<Recurring>,
     window: Option<(Instant, u32)>,
 }
@@ -172,7 +172,7 @@ struct Counted {
     seen: u64,
 }
 
-/// A fault that one request in so many meets.
+/// A fault that every nth request meets.
 #[derive(Debug)]
 struct Recurring {
     fault: Fault,
@@ -187,13 +187,13 @@ struct Crash {
 }
 
 impl Faults {
-    /// Adds a rule. A request is counted by each rule that matches it, and meets the fault of the
-    /// first one whose turn it is.
+    /// Adds a rule. A request is counted by each rule that matches it, and meets the fault of the first one that is
+    /// due.
     pub fn add(&self, rule: Rule) {
         locked(&self.state).rules.push(Counted { rule, seen: 0 });
     }
 
-    /// Forgets all rules, a crash to come and the cap of writes.
+    /// Removes all rules, a scheduled crash and the cap of writes.
     pub fn clear(&self) {
         let mut state = locked(&self.state);
         let (crashed, settled) = (state.crashed, state.settled);
@@ -206,7 +206,7 @@ impl Faults {
         (state.crashed, state.settled) = (false, false);
     }
 
-    /// Whether a scripted crash came, and whatever effect its request was to have is there.
+    /// Whether a scripted crash occurred and its request has had its effect, if it was to have any.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
         locked(&self.state).settled
@@ -216,19 +216,19 @@ impl Faults {
         locked(&self.state).settled = true;
     }
 
-    /// Crashes at the `nth_request` from now, the next being the first, whatever it is.
+    /// Crashes at the `nth_request` from now, where the next one is the first, whatever it is.
     pub fn crash_at(&self, nth_request: u64, after_effect: bool) {
         locked(&self.state).crash = Some(Crash { requests_left: nth_request.max(1), after_effect });
     }
 
-    /// Answers `SlowDown` to S3 writes past so many in a second.
+    /// Answers `SlowDown` to S3 writes above this many per second.
     pub fn cap_writes_per_second(&self, cap: Option<u32>) {
         let mut state = locked(&self.state);
         state.writes_per_second = cap;
         state.window = None;
     }
 
-    /// Lets every `one_in`th write to S3 meet a fault, until [`Faults::clear`].
+    /// Makes every `one_in`th write to S3 meet a fault, until [`Faults::clear`].
     pub fn recur(&self, one_in: u64, fault: Fault) {
         locked(&self.state).recurring.push(Recurring { fault, one_in: one_in.max(1), seen: 0 });
     }
@@ -284,7 +284,7 @@ impl State {
         fault
     }
 
-    /// The fault that the next write meets, if its turn has come.
+    /// The fault that the next write meets, if one is due.
     fn recurring(&mut self) -> Option<Fault> {
         let mut met = None;
         for recurring in &mut self.recurring {
@@ -318,14 +318,14 @@ pub(super) struct Trace {
 
 #[derive(Debug, Default)]
 struct Traced {
-    /// Requests so far.
+    /// Number of requests so far.
     count: u64,
     in_flight: u64,
     latest: VecDeque<RecordedRequest>,
 }
 
 impl Trace {
-    /// Numbers a request, in the order of arrival.
+    /// Numbers a request, in order of arrival.
     pub(super) fn begin(&self, mut request: RecordedRequest) -> u64 {
         let mut state = locked(&self.state);
         state.count += 1;

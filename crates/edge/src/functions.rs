@@ -16,20 +16,20 @@ use crate::distribution::identifier;
 use crate::invalidation::Refusal;
 use crate::lock::{reading, writing};
 
-/// The most bytes of code.
+/// Maximum size of the code, in bytes.
 pub(super) const LARGEST_CODE: usize = 10 * 1024;
-/// The most characters of a name.
+/// Maximum length of a name, in characters.
 const LONGEST_NAME: usize = 64;
 const RUNTIMES: [&str; 2] = ["cloudfront-js-1.0", "cloudfront-js-2.0"];
 /// The only runtime that reads key-value stores.
 const RUNTIME_WITH_STORES: &str = "cloudfront-js-2.0";
 
-/// What a function is: its configuration and its code.
+/// A function's configuration and code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// Letters, digits, `-` and `_`, at most 64.
     pub name: String,
-    /// For people.
+    /// A description.
     pub comment: String,
     /// `cloudfront-js-2.0` or `cloudfront-js-1.0`.
     pub runtime: String,
@@ -64,14 +64,14 @@ const INDEX_REWRITE: &str = "function handler(event) {
 /// A stage of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// What `UpdateFunction` changes and `TestFunction` tries out.
+    /// What `UpdateFunction` changes and `TestFunction` tests.
     Development,
     /// What viewers get.
     Live,
 }
 
 impl Stage {
-    /// The stage of this name; `None` for another one.
+    /// The stage of this name; `None` if there is none.
     pub(super) fn named(name: &str) -> Option<Self> {
         [Self::Development, Self::Live].into_iter().find(|stage| stage.as_str() == name)
     }
@@ -97,7 +97,7 @@ pub(super) struct Version {
 struct Stages {
     development: Version,
     live: Option<Version>,
-    /// The ETags that the first stage had before.
+    /// The previous ETags of the development stage.
     earlier: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl Stages {
         }
     }
 
-    /// Whether what is in development is live as well.
+    /// Whether the development stage is also live.
     fn is_published(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.function == self.development.function)
     }
@@ -122,7 +122,7 @@ pub(super) struct Functions {
     path: Option<PathBuf>,
 }
 
-/// The function's ARN in the only account there is.
+/// The function's ARN in the only account.
 pub(super) fn arn(name: &str) -> String {
     format!("arn:aws:cloudfront::000000000000:function/{name}")
 }
@@ -133,21 +133,21 @@ pub(super) fn name_in(arn: &str) -> Option<&str> {
 }
 
 impl Functions {
-    /// Those that `directory` holds; without one they live in memory.
+    /// Loads the functions in `directory`; without one, they are kept in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
         let path = directory.map(|directory| directory.join("functions.json"));
         let all = path.as_deref().map(directory::kept).transpose()?.flatten().unwrap_or_default();
         Ok(Self { all: RwLock::new(all), path })
     }
 
-    /// A function in a stage, and whether what it is in development is live.
+    /// A function in a stage, and whether its development stage is live.
     pub(super) fn get(&self, name: &str, stage: Stage) -> Option<(Version, bool)> {
         let all = reading(&self.all);
         let found = all.get(name)?;
         Some((found.version(stage)?.clone(), found.is_published()))
     }
 
-    /// Each function in each stage that it has, in the order of the names.
+    /// Each function in each of its stages, by name.
     pub(super) fn all(&self) -> Vec<(Version, Stage, bool)> {
         let all = reading(&self.all);
         let each = |found: &Stages| {
@@ -157,7 +157,7 @@ impl Functions {
         all.values().flat_map(each).flatten().collect()
     }
 
-    /// Makes a function, in development.
+    /// Creates a function in the development stage.
     pub(super) fn create(&self, function: Function, now: Timestamp) -> Result<Version, Refusal> {
         check(&function)?;
         self.change(|all| {
@@ -171,7 +171,7 @@ impl Functions {
         })
     }
 
-    /// Replaces what a function is in development, if that is what the client thinks it is.
+    /// Replaces the development stage of a function, if it is what the client expects.
     pub(super) fn update(
         &self,
         function: Function,
@@ -191,7 +191,7 @@ impl Functions {
         })
     }
 
-    /// Makes what a function is in development live.
+    /// Publishes the development stage of a function.
     pub(super) fn publish(&self, name: &str, if_match: Option<&str>, now: Timestamp) -> Result<Version, Refusal> {
         self.change(|all| {
             let found = all.get_mut(name).ok_or_else(missing)?;
@@ -229,7 +229,7 @@ impl Functions {
 }
 
 impl Stages {
-    /// Which error an ETag of before gets, and which one that never was, AWS's documents leave open.
+    /// AWS's documentation does not say which error a previous ETag gets, and which one that never existed.
     fn check_precondition(&self, if_match: Option<&str>) -> Result<(), Refusal> {
         match if_match {
             Some(etag) if etag == self.development.etag => Ok(()),

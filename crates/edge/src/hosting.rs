@@ -1,4 +1,4 @@
-//! Distributions that have functions of their own from the start, as those of a hosted site have.
+//! Distributions that have their own functions from the start, as those of a hosted site.
 
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -10,7 +10,7 @@ use crate::distributions::Distributions;
 use crate::functions::{Function, Functions, Stage};
 use crate::lock::{reading, writing};
 
-/// The functions of a bucket's distribution: for each its event, and what it is from the start.
+/// The functions of a bucket's distribution: the event of each, and its initial version.
 pub type FunctionsOfBucket = fn(bucket: &str) -> Vec<(&'static str, Function)>;
 
 /// Distributions and their functions.
@@ -27,7 +27,7 @@ impl Hosting {
         Self { distributions, functions, of_bucket: RwLock::default() }
     }
 
-    /// From now on, the distributions of buckets have these functions; those that are there get them.
+    /// From now on, the distributions of buckets have these functions; existing ones get them.
     pub(super) fn begin(&self, of_bucket: FunctionsOfBucket) -> io::Result<()> {
         *writing(&self.of_bucket) = Some(of_bucket);
         for found in self.distributions.all() {
@@ -39,7 +39,7 @@ impl Hosting {
         Ok(())
     }
 
-    /// The distribution of `bucket`, made when it is missing; its id.
+    /// The ID of the distribution of `bucket`, which is created if it does not exist.
     pub(super) fn ensure(&self, bucket: &str) -> io::Result<String> {
         let id = self.distributions.ensure(bucket)?;
         if let Some(found) = self.distributions.get(&id) {
@@ -48,7 +48,7 @@ impl Hosting {
         Ok(id)
     }
 
-    /// What is there already stays, as the last deploy left it.
+    /// Existing functions stay as the last deploy left them.
     fn give_functions(&self, before: &Distribution, bucket: &str) -> io::Result<()> {
         let Some(of_bucket) = *reading(&self.of_bucket) else { return Ok(()) };
         let mut distribution = before.clone();

@@ -1,6 +1,7 @@
-//! Invalidations: what CloudFront accepts, and how far each has come.
+//! Invalidations: what CloudFront accepts, and the progress of each.
 //!
-//! Sources: <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html>,
+//! Sources:
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-tags.html>.
 
 use std::collections::BTreeMap;
@@ -13,34 +14,34 @@ use crate::distribution::identifier;
 use crate::lock::locked;
 use crate::quotas::{InProgressQuota, Limiter, Load, Quotas};
 
-/// The longest path, in characters.
+/// Maximum length of a path, in characters.
 const LONGEST_PATH: usize = 4000;
-/// The longest tag, in characters.
+/// Maximum length of a tag, in characters.
 const LONGEST_TAG: usize = 256;
-/// The most items of one request: the last limit that AWS published for it.
+/// Maximum number of items in one request: the last limit that AWS published for it.
 const LARGEST_BATCH: usize = 3000;
 
-/// An invalidation that was accepted.
+/// An accepted invalidation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invalidation {
-    /// `I` and 13 upper-case letters and digits.
+    /// `I` and 13 uppercase letters and digits.
     pub id: String,
-    /// The client's own; the same one with the same items is the same invalidation.
+    /// Chosen by the client; the same reference with the same items is the same invalidation.
     pub caller_reference: String,
-    /// Paths and `#tags`, as they were sent.
+    /// Paths and `#tags`, as sent.
     pub items: Vec<String>,
-    /// As `GetInvalidation` says it.
+    /// As `GetInvalidation` returns it.
     pub status: InvalidationStatus,
     /// By this machine's clock.
     pub created: Timestamp,
 }
 
-/// How far an invalidation has come.
+/// The progress of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidationStatus {
-    /// Accepted. Copies are evicted already.
+    /// Accepted. Copies are already evicted.
     InProgress,
-    /// Said to be done.
+    /// Reported as done.
     Completed,
 }
 
@@ -53,16 +54,16 @@ impl InvalidationStatus {
     }
 }
 
-/// When an invalidation is said to be completed. It takes effect when it is accepted.
+/// When an invalidation is reported as completed. It takes effect when it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress {
-    /// `GetInvalidation` says `InProgress` so many times first.
+    /// `GetInvalidation` returns `InProgress` this many times first.
     Polls(u64),
-    /// It says `InProgress` for so long, by the clock that tests advance.
+    /// It returns `InProgress` for this long, by the clock that tests advance.
     After(Duration),
 }
 
-/// Why a request is refused: CloudFront's code and words.
+/// Why a request is refused: CloudFront's code and message.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -80,7 +81,7 @@ impl Refusal {
 struct Accepted {
     invalidation: Invalidation,
     polls_left: u64,
-    /// `None` is done only once somebody asked often enough.
+    /// With `None`, it is done once it was polled often enough.
     done_at: Option<Instant>,
 }
 
@@ -122,8 +123,8 @@ impl Invalidations {
         locked(&self.state).limiter.set_in_progress(quota);
     }
 
-    /// Accepts a batch; `true` when it is new. The same reference with the same items is the
-    /// invalidation that it was before, and takes nothing from the quotas.
+    /// Accepts a batch; returns `true` if it is new. The same reference with the same items is the previous
+    /// invalidation, and uses nothing of the quotas.
     pub(super) fn create(
         &self,
         distribution: &str,
@@ -180,14 +181,14 @@ impl Invalidations {
         Some(accepted.invalidation.clone())
     }
 
-    /// In the order of their acceptance.
+    /// In order of acceptance.
     pub(super) fn list(&self, distribution: &str, now: Instant) -> Vec<Invalidation> {
         let state = locked(&self.state);
         let accepted = state.accepted.get(distribution).into_iter().flatten();
         accepted.map(|accepted| accepted.at(now)).collect()
     }
 
-    /// How many invalidations of a distribution are in progress.
+    /// The number of a distribution's invalidations in progress.
     pub(super) fn running(&self, distribution: &str, now: Instant) -> usize {
         let state = locked(&self.state);
         let accepted = state.accepted.get(distribution).into_iter().flatten();
@@ -234,13 +235,13 @@ fn is_valid(item: &str) -> bool {
     item.starts_with('/') && item.len() <= LONGEST_PATH && is_encoded(item.as_bytes())
 }
 
-/// Whether CloudFront takes this for a tag.
+/// Whether CloudFront accepts this as a tag.
 pub(super) fn is_tag(tag: &str) -> bool {
     let printable = |byte: u8| (33..=126).contains(&byte) && byte != b',';
     !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.bytes().all(printable)
 }
 
-/// No byte that RFC 1738 calls unsafe, and `%` only before two hexadecimal digits.
+/// Whether the path contains no byte that RFC 1738 calls unsafe, and `%` only before two hexadecimal digits.
 fn is_encoded(path: &[u8]) -> bool {
     path.iter().enumerate().all(|(index, byte)| match byte {
         b'%' => path.get(index + 1..index + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),

@@ -1,4 +1,4 @@
-//! Functions invoked: the event that one gets, and what becomes of its answer.
+//! Invokes functions: the event that each gets, and what happens to its answer.
 
 mod answer;
 mod event;
@@ -22,12 +22,12 @@ use crate::invalidation::Refusal;
 pub(super) const VIEWER_REQUEST: &str = "viewer-request";
 pub(super) const VIEWER_RESPONSE: &str = "viewer-response";
 
-/// What a test of a function found.
+/// The result of a test of a function.
 #[derive(Debug)]
 pub(super) struct Tested {
     /// `{"request": ...}` or `{"response": ...}`; empty after an error.
     pub(super) output: String,
-    /// Empty where there is none.
+    /// Empty if there is none.
     pub(super) error: String,
     pub(super) logs: Vec<String>,
     pub(super) utilization: u32,
@@ -36,9 +36,9 @@ pub(super) struct Tested {
 /// Why a viewer gets no answer.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// 502 for an answer that CloudFront does not take, 503 for a function that gave none.
+    /// 502 for an answer that CloudFront does not accept, 503 for a function that returned none.
     pub(super) status: u16,
-    /// What `x-cache` begins with.
+    /// The beginning of `x-cache`.
     pub(super) kind: &'static str,
     pub(super) message: String,
 }
@@ -53,7 +53,7 @@ impl Failure {
     }
 }
 
-/// Runs a function with the event of a client.
+/// Runs a function with a client's event.
 pub(super) fn test(state: &State, function: &Function, event: &str) -> Result<Tested, Refusal> {
     try_out(function, store(state, function), event)
 }
@@ -74,18 +74,18 @@ fn try_out(function: &Function, store: Option<Store>, event: &str) -> Result<Tes
     Ok(Tested { output, error, logs, utilization })
 }
 
-/// What the function may read.
+/// The values that the function may read.
 fn store(state: &State, function: &Function) -> Option<Store> {
     let store = function.key_value_store.as_deref().and_then(|arn| state.key_value_stores.at(arn));
     store.map(|store| store.values)
 }
 
 impl Function {
-    /// What the function makes of an event in JSON, as `TestFunction` says it: `{"request": ...}` or
-    /// `{"response": ...}`. `values` are what is in the key-value store, if it has one.
+    /// The function's result for an event in JSON, as `TestFunction` returns it: `{"request": ...}` or
+    /// `{"response": ...}`. `values` are the contents of its key-value store, if it has one.
     ///
     /// # Errors
-    /// Why it makes nothing of it, in words.
+    /// A message that says why there is no result.
     pub fn run(&self, event: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
         let store = self.key_value_store.as_ref().map(|_| Arc::new(values.clone()));
         let tested = try_out(self, store, event).map_err(|refusal| refusal.message)?;
@@ -93,7 +93,7 @@ impl Function {
     }
 }
 
-/// The request of a viewer as functions see it.
+/// A viewer's request as functions see it.
 pub(super) fn request(method: &str, path: &str, query: &str, headers: &HeaderMap) -> Request {
     Request {
         method: method.to_owned(),
@@ -104,7 +104,7 @@ pub(super) fn request(method: &str, path: &str, query: &str, headers: &HeaderMap
     }
 }
 
-/// An answer as functions see it, without its body.
+/// A response as functions see it, without its body.
 pub(super) fn response(status: u16, headers: &HeaderMap) -> Response {
     Response {
         status_code: status,
@@ -124,7 +124,7 @@ pub(super) fn query(request: &Request) -> String {
     event::query_text(&request.querystring)
 }
 
-/// The headers of an answer of a function, those that functions do not see aside.
+/// The headers of a function's response, without those that functions do not see.
 pub(super) fn headers(response: &Response) -> HeaderMap {
     let each = response.headers.0.iter().flat_map(|(name, values)| values.each().map(move |one| (name, &one.value)));
     let each =
@@ -147,14 +147,14 @@ pub(super) fn headers(response: &Response) -> HeaderMap {
     map
 }
 
-/// The body of an answer of a function, if it made one.
+/// The body of a function's response, if it generated one.
 pub(super) fn body(response: &Response) -> Option<Bytes> {
     let body = response.body.as_ref()?;
     answer::bytes(body).ok().map(Bytes::from)
 }
 
-/// Invokes the function that a behaviour has for viewer requests or, with `response`, for viewer responses; `None`
-/// where it has none that runs.
+/// Invokes the function of a behavior for viewer requests or, with `response`, for viewer responses; `None` if it
+/// has none that runs.
 pub(super) fn invoke(
     state: &State,
     distribution: &Distribution,

@@ -1,7 +1,7 @@
 //! The journal of a bucket: one line of JSON for each put and delete, replayed at the next start.
 //!
-//! A line is written with one call straight to the operating system, so that a process that is
-//! killed loses nothing that it answered. Only the last line can be torn, and it is dropped.
+//! A line is written with one call directly to the operating system, so that a killed process loses nothing that it
+//! answered. Only the last line can be torn, and it is dropped.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(super) struct Line<'a> {
     pub(super) object: Option<ObjectRecord<'a>>,
 }
 
-/// An object as the journal keeps it.
+/// An object in the journal.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct ObjectRecord<'a> {
     pub(super) etag: Cow<'a, str>,
@@ -30,7 +30,7 @@ pub(super) struct ObjectRecord<'a> {
     pub(super) segments: Vec<(u64, u64)>,
 }
 
-/// The objects that a journal leaves, by key.
+/// The objects that remain after the replay, by key.
 pub(super) type Replayed = BTreeMap<String, ObjectRecord<'static>>;
 
 /// An open journal.
@@ -50,7 +50,7 @@ pub(super) enum JournalError {
 }
 
 impl Journal {
-    /// Replays the journal at `path`, rewrites it without what is no longer true, and opens it.
+    /// Replays the journal at `path`, rewrites it without obsolete lines, and opens it.
     pub(super) fn open(path: &Path) -> Result<(Self, Replayed), JournalError> {
         let (objects, lines) = replay(path)?;
         if lines != objects.len() {
@@ -61,12 +61,12 @@ impl Journal {
         Ok((Self { file, length }, objects))
     }
 
-    /// Appends one line, whole or not at all.
+    /// Appends one line, completely or not at all.
     pub(super) fn append(&mut self, line: &Line<'_>) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         if let Err(error) = self.file.write_all(&bytes) {
-            // Half a line would swallow the next one.
+            // Half a line would corrupt the next one.
             let _ = self.file.set_len(self.length);
             return Err(error);
         }
@@ -75,7 +75,7 @@ impl Journal {
     }
 }
 
-/// The objects left, and the number of lines read (a torn one counts, so that it is rewritten).
+/// The remaining objects, and the number of lines read (a torn one counts, so that it is rewritten).
 fn replay(path: &Path) -> Result<(Replayed, usize), JournalError> {
     let mut objects = Replayed::new();
     let mut lines = 0;
@@ -98,8 +98,8 @@ fn replay(path: &Path) -> Result<(Replayed, usize), JournalError> {
                 }
             },
             Err(_) if text.last() != Some(&b'\n') => {
-                // Torn by a kill or a power cut: never answered, so never promised. The count
-                // differs from the objects' now, whatever the lines before were.
+                // Torn by a kill or a power failure: never answered, so never promised. The count now differs from
+                // the number of objects, whatever the previous lines were.
                 lines = usize::MAX;
                 break;
             }

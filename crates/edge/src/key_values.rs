@@ -1,9 +1,10 @@
 //! Key-value stores of CloudFront Functions, and the API of their contents (`cloudfront-keyvaluestore`).
 //!
-//! Sources: <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Operations_Amazon_CloudFront_KeyValueStore.html>,
+//! Sources:
+//! <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Operations_Amazon_CloudFront_KeyValueStore.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-keyvaluestores>.
-//! A request has a signature of version 4A, for all regions, of which the form alone is looked at: AWS takes no other one
-//! (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/kvs-with-functions-kvp.html>).
+//! A request needs a signature of version 4A, for all regions; only its form is checked. AWS accepts no other
+//! version (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/kvs-with-functions-kvp.html>).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,14 +28,14 @@ use crate::xml::query_parameter;
 
 /// The prefix of every path of the API.
 const PREFIX: &str = "/key-value-stores/";
-/// The most bytes of a key, of a value, and of all of them together.
+/// Maximum sizes of a key, of a value, and of all of them together, in bytes.
 const LONGEST_KEY: usize = 512;
 const LONGEST_VALUE: usize = 1024;
 const LARGEST_STORE: usize = 5 * 1024 * 1024;
-/// The most keys of one update, and its most bytes.
+/// Maximum number of keys in one update, and its maximum size in bytes.
 const LARGEST_UPDATE: usize = 50;
 const LARGEST_UPDATE_BODY: usize = 3 * 1024 * 1024;
-/// The page of a list, where the client names no other.
+/// The page size of a list, unless the client chooses another.
 const PAGE: usize = 10;
 
 /// A key-value store.
@@ -42,11 +43,11 @@ const PAGE: usize = 10;
 pub struct KeyValueStore {
     /// Unique.
     pub name: String,
-    /// For people.
+    /// A description.
     pub comment: String,
-    /// The ARN, by which the contents are reached.
+    /// The ARN, which identifies the store in requests for its contents.
     pub arn: String,
-    /// What functions read.
+    /// The values that functions read.
     #[serde(with = "shared")]
     pub values: Arc<BTreeMap<String, String>>,
     pub(super) etag: String,
@@ -54,7 +55,7 @@ pub struct KeyValueStore {
     pub(super) modified: Timestamp,
 }
 
-/// What is shared, kept as if it were not.
+/// Serializes shared values as if they were not shared.
 mod shared {
     use super::{Arc, BTreeMap};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -74,7 +75,7 @@ mod shared {
 }
 
 impl KeyValueStore {
-    /// The id at the end of the ARN.
+    /// The ID at the end of the ARN.
     pub(super) fn id(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or_default()
     }
@@ -84,14 +85,14 @@ impl KeyValueStore {
     }
 }
 
-/// All stores, in the order in which they came to be.
+/// All stores, in order of creation.
 #[derive(Debug)]
 pub(super) struct KeyValueStores {
     all: RwLock<Vec<KeyValueStore>>,
     path: Option<PathBuf>,
 }
 
-/// An id such as AWS gives a store, which depends on `seed` alone.
+/// An ID in the form of AWS's, which depends only on `seed`.
 fn uuid(seed: &str) -> String {
     let number = u128::from_be_bytes(Md5::digest(seed).into());
     let digits = format!("{number:032x}");
@@ -99,7 +100,7 @@ fn uuid(seed: &str) -> String {
 }
 
 impl KeyValueStores {
-    /// Those that `directory` holds; without one they live in memory.
+    /// Loads the stores in `directory`; without one, they are kept in memory.
     pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
         let path = directory.map(|directory| directory.join("key-value-stores.json"));
         let all = path.as_deref().map(directory::kept).transpose()?.flatten().unwrap_or_default();
@@ -116,7 +117,7 @@ impl KeyValueStores {
         reading(&self.all).iter().find(|store| store.arn == arn).cloned()
     }
 
-    /// Adds a store, or replaces what one holds.
+    /// Adds a store, or replaces its contents.
     pub(super) fn put(
         &self,
         name: &str,
@@ -152,7 +153,7 @@ impl KeyValueStores {
         Ok(())
     }
 
-    /// Puts and deletes as one, if the store is what the client thinks it is.
+    /// Puts and deletes atomically, if the store is what the client expects.
     fn update(&self, arn: &str, if_match: &str, update: Update, now: Timestamp) -> Result<KeyValueStore, Refusal> {
         let store = self.at(arn).ok_or_else(missing)?;
         if store.etag != if_match {
@@ -192,7 +193,7 @@ impl KeyValueStores {
     }
 }
 
-/// What `UpdateKeys` is sent.
+/// The request body of `UpdateKeys`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Update {
@@ -213,7 +214,7 @@ struct Delete {
     key: String,
 }
 
-/// A request, by AWS's name.
+/// A request, by AWS's name for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
@@ -222,11 +223,11 @@ pub(super) struct Operation {
     key: Option<String>,
 }
 
-/// The operation that a path asks for; `None` for a path of another service.
+/// The operation of a path; `None` for a path of another service.
 pub(super) fn operation(method: &Method, path: &str) -> Option<Operation> {
     let rest = path.strip_prefix(PREFIX)?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    // The slash within an ARN is sent as it is by some clients, and as a triplet by others.
+    // Some clients send the slash within an ARN unencoded, others as a triplet.
     let (store, rest) = match rest.find("/keys") {
         Some(at) => (decoded(&rest[..at]), &rest[at..]),
         None => (decoded(rest), ""),
@@ -245,13 +246,13 @@ pub(super) fn operation(method: &Method, path: &str) -> Option<Operation> {
     Some(Operation { name, store, key })
 }
 
-/// Whether a request is signed as this API alone among those of CloudFront wants it.
+/// Whether a request is signed as only this API of CloudFront requires.
 pub(super) fn is_signed(headers: &HeaderMap) -> bool {
     let is_4a = |value: &HeaderValue| value.as_bytes().starts_with(b"AWS4-ECDSA-P256-SHA256 ");
     headers.get(AUTHORIZATION).is_some_and(is_4a) && headers.contains_key("x-amz-region-set")
 }
 
-/// Answers a request; the keys of an `UpdateKeys` go to `items` for the record.
+/// Answers a request; adds the keys of an `UpdateKeys` to `items` for the trace.
 pub(super) fn answer(
     stores: &KeyValueStores,
     operation: &Operation,
@@ -271,7 +272,7 @@ pub(super) fn answer(
     result.unwrap_or_else(|refusal| refuse(refusal.status, refusal.code, &refusal.message))
 }
 
-/// An error answer in the JSON of this API.
+/// An error response in this API's JSON.
 pub(super) fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
     let mut response = document(&json!({"Message": message}), None);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,26 +1,27 @@
-//! S3, CloudFront and their faults in one process on loopback: the bed for tests of what deploys to them.
+//! S3, CloudFront and their faults in one process on loopback, for testing tools that deploy to them.
 //!
 //! A tool that uploads a site and invalidates what changed has its bugs between the two services: a page that stays
-//! stale, an invalidation that a crash lost, a quota that was met for the first time in production. A mock of a client
-//! library hides them. This crate is the other end: the tool speaks to it over HTTP, with AWS's own SDK, and a test
-//! looks through the eyes of a viewer.
+//! stale, an invalidation lost in a crash, a quota first exceeded in production. A mock of a client library hides
+//! them. This crate is the other end: the tool sends it HTTP requests with AWS's own SDK, and a test sees what a
+//! viewer sees.
 //!
 //! An [`Edge`] has two listeners on 127.0.0.1:
-//! - the **API listener** ([`Edge::api_url`]) speaks CloudFront's REST API below `/2020-05-31/`, CodePipeline's answers
-//!   to jobs by their header, and path-style S3 elsewhere. Any credentials are accepted, also none; a request that
-//!   changes something carries a header `x-amz-*`, `authorization` or `x-shipfront-edge`, which no page on the web can
-//!   have a browser send here;
-//! - the **viewer listener** ([`Edge::viewer_url`]) serves `http://<distribution id>.localhost:<port>/` through a cache
-//!   that follows CloudFront where it is documented, and elsewhere keeps what a tool that invalidates too little would
-//!   leave stale. `http://localhost:<port>/` is one of the distributions ([`Edge::show`]), and
-//!   `http://localhost:<port>/.shipfront/dashboard/` shows what is in that cache, and why.
+//! - the **API listener** ([`Edge::api_url`]) serves CloudFront's REST API below `/2020-05-31/`, CodePipeline's job
+//!   results (recognized by their header), and path-style S3 elsewhere. Any credentials are accepted, or none; a
+//!   request that changes something must have a header `x-amz-*`, `authorization` or `x-shipfront-edge`, which no
+//!   web page can make a browser send here;
+//! - the **viewer listener** ([`Edge::viewer_url`]) serves `http://<distribution id>.localhost:<port>/` through a
+//!   cache that follows CloudFront's documentation and, where that is silent, keeps everything that a tool that
+//!   invalidates too little would leave stale. `http://localhost:<port>/` is one of the distributions
+//!   ([`Edge::show`]), and `http://localhost:<port>/.shipfront/dashboard/` shows the contents of that cache, and
+//!   why they are there.
 //!
 //! Each bucket has a distribution from the start, with `index.html` as its default root object.
 //!
 //! ```
 //! use shipfront_edge::{Edge, EdgeOptions};
 //! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
-//! # /// One request over plain HTTP; the body of the answer.
+//! # /// Sends one request over plain HTTP and returns the body of the response.
 //! # async fn http(method: &str, base: &str, path: &str, body: &str) -> std::io::Result<String> {
 //! #     let address = base.trim_start_matches("http://");
 //! #     let mut stream = tokio::net::TcpStream::connect(address).await?;
@@ -39,11 +40,11 @@
 //! let distribution = edge.ensure_site("www.example.com")?;
 //! let (api, viewers) = (edge.api_url(), edge.viewer_url());
 //!
-//! // What AWS's SDK does where its endpoint is `api`, plain HTTP does as well.
+//! // AWS's SDK with the endpoint `api` sends the same requests as plain HTTP.
 //! http("PUT", &api, "/www.example.com/index.html", "the first page").await?;
 //! assert_eq!(http("GET", &viewers, "/", "").await?, "the first page");
 //!
-//! // Viewers keep what is cached until an invalidation covers each URL that it answers.
+//! // Viewers get the cached copy until an invalidation covers each URL that it answers.
 //! http("PUT", &api, "/www.example.com/index.html", "the second page").await?;
 //! assert_eq!(http("GET", &viewers, "/", "").await?, "the first page");
 //! assert!(edge.cached(&distribution)[0].outdated);
@@ -60,26 +61,28 @@
 //! # }
 //! ```
 //!
-//! What a test sets up and looks at beyond the two services' own calls are methods of [`Edge`]:
-//! - distributions as CloudFront has them: [`Edge::put_distribution`], [`Edge::put_tenant`], [`Edge::put_cache_policy`];
-//! - CloudFront Functions, run where the crate is built with the feature `functions`: [`Edge::put_function`],
+//! Methods of [`Edge`] set up and inspect what the two services' own calls cannot:
+//! - distributions, as in CloudFront: [`Edge::put_distribution`], [`Edge::put_tenant`], [`Edge::put_cache_policy`];
+//! - CloudFront Functions, which run if the crate is built with the feature `functions`: [`Edge::put_function`],
 //!   [`Function::run`], [`Edge::put_key_value_store`];
-//! - faults, counted and never random: [`Edge::faults`] breaks the third upload, loses an answer, crashes between two
-//!   requests;
-//! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's rules of today and of before,
+//! - faults, counted and never random: [`Edge::faults`] can break the third upload, lose a response, or crash
+//!   between two requests;
+//! - quotas and time: [`Edge::set_invalidation_quotas`] with CloudFront's current and earlier rules,
 //!   [`Edge::set_invalidation_progress`], [`Edge::stop_clock`], [`Edge::advance_clock`];
-//! - what CloudFront's documents leave open: [`Edge::set_readings`], or [`Edge::follow`] what was learned of it;
-//! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`], [`Edge::cached`],
-//!   [`Edge::evictions`].
+//! - what CloudFront's documentation leaves open: [`Edge::set_readings`], or [`Edge::follow`] for what was found
+//!   out about it;
+//! - what happened: [`Edge::requests`], [`Edge::effects`], [`Edge::invalidations`], [`Edge::objects`],
+//!   [`Edge::cached`], [`Edge::evictions`].
 //!
-//! Data lives in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations, multipart
-//! uploads in progress and old versions of objects are always in memory.
+//! Data is stored in memory, or in a directory that outlives the process ([`Data`]). The cache, invalidations,
+//! multipart uploads in progress and old versions of objects are always in memory.
 //!
-//! What it is not: a CDN, or a proof. It has one edge location, no IAM and no TLS, takes any signature, and
-//! answers as AWS documents; where the documents are silent the sources say what was chosen.
+//! It is neither a CDN nor a proof. It has one edge location, no IAM and no TLS, accepts any signature, and answers
+//! as AWS documents; where the documentation is silent, the source code says what was chosen.
 //!
-//! The feature `functions` takes a C compiler for its engine, QuickJS; without it, functions are kept and listed and not
-//! run. The feature `cli` builds the program `shipfront-edge`, for tools that are not written in Rust.
+//! The feature `functions` requires a C compiler for its engine, QuickJS; without it, functions are stored and
+//! listed but not run. The feature `cli` builds the program `shipfront-edge`, for tools that are not written in
+//! Rust.
 
 #![warn(missing_docs)]
 
@@ -164,30 +167,30 @@ use distributions::Distributions;
 use store::Store;
 use timeline::Timeline;
 
-/// How the edge is started. The default is in memory, on any free ports, without latency.
+/// How to start the edge. The default is in memory, on any free ports, without latency.
 #[derive(Clone, Debug, Default)]
 pub struct EdgeOptions {
-    /// Where buckets and distributions live.
+    /// Where buckets and distributions are stored.
     pub data: Data,
-    /// 0 takes any free port.
+    /// 0 chooses any free port.
     pub api_port: u16,
-    /// 0 takes any free port.
+    /// 0 chooses any free port.
     pub viewer_port: u16,
-    /// Added to each API request, as the way to AWS would.
+    /// Added to each API request, like the distance to AWS.
     pub latency: Duration,
 }
 
-/// Where buckets and distributions live.
+/// Where buckets and distributions are stored.
 #[derive(Clone, Debug, Default)]
 pub enum Data {
-    /// Gone with the process.
+    /// In memory, lost with the process.
     #[default]
     Memory,
-    /// Found again at the next start. One process at a time.
+    /// In a directory, available at the next start. One process at a time.
     Directory(PathBuf),
 }
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 struct State {
     store: Arc<Store>,
@@ -237,18 +240,19 @@ pub struct Edge {
     api_url: String,
     viewer_url: String,
     tasks: Vec<JoinHandle<()>>,
-    /// Held as long as the directory is ours.
+    /// Held as long as this process owns the directory.
     _directory: Option<File>,
 }
 
-/// The page of AWS's own lists.
+/// The page size of AWS's own lists.
 const LIST_PAGE_SIZE: usize = 100;
 
 impl Edge {
-    /// Starts both listeners on 127.0.0.1, that for viewers also on ::1 where there is one: `localhost` is either.
+    /// Starts both listeners on 127.0.0.1, and the viewer listener also on ::1 if available, because `localhost`
+    /// may be either.
     ///
     /// # Errors
-    /// A port that is taken; a directory that cannot be written, is damaged, or is in use.
+    /// A port that is in use; a directory that cannot be written, is damaged, or is in use.
     pub async fn start(options: EdgeOptions) -> Result<Self, EdgeError> {
         let (store, directory, lock) = match &options.data {
             Data::Memory => (Store::in_memory(), None, None),
@@ -315,18 +319,20 @@ impl Edge {
         self.viewer_url.clone()
     }
 
-    /// `http://localhost:<port>/.shipfront/dashboard/`, where a browser sees what is at the edge that serves `viewer_url`.
+    /// `http://localhost:<port>/.shipfront/dashboard/`, where a browser shows the state of the edge that serves
+    /// `viewer_url`.
     #[must_use]
     pub fn dashboard_of(viewer_url: &str) -> String {
         viewer_url.replace("127.0.0.1", "localhost") + dashboard::PATH
     }
 
-    /// Writes a line into the log that the dashboard shows.
+    /// Writes a line to the log on the dashboard.
     pub fn note(&self, text: &str) {
         self.state.timeline.watch.note(text);
     }
 
-    /// Adds to the dashboard what a deploy knows of its invalidation: what an item does, and why a key was changed.
+    /// Adds a deploy's explanations of its invalidation to the dashboard: what an item does, and why a key was
+    /// changed.
     pub fn explain(
         &self,
         invalidation: &str,
@@ -336,15 +342,15 @@ impl Edge {
         self.state.timeline.watch.explain(invalidation, effect, reason);
     }
 
-    /// From now on, the dashboard shows the deploys that deploy records tell of.
+    /// From now on, the dashboard shows the deploys in the deploy records.
     pub fn show_history(&self, reader: HistoryReader) {
         *lock::writing(&self.state.history) = Some(reader);
     }
 
-    /// Makes the bucket and its distribution when they are missing; the distribution's id.
+    /// Creates the bucket and its distribution if they do not exist; returns the distribution's ID.
     ///
     /// # Errors
-    /// A name that S3 would not take, or a disk that does not.
+    /// A name that S3 would not accept, or a disk that refuses the change.
     pub fn ensure_site(&self, bucket: &str) -> Result<String, EdgeError> {
         use s3s::validation::{AwsNameValidation, NameValidation};
         if !AwsNameValidation::new().validate_bucket_name(bucket) {
@@ -353,10 +359,10 @@ impl Edge {
         self.service.create(bucket).map_err(EdgeError::Write)
     }
 
-    /// From now on, the distribution of each bucket has functions of its own, which the deploys to it may replace.
+    /// From now on, the distribution of each bucket has its own functions, which deploys to it may replace.
     ///
     /// # Errors
-    /// A function that CloudFront would not take, or a disk that does not take the change.
+    /// A function that CloudFront would not accept, or a disk that refuses the change.
     pub fn host_sites(&self, functions: FunctionsOfBucket) -> Result<(), EdgeError> {
         self.service.hosting.begin(functions).map_err(EdgeError::Write)
     }
@@ -367,7 +373,7 @@ impl Edge {
             task.abort();
         }
         for task in std::mem::take(&mut self.tasks) {
-            // Cancelled, which is what was asked for.
+            // An error means that it was cancelled, as requested.
             let _ = task.await;
         }
     }
@@ -391,10 +397,10 @@ async fn listen(port: u16) -> Result<(TcpListener, String), EdgeError> {
     Ok((listener, format!("http://{address}")))
 }
 
-/// How often any free port is looked for that is free on both addresses.
+/// Number of attempts to find a port that is free on both addresses.
 const TRIES: usize = 8;
 
-/// The viewers' listener, and its twin on ::1 with the same port, so that `localhost` is never another program there.
+/// The viewer listener, and its twin on ::1 with the same port, so that `localhost` is never another program there.
 async fn listen_for_viewers(port: u16) -> Result<(TcpListener, Option<TcpListener>, String), EdgeError> {
     let mut tries = 1;
     loop {

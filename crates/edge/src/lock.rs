@@ -1,4 +1,4 @@
-//! Locks without poisoning: a test that panicked must not take the whole edge down.
+//! Locks without poisoning: a test that panics must not break the whole edge.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

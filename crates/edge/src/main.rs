@@ -1,14 +1,14 @@
 //! The local edge as a program, for tools that are not written in Rust.
 //!
-//! It prints where it can be reached and runs until Ctrl-C. With `--script` it is driven by another program: it prints
-//! `{"url": ..., "viewer_url": ...}` when it is up, answers each line of its stdin with a line of JSON, and ends with
-//! its stdin:
-//! - `site BUCKET`: makes the bucket and its distribution;
-//! - `cap N`: answers 503 to S3 writes past N a second; `cap none` ends that;
+//! It prints its addresses and runs until Ctrl-C. With `--script`, another program controls it: it prints `{"url":
+//! ..., "viewer_url": ...}` when it is ready, answers each line of its stdin with a line of JSON, and ends with its
+//! stdin:
+//! - `site BUCKET`: creates the bucket and its distribution;
+//! - `cap N`: answers 503 to S3 writes above N a second; `cap none` ends that;
 //! - `recur N slow|reset`: answers 503 to every Nth S3 write, or breaks its connection; `recur none` ends that;
 //! - `quotas RULE`: sets the quotas of invalidations, as `--quotas` does;
-//! - `trace`: each request that came, with the millisecond of its arrival;
-//! - `count`: what came since it was last asked, by operation, and the bytes of all bodies.
+//! - `trace`: returns each request with the millisecond of its arrival;
+//! - `count`: returns the number of requests since the last `count`, by operation, and the bytes of all bodies.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is how it answers")]
 

@@ -52,18 +52,18 @@ pub(super) fn name(method: &Method, bucket: bool, key: bool, query: &str, copies
     }
 }
 
-/// A `GET` of a bucket without a sub-resource (`?acl`, `?versioning`, ...) lists it.
+/// A `GET` of a bucket without a subresource (`?acl`, `?versioning`, ...) lists it.
 fn is_listing(query: &str) -> bool {
     names_only(query, &["prefix", "delimiter", "marker", "max-keys", "encoding-type", "x-id"])
 }
 
-/// Whether the query names nothing else, a signature and wishes for the answer's headers aside.
+/// Whether the query contains nothing else, apart from a signature and overrides of response headers.
 fn names_only(query: &str, known: &[&str]) -> bool {
     let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     names.all(|name| name.is_empty() || known.contains(&name) || is_signature(name) || name.starts_with("response-"))
 }
 
-/// Whether a query parameter only proves who is asking (presigned URLs of version 4 and 2).
+/// Whether a query parameter only authenticates (presigned URLs of version 4 and 2).
 pub(super) fn is_signature(name: &str) -> bool {
     name.starts_with("X-Amz-") || ["AWSAccessKeyId", "Signature", "Expires"].contains(&name)
 }

@@ -1,4 +1,4 @@
-//! Origin requests: from a path to an object of a bucket, as the REST and website endpoints do it.
+//! Origin requests: from a path to an object of a bucket, as the REST and website endpoints resolve it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::policy;
 use crate::s3::stored_headers;
 use crate::store::Store;
 
-/// An answer of an origin.
+/// An origin's response.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) status: u16,
@@ -42,7 +42,7 @@ fn header(name: HeaderName, value: &str) -> HeaderMap {
     HeaderValue::from_bytes(value.as_bytes()).map(|value| (name, value)).into_iter().collect()
 }
 
-/// Asks the origins of a behaviour for `path`, raw as the viewer or a function spelled it.
+/// Asks the origins of a behavior for `path`, raw as the viewer or a function spelled it.
 pub(super) fn fetch(store: &Store, distribution: &Distribution, behavior: &CacheBehavior, path: &str) -> Fetched {
     let (origins, failover) = distribution.targets(behavior);
     let mut answer = Fetched::error(502, "BadGateway");
@@ -103,7 +103,7 @@ fn website(bucket: &Bucket, raw: &str, key: &str) -> Fetched {
 
 fn serve(object: &Arc<Object>) -> Fetched {
     let mut headers = stored_headers(object);
-    // The REST endpoint serves the object itself; neither means anything to a viewer.
+    // The REST endpoint serves the object itself; neither header means anything to a viewer.
     headers.remove("x-amz-storage-class");
     headers.extend(header(ETAG, &format!("\"{}\"", object.etag)));
     if let Ok(modified) = jiff::Timestamp::from_second(object.modified)

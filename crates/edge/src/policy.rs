@@ -1,7 +1,7 @@
-//! Bucket policies, as far as they keep viewers away from objects.
+//! Bucket policies, as far as they keep viewers from objects.
 //!
-//! Without a policy a bucket is open to its distributions, and an `Allow` changes nothing; a plain
-//! `Deny` of `s3:GetObject` makes the origin answer 403. The API listener asks no policy.
+//! Without a policy, a bucket is open to its distributions, and an `Allow` changes nothing; a plain `Deny` of
+//! `s3:GetObject` makes the origin answer 403. The API listener evaluates no policies.
 
 use serde_json::Value;
 use wildmatch::WildMatch;
@@ -11,8 +11,8 @@ pub(super) fn is_policy(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|policy| policy.get("Statement").is_some())
 }
 
-/// Whether `policy` keeps viewers from an object. Conditions are not evaluated: with one, a
-/// statement denies nothing.
+/// Whether `policy` keeps viewers from an object. Conditions are not evaluated: a statement with one denies
+/// nothing.
 pub(super) fn denies(policy: &str, bucket: &str, key: &str) -> bool {
     let Ok(policy) = serde_json::from_str::<Value>(policy) else { return false };
     let resource = format!("arn:aws:s3:::{bucket}/{key}");

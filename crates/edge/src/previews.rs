@@ -1,13 +1,13 @@
-//! Previews of sites: each is a folder of a bucket of its own, and viewers reach it at `<folder>.localhost`.
+//! Previews of sites: each is a folder in a bucket for previews, and viewers reach it at `<folder>.localhost`.
 
 use crate::State;
 use crate::distribution::{CACHING_DISABLED, CacheSettings, Distribution};
 
-/// How the name of a bucket ends that holds a preview in each folder.
+/// Suffix of the name of a bucket that contains a preview in each folder.
 pub const PREVIEWS_SUFFIX: &str = "-previews";
 
-/// The distribution of the bucket of previews that has a folder of this name, as viewers of that preview meet it: without
-/// a cache. Where several buckets have one, the first by its name.
+/// The distribution of the bucket of previews that has a folder of this name, as viewers of that preview see it:
+/// without a cache. If several buckets have one, the first by name.
 pub(super) fn at(state: &State, label: &str) -> Option<Distribution> {
     let folder = format!("{label}/");
     let mut buckets = state.store.buckets();
@@ -23,7 +23,7 @@ pub(super) fn at(state: &State, label: &str) -> Option<Distribution> {
         behavior.cache = CacheSettings::Policy(CACHING_DISABLED.to_owned());
         behavior.response_headers.push(("x-robots-tag".to_owned(), "noindex".to_owned()));
     }
-    // What viewers were answered with before is no answer of this one.
+    // Cached responses of the other view must not answer for this one.
     view.id = format!("{id}/{label}");
     Some(view)
 }

@@ -1,14 +1,14 @@
 //! The quotas of invalidations, as settings: the documented rules, and stricter ones.
 //!
-//! CloudFront's documentation has had two rules, and both are met in the field. Which of them answers, its
-//! scope and its burst are not published, so a client has to get through under each and under both:
-//! - the **older** rule counts what is in progress: at most 3,000 paths and 15 wildcards of a distribution
+//! CloudFront's documentation has had two rules, and both occur in practice. Which of them applies, its scope and
+//! its burst are not published, so a client must succeed under each and under both:
+//! - the **older** rule limits what is in progress: at most 3,000 paths and 15 wildcards of a distribution
 //!   (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/InvalidationLimits.html>);
-//! - the **newer** rule counts what comes in a second: 150 paths or tags, and 1 wildcard
+//! - the **newer** rule limits the rate per second: 150 paths or tags, and 1 wildcard
 //!   (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-invalidations>).
-//!   It is modelled as two token buckets, so that a request with more wildcards than the bucket holds
-//!   is never accepted whole;
-//! - a **limit of each request** stands for rules that nobody published.
+//!   It is modeled as two token buckets, so that a request with more wildcards than the bucket holds is never
+//!   accepted as a whole;
+//! - a **limit of each request** represents rules that nobody published.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -22,15 +22,15 @@ pub struct Quotas {
     pub in_progress: Option<InProgressQuota>,
     /// The newer rule.
     pub rate: Option<RateQuota>,
-    /// A limit of each request by itself.
+    /// A limit of each single request.
     pub request: Option<RequestQuota>,
     /// How the rate and the limit of a request refuse. The older rule always answers
     /// `TooManyInvalidationsInProgress`.
     pub refusal: LoadRefusal,
 }
 
-/// At most so much of one distribution is in progress at a time; the two are counted apart. How long an
-/// invalidation is in progress is a setting of its own: [`Progress`](crate::Progress).
+/// Maximum amounts of one distribution in progress at a time; the two are counted separately. How long an
+/// invalidation is in progress is a separate setting: [`Progress`](crate::Progress).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InProgressQuota {
     /// Paths and tags without a wildcard.
@@ -39,27 +39,27 @@ pub struct InProgressQuota {
     pub wildcards: usize,
 }
 
-/// So much is accepted in a second. A wildcard takes one token of each bucket.
+/// Amounts accepted per second. A wildcard takes one token of each bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateQuota {
     /// All items.
     pub items: TokenBucket,
     /// Paths that end in `*`.
     pub wildcards: TokenBucket,
-    /// What shares the buckets.
+    /// What shares the token buckets.
     pub scope: QuotaScope,
 }
 
-/// A bucket of tokens, full at first.
+/// A bucket of tokens, initially full.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenBucket {
-    /// Tokens that come each second.
+    /// Tokens added per second.
     pub per_second: f64,
-    /// Tokens that it holds at most. A request that needs more is refused however long it waits.
+    /// Maximum number of tokens. A request that needs more is refused however long it waits.
     pub size: f64,
 }
 
-/// What shares the buckets of a rate.
+/// What shares the token buckets of a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QuotaScope {
     /// All distributions and tenants of the edge.
@@ -69,7 +69,7 @@ pub enum QuotaScope {
     Distribution,
 }
 
-/// At most so much in one request.
+/// Maximum amounts in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestQuota {
     /// All items.
@@ -78,7 +78,7 @@ pub struct RequestQuota {
     pub wildcards: usize,
 }
 
-/// The error of a request that is one too many; both are a 400.
+/// The error of a request that exceeds a limit; both are a 400.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoadRefusal {
     /// `TooManyInvalidationsInProgress`
@@ -89,14 +89,14 @@ pub enum LoadRefusal {
 }
 
 impl Quotas {
-    /// The older rule alone: 3,000 paths and 15 wildcards in progress.
+    /// Only the older rule: 3,000 paths and 15 wildcards in progress.
     #[must_use]
     pub fn older() -> Self {
         Self { in_progress: Some(InProgressQuota { paths: 3000, wildcards: 15 }), ..Self::default() }
     }
 
-    /// The newer rule alone, as strict as it can be read: 150 items and 1 wildcard a second over the whole
-    /// account, and buckets that hold one second's worth.
+    /// Only the newer rule, in its strictest reading: 150 items and 1 wildcard a second over the whole account, and
+    /// buckets that hold one second's worth.
     #[must_use]
     pub fn newer() -> Self {
         let rate = RateQuota {
@@ -107,7 +107,7 @@ impl Quotas {
         Self { rate: Some(rate), refusal: LoadRefusal::Throttling, ..Self::default() }
     }
 
-    /// A limit of each request alone.
+    /// Only a limit of each request.
     #[must_use]
     pub fn per_request(items: usize, wildcards: usize) -> Self {
         Self { request: Some(RequestQuota { items, wildcards }), ..Self::default() }
@@ -124,9 +124,9 @@ impl Quotas {
         }
     }
 
-    /// The same with a rate that is `factor` times faster, so that a client that waits by its own clock
-    /// waits shorter. The sizes of the buckets, and so what is accepted at once, stay. A test that moves the clock
-    /// itself needs none of it: [`Edge::stop_clock`](crate::Edge::stop_clock).
+    /// The same with a rate that is `factor` times faster, so that a client that waits by its own clock waits for a
+    /// shorter time. The sizes of the buckets, and so what is accepted at once, stay. A test that moves the clock
+    /// itself does not need this: [`Edge::stop_clock`](crate::Edge::stop_clock).
     #[must_use]
     pub fn sped_up(mut self, factor: f64) -> Self {
         if let Some(rate) = &mut self.rate {
@@ -137,7 +137,7 @@ impl Quotas {
     }
 }
 
-/// How many items there are of what the quotas count.
+/// The amounts that the quotas count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) items: usize,
@@ -159,7 +159,7 @@ impl Load {
     }
 }
 
-/// The settings and how full the buckets are.
+/// The settings, and the levels of the buckets.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     quotas: Quotas,
@@ -233,7 +233,7 @@ impl Limiter {
     }
 }
 
-/// Only what a request brings can be too much: one without wildcards passes although there are too many.
+/// Only what a request adds can be too much: one without wildcards passes even if there are too many.
 fn over(new: usize, before: usize, most: usize) -> bool {
     new > 0 && before + new > most
 }
@@ -274,7 +274,7 @@ mod tests {
             Self { limiter, start: Instant::now() }
         }
 
-        /// Whether so many paths and wildcards are accepted, `seconds` after the start.
+        /// Whether this many paths and wildcards are accepted, `seconds` after the start.
         fn admits(&mut self, distribution: &str, paths: usize, wildcards: usize, seconds: u64) -> bool {
             let load = Load { items: paths + wildcards, wildcards };
             let now = self.start + Duration::from_secs(seconds);

@@ -1,7 +1,7 @@
-//! Every API request and its answer in a file, to be held against AWS's own models of them.
+//! Records every API request and its response in a file, to be checked against AWS's own models of them.
 //!
-//! The bodies of objects are left out: what they are is not S3's to say. An answer passes on frame by frame, so that a script
-//! that slows it down or breaks it off does so while it is recorded, too; the line then says that it broke off.
+//! The bodies of objects are omitted: S3 does not define their contents. A response is passed on frame by frame, so
+//! that a script can slow it down or break it off while it is recorded, too; the line then says that it broke off.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -28,7 +28,7 @@ pub const RECORDING_VARIABLE: &str = "SHIPFRONT_EDGE_RECORDING";
 #[derive(Debug)]
 pub(super) struct Recording(Mutex<File>);
 
-/// A request that is recorded.
+/// A recorded request.
 #[derive(Debug)]
 pub(super) struct Recorded {
     service: &'static str,
@@ -45,7 +45,7 @@ fn is_object(operation: &str) -> bool {
 }
 
 impl Recording {
-    /// The file that the environment names, if it names one.
+    /// The file that the environment variable names, if it is set.
     pub(super) fn of_environment() -> Result<Option<Self>, EdgeError> {
         let Some(path) = std::env::var_os(RECORDING_VARIABLE).filter(|path| !path.is_empty()) else { return Ok(None) };
         Self::to(Path::new(&path)).map(Some)
@@ -56,7 +56,7 @@ impl Recording {
         file.map(|file| Self(Mutex::new(file))).map_err(|error| EdgeError::directory(path, error))
     }
 
-    /// Takes down a request; its body goes on.
+    /// Records a request; its body is passed on.
     pub(super) async fn request(
         &self,
         (service, operation): (&'static str, &str),
@@ -64,7 +64,7 @@ impl Recording {
         body: Body,
     ) -> (Recorded, Body) {
         let (body, text) = if is_object(operation) { (body, None) } else { kept(body).await };
-        // The only question for another service that the edge is asked.
+        // The only question of another service that the edge answers.
         let asks = text.as_deref().and_then(|text| text.split('&').find_map(|pair| pair.strip_prefix("Action=")));
         let (service, operation) = match asks.filter(|_| service == "s3" && parts.uri.path() == "/") {
             Some(action) => ("sts", action.to_owned()),
@@ -81,11 +81,11 @@ impl Recording {
         (recorded, body)
     }
 
-    /// Writes a request with its answer once the answer's body has gone through.
+    /// Writes a request with its response once the response's body has been sent.
     pub(super) fn answer(self: Arc<Self>, request: Recorded, answer: Response<Body>) -> Response<Body> {
         let (parts, body) = answer.into_parts();
         let is_kept = !is_object(&request.operation) || parts.status.as_u16() >= 300;
-        // Of what answers HEAD, a server sends no body.
+        // A server sends no body in response to HEAD.
         let has_ended = request.method == "HEAD";
         let line = json!({
             "service": request.service,
@@ -103,10 +103,11 @@ impl Recording {
     }
 }
 
-/// The body of an answer, of which a copy is kept while it goes through. Its line is written at its end, however that comes.
+/// The body of a response, of which a copy is kept while it is sent. Its line is written when it ends, in whatever
+/// way.
 struct Copied {
     body: Body,
-    /// What went through so far; `None` of an object.
+    /// What has been sent so far; `None` for an object.
     text: Option<Vec<u8>>,
     has_ended: bool,
     line: Map<String, Value>,
@@ -142,7 +143,7 @@ impl hyper::body::Body for Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        // A server does not ask for the end where the length says it.
+        // A server does not poll for the end if the length announces it.
         let is_whole = self.has_ended || self.body.is_end_stream();
         let text = self.text.take().map(|text| String::from_utf8_lossy(&text).into_owned());
         self.line.insert("answer_body".to_owned(), text.into());
@@ -150,13 +151,13 @@ impl Drop for Copied {
             self.line.insert("answer_broke_off".to_owned(), true.into());
         }
         let line = Value::Object(std::mem::take(&mut self.line));
-        // What is not recorded is missed by whoever reads it.
+        // A missing line is noticed by whoever reads the file.
         let _ = locked(&self.recording.0).write_all(format!("{line}\n").as_bytes());
     }
 }
 
 impl Edge {
-    /// Writes each API request from now on, and its answer, to the end of a file: one line of JSON each, to be held
+    /// From now on, appends each API request and its response to a file: one line of JSON each, to be checked
     /// against AWS's models. The variable `SHIPFRONT_EDGE_RECORDING` does so from the start.
     ///
     /// # Errors

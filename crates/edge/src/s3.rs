@@ -1,4 +1,4 @@
-//! The S3 operations of the local edge: `s3s` speaks the protocol, these answer from the store.
+//! The S3 operations of the local edge: `s3s` implements the protocol, these answer from the store.
 
 mod listing;
 mod object;
@@ -21,7 +21,7 @@ use crate::versions::Versioning;
 
 pub(super) use upload::Uploads;
 
-/// The region of a bucket that was given none.
+/// The region of a bucket that was created without one.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
 /// What the listener and an operation share about one request.
@@ -29,7 +29,7 @@ pub(super) const DEFAULT_REGION: &str = "us-east-1";
 pub(super) struct Call {
     /// Keys that the fault script refuses to delete.
     pub(super) undeletable: Vec<String>,
-    /// The keys of a `DeleteObjects`, for the record.
+    /// The keys of a `DeleteObjects`, for the trace.
     pub(super) items: Mutex<Vec<String>>,
     /// What followed the last chunk of an `aws-chunked` body.
     pub(super) trailers: Arc<Mutex<HeaderMap>>,
@@ -44,7 +44,7 @@ pub(super) struct Service {
 
 type Answer<T> = S3Result<S3Response<T>>;
 
-/// Headers that S3 keeps with an object and gives back with it.
+/// Headers that S3 stores with an object and returns with it.
 const KEPT_HEADERS: [&str; 8] = [
     "cache-control",
     "content-disposition",
@@ -73,7 +73,7 @@ fn kept_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     kept
 }
 
-/// The headers that were stored with an object, for an answer.
+/// The headers that were stored with an object, for a response.
 pub(super) fn stored_headers(object: &Object) -> HeaderMap {
     let pairs = object.headers.iter();
     pairs
@@ -118,7 +118,7 @@ fn length(size: u64) -> Option<i64> {
 }
 
 impl Service {
-    /// The bucket with its distribution: one is not made without the other.
+    /// Creates the bucket with its distribution: neither is created without the other.
     pub(super) fn create(&self, name: &str) -> std::io::Result<String> {
         self.store.create(name)?;
         self.hosting.ensure(name)
@@ -133,7 +133,7 @@ impl S3 for Service {
         let configuration = request.input.create_bucket_configuration;
         let region = configuration.and_then(|configuration| configuration.location_constraint);
         let elsewhere = region.as_ref().is_some_and(|region| region.as_str() != DEFAULT_REGION);
-        // us-east-1 alone answers 200 for a bucket that is already there.
+        // Only us-east-1 answers 200 for an existing bucket.
         if exists && elsewhere {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
@@ -230,7 +230,7 @@ impl S3 for Service {
         }))
     }
 
-    /// The rules are kept and answered. The edge removes nothing by them.
+    /// The rules are stored and returned. The edge removes nothing because of them.
     async fn put_bucket_lifecycle_configuration(
         &self,
         request: S3Request<PutBucketLifecycleConfigurationInput>,

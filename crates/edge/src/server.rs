@@ -1,4 +1,4 @@
-//! A loopback HTTP listener: one task a connection, all of them gone with the listener.
+//! A loopback HTTP listener: one task per connection, all of which end with the listener.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,10 +16,10 @@ use s3s::Body;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// How long none is accepted after one that could not be.
+/// How long to pause after a connection that could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// The connection breaks in place of an answer.
+/// The connection breaks instead of a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the fault script broke the connection")]
 pub(super) struct Reset;
@@ -30,11 +30,11 @@ impl From<Infallible> for Reset {
     }
 }
 
-/// Which connection a request came on, from 1: an extension of the request.
+/// The number of a request's connection, from 1, as an extension of the request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnectionNumber(pub(super) u64);
 
-/// Accepts for ever; drop or abort it to stop.
+/// Accepts connections forever; drop or abort it to stop.
 pub(super) async fn serve<H, F>(listener: TcpListener, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
@@ -47,7 +47,7 @@ where
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else {
-                    // Out of file descriptors, say: the next one may fare better once others are closed.
+                    // For example, out of file descriptors: the next one may succeed once others are closed.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
@@ -68,9 +68,9 @@ where
                         }
                     });
                     let mut server = http1::Builder::new();
-                    // There is no timer, and nobody but this machine to be slow.
+                    // There is no timer, and only this machine could be slow.
                     server.header_read_timeout(None);
-                    // A broken connection is the client's own affair.
+                    // A broken connection is the client's own problem.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// The host that a request names, in lower case and without its port.
+/// The host that a request names, in lowercase and without its port.
 pub(super) fn host_name(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?.to_ascii_lowercase();
     let end = match host.rfind(']') {
@@ -89,7 +89,7 @@ pub(super) fn host_name(headers: &HeaderMap) -> Option<String> {
     Some(host[..end].to_owned())
 }
 
-/// A page on the web could have its own host name resolve to this machine; it cannot choose `Host`.
+/// A web page could make its own host name resolve to this machine; it cannot choose `Host`.
 fn is_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = host_name(headers) else {
         return false;

@@ -31,7 +31,7 @@ impl Store {
         Self { bodies: Bodies::new(None, 0), directory: None, buckets: RwLock::default(), timeline: Arc::default() }
     }
 
-    /// The store that `directory` holds; files of bodies that no journal refers to are removed.
+    /// Loads the store in `directory`; files of bodies that no journal refers to are removed.
     pub(super) fn open(directory: &Path) -> Result<Self, EdgeError> {
         let unusable = |error| EdgeError::directory(directory, error);
         let bodies = directory.join("bodies");
@@ -107,7 +107,7 @@ impl Store {
         reading(&self.buckets).values().cloned().collect()
     }
 
-    /// Creates the bucket when it is missing.
+    /// Creates the bucket if it does not exist.
     pub(super) fn create(&self, name: &str) -> io::Result<()> {
         let mut buckets = writing(&self.buckets);
         if buckets.contains_key(name) {
@@ -138,7 +138,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the bucket's policy, or drops it.
+    /// Stores the bucket's policy, or removes it.
     pub(super) fn set_policy(&self, bucket: &Bucket, policy: Option<String>) -> io::Result<()> {
         if let Some(path) = self.file_of(&bucket.name, "policy") {
             match &policy {
@@ -167,7 +167,7 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes bodies that were in flight when the last process ended; the next free number.
+/// Removes bodies that were in flight when the last process ended; returns the next free number.
 fn sweep(bodies: &Path, used: &HashMap<u64, u64>) -> io::Result<u64> {
     let mut next = used.keys().max().map_or(0, |highest| highest + 1);
     for shard in fs::read_dir(bodies)? {

@@ -1,6 +1,6 @@
-//! What tests set up and look at.
+//! What tests set up.
 //!
-//! What is set up is beyond what S3's and CloudFront's own calls can say: distributions, the ways of a bucket,
+//! These methods cover what S3's and CloudFront's own calls cannot: distributions, the properties of a bucket,
 //! faults, the clock.
 
 mod observed;
@@ -22,12 +22,12 @@ use crate::{
     Stage, Tenant,
 };
 
-/// What a bucket held at a moment, with its versions. Clones share the bytes.
+/// What a bucket contained at some moment, with its versions. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct BucketContents(BTreeMap<String, Arc<Object>>, Versions);
 
 impl Edge {
-    /// What a bucket holds now, for many tests that begin with the same.
+    /// What a bucket contains now, for many tests that start from the same state.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -38,11 +38,11 @@ impl Edge {
         Ok(BucketContents(contents.objects.clone(), contents.versions.clone()))
     }
 
-    /// Makes a bucket hold what one held before, here or at another edge, and nothing else: of what it holds now
-    /// no version is kept, and it counts as no change.
+    /// Replaces the contents of a bucket with what a bucket contained before, here or at another edge: no versions
+    /// of the current contents are kept, and the replacement does not count as a change.
     ///
     /// # Errors
-    /// A bucket that does not exist, or an edge that keeps its objects in a directory.
+    /// A bucket that does not exist, or an edge that stores its objects in a directory.
     pub fn set_bucket_contents(&self, bucket: &str, contents: &BucketContents) -> Result<(), EdgeError> {
         let missing = |_| EdgeError::NoSuchBucket(bucket.to_owned());
         let found = self.state.store.bucket(bucket).map_err(missing)?;
@@ -50,22 +50,22 @@ impl Edge {
         found.replace_all(Contents { objects, versions, journal: None }).map_err(EdgeError::Write)
     }
 
-    /// The distribution with this id.
+    /// The distribution with this ID.
     #[must_use]
     pub fn distribution(&self, id: &str) -> Option<Distribution> {
         self.state.distributions.get(id)
     }
 
-    /// All distributions, in the order in which they came to be.
+    /// All distributions, in order of creation.
     #[must_use]
     pub fn distributions(&self) -> Vec<Distribution> {
         self.state.distributions.all()
     }
 
-    /// Adds or replaces a distribution, and gives it another ETag.
+    /// Adds or replaces a distribution, and gives it a new ETag.
     ///
     /// # Errors
-    /// A behaviour whose target does not exist, or a disk that does not take the change.
+    /// A behavior whose target does not exist, or a disk that refuses the change.
     pub fn put_distribution(&self, distribution: Distribution) -> Result<(), EdgeError> {
         let index_rewrite = Function::index_rewrite();
         let is_used = distribution.has_function(&functions::arn(&index_rewrite.name));
@@ -75,16 +75,16 @@ impl Edge {
         self.state.distributions.put(distribution).map_err(EdgeError::Write)
     }
 
-    /// Says whether the configuration of a distribution is still on its way to the edges, which until then
+    /// Sets whether the configuration of a distribution is still on its way to the edge locations, which until then
     /// read no cache tags.
     pub fn set_deploying(&self, id: &str, deploying: bool) {
         self.state.distributions.set_deploying(id, deploying);
     }
 
-    /// Adds or replaces a function, live at once; its ARN.
+    /// Adds or replaces a function, live at once; returns its ARN.
     ///
     /// # Errors
-    /// What CloudFront would not take, or a disk that does not take the change.
+    /// A function that CloudFront would not accept, or a disk that refuses the change.
     pub fn put_function(&self, function: &Function) -> Result<String, EdgeError> {
         let refused = |refusal: Refusal| EdgeError::Function(function.name.clone(), refusal.message);
         self.state.functions.put(function, self.state.timeline.time()).map_err(refused)?;
@@ -97,10 +97,10 @@ impl Edge {
         self.state.functions.get(name, stage).map(|(version, _)| version.function)
     }
 
-    /// Adds a key-value store, or replaces what one holds.
+    /// Adds a key-value store, or replaces its contents.
     ///
     /// # Errors
-    /// A disk that does not take the change.
+    /// A disk that refuses the change.
     pub fn put_key_value_store(
         &self,
         name: &str,
@@ -117,10 +117,10 @@ impl Edge {
         self.state.key_value_stores.named(name)
     }
 
-    /// Forgets a distribution.
+    /// Removes a distribution.
     ///
     /// # Errors
-    /// A disk that does not take the change.
+    /// A disk that refuses the change.
     pub fn remove_distribution(&self, id: &str) -> Result<(), EdgeError> {
         self.state.distributions.remove(id).map_err(EdgeError::Write)
     }
@@ -128,7 +128,7 @@ impl Edge {
     /// Adds or replaces a tenant of a distribution.
     ///
     /// # Errors
-    /// A distribution that does not exist, or a disk that does not take the change.
+    /// A distribution that does not exist, or a disk that refuses the change.
     pub fn put_tenant(&self, tenant: Tenant) -> Result<(), EdgeError> {
         if self.distribution(&tenant.distribution_id).is_none() {
             return Err(EdgeError::NoSuchDistribution(tenant.distribution_id));
@@ -136,10 +136,10 @@ impl Edge {
         self.state.distributions.put_tenant(tenant).map_err(EdgeError::Write)
     }
 
-    /// Chooses the distribution that answers on hosts that name none; the first one until then.
+    /// Chooses the distribution that answers on hosts that do not name one; until then, it is the first one.
     ///
     /// # Errors
-    /// A distribution that does not exist, or a disk that does not take the change.
+    /// A distribution that does not exist, or a disk that refuses the change.
     pub fn set_default(&self, id: &str) -> Result<(), EdgeError> {
         if self.distribution(id).is_none() {
             return Err(EdgeError::NoSuchDistribution(id.to_owned()));
@@ -152,7 +152,7 @@ impl Edge {
         self.state.distributions.put_policy(policy);
     }
 
-    /// Gives a bucket a region: requests signed for another are answered 301, for this process.
+    /// Sets the region of a bucket for this process: requests signed for another are answered with 301.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -160,7 +160,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.region = Some(region.to_owned()))
     }
 
-    /// Makes ETags of later writes say nothing of the bytes, as SSE-KMS does, for this process.
+    /// Makes ETags of later writes independent of the bytes, as with SSE-KMS, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -168,7 +168,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.opaque_etags = opaque)
     }
 
-    /// Makes the origin answer 403 for a missing key, as without `s3:ListBucket`, and not 404.
+    /// Makes the origin answer 403 instead of 404 for a missing key, as without `s3:ListBucket`.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -176,7 +176,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.missing_is_forbidden = forbidden)
     }
 
-    /// Makes writes succeed whatever their conditions say, as some other stores do, for this process.
+    /// Makes writes succeed regardless of their conditions, as in some other stores, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -184,7 +184,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.ignores_conditions = ignore)
     }
 
-    /// Makes each page of a listing come backwards, as no page of S3 does, for this process.
+    /// Returns each page of a listing in reverse order, which S3 never does, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -192,7 +192,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.lists_backwards = backwards)
     }
 
-    /// Lets objects have ACLs, as buckets of before 2023 do, for this process.
+    /// Allows objects to have ACLs, as in buckets created before 2023, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -200,7 +200,8 @@ impl Edge {
         self.settings(bucket, |settings| settings.acls = acls)
     }
 
-    /// Lets objects be locked, for this process: the bucket says that it has Object Lock. The edge locks none.
+    /// Allows objects to be locked, for this process: the bucket reports that it has Object Lock. The edge locks
+    /// none.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -208,7 +209,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.object_lock = object_lock)
     }
 
-    /// Says what copies in a bucket make of their conditions, for this process.
+    /// Sets how copies in a bucket treat their conditions, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -216,7 +217,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.copy_conditions = conditions)
     }
 
-    /// Makes `CopyObject` refuse larger objects than these bytes, as S3 does those of more than 5 GB, for this process.
+    /// Makes `CopyObject` refuse objects larger than this many bytes, as S3 does above 5 GB, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -224,7 +225,7 @@ impl Edge {
         self.settings(bucket, |settings| settings.largest_copy = Some(bytes))
     }
 
-    /// Switches versioning on, or suspends it, for this process.
+    /// Enables or suspends versioning, for this process.
     ///
     /// # Errors
     /// A bucket that does not exist.
@@ -256,39 +257,39 @@ impl Edge {
         &self.state.faults
     }
 
-    /// How long later invalidations are in progress. The default is until the first poll.
+    /// Sets how long later invalidations are in progress. By default, until the first poll.
     pub fn set_invalidation_progress(&self, progress: Progress) {
         self.state.invalidations.set_progress(progress);
     }
 
     /// Sets the quotas of invalidations, with full buckets. The default is none.
     ///
-    /// After [`Edge::stop_clock`] the buckets fill only when [`Edge::advance_clock`] says so, and a test of a
-    /// refusal and of what follows it takes no time; under [`Quotas::sped_up`] a client that waits by its own
-    /// clock waits shorter.
+    /// After [`Edge::stop_clock`], the buckets fill only when [`Edge::advance_clock`] is called, so a test of a
+    /// refusal and of what follows takes no time; with [`Quotas::sped_up`], a client that waits by its own clock
+    /// waits for a shorter time.
     pub fn set_invalidation_quotas(&self, quotas: Quotas) {
         self.state.invalidations.set_quotas(quotas);
     }
 
-    /// Sets the older rule alone, with as many wildcards as paths; the other quotas stay.
+    /// Sets only the older rule, with as many wildcards as paths; the other quotas stay.
     pub fn limit_invalidations_in_progress(&self, most: Option<usize>) {
         let quota = most.map(|most| InProgressQuota { paths: most, wildcards: most });
         self.state.invalidations.limit_in_progress(quota);
     }
 
-    /// How many distributions or invalidations one page of a list holds, at most.
+    /// Maximum number of distributions or invalidations in one page of a list.
     pub fn set_list_page_size(&self, size: usize) {
         self.state.list_page_size.store(size.max(1), Ordering::Relaxed);
     }
 
-    /// Stops the clock of the cache, of invalidations and their quotas: from now on only [`Edge::advance_clock`] moves
-    /// it, and how fast the machine is changes nothing. What S3 says of the time goes on.
+    /// Stops the clock of the cache, of invalidations and of their quotas: from now on only [`Edge::advance_clock`]
+    /// moves it, and the speed of the machine does not matter. S3's own dates continue.
     pub fn stop_clock(&self) {
         self.state.timeline.stop();
     }
 
-    /// Puts the clock forward: of the cache, of invalidations and their quotas, and what S3 says of the time and of
-    /// when it stored what comes later.
+    /// Advances the clock: of the cache, of invalidations and their quotas, of S3's dates, and of the times at
+    /// which S3 stores later objects.
     pub fn advance_clock(&self, by: Duration) {
         self.state.timeline.advance(by);
     }

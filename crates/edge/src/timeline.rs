@@ -1,5 +1,4 @@
-//! The edge's clock, which tests put forward, and what changed in which order: the witness that
-//! tests replay.
+//! The edge's clock, which tests advance, and what changed in which order: the evidence that tests replay.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use crate::lock::locked;
 use crate::watch::Watch;
 
-/// How many changes are remembered; the oldest go first.
+/// Number of changes to remember; the oldest are dropped first.
 const LONGEST_MEMORY: usize = 200_000;
 
 /// Something that changed what viewers may see.
@@ -37,20 +36,20 @@ pub enum Effect {
     },
     /// An invalidation was accepted.
     Invalidate {
-        /// The id of the distribution or of the tenant.
+        /// The ID of the distribution or of the tenant.
         distribution: String,
-        /// Paths and `#tags`, as they were sent.
+        /// Paths and `#tags`, as sent.
         items: Vec<String>,
     },
 }
 
-/// The clock and the order of changes, of a whole edge.
+/// The clock and the order of changes of a whole edge.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     ahead_ms: AtomicU64,
     stopped_at: Mutex<Option<Instant>>,
     effects: Mutex<VecDeque<Effect>>,
-    /// What the dashboard shows of it.
+    /// What the dashboard shows.
     pub(super) watch: Watch,
 }
 
@@ -65,7 +64,7 @@ impl Timeline {
         Timestamp::now().checked_add(self.ahead()).unwrap_or(Timestamp::MAX)
     }
 
-    /// How far the clock was put forward.
+    /// How far the clock was advanced.
     pub(super) fn ahead(&self) -> Duration {
         Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
     }

@@ -1,7 +1,7 @@
-//! The versions of a bucket's objects: what a put or a delete leaves behind where versioning is on.
+//! The versions of a bucket's objects: what a put or a delete leaves behind if versioning is enabled.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html>
 //!
-//! Versions are in memory, also where the bucket is in a directory: the next process finds the newest ones, and
+//! Versions are in memory even if the bucket is in a directory: the next process finds the newest ones, with
 //! versioning off.
 
 use std::collections::BTreeMap;
@@ -15,10 +15,10 @@ use s3s::{S3Error, S3Result, s3_error};
 use crate::bucket::{Bucket, Contents, Object, hex, no_such_key, write_error};
 use crate::lock::{reading, writing};
 
-/// The id of what was stored while versioning was off or suspended.
+/// The ID of objects stored while versioning was off or suspended.
 pub(super) const NULL: &str = "null";
 
-/// Whether writes leave versions behind. A bucket that never had it on has none.
+/// Whether writes leave versions behind. A bucket that never had versioning enabled has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Versioning {
     Enabled,
@@ -36,13 +36,13 @@ pub(super) struct Version {
 /// What a delete did.
 #[derive(Debug, Default)]
 pub(super) struct Deleted {
-    /// The version that was removed or, for a delete without one, the marker that was made.
+    /// The version that was removed or, for a delete without one, the marker that was created.
     pub(super) version: Option<String>,
     /// Whether that is a delete marker.
     pub(super) marker: bool,
 }
 
-/// All versions of the keys that were written or deleted since versioning is on, the oldest first.
+/// All versions of the keys that were written or deleted since versioning was enabled, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Versions {
     by_key: BTreeMap<String, Vec<Version>>,
@@ -53,13 +53,13 @@ impl Versions {
         self.by_key.is_empty()
     }
 
-    /// `None` for a key that nobody wrote or deleted since versioning is on.
+    /// `None` for a key that was neither written nor deleted since versioning was enabled.
     pub(super) fn of(&self, key: &str) -> Option<&[Version]> {
         self.by_key.get(key).map(Vec::as_slice)
     }
 
     /// Adds the newest version of a key; `before` is the object that it replaces. Returns an object that is no
-    /// version any more: there is one null version at most.
+    /// longer a version: there is at most one null version.
     pub(super) fn add(&mut self, key: &str, before: Option<&Arc<Object>>, new: Version) -> Option<Arc<Object>> {
         let all = self.by_key.entry(key.to_owned()).or_default();
         if all.is_empty()
@@ -73,7 +73,7 @@ impl Versions {
         replaced
     }
 
-    /// Removes a version for good, and says which one is the newest now if it was.
+    /// Permanently removes a version, and returns which one is the newest now if it was.
     pub(super) fn remove(&mut self, key: &str, id: &str) -> Option<(Version, Newest)> {
         let all = self.by_key.get_mut(key)?;
         let at = all.iter().position(|version| version.id == id)?;
@@ -91,7 +91,7 @@ impl Versions {
 }
 
 impl Bucket {
-    /// The version of what is written now; `None` where versioning was never on.
+    /// The version of the next write; `None` if versioning was never enabled.
     pub(super) fn next_version(&self) -> Option<String> {
         let versioning = reading(&self.settings).versioning?;
         Some(match versioning {
@@ -100,13 +100,13 @@ impl Bucket {
         })
     }
 
-    /// The version of an object as answers say it; `None` where versioning was never on.
+    /// The version of an object in responses; `None` if versioning was never enabled.
     pub(super) fn version_of(&self, object: &Object) -> Option<String> {
         reading(&self.settings).versioning?;
         Some(object.version.clone().unwrap_or_else(|| NULL.to_owned()))
     }
 
-    /// The object that a read asks for: the newest, or the one of a version.
+    /// The object that a read requests: the newest, or a specific version.
     pub(super) fn find(&self, key: &str, version: Option<&str>) -> S3Result<Arc<Object>> {
         let contents = reading(&self.contents);
         let history = contents.versions.of(key);
@@ -128,7 +128,7 @@ impl Bucket {
         }
     }
 
-    /// All versions of the keys with a prefix: in the order of the keys, the newest first, and whether it is that.
+    /// All versions of the keys with a prefix, by key, newest first, each with whether it is the newest.
     pub(super) fn list_versions(&self, prefix: &str) -> Vec<(String, Version, bool)> {
         let contents = reading(&self.contents);
         let unversioned = contents.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
@@ -142,7 +142,7 @@ impl Bucket {
             all.iter().rev().enumerate().map(move |(at, version)| (key.clone(), version.clone(), at == 0))
         });
         let mut all: Vec<_> = plain.chain(kept).collect();
-        // Stable: those of a key stay the newest first.
+        // The sort is stable: the versions of a key stay newest first.
         all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         all
     }
@@ -166,7 +166,7 @@ impl Bucket {
         }
     }
 
-    /// Removes a version for good; the one before it comes to light if it was the newest.
+    /// Permanently removes a version; if it was the newest, the one before it becomes current.
     pub(super) fn delete_version(&self, contents: &mut Contents, key: &str, id: &str) -> S3Result<Deleted> {
         let Some((removed, newest)) = contents.versions.remove(key, id) else {
             return Ok(Deleted { version: Some(id.to_owned()), marker: false });
@@ -193,7 +193,7 @@ impl Bucket {
     }
 }
 
-/// An error that says that a delete marker is why.
+/// An error whose cause is a delete marker.
 fn marked(mut error: S3Error) -> S3Error {
     let name = HeaderName::from_static("x-amz-delete-marker");
     error.set_headers(HeaderMap::from_iter([(name, HeaderValue::from_static("true"))]));

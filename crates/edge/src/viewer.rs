@@ -1,4 +1,4 @@
-//! The viewer listener: chooses the distribution, runs its functions, asks the cache, then the origin.
+//! The viewer listener: selects the distribution, runs its functions, consults the cache, then the origin.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::previews;
 use crate::server::host_name;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// Larger objects are passed on without being held in memory.
+/// Larger objects are passed on without being loaded into memory.
 const LARGEST_CACHED: u64 = 32 << 20;
-/// Statuses that CloudFront keeps. 403 is contested; the safe reading is that it is kept.
+/// Statuses that CloudFront caches. Sources disagree about 403; the safe reading is that it is cached.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html>
 const CACHED_ERRORS: [u16; 8] = [403, 404, 414, 500, 501, 502, 503, 504];
-/// `ErrorCachingMinTTL` where no custom error response says otherwise.
+/// `ErrorCachingMinTTL` unless a custom error response sets it.
 const ERROR_TTL: Duration = Duration::from_secs(10);
 
 /// Answers one viewer.
@@ -59,7 +59,7 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     }
     let (path, query) = (state.readings().spelled(request.uri().path()), request.uri().query().unwrap_or_default());
     let path = path.as_ref();
-    // The one that is chosen before a function runs.
+    // The behavior selected before a function runs.
     let behavior = distribution.behavior(path);
     let seen = invocation::request(request.method().as_str(), path, query, request.headers());
     let (uri, sent) = match invocation::invoke(state, &distribution, behavior, seen.clone(), None) {
@@ -68,7 +68,7 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
             let query = invocation::query(&changed);
             (changed.uri, query)
         }
-        // No function sees this answer.
+        // No function sees this response.
         Some(Ok(invocation::Answer::Response(made))) => return generated(&made, request.headers()),
         Some(Err(failure)) => return failed(&failure),
     };
@@ -88,13 +88,13 @@ pub(super) async fn answer<B>(state: &State, request: Request<B>) -> Response<Bo
     }
 }
 
-/// What a function answers in the origin's place.
+/// A response that a function generates instead of the origin.
 fn generated(made: &invocation::Response, asked: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::from(invocation::body(made).unwrap_or_default()));
     *response.status_mut() = StatusCode::from_u16(made.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = invocation::headers(made);
     let headers = response.headers_mut();
-    // There is no TLS here: what leads to the same host over it leads to the same host without.
+    // There is no TLS here: a redirect to the same host over TLS becomes one to the same host without it.
     let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
     let path = location.and_then(|location| location.strip_prefix("https://")?.strip_prefix(host));
@@ -102,7 +102,7 @@ fn generated(made: &invocation::Response, asked: &HeaderMap) -> Response<Body> {
     if let Some(location) = path.and_then(|path| HeaderValue::try_from(format!("http://{host}{path}")).ok()) {
         headers.insert(LOCATION, location);
     }
-    // Browsers keep a permanent redirect for good, and the next site is at the same address.
+    // Browsers keep a permanent redirect forever, and the next site has the same address.
     if headers.contains_key(LOCATION) && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -110,7 +110,7 @@ fn generated(made: &invocation::Response, asked: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// An answer as a function changed it.
+/// A response as a function changed it.
 fn replaced(response: Response<Body>, changed: &invocation::Response) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     parts.status = StatusCode::from_u16(changed.status_code).unwrap_or(parts.status);
@@ -141,12 +141,12 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// What a viewer gets before conditions are looked at.
+/// What a viewer gets before conditions are evaluated.
 struct Answer {
     stored: Arc<Stored>,
-    /// In place of the stored body, when that was too large to keep.
+    /// Instead of the stored body, if that was too large to keep.
     stream: Option<crate::body::Body>,
-    /// `None` is a miss.
+    /// `None` for a miss.
     age: Option<Duration>,
 }
 
@@ -194,7 +194,7 @@ fn respond(answer: Answer, behavior: &CacheBehavior, asked: &HeaderMap) -> Respo
     response
 }
 
-/// The body as a viewer who accepts gzip gets it, and the headers that differ.
+/// The body for a viewer who accepts gzip, and the headers that differ.
 /// <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html>
 fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> Option<(Vec<u8>, HeaderMap)> {
     let accepted = asked.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -212,7 +212,8 @@ fn compressed(stored: &Stored, behavior: &CacheBehavior, asked: &HeaderMap) -> O
     Some((encoder.finish().ok()?, headers))
 }
 
-/// What is looked for in the cache: what a function and the default root object made of what a viewer `asked` for.
+/// The cache key to look up: what a function and the default root object made of the path that a viewer `asked`
+/// for.
 fn target(
     state: &State,
     distribution: &Distribution,
@@ -252,7 +253,7 @@ async fn load(
     if let Some((rule, path)) = page {
         let page = error_page(state, distribution, path).await;
         if page.status == 200 {
-            // The documents contradict each other on which of the two holds: the longer one leaves more stale.
+            // The documentation contradicts itself on which of the two applies: the longer one leaves more stale.
             let caching = state.distributions.caching(distribution.behavior(path));
             ttl = ttl.max(cache::time_to_live(&caching, &page.headers));
             stored = Arc::new(Stored {
@@ -263,11 +264,11 @@ async fn load(
             });
         }
     }
-    // A behaviour that caches nothing caches no errors either.
+    // A behavior that caches nothing does not cache errors either.
     if CACHED_ERRORS.contains(&fetched.status) && state.readings().keeps(fetched.status) && !caching.max_ttl.is_zero() {
         let time = (state.timeline.now(), ttl);
         let spellings = [target.asked.as_str(), target.key.url.as_str()];
-        // Whether the tags of an error page hold for its copies is not documented: they do not.
+        // Whether the tags of an error page apply to its copies is not documented: here they do not.
         let no_tags = cache::Tags::default();
         let key = target.key.clone();
         state.cache.store(fill, key, &spellings, Arc::clone(&stored), no_tags, time);
@@ -275,7 +276,7 @@ async fn load(
     Answer { stored, stream: None, age: None }
 }
 
-/// A page from the cache under its own URL, as CloudFront takes it: a stale one stays stale.
+/// A page from the cache under its own URL, as CloudFront fetches it: a stale one stays stale.
 async fn error_page(state: &State, distribution: &Distribution, page: &str) -> Arc<Stored> {
     let behavior = distribution.behavior(page);
     let caching = state.distributions.caching(behavior);
@@ -293,7 +294,7 @@ async fn error_page(state: &State, distribution: &Distribution, page: &str) -> A
     }
 }
 
-/// What was asked for, and what it is kept under.
+/// What was requested, and the key under which it is cached.
 struct Target {
     key: Key,
     asked: String,
@@ -307,7 +308,7 @@ impl Target {
     }
 }
 
-/// Keeps a good answer as long as its headers and the behaviour say.
+/// Caches a successful response for as long as its headers and the behavior say.
 async fn keep(
     state: &State,
     distribution: &Distribution,
@@ -335,7 +336,7 @@ async fn keep(
     Answer { stored, stream: None, age: None }
 }
 
-/// The answer in memory; a body that cannot be read is the origin's failure.
+/// The whole response in memory; a body that cannot be read is the origin's failure.
 async fn whole(fetched: &Fetched) -> Stored {
     let (status, headers, body) = match fetched.body.bytes().await {
         Ok(body) => (fetched.status, fetched.headers.clone(), body),
@@ -344,7 +345,7 @@ async fn whole(fetched: &Fetched) -> Stored {
     Stored { status, headers, body, is_error: status >= 400 }
 }
 
-/// The default root object for `/` alone.
+/// The default root object, only for `/`.
 fn root_object(distribution: &Distribution, path: String) -> String {
     let root = distribution.default_root_object.trim_start_matches('/');
     if path == "/" && !root.is_empty() { format!("/{root}") } else { path }

@@ -1,4 +1,4 @@
-//! What the dashboard shows: who asked for what, what changed, and what was evicted and why.
+//! The data of the dashboard: who requested what, what changed, and what was evicted and why.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -10,23 +10,23 @@ use serde::Serialize;
 use crate::cache::{self, Gone, Key};
 use crate::lock::locked;
 
-/// Events that are remembered.
+/// Number of events to remember.
 const MOST_EVENTS: usize = 300;
-/// Changes of objects that are remembered until an invalidation.
+/// Number of changes of objects to remember until an invalidation.
 const MOST_CHANGES: usize = 5000;
-/// URLs whose viewers are counted.
+/// Number of URLs whose viewers are counted.
 const MOST_URLS: usize = 20_000;
-/// Invalidations that are remembered.
+/// Number of invalidations to remember.
 const MOST_INVALIDATIONS: usize = 20;
-/// Causes and copies that are named of one item.
+/// Number of causes and copies to name per item.
 const MOST_NAMED: usize = 50;
-/// Items of one invalidation that are named.
+/// Number of items to name per invalidation.
 const MOST_ITEMS: usize = 200;
-/// Objects of deploy records whose times are remembered.
+/// Number of objects of deploy records whose times are remembered.
 const MOST_MARKS: usize = 20_000;
-/// Whatever is in there is no part of the site.
+/// Nothing in this folder is part of the site.
 pub(super) const RECORD_FOLDER: &str = ".shipfront";
-/// What became of an object that is gone.
+/// What happened to an object that is gone.
 const REMOVED: &str = "removed";
 
 /// Something that happened.
@@ -34,7 +34,7 @@ const REMOVED: &str = "removed";
 pub(super) struct Event {
     number: u64,
     at: Timestamp,
-    /// The id of the distribution, or the name of the bucket, where it happened; empty where it is of no site.
+    /// The ID of the distribution, or the name of the bucket, where it happened; empty if it belongs to no site.
     #[serde(skip)]
     pub(super) place: String,
     /// `view`, `put`, `delete`, `invalidate` or `note`.
@@ -49,42 +49,42 @@ pub(super) struct Event {
 pub(super) struct Seen {
     pub(super) hits: u64,
     pub(super) misses: u64,
-    /// The item that evicted the copy, until there is another one.
+    /// The item that evicted the copy, until there is a new one.
     pub(super) evicted_by: Option<String>,
 }
 
-/// An invalidation, and what it did here.
+/// An invalidation, and its effect here.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ShownInvalidation {
-    /// When it was, among all that happened.
+    /// Its position among all events.
     #[serde(skip)]
     pub(super) number: u64,
     pub(super) distribution: String,
     id: String,
     pub(super) at: Timestamp,
-    /// All of its items, of which some are named.
+    /// The number of its items, some of which are named.
     pub(super) sent: usize,
     items: Vec<ShownItem>,
-    /// Copies that went.
+    /// Number of copies evicted.
     pub(super) evicted: usize,
-    /// How many of those were no longer what the origin answers.
+    /// How many of those were outdated.
     pub(super) outdated: usize,
-    /// Copies of the distribution that were left.
+    /// Number of the distribution's copies that stayed.
     pub(super) stayed: usize,
 }
 
-/// An item of it.
+/// An item of an invalidation.
 #[derive(Clone, Debug, Default, Serialize)]
 struct ShownItem {
     item: String,
-    /// What the deploy says that it does, if the deploy ran beside this edge.
+    /// What it does according to the deploy, if the deploy ran in the same process as this edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<String>,
     /// Changes since the last invalidation whose URLs the item covers.
     because: Vec<Because>,
-    /// Copies that went by it.
+    /// Copies that it evicted.
     evicted: Vec<Evicted>,
-    /// How many of each there are beyond those that are named.
+    /// How many more there are of each.
     more: usize,
 }
 
@@ -92,7 +92,7 @@ struct ShownItem {
 struct Because {
     key: String,
     what: &'static str,
-    /// Why the deploy changed it, likewise.
+    /// Why the deploy changed it, under the same condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -100,7 +100,7 @@ struct Because {
 #[derive(Clone, Debug, Serialize)]
 struct Evicted {
     url: String,
-    /// Whether it was not any more what the origin answers.
+    /// Whether the origin's answer had changed by then.
     outdated: bool,
 }
 
@@ -124,13 +124,13 @@ struct Log {
     marks: VecDeque<(String, String, u64)>,
 }
 
-/// All of it, as far as it is remembered.
+/// All of this, as far as it is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     log: Mutex<Log>,
 }
 
-/// What the dashboard shows of it.
+/// The part that the dashboard shows.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) version: u64,
@@ -147,14 +147,14 @@ pub(super) struct TookEffect<'a> {
     pub(super) items: &'a [String],
     /// The distribution's origins, each with its path.
     pub(super) buckets: &'a [(String, String)],
-    /// The copies that went, and of each whether it was outdated.
+    /// The evicted copies, each with whether it was outdated.
     pub(super) gone: &'a [(Gone, bool)],
-    /// How many copies of the distribution were left.
+    /// Number of the distribution's copies that stayed.
     pub(super) stayed: usize,
 }
 
 impl Watch {
-    /// A viewer was answered.
+    /// Records that a viewer was answered.
     pub(super) fn viewed(&self, key: &Key, asked: &str, status: u16, hit: bool) {
         let mut log = locked(&self.log);
         if log.seen.len() < MOST_URLS || log.seen.contains_key(key) {
@@ -171,7 +171,7 @@ impl Watch {
         );
     }
 
-    /// An object was stored, over another one or not.
+    /// Records that an object was stored, whether or not it replaced another one.
     pub(super) fn put(&self, bucket: &str, key: &str, before: Option<&str>, etag: &str) {
         let what = match before {
             None => "new",
@@ -181,7 +181,7 @@ impl Watch {
         self.changed("put", bucket, key, what);
     }
 
-    /// An object was removed.
+    /// Records that an object was removed.
     pub(super) fn deleted(&self, bucket: &str, key: &str) {
         self.changed("delete", bucket, key, REMOVED);
     }
@@ -189,7 +189,7 @@ impl Watch {
     fn changed(&self, kind: &'static str, bucket: &str, key: &str, what: &'static str) {
         let mut log = locked(&self.log);
         if key.split('/').any(|part| part == RECORD_FOLDER) {
-            // What is told of deploys may be another story now.
+            // The summary of the deploys may be different now.
             log.number += 1;
             let number = log.number;
             log.marks.push_back((bucket.to_owned(), key.to_owned(), number));
@@ -207,12 +207,12 @@ impl Watch {
         }
     }
 
-    /// Somebody has something to say.
+    /// Records a note.
     pub(super) fn note(&self, text: &str) {
         locked(&self.log).add("", "note", text.to_owned(), String::new());
     }
 
-    /// An invalidation took effect.
+    /// Records that an invalidation took effect.
     pub(super) fn invalidated(&self, effect: &TookEffect<'_>) {
         let TookEffect { distribution, id, items, buckets, gone, stayed } = *effect;
         let mut log = locked(&self.log);
@@ -252,7 +252,7 @@ impl Watch {
         log.invalidations.truncate(MOST_INVALIDATIONS);
     }
 
-    /// When an object of a deploy record was first written after something else that happened, if that is remembered.
+    /// When an object of a deploy record was first written after the event `after`, if that is remembered.
     pub(super) fn written(&self, bucket: &str, key: &str, after: u64) -> Option<u64> {
         let log = locked(&self.log);
         let mut marks = log.marks.iter();
@@ -260,13 +260,13 @@ impl Watch {
         found.map(|(_, _, number)| *number)
     }
 
-    /// Objects of these buckets that were changed after one event and up to another: those that were stored, and those
-    /// that were removed. As far as it is remembered.
+    /// The numbers of objects in these buckets that were stored and that were removed after one event and up to
+    /// another, as far as it is remembered.
     pub(super) fn changed_between(&self, buckets: &[String], after: u64, until: u64) -> (usize, usize) {
         let log = locked(&self.log);
         let within =
             |change: &&Change| change.number > after && change.number <= until && buckets.contains(&change.bucket);
-        // The last change of a key is what it came to.
+        // The last change of a key is the one that counts.
         let last: HashMap<&str, &str> = log
             .changes
             .iter()
@@ -277,7 +277,7 @@ impl Watch {
         (last.len() - removed, removed)
     }
 
-    /// Adds what the deploy knows of its invalidation: what an item does, and why a key was changed.
+    /// Adds a deploy's explanations of its invalidation: what an item does, and why a key was changed.
     pub(super) fn explain(
         &self,
         id: &str,
@@ -293,12 +293,12 @@ impl Watch {
         log.number += 1;
     }
 
-    /// How often anything happened.
+    /// The number of events so far.
     pub(super) fn version(&self) -> u64 {
         locked(&self.log).number
     }
 
-    /// What is to be shown, the newest first.
+    /// The data to show, newest first.
     pub(super) fn shown(&self) -> Shown {
         let log = locked(&self.log);
         Shown {
@@ -321,7 +321,8 @@ impl Log {
     }
 }
 
-/// The changes since the last invalidation by the paths of their URLs, sorted, so that an item finds its own quickly.
+/// The changes since the last invalidation by the paths of their URLs, sorted, so that an item finds its own
+/// quickly.
 struct Changed<'a> {
     by_path: Vec<(&'a str, &'a Change)>,
 }
@@ -334,11 +335,11 @@ impl<'a> Changed<'a> {
         Self { by_path }
     }
 
-    /// Those whose URLs an item covers, in their order, as far as a person wants to know.
+    /// The changes whose URLs an item covers, in order, as many as are shown.
     fn by(&self, item: &str) -> Vec<&'a Change> {
         let prefix = item.strip_suffix('*');
         let decoded = percent_decode_str(prefix.unwrap_or(item)).decode_utf8_lossy();
-        // A wildcard may cut a letter in two.
+        // A wildcard may cut a character in two.
         let start = decoded.trim_end_matches('\u{FFFD}');
         let start = if prefix.is_some() { start } else { &decoded };
         let first = self.by_path.partition_point(|(path, _)| *path < start);
@@ -352,7 +353,7 @@ impl<'a> Changed<'a> {
     }
 }
 
-/// The copies that went, by the URLs that they answered and their tags.
+/// The evicted copies, by the URLs that they answered and their tags.
 struct GoneIndex<'a> {
     gone: &'a [(Gone, bool)],
     by_url: HashMap<&'a str, Vec<usize>>,
@@ -369,12 +370,12 @@ impl<'a> GoneIndex<'a> {
         index
     }
 
-    /// The places of those that an item clears.
+    /// The indices of those that an item clears.
     fn by(&self, item: &str) -> Vec<usize> {
         if let Some(tag) = item.strip_prefix('#') {
             return self.by_tag.get(tag.to_ascii_lowercase().as_str()).cloned().unwrap_or_default();
         }
-        // CloudFront supports no `~`, encoded or not.
+        // CloudFront does not support `~`, encoded or not.
         if item.contains("%7E") || item.contains("%7e") {
             return Vec::new();
         }
@@ -400,7 +401,7 @@ fn shown_item(item: &str, changes: &[&Change], evicted: &[usize], gone: &[(Gone,
     }
 }
 
-/// The paths under which viewers may know a key, decoded; `None` if the distribution does not show it.
+/// The decoded paths under which viewers may know a key; `None` if the distribution does not serve it.
 fn paths(change: &Change, buckets: &[(String, String)]) -> Option<Vec<String>> {
     let key = format!("/{}", change.because.key);
     let shown = buckets.iter().filter(|(bucket, _)| *bucket == change.bucket);

@@ -1,4 +1,4 @@
-//! XML, by `quick-xml` and serde: a document with its root and namespace, and a request body read.
+//! XML with `quick-xml` and serde: writes a document with its root and namespace, and parses a request body.
 
 use percent_encoding::percent_decode_str;
 use quick_xml::SeError;
@@ -23,7 +23,7 @@ pub(super) fn write<T: Serialize>(root: &str, namespace: Option<&'static str>, c
     Ok(format!("{DECLARATION}{text}"))
 }
 
-/// The document of a body, whatever its namespace. An error says what is wrong with it.
+/// Parses the document of a body, whatever its namespace. An error says what is wrong with it.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     quick_xml::de::from_str(text).map_err(|error| error.to_string())

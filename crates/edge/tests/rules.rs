@@ -1,4 +1,5 @@
-//! The code that `_headers` and `_redirects` become, run as at AWS: it answers as the interpreter of the rules does.
+//! Runs the code generated from `_headers` and `_redirects` as AWS does: it answers as the interpreter of the rules
+//! does.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
@@ -20,7 +21,7 @@ use shipfront_site::{header_function, headers_file};
 use std::collections::BTreeMap;
 use strategies::{pattern, request, rules, site};
 
-/// Requests of each file; Node gets all of them.
+/// Maximum number of requests per file; Node gets all of them.
 const MOST_REQUESTS: usize = 25;
 
 fn function(code: String, has_store: bool) -> Function {
@@ -42,7 +43,7 @@ fn text(event: &Value) -> String {
     event.to_string().replace("\"HERE\"", &format!("{{{}}}", pairs.join(",")))
 }
 
-/// What the function of rules answers, with their table kept so. `None` if it cannot be.
+/// What the function of these rules answers, with their table stored this way. `None` if it cannot be.
 fn answers(rules: &Rules, table: Table, requests: &[&Request]) -> Option<Vec<Answer>> {
     let function = function(code(rules, table)?, table == Table::Store);
     let values: BTreeMap<String, String> = match table {
@@ -77,7 +78,7 @@ fn the_code_of_every_file_answers_as_its_rules_do_however_its_table_is_kept() {
     }
 }
 
-/// As CloudFront takes it on every plan, and from a store.
+/// As CloudFront accepts it on every plan, and from a store.
 #[test]
 fn a_thousand_exact_lines_are_answered() {
     let line = |number: usize| format!("/posts/{number}-a-title-of-{} /articles/{number}/title 301\n", number * 7 % 13);

@@ -1,5 +1,5 @@
-//! How the cover scales with the size of a site: a tenth of its paths changed, budgets of 15, 50 and 500
-//! items, 10 wildcards among them; more wildcards, and paths that only wildcards clear.
+//! Measures how the cover scales with the size of a site: a tenth of its paths changed, budgets of 15, 50 and 500
+//! items including 10 wildcards; more wildcards, and paths that only wildcards clear.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -7,9 +7,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shipfront_invalidation::cover::{Budget, Reach, SitePath, cover};
 
-/// A site's paths in their order, each with whether it changed: a blog, versioned documentation,
-/// tag pages, scripts and images. Two thirds of the changes come in runs, as when a section is
-/// rebuilt; the rest are scattered.
+/// A site's paths in order, each with whether it changed: a blog, versioned documentation, tag pages, scripts and
+/// images. Two thirds of the changes are consecutive, as when a section is rebuilt; the rest are scattered.
 fn site(size: usize) -> Vec<(String, bool)> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: u64| {
@@ -45,7 +44,8 @@ fn site(size: usize) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// Paths with query strings in the cache key: only a wildcard clears a page; of no, few, half of the, or all pages.
+/// Paths with query strings in the cache key, so that only a wildcard clears a page: for no, few, half of the, or
+/// all pages.
 fn site_paths<'a>(site: &'a [(String, bool)], forced: &str) -> Vec<SitePath<'a>> {
     let is_forced = |at: usize| {
         forced == "all" || forced == "half" && at.is_multiple_of(2) || forced == "few" && at.is_multiple_of(200)

@@ -1,4 +1,4 @@
-//! How the choice among tags and paths scales: a tenth of the paths changed, some thirty tags each.
+//! Measures how the choice among tags and paths scales: a tenth of the paths changed, about thirty tags each.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,8 +15,8 @@ struct Object {
     changed: bool,
 }
 
-/// A site after twenty deploys, and another one: each changes one section in four to four fifths,
-/// and what is hot in all the others. `size` objects in forty sections.
+/// A site after twenty deploys and one more: each changes one section in four to four fifths, and the frequently
+/// changed objects in all other sections. `size` objects in forty sections.
 fn site(size: usize) -> Vec<Object> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: u64| {

@@ -1,30 +1,31 @@
-//! How many items a deploy may send, by what its month has free.
+//! How many items a deploy may send, given the free paths of its month.
 //!
-//! CloudFront bills no account for the first 1,000 paths of a calendar month
+//! CloudFront does not bill an account for the first 1,000 paths of a calendar month
 //! (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/PayingForInvalidation.html>), and sites are
-//! deployed 3 to 25 times in one. Half of what is left for each deploy lasts for all of them, and evicts next to
-//! nothing that did not change.
+//! deployed 3 to 25 times a month. If each deploy may use half of what is left, the paths last for all of them, and
+//! next to nothing unchanged is evicted.
 
 use crate::cover::{Budget, FORCED_WILDCARDS};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// Paths of a month that CloudFront does not bill an account.
+/// Paths per month that CloudFront does not bill to an account.
 pub const FREE_PATHS: u64 = 1_000;
-/// What a deploy may send however little is left, or where nobody counts.
+/// What a deploy may send even if little is left, or if nothing counts the paths.
 pub const FEWEST_ITEMS: usize = 15;
-/// Items of a deploy that are sent rather than a wildcard that would do as well: the three forms of a page's URL and a
-/// feed, say. Beyond them a wildcard that evicts nothing else saves the month's paths for later deploys.
+/// Number of items that a deploy sends before it prefers a wildcard that does as well: for example, the three forms
+/// of a page's URL and a feed. Beyond that, a wildcard that evicts nothing else saves the month's paths for later
+/// deploys.
 const SPENT_FREELY: usize = 5;
 
-/// The most items for the distributions of a deploy (`--max-paths`).
+/// Maximum number of items for the distributions of a deploy (`--max-paths`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MaxPaths {
-    /// By the month's allowance.
+    /// Depends on the month's allowance.
     #[default]
     Auto,
-    /// So many for each.
+    /// A fixed number for each distribution.
     Fixed(NonZeroU32),
 }
 
@@ -48,12 +49,12 @@ impl fmt::Display for MaxPaths {
     }
 }
 
-/// What a month has free.
+/// The free paths of a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// Paths of a month that cost nothing: the site's share of what its account has free.
+    /// Paths per month that cost nothing: the site's share of its account's free paths.
     pub free: u64,
-    /// How many were used; `None` where nobody counts.
+    /// Paths used so far; `None` if nothing counts them.
     pub used: Option<u64>,
 }
 
@@ -64,14 +65,14 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// The paths that are still free; `None` where nobody counts.
+    /// The paths that are still free; `None` if nothing counts them.
     pub fn left(self) -> Option<u64> {
         self.used.map(|used| self.free.saturating_sub(used))
     }
 }
 
 impl MaxPaths {
-    /// The items that one of so many distributions may be sent. `wildcards` are the most among them.
+    /// The budget of one out of `distributions` distributions, with at most `wildcards` wildcards.
     pub fn budget(self, allowance: Allowance, distributions: usize, wildcards: usize) -> Budget {
         let left = allowance.left().map(|left| usize::try_from(left).unwrap_or(usize::MAX));
         let items = match (self, left) {
@@ -85,8 +86,8 @@ impl MaxPaths {
 }
 
 impl MaxPaths {
-    /// What is left of that budget once a run has sent `here` items to the distribution, and `all` to all of them: never
-    /// fewer than a deploy may send in any case.
+    /// The rest of that budget after a run has sent `here` items to this distribution and `all` to all of them:
+    /// never less than the minimum of a deploy.
     pub fn rest(
         self,
         allowance: Allowance,

@@ -1,4 +1,4 @@
-//! The items of one distribution by the strategy that is asked for, and what each of them evicts.
+//! Chooses the items for one distribution with the requested strategy, and counts what each of them evicts.
 
 use crate::cover::{Budget, Curve, Item, REQUEST_WILDCARDS, Reach, SitePath};
 use crate::url_set::UrlSet;
@@ -45,8 +45,8 @@ pub(crate) fn choose(id: &DistributionId, strategy: Strategy, budget: Budget, al
     invalidation
 }
 
-/// Why there are more wildcards than allowed, or fewer than clear each path by itself, if there are: only where nothing
-/// else clears a path. `needed` are those that would.
+/// Explains why there are more wildcards than allowed, or fewer than clear each path separately, if so: only if
+/// nothing else clears a path. `needed` is how many would.
 pub(crate) fn excess_wildcards(
     invalidation: &Invalidation,
     needed: usize,
@@ -70,7 +70,7 @@ pub(crate) fn excess_wildcards(
     }
 }
 
-/// An item with what it does.
+/// An item with its effect.
 fn counted(text: String, url_set: &[SitePath<'_>]) -> Item {
     if !text.ends_with('*') {
         return Item { text, wildcard: false, covers: 1, collateral: 0 };
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(cover.curve.last().map(|step| (step.items, step.collateral)), Some((3, 0)));
     }
 
-    /// How planning grows with what changed: run it with `--ignored --nocapture`.
+    /// How planning grows with the number of changes: run it with `--ignored --nocapture`.
     #[test]
     #[ignore = "prints and asserts nothing"]
     fn how_planning_grows() {

@@ -1,9 +1,9 @@
-//! What an invalidation is addressed to.
+//! The recipient of an invalidation.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// What is invalidated: a distribution, or one tenant of a multi-tenant one.
+/// The recipient: a distribution, or one tenant of a multi-tenant one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DistributionId {
     /// A distribution, such as `E2QWRUHAPOMQZL`.
@@ -13,7 +13,7 @@ pub enum DistributionId {
     Tenant(String),
 }
 
-/// Whether a text is an id as CloudFront gives them: to distributions and tenants, cache policies and invalidations.
+/// Whether a text is an ID in CloudFront's form, as of distributions and tenants, cache policies and invalidations.
 pub fn is_plain_id(text: &str) -> bool {
     const LONGEST: usize = 128;
     (1..=LONGEST).contains(&text.len())
@@ -21,7 +21,7 @@ pub fn is_plain_id(text: &str) -> bool {
 }
 
 impl DistributionId {
-    /// The id alone.
+    /// The ID only.
     pub fn as_str(&self) -> &str {
         match self {
             DistributionId::Distribution(id) | DistributionId::Tenant(id) => id,

@@ -1,4 +1,4 @@
-//! Which of the site's objects the distributions serve as error pages, and what that takes.
+//! Determines which of the site's objects the distributions serve as error pages, and what clearing them takes.
 
 use crate::choose::ALL;
 use crate::viewer::TOLERATED_SECONDS;
@@ -9,15 +9,15 @@ use crate::{DistributionId, Invalidation, Shown, Viewers};
 pub struct ErrorPage<'a> {
     /// The distribution.
     pub distribution: &'a DistributionId,
-    /// The error codes that it answers, in order.
+    /// The error codes that it answers, in ascending order.
     pub codes: Vec<u16>,
-    /// Whether `/` answers with it, too: a single-page application.
+    /// Whether `/` serves it as well: a single-page application.
     pub is_root: bool,
 }
 
 impl Viewers {
-    /// The keys below the target's prefix that a distribution serves as error pages, in order, whether or not there
-    /// are such objects.
+    /// The sorted keys below the target's prefix that a distribution serves as error pages, whether or not such
+    /// objects exist.
     pub fn error_page_keys(&self) -> Vec<String> {
         let candidates = self.viewers.iter().flat_map(|shown| shown.viewer.error_page_candidates());
         let mut keys: Vec<String> = candidates
@@ -39,14 +39,14 @@ impl Viewers {
         })
     }
 
-    /// Whether the configuration of every distribution could be read, and there is one: if not, other objects may be
-    /// error pages than those of which it is known.
+    /// Whether there is a distribution and the configuration of each could be read: otherwise, there may be error
+    /// pages other than the known ones.
     pub fn know_error_pages(&self) -> bool {
         !self.viewers.is_empty() && self.viewers.iter().all(|shown| shown.readable)
     }
 
-    /// What of the distributions makes each change of an error page evict everything, whatever headers it has: one
-    /// sentence each, with what to lower.
+    /// The settings of the distributions because of which each change of an error page evicts everything, whatever
+    /// its headers: one sentence each, with the value to lower.
     pub fn error_page_obstacles(&self, key: &str) -> Vec<String> {
         let full_key = self.target.full_key(key);
         let of_distribution = |Shown { id, viewer, .. }: &Shown| {
@@ -61,8 +61,8 @@ impl Viewers {
         self.viewers.iter().flat_map(of_distribution).collect()
     }
 
-    /// Whether what was sent cleared all copies of an error page, also those under URLs that nobody can list:
-    /// everything was invalidated wherever it is one.
+    /// Whether what was sent cleared all copies of an error page, including those under unknown URLs: every
+    /// distribution that serves it as an error page was invalidated completely.
     pub fn cleared_error_page(&self, key: &str, sent: &[Invalidation]) -> bool {
         let full_key = self.target.full_key(key);
         let mut serving =

@@ -1,18 +1,18 @@
-//! What one distribution is asked to invalidate, and what each item of it does.
+//! The invalidation of one distribution, and what each of its items does.
 
 use crate::DistributionId;
 use crate::cover::Item;
 use serde::Serialize;
 use std::fmt;
 
-/// How far an invalidation got; the words are those of the JSON, and, once it was accepted, CloudFront's own
+/// The progress of an invalidation. The words are those of the JSON and, once it was accepted, CloudFront's own
 /// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Invalidation.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum InvalidationStatus {
     /// Not sent yet.
     #[serde(rename = "planned")]
     Planned,
-    /// Accepted, and on its way to the edges.
+    /// Accepted, and on its way to the edge locations.
     InProgress,
     /// Done.
     Completed,
@@ -22,8 +22,8 @@ pub enum InvalidationStatus {
 }
 
 impl InvalidationStatus {
-    /// As CloudFront tells it, or another server in capitals: of a word that is not documented nothing is known but that it
-    /// is not done.
+    /// Parses CloudFront's word, or that of a server that uses capitals. A word that is not documented only means
+    /// that it is not completed.
     pub fn parse(word: &str) -> InvalidationStatus {
         if word.eq_ignore_ascii_case("Completed") {
             InvalidationStatus::Completed
@@ -44,37 +44,37 @@ impl fmt::Display for InvalidationStatus {
     }
 }
 
-/// What is to be sent to one distribution.
+/// The items to send to one distribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Invalidation {
-    /// The distribution, or the tenant of one.
+    /// The distribution or tenant.
     pub distribution: DistributionId,
-    /// CloudFront's id of the invalidation, once it was accepted.
+    /// CloudFront's ID of the invalidation, once it was accepted.
     pub id: Option<String>,
-    /// How far it got.
+    /// Its progress.
     pub status: InvalidationStatus,
-    /// Paths as CloudFront takes them; a `*` at the end makes a wildcard, a `#` at the beginning a cache tag.
+    /// Paths in CloudFront's form; a trailing `*` makes a wildcard, a leading `#` a cache tag.
     pub items: Vec<String>,
-    /// Changed viewer paths that the items cover. With several requests for one distribution, the
-    /// first carries the counts.
+    /// Changed viewer paths that the items cover. If a distribution gets several requests, the first carries the
+    /// counts.
     pub viewer_paths: u64,
     /// Unchanged viewer paths that the items evict.
     pub collateral: u64,
-    /// All viewer paths of the site on this distribution, and one for each cache behavior beside it.
+    /// All viewer paths of the site on this distribution, plus one for each other cache behavior.
     pub universe: u64,
-    /// What made the choice other than one may expect.
+    /// Why the choice differs from what one may expect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub why: Vec<String>,
     /// What each item does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub coverage: Vec<Coverage>,
-    /// The least collateral by number of items, where it falls.
+    /// The least collateral by number of items, at the numbers where it falls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<Step>,
 }
 
 impl Invalidation {
-    /// Items whose effect on the site nobody counted.
+    /// Items whose effect on the site is not counted.
     pub fn of_items(distribution: DistributionId, items: Vec<String>) -> Invalidation {
         Invalidation {
             distribution,
@@ -90,7 +90,7 @@ impl Invalidation {
         }
     }
 
-    /// The one item of a site of which every path changed.
+    /// The single item for a site whose every path changed.
     pub(crate) fn of_whole_site(distribution: DistributionId, item: Item) -> Invalidation {
         Invalidation {
             viewer_paths: item.covers as u64,
@@ -112,16 +112,16 @@ pub struct Coverage {
     pub covers: u64,
     /// Unchanged viewer paths that it evicts.
     pub collateral: u64,
-    /// The first of those, few of many.
+    /// The first of those, if there are many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evicts: Vec<String>,
-    /// What a cache tag stands for, and why it goes where a path would do.
+    /// What a cache tag means, and why it is sent instead of a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
 impl Coverage {
-    /// What an item does, and why it is sent.
+    /// An item's effect, and why it is sent.
     pub fn of(item: Item, why: Option<String>) -> Coverage {
         Coverage { item: item.text, covers: item.covers as u64, collateral: item.collateral, evicts: Vec::new(), why }
     }
@@ -131,7 +131,7 @@ impl Coverage {
         self.item.ends_with('*') || self.item.starts_with('#')
     }
 
-    /// In a line: `2 changed, evicts /about-us/ and 3 more`.
+    /// On one line: `2 changed, evicts /about-us/ and 3 more`.
     pub fn effect(&self) -> String {
         let collateral = self.collateral;
         let evicted = match (&self.evicts[..], collateral) {
@@ -148,8 +148,8 @@ impl Coverage {
 /// A point of the curve from budget to collateral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// Items.
+    /// Number of items.
     pub items: usize,
-    /// The least number of unchanged viewer paths that so many items evict.
+    /// The least number of unchanged viewer paths that this many items evict.
     pub collateral: u64,
 }

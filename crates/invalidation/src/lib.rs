@@ -30,7 +30,7 @@ use viewer::{
     CachedHeaders, DistributionShape, ErrorPageAction, Site, Viewer, ViewerFunction, ViewerOptions, ViewerPath,
 };
 
-/// Wildcards of a deploy, where nothing else is said: CloudFront takes one a second, or 15 in progress.
+/// Default maximum of wildcards in a deploy: CloudFront accepts one a second, or 15 in progress.
 pub const MAX_WILDCARDS: usize = 10;
 
 /// How items are chosen for the changed paths.
@@ -58,18 +58,19 @@ pub enum CacheTags {
     Off,
 }
 
-/// What the person decides about invalidations.
+/// The user's decisions about invalidations.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// How items are chosen.
     pub strategy: Strategy,
-    /// The most items for a distribution.
+    /// Maximum number of items for a distribution.
     pub max_paths: MaxPaths,
-    /// What the month has free.
+    /// The month's free paths.
     pub allowance: Allowance,
-    /// The most wildcards among them; up to [`cover::FORCED_WILDCARDS`] where paths that only wildcards clear need more.
+    /// Maximum number of wildcards among them; up to [`cover::FORCED_WILDCARDS`] if paths that only wildcards clear
+    /// need more.
     pub max_wildcards: usize,
-    /// What the configuration of a distribution cannot tell.
+    /// What a distribution's configuration does not reveal.
     pub viewer: ViewerOptions,
     /// Whether cache tags are used.
     pub cache_tags: CacheTags,
@@ -89,23 +90,23 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// With so many of the month's free paths used; `None` where nobody counts.
+    /// The same policy, with the number of free paths used this month; `None` if nothing counts them.
     #[must_use]
     pub fn counting(self, used: Option<u64>) -> Policy {
         Policy { allowance: Allowance { used, ..self.allowance }, ..self }
     }
 }
 
-/// A key whose URLs answer otherwise than before.
+/// A key whose URLs answer differently than before.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangedKey<'a> {
     /// The key below the target's prefix.
     pub key: &'a str,
     /// Whether there was no object before: the edge may hold a cached error, but no copy.
     pub created: bool,
-    /// What the copies that the edge may hold say of how long they live; `None` where it holds none.
+    /// The headers that determine how long copies at the edge live; `None` if there are no copies.
     pub cached: Option<CachedHeaders<'a>>,
-    /// The tags of the copies that the edge may hold; `None` where they are not known for sure.
+    /// The tags of the copies that the edge may hold; `None` if they are not known for certain.
     pub copy_tags: Option<&'a CopyTags>,
 }
 
@@ -116,21 +117,21 @@ impl<'a> ChangedKey<'a> {
     }
 }
 
-/// A distribution and what it shows of the site.
+/// A distribution and the part of the site that it serves.
 #[derive(Debug)]
 struct Shown {
     id: DistributionId,
     viewer: Viewer,
     /// Whether its configuration could be read.
     readable: bool,
-    /// How it reads cache tags, where they can be used.
+    /// How it reads cache tags, if they can be used.
     reading: Option<Reading>,
     /// The distribution whose configuration that is.
     configured_by: String,
     aliases: Vec<String>,
-    /// The name that CloudFront gave it, where that is known.
+    /// The name that CloudFront assigned, if known.
     domain_name: Option<String>,
-    /// Whether it is for everybody: neither disabled nor a copy to try things on.
+    /// Whether it serves the public: neither disabled nor a staging distribution.
     serves_viewers: bool,
 }
 
@@ -141,11 +142,11 @@ pub struct TagReader<'a> {
     pub id: &'a DistributionId,
     /// How it reads them.
     pub reading: &'a Reading,
-    /// The distribution whose configuration says so: for a tenant, another one.
+    /// The distribution whose configuration says so; for a tenant, it is another one.
     pub configured_by: &'a str,
 }
 
-/// The distributions of a deploy, each with what it shows of the site.
+/// The distributions of a deploy, each with the part of the site that it serves.
 #[derive(Debug)]
 pub struct Viewers {
     target: Target,
@@ -155,7 +156,7 @@ pub struct Viewers {
 }
 
 impl Viewers {
-    /// Compiles the shapes of the distributions.
+    /// Compiles the configurations of the distributions.
     pub fn new(shapes: &[(DistributionId, DistributionShape)], target: &Target, policy: Policy) -> Viewers {
         let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
         let shown = |(id, shape): &(DistributionId, DistributionShape)| Shown {
@@ -172,7 +173,7 @@ impl Viewers {
         Viewers { target: target.clone(), policy, tagger, viewers: shapes.iter().map(shown).collect() }
     }
 
-    /// What an invalidation of one distribution may be made of, after what the run has `sent` before.
+    /// The budget for an invalidation of one distribution, after what the run has already `sent`.
     fn budget(&self, id: &DistributionId, sent: &[Invalidation]) -> Budget {
         let Policy { max_paths, allowance, max_wildcards, .. } = self.policy;
         let all = sent.iter().map(|invalidation| invalidation.items.len()).sum();
@@ -181,12 +182,12 @@ impl Viewers {
         max_paths.rest(allowance, self.viewers.len(), max_wildcards, (here, all))
     }
 
-    /// What the month has free, as the planner counts with it.
+    /// The month's free paths, as the planner counts them.
     pub fn allowance(&self) -> Allowance {
         self.policy.allowance
     }
 
-    /// What the person should know about how URLs are found.
+    /// Warnings about how URLs are found.
     pub fn warnings(&self) -> Vec<String> {
         self.viewers.iter().flat_map(|shown| shown.viewer.warnings()).cloned().collect()
     }
@@ -196,23 +197,23 @@ impl Viewers {
         self.viewers.iter().map(|shown| shown.id.clone()).collect()
     }
 
-    /// The paths at which one of the distributions answers with a key.
+    /// The paths at which a distribution serves a key.
     pub fn paths(&self, id: &DistributionId, key: &str) -> Vec<ViewerPath> {
         let viewer = self.viewers.iter().find(|shown| shown.id == *id);
         viewer.map(|shown| shown.viewer.paths(&self.target.full_key(key))).unwrap_or_default()
     }
 
-    /// Whether one distribution hands out the headers at a path as the bucket has them.
+    /// Whether a distribution passes the bucket's headers on unchanged at a path.
     pub fn keep_headers(&self, id: &DistributionId, path: &str) -> bool {
         self.viewers.iter().any(|shown| shown.id == *id && shown.viewer.keeps_headers(path))
     }
 
-    /// Whether any of the distributions answers with an object, given its full key.
+    /// Whether any of the distributions serves an object, given its full key.
     pub fn serve_key(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.serves(full_key))
     }
 
-    /// Whether any of the distributions answers at `/` with an object, given its full key.
+    /// Whether any of the distributions serves an object at `/`, given its full key.
     pub fn answer_at_root(&self, full_key: &str) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.is_root(full_key))
     }
@@ -230,7 +231,7 @@ impl Viewers {
         })
     }
 
-    /// The behaviors that ask the site's own origin: of which distribution, for which paths, and their functions.
+    /// The behaviors that fetch from the site's own origin: their distribution, their paths, and their functions.
     pub fn functions(&self) -> impl Iterator<Item = (&DistributionId, String, &[ViewerFunction])> {
         self.viewers
             .iter()
@@ -242,17 +243,17 @@ impl Viewers {
         self.viewers.iter().filter(|shown| !shown.readable).map(|shown| &shown.id)
     }
 
-    /// Whether a directory shows its index document by the origin's own doing.
+    /// Whether the origin itself serves a directory's index document.
     pub fn have_index_documents(&self) -> bool {
         self.viewers.iter().any(|shown| shown.viewer.has_index_documents())
     }
 
-    /// Whether every distribution answers an error with this page, given its path.
+    /// Whether every distribution answers errors with this page, given its path.
     pub fn answer_errors_with(&self, page: &str) -> bool {
         self.viewers.iter().all(|shown| shown.viewer.answers_errors_with(page))
     }
 
-    /// What of the target's prefix is in the URLs of its keys: empty, or ending in `/`.
+    /// The part of the target's prefix that is in the URLs of its keys: empty, or ending in `/`.
     pub fn folder(&self) -> String {
         self.viewers.first().and_then(|shown| shown.viewer.folder()).unwrap_or_default()
     }
@@ -262,8 +263,8 @@ impl Viewers {
         self.viewers.iter().flat_map(|shown| shown.aliases.iter().cloned()).collect()
     }
 
-    /// Where viewers find the site: at `site`, scheme and host, if the person names it, else at the name of a
-    /// distribution. `None` where no name is known. Its characters mean nothing to a shell.
+    /// The URL at which viewers find the site: at `site` (scheme and host) if the user names it, otherwise at the
+    /// name of a distribution. `None` if no name is known. No character in it is special to a shell.
     pub fn url(&self, site: Option<&str>) -> Option<String> {
         match site {
             Some(site) => {
@@ -279,7 +280,7 @@ impl Viewers {
         &self.tagger
     }
 
-    /// Whether `items` are sure to clear, by path, all that a distribution caches of a key.
+    /// Whether `items` are sure to clear, by path, every copy of a key in a distribution.
     pub fn are_cleared_by_path(&self, id: &DistributionId, key: &str, items: &[String]) -> bool {
         let Some(shown) = self.viewers.iter().find(|shown| shown.id == *id) else { return false };
         shown.viewer.paths(&self.target.full_key(key)).iter().all(|path| {
@@ -291,8 +292,8 @@ impl Viewers {
         })
     }
 
-    /// The items for each distribution that shows any changed key. `unchanged` is the rest of the site, and
-    /// `copy_tags` knows the tags of its objects.
+    /// The items for each distribution that serves any changed key. `unchanged` is the rest of the site, and
+    /// `copy_tags` returns the tags of its objects.
     pub fn plan<'a, 'c>(
         &self,
         changed: &[ChangedKey<'_>],
@@ -302,7 +303,7 @@ impl Viewers {
         self.plan_after(&[], changed, unchanged, copy_tags)
     }
 
-    /// The same within what the run's budget has left after what it has `sent` before.
+    /// The same within the rest of the run's budget, after what it has already `sent`.
     pub fn plan_after<'a, 'c>(
         &self,
         sent: &[Invalidation],
@@ -374,7 +375,8 @@ impl Viewers {
         Some(chosen)
     }
 
-    /// Whether a changed error page forces everything out, and what is done about each and why.
+    /// Whether a changed error page requires invalidating everything, and what is done about each error page and
+    /// why.
     fn error_pages(&self, viewer: &Viewer, changed: &[ChangedKey<'_>]) -> (bool, Vec<String>) {
         let mut everything = false;
         let mut why = Vec::new();

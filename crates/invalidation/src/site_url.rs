@@ -1,15 +1,16 @@
-//! Where a viewer finds the site: the name of its distribution and the path of its folder.
+//! The site's URL for viewers: the name of its distribution and the path of its folder.
 
 use crate::Shown;
 use crate::viewer::Viewer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but what RFC 3986 calls unreserved, and the slash: nothing in such a URL means anything to a shell.
+/// All characters except the slash and those that RFC 3986 calls unreserved: no character in such a URL is special
+/// to a shell.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// The URL of the site through these distributions, of which the first that has a name of its own counts: the alias
-/// that is called like the bucket, any other alias, or the name that CloudFront gave. `None` where no name is known,
-/// or not which folder the distribution shows.
+/// The site's URL through the first of these distributions that has a name of its own: the alias that equals the
+/// bucket's name, any other alias, or the name that CloudFront assigned. `None` if no name is known, or the folder
+/// that the distribution serves is not known.
 pub(crate) fn url(shown: &[Shown], bucket: &str) -> Option<String> {
     let named = |shown: &Shown| {
         let plain =
@@ -30,7 +31,7 @@ pub(crate) fn url(shown: &[Shown], bucket: &str) -> Option<String> {
         .map(|(_, url)| url)
 }
 
-/// The path of the site's folder, encoded, with a slash at both ends.
+/// The path of the site's folder, encoded, with leading and trailing slashes.
 pub(crate) fn path(viewer: &Viewer) -> Option<String> {
     let folder = viewer.folder()?;
     Some(format!("/{}", utf8_percent_encode(&folder, RESERVED)))
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_the_person_names_is_believed() {
+    fn a_site_that_the_user_names_is_believed() {
         let viewers = |shapes: &[_]| {
             Viewers::new(shapes, &Target::parse("s3://www.example.com/blog").unwrap(), Policy::default())
         };

@@ -1,10 +1,10 @@
-//! Items for one distribution where copies carry cache tags: which tags there are to choose from, and what is
-//! made of them beside paths.
+//! Items for one distribution whose copies carry cache tags: which tags are candidates, and how they replace or
+//! complement paths.
 //!
-//! A changed path is invalidated by tag only where every copy is sure to carry it. All else is invalidated by path: what was
-//! created, as an error may be cached there, and what was uploaded before tags were read. An error page goes by
-//! the path rule in any case, and its tag beside it: whether its copies under other URLs carry tags is
-//! not documented.
+//! A changed path is invalidated by tag only if every copy is sure to carry it. All others are invalidated by path:
+//! what was created, because an error may be cached there, and what was uploaded before tags were read. An error
+//! page follows the path rule in any case, with its tag in addition: whether its copies under other URLs carry tags
+//! is not documented.
 
 use crate::cover::{Budget, Cover, Item};
 use crate::tags::copy_tags::{CopyTags, Reading};
@@ -16,12 +16,12 @@ use crate::{ChangedKey, Shown, Strategy, Viewers, reach};
 use crate::{Coverage, Invalidation};
 use std::collections::{BTreeMap, HashMap};
 
-/// Unchanged URLs that are named of one item.
+/// Maximum number of unchanged URLs to name per item.
 const MOST_NAMED: usize = 20;
-/// User metadata comes back as headers that begin with this.
+/// Prefix of the response headers that user metadata becomes.
 const USER_METADATA: &str = "x-amz-meta-";
 
-/// How a distribution reads tags, if from a header that S3 can send.
+/// How a distribution reads tags, if it reads them from a header that S3 can send.
 pub(super) fn reading(shape: &DistributionShape) -> Option<Reading> {
     let metadata = shape.cache_tag_header.as_deref()?.strip_prefix(USER_METADATA)?;
     let config = shape.config_etag.clone()?;
@@ -32,15 +32,15 @@ pub(super) fn reading(shape: &DistributionShape) -> Option<Reading> {
 pub(super) struct Choice<'v> {
     viewers: &'v Viewers,
     shown: &'v Shown,
-    /// `None` where only paths count.
+    /// `None` if only paths count.
     reading: Option<&'v Reading>,
-    /// The tags to choose from.
+    /// The candidate tags.
     candidates: Vec<Tag>,
     index: HashMap<Tag, usize>,
 }
 
 impl<'v> Choice<'v> {
-    /// Finds the tags that clear more than one path, or what no path clears.
+    /// Finds the tags that clear more than one path, or something that no path clears.
     pub(super) fn new<'a, 'c>(
         viewers: &'v Viewers,
         shown: &'v Shown,
@@ -70,12 +70,12 @@ impl<'v> Choice<'v> {
         choice
     }
 
-    /// Whether there are tags to choose from.
+    /// Whether there are candidate tags.
     pub(super) fn has_tags(&self) -> bool {
         !self.candidates.is_empty()
     }
 
-    /// Of the tags to choose from, those that every copy of a changed key is sure to carry.
+    /// The candidate tags that every copy of a changed key is sure to carry.
     pub(super) fn sure_tags(&self, changed: &ChangedKey<'_>) -> Set {
         if self.candidates.is_empty() {
             return 0;
@@ -83,7 +83,7 @@ impl<'v> Choice<'v> {
         self.sure(changed).map_or(0, |tags| self.set(&tags))
     }
 
-    /// Those that copies of an unchanged key may carry.
+    /// The candidate tags that copies of an unchanged key may carry.
     pub(super) fn possible_tags<'c>(&self, key: &str, copy_tags: &impl Fn(&str) -> Option<&'c CopyTags>) -> Set {
         if self.candidates.is_empty() {
             return 0;
@@ -124,7 +124,7 @@ impl<'v> Choice<'v> {
         self.paths(key).into_iter().filter(|path| self.shown.viewer.is_tagged(path))
     }
 
-    /// Puts tags in place of paths where they do better.
+    /// Replaces paths with tags where tags do better.
     pub(super) fn improve(
         &self,
         mut chosen: Invalidation,
@@ -159,7 +159,7 @@ impl<'v> Choice<'v> {
         }
     }
 
-    /// The best of tags and paths.
+    /// The best combination of tags and paths.
     fn cover(&self, url_set: &UrlSet, budget: Budget) -> Cover {
         let tags_of = |set: Set| members(set).map(|at| self.candidates[at]).collect::<Vec<Tag>>();
         let paths: Vec<_> = url_set.tagged().collect();
@@ -193,7 +193,7 @@ impl<'v> Choice<'v> {
             })
             .collect();
         chosen.collateral = cover.collateral;
-        // It is of paths.
+        // The curve counts paths only.
         chosen.curve.clear();
     }
 
@@ -217,7 +217,7 @@ impl<'v> Choice<'v> {
         std::iter::once(meaning.as_str()).chain(reasons).collect::<Vec<_>>().join(", ")
     }
 
-    /// Where a function may show a key at other paths, too, its tag goes in place of its path.
+    /// Replaces the path of a key with its tag if a function may serve the key at other paths as well.
     fn prefer_keys(&self, chosen: &mut Invalidation, changed: &[ChangedKey<'_>]) {
         let exact = chosen.coverage.iter().filter(|item| !item.item.starts_with('#') && !item.item.ends_with('*'));
         let mut owners: HashMap<String, Owners<'_>> =
@@ -249,7 +249,7 @@ impl<'v> Choice<'v> {
         chosen.coverage = taken.into_values().collect();
     }
 
-    /// The tag of a changed error page, beside all that its path asks for.
+    /// Adds the tag of a changed error page to everything that its path requires.
     fn add_error_pages(&self, chosen: &mut Invalidation, changed: &[ChangedKey<'_>], most: usize) {
         for changed in changed.iter().filter(|changed| self.is_error_page(changed.key)) {
             let Some(tags) = self.key_tags(changed) else { continue };
@@ -265,11 +265,11 @@ impl<'v> Choice<'v> {
     }
 }
 
-/// The changed keys that one path may show.
+/// The changed keys that one path may serve.
 #[derive(Default)]
 struct Owners<'a> {
     keys: usize,
-    /// The last one and its tag, if that is sure.
+    /// The last one, with its tag if that is certain.
     last: Option<(Tag, &'a str)>,
 }
 

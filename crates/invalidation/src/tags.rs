@@ -1,24 +1,24 @@
 //! Cache tags: which ones an object carries, and their form in a header and in an invalidation.
 //!
-//! CloudFront reads tags from a response header of the origin and evicts every cached copy that
-//! carries one (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>).
-//! A tag says "these objects may go together", and costs as much as one path. What changes together
-//! in the next deploy is not known when an object is uploaded; what goes into its tags is what has
-//! been found to foretell it on the histories of published sites:
+//! CloudFront reads tags from a response header of the origin and evicts every cached copy that carries one
+//! (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-by-tags.html>). A tag means
+//! "these objects may be evicted together", and costs as much as one path. Which objects will change together in
+//! the next deploy is not known when an object is uploaded; its tags contain what predicts it best on the histories
+//! of published sites:
 //!
 //! | family | objects that share | why |
 //! |---|---|---|
 //! | `k` | their key | every alias and variant of one object |
-//! | `v` | the deploy that last changed their bytes | what changed together does so again |
+//! | `v` | the deploy that last changed their bytes | objects that changed together do so again |
 //! | `u` | one of the last deploys that changed them after their creation | as above, without what that deploy added, and for longer |
-//! | `n` | the number of such deploys | pages that always change, apart from those that never do |
+//! | `n` | the number of such deploys | separates pages that always change from those that never do |
 //! | `d` | an ancestor directory and their kind of file | a template, a section |
 //! | `f` | their file's name | the page and the feeds of one author or topic |
-//! | `w` | a word in that name | whatever is about the same |
+//! | `w` | a word in that name | everything about the same subject |
 //! | `r` | a script or style sheet of the site that they refer to | its name changes with its bytes |
 //!
-//! A tag is a family's letter and a hash, also of the site, as two sites may share a distribution.
-//! A collision evicts too much and never too little.
+//! A tag is a family's letter and a hash, which includes the site, because two sites may share a distribution. A
+//! collision evicts too much but never too little.
 
 pub mod copy_tags;
 pub mod planner;
@@ -30,33 +30,33 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-/// The most tags of an object that CloudFront regards; it ignores the others (same page).
+/// Maximum number of tags per object that CloudFront uses; it ignores the others (same page).
 pub const MAX_TAGS: usize = 50;
-/// How many deploys an object remembers. More than about eight bought nothing on real histories.
+/// Number of deploys that an object remembers. More than about eight gained nothing on real histories.
 const REMEMBERED_UPDATES: usize = 12;
-/// The directories nearest to the root that get a tag.
+/// Number of directories, nearest to the root, that get a tag.
 const MAX_DIRECTORIES: usize = 8;
-/// The words of a name that get a tag.
+/// Number of words of a name that get a tag.
 const MAX_WORDS: usize = 16;
-/// Bytes of a tag: with a comma each, fifty are far below the 2 KB of user metadata that S3 takes
+/// Bytes per tag: with a comma each, fifty are far below the 2 KB of user metadata that S3 accepts
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 pub const TAG_BYTES: usize = 8;
-/// The most tags that an object has before its references, which are the first to go.
+/// Maximum number of tags that an object has before its references, which are dropped first.
 pub const TAGS_BEFORE_REFERENCES: usize = 3 + REMEMBERED_UPDATES + MAX_DIRECTORIES + 1 + MAX_WORDS;
 
-/// A letter and 35 bits of a hash in base 32: CloudFront does not tell upper from lower case.
+/// A letter and 35 bits of a hash in base 32: CloudFront ignores case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag([u8; TAG_BYTES]);
 
 impl Tag {
-    /// Reads a tag; `None` for one that is not shipfront's.
+    /// Parses a tag; `None` if it is not one of shipfront's.
     pub fn parse(text: &str) -> Option<Tag> {
         let bytes: [u8; TAG_BYTES] = text.as_bytes().try_into().ok()?;
         let ours = bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
         (ours && Family::ALL.iter().any(|family| family.letter() == bytes[0])).then_some(Tag(bytes))
     }
 
-    /// The tag as an item of an invalidation, where `#` tells it from a path
+    /// The tag as an item of an invalidation, where `#` distinguishes it from a path
     /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-tags.html>).
     pub fn item(self) -> String {
         format!("#{self}")
@@ -112,16 +112,16 @@ impl Family {
     }
 }
 
-/// The tags of an object, most useful first: what it is uploaded with, and so what the copies
-/// carry that are cached after that.
+/// The tags of an object, most useful first: those that it is uploaded with, and so those of copies cached after
+/// that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags(Vec<Tag>);
 
 impl Tags {
-    /// Those of an object that carries none.
+    /// The tags of an object that carries none.
     pub const NONE: Tags = Tags(Vec::new());
 
-    /// Reads what [`Display`](fmt::Display) wrote; what is no tag of ours is left out.
+    /// Parses the output of [`Display`](fmt::Display); tags that are not shipfront's are skipped.
     pub fn parse(header: &str) -> Tags {
         Tags(header.split(',').filter_map(|tag| Tag::parse(tag.trim())).collect())
     }
@@ -135,7 +135,7 @@ impl Tags {
         self.0.iter().copied().filter(move |tag| tag.is(family))
     }
 
-    /// Without the least useful ones, so that no more than `most` are left.
+    /// Drops the least useful tags, so that at most `most` are left.
     pub fn truncate(&mut self, most: usize) {
         self.0.truncate(most);
     }
@@ -168,22 +168,22 @@ impl<'de> Deserialize<'de> for Tags {
 pub enum Bytes<'a> {
     /// There was no object.
     New,
-    /// They change. `previous` holds the tags that the object was last uploaded with, if any.
+    /// The bytes change. `previous` contains the tags that the object was last uploaded with, if any.
     Changed { previous: &'a Tags },
-    /// They stay, and so does what the object remembers of deploys: only its headers change.
+    /// The bytes and the deploys that the object remembers stay: only its headers change.
     Same { previous: &'a Tags },
 }
 
-/// An upload, as far as tags go.
+/// The properties of an upload that determine its tags.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload<'a> {
     /// The key below the target's prefix.
     pub key: &'a str,
-    /// The scripts and style sheets of the site that the file refers to, most important first.
+    /// The site's scripts and style sheets that the file refers to, most important first.
     pub references: &'a [String],
-    /// The deploy's id.
+    /// The deploy's ID.
     pub deploy: &'a str,
-    /// What becomes of the bytes.
+    /// What happens to the bytes.
     pub bytes: Bytes<'a>,
 }
 
@@ -194,13 +194,13 @@ pub struct Tagger {
 }
 
 impl Tagger {
-    /// For the site with this name, such as `s3://bucket/prefix`: each has tags of its own.
+    /// Creates a tagger for the site with this name, such as `s3://bucket/prefix`: each site has its own tags.
     pub fn new(site: impl Into<String>) -> Tagger {
         Tagger { site: site.into() }
     }
 
-    /// The tags to upload an object with, at most [`MAX_TAGS`]; the last references go first if
-    /// there are too many.
+    /// The tags to upload an object with, at most [`MAX_TAGS`]; if there are too many, the last references are
+    /// dropped first.
     pub fn tags(&self, upload: &Upload<'_>) -> Tags {
         let Upload { key, deploy, .. } = *upload;
         let mut cohort = Some(self.tag(Family::Cohort, &[deploy]));
@@ -221,14 +221,14 @@ impl Tagger {
         self.assemble(key, cohort, updates, upload.references.iter().map(|path| self.tag(Family::Reference, &[path])))
     }
 
-    /// Every tag of an object again, from its key and what is remembered of it.
+    /// Restores all tags of an object from its key and its memory.
     pub fn restore(&self, key: &str, memory: &Memory) -> Tags {
         let of = |family| memory.tags().iter().copied().filter(move |tag| tag.is(family));
         self.assemble(key, of(Family::Cohort).next(), of(Family::Update).collect(), of(Family::Reference))
     }
 
-    /// What must be remembered of an object's tags; `None` where that would not give them again, as
-    /// with those of another version.
+    /// What must be remembered of an object's tags; `None` if it would not restore them, as with those of another
+    /// version.
     pub fn remember(&self, key: &str, tags: &Tags) -> Option<Memory> {
         let apart = [Family::Cohort, Family::Update, Family::Reference];
         let memory = Memory::new(apart.iter().flat_map(|family| tags.of(*family)).collect());
@@ -259,7 +259,7 @@ impl Tagger {
         Tags(tags)
     }
 
-    /// What the objects with a tag have in common, in words; `key` is one of them.
+    /// A description of what the objects with a tag have in common; `key` is one of them.
     pub fn meaning(&self, tag: Tag, key: &str) -> String {
         let kind = kind(key);
         let kind = if kind.is_empty() { "other".to_owned() } else { format!(".{kind}") };
@@ -287,7 +287,7 @@ impl Tagger {
         }
     }
 
-    /// The tag that this object alone carries.
+    /// The tag that only this object carries.
     pub fn key(&self, key: &str) -> Tag {
         self.tag(Family::Key, &[key])
     }
@@ -297,7 +297,7 @@ impl Tagger {
         let mut hash = Md5::new();
         hash.update([family.letter()]);
         for part in std::iter::once(self.site.as_str()).chain(parts.iter().copied()) {
-            // The length in front, so that no two lists of parts read the same.
+            // Each part is preceded by its length, so that no two lists of parts hash the same input.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -310,18 +310,18 @@ impl Tagger {
     }
 }
 
-/// The extension of a file's name, in lower case; empty if it has none.
+/// The extension of a file's name, in lowercase; empty if it has none.
 fn kind(key: &str) -> String {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_lowercase())
 }
 
-/// The directories that a key is in, from the root, whose path is empty.
+/// The directories that contain a key, from the root, whose path is empty.
 fn directories(key: &str) -> impl Iterator<Item = &str> {
     std::iter::once("").chain(key.match_indices('/').map(|(at, _)| &key[..at]))
 }
 
-/// A file's name without its extension, in lower case. An index document has its directory's name.
+/// A file's name without its extension, in lowercase. An index document has its directory's name.
 fn name(key: &str) -> String {
     let mut parts = key.rsplit('/');
     let file = parts.next().unwrap_or(key);

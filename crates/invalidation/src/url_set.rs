@@ -1,9 +1,9 @@
 //! All viewer paths of the site, as far as a choice of items can tell them apart.
 //!
-//! Items are changed paths and prefixes of changed paths. Of an unchanged path it matters only which of
-//! those it begins with: what it shares with the changed paths, and one character more. Unchanged paths
-//! that agree in this, and in the cache tags to choose from, count as one of their number, and only a few are
-//! remembered by name, so that a site of a million takes no room.
+//! Items are changed paths and prefixes of changed paths. For an unchanged path, it only matters which of those are
+//! prefixes of it: what it shares with the changed paths, and one character more. Unchanged paths that agree in
+//! this, and in the candidate cache tags, are represented by their number, and only a few are remembered by name,
+//! so that a site of a million paths takes little memory.
 
 use crate::cover::{Reach, SitePath};
 use crate::tags::planner::Set;
@@ -16,13 +16,13 @@ use std::hash::BuildHasher;
 pub(super) struct Changed {
     pub(super) path: Box<str>,
     pub(super) reach: Reach,
-    /// Of the tags to choose from those that every copy is sure to carry.
+    /// The candidate tags that every copy is sure to carry.
     pub(super) tags: Set,
 }
 
-/// Paths that are remembered of those that nothing tells apart.
+/// Number of paths to remember among those that nothing tells apart.
 const MOST_ALIKE: usize = 20;
-/// Paths that are remembered in all, beyond one of each kind.
+/// Number of paths to remember in all, beyond one of each kind.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// Unchanged paths that nothing tells apart.
@@ -33,14 +33,14 @@ struct Alike {
     count: u64,
 }
 
-/// The changed paths, and how many others begin as they do.
+/// The changed paths, and the number of others that share each prefix.
 #[derive(Debug)]
 pub(super) struct UrlSet {
-    /// In order, each once.
+    /// Sorted, without duplicates.
     changed: Vec<Changed>,
-    /// By what they begin with and the tags to choose from that copies may carry.
+    /// By their prefix and the candidate tags that copies may carry.
     unchanged: BTreeMap<(String, Set), Alike>,
-    /// Hashes of the unchanged paths: two keys may share one.
+    /// Hashes of the unchanged paths, because two keys may share a path.
     counted: HashSet<u64>,
     hasher: RandomState,
     /// How many more paths may be remembered.
@@ -48,7 +48,7 @@ pub(super) struct UrlSet {
 }
 
 impl UrlSet {
-    /// The paths whose copies must go; of one that is there twice, the stricter reading counts.
+    /// Creates the set from the paths whose copies must go; for a duplicate path, the stricter reading applies.
     pub(super) fn of_changed(paths: impl Iterator<Item = Changed>) -> UrlSet {
         let mut changed: Vec<Changed> = paths.collect();
         changed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -69,8 +69,8 @@ impl UrlSet {
         }
     }
 
-    /// Adds a path whose copies are right, with the tags that they may carry. Where two keys share a path,
-    /// the first one's tags count.
+    /// Adds a path whose copies are right, with the tags that they may carry. If two keys share a path, the first
+    /// one's tags count.
     pub(super) fn add_unchanged(&mut self, path: &str, tags: Set) {
         let at = self.changed.partition_point(|changed| &*changed.path < path);
         if self.changed.get(at).is_some_and(|changed| *changed.path == *path)
@@ -91,8 +91,8 @@ impl UrlSet {
         }
     }
 
-    /// The first unchanged paths, as far as they are remembered, that begin with `prefix`, and of whose tags to
-    /// choose from any is in `tags` where those are given.
+    /// The first remembered unchanged paths that begin with `prefix` and, if `tags` is given, may carry one of
+    /// those.
     pub(super) fn first_of(&self, prefix: &str, tags: Option<Set>, most: usize) -> Vec<String> {
         let kinds = self.unchanged.range((prefix.to_owned(), Set::MIN)..);
         let kinds = kinds.take_while(|((beginning, _), _)| beginning.starts_with(prefix));
@@ -107,7 +107,7 @@ impl UrlSet {
         (self.changed.len() + self.counted.len()) as u64
     }
 
-    /// The paths in order, each once, the unchanged ones with their number for a weight.
+    /// The sorted paths without duplicates; unchanged ones have their number as weight.
     pub(super) fn paths(&self) -> Vec<SitePath<'_>> {
         self.tagged().map(|(path, _)| path).collect()
     }
@@ -125,12 +125,12 @@ impl UrlSet {
     }
 }
 
-/// The length of what two paths begin with, in bytes.
+/// The length of the common prefix of two paths, in bytes.
 fn shared(one: &str, other: &str) -> usize {
     one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
 }
 
-/// The end of the character after so many bytes, an encoded triplet (`%C3`) being one character.
+/// The end of the character after `length` bytes, where an encoded triplet (`%C3`) counts as one character.
 fn cut_after(path: &str, length: usize) -> usize {
     let bytes = path.as_bytes();
     let triplet = (length.saturating_sub(2)..=length).find(|&at| bytes.get(at) == Some(&b'%'));
@@ -161,7 +161,7 @@ mod tests {
                 whole.chain(changed.iter().map(|path| SitePath::changed(path, Reach::Any))).collect();
             whole.sort_by_key(|path| path.path);
             let mut url_set = UrlSet::of_changed(changed.iter().map(|path| self::changed(path)));
-            // Twice, as two keys may share a path.
+            // Twice, because two keys may share a path.
             unchanged.iter().chain(&unchanged).for_each(|path| url_set.add_unchanged(path, 0));
             prop_assert_eq!(url_set.len(), whole.len() as u64);
             let budget = Budget { wildcards, ..Budget::of_items(items) };

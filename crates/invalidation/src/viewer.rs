@@ -1,10 +1,8 @@
-//! Every URL path at which a key answers through one distribution, and how an invalidation may
-//! reach each.
+//! Every URL path at which one distribution serves a key, and how an invalidation may reach each.
 //!
-//! All of it follows from the distribution's configuration ([`DistributionShape`]): a
-//! [`Viewer`] compiles that once, and then turns keys into [`ViewerPath`]s. Where AWS's pages
-//! leave more than one reading, a path is kept if any reading serves the key at it: one path too
-//! many costs an eviction, one too few leaves a stale page.
+//! Everything follows from the distribution's configuration ([`DistributionShape`]): a [`Viewer`] compiles it once,
+//! and then maps keys to [`ViewerPath`]s. If AWS's pages allow more than one reading, a path is kept if any reading
+//! serves the key at it: one path too many costs an eviction, one too few leaves a stale page.
 
 mod compile;
 pub mod encoding;
@@ -33,7 +31,7 @@ use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, sp
 use pattern::normalised;
 use serde::{Deserialize, Serialize};
 
-/// Where the site lies.
+/// The location of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     pub bucket: String,
@@ -45,14 +43,14 @@ pub struct Site {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IndexAlias {
-    /// Where the origin is a website endpoint, or a function may rewrite the request.
+    /// If the origin is a website endpoint, or a function may rewrite the request.
     #[default]
     Auto,
     Always,
     Never,
 }
 
-/// What the configuration cannot tell.
+/// What the configuration does not reveal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewerOptions {
     pub index_alias: IndexAlias,
@@ -61,33 +59,33 @@ pub struct ViewerOptions {
     pub error_pages: ErrorPagePolicy,
 }
 
-/// One URL path that answers with a key, encoded as CloudFront wants it.
+/// One URL path that serves a key, encoded as CloudFront requires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ViewerPath {
-    /// Begins with `/`. A name for the report only, unless `exact`.
+    /// Begins with `/`. Only a name for the report, unless `exact`.
     pub path: String,
     /// Whether an invalidation of `path` itself reaches it.
     pub exact: bool,
-    /// The longest prefix `p`, in bytes, whose wildcard `p*` is trusted to reach it: shorter than
-    /// the path, as it is contested whether `/dir/*` reaches `/dir/`. Only for `/` is it 1, as AWS
+    /// The length in bytes of the longest prefix `p` whose wildcard `p*` is trusted to reach it: shorter than the
+    /// path, because sources disagree on whether `/dir/*` reaches `/dir/`. Only for `/` is it 1, because AWS
     /// documents that `/*` is everything. At least 1, and never within an encoded triplet.
     pub wildcard_limit: usize,
     pub form: Form,
 }
 
-/// Why a key answers at a path.
+/// Why a path serves a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// It is the key, less the origin path.
+    /// It is the key, without the origin path.
     Key,
-    /// `/` answers with the default root object.
+    /// `/` serves the default root object.
     DefaultRoot,
-    /// `/dir/` answers with `/dir/index.html`.
+    /// `/dir/` serves `/dir/index.html`.
     DirectorySlash,
-    /// `/dir` answers with, or leads to, `/dir/index.html`.
+    /// `/dir` serves, or redirects to, `/dir/index.html`.
     DirectoryNoSlash,
-    /// `/page` answers with `/page.html`.
+    /// `/page` serves `/page.html`.
     CleanUrl,
     /// Another spelling of a `+` or a space in one of the above.
     PlusSpelling,
@@ -103,13 +101,13 @@ impl ViewerPath {
             exact = false;
             limit = limit.min(longest);
         };
-        // CloudFront does not support `~` in any spelling, and takes a raw `?` for a query string.
+        // CloudFront does not support `~` in any spelling, and treats a raw `?` as the start of a query string.
         for forbidden in ["%7E", "%3F"] {
             if let Some(at) = path.find(forbidden) {
                 force(at);
             }
         }
-        // At the end it is a wildcard whether one likes it or not; elsewhere CloudFront's documents do not say.
+        // A trailing one is a wildcard in any case; elsewhere, CloudFront's documentation does not say.
         if let Some(at) = path.find('*') {
             force(at);
         }
@@ -119,7 +117,7 @@ impl ViewerPath {
         Self { wildcard_limit: limit.max(1), path, exact, form }
     }
 
-    /// The same path with whatever query string: only a wildcard reaches those.
+    /// The same path with any query string: only a wildcard reaches those.
     fn query_variants(&self) -> Self {
         Self {
             path: format!("{}?", self.path),
@@ -130,10 +128,10 @@ impl ViewerPath {
     }
 }
 
-/// How one distribution shows one site to viewers.
+/// How one distribution serves one site to viewers.
 #[derive(Clone, Debug)]
 pub struct Viewer {
-    /// That of the site.
+    /// The site's prefix.
     prefix: String,
     bases: Vec<Base>,
     behaviors: Vec<Behavior>,
@@ -144,7 +142,7 @@ pub struct Viewer {
     warnings: Vec<String>,
 }
 
-/// What becomes of a viewer path that a key may lie behind, over all readings.
+/// What happens to a viewer path that may serve a key, over all readings.
 #[derive(Clone, Copy, Default)]
 struct Answer {
     /// The key may be served there.
@@ -162,8 +160,8 @@ impl Viewer {
         compile::compile(shape, site, options)
     }
 
-    /// The paths at which `key`, a full key of the bucket, is served and cached: for a changed
-    /// key, a deleted one, and a created one too (its URL may hold a cached error).
+    /// The paths at which `key`, a full key of the bucket, is served and cached: for a changed key, a deleted one,
+    /// and a created one too (its URL may hold a cached error).
     ///
     /// Two keys may share a path, so the URL set is the union over its keys.
     pub fn paths(&self, key: &str) -> Vec<ViewerPath> {
@@ -182,25 +180,25 @@ impl Viewer {
         self.bases.iter().any(|base| key.strip_prefix(base.prefix.as_str()).is_some_and(|rest| served(base, rest)))
     }
 
-    /// A path for each cache behavior that certainly shows nothing of the site, such as an API's: its
-    /// pattern as it stands. What viewers cached there is not to be evicted without need.
+    /// One path for each cache behavior that certainly serves nothing of the site, such as an API's: its pattern as
+    /// is. Copies that viewers cached there should not be evicted without need.
     pub fn foreign_paths(&self) -> Vec<String> {
         let shows_site = |behavior: &Behavior| self.bases.iter().any(|base| behavior.may_serve(base));
         let foreign = self.behaviors.iter().filter(|behavior| behavior.caches && !shows_site(behavior));
         foreign.map(|behavior| encode_typed(&behavior.pattern.text())).collect()
     }
 
-    /// What the user should know about how the paths were found, each with its remedy.
+    /// Warnings about how the paths were found, each with its remedy.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Whether no origin is known to show the site, so that its paths are those of any origin that might.
+    /// Whether no origin is known to serve the site, so that its paths are those of any origin that might.
     pub fn is_assumed(&self) -> bool {
         self.is_assumed
     }
 
-    /// Whether the distribution serves nothing of the site, so that invalidating is pointless.
+    /// Whether the distribution serves nothing of the site, so that an invalidation is pointless.
     pub fn reaches_nothing(&self) -> bool {
         !self.bases.iter().any(|base| {
             let mut behaviors = self.behaviors.iter();
@@ -208,8 +206,8 @@ impl Viewer {
         })
     }
 
-    /// The part of the site's prefix by which its folder is found, empty for the root; `None` if the distribution
-    /// shows nothing of the site, or if it is not known what it shows it as.
+    /// The part of the site's prefix in the URLs of its folder, empty for the root; `None` if the distribution
+    /// serves nothing of the site, or if its URL there is not known.
     pub(crate) fn folder(&self) -> Option<String> {
         let ours =
             self.bases.iter().filter(|base| base.is_ours() && self.behaviors.iter().any(|at| at.may_serve(base)));
@@ -218,19 +216,18 @@ impl Viewer {
         folders.all(|other| other == first).then(|| first.to_owned())
     }
 
-    /// How far the change of `key` reaches if it is an error page; `None` if it is not.
+    /// How far a change of `key` reaches if it is an error page; `None` if it is not.
     ///
-    /// `cached` lists every set of headers that copies in the cache may carry: those before this
-    /// deploy and, where an earlier run was interrupted, those that it sent; none for a created
-    /// key.
+    /// `cached` lists every set of headers that cached copies may carry: those before this deploy and, if an
+    /// earlier run was interrupted, those that it sent; none for a created key.
     pub fn error_page_action(&self, key: &str, cached: &[CachedHeaders<'_>]) -> Option<ErrorPageAction> {
         let (responses, page_ttls) = self.error_page(key)?;
         error_page::decide(self.options.error_pages, &responses, &page_ttls, cached)
     }
 
-    /// What of the distribution keeps copies of an error page for longer than [`TOLERATED_SECONDS`], whatever
-    /// the page's headers say: with its value in seconds. Nothing if `key` is no error page, or if the
-    /// person has said what is done.
+    /// The settings of the distribution that keep copies of an error page for longer than [`TOLERATED_SECONDS`],
+    /// whatever the page's headers say, each with its value in seconds. Empty if `key` is not an error page, or if
+    /// the user has decided what to do.
     pub fn error_page_obstacles(&self, key: &str) -> Vec<(&'static str, u64)> {
         match self.error_page(key).filter(|_| self.options.error_pages == ErrorPagePolicy::Auto) {
             Some((responses, page_ttls)) => error_page::obstacles(&responses, &page_ttls),
@@ -238,7 +235,7 @@ impl Viewer {
         }
     }
 
-    /// The error codes that `key` answers, in order; none if it is no error page.
+    /// The error codes that `key` answers, in ascending order; empty if it is not an error page.
     pub fn error_codes(&self, key: &str) -> Vec<u16> {
         let responses = self.error_page(key).map(|(responses, _)| responses).unwrap_or_default();
         let mut codes: Vec<u16> = responses.iter().map(|response| response.error_code).collect();
@@ -255,13 +252,13 @@ impl Viewer {
         })
     }
 
-    /// The patterns of the behaviors that ask the site's own origin, each with its functions.
+    /// The patterns of the behaviors that fetch from the site's own origin, each with its functions.
     pub fn functions(&self) -> impl Iterator<Item = (String, &[ViewerFunction])> {
         let asks_site = |behavior: &&Behavior| self.bases.iter().any(|base| behavior.asks(base));
         self.behaviors.iter().filter(asks_site).map(|found| (found.pattern.text(), found.functions.as_slice()))
     }
 
-    /// Whether an origin of the site answers for a directory by itself: it is the bucket's website endpoint.
+    /// Whether one of the site's origins serves index documents itself: it is the bucket's website endpoint.
     pub fn has_index_documents(&self) -> bool {
         self.bases.iter().any(|base| base.index_documents)
     }
@@ -271,13 +268,13 @@ impl Viewer {
         self.error_responses.iter().any(|response| response.response_page_path == page)
     }
 
-    /// Whether `/` answers with `key`.
+    /// Whether `/` serves `key`.
     pub fn is_root(&self, key: &str) -> bool {
         self.paths(key).iter().any(|path| path.path == "/")
     }
 
-    /// The custom error responses that show `key`, and the TTLs of each behavior that may serve its own path; `None`
-    /// if it is no error page.
+    /// The custom error responses that serve `key`, and the TTLs of each behavior that may serve its own path;
+    /// `None` if it is not an error page.
     fn error_page(&self, key: &str) -> Option<(Vec<&CustomErrorResponse>, Vec<Option<Ttl>>)> {
         if self.error_responses.is_empty() || !self.behaviors.iter().any(|found| found.caches) {
             return None;
@@ -328,7 +325,7 @@ impl Viewer {
         for (index, path) in paths.into_iter().enumerate() {
             let mut answer = self.answer(base, &path);
             if form == Form::DefaultRoot {
-                // AWS does not say whether `/` or the object's own path picks the behavior.
+                // AWS does not say whether `/` or the object's own path selects the behavior.
                 answer.merge(self.answer(base, &encode_key(target)));
             }
             let directory = matches!(form, Form::DirectorySlash | Form::DirectoryNoSlash);
@@ -361,10 +358,10 @@ impl Viewer {
         answer
     }
 
-    /// Whether every copy at a path of a key comes from the bucket itself, and so with the tags of its object.
+    /// Whether every copy at a path of a key comes from the bucket itself, and so carries the tags of its object.
     ///
-    /// Another origin, also one that stands in, may answer without them; a website endpoint's redirect from
-    /// `/dir` to `/dir/` has none, and goes stale when the directory does.
+    /// Another origin, including a fallback, may answer without them; a website endpoint's redirect from `/dir` to
+    /// `/dir/` has none, and becomes stale when the directory does.
     pub fn is_tagged(&self, path: &ViewerPath) -> bool {
         let plain = path.path.strip_suffix('?').filter(|_| path.form == Form::QueryVariants).unwrap_or(&path.path);
         let of_object = matches!(path.form, Form::Key | Form::DefaultRoot | Form::DirectorySlash | Form::CleanUrl);
@@ -372,19 +369,19 @@ impl Viewer {
             && self.behaviors_of(plain).all(Behavior::asks_one_known_origin)
     }
 
-    /// Whether viewers get the headers of a path as the bucket has them: nothing that the configuration tells
-    /// of sets others on the way.
+    /// Whether viewers get the headers of a path as the bucket has them: nothing in the configuration sets others
+    /// on the way.
     pub fn keeps_headers(&self, path: &str) -> bool {
         self.behaviors_of(path).all(|behavior| behavior.asks_one_known_origin() && !behavior.alters_headers)
     }
 
-    /// Whether a function may answer with a key that is shown at `path` at other paths as well.
+    /// Whether a function may serve the key at `path` at other paths as well.
     pub fn may_rewrite(&self, path: &ViewerPath) -> bool {
         self.behaviors_of(&path.path).any(|behavior| behavior.rewrites)
     }
 
-    /// The behavior that `path` belongs to; several where the readings differ: AWS does not say
-    /// whether patterns see encoded characters, and a browser may have normalised the path.
+    /// The behavior that `path` belongs to; several if the readings differ: AWS does not say whether patterns see
+    /// encoded characters, and a browser may have normalized the path.
     fn behaviors_of(&self, path: &str) -> impl Iterator<Item = &Behavior> {
         let first = |path: &str| {
             let mut behaviors = self.behaviors.iter();

@@ -1,5 +1,5 @@
-//! A site of which every URL changes, as in a first deploy: what clears them all evicts nothing else, so that one wildcard
-//! is the best choice, and no table of paths has to be made to find that out.
+//! Handles a site whose every URL changes, as in a first deploy: what clears them all evicts nothing else, so one
+//! wildcard is the best choice, and finding it needs no table of paths.
 
 use crate::cover::{Budget, Item, Reach, common_bytes, cut};
 use std::borrow::Borrow;
@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// The wildcard that clears changed paths, where there are no others; `None` where another choice may be better: there are
-/// so few paths that each by itself is free, or there is one that only some wildcards clear.
+/// The wildcard that clears the changed paths, if there are no others; `None` if another choice may be better:
+/// there are so few paths that each is free as an exact item, or only some wildcards clear one of them.
 ///
-/// Paths may come several times. Of them only hashes are kept: two that share one count as one.
+/// Paths may occur several times. Only their hashes are kept: two that share one count as one.
 pub(super) fn wildcard<P: Borrow<str>>(paths: impl Iterator<Item = (P, Reach)>, budget: Budget) -> Option<Item> {
     let hasher = RandomState::new();
     let (mut counted, mut common) = (HashSet::new(), None::<String>);

@@ -1,8 +1,9 @@
-//! Whether a text is a `Cache-Control`: caches pass over what they do not know, so that a mistyped one has no effect.
+//! Checks that a text is a valid `Cache-Control`. Caches ignore directives that they do not know, so a mistyped one
+//! has no effect.
 
 use crate::rules::audit::nearest;
 
-/// The directives of answers, and whether they take a number of seconds (RFC 9111, RFC 5861, RFC 8246).
+/// The response directives, and whether each takes a number of seconds (RFC 9111, RFC 5861, RFC 8246).
 const DIRECTIVES: [(&str, bool); 13] = [
     ("immutable", false),
     ("max-age", true),
@@ -19,7 +20,7 @@ const DIRECTIVES: [(&str, bool); 13] = [
     ("stale-while-revalidate", true),
 ];
 
-/// What is wrong with a value, with what may be meant; `None` where every cache understands it.
+/// Describes what is wrong with a value and suggests a correction; `None` if every cache understands it.
 pub fn problem(value: &str) -> Option<String> {
     let wrong = directives(value).find_map(|directive| wrong_with(directive).map(|why| (directive.to_owned(), why)));
     let Some((directive, why)) = wrong else { return contradiction(value) };
@@ -30,7 +31,7 @@ pub fn problem(value: &str) -> Option<String> {
     })
 }
 
-/// Directives that contradict one another: each cache takes another one.
+/// Finds directives that contradict one another: caches differ in which one they obey.
 fn contradiction(value: &str) -> Option<String> {
     let has = |name: &str| directives(value).any(|directive| directive.eq_ignore_ascii_case(name));
     if has("public") && has("private") {
@@ -44,7 +45,7 @@ fn contradiction(value: &str) -> Option<String> {
     Some(format!("{value:?} has two values of {twice}: remove one of them"))
 }
 
-/// The directives of a value. A comma between quotes does not separate.
+/// Splits a value into directives. A comma inside quotes does not separate.
 fn directives(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     value
@@ -75,14 +76,14 @@ fn wrong_with(directive: &str) -> Option<&'static str> {
     }
 }
 
-/// The value with the usual slips mended: other separators, names that are nearly known, lengths of time.
+/// The value with the usual slips corrected: other separators, misspelled names, durations such as `5m`.
 fn mended(value: &str) -> Option<String> {
     let mut mended: Vec<String> = Vec::new();
-    // The whole line of a header, pasted.
+    // A whole header line, pasted.
     let header = value.get(..13).filter(|start| start.eq_ignore_ascii_case("cache-control"));
     let value = header.and_then(|_| value[13..].trim_start().strip_prefix(':')).unwrap_or(value);
     let words = value.split([',', ';', ' ', '\t']).filter(|word| !word.is_empty());
-    // `max-age: 300`, `max-age = 300` and `max-age 300` are in several words.
+    // `max-age: 300`, `max-age = 300` and `max-age 300` consist of several words.
     for word in words.flat_map(|word| word.split_inclusive([':', '='])) {
         let word = word.trim_matches([':', '=', '"']);
         match (mended.last_mut(), word) {

@@ -1,27 +1,28 @@
-//! Whether `charset=utf-8` is true of a file: its bytes are UTF-8, and it declares nothing else.
+//! Determines whether `charset=utf-8` is true of a file: its bytes are UTF-8, and it declares no other encoding.
 //!
-//! A charset in `Content-Type` takes precedence over what a file declares of itself, so that a wrong one cannot be
-//! repaired in the file. Where it would be wrong, none is said: the declaration in the file holds
-//! (<https://encoding.spec.whatwg.org/#names-and-labels>, <https://html.spec.whatwg.org/#determining-the-character-encoding>).
+//! A charset in `Content-Type` takes precedence over what a file declares about itself, so a wrong one cannot be
+//! repaired in the file. Where it would be wrong, none is sent, and the declaration in the file applies
+//! (<https://encoding.spec.whatwg.org/#names-and-labels>,
+//! <https://html.spec.whatwg.org/#determining-the-character-encoding>).
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::write::MultiGzDecoder;
 use html5gum::{Token, Tokenizer};
 use std::io::{self, Read, Write};
 
-/// Bytes in which browsers look for a declaration.
+/// Number of bytes in which browsers look for a declaration.
 const HEAD: usize = 1024;
 
-/// Looks at the bytes of a text as they come.
+/// Checks the bytes of a text chunk by chunk.
 pub struct CharsetCheck {
     bytes: Bytes,
-    /// Looks at the bytes as they are: a text whose headers say that it is encoded, and that is not, is judged as a text.
+    /// Scans the bytes undecoded: text that is labeled as encoded but is not is checked as plain text.
     as_they_are: Scanner,
-    /// Whether they cannot be decoded as their `Content-Encoding` says.
+    /// Whether the bytes cannot be decoded as their `Content-Encoding` says.
     broken: bool,
 }
 
-/// The bytes of the text, or what unpacks them.
+/// The bytes of the text, or the decoder that unpacks them.
 enum Bytes {
     Plain(Scanner),
     Gzip(Box<MultiGzDecoder<Scanner>>),
@@ -30,7 +31,7 @@ enum Bytes {
 }
 
 impl CharsetCheck {
-    /// For a text of this media type, whose bytes are encoded if `content_encoding` says so.
+    /// Creates a check for a text of this media type, whose bytes are encoded if `content_encoding` says so.
     pub fn new(content_type: &str, content_encoding: Option<&str>) -> CharsetCheck {
         let declaration = Declaration::of(content_type);
         let (scanner, as_they_are) = (Scanner::new(declaration), Scanner::new(declaration));
@@ -47,9 +48,9 @@ impl CharsetCheck {
         CharsetCheck { bytes, as_they_are, broken: false }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, chunk: &[u8]) {
-        // What is encoded is no UTF-8 from its first bytes on, so that this ends at once.
+        // Encoded data stops being UTF-8 within its first bytes, so this ends at once.
         if !matches!(self.bytes, Bytes::Plain(_)) {
             self.as_they_are.take(chunk);
         }
@@ -65,7 +66,7 @@ impl CharsetCheck {
         self.broken = written.is_err();
     }
 
-    /// Whether all of them together are UTF-8, and declare nothing else.
+    /// Whether all bytes together are UTF-8 and declare no other encoding.
     pub fn is_utf8(self) -> bool {
         let scanner = match self.bytes {
             _ if self.broken => None,
@@ -78,14 +79,14 @@ impl CharsetCheck {
     }
 }
 
-/// A reader whose bytes are looked at as they are read.
+/// A reader that checks its bytes as they are read.
 pub struct Checked<'c, R> {
     inner: R,
     check: Option<&'c mut CharsetCheck>,
 }
 
 impl<'c, R> Checked<'c, R> {
-    /// Of `inner`; without a check, it is as `inner` is.
+    /// Wraps `inner`; without a check, it passes the bytes through.
     pub fn new(inner: R, check: Option<&'c mut CharsetCheck>) -> Checked<'c, R> {
         Checked { inner, check }
     }
@@ -101,14 +102,14 @@ impl<R: Read> Read for Checked<'_, R> {
     }
 }
 
-/// How texts of a kind declare their encoding.
+/// How a kind of text declares its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Declaration {
-    /// `<meta charset>`, or as XML.
+    /// With `<meta charset>`, or as XML does.
     Html,
-    /// `<?xml encoding="..."?>`.
+    /// With `<?xml encoding="..."?>`.
     Xml,
-    /// `@charset "...";`.
+    /// With `@charset "...";`.
     Css,
     /// Not at all.
     None,
@@ -126,40 +127,40 @@ impl Declaration {
     }
 }
 
-/// Whether the bytes at the beginning of a file can be what its `Content-Encoding` says; `true` of encodings that cannot
-/// be told by them, and of a file without any.
+/// Whether the first bytes of a file can be what its `Content-Encoding` says; `true` for encodings that cannot be
+/// recognized, and for a file without one.
 pub fn is_encoded(content_encoding: &str, head: &[u8]) -> bool {
     let is = |name: &str| content_encoding.trim().eq_ignore_ascii_case(name);
     match () {
         () if head.is_empty() => true,
         () if is("gzip") || is("x-gzip") => head.starts_with(b"\x1f\x8b"),
         () if is("zstd") => head.starts_with(b"\x28\xb5\x2f\xfd") || head.get(1..4) == Some(b"\x2a\x4d\x18"),
-        // It has no mark. But a text goes for it by chance hardly ever, and never to its end.
+        // Brotli has no magic number, but plain text hardly ever decodes by chance, and never to its end.
         () if is("br") => brotli::DecompressorWriter::new(io::sink(), 4096).write_all(head).is_ok(),
         () => true,
     }
 }
 
-/// Plain bytes as they come.
+/// Scans plain bytes as they arrive.
 struct Scanner {
     declaration: Declaration,
     head: Vec<u8>,
-    /// The bytes of a character that has begun and not ended.
+    /// The bytes of a character that has started but not ended.
     begun: [u8; 4],
     begun_length: usize,
     is_valid: bool,
     is_ascii: bool,
-    /// How much of an escape sequence of ISO-2022-JP has been seen.
+    /// How much of an ISO-2022-JP escape sequence has been seen.
     escape: Escape,
 }
 
-/// The sequence by which ISO-2022-JP changes to Japanese characters, all of whose bytes are ASCII.
+/// The sequence that switches ISO-2022-JP to Japanese characters, all of whose bytes are ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {
     None,
     Begun,
     Dollar,
-    /// There is one.
+    /// The sequence is complete.
     Seen,
 }
 
@@ -222,10 +223,10 @@ impl Scanner {
         }
     }
 
-    /// Whether all of them are UTF-8, and declare nothing else.
+    /// Whether all bytes are UTF-8 and declare no other encoding.
     fn finish(self) -> bool {
         let declares_another = || {
-            // A byte order mark goes over every declaration.
+            // A byte order mark overrides every declaration.
             if self.head.starts_with(b"\xef\xbb\xbf") {
                 return false;
             }
@@ -254,25 +255,25 @@ impl Write for Scanner {
     }
 }
 
-/// Text of two or four bytes a character without a byte order mark: every other byte of its ASCII is zero, and all of
-/// them are valid UTF-8. A single zero in a script is one that somebody wrote.
+/// Whether the text has two or four bytes per character and no byte order mark: every other byte of its ASCII is
+/// zero, and all bytes are valid UTF-8. A single zero in a script is intentional.
 fn is_wide(head: &[u8]) -> bool {
     let zeros = head.iter().filter(|byte| **byte == 0).count();
     zeros > 0 && zeros * 4 >= head.len()
 }
 
-/// UTF-16 without a byte order mark: each of its bytes is valid UTF-8.
+/// Whether the text is UTF-16 XML without a byte order mark, all of whose bytes are valid UTF-8.
 fn is_wide_xml(head: &[u8]) -> bool {
     head.starts_with(b"<\0?\0") || head.starts_with(b"\0<\0?")
 }
 
-/// Whether text that declares `encoding` is not UTF-8. UTF-16 in a declaration that can be read as ASCII is taken for
-/// UTF-8 by browsers.
+/// Whether text that declares `encoding` is not UTF-8. If a declaration of UTF-16 is readable as ASCII, browsers
+/// treat it as UTF-8.
 fn is_other(encoding: &'static Encoding) -> bool {
     encoding != UTF_8 && encoding != UTF_16LE && encoding != UTF_16BE
 }
 
-/// What `<?xml version="1.0" encoding="..."?>` says, if it is a name that browsers know.
+/// The encoding in `<?xml version="1.0" encoding="..."?>`, if browsers know its name.
 fn in_xml(head: &[u8]) -> Option<&'static Encoding> {
     let rest = head.strip_prefix(b"<?xml")?;
     let end = rest.windows(2).position(|two| two == b"?>")?;
@@ -284,14 +285,14 @@ fn in_xml(head: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(&rest[..rest.iter().position(|byte| byte == quote)?])
 }
 
-/// What `@charset "...";` says, which is read only in this very form.
+/// The encoding in `@charset "...";`, which browsers read in exactly this form only.
 fn in_css(head: &[u8]) -> Option<&'static Encoding> {
     let rest = head.strip_prefix(b"@charset \"")?;
     let end = rest.iter().position(|byte| *byte == b'"').filter(|end| rest.get(end + 1) == Some(&b';'))?;
     Encoding::for_label(&rest[..end])
 }
 
-/// What the first `<meta>` says that says anything which browsers know.
+/// The encoding in the first `<meta>` that names one browsers know.
 fn in_html(head: &[u8]) -> Option<&'static Encoding> {
     Tokenizer::new(head).flatten().find_map(|token| {
         let Token::StartTag(tag) = token else { return None };

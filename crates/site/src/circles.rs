@@ -1,7 +1,7 @@
-//! Redirects that never end, by the lines at fault.
+//! Finds redirects that never end, and the lines that cause them.
 //!
-//! The functions pass such requests through, whatever the URL. Here, when their code is made, every line is asked with
-//! URLs that it matches, and with those of the site, so that the person knows which lines to mend.
+//! The functions pass such requests through, whatever the URL. Here, when their code is generated, every line is
+//! tried with URLs that it matches and with the site's URLs, so that the user learns which lines to correct.
 
 use crate::LineError;
 use crate::key::REDIRECTS_FILE;
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A host that no rule names.
 pub(crate) const ANY_HOST: &str = "www.site.invalid";
-/// So many parts of other lines are put in the place of what a line leaves open.
+/// Maximum number of parts of other lines that are substituted for a line's placeholders.
 const MOST_PARTS: usize = 40;
 
-/// The lines that lead round in a circle.
+/// The lines that redirect in a loop.
 pub(crate) fn circles(rules: &Rules) -> Vec<Finding> {
     let mut of_line: BTreeMap<usize, String> = BTreeMap::new();
     let hosts = hosts(rules);
@@ -62,7 +62,7 @@ fn ask(rules: &Rules, host: String, uri: &str, query: &Query, of_line: &mut BTre
     }
 }
 
-/// The hosts that rules are about or lead to, and another one.
+/// The hosts that rules match or redirect to, and one other host.
 pub(crate) fn hosts(rules: &Rules) -> Vec<String> {
     let mut hosts = BTreeSet::from([ANY_HOST.to_owned()]);
     for rule in &rules.redirects {
@@ -75,7 +75,8 @@ pub(crate) fn hosts(rules: &Rules) -> Vec<String> {
     hosts.into_iter().collect()
 }
 
-/// What stands between the open places of lines: what one line leaves open, another may ask for.
+/// The literal text between the placeholders of all lines: text that one line accepts for a placeholder may be what
+/// another line matches.
 fn parts(rules: &Rules) -> Vec<String> {
     let mut parts = BTreeSet::new();
     let patterns = rules.redirects.iter().filter(|rule| rule.from.exact().is_none());
@@ -103,7 +104,7 @@ pub(crate) fn examples(rule: &RedirectRule, parts: &[String]) -> Vec<String> {
     for part in parts {
         uris.extend([uri(part), uri(&format!("{part}/x")), uri(&format!("x/{part}"))]);
     }
-    // With and without the slash at the end.
+    // With and without the trailing slash.
     let bare: Vec<String> =
         uris.iter().filter_map(|uri| uri.strip_suffix('/')).filter(|uri| !uri.is_empty()).map(str::to_owned).collect();
     let slashed: Vec<String> = uris.iter().filter(|uri| !uri.ends_with('/')).map(|uri| format!("{uri}/")).collect();

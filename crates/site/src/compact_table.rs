@@ -1,28 +1,28 @@
-//! A table of texts in few bytes of JavaScript: parts that come often are written once.
+//! Packs a table of texts into few bytes of JavaScript: parts that repeat are written once.
 //!
-//! Pairs of neighboring symbols that come often become a symbol of their own, again and again (byte pair encoding).
-//! A function that looks up one key unpacks no more than the bucket that the key is in: a function of CloudFront has
-//! about a millisecond, and unpacking all of it would take longer.
+//! Frequent pairs of neighboring symbols are replaced by new symbols, repeatedly (byte pair encoding). A function
+//! that looks up one key unpacks only the bucket that contains the key: a CloudFront function has about a
+//! millisecond, and unpacking the whole table would take longer.
 
 use crate::javascript::literal;
 use std::collections::{HashMap, HashSet};
 
-/// Between a key and its value; URLs have it encoded.
+/// Separates a key from its value; URLs contain it only encoded.
 const BETWEEN: char = '>';
-/// Behind an entry; URLs have it encoded.
+/// Ends an entry; URLs contain it only encoded.
 const BEHIND: char = ' ';
-/// Between the parts; URLs have it encoded.
+/// Separates the parts; URLs contain it only encoded.
 const BETWEEN_PARTS: char = '"';
-/// Entries a bucket has, about.
+/// Approximate number of entries in a bucket.
 const IN_BUCKET: usize = 8;
 const MOST_BUCKETS: usize = 97;
-/// Pairs that are tried, and how often one has to come.
+/// Maximum number of pairs to try, and how often each must occur.
 const MOST_PAIRS: usize = 1000;
 const LEAST_USES: usize = 3;
 const AT_A_TIME: usize = 12;
-/// More bytes than these do not become few enough.
+/// Larger tables cannot be packed small enough.
 const MAX_BYTES: usize = 64 * 1024;
-/// Characters that begin a code of two.
+/// Number of characters that start a two-character code.
 const PREFIXES: usize = 3;
 
 /// Text of the table, or the number of a pair.
@@ -32,8 +32,8 @@ enum Symbol {
     Pair(usize),
 }
 
-/// The declarations of a table, and those of `get(key)`, which looks up a value in it. `None` if its texts have characters
-/// that the table needs for itself.
+/// The declarations of a table, and those of `get(key)`, which looks up a value in it. `None` if its texts contain
+/// characters that the table needs for itself.
 pub(crate) fn compact(entries: &[(String, String)]) -> Option<(String, &'static str)> {
     let allowed = |c: &char| !matches!(*c, '\'' | '\\' | BETWEEN_PARTS);
     let usable = |text: &String| text.chars().all(|c| matches!(c, '!'..='~') && c != BETWEEN && allowed(&c));
@@ -48,7 +48,7 @@ pub(crate) fn compact(entries: &[(String, String)]) -> Option<(String, &'static 
     }
     let mut free: Vec<char> = ('!'..='~').filter(allowed).collect();
     free.retain(|c| !buckets.iter().any(|bucket| bucket.contains(*c)));
-    // The first free characters begin codes of two.
+    // The first free characters start two-character codes.
     let prefixes: Vec<char> = free.drain(..free.len().min(PREFIXES)).collect();
     let second: Vec<char> = ('!'..='~').filter(allowed).collect();
     let codes: Vec<String> = free
@@ -99,7 +99,7 @@ function get(key) {
 }
 ";
 
-/// The texts in symbols, and the pairs, whether they save anything or not.
+/// The texts as symbols, and the pairs, including pairs that save nothing.
 fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
     let mut texts: Vec<Vec<Symbol>> = texts.iter().map(|text| text.chars().map(Symbol::Char).collect()).collect();
     let mut pairs: Vec<[Symbol; 2]> = Vec::new();
@@ -108,8 +108,8 @@ fn encode(texts: &[String]) -> (Vec<Vec<Symbol>>, Vec<[Symbol; 2]>) {
         for text in &texts {
             text.windows(2).for_each(|pair| *counts.entry([pair[0], pair[1]]).or_default() += 1);
         }
-        // Of pairs that come equally often, the same one whatever the order of the map. Several at a time, of which none
-        // has a symbol of another.
+        // Ties are broken independently of the map's order. Several pairs are replaced at a time, none of which
+        // shares a symbol with another.
         let mut best: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= LEAST_USES).collect();
         best.sort_unstable_by_key(|(pair, count)| (std::cmp::Reverse(*count), *pair));
         let mut symbols: HashSet<Symbol> = HashSet::new();
@@ -152,7 +152,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Writes out whatever has no code.
+    /// Expands symbols that have no code.
     fn written_out(&self, symbols: &[Symbol]) -> Vec<Symbol> {
         let mut out = Vec::new();
         let mut left: Vec<Symbol> = symbols.iter().rev().copied().collect();
@@ -169,7 +169,7 @@ impl Kept {
         self.kept.iter().enumerate().filter(|(_, kept)| **kept).map(|(at, _)| at)
     }
 
-    /// How often each pair is written.
+    /// How often each pair is used.
     fn uses(&self, texts: &[Vec<Symbol>]) -> Vec<usize> {
         let mut uses = vec![0; self.pairs.len()];
         let parts = self.numbers().flat_map(|at| self.written_out(&self.pairs[at]));
@@ -182,7 +182,8 @@ impl Kept {
     }
 }
 
-/// The texts and the parts with their codes. What saves the least has none, what comes most often the shortest.
+/// The texts and the parts with their codes. The pairs that save least get none; the most frequent get the
+/// shortest.
 fn named(texts: &[Vec<Symbol>], pairs: Vec<[Symbol; 2]>, codes: &[String], ones: usize) -> (Vec<String>, Vec<String>) {
     let mut kept = Kept { kept: vec![true; pairs.len()], pairs };
     loop {
@@ -190,7 +191,7 @@ fn named(texts: &[Vec<Symbol>], pairs: Vec<[Symbol; 2]>, codes: &[String], ones:
         let mut most: Vec<usize> = uses.clone();
         most.sort_unstable_by(|a, b| b.cmp(a));
         let frequent = most.get(ones).copied().unwrap_or_default();
-        // What comes more often than that has a code of one byte, the rest one of two.
+        // A symbol that occurs more often than this gets a code of one byte, the rest get two.
         let bytes = |uses: usize| if uses > frequent { 1 } else { 2 };
         let cost = |symbol: &Symbol| match symbol {
             Symbol::Char(_) => 1,
@@ -203,7 +204,7 @@ fn named(texts: &[Vec<Symbol>], pairs: Vec<[Symbol; 2]>, codes: &[String], ones:
         let mut worst: Vec<(isize, usize)> = kept.numbers().map(|at| (saved(at), at)).collect();
         worst.sort_unstable();
         let too_many = worst.len().saturating_sub(codes.len());
-        // A few at a time: what one leaves to others changes what those save.
+        // A few at a time: removing one pair changes how much the others save.
         let useless = worst.iter().filter(|(saved, _)| *saved <= 0).count();
         let drop = useless.max(too_many).min(1 + worst.len() / 50);
         if drop == 0 {

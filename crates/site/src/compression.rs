@@ -1,7 +1,8 @@
-//! Compression before the upload: the same bytes for the same file, or none where it does not pay.
+//! Compresses files before the upload: always the same bytes for the same file, and none where compression does not
+//! pay.
 //!
-//! S3 keeps one representation of an object, and CloudFront does not choose between several, so that
-//! every visitor gets what was stored, whatever they accept.
+//! S3 stores one representation of an object, and CloudFront does not choose between several, so every visitor gets
+//! the stored bytes, whatever their browser accepts.
 
 use crate::Encoding;
 use crate::etag::{self, Digest, Etag, MULTIPART_THRESHOLD, Md5, PartHasher, changed_while_read, part_size};
@@ -10,38 +11,38 @@ use flate2::GzBuilder;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, Read, Write};
 
-/// Brotli's quality: beyond it, a tenth of the size costs ten times as long.
+/// Brotli's quality: above it, saving another tenth of the size takes ten times as long.
 const BROTLI_QUALITY: i32 = 9;
-/// Brotli's window, 4 MiB: the largest that every browser takes.
+/// Brotli's window, 4 MiB: the largest that every browser supports.
 const BROTLI_WINDOW: i32 = 22;
-/// A compressed object pays if it is at most so many hundredths of its file.
+/// Compression pays if the result is at most this percentage of the file.
 const PAYS_PERCENT: u64 = 95;
 
-/// What is remembered of an object whose file was to be compressed.
+/// What the manifest records about an object whose file was to be compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compressed {
     /// The MD5 of the file.
     pub source: Etag,
-    /// What was asked for, the best first.
+    /// The requested encodings, in order of preference.
     pub asked: Vec<Encoding>,
-    /// How it was compressed; `None` if it did not pay.
+    /// The encoding used; `None` if none paid.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub encoding: Option<Encoding>,
 }
 
-/// Whether a compressed object of so many bytes pays for a file of `size` bytes.
+/// Whether a compressed object of `compressed` bytes pays for a file of `size` bytes.
 pub fn pays(size: u64, compressed: u64) -> bool {
     compressed <= most(size)
 }
 
-/// The most bytes that a compressed file may have.
+/// Maximum size of a compressed file, in bytes.
 fn most(size: u64) -> u64 {
     size / 100 * PAYS_PERCENT + size % 100 * PAYS_PERCENT / 100
 }
 
-/// Compresses what comes out of `open` with the first encoding that pays, into what comes out of `sink`;
-/// `None` if none does. Both are called once for each encoding that is tried.
+/// Compresses what `open` returns with the first encoding that pays, and writes it to what `sink` returns; `None`
+/// if no encoding pays. Both are called once for each encoding that is tried.
 pub fn compress<R: Read, W: Write>(
     size: u64,
     asked: &[Encoding],
@@ -69,7 +70,7 @@ fn encode(encoding: Encoding, reader: impl Read, size: u64, writer: &mut impl Wr
             brotli::BrotliCompress(&mut reader, writer, &parameters)?;
         }
         Encoding::Gzip => {
-            // No name, and no time: the same bytes on every machine.
+            // Without name and time, the bytes are the same on every machine.
             let mut out = GzBuilder::new().mtime(0).write(writer, flate2::Compression::best());
             io::copy(&mut BufReader::with_capacity(64 * 1024, &mut reader), &mut out)?;
             out.finish()?;
@@ -78,7 +79,7 @@ fn encode(encoding: Encoding, reader: impl Read, size: u64, writer: &mut impl Wr
     if reader.left == 0 { Ok(()) } else { Err(changed_while_read()) }
 }
 
-/// A reader of so many bytes; another length is a file that changed.
+/// A reader of exactly this many bytes; any other length means that the file changed.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -92,7 +93,7 @@ impl<R: Read> Read for Exactly<R> {
     }
 }
 
-/// A writer that takes so many bytes: what does not pay is not compressed to its end.
+/// A writer that accepts at most this many bytes, so that compression stops once it no longer pays.
 struct AtMost<W> {
     room: u64,
     full: bool,
@@ -115,18 +116,18 @@ impl<W: Write> Write for AtMost<W> {
     }
 }
 
-/// What an object would be if a file were compressed and uploaded now.
+/// The object that a file would become if it were compressed and uploaded now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digested {
-    /// What to remember of it.
+    /// What the manifest records about it.
     pub compressed: Compressed,
-    /// The object's size.
+    /// The object's size, in bytes.
     pub size: u64,
     /// The object's ETag.
     pub etag: Etag,
 }
 
-/// Compresses for the digest alone.
+/// Compresses a file only to compute the digest.
 pub fn digest<R: Read>(size: u64, asked: &[Encoding], mut open: impl FnMut() -> io::Result<R>) -> io::Result<Digested> {
     let (source, plain) = digest_of(open()?, size)?;
     let remember = |encoding| Compressed { source: Etag::Single(source), asked: asked.to_vec(), encoding };
@@ -146,7 +147,7 @@ fn digest_of(reader: impl Read, size: u64) -> io::Result<([u8; 16], Etag)> {
     Ok((md5, etags.finish()))
 }
 
-/// The ETag of bytes whose number is known at their end.
+/// Computes the ETag of bytes whose number is known only at the end.
 struct Etags {
     size: u64,
     whole: Md5,
@@ -170,7 +171,7 @@ impl Etags {
         } else if part_size(self.size) == part_size(0) {
             etag::multipart(&self.parts.finish())
         } else {
-            // Past 10,000 parts of the usual size: it is uploaded again.
+            // More than 10,000 parts of the usual size: the file is uploaded again.
             Etag::Opaque("unknown".into())
         }
     }
@@ -261,7 +262,8 @@ mod tests {
         for size in [2, 4] {
             for encoding in [Encoding::Br, Encoding::Gzip] {
                 let result = compress(size, &[encoding], || Ok(&[b'a'; 3][..]), || Ok(Vec::new()));
-                // Three bytes never pay; what is told first is that they are not as many as were listed.
+                // Three bytes never pay; but the first problem reported is that the size differs from the listed
+                // one.
                 assert!(matches!(result, Err(_) | Ok(None)));
             }
             assert!(digest(size, &[Encoding::Br], || Ok(&[b'a'; 3][..])).is_err());

@@ -1,8 +1,8 @@
-//! How bytes may be compressed.
+//! Encodings with which bytes can be compressed.
 
 use serde::{Deserialize, Serialize};
 
-/// How bytes are compressed.
+/// An encoding of compressed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
@@ -13,7 +13,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The word of `Content-Encoding`.
+    /// The encoding's name in `Content-Encoding`.
     pub fn word(self) -> &'static str {
         match self {
             Encoding::Br => "br",

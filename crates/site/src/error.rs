@@ -1,16 +1,16 @@
-//! Why what a person or a file says cannot be done, and what to do about it.
+//! Errors in what a user or a file says: why it cannot be done, and how to fix it.
 
 use std::path::Path;
 
-/// The result of reading what somebody wrote.
+/// The result of parsing user input.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of problem it is.
+/// The kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It makes no sense.
+    /// The input makes no sense.
     Invalid,
-    /// It makes sense, and is refused.
+    /// The input makes sense but is refused.
     Refused,
 }
 
@@ -24,17 +24,17 @@ pub struct Error {
 }
 
 impl Error {
-    /// What was written makes no sense.
+    /// An error for input that makes no sense.
     pub fn invalid(message: impl Into<String>) -> Error {
         Error { kind: ErrorKind::Invalid, message: message.into(), hint: None }
     }
 
-    /// What was written makes sense, and is refused.
+    /// An error for input that makes sense but is refused.
     pub fn refused(message: impl Into<String>) -> Error {
         Error { kind: ErrorKind::Refused, ..Error::invalid(message) }
     }
 
-    /// Says what the person can do about it.
+    /// Adds a hint that says what the user can do.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Error {
         Error { hint: Some(hint.into()), ..self }
@@ -45,7 +45,7 @@ impl Error {
         self.kind
     }
 
-    /// What to do about it, where that is known.
+    /// How to fix it, if known.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -54,21 +54,21 @@ impl Error {
 /// A line of a file that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineError {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: usize,
     /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: String,
 }
 
 impl LineError {
-    /// What is wrong with a line, and what to do.
+    /// Describes what is wrong with a line and how to fix it.
     pub fn new(line: usize, message: impl Into<String>, hint: impl Into<String>) -> LineError {
         LineError { line, message: message.into(), hint: hint.into() }
     }
 
-    /// The same with the file that the line is in.
+    /// The same error, with the file that contains the line.
     pub fn in_file(self, file: &Path) -> Error {
         Error::invalid(format!("{}:{}: {}", file.display(), self.line, self.message)).hint(self.hint)
     }

@@ -1,25 +1,24 @@
-//! ETags: what S3's tell about an object's bytes, and how to compute the same from a file.
+//! ETags: what S3's ETags say about an object's bytes, and how to compute the same from a file.
 //!
-//! A single-part ETag is the MD5 of the bytes; a multipart one is the MD5 of the parts' MD5s and the
-//! number of parts (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). Under SSE-KMS
-//! and SSE-C an ETag has the form of the first but says nothing about the bytes.
+//! A single-part ETag is the MD5 of the bytes; a multipart ETag is the MD5 of the parts' MD5s, with the number of
+//! parts (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>). With SSE-KMS and SSE-C, an ETag looks
+//! like the first kind but says nothing about the bytes.
 
 pub use md5::{Digest, Md5};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::io::{self, Read};
 
-/// Files of more than this many bytes are uploaded in parts.
+/// Files larger than this, in bytes, are uploaded in parts.
 pub const MULTIPART_THRESHOLD: u64 = 16 * MIB;
-/// The most parts an upload may have
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+/// Maximum number of parts of an upload (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const MAX_PARTS: u64 = 10_000;
-/// The largest part, in bytes (same source).
+/// Maximum size of a part, in bytes (same source).
 const MAX_PART_SIZE: u64 = 5 * 1024 * MIB;
 const MIB: u64 = 1024 * 1024;
 
-/// The size of each part but the last, in bytes: a function of the file's size alone, so that the
-/// ETag of an object we uploaded can be computed from the file again.
+/// The size of every part except the last, in bytes. It depends only on the file's size, so that the ETag of an
+/// object that shipfront uploaded can be recomputed from the file.
 pub fn part_size(size: u64) -> u64 {
     let mut part = 16 * MIB;
     while size.div_ceil(part) > MAX_PARTS && part < MAX_PART_SIZE {
@@ -35,12 +34,12 @@ pub enum Etag {
     Single([u8; 16]),
     /// `digest-parts`.
     Multipart([u8; 16], u32),
-    /// Any other form: it can be compared with itself only.
+    /// Any other form; it can only be compared with itself.
     Opaque(Box<str>),
 }
 
 impl Etag {
-    /// Reads an ETag, quoted or not.
+    /// Parses an ETag, quoted or not.
     pub fn parse(text: &str) -> Etag {
         let text = text.trim_matches('"');
         let (digest, parts) = match text.split_once('-') {
@@ -74,7 +73,7 @@ impl Serialize for Etag {
 
 impl<'de> Deserialize<'de> for Etag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Etag, D::Error> {
-        /// Reads from the text where it lies: a manifest has a million.
+        /// Parses the borrowed text without copying it: a manifest has a million rows.
         struct Text;
 
         impl de::Visitor<'_> for Text {
@@ -93,7 +92,7 @@ impl<'de> Deserialize<'de> for Etag {
     }
 }
 
-/// Lower-case hexadecimal.
+/// Lowercase hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
@@ -103,7 +102,7 @@ pub fn md5(bytes: &[u8]) -> [u8; 16] {
     Md5::digest(bytes).into()
 }
 
-/// The ETag of an upload in parts, from the parts' MD5s.
+/// The ETag of a multipart upload, from the parts' MD5s.
 pub fn multipart(parts: &[[u8; 16]]) -> Etag {
     let mut whole = Md5::new();
     for part in parts {
@@ -112,8 +111,8 @@ pub fn multipart(parts: &[[u8; 16]]) -> Etag {
     Etag::Multipart(whole.finalize().into(), parts.len() as u32)
 }
 
-/// The part sizes with which an object of `size` bytes may have been uploaded in `parts` parts: ours,
-/// and those that other tools use.
+/// The part sizes with which an object of `size` bytes may have been uploaded in `parts` parts: shipfront's own,
+/// and those of other tools.
 fn candidate_part_sizes(size: u64, parts: u32) -> Vec<u64> {
     const USUAL_MIB: [u64; 14] = [5, 8, 10, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512];
     let mut candidates: Vec<u64> = USUAL_MIB.iter().map(|mib| mib * MIB).collect();
@@ -127,8 +126,8 @@ fn candidate_part_sizes(size: u64, parts: u32) -> Vec<u64> {
 
 /// Whether the bytes of `reader` are those of an object of the same `size` with this ETag.
 ///
-/// One read, whatever the number of part sizes to try. `size` is what the file had when it was
-/// listed; a reader of another length has changed since and is an error.
+/// Reads once, however many part sizes there are to try. `size` is the file's size when it was listed; a reader of
+/// another length means that the file has changed since, and is an error.
 pub fn matches(reader: impl Read, size: u64, etag: &Etag) -> io::Result<bool> {
     if matches!(etag, Etag::Opaque(_)) {
         return Ok(false);
@@ -138,14 +137,14 @@ pub fn matches(reader: impl Read, size: u64, etag: &Etag) -> io::Result<bool> {
     Ok(matcher.matches())
 }
 
-/// Compares bytes that come in chunks with an ETag.
+/// Compares bytes that arrive in chunks with an ETag.
 pub struct Matcher<'a> {
     etag: &'a Etag,
     attempts: Vec<PartHasher>,
 }
 
 impl<'a> Matcher<'a> {
-    /// For an object of `size` bytes. Nothing matches an opaque ETag.
+    /// Creates a matcher for an object of `size` bytes. Nothing matches an opaque ETag.
     pub fn new(size: u64, etag: &'a Etag) -> Matcher<'a> {
         let part_sizes = match etag {
             Etag::Single(_) => vec![u64::MAX],
@@ -155,7 +154,7 @@ impl<'a> Matcher<'a> {
         Matcher { etag, attempts: part_sizes.into_iter().map(PartHasher::new).collect() }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, chunk: &[u8]) {
         self.attempts.iter_mut().for_each(|attempt| attempt.update(chunk));
     }
@@ -169,7 +168,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// Reads exactly `size` bytes and hands them on in chunks; anything else is a file that changed.
+/// Reads exactly `size` bytes and passes them to `take` in chunks; any other length means that the file changed.
 pub fn read_all(mut reader: impl Read, size: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; (size.clamp(1, 256 * 1024)) as usize];
     let mut total = 0;
@@ -187,12 +186,12 @@ pub fn read_all(mut reader: impl Read, size: u64, mut take: impl FnMut(&[u8])) -
     if total == size { Ok(()) } else { Err(changed_while_read()) }
 }
 
-/// The error of a file whose bytes are no longer those that were listed.
+/// The error for a file whose bytes are no longer those that were listed.
 pub fn changed_while_read() -> io::Error {
     io::Error::other("the file changed while it was read")
 }
 
-/// MD5s of consecutive parts.
+/// The MD5s of consecutive parts.
 pub(super) struct PartHasher {
     part_size: u64,
     filled: u64,

@@ -1,8 +1,8 @@
-//! Patterns of keys, as people write them in `shipfront.toml`.
+//! Patterns of keys, as users write them in `shipfront.toml`.
 //!
-//! `*` stays within a folder, `**` goes through folders, `{a,b}` is either, `[0-9]` one of those characters.
-//! As in `.gitignore`, a pattern without a slash is that of a file's name in any folder, a leading slash
-//! stands for the top of the site, and one at the end for all that is in a folder.
+//! `*` stays within a folder, `**` spans folders, `{a,b}` matches either, `[0-9]` matches one of those characters.
+//! As in `.gitignore`, a pattern without a slash matches a file name in any folder, a leading slash anchors it at
+//! the top of the site, and a trailing slash matches everything in a folder.
 
 use crate::rules::audit::nearest;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -89,7 +89,7 @@ impl<'de> Deserialize<'de> for Globs {
     }
 }
 
-/// Names of which the nearest is looked for: a site has more files than a person mistypes.
+/// Maximum number of names to search for the nearest one: a site has more files than a user mistypes.
 const CANDIDATES: usize = 20_000;
 
 /// Whether a pattern matches any key.
@@ -97,8 +97,8 @@ pub fn matches_one<'k>(glob: &Glob, mut keys: impl Iterator<Item = &'k str>) -> 
     set([glob]).is_ok_and(|set| keys.any(|key| set.is_match(key)))
 }
 
-/// The pattern that may be meant by one that matches nothing: its own with the name of a folder or a file, or an
-/// extension, that the site has.
+/// Suggests a pattern to replace one that matches nothing: the same pattern with the name of a folder or file, or
+/// an extension, that the site has.
 pub fn meant<'k>(glob: &Glob, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
     let written = &*glob.written;
     let (start, rest) = written.split_at(written.len() - written.trim_start_matches('/').len());
@@ -116,8 +116,8 @@ pub fn meant<'k>(glob: &Glob, keys: impl Iterator<Item = &'k str> + Clone) -> Op
     pattern.parse().ok().filter(|glob| matches_one(glob, keys)).map(|_| pattern)
 }
 
-/// What is wrong with a pattern that matches no key and that other tools would understand: a negation, a regular
-/// expression, backslashes, or a path from outside of the site. `source` is the name of the site's folder.
+/// Explains a pattern that matches no key but that other tools would understand: a negation, a regular expression,
+/// backslashes, or a path from outside the site. `source` is the name of the site's folder.
 pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
     let written = &*glob.written;
     let below = source.and_then(|source| written.trim_start_matches("./").strip_prefix(source)?.strip_prefix('/'));
@@ -137,7 +137,7 @@ pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = 
     (!matches_one(glob, keys)).then_some(problem)
 }
 
-/// Patterns that are looked up together, as fast for many as for one.
+/// Combines patterns so that looking up many is as fast as looking up one.
 pub fn set<'a>(globs: impl IntoIterator<Item = &'a Glob>) -> Result<GlobSet, String> {
     let mut builder = GlobSetBuilder::new();
     for glob in globs {

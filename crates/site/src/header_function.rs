@@ -1,7 +1,8 @@
-//! The code of a CloudFront Function (runtime 2.0, viewer response) that adds what S3 does not keep of `_headers`.
+//! Generates the code of a CloudFront Function (runtime 2.0, viewer response) that adds the headers of `_headers`
+//! that S3 does not store.
 //!
-//! It changes answers as [`Rules::response_headers`] says. CloudFront calls it for answers below 400 only: the headers
-//! of error pages take a response headers policy.
+//! It changes responses as [`Rules::response_headers`] says. CloudFront calls it only for responses with a status
+//! below 400: headers of error pages need a response headers policy.
 
 use crate::error::{Error, Result};
 use crate::javascript::{COMMON, MAX_BYTES, host, literal, pieces, regular_expression};
@@ -9,12 +10,12 @@ use crate::viewer_rules::Rules;
 use serde::Serialize;
 use std::fmt::{self, Write};
 
-/// The code, and what it does not do.
+/// The code, and what it does not cover.
 #[derive(Debug, Clone, Serialize)]
 pub struct HeaderFunction {
     /// JavaScript.
     pub code: String,
-    /// What the person should know.
+    /// Messages for the user.
     pub warnings: Vec<String>,
 }
 
@@ -24,7 +25,7 @@ impl fmt::Display for HeaderFunction {
     }
 }
 
-/// The function of a site's rules.
+/// Generates the function for a site's rules.
 pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
     let mut blocks = String::new();
     for block in &rules.headers {

@@ -1,4 +1,4 @@
-//! The headers an object is uploaded with.
+//! The headers that an object is uploaded with.
 
 use crate::Encoding;
 use crate::charset::CharsetCheck;
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// What S3 stores beside the bytes and CloudFront hands to viewers.
+/// What S3 stores with the bytes and CloudFront sends to viewers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Headers {
     /// `Content-Type`, with a charset on text.
@@ -23,21 +23,21 @@ pub struct Headers {
     pub content_disposition: Option<String>,
     /// `Content-Language`.
     pub content_language: Option<String>,
-    /// The storage class, where it is not `STANDARD`.
+    /// The storage class, unless it is `STANDARD`.
     pub storage_class: Option<String>,
-    /// Where a website endpoint redirects to.
+    /// Where a website endpoint redirects requests for the object.
     pub website_redirect: Option<String>,
     /// User metadata by name, without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
     /// A canned ACL.
     pub acl: Option<String>,
-    /// How to compress the bytes. What comes of it, `Content-Encoding` says.
+    /// The encodings to try. The result is in `Content-Encoding`.
     pub compress: Vec<Encoding>,
-    /// Whether `charset=utf-8` is only what text usually is, and goes where the bytes are something else.
+    /// Whether `charset=utf-8` is only an assumption about text, to be removed if the bytes are something else.
     pub assumes_utf8: bool,
 }
 
-/// The charset that text gets where nobody says one.
+/// The charset that text gets unless something else names one.
 const UTF8: &str = "; charset=utf-8";
 
 impl Headers {
@@ -52,13 +52,13 @@ impl Headers {
         }
     }
 
-    /// What looks at the bytes of their file, if `Content-Type` depends on them.
+    /// The check of the file's bytes, if `Content-Type` depends on them.
     pub fn charset_check(&self) -> Option<CharsetCheck> {
         self.assumes_utf8.then(|| CharsetCheck::new(&self.content_type, self.content_encoding.as_deref()))
     }
 
-    /// A digest by which two sets of headers are distinguished. One that only has a type is digested as it
-    /// was before there was anything else.
+    /// A digest that distinguishes sets of headers. Headers that consist only of a type have the same digest as
+    /// before other headers existed.
     pub fn digest(&self) -> HeadersDigest {
         let Headers { content_type, metadata, .. } = self;
         let mut text = format!("content-type: {content_type}\n");
@@ -77,7 +77,7 @@ impl Headers {
         HeadersDigest(NonZeroU64::new(u64::from_be_bytes([a, b, c, d, e, f, g, h])).unwrap_or(NonZeroU64::MAX))
     }
 
-    /// The same once it is known how the bytes were compressed.
+    /// The same headers, now that it is known how the bytes were compressed.
     #[must_use]
     pub fn compressed(self, encoding: Option<Encoding>) -> Headers {
         match encoding {
@@ -86,7 +86,7 @@ impl Headers {
         }
     }
 
-    /// The same once it is known whether `charset=utf-8` is true of the bytes.
+    /// The same headers, now that it is known whether `charset=utf-8` is true of the bytes.
     #[must_use]
     pub fn with_charset(mut self, is_utf8: bool) -> Headers {
         if std::mem::take(&mut self.assumes_utf8) && !is_utf8 {
@@ -96,11 +96,11 @@ impl Headers {
         self
     }
 
-    /// Whether an object has these headers, as a HEAD tells them.
+    /// Whether an object has these headers, according to a HEAD request.
     ///
-    /// What the rules do not speak of and visitors do not see may be otherwise: the storage class, which
-    /// lifecycle rules change, and other tools' metadata. Nobody tells an ACL: an object that is to have
-    /// one has it for certain only after an upload.
+    /// Properties that the rules do not set and visitors do not see may differ: the storage class, which lifecycle
+    /// rules change, and other tools' metadata. HEAD does not return the ACL, so only an upload makes certain that
+    /// an object has the ACL that it should have.
     pub fn are_those_of(&self, found: &Headers, metadata: &HashMap<String, String>) -> bool {
         let class = self.storage_class.is_none() || self.storage_class == found.storage_class;
         let metadata = self.metadata.iter().all(|(name, value)| metadata.get(name) == Some(value));
@@ -126,13 +126,13 @@ impl Headers {
         ]
     }
 
-    /// The bytes of user metadata as S3 counts them.
+    /// The size of the user metadata as S3 counts it, in bytes.
     pub fn metadata_bytes(&self) -> usize {
         self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 }
 
-/// A digest of headers: as small as a manifest of a million rows wants it.
+/// A digest of headers, small because a manifest may have a million rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadersDigest(NonZeroU64);
 

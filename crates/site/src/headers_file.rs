@@ -1,13 +1,13 @@
-//! `_headers` files, as Netlify and Cloudflare Pages read them: a URL path on a line of its own, its headers below.
+//! Parses `_headers` files as Netlify and Cloudflare Pages do: a URL path on a line of its own, its headers below.
 //!
 //! ```text
 //! /assets/*
 //!   Cache-Control: public, max-age=31536000, immutable
 //! ```
 //!
-//! What S3 keeps with an object becomes a rule for it. S3 keeps few headers: the others are handed back as blocks,
-//! for the viewer-response function, or for a response headers policy. A line that makes no sense is skipped, as
-//! both platforms do; what it says is never repeated, as it may hold a password.
+//! Headers that S3 stores with an object become header rules. S3 stores few headers; the others are returned as
+//! blocks, for the viewer-response function or for a response headers policy. A line that makes no sense is
+//! skipped, as on both platforms; its text is never repeated, because it may contain a password.
 
 use crate::error::LineError;
 use crate::key::HEADERS_FILE;
@@ -17,36 +17,36 @@ use crate::rules::{HeaderRule, HeaderValue};
 use crate::url_pattern::{UrlPattern, leading_name};
 use std::str::FromStr;
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeadersFile {
-    /// Rules for what S3 keeps.
+    /// Rules for the headers that S3 stores.
     pub rules: Vec<HeaderRule>,
-    /// Headers that only CloudFront can add, block by block.
+    /// Headers that only CloudFront can add, by block.
     pub blocks: Vec<HeaderBlock>,
-    /// What there is to say about its lines.
+    /// Findings about its lines.
     pub findings: Vec<Finding>,
 }
 
-/// A path of the file, and those of its headers that S3 does not keep.
+/// A path of the file, with those of its headers that S3 does not store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderBlock {
-    /// Only under this host.
+    /// Limits the block to this host.
     pub host: Option<Host>,
-    /// Which URLs have them.
+    /// The URLs that get the headers.
     pub path: UrlPattern,
-    /// In the order of the file; those of one name are joined.
+    /// In the order of the file; headers with the same name are joined.
     pub headers: Vec<OtherHeader>,
 }
 
-/// A header that S3 does not keep.
+/// A header that S3 does not store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherHeader {
-    /// The line that says so.
+    /// The line that sets it.
     pub line: usize,
-    /// Its name as written.
+    /// Its name, as written.
     pub name: String,
-    /// Its value: text, and names of what the path matched; `None` takes away what a broader path gave.
+    /// Its value: text and names of captured parts of the path; `None` removes a header that a broader path set.
     pub value: Option<Vec<TargetPiece>>,
 }
 
@@ -64,7 +64,7 @@ impl OtherHeader {
 const EXAMPLE: &str = "a path such as /assets/* begins a line, and its headers follow as '  Name: value'";
 const BASIC_AUTH: &str = "basic-auth";
 
-/// Reads a file.
+/// Parses a file.
 pub fn parse(text: &str, options: &RuleOptions) -> HeadersFile {
     let mut file = HeadersFile::default();
     let mut block = Block::None;
@@ -93,7 +93,7 @@ enum Block {
 struct Header {
     line: usize,
     name: String,
-    /// `None` where the header is taken away.
+    /// `None` if the header is removed.
     value: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl HeadersFile {
                 self.protects(number, alone, options);
                 return Ok(());
             }
-            // The platforms take all of it for the path, which no URL has.
+            // The platforms treat the whole line as the path, which no URL has.
             if behind.split_once(':').is_some_and(|(name, _)| is_name(name.trim())) {
                 return Err(LineError::new(number, "a path and a header on one line", EXAMPLE));
             }
@@ -129,13 +129,13 @@ impl HeadersFile {
             *block = Block::Of(written.to_owned(), host.map(Host::parse), path, Vec::new());
             return Ok(());
         }
-        // Whatever else is wrong with the line: it wants to protect something.
+        // Whatever else is wrong with the line, it is meant to protect something.
         if written.to_ascii_lowercase().contains(BASIC_AUTH) {
             let path = if let Block::Of(path, ..) = &*block { path } else { "the site" };
             self.protects(number, path, options);
             return Ok(());
         }
-        // It ends the block before it, which its headers are not about.
+        // It ends the preceding block, because the headers below do not belong to that.
         if is_path_without_slash(written) {
             self.finish(std::mem::replace(block, Block::Skipped));
             return Err(LineError::new(number, "a path begins with a slash, and a header's name has none", EXAMPLE));
@@ -150,7 +150,7 @@ impl HeadersFile {
         }
     }
 
-    /// Files that a password is to protect. The password is not repeated.
+    /// Reports files that a password should protect. The password is not repeated.
     fn protects(&mut self, number: usize, path: &str, options: &RuleOptions) {
         if !options.may_be_public(path) {
             let message = format!("{path} requires a password, but CloudFront would show it to everyone");
@@ -181,7 +181,7 @@ impl HeadersFile {
                 continue;
             }
             match (stored, value) {
-                // A header that is written twice has both values, as the platforms have it.
+                // A header that is written twice has both values, as on the platforms.
                 (Some(Stored::Header(stored)), Some(value)) => {
                     let before = stored.as_ref().and_then(|before| before.get());
                     let both = before.map_or(value.clone(), |before| format!("{before}, {value}"));
@@ -207,7 +207,7 @@ impl HeadersFile {
     }
 }
 
-/// Adds a header to those of a block. Values of one name are joined, as the platforms have it.
+/// Adds a header to those of a block. Values of the same name are joined, as on the platforms.
 fn add(headers: &mut Vec<OtherHeader>, line: usize, name: String, value: Option<Vec<TargetPiece>>) {
     let before = headers.iter_mut().find(|header| header.name.eq_ignore_ascii_case(&name));
     match (before, value) {
@@ -227,7 +227,7 @@ fn add(headers: &mut Vec<OtherHeader>, line: usize, name: String, value: Option<
     }
 }
 
-/// What of a header rule for objects a header is.
+/// The part of an object's header rule that a header corresponds to.
 enum Stored<'r> {
     Header(&'r mut Option<HeaderValue>),
     Metadata(crate::rules::MetadataName),
@@ -245,8 +245,8 @@ fn stored<'r>(rule: &'r mut HeaderRule, lower: &str) -> Option<Stored<'r>> {
 }
 
 /// Whether a function may not set a header
-/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-function-restrictions-all.html>). A
-/// cookie is not set by a header there.
+/// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-function-restrictions-all.html>).
+/// Functions do not set cookies through a header.
 fn is_closed(lower: &str) -> bool {
     const NAMES: [&str; 16] = [
         "connection",
@@ -288,7 +288,7 @@ fn header(line: usize, written: &str) -> Result<Header, LineError> {
     Ok(Header { line, name: name.to_owned(), value })
 }
 
-/// Whether a line is meant to be a path. The lines of a value that goes on have blanks, or end in a semicolon.
+/// Whether a line is meant to be a path. Continuation lines of a value contain blanks or end in a semicolon.
 fn is_path_without_slash(written: &str) -> bool {
     let before = written.split(':').next().unwrap_or_default();
     (written == "*" || before.contains('/')) && !written.contains([' ', '\t']) && !written.ends_with(';')
@@ -304,7 +304,7 @@ fn has_name(value: &str, path: &UrlPattern) -> bool {
     value_pieces(value, path).iter().any(|piece| matches!(piece, TargetPiece::Name(_)))
 }
 
-/// A value as text and names of what the path matched.
+/// Splits a value into text and names of captured parts of the path.
 fn value_pieces(value: &str, path: &UrlPattern) -> Vec<TargetPiece> {
     let mut pieces = Vec::new();
     let mut from = 0;

@@ -1,18 +1,18 @@
-//! The host label of a name: what a branch or the number of a pull request is called in a URL and in a bucket.
+//! Host labels: what the name of a branch or the number of a pull request becomes in a URL and in a bucket.
 
 use crate::etag::{hex, md5};
 
-/// The most characters that a label has (<https://www.rfc-editor.org/rfc/rfc1035#section-2.3.1>).
+/// Maximum number of characters in a label (<https://www.rfc-editor.org/rfc/rfc1035#section-2.3.1>).
 const LONGEST: usize = 63;
-/// Characters of the digest.
+/// Number of characters of the digest.
 const DIGEST: usize = 12;
 
-/// The host label of a name, the same for the same name wherever it is asked for.
+/// The host label of a name. The same name has the same label everywhere.
 ///
-/// It has lower case letters, digits and single hyphens, at least one character and at most 63, begins and ends with no
-/// hyphen, and is never an encoded name (`xn--`). A name that is one already is its own label, such as `main` or `42`. Any
-/// other ends in a digest of itself, and a name that looks as if it did gets one, too: two names have the same label
-/// only if their digests are the same.
+/// A label consists of 1 to 63 lowercase letters, digits and single hyphens, does not begin or end with a hyphen,
+/// and is never an encoded name (`xn--`). A name that already is a label, such as `main` or `42`, is its own label.
+/// Any other ends in a digest of the name, as does a name that looks as if it had a digest: two names have the same
+/// label only if their digests are the same.
 pub fn host_label(name: &str) -> String {
     let mut stem = String::new();
     for c in name.chars().map(|c| c.to_ascii_lowercase()) {
@@ -31,7 +31,7 @@ pub fn host_label(name: &str) -> String {
     if stem.is_empty() { format!("preview-{digest}") } else { format!("{stem}-{digest}") }
 }
 
-/// Whether a label ends as one with a digest.
+/// Whether a label ends like one with a digest.
 fn has_digest(label: &str) -> bool {
     let Some((_, last)) = label.rsplit_once('-') else { return false };
     last.len() == DIGEST && last.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
@@ -63,12 +63,12 @@ mod tests {
             let label = host_label(name);
             assert!(label.starts_with(stem) && has_digest(&label), "{name}: {label}");
         }
-        // Somebody's branch is named as the preview of another one is called.
+        // A branch may have the name of another branch's preview.
         let other = host_label("feature/search");
         assert_ne!(host_label(&other), other);
     }
 
-    /// Names that are alike: few characters, cases, separators, and labels of other names.
+    /// Similar names: few characters, different cases, separators, and labels of other names.
     fn names() -> impl Strategy<Value = String> {
         prop_oneof![
             "[aA/_.-]{0,6}",

@@ -1,10 +1,10 @@
-//! Rules as JavaScript for CloudFront Functions (runtime 2.0), in ASCII.
+//! Writes rules as JavaScript for CloudFront Functions (runtime 2.0), in ASCII.
 
 use crate::redirects_file::{Host, TargetPiece};
 use crate::url_pattern::{Step, UrlPattern};
 use std::fmt::Write;
 
-/// The most a function may have
+/// Maximum size of a function, in bytes
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-functions>).
 pub(crate) const MAX_BYTES: usize = 10 * 1024;
 
@@ -27,7 +27,7 @@ pub(crate) fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(","))
 }
 
-/// A pattern as a regular expression, with a group for each thing that it captures.
+/// A pattern as a regular expression, with a group for each captured part.
 pub(crate) fn regular_expression(pattern: &UrlPattern) -> String {
     let mut expression = String::from("/^");
     for step in pattern.steps() {
@@ -50,7 +50,7 @@ pub(crate) fn regular_expression(pattern: &UrlPattern) -> String {
     expression
 }
 
-/// A host as a literal: one that begins with a star ends as the rest says.
+/// A host as a literal; one that begins with a star is a suffix.
 pub(crate) fn host(host: Option<&Host>) -> String {
     match host {
         None => "''".to_owned(),
@@ -59,7 +59,7 @@ pub(crate) fn host(host: Option<&Host>) -> String {
     }
 }
 
-/// Texts, and the numbers of what has a name: the first of `names` is 1.
+/// Texts, and the numbers of named parts: the first of `names` is 1.
 pub(crate) fn pieces(pieces: &[TargetPiece], names: &[&str]) -> String {
     let mut list = String::from("[");
     for (at, piece) in pieces.iter().enumerate() {
@@ -78,14 +78,14 @@ pub(crate) fn pieces(pieces: &[TargetPiece], names: &[&str]) -> String {
     list
 }
 
-/// Triplets mean the same in lower case.
+/// Percent-encoded triplets mean the same in lowercase.
 pub(crate) const UPPER: &str = r"
 function upper(text) {
   return text.replace(/%[0-9a-f]{2}/gi, function (triplet) { return triplet.toUpperCase(); });
 }
 ";
 
-/// What both functions need of a path and a host.
+/// Code that both functions need to handle a path and a host.
 pub(crate) const COMMON: &str = r"
 function upper(text) {
   return text.replace(/%[0-9a-f]{2}/gi, function (triplet) { return triplet.toUpperCase(); });

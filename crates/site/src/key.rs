@@ -9,22 +9,22 @@ pub const HEADERS_FILE: &str = "_headers";
 /// The file at the top of the source with redirects.
 pub const REDIRECTS_FILE: &str = "_redirects";
 
-/// The file of a person's settings, which is never part of a site.
+/// The settings file, which is never part of a site.
 pub const SETTINGS_FILE: &str = "shipfront.toml";
 
-/// Whether a key is that of a file which says how the others are served, and is not served itself.
+/// Whether a key is that of a file that controls how others are served and is not served itself.
 pub fn is_rules_file(key: &str) -> bool {
     key == HEADERS_FILE || key == REDIRECTS_FILE
 }
 
-/// The longest key S3 takes, in UTF-8 bytes
+/// Maximum length of an S3 key, in UTF-8 bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub const MAX_KEY_BYTES: usize = 1024;
 
 /// The key of a file: its path below the source with `/` between the parts.
 ///
-/// `None` when a part is not valid Unicode, which S3 keys must be. On macOS, whose file systems may take letters and
-/// their accents apart and find a file by either spelling, the key has them composed, as pages link to it.
+/// `None` if a part is not valid Unicode, which S3 keys must be. On macOS, whose file systems may decompose letters
+/// with accents and find a file by either spelling, the key has them composed, as in the links on pages.
 pub fn key_of(relative: &Path) -> Option<String> {
     let mut key = String::with_capacity(relative.as_os_str().len());
     for component in relative.components() {
@@ -37,17 +37,18 @@ pub fn key_of(relative: &Path) -> Option<String> {
     Some(if cfg!(target_os = "macos") { composed(&key).into_owned() } else { key })
 }
 
-/// A name with letters and their accents composed: the same for every spelling of it.
+/// A name with letters and their accents composed, so that all its spellings are the same.
 pub fn composed(name: &str) -> Cow<'_, str> {
     if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
 
-/// Whether a name holds a character that no page can link to as it is, and that the XML of S3's listings cannot hold.
+/// Whether a name contains a control character, which no page can link to unencoded and which the XML of S3's
+/// listings cannot hold.
 pub fn has_control_character(name: &str) -> bool {
     name.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// A name as people can read it: what a terminal would act upon is escaped.
+/// A name for display: characters that a terminal would interpret are escaped.
 pub fn legible(name: &str) -> Cow<'_, str> {
     if !has_control_character(name) {
         return Cow::Borrowed(name);
@@ -59,20 +60,21 @@ pub fn legible(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(shown).collect())
 }
 
-/// Whether a file is what systems and editors leave beside others: hidden files, though not by their names.
+/// Whether a file is litter that systems and editors leave next to others. It is treated like a hidden file,
+/// whatever its name begins with.
 pub fn is_litter(name: &str) -> bool {
     const NAMES: [&str; 6] =
         [".ds_store", "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db", "thumbs.db:encryptable"];
     NAMES.contains(&name.to_ascii_lowercase().as_str())
-        // Of macOS, on other file systems; of Microsoft Office, while a file is open.
+        // Left by macOS on other file systems; left by Microsoft Office while a file is open.
         || ["._", "~$"].iter().any(|start| name.starts_with(start))
-        // Backups of editors, and what Emacs has not saved yet.
+        // Backups of editors, and unsaved changes of Emacs.
         || name.len() > 1 && name.ends_with('~')
         || name.len() > 2 && name.starts_with('#') && name.ends_with('#')
 }
 
-/// The first character of a name that nobody sees, and hardly anybody types into a link. Joiners are part of emoji and of
-/// several scripts.
+/// The first character of a name that is invisible and hardly anybody types into a link. Joiners are part of emoji
+/// and of several scripts.
 pub fn invisible_character(name: &str) -> Option<char> {
     let at_edge = |c: char| c == ' ' && name.split('/').any(|part| part.starts_with(' ') || part.ends_with(' '));
     let is_invisible = |c: char| {
@@ -84,26 +86,24 @@ pub fn invisible_character(name: &str) -> Option<char> {
     name.chars().find(|c| is_invisible(*c))
 }
 
-/// Whether a file's name carries a digest of its bytes, as build tools put one before the extension.
+/// Whether a file's name contains a digest of its bytes, which build tools put before the extension.
 pub fn has_digest(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     let mut parts = name.split(['.', '-', '_']);
-    // What comes last is the extension.
+    // The last part is the extension.
     parts.next_back();
     let is_digest = |part: &str| {
         let all = |is_one: fn(&u8) -> bool| part.as_bytes().iter().all(is_one);
         let any = |is_one: fn(&u8) -> bool| part.as_bytes().iter().any(is_one);
         let mixed = any(u8::is_ascii_lowercase) && any(u8::is_ascii_uppercase);
-        // A date, or a version, has digits alone.
+        // Dates and versions consist only of digits.
         let varied = any(u8::is_ascii_alphabetic) && (any(u8::is_ascii_digit) || mixed);
         varied && (part.len() >= 8 && all(u8::is_ascii_alphanumeric) || part.len() >= 6 && all(u8::is_ascii_hexdigit))
     };
     parts.any(is_digest)
 }
 
-/// Two keys that look the same to people and to many browsers (`é` as one character or as two).
-///
-/// `keys` must be sorted. Returns the first such pair.
+/// Finds two keys that look the same to people and to many browsers (`é` as one character or as two).
 pub fn unicode_collision<'a>(keys: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let mut normalised = std::collections::HashMap::new();
     for &key in keys.iter().filter(|key| !key.is_ascii()) {

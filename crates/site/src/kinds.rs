@@ -1,4 +1,4 @@
-//! The one decision in which wave a key goes: by the patterns of the settings, else by its name.
+//! Decides in which wave a key is uploaded: by the patterns of the settings, otherwise by its name.
 
 mod discovery;
 
@@ -7,25 +7,25 @@ use globset::GlobSet;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// In which wave an object is uploaded: what pages refer to goes first.
+/// The wave in which an object is uploaded: what pages refer to comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectKind {
-    /// Style sheets, scripts, images: of no effect until a page refers to them.
+    /// Style sheets, scripts, images: they have no effect until a page refers to them.
     Assets,
-    /// What visitors and crawlers enter by, and so must find everything else in place.
+    /// What visitors and crawlers request directly, so everything else must already be in place.
     Pages,
 }
 
 impl ObjectKind {
-    /// Pages are HTML, and the files by which browsers, crawlers and programs discover the rest: those that keep their
-    /// name and name others.
+    /// Pages are HTML, and the files by which browsers, crawlers and programs discover the rest: files that keep
+    /// their names and name others.
     fn by_name(key: &str) -> ObjectKind {
         if discovery::is_page(key) || discovery::names_others(key) { ObjectKind::Pages } else { ObjectKind::Assets }
     }
 }
 
-/// What is decided about kinds; cheap to clone.
+/// The patterns that assign kinds; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectKinds {
     patterns: Arc<Patterns>,
@@ -38,14 +38,14 @@ struct Patterns {
 }
 
 impl ObjectKinds {
-    /// Patterns of pages and of assets, over what names tell. A key of both is a page: it is the later
-    /// wave, in which everything else is in place.
+    /// Patterns of pages and of assets, which override the names. A key that matches both is a page: that is the
+    /// later wave, when everything else is in place.
     pub fn new(pages: &[Glob], assets: &[Glob]) -> Result<ObjectKinds, String> {
         let patterns = Patterns { pages: glob::set(pages)?, assets: glob::set(assets)? };
         Ok(ObjectKinds { patterns: Arc::new(patterns) })
     }
 
-    /// In which wave a key goes.
+    /// The wave of a key.
     pub fn kind_of(&self, key: &str) -> ObjectKind {
         if self.patterns.pages.is_match(key) {
             ObjectKind::Pages

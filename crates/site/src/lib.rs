@@ -1,4 +1,4 @@
-//! What a site object is: its key, its wave, and where the site lives in S3.
+//! The objects of a site: keys, the wave of each, and the site's location in S3.
 
 pub mod cache_control;
 pub mod charset;
@@ -39,7 +39,7 @@ use std::fmt;
 /// The folder of deploy records in a bucket: never compared, pruned or invalidated.
 pub const RECORD_FOLDER: &str = ".shipfront/";
 
-/// Where a site lives: a bucket and a key prefix that is empty or ends in `/`.
+/// Location of a site: a bucket and a key prefix that is empty or ends in `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     bucket: String,
@@ -47,10 +47,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `s3://bucket` or `s3://bucket/prefix`.
+    /// Parses `s3://bucket` or `s3://bucket/prefix`.
     ///
-    /// The prefix always ends in `/`, so that `blog` never means `blog-archive`. The folder of the deploy records is no
-    /// site, however it is spelled.
+    /// The prefix always ends in `/`, so that `blog` never means `blog-archive`. The folder of the deploy records
+    /// is not a site, however it is spelled.
     pub fn parse(text: &str) -> Result<Target> {
         let target = Target::parse_folder(text)?;
         if is_in_record_folder(&target.prefix) {
@@ -60,7 +60,7 @@ impl Target {
         Ok(target)
     }
 
-    /// The same for any folder of a bucket, such as that of a deploy record.
+    /// Parses any folder of a bucket, such as that of a deploy record.
     pub fn parse_folder(text: &str) -> Result<Target> {
         let example = "write it as s3://bucket or s3://bucket/prefix";
         let rest = text
@@ -80,7 +80,7 @@ impl Target {
         Ok(Target { bucket: bucket.to_owned(), prefix })
     }
 
-    /// The whole of the bucket with this name.
+    /// The whole bucket of this name.
     pub fn whole(bucket: &str) -> Result<Target> {
         match Target::parse(&format!("s3://{bucket}"))? {
             target if target.bucket == bucket => Ok(target),
@@ -88,12 +88,12 @@ impl Target {
         }
     }
 
-    /// Where the deploy record of this target is kept: beside its prefix, not in it.
+    /// The location of this target's deploy record: next to its prefix, not inside.
     pub fn record_folder(&self) -> Target {
         Target { bucket: self.bucket.clone(), prefix: format!("{RECORD_FOLDER}{}", self.prefix) }
     }
 
-    /// The comment of the CloudFront Functions that deploys to this target may publish code to.
+    /// The comment of the CloudFront Functions to which deploys to this target may publish code.
     pub fn function_comment(&self) -> String {
         format!("shipfront {self}")
     }
@@ -108,7 +108,7 @@ impl Target {
         &self.prefix
     }
 
-    /// The key in the bucket of a key of the site.
+    /// The key in the bucket of one of the site's keys.
     pub fn full_key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
@@ -124,14 +124,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether a part of a prefix is the name of the folder of deploy records: also as a URL, or a disk that takes upper
-/// and lower case for the same, would read it.
+/// Whether a part of a prefix names the folder of deploy records, including as a URL or a case-insensitive disk
+/// would read it.
 fn is_in_record_folder(prefix: &str) -> bool {
     let name = RECORD_FOLDER.trim_end_matches('/');
     percent_decode_str(prefix).decode_utf8_lossy().split('/').any(|part| part.eq_ignore_ascii_case(name))
 }
 
-/// Why a name cannot be a general purpose bucket
+/// Why a name cannot be that of a general purpose bucket
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 fn bucket_name_problem(name: &str) -> Option<&'static str> {
     if name.ends_with("--x-s3") {
@@ -140,7 +140,7 @@ fn bucket_name_problem(name: &str) -> Option<&'static str> {
     if name.starts_with("arn:") || name.contains(':') {
         return Some("access point and other ARNs are not supported, only bucket names");
     }
-    // Buckets of the years before 2018 may have upper case letters, underscores and up to 255 characters.
+    // Bucket names from before 2018 may have uppercase letters, underscores and up to 255 characters.
     if !(3..=255).contains(&name.len()) {
         return Some("a bucket name has 3 to 63 characters");
     }

@@ -1,6 +1,6 @@
-//! Media types by file name: `mime_guess`, corrected for what the web expects and the IANA registry has.
+//! Media types by file name: `mime_guess`, corrected for what the web expects and what IANA has registered.
 //!
-//! Peers took the host's own table and so shipped other types from each machine
+//! Other tools used the host's own table and so shipped different types from each machine
 //! (<https://github.com/aws/aws-cli/issues/1249>); the tables here are compiled in. They were compared with the
 //! registry and with what hosting platforms send (<https://github.com/jshttp/mime-db>).
 
@@ -26,7 +26,7 @@ pub fn of(key: &str) -> Cow<'static, str> {
     Cow::Borrowed(well_known::of(key).unwrap_or("application/octet-stream"))
 }
 
-/// How the bytes of a key are compressed, where its name says so and browsers cannot take it otherwise.
+/// How the bytes of a key are compressed, if its name says so and browsers need to decode them.
 pub fn encoding_of(key: &str) -> Option<Encoding> {
     let (_, extension) = key.rsplit_once('.')?;
     extension.eq_ignore_ascii_case("svgz").then_some(Encoding::Gzip)
@@ -35,7 +35,7 @@ pub fn encoding_of(key: &str) -> Option<Encoding> {
 /// Files known by their whole name.
 fn by_name(name: &str) -> Option<&'static str> {
     Some(match name {
-        // The platforms' own documents want JSON although these have no extension.
+        // The platforms' own documentation requires JSON although these have no extension.
         "apple-app-site-association" => "application/json",
         "apple-developer-merchantid-domain-association" => "text/plain; charset=utf-8",
         "cname" | "license" | "licence" | "copying" | "notice" | "authors" | "readme" | "changelog" => {
@@ -43,7 +43,7 @@ fn by_name(name: &str) -> Option<&'static str> {
         }
         "sha256sums" | "sha512sums" | "sha1sums" | "md5sums" => "text/plain; charset=utf-8",
         "inrelease" | "release" | "packages" | "sources" => "text/plain; charset=utf-8",
-        // Of either kind, which only the content tells; browsers and readers look at that.
+        // RSS or Atom, which only the content shows; browsers and feed readers check it.
         "feed.xml" | "feed" | "rss" | "atom" => "application/xml; charset=utf-8",
         "atom.xml" => "application/atom+xml; charset=utf-8",
         "rss.xml" => "application/rss+xml; charset=utf-8",
@@ -51,7 +51,7 @@ fn by_name(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What `mime_guess` lacks, or gets wrong for browsers.
+/// Types that `mime_guess` lacks or gets wrong for browsers.
 fn by_extension(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "js" | "mjs" | "cjs" => "text/javascript; charset=utf-8",
@@ -66,7 +66,7 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "atom" => "application/atom+xml; charset=utf-8",
         "rss" => "application/rss+xml; charset=utf-8",
         "svg" | "svgz" => "image/svg+xml; charset=utf-8",
-        // Browsers show it, and save what is text of a kind that they do not know.
+        // Browsers display this type, but download text of a type that they do not know.
         "diff" | "patch" | "rst" | "po" | "pot" | "graphql" | "gql" | "vue" | "tsx" | "md5" | "sha1" | "sha256"
         | "sha384" | "sha512" => "text/plain; charset=utf-8",
         "md" | "markdown" => "text/markdown; charset=utf-8",
@@ -92,13 +92,13 @@ fn by_extension(extension: &str) -> Option<&'static str> {
         "opus" => "audio/ogg",
         "ts" => "video/mp2t",
         "br" => "application/x-brotli",
-        // Android bundles, Unity builds, modules and archives, in place of what once had these endings.
+        // Android bundles, Unity builds, modules and archives, instead of what once had these extensions.
         "aab" | "unityweb" | "mod" | "car" => "application/octet-stream",
         _ => return None,
     })
 }
 
-/// What the registry or the platforms have beyond `mime_guess`, or otherwise: by kind, each by name.
+/// Types in the registry or on the platforms that `mime_guess` lacks or has otherwise: by kind, then by name.
 fn registered(extension: &str) -> Option<&'static str> {
     Some(match extension {
         // Data.
@@ -151,7 +151,7 @@ fn registered(extension: &str) -> Option<&'static str> {
         "pages" => "application/vnd.apple.pages",
         "vsdx" => "application/vnd.visio",
         "cer" => "application/pkix-cert",
-        // Sound and pictures that move.
+        // Sound and video.
         "m3u8" => "application/vnd.apple.mpegurl",
         "m4s" => "video/iso.segment",
         "cmfv" => "video/mp4",

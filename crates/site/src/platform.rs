@@ -1,13 +1,13 @@
-//! Whose meaning `_headers` and `_redirects` have, and what a reader of them has to say about their lines.
+//! The platforms whose semantics `_headers` and `_redirects` follow, and findings about their lines.
 //!
 //! | | Netlify (default) | Cloudflare |
 //! |---|---|---|
 //! | a redirect without a status | 301 | 302 |
-//! | a file of the site | comes before a line, unless its status ends in `!` | comes after every line |
-//! | a slash at the end of a path | does not count; `/blog/*` is about `/blog`, too | counts |
-//! | `:name` | a whole folder or file, behind a slash | anywhere |
+//! | a file of the site | takes precedence over a line, unless its status ends in `!` | yields to every line |
+//! | a trailing slash of a path | does not count; `/blog/*` also matches `/blog` | counts |
+//! | `:name` | a whole folder or file, after a slash | anywhere |
 //! | host, query, conditions in `_redirects` | understood | the line makes no sense |
-//! | one header by two blocks | the later one holds | both, joined by a comma |
+//! | the same header in two blocks | the later one applies | both, joined by a comma |
 //!
 //! Sources: <https://docs.netlify.com/manage/routing/redirects/redirect-options/>,
 //! <https://docs.netlify.com/manage/routing/headers/>,
@@ -17,10 +17,10 @@
 use crate::error::{Error, LineError, Result};
 use std::fmt;
 
-/// Lines that an error names before it counts the others.
+/// Number of lines that an error lists before it counts the rest.
 const MOST_LISTED: usize = 10;
 
-/// Whose meaning the files have.
+/// The platform whose semantics the files follow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Platform {
     /// Netlify's.
@@ -33,57 +33,57 @@ pub enum Platform {
 /// How to read the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleOptions {
-    /// Whose meaning they have.
+    /// The platform whose semantics they follow.
     pub platform: Platform,
     /// Paths, as the files write them, that may be public although a line protects them.
     pub may_be_public: Vec<String>,
-    /// Whether a line that makes no sense, leads round in a circle, or hardly means what it says is an error.
+    /// Whether a line that makes no sense, causes a loop or probably does not mean what it says is an error.
     pub strict: bool,
 }
 
 impl RuleOptions {
-    /// Whether the person says that a path may be public.
+    /// Whether the user allows a path to be public.
     pub fn may_be_public(&self, path: &str) -> bool {
         self.may_be_public.iter().any(|public| public == path)
     }
 }
 
-/// What there is to say about a line.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// It protects something, which CloudFront would show: refused.
+    /// The line protects something that CloudFront would show: refused.
     Protects,
-    /// It makes no sense and is skipped, as its platform does.
+    /// The line makes no sense and is skipped, as on its platform.
     Senseless,
-    /// It leads round in a circle for some URL, which passes through instead.
+    /// The line causes a loop for some URL, which passes through instead.
     Circle,
-    /// It cannot be done: what it matches passes through untouched.
+    /// The line cannot be implemented: requests that it matches pass through unchanged.
     CannotBeDone,
-    /// It is done where the distribution is set up for it, and passes through elsewhere.
+    /// The line works where the distribution is set up for it; elsewhere, requests pass through.
     Needs,
-    /// It is done as it is written, which is hardly what is meant.
+    /// The line is implemented as written, which is probably not what is meant.
     Doubtful,
-    /// It does nothing on this site.
+    /// The line has no effect on this site.
     NoEffect,
 }
 
-/// A line of a file, and what there is to say about it. Never holds a header's value, which may be a secret.
+/// A finding about a line of a file. It never contains a header's value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The file's name: `_headers` or `_redirects`.
     pub file: &'static str,
-    /// The line's number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// What kind of thing it is.
+    /// The kind of the finding.
     pub kind: FindingKind,
     /// What it is.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: String,
 }
 
 impl Finding {
-    /// A finding of a kind, about the line and with the message and hint of `error`.
+    /// A finding of this kind with the line, message and hint of `error`.
     pub fn new(file: &'static str, kind: FindingKind, error: LineError) -> Finding {
         let LineError { line, message, hint } = error;
         Finding { file, line, kind, message, hint }
@@ -106,7 +106,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Refuses what protects something, and, where that is asked for, what makes no sense.
+/// Refuses lines that protect something and, in strict mode, lines that make no sense.
 pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
     let of = |kinds: &[FindingKind]| findings.iter().filter(|finding| kinds.contains(&finding.kind)).collect();
     let protecting: Vec<&Finding> = of(&[FindingKind::Protects]);
@@ -121,7 +121,7 @@ pub fn check(findings: &[Finding], options: &RuleOptions) -> Result<()> {
     }
 }
 
-/// The text of a file. What is no UTF-8 is named by its line.
+/// Decodes the text of a file. The error names the first line that is not UTF-8.
 pub fn text_of(bytes: Vec<u8>) -> Result<String, LineError> {
     const HINT: &str = "save it as UTF-8";
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
@@ -139,7 +139,7 @@ fn listed(findings: &[&Finding]) -> String {
     listed_on_a_line(findings.iter().map(each))
 }
 
-/// The first of several texts, and how many more there are: of one line, since an error message is one.
+/// The first of several texts, and the number of the rest, all on one line, because an error message is one line.
 pub fn listed_on_a_line(texts: impl ExactSizeIterator<Item = String>) -> String {
     let more = texts.len().saturating_sub(MOST_LISTED);
     let more = (more > 0).then(|| format!("{more} more"));

@@ -1,9 +1,10 @@
-//! What never belongs to a built site: the files of a project, private keys, and the state of infrastructure tools.
+//! Recognizes what never belongs to a built site: the files of a project, private keys, and the state of
+//! infrastructure tools.
 
 pub mod secrets;
 pub mod template;
 
-/// Folders that generators write a site to, the surest first.
+/// Folders to which generators write a site, the most certain first.
 pub const BUILT_FOLDERS: [&str; 19] = [
     "dist",
     "_site",
@@ -26,7 +27,7 @@ pub const BUILT_FOLDERS: [&str; 19] = [
     "docs",
 ];
 
-/// Files that stand at the top of a project, and that no generator puts into what it builds.
+/// Files at the top of a project that no generator copies into its output.
 const PROJECT_FILES: &[&str] = &[
     ".eleventy.js",
     "antora-playbook.yml",
@@ -131,11 +132,12 @@ const PROJECT_FILES: &[&str] = &[
     "zola.toml",
 ];
 
-/// Endings of files that stand at the top of a project.
+/// Endings of files at the top of a project.
 const PROJECT_ENDINGS: [&str; 8] =
     [".tf", ".tf.json", ".tofu", ".csproj", ".sln", ".gemspec", ".cabal", ".lektorproject"];
 
-/// What a site may hold as well, with what it says of the project: two that say different things make one.
+/// Files that a site may have as well, with what they indicate about the project: two that indicate different
+/// things make a project.
 const WEAK_FILES: [(&str, &str); 11] = [
     ("amplify.yml", "platform"),
     ("conf.py", "sphinx"),
@@ -150,7 +152,7 @@ const WEAK_FILES: [(&str, &str); 11] = [
     ("wp-login.php", "wordpress"),
 ];
 
-/// Names whose middle varies: what they begin with, and the tools whose configuration they are.
+/// Names whose middle varies: the start of each, and the tools that they configure.
 const CONFIGURED_TOOLS: [&str; 37] = [
     "astro",
     "babel",
@@ -191,7 +193,7 @@ const CONFIGURED_TOOLS: [&str; 37] = [
     "webpack",
 ];
 
-/// Folders that stand at the top of a project.
+/// Folders at the top of a project.
 const PROJECT_FOLDERS: [&str; 12] = [
     "node_modules",
     "bower_components",
@@ -207,34 +209,34 @@ const PROJECT_FOLDERS: [&str; 12] = [
     "cdk.out",
 ];
 
-/// Folders that a static copy of the site has, too.
+/// Folders that a static copy of the site has as well.
 const WEAK_FOLDERS: [(&str, &str); 4] =
     [("wp-content", "wordpress"), ("archetypes", "hugo"), ("layouts", "templates"), ("_includes", "includes")];
 
-/// Folders that Python's environments are in.
+/// Usual folders of Python environments.
 pub const ENVIRONMENT_FOLDERS: [&str; 5] = ["venv", ".venv", "env", ".env", "virtualenv"];
-/// The file that tells an environment of Python.
+/// The file that identifies a Python environment.
 pub const ENVIRONMENT_MARKER: &str = "pyvenv.cfg";
 
-/// Files that are the configuration of a generator if they name the address of the site and [`GENERATOR_FOLDERS`] are
-/// beside them: other programs have files with such names.
+/// Files that configure a generator if they name the site's address and are next to [`GENERATOR_FOLDERS`]: other
+/// programs have files with such names.
 pub const GENERATOR_CONFIGURATIONS: [&str; 4] = ["config.toml", "config.yaml", "config.yml", "config.json"];
-/// The folders of the pages and templates of Hugo and Zola.
+/// The folders with the pages and templates of Hugo and Zola.
 pub const GENERATOR_FOLDERS: [&str; 5] = ["content", "layouts", "archetypes", "templates", "themes"];
 
 /// What only package managers leave in `node_modules`, wherever that is.
 pub const INSTALLED_MARKERS: [&str; 4] = [".bin", ".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
-/// How sure it is that an entry at the top of a directory belongs to a project.
+/// How certainly an entry at the top of a directory belongs to a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// No built site has it.
     Strong,
-    /// Sites have it as well, though hardly together with one that says something else.
+    /// Sites have it as well, but hardly together with one that indicates something else.
     Weak(&'static str),
 }
 
-/// Whether an entry at the top of a directory says that it is a project, not what was built of one.
+/// Whether an entry at the top of a directory indicates a project rather than its output.
 pub fn project_sign(name: &str, is_folder: bool) -> Option<Sign> {
     let name = name.to_ascii_lowercase();
     let weak = |known: &[(&str, &'static str)]| {
@@ -250,7 +252,7 @@ pub fn project_sign(name: &str, is_folder: bool) -> Option<Sign> {
         return Some(sign);
     }
     let (stem, extension) = name.rsplit_once('.')?;
-    // Of TypeScript and of Jekyll, one for each part of the project.
+    // TypeScript and Jekyll have one for each part of the project.
     let is_part = |start: &str, endings: &[&str]| name.starts_with(start) && endings.contains(&extension);
     if is_part("tsconfig.", &["json"]) || is_part("_config.", &["yml", "yaml"]) {
         return Some(Sign::Strong);
@@ -261,12 +263,12 @@ pub fn project_sign(name: &str, is_folder: bool) -> Option<Sign> {
     let code = ["js", "mjs", "cjs", "ts", "mts", "cts"].contains(&extension);
     let tool = stem.strip_suffix(".config").or_else(|| stem.strip_suffix("-config")).unwrap_or(stem);
     let is_configuration = CONFIGURED_TOOLS.contains(&tool) && (tool != stem || tool == "gulpfile");
-    // No browser loads a configuration in TypeScript, whoever's it is.
+    // No browser loads a configuration in TypeScript, whatever tool it belongs to.
     let is_typed = tool != stem && ["ts", "mts", "cts"].contains(&extension);
     (code && is_configuration || is_typed).then_some(Sign::Strong)
 }
 
-/// Whether signs together make a project.
+/// Whether the signs together make a project.
 pub fn are_project(signs: impl IntoIterator<Item = Sign>) -> bool {
     let mut first = None;
     signs.into_iter().any(|sign| match sign {
@@ -275,7 +277,7 @@ pub fn are_project(signs: impl IntoIterator<Item = Sign>) -> bool {
     })
 }
 
-/// Whether a file of [`GENERATOR_CONFIGURATIONS`] says where the site will be.
+/// Whether one of [`GENERATOR_CONFIGURATIONS`] names the site's address.
 pub fn names_base_address(configuration: &[u8]) -> bool {
     let is_named = |line: &[u8]| {
         let line = line.trim_ascii_start();

@@ -1,10 +1,10 @@
-//! The code of a CloudFront Function (runtime 2.0, viewer request) that does what `_redirects` says.
+//! Generates the code of a CloudFront Function (runtime 2.0, viewer request) that implements `_redirects`.
 //!
-//! It answers as [`Rules::answer`] does. A function cannot see whether there is a file at a path, and a file comes
-//! before a rule that is not forced: those files that such rules would hide are named in the code. Where the code
-//! would be larger than CloudFront takes, its table is packed; then a fallback for whatever is no file is left to the
-//! distribution's error response, which does the same; then, where there is one, the table goes to a key-value store;
-//! then whatever has an extension is taken for a file.
+//! It answers as [`Rules::answer`] does. A function cannot see whether there is a file at a path, but a file takes
+//! precedence over a rule that is not forced: files that such rules would hide are listed in the code. If the code
+//! would be larger than CloudFront accepts, these steps are tried in order: its table is packed; a fallback for
+//! everything that is not a file is left to the distribution's error response, which does the same; if there is a
+//! key-value store, the table goes there; everything with an extension is assumed to be a file.
 
 mod runtime;
 
@@ -20,28 +20,28 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-/// The most bytes of a store's key, and of its value
+/// Maximum size of a store's key, and of its value, in bytes
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-keyvaluestores>).
 const MAX_STORE_KEY: usize = 512;
 const MAX_STORE_VALUE: usize = 1024;
-/// The most bytes of all keys and values of a store.
+/// Maximum size of all keys and values of a store, in bytes.
 pub const MAX_STORE: usize = 5 * 1024 * 1024;
-/// The digits of a digest by which the keys of one table differ from those of any other.
+/// Number of digits of the digest that distinguishes the keys of one table from those of any other.
 pub const VERSION_DIGITS: usize = 12;
 
-/// The code, and what it does not do.
+/// The code, and what it does not cover.
 #[derive(Debug, Clone, Serialize)]
 pub struct RedirectFunction {
     /// JavaScript.
     pub code: String,
     /// Where the rules are, and why.
     pub placement: Placement,
-    /// What the key-value store has to hold, where there is one: keys and values.
+    /// The required contents of the key-value store, if there is one: keys and values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub store: Vec<(String, String)>,
-    /// What the person should know.
+    /// Messages for the user.
     pub warnings: Vec<String>,
-    /// What the code does: as the rules said, but for what the placement changes.
+    /// What the code implements: the rules, with the changes that the placement makes.
     #[serde(skip)]
     pub rules: Rules,
 }
@@ -50,20 +50,21 @@ pub struct RedirectFunction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Placement {
-    /// How exact lines and the names of files are kept.
+    /// How exact lines and the names of files are stored.
     pub table: Table,
-    /// The page that the distribution's error response shows for whatever is no file, and the line that says so.
+    /// The page that the distribution's error response serves for everything that is not a file, and the line that
+    /// says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_response: Option<(usize, String)>,
-    /// Whether whatever has an extension is taken for a file.
+    /// Whether everything with an extension is assumed to be a file.
     pub extension_is_file: bool,
 }
 
-/// How a table is kept.
+/// How a table is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Table {
-    /// In the code, as it is read.
+    /// In the code, directly readable.
     Plain,
     /// In the code, packed.
     Packed,
@@ -77,8 +78,9 @@ impl fmt::Display for RedirectFunction {
     }
 }
 
-/// The function of a site's rules. With `store` the table may go to a key-value store, whose keys begin with that text
-/// and, unless it is empty, with a digest of the table: so that two tables can be there at once.
+/// Generates the function for a site's rules. With `store`, the table may go to a key-value store, whose keys begin
+/// with that text and, unless it is empty, with a digest of the table, so that two tables can exist at the same
+/// time.
 pub fn generate(rules: &Rules, store: Option<&str>) -> Result<RedirectFunction> {
     let mut whole = vec![(rules.clone(), None)];
     if let Some((without, line, page)) = rules.without_fallback() {
@@ -116,7 +118,8 @@ pub fn generate(rules: &Rules, store: Option<&str>) -> Result<RedirectFunction> 
     Err(too_large(rules, smallest))
 }
 
-/// The code of a function that looks into a store, and what the store is to hold. What no store takes stays in the code.
+/// The code of a function that reads a store, and the required contents of the store. What no store accepts stays
+/// in the code.
 fn in_store(rules: &Rules, prefix: &str) -> (String, Vec<(String, String)>) {
     let digits = if prefix.is_empty() { 0 } else { VERSION_DIGITS };
     let longest = MAX_STORE_KEY.saturating_sub(prefix.len() + digits);
@@ -132,7 +135,7 @@ fn in_store(rules: &Rules, prefix: &str) -> (String, Vec<(String, String)>) {
     (code, stored.into_iter().map(|(key, value)| (format!("{version}{key}"), value)).collect())
 }
 
-/// `get(key)` of a table in a store.
+/// The code of `get(key)` for a table in a store.
 fn looked_up(version: &str, own: &[(String, String)]) -> String {
     let mut code = "const store = cf.kvs();\n".to_owned();
     let mut key = "key".to_owned();
@@ -167,7 +170,7 @@ fn too_large(rules: &Rules, bytes: usize) -> Error {
             .filter_map(|table| code(&some, table))
             .any(|code| code.len() <= MAX_BYTES)
     };
-    // Packing takes a while: a few attempts, beginning with what the size of all lines lets expect.
+    // Packing takes a while: a few attempts, starting with what the size of all lines suggests.
     let mut least = rules.redirects.len() * MAX_BYTES / bytes.max(MAX_BYTES + 1);
     while least > 0 && !fits(least) {
         least = least * 3 / 4;
@@ -210,7 +213,7 @@ fn function(
     RedirectFunction { code, placement, store, warnings, rules: rules.clone() }
 }
 
-/// The table of a site's rules, by path, and the rules that are tried one after the other.
+/// The table of a site's rules, by path, and the rules that are tried one after another.
 pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
     let mut entries: Vec<(String, String)> = Vec::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
@@ -223,14 +226,14 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
         let value = match &rule.action {
             Action::PassThrough => Some("000".to_owned()),
             Action::Redirect(status, to) => to.exact().map(|to| {
-                // Two slashes are another host where the line itself says so, and only there.
+                // Two slashes lead to another host only if the line itself says so.
                 let is_other_host = split_url(to).1.is_some();
                 let to = if is_other_host { to.to_owned() } else { to_site(to.to_owned()) };
                 if *status == 301 { to } else { format!("{status}{to}") }
             }),
             Action::Rewrite(to) => to.exact().map(|to| format!("200{}", to_site(to.to_owned()))),
         };
-        // Whatever an earlier pattern may catch keeps its place behind it.
+        // A line that an earlier pattern may match keeps its place after it.
         let caught =
             |path: &str| patterns.iter().any(|earlier| earlier.matches(path) || earlier.matches(&format!("{path}/")));
         match key.zip(value) {
@@ -242,7 +245,7 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
             _ => patterns.push(rule),
         }
     }
-    // A file that a line hides is a file still.
+    // A file that a line hides is still a file.
     let at: BTreeMap<String, usize> = entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
     for file in rules.files() {
         match at.get(file) {
@@ -253,7 +256,7 @@ pub fn entries(rules: &Rules) -> (Vec<(String, String)>, Vec<&RedirectRule>) {
     (entries, patterns)
 }
 
-/// The code of a function, if its table can be kept so.
+/// The code of a function, if its table can be stored this way.
 pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     let (entries, patterns) = entries(rules);
     let table = match kept {
@@ -269,7 +272,7 @@ pub fn code(rules: &Rules, kept: Table) -> Option<String> {
     Some(written(rules, kept, &patterns, &table))
 }
 
-/// The whole of the code, around `get(key)` of its table.
+/// The complete code, around `get(key)` of its table.
 fn written(rules: &Rules, kept: Table, patterns: &[&RedirectRule], table: &str) -> String {
     let has_patterns = !patterns.is_empty();
     let any_visitors = patterns.iter().any(|rule| !rule.visitors.is_empty());
@@ -314,7 +317,7 @@ fn written(rules: &Rules, kept: Table, patterns: &[&RedirectRule], table: &str) 
     if kept == Table::Packed { without_indentation(&code) } else { code }
 }
 
-/// Without what only people need. No literal of the code has a line break.
+/// Removes what only people need. No literal of the code contains a line break.
 fn without_indentation(code: &str) -> String {
     let lines = code.lines().map(str::trim_start).filter(|line| !line.is_empty());
     let lines = lines.enumerate().filter(|(at, line)| *at < 2 || !line.starts_with("//"));
@@ -322,7 +325,7 @@ fn without_indentation(code: &str) -> String {
 }
 
 /// The part of the code that does not depend on the rules, with short names for its own variables. None of its
-/// literals has a quote in it. The texts of statuses are left out, which nobody needs.
+/// literals contains a quote. The texts of statuses are omitted, because nobody needs them.
 fn short(runtime: &str) -> String {
     const NAMES: [(&str, &str); 26] = [
         ("request", "r"),
@@ -366,7 +369,7 @@ fn short(runtime: &str) -> String {
         let is_variable = !out.ends_with('.') && !behind.starts_with(':');
         match NAMES.iter().find(|(long, _)| is_variable && *long == word) {
             Some((_, short)) => out.push_str(short),
-            // A space stands between names only.
+            // Spaces are only needed between names.
             None if first == ' ' && !(out.ends_with(is_name) && behind.starts_with(is_name)) => {}
             None => out.push_str(word),
         }

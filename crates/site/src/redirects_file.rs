@@ -1,4 +1,4 @@
-//! `_redirects` files, as Netlify and Cloudflare Pages read them: a line for each redirect or rewrite.
+//! Parses `_redirects` files as Netlify and Cloudflare Pages do: a line for each redirect or rewrite.
 //!
 //! ```text
 //! /old        /new              301
@@ -6,9 +6,10 @@
 //! /app/*      /app/index.html   200
 //! ```
 //!
-//! The first line that matches holds. With Netlify's meaning, a file of the site comes before a rule, unless the
-//! status ends in `!`. A line that cannot be done stays in its place: what it matches passes through untouched, as
-//! the lines behind it are not about that. A line that makes no sense is skipped, as both platforms do.
+//! The first line that matches applies. With Netlify's semantics, a file of the site takes precedence over a rule,
+//! unless the status ends in `!`. A line that cannot be implemented stays in its place: requests that it matches
+//! pass through unchanged, because later lines are not meant for them. A line that makes no sense is skipped, as on
+//! both platforms.
 
 mod words;
 
@@ -21,73 +22,73 @@ use crate::url_pattern::{UrlPattern, as_sent, leading_name};
 use std::fmt;
 use words::{has_group_number, is_expression, is_location, status, target, without_scheme, without_scheme_of_visitor};
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedirectsFile {
     /// In the order of the file.
     pub rules: Vec<RedirectRule>,
-    /// What there is to say about its lines.
+    /// Findings about its lines.
     pub findings: Vec<Finding>,
 }
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedirectRule {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// Only under this host.
+    /// Limits the rule to this host.
     pub host: Option<Host>,
-    /// From which paths.
+    /// The paths that it matches.
     pub from: UrlPattern,
-    /// Only with these query parameters.
+    /// Limits the rule to requests with these query parameters.
     pub query: Vec<(String, QueryValue)>,
-    /// Only for these visitors.
+    /// Limits the rule to these visitors.
     pub visitors: Vec<Visitors>,
     /// What it does.
     pub action: Action,
-    /// Whether it comes before a file of the site.
+    /// Whether it takes precedence over a file of the site.
     pub force: bool,
 }
 
-/// Which hosts a rule is about.
+/// The hosts that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// This one, in lower case.
+    /// This host, in lowercase.
     Is(String),
-    /// All that end so, as in `*.example.com`.
+    /// All hosts with this suffix, as in `*.example.com`.
     EndsWith(String),
 }
 
-/// What a query parameter has to be.
+/// The value that a query parameter must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryValue {
-    /// This.
+    /// This value.
     Is(String),
-    /// Anything, which then has a name.
+    /// Any value, which gets this name.
     Named(String),
 }
 
-/// Which visitors a rule is about.
+/// The visitors that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Visitors {
-    /// Those who prefer one of these languages, in lower case: `en` is also `en-US`.
+    /// Visitors who prefer one of these languages, in lowercase: `en` includes `en-US`.
     Language(Vec<String>),
-    /// Those in one of these countries, by their codes in upper case.
+    /// Visitors in one of these countries, by their codes in uppercase.
     Country(Vec<String>),
 }
 
 /// What a rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Leads somewhere else, with 301, 302, 303, 307 or 308.
+    /// Redirects with 301, 302, 303, 307 or 308.
     Redirect(u16, RedirectTarget),
-    /// Shows a path of the site under the same URL.
+    /// Serves a path of the site under the same URL.
     Rewrite(RedirectTarget),
-    /// Lets the request pass through untouched: what the line says cannot be done.
+    /// Lets the request pass through unchanged: what the line says cannot be implemented.
     PassThrough,
 }
 
-/// Where a rule leads: text, and names of what was matched.
+/// The target of a rule: text, and names of captured parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedirectTarget {
     /// From the left.
@@ -97,9 +98,9 @@ pub struct RedirectTarget {
 /// A piece of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetPiece {
-    /// As it is.
+    /// Literal text.
     Text(String),
-    /// What was matched by this name.
+    /// The part captured under this name.
     Name(String),
 }
 
@@ -112,7 +113,7 @@ impl RedirectTarget {
         }
     }
 
-    /// Whether it is another host under the visitor's own scheme, as in `//other.example/path`.
+    /// Whether the target is another host with the visitor's own scheme, as in `//other.example/path`.
     pub fn is_other_host(&self) -> bool {
         matches!(self.pieces.first(), Some(TargetPiece::Text(text)) if without_scheme_of_visitor(text).is_some())
     }
@@ -128,7 +129,7 @@ impl fmt::Display for RedirectTarget {
 }
 
 impl Host {
-    /// Reads a host as rules write it. A part that may be anything is `*` or `:name`, from the left.
+    /// Parses a host as rules write it. A part that may be anything is `*` or `:name`, from the left.
     pub(crate) fn parse(text: &str) -> Host {
         let host = text
             .rsplit_once(':')
@@ -151,7 +152,7 @@ impl Host {
         }
     }
 
-    /// Whether it is about a host, which is in lower case.
+    /// Whether a host, in lowercase, matches.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Host::Is(is) => is == host,
@@ -161,17 +162,17 @@ impl Host {
 }
 
 impl RedirectRule {
-    /// Whether it is about a path, as sent.
+    /// Whether a path, as sent, matches.
     pub fn matches(&self, path: &str) -> bool {
         self.from.matches(path)
     }
 
-    /// Whether the path alone decides.
+    /// Whether only the path decides.
     pub fn is_unconditional(&self) -> bool {
         self.host.is_none() && self.query.is_empty() && self.visitors.is_empty()
     }
 
-    /// The status and the place of a redirect.
+    /// The status and target of a redirect.
     pub fn redirect(&self) -> Option<(u16, &RedirectTarget)> {
         match &self.action {
             Action::Redirect(status, to) => Some((*status, to)),
@@ -180,7 +181,7 @@ impl RedirectRule {
     }
 }
 
-/// A path without the slash at its end, which does not count.
+/// A path without its trailing slash, which does not count.
 pub fn without_slash(path: &str) -> &str {
     if path.len() > 2 { path.strip_suffix('/').unwrap_or(path) } else { path }
 }
@@ -192,7 +193,7 @@ const EXPRESSION_HINT: &str = "regular expressions are not supported: write * fo
 const COUNTRY_HINT: &str = "add the header CloudFront-Viewer-Country to the behavior's origin request policy or cache policy; \
      without it, what the line matches passes through";
 
-/// Reads a file.
+/// Parses a file.
 pub fn parse(text: &str, options: &RuleOptions) -> RedirectsFile {
     let mut file = RedirectsFile::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -244,7 +245,7 @@ impl LineReader<'_> {
         self.findings.push(Finding::new(REDIRECTS_FILE, kind, LineError::new(self.line, message, hint)));
     }
 
-    /// A rule; `None` if there is nothing for it to match; an error if it makes no sense.
+    /// Parses a rule; `None` if there is nothing for it to match; an error if it makes no sense.
     fn rule(&mut self, words: &[&str]) -> Result<Option<RedirectRule>, LineError> {
         let platform = self.options.platform;
         let (scheme, host, path) = split_url(words[0]);
@@ -263,7 +264,7 @@ impl LineReader<'_> {
         let mut rest = words[1..].iter().copied().peekable();
         let mut query = Vec::new();
         while let Some(word) = rest.next_if(|word| !is_location(word)) {
-            // `/* 200` shows what is there.
+            // `/* 200` serves whatever is there.
             if status(word).is_some() && rest.peek().is_none_or(|next| next.contains('=')) {
                 return self.without_target(words[0], host, from, query, word, rest.collect());
             }
@@ -303,7 +304,8 @@ impl LineReader<'_> {
             rule.action = action;
         }
         if platform == Platform::Cloudflare {
-            // Files come last there; a fallback that shows itself for everything is what it ignores, and means this.
+            // There, files come last; the platform ignores a fallback that rewrites to itself, and this is its
+            // equivalent.
             let shows_itself =
                 matches!(&rule.action, Action::Rewrite(to) if to.exact().is_some_and(|to| rule.matches(to)));
             rule.force = !shows_itself;
@@ -323,7 +325,7 @@ impl LineReader<'_> {
         Ok(Some(rule))
     }
 
-    /// `/* 200` and `/admin/* 200! Role=admin`: what is there is shown, which needs no rule but ends the search.
+    /// `/* 200` and `/admin/* 200! Role=admin`: what is there is served, which needs no rule but ends the search.
     fn without_target(
         &mut self,
         written: &str,
@@ -342,7 +344,7 @@ impl LineReader<'_> {
         Ok(Some(rule))
     }
 
-    /// Reads the conditions of a rule. Whether a function can judge all of them.
+    /// Parses the conditions of a rule. Returns whether a function can evaluate all of them.
     fn conditions(&mut self, written: &str, rule: &mut RedirectRule, conditions: &[&str]) -> bool {
         let mut can_be_checked = true;
         for condition in conditions {
@@ -375,7 +377,7 @@ impl LineReader<'_> {
         can_be_checked
     }
 
-    /// What a rule does, by its status.
+    /// The action of a rule, by its status.
     fn action(
         &mut self,
         written: &str,
@@ -389,7 +391,7 @@ impl LineReader<'_> {
             && matches!(target.pieces.first(), Some(TargetPiece::Text(text)) if text.starts_with('/'));
         Ok(match status {
             301 | 302 | 303 | 307 | 308 => Action::Redirect(status, target),
-            // Functions and images of the platform, which are no files.
+            // Functions and images of the platform, which are not files.
             200 if to.starts_with("/.netlify/") => {
                 let hint = "add a server that does the same as an origin, and a behavior for it";
                 let message = format!("{written} shows {to}, which only Netlify has");
@@ -421,7 +423,7 @@ impl LineReader<'_> {
     }
 }
 
-/// What to do about a line that protects something.
+/// How to fix a line that protects something.
 pub(crate) fn protect_hint(path: &str) -> String {
     format!("remove those files from the source, or pass --may-be-public '{path}' if everyone may see them")
 }

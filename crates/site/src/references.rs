@@ -1,8 +1,7 @@
-//! Which scripts and style sheets of the site a page refers to, found in one pass over its bytes.
+//! Finds the site's scripts and style sheets that a page refers to, in one pass over its bytes.
 //!
-//! They group pages, for cache tags: a reference missed or too many makes a group less apt, and
-//! never leaves anything stale. So the page's tree is not built: what is in `noscript` or
-//! `template` counts as well.
+//! Cache tags use them to group pages: a missing or superfluous reference makes a group less apt but never leaves
+//! anything stale. So the page's tree is not built: the contents of `noscript` and `template` count as well.
 
 use html5gum::{Emitter, Error as HtmlError, IoReader, State, Tokenizer, naive_next_state};
 use percent_encoding::percent_decode_str;
@@ -10,24 +9,23 @@ use std::convert::Infallible;
 use std::io::{self, Read};
 use url::Url;
 
-/// References of one page that are kept; for more there would be no tags.
+/// Maximum number of references kept per page; there would be no tags for more.
 const MAX_REFERENCES: usize = 64;
-/// Bytes of a name of an element or attribute; those that matter are shorter.
+/// Maximum length of the name of an element or attribute, in bytes; those that matter are shorter.
 const MAX_NAME: usize = 16;
-/// Bytes of an attribute's value; a `data:` URL may have millions.
+/// Maximum length of an attribute's value, in bytes; a `data:` URL may have millions.
 const MAX_VALUE: usize = 2048;
-/// Stands for the host of the site; RFC 2606 keeps the name from being anybody's.
+/// Represents the site's host; RFC 2606 reserves the name.
 const SITE: &str = "site.invalid";
 
-/// The local scripts and style sheets of a page: the decoded paths of their URLs without the leading
-/// slash, query and fragment, each once, in the order of the page.
+/// Returns the local scripts and style sheets of a page: the decoded paths of their URLs without the leading slash,
+/// query and fragment, each once, in the order of the page.
 ///
-/// `page` is the page's own path in that form. `hosts` are the names of the site, in lower case:
-/// URLs of other hosts are left out. `<base href>` is honoured. Memory is bounded, however long the
-/// page.
+/// `page` is the page's own path in that form. `hosts` are the site's host names, in lowercase: URLs of other hosts
+/// are omitted. `<base href>` is honored. Memory is bounded, however long the page is.
 ///
 /// # Errors
-/// What reading `html` fails with.
+/// Fails if reading `html` fails.
 pub fn references(html: impl Read, page: &str, hosts: &[String]) -> io::Result<Vec<String>> {
     let Ok(mut base) = Url::parse(&format!("https://{SITE}/")) else { return Ok(Vec::new()) };
     base.set_path(page);
@@ -57,7 +55,7 @@ impl Page<'_> {
     fn add(&mut self, reference: &str) {
         let Ok(url) = self.base.join(reference) else { return };
         let local = |host: &str| host == SITE || self.hosts.iter().any(|own| own == host);
-        // An empty reference is to nothing, not to the page.
+        // An empty reference refers to nothing, not to the page.
         let empty = reference.trim_ascii().is_empty();
         if empty || !matches!(url.scheme(), "http" | "https") || !url.host_str().is_some_and(local) {
             return;
@@ -98,7 +96,7 @@ impl<const MAX: usize> Bounded<MAX> {
     }
 }
 
-/// The attributes that matter, of the tag being read.
+/// The relevant attributes of the tag being read.
 #[derive(Default)]
 struct Attributes {
     source: Option<String>,
@@ -107,7 +105,7 @@ struct Attributes {
     destination: Option<String>,
 }
 
-/// Takes the tokenizer's events. It keeps no text and no comments.
+/// Receives the tokenizer's events. It keeps no text and no comments.
 struct Finder<'p, 'h> {
     page: &'p mut Page<'h>,
     name: Bounded<MAX_NAME>,
@@ -117,7 +115,7 @@ struct Finder<'p, 'h> {
     value: Bounded<MAX_VALUE>,
     attributes: Attributes,
     last_start_tag: Bounded<MAX_NAME>,
-    /// How many `svg` and `math` elements are open, in which `<title/>` and `<style/>` are empty.
+    /// The number of open `svg` and `math` elements, in which `<title/>` and `<style/>` are empty.
     foreign: usize,
 }
 
@@ -144,7 +142,7 @@ impl<'p, 'h> Finder<'p, 'h> {
         (self.end_tag, self.self_closing) = (end_tag, false);
     }
 
-    /// Keeps the attribute that was read, unless there was one of the same name before.
+    /// Keeps the attribute that was read, unless an earlier one has the same name.
     fn end_attribute(&mut self) {
         let attribute = match self.attribute.bytes() {
             Some(b"src") => &mut self.attributes.source,
@@ -171,7 +169,7 @@ impl<'p, 'h> Finder<'p, 'h> {
     }
 }
 
-/// Whether a `link` is to a script or a style sheet.
+/// Whether a `link` refers to a script or a style sheet.
 fn loads(relation: Option<&str>, destination: Option<&str>) -> bool {
     let destination = destination.map(str::to_ascii_lowercase);
     let early = matches!(destination.as_deref().map(str::trim), Some("script" | "style"));
@@ -234,7 +232,7 @@ impl Emitter for Finder<'_, '_> {
         }
         self.foreign += usize::from(foreign);
         match self.name.bytes()? {
-            // What it holds may be loaded, where scripts are off.
+            // Its contents may be loaded where scripts are off.
             b"noscript" => None,
             b"noframes" => Some(State::RawText),
             name => naive_next_state(name),

@@ -1,4 +1,4 @@
-//! What S3 does not keep of a `_headers` file, as response headers policies of CloudFront in a
+//! Writes the headers of a `_headers` file that S3 does not store as CloudFront response headers policies in a
 //! CloudFormation template.
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudfront-responseheaderspolicy.html>
@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A template, and what it does not do.
+/// A template, and what it does not cover.
 #[derive(Debug, Clone, Serialize)]
 pub struct PolicyTemplate {
-    /// CloudFormation.
+    /// The CloudFormation template.
     pub template: Value,
-    /// What the person should know.
+    /// Messages for the user.
     pub warnings: Vec<String>,
 }
 
@@ -25,14 +25,14 @@ impl fmt::Display for PolicyTemplate {
     }
 }
 
-/// The most custom headers of a policy, and the most characters of a Content-Security-Policy
+/// Maximum number of custom headers in a policy and, below, maximum length of a Content-Security-Policy
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
 const MOST_CUSTOM_HEADERS: usize = 10;
 const MAX_SECURITY_POLICY: usize = 1783;
-/// The most policies that an account has, until it asks for more.
+/// Maximum number of policies in an account, unless its quota was raised.
 const MOST_POLICIES: usize = 20;
 
-/// One policy for each path of the file: a behavior of a distribution has one policy.
+/// One policy for each path of the file, because a behavior of a distribution has one policy.
 pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     let mut warnings: Vec<String> = Vec::new();
     let mut paths: Vec<&UrlPattern> = Vec::new();
@@ -48,7 +48,7 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     }
     let mut resources = Map::new();
     for path in paths {
-        // What is said of broader paths holds here, too: behaviors do not add up.
+        // Headers of broader paths apply here as well: behaviors do not add up.
         let about = |block: &&HeaderBlock| {
             block.host.is_none() && (block.path == *path || block.path.matches(&path.to_string()))
         };
@@ -90,7 +90,7 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     PolicyTemplate { template, warnings }
 }
 
-/// For which behavior a policy is. A comment has at most 128 characters.
+/// Names the behavior that a policy is for. A comment has at most 128 characters.
 fn comment(path: &UrlPattern) -> String {
     let pattern: String =
         path.pieces().iter().map(|piece| if let Piece::Text(text) = piece { text.as_str() } else { "*" }).collect();
@@ -105,7 +105,7 @@ fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec
     let (mut security, mut cors, mut custom) = (Map::new(), Map::new(), Vec::new());
     for &(name, value, line) in headers {
         let lower = name.to_ascii_lowercase();
-        // CloudFront takes these by their own fields, and by no other way.
+        // CloudFront accepts these only in their own fields.
         if lower.starts_with("access-control-") {
             match cors_field(&lower, value) {
                 Some((field, value)) => drop(cors.insert(field.to_owned(), value)),
@@ -150,7 +150,7 @@ fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec
     config
 }
 
-/// With credentials, CloudFront and browsers take no `*`.
+/// With credentials, CloudFront and browsers do not accept `*`.
 fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: &mut Vec<String>) {
     if cors.get("AccessControlAllowCredentials") != Some(&json!(true)) {
         return;
@@ -182,7 +182,7 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
     }
 }
 
-/// The methods that CloudFront knows, and all of them.
+/// The methods that CloudFront knows, and the word for all of them.
 const METHODS: [&str; 8] = ["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "HEAD", "ALL"];
 /// The values of Referrer-Policy that CloudFront knows.
 const REFERRER_POLICIES: [&str; 8] = [
@@ -196,8 +196,7 @@ const REFERRER_POLICIES: [&str; 8] = [
     "unsafe-url",
 ];
 
-/// The field of a header that counts as one of security, `None` if it is no such header, `Some(None)` if
-/// CloudFront does not take this value.
+/// The field of a security header; `None` if it is not one, `Some(None)` if CloudFront does not accept this value.
 fn security_field(name: &str, value: &str) -> Option<Option<(&'static str, Value)>> {
     let directives: Vec<String> = value.split(';').map(|part| part.trim().to_ascii_lowercase()).collect();
     let has = |directive: &str| directives.iter().any(|known| known == directive);
@@ -250,7 +249,7 @@ fn cors_field(name: &str, value: &str) -> Option<(&'static str, Value)> {
         "access-control-allow-credentials" => {
             ("AccessControlAllowCredentials", json!(value.eq_ignore_ascii_case("true")))
         }
-        // The service counts seconds in 32 bits with a sign.
+        // The service stores seconds as a signed 32-bit integer.
         "access-control-max-age" => {
             ("AccessControlMaxAgeSec", json!(value.parse::<i32>().ok().filter(|age| *age >= 0)?))
         }

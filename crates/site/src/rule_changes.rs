@@ -1,4 +1,4 @@
-//! What changes with the rules of a site: line by line, and the URLs that the cache answers otherwise.
+//! Determines what changes with the rules of a site: the lines, and the URLs that the cache answers differently.
 
 use crate::circles::{ANY_HOST, examples, hosts, query};
 use crate::headers_file::HeadersFile;
@@ -10,36 +10,36 @@ use crate::viewer_rules::{Answer, Request, Rules, an_example_of};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// Of the hosts that rules name, so many are asked for.
+/// Maximum number of hosts in rules that are tried.
 const MOST_HOSTS: usize = 8;
 
-/// A line as it counts: without comments and indentation, and never one that is skipped.
+/// The effective part of a line: without comments and indentation, and never one that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleLine {
     /// The file's name: `_headers` or `_redirects`.
     pub file: &'static str,
-    /// The line's number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// What it says. Of a header: path, name and value.
+    /// Its text; for a header, path, name and value.
     pub text: String,
 }
 
-/// What became of a line since the last deploy.
+/// What happened to a line since the last deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineChange {
-    /// It was not there.
+    /// It is new.
     New,
-    /// What it is about was there, and said something else.
+    /// A line with the same subject said something else.
     Changed,
-    /// It is no longer there.
+    /// It no longer exists.
     Gone,
-    /// It is there, and does nothing on this site.
+    /// It exists, but has no effect on this site.
     NoEffect,
 }
 
 impl LineChange {
-    /// In words.
+    /// The change as a word.
     pub fn word(self) -> &'static str {
         match self {
             LineChange::New => "new",
@@ -50,16 +50,16 @@ impl LineChange {
     }
 }
 
-/// A line, and what became of it.
+/// A line, and what happened to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangedLine {
     /// The file's name.
     pub file: &'static str,
-    /// The line's number; `None` where it is gone.
+    /// The line number; `None` if the line is gone.
     pub line: Option<usize>,
-    /// What it says: of a header, path and name alone.
+    /// Its text; for a header, only path and name.
     pub rule: String,
-    /// What became of it.
+    /// What happened to it.
     pub change: LineChange,
     /// Why it has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,7 @@ fn shown(piece: &TargetPiece) -> String {
     }
 }
 
-/// What a line is about, by which two are the same: of a redirect its path, of a header path and name.
+/// The subject of a line, by which two lines are the same: the path of a redirect, the path and name of a header.
 fn subject<'t>(file: &str, text: &'t str) -> &'t str {
     match file == HEADERS_FILE {
         true => text.split(": ").next().unwrap_or(text),
@@ -112,12 +112,12 @@ fn subject<'t>(file: &str, text: &'t str) -> &'t str {
     }
 }
 
-/// How a line is shown: nobody needs a header's value.
+/// The line as shown: a header's value is not needed.
 fn rule(file: &str, text: &str) -> String {
     if file == HEADERS_FILE { subject(file, text).to_owned() } else { text.to_owned() }
 }
 
-/// What became of the lines of one file. `before` are their texts at the last deploy.
+/// What happened to the lines of one file. `before` contains their texts at the last deploy.
 pub fn changed_lines(file: &'static str, before: &[String], now: &[RuleLine]) -> Vec<ChangedLine> {
     let texts: BTreeSet<&str> = before.iter().map(String::as_str).collect();
     let subjects: BTreeSet<&str> = before.iter().map(|text| subject(file, text)).collect();
@@ -136,7 +136,7 @@ pub fn changed_lines(file: &'static str, before: &[String], now: &[RuleLine]) ->
     changed
 }
 
-/// The rules that are in one list and not in the other; all of both where those that are in both changed places.
+/// The rules that are in one list but not in the other; all of both lists if the common rules changed places.
 fn differing<'r>(before: &'r Rules, now: &'r Rules) -> Vec<&'r RedirectRule> {
     let bare = |rule: &RedirectRule| RedirectRule { line: 0, ..rule.clone() };
     let (old, new): (Vec<_>, Vec<_>) =
@@ -150,9 +150,11 @@ fn differing<'r>(before: &'r Rules, now: &'r Rules) -> Vec<&'r RedirectRule> {
     all.filter(|(_, in_both)| !(*in_both && in_order)).map(|(rule, _)| rule).collect()
 }
 
-/// The paths that went another way before and go to the cache now: whatever is answered by a redirect never asks it.
+/// The paths that were answered differently before and are requested from the cache now: a request that a redirect
+/// answers never reaches the cache.
 ///
-/// Those of exact lines, and of the site's keys those that other lines match. Keys are as they are in URLs.
+/// Includes the paths of exact lines, and those of the site's keys that other lines match. Keys are spelled as in
+/// URLs.
 pub fn changed_paths<'k>(before: &Rules, now: &Rules, keys: impl Iterator<Item = &'k str>) -> BTreeSet<String> {
     let differing = differing(before, now);
     if differing.is_empty() && before.directory_index == now.directory_index {
@@ -182,7 +184,7 @@ pub fn changed_paths<'k>(before: &Rules, now: &Rules, keys: impl Iterator<Item =
     exact.chain(of_keys).filter(|uri| goes_otherwise(uri)).collect()
 }
 
-/// Requests by which a function can be tried: one for each of these lines, and of each of these paths.
+/// Requests for testing a function: one for each of these lines, and one for each of these paths.
 pub fn samples<'p>(
     rules: &Rules,
     lines: impl Iterator<Item = usize>,
@@ -208,7 +210,7 @@ pub fn samples<'p>(
         };
         let requests: Vec<Request> =
             examples(rule, &[]).into_iter().filter(|uri| rule.matches(uri)).map(request).collect();
-        // Best one that no file and no other line takes.
+        // Preferably one that no file and no other line matches.
         let own = requests.iter().position(|request| rules.decide(request).line == Some(rule.line));
         requests.into_iter().nth(own.unwrap_or(0))
     };
@@ -217,9 +219,9 @@ pub fn samples<'p>(
     of_lines.chain(of_paths).collect()
 }
 
-/// The lines among `findings` that do nothing on this site.
+/// The lines among `findings` that have no effect on this site.
 pub fn without_effect(findings: &[Finding], lines: &[RuleLine]) -> Vec<ChangedLine> {
-    // What leads round in a circle passes through.
+    // A request in a loop passes through.
     let is_meant = |finding: &&Finding| matches!(finding.kind, FindingKind::NoEffect | FindingKind::Circle);
     let findings = findings.iter().filter(is_meant);
     let of = |finding: &Finding| {
@@ -235,7 +237,7 @@ pub fn without_effect(findings: &[Finding], lines: &[RuleLine]) -> Vec<ChangedLi
     findings.filter_map(of).collect()
 }
 
-/// Requests whose answers get the headers of these lines.
+/// Requests whose responses get the headers of these lines.
 pub fn header_samples(rules: &Rules, lines: impl Iterator<Item = usize>, host: &str) -> Vec<Request> {
     let lines: BTreeSet<usize> = lines.collect();
     let blocks = rules.headers.iter();
@@ -273,7 +275,7 @@ mod tests {
         assert_eq!(paths("", "/old /new\n"), [""; 0]);
         assert_eq!(paths("/old /new\n", "/old /newer 302\n"), [""; 0], "it is answered before the cache is asked");
         assert_eq!(paths("/old.html /new\n", ""), ["/old.html", "/old.html/"]);
-        // Without the slash it is led to the directory, which is a redirect as well.
+        // Without the slash, it is redirected to the directory as well.
         assert_eq!(paths("/old /new\n", ""), ["/old/"]);
     }
 
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn of_a_pattern_only_those_urls_of_the_site_are_evicted_that_answer_otherwise() {
-        // Files come before it: it changes nothing of them.
+        // Files take precedence: it does not change them.
         assert_eq!(paths("/blog/* /news/:splat\n", ""), [""; 0]);
         let forced = paths("/blog/* /news/:splat 301!\n", "");
         assert_eq!(forced, ["/blog/a.html", "/blog/b/", "/blog/b/index.html"]);

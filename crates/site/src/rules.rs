@@ -1,9 +1,9 @@
 //! Header rules: which objects are uploaded with which headers.
 //!
-//! All rules that match a key apply, in their order, and of each header the last word holds: a broad rule
-//! first, exceptions behind it. It is how `_headers` files are read, too. (Their platforms join the values
-//! of different rules by a comma; of the headers that S3 keeps, which are all of them single values, that
-//! would make nonsense such as two `max-age` in one `Cache-Control`.) An empty value takes a header away.
+//! All rules that match a key apply in order, and the last value of each header wins: put a broad rule first,
+//! exceptions after it. `_headers` files are read the same way. (Their platforms join the values of different rules
+//! with a comma. All headers that S3 stores have single values, so joining would produce nonsense such as two
+//! `max-age` in one `Cache-Control`.) An empty value removes a header.
 
 pub mod audit;
 
@@ -18,32 +18,32 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// The most bytes of user metadata an object may have, names and values together
+/// Maximum size of an object's user metadata in bytes, names and values together
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 pub const MAX_METADATA_BYTES: usize = 2048;
-/// The longest redirect S3 keeps
+/// Maximum length of a redirect in S3, in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>).
 pub const MAX_REDIRECT_BYTES: usize = 2048;
 
-/// One rule, as `[[headers]]` of `shipfront.toml` writes it.
+/// One rule, as `[[headers]]` in `shipfront.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HeaderRule {
-    /// The keys it is about.
+    /// The keys that it applies to.
     pub files: Globs,
-    /// The URL paths it is about, where it comes from a `_headers` file.
+    /// The URL paths that it applies to, if it comes from a `_headers` file.
     #[serde(skip)]
     pub paths: Vec<UrlPattern>,
     /// `Cache-Control`: how long browsers and CloudFront keep a copy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cache_control: Option<HeaderValue>,
-    /// `Content-Type`, in place of the one that the file's extension tells.
+    /// `Content-Type`, instead of the one for the file's extension.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content_type: Option<HeaderValue>,
-    /// `Content-Encoding`, of files that are compressed already.
+    /// `Content-Encoding`, for files that are already compressed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content_encoding: Option<HeaderValue>,
-    /// `Content-Disposition`: whether to show or to save, and under which name.
+    /// `Content-Disposition`: whether to display or to save, and under which name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content_disposition: Option<HeaderValue>,
     /// `Content-Language`.
@@ -58,15 +58,15 @@ pub struct HeaderRule {
     /// User metadata, `x-amz-meta-NAME`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub metadata: BTreeMap<MetadataName, HeaderValue>,
-    /// A canned ACL. Buckets have ACLs turned off unless somebody turned them on.
+    /// A canned ACL. ACLs are disabled on a bucket unless somebody enabled them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub acl: Option<Acl>,
-    /// How to compress, the best first; `[]` takes it back.
+    /// Encodings to try, in order of preference; `[]` turns compression off.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compress: Option<Vec<Encoding>>,
 }
 
-/// A header's value: visible ASCII, as HTTP wants it; an empty one takes the header away.
+/// A header's value: visible ASCII, as HTTP requires; an empty one removes the header.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct HeaderValue(Box<str>);
@@ -102,7 +102,7 @@ impl FromStr for MetadataName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<MetadataName, String> {
-        // S3 keeps names in lower case only.
+        // S3 stores names in lowercase only.
         let name = text.to_ascii_lowercase();
         let name = name.strip_prefix("x-amz-meta-").unwrap_or(&name);
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -113,13 +113,13 @@ impl FromStr for MetadataName {
     }
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Redirect(HeaderValue);
 
 impl Redirect {
-    /// The place, if there is one.
+    /// The target, if there is one.
     pub fn get(&self) -> Option<&str> {
         self.0.get()
     }
@@ -143,7 +143,7 @@ impl FromStr for Redirect {
     }
 }
 
-/// A word out of a list.
+/// Declares a word from a fixed list.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal, $words:expr, $more:literal) => {
         $(#[$doc])*
@@ -178,7 +178,7 @@ words!(
     ""
 );
 
-/// What is read from its text.
+/// Implements deserialization through `FromStr`.
 macro_rules! deserialized_from_text {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -197,7 +197,7 @@ pub struct HeaderRules {
     globs: GlobSet,
     /// The rule of each glob in the set.
     rule_of_glob: Vec<usize>,
-    /// Rules that go by URL path.
+    /// Rules with URL paths.
     by_path: Vec<usize>,
     /// Whether any rule asks for compression.
     compresses: bool,
@@ -210,7 +210,7 @@ impl fmt::Debug for HeaderRules {
 }
 
 impl HeaderRules {
-    /// Rules in their order: of each header, the last word holds.
+    /// Creates the set from rules in order: the last value of each header wins.
     pub fn new(rules: Vec<HeaderRule>) -> Result<HeaderRules> {
         let globs = glob::set(rules.iter().flat_map(|rule| &rule.files.0));
         let globs = globs.map_err(|error| Error::invalid(format!("the header rules cannot be used: {error}")))?;
@@ -225,17 +225,17 @@ impl HeaderRules {
         })
     }
 
-    /// Whether there are none.
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// The rules for a key, in their order.
+    /// The rules that match a key, in order.
     fn matching(&self, key: &str) -> impl Iterator<Item = &HeaderRule> {
         self.places(key).into_iter().map(|at| &self.rules[at])
     }
 
-    /// The places of the rules for a key, in order.
+    /// The positions of the rules that match a key, in order.
     fn places(&self, key: &str) -> Vec<usize> {
         let mut at: Vec<usize> = Vec::new();
         if !self.globs.is_empty() {
@@ -253,7 +253,7 @@ impl HeaderRules {
         at
     }
 
-    /// The headers of a key. They are computed each time, so that a million keys need not have theirs in memory.
+    /// The headers of a key. They are computed on each call, so that a million keys do not hold theirs in memory.
     pub fn headers(&self, key: &str) -> Headers {
         let mut headers = Headers::of(key);
         if self.is_empty() {
@@ -296,24 +296,24 @@ impl HeaderRules {
                 headers.compress.clone_from(compress);
             }
         }
-        // What is compressed already would only grow.
+        // Compressing a compressed file again would only make it larger.
         if headers.content_encoding.is_some() {
             headers.compress.clear();
         }
         headers
     }
 
-    /// Whether a rule says which `Cache-Control` a key gets, or that it gets none.
+    /// Whether a rule sets the `Cache-Control` of a key, or removes it.
     pub fn say_cache_control(&self, key: &str) -> bool {
         self.matching(key).any(|rule| rule.cache_control.is_some())
     }
 
-    /// How to compress a key, the best first; empty where it is left as it is.
+    /// Encodings to try for a key, in order of preference; empty if it is not compressed.
     pub fn compression(&self, key: &str) -> Vec<Encoding> {
         if self.compresses { self.headers(key).compress } else { Vec::new() }
     }
 
-    /// Refuses the keys that would get more than S3 takes.
+    /// Refuses keys that would get more than S3 accepts.
     pub fn check<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Result<()> {
         let bytes_of = |(name, value): (&MetadataName, &HeaderValue)| name.0.len() + value.0.len();
         let most: usize = self.rules.iter().flat_map(|rule| &rule.metadata).map(bytes_of).sum();

@@ -1,4 +1,4 @@
-//! A key that is held once, however many lists it stands in.
+//! A key that is stored once, however many lists contain it.
 
 use serde::{Serialize, Serializer};
 use std::borrow::Borrow;
@@ -6,8 +6,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// An object's key below the target's prefix. A copy of it takes no room: a site may have a million keys, and each stands
-/// in the walk, in the plan and in the report.
+/// An object's key below the target's prefix. Cloning it takes no memory: a site may have a million keys, and each
+/// is in the walk, in the plan and in the report.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 

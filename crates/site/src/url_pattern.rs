@@ -1,8 +1,8 @@
-//! Patterns of URL paths, as `_headers` and `_redirects` files write them: `/blog/*`, `/:year/:slug`.
+//! Patterns of URL paths, as in `_headers` and `_redirects` files: `/blog/*`, `/:year/:slug`.
 //!
-//! `*` is any characters, slashes included; `:name` is one folder's or file's name. No library of wildcards has
-//! names; the steps of a pattern are also what the functions for CloudFront are written from, so that they and
-//! [`UrlPattern::captures`] read a pattern once. Both take as much as they can from the left, as regular
+//! `*` matches any characters including slashes; `:name` matches the name of one folder or file. No wildcard
+//! library supports names. The functions for CloudFront are generated from the same steps, so that they and
+//! [`UrlPattern::captures`] interpret a pattern in the same way. Both match greedily from the left, as regular
 //! expressions do, and compare URLs as browsers send them: [`as_sent`].
 
 use crate::platform::Platform;
@@ -12,31 +12,31 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The most patterns are a few parts long; a longer one is a file of another kind.
+/// Most patterns have a few parts; a longer line is from another kind of file.
 const MAX_BYTES: usize = 2000;
-/// More stars than that make no sense, and take long to match.
+/// More stars make no sense and take long to match.
 const MAX_SPLATS: usize = 8;
-/// What browsers encode in a path (<https://url.spec.whatwg.org/#path-percent-encode-set>), but for `?` and `#`.
+/// What browsers encode in a path (<https://url.spec.whatwg.org/#path-percent-encode-set>), except `?` and `#`.
 const IN_URLS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'}');
 const IN_KEYS: &AsciiSet = &IN_URLS.add(b'%').add(b'?').add(b'#');
 
 /// One piece of a pattern, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// These characters.
+    /// Literal text.
     Text(String),
-    /// `:name`: one or more characters, none of them a slash.
+    /// `:name`: one or more characters other than a slash.
     Placeholder(String),
     /// `*`: any characters, or none.
     Splat,
 }
 
-/// One step of matching, from the left. The names of what steps capture are those of [`UrlPattern::captured`].
+/// One step of matching, from the left. [`UrlPattern::captured`] returns the names of the captures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// These characters, as browsers send them.
+    /// Literal text, as browsers send it.
     Text(String),
-    /// One or more characters, none of them a slash.
+    /// One or more characters other than a slash.
     Name,
     /// Any characters, or none.
     Splat,
@@ -54,12 +54,12 @@ pub struct UrlPattern {
 }
 
 impl UrlPattern {
-    /// Reads a pattern, which begins with a slash, with Netlify's meaning.
+    /// Parses a pattern, which begins with a slash, with Netlify's semantics.
     pub fn parse(text: &str) -> Result<UrlPattern, String> {
         UrlPattern::parse_as(text, Platform::Netlify)
     }
 
-    /// Reads a pattern, which begins with a slash.
+    /// Parses a pattern, which begins with a slash, with a platform's semantics.
     pub fn parse_as(text: &str, platform: Platform) -> Result<UrlPattern, String> {
         if !text.starts_with('/') {
             return Err(format!("{text:?} is not a path, which begins with a slash"));
@@ -90,7 +90,7 @@ impl UrlPattern {
         &self.steps
     }
 
-    /// The one path that it matches, but for a slash at its end, if it is no more than that.
+    /// The only path that the pattern matches, apart from a trailing slash, if it is that simple.
     pub fn exact(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Text(text)] => Some(text),
@@ -98,12 +98,12 @@ impl UrlPattern {
         }
     }
 
-    /// How many `*` it has.
+    /// The number of `*` in it.
     pub fn splats(&self) -> usize {
         self.pieces.iter().filter(|piece| **piece == Piece::Splat).count()
     }
 
-    /// The names of what it captures, from the left; `splat` is the name of what `*` matches.
+    /// The names of its captures, from the left; `splat` is the name of what `*` matches.
     pub fn captured(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
@@ -112,7 +112,7 @@ impl UrlPattern {
         })
     }
 
-    /// Whether it gives a name to a part of the path.
+    /// Whether it captures a part of the path under this name.
     pub fn names(&self, name: &str) -> bool {
         self.captured().any(|captured| captured == name)
     }
@@ -122,7 +122,7 @@ impl UrlPattern {
         self.captures(path).is_some()
     }
 
-    /// What it captures of a path, [as sent](as_sent); `None` if it does not match.
+    /// The captured parts of a path, [as sent](as_sent); `None` if it does not match.
     pub fn captures<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
         let mut matching = Matching { path, captured: Vec::new(), failed: BTreeSet::new() };
         matching.from(&self.steps, 0).then_some(matching.captured)
@@ -139,7 +139,7 @@ fn pieces(text: &str, platform: Platform) -> Result<Vec<Piece>, String> {
             continue;
         }
         let may_be_name = match platform {
-            // A colon in the middle of a name is a colon.
+            // A colon in the middle of a name is a literal colon.
             Platform::Netlify => matches!(pieces.last(), Some(Piece::Text(before)) if before.ends_with('/')),
             Platform::Cloudflare => {
                 rest.strip_prefix(':').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
@@ -174,7 +174,7 @@ fn steps(pieces: &[Piece], platform: Platform) -> Vec<Step> {
     }
     for (at, piece) in pieces.iter().enumerate() {
         let ends_in_slash = |piece: &Piece| matches!(piece, Piece::Text(text) if text.ends_with('/'));
-        // `/blog/*` is about `/blog`, too: the slash goes with the star.
+        // `/blog/*` also matches `/blog`: the slash belongs to the star.
         let is_below = |at: usize| {
             let before = at.checked_sub(1).and_then(|before| pieces.get(before));
             let behind = pieces.get(at + 1);
@@ -202,13 +202,13 @@ fn steps(pieces: &[Piece], platform: Platform) -> Vec<Step> {
     steps
 }
 
-/// Letters, digits and `_` from the left.
+/// The leading letters, digits and `_`.
 pub(super) fn leading_name(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
 
-/// A path or URL as browsers send it, with its triplets in upper case.
+/// A path or URL as browsers send it, with its triplets in uppercase.
 pub fn as_sent(text: &str) -> Cow<'_, str> {
     match utf8_percent_encode(text, IN_URLS).into() {
         Cow::Borrowed(text) => with_upper_triplets(text),
@@ -216,7 +216,7 @@ pub fn as_sent(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A URL with its triplets in upper case, which mean the same in lower case.
+/// A URL with its triplets in uppercase; they mean the same in lowercase.
 pub fn with_upper_triplets(text: &str) -> Cow<'_, str> {
     let is_triplet =
         |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
@@ -235,7 +235,7 @@ pub fn with_upper_triplets(text: &str) -> Cow<'_, str> {
 struct Matching<'p> {
     path: &'p str,
     captured: Vec<&'p str>,
-    /// How many steps are left, and where, that cannot be matched: no such place is tried twice.
+    /// Numbers of remaining steps and positions that are known not to match, so that none is tried twice.
     failed: BTreeSet<(usize, usize)>,
 }
 
@@ -268,7 +268,7 @@ impl Matching<'_> {
         found
     }
 
-    /// Captures as much as it can between two places, and at least so many bytes.
+    /// Captures as much as possible between two positions, and at least this many bytes.
     fn longest(&mut self, others: &[Step], from: usize, to: usize, least: usize) -> bool {
         for end in (from + least..=to).rev().filter(|&end| self.path.is_char_boundary(end)) {
             self.captured.push(&self.path[from..end]);
@@ -291,7 +291,7 @@ impl fmt::Display for UrlPattern {
     }
 }
 
-/// The URL paths at which a key may be asked for, as sent: its own, and those without `index.html` or `.html`.
+/// The URL paths under which a key may be requested, as sent: its own, and those without `index.html` or `.html`.
 pub fn paths_of(key: &str) -> impl Iterator<Item = String> {
     let folder = key.strip_suffix("index.html").filter(|folder| folder.is_empty() || folder.ends_with('/'));
     let bare = folder.map(|folder| folder.trim_end_matches('/')).filter(|bare| !bare.is_empty());

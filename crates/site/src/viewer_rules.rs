@@ -1,10 +1,10 @@
-//! What viewers get by `_headers` and `_redirects`: one list of rules, and a plain interpreter of it.
+//! The rules that `_headers` and `_redirects` define for viewers: one list, and a plain interpreter of it.
 //!
 //! The interpreter reads the rules line by line, as a person would. It is the reference: the code of the functions
 //! ([`crate::redirect_function`], [`crate::header_function`]) must answer every request as it does.
 //!
-//! No URL redirects in a loop: a redirect to the request itself does not count, and before a redirect is answered, it is
-//! followed. If it has not ended after [`MOST_REDIRECTS`], the request passes through instead.
+//! No URL redirects in a loop. A redirect to the request itself does not count, and a redirect is followed before
+//! it is returned: if the chain has not ended after [`MOST_REDIRECTS`], the request passes through instead.
 
 mod request;
 
@@ -22,27 +22,27 @@ use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of longer chains of redirects it is assumed that they never end. Browsers follow about 20.
+/// Longer chains of redirects are assumed to be endless. Browsers follow about 20.
 pub const MOST_REDIRECTS: usize = 10;
 
 /// The rules of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Redirects, rewrites, and what passes through, in the order of the file.
+    /// Redirects, rewrites, and lines that pass requests through, in the order of the file.
     pub redirects: Vec<RedirectRule>,
-    /// Headers that S3 does not keep.
+    /// Headers that S3 does not store.
     pub headers: Vec<HeaderBlock>,
-    /// Whether `/dir/` shows `/dir/index.html`, and `/dir` leads there.
+    /// Whether `/dir/` serves `/dir/index.html`, and `/dir` redirects there.
     pub directory_index: bool,
-    /// Whether whatever has an extension is taken for a file, as there are too many to name.
+    /// Whether everything with an extension is assumed to be a file, because there are too many files to list.
     pub extension_is_file: bool,
     /// Whether the headers of two blocks are joined.
     pub joins_headers: bool,
-    /// Whether the slash at the end of a path counts.
+    /// Whether the trailing slash of a path counts.
     pub slash_counts: bool,
-    /// Files that patterns would hide, without the slash at their end.
+    /// Files that patterns would hide, without their trailing slash.
     pub(crate) files: BTreeSet<String>,
-    /// Files without an extension, which are no directories.
+    /// Files without an extension, which are not directories.
     pub(crate) extensionless: BTreeSet<String>,
 }
 
@@ -53,21 +53,21 @@ pub enum Answer {
     Redirect {
         /// 301, 302, 303, 307 or 308.
         status: u16,
-        /// Where to.
+        /// The target.
         location: String,
     },
     /// What the origin has under this path.
     Origin(String),
 }
 
-/// An answer and its reason.
+/// An answer, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The answer.
     pub answer: Answer,
     /// The line that decides, if one does.
     pub line: Option<usize>,
-    /// Where a redirect leads to next, if it stays with HTTP.
+    /// The next request after a redirect, if it is an HTTP request.
     next: Option<Request>,
 }
 
@@ -98,8 +98,8 @@ impl Rules {
         (rules, findings)
     }
 
-    /// Files come before rules that are not forced: remembers those that patterns would hide, and drops lines that
-    /// are about one file. Rewrites to a page lead to its key.
+    /// Files take precedence over rules that are not forced: remembers files that patterns would hide, and drops
+    /// lines that match exactly one file. Rewrites to a page become rewrites to its key.
     fn look_at_files<'k>(&mut self, keys: impl Iterator<Item = &'k str>) -> Vec<Finding> {
         let exact = |rule: &RedirectRule| rule.from.exact().map(|path| as_sent(without_slash(path)).into_owned());
         let unforced = || self.redirects.iter().filter(|rule| !rule.force);
@@ -114,10 +114,10 @@ impl Rules {
         let (mut files, mut extensionless) = (BTreeSet::new(), BTreeSet::new());
         let mut key_of: BTreeMap<String, String> = BTreeMap::new();
         for key in keys {
-            // A website endpoint and a function with directory indexes answer for a directory, and S3 for the key
-            // alone: nothing answers without `.html`.
+            // A website endpoint, or a function with directory indexes, answers for a directory. S3 answers for the
+            // key only: nothing answers without `.html`.
             let is_index = key == "index.html" || key.ends_with("/index.html");
-            // The distribution's default root object shows the page of the root.
+            // The distribution's default root object serves the page of the root.
             let leads_to_it = is_index && key != "index.html" && {
                 let forms: Vec<String> = paths_of(key).skip(1).collect();
                 forms.iter().all(|path| {
@@ -129,7 +129,7 @@ impl Rules {
                 let bare = without_slash(&path);
                 let answers = at == 0 || is_index;
                 if exact_from.contains(bare) && answers {
-                    // The key itself prevails over a page of that name.
+                    // The key itself takes precedence over a page of that name.
                     let before = hidden.get(bare).is_some_and(|(_, is_key)| *is_key);
                     if !before {
                         hidden.insert(bare.to_owned(), (key.to_owned(), at == 0));
@@ -137,7 +137,7 @@ impl Rules {
                 }
                 there.extend(missing(bare));
                 if shown.contains(bare) {
-                    // A file of that very name comes before the pages that are found there, too.
+                    // A file of exactly that name also takes precedence over pages with that path.
                     let own = paths_of(key).next().unwrap_or_default();
                     if at == 0 || !key_of.contains_key(bare) {
                         key_of.insert(bare.to_owned(), own);
@@ -184,7 +184,7 @@ impl Rules {
         findings
     }
 
-    /// Lines behind one that matches whatever they match.
+    /// Lines after one that matches everything they match.
     fn unreachable(&self) -> Vec<Finding> {
         let covers = |earlier: &RedirectRule, later: &RedirectRule| {
             let same = match later.from.exact() {
@@ -194,7 +194,7 @@ impl Rules {
                 }
                 None => earlier.from == later.from || earlier.from.to_string() == "/*",
             };
-            // A file comes before a line that is not forced, and a later line may be.
+            // A file takes precedence over a line that is not forced, and a later line may be forced.
             same && earlier.is_unconditional() && (earlier.force || !later.force || earlier.from.exact().is_some())
         };
         let mut findings = Vec::new();
@@ -208,8 +208,8 @@ impl Rules {
         findings
     }
 
-    /// Leaves the last rule to the distribution's error response, if that does the same: it shows one page for
-    /// whatever is no file. Returns its line and the page.
+    /// Leaves the last rule to the distribution's error response if that does the same: it serves one page for
+    /// everything that is not a file. Returns its line and the page.
     pub(crate) fn without_fallback(&self) -> Option<(Rules, usize, String)> {
         let last = self.redirects.last().filter(|last| !last.force && last.is_unconditional())?;
         let page = rewritten(last).filter(|_| last.from.to_string() == "/*")?.to_owned();
@@ -223,13 +223,13 @@ impl Rules {
         Some((rules, line, page))
     }
 
-    /// The files that patterns would hide, without the slash at their end.
+    /// The files that patterns would hide, without their trailing slash.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let named = |path: &&str| !(self.extension_is_file && has_extension(path));
         self.files.iter().map(String::as_str).filter(named)
     }
 
-    /// The files that are no directories although their names have no extension.
+    /// The files that are not directories although their names have no extension.
     pub fn extensionless(&self) -> impl Iterator<Item = &str> {
         self.extensionless.iter().map(String::as_str)
     }
@@ -239,7 +239,7 @@ impl Rules {
         self.decide(request).answer
     }
 
-    /// What a viewer gets, and by which line.
+    /// What a viewer gets, and which line decides.
     pub fn decide(&self, request: &Request) -> Decision {
         let first = self.step(request, true);
         let mut next = first.next.clone();
@@ -256,13 +256,13 @@ impl Rules {
         }
     }
 
-    /// The lines by which a request is redirected again and again without an end.
+    /// The lines that redirect a request in an endless loop.
     pub fn circle(&self, request: &Request) -> Option<BTreeSet<usize>> {
         let mut at = request.clone();
         let mut lines = BTreeSet::new();
         for hops in 0..=MOST_REDIRECTS {
             let step = self.step(&at, true);
-            // The first ones may only lead into the circle.
+            // The first lines may only lead to the loop.
             lines.extend(step.line.filter(|_| hops >= MOST_REDIRECTS / 2));
             at = step.next?;
             if at.is_longer_than_any() {
@@ -375,7 +375,7 @@ impl Rules {
         })
     }
 
-    /// The headers that an answer below 400 gets, by their names in lower case; `None` takes one away.
+    /// The headers of a response with a status below 400, by their names in lowercase; `None` removes one.
     pub fn response_headers(&self, host: &str, uri: &str) -> BTreeMap<String, Option<String>> {
         let mut headers: BTreeMap<String, Option<String>> = BTreeMap::new();
         let uri = with_upper_triplets(uri);
@@ -400,7 +400,7 @@ impl Rules {
     }
 }
 
-/// The URLs that show the same page: a directory, and its index.
+/// The URLs that serve the same page: a directory, and its index.
 fn forms_of(uri: &str) -> Vec<Cow<'_, str>> {
     let mut forms = vec![Cow::from(uri)];
     if uri.ends_with('/') {
@@ -411,14 +411,14 @@ fn forms_of(uri: &str) -> Vec<Cow<'_, str>> {
     forms
 }
 
-/// What the first rule that matches says.
+/// The result of the first rule that matches.
 enum Found {
     Redirect { line: usize, status: u16, to: String, keeps_query: bool },
     Rewrite { line: usize, to: String },
     PassThrough(usize),
 }
 
-/// The path that a rule shows, if it is the same for every URL.
+/// The path that a rule serves, if it is the same for every URL.
 fn rewritten(rule: &RedirectRule) -> Option<&str> {
     match &rule.action {
         Action::Rewrite(to) => to.exact().map(|to| &to[..to.find(['?', '#']).unwrap_or(to.len())]),
@@ -426,7 +426,7 @@ fn rewritten(rule: &RedirectRule) -> Option<&str> {
     }
 }
 
-/// Whether the last part of a path has a dot.
+/// Whether the last part of a path contains a dot.
 pub(crate) fn has_extension(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.contains('.'))
 }
@@ -441,8 +441,7 @@ fn filled(pieces: &[TargetPiece], values: &[(&str, &str)]) -> String {
     pieces.iter().map(text).collect()
 }
 
-/// Whether a rule leads from a directory's URL to the page that is found there: it does what the page's place in
-/// the site is for.
+/// Whether a rule leads from a directory's URL to the page that is served there anyway.
 fn leads_to(rule: &RedirectRule, path: &str, key: &str) -> bool {
     let (Action::Redirect(_, to) | Action::Rewrite(to)) = &rule.action else { return false };
     let Some(captures) = rule.from.captures(path) else { return false };
@@ -452,13 +451,13 @@ fn leads_to(rule: &RedirectRule, path: &str, key: &str) -> bool {
     paths_of(key).any(|own| without_slash(&own) == without_slash(to))
 }
 
-/// Where a target leads. What was matched never names a host.
+/// The location of a target. A captured part never names a host.
 fn location(to: &RedirectTarget, values: &[(&str, &str)]) -> String {
     let text = filled(&to.pieces, values);
     if to.is_other_host() { text } else { to_site(text) }
 }
 
-/// A place that is a path begins with one slash: two would lead to another host.
+/// A location that is a path begins with one slash: two would lead to another host.
 pub(crate) fn to_site(to: String) -> String {
     match to.starts_with('/') {
         true => format!("/{}", to.trim_start_matches(['/', '\\'])),
@@ -466,12 +465,12 @@ pub(crate) fn to_site(to: String) -> String {
     }
 }
 
-/// Whether a preferred language is one that a rule names.
+/// Whether a preferred language matches one that a rule names.
 fn is_language(preferred: &str, named: &str) -> bool {
     preferred == named || preferred.split('-').next() == Some(named)
 }
 
-/// Whether a host can be one that rules are about.
+/// A host that a rule with this condition matches.
 pub(crate) fn an_example_of(host: &Host) -> String {
     match host {
         Host::Is(host) => host.clone(),

@@ -1,4 +1,4 @@
-//! The functions' code, run in Node: it answers as the interpreter of the rules does.
+//! Runs the functions' code in Node: it answers as the interpreter of the rules does.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 

@@ -1,4 +1,4 @@
-//! The template of response headers policies passes cfn-lint, and the constraints of the service's own model.
+//! The template of response headers policies passes cfn-lint and the constraints of the service's own model.
 
 use shipfront_site::headers_file::parse;
 use shipfront_site::platform::RuleOptions;
@@ -6,7 +6,7 @@ use shipfront_site::response_headers_policy::template;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Everything that a `_headers` file may hold, in and out of CloudFront's limits.
+/// Everything that a `_headers` file may contain, within and beyond CloudFront's limits.
 fn files() -> Vec<String> {
     let custom: String = (0..15).map(|at| format!("  X-{at}: a\n")).collect();
     vec![
@@ -17,7 +17,7 @@ fn files() -> Vec<String> {
     ]
 }
 
-/// Fails on the first problem that the model of the service has with a policy.
+/// Fails on the first problem that the service's model has with a policy.
 const MODEL: &str = r#"
 import json, sys
 try:

@@ -1,40 +1,41 @@
-//! What is sent when: decides sizes and pauses of requests from what CloudFront accepts, whatever its quota is.
+//! Decides when to send what: derives sizes and pauses of requests from what CloudFront accepts, whatever its quota
+//! is.
 //!
-//! Which quota answers is not certain: 150 items and 1 wildcard a second are documented, 3,000 paths and 15
-//! wildcards in progress were and are still met, and neither says how much one request may hold. So nothing
-//! is relied on:
-//! - What one distribution is to hear goes out whole where both documents allow it, in one request. Else, and
-//!   once such a request is refused, wildcards go apart from paths, each at a pace of their own. Wildcards
-//!   first: they are fewer, slower, and clear the most URLs. Paths do not wait for them.
-//! - A request that is refused for load although nothing of ours is in progress is too large: half of it is
-//!   next, down to a single item. While something of ours is in progress, the refusal may be about that:
-//!   then a single item is next. If it is accepted, size does matter, and half is next. Else the wait is for
-//!   ours to be done, after which the same size has its turn again.
-//! - A size that holds is doubled after 4 requests; after each refusal of a doubled size it takes twice as many.
-//! - A single item that is refused came too early: the pauses between its tries double, and its kind slows
-//!   down to half the pace, and back by a quarter a request, never above the published one.
+//! Which quota applies is not certain: 150 items and 1 wildcard a second are documented, 3,000 paths and 15
+//! wildcards in progress were documented and still occur, and neither says how much one request may contain. So
+//! nothing is relied on:
+//! - The items for one distribution are sent in one request if both documents allow it. Otherwise, and once such a
+//!   request is refused, wildcards are sent separately from paths, each at their own pace. Wildcards first: they
+//!   are fewer, slower, and clear the most URLs. Paths do not wait for them.
+//! - A request that is refused for load although none of this run's invalidations is in progress is too large: half
+//!   of it is next, down to a single item. While one of them is in progress, it may be the reason for the refusal:
+//!   then a single item is next. If that is accepted, size does matter, and half is next. Otherwise, sending waits
+//!   until they are completed and then tries the same size again.
+//! - A size that is accepted is doubled after 4 requests; each refusal of a doubled size doubles that number.
+//! - A single item that is refused was sent too early: the pauses between its attempts double, and its kind slows
+//!   down to half the pace, then recovers by a quarter with each request, never above the published one.
 //!
-//! It is a state machine without clock and I/O: times are given, as durations since the start.
+//! It is a state machine without clock and I/O: times are parameters, as durations since the start.
 
 use shipfront_invalidation::cover::REQUEST_WILDCARDS;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Items in one request: CloudFront takes 150 paths or tags a second
+/// Maximum number of items in one request: CloudFront accepts 150 paths or tags a second
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
 const ITEMS: usize = 150;
-/// Wildcards in one request.
+/// Maximum number of wildcards in one request.
 const WILDCARDS: usize = REQUEST_WILDCARDS;
 /// The pause after a refusal that makes the next request smaller.
 const SHORT: Duration = Duration::from_millis(500);
 /// The longest pause after a refusal.
 const LONG: Duration = Duration::from_secs(60);
-/// The slowest pace: items a second.
+/// The slowest pace, in items per second.
 const SLOWEST: f64 = 1.0 / 60.0;
-/// Requests of one size that are accepted before a larger one is tried.
+/// Number of accepted requests of one size before a larger one is tried.
 const PROVEN: u32 = 4;
 
-/// Requests that items take when none is refused.
+/// The number of requests that items need if none is refused.
 pub(super) fn requests(items: &[String]) -> usize {
     let wildcards = items.iter().filter(|item| is_wildcard(item)).count();
     if is_one_request(items.len(), wildcards) {
@@ -54,20 +55,20 @@ fn is_wildcard(item: &str) -> bool {
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Send this, and say how it was answered.
+    /// Send this, and report the answer.
     Send(Batch),
-    /// Ask again after so long.
+    /// Ask again after this time.
     Rest(Duration),
-    /// All has been accepted or given up.
+    /// Everything has been accepted or given up.
     Done,
 }
 
 /// The items of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Which of the planned invalidations they are of.
+    /// The planned invalidation that they belong to.
     pub(super) planned: usize,
-    /// The items, in their order.
+    /// The items, in order.
     pub(super) items: Vec<String>,
     lane: usize,
 }
@@ -77,23 +78,23 @@ pub(super) struct Batch {
 pub(super) enum Answer {
     /// Accepted.
     Accepted,
-    /// Refused for load or for size; of what was accepted before, so many requests are still in progress.
+    /// Refused for load or for size; this many earlier requests are still in progress.
     Overload {
-        /// Ours that are not known to be done.
+        /// The number of this run's requests that are not known to be completed.
         in_progress: usize,
     },
-    /// Not answered, or CloudFront failed on its own side: the same request once more is the same invalidation.
+    /// Not answered, or CloudFront failed: repeating the request results in the same invalidation.
     Unclear,
-    /// Refused for good.
+    /// Refused permanently.
     Refused,
-    /// Refused for good, and everything that is left of the invalidation was given up.
+    /// Refused permanently, and the rest of the invalidation was given up.
     Dropped,
 }
 
-/// What share a size and a pace.
+/// A group of items that share a size and a pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// All that one distribution is to hear, of both kinds.
+    /// All items for one distribution, of both kinds.
     Whole,
     Wildcards,
     Paths,
@@ -105,31 +106,31 @@ struct Lane {
     planned: usize,
     kind: Kind,
     items: VecDeque<String>,
-    /// Not to be tried again before.
+    /// Not to be tried again before this time.
     next: Duration,
-    /// Where it was refused since its last acceptance: since when nothing at all was accepted.
+    /// If it was refused since its last acceptance: the time since which nothing at all was accepted.
     refused_since: Option<Duration>,
-    /// Refusals since then after which no smaller request was left to try.
+    /// The number of refusals since then after which no smaller request was left to try.
     refusals: i32,
-    /// Whether a single item is to show what a refusal was about, and the size that was refused.
+    /// If a single item is sent to find the reason for a refusal: the size that was refused.
     probed: Option<usize>,
 }
 
-/// What was learned about one kind.
+/// What is known about one kind.
 #[derive(Debug)]
 struct Pace {
-    /// Items of the next request, and of the largest.
+    /// The number of items in the next request, and the maximum.
     size: usize,
     largest: usize,
-    /// Whether the size was never accepted since it was doubled.
+    /// Whether the size has never been accepted since it was doubled.
     doubled: bool,
-    /// Requests of the size that were accepted in a row, and how many it takes to try a larger one.
+    /// The number of consecutive accepted requests of this size, and how many are needed to try a larger one.
     accepted: u32,
     needed: u32,
-    /// Items a second, and the published rate that it never exceeds.
+    /// Items per second, and the published rate, which it never exceeds.
     rate: f64,
     published: f64,
-    /// When the next request may go out.
+    /// When the next request may be sent.
     next: Duration,
 }
 
@@ -147,7 +148,7 @@ impl Pace {
         }
     }
 
-    /// So many items were too many.
+    /// Reduces the size after `refused` items were too many.
     fn shrink(&mut self, refused: usize) {
         if self.doubled {
             self.needed = self.needed.saturating_mul(2);
@@ -175,15 +176,15 @@ impl Pace {
     }
 }
 
-/// All that is to be sent.
+/// Everything that is to be sent.
 #[derive(Debug)]
 pub(super) struct Schedule {
     lanes: Vec<Lane>,
     wildcards: Pace,
     paths: Pace,
-    /// How long to go on without anything being accepted.
+    /// How long to continue while nothing is accepted.
     busy: Duration,
-    /// When all that is left is given up.
+    /// When the rest is given up.
     until: Duration,
     /// Whether a request for a whole distribution was refused.
     apart: bool,
@@ -191,8 +192,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// From the items of each planned invalidation. What is refused while nothing is accepted for `busy` is given
-    /// up, and all that is not accepted by `until`.
+    /// Creates a schedule from the items of each planned invalidation. Items that are refused while nothing is
+    /// accepted for `busy` are given up, as is everything that is not accepted by `until`.
     pub(super) fn new<'p>(planned: impl Iterator<Item = &'p [String]>, busy: Duration, until: Duration) -> Schedule {
         let mut schedule = Schedule {
             lanes: Vec::new(),
@@ -215,7 +216,7 @@ impl Schedule {
         schedule
     }
 
-    /// What to do at a time.
+    /// What to do at this time.
     pub(super) fn next(&mut self, now: Duration) -> Step {
         let waiting = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.items.is_empty());
         let Some((due, at)) = waiting.map(|(at, lane)| (self.due(lane), at)).min() else { return Step::Done };
@@ -249,8 +250,8 @@ impl Schedule {
         })
     }
 
-    /// The answer to a request that was sent at a time and answered at a later one. The pauses are multiplied by
-    /// `jitter`, about 1, so that senders that were refused together do not come back together.
+    /// Handles the answer to a request, given when it was sent and when it was answered. The pauses are multiplied
+    /// by `jitter`, about 1, so that senders that were refused together do not come back together.
     pub(super) fn answered(&mut self, batch: &Batch, answer: Answer, sent: Duration, now: Duration, jitter: f64) {
         let (at, items) = (batch.lane, batch.items.len());
         match answer {
@@ -285,7 +286,7 @@ impl Schedule {
 
     fn accepted(&mut self, batch: &Batch, now: Duration) {
         let (items, wildcards) = (batch.items.len(), batch.items.iter().filter(|item| is_wildcard(item)).count());
-        // What one distribution gets through may be what another was refused for.
+        // One distribution's success may be the reason for another's refusal.
         for lane in &mut self.lanes {
             lane.refused_since = lane.refused_since.map(|_| now);
         }
@@ -307,7 +308,7 @@ impl Schedule {
         }
     }
 
-    /// The same once more, after a pause that doubles.
+    /// Retries the same, after a pause that doubles.
     fn retry(&mut self, at: usize, sent: Duration, now: Duration, jitter: f64) {
         let lane = &mut self.lanes[at];
         lane.refused_since.get_or_insert(sent);
@@ -323,14 +324,14 @@ impl Schedule {
         }
     }
 
-    /// Puts wildcards and paths in the place of the whole, each with the patience that is left.
+    /// Replaces the whole with wildcards and paths, each with the patience that is left.
     fn take_apart(&mut self, at: usize, next: Duration) {
         let whole = &mut self.lanes[at];
         let lane = Lane { items: std::mem::take(&mut whole.items), ..*whole };
         self.lanes.extend(lane.apart(next));
     }
 
-    /// Gives up every lane that would be tried again only after its patience has ended.
+    /// Gives up every lane whose next attempt would come only after its patience has ended.
     fn give_up_late(&mut self, now: Duration) {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
@@ -341,12 +342,12 @@ impl Schedule {
         }
     }
 
-    /// Gives up all that is not accepted by a time.
+    /// Gives up everything that is not accepted by this time.
     pub(super) fn end_by(&mut self, until: Duration) {
         self.until = self.until.min(until);
     }
 
-    /// Gives up all that is not accepted.
+    /// Gives up everything that is not accepted.
     pub(super) fn give_up_all(&mut self) {
         (0..self.lanes.len()).for_each(|at| self.drop_lane(at));
     }
@@ -359,19 +360,20 @@ impl Schedule {
         }
     }
 
-    /// Whether it matters that what was accepted before is done.
+    /// Whether the completion of earlier requests matters.
     pub(super) fn watches_progress(&self) -> bool {
         self.lanes.iter().any(|lane| lane.probed.is_some() && !lane.items.is_empty())
     }
 
-    /// Nothing of ours is in progress any more: what was refused while it was has its turn again.
+    /// Handles that none of this run's invalidations is in progress any more: what was refused in the meantime is
+    /// tried again.
     pub(super) fn all_done(&mut self, now: Duration) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.probed.is_some()) {
             (lane.probed, lane.refusals, lane.next) = (None, 0, now);
         }
     }
 
-    /// Everything that is left of an invalidation is given up: no request of it will be accepted.
+    /// Gives up the rest of an invalidation: no request of it will be accepted.
     pub(super) fn give_up(&mut self, planned: usize) {
         for at in 0..self.lanes.len() {
             if self.lanes[at].planned == planned {
@@ -380,7 +382,7 @@ impl Schedule {
         }
     }
 
-    /// What was given up, and of which planned invalidation.
+    /// What was given up, each with its planned invalidation.
     pub(super) fn into_given_up(self) -> impl Iterator<Item = (usize, Vec<String>)> {
         self.given_up.into_iter().map(|batch| (batch.planned, batch.items))
     }

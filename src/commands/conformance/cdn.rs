@@ -1,4 +1,4 @@
-//! The distribution that is tried: a viewer of it, its invalidations, and the budget that they stay within.
+//! The tested distribution: a viewer of it, its invalidations, and the budget that they stay within.
 
 use crate::clock::Clock;
 use crate::cloudfront::send::{self, Patience, Sent};
@@ -14,15 +14,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The most of a run.
+/// Maximum number of paths in a run.
 pub(super) const MOST_PATHS: u64 = 100;
 pub(super) const MOST_WILDCARDS: u64 = 20;
-/// How often a URL is asked for until the edge has it: a point of presence has several servers.
+/// Number of attempts until the edge has a URL cached: a point of presence has several servers.
 const TRIES: u32 = 10;
-/// Between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What CloudFront counts.
+/// The amounts that CloudFront counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Spent {
     /// Paths and tags without a wildcard.
@@ -37,20 +37,21 @@ impl Spent {
     }
 }
 
-/// What came of many items.
+/// The result of a request with many items.
 pub(super) enum Probe {
-    /// One request was taken.
+    /// One request was accepted.
     Whole,
-    /// It was refused; what was taken of half of them in others, and how long that took. The other half is left.
+    /// It was refused; what was accepted of half of them in further requests, and how long that took. The other
+    /// half is left.
     Parts(Sent, Duration, Vec<String>),
 }
 
-/// How fast single items were taken.
+/// How fast single items were accepted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Pace {
     pub(super) taken: usize,
     pub(super) refusals: usize,
-    /// Those that were taken in a second from the first refusal on; before it, nothing says how many there could be.
+    /// Number accepted per second from the first refusal on; before it, nothing shows how many there could be.
     pub(super) per_second: Option<f64>,
 }
 
@@ -63,13 +64,13 @@ pub(super) struct Cdn {
     viewer: Viewer,
     patience: Duration,
     clock: Clock,
-    /// By which invalidations of this run are told from those of others.
+    /// Distinguishes invalidations of this run from those of others.
     run: String,
     spent: Mutex<Spent>,
 }
 
 impl Cdn {
-    /// A distribution that shows a folder at `site`.
+    /// A distribution that serves a folder at `site`.
     pub(super) fn new(
         distributions: Distributions,
         shapes: Vec<(DistributionId, DistributionShape)>,
@@ -100,12 +101,12 @@ impl Cdn {
         &self.shape
     }
 
-    /// What was spent so far.
+    /// The amounts spent so far.
     pub(super) fn spent(&self) -> Spent {
         *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is left of the budget.
+    /// The rest of the budget.
     pub(super) fn left(&self) -> Spent {
         let spent = self.spent();
         Spent {
@@ -114,7 +115,7 @@ impl Cdn {
         }
     }
 
-    /// Takes items from the budget, before anything is sent.
+    /// Charges items to the budget, before anything is sent.
     fn spend(&self, items: &[String]) -> Result<()> {
         let more = Spent::of(items);
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,17 +127,17 @@ impl Cdn {
         Ok(())
     }
 
-    /// Where a deploy knows the key to answer.
+    /// The paths at which a deploy expects the key to be served.
     pub(super) fn paths(&self, key: &str) -> Vec<ViewerPath> {
         self.viewers.paths(&self.id, key)
     }
 
-    /// The URL of a key; nothing where the distribution does not show, or never keeps, the folder.
+    /// The URL of a key; `None` if the distribution does not serve, or never caches, the folder.
     pub(super) fn url(&self, key: &str) -> Option<String> {
         self.paths(key).into_iter().find(|path| path.form == Form::Key).map(|path| path.path)
     }
 
-    /// What a deploy sends where a key changed, each of its URLs an item.
+    /// What a deploy sends if a key has changed, each of its URLs an item.
     pub(super) fn items(&self, key: &str) -> Vec<String> {
         let item = |path: ViewerPath| match path.exact {
             true => path.path,
@@ -150,7 +151,7 @@ impl Cdn {
         self.viewer.get(path).await
     }
 
-    /// Asks until the edge has an answer of its own; that, or the last one.
+    /// Requests a path until the response comes from the edge's cache; returns that, or the last one.
     pub(super) async fn keep(&self, path: &str) -> Result<View> {
         let mut view = self.get(path).await?;
         for _ in 1..TRIES {
@@ -163,14 +164,14 @@ impl Cdn {
         Ok(view)
     }
 
-    /// Has CloudFront evict items, and waits where it asks to.
+    /// Invalidates items, and waits if CloudFront says so.
     pub(super) async fn evict(&self, items: &[String]) -> Result<Accepted> {
         self.evict_as(&format!("{} {}", self.run, self.spent().paths + self.spent().wildcards), items)
             .await?
             .map_err(|refusal| refusal.error)
     }
 
-    /// The same under a reference of the caller's; a refusal that is not for load is an answer.
+    /// The same with the caller's reference; a refusal that is not about load is a result.
     pub(super) async fn evict_as(&self, reference: &str, items: &[String]) -> Result<Result<Accepted, Refusal>> {
         self.spend(items)?;
         let watch = self.clock.start();
@@ -184,10 +185,10 @@ impl Cdn {
         }
     }
 
-    /// Asks for all items in one request, and where that is refused for half of them as a deploy does.
+    /// Requests all items at once; if that is refused, half of them as a deploy does.
     ///
     /// # Errors
-    /// The budget; what is denied; no answer.
+    /// The budget is exceeded; permission is denied; there is no response.
     pub(super) async fn probe(&self, mut items: Vec<String>) -> Result<Probe> {
         self.spend(&items)?;
         let reference = format!("{} all {}", self.run, items.len());
@@ -202,10 +203,11 @@ impl Cdn {
         Ok(Probe::Parts(sent, watch.elapsed(), rest))
     }
 
-    /// Asks for what a probe left, one item after the other and without a pause of our own: how fast CloudFront takes them.
+    /// Requests the items that a probe left, one after another and without a pause: shows how fast CloudFront
+    /// accepts them.
     ///
     /// # Errors
-    /// What is denied.
+    /// Permission is denied.
     pub(super) async fn pace(&self, items: &[String]) -> Result<Pace> {
         let (watch, mut pace, mut first_refusal, mut since) = (self.clock.start(), Pace::default(), None, 0_u32);
         for item in items {
@@ -239,7 +241,7 @@ impl Cdn {
         send::submit(&self.distributions, &self.run, planned, patience, &never, &quiet).await
     }
 
-    /// Waits until CloudFront says that an invalidation is done; whether it did in time.
+    /// Waits until CloudFront reports an invalidation as completed; returns whether it did in time.
     pub(super) async fn done(&self, accepted: &Accepted) -> Result<bool> {
         let watch = self.clock.start();
         loop {
@@ -253,7 +255,7 @@ impl Cdn {
         }
     }
 
-    /// Waits until a path answers with a text; how long that took, or nothing.
+    /// Waits until a path serves a text; returns how long that took, or `None`.
     pub(super) async fn turns(&self, path: &str, text: &str) -> Result<Option<Duration>> {
         let watch = self.clock.start();
         loop {
@@ -268,12 +270,12 @@ impl Cdn {
     }
 }
 
-/// Whether it says nothing of quotas.
+/// Whether it says nothing about quotas.
 fn is_denied(refusal: &Refusal) -> bool {
     matches!(refusal.error.kind(), ErrorKind::AccessDenied | ErrorKind::Credentials)
 }
 
-/// Why there is nothing to try.
+/// Why there is nothing to test.
 pub(super) fn no_distribution() -> Error {
     Error::failed("no --distribution was named").of_kind(ErrorKind::Interrupted)
 }

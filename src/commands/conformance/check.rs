@@ -1,21 +1,21 @@
-//! A check: what is believed, what rests on it, and what was seen.
+//! A check: an assumption, what depends on it, and what was observed.
 
 use crate::commands::conformance::trial::Trial;
 use crate::error::{Error, ErrorKind, Result};
 use futures::future::LocalBoxFuture;
 use serde::Serialize;
 
-/// A belief about S3 or CloudFront, and how it is tried.
+/// An assumption about S3 or CloudFront, and how to test it.
 pub(super) struct Check {
-    /// By which it is called, as `create-only`.
+    /// Its name, such as `create-only`.
     pub(super) name: &'static str,
-    /// The statement of SEMANTICS.md that rests on it.
+    /// The statement of SEMANTICS.md that depends on it.
     pub(super) statement: &'static str,
-    /// What is believed.
+    /// The assumption.
     pub(super) expected: &'static str,
-    /// What to do where it is otherwise.
+    /// What to do if it does not hold.
     pub(super) hint: &'static str,
-    /// Looks.
+    /// Runs the test.
     pub(super) look: for<'t> fn(&'t Trial) -> LocalBoxFuture<'t, Result<Seen>>,
 }
 
@@ -33,17 +33,17 @@ macro_rules! check {
 }
 pub(super) use check;
 
-/// How it is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
-    /// As believed.
+    /// The assumption holds.
     AsExpected,
-    /// Otherwise.
+    /// It does not hold.
     Otherwise,
-    /// The endpoint does not do it at all.
+    /// The endpoint does not support this at all.
     NotSupported,
-    /// It could not be tried here.
+    /// It could not be tested here.
     NotTried,
 }
 
@@ -58,7 +58,7 @@ impl Status {
     }
 }
 
-/// What was seen.
+/// What was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) status: Status,
@@ -66,18 +66,18 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// As believed, or otherwise.
+    /// The assumption holds, or does not.
     pub(super) fn whether(as_expected: bool, answered: impl Into<String>) -> Seen {
         let status = if as_expected { Status::AsExpected } else { Status::Otherwise };
         Seen { status, answered: answered.into() }
     }
 
-    /// Otherwise.
+    /// The assumption does not hold.
     pub(super) fn otherwise(answered: impl Into<String>) -> Seen {
         Seen::whether(false, answered)
     }
 
-    /// Why it was not tried.
+    /// Why it was not tested.
     pub(super) fn not_tried(why: impl Into<String>) -> Seen {
         Seen { status: Status::NotTried, answered: why.into() }
     }
@@ -96,7 +96,7 @@ pub(super) struct Finding {
 }
 
 impl Check {
-    /// The finding of what was seen. What is denied, or gets no answer, says nothing of the belief.
+    /// The finding for an observation. A denied permission or a missing response says nothing about the assumption.
     pub(super) fn finding(&self, seen: Result<Seen>) -> Finding {
         let (seen, hint) = match seen {
             Ok(seen) => {
@@ -119,7 +119,7 @@ impl Check {
         }
     }
 
-    /// The finding of a check that a signal came before.
+    /// The finding for a check that a signal prevented.
     pub(super) fn interrupted(&self) -> Finding {
         self.finding(Ok(Seen::not_tried("interrupted")))
     }

@@ -1,4 +1,4 @@
-//! Conditions of writes and deletions, on which the record and the removals rest.
+//! Conditional writes and deletions, on which the record and the removals depend.
 
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::trial::{Trial, text};
@@ -9,9 +9,9 @@ use futures::future::join_all;
 
 /// An ETag that no object has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
-/// Writers that come at the same time.
+/// Number of simultaneous writers.
 const WRITERS: usize = 8;
-/// How S3 refuses a write whose condition does not hold, and one that came at the same time as another.
+/// How S3 refuses a write whose condition does not hold, and one that conflicts with another.
 const UNMET: [&str; 3] = ["PreconditionFailed", "412", "ConditionalRequestConflict"];
 
 pub(super) const CHECKS: &[Check] = &[
@@ -80,7 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// What came of a write that must be refused.
+/// The result of a write that must be refused.
 async fn refused(bucket: &Bucket, put: Tried<Put>, kept: &str) -> Result<Seen> {
     Ok(match put {
         Ok(_) => Seen::otherwise("it was written"),

@@ -1,4 +1,4 @@
-//! Copies within the bucket, by which tags are put on what is there.
+//! Copies within the bucket, which add tags to existing objects.
 
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::objects::{every_header, headers_that_differ};

@@ -1,4 +1,4 @@
-//! The distribution: what is kept, what an invalidation clears, how many items a request may have.
+//! The distribution: what it caches, what an invalidation clears, how many items a request may have.
 
 use crate::cloudfront::Accepted;
 use crate::cloudfront::viewer::View;
@@ -12,7 +12,7 @@ use shipfront_invalidation::InvalidationStatus;
 use shipfront_site::headers::Headers;
 use std::time::Duration;
 
-/// The most wildcards of the request by which the quota is tried: one more than may be in progress by the older rule.
+/// Number of wildcards in the request that tests the quota: one more than may be in progress under the older rule.
 const MANY_WILDCARDS: u64 = 16;
 /// Error pages whose copies may live longer, in seconds, are not waited for.
 const LONGEST_ERROR: u64 = 30;
@@ -111,7 +111,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// The distribution, where one is tried and shows the folder.
+/// The distribution, if one is tested and serves the folder.
 pub(super) fn shown(trial: &Trial) -> Result<&Cdn> {
     let cdn = trial.cdn().ok_or_else(no_distribution)?;
     if cdn.url("any").is_none() {
@@ -120,18 +120,18 @@ pub(super) fn shown(trial: &Trial) -> Result<&Cdn> {
     Ok(cdn)
 }
 
-/// What came of a page that was kept, changed and invalidated.
+/// What happened to a page that was cached, changed and invalidated.
 pub(super) enum Story {
-    /// The edge did not keep it at any URL.
+    /// The edge did not cache it at any URL.
     NotKept(View),
-    /// A URL shows the old page.
+    /// A URL serves the old page.
     Stale(String),
-    /// All show the new one, after so long.
+    /// All serve the new one, after this time.
     Fresh(Duration, Accepted),
 }
 
 impl Story {
-    /// Of an invalidation that must clear all.
+    /// The result for an invalidation that must clear all.
     pub(super) fn seen(self) -> Seen {
         match self {
             Story::NotKept(view) => Seen::not_tried(not_kept(&view)),
@@ -151,7 +151,7 @@ pub(super) fn state(key: &str, generation: u32) -> String {
     format!("{key}, state {generation}")
 }
 
-/// Writes a page, and has the edge keep it at these URLs; those at which it does.
+/// Writes a page, and has the edge cache it at these URLs; returns those at which it does.
 pub(super) async fn keep(
     trial: &Trial,
     (bucket, key, headers): (&Bucket, &str, &Headers),
@@ -172,7 +172,7 @@ pub(super) async fn keep(
     Ok(if kept.is_empty() { Err(last) } else { Ok(kept) })
 }
 
-/// Keeps a page at URLs, changes it, invalidates items, and looks at all of them.
+/// Caches a page at URLs, changes it, invalidates items, and checks all of the URLs.
 pub(super) async fn story(
     trial: &Trial,
     page: (&Bucket, &str, &Headers),
@@ -197,7 +197,7 @@ pub(super) async fn story(
     Ok(Story::Fresh(longest, accepted))
 }
 
-/// The URL of a key in a folder of a check.
+/// The URL of a key in a check's folder.
 pub(super) fn url(cdn: &Cdn, folder: &str, key: &str) -> String {
     cdn.url(&format!("{folder}/{key}")).unwrap_or_default()
 }
@@ -264,7 +264,7 @@ async fn wildcard_clears(trial: &Trial) -> Result<Seen> {
 async fn directory_is_cleared(trial: &Trial) -> Result<Seen> {
     let (cdn, bucket, headers) = (shown(trial)?, trial.folder("directory-is-cleared")?, text());
     let directory = url(cdn, "directory-is-cleared", "dir/");
-    // Where a function answers for directories, it is their index.html that is seen.
+    // If a function answers for directories, viewers see their index.html.
     let pages = ["dir/index.html", "dir/"];
     let mut kept = None;
     for key in pages {
@@ -305,7 +305,7 @@ async fn aliases_are_cleared(trial: &Trial) -> Result<Seen> {
         }
         Ok(_) => {}
     }
-    // One path at a time: which of the two shows the next state then?
+    // One path at a time: which of the two serves the next state then?
     let mut cleared = Vec::new();
     for (generation, item) in [(2, &own), (3, &alias)] {
         trial.write(&bucket, "dir/index.html", &state("dir/index.html", generation)).await?;
@@ -314,7 +314,7 @@ async fn aliases_are_cleared(trial: &Trial) -> Result<Seen> {
         let next = state("dir/index.html", generation);
         let seen = (cdn.get(&own).await?.body == next, cdn.get(&alias).await?.body == next);
         cleared.push((done, seen));
-        // All of them, before the next is tried.
+        // All of them, before the next test.
         cdn.evict(&cdn.items(&format!("{folder}/dir/index.html"))).await?;
         for path in &both {
             if cdn.turns(path, &next).await?.is_none() {
@@ -429,7 +429,7 @@ async fn same_reference(trial: &Trial) -> Result<Seen> {
     })
 }
 
-/// What was taken of many items: how it is, the most of one request, and those that were left for another look.
+/// How many items were accepted: the result, the maximum of one request, and those left for a further test.
 async fn many(trial: &Trial, items: Vec<String>) -> Result<(Seen, Option<u64>, Vec<String>)> {
     let (cdn, all) = (shown(trial)?, items.len());
     let (sent, waited, rest) = match cdn.probe(items).await? {

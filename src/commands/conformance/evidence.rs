@@ -1,50 +1,51 @@
-//! What was learned: CloudFront's quotas and how it reads what its documents leave open, for the local edge to follow.
+//! What was found out: CloudFront's quotas, and how it treats what its documentation leaves open, for the local
+//! edge to follow.
 
 use crate::commands::conformance::report::Report;
 use crate::error::{Error, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What was learned. `None` was not seen.
+/// What was found out. `None` was not observed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Learned {
     pub(super) quotas: Quotas,
     pub(super) readings: Readings,
-    /// How long it took until a viewer saw a change, from the answer to the invalidation on.
+    /// How long it took until a viewer saw a change, from the response to the invalidation on.
     pub(super) seconds_until_fresh: Option<f64>,
 }
 
-/// How many items CloudFront takes.
+/// How many items CloudFront accepts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Quotas {
-    /// The most wildcards of a request that it took.
+    /// The largest number of wildcards in an accepted request.
     pub(super) wildcards_taken: Option<u64>,
-    /// The fewest wildcards of a request that it refused.
+    /// The smallest number of wildcards in a refused request.
     pub(super) wildcards_refused: Option<u64>,
-    /// The most paths of a request that it took.
+    /// The largest number of paths in an accepted request.
     pub(super) paths_taken: Option<u64>,
-    /// The fewest paths of a request that it refused.
+    /// The smallest number of paths in a refused request.
     pub(super) paths_refused: Option<u64>,
-    /// The code with which it refused.
+    /// The error code of the refusal.
     pub(super) refusal: Option<String>,
-    /// Wildcards that it took in a second, one by one and without a pause of ours, from the first that it refused on.
+    /// Wildcards accepted per second, sent one by one without a pause, from the first refusal on.
     pub(super) wildcards_per_second: Option<f64>,
 }
 
-/// How CloudFront reads what its documents leave open.
+/// How CloudFront treats what its documentation leaves open.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Readings {
-    /// `/dir/*` clears `/dir/`, too.
+    /// `/dir/*` clears `/dir/` as well.
     pub(super) directory_wildcard_clears_directory: Option<bool>,
     /// The path of the key clears the URLs that a function rewrites to it.
     pub(super) key_path_clears_aliases: Option<bool>,
     /// A URL that a function rewrites clears the copy of all of them.
     pub(super) alias_path_clears_key: Option<bool>,
-    /// `%c3` and `%C3` are one copy, or go together.
+    /// `%c3` and `%C3` are one copy, or are evicted together.
     pub(super) spellings_are_one: Option<bool>,
-    /// An error 403 is kept.
+    /// A 403 error is cached.
     pub(super) keeps_forbidden: Option<bool>,
-    /// An error 404 is kept.
+    /// A 404 error is cached.
     pub(super) keeps_not_found: Option<bool>,
 }
 
@@ -76,7 +77,7 @@ impl Learned {
         text.map(|text| text + "\n").map_err(|error| Error::failed(format!("the evidence cannot be written: {error}")))
     }
 
-    /// Settings that follow, with what they save.
+    /// Recommended settings, with what they save.
     pub(super) fn advice(&self) -> Vec<String> {
         let mut advice = Vec::new();
         let readings = &self.readings;

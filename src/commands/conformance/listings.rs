@@ -1,13 +1,14 @@
-//! Listings and the names in them.
+//! Listings, and the names in them.
 
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::trial::Trial;
 use crate::error::Result;
 use crate::s3::{Bucket, Start};
 
-/// Names in the order of their UTF-8 bytes, which is not that of UTF-16: the last but one sorts behind the last there.
+/// Names in the order of their UTF-8 bytes, which differs from that of UTF-16, where the last but one sorts after
+/// the last.
 const ORDERED: [&str; 7] = ["A", "a-b", "a.b", "a/b", "a0", "\u{fb03}", "\u{1f600}"];
-/// Objects of a page.
+/// Number of objects in a page.
 const PAGE: i32 = 3;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -94,7 +95,7 @@ fn keys(objects: &[crate::s3::RemoteObject]) -> Vec<&str> {
     objects.iter().map(|object| object.key.as_str()).collect()
 }
 
-/// A folder that holds the ordered names.
+/// A folder that contains the ordered names.
 async fn ordered(trial: &Trial, name: &str) -> Result<Bucket> {
     let bucket = trial.folder(name)?;
     for key in ORDERED.iter().rev() {
@@ -145,7 +146,7 @@ async fn listing_goes_on(trial: &Trial) -> Result<Seen> {
             None => break,
         }
     }
-    // In which order is another check's question.
+    // The order is the subject of another check.
     let answered = keys(&found).join(" ");
     let mut sorted = keys(&found);
     sorted.sort_unstable();

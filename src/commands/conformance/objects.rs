@@ -1,4 +1,4 @@
-//! Objects: what an ETag says, what is kept of headers, checksums, times and encryption, versions.
+//! Objects: what an ETag says, which headers are stored, checksums, times and encryption, versions.
 
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::trial::{Trial, text};
@@ -10,12 +10,12 @@ use crc_fast::{CrcAlgorithm, Digest};
 use shipfront_site::etag::{Etag, md5, multipart};
 use shipfront_site::headers::Headers;
 
-/// The smallest part that is not the last, in bytes
+/// Minimum size of a part other than the last, in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const PART: usize = 5 << 20;
-/// An object that was just written is no older, in seconds.
+/// Maximum age of an object that was just written, in seconds.
 const OLDEST: i64 = 60;
-/// No object of a trial is larger, in bytes.
+/// Maximum size of an object of a trial, in bytes.
 const MOST: u64 = 1 << 20;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -171,7 +171,7 @@ async fn missing_is_said(trial: &Trial) -> Result<Seen> {
     })
 }
 
-/// Headers of every kind that S3 keeps.
+/// Headers of every kind that S3 stores.
 pub(super) fn every_header() -> Headers {
     Headers {
         content_type: "text/html; charset=utf-8".to_owned(),
@@ -184,7 +184,7 @@ pub(super) fn every_header() -> Headers {
     }
 }
 
-/// Which headers an object has otherwise than these.
+/// The headers of an object that differ from these.
 pub(super) async fn headers_that_differ(
     bucket: &crate::s3::Bucket,
     key: &str,

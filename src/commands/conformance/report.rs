@@ -1,4 +1,4 @@
-//! What conformance found: as text, as JSON and as Markdown.
+//! The result of conformance: as text, as JSON and as Markdown.
 
 use crate::aws::{Aws, Requests};
 use crate::commands::conformance::cdn::Spent;
@@ -13,26 +13,26 @@ use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter, Write};
 
-/// All that was found.
+/// Everything that was found.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     pub(super) shipfront: &'static str,
-    /// When, by this machine's clock.
+    /// The time, by this machine's clock.
     pub(super) made: Timestamp,
     /// `AWS`, or the host of another store.
     pub(super) store: String,
-    /// The folder in which it was tried.
+    /// The folder of the tests.
     pub(super) target: String,
     pub(super) distribution: Option<String>,
-    /// In place of a distribution.
+    /// The tenant, instead of a distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tenant: Option<String>,
-    /// The worst of it.
+    /// The worst result.
     pub(super) outcome: Status,
     pub(super) checks: Vec<Finding>,
-    /// Settings that follow, with what they save.
+    /// Recommended settings, with what they save.
     pub(super) advice: Vec<String>,
-    /// What CloudFront counts.
+    /// The amounts that CloudFront counts.
     pub(super) spent: Spent,
     pub(super) requests: Requests,
     pub(super) warnings: Vec<String>,
@@ -43,7 +43,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Of what was found, and of whether the folder is empty again.
+    /// Creates a report from the findings, and from whether the folder is empty again.
     pub(super) fn new(
         folder: &Target,
         shown_by: Option<&DistributionId>,
@@ -83,7 +83,7 @@ impl Report {
         }
     }
 
-    /// How the run ends.
+    /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         match self.outcome {
             _ if self.is_interrupted => Exit::Interrupted,
@@ -102,7 +102,7 @@ impl Report {
         all.map(|status| format!("{} {}", self.count(status), status.words())).join(", ")
     }
 
-    /// The same for a page.
+    /// The report as Markdown.
     pub(super) fn markdown(&self) -> String {
         let cell = |text: &str| Shown(text.replace('|', "\\|").replace('<', "&lt;")).to_string();
         let distribution = match (&self.distribution, &self.tenant) {

@@ -1,11 +1,11 @@
-//! Spellings of one path: what a deploy sends clears the URLs that viewers ask for.
+//! Spellings of one path: what a deploy sends clears the URLs that viewers request.
 
 use crate::commands::conformance::check::{Check, Seen, check};
 use crate::commands::conformance::distribution::{Story, shown, state, story, url};
 use crate::commands::conformance::trial::{Trial, text};
 use crate::error::Result;
 
-/// What to do about a name whose URLs stay.
+/// A check of a name, with what to do if its URLs stay stale.
 macro_rules! spelling {
     ($name:literal, $what:literal, $key:literal) => {
         check!($name, "1.4", $what, "rename such files, or invalidate them by a wildcard", |trial| spelling(
@@ -50,7 +50,7 @@ async fn spelling(trial: &Trial, folder: &str, key: &str) -> Result<Seen> {
     let whole = format!("{folder}/{key}");
     let mut paths: Vec<String> =
         cdn.paths(&whole).into_iter().map(|path| path.path).filter(|path| !path.ends_with('?')).collect();
-    // A viewer's browser leaves it as it is.
+    // A viewer's browser sends it unencoded.
     let raw: Vec<String> =
         paths.iter().filter(|path| path.contains("%7E")).map(|path| path.replace("%7E", "~")).collect();
     paths.extend(raw);

@@ -1,4 +1,4 @@
-//! The folder in which everything is tried: what was written in it, and its removal.
+//! The folder of all tests: what was written in it, and its removal.
 
 use crate::clock::Clock;
 use crate::commands::conformance::cdn::Cdn;
@@ -14,23 +14,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// A request that was cut off by a signal may have its effect a little later.
+/// A request that a signal cut off may take effect a little later.
 const SETTLING: Duration = Duration::from_secs(1);
-/// The most answers of a listing of the folder, which holds a few dozen objects.
+/// Maximum number of responses in a listing of the folder, which contains a few dozen objects.
 const MOST_PAGES: u32 = 100;
-/// How often the folder is looked at until nothing is in it.
+/// How often the folder is listed until it is empty.
 const SWEEPS: u32 = 5;
 
-/// The folder, and the distribution where there is one.
+/// The folder, and the distribution if there is one.
 pub(super) struct Trial {
     bucket: Bucket,
     clock: Clock,
     cdn: Option<Cdn>,
-    /// The keys that were written, whatever a listing says of them.
+    /// The keys that were written, whatever a listing says about them.
     keys: Mutex<BTreeSet<String>>,
-    /// Versions that only their ids remove, with the keys.
+    /// Versions that can only be removed by ID, with their keys.
     versions: Mutex<BTreeSet<(String, String)>>,
-    /// Held by an upload in parts, which is not left half done.
+    /// Held by a multipart upload, which must not be left incomplete.
     uploads: Arc<Semaphore>,
     learned: Mutex<Learned>,
 }
@@ -63,17 +63,17 @@ impl Trial {
         &self.clock
     }
 
-    /// The distribution, where one is tried.
+    /// The distribution, if one is tested.
     pub(super) fn cdn(&self) -> Option<&Cdn> {
         self.cdn.as_ref()
     }
 
-    /// A folder for one check within it.
+    /// A subfolder for one check.
     pub(super) fn folder(&self, name: &str) -> Result<Bucket> {
         self.bucket.below(&format!("{name}/"))
     }
 
-    /// Remembers what is to be removed: a key, and a version that only its id removes.
+    /// Remembers what to remove: a key, and a version that can only be removed by ID.
     pub(super) fn wrote(&self, bucket: &Bucket, key: &str, version: Option<&str>) {
         let key = bucket.target().full_key(key);
         let Some(own) = key.strip_prefix(self.bucket.target().prefix()) else { return };
@@ -100,7 +100,7 @@ impl Trial {
         Ok(put)
     }
 
-    /// Writes an object in parts, to its end even if a signal comes.
+    /// Writes an object in parts, to its end even after a signal.
     pub(super) async fn put_parts(
         &self,
         bucket: &Bucket,
@@ -117,7 +117,7 @@ impl Trial {
         Ok(put)
     }
 
-    /// Does all of something, even if a signal comes. Nothing is removed before it has ended.
+    /// Runs something to its end, even after a signal. Nothing is removed before it has ended.
     pub(super) async fn undivided<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -130,22 +130,22 @@ impl Trial {
         task.await.map_err(|error| Error::failed(format!("a request broke off: {error}")))
     }
 
-    /// Writes an object of text, whatever is there.
+    /// Writes a text object unconditionally.
     pub(super) async fn write(&self, bucket: &Bucket, key: &str, body: &str) -> Tried<Put> {
         self.put(bucket, key, body, &text(), Conditions::default()).await
     }
 
-    /// Deletes, and remembers the markers that this leaves.
+    /// Deletes, and remembers the resulting delete markers.
     pub(super) async fn delete(&self, bucket: &Bucket, deletions: &[Deletion<'_>]) -> Tried<Vec<(String, String)>> {
         let done = bucket.try_delete(deletions).await?;
-        // What was not asked for is not ours to remove, whatever the answer names.
+        // Only what was requested may be removed, whatever the response names.
         for (key, marker) in done.markers.iter().filter(|(key, _)| deletions.iter().any(|asked| asked.key == key)) {
             self.wrote(bucket, key, Some(marker));
         }
         Ok(done.refused)
     }
 
-    /// Everything in a folder, as the listing has it.
+    /// Everything in a folder, as listed.
     pub(super) async fn list(&self, bucket: &Bucket) -> Result<Vec<RemoteObject>> {
         let mut objects = Vec::new();
         let mut start = Start::Beginning;
@@ -160,22 +160,22 @@ impl Trial {
         Err(Error::failed(format!("the listing of {} has no end", bucket.target())))
     }
 
-    /// Whether nothing is in the folder.
+    /// Whether the folder is empty.
     pub(super) async fn is_empty(&self) -> Result<bool> {
         Ok(self.bucket.list_at_most(Start::Beginning, Some(1)).await?.objects.is_empty())
     }
 
-    /// Takes down what was learned.
+    /// Records what was found out.
     pub(super) fn learn(&self, lesson: impl FnOnce(&mut Learned)) {
         lesson(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// All that was learned.
+    /// Everything that was found out.
     pub(super) fn learned(&self) -> Learned {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Removes all that was written, also what an answer that never came left.
+    /// Removes everything that was written, including objects whose response was lost.
     ///
     /// # Errors
     /// What may be left, and how to remove it.
@@ -193,7 +193,7 @@ impl Trial {
         if is_interrupted {
             self.clock.sleep(SETTLING).await;
         }
-        // Versions first, and for good: then deleting a key leaves no marker.
+        // Versions first, permanently: then deleting a key leaves no marker.
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut left = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         left.retain(|key| !versions.iter().any(|(named, _)| named == key));
@@ -202,7 +202,7 @@ impl Trial {
             versions.iter().map(|(key, version)| of_version((key.as_str(), version.as_str()))).collect();
         self.remove(&versions).await?;
         for _ in 0..SWEEPS {
-            // A name that something on the way might take for a path out of the folder is none of this run's.
+            // A name that something on the way might treat as a path out of the folder was not written by this run.
             let leads_out = |key: &str| key.split('/').any(|part| part == "." || part == "..");
             let (others, listed): (Vec<_>, Vec<_>) =
                 self.list(&self.bucket).await?.into_iter().partition(|object| leads_out(&object.key));
@@ -223,7 +223,7 @@ impl Trial {
         Err(Error::failed("it is not empty"))
     }
 
-    /// Deletes, by lists where they can hold the keys.
+    /// Deletes, with lists if they can contain the keys.
     async fn remove(&self, deletions: &[Deletion<'_>]) -> Result<()> {
         let (apart, listed): (Vec<_>, Vec<_>) =
             deletions.iter().cloned().partition(|deletion| has_control_character(deletion.key));

@@ -1,4 +1,4 @@
-//! The bucket: where it is, how it keeps objects, its policy, the deploy record in it.
+//! The bucket: its location, how it stores objects, its policy, the deploy record in it.
 
 use crate::aws::Aws;
 use crate::commands::doctor::history;
@@ -20,7 +20,7 @@ use shipfront_invalidation::viewer::{DistributionShape, OriginAccess, OriginKind
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
 impl Doctor {
-    /// The bucket and the record, where they can be reached, and what is to be said of them.
+    /// The bucket and the record, if they can be reached, and the findings about them.
     pub(super) async fn bucket(
         &self,
         aws: &Aws,
@@ -61,7 +61,7 @@ impl Doctor {
     async fn record(&self, aws: &Aws, record: &Record, evidence: &mut Evidence) -> Vec<Finding> {
         const CHECK: &str = "deploy record";
         const CONDITIONS: &str = "conditional writes";
-        // All that a deploy reads before it decides anything, to the last row.
+        // Everything that a deploy reads before it decides anything, to the last row.
         let read = async {
             let snapshot = record.read().await?;
             match &snapshot.manifest {
@@ -101,7 +101,7 @@ impl Doctor {
             },
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
             (false, true) => Finding::new(CONDITIONS, State::Ok, "every Amazon S3 bucket supports them"),
-            // A record that is there may come from another store.
+            // An existing record may come from another store.
             (false, false) => Finding::new(CONDITIONS, State::NotChecked, "this store may not support them")
                 .fix("pass --probe to test it with an object beside the record; the first deploy tests it as well"),
         });
@@ -170,7 +170,7 @@ fn encryption(found: Result<Option<String>>) -> Finding {
     }
 }
 
-/// Whether CloudFront gets at the objects, and nobody past it.
+/// Whether CloudFront can read the objects, and nobody can bypass it.
 fn origin_access(
     id: &DistributionId,
     shape: &DistributionShape,
@@ -193,7 +193,7 @@ fn origin_access(
             (OriginKind::S3Rest, OriginAccess::Control) => match policy {
                 None => finding(State::NotChecked, format!("{name} has an origin access control; cannot read the bucket policy (s3:GetBucketPolicy)"))
                     .fix("allow s3:GetBucketPolicy"),
-                // A tenant reads as its distribution, whose id it does not tell.
+                // A tenant reads as its distribution, whose ID it does not reveal.
                 Some(_) if matches!(id, DistributionId::Tenant(_)) => {
                     finding(State::NotChecked, format!("{name} has an origin access control; the bucket policy cannot be checked for tenants"))
                 }
@@ -208,7 +208,7 @@ fn origin_access(
     shape.origins.iter().filter_map(of_origin).collect()
 }
 
-/// Writes an object beside the record as the record is written, tries what must be refused, and removes it.
+/// Writes an object next to the record in the same way as the record, tries what must be refused, and removes it.
 async fn probe(aws: &Aws, record: &Record, evidence: &mut Evidence) -> Result<()> {
     let (bucket, key) = (record.bucket(), format!("doctor-{}", new_deploy_id(aws.clock())));
     let written = match bucket.put_if(&key, b"{}", Condition::Absent).await {
@@ -231,7 +231,7 @@ async fn probe(aws: &Aws, record: &Record, evidence: &mut Evidence) -> Result<()
             Err(error) => refused = Err(error),
         }
     }
-    // Whatever it has become.
+    // Whatever happened to it.
     let _ = written;
     let left = bucket.delete(&[(&key, None)]).await;
     match left.map(|left| left.into_iter().next()) {

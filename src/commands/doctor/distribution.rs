@@ -1,4 +1,4 @@
-//! A distribution: what its configuration does to freshness. Pure.
+//! A distribution: how its configuration affects freshness. Pure.
 
 use crate::cloudfront::lookup::mistake_hint;
 use crate::commands::doctor::{Finding, State};
@@ -9,10 +9,10 @@ use shipfront_invalidation::viewer::{
 };
 use shipfront_site::Target;
 
-/// The metadata that S3 hands on as response headers.
+/// The prefix of metadata that S3 returns as response headers.
 const METADATA: &str = "x-amz-meta-";
 
-/// What is to be said of a distribution.
+/// The findings about a distribution.
 pub(super) fn findings(id: &DistributionId, shape: &DistributionShape, target: &Target) -> Vec<Finding> {
     let site = Site { bucket: target.bucket().to_owned(), prefix: target.prefix().to_owned() };
     let viewer = Viewer::new(shape, &site, ViewerOptions::default());
@@ -73,7 +73,7 @@ fn root(check: &str, shape: &DistributionShape, target: &Target) -> Finding {
     }
 }
 
-/// What is served under the URL that failed is reached by no path of its own.
+/// A page that is served under the URL that failed cannot be reached by a path of its own.
 fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer) -> Finding {
     let responses = shape.custom_error_responses.iter();
     let slow = responses.clone().filter(|response| response.error_caching_min_ttl > TOLERATED_SECONDS);
@@ -85,7 +85,7 @@ fn error_pages(check: &str, shape: &DistributionShape, viewer: &Viewer) -> Findi
     }
     let pages: Vec<&str> =
         responses.map(|response| response.response_page_path.as_str()).filter(|path| !path.is_empty()).collect();
-    // As a deploy judges a page that changed, with the header that it gets where no rule says another.
+    // Evaluated as a deploy does for a changed page, with the header that it gets unless a rule sets another.
     let headers = [CachedHeaders::Known { cache_control: Some(CACHE_CONTROL), expires: false }];
     let reason = viewer.error_page_candidates().find_map(|key| match viewer.error_page_action(&key, &headers) {
         Some(ErrorPageAction::Everything { reason }) => Some(reason),
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    /// What is not ok, as `origin error`.
+    /// The findings that are not ok, such as `origin error`.
     fn complaints(change: impl FnOnce(&mut DistributionShape)) -> Vec<String> {
         let mut shape = good();
         change(&mut shape);

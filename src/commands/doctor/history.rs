@@ -1,11 +1,11 @@
-//! What a rollback would find: versions of the bucket, and the lifecycle rules by which they go.
+//! What a rollback would find: the bucket's versions, and the lifecycle rules that delete them.
 
 use crate::commands::doctor::{Finding, State};
 use crate::error::Result;
 use crate::record::history::Deployed;
 use crate::s3::inspect::VersionRule;
 
-/// Versions that are gone sooner are too eager: a fault may be seen only after days.
+/// Versions that are deleted sooner go too soon: a fault may be noticed only after days.
 const FEWEST_DAYS: i32 = 7;
 
 /// Whether the bucket keeps versions.
@@ -21,7 +21,7 @@ pub(super) fn versioning(found: Result<bool>) -> Finding {
     }
 }
 
-/// Which deploys are kept, once there are any beside the live one.
+/// Which deploys are kept, once there are any other than the live one.
 pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
     let (last, before) = deploys.split_first().filter(|(_, before)| !before.is_empty())?;
     let deploys = if before.len() == 1 { "1 deploy".to_owned() } else { format!("{} deploys", before.len()) };
@@ -29,7 +29,7 @@ pub(super) fn kept(deploys: &[Deployed]) -> Option<Finding> {
     Some(Finding::new("history", State::Ok, format!("{deploys} before the live one can be restored{copies}")))
 }
 
-/// Whether old versions go, and not too soon.
+/// Whether old versions are deleted, and not too soon.
 pub(super) fn lifecycle(found: Result<Vec<VersionRule>>) -> Finding {
     const CHECK: &str = "old versions";
     const FITS: &str = "a rule that expires noncurrent versions after 30 days fits (examples/hosting has one)";

@@ -1,5 +1,5 @@
-//! Which permissions a deploy has: seen by what was answered, as IAM has no question for it that a
-//! deploying role may ask.
+//! Which permissions a deploy has: derived from responses, because IAM has no query for this that a deploying role
+//! may use.
 
 use crate::aws::permission::{EntryPoint, Setup, needed};
 use crate::cloudfront::Distributions;
@@ -10,7 +10,7 @@ use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, QueryStrings};
 use std::collections::BTreeSet;
 
-/// What a deploy does without, with less exactness or a warning.
+/// Permissions that a deploy can do without, with less precision or a warning.
 const DISPENSABLE: [&str; 5] = [
     "s3:GetBucketPolicy",
     "cloudfront:GetDistributionConfig",
@@ -21,7 +21,7 @@ const DISPENSABLE: [&str; 5] = [
 /// An invalidation that does not exist: a caller that may read invalidations gets "not found".
 const NO_INVALIDATION: &str = "I0SHIPFRONTDOCTOR";
 
-/// Actions that were tried.
+/// The actions that were tried.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     works: BTreeSet<&'static str>,
@@ -37,7 +37,7 @@ impl Evidence {
         self.denied.insert(action);
     }
 
-    /// An error tells of a permission only if it is a refusal.
+    /// An error says something about a permission only if it is a refusal.
     pub(super) fn of_error(&mut self, action: &'static str, error: &Error) {
         if error.kind() == ErrorKind::AccessDenied {
             self.denied(action);
@@ -60,7 +60,7 @@ impl Evidence {
         }
     }
 
-    /// Asks after an invalidation that does not exist.
+    /// Requests an invalidation that does not exist.
     pub(super) async fn of_invalidations(&mut self, distributions: &Distributions, id: &DistributionId) {
         let action = match id {
             DistributionId::Distribution(_) => "cloudfront:GetInvalidation",
@@ -73,7 +73,7 @@ impl Evidence {
         }
     }
 
-    /// Held against what a deploy needs.
+    /// The findings, compared with what a deploy needs.
     pub(super) fn findings(
         &self,
         doctor: &Doctor,

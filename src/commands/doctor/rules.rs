@@ -1,4 +1,4 @@
-//! Rules: whether the functions are attached that deploys publish to.
+//! Rules: whether the functions to which deploys publish are attached.
 
 use crate::cloudfront::Distributions;
 use crate::commands::doctor::{Finding, State};
@@ -8,8 +8,8 @@ use shipfront_invalidation::viewer::ViewerEvent;
 use shipfront_site::Target;
 use std::collections::BTreeSet;
 
-/// What is to be said of the functions of the site's behaviors. Where deploys publish no rules, functions are the
-/// person's own.
+/// The findings about the functions of the site's behaviors. If deploys publish no rules, the functions are the
+/// user's own.
 pub(super) async fn findings(
     publishes: bool,
     viewers: &Viewers,
@@ -61,7 +61,7 @@ async fn of_function(check: &str, name: &str, target: &Target, distributions: &D
     }
 }
 
-/// A function that may look into a key-value store, which matters to rules that do not fit into its code.
+/// A function that may read a key-value store, which matters for rules that do not fit into its code.
 async fn with_store(check: &str, found: &str, arn: &str, distributions: &Distributions) -> Finding {
     match distributions.store_state(arn).await {
         Ok((_, keys)) => {

@@ -1,5 +1,5 @@
-//! The section `deployment` of a Hugo site's configuration
-//! (<https://gohugo.io/configuration/deployment/>), with all names in lower case.
+//! The section `deployment` of a Hugo site's configuration (<https://gohugo.io/configuration/deployment/>), with
+//! all names in lowercase.
 
 use crate::commands::import::{Import, Rule, Settings, known, pattern};
 use crate::error::Result;
@@ -82,9 +82,9 @@ impl Import {
         match targets.as_mut_slice() {
             [] => self.note("targets: none is an S3 bucket that can be carried over; name the target"),
             [(_, only)] => self.settings.append(only),
-            // What one of them says must not be said of another.
+            // The settings of one must not be used for another.
             [(first, _), ..] => {
-                // Without a name, Hugo takes the first.
+                // Without a name, Hugo uses the first one.
                 let usual = section.target.filter(|wanted| !wanted.is_empty()).unwrap_or_else(|| first.clone());
                 self.note(format!("the choice of a target: pass --env {usual}, or set SHIPFRONT_ENV={usual}"));
                 self.sections = targets;
@@ -126,7 +126,7 @@ impl Import {
                 settings.push(("distribution", "none".into()));
                 self.note(format!("{place}{id} is not invalidated, as invalidateCDN = false wants it"));
             }
-            // Hugo invalidates nothing that is not named.
+            // Hugo invalidates only what is named.
             None => settings.push(("distribution", "none".into())),
         }
         if let Some(glob) = target.exclude.filter(|glob| !glob.is_empty()) {

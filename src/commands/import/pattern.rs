@@ -1,11 +1,11 @@
-//! Patterns of other tools, as far as globs can say the same.
+//! Patterns of other tools, as far as globs can express them.
 //!
-//! A pattern is read into pieces, and those are written as globs. What has no exact counterpart is none:
-//! a rule about other files than before would be worse than one that is missed.
+//! A pattern is parsed into pieces, and those are written as globs. A pattern without an exact counterpart is not
+//! converted: a rule about other files than before would be worse than a missing one.
 //!
-//! The other tools' expressions are those of Go, whose syntax is nearly that of `regex_syntax`; what the two read
-//! differently (`[a[b]]`, `[a&&b]`, `\<`) has no globs here. It is the syntax tree that is translated, not the
-//! `Hir`, in which `\d` and `\w` are more than ASCII or bytes. Hugo's globs are too few signs for a library.
+//! The other tools' expressions are those of Go, whose syntax is nearly that of `regex_syntax`; what the two
+//! interpret differently (`[a[b]]`, `[a&&b]`, `\<`) has no globs here. The syntax tree is translated, not the
+//! `Hir`, in which `\d` and `\w` are more than ASCII or bytes. Hugo's globs are too simple to need a library.
 
 use regex_syntax::ast::parse::ParserBuilder;
 use regex_syntax::ast::{
@@ -14,19 +14,19 @@ use regex_syntax::ast::{
 };
 use std::slice;
 
-/// The most globs that one pattern may come to.
+/// Maximum number of globs for one pattern.
 const MOST: usize = 64;
-/// The most brackets within brackets.
+/// Maximum nesting of brackets.
 const MOST_NESTED: u32 = 20;
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
-    /// A character as it is.
+    /// A literal character.
     Literal(char),
     /// Some characters, as globs write them.
     Class(String),
-    /// Anything, through folders.
+    /// Anything, across folders.
     Anything,
     /// Anything within a folder.
     InFolder,
@@ -48,7 +48,7 @@ pub(super) fn of_regex(text: &str) -> Option<Vec<String>> {
     globs(all.into_iter())
 }
 
-/// Globs that match whole paths as one of Hugo's does, where `**` is anything.
+/// Globs that match whole paths as one of Hugo's globs does, where `**` is anything.
 pub(super) fn of_glob(text: &str) -> Option<Vec<String>> {
     let mut alternatives = vec![Pieces::new()];
     let mut rest = text.trim_start_matches('/');
@@ -74,7 +74,7 @@ pub(super) fn of_glob(text: &str) -> Option<Vec<String>> {
     globs(alternatives.into_iter())
 }
 
-/// What an alternative at the top finds: it may begin and end anywhere in a path, where it does not say otherwise.
+/// What a top-level alternative finds: it may begin and end anywhere in a path, unless it says otherwise.
 fn searched(alternative: &Ast) -> Option<Vec<Pieces>> {
     let mut parts = match alternative {
         Ast::Concat(concat) => concat.asts.as_slice(),
@@ -103,12 +103,12 @@ fn is_end(assertion: &Assertion) -> bool {
     matches!(assertion.kind, AssertionKind::EndLine | AssertionKind::EndText)
 }
 
-/// What each part matches, behind what there is before.
+/// What each part matches, appended to what there is before.
 fn in_sequence(before: Vec<Pieces>, parts: &[Ast]) -> Option<Vec<Pieces>> {
     parts.iter().try_fold(before, |so_far, part| product(&so_far, &matched(part)?))
 }
 
-/// The alternatives of what an expression matches.
+/// The alternatives that an expression matches.
 fn matched(tree: &Ast) -> Option<Vec<Pieces>> {
     let one = |piece: Piece| Some(vec![vec![piece]]);
     match tree {
@@ -129,13 +129,13 @@ fn matched(tree: &Ast) -> Option<Vec<Pieces>> {
             }
             Some(all)
         }
-        // A dot may be a slash, which a glob's ? is not.
+        // A dot may be a slash, unlike a glob's ?.
         Ast::Dot(_) | Ast::Assertion(_) | Ast::Flags(_) | Ast::ClassUnicode(_) | Ast::Group(_) => None,
     }
 }
 
 fn repeated(repetition: &Repetition) -> Option<Vec<Pieces>> {
-    // It makes no difference to what is matched whether it takes little or much.
+    // Greediness makes no difference to what is matched.
     let (least, most) = match repetition.op.kind {
         RepetitionKind::ZeroOrOne => (0, Some(1)),
         RepetitionKind::ZeroOrMore => (0, None),
@@ -168,12 +168,12 @@ fn repeated(repetition: &Repetition) -> Option<Vec<Pieces>> {
     Some(all)
 }
 
-/// Any character but a slash.
+/// Any character except a slash.
 fn in_folder() -> Piece {
     Piece::Class("?".to_owned())
 }
 
-/// `[0-9a-f]`, as globs have it, too; of classes of what is not in them, the one that lacks the slash.
+/// `[0-9a-f]`, which globs support as well; of the negated classes, the one of everything except the slash.
 fn of_class(class: &ClassBracketed) -> Option<Piece> {
     let ClassSet::Item(item) = &class.kind else { return None };
     let items = match item {
@@ -189,12 +189,12 @@ fn of_class(class: &ClassBracketed) -> Option<Piece> {
     let (mut text, mut hyphen) = (String::new(), "");
     for item in items {
         match item {
-            // At the end it means itself.
+            // At the end, it is literal.
             ClassSetItem::Literal(literal) if literal.c == '-' => hyphen = "-",
             ClassSetItem::Literal(literal) if literal.c.is_ascii_alphanumeric() || matches!(literal.c, '_' | '.') => {
                 text.push(literal.c);
             }
-            // No slash is between letters and digits.
+            // There is no slash between letters and digits.
             ClassSetItem::Range(range)
                 if range.start.c.is_ascii_alphanumeric() && range.end.c.is_ascii_alphanumeric() =>
             {
@@ -207,7 +207,7 @@ fn of_class(class: &ClassBracketed) -> Option<Piece> {
     Some(Piece::Class(format!("[{text}{hyphen}]")))
 }
 
-/// What `\d` and `\w` stand for in Go.
+/// The characters of `\d` and `\w` in Go.
 fn characters(class: &ClassPerl) -> Option<&'static str> {
     match class.kind {
         _ if class.negated => None,
@@ -223,7 +223,7 @@ fn product(before: &[Pieces], after: &[Pieces]) -> Option<Vec<Pieces>> {
     (before.len() * after.len() <= MOST).then(|| all.collect())
 }
 
-/// The globs of alternatives, those that differ in their last words alone put together.
+/// The globs of alternatives, with those that differ only in their last words combined.
 fn globs(alternatives: impl Iterator<Item = Pieces>) -> Option<Vec<String>> {
     let mut globs: Vec<String> = Vec::new();
     for pieces in alternatives {
@@ -244,7 +244,7 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
     while let Some(piece) = pieces.next() {
         let mut through_folders = *piece == Piece::Anything;
         if through_folders || *piece == Piece::InFolder {
-            // Several in a row are one, as far as the farthest of them goes.
+            // Consecutive ones are combined into the one that matches most.
             while let Some(next) = pieces.next_if(|next| matches!(next, Piece::Anything | Piece::InFolder)) {
                 through_folders |= *next == Piece::Anything;
             }
@@ -266,7 +266,7 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
             match next {
                 None if at_folder => longer.push(glob + "**"),
                 None => longer.extend([format!("{glob}*"), format!("{glob}*/**")]),
-                // Something is before the slash: no name is empty.
+                // Something must precede the slash: no name is empty.
                 Some(Piece::Literal('/')) if at_folder => longer.push(glob + "*/**"),
                 Some(_) if at_folder => longer.push(glob + "**/*"),
                 Some(_) => longer.extend([format!("{glob}*"), format!("{glob}*/**/*")]),
@@ -277,12 +277,12 @@ fn written(pieces: &[Piece]) -> Option<Vec<String>> {
             return None;
         }
     }
-    // No path ends in a slash, and none has a folder `..`.
+    // No path ends in a slash, and none contains a folder `..`.
     let possible = |glob: &String| !glob.ends_with('/') && glob.split('/').all(|part| part != "..");
     Some(globs.into_iter().filter(possible).map(short).collect())
 }
 
-/// A pattern of a file's name in any folder is written as that name.
+/// A pattern for a file name in any folder is written as that name.
 fn short(glob: String) -> String {
     match glob.strip_prefix("/**/") {
         Some(name) if !name.contains('/') && !name.is_empty() => name.replace("**", "*"),
@@ -290,7 +290,7 @@ fn short(glob: String) -> String {
     }
 }
 
-/// `*.css` and `*.js` are `*.{css,js}`.
+/// `*.css` and `*.js` become `*.{css,js}`.
 fn together(globs: Vec<String>) -> Vec<String> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for glob in globs {
@@ -393,7 +393,8 @@ mod tests {
             keys in proptest::collection::vec("[ab1x][ab1.x]{0,2}(/[aby][ab.y]{0,2}){0,2}", 1..20),
         ) {
             let text = format!("{}{}{}", if start { "^" } else { "" }, parts.concat(), if end { "$" } else { "" });
-            // What takes at least one character, and can be nothing in a glob, tells only of names that no site has.
+            // A part that requires at least one character, but may be empty in a glob, concerns only names that no
+            // site has.
             let regex = regex::Regex::new(&text.replace(".+", ".*")).unwrap();
             if let Some(globs) = of_regex(&text) {
                 let globs: Vec<Glob> = globs.iter().map(|glob| glob.parse().unwrap()).collect();

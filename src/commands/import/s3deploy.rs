@@ -42,7 +42,7 @@ struct Route {
     others: Map<String, Value>,
 }
 
-/// A flag that may be there several times.
+/// A flag that may occur several times.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Texts {

@@ -49,7 +49,7 @@ fn s3deploys_routes_become_rules_of_the_same_meaning() {
     assert_eq!(cache_control(&settings, "a/b.css").as_deref(), Some("max-age=31536000"));
     assert_eq!(cache_control(&settings, "b.png").as_deref(), Some("max-age=60"));
     assert_eq!(cache_control(&settings, "index.html"), None);
-    // The first that matches is the only one: nothing of the second comes through.
+    // Only the first one that matches applies: nothing of the second one does.
     let rules = HeaderRules::new(settings.headers().to_vec()).unwrap();
     let special = rules.headers("special/x.js");
     assert_eq!(special.cache_control.as_deref(), Some("max-age=1"));

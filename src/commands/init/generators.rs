@@ -1,7 +1,7 @@
-//! The site generators that `init` knows: what their projects look like, where they write, and which of their files have a
-//! digest of their content in their names. As found in their documentation and outputs.
+//! The site generators that `init` knows: what their projects look like, where they write, and which of their files
+//! have a digest of their content in their names. As found in their documentation and outputs.
 
-/// Eight digits of a digest, as they are in names of files.
+/// Eight digits of a digest, as in file names.
 macro_rules! digest {
     () => {
         "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
@@ -12,21 +12,21 @@ macro_rules! digest {
 #[derive(Debug)]
 pub(super) struct Generator {
     pub(super) name: &'static str,
-    /// Files of which a project has one; `*.csproj` is any of that ending.
+    /// Files of which a project has at least one; `*.csproj` is any file with that ending.
     pub(super) projects: &'static [&'static str],
-    /// What one of them says, where the name alone says too little.
+    /// What one of them must contain, if the name alone is not enough.
     pub(super) word: Option<&'static str>,
-    /// The settings that say where it writes the site.
+    /// The settings that name the output folder.
     pub(super) settings: &'static [&'static str],
-    /// Where it writes the site, the usual place first.
+    /// Its output folders, the usual one first.
     pub(super) outputs: &'static [&'static str],
     /// Files that have a digest of their content in their names.
     pub(super) hashed: &'static [&'static str],
-    /// What is to be known about those.
+    /// A note about those.
     pub(super) note: &'static str,
 }
 
-/// The more particular first: Astro's projects may have a configuration of Vite, too.
+/// The more specific first: Astro's projects may have a configuration of Vite as well.
 pub(super) const GENERATORS: &[Generator] = &[
     Generator {
         name: "Next.js",
@@ -190,7 +190,7 @@ pub(super) const GENERATORS: &[Generator] = &[
         projects: &["*.csproj"],
         word: Some("BlazorWebAssembly"),
         settings: &[],
-        // Below a folder that is named for the framework.
+        // Below a folder that is named after the framework.
         outputs: &[],
         hashed: &[],
         note: "",
@@ -254,7 +254,7 @@ pub(super) const GENERATORS: &[Generator] = &[
         hashed: &[concat!("*-", digest!(), ".{js,css,svg,woff2,png,ico}")],
         note: "mdBook puts digests into names since 0.5.",
     },
-    // Its configuration has the name of Jekyll's.
+    // Its configuration has the same name as Jekyll's.
     Generator {
         name: "Hexo",
         projects: &["_config.yml", "_config.yaml"],
@@ -374,7 +374,7 @@ pub(super) const GENERATORS: &[Generator] = &[
 const HUGO: &[&str] =
     &[concat!("*.", digest!(), "*.{js,css}"), "*_hu_[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*.{jpg,jpeg,png,webp,gif,avif}"];
 
-/// Sphinx has its own way: the configuration lies in one of several folders, the output in another.
+/// Sphinx is different: the configuration is in one of several folders, the output in another.
 pub(super) const SPHINX: Generator = Generator {
     name: "Sphinx",
     projects: &[
@@ -392,7 +392,7 @@ pub(super) const SPHINX: Generator = Generator {
     note: "",
 };
 
-/// Where generators that are not known may have written, in the project or in a folder of it.
+/// Where unknown generators may have written, in the project or in a folder of it.
 pub(super) const OTHER_OUTPUTS: [&str; 25] = [
     "public",
     "dist",

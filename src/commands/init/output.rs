@@ -1,4 +1,4 @@
-//! Where a project's site is: the folder that holds the front page, wherever the generator's defaults say that it is.
+//! Finds a project's site: the folder with the front page, even if the generator's defaults differ.
 
 use super::generators::{Generator, OTHER_OUTPUTS, SPHINX};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 /// The names of a front page.
 const FRONT_PAGES: [&str; 2] = ["index.html", "index.htm"];
-/// Folders of a project that hold pages and are no site.
+/// Folders of a project that contain pages but are not a site.
 const NO_SITES: [&str; 14] = [
     "node_modules",
     "src",
@@ -27,21 +27,22 @@ const NO_SITES: [&str; 14] = [
     "themes",
     "cypress",
 ];
-/// Where generators take files from that they copy as they are: pages there are templates, or parts of the site.
+/// Folders whose files generators copy unchanged: pages there are templates, or parts of the site.
 const COPIED: [&str; 3] = ["public", "static", "assets"];
-/// Outputs that no site has as a section: a front page beside such a folder is what the one in it was made from.
+/// Output folders that no site has as a section: a front page next to such a folder is the source of the one
+/// inside.
 const NO_SECTIONS: [&str; 4] = ["dist", "build", "out", "_site"];
-/// How many folders are looked into: a project may be large.
+/// Maximum number of folders to read: a project may be large.
 const MOST_FOLDERS: usize = 1_000;
 
 /// The site of a project.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Output {
-    /// The folder, as seen from the project; `.` where the project is the site.
+    /// The folder, relative to the project; `.` if the project is the site.
     pub(super) folder: Option<String>,
     /// The keys of its files, if it is built.
     pub(super) keys: Option<Vec<String>>,
-    /// Where the generator's configuration says that it writes, if that is outside of the project.
+    /// The output folder in the generator's configuration, if that is outside the project.
     pub(super) outside: Option<String>,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
     let is_copied = |folder: &str| generator.is_some() && COPIED.contains(&folder);
     let known = OTHER_OUTPUTS.iter().map(|folder| (*folder).to_owned());
     let here = || generator.is_none().then(|| ".".to_owned());
-    // A plain site has pages in folders, too; the root of a project of packages is rather no site.
+    // A plain site has pages in folders as well; the root of a project with packages is probably not a site.
     let is_plain = !directory.join("package.json").is_file();
     let others = published(directory).into_iter().chain(known).chain(is_plain.then(here).flatten());
     let others = others.chain(below(directory, generator)).chain(here()).chain(folders(directory));
@@ -62,24 +63,24 @@ pub(super) fn find(directory: &Path, generator: Option<&Generator>) -> Output {
     let built = places.into_iter().find(|folder| holds_page(&directory.join(folder)));
     let outside = outside.filter(|_| !built.as_ref().is_some_and(|folder| perhaps.contains(folder)));
     let keys = built.as_ref().map(|folder| keys(&directory.join(folder)));
-    // What is usual is wrong where the configuration says otherwise.
+    // The default is wrong if the configuration says otherwise.
     let usual = if outside.is_some() { Vec::new() } else { usual };
     Output { folder: built.or_else(|| configured.into_iter().chain(usual).next()), keys, outside }
 }
 
-/// The `_headers` file of a project that says how long copies live, if it has one: in the site, or where it is copied
-/// from.
+/// The `_headers` file of a project that sets the lifetime of copies, if it has one: in the site, or where it is
+/// copied from.
 pub(super) fn cache_headers(directory: &Path, output: &Output) -> Option<PathBuf> {
     let folders = output.folder.iter().map(String::as_str).chain(["."]).chain(COPIED).chain(["src", "site", "docs"]);
     let mut files = folders.map(|folder| directory.join(folder).join(HEADERS_FILE));
-    // A comment begins with a number sign, which no name of a header has.
+    // A comment begins with a number sign, which no header name contains.
     let is_rule =
         |line: &str| line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("cache-control"));
     let says = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(is_rule));
     files.find(says)
 }
 
-/// Whether a folder holds a front page with anything in it that is no source of one.
+/// Whether a folder contains a nonempty front page that is not the source of one.
 fn holds_page(folder: &Path) -> bool {
     FRONT_PAGES.iter().any(|name| {
         let page = folder.join(name);
@@ -91,7 +92,7 @@ fn holds_page(folder: &Path) -> bool {
 /// Whether a page is what a generator makes a page from.
 fn is_source(page: &Path) -> bool {
     let mut head = Vec::new();
-    // A page that cannot be read here is read, and refused, when the site is.
+    // A page that cannot be read here is read, and refused, together with the site.
     if std::fs::File::open(page).and_then(|file| file.take(HEAD).read_to_end(&mut head)).is_err() {
         return false;
     }
@@ -108,7 +109,7 @@ fn keys(folder: &Path) -> Vec<String> {
     files.filter_map(|entry| key_of(entry.path().strip_prefix(folder).ok()?)).collect()
 }
 
-/// Folders of the project that may hold a site, by name.
+/// Folders of the project that may contain a site, by name.
 fn folders(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -118,11 +119,11 @@ fn folders(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Folders with usual names of outputs in folders of the project, as in one of several packages.
+/// Folders with usual output names inside folders of the project, for projects with several packages.
 fn below(directory: &Path, generator: Option<&Generator>) -> Vec<String> {
     let first = folders(directory);
     let inner = first.iter().filter(|folder| !COPIED.contains(&folder.as_str()));
-    // Below a front page, everything is of its site.
+    // Below a front page, everything belongs to its site.
     let inner = inner.filter(|folder| !holds_page(&directory.join(folder)));
     let second = inner
         .flat_map(|folder| folders(&directory.join(folder)).into_iter().map(move |name| format!("{folder}/{name}")));
@@ -130,7 +131,7 @@ fn below(directory: &Path, generator: Option<&Generator>) -> Vec<String> {
     let mut found = Vec::new();
     for folder in all.take(MOST_FOLDERS) {
         let has_page = holds_page(&directory.join(&folder));
-        // A folder of files to copy last: there, an output of the same name is rare.
+        // A folder of files to copy comes last: an output of the same name is rare there.
         let names = OTHER_OUTPUTS.iter().filter(|name| !COPIED.contains(*name));
         let names = names.chain(generator.is_none().then_some(&"public"));
         let names = names.filter(|name| !has_page || NO_SECTIONS.contains(name));
@@ -139,13 +140,13 @@ fn below(directory: &Path, generator: Option<&Generator>) -> Vec<String> {
     found
 }
 
-/// Where `dotnet publish` wrote sites of Blazor, in the project or in a folder of it: of the last framework first.
+/// Where `dotnet publish` wrote Blazor sites, in the project or in a folder of it, the latest framework first.
 fn published(directory: &Path) -> Vec<String> {
     let projects = std::iter::once(String::new()).chain(folders(directory).into_iter().map(|folder| folder + "/"));
     let written = projects.flat_map(|project| {
         let release = format!("{project}bin/Release");
         let mut frameworks = folders(&directory.join(&release));
-        // By length first: net10.0 is after net9.0.
+        // By length first: net10.0 comes after net9.0.
         frameworks.sort_by(|one, other| (other.len(), other).cmp(&(one.len(), one)));
         frameworks.into_iter().map(move |framework| format!("{release}/{framework}/publish/wwwroot"))
     });
@@ -158,7 +159,7 @@ fn usual(directory: &Path, generator: &Generator) -> Vec<String> {
     let files = generator.files(directory);
     match (generator.name, files.first()) {
         ("Angular", Some(file)) => of_angular(directory.join(file)),
-        // Beside their configuration.
+        // Next to their configuration.
         ("VitePress" | "VuePress", Some(file)) if !file.starts_with("docs/") => outputs().rev().collect(),
         ("Blazor", Some(file)) => {
             let text = std::fs::read_to_string(directory.join(file)).unwrap_or_default();
@@ -197,17 +198,18 @@ fn of_angular(file: PathBuf) -> Vec<String> {
 /// What the generator's configuration says.
 #[derive(Debug, Default)]
 struct Configured {
-    /// Where it writes, in the project.
+    /// Output folders inside the project.
     inside: Vec<String>,
-    /// Where it writes if it counts from another folder than its documentation says: only a site that is there counts.
+    /// Output folders if paths are relative to a different folder than its documentation says: only an existing
+    /// site counts.
     perhaps: Vec<String>,
-    /// Where it writes outside of it.
+    /// An output folder outside the project.
     outside: Option<String>,
     /// Folders of sources.
     sources: Vec<String>,
 }
 
-/// Reads where the generator's configuration says that it writes.
+/// Reads the output folders from the generator's configuration.
 fn configured(directory: &Path, generator: &Generator) -> Configured {
     let sources = match generator.name {
         "Flutter" => vec!["web".to_owned()],
@@ -221,7 +223,8 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
     for file in generator.files(directory) {
         let Ok(text) = std::fs::read_to_string(directory.join(&file)) else { continue };
         let root = setting(&text, "root").filter(|_| generator.name != "Trunk");
-        // VitePress counts from its root, the folder of the folder of its configuration; people count from the latter.
+        // VitePress's paths are relative to its root, the parent of its configuration's folder; people expect the
+        // latter.
         let home = file.rsplit_once('/').map(|(home, _)| home).filter(|home| home.ends_with(".vitepress"));
         let above = home.and_then(|home| Path::new(home).parent()?.to_str());
         let others: Vec<&str> = home.into_iter().chain(home.map(|_| "")).collect();
@@ -229,7 +232,7 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
         let mut values: Vec<String> = generator.settings.iter().filter_map(|name| setting(&text, name)).collect();
         if generator.name == "Vite" {
             let root = root.as_deref().and_then(within);
-            // Vite writes into its root where nothing else is said.
+            // Vite writes into its root unless configured otherwise.
             if root.is_some() && values.is_empty() {
                 values.push("dist".to_owned());
             }
@@ -247,7 +250,7 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
             let before = found.inside.len();
             found.inside.extend(bases.iter().filter_map(from));
             found.perhaps.extend(others.iter().filter_map(from));
-            // A script may count from elsewhere, and may say only a part of the path.
+            // A script may use another base, and may contain only a part of the path.
             let is_script = [".js", ".ts", ".mjs", ".mts", ".cjs", ".cts"].iter().any(|ending| file.ends_with(ending));
             let path = Path::new(&value);
             let is_out = matches!(path.components().next_back(), Some(Component::Normal(_)))
@@ -260,7 +263,7 @@ fn configured(directory: &Path, generator: &Generator) -> Configured {
     found
 }
 
-/// A path that stays in the project, without its detours.
+/// A path that stays in the project, normalized.
 fn within(path: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for component in Path::new(path).components() {
@@ -274,7 +277,7 @@ fn within(path: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The text that a configuration gives a setting: as JavaScript, TOML, YAML or JSON write it, and not in a comment.
+/// The text value of a setting, as written in JavaScript, TOML, YAML or JSON, and not in a comment.
 fn setting(text: &str, name: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with(['#', '*']));
     lines.find_map(|line| {
@@ -286,7 +289,7 @@ fn setting(text: &str, name: &str) -> Option<String> {
         })?;
         let rest = line.get(at..)?.trim_start_matches(['"', '\'']).trim_start();
         let value = rest.strip_prefix([':', '='])?.trim();
-        // The first text of the rest of the line, as in `outDir: path.resolve(__dirname, 'build')`.
+        // The first text in the rest of the line, as in `outDir: path.resolve(__dirname, 'build')`.
         if let Some(start) = value.find(['"', '\'', '`']) {
             let quote = value[start..].chars().next()?;
             let inner = &value[start + 1..];

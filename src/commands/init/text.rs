@@ -23,7 +23,7 @@ pub(super) fn text(
         }
     };
     let outside = output.outside.as_deref().map_or_else(String::new, |path| {
-        // Of one line, whatever the configuration says.
+        // On one line, whatever the configuration contains.
         format!("# According to its configuration, {site} writes outside the project: to {}\n", Shown(path))
     });
     let target = match target {
@@ -60,8 +60,8 @@ pub(super) fn text(
     text
 }
 
-/// Whether CloudFront is to answer URLs without a file with `/index.html`: where the site is built, if that is its only
-/// page; else if its generator usually writes such sites.
+/// Whether CloudFront should serve `/index.html` for URLs without a file: if the site is built, whether that is its
+/// only page; otherwise, whether its generator usually writes such sites.
 fn is_single_page(generator: Option<&Generator>, output: &Output) -> bool {
     match &output.keys {
         Some(keys) => keys.iter().filter(|key| key.ends_with(".html") || key.ends_with(".htm")).count() == 1,
@@ -71,9 +71,9 @@ fn is_single_page(generator: Option<&Generator>, output: &Output) -> bool {
     }
 }
 
-/// The header rules: those that hold of the site, and the others as comments.
+/// The header rules: those that apply to the site, and the others as comments.
 fn header_rules(directory: &Path, generator: Option<&Generator>, output: &Output) -> String {
-    // A rule without a file would be a warning in every deploy.
+    // A rule without a file would cause a warning in every deploy.
     let holds = |pattern: &str| {
         let set = pattern.parse::<Glob>().ok().and_then(|glob| glob::set([&glob]).ok());
         let keys = output.keys.as_deref();

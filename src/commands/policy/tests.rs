@@ -1,4 +1,4 @@
-//! Which permissions each entry point is given.
+//! Tests which permissions each entry point gets.
 
 use super::*;
 use crate::s3::policy::{keeps_viewers_out, lets_distribution_read};

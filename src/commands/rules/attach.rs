@@ -1,5 +1,5 @@
-//! `rules --attach`: what a person changes once so that deploys can publish rules. Nothing is changed here: a
-//! distribution's configuration that is sent back by another version of the SDK loses the fields that it does not know.
+//! `rules --attach`: what the user changes once so that deploys can publish rules. Nothing is changed here: a
+//! distribution's configuration that another version of the SDK sends back loses the fields that it does not know.
 
 use crate::cli::rules::AttachFor;
 use serde::Serialize;
@@ -9,28 +9,28 @@ use shipfront_site::Target;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-/// The longest name of a function
+/// Maximum length of a function's name
 /// (<https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateFunction.html>).
 const LONGEST_NAME: usize = 64;
 
-/// A behavior that shows the site.
+/// A behavior that serves the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Place {
     distribution: String,
     path_pattern: String,
-    /// What it calls already, by event.
+    /// What it already calls, by event.
     has: Vec<(&'static str, String)>,
 }
 
-/// Two functions, and the behaviors that are to call them.
+/// Two functions, and the behaviors that should call them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Attachment {
     target: String,
-    /// The comment by which deploys know the functions.
+    /// The comment by which deploys recognize the functions.
     comment: String,
     /// The names of the functions, by event.
     functions: Vec<(&'static str, String)>,
-    /// A name for the key-value store that rules need which do not fit into a function.
+    /// A name for the key-value store, which is only needed for rules that do not fit into a function.
     store: String,
     behaviors: Vec<Place>,
     #[serde(skip)]
@@ -59,7 +59,7 @@ impl Attachment {
         Attachment { form: Some(form), ..self }
     }
 
-    /// The distributions, or what stands for one that is not known.
+    /// The distributions, or the placeholder for an unknown one.
     fn distributions(&self) -> BTreeSet<&str> {
         let found: BTreeSet<&str> = self.behaviors.iter().map(|place| place.distribution.as_str()).collect();
         if found.is_empty() { BTreeSet::from(["ID"]) } else { found }
@@ -111,7 +111,7 @@ impl Attachment {
         self.write_rest(out)
     }
 
-    /// What stands in the behaviors now, which takes one function for each event.
+    /// What the behaviors call now; each accepts one function per event.
     fn write_places(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for place in &self.behaviors {
             let Place { distribution, path_pattern, has } = place;
@@ -214,7 +214,7 @@ impl Display for Attachment {
     }
 }
 
-/// Code that changes nothing, in one line and without quotes.
+/// Code that changes nothing, on one line and without quotes.
 fn code(event: &str) -> &'static str {
     match event {
         "viewer-request" => "function handler(event) { return event.request; }",
@@ -236,7 +236,7 @@ fn name(target: &Target, event: ViewerEvent) -> String {
     named(target, end)
 }
 
-/// A name that ends so.
+/// A name with this suffix.
 fn named(target: &Target, end: &str) -> String {
     let text = format!("{}-{}", target.bucket(), target.prefix());
     let plain: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

@@ -1,6 +1,6 @@
-//! `shipfront tags --enable`: what to change in a distribution, so that it reads cache tags.
+//! `shipfront tags --enable`: what to change in a distribution so that it reads cache tags.
 //!
-//! shipfront changes no distribution itself: that belongs to whatever manages it.
+//! shipfront does not change the distribution itself: that belongs to whatever manages it.
 
 use crate::aws::Aws;
 use crate::cloudfront::Distributions;
@@ -11,16 +11,16 @@ use serde::Serialize;
 use shipfront_site::Target;
 use std::fmt::{self, Display, Formatter};
 
-/// S3 gives user metadata back in headers that begin with this.
+/// Prefix of the headers in which S3 returns user metadata.
 const USER_METADATA: &str = "x-amz-meta-";
 
-/// The change, as it is printed.
+/// The change to print.
 #[derive(Debug, Serialize)]
 pub(super) struct Change {
     shipfront: &'static str,
     /// The header that carries the tags.
     header: String,
-    /// The distributions it is about; none where no target was named.
+    /// The distributions to change; empty if no target was named.
     distributions: Vec<Reads>,
     cloudformation: String,
     terraform: String,
@@ -35,7 +35,7 @@ struct Reads {
     header: Option<String>,
 }
 
-/// Finds out what the distributions of a site read now, if one is named, and what to change.
+/// Determines what the distributions of a site read now, if one is named, and what to change.
 pub(super) async fn enable(aws: &Aws, which: &Which, target: Option<&Target>, header: &str) -> Result<Change> {
     let header = header.to_ascii_lowercase();
     let name = header.strip_prefix(USER_METADATA).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Settings as they would be typed, and what is said of those that cannot be read.
+//! Tests settings as they would be typed, and the errors about invalid ones.
 
 use super::*;
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ fn settings_are_as_they_would_be_typed() {
 }
 
 #[test]
-fn a_section_goes_over_the_rest_value_by_value() {
+fn a_section_overrides_the_rest_value_by_value() {
     let text = "target = \"s3://www\"\nmax-paths = 5\nexclude = [\"a\", \"b\"]\n[[headers]]\nfiles = \"*\"\n\
                 [env.staging]\ntarget = \"s3://staging\"\nexclude = [\"c\"]\n[[env.bare.headers]]\nfiles = \"x\"\n";
     assert_eq!(values(text, None, "target"), ["s3://www"]);

@@ -1,4 +1,4 @@
-//! Files that production has under another key: found by the digest of their bytes.
+//! Finds files that production has under another key, by the digest of their bytes.
 
 use crate::deploy::change::Change;
 use crate::deploy::diff::{Local, Pair};
@@ -14,12 +14,12 @@ use shipfront_site::compression;
 use shipfront_site::etag::Etag;
 use std::collections::{HashMap, HashSet};
 
-/// Objects by the digest of their files. The same bytes may be there with several headers.
+/// Objects by the digest of their files. The same bytes may exist with different headers.
 type ByDigest<'a> = HashMap<&'a Etag, Vec<(&'a str, &'a Row)>>;
 
-/// The uploads of which production has the bytes, though not the key, each with the object that has them.
+/// The uploads whose bytes production has, though not the key, each with the object that has them.
 ///
-/// Blocking, on all cores. What is found is compared again as any other object: this only says where to look.
+/// Blocking, on all cores. Results are compared again like any other object: this only says where to look.
 pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec<Question> {
     let (mut by_digest, mut sizes) = (ByDigest::new(), HashSet::new());
     for (key, row) in production.rows(&walk.entries) {
@@ -30,7 +30,7 @@ pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec
     let find = |(at, change): (usize, &Change)| {
         let Change::Upload { entry, bytes, .. } = change else { return None };
         let file = walk.entries.get(*entry)?;
-        // Of a compressed one, the size is another.
+        // A compressed object has a different size.
         let may_be_there = sizes.contains(&file.size) || !file.compression().is_empty();
         if file.is_redirect() || production.of_file(*entry).is_some() || !may_be_there {
             return None;
@@ -50,10 +50,10 @@ pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec
     plan.changes.par_iter().enumerate().with_max_len(16).filter_map(find).collect()
 }
 
-/// The object that is a file, with headers that the file may get.
+/// The object that equals a file, with headers that the file may get.
 fn same<'a>(by_digest: &ByDigest<'a>, walk: &Walk, file: &Entry) -> Option<(&'a str, &'a Row)> {
     let path = file.path(&walk.root);
-    // What cannot be read is found out when it is uploaded.
+    // An unreadable file is reported when it is uploaded.
     let digested = compression::digest(file.size, &[], || open_files::open(&path)).ok()?;
     let found = [&digested.etag, &digested.compressed.source].into_iter().filter_map(|etag| by_digest.get(etag));
     let has_headers = |(_, row): &&(&str, &Row)| row.headers.is_some_and(|headers| file.headers.are_digested(headers));

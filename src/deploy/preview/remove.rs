@@ -1,4 +1,4 @@
-//! The removal of a preview: what its record owns, under its lock, and then the record.
+//! Removes a preview: the objects that its record owns, under its lock, and then the record.
 
 use crate::cloudfront::Distributions;
 use crate::deploy::change::{Change, ChangeOutcome};
@@ -18,21 +18,21 @@ use crate::s3::{Bucket, Start};
 use shipfront_invalidation::Viewers;
 use std::sync::Arc;
 
-/// What became of a preview that was to go.
+/// The result of removing a preview.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// There is none.
+    /// There is no such preview.
     Absent,
-    /// It was deployed again meanwhile and is to stay.
+    /// It was deployed again meanwhile and stays.
     Stays,
-    /// It is gone.
+    /// It was removed.
     Removed(Removed),
 }
 
-/// What is gone of a preview, and what is not.
+/// What was removed of a preview, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Objects that were deleted.
+    /// Number of deleted objects.
     pub objects: u64,
     /// The keys of objects that others wrote, which stay.
     pub foreign: Vec<String>,
@@ -41,8 +41,9 @@ pub struct Removed {
 }
 
 impl Deploy<'_> {
-    /// Removes the preview that the target is: all objects that its record owns, then its record. Whatever others wrote
-    /// stays. `goes` is asked again of the record that is read under the lock. One that dies is finished by the next.
+    /// Removes the preview at the target: all objects that its record owns, then its record. Whatever others wrote
+    /// stays. `goes` is called again with the record that is read under the lock. If a removal dies, the next one
+    /// finishes it.
     pub async fn remove_preview(&self, goes: impl Fn(&Session) -> bool) -> Result<Removal> {
         let deploy = new_deploy_id(self.aws.clock());
         let since = self.aws.clock().start();
@@ -72,7 +73,7 @@ impl Deploy<'_> {
                 }
                 warnings.extend(done.warnings);
                 warnings.extend(done.sent.warnings);
-                // What is there now is looked at once more, and then nothing is left but the record.
+                // Checks once more what exists now; then only the record is left.
                 continue;
             }
             let session = discovered.session.take();
@@ -105,7 +106,8 @@ impl Deploy<'_> {
         })
     }
 
-    /// The removal of all that is ours, as a deploy of an empty source would decide it, and what is not ours.
+    /// The removal of all owned objects, as a deploy of an empty source would decide it, and the keys of the
+    /// others.
     async fn owned(&self, discovered: &mut Discovered) -> Result<(Planned, Vec<String>)> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let index = match manifest {
@@ -157,7 +159,7 @@ impl Deploy<'_> {
     }
 }
 
-/// Why not all of it went.
+/// Why not everything was removed.
 fn failure(plan: &Plan, outcomes: &[ChangeOutcome], interrupted: bool) -> Option<Error> {
     let left = plan.changes.iter().zip(outcomes).filter(|(change, outcome)| {
         change.is_write() && matches!(outcome, ChangeOutcome::NotBegun | ChangeOutcome::Failed { .. })

@@ -1,4 +1,5 @@
-//! Where the objects of an earlier deploy are, and what is in their places now: asked of S3 before anything is written.
+//! Finds the objects of an earlier deploy, and what is in their places now: requested from S3 before anything is
+//! written.
 
 use crate::deploy::rollback::SourceDeploy;
 use crate::error::{ErrorKind, Result};
@@ -8,15 +9,15 @@ use crate::s3::Bucket;
 use crate::s3::copy::Source;
 use crate::s3::head::Head;
 
-/// Storage classes from which nothing can be copied before it is restored.
+/// Storage classes from which nothing can be copied without restoring it first.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
-/// What S3 says of a key.
+/// S3's answer about a key.
 #[derive(Debug)]
 pub(super) struct Looked {
-    /// The object that is there now.
+    /// The existing object.
     pub live: Option<Head>,
-    /// Where the object of the earlier deploy is, if it is to be back.
+    /// The location of the earlier deploy's object, if it must be restored.
     pub origin: Option<Result<Origin, Missing>>,
 }
 
@@ -27,18 +28,18 @@ pub(super) struct Origin {
     pub head: Head,
 }
 
-/// Why an object of an earlier deploy cannot be brought back.
+/// Why an object of an earlier deploy cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// Its version is not there any more, or there never was one.
+    /// Its version no longer exists, or never did.
     Gone,
     /// A lifecycle rule moved it to an archive.
     Archived,
-    /// Nobody knows its version, and the versions may not be listed.
+    /// Its version is not known, and the versions may not be listed.
     Unlisted,
 }
 
-/// Where to look.
+/// The environment of the search.
 pub(super) struct Looker<'a> {
     pub bucket: &'a Bucket,
     pub record: &'a Record,
@@ -46,7 +47,7 @@ pub(super) struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    /// Looks at a key; `row` is that of the earlier deploy, if its object is to be back.
+    /// Checks a key; `row` is that of the earlier deploy, if its object must be restored.
     pub(super) async fn look(&self, key: &str, row: Option<&Row>) -> Result<Looked> {
         let origin = async {
             match row {
@@ -73,7 +74,7 @@ impl Looker<'_> {
         {
             return Ok(Ok(Origin { place, head }));
         }
-        // Shards and earlier versions left no version id behind.
+        // Shards and earlier versions of shipfront recorded no version ID.
         let mut versions = match self.bucket.versions(key).await {
             Ok(versions) => versions,
             Err(error) if error.kind() == ErrorKind::AccessDenied => return Ok(Err(Missing::Unlisted)),
@@ -81,7 +82,8 @@ impl Looker<'_> {
             Err(error) => return Err(error),
         };
         versions.retain(|version| version.etag == row.etag);
-        // The one that was there when the deploy was completed; the same bytes may have come again with other headers.
+        // The one that existed when the deploy was completed; the same bytes may have been written again with other
+        // headers.
         let completed = self.source_deploy.deployed.at.as_second();
         let then = versions.iter().find(|version| version.modified <= completed).or(versions.first());
         let Some(version) = then else { return Ok(Err(Missing::Gone)) };
@@ -94,7 +96,7 @@ impl Looker<'_> {
         })
     }
 
-    /// A version, if it still is what the row says.
+    /// A version, if it still matches the row.
     async fn version(&self, key: &str, id: &str, row: &Row) -> Result<Option<Head>> {
         let head = self.bucket.head_version(key, Some(id)).await?;
         Ok(head.filter(|head| head.etag == row.etag))
@@ -106,7 +108,7 @@ impl Looker<'_> {
 }
 
 impl Origin {
-    /// The object of a bucket, at a version of it where there is one, with the storage class that its copy gets.
+    /// The object of a bucket, at a version if it has one, with the storage class for its copy.
     pub(super) fn new(
         bucket: &Bucket,
         key: &str,

@@ -1,4 +1,4 @@
-//! What a rollback does about each key, by the manifests and by what S3 says of the keys that differ.
+//! Decides what a rollback does about each key, from the manifests and S3's answers about the keys that differ.
 
 use crate::deploy::change::{CachedCopies, Change, CopyFrom, Existing, Reason, Subject};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
@@ -26,7 +26,7 @@ use shipfront_site::headers::Headers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Keys that an error names before it only counts.
+/// Number of keys that an error names before it only counts.
 const NAMED: usize = 20;
 
 /// Everything that the decision needs.
@@ -35,24 +35,24 @@ pub(super) struct Planning<'a> {
     pub discovered: &'a Discovered,
     /// What was last deployed.
     pub live: &'a ManifestIndex,
-    /// What is to be back.
+    /// The site to restore.
     pub source_deploy: &'a SourceDeploy,
     pub rollback: &'a Rollback,
 }
 
-/// A key and what the record knows of it.
+/// A key and what the record knows about it.
 struct Key<'a> {
     key: &'a str,
-    /// What was last deployed of it.
+    /// What was last deployed for it.
     live: Option<&'a Row>,
-    /// The object that is to be there.
+    /// The object to restore.
     source_deploy: Option<&'a Row>,
     /// Whether an interrupted run may have changed it.
     is_pending: bool,
 }
 
 impl Key<'_> {
-    /// Whether viewers get the same as then: the same bytes, with the same headers.
+    /// Whether viewers get the same as then: the same bytes with the same headers.
     fn is_same(&self) -> bool {
         let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
         self.live.zip(self.source_deploy).is_some_and(|(live, source_deploy)| {
@@ -64,7 +64,7 @@ impl Key<'_> {
 }
 
 impl Planning<'_> {
-    /// What there is to do, once everything that differs was looked at.
+    /// The plan, once everything that differs was checked.
     pub(super) async fn plan(&self) -> Result<Plan> {
         let keys = self.keys();
         let unknown = Unknown::default();
@@ -86,7 +86,7 @@ impl Planning<'_> {
             let looker = &looker;
             async move { looker.look(key.key, key.source_deploy).await }
         });
-        // In the order of the keys.
+        // In key order.
         let looked: Vec<Looked> = looking.buffered(self.settings.concurrency.max(1)).try_collect().await?;
         let asked: Vec<(&Key<'_>, Looked)> = keys.iter().filter(is_asked).zip(looked).collect();
         self.guard_missing(&asked)?;
@@ -124,7 +124,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Why the plan is refused, as one of a deploy that removes too much.
+    /// Why the plan is refused, as for a deploy that removes too much.
     pub(super) fn refusal(&self, plan: &Plan) -> Option<Error> {
         let pages = self
             .live
@@ -164,7 +164,8 @@ impl Planning<'_> {
         }
     }
 
-    /// All keys that the record knows, in order. What had left the source by then is no part of the earlier site.
+    /// All keys that the record knows, in order. Objects that had already left the source by then are not part of
+    /// the earlier site.
     fn keys(&self) -> Vec<Key<'_>> {
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
@@ -192,7 +193,8 @@ impl Planning<'_> {
         })
     }
 
-    /// Whether the object that is there is ours: the one that was invalidated last, or what an interrupted run left.
+    /// Whether shipfront owns the existing object: it is the one that was last invalidated, or an interrupted run
+    /// left it.
     fn is_ours(&self, key: &Key<'_>, live: Option<&Head>) -> bool {
         match live {
             None => key.live.is_none() || key.is_pending,
@@ -204,7 +206,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Refuses what others wrote or deleted since, unless it is to be overwritten.
+    /// Refuses if others wrote or deleted objects since, unless those may be overwritten.
     fn guard_foreign(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
         let foreign = asked.iter().filter(|(key, looked)| !self.is_ours(key, looked.live.as_ref()));
         let names: Vec<&str> = foreign.map(|(key, _)| key.key).collect();
@@ -218,7 +220,7 @@ impl Planning<'_> {
             .hint("check what they did, then deploy, or replace their changes with --overwrite-foreign"))
     }
 
-    /// Refuses where not all of it can be brought back.
+    /// Refuses if not everything can be restored.
     fn guard_missing(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
         let missing = asked.iter().filter_map(|(key, looked)| match looked.origin {
             Some(Err(why)) if !self.is_in_place(key, looked) => Some((key.key, why)),
@@ -252,7 +254,7 @@ impl Planning<'_> {
         Err(Error::refused(message).hint(hint))
     }
 
-    /// Whether the object of the earlier deploy is in its place, by all that viewers get of it.
+    /// Whether the object of the earlier deploy is in its place, in everything that viewers get.
     fn is_in_place(&self, key: &Key<'_>, looked: &Looked) -> bool {
         let Some((live, row)) = looked.live.as_ref().zip(key.source_deploy).filter(|(live, row)| live.etag == row.etag)
         else {
@@ -267,7 +269,7 @@ impl Planning<'_> {
         same_version || row.headers == Some(Headers { metadata, ..live.headers.clone() }.digest())
     }
 
-    /// Plans to bring an object back; one that is in its place already is at most evicted.
+    /// Plans to restore an object; one that is already in its place is at most evicted.
     fn bring_back(&self, plan: &mut Plan, key: &Key<'_>, (row, is_page): (&Row, bool), looked: Looked) {
         let is_in_place = self.is_in_place(key, &looked);
         let Looked { live, origin } = looked;
@@ -300,14 +302,14 @@ impl Planning<'_> {
             plan.changes.push(Change::Evict { subject, kind });
             return;
         }
-        // What is missing was refused before.
+        // Missing objects were refused before.
         let Some(Ok(Origin { place, head })) = origin else { return };
-        // A redirect leads to a page: what it leads to is there first, or with it.
+        // A redirect leads to a page: its target is there before it, or with it.
         let kind = if place.redirect.is_some() { ObjectKind::Pages } else { kind };
         let tagging = self.discovered.tagging.as_deref();
         let memory = tagging.and_then(|tagging| tagging.found(key.key, &head)).map(|tags| tags.memory.clone());
         let error_page = error_page(&head, row, is_page);
-        // Until it is done, what is there stays true, and ours if it is.
+        // Until it is done, the existing row stays valid, and the object stays owned if it is.
         let next = match (live, described) {
             (Some(live), None) if owned => Some(Row::new(live.size, live.etag)),
             _ => key.live.cloned(),
@@ -320,9 +322,9 @@ impl Planning<'_> {
         plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
     }
 
-    /// Plans what becomes of a key that the earlier site does not have: as in a deploy without its file.
+    /// Plans what happens to a key that the earlier site does not have: as in a deploy without its file.
     fn leave(&self, plan: &mut Plan, key: &Key<'_>, live: Option<&Head>, rules: &Rules<'_>) {
-        // What nobody looked at is as the record has it.
+        // An object that was not checked is assumed to be as recorded.
         let is_asked = key.is_pending || self.goes(key, rules);
         let there = match (live, key.live) {
             (Some(live), _) => Some((live.size, live.etag.clone())),
@@ -353,11 +355,11 @@ fn pair(key: &Key<'_>, remote: Option<(u64, Etag)>, modified: i64) -> Pair {
     Pair { key: key.key.into(), local: None, remote, row: key.live.cloned(), rewritten: false, modified }
 }
 
-/// What the copies of an object say once it is back, if a distribution serves it as an error page.
+/// The lifetime of an object's copies once it is restored, if a distribution serves it as an error page.
 fn error_page(head: &Head, row: &Row, is_one: bool) -> Option<ErrorPage> {
     let before = row.error_page.as_deref();
     (is_one || before.is_some()).then(|| ErrorPage {
-        // An Expires header may keep copies for as long as it likes.
+        // An Expires header may keep copies for any time.
         cache_control: if head.expires {
             Some(ANY_CACHE_CONTROL.to_owned())
         } else {
@@ -368,7 +370,7 @@ fn error_page(head: &Head, row: &Row, is_one: bool) -> Option<ErrorPage> {
     })
 }
 
-/// Some names, and how many more there are.
+/// Some names, and the number of the rest.
 fn listed(names: &[&str]) -> String {
     let (named, more) = names.split_at(names.len().min(NAMED));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };

@@ -1,4 +1,4 @@
-//! What a preview left, as the source of a promotion: its manifest, and the objects that are where that says.
+//! What a preview left, as the source of a promotion: its manifest, and the objects at the locations that it names.
 
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::rollback::look::{Missing, Origin as Found};
@@ -15,7 +15,7 @@ use crate::s3::Bucket;
 pub(super) struct Origin {
     preview: Promoted,
     bucket: Bucket,
-    /// Whether only one deploy of it is meant.
+    /// Whether only one deploy of it is accepted.
     is_pinned: bool,
     /// That deploy, or the one that was live when it was read.
     deploy: String,
@@ -27,18 +27,18 @@ impl Origin {
         &self.preview.name
     }
 
-    /// Where the object of a row is, if it is as the preview's deploy left it.
+    /// The location of a row's object, if it is as the preview's deploy left it.
     pub(super) async fn look(&self, key: &str, row: &Row) -> Result<Result<Found, Missing>> {
         let Some(head) = self.bucket.head(key).await?.filter(|head| head.etag == row.etag) else {
             return Ok(Err(Missing::Gone));
         };
-        // A version pins more than the bytes.
+        // A version fixes more than the bytes.
         let version = head.version.clone().filter(|id| id != "null");
         let class = head.headers.storage_class.clone();
         Ok(Found::new(&self.bucket, key, (version, class), head))
     }
 
-    /// The error where objects are not as the preview's deploy left them.
+    /// The error if objects are not as the preview's deploy left them.
     pub(super) fn incomplete(&self, what: &str) -> Error {
         Error::refused(format!(
             "the preview {} was changed since its last deploy: {what}; nothing was changed",
@@ -47,7 +47,7 @@ impl Origin {
         .hint("deploy the preview again and check it, then promote it")
     }
 
-    /// The error where another deploy of the preview went before.
+    /// The error if another deploy of the preview came first.
     fn other(&self, live: Option<&str>) -> Error {
         let live = live.unwrap_or("none");
         let message = format!("the preview {} is now deploy {live}, not {}", self.preview.name, self.deploy);
@@ -58,7 +58,8 @@ impl Origin {
         Error::refused(format!("{message}; nothing was changed")).hint(hint)
     }
 
-    /// Whether the preview is still what was read: no other deploy of it was completed, or is under way.
+    /// The session of the preview, if it is still what was read: no other deploy of it was completed, or is
+    /// running.
     async fn session(&self, deploy: &Deploy<'_>) -> Result<Session> {
         let look = Session::look(deploy.aws, &self.bucket, &Place::Beside).await?;
         look.ok_or_else(|| Error::usage("a promotion needs the deploy record of the preview"))
@@ -143,8 +144,8 @@ impl Deploy<'_> {
         }
     }
 
-    /// What to tell the person if the preview was deployed again while it was made live: of an object whose bytes are the
-    /// same, the headers may be those of before or of after.
+    /// A warning if the preview was deployed again during the promotion: an object with the same bytes may have the
+    /// headers from before or after.
     pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<String> {
         let origin = source_deploy.preview.as_ref()?;
         self.guard_preview(source_deploy).await.err().map(|_| {

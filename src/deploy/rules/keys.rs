@@ -1,8 +1,8 @@
-//! The keys of a key-value store that a function reads: which are to come and which are to go. Pure.
+//! The keys of a key-value store that a function reads: which to add and which to remove. Pure.
 //!
-//! A key begins with what names the target, and with a digest of the table that it belongs to, so that the table that
-//! viewers get by now and the next one are there side by side: the code names the one or the other, and no viewer meets
-//! half of each. Keys that begin otherwise are somebody else's.
+//! A key begins with the name of the target and a digest of the table that it belongs to, so that the current table
+//! and the next one exist side by side: the code names one or the other, and no viewer gets half of each. Keys that
+//! begin differently belong to somebody else.
 
 use crate::cloudfront::key_values::StoreContents;
 use crate::error::{Error, Result};
@@ -13,37 +13,37 @@ use shipfront_site::redirect_function::{MAX_STORE, VERSION_DIGITS};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The digits of the digest that names a target.
+/// Number of digits of the digest that names a target.
 const TARGET_DIGITS: usize = 8;
 
-/// What all keys of a target begin with.
+/// The common prefix of a target's keys.
 pub(super) fn prefix(target: &Target) -> String {
     format!("sf-{}-", &hex(&md5(target.function_comment().as_bytes()))[..TARGET_DIGITS])
 }
 
-/// What a store is to hold of a target.
+/// What a store must contain for a target.
 #[derive(Debug, Clone)]
 pub(in crate::deploy) struct Wanted {
-    /// What all keys of the target begin with.
+    /// The common prefix of the target's keys.
     pub prefix: String,
     /// Keys and values.
     pub entries: Arc<Vec<(String, String)>>,
-    /// The code that viewers meet now, whose keys stay until they meet the next one.
+    /// The code that viewers get now, whose keys stay until they get the next one.
     pub live: Arc<Vec<String>>,
 }
 
-/// What is to be done about a store.
+/// What to do about a store.
 #[derive(Debug, Clone)]
 pub(in crate::deploy) struct StorePlan {
     pub wanted: Wanted,
     pub arn: String,
-    /// That of the store as it was found.
+    /// The ETag of the store as it was read.
     pub etag: String,
-    /// What is missing, or is there with another value.
+    /// Keys that are missing or have a different value.
     pub puts: Vec<(String, String)>,
-    /// Keys that no code names: what an interrupted run left.
+    /// Keys that no code names: remainders of an interrupted run.
     pub unused: Vec<String>,
-    /// Keys of the code that viewers meet until the next one is published.
+    /// Keys of the code that viewers get until the next one is published.
     pub old: Vec<String>,
 }
 
@@ -52,16 +52,16 @@ pub(in crate::deploy) struct StorePlan {
 pub struct ReportedStore {
     /// Its ARN.
     pub arn: String,
-    /// The keys that it is to hold for the site.
+    /// Number of keys that it must contain for the site.
     pub keys: usize,
-    /// How many of them are to be written.
+    /// Number of keys to write.
     pub written: usize,
-    /// How many keys of earlier rules are to be removed.
+    /// Number of keys of earlier rules to remove.
     pub removed: usize,
 }
 
 impl Wanted {
-    /// The digest's part of a key of the target, with what goes before it; `None` of somebody else's key.
+    /// The part of a target's key up to and including the digest; `None` for somebody else's key.
     fn version<'k>(&self, key: &'k str) -> Option<&'k str> {
         let digest = key.strip_prefix(&self.prefix)?.get(..VERSION_DIGITS)?;
         let version = &key[..self.prefix.len() + VERSION_DIGITS];
@@ -69,10 +69,10 @@ impl Wanted {
         (is_digest && key[version.len()..].starts_with('/')).then_some(version)
     }
 
-    /// What is to be done about a store that holds this.
+    /// What to do about a store with these contents.
     ///
     /// # Errors
-    /// Refuses where both tables and the keys of others would be too large.
+    /// Refuses if both tables together with other keys would be too large.
     pub(in crate::deploy) fn compare(&self, store: &StoreContents) -> Result<StorePlan> {
         let keys: BTreeSet<&str> = self.entries.iter().map(|(key, _)| key.as_str()).collect();
         let (mut unused, mut old) = (Vec::new(), Vec::new());
@@ -91,12 +91,12 @@ impl Wanted {
 }
 
 impl StorePlan {
-    /// Whether the store is to stay as it is.
+    /// Whether the store stays as it is.
     pub(super) fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.unused.is_empty() && self.old.is_empty()
     }
 
-    /// Whether it lacks what the code looks for.
+    /// Whether it lacks keys that the code looks for.
     pub(super) fn lacks_keys(&self) -> bool {
         !self.puts.is_empty()
     }

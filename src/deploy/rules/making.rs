@@ -1,4 +1,5 @@
-//! The code of the functions and what changes with it, from the rules and what viewers meet now. Pure.
+//! Generates the code of the functions and determines what changes with it, from the rules and from what viewers
+//! get now. Pure.
 
 use crate::cloudfront::functions::Function;
 use crate::cloudfront::key_values::StoreContents;
@@ -21,27 +22,27 @@ use shipfront_site::{header_function, redirect_function, redirects_file};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A function is tried with so many lines of those that are new or changed, spread over all of them ...
+/// Number of new or changed lines with which a function is tested, spread over all of them ...
 const MOST_TRIED: usize = 40;
-/// ... and so many pages.
+/// ... and number of pages.
 const PAGES_TRIED: usize = 3;
 /// A path that no site has.
 const NO_PAGE: &str = "/shipfront-tries-what-is-not-there";
 
-/// All that code is made of, for a thread of its own.
+/// Everything that code is generated from, for a separate thread.
 pub(super) struct Making {
     pub options: RuleOptions,
-    /// Those of the site's files, as they are in URLs.
+    /// The keys of the site's files, as they are in URLs.
     pub keys: Vec<String>,
     pub files: Files,
     pub recorded: Option<RecordedRules>,
-    /// What URLs have before a key.
+    /// The part of URLs before a key.
     pub folder: String,
     pub directory_index: bool,
     pub host: String,
-    /// The key-value stores of the functions for requests, as far as they could be read.
+    /// The key-value stores of the functions for requests, or the errors of reading them.
     pub stores: Vec<Result<StoreContents>>,
-    /// What the keys of the target begin with, where each of the functions has a store.
+    /// The prefix of the target's keys, if each of the functions has a store.
     pub prefix: Option<String>,
 }
 
@@ -128,7 +129,7 @@ impl Making {
     }
 }
 
-/// What a record keeps of lines of redirects and headers.
+/// What a record keeps of the lines of redirects and headers.
 pub(super) fn recorded_lines(
     (redirects, headers): (&[RuleLine], &[RuleLine]),
     platform: Platform,
@@ -145,7 +146,7 @@ pub(super) fn recorded_lines(
     }
 }
 
-/// What to do where the rules do not fit.
+/// What to do if the rules do not fit.
 fn ways_out(has_store: bool) -> String {
     let store = match has_store {
         true => "associate a store that nothing else uses",
@@ -159,7 +160,7 @@ fn ways_out(has_store: bool) -> String {
     )
 }
 
-/// What is to be done about the stores. One that may not be read matters only where keys are to be in it.
+/// What to do about the stores. One that may not be read matters only if it must contain keys.
 fn compared(
     stores: Vec<Result<StoreContents>>,
     prefix: Option<String>,
@@ -173,7 +174,7 @@ fn compared(
     read.map(|store| wanted.compare(&store?)).collect()
 }
 
-/// The rules of the last deploy, for the files of now: what becomes of a file that changes is another matter.
+/// The rules of the last deploy, for the current files: what happens to a changed file is handled elsewhere.
 fn before<'k>(
     lines: &RecordedLines,
     is_known: bool,
@@ -187,7 +188,7 @@ fn before<'k>(
     Rules::new(file, HeadersFile::default(), keys, directory_index, &options).0
 }
 
-/// Of the word of a record.
+/// The platform named in a record.
 pub(super) fn platform(word: &str) -> Platform {
     if word == platform_word(Platform::Cloudflare) { Platform::Cloudflare } else { Platform::Netlify }
 }
@@ -199,7 +200,7 @@ fn platform_word(platform: Platform) -> &'static str {
     }
 }
 
-/// A few of many, from the first to the last.
+/// A few of many, including the first and the last.
 fn spread(mut lines: Vec<usize>) -> Vec<usize> {
     lines.sort_unstable();
     lines.dedup();
@@ -207,7 +208,7 @@ fn spread(mut lines: Vec<usize>) -> Vec<usize> {
     lines.into_iter().step_by(step).collect()
 }
 
-/// The key below the target at whose URL a path is, if it is one of the target's.
+/// The key of the target at whose URL a path is, if there is one.
 fn key_of(path: &str, folder: &str) -> Option<String> {
     let path = percent_decode_str(path.strip_prefix('/')?).decode_utf8().ok()?;
     path.strip_prefix(folder).map(str::to_owned)

@@ -1,5 +1,5 @@
-//! The rules of a preview's build. No function serves them there: the preview's record keeps their lines, from which its
-//! promotion makes production's functions.
+//! The rules of a preview's build. No function applies them there: the preview's record keeps their lines, from
+//! which its promotion generates production's functions.
 
 use crate::deploy::rules::{Files, Found, RulesPlan, inactive, making, subject};
 use crate::deploy::{PublishRules, Settings};
@@ -8,8 +8,8 @@ use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
 use shipfront_site::viewer_rules::Rules;
 
-/// Reads the rules for the record of a preview. `redirects` are as many as no object does; `directory_index` is whether
-/// production's function shows the index of a directory.
+/// Reads the rules for the record of a preview. `redirects` is the number that no object implements;
+/// `directory_index` says whether production's function serves the index of a directory.
 pub(in crate::deploy) fn find_for_preview(
     settings: &Settings,
     session: Option<&Session>,
@@ -19,7 +19,7 @@ pub(in crate::deploy) fn find_for_preview(
     let files = Files::read(settings)?;
     let headers = files.header_lines.len();
     let (recorded, warning) = match settings.publish_rules {
-        // What an earlier deploy of the preview recorded is no longer so.
+        // What an earlier deploy of the preview recorded no longer applies.
         PublishRules::Never => (RecordedRules::default(), inactive(redirects, headers, false)),
         PublishRules::Always | PublishRules::WherePossible => {
             let lines = making::recorded_lines(

@@ -1,5 +1,6 @@
-//! Rules of a record: those of an earlier deploy, published again by a rollback, and those of a preview, published by its
-//! promotion. The functions are made from their lines, for the keys, the folder and the host that the site has now.
+//! Rules from a record: those of an earlier deploy, published again by a rollback, and those of a preview,
+//! published by its promotion. The functions are generated from their lines, for the site's current keys, folder
+//! and host.
 
 use crate::cloudfront::Distributions;
 use crate::deploy::Settings;
@@ -17,11 +18,11 @@ use std::collections::HashSet;
 pub(in crate::deploy) enum RulesOf {
     /// Those of an earlier deploy of the site, which published them.
     EarlierDeploy,
-    /// Those of a preview, whose record alone has them.
+    /// Those of a preview, which are only in its record.
     Preview,
 }
 
-/// What of recorded rules is to be published, given those of the live deploy and the objects that are to be there.
+/// What to publish of recorded rules, given those of the live deploy and the objects to restore.
 pub(in crate::deploy) async fn find_recorded(
     settings: &Settings,
     viewers: &Viewers,
@@ -70,14 +71,15 @@ pub(in crate::deploy) async fn find_recorded(
     }
 }
 
-/// The keys of the site's files, as a deploy of its source has them, and how many redirects are no objects.
+/// The keys of the site's files, as in a deploy of its source, and the number of redirects that are not objects.
 fn keys(files: &Files, rows: &ManifestIndex) -> (Vec<String>, usize) {
     let of_redirects: Vec<Vec<String>> =
         files.redirects.rules.iter().filter_map(keys_of).map(|(_, keys)| keys).collect();
     let may_redirect: HashSet<&str> = of_redirects.iter().flatten().map(String::as_str).collect();
     let (mut keys, mut objects) = (Vec::new(), HashSet::new());
     for (key, row) in rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none()) {
-        // An object that redirects is empty, and in the place of a line: it is no file that comes before that line.
+        // An object that redirects is empty and takes the place of a line: it is not a file that takes precedence
+        // over that line.
         match row.size == 0 && may_redirect.contains(key) {
             true => drop(objects.insert(key)),
             false => keys.push(key.to_owned()),

@@ -1,5 +1,5 @@
-//! One GET as a viewer sends it: identity encoding, no redirect but to the key itself, no more of a body
-//! than there may be.
+//! One GET as a viewer sends it: identity encoding, no redirect except to the key itself, no more of a body than
+//! there may be.
 
 use crate::aws::viewer_connector;
 use crate::clock::Clock;
@@ -12,9 +12,9 @@ use backon::{ExponentialBuilder, Retryable};
 use shipfront_site::etag::{Etag, Matcher};
 use std::time::Duration;
 
-/// One answer, its body included.
+/// Time limit of one response, including its body.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Attempts beyond the first, where there was no answer or the edge was busy.
+/// Number of further attempts if there was no response or the edge was busy.
 const MORE_ATTEMPTS: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -30,7 +30,7 @@ impl<'a> Viewer<'a> {
         Viewer { site, connector: viewer_connector(), clock }
     }
 
-    /// What is wrong with a URL, if anything is.
+    /// What is wrong with a URL, if anything.
     pub(super) async fn look(&self, check: &Check) -> Option<Wrong> {
         let mut answer = self.patiently(check, &check.path).await;
         if let Ok(Answer { status: 301 | 302 | 307 | 308, location: Some(location), .. }) = &answer
@@ -98,7 +98,7 @@ impl<'a> Viewer<'a> {
     }
 }
 
-/// An error with what caused it, which is where the reason is.
+/// An error with its causes, which contain the reason.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

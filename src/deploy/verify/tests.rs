@@ -36,7 +36,7 @@ fn named(name: &str, value: Option<&str>, answer: Answer) -> Answer {
     answer
 }
 
-/// What is wrong enough to end the run.
+/// The difference, if it is bad enough to end the run.
 fn different(check: &Check, answer: &Answer) -> Option<String> {
     match check.difference(&"https://www.example.com".parse().unwrap(), answer) {
         Some(Wrong::Different(found)) => Some(found),
@@ -122,7 +122,7 @@ fn what_is_encoded_or_decoded_on_the_way_is_known_by_its_etag() {
     assert!(different(&tolerant, &old).unwrap().contains("was there before"));
     let other = Answer { etag: Some("\"x\"".to_owned()), ..gzip };
     assert!(different(&tolerant, &other).unwrap().contains("another object"));
-    // Stored compressed, and handed out as it is.
+    // Stored compressed, and served as it is.
     let brotli = stored(|headers| headers.content_encoding = Some("br".to_owned()));
     assert_eq!(different(&brotli, &named("Content-Encoding", Some("br"), fresh())), None);
     let wrong = named("Content-Encoding", Some("br"), Answer { bytes_match: Some(false), ..fresh() });
@@ -147,7 +147,7 @@ fn a_redirect_object_answers_with_its_redirect_or_as_an_object() {
     }
     let gone = Answer { status: 404, ..Answer::default() };
     assert_eq!(different(&redirect("/new/"), &gone).as_deref(), Some("answers 404"));
-    // It is no way to another URL of the same key.
+    // This does not lead to another URL of the same key.
     let site = "https://www.example.com".parse().unwrap();
     assert_eq!(redirect("/about/").own_path(&site, "/about/"), None);
 }

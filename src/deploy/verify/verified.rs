@@ -1,4 +1,4 @@
-//! What `--verify` found: for the report, and for the next deploy.
+//! The result of `--verify`, for the report and for the next deploy.
 
 use crate::deploy::change::Change;
 use crate::deploy::entry::Entry;
@@ -8,36 +8,36 @@ use crate::record::intent::PendingChange;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
-/// What was found, for the report.
+/// The result, for the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// The site that was looked at.
+    /// The checked site.
     pub site: String,
-    /// Changed URLs whose answer is known.
+    /// Number of changed URLs whose response is known.
     pub urls: usize,
-    /// How many of them were looked at.
+    /// How many of them were checked.
     pub checked: usize,
-    /// Those that answer otherwise than they must.
+    /// URLs that serve something else than they should.
     pub differences: Vec<Difference>,
-    /// Those with a header that is not the object's: a response headers policy or a function may have set it.
+    /// URLs with a header that is not the object's: a response headers policy or a function may have set it.
     pub overridden: Vec<Difference>,
-    /// Those that gave no answer: whether viewers get them as deployed is not known.
+    /// URLs that gave no response: whether viewers get them as deployed is not known.
     pub unanswered: Vec<Difference>,
 }
 
-/// A URL that answers otherwise than it must.
+/// A URL that serves something else than it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The URL.
     pub url: String,
     /// The key that it belongs to.
     pub key: String,
-    /// What is wrong with the answer.
+    /// What is wrong with the response.
     pub found: String,
 }
 
 impl Verified {
-    /// What was found, in words.
+    /// A summary of the result.
     pub fn verdict(&self) -> String {
         let said = match self.differences.len() {
             0 if self.unanswered.is_empty() => "as deployed".to_owned(),
@@ -56,9 +56,9 @@ impl Verified {
         self.differences.iter().map(|difference| difference.key.as_str()).collect()
     }
 
-    /// What the next deploy is to invalidate again, if anything: what was seen to differ. What gave no answer is no
-    /// reason to evict anything, since CloudFront has said that it is done. `entries` are the walk's, and `left` is what an
-    /// interrupted run had left.
+    /// What the next deploy must invalidate again, if anything: what was seen to differ. A missing response is no
+    /// reason to evict anything, because CloudFront has reported completion. `entries` are the walk's, and `left`
+    /// is what an interrupted run had left.
     pub(in crate::deploy) fn pending(
         &self,
         plan: &Plan,
@@ -68,7 +68,8 @@ impl Verified {
         let keys = self.keys();
         let changes = plan.changes.iter().filter(|change| keys.contains(change.key()));
         let written: HashSet<&str> = changes.clone().filter(|change| change.is_write()).map(Change::key).collect();
-        // What was not written again is as the earlier run left it, which knows what was there before.
+        // An object that was not written again is as the earlier run left it, and that run's intent knows what was
+        // there before.
         let left: HashMap<&str, &PendingChange> = left
             .iter()
             .map(|left| (left.key.as_str(), left))

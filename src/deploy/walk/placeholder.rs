@@ -1,22 +1,24 @@
-//! Files that only stand for others: the pointers that Git LFS leaves where the files themselves were not fetched.
+//! Detects files that only represent others: the pointers that Git LFS leaves if the files themselves were not
+//! fetched.
 
 use crate::open_files;
 use shipfront_site::project::secrets::is_part_of_site;
 use std::io::Read;
 use std::path::Path;
 
-/// What a pointer begins with (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
+/// The beginning of a pointer (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 const START: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
-/// Bytes that a pointer has at least and at most: it ends with a digest and a size, and others are not opened.
+/// Minimum and maximum size of a pointer in bytes: it ends with a digest and a size, and other files are not
+/// opened.
 const BYTES: std::ops::RangeInclusive<u64> = 120..=200;
 
-/// Whether a file is a pointer where a page, or what pages are made of, should be. A text may show one.
+/// Whether a file is a pointer in place of a page, or of what pages are made from. A text may show one.
 pub(super) fn is_pointer(path: &Path, key: &str, size: u64) -> bool {
     if !BYTES.contains(&size) || !is_part_of_site(key) {
         return false;
     }
     let mut start = [0; START.len()];
-    // What cannot be read is told of where it is uploaded.
+    // An unreadable file is reported when it is uploaded.
     let read = open_files::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == START
 }

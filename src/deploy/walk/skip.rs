@@ -1,4 +1,4 @@
-//! Why an entry of the source is left out: it is hidden, leads out of the source, or is no file.
+//! Why an entry of the source is left out: it is hidden, leads out of the source, or is not a file.
 
 use super::{Place, WalkRules, relative_key};
 use shipfront_site::ObjectKinds;
@@ -6,13 +6,13 @@ use shipfront_site::key::{is_litter, is_rules_file};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// The folder that browsers and certificate authorities look into.
+/// The folder that browsers and certificate authorities read.
 const WELL_KNOWN: &str = ".well-known";
-/// What no pattern makes a part of a site: the history of a project, and the folder of deploy records.
+/// What no pattern makes part of a site: the history of a project, and the folder of deploy records.
 const NEVER: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".shipfront"];
-/// Entries of a folder outside the source that are looked at to find out what is left out with it.
+/// Number of entries of a folder outside the source to examine to find out what is left out with it.
 const MOST_ENTRIES: usize = 10_000;
-/// What a page is made of, beside pages: without it viewers see a broken one.
+/// What a page needs, other than pages: without it, viewers see a broken one.
 const PARTS_OF_PAGES: [&str; 19] = [
     "avif", "css", "gif", "ico", "jpeg", "jpg", "js", "mjs", "mp4", "otf", "png", "svg", "ttf", "wasm", "webm", "webp",
     "woff", "woff2", "map",
@@ -48,16 +48,16 @@ impl Skip {
     }
 }
 
-/// Whether an entry, or a folder that it is in, is hidden and no pattern includes it. A hidden folder in which a
-/// pattern may include something is looked into.
+/// Whether an entry, or a folder that contains it, is hidden and no pattern includes it. A hidden folder in which a
+/// pattern may include something is entered.
 fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> bool {
     let name = entry.file_name().as_encoded_bytes();
     let is_included = || relative_key(source, entry.path()).is_some_and(|key| rules.included_hidden.is_match(key));
-    // Their systems hide them by other means than names.
+    // Their systems hide them by other means than their names.
     if !entry.file_type().is_dir() && entry.file_name().to_str().is_some_and(is_litter) {
         return !is_included();
     }
-    // Where no pattern includes anything, hidden folders are not entered.
+    // If no pattern includes anything, hidden folders are not entered.
     if rules.included_hidden.is_empty() && !name.starts_with(b".") {
         return false;
     }
@@ -73,13 +73,13 @@ fn is_left_out_as_hidden(entry: &DirEntry, source: &Path, rules: &WalkRules) -> 
     }
 }
 
-/// What viewers miss when what a symlink leads to is left out: a page, or a part of one.
+/// What viewers miss if the target of a symlink is left out: a page, or a part of one.
 fn needed(entry: &DirEntry, source: &Path, target: &Path, root: &Path) -> Option<String> {
     if !entry.file_type().is_dir() {
         let key = relative_key(source, entry.path())?;
         return is_needed(&key).then(|| format!("{key:?}"));
     }
-    // A folder above the source holds the source itself: that is a loop, not a part of the site.
+    // A folder above the source contains the source itself: that is a loop, not a part of the site.
     if root.starts_with(target) {
         return None;
     }

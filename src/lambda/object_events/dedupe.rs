@@ -1,13 +1,13 @@
-//! Which keys with events must be invalidated.
+//! Determines which keys with events must be invalidated.
 //!
-//! Every one, but for two. What a deploy under way does itself it tells itself. And a write is
-//! known already where the event, the object there is now and the manifest agree on bytes and
-//! headers: the deploy that wrote the manifest invalidated them, or the same bytes were written again.
+//! All of them, with two exceptions. A running deploy invalidates its own changes itself. And a write has already
+//! been invalidated if the event, the existing object and the manifest agree on bytes and headers: the deploy that
+//! wrote the manifest did so, or the same bytes were written again.
 //!
-//! The manifest alone would not do for that: another tool may write B over A, CloudFront hear of B
-//! and cache it, and then A come back. So a run that finds an object that is not what the manifest
-//! says marks its key in the record before it invalidates it, and a marked key is invalidated again.
-//! Where the record cannot be written, no event is taken for known.
+//! The manifest alone would not be enough for that: another tool may write B over A, CloudFront may then be
+//! invalidated for B and cache it, and A may be written again. So a run that finds an object that differs from the
+//! manifest marks its key in the record before it invalidates it, and a marked key is invalidated again. If the
+//! record cannot be written, no event counts as already invalidated.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lambda::EntryPoint;
@@ -25,32 +25,32 @@ use shipfront_invalidation::{Strategy, Viewers};
 use shipfront_site::{RECORD_FOLDER, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// `HeadObject` requests in flight.
+/// Maximum number of `HeadObject` requests in flight.
 const CONCURRENCY: usize = 64;
 
-/// What is to be invalidated of a bucket.
+/// What to invalidate for a bucket.
 pub(super) struct Deduped {
     pub(super) changes: Changes,
     pub(super) viewers: Viewers,
     /// The keys of the rest of the site.
     pub(super) unchanged: Keys,
     pub(super) warnings: Vec<String>,
-    /// Keys that need no invalidation.
+    /// Number of keys that need no invalidation.
     pub(super) left: usize,
 }
 
-/// The changed keys, and what to write down once CloudFront accepted the invalidation.
+/// The changed keys, and what to record once CloudFront has accepted the invalidation.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) changed: Vec<String>,
     memories: Vec<(ExternalWrites, Vec<Settled>)>,
-    /// Keys that could not be marked, and why: they are invalidated, and their messages come again.
+    /// Keys that could not be marked, and why: they are invalidated, and their messages are delivered again.
     pub(super) unmarked: Vec<(String, String)>,
-    /// The record in which the paths are counted that this takes.
+    /// The record that counts the paths.
     pub(super) counter: Option<Session>,
 }
 
-/// A key that is what the manifest says again.
+/// A key whose object matches the manifest again.
 struct Settled {
     full_key: String,
     key: String,
@@ -71,12 +71,12 @@ impl Changes {
 struct Site {
     prefix: String,
     session: Session,
-    /// What the manifest says of the keys that have events, by the key below the prefix.
+    /// The manifest's rows for the keys with events, by the key below the prefix.
     rows: HashMap<String, Row>,
 }
 
 impl Site {
-    /// Reads what the manifest says, row by row: of keys with events all of it, of the others their names.
+    /// Reads the manifest row by row: complete rows for keys with events, only the names of others.
     fn new(target: &Target, session: Session, has_events: impl Fn(&str) -> bool, others: &mut Keys) -> Result<Site> {
         let prefix = target.prefix().to_owned();
         let mut site = Site { prefix, session, rows: HashMap::new() };
@@ -101,7 +101,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Whether a deploy under way does all of this itself.
+    /// Whether a running deploy does all of this itself.
     fn is_deploying(&self, key: &str, events: &[&ObjectEvent]) -> bool {
         let under_way = self.session.unfinished().filter(|_| self.session.holder().is_some());
         let pending_change = under_way.and_then(|intent| intent.pending_change(key));
@@ -109,7 +109,8 @@ impl Site {
     }
 }
 
-/// Whether an event is what was pending, as far as a pending change says: it is written before the bytes are known.
+/// Whether an event matches what was pending, as far as a pending change says: it is written before the bytes are
+/// known.
 fn keeps(pending_change: &PendingChange, event: &ObjectEvent) -> bool {
     match (pending_change.action, &event.change) {
         (PendingAction::Upload, Change::Written { etag, size }) => {
@@ -138,25 +139,26 @@ impl Keys {
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// In the order in which they came.
+    /// In the order in which they were added.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end])
     }
 }
 
-/// What becomes of a key that the manifest describes.
+/// What happens to a key that the manifest describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// CloudFront knows.
+    /// It has already been invalidated.
     Known,
-    /// Invalidated, and marked before that: the object is another one than the manifest's.
+    /// Invalidated, and marked before that: the object differs from the manifest.
     Foreign,
-    /// Invalidated; the object is the manifest's, and a mark may go.
+    /// Invalidated; the object matches the manifest, and a mark may be removed.
     Back,
 }
 
-/// `live`: the object is the manifest's now; `said`: so said every event; `marked`: `None` where marks cannot be kept.
+/// `live`: the object matches the manifest now; `said`: so did every event; `marked`: `None` if marks cannot be
+/// kept.
 fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
     match (live, said, marked) {
         (true, true, Some(false)) => Fate::Known,
@@ -165,7 +167,7 @@ fn fate(live: bool, said: bool, marked: Option<bool>) -> Fate {
     }
 }
 
-/// Leaves out the keys of a bucket that were already invalidated.
+/// Skips the keys of a bucket that were already invalidated.
 pub(super) async fn dedupe(
     entry_point: &EntryPoint,
     bucket: &str,
@@ -180,7 +182,7 @@ pub(super) async fn dedupe(
     let mut all_in_sites = true;
     let mut left = 0;
     for (full_key, events) in keys {
-        // The longest prefix: one site may lie within another.
+        // The longest prefix: one site may be inside another.
         let mut holding =
             sites.iter().enumerate().filter_map(|(at, site)| Some((at, full_key.strip_prefix(&*site.prefix)?)));
         let holding = holding.by_ref().min_by_key(|(_, key)| key.len());
@@ -202,7 +204,7 @@ pub(super) async fn dedupe(
     }
     let mut policy = entry_point.settings.policy;
     if policy.strategy == Strategy::Cover && !all_in_sites {
-        // Nobody knows what else a wildcard would evict.
+        // What else a wildcard would evict is not known.
         policy.strategy = Strategy::Exact;
     }
     let used = sites.iter().map(|site| site.session.paths_used()).reduce(u64::saturating_add);
@@ -211,7 +213,7 @@ pub(super) async fn dedupe(
     Ok(Deduped { changes, viewers, unchanged, warnings, left })
 }
 
-/// Compares keys that the manifest describes with what is there; how many need no invalidation.
+/// Compares keys that the manifest describes with the existing objects; returns how many need no invalidation.
 async fn compare(
     site: &Site,
     found: &Found,
@@ -219,7 +221,7 @@ async fn compare(
     changes: &mut Changes,
     warnings: &mut Vec<String>,
 ) -> Result<usize> {
-    // The marks first: one that comes while we look is then not taken for one that we saw.
+    // The marks first: one that is set during the comparison then does not count as seen.
     let mut memory = match site.session.external_writes().await {
         Ok(memory) => {
             warnings.extend(memory.unreadable().map(|why| {
@@ -276,7 +278,7 @@ fn is_row(head: &Head, row: &Row) -> bool {
     head.etag == row.etag && row.headers == Some(head.headers.digest())
 }
 
-/// The sites of a bucket that have a record. One that cannot be read is a warning: everything is then invalidated.
+/// The sites of a bucket that have a record. An unreadable one causes a warning: everything is then invalidated.
 async fn sites(
     entry_point: &EntryPoint,
     bucket: &Bucket,
@@ -307,7 +309,7 @@ async fn sites(
     Ok(sites)
 }
 
-/// Where the records are: where the function is told, or in the bucket.
+/// The locations of the records: as configured in the function, or in the bucket.
 async fn places(entry_point: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target, Place)>> {
     if let Some((site, place)) = &entry_point.settings.elsewhere {
         let site = site.as_ref().unwrap_or(bucket.target());
@@ -323,7 +325,7 @@ async fn places(entry_point: &EntryPoint, bucket: &Bucket) -> Result<Vec<(Target
         let page = folder.list(start).await?;
         let states = page.objects.iter().filter_map(|object| object.key.strip_suffix(crate::record::STATE));
         for prefix in states.filter(|prefix| prefix.is_empty() || prefix.ends_with('/')) {
-            // Whoever can write there could else stop all events with a name that no site has.
+            // Otherwise, anybody who can write there could stop all events with a name that no site has.
             if let Ok(site) = Target::parse(&format!("s3://{name}/{prefix}")) {
                 places.push((site, Place::Beside));
             }

@@ -1,9 +1,8 @@
 //! The shapes of events: what happened to which key, message by message.
 //!
-//! Each message, and each record in it, is read for itself: what one of them lacks is its own
-//! problem, never its neighbours'
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
-//! A topic of SNS on the way wraps what S3 or EventBridge said into one of two envelopes; it is taken out of both.
+//! Each message, and each record in it, is parsed separately: an error in one of them never affects its neighbors
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>). An SNS topic on the way wraps
+//! the event of S3 or EventBridge in one of two envelopes; it is extracted from both.
 
 use crate::lambda::shape::read_shape;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
@@ -15,21 +14,21 @@ use serde_json::Value;
 use shipfront_site::etag::Etag;
 use std::collections::{BTreeMap, HashMap};
 
-/// What an invocation is about.
+/// The events of an invocation.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) messages: Vec<Message>,
-    /// Whether the messages come from a queue that takes single ones back.
+    /// Whether the messages come from a queue to which single ones can be returned.
     pub(super) queued: bool,
 }
 
-/// What is dealt with, or comes again, as a whole.
+/// A unit that is processed, or delivered again, as a whole.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Message {
-    /// SQS's id of it.
+    /// SQS's ID of it.
     pub(super) id: Option<String>,
     pub(super) events: Vec<ObjectEvent>,
-    /// What in it could not be read.
+    /// What could not be parsed in it.
     pub(super) problems: Vec<String>,
 }
 
@@ -45,11 +44,12 @@ pub(super) struct ObjectEvent {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It was written, and has this ETag and size where the event says so.
+    /// It was written, and has this ETag and size if the event says so.
     Written { etag: Option<Etag>, size: Option<u64> },
-    /// It went, by whoever's hand or a lifecycle rule's.
+    /// It was removed, by anybody or by a lifecycle rule.
     Removed,
-    /// Who may read it changed: an archived object came back or went again, or its access list is another.
+    /// Who may read it changed: an archived object was restored or archived again, or its access control list
+    /// changed.
     Reachable,
 }
 
@@ -59,7 +59,7 @@ impl Batch {
         (0..self.messages.len()).map(|at| (at, reason.to_owned())).collect()
     }
 
-    /// The messages about any of these keys, each with the reason of the first.
+    /// The messages with any of these keys, each with the reason of the first.
     pub(super) fn with_keys(&self, keys: &HashMap<(String, String), String>) -> BTreeMap<usize, String> {
         let mut found = BTreeMap::new();
         if keys.is_empty() {
@@ -75,7 +75,7 @@ impl Batch {
     }
 }
 
-/// Reads an invocation's event.
+/// Parses an invocation's event.
 pub(super) fn read(event: &Value) -> Result<Batch, String> {
     let queued = |record: &Value| record.get("eventSource").and_then(Value::as_str) == Some("aws:sqs");
     match event.get("Records").and_then(Value::as_array) {
@@ -101,7 +101,7 @@ fn parse(what: &str, text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{what} is not JSON: {error}"))
 }
 
-/// What S3 or EventBridge says, by itself or through a topic: an error where it is nothing of theirs.
+/// The event of S3 or EventBridge, sent directly or through a topic: an error if it is neither.
 fn content(event: &Value) -> Result<Message, String> {
     let mut message = Message::default();
     if let Some(records) = event.get("Records") {
@@ -124,13 +124,13 @@ fn content(event: &Value) -> Result<Message, String> {
     } else if event.get("TopicArn").is_some() {
         return published(event);
     } else if event.get("Event").and_then(Value::as_str) != Some("s3:TestEvent") {
-        // S3 sends a test event when notifications are configured; it is about nothing.
+        // S3 sends a test event when notifications are configured; it contains no change.
         return Err("it has neither Records nor a detail-type".to_owned());
     }
     Ok(message)
 }
 
-/// What SNS says around a message: in the record of an event of its own
+/// The SNS envelope of a message: in the record of an event of its own
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>), and in the body of a queue's message
 /// (<https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>) unless the subscription delivers
 /// raw messages.
@@ -148,13 +148,14 @@ fn published(envelope: &Value) -> Result<Message, String> {
     match envelope.kind.as_deref() {
         None | Some("Notification") => {
             let inner = parse("the message of SNS", &envelope.message)?;
-            // Topics are not subscribed to topics, so nothing of theirs is wrapped twice.
+            // Topics cannot subscribe to topics, so no message is wrapped twice.
             match inner.get("TopicArn") {
                 Some(_) => Err("a message of SNS within a message of SNS".to_owned()),
                 None => content(&inner),
             }
         }
-        // Where one account's topic is to send to another one's queue. The URL that confirms it is as good as a key.
+        // Sent if one account's topic should deliver to another one's queue. The URL that confirms it is as good as
+        // a key.
         Some("SubscriptionConfirmation") => Err(format!(
             "confirm the subscription of the topic {} by opening its SubscribeURL",
             envelope.topic_arn.unwrap_or_default()
@@ -194,7 +195,7 @@ fn native(record: &Value) -> Result<Option<ObjectEvent>, String> {
     Ok(Some(ObjectEvent { bucket, key, change }))
 }
 
-/// The `detail` of an EventBridge event of S3, which `aws_lambda_events` leaves open
+/// The `detail` of an EventBridge event of S3, which `aws_lambda_events` leaves untyped
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
 #[derive(Deserialize)]
 struct Detail {
@@ -209,7 +210,7 @@ struct DetailBucket {
 
 #[derive(Deserialize)]
 struct DetailObject {
-    /// As it is: EventBridge's keys are not encoded.
+    /// Unchanged: EventBridge's keys are not encoded.
     key: String,
     etag: Option<String>,
     size: Option<u64>,
@@ -234,7 +235,7 @@ fn bridged(event: &Value) -> Result<Option<ObjectEvent>, String> {
     Ok(change(&object).map(|change| ObjectEvent { bucket: bucket.name, key: object.key, change }))
 }
 
-/// A key as a notification has it: a space is `+`, and a plus sign `%2B`.
+/// Decodes a key as notifications encode it: a space is `+`, and a plus sign `%2B`.
 fn form_decoded(key: &str) -> Result<String, String> {
     let mut rest = key.as_bytes();
     while let Some(at) = rest.iter().position(|&byte| byte == b'%') {

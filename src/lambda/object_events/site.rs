@@ -1,4 +1,4 @@
-//! The distributions that show a bucket, remembered from one invocation to the next.
+//! The distributions that serve a bucket, cached from one invocation to the next.
 
 use crate::clock::Stopwatch;
 use crate::cloudfront::Distributions;
@@ -14,24 +14,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// How long what was found counts: a change of a distribution takes minutes to be everywhere, too.
+/// How long the result counts: a change of a distribution takes minutes to propagate as well.
 const FRESH: Duration = Duration::from_secs(300);
 
-/// A bucket and who shows it.
+/// A bucket and the distributions that serve it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) bucket: Bucket,
     pub(super) shapes: Vec<(DistributionId, DistributionShape)>,
 }
 
-/// What was found, by bucket.
+/// The results, by bucket.
 #[derive(Debug, Default)]
 pub(in crate::lambda) struct Buckets {
     found: Mutex<HashMap<String, (Stopwatch, Arc<Found>)>>,
 }
 
 impl Buckets {
-    /// The bucket with this name and the distributions that the function is about.
+    /// The bucket with this name and the function's distributions.
     pub(super) async fn find(&self, entry_point: &EntryPoint, name: &str) -> Result<Arc<Found>> {
         let mut known = self.found.lock().await;
         if let Some((since, found)) = known.get(name)
@@ -44,7 +44,7 @@ impl Buckets {
         let settings = &entry_point.settings;
         let distributions = Distributions::new(&entry_point.aws);
         let shapes = shapes(&distributions, &settings.distributions, settings.any_origin, name).await?;
-        // A function may be about several buckets, each with distributions of its own.
+        // A function may be for several buckets, each with its own distributions.
         let (others, shapes): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|(_, shape)| is_mistaken(shape, name));
         if shapes.is_empty() {
             refuse_other_buckets(&others, name)?;
@@ -54,7 +54,7 @@ impl Buckets {
         Ok(found)
     }
 
-    /// Looks again the next time.
+    /// Clears the results, so that the next call searches again.
     pub(super) async fn forget(&self) {
         self.found.lock().await.clear();
     }

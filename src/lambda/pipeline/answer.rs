@@ -1,4 +1,4 @@
-//! The answer to a job, within CodePipeline's limits: every CodePipeline call is here.
+//! The result of a job, within CodePipeline's limits: every CodePipeline call is here.
 
 use crate::aws::Aws;
 use crate::aws::failure::explain;
@@ -11,14 +11,14 @@ use aws_sdk_codepipeline::types::{ExecutionDetails, FailureDetails, FailureType}
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// Characters of a failure's message
+/// Maximum length of a failure's message, in characters
 /// (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_FailureDetails.html>).
 const MESSAGE_LIMIT: usize = 5000;
-/// Characters of a summary
+/// Maximum length of a summary, in characters
 /// (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_ExecutionDetails.html>).
 const SUMMARY_LIMIT: usize = 2048;
 
-/// What a job comes to.
+/// The verdict about a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
     /// Done.
@@ -28,11 +28,11 @@ pub(super) enum Verdict {
         /// For later actions.
         variables: BTreeMap<String, String>,
     },
-    /// CloudFront accepted it and is at it: CodePipeline comes again with the token.
+    /// CloudFront has accepted it and is working on it: CodePipeline continues with the token.
     Waiting {
         /// For people.
         summary: String,
-        /// For ourselves.
+        /// For the next invocation.
         token: String,
     },
     /// Failed.
@@ -47,31 +47,31 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
-/// CodePipeline's kinds of failure, as far as they happen here.
+/// CodePipeline's kinds of failure, as far as they occur here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// The action's configuration makes no sense.
     ConfigurationError,
     /// AWS did not allow a call.
     PermissionError,
-    /// The artifact is not there.
+    /// The artifact does not exist.
     RevisionUnavailable,
-    /// A newer build went before.
+    /// A newer build came first.
     RevisionOutOfSync,
-    /// AWS was too busy, or failed on its own side.
+    /// AWS was too busy, or failed.
     SystemUnavailable,
     /// Anything else.
     JobFailed,
 }
 
 impl Failure {
-    /// The failure that an error is.
+    /// Converts an error into a failure.
     pub(super) fn of(error: &Error) -> Failure {
         let kind = FailureKind::of_kind(error.kind());
         Failure { kind, message: with_hint(error.to_string(), error.hint_text()) }
     }
 
-    /// The failure that a report shows, with what became of the rest.
+    /// The failure in a report, with what happened to the rest.
     pub(super) fn about(about: &str, failure: &outcome::Failure) -> Failure {
         let key = failure.key.as_deref().filter(|key| !failure.error.contains(key));
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
@@ -90,7 +90,7 @@ impl FailureKind {
             ErrorKind::Superseded => FailureKind::RevisionOutOfSync,
             ErrorKind::Usage | ErrorKind::NoSuchResource => FailureKind::ConfigurationError,
             ErrorKind::AccessDenied | ErrorKind::Credentials => FailureKind::PermissionError,
-            // Only the artifact is an object that must be there.
+            // Only the artifact is an object that must exist.
             ErrorKind::NotFound => FailureKind::RevisionUnavailable,
             ErrorKind::Busy | ErrorKind::ServerFault => FailureKind::SystemUnavailable,
             _ => FailureKind::JobFailed,
@@ -121,20 +121,20 @@ impl Display for Verdict {
     }
 }
 
-/// CodePipeline, as the one who waits for an answer.
+/// Reports results to CodePipeline.
 #[derive(Debug)]
 pub(super) struct Answerer {
     client: Client,
 }
 
 impl Answerer {
-    /// In the function's own region: that is where its jobs are, whatever the pipeline's.
+    /// In the function's own region: that is where its jobs are, regardless of the pipeline's region.
     pub(super) fn new(aws: &Aws) -> Answerer {
         Answerer { client: Client::from_conf(aws.codepipeline()) }
     }
 
-    /// Answers a job; how it was answered, in a word. A success that CodePipeline does not take is
-    /// answered as a failure that says so.
+    /// Reports the result of a job; returns how, as a word. A success that CodePipeline does not accept is reported
+    /// as a failure that says so.
     pub(super) async fn put(&self, job: &str, verdict: Verdict) -> Result<&'static str> {
         let failure = match verdict {
             Verdict::Failed(failure) => failure,
@@ -181,7 +181,7 @@ impl Answerer {
     }
 }
 
-/// The job is no longer in progress: an earlier attempt, whose answer was lost, did it.
+/// The job is no longer in progress: an earlier attempt, whose response was lost, reported it.
 fn is_answered(code: Option<&str>) -> bool {
     code == Some("InvalidJobStateException")
 }
@@ -194,7 +194,7 @@ fn unheard(error: &Error, summary: &str) -> Failure {
     Failure { message, ..failure }
 }
 
-/// At most so many characters.
+/// A text cut to at most `limit` characters.
 fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_the_kind_of_failure_that_says_whose_turn_it_is() {
+    fn each_error_is_the_kind_of_failure_that_says_who_must_act() {
         let kind = |error: Error| Failure::of(&error).kind;
         assert_eq!(kind(Error::usage("x")), FailureKind::ConfigurationError);
         assert_eq!(kind(Error::superseded("x")), FailureKind::RevisionOutOfSync);

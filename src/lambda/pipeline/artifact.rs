@@ -1,4 +1,4 @@
-//! The job's input artifact: a zip from the artifact store, unpacked on the function's own disk.
+//! The job's input artifact: a zip file from the artifact store, unpacked on the function's own disk.
 
 use crate::aws::Aws;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,15 +12,15 @@ use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
-/// The folder that is ours in the function's temporary one. What a run that was killed left in it
-/// goes first: an execution environment and its disk serve one invocation after the other.
+/// shipfront's folder in the function's temporary directory. Remainders of a killed run are removed first: an
+/// execution environment and its disk serve one invocation after another.
 const FOLDER: &str = "shipfront-artifact";
-/// The most files of a site; far more fit in no function's disk and time.
+/// Maximum number of files in a site; far more do not fit into any function's disk and time.
 const MOST_FILES: usize = 500_000;
-/// Bytes that a file takes beside its content, in the calculation of what fits.
+/// Bytes that a file takes in addition to its content, when computing what fits.
 const FILE_OVERHEAD: u64 = 4096;
 
-/// An artifact's files, gone when dropped.
+/// An artifact's files, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     folder: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Unpacked {
 }
 
 impl Unpacked {
-    /// The folder that is the site.
+    /// The folder of the site.
     pub(super) fn site(&self) -> PathBuf {
         self.site.clone()
     }
@@ -41,7 +41,7 @@ impl Drop for Unpacked {
     }
 }
 
-/// Fetches the artifact with the credentials of the job, and unpacks it.
+/// Downloads the artifact with the credentials of the job, and unpacks it.
 pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployParameters) -> Result<Unpacked> {
     let artifact = choose(&data.input_artifacts, deploy.artifact.as_deref())?;
     let location = &artifact.location.s3_location;
@@ -100,7 +100,7 @@ fn choose<'a>(
     }
 }
 
-/// Free bytes on the disk of a folder.
+/// Free bytes on a folder's disk.
 #[cfg(unix)]
 fn room(folder: &Path) -> Result<u64> {
     let disk = rustix::fs::statvfs(folder);
@@ -108,7 +108,7 @@ fn room(folder: &Path) -> Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Functions run on Linux; elsewhere a full disk is seen when it is full.
+/// Functions run on Linux; elsewhere, a full disk is noticed when it is full.
 #[cfg(not(unix))]
 fn room(_folder: &Path) -> Result<u64> {
     Ok(u64::MAX)
@@ -122,8 +122,8 @@ fn no_room(error: Error) -> Error {
     }
 }
 
-/// Unpacks what is below `source`, if all of it fits and nothing is to land elsewhere. What cannot
-/// be unpacked faithfully is refused, not left out: a file that is missing would be taken for removed.
+/// Unpacks everything below `source`, if all of it fits and stays inside `into`. What cannot be unpacked faithfully
+/// is refused, not skipped: a missing file would count as removed.
 fn unpack(archive: impl Read + Seek, source: &Path, into: &Path, room: u64) -> Result<()> {
     let broken = |error: zip::result::ZipError| Error::failed(format!("it is not a readable ZIP archive: {error}"));
     let mut archive = ZipArchive::new(io::BufReader::new(archive)).map_err(broken)?;
@@ -206,7 +206,7 @@ mod tests {
         writer.finish().unwrap().into_inner()
     }
 
-    /// The files that came out, or why none did.
+    /// The unpacked files, or why there are none.
     fn unpacked(bytes: &[u8], source: &str, room: u64) -> Result<Vec<String>, String> {
         let directory = tempfile::tempdir().unwrap();
         let into = directory.path().join("site");

@@ -1,4 +1,4 @@
-//! `UserParameters`: a distribution's id, or JSON that says what to do.
+//! `UserParameters`: a distribution's ID, or JSON that says what to do.
 
 use crate::cloudfront::lookup::Which;
 use crate::config;
@@ -13,18 +13,18 @@ use std::path::{Component, PathBuf};
 
 const HINT: &str = "UserParameters are a distribution's id, or JSON such as {\"distribution\": \"auto\", \"bucket\": \
                     \"www.example.com\", \"deploy\": {}} or {\"distribution\": \"E2QWRUHAPOMQZL\", \"paths\": [\"/*\"]}";
-/// What only the field beside it decides, what must wait for CloudFront, which a job does by its token, and what is for
-/// one run, while an action's parameters stay.
+/// Options that are only allowed outside `deploy`, those that wait for CloudFront, which a job does with its token,
+/// and those for a single run, because an action's parameters are permanent.
 const NOT_IN_DEPLOY: [&str; 5] = ["allow-removals", "distribution", "no-wait", "verify", "help"];
-/// What can be a list.
+/// Options that can be lists.
 const LISTS: [&str; 5] = ["assets", "distribution-tenant", "exclude", "include-hidden", "pages"];
 
-/// What the action is to do.
+/// What the action should do.
 #[derive(Debug)]
 pub(super) struct Parameters {
     distribution: FromAction,
     pub(super) bucket: Option<Target>,
-    /// What to invalidate where nothing is deployed: everything, if nothing is named.
+    /// What to invalidate if nothing is deployed: everything, if nothing is named.
     pub(super) paths: Vec<String>,
     /// Whether the action ends only when CloudFront has finished.
     pub(super) wait: bool,
@@ -34,7 +34,7 @@ pub(super) struct Parameters {
 /// What an action says about the distributions.
 #[derive(Debug)]
 enum FromAction {
-    /// Ids with commas between them, or `auto`.
+    /// IDs separated by commas, or `auto`.
     Named(String),
     /// Its parameters leave them to the function's environment.
     Unnamed,
@@ -46,7 +46,7 @@ enum FromAction {
 #[derive(Debug)]
 pub(super) struct DeployParameters {
     target: Target,
-    /// The folder of the artifact that is the site; the whole of it if empty.
+    /// The folder of the artifact that is the site; the whole artifact if empty.
     pub(super) source: PathBuf,
     /// The input artifact's name.
     pub(super) artifact: Option<String>,
@@ -66,7 +66,7 @@ struct Typed {
 }
 
 impl Parameters {
-    /// Reads them.
+    /// Parses them.
     pub(super) fn parse(text: &str) -> Result<Parameters> {
         let text = text.trim();
         if !text.starts_with('{') {
@@ -97,10 +97,10 @@ impl Parameters {
         Ok(Parameters { distribution, bucket, paths, wait, deploy })
     }
 
-    /// The distributions they name; those of the function's environment if they name none.
+    /// The distributions that they name; those of the function's environment if they name none.
     ///
-    /// Without any parameters everything is invalidated, and that only where the environment says whose: `auto` and
-    /// `none` do not.
+    /// Without any parameters, everything is invalidated, and only if the environment names the distributions:
+    /// `auto` and `none` do not.
     pub(super) fn which(&self, otherwise: &Which) -> Result<Which> {
         let text = match (&self.distribution, otherwise) {
             (FromAction::Named(text), _) => text,
@@ -116,7 +116,7 @@ impl Parameters {
 }
 
 impl DeployParameters {
-    /// Three fields of its own; all others are options of `shipfront deploy` without their hyphens.
+    /// Three separate fields; all others are options of `shipfront deploy` without their hyphens.
     fn parse(mut fields: Map<String, Value>, bucket: &Target) -> Result<DeployParameters> {
         let wrong = |problem: String| Error::usage(format!("UserParameters: deploy.{problem}"));
         let mut text = |name: &str| match fields.remove(name) {

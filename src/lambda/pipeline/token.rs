@@ -1,4 +1,4 @@
-//! The continuation token: what the next invocation of a job looks at, instead of this one sleeping.
+//! The continuation token: lets the next invocation of a job check CloudFront, instead of having this one sleep.
 
 use crate::clock::Clock;
 use crate::cloudfront::Distributions;
@@ -10,19 +10,19 @@ use shipfront_invalidation::{Invalidation, InvalidationStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long CloudFront may take before the job is done without it: as `--wait-timeout` has it.
+/// How long CloudFront may take before the job ends without it: the default of `--wait-timeout`.
 pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// Characters of a token
+/// Maximum length of a token, in characters
 /// (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PutJobSuccessResult.html>).
 const TOKEN_LIMIT: usize = 2048;
-/// Bytes of ids in the output variables, which have 122,880 in all
+/// Maximum size of IDs in the output variables, which have 122,880 bytes in all
 /// (<https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html>).
 const IDS_LIMIT: usize = 16 * 1024;
 
-/// Invalidations that CloudFront accepted, and what is to be answered once they are completed.
+/// Invalidations that CloudFront accepted, and the result to report once they are completed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Waiting {
-    /// In seconds since the epoch: until when to wait.
+    /// Until when to wait, in seconds since the epoch.
     until: i64,
     invalidations: Vec<Accepted>,
     summary: String,
@@ -42,7 +42,7 @@ struct Accepted {
 }
 
 impl Waiting {
-    /// What was sent, with what to answer in the end.
+    /// Creates the value from what was sent, and from the final result.
     pub(super) fn new(sent: &[Invalidation], mut variables: BTreeMap<String, String>, summary: String) -> Waiting {
         let items: usize = sent.iter().map(|invalidation| invalidation.items.len()).sum();
         variables.insert("invalidationPaths".to_owned(), items.to_string());
@@ -62,13 +62,13 @@ impl Waiting {
         self.invalidations.iter().any(|accepted| accepted.open)
     }
 
-    /// From now on.
+    /// Limits the wait, from now on.
     pub(super) fn for_at_most(self, limit: Duration, clock: &Clock) -> Waiting {
         let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
         Waiting { until: clock.now().as_second().saturating_add(limit), ..self }
     }
 
-    /// Reads a token of ours.
+    /// Parses one of shipfront's tokens.
     pub(super) fn parse(token: &str) -> Result<Waiting> {
         serde_json::from_str(token).map_err(|_| {
             Error::failed("the continuation token is not one of shipfront's")
@@ -76,7 +76,7 @@ impl Waiting {
         })
     }
 
-    /// Asks CloudFront how far it is, once.
+    /// Asks CloudFront for the progress, once.
     pub(super) async fn look(mut self, distributions: &Distributions, clock: &Clock) -> Verdict {
         for accepted in self.invalidations.iter_mut().filter(|accepted| accepted.open) {
             let name = accepted.distribution.clone();
@@ -102,7 +102,7 @@ impl Waiting {
         self.verdict()
     }
 
-    /// Nothing more to wait for.
+    /// There is nothing left to wait for.
     pub(super) fn done(mut self) -> Verdict {
         let ids: Vec<&str> = self.invalidations.iter().map(|accepted| accepted.id.as_str()).collect();
         let mut names: Vec<&str> = self.invalidations.iter().map(|accepted| accepted.distribution.as_str()).collect();
@@ -110,7 +110,7 @@ impl Waiting {
         if !ids.is_empty() {
             self.summary = format!("{}; invalidation {} on {}", self.summary, ids.join(" "), names.join(" "));
         }
-        // A variable that is empty cannot be told from one that is not set.
+        // An empty variable cannot be distinguished from one that is not set.
         for (name, values) in [("invalidationIds", ids), ("distributions", names)] {
             if !values.is_empty() {
                 self.variables.insert(name.to_owned(), joined(&values));
@@ -119,7 +119,7 @@ impl Waiting {
         Verdict::Done { summary: self.summary, variables: self.variables }
     }
 
-    /// Comes again, if there is room for the token; what CloudFront accepted needs nobody to wait.
+    /// Continues, if the token fits; what CloudFront has accepted needs nobody to wait.
     pub(super) fn verdict(self) -> Verdict {
         match serde_json::to_string(&self) {
             Ok(token) if token.chars().count() <= TOKEN_LIMIT => {
@@ -132,7 +132,7 @@ impl Waiting {
     }
 }
 
-/// As many as there is room for.
+/// As many as fit.
 fn joined(values: &[&str]) -> String {
     let mut text = String::new();
     for value in values {

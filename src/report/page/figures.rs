@@ -15,7 +15,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Of all distributions together; `None` where nobody counted, or an invalidation was not accepted.
+    /// For all distributions together; `None` if they were not counted, or an invalidation was not accepted.
     pub(super) fn of(invalidations: &[Invalidation]) -> Option<Kept> {
         let failed = |invalidation: &Invalidation| invalidation.status == InvalidationStatus::Failed;
         if invalidations.iter().any(failed) || invalidations.iter().all(|invalidation| invalidation.universe == 0) {
@@ -28,7 +28,7 @@ impl Kept {
         })
     }
 
-    /// In percent: a hundred only if all stay. `None` where there are no others.
+    /// In percent: 100 only if all stay. `None` if there are no others.
     pub(super) fn percent(self) -> Option<String> {
         if self.others == 0 {
             return None;
@@ -71,7 +71,7 @@ pub(super) fn figures(report: &Report) -> Markup {
     }
 }
 
-/// The share of the cache that stays, large.
+/// The share of the cache that stays, in large type.
 fn headline(report: &Report) -> Markup {
     let stay = |others| match (report.outcome.is_plan(), others) {
         (true, _) => "would stay cached",
@@ -79,7 +79,7 @@ fn headline(report: &Report) -> Markup {
         (false, _) => "stay cached",
     };
     match Kept::of(&report.invalidations) {
-        // What would stay is no good news of what does not happen.
+        // What would stay is not good news about something that does not happen.
         _ if report.outcome == Outcome::Refused => html! {},
         Some(kept) => html! {
             p.headline {

@@ -6,7 +6,7 @@ use crate::wording::grouped;
 use maud::{Markup, html};
 use shipfront_invalidation::{Coverage, Invalidation, InvalidationStatus};
 
-/// Items of one invalidation that are named.
+/// Maximum number of items to name per invalidation.
 const MOST_ITEMS: usize = 500;
 
 /// The section of one invalidation.

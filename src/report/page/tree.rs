@@ -1,4 +1,4 @@
-//! The changes: a few as a list, many as a tree of folders that open and close, without a script.
+//! The changes: a few as a list, many as a tree of folders that open and close without a script.
 
 use crate::escape::Shown;
 use crate::report::page::verdict::{counted, reason};
@@ -9,14 +9,14 @@ use crate::wording::grouped;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
-/// Files that are named; a page with more of them is slow to open, and `--json` names all.
+/// Maximum number of files to name; a page with more is slow to open, and `--json` names all.
 const MOST_FILES: usize = 5000;
-/// With no more than these, all folders are open.
+/// Maximum number of files for which all folders are open.
 const FEW_FILES: usize = 60;
-/// Folders within each other that are divided; what lies deeper is named with the rest of its path.
+/// Maximum depth of folders; anything deeper is named with the rest of its path.
 const DEEPEST: usize = 24;
 
-/// All changes, which come in key order.
+/// All changes, in key order.
 pub(super) fn changes(changes: &[&ReportedChange]) -> Markup {
     let named = &changes[..changes.len().min(MOST_FILES)];
     html! {
@@ -33,7 +33,7 @@ pub(super) fn changes(changes: &[&ReportedChange]) -> Markup {
     }
 }
 
-/// What is in a folder: the changes whose keys begin with the same `start` bytes, so many folders deep.
+/// The contents of a folder at this depth: the changes whose keys share their first `start` bytes.
 fn below(changes: &[&ReportedChange], (start, depth): (usize, usize), open: bool) -> Markup {
     let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! Treemaps: rectangles as large as what they stand for. What was uploaded by bytes, what was evicted by URLs.
+//! Treemaps: rectangles whose area represents size. Uploads by bytes, evictions by URLs.
 
 use crate::escape::{Shown, escaped};
 use crate::report::ReportedChange;
@@ -10,18 +10,18 @@ use maud::{Markup, html};
 use shipfront_invalidation::{Coverage, Invalidation};
 use std::collections::BTreeMap;
 
-/// The drawing, in its own units.
+/// The width of the drawing, in its own units.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 340.0;
 /// The height of a folder's name.
 const TITLE: f64 = 17.0;
-/// A letter's width, about.
+/// The approximate width of a letter.
 const LETTER: f64 = 6.6;
-/// Less than this, in either direction, is not divided any further.
+/// Areas that are smaller in either direction are not divided further.
 const SMALL: f64 = 26.0;
-/// Folders within each other that are divided: deeper ones are too small to be seen.
+/// Maximum depth of folders: deeper ones are too small to be seen.
 const DEEPEST: usize = 24;
-/// For each evicted URL that is named there are at most so many.
+/// Maximum number of evicted URLs per named one.
 const MOST_BESIDE: u64 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ struct Area {
     height: f64,
 }
 
-/// A folder, or a leaf with its colour.
+/// A folder, or a leaf with its color.
 struct Node {
     name: String,
     title: String,
@@ -41,21 +41,21 @@ struct Node {
     below: Vec<Node>,
 }
 
-/// What was sent and removed, by bytes, in its folders. `None` where that is nothing.
+/// What was uploaded and removed, by bytes, in its folders. `None` if there is nothing.
 pub(super) fn of_changes(changes: &[ReportedChange]) -> Option<Markup> {
     let changes: Vec<&ReportedChange> = changes.iter().filter(|change| change.action.moves_bytes()).collect();
     let total: u64 = changes.iter().map(|change| change.bytes).sum();
     if changes.is_empty() {
         return None;
     }
-    // An empty file is still to be seen.
+    // An empty file must still be visible.
     let least = (total as f64 / 2000.0).max(1.0);
     let root = folder("", &changes, (0, 0), least);
     let title = format!("{}, each as large as its size", counted(changes.len(), "file", "files"));
     Some(draw(root.below, &title))
 }
 
-/// What the items evict, by URLs. `None` where that is nothing.
+/// What the items evict, by URLs. `None` if there is nothing.
 pub(super) fn of_evictions(invalidations: &[Invalidation]) -> Option<Markup> {
     let nodes: Vec<Node> = invalidations.iter().flat_map(|invalidation| &invalidation.coverage).map(item).collect();
     let title =
@@ -72,7 +72,7 @@ fn item(coverage: &Coverage) -> Node {
         ink,
         below: Vec::new(),
     };
-    // Names that would be slivers beside the rest are none that could be read.
+    // Names that would be slivers next to the rest could not be read.
     let named = if collateral / MOST_BESIDE <= evicts.len() as u64 { &evicts[..] } else { &[] };
     let rest = collateral.saturating_sub(named.len() as u64);
     let more = if named.is_empty() { "" } else { "more " };
@@ -91,7 +91,7 @@ fn item(coverage: &Coverage) -> Node {
     }
 }
 
-/// The tree of changes whose keys begin with the same `start` bytes, so many folders deep.
+/// The tree of the changes whose keys share their first `start` bytes, at this depth.
 fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize), least: f64) -> Node {
     let mut folders: BTreeMap<&str, Vec<&ReportedChange>> = BTreeMap::new();
     let mut below = Vec::new();
@@ -162,7 +162,7 @@ fn number(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// As much of a name as there is room for: of a URL its end, as those of one item begin alike.
+/// As much of a name as fits: for a URL its end, because those of one item have the same beginning.
 fn shortened(name: &str, letters: usize, end: bool) -> String {
     let all = name.chars().count();
     let most = letters.saturating_sub(1);
@@ -175,7 +175,7 @@ fn shortened(name: &str, letters: usize, end: bool) -> String {
     }
 }
 
-/// Rectangles for sizes that fall, as square as they can be, row by row (Bruls, Huizing and van Wijk, 2000).
+/// Rectangles for decreasing sizes, as square as possible, row by row (Bruls, Huizing and van Wijk, 2000).
 fn squarify(sizes: &[f64], mut free: Area) -> Vec<Area> {
     let total: f64 = sizes.iter().sum();
     let scale = if total > 0.0 { free.width * free.height / total } else { 0.0 };
@@ -210,7 +210,7 @@ fn squarify(sizes: &[f64], mut free: Area) -> Vec<Area> {
     areas
 }
 
-/// The worst ratio of the sides of a row's rectangles.
+/// The worst aspect ratio of a row's rectangles.
 fn worst(row: &[f64], short: f64, scale: f64) -> f64 {
     let sum: f64 = row.iter().sum::<f64>() * scale;
     let (largest, least) = (row[0] * scale, row[row.len() - 1] * scale);

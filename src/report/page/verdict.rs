@@ -1,4 +1,4 @@
-//! How a run ended, in a line that says what was done, or what failed.
+//! How a run ended, in one line that says what was done, or what failed.
 
 use crate::deploy::change::{Action, Reason};
 use crate::deploy::rollback::{PROMOTED, RESTORED};
@@ -9,13 +9,13 @@ use crate::outcome::Outcome;
 use crate::report::{Fate, Report, ReportedChange};
 use crate::wording::grouped;
 
-/// Characters of a message in a heading; the whole message is below it.
+/// Maximum number of characters of a message in a heading; the whole message is below it.
 const LONGEST: usize = 110;
 
-/// How it ended, as the page colors it.
+/// How it ended, for the color of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
-    /// All is as it was to be.
+    /// Everything is as intended.
     Good,
     /// Nothing was tried.
     Plain,
@@ -69,7 +69,7 @@ pub(super) fn of_report(report: &Report) -> String {
     }
 }
 
-/// The heading where nothing was begun.
+/// The heading if nothing was started.
 pub(super) fn of_error(error: &Error) -> String {
     let word = match error.exit() {
         Exit::Refused => "Refused",
@@ -88,12 +88,12 @@ fn summary<'a>(changes: impl Iterator<Item = &'a ReportedChange>) -> String {
     match (others, removals) {
         (Some(others), Some(removals)) => format!("{others} and {removals}"),
         (Some(one), None) | (None, Some(one)) => one,
-        // Of rules, or of what an unfinished deploy had left.
+        // Rules, or what an unfinished deploy had left.
         (None, None) => "what was left to do".to_owned(),
     }
 }
 
-/// What of the plan was not done.
+/// What was not done of the plan.
 fn undone(report: &Report) -> String {
     let of = |fate| {
         let changes = report.changes.iter().filter(move |change| change.fate == fate && change.is_visible());
@@ -109,7 +109,7 @@ fn undone(report: &Report) -> String {
     match (failed, rest) {
         (Some(failed), Some(rest)) => format!("{failed}, {rest}"),
         (Some(one), None) | (None, Some(one)) => one,
-        // Such as a file that could not be read, or rules.
+        // For example, a file that could not be read, or rules.
         (None, None) => match report.errors.first() {
             Some(failure) => shortened(&first_clause(&failure.error)),
             None => "every change was made".to_owned(),
@@ -124,7 +124,7 @@ fn cause(word: &str, message: Option<&str>) -> String {
     }
 }
 
-/// A message as far as it says what failed.
+/// The part of a message that says what failed.
 fn first_clause(message: &str) -> String {
     Shown(message.split("; ").next().unwrap_or(message)).to_string()
 }
@@ -136,7 +136,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// A number with its word.
+/// A number with its noun.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
 }

@@ -1,4 +1,5 @@
-//! The changes as a diff: wave by wave, in columns that line up throughout, with folders summed up where there are many.
+//! The changes as a diff: wave by wave, in columns that are aligned throughout, with folders summarized if there
+//! are many.
 
 use crate::deploy::change::{Action, Reason};
 use crate::escape::Shown;
@@ -11,13 +12,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use textwrap::core::display_width;
 
-/// Lines of a wave before its folders are summed up.
+/// Number of lines of a wave before its folders are summarized.
 const SHORT_LIST: usize = 20;
-/// The widest column of names, where nobody knows how wide the terminal is.
+/// Maximum width of the name column, if the width of the terminal is not known.
 const NAMES: usize = 60;
-/// The narrowest, however little room there is.
+/// Minimum width, however little room there is.
 const FEW_LETTERS: usize = 8;
-/// The narrowest column of sizes.
+/// Minimum width of the size column.
 const SIZE: usize = 9;
 /// Columns before a name: two blanks, the sign, and one more.
 const SIGN: usize = 4;
@@ -27,21 +28,21 @@ const SIGN: usize = 4;
 pub(super) struct Manner {
     /// Whether every file is named.
     pub verbose: bool,
-    /// How wide the terminal is.
+    /// The width of the terminal.
     pub columns: Option<u16>,
 }
 
 /// The waves of a deploy with their titles, each in key order.
 pub(super) type Waves<'a> = [(&'static str, Vec<&'a ReportedChange>); 3];
 
-/// One line: a file, or a folder with what is below it.
+/// One line: a file, or a folder with everything below it.
 struct Line<'a> {
     name: &'a str,
     changes: Vec<&'a ReportedChange>,
     is_folder: bool,
 }
 
-/// A line's parts beside its name.
+/// A line's parts other than its name.
 struct Parts {
     size: String,
     reason: String,
@@ -83,15 +84,15 @@ pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<
     Ok(())
 }
 
-/// As much of the tree as there is room for.
+/// As much of the tree as fits.
 fn summed_up<'a>(changes: &[&'a ReportedChange]) -> Vec<Line<'a>> {
     let deepest = changes.iter().map(|change| change.key.matches('/').count()).max().unwrap_or(0);
     let lines = (1..=deepest).rev().map(|depth| cut(changes, depth)).find(|lines| lines.len() <= SHORT_LIST);
     lines.unwrap_or_else(|| cut(changes, 0))
 }
 
-/// Lines for the tree down to `depth` folders; what is below becomes its folder's. Files of a cut folder and
-/// deeper ones are all the folder's.
+/// Lines for the tree down to `depth` folders; what is below is counted in its folder. Files of a cut folder and of
+/// deeper ones are all counted in it.
 fn cut<'a>(changes: &[&'a ReportedChange], depth: usize) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::with_capacity(changes.len());
     for &change in changes {
@@ -105,7 +106,7 @@ fn cut<'a>(changes: &[&'a ReportedChange], depth: usize) -> Vec<Line<'a>> {
     lines
 }
 
-/// The columns of all waves.
+/// The column widths of all waves.
 struct Widths {
     names: usize,
     sizes: usize,
@@ -149,7 +150,7 @@ impl Widths {
 }
 
 impl Line<'_> {
-    /// The columns that its name takes: a letter of Chinese takes two.
+    /// The number of columns of its name: a Chinese character takes two.
     fn width(&self) -> usize {
         display_width(&Shown(self.name).to_string())
     }
@@ -161,7 +162,7 @@ impl Line<'_> {
     }
 }
 
-/// The reason of a file; of a folder, how many of each.
+/// The reason of a file; for a folder, the number of each.
 fn reason(line: &Line<'_>) -> String {
     let Some(change) = line.changes.first() else { return String::new() };
     if !line.is_folder {

@@ -1,4 +1,4 @@
-//! What a report says of invalidations: paths beside the files they are for, the others below, and a line in the result.
+//! The invalidations in a report: paths next to the files they are for, the others below, and a line in the result.
 
 use crate::deploy::change::Action;
 use crate::escape::Shown;
@@ -11,16 +11,16 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Formatter};
 
-/// Lines of a list before the rest is only counted.
+/// Number of lines of a list before the rest is only counted.
 const SHORT_LIST: usize = 20;
-/// The widest column of items.
+/// Maximum width of the item column.
 const WIDE_ITEM: usize = 60;
 /// Everything.
 const ALL: &str = "/*";
-/// Where a wildcard is explained.
+/// Refers to the explanation of wildcards.
 const WILDCARDS: &str = "docs/invalidation.md explains why a wildcard evicts more than what changed";
 
-/// The paths that are invalidated for one file alone, by its key, and all others.
+/// The paths that are invalidated for one file only, by its key, and all others.
 #[derive(Debug, Default)]
 pub(super) struct Beside<'a> {
     by_key: HashMap<&'a str, Vec<&'a str>>,
@@ -28,7 +28,7 @@ pub(super) struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    /// Finds the files of the paths. A path whose spelling does not say its file is one of the others.
+    /// Assigns paths to files. A path whose spelling does not show its file is one of the others.
     pub(super) fn new(report: &'a Report) -> Beside<'a> {
         let mut keys: HashMap<String, &str> = HashMap::new();
         let prefix = report.target.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
@@ -47,7 +47,7 @@ impl<'a> Beside<'a> {
                 let is_one = |coverage: &&Coverage| coverage.covers <= 1 && coverage.collateral == 0;
                 let key = match item.strip_suffix('*') {
                     None => keys.get(item),
-                    // Such as one for a path with any query string.
+                    // For example, one for a path with any query string.
                     Some(path) if coverage.get(item).is_some_and(is_one) => keys.get(path),
                     Some(_) => None,
                 };
@@ -66,9 +66,9 @@ impl<'a> Beside<'a> {
         paths.iter().map(|path| Shown(path).to_string()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The paths that are not beside a file, the costly ones first.
+    /// The paths that are not next to a file, the most costly first.
     pub(super) fn write_rest(&self, out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
-        // That everything is invalidated is said in the result.
+        // The result says if everything is invalidated.
         let evicts_others = report.invalidations.iter().any(|invalidation| invalidation.collateral > 0);
         if self.rest.is_empty() || (self.rest == [ALL] && !evicts_others) {
             return Ok(());
@@ -127,8 +127,8 @@ fn write_evicted(out: &mut Formatter<'_>, coverage: &Coverage, verbose: bool) ->
     }
 }
 
-/// The paths at which a distribution may show a key: an origin path takes some of the prefix away, and a folder or a
-/// page may answer without the end of its name.
+/// The paths at which a distribution may serve a key: an origin path removes a part of the prefix, and a folder or
+/// a page may be served without the end of its name.
 fn paths(prefix: &str, key: &str) -> Vec<String> {
     let full = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}/{key}") };
     let below = full.len() - key.len();
@@ -189,7 +189,7 @@ fn summary(report: &Report, sent: &[&Invalidation]) -> String {
     format!("{what}, {} of {} other {urls} cached", grouped(others.saturating_sub(collateral)), grouped(others))
 }
 
-/// What was sent by its requests, why, and what other budgets would do.
+/// What was sent, by request, why, and what other budgets would do.
 pub(super) fn write_details(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     for invalidation in &report.invalidations {
         let Invalidation { distribution, items, viewer_paths, universe, .. } = invalidation;
@@ -197,7 +197,7 @@ pub(super) fn write_details(out: &mut Formatter<'_>, report: &Report) -> fmt::Re
         let status = if report.outcome.is_plan() { String::new() } else { format!(", {}", invalidation.status) };
         let paths = counted(items.len() as u64, "path");
         write!(out, "Invalidation{id} of the {}{status}: {paths}", Shown(distribution))?;
-        // Of several requests for one distribution the first has the counts.
+        // If a distribution gets several requests, the first has the counts.
         if *universe > 0 || *viewer_paths > 0 {
             write!(out, " for {}", counted(*viewer_paths, "changed URL"))?;
         }
@@ -210,7 +210,7 @@ pub(super) fn write_details(out: &mut Formatter<'_>, report: &Report) -> fmt::Re
     Ok(())
 }
 
-/// What other budgets would evict, and what they cost: of one path, ten, this plan, and a path for each changed URL.
+/// What other budgets would evict, and what they cost: one path, ten, this plan, and a path for each changed URL.
 fn write_curve(out: &mut Formatter<'_>, report: &Report, invalidation: &Invalidation) -> fmt::Result {
     let curve = &invalidation.curve;
     if curve.len() < 2 {
@@ -227,7 +227,7 @@ fn write_curve(out: &mut Formatter<'_>, report: &Report, invalidation: &Invalida
     for items in budgets {
         let Some(step) = at(items) else { continue };
         let is_this = items == this;
-        // A budget that is not used up is the one below it.
+        // A budget that is not used up equals the next smaller one.
         let items = if is_this { this } else { step.items };
         if rows.iter().all(|&(known, ..)| known != items) {
             rows.push((items, step.collateral, is_this));

@@ -27,10 +27,10 @@ impl Report {
         Ok(())
     }
 
-    /// How the run ended, in a line, and how good that is; a plan is neither good nor bad.
+    /// How the run ended, in one line, and how good that is; a plan is neither good nor bad.
     fn verdict(&self) -> (Option<Mark>, String) {
         let (target, seconds) = (Shown(&self.target), self.seconds.total);
-        // Where the address of the site is not known, the target stands in its place.
+        // If the site's address is not known, the target replaces it.
         let place = if self.url.is_none() && !self.is_local { format!(" to {target}") } else { String::new() };
         let (verb, of) = self.verb();
         let done = self.done();
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// What the run does, and of what, where that is no source.
+    /// What the run does, and with what, if that is not a source.
     fn verb(&self) -> (&'static str, String) {
         if let Some(preview) = self.source.strip_prefix(PROMOTED) {
             return ("Promoted", format!(" preview {}", Shown(preview)));
@@ -106,7 +106,7 @@ impl Report {
         }
     }
 
-    /// What was done, or of a plan what is to be: `2 new files, 1 change and 1 removal`.
+    /// What was done, or for a plan, what would be: `2 new files, 1 change and 1 removal`.
     fn done(&self) -> String {
         let planned = self.outcome.is_plan();
         let (mut new, mut changed, mut removed) = (0_u64, 0_u64, 0_u64);
@@ -132,7 +132,7 @@ impl Report {
         }
     }
 
-    /// The commands that send what CloudFront did not take.
+    /// The commands that send what CloudFront did not accept.
     fn write_repetition(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for invalidation in self.invalidations.iter().filter(|invalidation| invalidation.id.is_none()) {
             let quoted: Vec<String> = invalidation.items.iter().map(|item| format!("'{}'", Shown(item))).collect();

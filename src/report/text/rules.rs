@@ -5,10 +5,10 @@ use crate::escape::Shown;
 use shipfront_site::rule_changes::{ChangedLine, LineChange};
 use std::fmt::{self, Formatter};
 
-/// Lines of a function before the rest is only counted.
+/// Number of lines of a function before the rest is only counted.
 const SHORT_LIST: usize = 20;
 
-/// Writes what becomes of the functions. Of one that stays as it is, only `verbose` names what does nothing.
+/// Writes what happens to the functions. For an unchanged one, only `verbose` names lines without effect.
 pub(super) fn write(out: &mut Formatter<'_>, functions: &[ReportedFunction], verbose: bool) -> fmt::Result {
     let shown = functions.iter().filter(|function| verbose || function.change != FunctionChange::Unchanged);
     for function in shown {

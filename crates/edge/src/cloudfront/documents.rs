@@ -1,5 +1,6 @@
-//! CloudFront's documents as serde has them: what is read of requests and written into answers.
-//! Names and order: <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>.
+//! CloudFront's documents as serde types: the parts of requests that are read, and the parts of responses that are
+//! written. Names and order:
+//! <https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html>.
 
 mod distribution;
 mod function;
@@ -19,13 +20,13 @@ pub(super) use function::{
 pub(super) use policy::CachePolicy;
 pub(super) use tenant::DistributionTenant;
 
-/// A list: its number, and the items unless there are none. An item is a struct or a variant that has
-/// the name of its element.
+/// A list: its length, and the items unless it is empty. An item is a struct or a variant with the name of its
+/// element.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct List<T> {
     quantity: usize,
-    // Without the bound, `T: Default` would be asked for.
+    // Without the bound, serde would require `T: Default`.
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     items: Option<Items<T>>,
 }
@@ -37,7 +38,7 @@ struct Items<T> {
 }
 
 impl<T> List<T> {
-    /// The items, if they are as many as the list says.
+    /// The items, if there are as many as the list says.
     pub(super) fn counted(self) -> Option<Vec<T>> {
         let all = self.items.map(|items| items.all).unwrap_or_default();
         (all.len() == self.quantity).then_some(all)
@@ -64,7 +65,7 @@ pub(super) struct Page<T> {
     pub(super) list: List<T>,
 }
 
-/// An item of a `DistributionList`. A variant, since a struct with flattened fields has no name of its own.
+/// An item of a `DistributionList`. It is a variant because a struct with flattened fields has no name of its own.
 #[derive(Serialize)]
 pub(super) enum Distributions {
     DistributionSummary(DistributionSummary),
@@ -79,7 +80,7 @@ pub(super) struct Invalidation {
     invalidation_batch: InvalidationBatch,
 }
 
-/// What a client sends, and gets back in the invalidation.
+/// What a client sends and gets back in the invalidation.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct InvalidationBatch {

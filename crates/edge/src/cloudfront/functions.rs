@@ -1,4 +1,4 @@
-//! The calls about functions and key-value stores.
+//! The calls for functions and key-value stores.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,12 +13,12 @@ use crate::functions::{Function, Stage, Version, arn, invalid_version, missing};
 use crate::invalidation::Refusal;
 use crate::xml::{self, query_parameter};
 
-/// The most bytes of the event of a test.
+/// Maximum size of a test event, in bytes.
 const LARGEST_EVENT: usize = 40 * 1024;
-/// How AWS's model writes the header of this one answer.
+/// The header's spelling in AWS's model of this one response.
 const ETTAG: HeaderName = HeaderName::from_static("ettag");
 
-/// Answers a request about functions or stores; `None` for another one. `name` is that of the function.
+/// Answers a request for functions or stores; `None` for any other. `name` is the function's name.
 pub(super) fn answer(
     state: &State,
     operation: &str,
@@ -40,7 +40,7 @@ pub(super) fn answer(
     })
 }
 
-/// `UNPUBLISHED`, `UNASSOCIATED` or `DEPLOYED`. It is at the edges as soon as it is published.
+/// `UNPUBLISHED`, `UNASSOCIATED` or `DEPLOYED`. A function reaches the edge locations as soon as it is published.
 fn status(state: &State, name: &str, stage: Stage, is_published: bool) -> &'static str {
     match stage {
         Stage::Development if !is_published => "UNPUBLISHED",
@@ -66,7 +66,7 @@ fn list(state: &State, query: &str) -> Result<Response<Body>, Refusal> {
         let status = status(state, &version.function.name, *stage, *is_published);
         Functions::FunctionSummary(FunctionSummary::new(version, *stage, status))
     };
-    // ETags tell the stages of one function apart.
+    // ETags distinguish the stages of one function.
     let page = Paging::of(query, state.list_page_size())?.page(&all, |(version, ..)| &version.etag, summary);
     let list = FunctionList { next_marker: page.next_marker, max_items: page.max_items, list: page.list };
     Ok(document(StatusCode::OK, "FunctionList", &list))
@@ -155,7 +155,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     xml::read(body).map_err(|message| Refusal::new(400, "MalformedInput", message))
 }
 
-/// What is sent in Base64.
+/// Decodes a Base64 text of a request.
 fn text(encoded: &str) -> Result<String, Refusal> {
     let bytes = STANDARD.decode(encoded.trim()).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());

@@ -1,4 +1,4 @@
-//! The deploys of a site, as the deploy records in its bucket tell of them to whoever knows how to read those.
+//! The deploys of a site, from the deploy records in its bucket, read through a reader that the caller provides.
 
 use std::cmp::Reverse;
 
@@ -9,53 +9,54 @@ use crate::State;
 use crate::lock::reading;
 use crate::watch::RECORD_FOLDER;
 
-/// Records that are read: a bucket of previews has one a preview.
+/// Maximum number of records to read: a bucket of previews has one for each preview.
 const MOST_RECORDS: usize = 100;
-/// Deploys that are shown.
+/// Maximum number of deploys to show.
 const MOST_DEPLOYS: usize = 50;
-/// Bytes of a record that is read.
+/// Maximum size of a record to read, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// How deploy records are read. The edge itself knows nothing of them but the folder that they are in.
+/// How to read deploy records. The edge itself knows only the folder that contains them.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryReader {
-    /// Whether an object of that folder is one that tells of deploys, by its key.
+    /// Whether an object in that folder, given its key, contains deploys.
     pub is_record: fn(key: &str) -> bool,
-    /// What it tells: of a bucket, a key and the object's bytes. `None` if it is damaged, or of another version.
+    /// Reads a bucket's object, given its key and bytes. `None` if it is damaged, or has another version.
     pub read: fn(bucket: &str, key: &str, bytes: &[u8]) -> Option<DeployHistory>,
 }
 
-/// What one record tells.
+/// The contents of one record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeployHistory {
     /// The site, such as `s3://bucket/folder`.
     pub target: String,
-    /// The newest first.
+    /// Newest first.
     pub deploys: Vec<PastDeploy>,
-    /// The id of a deploy that began and did not end.
+    /// The ID of a deploy that began and did not end.
     pub unfinished: Option<String>,
-    /// Whether it is under way, as far as its lock tells.
+    /// Whether it is running, according to its lock.
     pub is_running: bool,
 }
 
-/// A deploy that was completed.
+/// A completed deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastDeploy {
-    /// Its id.
+    /// The deploy's ID.
     pub id: String,
     /// When it was completed.
     pub at: Timestamp,
-    /// Objects that it wrote.
+    /// Number of objects that it wrote.
     pub uploaded: u64,
-    /// Objects that it deleted.
+    /// Number of objects that it deleted.
     pub removed: u64,
-    /// Objects that it was to write or delete, and did not.
+    /// Number of objects that it should have written or deleted but did not.
     pub left: u64,
-    /// What else is known of it, in a few words each.
+    /// Further notes, a few words each.
     pub notes: Vec<String>,
-    /// The command that brings its site back, if there is one.
+    /// The command that rolls back to it, if there is one.
     pub rollback: Option<String>,
-    /// The keys of what it writes into its record before it changes anything, and before the write that completes it.
+    /// The keys of what it writes into its record before it changes anything, and before the write that completes
+    /// it.
     pub written: (String, String),
 }
 
@@ -73,16 +74,16 @@ pub(super) struct ShownDeploy {
     rollback: Option<String>,
 }
 
-/// A record's deploys, and the bucket that it is in.
+/// A record's deploys, and the bucket that contains it.
 #[derive(Debug)]
 pub(super) struct OfBucket {
     pub(super) bucket: String,
-    /// The key of the object that tells it.
+    /// The key of the record's object.
     pub(super) key: String,
     pub(super) history: DeployHistory,
 }
 
-/// What the records in these buckets tell.
+/// The contents of the records in these buckets.
 pub(super) async fn of(state: &State, buckets: &[String]) -> Vec<OfBucket> {
     let Some(reader) = *reading(&state.history) else { return Vec::new() };
     let mut histories = Vec::new();
@@ -100,11 +101,11 @@ pub(super) async fn of(state: &State, buckets: &[String]) -> Vec<OfBucket> {
     histories
 }
 
-/// All deploys as they are listed, the newest first.
+/// All deploys as listed, newest first.
 pub(super) fn shown(histories: Vec<OfBucket>) -> Vec<ShownDeploy> {
     let mut deploys = Vec::new();
     for OfBucket { history, .. } in histories {
-        // Of one target they stay in their order, whatever clocks said.
+        // Those of one target keep their order, whatever the clocks said.
         let mut newest = Timestamp::MIN;
         for (at, deploy) in history.deploys.into_iter().enumerate().rev() {
             newest = newest.max(deploy.at);

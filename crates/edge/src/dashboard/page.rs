@@ -1,15 +1,15 @@
-//! The page of the dashboard: its headings and empty lists, which its script fills.
+//! The dashboard's page: its headings and empty lists, which its script fills.
 
 use maud::{DOCTYPE, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// Which URLs are listed, and what the button for it says.
+/// Which URLs are listed, and the label of each button.
 const FILTERS: [(&str, &str); 5] =
     [("cached", "Cached"), ("stale", "Stale"), ("uncached", "Not cached"), ("evicted", "Evicted"), ("all", "All")];
 
-/// The page. What changes by itself and matters is announced; the log, which never rests, is not.
+/// The page. Important changes are announced to screen readers; the log, which changes constantly, is not.
 pub(super) fn document() -> String {
     let page = html! {
         (DOCTYPE)

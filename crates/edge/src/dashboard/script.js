@@ -6,12 +6,12 @@ const EMPTY = {
   uncached: "Every URL is cached.", evicted: "Nothing is evicted.", all: "The site has no URLs yet.",
 };
 const find = id => document.getElementById(id);
-// What is shown is in the address, so that a reload and a link show it again.
+// The URL contains what is shown, so that a reload and a link show it again.
 const asked = new URLSearchParams(location.hash.slice(1));
 let show = EMPTY[asked.get("show")] ? asked.get("show") : "cached";
 let site = asked.get("site"), page = null, since = 0, timer = 0, round = 0;
 
-// Whatever comes from a site goes in as text, never as markup, and what cannot be seen is spelled out.
+// Everything from a site is inserted as text, never as markup, and invisible characters are spelled out.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 const visible = text => text.replace(UNSEEN, c => "\\u{" + c.charCodeAt(0).toString(16) + "}");
 function make(tag, className, ...content) {
@@ -44,12 +44,12 @@ function age(seconds) {
   return Math.floor(seconds / 86400) + " days";
 }
 const ago = at => age(Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 1000))) + " ago";
-// Only what differs is written: else it would be announced each time.
+// Only differences are written: otherwise, everything would be announced each time.
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Makes `parent` hold these entries. What stays the same stays the same element, with its focus and what is open in it.
+// Makes `parent` contain these entries. Unchanged entries keep their elements, with focus and open details.
 function fill(parent, entries) {
   const old = new Map(Array.from(parent.children, child => [child.entry, child]));
   entries.forEach(({ key, value, build }, at) => {
@@ -104,7 +104,7 @@ function drawStory() {
       parts.push("CloudFront evicted " + count(story.evicted, "cached copy", "cached copies") + outdated
         + "; " + count(story.stayed, "other stayed", "others stayed") + " cached.");
     }
-    // What a deploy under way has changed so far, it invalidates at its end.
+    // A running deploy invalidates at its end what it has changed so far.
     if (story.since && !story.unfinished) parts.push("Since then, " + count(story.since, "object was", "objects were") + " changed without an invalidation.");
   }
   if (story?.at && story.unfinished) {
@@ -234,7 +234,7 @@ function draw() {
   drawHistory();
   drawLog();
 }
-// Asks for what is shown; `again` forgets what is there, since other URLs are asked for.
+// Requests what is shown; `again` discards the current state, because other URLs are requested.
 async function poll(again) {
   clearTimeout(timer);
   const mine = ++round, live = find("live");

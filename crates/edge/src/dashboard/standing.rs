@@ -15,24 +15,24 @@ use crate::dashboard::is_outdated;
 use crate::distribution::Distribution;
 use crate::watch::Seen;
 
-/// URLs that are listed at once. A site may have a hundred thousand of them.
+/// Maximum number of URLs listed at once. A site may have a hundred thousand of them.
 const MOST_LISTED: usize = 500;
-/// Other URLs of one copy that are named.
+/// Maximum number of other URLs of one copy to name.
 const MOST_ALIASES: usize = 20;
-/// What a URL says by itself.
+/// The characters that are not encoded in a URL's path.
 const IN_PATHS: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'(').remove(b')');
 
-/// What the page asks for.
+/// The parameters of the page's request.
 #[derive(Debug, Default)]
 pub(super) struct Query {
-    /// The version of what it shows already.
+    /// The version that it already shows.
     pub(super) after: Option<u64>,
     /// A distribution or a tenant.
     pub(super) site: Option<String>,
-    /// Which URLs are listed.
+    /// The URLs to list.
     show: Show,
-    /// A part of their names, in lower case.
+    /// A part of their names, in lowercase.
     find: String,
 }
 
@@ -46,7 +46,7 @@ enum Show {
     Evicted,
 }
 
-/// How many URLs there are in each state, of those whose names are asked for.
+/// The number of URLs in each state, among those whose names match.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
     stale: usize,
@@ -63,7 +63,7 @@ pub(super) struct Url {
     /// Other URLs that the same copy answers.
     asked_as: Vec<String>,
     state: Standing,
-    /// Of the copy.
+    /// Status of the copy.
     status: Option<u16>,
     bytes: Option<usize>,
     /// In seconds.
@@ -76,13 +76,13 @@ pub(super) struct Url {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Standing {
-    /// Viewers get what the origin would not answer any more.
+    /// Viewers get what the origin would no longer answer.
     Stale,
     /// Viewers get what the origin would answer.
     Fresh,
     /// It is older than its time to live.
     Expired,
-    /// An invalidation took it away, and nobody asked since.
+    /// An invalidation evicted it, and nobody has requested it since.
     Evicted,
     /// There is no copy.
     Absent,
@@ -153,7 +153,7 @@ impl Counts {
     }
 }
 
-/// The URLs of a site as far as they are asked for and listed, how many there are, and how many of those are not listed.
+/// The matching URLs of a site as far as they are listed, the number in each state, and how many are not listed.
 pub(super) fn of(
     state: &State,
     site: &Distribution,
@@ -185,7 +185,7 @@ pub(super) fn of(
         })
         .collect();
     let mut absent = Vec::new();
-    // Those that an invalidation took come before those that nobody asked for.
+    // Evicted URLs come before those that nobody requested.
     let evicted = seen.iter().filter(|(_, seen)| seen.evicted_by.is_some()).map(|(url, _)| url);
     let mut evicted: Vec<String> = evicted.filter(|url| !known.contains(*url)).cloned().collect();
     evicted.sort_unstable();
@@ -210,14 +210,14 @@ pub(super) fn of(
     let mut url = String::new();
     for_each_key(state, site, |key| {
         url.clear();
-        // A string takes whatever is written.
+        // Writing to a string cannot fail.
         let _ = write!(url, "/{}", utf8_percent_encode(key, IN_PATHS));
         add(&url);
         if seen.contains_key(&url) {
             own.insert(url.clone());
         }
     });
-    // What was asked for, and is gone or never was.
+    // URLs that were requested and are gone or never existed.
     seen.keys().filter(|url| !own.contains(*url)).for_each(|url| add(url));
     absent.sort_unstable();
     urls.extend(absent.into_iter().map(|url| {
@@ -228,7 +228,7 @@ pub(super) fn of(
     (counts, urls, more)
 }
 
-/// The keys of a distribution's objects below its origin's path, those of the deploy record left out.
+/// Visits the keys of a distribution's objects below its origin path, except those of the deploy record.
 fn for_each_key(state: &State, site: &Distribution, mut each: impl FnMut(&str)) {
     let Some((bucket, folder)) = place(state, site) else { return };
     bucket.for_each_below(&folder, |key| {
@@ -239,7 +239,7 @@ fn for_each_key(state: &State, site: &Distribution, mut each: impl FnMut(&str)) 
     });
 }
 
-/// The bucket of a distribution, and the folder of it that its viewers see.
+/// The bucket of a distribution, and the folder in it that viewers see.
 fn place(state: &State, site: &Distribution) -> Option<(Arc<Bucket>, String)> {
     let (origins, _) = site.targets(&site.default_behavior);
     let origin = origins.first()?;
@@ -265,7 +265,7 @@ fn standing(state: &State, site: &Distribution, copy: &Copy) -> Standing {
 fn of_copy(state: Standing, copy: Copy, seen: Seen) -> Url {
     let Copy { key, stored, age, ttl, urls, .. } = copy;
     let mut asked_as: Vec<String> = urls.into_iter().filter(|url| *url != key.url).collect();
-    // The shortest are those that people know.
+    // The shortest are the ones that people know.
     asked_as.sort_by_key(|url| (url.len(), Reverse(url.ends_with('/'))));
     asked_as.truncate(MOST_ALIASES);
     Url {

@@ -6,35 +6,35 @@ use serde::Serialize;
 use crate::dashboard::history::OfBucket;
 use crate::watch::{ShownInvalidation, Watch};
 
-/// The last deploy of a site; where no record tells of one, what led to the last invalidation.
+/// The last deploy of a site or, if no record contains one, what led to the last invalidation.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Story {
-    /// Its id.
+    /// The deploy's ID.
     deploy: Option<String>,
     at: Option<Timestamp>,
     uploaded: u64,
     removed: u64,
-    /// What it was to do, and did not.
+    /// What it should have done but did not.
     left: u64,
-    /// Whether this edge ran meanwhile: only then is anything known of the cache.
+    /// Whether this edge was running meanwhile: only then is the effect on the cache known.
     seen: bool,
-    /// Invalidations, their paths, the copies that they evicted, and how many of those were outdated.
+    /// Number of invalidations, their paths, the copies that they evicted, and how many of those were outdated.
     invalidations: usize,
     paths: usize,
     evicted: usize,
     outdated: usize,
-    /// Copies that were left after them.
+    /// Number of copies left after them.
     stayed: Option<usize>,
-    /// Objects that were stored or removed since, without an invalidation.
+    /// Number of objects stored or removed since, without an invalidation.
     since: usize,
-    /// A deploy that began later and did not end.
+    /// A later deploy that did not end.
     unfinished: Option<String>,
-    /// Whether a deploy is under way.
+    /// Whether a deploy is running.
     running: bool,
 }
 
 impl Story {
-    /// Of a site in these buckets, with its invalidations, the newest first.
+    /// Tells the story of a site in these buckets, with its invalidations, newest first.
     pub(super) fn of(
         watch: &Watch,
         buckets: &[String],
@@ -76,7 +76,8 @@ impl Story {
         }
     }
 
-    /// When the last deploy began and ended, if this edge ran meanwhile: what it wrote into its record tells.
+    /// When the last deploy began and ended, if this edge was running meanwhile: known from the times at which its
+    /// record was written.
     fn span(watch: &Watch, of: &OfBucket) -> Option<(u64, u64)> {
         let (plan, manifest) = &of.history.deploys.first()?.written;
         let began = watch.written(&of.bucket, plan, 0)?;
@@ -98,7 +99,7 @@ impl Story {
         }
     }
 
-    /// The newest first.
+    /// Newest first.
     fn of_invalidations<'a>(invalidations: impl Iterator<Item = &'a ShownInvalidation>) -> Self {
         let mut story = Self::default();
         for shown in invalidations {

@@ -1,9 +1,9 @@
-//! CloudFront Functions run: QuickJS, held to what the runtime `cloudfront-js-2.0` has and to its limits.
+//! Runs CloudFront Functions: QuickJS, restricted to what the runtime `cloudfront-js-2.0` has and to its limits.
 //!
-//! Each run begins with nothing, as AWS's does. How long one takes is counted in steps (calls and rounds of loops), not
-//! in time, so that a slow or busy machine changes no answer; how many steps AWS's one millisecond has is not
-//! documented, and the limit here is generous.
-//! Sources: <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-20.html>,
+//! Each run starts from nothing, as on AWS. Its length is counted in steps (calls and loop iterations), not in
+//! time, so that a slow or busy machine changes no result; how many steps fit into AWS's one millisecond is not
+//! documented, and the limit here is generous. Sources:
+//! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-20.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-function-restrictions.html>.
 
 use std::cell::{Cell, RefCell};
@@ -14,16 +14,16 @@ use rquickjs::context::intrinsic;
 use rquickjs::promise::MaybePromise;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Object, Runtime, Value};
 
-/// The memory that a function may take beyond what the engine itself has.
+/// Memory that a function may use in addition to the engine itself.
 const MOST_MEMORY: usize = 2 << 20;
 /// A stack that fits into that of any thread.
 const LARGEST_STACK: usize = 256 << 10;
-/// The engine asks after so many steps whether to go on.
+/// Number of steps after which the engine asks whether to continue.
 const STEPS: u32 = 10_000;
-/// How often it may go on.
+/// How often it may continue.
 const MOST_INTERRUPTIONS: u32 = 10;
 
-/// What is there at AWS; what is not, is not here either.
+/// What AWS's runtime has; anything else is missing here as well.
 type Intrinsics = (
     intrinsic::Date,
     intrinsic::Eval,
@@ -34,7 +34,7 @@ type Intrinsics = (
     intrinsic::Promise,
 );
 
-/// Runs the handler of `code` with an event in JSON. `store` is what `cf.kvs()` reads.
+/// Runs the handler of `code` with an event in JSON. `cf.kvs()` reads `store`.
 pub(super) fn run(code: &str, event: &str, store: Option<Store>) -> Run {
     let (logs, interruptions) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
     let output = start(Rc::clone(&interruptions))
@@ -86,7 +86,7 @@ fn handle(
     text.ok_or_else(|| "The function returned nothing.".to_owned())
 }
 
-/// An exception as a person reads it.
+/// The text of an exception.
 fn said(error: &CaughtError<'_>) -> String {
     match error {
         CaughtError::Exception(exception) => {
@@ -101,7 +101,7 @@ fn said(error: &CaughtError<'_>) -> String {
     }
 }
 
-/// The code as a script, and the name under which it imports what CloudFront offers. Lines stay where they are.
+/// The code as a script, and the name under which it imports CloudFront's module. Line numbers do not change.
 fn without_import(code: &str) -> (String, Option<&str>) {
     let mut imported = None;
     let lines = code.split_inclusive('\n').map(|line| match name_imported(line) {
@@ -122,7 +122,7 @@ fn name_imported(line: &str) -> Option<&str> {
     (is_name && matches!(module.trim(), "'cloudfront'" | "\"cloudfront\"")).then(|| name.trim())
 }
 
-/// Takes away what functions do not have, and gives them what only they have.
+/// Removes what functions do not have, and adds what only they have.
 fn prepare(
     ctx: &Ctx<'_>,
     imported: Option<&str>,
@@ -145,7 +145,7 @@ fn prepare(
     }
 }
 
-/// `tools` has `log`, and where there is a store `get` and `count`.
+/// `tools` has `log` and, if there is a store, `get` and `count`.
 const PRELUDE: &str = r"(function (tools) {
   const refuse = function () { throw new EvalError('Code generation from strings disallowed for this context'); };
   [function () {}, async function () {}, function* () {}, async function* () {}].forEach(function (one) {

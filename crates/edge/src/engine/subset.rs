@@ -1,8 +1,8 @@
-//! Syntax that QuickJS knows and the runtime of CloudFront Functions does not list.
+//! Syntax that QuickJS supports and the runtime of CloudFront Functions does not list.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-20.html>
 
-/// Words that begin what the runtime does not have.
+/// Words that start syntax that the runtime does not have.
 const WORDS: [&str; 6] = ["class", "export", "extends", "import", "super", "yield"];
 /// Words after which a slash begins a regular expression.
 const BEFORE_EXPRESSIONS: [&str; 9] = ["case", "delete", "do", "else", "in", "return", "throw", "typeof", "void"];
@@ -16,7 +16,7 @@ enum Token<'c> {
     Sign(&'c str),
 }
 
-/// Refuses code that CloudFront would not take.
+/// Refuses code that CloudFront would not accept.
 pub(super) fn check(code: &str) -> Result<(), String> {
     let mut tokens = Tokens { rest: code, before: None, templates: Vec::new(), braces: 0 };
     let mut all = Vec::new();
@@ -47,11 +47,11 @@ fn refused<'c>(
         Token::Word("const" | "let" | "var") => {
             matches!(next, Some(Token::Sign("{" | "["))).then(|| "destructuring".to_owned())
         }
-        // `of` stands between two names nowhere else.
+        // `of` is between two names nowhere else.
         Token::Word("of") if matches!(before, Some(Token::Word(_))) => Some("for-of".to_owned()),
         Token::Sign("?.") => Some("optional chaining".to_owned()),
         Token::Sign("??") => Some("nullish coalescing".to_owned()),
-        // What is left is the last parameter of a function.
+        // The rest is the last parameter of a function.
         Token::Sign("...") => {
             let is_rest = matches!(rest, [Token::Word(_), Token::Sign(")"), Token::Sign("{" | "=>"), ..]);
             (!is_rest).then(|| "spread syntax".to_owned())
@@ -60,11 +60,11 @@ fn refused<'c>(
     }
 }
 
-/// The tokens of code, one after the other.
+/// The tokens of code, in order.
 struct Tokens<'c> {
     rest: &'c str,
     before: Option<Token<'c>>,
-    /// For each template that is open around: how many braces were open when its expression began.
+    /// For each open template: the number of open braces when its expression began.
     templates: Vec<usize>,
     braces: usize,
 }
@@ -111,7 +111,7 @@ impl<'c> Tokens<'c> {
         }
     }
 
-    /// How far the first of the bytes is that `ends` takes, escaped ones aside.
+    /// The position of the first unescaped byte that `ends` accepts.
     fn until(&self, from: usize, mut ends: impl FnMut(u8) -> bool) -> usize {
         let bytes = self.rest.as_bytes();
         let mut at = from;
@@ -119,7 +119,7 @@ impl<'c> Tokens<'c> {
             at += if bytes[at] == b'\\' { 2 } else { 1 };
         }
         let mut at = at.min(bytes.len());
-        // What is escaped may be longer than a byte.
+        // An escaped character may be longer than a byte.
         while !self.rest.is_char_boundary(at) {
             at += 1;
         }
@@ -132,7 +132,7 @@ impl<'c> Tokens<'c> {
         Token::Literal
     }
 
-    /// The text of a template up to its end or to the next expression within it.
+    /// The text of a template up to its end or to the next expression in it.
     fn template(&mut self, from: usize) -> Token<'c> {
         let mut at = from;
         loop {
@@ -141,7 +141,7 @@ impl<'c> Tokens<'c> {
             if rest.starts_with("${") {
                 self.templates.push(self.braces);
                 self.take(at + 2);
-                // What follows is an expression.
+                // An expression follows.
                 return Token::Sign("${");
             }
             if rest.starts_with('$') {

@@ -3,7 +3,7 @@ use super::*;
 
 const EVENT: &str = r#"{"request": {"uri": "/a", "querystring": {"b": {"value": "1"}, "a": {"value": "2"}}}}"#;
 
-/// What a handler with this body returns, or why not.
+/// What a handler with this body returns, or why it fails.
 fn returned(body: &str) -> Result<String, String> {
     run(&format!("function handler(event) {{\n{body}\n}}"), EVENT, None).output
 }

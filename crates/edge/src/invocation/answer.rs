@@ -1,4 +1,4 @@
-//! What CloudFront takes for an answer of a function.
+//! The answers that CloudFront accepts from a function.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-function-restrictions-all.html>
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::event::{Body, Encoding, Event, Ordered, Request, Response, Values};
 
-/// The most bytes of a body that a function makes.
+/// Maximum size of a body that a function generates, in bytes.
 const LARGEST_BODY: usize = 40 * 1024;
-/// The most characters of a URI with its query string.
+/// Maximum length of a URI with its query string, in characters.
 const LONGEST_URI: usize = 8192;
 
 /// Headers that no function sees or sets.
@@ -40,21 +40,21 @@ const DISALLOWED: [&str; 22] = [
     "x-real-ip",
 ];
 const DISALLOWED_BEGINNINGS: [&str; 3] = ["x-amz-cf-", "x-amzn-header-", "x-edge-"];
-/// Headers that a function sees and leaves as they are.
+/// Headers that a function sees but cannot change.
 const READ_ONLY_IN_REQUESTS: [&str; 4] = ["content-length", "host", "transfer-encoding", "via"];
 const READ_ONLY_IN_RESPONSES: [&str; 2] = ["warning", "via"];
 
-/// What becomes of the event.
+/// What happens to the event.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The request goes on, as it is now.
+    /// The request continues with these changes.
     Request(Request),
     /// The viewer gets this.
     Response(Response),
 }
 
 impl Answer {
-    /// What `TestFunction` calls it.
+    /// Its name in `TestFunction`.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
@@ -63,12 +63,12 @@ impl Answer {
     }
 }
 
-/// Whether a function may see and set a header.
+/// Whether a function may not see or set a header.
 pub(super) fn is_disallowed(name: &str) -> bool {
     DISALLOWED.contains(&name) || DISALLOWED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// The answer that a function returned for `event`. An error says why CloudFront would not take it.
+/// Parses the answer that a function returned for `event`. An error says why CloudFront would not accept it.
 pub(super) fn read(event: &Event, output: &str) -> Result<Answer, String> {
     let is_response = event.response.is_some()
         || serde_json::from_str::<Value>(output).is_ok_and(|value| value.get("statusCode").is_some());
@@ -93,7 +93,7 @@ fn check_request(event: &Event, request: &Request) -> Result<(), String> {
     if request.uri.len() + super::event::query_text(&request.querystring).len() > LONGEST_URI {
         return Err(format!("the URI and its query string are longer than {LONGEST_URI} characters"));
     }
-    // UTF-8 is taken as well as triplets.
+    // UTF-8 is accepted as well as triplets.
     if request.uri.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("the URI {} has spaces or control characters", request.uri.escape_debug()));
     }

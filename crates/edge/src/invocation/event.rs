@@ -1,4 +1,4 @@
-//! What a function gets and gives back, in the words of CloudFront's event.
+//! What a function receives and returns, in the form of CloudFront's event.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html>
 
@@ -10,7 +10,7 @@ use hyper::header::COOKIE;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An object whose order counts.
+/// An object whose order matters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ordered<T>(pub(crate) Vec<(String, T)>);
 
@@ -82,7 +82,7 @@ pub(super) struct Viewer {
     pub(super) ip: String,
 }
 
-/// A request of a viewer.
+/// A viewer's request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -95,7 +95,7 @@ pub(crate) struct Request {
     pub(crate) cookies: Ordered<Values>,
 }
 
-/// An answer to a viewer.
+/// A response to a viewer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Response {
@@ -110,7 +110,7 @@ pub(crate) struct Response {
     pub(crate) body: Option<Body>,
 }
 
-/// A body: text, or with its encoding.
+/// A body: text, or text with its encoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Body {
@@ -130,7 +130,7 @@ pub(crate) enum Encoding {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Values {
     pub(crate) value: String,
-    /// Of a cookie in an answer.
+    /// The attributes of a cookie in a response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -138,14 +138,14 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// One after the other.
+    /// The values, one by one.
     pub(crate) fn each(&self) -> impl Iterator<Item = &Values> {
         let one = self.multi_value.is_empty().then_some(self);
         one.into_iter().chain(&self.multi_value)
     }
 }
 
-/// Pairs by name, in the order in which the names come first.
+/// Pairs by name, in the order in which each name first occurs.
 pub(super) fn grouped(pairs: impl Iterator<Item = (String, String)>) -> Ordered<Values> {
     let mut all: Vec<(String, Values)> = Vec::new();
     for (name, value) in pairs {
@@ -163,7 +163,7 @@ pub(super) fn grouped(pairs: impl Iterator<Item = (String, String)>) -> Ordered<
     Ordered(all)
 }
 
-/// A query string, as it was sent: nothing is decoded.
+/// A query string, as sent: nothing is decoded.
 pub(super) fn query(text: &str) -> Ordered<Values> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     grouped(pairs.map(|pair| {
@@ -172,7 +172,7 @@ pub(super) fn query(text: &str) -> Ordered<Values> {
     }))
 }
 
-/// The query string that a function leaves.
+/// The query string that a function returns.
 pub(super) fn query_text(query: &Ordered<Values>) -> String {
     let pairs = query.0.iter().flat_map(|(name, values)| {
         values.each().map(move |one| match one.value.as_str() {
@@ -183,7 +183,7 @@ pub(super) fn query_text(query: &Ordered<Values>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Headers without cookies, which are apart.
+/// Headers without cookies, which are separate.
 pub(super) fn headers(map: &HeaderMap) -> Ordered<Values> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let pairs = map.iter().filter(|(name, _)| *name != COOKIE);

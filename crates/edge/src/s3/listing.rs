@@ -13,10 +13,10 @@ use crate::lock::reading;
 use crate::s3::{Answer, length, strong, timestamp};
 use crate::store::Store;
 
-/// S3 never gives more in one page.
+/// S3 never returns more in one page.
 const LARGEST_PAGE: i32 = 1000;
 
-/// What `encoding-type=url` leaves alone; a space becomes `+`, as in a form.
+/// What `encoding-type=url` does not encode; a space becomes `+`, as in a form.
 const LEFT_PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
@@ -107,7 +107,7 @@ pub(super) fn list_objects(store: &Store, input: ListObjectsInput) -> Answer<Lis
     let (max_keys, limit) = page_size(input.max_keys)?;
     let delimiter = delimiter(input.delimiter.as_ref());
     let after = input.marker.clone().filter(|marker| !marker.is_empty()).map(|marker| {
-        // A marker that is a common prefix of the page before stands for all that it holds.
+        // A marker that is a common prefix of the preceding page represents everything in it.
         if delimiter.is_some_and(|delimiter| marker.ends_with(delimiter)) {
             Position::CommonPrefix(marker)
         } else {
@@ -117,7 +117,7 @@ pub(super) fn list_objects(store: &Store, input: ListObjectsInput) -> Answer<Lis
     let prefix = input.prefix.unwrap_or_default();
     let Page { objects, common_prefixes, next } = bucket.list(&prefix, delimiter, after, limit);
     let encoding = Encoding::of(input.encoding_type.as_ref());
-    // S3 sends a next marker only where the last key would not do.
+    // S3 sends a next marker only if the last key would not do.
     let next_marker = next.as_ref().filter(|_| delimiter.is_some()).map(|next| match next {
         Position::Key(text) | Position::CommonPrefix(text) => encoding.apply(text),
     });
@@ -141,7 +141,7 @@ pub(super) fn list_object_versions(store: &Store, input: ListObjectVersionsInput
     let (max_keys, limit) = page_size(input.max_keys)?;
     let prefix = input.prefix.unwrap_or_default();
     let all = bucket.list_versions(&prefix);
-    // The one that ended the page before; without its id, all versions of its key.
+    // The one that ended the preceding page; without its ID, all versions of its key.
     let before = |key: &str, id: &str| match (&input.key_marker, &input.version_id_marker) {
         (Some(marker), Some(version)) => key == marker && id == version,
         (Some(marker), None) => key <= marker.as_str(),

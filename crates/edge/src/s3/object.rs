@@ -16,7 +16,7 @@ use crate::lock::{locked, reading};
 use crate::s3::{Answer, Call, conditions, encryption, kept_headers, length, stored_headers, strong, timestamp};
 use crate::store::Store;
 
-/// The largest body of one request, in bytes.
+/// Maximum size of the body of one request, in bytes.
 const LARGEST_PUT: i64 = 5 << 30;
 
 pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
@@ -47,7 +47,7 @@ pub(super) async fn put(store: &Store, request: S3Request<PutObjectInput>) -> An
     }))
 }
 
-/// What a request says of the body that it carries.
+/// What a request says about its body.
 pub(super) struct Upload {
     headers: HeaderMap,
     call: Arc<Call>,
@@ -65,8 +65,8 @@ impl Upload {
         }
     }
 
-    /// Reads the body to its end (also when it is refused: a client that is still sending would
-    /// see a reset in place of the answer), and checks it against what was said of it.
+    /// Reads the body to its end (even if it is refused: a client that is still sending would see a reset instead
+    /// of the response), and checks it against what the request says about it.
     pub(super) async fn receive(
         self,
         store: &Store,
@@ -92,13 +92,13 @@ impl Upload {
         Ok((bucket, received))
     }
 
-    /// Computes the checksums that came in a header or are announced to come after the body.
+    /// Computes the checksums that are in a header or announced as trailers.
     fn hasher(&self) -> ChecksumHasher {
         let announced = self.headers.get("x-amz-trailer").and_then(|value| value.to_str().ok());
         let announced = announced.unwrap_or_default().to_ascii_lowercase();
         let wanted = |name: &str| self.headers.contains_key(name) || announced.contains(name);
         ChecksumHasher {
-            // "crc32" is also how "crc32c" begins.
+            // "crc32c" also begins with "crc32".
             crc32: (self.headers.contains_key("x-amz-checksum-crc32")
                 || announced.split(',').any(|name| name.trim() == "x-amz-checksum-crc32"))
             .then(Default::default),
@@ -212,7 +212,7 @@ pub(super) async fn head(store: &Store, input: HeadObjectInput) -> Answer<HeadOb
     Ok(S3Response::with_headers(output, stored_headers(&object)))
 }
 
-/// What S3 computes for every object that comes without a checksum
+/// The checksum that S3 computes for every object that is uploaded without one
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
 async fn checksum(body: &Body) -> S3Result<String> {
     let bytes = body.bytes().await.map_err(|error| S3Error::with_source(S3ErrorCode::InternalError, error))?;
@@ -257,7 +257,7 @@ impl Seen {
     }
 }
 
-/// The object that a copy reads, its own conditions met.
+/// The object that a copy reads, if its conditions hold.
 pub(super) fn copy_source(
     store: &Store,
     source: &CopySource,
@@ -275,7 +275,7 @@ pub(super) fn copy_source(
     Ok(object)
 }
 
-/// The largest object that one `CopyObject` copies, in bytes.
+/// Maximum size of an object that one `CopyObject` copies, in bytes.
 const LARGEST_COPY: u64 = 5 << 30;
 
 pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
@@ -304,7 +304,7 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
         ));
     }
     let replace = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-    // An older version of itself is how an object is restored.
+    // Copying an older version over the object itself restores it.
     let itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None }
         if **bucket == *input.bucket && **key == *input.key);
     let mut headers: BTreeMap<String, String>;

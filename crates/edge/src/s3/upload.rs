@@ -1,7 +1,7 @@
-//! Multipart uploads. The parts stay the files that they came in; completing moves no bytes.
+//! Multipart uploads. The parts stay in the files that they arrived in; completing moves no bytes.
 //!
-//! Uploads in progress live in memory only: after a restart they are gone, and their parts with
-//! them, as if they had been aborted.
+//! Uploads in progress are only in memory: after a restart, they and their parts are gone, as if they had been
+//! aborted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::s3::object::{Upload, copy_source, duplicate};
 use crate::s3::{Answer, conditions, encryption, kept_headers, length, strong, timestamp};
 use crate::store::Store;
 
-/// Every part but the last has at least this many bytes.
+/// Minimum size of every part except the last, in bytes.
 const SMALLEST_PART: u64 = 5 << 20;
 
-/// Uploads in progress, by key and upload id: the order in which S3 lists them.
+/// Uploads in progress, by key and upload ID: the order in which S3 lists them.
 pub(crate) type Uploads = BTreeMap<(String, String), InProgress>;
 
 /// An upload in progress.
@@ -53,7 +53,7 @@ pub(super) fn create(
     let headers = kept_headers(&request.headers);
     let input = request.input;
     let bucket = store.bucket(&input.bucket)?;
-    // The time keeps an id of before a restart from meaning another upload.
+    // The time keeps an ID from before a restart from meaning another upload.
     let started = jiff::Timestamp::now().as_microsecond();
     let id = format!("{started:x}-{:x}", bucket.unique());
     let upload = InProgress { initiated: bucket.now(), headers, parts: BTreeMap::new() };
@@ -141,7 +141,7 @@ pub(super) fn complete(
     let input = request.input;
     let bucket = store.bucket(&input.bucket)?;
     let name = (input.key.clone(), input.upload_id);
-    // Held until the object is stored: an upload is completed once.
+    // Held until the object is stored, so that an upload is completed only once.
     let mut uploads = locked(&bucket.uploads);
     let upload = uploads.get(&name).ok_or_else(no_such_upload)?;
     let requested = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
@@ -211,7 +211,7 @@ pub(super) fn list(store: &Store, input: ListMultipartUploadsInput) -> Answer<Li
     let limit = input.max_uploads.unwrap_or(1000).clamp(1, 1000);
     let uploads = locked(&bucket.uploads);
     let mut matching = uploads.iter().filter(|((key, id), _)| {
-        // Without an upload id the marker stands for all uploads of its key.
+        // Without an upload ID, the marker represents all uploads of its key.
         let later = match &after_id {
             Some(after_id) => (key, id) > (&after, after_id),
             None => *key > after,

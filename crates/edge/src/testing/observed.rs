@@ -1,4 +1,4 @@
-//! What there is and what happened, for assertions.
+//! The state and the history of the edge, for assertions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,38 +18,38 @@ pub struct ObjectSummary {
     pub size: u64,
     /// Without quotation marks.
     pub etag: String,
-    /// `None` where versioning was never on.
+    /// `None` if versioning was never enabled.
     pub version: Option<String>,
-    /// In whole seconds, as S3 says it.
+    /// In whole seconds, as in S3.
     pub last_modified: Timestamp,
-    /// Content headers, `x-amz-meta-*`, redirect and storage class, by lower-case name.
+    /// Content headers, `x-amz-meta-*`, redirect and storage class, by lowercase name.
     pub headers: BTreeMap<String, String>,
 }
 
-/// A copy that viewers get without the origin being asked.
+/// A copy that viewers get without a request to the origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CachedCopy {
     /// The path and query string of its cache key: after a rewrite of a directory to its index.html.
     pub url: String,
-    /// The URLs under which viewers asked for it, and the one of its cache key, sorted.
+    /// The URLs under which viewers requested it, and the one of its cache key, sorted.
     pub answers: Vec<String>,
     /// The status that viewers get.
     pub status: u16,
-    /// Without quotation marks; `None` where the answer has none.
+    /// Without quotation marks; `None` if the response has none.
     pub etag: Option<String>,
     /// The cache tags that it carries.
     pub tags: Vec<String>,
-    /// How long it is in the cache.
+    /// How long it has been in the cache.
     pub age: Duration,
     /// How long it is kept there.
     pub time_to_live: Duration,
-    /// Whether the origin would answer otherwise now: viewers get something stale.
+    /// Whether the origin would answer differently now, so that viewers get something stale.
     pub outdated: bool,
 }
 
 impl Edge {
-    /// The copies in the cache of a distribution or of a tenant that viewers would get now, by URL. Those past
-    /// their time to live are not among them. To look changes nothing: a copy is not used by it.
+    /// The copies in the cache of a distribution or of a tenant that viewers would get now, by URL, without those
+    /// past their time to live. Reading them does not count as use.
     #[must_use]
     pub fn cached(&self, distribution: &str) -> Vec<CachedCopy> {
         let Some(found) = dashboard::find(&self.state, distribution) else { return Vec::new() };
@@ -76,18 +76,18 @@ impl Edge {
     }
 
     /// The copies that invalidations evicted from the cache of a distribution or of a tenant, in the order of the
-    /// invalidations; the latest 200,000 of the edge.
+    /// invalidations: the latest 200,000 of the edge.
     #[must_use]
     pub fn evictions(&self, distribution: &str) -> Vec<Eviction> {
         self.state.evictions.of(distribution)
     }
 
-    /// Forgets what was evicted so far.
+    /// Clears the evictions so far.
     pub fn clear_evictions(&self) {
         self.state.evictions.clear();
     }
 
-    /// The objects of a bucket in the order of their keys' bytes; none when it does not exist.
+    /// The objects of a bucket in the order of their keys' bytes; empty if the bucket does not exist.
     #[must_use]
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
         let Ok(bucket) = self.state.store.bucket(bucket) else { return Vec::new() };
@@ -103,37 +103,36 @@ impl Edge {
         summaries.collect()
     }
 
-    /// The latest API requests in the order of their arrival, those that were reset too.
+    /// The latest API requests in order of arrival, including those that were reset.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.trace.all()
     }
 
-    /// Forgets the requests so far; their numbers go on.
+    /// Clears the requests so far; their numbering continues.
     pub fn clear_requests(&self) {
         self.state.trace.clear();
     }
 
-    /// The invalidations of a distribution or of a tenant, in the order of their acceptance.
+    /// The invalidations of a distribution or of a tenant, in order of acceptance.
     #[must_use]
     pub fn invalidations(&self, distribution: &str) -> Vec<Invalidation> {
         self.state.invalidations.list(distribution, self.state.timeline.now())
     }
 
-    /// The answers to CodePipeline's jobs, by the job's id, in the order in which they came.
+    /// The results of CodePipeline's jobs with the jobs' IDs, in order of arrival.
     #[must_use]
     pub fn job_results(&self) -> Vec<(String, JobResult)> {
         self.state.jobs.all()
     }
 
-    /// What changed objects and cached copies, in the order in which it did, whether or not
-    /// anybody got an answer.
+    /// What changed objects and cached copies, in order, whether or not anybody got a response.
     #[must_use]
     pub fn effects(&self) -> Vec<Effect> {
         self.state.timeline.effects()
     }
 
-    /// Forgets what changed so far.
+    /// Clears the effects so far.
     pub fn clear_effects(&self) {
         self.state.timeline.clear_effects();
     }

@@ -5,12 +5,12 @@ use super::sweep::{self, Outcome, Rules, Wildcard};
 use super::table::{Bounds, Entry};
 use super::{Budget, Cover, Item, Reach, SitePath};
 
-/// Wildcards in a budget up to which they are counted however large the tables are, which are thinned then. More are
-/// counted while that takes little, and else priced.
+/// Number of wildcards in a budget up to which they are counted however large the tables are, which are then
+/// thinned. More are counted while that takes little work, otherwise priced.
 const MOST_ROWS: usize = 24;
-/// What an evicted path costs where wildcards are priced: the least price is less than one path for all of them.
+/// The cost of an evicted path if wildcards are priced: the lowest price is less than one path for all of them.
 const SCALE: u64 = 1 << 20;
-/// Prices from one to its double.
+/// Number of prices between one and its double.
 const PRICES_AN_OCTAVE: u32 = 8;
 
 /// The best covers for every budget up to a largest one.
@@ -27,9 +27,9 @@ impl<'a> Curve<'a> {
     /// Computes the covers of `url_set` for all budgets of up to `largest.items` items and up to
     /// `largest.wildcards` wildcards.
     ///
-    /// The paths may come in any order, and faster in theirs. Of a path given more than once the
-    /// strictest reading holds: changed if it is anywhere, by the items that every [`Reach`]
-    /// allows, else the greatest weight.
+    /// The paths may come in any order; sorted ones are faster. If a path occurs more than once, the strictest
+    /// reading applies: changed if it changed anywhere, cleared only by items that every [`Reach`] allows;
+    /// otherwise the greatest weight.
     pub fn new(url_set: &[SitePath<'a>], largest: Budget) -> Self {
         Curve::of_site(Site::new(url_set), largest, sweep::WORK)
     }
@@ -40,7 +40,7 @@ impl<'a> Curve<'a> {
         let outcome = if wildcards > MOST_ROWS { site.sweep_within(rules, work / 4) } else { Some(site.sweep(rules)) };
         match outcome {
             Some(outcome) => Curve { changed: site.changed, forced: site.forced, largest, rules, outcome },
-            // Some passes instead of one.
+            // Several passes instead of one.
             None => Curve::priced(site, largest, work / 32),
         }
     }
@@ -52,12 +52,12 @@ impl<'a> Curve<'a> {
         Curve { changed: site.changed, forced: site.forced, largest, rules, outcome }
     }
 
-    /// Pairs of table entries that were put together.
+    /// The number of pairs of table entries combined.
     pub(super) fn work(&self) -> u64 {
         self.outcome.work
     }
 
-    /// How many wildcards clear the paths that only wildcards clear, each as long as it can be: see
+    /// The number of wildcards that clear the paths that only wildcards clear, each as long as possible: see
     /// [`Budget::wildcards_for`].
     pub fn forced_wildcards(&self) -> usize {
         self.forced
@@ -68,8 +68,8 @@ impl<'a> Curve<'a> {
         self.best(budget).map_or(0, |(_, wildcards)| collateral(&wildcards))
     }
 
-    /// By how much the collateral of [`Curve::cover`] for this budget may exceed the least possible; 0 where it is
-    /// certain to be that.
+    /// An upper bound of how far the collateral of [`Curve::cover`] for this budget exceeds the least possible; 0
+    /// if it is certainly optimal.
     pub fn gap(&self, budget: Budget) -> u64 {
         let allowed = self.allowed(budget);
         let Rules { bounds: Bounds { rows, .. }, price, scale, .. } = self.rules;
@@ -86,8 +86,8 @@ impl<'a> Curve<'a> {
         collateral(&wildcards).saturating_sub(least.saturating_sub(prices).div_ceil(scale))
     }
 
-    /// The budgets of items at which one more begins to pay, each with its collateral: the first is one
-    /// item, and collateral falls from each to the next. Empty if nothing changed.
+    /// The numbers of items at which one more item begins to help, each with its collateral: the first is one item,
+    /// and collateral falls from each to the next. Empty if nothing changed.
     pub fn steps(&self) -> Vec<(usize, u64)> {
         let allowed = self.allowed(self.largest);
         let step = |(entry, wildcards): (&Entry, Vec<Wildcard<'_>>)| (entry.items as usize, collateral(&wildcards));
@@ -107,7 +107,7 @@ impl<'a> Curve<'a> {
         let Some((_, mut wildcards)) = self.best(budget) else {
             return Cover { items: Vec::new(), collateral: 0 };
         };
-        // None begins with another.
+        // None is a prefix of another.
         wildcards.sort_unstable_by_key(|wildcard| wildcard.prefix);
         let by_wildcard = |path: &SitePath<'_>, reach: Reach| {
             let stem = reach.stem(path.path);
@@ -126,7 +126,7 @@ impl<'a> Curve<'a> {
         Cover { items, collateral: collateral(&wildcards) }
     }
 
-    /// What a budget comes to here.
+    /// The effective budget for this site.
     fn allowed(&self, budget: Budget) -> Budget {
         let largest = self.largest;
         let allowed = Budget {
@@ -159,7 +159,7 @@ impl<'a> Curve<'a> {
     }
 }
 
-/// How many items and wildcards may be of use.
+/// The numbers of items and wildcards that may be of use.
 fn extent(site: &Site<'_, '_>, largest: Budget) -> (usize, usize) {
     let items = largest.items.min(site.changed.len()).max(1);
     (items, largest.wildcards_for(site.forced).clamp(1, items))
@@ -169,7 +169,7 @@ fn bounds(rows: usize, items: usize) -> Bounds {
     Bounds { rows: rows as u32, items: u32::try_from(items).unwrap_or(u32::MAX) }
 }
 
-/// What disjoint wildcards evict.
+/// The collateral of disjoint wildcards.
 fn collateral(wildcards: &[Wildcard<'_>]) -> u64 {
     wildcards.iter().fold(0, |sum, wildcard| sum.saturating_add(wildcard.collateral))
 }
@@ -187,7 +187,7 @@ fn lower_bound((within, past): (&[&Entry], &[&Entry]), items: u64) -> u64 {
     at_items.fold(least, u64::min)
 }
 
-/// The pass at about the least price of a wildcard at which there are at most `most` of them.
+/// The pass at approximately the lowest price of a wildcard at which there are at most `most` of them.
 fn price_wildcards<'a>(site: &Site<'a, '_>, most: usize, rules: Rules) -> (Rules, Outcome<'a>) {
     let are_few = |outcome: &Outcome<'_>| {
         // The last is the cheapest.
@@ -198,7 +198,7 @@ fn price_wildcards<'a>(site: &Site<'a, '_>, most: usize, rules: Rules) -> (Rules
     if are_few(&outcome) {
         return (rules, outcome);
     }
-    // Dearer than all unchanged paths: no wildcard is sent that is not needed.
+    // More expensive than all unchanged paths together: no wildcard is sent unless it is needed.
     let octaves = u64::BITS - (site.unchanged_weight().saturating_mul(SCALE)).leading_zeros() + 1;
     let (mut many, mut few) = (0, octaves.min(u64::BITS - 2) * PRICES_AN_OCTAVE);
     let at = |step: u32| {

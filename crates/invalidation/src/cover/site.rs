@@ -1,20 +1,20 @@
-//! The paths of a site as a pass takes them.
+//! The paths of a site in the form that a pass needs.
 
 use super::sweep::{Outcome, Rules, Sweep};
 use super::{Budget, Cover, Item, Reach, SitePath, common_bytes, cut};
 use std::borrow::Cow;
 
-/// The paths of a site in their order, each once.
+/// The paths of a site, sorted and without duplicates.
 pub(super) struct Site<'a, 's> {
     paths: Cow<'s, [SitePath<'a>]>,
     pub(super) changed: Vec<SitePath<'a>>,
-    /// How many wildcards clear the paths that only wildcards clear, each the longest for its path.
+    /// The number of wildcards that clear the paths that only wildcards clear, each the longest for its path.
     pub(super) forced: usize,
 }
 
 impl<'a, 's> Site<'a, 's> {
     pub(super) fn new(url_set: &'s [SitePath<'a>]) -> Site<'a, 's> {
-        // As a rule they come in order, and are many.
+        // Usually they are sorted, and numerous.
         let paths = if url_set.is_sorted_by(|left, right| left.path < right.path) {
             Cow::Borrowed(url_set)
         } else {
@@ -36,13 +36,13 @@ impl<'a, 's> Site<'a, 's> {
         sorted.chunk_by(|left, right| left.path == right.path).map(merge).collect()
     }
 
-    /// All changed paths by themselves, if that is possible and free: nothing is better.
+    /// Every changed path as an exact item, if that is possible and free: nothing is better.
     pub(super) fn exact_cover(&self, budget: Budget) -> Option<Cover> {
         let suffices = self.forced == 0 && self.changed.len() <= budget.items.max(1).min(budget.free_items);
         suffices.then(|| Cover { items: self.changed.iter().map(Item::exact).collect(), collateral: 0 })
     }
 
-    /// The weight of all unchanged paths.
+    /// The total weight of all unchanged paths.
     pub(super) fn unchanged_weight(&self) -> u64 {
         let unchanged = self.paths.iter().filter(|path| path.change.is_none());
         unchanged.fold(0, |sum, path| sum.saturating_add(path.weight))
@@ -55,7 +55,7 @@ impl<'a, 's> Site<'a, 's> {
         sweep.finish()
     }
 
-    /// The same, unless more than `most` pairs of entries would have to be put together.
+    /// The same, unless more than `most` pairs of entries would have to be combined.
     pub(super) fn sweep_within(&self, rules: Rules, most: u64) -> Option<Outcome<'a>> {
         let mut sweep = Sweep::new(rules, most);
         self.paths_into(&mut sweep);
@@ -78,7 +78,7 @@ impl<'a, 's> Site<'a, 's> {
     }
 }
 
-/// How many wildcards clear the paths that only wildcards clear, each the longest for its path.
+/// The number of wildcards that clear the paths that only wildcards clear, each the longest for its path.
 pub(super) fn forced_wildcards(changed: &[SitePath<'_>]) -> usize {
     let limited = changed.iter().filter_map(|path| match path.change {
         Some(reach @ Reach::WildcardOnly { .. }) => Some(reach.stem(path.path)),

@@ -1,28 +1,28 @@
 //! The tree-knapsack behind the cover, in one pass over the sorted paths.
 //!
-//! For a node `v` of the tree, `f(v, j, w)` is the least collateral that clears the changed paths at
-//! and below `v` with at most `j` items of which at most `w` are wildcards: either `v`'s wildcard, at the weight
-//! of the unchanged paths with its prefix, or the best split of both numbers among `v`'s parts. The pass keeps
-//! the nodes that the current path is in on a stack (nothing recurses; paths may nest thousands deep) and closes
-//! each when the paths leave it; an unchanged path only adds its weight. Of a table only those entries are kept
-//! that no other is at least as good as in items, wildcards and collateral.
+//! For a node `v` of the tree, `f(v, j, w)` is the least collateral that clears the changed paths at and below `v`
+//! with at most `j` items, at most `w` of them wildcards: either `v`'s wildcard, at the weight of the unchanged
+//! paths with its prefix, or the best split of both numbers among `v`'s parts. The pass keeps the nodes that
+//! contain the current path on a stack (there is no recursion; paths may nest thousands deep) and closes each when
+//! the paths leave it; an unchanged path only adds its weight. A table keeps only entries that no other matches or
+//! beats in items, wildcards and collateral together.
 
 use super::Reach;
 use super::table::{Bounds, Entry, Plan, Scratch, Table};
 
-/// Pairs of entries that are put together before tables are thinned.
+/// Number of pairs of entries to combine before tables are thinned.
 pub(super) const WORK: u64 = 600_000_000;
-/// Pairs of plans beyond those in use before they are looked through.
+/// Number of pairs of plans beyond those in use before unused ones are dropped.
 const MOST_UNUSED: usize = 1 << 20;
 
-/// What a pass counts, and how far.
+/// What a pass counts, and up to which limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) bounds: Bounds,
-    /// Where wildcards are not counted (no rows): what one costs and what an evicted path costs. Else 0 and 1.
+    /// If wildcards are not counted (no rows): the price of a wildcard and of an evicted path. Otherwise 0 and 1.
     pub(super) price: u64,
     pub(super) scale: u64,
-    /// Pairs of entries that are put together before tables are thinned.
+    /// Number of pairs of entries to combine before tables are thinned.
     pub(super) work: u64,
 }
 
@@ -43,9 +43,9 @@ pub(super) struct Outcome<'a> {
     pairs: Vec<(Plan, Plan)>,
     /// Whether entries above the hull are missing.
     pub(super) is_thin: bool,
-    /// Pairs of entries that were put together.
+    /// Number of pairs of entries combined.
     pub(super) work: u64,
-    /// Whether they would have been more than allowed: then the table is not right.
+    /// Whether more pairs than allowed were needed; then the table is not correct.
     pub(super) is_over: bool,
 }
 
@@ -68,13 +68,13 @@ impl<'a> Outcome<'a> {
 /// A node of the tree whose prefix the paths have not left yet.
 struct Open<'a> {
     prefix: &'a str,
-    /// Of the unchanged paths seen with this prefix, less those in open nodes further up the stack.
+    /// Weight of the unchanged paths seen with this prefix, without those in open nodes further up the stack.
     weight: u64,
     /// The number of changed paths, likewise.
     covers: usize,
-    /// The changed paths so far, each part with items of its own; `None` before the first.
+    /// The changed paths so far, each part with its own items; `None` before the first.
     parts: Option<Table>,
-    /// Whether only a wildcard is left: some path needs it, or there are more parts than items.
+    /// Whether only a wildcard remains: some path needs it, or there are more parts than items.
     whole: bool,
 }
 
@@ -87,16 +87,15 @@ impl<'a> Open<'a> {
 /// The pass over the sorted paths: for each, [`Sweep::leave_for`] and then one of the `add`s.
 pub(super) struct Sweep<'a> {
     rules: Rules,
-    /// The open nodes; each prefix is a proper prefix of the next, and all of them of the current
-    /// path.
+    /// The open nodes; each prefix is a proper prefix of the next, and all are prefixes of the current path.
     open: Vec<Open<'a>>,
     wildcards: Vec<Wildcard<'a>>,
     pairs: Vec<(Plan, Plan)>,
-    /// Pairs that were in use when they were last looked through.
+    /// Number of pairs in use at the last check.
     used: usize,
     scratch: Scratch,
     work: u64,
-    /// The most work, and whether it would have been more.
+    /// Maximum work, and whether more was needed.
     most: u64,
     is_over: bool,
 }
@@ -116,7 +115,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Whether going on is of no use: it would be more work than allowed.
+    /// Whether the pass has exceeded its work, so that continuing is pointless.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -130,8 +129,8 @@ impl<'a> Sweep<'a> {
         let node = self.node(reach.stem(path));
         node.covers += 1;
         if reach == Reach::Any {
-            // The stem is all but the last character, no shorter than what the path shares with the
-            // one before it: the node is the top of the stack.
+            // The stem is all but the last character, no shorter than the common part with the preceding path: the
+            // node is the top of the stack.
             self.absorb(vec![Entry { row: 0, items: 1, cost: 0, plan: Plan::Exact }]);
         } else {
             node.whole = true;
@@ -144,9 +143,8 @@ impl<'a> Sweep<'a> {
         let index = match below {
             Some(index) if self.open[index].prefix.len() == prefix.len() => index,
             below => {
-                // A stem much shorter than its path comes in between open nodes. The ones it goes
-                // under keep what they have: what is in a node further down has left the current
-                // path's prefix right after its own.
+                // A stem much shorter than its path is inserted between open nodes. The nodes below it keep what
+                // they have: everything in them leaves the current path's prefix right after their own.
                 let index = below.map_or(0, |index| index + 1);
                 self.open.insert(index, Open::new(prefix));
                 index
@@ -155,8 +153,8 @@ impl<'a> Sweep<'a> {
         &mut self.open[index]
     }
 
-    /// Leaves the last path for one that shares `length` bytes with it, a cut: closes the nodes
-    /// with longer prefixes.
+    /// Leaves the last path for one that shares `length` bytes with it, a cut: closes the nodes with longer
+    /// prefixes.
     pub(super) fn leave_for(&mut self, length: usize) {
         while let Some(node) = self.open.pop_if(|open| open.prefix.len() > length) {
             if self.open.last().is_none_or(|parent| parent.prefix.len() < length) {
@@ -174,7 +172,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// The table of a node of which no more paths come; `None` if nothing below it changed.
+    /// The table of a node that gets no more paths; `None` if nothing below it changed.
     fn close(&mut self, node: Open<'a>) -> Option<Table> {
         let Open { prefix, weight: collateral, covers, .. } = node;
         let mut table = node.parts.filter(|_| !node.whole).unwrap_or_default();
@@ -184,7 +182,7 @@ impl<'a> Sweep<'a> {
         let Rules { bounds, price, scale, .. } = self.rules;
         let row = u32::from(bounds.rows > 0);
         let cost = collateral.saturating_mul(scale).saturating_add(price).min(u64::MAX - 1);
-        // Not where an item or a wildcard does as well, as one does below the only part.
+        // Not if an item or a wildcard does as well, as one does below the only part.
         if !table.iter().take_while(|entry| entry.row <= row).any(|entry| entry.items == 1 && entry.cost <= cost) {
             let plan = Plan::Wildcard(self.wildcards.len() as u32);
             self.wildcards.push(Wildcard { prefix, covers, collateral });
@@ -211,7 +209,7 @@ impl<'a> Sweep<'a> {
             Some(before) => self.both(&before, &part),
         };
         if let Some(node) = self.open.last_mut() {
-            // What fits no budget leaves but the wildcard.
+            // If nothing fits the budget, only the wildcard remains.
             node.whole = merged.is_empty();
             node.parts = Some(merged);
         }
@@ -246,7 +244,7 @@ impl<'a> Sweep<'a> {
             .collect()
     }
 
-    /// Forgets the pairs of plans that no open node's table leads to.
+    /// Drops the pairs of plans that no open node's table refers to.
     fn drop_unused(&mut self) {
         let mut numbers = vec![u32::MAX; self.pairs.len()];
         let mark = |plan: &Plan, numbers: &mut Vec<u32>| {
@@ -256,7 +254,7 @@ impl<'a> Sweep<'a> {
         };
         let tables = || self.open.iter().filter_map(|open| open.parts.as_ref());
         tables().flatten().for_each(|entry| mark(&entry.plan, &mut numbers));
-        // A pair is made of older ones.
+        // A pair consists of older ones.
         for at in (0..self.pairs.len()).rev() {
             if numbers[at] == 0 {
                 mark(&self.pairs[at].0, &mut numbers);
@@ -286,7 +284,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Closes what is open: the ways to clear the whole site.
+    /// Closes all open nodes and returns the ways to clear the whole site.
     pub(super) fn finish(mut self) -> Outcome<'a> {
         self.leave_for(0);
         let table = self.open.pop().and_then(|root| self.close(root)).unwrap_or_default();

@@ -1,23 +1,23 @@
-//! What a part of the site costs by number of items and of wildcards: merging two parts, and leaving out the
-//! entries that no best answer needs.
+//! What a part of the site costs by number of items and of wildcards: merging two parts, and dropping the entries
+//! that no best answer needs.
 
-/// Which wildcards an entry stands for: all changed paths that none of them clears go by exact item.
+/// The wildcards of an entry: all changed paths that none of them clears become exact items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// None at all.
     Exact,
-    /// One, by its number.
+    /// One wildcard, by number.
     Wildcard(u32),
-    /// Those of two plans, by the number of the pair.
+    /// The wildcards of two plans, by the number of the pair.
     Both(u32),
 }
 
 /// A way to clear the changed paths of a part.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Wildcards, where they are counted.
+    /// Number of wildcards, if they are counted.
     pub(super) row: u32,
-    /// Items, of both kinds.
+    /// Number of items of both kinds.
     pub(super) items: u32,
     pub(super) cost: u64,
     pub(super) plan: Plan,
@@ -26,7 +26,7 @@ pub(super) struct Entry {
 /// The ways to clear a part, by row and then by items. None is as good as another in all three numbers.
 pub(super) type Table = Vec<Entry>;
 
-/// What a merge has found: an entry without its plan, and the entries of both parts that it is made of.
+/// A result of a merge: an entry without its plan, and the entries of both parts that it consists of.
 #[derive(Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) row: u32,
@@ -36,14 +36,14 @@ pub(super) struct Candidate {
     pub(super) right: u32,
 }
 
-/// How large a table may be.
+/// Maximum size of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) rows: u32,
     pub(super) items: u32,
 }
 
-/// Room that merges use again.
+/// Memory that merges reuse.
 #[derive(Default)]
 pub(super) struct Scratch {
     cells: Vec<Candidate>,
@@ -53,7 +53,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// All sums of an entry of `left` and one of `right` within the bounds that none other dominates, in order.
+    /// All sums of an entry of `left` and one of `right` within the bounds that no other dominates, in order.
     pub(super) fn merge(&mut self, left: &[Entry], right: &[Entry], bounds: Bounds, thin: bool) -> Vec<Candidate> {
         let most = |table: &[Entry], by: fn(&Entry) -> u32| table.iter().map(by).max().unwrap_or(0);
         let fewest = |table: &[Entry]| table.iter().map(|entry| entry.items).min().unwrap_or(0);
@@ -102,7 +102,7 @@ impl Scratch {
         self.prune(bounds, thin)
     }
 
-    /// Takes an entry into a table.
+    /// Inserts an entry into a table.
     pub(super) fn insert(&mut self, table: &mut Table, entry: Entry, bounds: Bounds, thin: bool) {
         self.cells.clear();
         let number = |(at, entry): (usize, &Entry)| Candidate {
@@ -121,7 +121,7 @@ impl Scratch {
         *table = self.prune(bounds, thin).into_iter().map(|cell| table[cell.left as usize]).collect();
     }
 
-    /// Leaves out what another cell is at least as good as, and of thin tables all that is above the hull.
+    /// Drops entries that another cell matches or beats and, in thin tables, everything above the hull.
     fn prune(&mut self, bounds: Bounds, thin: bool) -> Vec<Candidate> {
         let Scratch { cells, least, merged } = self;
         least.clear();
@@ -164,8 +164,8 @@ impl Scratch {
     }
 }
 
-/// Leaves of a row's entries those on the lower convex hull of cost by items, and of those past `limit` only the
-/// first: the edge to it is needed for what is possible below.
+/// Keeps those entries of a row that are on the lower convex hull of cost by items, and only the first past
+/// `limit`: the edge to it bounds what is possible below.
 fn thin_row(kept: &mut Vec<Candidate>, start: usize, limit: u32) {
     let mut end = start;
     for at in start..kept.len() {
@@ -180,7 +180,7 @@ fn thin_row(kept: &mut Vec<Candidate>, start: usize, limit: u32) {
     kept.truncate(end.min(start + past + 1));
 }
 
-/// Whether `middle` lies below the line from `first` to `last`.
+/// Whether `middle` is below the line from `first` to `last`.
 fn is_below(first: Candidate, middle: Candidate, last: Candidate) -> bool {
     let run = |cell: Candidate| i128::from(cell.items) - i128::from(first.items);
     let fall = |cell: Candidate| i128::from(first.cost) - i128::from(cell.cost);

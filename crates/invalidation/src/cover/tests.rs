@@ -1,4 +1,4 @@
-//! Covers checked against brute force, and what a user sees of them.
+//! Checks covers against brute force, and what a user sees of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use crate::cover::*;
 
-/// What may stand between two cuts, with all that CloudFront treats specially.
+/// What may be between two cuts, including everything that CloudFront treats specially.
 const PIECES: [&str; 10] = ["/", "a", "b", "~", "+", "%C3", "%A9", "%20", "*", "é"];
 
-/// A path in its pieces, its weight, and whether it changed.
+/// A path as pieces, its weight, and whether it changed.
 type Piecewise = (Vec<&'static str>, u64, bool);
 
 fn piecewise(longest: usize) -> impl Strategy<Value = Piecewise> {
@@ -20,7 +20,7 @@ fn piecewise(longest: usize) -> impl Strategy<Value = Piecewise> {
     })
 }
 
-/// How many pieces a wildcard's prefix may have at most, and whether the path may be sent itself.
+/// Maximum number of pieces in a wildcard's prefix, and whether the path may be sent itself.
 fn trusted(path: &[&str]) -> (usize, bool) {
     let before_tilde = path.iter().position(|&piece| piece == "~");
     let star = path.len() > 1 && path.last() == Some(&"*");
@@ -28,7 +28,7 @@ fn trusted(path: &[&str]) -> (usize, bool) {
     (longest, before_tilde.is_none() && !star)
 }
 
-/// One path each, changed if any of the same path is.
+/// Each path once, changed if any of its occurrences is.
 fn distinct(site: &[Piecewise]) -> BTreeMap<&Vec<&'static str>, (u64, bool)> {
     let mut distinct = BTreeMap::new();
     for (path, weight, changed) in site {
@@ -51,7 +51,7 @@ fn with_site<T>(site: &[Piecewise], then: impl FnOnce(&[SitePath<'_>]) -> T) -> 
     then(&paths)
 }
 
-/// How good items are, the less the better: collateral, items beyond the free ones, wildcards, items.
+/// The quality of items, lower is better: collateral, items beyond the free ones, wildcards, items.
 type Value = (u64, usize, usize, usize);
 
 fn value(cover: &Cover, budget: Budget) -> Value {
@@ -59,8 +59,8 @@ fn value(cover: &Cover, budget: Budget) -> Value {
     (cover.collateral, cover.items.len().saturating_sub(budget.free_items), wildcards, cover.items.len())
 }
 
-/// The wildcards that the budget comes to: those for paths that have no exact item, each as long as it can be, may
-/// be more, up to a number of their own.
+/// The wildcards that the budget allows: those for paths without an exact item, each as long as possible, may be
+/// more, up to a limit of their own.
 fn most_wildcards(site: &[Piecewise], budget: Budget) -> usize {
     let distinct = distinct(site);
     let forced = distinct.iter().filter(|(path, known)| known.1 && !trusted(path).1);
@@ -74,8 +74,8 @@ fn most_wildcards(site: &[Piecewise], budget: Budget) -> usize {
     }
 }
 
-/// The best value over all sets of valid items within the budget: tries every item that clears the first path
-/// that is not yet cleared.
+/// The best value over all sets of valid items within the budget: tries every item that clears the first path that
+/// is not yet cleared.
 fn brute_force(site: &[Piecewise], budget: Budget) -> Option<Value> {
     let most = most_wildcards(site, budget);
     let site = distinct(site);
@@ -121,7 +121,7 @@ fn budgets(most_items: usize) -> impl Strategy<Value = Budget> {
     )
 }
 
-/// What a pass that counts or prices wildcards finds, and its bound.
+/// The result of a pass that counts or prices wildcards, and its bound.
 fn limited(paths: &[SitePath<'_>], budget: Budget, work: u64) -> (Cover, u64) {
     let curve = Curve::of_site(Site::new(paths), budget, work);
     (curve.cover(budget), curve.gap(budget))

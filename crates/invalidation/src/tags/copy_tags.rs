@@ -1,8 +1,8 @@
-//! What is remembered of the tags that an object carries: enough to know every one of them again, and
-//! for which distributions every cached copy is sure to carry them.
+//! What the record keeps about an object's tags: enough to restore every one of them, and for which distributions
+//! every cached copy is sure to carry them.
 //!
-//! Most tags follow from the key. The others are the same for what one deploy changed, so that rows
-//! share them and a site of a million takes little room.
+//! Most tags follow from the key. The others are the same for everything that one deploy changed, so rows share
+//! them and a site of a million objects takes little memory.
 
 use crate::DistributionId;
 use crate::tags::{Tag, Tags};
@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How tags are derived. What was uploaded under another version counts as untagged, since its tags
-/// would not be found again.
+/// The version of the derivation of tags. Objects uploaded under another version count as untagged, because their
+/// tags could not be restored.
 const SCHEMA: u32 = 1;
 
-/// Of an object's tags those that its key does not tell: of deploys and of references.
+/// The tags of an object that do not follow from its key: of deploys and of references.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory(Box<[Tag]>);
 
@@ -24,12 +24,12 @@ impl Memory {
         Memory(tags.into())
     }
 
-    /// The tags, in their order.
+    /// The tags, in order.
     pub fn tags(&self) -> &[Tag] {
         &self.0
     }
 
-    /// As the tags of the object's last upload, as far as the next one asks for them.
+    /// The tags of the object's last upload, as far as the next one needs them.
     pub fn as_previous(&self) -> Tags {
         Tags(self.0.to_vec())
     }
@@ -48,21 +48,21 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Standing {
     schema: u32,
-    /// The user metadata entries that hold them.
+    /// The user metadata entries that contain them.
     metadata: Vec<String>,
-    /// Until when it is known that nobody else wrote the objects, in seconds of S3's clock. One that was
-    /// modified later may be the same bytes without tags.
+    /// The time until which nobody else is known to have written the objects, in seconds of S3's clock. An object
+    /// modified later may have the same bytes without tags.
     as_of: i64,
-    /// The distributions whose untagged copies were evicted since, each with the version of its
-    /// configuration at the time.
+    /// The distributions whose untagged copies were evicted since, each with the version of its configuration at
+    /// the time.
     tagged: Vec<(String, String)>,
-    /// Fields that a later version wrote.
+    /// Fields written by a later version.
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
 
 impl Standing {
-    /// Of objects that carry their tags in these entries.
+    /// Creates the value for objects that carry their tags in these entries.
     pub fn new(metadata: Vec<String>, as_of: i64) -> Standing {
         Standing { schema: SCHEMA, metadata, as_of, tagged: Vec::new(), extra: Map::new() }
     }
@@ -73,7 +73,7 @@ impl Standing {
         self.tagged.iter().filter(move |(tagged, _)| tagged == name).map(|(_, config)| config.as_str())
     }
 
-    /// With a distribution whose untagged copies are gone.
+    /// The same, with a distribution whose untagged copies are gone.
     pub fn tagging(&self, id: &DistributionId, config: &str) -> Standing {
         let mut next = self.clone();
         next.tagged.retain(|(tagged, _)| tagged != id.as_str());
@@ -83,7 +83,7 @@ impl Standing {
     }
 }
 
-/// The tags of an object beside those that its key tells, and how far they can be relied on.
+/// The tags of an object that do not follow from its key, and how far they can be relied on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CopyTags {
     /// The tags.
@@ -103,13 +103,13 @@ impl CopyTags {
         self.is_read(reading) && self.standing.configs(id).any(|config| config == reading.config)
     }
 
-    /// Whether somebody else may have written the object since, if it was modified then.
+    /// Whether somebody else may have written the object since, given when it was modified.
     pub fn is_outlived(&self, modified: i64) -> bool {
         modified > self.standing.as_of
     }
 }
 
-/// A value as a row of the record keeps it.
+/// The form of this value in a row of the record.
 #[derive(Serialize, Deserialize)]
 pub struct Entry {
     tags: Tags,
@@ -127,7 +127,7 @@ impl Entry {
     }
 }
 
-/// Equal values, held once.
+/// Stores equal values once.
 #[derive(Debug)]
 pub struct Shared<T>(Mutex<HashSet<Arc<T>>>);
 
@@ -138,7 +138,7 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Eq + std::hash::Hash> Shared<T> {
-    /// The one of this value.
+    /// The shared instance of this value.
     pub fn share(&self, value: T) -> Arc<T> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match known.get(&value) {

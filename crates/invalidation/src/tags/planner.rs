@@ -1,20 +1,19 @@
-//! Chooses items among cache tags, wildcards and paths: the path cover of what the chosen tags
-//! leave, never worse than the path cover alone.
+//! Chooses items among cache tags, wildcards and paths: the tags, and the path cover of what they leave. The result
+//! is never worse than the path cover alone.
 //!
-//! Choosing tags is red-blue set cover, which even to approximate is hard (Chlamtáč, Makarychev and
-//! Vakilian, arXiv 2302.00213). But once the tags are chosen, the best paths for the rest are known
-//! ([`cover::Curve`]): only sets of tags need to be searched. The search begins with the greedy set, by
-//! (changed paths newly covered) / (1 + unchanged paths newly evicted), once freely and once with
-//! each tag as the first, and then adds, drops and exchanges tags while that gains anything. Where
-//! there are few tags, all their sets are tried, and the answer is the best there is. On the 145
-//! deploys of a published site the items and collateral for 8, 15 and 50 items summed up to the
-//! optimum that an integer program found.
+//! Choosing tags is red-blue set cover, which is hard even to approximate (Chlamtáč, Makarychev and Vakilian, arXiv
+//! 2302.00213). But once the tags are chosen, the best paths for the rest are known ([`cover::Curve`]), so only
+//! sets of tags need to be searched. The search begins with the greedy set, by (changed paths newly covered) / (1 +
+//! unchanged paths newly evicted), once freely and once with each tag as the first, and then adds, drops and
+//! exchanges tags as long as that improves the result. If there are few tags, all their sets are tried, and the
+//! answer is optimal. On the 145 deploys of a published site, the items and collateral for 8, 15 and 50 items
+//! summed up to the optimum that an integer program found.
 //!
-//! **What keeps it small.** A tag that alone evicts more than the path cover does is out, and so is
-//! one that covers a single path which has an exact item. Of tags that cover and evict the same one
-//! is kept, and none that covers no more than another and evicts no less. Unchanged paths that no
-//! wildcard and no tag can tell apart are one path of their common weight. The work is bounded by
-//! the number of paths looked at, never by time, so that the same deploy gives the same items.
+//! **What keeps it small.** A tag that alone evicts more than the path cover does is excluded, and so is one that
+//! covers a single path which has an exact item. Of tags that cover and evict the same, one is kept, and none is
+//! kept that covers no more than another and evicts no less. Unchanged paths that no wildcard and no tag can tell
+//! apart become one path with their total weight. The work is bounded by the number of paths examined, never by
+//! time, so that the same deploy gives the same items.
 
 use crate::cover::{self, Budget, Cover, Item, Reach, SitePath, common_bytes};
 use crate::tags::{Family, Tag};
@@ -23,38 +22,37 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-/// A URL path of the site with what its cached copies carry.
+/// A URL path of the site with the tags of its cached copies.
 #[derive(Clone, Copy, Debug)]
 pub struct TaggedPath<'a> {
-    /// The path. It is changed or not, whatever its tags.
+    /// The path, changed or not, regardless of its tags.
     pub path: SitePath<'a>,
-    /// If it changed: the tags that every cached copy is sure to carry, none where that is not
-    /// known, and none where an error may be cached, as for a created key. If not: the tags that a
-    /// cached copy may carry.
+    /// For a changed path: the tags that every cached copy is sure to carry; none if that is not known, or if an
+    /// error may be cached, as for a created key. For an unchanged path: the tags that a cached copy may carry.
     pub tags: &'a [Tag],
 }
 
-/// The most tags to choose from; a set of them is one word.
+/// Maximum number of candidate tags; a set of them is one word.
 pub const MAX_CANDIDATES: usize = 128;
-/// How many paths the search may look at in all, the reduced site once for each set tried.
+/// Number of paths that the search may examine in all: the reduced site once for each set tried.
 const WORK: usize = 3_000_000;
-/// How many steps of the path cover for one set count as looking at a path.
+/// Number of steps of the path cover that count as examining one path.
 const STEPS_A_PATH: u64 = 32;
-/// Steps of the path cover for one set after which it makes do with less.
+/// Number of steps of the path cover for one set after which its tables are thinned.
 const SET_WORK: u64 = 20_000_000;
 
-/// Of so few candidates all sets are tried.
+/// Number of candidates up to which all sets are tried.
 const FEW: u32 = 10;
 
-/// A set of candidates by their index.
+/// A set of candidates by index.
 pub type Set = u128;
 
 /// Items that clear the changed paths of `url_set` within the budget, never worse than those of the path cover with
-/// the same budget: by collateral, then by what is paid for items, by wildcards, and by items. Tags are items
-/// that begin with `#`.
+/// the same budget: by collateral, then by cost of the items, by wildcards, and by items. Tags are items that begin
+/// with `#`.
 ///
-/// The paths may come in any order. Of a path given more than once the strictest reading holds:
-/// changed if it is anywhere, and then cleared only by the tags that all of them have.
+/// The paths may come in any order. If a path occurs more than once, the strictest reading applies: changed if it
+/// changed anywhere, and then cleared only by the tags that all its occurrences have.
 pub fn cover(url_set: &[TaggedPath<'_>], budget: Budget) -> Cover {
     let site = merge(url_set);
     let plain: Vec<SitePath<'_>> = site.iter().map(|merged| merged.path).collect();
@@ -69,17 +67,17 @@ pub fn cover(url_set: &[TaggedPath<'_>], budget: Budget) -> Cover {
     let paths = problem.paths_for(&problem.rest(chosen), tags.len(), u64::MAX).map(|(paths, _)| paths);
     let cover = describe(&site, &tags, &paths.unwrap_or(Cover { items: Vec::new(), collateral: 0 }));
     let value = Value::new(0, 0, &cover, budget);
-    // Where wildcards are priced, another pass need not find the same.
+    // If wildcards are priced, another pass need not find the same.
     if value < worst { cover } else { paths_alone }
 }
 
-/// A path of the site, once.
+/// A path of the site, without duplicates.
 struct Merged<'a> {
     path: SitePath<'a>,
     tags: Cow<'a, [Tag]>,
 }
 
-/// The paths in their order, each once.
+/// The paths, sorted and without duplicates.
 fn merge<'a>(url_set: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
     let mut sorted: Vec<&TaggedPath<'a>> = url_set.iter().collect();
     sorted.sort_by(|left, right| left.path.path.cmp(right.path.path));
@@ -104,13 +102,13 @@ fn merge<'a>(url_set: &[TaggedPath<'a>]) -> Vec<Merged<'a>> {
     sorted.chunk_by(|left, right| left.path.path == right.path.path).map(merge_same).collect()
 }
 
-/// How good a choice is: the less the better, collateral first.
+/// The quality of a choice: lower is better, collateral first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Value {
     collateral: u64,
-    /// Items that cost.
+    /// Number of items that cost.
     paid: usize,
-    /// CloudFront takes fewer of these at a time than of tags and paths
+    /// CloudFront accepts fewer of these at a time than tags and paths
     /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
     wildcards: usize,
     items: usize,
@@ -128,26 +126,26 @@ impl Value {
     }
 }
 
-/// What a tag does, before anything else is chosen.
+/// The effect of a tag before anything else is chosen.
 #[derive(Clone, Copy, Default)]
 struct Effect {
     covers: u32,
     /// Whether it covers a path that has no exact item.
     beyond_paths: bool,
     collateral: u64,
-    /// Tags with the same paths have the same sum of the hashes of their paths.
+    /// Tags with the same paths have the same sum of path hashes.
     signature: u64,
 }
 
 impl Effect {
-    /// By what it covers for each path evicted, and one, without division.
+    /// Compares covered paths per (evicted paths + one), without division.
     fn compare_ratio(&self, other: &Effect) -> Ordering {
         let scale = |one: &Effect, other: &Effect| u128::from(one.covers) * (1 + u128::from(other.collateral));
         scale(self, other).cmp(&scale(other, self))
     }
 }
 
-/// What each tag of the changed paths does, counted path by path, so that the site need not be held.
+/// The effect of each tag of the changed paths, counted path by path, so that the site need not be in memory.
 #[derive(Default)]
 pub struct Effects {
     effects: HashMap<Tag, Effect>,
@@ -156,7 +154,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Counts a changed path that each of `tags` clears. All of these come first.
+    /// Counts a changed path that each of `tags` clears. All changed paths come first.
     pub fn add_changed(&mut self, tags: &[Tag], reach: Reach) {
         let hash = self.next();
         for tag in tags {
@@ -167,7 +165,7 @@ impl Effects {
         }
     }
 
-    /// Leaves only the tags that do more than a path does; whether there are any.
+    /// Keeps only the tags that do more than a path does; returns whether there are any.
     pub fn settle(&mut self) -> bool {
         self.effects.retain(|_, effect| effect.covers > 1 || effect.beyond_paths);
         !self.effects.is_empty()
@@ -189,12 +187,12 @@ impl Effects {
         self.hash.hash_one(self.paths)
     }
 
-    /// The tags that evict no more than `most`, one of those that do the same, the most promising first.
+    /// The tags that evict at most `most`, one of those with the same effect, the most promising first.
     pub fn select(self, most: u64) -> Vec<Tag> {
-        // One that evicts as much as all paths do may still save items.
+        // A tag that evicts as much as all paths do may still save items.
         let mut promising: Vec<(Tag, Effect)> =
             self.effects.into_iter().filter(|(_, effect)| effect.collateral <= most).collect();
-        // Of those that do the same an object's own tag is the best: it reaches nothing that nobody knows of.
+        // Of tags with the same effect, an object's own tag is the best: it reaches nothing unknown.
         promising.sort_unstable_by_key(|(tag, effect)| (effect.signature, !tag.is(Family::Key), *tag));
         promising.dedup_by_key(|(_, effect)| effect.signature);
         promising.sort_unstable_by(|(left_tag, left), (right_tag, right)| {
@@ -224,7 +222,7 @@ fn candidates(site: &[Merged<'_>], worst: Value) -> Vec<Tag> {
 struct Problem<'a> {
     budget: Budget,
     candidates: Vec<Tag>,
-    /// Unchanged ones stand for all that nothing can tell apart.
+    /// Unchanged ones represent all paths that nothing can tell apart.
     paths: Vec<(SitePath<'a>, Set)>,
     /// The candidates worth trying.
     worthwhile: Set,
@@ -243,8 +241,8 @@ impl<'a> Problem<'a> {
         for gap in site.split_inclusive(|merged| merged.path.change.is_some()) {
             let after = gap.last().filter(|last| last.path.change.is_some());
             let next = after.map_or("", |after| after.path.path);
-            // A wildcard that has a changed path and one of the gap has the changed path next to it
-            // too, so that what a path shares with both neighbours is all that matters.
+            // A wildcard that has a changed path and one of the gap also has the adjacent changed path, so only
+            // what a path shares with both neighbors matters.
             let mut alike: HashMap<(bool, usize, Set), usize> = HashMap::new();
             for merged in gap.iter().filter(|merged| merged.path.change.is_none()) {
                 let (left, right) = (common_bytes(before, merged.path.path), common_bytes(merged.path.path, next));
@@ -276,7 +274,7 @@ impl<'a> Problem<'a> {
             return search.chosen;
         }
         let mut best = (worst, 0);
-        // Greedy alone, and with each of the candidates as the first choice.
+        // Greedy without a given first choice, and with each of the candidates as the first.
         for first in std::iter::once(0).chain(members(self.worthwhile).map(|index| 1 << index)) {
             (search.chosen, search.value) = (0, worst);
             let mut greedy = first;
@@ -291,12 +289,12 @@ impl<'a> Problem<'a> {
         best.1
     }
 
-    /// What is left for paths if the tags of `chosen` are sent.
+    /// The paths that remain if the tags of `chosen` are sent.
     fn rest(&self, chosen: Set) -> Vec<SitePath<'a>> {
         self.paths.iter().filter(|(_, set)| set & chosen == 0).map(|(path, _)| *path).collect()
     }
 
-    /// The best paths beside `tags` tags, and what they took; `None` if there is no room for any that are needed.
+    /// The best paths in addition to `tags` tags, and the work done; `None` if the required ones do not fit.
     fn paths_for(&self, rest: &[SitePath<'a>], tags: usize, work: u64) -> Option<(Cover, u64)> {
         if rest.iter().all(|path| path.change.is_none()) {
             return Some((Cover { items: Vec::new(), collateral: 0 }, 0));
@@ -304,8 +302,8 @@ impl<'a> Problem<'a> {
         self.budget.less(tags).map(|left| cover::cover_within(rest, left, work))
     }
 
-    /// What `chosen` and the best paths for the rest come to, and what finding these took; `None` if that is not
-    /// better than `limit`, or not within the budget.
+    /// The value of `chosen` with the best paths for the rest, and the work done; `None` if it is not better than
+    /// `limit`, or not within the budget.
     fn value(&self, chosen: Set, limit: Value) -> (Option<Value>, u64) {
         let tags = chosen.count_ones() as usize;
         let evicted = self.paths.iter().filter(|(path, set)| path.change.is_none() && set & chosen != 0);
@@ -324,7 +322,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// A walk from set to better set.
+/// A walk from one set to a better one.
 struct Search<'p, 'a> {
     problem: &'p Problem<'a>,
     work: usize,
@@ -333,7 +331,7 @@ struct Search<'p, 'a> {
 }
 
 impl Search<'_, '_> {
-    /// Whether all paths may be looked at once more.
+    /// Whether there is work left to examine all paths once more.
     fn has_work(&mut self) -> bool {
         let left = self.work.checked_sub(self.problem.paths.len() + 1);
         self.work = left.unwrap_or(0);
@@ -352,8 +350,8 @@ impl Search<'_, '_> {
         better.is_some()
     }
 
-    /// The candidate that covers most for what it evicts beside `chosen`; `None` if there is none
-    /// left that does more than a path can, or no room.
+    /// The candidate that covers most in relation to what it evicts in addition to `chosen`; `None` if none is left
+    /// that does more than a path can, or there is no room.
     fn greedy_choice(&mut self, chosen: Set) -> Option<Set> {
         let problem = self.problem;
         if chosen.count_ones() as usize >= problem.budget.items || !self.has_work() {
@@ -378,7 +376,7 @@ impl Search<'_, '_> {
         best.map(|index| 1 << index)
     }
 
-    /// Takes the first better set that differs by a tag less, one more, or another.
+    /// Takes the first better set with one tag less, one more, or one exchanged.
     fn step(&mut self) -> bool {
         let chosen = self.chosen;
         let others = self.problem.worthwhile & !chosen;
@@ -391,10 +389,11 @@ impl Search<'_, '_> {
     }
 }
 
-/// The candidates of which none is no better than another: one that covers all it covers and evicts
-/// no more. (Of two that do the same, the signatures have left one.)
+/// The candidates without one that is at least as good: that covers all that they cover and evicts no more. (Of two
+/// with the same effect, the signatures have kept one.)
 fn worthwhile(paths: &[(SitePath<'_>, Set)], candidates: usize) -> Set {
-    // By candidate: those that cover all that it covers, and those that evict all that it evicts.
+    // For each candidate: those that cover everything that it covers, and those that evict everything that it
+    // evicts.
     let mut cover_as_much = vec![Set::MAX; candidates];
     let mut evict_as_much = vec![Set::MAX; candidates];
     for (path, set) in paths {
@@ -415,7 +414,7 @@ fn worthwhile(paths: &[(SitePath<'_>, Set)], candidates: usize) -> Set {
     worthwhile
 }
 
-/// The indices in a set, from the lowest.
+/// The indices in a set, in ascending order.
 pub fn members(mut set: Set) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lowest = (set != 0).then(|| set.trailing_zeros() as usize)?;
@@ -424,7 +423,7 @@ pub fn members(mut set: Set) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The chosen items with what each of them does to the whole site.
+/// The chosen items, each with its effect on the whole site.
 fn describe(site: &[Merged<'_>], tags: &[Tag], paths: &Cover) -> Cover {
     let tag_item = |tag: &Tag| Item { text: tag.item(), wildcard: false, covers: 0, collateral: 0 };
     let path_item = |item: &Item| Item { covers: 0, collateral: 0, ..item.clone() };

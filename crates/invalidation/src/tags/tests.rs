@@ -1,4 +1,4 @@
-//! What objects carry, and how a header has it.
+//! Tests the tags that objects carry, and their form in a header.
 
 use crate::tags::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Turns a distribution's configuration into what a [`Viewer`] asks of every key.
+//! Compiles a distribution's configuration into the form that a [`Viewer`] needs for every key.
 
 use crate::viewer::encoding::{decode, encode_typed};
 use crate::viewer::origin::{OriginKind, names_a_bucket, origin_is_bucket};
@@ -8,63 +8,63 @@ use crate::viewer::shape::{
 };
 use crate::viewer::{IndexAlias, Site, Viewer, ViewerOptions};
 
-/// A place in the bucket that one origin shows from its root.
+/// A place in the bucket that one origin serves from its root.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
-    /// What of the key the viewer path lacks: empty, or ending in `/`.
+    /// The part of the key that the viewer path lacks: empty, or ending in `/`.
     pub(super) prefix: String,
-    /// The origin's place among the distribution's origins.
+    /// The origin's index among the distribution's origins.
     origin: usize,
-    /// Whether a behavior that may ask any origin may ask this one.
+    /// Whether a behavior that may fetch from any origin may fetch from this one.
     ours: bool,
     /// Whether the origin itself answers for a directory with its index document.
     pub(super) index_documents: bool,
 }
 
-/// A cache behavior, as far as it matters here.
+/// The relevant properties of a cache behavior.
 #[derive(Clone, Debug)]
 pub(super) struct Behavior {
     pub(super) pattern: PathPattern,
-    /// The origins it may fetch from without a function's doing.
+    /// The origins that it may fetch from without a function.
     origins: Vec<usize>,
-    /// One of them may be anything, such as a proxy in front of our bucket.
+    /// Whether one of them may be anything, such as a proxy in front of the site's bucket.
     unknown_target: bool,
-    /// A function may change the path or the origin.
+    /// Whether a function may change the path or the origin.
     pub(super) rewrites: bool,
     /// False if its MaxTTL is 0.
     pub(super) caches: bool,
     pub(super) query_strings: bool,
-    /// Viewers may get other headers than the origin's.
+    /// Whether viewers may get other headers than the origin's.
     pub(super) alters_headers: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) functions: Vec<ViewerFunction>,
 }
 
 impl Base {
-    /// Whether its origin shows the site, by its name or by somebody's word.
+    /// Whether its origin serves the site, by its name or because somebody says so.
     pub(super) fn is_ours(&self) -> bool {
         self.ours
     }
 }
 
 impl Behavior {
-    /// Whether it asks the origin of `base` without a function's doing.
+    /// Whether it fetches from the origin of `base` without a function.
     pub(super) fn asks(&self, base: &Base) -> bool {
         self.origins.contains(&base.origin)
     }
 
-    /// Whether it may answer with the key that lies at a viewer path below `base`.
+    /// Whether it may serve the key at a viewer path below `base`.
     pub(super) fn may_serve(&self, base: &Base) -> bool {
         self.origins.contains(&base.origin) || base.ours && (self.rewrites || self.unknown_target)
     }
 
-    /// Whether nothing stands in for its origin, which is a bucket.
+    /// Whether its origin is a bucket and has no fallback.
     pub(super) fn asks_one_known_origin(&self) -> bool {
         self.origins.len() == 1 && !self.unknown_target
     }
 }
 
-/// What an origin is to the site's bucket.
+/// How an origin relates to the site's bucket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Bucket,
@@ -78,7 +78,7 @@ impl Relation {
         match origin_is_bucket(&origin.domain_name, bucket) {
             OriginKind::S3Rest => Self::Bucket,
             OriginKind::S3Website => Self::BucketWebsite,
-            // Only the tenant knows what stands here.
+            // Only the tenant knows the value.
             OriginKind::Other if origin.domain_name.contains("{{") => Self::Unknown,
             OriginKind::Other if names_a_bucket(&origin.domain_name) => Self::AnotherBucket,
             OriginKind::Other => Self::Unknown,
@@ -90,13 +90,13 @@ impl Relation {
     }
 }
 
-/// Whether the person names a distribution that certainly shows other buckets than `bucket`: each origin is one by its
-/// name, and no function before the origin may choose another.
+/// Whether the user names a distribution that certainly serves other buckets than `bucket`: each origin is one by
+/// its name, and no function before the origin may choose another.
 pub fn is_mistaken(shape: &DistributionShape, bucket: &str) -> bool {
     shape.claim == Claim::Named && shows_only_others(shape, bucket)
 }
 
-/// Whether a distribution certainly shows only other buckets than `bucket`, however it was named.
+/// Whether a distribution certainly serves only other buckets than `bucket`, however it was named.
 pub fn shows_only_others(shape: &DistributionShape, bucket: &str) -> bool {
     let origins: Vec<Relation> = shape.origins.iter().map(|origin| Relation::of(origin, bucket)).collect();
     shape.readable
@@ -111,14 +111,14 @@ fn asks_known_origins(shape: &DistributionShape, origins: &[Relation]) -> bool {
     behaviors.into_iter().all(|behavior| !behavior.rewrites && !behavior.unknown_target)
 }
 
-/// What the origins of a distribution are to the site.
+/// How the origins of a distribution relate to the site.
 struct Relations {
     /// One for each origin.
     origins: Vec<Relation>,
-    /// Whether an origin certainly shows the site.
+    /// Whether an origin certainly serves the site.
     site_is_known: bool,
-    /// Whether somebody's word counts for more than the names of the origins: an access point, a proxy, a function
-    /// or replication may stand between them and the bucket.
+    /// Whether a statement counts for more than the names of the origins: an access point, a proxy, a function or
+    /// replication may be between them and the bucket.
     believed: bool,
 }
 
@@ -154,7 +154,7 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
     };
     let relations = Relations::new(shape, site);
     let mut error_responses = shape.custom_error_responses.clone();
-    // A range that cannot be satisfied is the one error that CloudFront never caches.
+    // An unsatisfiable range is the only error that CloudFront never caches.
     error_responses.retain(|found| found.error_code != 416 && !found.response_page_path.is_empty());
     for response in &mut error_responses {
         response.response_page_path = encode_typed(&response.response_page_path);
@@ -179,11 +179,10 @@ pub(super) fn compile(shape: &DistributionShape, site: &Site, options: ViewerOpt
     viewer
 }
 
-/// The configuration that stands in for one that may not be read: the origin path is any folder
-/// that the site's prefix lies in, `/` answers with `index.html`, a function may rewrite, and
-/// query strings are in the cache key.
+/// The configuration to assume if the real one may not be read: the origin path is any folder that contains the
+/// site's prefix, `/` serves `index.html`, a function may rewrite, and query strings are in the cache key.
 ///
-/// An origin path below the prefix is left out: every folder of every key would be a path more.
+/// An origin path below the prefix is not assumed: every folder of every key would be one more path.
 fn assume(shape: &DistributionShape, site: &Site) -> DistributionShape {
     let origins: Vec<Origin> = folders(&site.prefix)
         .map(|folder| Origin {
@@ -226,11 +225,11 @@ fn bases(shape: &DistributionShape, site: &Site, relations: &Relations) -> Vec<B
         }
         let mut prefixes = prefixes(origin, site);
         if !relation.is_ours() && (relations.believed || !relations.site_is_known) {
-            // A host of any kind in front of the bucket may show any folder above the site as its root.
+            // A host of any kind in front of the bucket may serve any folder above the site as its root.
             let more: Vec<String> = folders(&site.prefix).map(str::to_owned).collect();
             prefixes.extend(more.into_iter().filter(|folder| !prefixes.contains(folder)).collect::<Vec<_>>());
         }
-        // Of a folder beside the site, no key is ours.
+        // A folder next to the site contains none of its keys.
         prefixes.retain(|prefix| overlaps(prefix, site));
         bases.extend(prefixes.into_iter().map(|prefix| Base {
             prefix,
@@ -242,10 +241,10 @@ fn bases(shape: &DistributionShape, site: &Site, relations: &Relations) -> Vec<B
     bases
 }
 
-/// The beginnings of keys that an origin leaves out of its paths.
+/// The prefixes of keys that an origin omits from its paths.
 fn prefixes(origin: &Origin, site: &Site) -> Vec<String> {
     if origin.origin_path.contains("{{") {
-        // Only the tenant knows what stands here; the unreadable case is no different.
+        // Only the tenant knows the value; a configuration that cannot be read is no different.
         return folders(&site.prefix).map(str::to_owned).collect();
     }
     vec![key_prefix(&origin.origin_path)]
@@ -255,7 +254,7 @@ fn overlaps(prefix: &str, site: &Site) -> bool {
     prefix.starts_with(&site.prefix) || site.prefix.starts_with(prefix)
 }
 
-/// The origin path as the beginning of keys.
+/// The origin path as a prefix of keys.
 fn key_prefix(origin_path: &str) -> String {
     let folder = decode(origin_path.trim_matches('/'));
     if folder.is_empty() { String::new() } else { format!("{folder}/") }

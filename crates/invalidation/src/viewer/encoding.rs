@@ -1,17 +1,16 @@
-//! How keys and typed text are spelled as the URL paths that CloudFront takes in an invalidation.
+//! Spells keys and typed text as the URL paths that CloudFront accepts in an invalidation.
 //!
-//! CloudFront wants exactly the RFC 1738 "unsafe" characters and non-ASCII encoded; any other
-//! character, once encoded, names a path that nobody requested, and the request quietly does
-//! nothing.
+//! CloudFront requires exactly the RFC 1738 "unsafe" characters and non-ASCII to be encoded; any other encoded
+//! character makes a path that nobody requested, and the request silently does nothing.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html>
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 
-/// The longest path that CloudFront accepts in an invalidation, in characters.
+/// Maximum length of a path that CloudFront accepts in an invalidation, in characters.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;
 
-/// What may not stand raw in a path that is encoded already: `%` is left to its triplets.
+/// Characters that may not be raw in a path that is already encoded: `%` is left to its triplets.
 pub(super) const UNSAFE_BUT_PERCENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'<')
@@ -28,11 +27,11 @@ pub(super) const UNSAFE_BUT_PERCENT: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'`');
 
-/// A key's characters to encode. `?` is not "unsafe", but a raw one would begin a query string,
-/// so a viewer can reach such a key only through `%3F`.
+/// The characters of a key to encode. `?` is not "unsafe", but a raw one would begin a query string, so a viewer
+/// can reach such a key only through `%3F`.
 const UNSAFE_IN_KEY: &AsciiSet = &UNSAFE_BUT_PERCENT.add(b'%').add(b'?');
 
-/// The viewer path of a key, or of the part of a key that is below the origin path.
+/// The viewer path of a key, or of the part of a key below the origin path.
 pub fn encode_key(key: &str) -> String {
     let mut path = String::with_capacity(key.len() + 1);
     path.push('/');
@@ -40,15 +39,15 @@ pub fn encode_key(key: &str) -> String {
     path
 }
 
-/// The characters that a path stands for. Bytes that are not UTF-8 become U+FFFD.
+/// The decoded characters of a path. Bytes that are not UTF-8 become U+FFFD.
 pub fn decode(path: &str) -> Cow<'_, str> {
     percent_decode_str(path).decode_utf8_lossy()
 }
 
-/// Every spelling under which viewers may ask for a key, the usual one first.
+/// Every spelling under which viewers may request a key, the usual one first.
 ///
-/// S3 reads a `+` in a URL as a space, so a key with a space also answers at `+`, and a key with
-/// a `+` answers at `%2B`; a raw `+` is kept too, as a function may have rewritten it.
+/// S3 reads a `+` in a URL as a space, so a key with a space is also served at `+`, and a key with a `+` at `%2B`;
+/// a raw `+` is included too, because a function may have rewritten it.
 pub(super) fn spellings(key: &str) -> Vec<String> {
     let path = encode_key(key);
     if !key.contains(['+', ' ']) {
@@ -65,20 +64,19 @@ pub(super) fn spellings(key: &str) -> Vec<String> {
     all
 }
 
-/// The greatest length at most `limit` (in bytes) at which `path` can be cut without cutting an
-/// encoded triplet.
+/// The greatest length up to `limit` (in bytes) at which `path` can be cut without cutting an encoded triplet.
 pub(super) fn cut_at(path: &str, limit: usize) -> usize {
     let limit = limit.min(path.len());
     let tail = &path.as_bytes()[limit.saturating_sub(2)..limit];
     match tail.iter().rposition(|&byte| byte == b'%') {
-        // A `%` this near the end begins a triplet that does not fit.
+        // A `%` this close to the end begins a triplet that does not fit.
         Some(back) => limit - (tail.len() - back),
         None => limit,
     }
 }
 
-/// Encodes what needs it and keeps the triplets that are there, so that text which is encoded
-/// already, wholly or in part, comes out right.
+/// Encodes characters that require it and keeps existing triplets, so that text which is already encoded, wholly or
+/// in part, comes out right.
 pub(super) fn encode_typed(text: &str) -> String {
     let mut path = String::with_capacity(text.len() + 1);
     if !text.starts_with('/') {

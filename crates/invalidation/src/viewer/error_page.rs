@@ -1,24 +1,23 @@
-//! How far the change of an error page reaches.
+//! Decides how far a change of an error page reaches.
 //!
-//! CloudFront serves a custom error page under the URL that failed, so copies of it lie under
-//! URLs that nobody can list. AWS's pages disagree on how long they stay: for
-//! `ErrorCachingMinTTL`, or for as long as the page's own headers and its behavior say. Only if
-//! every reading is short may the copies be left to expire.
+//! CloudFront serves a custom error page under the URL that failed, so there are copies of it under URLs that
+//! nobody can list. AWS's pages disagree on how long they stay: for `ErrorCachingMinTTL`, or for as long as the
+//! page's own headers and its behavior say. Only if every reading is short may the copies be left to expire.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html>
 
 use crate::viewer::shape::{CustomErrorResponse, Ttl};
 use serde::{Deserialize, Serialize};
 
-/// For how long, in seconds, old copies of an error page under other URLs are left to expire.
+/// Maximum lifetime, in seconds, at which old copies of an error page under other URLs are left to expire.
 pub const TOLERATED_SECONDS: u64 = 60;
 
-/// The `Cache-Control` of an error page where no rule says another: browsers ask each time, and CloudFront
-/// keeps a copy for no longer than is tolerated.
+/// The `Cache-Control` of an error page unless a rule sets another: browsers revalidate each time, and CloudFront
+/// keeps a copy no longer than is tolerated.
 pub const CACHE_CONTROL: &str = "max-age=0, s-maxage=60, must-revalidate";
 
-/// Stands for the `Cache-Control` of copies that may carry any: the behavior's MaxTTL alone bounds how long they are
-/// fresh, and how long they are served once they are not.
+/// Represents the `Cache-Control` of copies that may carry any: only the behavior's MaxTTL bounds how long they are
+/// fresh, and how long they are served afterwards.
 pub const ANY_CACHE_CONTROL: &str = "max-age=31536000, stale-while-revalidate=31536000";
 
 /// What to do about the copies of changed error pages (`--error-page`).
@@ -39,14 +38,15 @@ pub enum ErrorPagePolicy {
 pub enum CachedHeaders<'a> {
     Known {
         cache_control: Option<&'a str>,
-        /// Whether the object has an `Expires` header; its date is taken to be far away.
+        /// Whether the object has an `Expires` header; its date is assumed to be in the distant future.
         expires: bool,
     },
-    /// Nobody recorded them: the copy may live as long as its behavior allows, and be served stale for as long again.
+    /// Nobody recorded them: the copy may live as long as its behavior allows, and be served stale for as long
+    /// again.
     Unknown,
 }
 
-/// How far the change of an error page reaches, with the reason to show.
+/// How far a change of an error page reaches, with the reason to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorPageAction {
@@ -59,14 +59,14 @@ pub enum ErrorPageAction {
 /// How long a copy may live, and by which rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Lifetime {
-    /// `u64::MAX` if nothing bounds it.
+    /// `u64::MAX` if there is no bound.
     seconds: u64,
     rule: &'static str,
 }
 
-/// Decides for an error page that changed. `page_ttls` are those of each behavior that may serve
-/// the page's own path, `None` if it could not be read; `cached` are all the headers that copies
-/// in the cache may carry, none if the page did not exist.
+/// Decides for a changed error page. `page_ttls` are those of each behavior that may serve the page's own path,
+/// `None` if it could not be read; `cached` contains all headers that cached copies may carry, none if the page did
+/// not exist.
 pub(super) fn decide(
     policy: ErrorPagePolicy,
     responses: &[&CustomErrorResponse],
@@ -129,15 +129,15 @@ fn own_lifetime(headers: &CachedHeaders<'_>, ttl: Option<Ttl>) -> Lifetime {
         (None, false) if *expires => (ttl.max, "MaxTTL, because it has an Expires header"),
         (None, false) => (ttl.default.max(ttl.min), "DefaultTTL"),
     };
-    // Past that age CloudFront may still serve the copy while it fetches, or cannot fetch, another.
+    // Past that age, CloudFront may still serve the copy while it fetches, or cannot fetch, another.
     match directives.stale.min(ttl.max) {
         0 => lifetime(seconds, rule),
         stale => lifetime(seconds.saturating_add(stale), "its stale-... directive"),
     }
 }
 
-/// What stands for two values of `Cache-Control`, `None` being that there is none: the one by which a copy lives no
-/// shorter under any behavior, or [`ANY_CACHE_CONTROL`] if which of them that is depends on the behavior's TTLs.
+/// A `Cache-Control` that represents two values, where `None` means that there is none: the one with which a copy
+/// lives at least as long under any behavior, or [`ANY_CACHE_CONTROL`] if that depends on the behavior's TTLs.
 pub fn longer_lived<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<&'a str> {
     let directives = |cache_control: Option<&str>| Directives::parse(cache_control.unwrap_or_default());
     let (of_one, of_other) = (directives(one), directives(other));
@@ -150,13 +150,13 @@ pub fn longer_lived<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<
     }
 }
 
-/// Whether a `Cache-Control` names an age: an `Expires` header beside it then counts for nothing.
+/// Whether a `Cache-Control` sets an age: an `Expires` header then has no effect.
 pub fn names_age(cache_control: &str) -> bool {
     Directives::parse(cache_control).age.is_some()
 }
 
-/// What of the distribution keeps copies of an error page for longer than is tolerated, whatever its headers say:
-/// with its value in seconds.
+/// The settings of the distribution that keep copies of an error page longer than is tolerated, whatever its
+/// headers say, each with its value in seconds.
 pub(super) fn obstacles(responses: &[&CustomErrorResponse], page_ttls: &[Option<Ttl>]) -> Vec<(&'static str, u64)> {
     let by_error = responses.iter().map(|response| response.error_caching_min_ttl).max();
     let by_behavior = page_ttls.iter().flatten().map(|ttl| ttl.min).max();
@@ -165,15 +165,15 @@ pub(super) fn obstacles(responses: &[&CustomErrorResponse], page_ttls: &[Option<
     all.filter(|(_, seconds)| *seconds > TOLERATED_SECONDS).collect()
 }
 
-/// What a `Cache-Control` header says about a shared cache.
+/// What a `Cache-Control` header tells a shared cache.
 #[derive(Default)]
 struct Directives {
-    /// `s-maxage`, else `max-age`, in seconds.
+    /// `s-maxage`, otherwise `max-age`, in seconds.
     age: Option<(u64, &'static str)>,
-    /// `no-cache`, `no-store` or `private`. With an age beside it AWS does not say which wins, so
-    /// the age does: it is the longer.
+    /// `no-cache`, `no-store` or `private`. AWS does not say which wins if there is an age as well, so the age
+    /// does: it is longer.
     forbids_caching: bool,
-    /// The longest of `stale-while-revalidate` and `stale-if-error`, in seconds.
+    /// The longer of `stale-while-revalidate` and `stale-if-error`, in seconds.
     stale: u64,
 }
 
@@ -183,7 +183,7 @@ impl Directives {
         let mut shared_age = None;
         for directive in cache_control.split(',') {
             let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-            // A number that cannot be read bounds nothing.
+            // A number that cannot be parsed bounds nothing.
             let seconds = value.trim().trim_matches('"').parse().unwrap_or(u64::MAX);
             match name.trim().to_ascii_lowercase().as_str() {
                 "s-maxage" => shared_age = Some((seconds, "its s-maxage")),
@@ -199,11 +199,12 @@ impl Directives {
         directives
     }
 
-    /// Whether a copy with these lives no shorter than one with the others, whatever the TTLs of the behavior.
+    /// Whether a copy with these directives lives at least as long as one with the others, whatever the TTLs of the
+    /// behavior.
     fn outlives(&self, other: &Directives) -> bool {
         let in_age = match (self.age, other.age) {
             (Some((age, _)), Some((other, _))) => age >= other,
-            // What forbids caching is kept for the MinTTL, which no age and no DefaultTTL is below.
+            // A response that forbids caching is kept for the MinTTL, and no age and no DefaultTTL is below that.
             (_, None) if other.forbids_caching => true,
             (None, None) => !self.forbids_caching,
             // A DefaultTTL may be above or below any age.
@@ -317,7 +318,7 @@ mod tests {
         }
     }
 
-    /// Each pair with a behavior under which the first, and one under which the second lives longer.
+    /// Each pair with a behavior under which the first lives longer, and one under which the second does.
     #[test]
     fn of_two_headers_that_no_behavior_orders_neither_is_trusted() {
         for (one, other) in [

@@ -1,4 +1,4 @@
-//! Whose bucket an origin is, by its domain name.
+//! Determines whose bucket an origin is, by its domain name.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/WebsiteEndpoints.html>
@@ -6,7 +6,7 @@
 /// How an origin serves a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginKind {
-    /// The bucket's REST endpoint: keys as they are, no index documents.
+    /// The bucket's REST endpoint: keys as is, no index documents.
     S3Rest,
     /// The bucket's website endpoint: a directory answers with its index document.
     S3Website,
@@ -27,8 +27,8 @@ pub fn origin_is_bucket(domain: &str, bucket: &str) -> OriginKind {
         .unwrap_or(OriginKind::Other)
 }
 
-/// Whether `domain` is certainly an endpoint of a bucket of that very name. The alias of an access
-/// point looks like one, and may stand for any bucket.
+/// Whether `domain` is certainly an endpoint of a bucket of exactly that name. The alias of an access point looks
+/// like one and may refer to any bucket.
 pub(super) fn names_a_bucket(domain: &str) -> bool {
     let domain = domain.to_ascii_lowercase();
     domain.match_indices('.').any(|(dot, _)| {
@@ -57,8 +57,8 @@ fn endpoint_kind(host: &str) -> Option<OriginKind> {
         .map(|_| OriginKind::S3Rest)
 }
 
-/// Whether `text` has the form of a region (`eu-west-1`, `us-gov-west-1`) or of the old
-/// `external-1`. A bucket whose name itself holds `.s3.` must not pass for a shorter one.
+/// Whether `text` has the form of a region (`eu-west-1`, `us-gov-west-1`) or of the old `external-1`. A bucket
+/// whose own name contains `.s3.` must not be mistaken for a shorter one.
 fn is_region(text: &str) -> bool {
     let mut parts = text.split('-').rev();
     let number = parts.next().unwrap_or_default();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_may_stand_for_any_bucket_is_not_taken_for_anothers() {
+    fn a_host_that_may_serve_any_bucket_is_not_taken_for_anothers() {
         for domain in [
             "api.example.com",
             "s3.amazonaws.com",

@@ -1,7 +1,7 @@
 //! CloudFront's path patterns, which decide the cache behavior that a viewer path belongs to.
 //!
-//! `*` stands for any characters or none, `?` for exactly one; the leading `/` is optional and
-//! case counts.
+//! `*` matches any characters or none, `?` exactly one; the leading `/` is optional, and patterns are
+//! case-sensitive.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesCacheBehavior.html>
 
 use wildmatch::WildMatch;
@@ -15,20 +15,20 @@ impl PathPattern {
         Self(WildMatch::new(pattern.strip_prefix('/').unwrap_or(pattern)))
     }
 
-    /// The pattern, less its leading `/`.
+    /// The pattern, without its leading `/`.
     pub(super) fn text(&self) -> String {
         self.0.pattern()
     }
 
-    /// Whether the pattern takes `path`, which begins with `/`.
+    /// Whether the pattern matches `path`, which begins with `/`.
     pub(super) fn matches(&self, path: &str) -> bool {
-        // The default behavior's, which most paths of a large site come to, takes them unread.
+        // The default behavior's pattern, which most paths of a large site reach, matches without a scan.
         self.0.pattern_chars() == ['*'] || self.0.matches(path.strip_prefix('/').unwrap_or(path))
     }
 }
 
-/// `path` as RFC 3986 normalises it: CloudFront picks the behavior by this form, though it asks
-/// the origin for the raw one.
+/// `path` as RFC 3986 normalizes it: CloudFront selects the behavior by this form, although it requests the raw one
+/// from the origin.
 pub(super) fn normalised(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The definition, word by word.
+    /// A literal implementation of the definition.
     fn naive(pattern: &[char], path: &[char]) -> bool {
         match pattern.split_first() {
             None => path.is_empty(),

@@ -1,4 +1,4 @@
-//! What CloudFront reports about a distribution, as far as it determines the URLs of a key.
+//! The parts of a distribution's configuration that determine the URLs of a key.
 //!
 //! `src/cloudfront/shape.rs` fills this in from `GetDistributionConfig` and the cache policies it names.
 
@@ -9,59 +9,59 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct DistributionShape {
     pub id: String,
-    /// Whether the configuration could be read. If not (no `cloudfront:GetDistributionConfig`),
-    /// all but `id` is empty, and the viewer paths are a conservative guess.
+    /// Whether the configuration could be read. If not (no `cloudfront:GetDistributionConfig`), all but `id` is
+    /// empty, and the viewer paths are a conservative guess.
     pub readable: bool,
     pub origins: Vec<Origin>,
     pub origin_groups: Vec<OriginGroup>,
-    /// The key below the origin path that `/` answers with, if any.
+    /// The key below the origin path that `/` serves, if any.
     pub default_root_object: Option<String>,
     /// In CloudFront's order, the default cache behavior (`*`) last.
     pub cache_behaviors: Vec<CacheBehavior>,
     pub custom_error_responses: Vec<CustomErrorResponse>,
-    /// The origin response header that carries cache tags (`CacheTagConfig`), in lower case.
+    /// The origin response header that carries cache tags (`CacheTagConfig`), in lowercase.
     pub cache_tag_header: Option<String>,
     /// The ETag of the configuration: it changes whenever the configuration does.
     pub config_etag: Option<String>,
-    /// The id of the distribution whose configuration this is: for a tenant, another one than `id`.
+    /// The ID of the distribution whose configuration this is; for a tenant, it differs from `id`.
     pub configured_by: String,
-    /// Alternate domain names, in lower case.
+    /// Alternate domain names, in lowercase.
     pub aliases: Vec<String>,
-    /// The name that CloudFront gave it, such as `d111111abcdef8.cloudfront.net`. Its configuration does not say it,
-    /// the list of distributions does.
+    /// The name that CloudFront assigned, such as `d111111abcdef8.cloudfront.net`. It is not in the configuration
+    /// but in the list of distributions.
     pub domain_name: Option<String>,
     pub staging: bool,
     /// It serves nobody.
     pub disabled: bool,
-    /// `ConnectionMode` is `tenant-only`: viewers reach it through distribution tenants alone.
+    /// `ConnectionMode` is `tenant-only`: viewers reach it only through distribution tenants.
     pub tenants_only: bool,
-    /// This is how one tenant shows the distribution, and `id` is the tenant's.
+    /// This is how one tenant serves the distribution, and `id` is the tenant's.
     pub tenant: bool,
-    /// How it is known that the distribution shows the site.
+    /// How it is known that the distribution serves the site.
     pub claim: Claim,
 }
 
 impl DistributionShape {
-    /// A distribution whose configuration we may not read.
+    /// A distribution whose configuration shipfront may not read.
     pub fn unreadable(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
     }
 }
 
-/// How it is known that a distribution shows the site.
+/// How it is known that a distribution serves the site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
-    /// By its origins alone.
+    /// Only by its origins.
     #[default]
     Origins,
-    /// The person names it: it shows the site unless every origin is certainly another bucket.
+    /// The user names it: it serves the site unless every origin is certainly another bucket.
     Named,
-    /// The person names it and says that any origin may show the site (`--any-origin`), such as another
-    /// bucket that the site's is replicated into.
+    /// The user names it and says that any origin may serve the site (`--any-origin`), such as another bucket that
+    /// the site's bucket is replicated to.
     AnyOrigin,
     /// The deploy record names it: a deploy that did not finish had to invalidate it. One whose every origin is
-    /// certainly another bucket does not come so far: anybody who can write the record could name it.
+    /// certainly another bucket is excluded before: anybody who can write the record could name it.
     Recorded,
 }
 
@@ -70,17 +70,17 @@ pub enum Claim {
 pub struct Origin {
     pub id: String,
     pub domain_name: String,
-    /// What CloudFront puts before the path: empty, or `/` and a folder. In a multi-tenant
-    /// distribution it may hold a parameter (`{{name}}`).
+    /// The prefix that CloudFront adds to the path: empty, or `/` and a folder. In a multi-tenant distribution, it
+    /// may contain a parameter (`{{name}}`).
     pub origin_path: String,
     pub access: OriginAccess,
 }
 
-/// As whom CloudFront asks an origin.
+/// How CloudFront authenticates to an origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OriginAccess {
-    /// As anybody.
+    /// Not at all.
     #[default]
     Open,
     /// With an origin access control.
@@ -89,11 +89,11 @@ pub enum OriginAccess {
     Identity,
 }
 
-/// Origins of which one stands in for the other.
+/// Origins that replace each other on failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginGroup {
     pub id: String,
-    /// Origin ids.
+    /// The IDs of the origins.
     pub members: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ pub struct OriginGroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheBehavior {
     pub path_pattern: String,
-    /// The id of an origin or of an origin group.
+    /// The ID of an origin or of an origin group.
     pub target_origin_id: String,
     pub query_strings: QueryStrings,
     /// `None` if the cache policy could not be read.
@@ -110,10 +110,9 @@ pub struct CacheBehavior {
     pub viewer_request_function: bool,
     /// A Lambda@Edge function runs between the cache and the origin.
     pub origin_request_function: bool,
-    /// A response headers policy, or a function on the way back, may give viewers other headers than the
-    /// origin's.
+    /// A response headers policy, or a function for responses, may give viewers other headers than the origin's.
     pub alters_headers: bool,
-    /// The functions that run for requests and answers of viewers.
+    /// The functions that run for viewer requests and viewer responses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<ViewerFunction>,
 }
@@ -122,7 +121,7 @@ pub struct CacheBehavior {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewerFunction {
     pub event: ViewerEvent,
-    /// Of a CloudFront Function, or of Lambda@Edge.
+    /// The ARN of a CloudFront Function, or of Lambda@Edge.
     pub arn: String,
 }
 
@@ -133,16 +132,16 @@ pub enum ViewerEvent {
     /// Before the cache is looked up.
     #[serde(rename = "viewer-request")]
     Request,
-    /// Before an answer below 400 leaves, whether or not it comes from the cache.
+    /// Before a response with a status below 400 leaves, whether or not it comes from the cache.
     #[serde(rename = "viewer-response")]
     Response,
 }
 
 impl ViewerEvent {
-    /// Both.
+    /// Both events.
     pub const ALL: [ViewerEvent; 2] = [ViewerEvent::Request, ViewerEvent::Response];
 
-    /// CloudFront's word.
+    /// CloudFront's name for it.
     pub fn word(self) -> &'static str {
         match self {
             ViewerEvent::Request => "viewer-request",
@@ -165,14 +164,14 @@ impl ViewerFunction {
 pub enum QueryStrings {
     #[default]
     None,
-    /// Only those named, or (`allExcept`) all but some: a short list stands for either.
+    /// Only those named, or (`allExcept`) all but some: a short list represents either.
     Some(Vec<String>),
     All,
     /// The cache policy could not be read (no `cloudfront:GetCachePolicy`).
     Unknown,
 }
 
-/// How long a behavior keeps what it caches, in seconds.
+/// How long a behavior keeps cached copies, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ttl {
     pub min: u64,
@@ -180,11 +179,11 @@ pub struct Ttl {
     pub max: u64,
 }
 
-/// What CloudFront answers when the origin answers with an error.
+/// CloudFront's response when the origin returns an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomErrorResponse {
     pub error_code: u16,
-    /// The viewer path of the page; empty if only the TTL is customised.
+    /// The viewer path of the page; empty if only the TTL is customized.
     pub response_page_path: String,
     /// `ErrorCachingMinTTL` in seconds; CloudFront's default is 10.
     pub error_caching_min_ttl: u64,

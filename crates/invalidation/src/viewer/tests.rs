@@ -1,4 +1,4 @@
-//! At which paths a key answers, and how each may be reached.
+//! Tests the paths that serve a key, and how each may be reached.
 
 mod behaviors;
 
@@ -29,7 +29,7 @@ fn behavior(path_pattern: &str, target: &str) -> CacheBehavior {
     }
 }
 
-/// A distribution whose behaviors go by the ids of its origins; the last one is the default.
+/// A distribution whose behaviors have the IDs of its origins; the last one is the default.
 fn shape(origins: &[Origin], cache_behaviors: &[CacheBehavior]) -> DistributionShape {
     DistributionShape {
         id: "E1".to_owned(),

@@ -1,7 +1,7 @@
-//! What people and scripts type or paste, read as the path that CloudFront is sent.
+//! Parses what people and scripts type or paste as a path to send to CloudFront.
 //!
-//! CloudFront accepts any text as a path and does nothing about one that no viewer has asked for. So each text is
-//! either understood, with all that wraps it taken off, or refused with what to type instead.
+//! CloudFront accepts any text as a path and ignores one that no viewer has requested. So each text is either
+//! understood, after removing everything that wraps it, or refused with a hint at what to type instead.
 
 use crate::viewer::encoding::{MAX_PATH_CHARACTERS, UNSAFE_BUT_PERCENT};
 use percent_encoding::percent_encode;
@@ -9,45 +9,45 @@ use std::borrow::Cow;
 use std::fmt;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// A path or wildcard that a person asked to invalidate, as it can be sent.
+/// A path or wildcard that a user wants to invalidate, in a form that can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypedPath {
     /// Encoded, with its leading `/`, its query string and its final `*`, if any.
     pub path: String,
-    /// Other spellings of the same name, under which viewers may ask for it: they are sent, too.
+    /// Other spellings of the same name under which viewers may request it; they are sent as well.
     pub others: Vec<String>,
-    /// The host of a URL, in lower case.
+    /// The host of a URL, in lowercase.
     pub host: Option<String>,
-    /// What the person should know about how the text was read.
+    /// Notes for the user about how the text was read.
     pub notes: Vec<String>,
 }
 
-/// Why typed text is no path that CloudFront could invalidate.
+/// Why typed text is not a path that CloudFront could invalidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathError {
-    /// There is nothing in it.
+    /// It is empty.
     Empty,
     /// It begins with `#`, as cache tags do.
     CacheTag,
-    /// It is a URL of another scheme than http or https.
+    /// It is a URL with a scheme other than http or https.
     NotHttp,
-    /// It begins with a host name that no scheme precedes.
+    /// It begins with a host name without a scheme.
     NoScheme,
-    /// It holds `%2A`, which CloudFront accepts and ignores.
+    /// It contains `%2A`, which CloudFront accepts and ignores.
     EncodedWildcard,
     /// Its encoded form has this many characters.
     TooLong(usize),
-    /// It begins or ends with a quotation mark that has no counterpart, or holds an escape that git does not write.
+    /// It begins or ends with an unmatched quotation mark, or contains an escape that git does not write.
     Quotes,
     /// It is in brackets.
     Brackets,
-    /// It holds a control character, as `git diff --name-status` does between the columns.
+    /// It contains a control character, as `git diff --name-status` prints between columns.
     ControlCharacter,
-    /// It is a line of what git prints of changes, not a name.
+    /// It is a line of git's output about changes, not a name.
     GitLine,
-    /// It holds a backslash.
+    /// It contains a backslash.
     Backslash,
-    /// It has a part `..`.
+    /// It contains a `..` part.
     Above,
     /// It looks like more than one path.
     Several,
@@ -114,12 +114,12 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// Reads a key (`blog/`), a path (`/img/*`) or a URL (`https://www.example.com/a b?x=1`) that a
-/// person typed as the path to send to CloudFront.
+/// Parses a key (`blog/`), a path (`/img/*`) or a URL (`https://www.example.com/a b?x=1`) that a user typed as the
+/// path to send to CloudFront.
 ///
-/// Quotation marks around it, those of git included, a byte order mark, and `./` before it are taken off. A URL loses
-/// its host and its fragment. Characters that CloudFront wants plain are decoded, all others encoded. A path with a
-/// `~`, which CloudFront can invalidate in no spelling, becomes the longest wildcard that covers it.
+/// Surrounding quotation marks, including git's, a byte order mark, and a leading `./` are removed. A URL loses its
+/// host and its fragment. Characters that CloudFront requires to be plain are decoded, all others encoded. A path
+/// with a `~`, which CloudFront cannot invalidate in any spelling, becomes the longest wildcard that covers it.
 ///
 /// # Errors
 /// Text that names no path, and text that CloudFront would refuse or ignore.
@@ -161,7 +161,7 @@ pub fn path_from_input(text: &str) -> Result<TypedPath, PathError> {
     Ok(TypedPath { path, others, host, notes })
 }
 
-/// Whether text is a line of `git status --short`, with two letters before the name, or one that a diff begins with.
+/// Whether text is a line of `git status --short`, with two letters before the name, or the first line of a diff.
 fn is_git_line(text: &str) -> bool {
     // Other pairs of letters begin words more often than reports.
     let has_status = match text.as_bytes() {
@@ -176,9 +176,9 @@ fn is_git_line(text: &str) -> bool {
     has_status || ["diff --git ", "--- a/", "+++ b/", "@@ -"].iter().any(|start| text.trim_start().starts_with(start))
 }
 
-/// What is left once all is taken off that is around a path and no part of it.
+/// The text without everything around the path that is not part of it.
 fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
-    // A line feed or a tab comes with a line; another control character is one of the name, and refused.
+    // A line feed or a tab belongs to the line; another control character belongs to the name, and is refused.
     let is_around = |c: char| c.is_whitespace() && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'));
     let invisible = |c: char| is_around(c) || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
     let mut text = text.trim_matches(invisible);
@@ -215,21 +215,22 @@ fn unwrapped(text: &str) -> Result<Cow<'_, str>, PathError> {
                 }
                 inner
             }
-            // A link of Markdown.
+            // A Markdown link.
             ('[', ')', _) => return Err(PathError::Brackets),
             _ => return Ok(Cow::Borrowed(text)),
         };
     }
 }
 
-/// Whether what is between two quotation marks is the end of one text in them, a blank, and the beginning of another.
+/// Whether the text between two quotation marks is the end of one quoted text, a blank, and the beginning of
+/// another.
 fn holds_several(inner: &str, quote: char) -> bool {
     inner.split_once(quote).is_some_and(|(before, rest)| {
         !before.ends_with('\\') && rest.starts_with(char::is_whitespace) && rest.trim_start().starts_with(quote)
     })
 }
 
-/// The name that git has put in quotation marks, which it does with names that are not plain ASCII
+/// The name that git has put in quotation marks, as it does with names that are not plain ASCII
 /// (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath>).
 fn unquoted(quoted: &str) -> Result<String, PathError> {
     let mut bytes = quoted.bytes();
@@ -259,7 +260,7 @@ fn unquoted(quoted: &str) -> Result<String, PathError> {
         });
     }
     let name = String::from_utf8(name).map_err(|_| PathError::Quotes)?;
-    // It is a file's name: none of its characters means anything but itself.
+    // It is a file's name: each of its characters is literal.
     let literal: String = name
         .chars()
         .map(|c| match c {
@@ -271,7 +272,7 @@ fn unquoted(quoted: &str) -> Result<String, PathError> {
     if literal.is_empty() { Err(PathError::Empty) } else { Ok(literal) }
 }
 
-/// The path and query string of a URL, and any other text as it is.
+/// The path and query string of a URL; other text unchanged.
 fn without_host(text: &str) -> Result<&str, PathError> {
     if text.starts_with("//") || text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www.")) {
         return Err(PathError::NoScheme);
@@ -298,10 +299,10 @@ fn host(text: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// Refuses what is hardly the name of one thing.
+/// Refuses text that is hardly the name of one thing.
 fn refuse_doubtful(name: &str) -> Result<(), PathError> {
     let before_slash = name.match_indices('/').filter_map(|(at, _)| name[..at].chars().next_back());
-    // As git and others show a renamed file.
+    // Git and other tools show a renamed file like this.
     let is_renamed = [" -> ", " => ", " → "].iter().any(|arrow| name.contains(arrow));
     let several = is_renamed || name.ends_with(',') || before_slash.into_iter().any(|c| c == ',' || c.is_whitespace());
     match () {
@@ -311,16 +312,17 @@ fn refuse_doubtful(name: &str) -> Result<(), PathError> {
     }
 }
 
-/// The bytes of a path with only those triplets left that must stay: a decoded character that CloudFront wants encoded
-/// comes back by [`encoded`], and one that means something else when it is plain stays as it is. An encoded slash is
-/// another path than a plain one to CloudFront; but where no slash is plain, all of them were encoded along.
+/// The bytes of a path with only those triplets that must stay: a decoded character that CloudFront requires to be
+/// encoded is encoded again by [`encoded`], and one that means something else when plain stays encoded. To
+/// CloudFront, an encoded slash is a different path than a plain one; but if no slash is plain, all of them were
+/// encoded with the rest.
 fn decoded(name: &str) -> Vec<u8> {
     let is_apart = |value: u8| value == b'/' && name.contains('/');
     let (bytes, mut plain) = (name.as_bytes(), Vec::with_capacity(name.len()));
     let mut at = 0;
     while at < bytes.len() {
         let Some(value) = triplet(&bytes[at..]) else {
-            // A percent sign that begins no triplet is one of the name.
+            // A percent sign that does not begin a triplet is part of the name.
             plain.extend_from_slice(if bytes[at] == b'%' { b"%25" } else { &bytes[at..=at] });
             at += 1;
             continue;
@@ -337,7 +339,7 @@ fn decoded(name: &str) -> Vec<u8> {
     plain
 }
 
-/// The byte that a triplet at the beginning stands for.
+/// The byte encoded by a leading triplet.
 fn triplet(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else { return None };
     let digit = |digit: u8| char::from(digit).to_digit(16);
@@ -354,7 +356,7 @@ fn escaped_percent(query: &str) -> Vec<u8> {
     (0..bytes.len()).flat_map(byte).copied().collect()
 }
 
-/// Without the parts `.`, and with a slash at the beginning.
+/// Removes `.` parts and adds a leading slash.
 fn without_dots(name: &[u8]) -> Result<Vec<u8>, PathError> {
     let mut parts: Vec<&[u8]> = name.strip_prefix(b"/").unwrap_or(name).split(|byte| *byte == b'/').collect();
     if parts.contains(&&b".."[..]) {
@@ -369,13 +371,13 @@ fn without_dots(name: &[u8]) -> Result<Vec<u8>, PathError> {
     Ok(path)
 }
 
-/// Encodes what CloudFront wants encoded, and leaves triplets as they are.
+/// Encodes what CloudFront requires to be encoded, and keeps triplets.
 fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, UNSAFE_BUT_PERCENT).to_string()
 }
 
-/// The same path with composed characters, where it has others: the name may come from a machine that takes characters
-/// apart.
+/// The same path with composed characters, if it has decomposed ones: the name may come from a machine that
+/// decomposes characters.
 fn composed(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -395,7 +397,7 @@ fn composed(path: &str) -> Option<String> {
     Some(encoded(text.nfc().collect::<String>().as_bytes()))
 }
 
-/// The same path with the triplets in lower case, where one was typed so: a page that links to it so is asked for so.
+/// The same path with lowercase triplets, if one was typed that way: browsers request it as the link spells it.
 fn typed_in_lower_case(text: &str, path: &str) -> Option<String> {
     let has = |text: &str, is_lower: fn(&u8) -> bool| {
         let digits = text.match_indices('%').filter_map(|(at, _)| text.as_bytes().get(at + 1..at + 3));
@@ -415,7 +417,7 @@ fn typed_in_lower_case(text: &str, path: &str) -> Option<String> {
     Some(lower)
 }
 
-/// Whether a triplet with these upper-case digits is in an encoded path.
+/// Whether an encoded path contains a triplet with these uppercase digits.
 fn contains_triplet(path: &str, digits: &str) -> bool {
     path.match_indices('%')
         .any(|(at, _)| path.get(at + 1..at + 3).is_some_and(|found| found.eq_ignore_ascii_case(digits)))

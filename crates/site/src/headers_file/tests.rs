@@ -58,7 +58,7 @@ fn every_header_that_s3_keeps_is_read() {
 }
 
 #[test]
-fn a_path_that_is_none_is_skipped_with_its_headers_and_said_to_be_one() {
+fn an_invalid_path_is_skipped_with_its_headers_and_reported() {
     for (text, said) in [
         ("/* X-A: 1\n  X-B: 2\n", "a path and a header on one line"),
         ("/a\tX-A: 1\n  X-B: 2\n", "a path and a header on one line"),

@@ -1,11 +1,11 @@
-//! Files that keep their name and name others: what they name must be in place first.
+//! Recognizes files that keep their names and name others: the files that they name must be in place first.
 //!
-//! A script that a page loads has a digest in its name, or is asked for again with the page. These are read by programs
-//! that have no page at hand, or a cached one: a tab that is open asks for `_app/version.json` and reloads what it
-//! finds there, an updater reads `latest.yml` and fetches the release. The names are those that the tools give by
-//! default, as found in their outputs.
+//! A script that a page loads has a digest in its name, or is requested again with the page. The files here are
+//! read by programs that have no page, or a cached one: an open tab requests `_app/version.json` and reloads what
+//! it finds there; an updater reads `latest.yml` and downloads the release. The names are the defaults of the
+//! tools, as found in their outputs.
 
-/// What visitors and crawlers enter by: HTML, service workers, feeds, sitemaps and web manifests.
+/// What visitors and crawlers request directly: HTML, service workers, feeds, sitemaps and web manifests.
 pub(super) fn is_page(key: &str) -> bool {
     let name = name(key);
     let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
@@ -34,7 +34,7 @@ pub(super) fn is_page(key: &str) -> bool {
     }
 }
 
-/// What programs enter by.
+/// What programs request directly.
 pub(super) fn names_others(key: &str) -> bool {
     let name = name(key);
     is_module_list(key, &name)
@@ -48,10 +48,11 @@ fn name(key: &str) -> String {
     key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase()
 }
 
-/// Lists of modules and chunks: module federation, import maps, and what build tools list of their output.
+/// Lists of modules and chunks: module federation, import maps, and the manifests that build tools write about
+/// their output.
 ///
-/// Scripts and settings that a page loads by their plain names (`registerSW.js`, `env.js`, `config.json`) are none: the
-/// page must find them.
+/// Scripts and settings that a page loads by their plain names (`registerSW.js`, `env.js`, `config.json`) are not
+/// included: they must be in place before the page.
 fn is_module_list(key: &str, name: &str) -> bool {
     matches!(
         name,
@@ -75,7 +76,7 @@ fn is_module_list(key: &str, name: &str) -> bool {
             | "entrypoints.json"
             | "chunk-map.json"
             | "webpack.stats.json"
-            // VitePress: which chunk each page is in.
+            // VitePress: the chunk of each page.
             | "hashmap.json"
             // Flutter and Blazor.
             | "flutter_bootstrap.js"
@@ -86,13 +87,13 @@ fn is_module_list(key: &str, name: &str) -> bool {
             | "blazor.boot.json"
             | "q-manifest.json"
     ) || name.ends_with(".importmap")
-        // Single-spa and SystemJS put their names before it.
+        // Single-spa and SystemJS put a name before it.
         || name.ends_with("-importmap.json")
-        // From .NET 10 on it holds what `blazor.boot.json` held.
+        // From .NET 10 on, it contains what `blazor.boot.json` contained.
         || name == "dotnet.js" && is_below(key, &["_framework"])
 }
 
-/// Search indexes, which name pages and parts of themselves.
+/// Search indexes, which name pages and their own parts.
 fn is_search_index(key: &str, name: &str) -> bool {
     matches!(
         name,
@@ -187,7 +188,7 @@ fn is_feed(key: &str, name: &str) -> bool {
             | "timestamp.json"
             | "snapshot.json"
             | "targets.json"
-            // What crawlers and language models are led by.
+            // Entry points for crawlers and language models.
             | "opensearch.xml"
             | "browserconfig.xml"
             | "llms.txt"
@@ -195,14 +196,14 @@ fn is_feed(key: &str, name: &str) -> bool {
     ) || name.starts_with("latest-") && extension(name) == "yml"
         // Electron's other channels.
         || ["-mac.yml", "-linux.yml", "-linux-arm.yml", "-linux-arm64.yml"].iter().any(|end| name.ends_with(end))
-        // Velopack, for each channel.
+        // Velopack: one for each channel.
         || name.starts_with("releases.") && extension(name) == "json"
         || name.starts_with("maven-metadata.xml.")
         || matches!(extension(name), "m3u8" | "mpd" | "appinstaller" | "jnlp" | "zsync")
         || is_pacman_database(key, name)
 }
 
-/// Whether it lists packages of Arch Linux: other files that end in `.db` are elsewhere.
+/// Whether a key is a package list of Arch Linux: `.db` files elsewhere are something else.
 fn is_pacman_database(key: &str, name: &str) -> bool {
     let is_packed = [".gz", ".xz", ".zst"].iter().any(|end| {
         let plain = name.strip_suffix(end).and_then(|name| name.strip_suffix(".tar"));
@@ -213,7 +214,7 @@ fn is_pacman_database(key: &str, name: &str) -> bool {
     is_packed || is_architecture && matches!(extension(name), "db" | "files")
 }
 
-/// What says which build or version is the present one.
+/// Files that name the current build or version.
 fn is_version(key: &str, name: &str) -> bool {
     matches!(
         name,
@@ -229,14 +230,14 @@ fn is_version(key: &str, name: &str) -> bool {
     ) || key.ends_with("/builds/latest.json")
 }
 
-/// Data twins of pages: what a router asks for in place of the page.
+/// Data twins of pages: what a router requests instead of the page.
 fn is_twin(key: &str, name: &str) -> bool {
     matches!(name, "page-data.json" | "__data.json" | "_payload.json" | "q-data.json" | "_payload.js" | "_root.data")
-        // Next.js, beside each page and segment.
+        // Next.js: next to each page and segment.
         || name.starts_with("__next.") && extension(name) == "txt"
-        // Of server components, which name chunks.
+        // Server components, which name chunks.
         || extension(name) == "rsc"
-        // Gatsby: what pages share, pictures with digests among it.
+        // Gatsby: data that pages share, including pictures with digests.
         || extension(name) == "json" && (key.starts_with("page-data/sq/d/") || key.contains("/page-data/sq/d/"))
 }
 

@@ -1,10 +1,11 @@
-//! The media types of what is below `.well-known/`, where most names have no extension
+//! The media types of files below `.well-known/`, most of which have no extension
 //! (<https://www.iana.org/assignments/well-known-uris/well-known-uris.xhtml>).
 
 /// The folder.
 const FOLDER: &str = ".well-known/";
 
-/// The media type of a key by its place below `.well-known/`, wherever that folder is: some issuers have it below a path.
+/// The media type of a key by its place below `.well-known/`, wherever that folder is: some issuers have it below a
+/// path.
 pub(super) fn of(key: &str) -> Option<&'static str> {
     let below = match key.strip_prefix(FOLDER) {
         Some(below) => below,
@@ -12,7 +13,7 @@ pub(super) fn of(key: &str) -> Option<&'static str> {
     };
     let name = below.split('/').next().unwrap_or(below);
     Some(match name {
-        // OpenID, OAuth and what builds upon them; some add the issuer's path behind the name (RFC 8414).
+        // OpenID, OAuth and what builds on them; some append the issuer's path to the name (RFC 8414).
         "openid-configuration"
         | "oauth-authorization-server"
         | "oauth-protected-resource"
@@ -28,18 +29,18 @@ pub(super) fn of(key: &str) -> Option<&'static str> {
         }
         "openid-federation" => "application/entity-statement+jwt",
         "http-message-signatures-directory" => "application/http-message-signatures-directory+json",
-        // People who find each other, and pay.
+        // Contacts and payments.
         "lnurlp" | "matrix" | "nodeinfo" | "jmap" | "x-nodeinfo2" => "application/json",
         "webfinger" => "application/jrd+json",
         "host-meta" => "application/xrd+xml",
-        // Networks and things.
+        // Networks and devices.
         "sshfp" | "repute-template" => "application/json",
         "api-catalog" => "application/linkset+json",
         "traffic-advice" => "application/trafficadvice+json",
         "pvd" => "application/pvd+json",
         "wot" => "application/td+json",
         "core" => "application/link-format",
-        // Identifiers, and answers to challenges.
+        // Identifiers, and responses to challenges.
         "atproto-did" | "discord" | "acme-challenge" | "pki-validation" => "text/plain; charset=utf-8",
         _ => return None,
     })

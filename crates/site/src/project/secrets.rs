@@ -1,22 +1,22 @@
-//! Private keys, credentials and state files: known by their names, or by what they begin with.
+//! Private keys, credentials and state files, recognized by their names or their first bytes.
 
 mod content;
 
 use content::{begins_with_secret, holds_private_key, holds_secret, is_der_key};
 
-/// What makes a file one that must not be published.
+/// The kind of a file that must not be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secret {
     /// A private key.
     PrivateKey,
-    /// A state file of an infrastructure tool, which holds secrets as plain text.
+    /// A state file of an infrastructure tool, which contains secrets in plain text.
     State,
     /// Credentials.
     Credentials,
 }
 
 impl Secret {
-    /// What it is, in words.
+    /// A description of the kind.
     pub fn words(self) -> &'static str {
         match self {
             Secret::PrivateKey => "a private key",
@@ -26,29 +26,31 @@ impl Secret {
     }
 }
 
-/// What a file's name says of whether it must not be published.
+/// What a file's name indicates about whether it may be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspicion {
     /// Nothing.
     None,
-    /// It must not be.
+    /// It must not be published.
     Certain(Secret),
-    /// It is if it holds a private key.
+    /// It must not be published if it contains a private key.
     IfPrivateKey,
-    /// It is unless its beginning is that of a certificate, a public key, or something else that may be seen.
+    /// It must not be published unless its beginning is that of a certificate, a public key, or something else that
+    /// may be public.
     UnlessPublic,
-    /// It is if a secret is anywhere in its beginning: nothing says what else the file could be.
+    /// It must not be published if a secret is anywhere in its beginning: nothing indicates what else the file
+    /// could be.
     IfItHolds,
-    /// It is if it begins with a secret: further on, texts and data may show how one looks.
+    /// It must not be published if it begins with a secret: further on, texts and data may show examples.
     IfItBegins,
 }
 
-/// Names of keys of SSH.
+/// Names of SSH keys.
 const SSH_KEYS: [&str; 6] = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"];
-/// Words of a name that say that its values are none.
+/// Words in a name that indicate that its values are not real.
 const EXAMPLES: [&str; 6] = ["example", "sample", "template", "dist", "defaults", "schema"];
 
-/// Endings of pages and of what they are made of: they may show a key, and are not looked into.
+/// Endings of pages and of what pages are made from: they may show a key, so their contents are not checked.
 const PARTS_OF_SITES: [&str; 82] = [
     "html", "htm", "xhtml", "shtml", "css", "scss", "less", "js", "mjs", "cjs", "map", "wasm", "vue", "svelte", "avif",
     "bmp", "cur", "gif", "heic", "ico", "jp2", "jpeg", "jpg", "jxl", "png", "psd", "svg", "svgz", "tif", "tiff",
@@ -123,13 +125,13 @@ const TEXTS: [&str; 62] = [
     "jl",
 ];
 
-/// Whether a key is that of a page, or of what pages are made of, by its ending.
+/// Whether a key is that of a page, or of what pages are made from, by its ending.
 pub fn is_part_of_site(key: &str) -> bool {
     let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     extension.is_some_and(|extension| PARTS_OF_SITES.contains(&extension.as_str()))
 }
 
-/// What the name of a key says, or else what its ending leaves open.
+/// What the name of a key indicates; otherwise, what its ending leaves open.
 pub fn suspicion(key: &str) -> Suspicion {
     let named = suspicion_of_name(key);
     if named != Suspicion::None {
@@ -143,13 +145,13 @@ pub fn suspicion(key: &str) -> Suspicion {
     }
 }
 
-/// What a name alone says, such as that of the file that a symlink leads to: in a store of files by digest, an ending
-/// that is not there says nothing.
+/// What a name alone indicates, such as that of a symlink's target: in a content-addressed store, a missing ending
+/// indicates nothing.
 pub fn suspicion_of_name(path: &str) -> Suspicion {
     let path = path.to_ascii_lowercase();
     let name = path.rsplit('/').next().unwrap_or(&path);
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    // A page that tells of such a file has its name.
+    // A page about such a file has its name.
     if PARTS_OF_SITES.contains(&extension) {
         return Suspicion::None;
     }
@@ -204,13 +206,13 @@ fn is_of_credentials(path: &str, name: &str, stem: &str, extension: &str) -> boo
         || path.ends_with("/.aws/credentials")
 }
 
-/// How much of a file is looked at: a chain of certificates may come before the key.
+/// Number of bytes of a file to check: a chain of certificates may precede the key.
 const LOOKED_AT: usize = 64 * 1024;
-/// How much is of a text, of which there may be many: what it begins with.
+/// Number of bytes to check of a text, of which there may be many.
 const BEGINNING: usize = 4 * 1024;
 
 impl Suspicion {
-    /// How many bytes of the file's beginning must be known to decide.
+    /// How many bytes of the file's beginning are needed to decide.
     pub fn looks_at(self) -> usize {
         match self {
             Suspicion::None | Suspicion::Certain(_) => 0,
@@ -219,14 +221,14 @@ impl Suspicion {
         }
     }
 
-    /// What the file is, given its beginning.
+    /// Decides from the file's beginning what it is.
     pub fn decide(self, beginning: &[u8]) -> Option<Secret> {
         let text = content::plain(beginning);
         let is_key = || is_der_key(beginning) || holds_private_key(&text);
         match self {
             Suspicion::None => None,
             Suspicion::Certain(secret) => Some(secret),
-            // What its name does not say it may hold all the same.
+            // The contents may be secret even if the name does not say so.
             Suspicion::IfPrivateKey if is_key() => Some(Secret::PrivateKey),
             Suspicion::IfPrivateKey => begins_with_secret(&text),
             Suspicion::UnlessPublic => {

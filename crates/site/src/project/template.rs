@@ -1,10 +1,10 @@
-//! Pages that a generator makes a page from: no browser can show them.
+//! Recognizes pages that a generator makes a page from: no browser can show them.
 
-/// How much of a page is read to see whether it is one.
+/// Number of bytes of a page to check.
 pub const HEAD: u64 = 256 * 1024;
 
-/// Whether a page has places to fill in, or loads what no browser reads. `has_framework` says whether what Blazor's page
-/// loads is beside it: the page itself is the same before and after.
+/// Whether a page has placeholders, or loads what no browser reads. `has_framework` says whether the files that
+/// Blazor's page loads are next to it: the page itself is the same before and after the build.
 pub fn is_template(head: &[u8], has_framework: impl FnOnce() -> bool) -> bool {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -17,8 +17,8 @@ fn has_front_matter(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.trim_end() == "---")
 }
 
-/// Whether a tag, in lowercase and without its first character, is filled in by Vue CLI or webpack, Create React App,
-/// Flutter or Trunk. Other places are there in finished pages, too, for scripts to fill in.
+/// Whether a tag, in lowercase and without its first character, is one that Vue CLI or webpack, Create React App,
+/// Flutter or Trunk fills in. Finished pages also have other placeholders, for scripts to fill in.
 fn is_place(tag: &str) -> bool {
     let inner = tag.split('>').next().unwrap_or_default();
     ["%= base_url", "%= htmlwebpackplugin"].iter().any(|place| tag.starts_with(place))
@@ -27,7 +27,8 @@ fn is_place(tag: &str) -> bool {
             .any(|place| inner.contains(place))
 }
 
-/// Whether a tag, in lowercase and without its first character, loads a source. Babel and Less do so in browsers, too.
+/// Whether a tag, in lowercase and without its first character, loads a source. Babel and Less do so in browsers as
+/// well.
 fn loads_source(tag: &str) -> bool {
     let tag = tag.split('>').next().unwrap_or_default();
     let (attribute, endings): (_, &[&str]) = if tag.starts_with("script") && !tag.contains("text/babel") {

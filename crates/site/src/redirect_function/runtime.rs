@@ -1,7 +1,7 @@
 //! The JavaScript of a site's function around the table of its rules.
 
-/// What does not depend on the rules. Locations that are paths begin with one slash: two lead to
-/// another host, as the text of a line may, but never what was matched.
+/// The part that does not depend on the rules. Locations that are paths begin with one slash: two lead to another
+/// host, which the text of a line may do, but never a captured part.
 pub(super) const RUNTIME: &str = r"
 const words = {301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect', 308: 'Permanent Redirect'};
 
@@ -70,7 +70,7 @@ ASYNC function handler(event) {
 }
 ";
 
-/// Tries the patterns one after the other.
+/// Tries the patterns one after another.
 pub(super) const PATTERNS: &str = r"SECOND  const isFile = FILE;
   for (let at = 0; at < patterns.length; at++) {
     const rule = patterns[at], match = isFile && !rule[3] ? null : rule[0].exec(uri);

@@ -14,7 +14,7 @@ fn one(line: &str) -> RedirectRule {
     read(line).rules.remove(0)
 }
 
-/// A rule as one would write it in full.
+/// A rule, written out in full.
 fn written(rule: &RedirectRule) -> String {
     let force = if rule.force { "!" } else { "" };
     match &rule.action {

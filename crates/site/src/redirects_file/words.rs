@@ -1,10 +1,10 @@
-//! The words of a line: statuses, URLs and targets with names in them.
+//! Parses the words of a line: statuses, URLs, and targets with names in them.
 
 use super::{RedirectTarget, TargetPiece};
 use crate::platform::Platform;
 use crate::url_pattern::{as_sent, leading_name};
 
-/// A status and whether it is forced.
+/// A status, and whether it is forced.
 pub(super) fn status(word: &str) -> Option<(u16, bool)> {
     let (digits, force) = word.strip_suffix('!').map_or((word, false), |digits| (digits, true));
     let is_status = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -27,12 +27,12 @@ pub(super) fn without_scheme(url: &str) -> &str {
     scheme_of(url).map_or(url, |(_, rest)| rest)
 }
 
-/// What follows the two slashes of `//host/path`. Of three slashes, no host follows.
+/// What follows the two slashes of `//host/path`. Three slashes are not followed by a host.
 pub(super) fn without_scheme_of_visitor(word: &str) -> Option<&str> {
     word.strip_prefix("//").filter(|rest| !rest.is_empty() && !rest.starts_with(['/', '\\', '?', '#']))
 }
 
-/// Whether a path has signs that mean something in regular expressions, and are in no path.
+/// Whether a path contains characters that have a meaning in regular expressions and occur in no path.
 pub(super) fn is_expression(path: &str) -> bool {
     let of_class = |rest: &str| {
         let (inside, behind) = rest.split_once(']').unwrap_or((rest, ""));
@@ -47,7 +47,7 @@ pub(super) fn is_expression(path: &str) -> bool {
         || (path.len() > 2 && path.ends_with('$'))
 }
 
-/// Whether a target asks for a group by its number, as in `/new/$1`.
+/// Whether a target refers to a group by its number, as in `/new/$1`.
 pub(super) fn has_group_number(target: &str) -> bool {
     target.split('$').skip(1).any(|rest| {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -55,7 +55,8 @@ pub(super) fn has_group_number(target: &str) -> bool {
     })
 }
 
-/// `https://host/path` as scheme, host and path, and `//host/path` as host and path; anything else is a path.
+/// Splits `https://host/path` into scheme, host and path, and `//host/path` into host and path; anything else is a
+/// path.
 pub(crate) fn split_url(word: &str) -> (Option<&'static str>, Option<&str>, &str) {
     let (scheme, rest) = match (scheme_of(word), without_scheme_of_visitor(word)) {
         (Some((scheme, rest)), _) => (Some(scheme), rest),
@@ -68,13 +69,13 @@ pub(crate) fn split_url(word: &str) -> (Option<&'static str>, Option<&str>, &str
     }
 }
 
-/// Where a line leads, with the `names` of what its left side matched. The message says what is wrong with it.
+/// The target of a line, with the `names` that its left side captured. The error says what is wrong with it.
 pub(super) fn target(text: &str, names: impl Fn(&str) -> bool, platform: Platform) -> Result<RedirectTarget, String> {
-    // What was matched must not decide to which host a visitor goes.
+    // A captured part must not decide which host a visitor is sent to.
     let other_host = without_scheme_of_visitor(text).map(|_| 2);
     let authority = other_host.or_else(|| text.find("://").map(|at| at + 3));
     let authority = authority.map_or(0, |at| text[at..].find('/').map_or(text.len(), |end| at + end));
-    // More slashes than two are one, so that no function has to tell them from a host.
+    // Repeated slashes become one, so that no function has to distinguish them from a host.
     let collapsed = format!("/{}", text.trim_start_matches(['/', '\\']));
     let text = if text.starts_with("//") && other_host.is_none() { &collapsed } else { text };
     let mut pieces = Vec::new();

@@ -90,7 +90,7 @@ fn with_credentials_nothing_is_a_star() {
     assert_eq!(cors["AccessControlAllowHeaders"], json!({"Items": ["Authorization", "Content-Type"]}));
     assert!(cors.get("AccessControlExposeHeaders").is_none() && !cors.to_string().contains('*'));
     assert_eq!(template.warnings.len(), 3, "{:?}", template.warnings);
-    // No browser takes credentials with every origin.
+    // No browser accepts credentials with every origin.
     let template = of("/*\n  Access-Control-Allow-Credentials: true\n  Access-Control-Allow-Origin: *\n");
     assert_eq!(config(&template, 1)["CorsConfig"]["AccessControlAllowCredentials"], false);
     assert!(template.warnings[0].contains("Access-Control-Allow-Credentials"));

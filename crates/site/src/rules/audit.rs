@@ -1,4 +1,4 @@
-//! What of a list of header rules has no effect, or another one than may be meant. Nothing of it is an error.
+//! Finds header rules that have no effect, or probably not the intended one. None of them is an error.
 
 use super::{HeaderRule, HeaderRules};
 use crate::cache_control;
@@ -6,12 +6,12 @@ use crate::glob;
 use crate::url_pattern::{UrlPattern, paths_of};
 use encoding_rs::Encoding;
 
-/// A rule whose header another one replaces.
+/// A rule whose header a later rule replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overridden {
-    /// The rule, by its place.
+    /// The rule, by position.
     pub rule: usize,
-    /// The one that comes later.
+    /// The later rule, by position.
     pub by: usize,
     /// The header.
     pub header: &'static str,
@@ -20,14 +20,14 @@ pub struct Overridden {
 }
 
 impl HeaderRules {
-    /// What rules are about, as it is written.
+    /// What the rule applies to, as written.
     pub fn subject(&self, at: usize) -> String {
         let Some(rule) = self.rules.get(at) else { return String::new() };
         let globs = rule.files.0.iter().map(|glob| format!("{:?}", glob.to_string()));
         globs.chain(rule.paths.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
     }
 
-    /// The paths of the rules before a place that match no key, in their order: `_headers` has them.
+    /// The paths of the rules before a position that match no key, in order: `_headers` rules have paths.
     pub fn paths_matching_nothing<'k>(&self, to: usize, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
         let paths = self.rules.iter().take(to).flat_map(|rule| &rule.paths);
         let mut left: Vec<&UrlPattern> = paths.collect();
@@ -41,8 +41,8 @@ impl HeaderRules {
         left.into_iter().map(ToString::to_string).collect()
     }
 
-    /// Patterns of rules that match no key and are hardly patterns: each with what is wrong. That one of several matches
-    /// nothing is usual, as a list may name what another site has.
+    /// Patterns that match no key and hardly look like patterns, each with what is wrong. It is normal that one of
+    /// several matches nothing, because a list may name what another site has.
     pub fn odd_patterns<'k>(
         &self,
         from: usize,
@@ -54,14 +54,14 @@ impl HeaderRules {
         globs.filter_map(|(at, glob)| Some((at, glob::oddity(glob, source, keys.clone())?))).collect()
     }
 
-    /// The rules from a place on that match no key, each with the pattern that may be meant.
+    /// The rules from a position on that match no key, each with a suggested pattern.
     pub fn matching_nothing<'k>(
         &self,
         from: usize,
         keys: impl Iterator<Item = &'k str> + Clone,
     ) -> Vec<(usize, Option<String>)> {
         let rules = self.rules.iter().enumerate().skip(from).filter(|(_, rule)| rule.paths.is_empty());
-        // What has matched once is not tried again.
+        // A rule that has matched once is not tried again.
         let mut left: Vec<_> =
             rules.filter_map(|(at, rule)| Some((at, rule, glob::set(&rule.files.0).ok()?))).collect();
         for key in keys.clone() {
@@ -73,13 +73,13 @@ impl HeaderRules {
         left.into_iter().map(|(at, rule, _)| (at, meant(rule, keys.clone()))).collect()
     }
 
-    /// An invalid `Cache-Control` of a rule, with what may be meant.
+    /// Rules with an invalid `Cache-Control`, each with a suggestion.
     pub fn odd_cache_controls(&self) -> Vec<(usize, String)> {
         let said = |rule: &HeaderRule| cache_control::problem(rule.cache_control.as_ref()?.get()?);
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
 
-    /// The `Content-Type` of rules that is no media type, by the place of each.
+    /// Rules whose `Content-Type` is not a media type, by position.
     pub fn odd_content_types(&self) -> Vec<(usize, String)> {
         let said = |rule: &HeaderRule| {
             let value = rule.content_type.as_ref()?.get()?;
@@ -88,7 +88,7 @@ impl HeaderRules {
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
 
-    /// What of rules is no value of its header, or none that browsers act upon, by the place of each.
+    /// Rules whose value is invalid for its header, or has no effect in browsers, by position.
     pub fn odd_values(&self) -> Vec<(usize, String)> {
         let said = |rule: &HeaderRule| {
             let value = |header: &Option<super::HeaderValue>, problem: fn(&str) -> Option<String>| {
@@ -105,7 +105,7 @@ impl HeaderRules {
         all.flat_map(|(at, rule)| said(rule).into_iter().flatten().map(move |problem| (at, problem))).collect()
     }
 
-    /// Which of the rules before a place are overridden by those from there on: each with the first key.
+    /// Rules before a position that rules from there on override, each with the first such key.
     pub fn overridden<'k>(&self, from: usize, keys: impl Iterator<Item = &'k str>) -> Vec<Overridden> {
         let mut found: Vec<Overridden> = Vec::new();
         if from == 0 || from >= self.rules.len() {
@@ -118,7 +118,7 @@ impl HeaderRules {
                 ["Cache-Control", "Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language"]
             {
                 let says = |at: &&usize| self.rules[**at].value(header).is_some();
-                // Of either, the last word would hold.
+                // In either group, the last value wins.
                 let (Some(&rule), Some(&by)) = (before.iter().rfind(says), later.iter().rfind(says)) else { continue };
                 let is_known = |known: &Overridden| (known.rule, known.by, known.header) == (rule, by, header);
                 if self.rules[rule].value(header) != self.rules[by].value(header) && !found.iter().any(is_known) {
@@ -142,7 +142,7 @@ impl HeaderRule {
     }
 }
 
-/// Whether a value begins with two names and a slash between them (RFC 9110); its parameters are not looked at.
+/// Whether a value begins with two names separated by a slash (RFC 9110); its parameters are not checked.
 fn is_media_type(value: &str) -> bool {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -151,7 +151,7 @@ fn is_media_type(value: &str) -> bool {
     essence.split_once('/').is_some_and(|(kind, rest)| is_name(kind) && is_name(rest))
 }
 
-/// A charset that no browser knows.
+/// Describes a charset that no browser knows.
 fn odd_charset(value: &str) -> Option<String> {
     let charset = value.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -161,7 +161,7 @@ fn odd_charset(value: &str) -> Option<String> {
     (!is_known).then(|| format!("{charset:?} is not a charset that browsers know, such as \"utf-8\""))
 }
 
-/// A `Content-Encoding` that browsers do not decode.
+/// Describes a `Content-Encoding` that browsers do not decode.
 fn odd_encoding(value: &str) -> Option<String> {
     const KNOWN: [&str; 8] = ["br", "gzip", "x-gzip", "deflate", "compress", "zstd", "identity", "aws-chunked"];
     let odd =
@@ -172,7 +172,8 @@ fn odd_encoding(value: &str) -> Option<String> {
     Some(format!("{odd:?} is not a Content-Encoding that browsers decode, such as \"gzip\" or \"br\""))
 }
 
-/// A `Content-Disposition` that browsers take for `attachment`, as they do with all that they do not know (RFC 6266).
+/// Describes a `Content-Disposition` that browsers treat as `attachment`, as they do with every value that they do
+/// not know (RFC 6266).
 fn odd_disposition(value: &str) -> Option<String> {
     let kind = value.split(';').next().unwrap_or_default().trim();
     let is_known = ["inline", "attachment"].iter().any(|known| known.eq_ignore_ascii_case(kind));
@@ -183,7 +184,7 @@ fn odd_disposition(value: &str) -> Option<String> {
     })
 }
 
-/// A `Content-Language` in which something has not the form of a language tag (RFC 5646).
+/// Describes a `Content-Language` with a part that is not a language tag (RFC 5646).
 fn odd_language(value: &str) -> Option<String> {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_tag = |tag: &str| {
@@ -201,12 +202,12 @@ fn odd_language(value: &str) -> Option<String> {
     })
 }
 
-/// The pattern that may be meant by a rule that matches nothing.
+/// Suggests a pattern for a rule that matches nothing.
 fn meant<'k>(rule: &HeaderRule, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
     rule.files.0.iter().find_map(|glob| glob::meant(glob, keys.clone()))
 }
 
-/// The known name that somebody may have meant.
+/// The known name that is nearest to a mistyped one.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = name.to_ascii_lowercase();
     let apart = known.map(|known| (strsim::damerau_levenshtein(&plain, &known.to_ascii_lowercase()), known));

@@ -1,15 +1,15 @@
-//! A request of a viewer as a CloudFront Function sees it, and its query string.
+//! A viewer's request as a CloudFront Function sees it, and its query string.
 
 use crate::redirects_file::split_url;
 
-/// The longest URL that CloudFront takes, in bytes
+/// Maximum length of a URL in CloudFront, in bytes
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html>).
 pub const LONGEST_URL: usize = 8_192;
 
-/// A request of a viewer over HTTPS, as a function sees it.
+/// A viewer's HTTPS request, as a function sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The host, in lower case.
+    /// The host, in lowercase.
     pub host: String,
     /// The path, as sent.
     pub uri: String,
@@ -26,13 +26,13 @@ pub struct Request {
 pub struct Query(Vec<(String, Vec<String>)>);
 
 impl Request {
-    /// The request of a URL such as `https://www.example.com/path?a=b`.
+    /// The request for a URL such as `https://www.example.com/path?a=b`.
     pub fn of(url: &str) -> Request {
         Request::default().follow(url).unwrap_or_default()
     }
 
-    /// The request that a browser sends next for a location without a fragment; `None` where that is none to a web
-    /// server.
+    /// The request that a browser sends next for a location without a fragment; `None` if it is not a request to a
+    /// web server.
     pub(super) fn follow(&self, location: &str) -> Option<Request> {
         let start = match split_url(location) {
             (Some(_), ..) => location.find("://").map(|at| at + 3),
@@ -56,14 +56,14 @@ impl Request {
         Some(Request { host, uri: uri.to_owned(), query: Query::parse(query), ..self.clone() })
     }
 
-    /// Whether no viewer can send it: a target that repeats what was matched grows with each redirect, without an end.
-    /// Counted as a function counts, which has no bytes.
+    /// Whether no viewer can send it: a target that repeats a captured part grows with each redirect, without
+    /// limit. Counted in UTF-16 units, as a function counts, which has no bytes.
     pub(super) fn is_longer_than_any(&self) -> bool {
         let length = |text: &str| text.chars().map(char::len_utf16).sum::<usize>();
         length(&self.uri) + length(&self.query.text()) > LONGEST_URL
     }
 
-    /// The language that the visitor names first, in lower case.
+    /// The visitor's first language, in lowercase.
     pub(super) fn preferred_language(&self) -> String {
         let languages = self.languages.as_deref().unwrap_or_default();
         languages.split([',', ';']).next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -71,7 +71,7 @@ impl Request {
 }
 
 impl Query {
-    /// Reads a query string, without its `?`.
+    /// Parses a query string, without its `?`.
     pub fn parse(text: &str) -> Query {
         let mut query = Query::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -90,7 +90,7 @@ impl Query {
         self.0.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first()).map(String::as_str)
     }
 
-    /// The query string with its `?`, or nothing.
+    /// The query string with its `?`, or an empty string.
     pub fn text(&self) -> String {
         let pair = |name: &str, value: &str| if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
         let pairs: Vec<String> =

@@ -1,6 +1,6 @@
-//! `_redirects` files in the shapes that public sites have: `tests/rules/`, read.
+//! Reads `tests/rules/`: `_redirects` files in the shapes that public sites have.
 //!
-//! Comments of a file say how it is read (`#!`), the keys of the site (`#+`), and who gets what (`#>`).
+//! Comments in a file say how it is read (`#!`), list the keys of the site (`#+`), and say who gets what (`#>`).
 
 use shipfront_site::headers_file::HeadersFile;
 use shipfront_site::platform::{Finding, Platform, RuleOptions, check};
@@ -58,7 +58,7 @@ impl Case {
         Case { name, expected: expected.collect(), rules, findings, keys }
     }
 
-    /// What is asked for, the paths of every key, and what the rules' own paths are.
+    /// The expected requests, the paths of every key, and the rules' own paths.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let hosts = ["www.site.example", "site.example", "blog.site.example", "a.example", "x.preview.site.example"];
         let mut paths: Vec<String> = self.keys.iter().flat_map(|key| paths_of(key)).collect();

@@ -1,4 +1,4 @@
-//! `_redirects` files in the shapes that public sites have: what their code does in Node.
+//! Runs the code of `_redirects` files in the shapes that public sites have, in Node.
 
 use crate::cases::cases;
 use crate::node::Node;

@@ -1,9 +1,9 @@
-//! What functions get and give back.
+//! Events that functions receive, and results that they return.
 
 use serde_json::{Value, json};
 use shipfront_site::viewer_rules::{Answer, Request};
 
-/// What a function's answer means.
+/// The answer that a function's result means.
 pub(crate) fn answer(value: &Value) -> Option<Answer> {
     if let Some(uri) = value["uri"].as_str() {
         return Some(Answer::Origin(uri.to_owned()));
@@ -12,10 +12,10 @@ pub(crate) fn answer(value: &Value) -> Option<Answer> {
     Some(Answer::Redirect { status: u16::try_from(value["statusCode"].as_u64()?).ok()?, location })
 }
 
-/// The event of a viewer request, as far as functions look at it
+/// The event of a viewer request, with the parts that the functions use
 /// (<https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html>).
 pub(crate) fn event(request: &Request) -> Value {
-    // As a list: the order counts, which an object here does not keep.
+    // As a list: the order matters, and an object here does not keep it.
     let query: Vec<Value> = request
         .query
         .pairs()

@@ -1,4 +1,4 @@
-//! Functions in Node, as CloudFront runs them.
+//! Runs functions in Node as CloudFront runs them.
 
 use crate::events::{answer, event};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ impl Node {
         Node { child, input, output }
     }
 
-    /// What a function makes of events.
+    /// Runs a function with each of the events.
     pub(crate) fn run(&mut self, code: &str, store: &Value, events: &[Value]) -> Vec<Value> {
         writeln!(self.input, "{}", json!({"code": code, "store": store, "events": events})).unwrap();
         let mut line = String::new();
@@ -53,7 +53,7 @@ impl Node {
         answers
     }
 
-    /// What the function of rules answers, with their table kept so. `None` if it cannot be.
+    /// What the function of these rules answers, with their table stored this way. `None` if it cannot be.
     pub(crate) fn answers(&mut self, rules: &Rules, table: Table, requests: &[Request]) -> Option<Vec<Answer>> {
         let code = code(rules, table)?;
         let store: serde_json::Map<String, Value> = match table {

@@ -1,4 +1,4 @@
-//! Rules and URLs at random: what their code does in Node.
+//! Random rules and URLs: what their code does in Node.
 
 use crate::node::Node;
 use crate::strategies::{path, pattern, request, rules, site};
@@ -45,7 +45,7 @@ proptest! {
             let mut hops = 0;
             while let Answer::Redirect { location, .. } = rules.answer(&at) {
                 hops += 1;
-                // One that completes a directory may come before the ten that are followed.
+                // A redirect that completes a directory may precede the ten that are followed.
                 prop_assert!(hops <= 12, "{:?}\n{}", request, text);
                 let url = location.split('#').next().unwrap_or_default();
                 let url = match url.starts_with("//") {
@@ -65,8 +65,8 @@ proptest! {
         path in path(),
         requests in prop::collection::vec(request(), 20),
     ) {
-        // What the line does not match is answered as without it; what it decides passes through.
-        // Two slashes would be a host.
+        // A request that the line does not match is answered as without it; one that it decides passes through. Two
+        // slashes would be a host.
         let line = format!("/{} https://other.example/x 200!", path.trim_matches(['/', '*']));
         let options = RuleOptions { platform: Platform::Netlify, ..options };
         let without = rules(&text, &keys, &options, false);
@@ -77,7 +77,7 @@ proptest! {
             if bare(&request.uri) == bare(line.split(' ').next().unwrap_or_default()) {
                 prop_assert_eq!(with.answer(&request), Answer::Origin(request.uri.clone()));
             } else if let Answer::Origin(_) = without.answer(&request) {
-                // A circle may end at the line.
+                // A loop may end at the line.
                 let is_redirect = matches!(with.answer(&request), Answer::Redirect { .. });
                 prop_assert!(!is_redirect || without.circle(&request).is_some());
             } else {

@@ -1,4 +1,4 @@
-//! Headers that the viewer-response function adds.
+//! Tests the headers that the viewer-response function adds.
 
 use crate::node::Node;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use shipfront_site::platform::{Platform, RuleOptions};
 use shipfront_site::redirects_file::RedirectsFile;
 use shipfront_site::viewer_rules::Rules;
 
-/// The headers of an answer to a URL, by the function of a `_headers` file.
+/// The response headers for a URL, from the function of a `_headers` file.
 fn headers(text: &str, platform: Platform, urls: &[&str]) -> Vec<Value> {
     let options = RuleOptions { platform, ..RuleOptions::default() };
     let (rules, _) = Rules::new(RedirectsFile::default(), parse(text, &options), std::iter::empty(), false, &options);

@@ -1,4 +1,4 @@
-//! Rules and URLs at random.
+//! Random rules and URLs.
 
 use proptest::prelude::*;
 use shipfront_site::headers_file::HeadersFile;

@@ -1,4 +1,4 @@
-//! Whole submissions against CloudFronts of every quota, in a time of their own.
+//! Whole submissions to CloudFronts with every quota, in simulated time.
 
 use super::*;
 use proptest::prelude::*;
@@ -9,20 +9,20 @@ const COMPLETION: f64 = 25.0;
 /// Longer than any submission takes.
 const LIMIT: Duration = Duration::from_secs(1_000_000);
 
-/// A CloudFront with all the quotas that a test gives it.
+/// A CloudFront with the quotas that a test sets.
 #[derive(Debug, Clone)]
 struct Edge {
-    /// Items, and wildcards, of one request at most.
+    /// Maximum numbers of items, and of wildcards, in one request.
     request: (usize, usize),
-    /// Paths, and wildcards, in progress at most.
+    /// Maximum numbers of paths, and of wildcards, in progress.
     in_progress: (usize, usize),
-    /// Requests in progress at most.
+    /// Maximum number of requests in progress.
     batches: usize,
-    /// Paths, and wildcards, a second; the buckets hold one second's worth.
+    /// Paths and wildcards per second; the buckets hold one second's worth.
     rate: Option<(f64, f64)>,
     tokens: (f64, f64),
     filled: f64,
-    /// When it is done, and how many paths and wildcards it is.
+    /// When each is completed, and its numbers of paths and wildcards.
     open: Vec<(f64, usize, usize)>,
 }
 
@@ -83,14 +83,14 @@ impl Edge {
     }
 }
 
-/// What a submission came to.
+/// The result of a submission.
 #[derive(Debug, Default)]
 struct Run {
     accepted: Vec<(usize, Vec<String>)>,
     given_up: Vec<(usize, Vec<String>)>,
     refused: usize,
     requests: usize,
-    /// Seconds until the last was accepted.
+    /// Seconds until the last request was accepted.
     seconds: f64,
 }
 
@@ -104,7 +104,7 @@ impl Run {
     }
 }
 
-/// Sends all to something that answers; its answer to how many of ours are in progress is what polling finds.
+/// Sends everything to a server; its answer to how many requests are in progress is what polling finds.
 fn run(
     planned: &[Vec<String>],
     busy: u64,

@@ -19,7 +19,7 @@ pub(in crate::cloudfront) struct Distribution {
     distribution_config: DistributionConfig,
 }
 
-/// A summary lacks the default root object and the cache tags, as AWS's does.
+/// A summary lacks the default root object and the cache tags, as in AWS's API.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::cloudfront) struct DistributionSummary {
@@ -46,7 +46,7 @@ pub(in crate::cloudfront) struct DistributionConfig {
     cache_tag_config: Option<CacheTagConfig>,
 }
 
-/// What a summary and a configuration have in common.
+/// The common part of a summary and a configuration.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Shared {
@@ -141,7 +141,7 @@ struct OriginGroupMember {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct CacheBehavior {
-    /// The default one has none.
+    /// The default behavior has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     path_pattern: Option<String>,
     target_origin_id: String,

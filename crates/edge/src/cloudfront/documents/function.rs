@@ -1,4 +1,4 @@
-//! Functions and key-value stores as CloudFront's XML says them.
+//! Functions and key-value stores in CloudFront's XML.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{List, time};
 use crate::functions::{Function, Stage, Version, arn};
 use crate::key_values;
 
-/// What `CreateFunction` and `UpdateFunction` are sent.
+/// The request body of `CreateFunction` and `UpdateFunction`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::cloudfront) struct FunctionRequest {
@@ -18,7 +18,7 @@ pub(in crate::cloudfront) struct FunctionRequest {
     pub(in crate::cloudfront) function_code: String,
 }
 
-/// What `TestFunction` is sent.
+/// The request body of `TestFunction`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::cloudfront) struct TestFunctionRequest {

@@ -1,4 +1,4 @@
-//! `DistributionTenant`. Its lists have no number, unlike those of a distribution.
+//! `DistributionTenant`. Its lists have no length, unlike those of a distribution.
 
 use serde::Serialize;
 

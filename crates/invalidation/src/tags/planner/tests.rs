@@ -1,11 +1,11 @@
-//! The choice checked against brute force and against what it says of itself.
+//! Checks the choice against brute force and against its own description.
 
 use crate::cover;
 use crate::tags::planner::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A tag by a number.
+/// A tag, by number.
 fn tag(number: u8) -> Tag {
     let letters = [b'a' + number / 26, b'a' + number % 26];
     let text = format!("vaaaaa{}{}", char::from(letters[0]), char::from(letters[1]));
@@ -69,7 +69,7 @@ fn brute_force(rows: &[Row], tags: u8, budget: Budget) -> Value {
     sets.filter_map(try_set).min().unwrap()
 }
 
-/// One row a path.
+/// One row per path.
 fn distinct(rows: Vec<Row>) -> Vec<Row> {
     let by_path: BTreeMap<String, Row> = rows.into_iter().map(|row| (row.0.clone(), row)).collect();
     by_path.into_values().collect()

@@ -1,4 +1,4 @@
-//! Which behavior and which origin a path belongs to.
+//! Tests the behavior and the origin that a path belongs to.
 
 use crate::viewer::tests::*;
 
@@ -60,7 +60,7 @@ fn of_several_origin_paths_each_counts_where_a_behavior_leads_to_it() {
     let shape = shape(&origins, &[behavior("/files/*", "root"), behavior("*", "site")]);
     assert_eq!(paths(&shape, "site/a.html"), ["/a.html"]);
     assert_eq!(paths(&shape, "files/a.zip"), ["/files/a.zip"]);
-    // `/files/b.zip` belongs to the other origin, where it is another key.
+    // `/files/b.zip` belongs to the other origin, where it is a different key.
     assert!(paths(&shape, "site/files/b.zip").is_empty());
     assert!(paths(&shape, "other/a").is_empty());
     let both = [behavior("/site/*", "root"), behavior("*", "site")];
@@ -99,7 +99,7 @@ fn a_pattern_may_see_a_path_encoded_decoded_or_normalised() {
 }
 
 #[test]
-fn a_distribution_that_shows_nothing_of_the_site_is_said_so() {
+fn a_distribution_that_serves_nothing_of_the_site_is_reported() {
     for shape in [
         plain(OTHER_BUCKET),
         shape(&[origin("s3", BUCKET, "/elsewhere")], &[behavior("*", "s3")]),
@@ -164,7 +164,7 @@ fn copies_are_tagged_only_where_they_come_from_the_bucket_itself() {
     };
     assert_eq!(tagged(&shape, "a/index.html"), ["/a/index.html"]);
     assert!(tagged(&shape, "both/a.html").is_empty() && tagged(&shape, "proxy/a.html").is_empty());
-    // A redirect from `/a` to `/a/` is a copy, too, and has no tags.
+    // A redirect from `/a` to `/a/` is a copy as well, and has no tags.
     shape.origins[0] = origin("s3", WEBSITE, "");
     assert_eq!(tagged(&shape, "a/index.html"), ["/a/index.html", "/a/"]);
 }
@@ -239,7 +239,7 @@ fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_si
     let proxied = claimed(Claim::Named, std::slice::from_ref(&proxy), &[behavior("*", "proxy")]);
     let root = Viewer::new(&proxied, &site(""), never).paths("index.html");
     assert_eq!(names(root), ["/index.html", "/"], "the host may have a root object of its own");
-    // The bucket is an origin, too, but with a folder beside the site.
+    // The bucket is an origin as well, but with a folder next to the site.
     let assumed = viewer(&[origin("s3", BUCKET, "/media"), proxy.clone()], &[behavior("*", "proxy")]);
     assert_eq!(shown(&assumed), ["/www/en/a.css", "/en/a.css", "/a.css"]);
     assert!(assumed.is_assumed() && assumed.warnings()[0].contains("assuming that www.example.com shows it"));
@@ -249,12 +249,12 @@ fn a_named_distribution_is_believed_only_where_no_origin_is_known_to_show_the_si
     assert_eq!(names(known.paths("www/en/api/a.css")), ["/api/a.css"], "as where nobody names it");
     assert!(!known.is_assumed() && known.warnings().is_empty());
 
-    // Another bucket's folder stays out, whatever a function does elsewhere.
+    // Another bucket's folder is excluded, whatever a function does elsewhere.
     let function = CacheBehavior { viewer_request_function: true, ..behavior("*", "s3") };
     let beside = [origin("s3", BUCKET, "/www/en"), origin("o", OTHER_BUCKET, "")];
     assert_eq!(names(viewer(&beside, &[behavior("/media/*", "o"), function]).paths("www/en/media/a.png")), [""; 0]);
 
-    // Neither folder is the site, and nothing can choose another.
+    // Neither folder is the site, and nothing can select another.
     let elsewhere = viewer(&[origin("s3", BUCKET, "/media"), origin("o", OTHER_BUCKET, "")], &[behavior("*", "o")]);
     assert!(elsewhere.reaches_nothing());
 }

@@ -175,7 +175,7 @@ proptest! {
             for path in found.others.iter().chain([&found.path]) {
                 prop_assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{}", path);
             }
-            // What only a caution refuses, such as a comma at the end, was typed encoded.
+            // Text that is refused only as a precaution, such as a trailing comma, was typed encoded.
             if let Ok(again) = path_from_input(&found.path) {
                 prop_assert_eq!(again.path, found.path);
             }

@@ -1,16 +1,16 @@
-//! What bytes show of a secret.
+//! Recognizes secrets in bytes.
 
 use super::Secret;
 use std::borrow::Cow;
 
-/// So many bytes tell whether a file is text.
+/// Number of bytes that show whether a file is text.
 const TELLING: usize = 1024;
-/// Base64 characters of a key of WireGuard.
+/// Length of a WireGuard key in base64.
 const WIREGUARD_KEY: usize = 44;
-/// The shortest private part of a key in JSON: that of 32 bytes, less what some leave out.
+/// Minimum length of the private part of a key in JSON: 32 bytes, minus what some tools omit.
 const SHORTEST_JSON_KEY: usize = 40;
 
-/// The bytes of a text without its byte order mark, and those of UTF-16 as ASCII where they are.
+/// The bytes of a text without its byte order mark, with UTF-16 converted to ASCII where possible.
 pub(super) fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     if let Some(text) = bytes.strip_prefix(b"\xEF\xBB\xBF") {
         return Cow::Borrowed(text);
@@ -26,12 +26,12 @@ pub(super) fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes.iter().copied().filter(|byte| !matches!(byte, 0 | 0xFE | 0xFF)).collect())
 }
 
-/// Whether bytes hold a private key in the text form of RFC 7468, OpenSSH or OpenPGP, or that of another tool.
+/// Whether bytes contain a private key in the text form of RFC 7468, OpenSSH or OpenPGP, or of another tool.
 pub(super) fn holds_private_key(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'-').any(is_label) || lines(bytes).any(|line| is_of_other_tool(line.trim_ascii()))
 }
 
-/// Whether what is between the dashes of a first line is that of a private key.
+/// Whether the text between the dashes of a first line is that of a private key.
 fn is_label(label: &[u8]) -> bool {
     let Some(what) = label.trim_ascii().strip_prefix(b"BEGIN ") else { return false };
     what.ends_with(b"PRIVATE KEY") || what.ends_with(b"PRIVATE KEY BLOCK") || what.starts_with(b"OpenVPN ")
@@ -47,10 +47,10 @@ fn is_of_other_tool(line: &[u8]) -> bool {
         })
 }
 
-/// Whether the bytes are a private key in DER: PKCS #1, PKCS #8, SEC 1, or a store after PKCS #12.
+/// Whether the bytes are a private key in DER: PKCS #1, PKCS #8, SEC 1, or a PKCS #12 store.
 pub(super) fn is_der_key(bytes: &[u8]) -> bool {
     let Some((length, inside)) = der_sequence(bytes) else { return false };
-    // Nothing but the key is in the file; of a long one only the beginning is known.
+    // The file contains only the key; of a long one, only the beginning is known.
     if length < inside.len() {
         return false;
     }
@@ -68,7 +68,7 @@ pub(super) fn is_der_key(bytes: &[u8]) -> bool {
     }
 }
 
-/// The length of a sequence in DER, and the bytes from its contents on.
+/// The length of a DER sequence, and the bytes from its contents on.
 fn der_sequence(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [0x30, length @ 0..=0x7F, inside @ ..] => Some((usize::from(*length), inside)),
@@ -78,7 +78,7 @@ fn der_sequence(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// The secret that a text, or data as text, begins with.
+/// The secret that a text, or data in text form, begins with.
 pub(super) fn begins_with_secret(text: &[u8]) -> Option<Secret> {
     let text = text.trim_ascii_start();
     if text.starts_with(b"{") || text.starts_with(b"[") {
@@ -93,12 +93,12 @@ pub(super) fn begins_with_secret(text: &[u8]) -> Option<Secret> {
     if contains(&heading, b"access key id") && contains(&heading, b"secret access key") {
         return Some(Secret::Credentials);
     }
-    // Tools write who made the key before it.
+    // Tools write the key's creator before it.
     let said = std::iter::once(first).chain(lines).find(|line| !line.starts_with(b"#"))?;
     is_of_other_tool(said).then_some(Secret::PrivateKey)
 }
 
-/// The secret that JSON holds. In a text that is told of in JSON, such as a search index, quotes are escaped.
+/// The secret in JSON. In text that JSON quotes, such as a search index, quotes are escaped.
 fn data_secret(text: &[u8]) -> Option<Secret> {
     if json_strings(text, b"\"private_key\"").any(|key| key.starts_with(b"-----BEGIN ")) {
         return Some(Secret::PrivateKey);
@@ -114,12 +114,12 @@ fn data_secret(text: &[u8]) -> Option<Secret> {
     if is_state {
         return Some(Secret::State);
     }
-    // The settings of a VPN begin with a section in brackets.
+    // VPN settings begin with a section in brackets.
     let settings = text.starts_with(b"[Interface]") && lines(text).any(|line| is_of_other_tool(line.trim_ascii()));
     settings.then_some(Secret::PrivateKey)
 }
 
-/// What the strings with a quoted name begin with, and all that follows.
+/// The strings that follow a quoted name, each with all that follows.
 fn json_strings<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let after = text.windows(name.len()).enumerate().filter(move |(_, window)| *window == name);
     after.filter_map(move |(at, _)| {
@@ -128,7 +128,7 @@ fn json_strings<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a 
     })
 }
 
-/// The secret that is anywhere in a file that could be anything.
+/// The secret anywhere in a file that could be anything.
 pub(super) fn holds_secret(text: &[u8]) -> Option<Secret> {
     let beginning = text.trim_ascii_start();
     if is_markup(beginning) || text.iter().take(TELLING).any(|byte| *byte == 0) {
@@ -162,7 +162,7 @@ pub(super) fn holds_secret(text: &[u8]) -> Option<Secret> {
     None
 }
 
-/// Whether a line is a setting with a key on one line, its line ends written out.
+/// Whether a line is a setting that contains a key on one line, with its line ends escaped.
 fn is_quoted(line: &[u8]) -> bool {
     let Some(at) = line.windows(12).position(|window| matches!(window, b"\"-----BEGIN " | b"'-----BEGIN ")) else {
         return false;
@@ -171,7 +171,7 @@ fn is_quoted(line: &[u8]) -> bool {
     block.split(|byte| *byte == b'-').any(is_label) && contains(block, b"KEY-----\\n")
 }
 
-/// Whether what should be a value only stands for one.
+/// Whether a value is only a placeholder.
 fn is_placeholder(text: &[u8]) -> bool {
     contains(text, b"...") || contains(text, "…".as_bytes()) || matches!(text.first(), Some(b'<' | b'[' | b'$' | b'{'))
 }

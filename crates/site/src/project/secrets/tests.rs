@@ -93,7 +93,7 @@ fn state_files_and_credentials_are_known_too() {
 }
 
 #[test]
-fn what_tells_of_secrets_is_published() {
+fn pages_about_secrets_are_published() {
     let tells = [b"# How to make a key\n\n", KEY].concat();
     let page = [b"<!doctype html><pre>\n", KEY].concat();
     for (name, bytes) in [
