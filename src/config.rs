@@ -78,7 +78,7 @@ pub fn settings(
     Ok(Settings {
         walk: WalkRules {
             excluded: excluded(&source, options)?,
-            included_hidden: glob::set(&options.include_hidden).map_err(Error::usage)?,
+            included_hidden: glob::set(&options.include_hidden).map_err(too_many_patterns)?,
             follow_links: options.follow_links,
             written: WrittenPatterns {
                 exclude: options.exclude.clone(),
@@ -128,7 +128,12 @@ fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
     {
         patterns.extend(format!("/{}", globset::escape(&key)).parse::<Glob>().ok());
     }
-    glob::set(&patterns).map_err(Error::usage)
+    glob::set(&patterns).map_err(too_many_patterns)
+}
+
+/// Each pattern by itself was read before: together they are too large.
+fn too_many_patterns(problem: String) -> Error {
+    Error::usage(problem).hint("use fewer or shorter patterns")
 }
 
 /// Refuses what only a record makes possible, where there is to be none.
@@ -216,7 +221,7 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
 
 /// What is decided about waves.
 pub fn kinds(orphans: &OrphanArgs) -> Result<ObjectKinds> {
-    ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
+    ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(too_many_patterns)
 }
 
 /// When orphans go: after a week, so that open tabs keep finding their old chunks. Without a record nobody knows what is

@@ -27,6 +27,7 @@ use cost::Cost;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Key;
+use shipfront_site::Warning;
 
 /// Counts of objects by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -179,7 +180,7 @@ pub struct Report {
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
     /// Warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What failed.
     pub errors: Vec<Failure>,
     /// Why a guard refused the plan.
@@ -296,7 +297,7 @@ impl Report {
     fn refuse(&mut self, error: &Error) {
         self.outcome = Outcome::Refused;
         self.error = Some(error.to_string());
-        self.hint = error.hint_text().map(str::to_owned);
+        self.hint = Some(error.hint_text().to_owned());
         self.errors.push(Failure::of(None, error));
     }
 
@@ -378,10 +379,11 @@ impl Report {
         };
         let of_shard = self.shard.is_some();
         self.warnings.extend(overwritten.into_iter().map(|key| match of_shard {
-            true => format!("others wrote {key} in the meantime: the next deploy checks it"),
-            false => {
-                format!("others overwrote {key} since the last deploy: it is kept, and no longer removed by deploys")
-            }
+            true => Warning::new(format_args!("others wrote {key} in the meantime"), "the next deploy checks it"),
+            false => Warning::new(
+                format_args!("others overwrote {key} since the last deploy"),
+                "shipfront keeps it, and no longer removes it",
+            ),
         }));
     }
 
@@ -396,8 +398,8 @@ impl Report {
                 "evict it with 'shipfront invalidate', because no deploy remembers it with --no-record; if that does not help, something in front of the bucket serves it"
             };
             let failure = |at: &Difference| {
-                let error = if at == first { url(at).hint(hint) } else { url(at) };
-                Failure::of(Some(&at.key), &error)
+                let hint = (at == first).then(|| hint.to_owned());
+                Failure { hint, ..Failure::of(Some(&at.key), &url(at)) }
             };
             self.errors.extend(verified.differences.iter().map(failure));
             if is_good {

@@ -62,7 +62,9 @@ impl Viewer {
                 None => last = format!("no answer within {} s", LIMIT.as_secs()),
             }
         }
-        Err(Error::failed(format!("{}{path} cannot be fetched: {last}", self.site)).of_kind(ErrorKind::Unanswered))
+        Err(Error::failed(format!("{}{path} cannot be fetched: {last}", self.site))
+            .of_kind(ErrorKind::Unanswered)
+            .hint("check that this machine can reach the site"))
     }
 
     async fn ask(&self, path: &str) -> Result<View, String> {

@@ -30,6 +30,7 @@ use check::{Check, Finding};
 use report::Report;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,8 @@ pub async fn run(args: &ConformanceArgs, terminal: &Terminal) -> Result<Exit> {
         if let Some(file) = file
             && let Err(error) = std::fs::write(file, text)
         {
-            terminal.warn(format_args!("{option} {} cannot be written: {error}", file.display()));
+            let notice = format!("{option} {} cannot be written: {error}", file.display());
+            terminal.warn(&Warning::new(notice, "name a file in a writable folder"));
         }
     }
     let written = terminal.report(&report, &report.warnings, &[]);

@@ -14,6 +14,7 @@ use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::terminal::Terminal;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +123,7 @@ impl Preview<'_> {
     /// Reports a deploy to the person and to the dashboard.
     fn tell(&self, local: &Local, target: &Target, report: &Report) {
         if let Err(error) = report.show(self.terminal) {
-            self.terminal.warn(error);
+            self.terminal.warn(&Warning::from(&error));
         }
         local.explain(target, report);
     }

@@ -22,6 +22,7 @@ use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use shipfront_site::host_label::host_label;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display, Formatter};
@@ -73,7 +74,10 @@ enum Answer {
 
 /// The labels of the names that a file has, or standard input.
 fn read_list(path: &Path) -> Result<HashSet<String>> {
-    let unreadable = |error| Error::usage(format!("cannot read --keep-from {}: {error}", path.display()));
+    let unreadable = |error| {
+        Error::usage(format!("cannot read --keep-from {}: {error}", path.display()))
+            .hint("name a readable file with a branch on each line, or - for stdin")
+    };
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().take(MOST_OF_LIST).read_to_string(&mut text).map_err(unreadable)?;
@@ -83,7 +87,8 @@ fn read_list(path: &Path) -> Result<HashSet<String>> {
     }
     // Of a list that was cut off, names would seem to be missing.
     if text.len() as u64 >= MOST_OF_LIST {
-        return Err(Error::usage(format!("--keep-from {} has {MOST_OF_LIST} bytes or more", path.display())));
+        return Err(Error::usage(format!("--keep-from {} has {MOST_OF_LIST} bytes or more", path.display()))
+            .hint("name a file with a branch on each line"));
     }
     config::previews::kept(&text)
 }
@@ -327,7 +332,7 @@ struct Removals {
     removed: Vec<Gone>,
     /// The names of those that stay.
     kept: Vec<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     errors: Vec<Failure>,
     #[serde(skip)]
     exit: Exit,
@@ -355,7 +360,8 @@ impl Removals {
                 if !foreign.is_empty() {
                     let stay = counted(foreign.len() as u64, "object");
                     let keys = foreign.join(", ");
-                    self.warnings.push(format!("{stay} of preview {name} written by others and kept: {keys}"));
+                    let notice = format!("{stay} of preview {name} written by others and kept: {keys}");
+                    self.warnings.push(Warning::new(notice, "remove them with another tool if nobody needs them"));
                 }
                 self.removed.push(Gone { name, label, objects, foreign });
             }

@@ -20,6 +20,7 @@ use anstyle::Style;
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shipfront_site::Warning;
 use shipfront_site::{ObjectKind, Target};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -39,7 +40,7 @@ pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// What the record says, and what the person should know of it.
-async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<String>)> {
+async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<Warning>)> {
     let StatusArgs { site, orphans, free_paths } = args;
     let place = config::place(site.record.as_deref(), false)?;
     let target = connection.site(site)?;
@@ -95,7 +96,7 @@ struct Orphan {
 }
 
 pub(super) fn no_record() -> Error {
-    Error::usage("there is nothing to show without a deploy record")
+    Error::usage("there is nothing to show without a deploy record").hint("run the command without --no-record")
 }
 
 pub(super) fn no_record_there(session: &Session) -> Error {

@@ -338,10 +338,7 @@ impl File<'_> {
             "prune-after" | "wait-timeout" | "lock-timeout" | "expires" => duration("the value", text).map(drop),
             _ => Ok(()),
         };
-        meant.map_err(|error| {
-            let wrong = self.wrong(span, format!("{name}: {error}"));
-            if let Some(hint) = error.hint_text() { wrong.hint(hint) } else { wrong }
-        })
+        meant.map_err(|error| self.wrong(span, format!("{name}: {error}")).hint(error.hint_text()))
     }
 
     /// Settings that exclude each other.
@@ -350,7 +347,8 @@ impl File<'_> {
         let set = |name: &&&str| flag(name) || settings.values(name).is_some() && **name == "record";
         match ["record", "adopt"].iter().find(set) {
             Some(other) if flag("no-record") => {
-                Err(Error::usage(format!("{}: no-record cannot be used with {other}", self.name)))
+                Err(Error::usage(format!("{}: no-record cannot be used with {other}", self.name))
+                    .hint("remove one of them"))
             }
             _ => Ok(()),
         }
@@ -360,6 +358,7 @@ impl File<'_> {
     fn wrong(&self, span: &Range<usize>, problem: String) -> Error {
         let (line, column) = position(self.text, span.start);
         Error::usage(format!("{}:{line}:{column}: {problem}", self.name))
+            .hint("'shipfront schema' describes every setting")
     }
 }
 

@@ -79,7 +79,9 @@ impl Typed {
         let command = open(Cli::command()).mut_subcommand(name, |command| defaults(command, typed, &settings, folder));
         let matches = command.try_get_matches_from(&self.line);
         let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-        let mut cli = cli.map_err(|error| Error::usage(format!("{shown}: {}", in_one_line(&error))))?;
+        let mut cli = cli.map_err(|error| {
+            Error::usage(format!("{shown}: {}", in_one_line(&error))).hint("'shipfront schema' describes every setting")
+        })?;
         let section = environment.map(|environment| format!(" [env.{environment}]")).unwrap_or_default();
         let rules = FileRules { path: Some(path), headers: settings.headers().to_vec() };
         match &mut cli.command {

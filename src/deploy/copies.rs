@@ -13,6 +13,7 @@ use crate::s3::copy::{Copy, Guard, Replaced, Tried};
 use crate::s3::retag::LARGEST_COPY;
 use crate::terminal::Progress;
 use futures::{StreamExt, stream};
+use shipfront_site::Warning;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
@@ -22,6 +23,9 @@ pub(super) struct CopyGuard(OnceCell<Guard>);
 
 /// What to say where conditions of copies are no use.
 const LOOKS: &str = "this store ignores the conditions of copies: shipfront checks each object right before its copy instead, and overwrites what others write in between";
+/// What helps against it.
+const LOOKS_REMEDY: &str =
+    "let nothing else write while a rollback runs, or use a store that 'shipfront conformance' finds to check them";
 
 /// The copies of one wave.
 pub(super) struct Restoring<'a> {
@@ -34,7 +38,7 @@ pub(super) struct Restoring<'a> {
 
 impl Restoring<'_> {
     /// Makes copies, given by their places in the plan; with what the person should know of the store.
-    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<String>) {
+    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<Warning>) {
         let mut done = Done::new();
         let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
         if let Some(first) = first.filter(|_| self.guard.0.get().is_none() && !self.limits.stop.is_cancelled()) {
@@ -71,7 +75,7 @@ impl Restoring<'_> {
         });
         done.extend(copies.buffer_unordered(self.limits.concurrency.max(1)).collect::<Done>().await);
         let looks = self.guard.0.get() == Some(&Guard::Look);
-        (done, looks.then(|| LOOKS.to_owned()))
+        (done, looks.then(|| Warning::new(LOOKS, LOOKS_REMEDY)))
     }
 
     /// Finds out what the store does with conditions, by the first copy: what became of it where it was made by that.

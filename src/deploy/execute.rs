@@ -19,6 +19,7 @@ use crate::record::public_access;
 use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
+use shipfront_site::Warning;
 use std::time::Duration;
 
 /// How long whether viewers can read the record is looked at.
@@ -42,7 +43,7 @@ pub(super) struct Execution<'a> {
     /// How many copies could not be made and were uploaded, and why the first could not.
     uncopied: (usize, Option<String>),
     sent: Sent,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     /// The code that is ready to be published.
     drafts: Drafts,
     rules: RulesOutcome,
@@ -55,7 +56,7 @@ pub(super) struct CarriedOut {
     /// Writes that were planned and are not done.
     pub left: u64,
     pub sent: Sent,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The rows of the manifest of what is true now, if it is written; it counts only once the session names it.
     pub written: Result<Rows>,
     /// What `--verify` is to look at.
@@ -199,11 +200,12 @@ impl<'a> Execution<'a> {
     }
 
     /// What to say of the copies that could not be made, if there are any.
-    fn uncopied(&self) -> Option<String> {
+    fn uncopied(&self) -> Option<Warning> {
         let (count, why) = &self.uncopied;
         let objects = if *count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
         let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        (*count > 0).then(|| format!("{objects} uploaded because a copy could not be made{why}"))
+        let notice = format!("{objects} uploaded because a copy could not be made{why}");
+        (*count > 0).then(|| Warning::new(notice, "nothing is missing; the next deploy copies again where it can"))
     }
 
     /// Keeps copies of what is about to be replaced or removed, where the bucket keeps no versions of it. Without them
@@ -358,7 +360,7 @@ impl<'a> Execution<'a> {
     }
 
     /// What to tell the person if viewers may read the record.
-    async fn public_record(&self) -> Option<String> {
+    async fn public_record(&self) -> Option<Warning> {
         let session = self.discovered.session.as_ref()?;
         let looking = public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers);
         // It is said by every deploy, and no deploy waits long for it.

@@ -62,7 +62,7 @@ impl Deploy<'_> {
             Some((deploy, None)) => format!("{} was invalidated", left_by(&deploy)),
             Some((deploy, Some(failure))) => format!("{} could not be invalidated: {failure}", left_by(&deploy)),
         };
-        let force = error.hint_text().unwrap_or_default().to_owned();
+        let force = error.hint_text().to_owned();
         Err(error.hint(format!("{hint}; {force}")))
     }
 

@@ -20,6 +20,7 @@ use crate::s3::Bucket;
 use jiff::Timestamp;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
@@ -143,7 +144,7 @@ impl Session {
     }
 
     /// What of it could not be read, which does no harm.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.snapshot.warnings
     }
 
@@ -254,7 +255,7 @@ pub enum Ending {
     /// The record says what is so.
     Recorded,
     /// The record does not say so: the next run invalidates once more. The sentence for the person.
-    Outdated(String),
+    Outdated(Warning),
     /// Another run has the lock: what is live may be stale.
     TakenOver(Error),
 }
@@ -316,8 +317,9 @@ impl Ending {
         match done {
             Ok(()) => Ending::Recorded,
             Err(error) if error.kind() == ErrorKind::Stale => Ending::TakenOver(error),
-            Err(error) => Ending::Outdated(format!(
-                "the deploy record at {place} was not updated: {error}; the next deploy invalidates once more"
+            Err(error) => Ending::Outdated(Warning::new(
+                format_args!("the deploy record at {place} was not updated: {error}"),
+                "the next deploy invalidates once more",
             )),
         }
     }

@@ -23,6 +23,7 @@ use crate::report::{Fate, ReportedChange};
 use crate::wording::grouped;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use shipfront_site::Warning;
 pub(super) use verdict::reason;
 use verdict::{Mood, counted};
 
@@ -200,7 +201,7 @@ fn link(url: Option<&str>, text: &str) -> Markup {
     }
 }
 
-fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
+fn problems(errors: &[Failure], warnings: &[Warning]) -> Markup {
     let title = match (errors.len(), warnings.len()) {
         (0, 1) => "Warning",
         (0, _) => "Warnings",

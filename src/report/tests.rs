@@ -13,6 +13,7 @@ use crate::report::provenance::{Named, Provenance};
 use crate::terminal::{Terminal, Volume};
 use proptest::prelude::*;
 use shipfront_invalidation::{Coverage, DistributionId, Invalidation, Step};
+use shipfront_site::Warning;
 
 /// A report in which every text of others is this one.
 fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
@@ -60,7 +61,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
         changes,
         invalidations: vec![invalidation],
         recovered: Some(Recovered { deploy: owned(), keys: 3 }),
-        warnings: vec![owned()],
+        warnings: vec![Warning::new(text, text)],
         errors: vec![failure(None), failure(Some(owned()))],
         verified: Some(Verified {
             site: owned(),

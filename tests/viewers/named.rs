@@ -76,7 +76,7 @@ async fn an_access_point_and_a_host_of_ones_own_get_every_form_and_one_warning()
         let run = deploy(&world, &[]).expect(0);
         assert_eq!(items(&run), ["/", "/a", "/a/", "/a/index.html", "/index.html"], "{domain}");
         assert_eq!(warnings(&run), (1, 1), "{}", run.warnings());
-        assert!(run.warnings().contains(&format!("assuming that {domain} shows it")), "{}", run.warnings());
+        assert!(run.warnings().contains(&format!("assumes that {domain} shows it")), "{}", run.warnings());
         let accepted = world.edge.invalidations(&world.distribution);
         assert!(accepted.iter().any(|invalidation| invalidation.items.contains(&"/a/".to_owned())));
         let planned = world.plan(&named(&world, &[])).expect(0);

@@ -32,6 +32,7 @@ pub use compile::{is_mistaken, shows_only_others};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
 use serde::{Deserialize, Serialize};
+use shipfront_site::Warning;
 
 /// Where the site lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ pub struct Viewer {
     error_responses: Vec<CustomErrorResponse>,
     options: ViewerOptions,
     is_assumed: bool,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// What becomes of a viewer path that a key may lie behind, over all readings.
@@ -191,7 +192,7 @@ impl Viewer {
     }
 
     /// What the user should know about how the paths were found, each with its remedy.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 

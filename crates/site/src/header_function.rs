@@ -3,6 +3,7 @@
 //! It changes answers as [`Rules::response_headers`] says. CloudFront calls it for answers below 400 only: the headers
 //! of error pages take a response headers policy.
 
+use crate::Warning;
 use crate::error::{Error, Result};
 use crate::javascript::{COMMON, MAX_BYTES, host, literal, pieces, regular_expression};
 use crate::viewer_rules::Rules;
@@ -15,7 +16,7 @@ pub struct HeaderFunction {
     /// JavaScript.
     pub code: String,
     /// What the person should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl fmt::Display for HeaderFunction {
@@ -53,7 +54,10 @@ pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
         let message = format!("the function would have {} bytes; CloudFront accepts {MAX_BYTES}", code.len());
         return Err(Error::refused(message).hint("combine paths with * or :name, or use the response headers policies that 'shipfront headers --policy' prints"));
     }
-    let warnings = vec!["CloudFront calls no function for responses of 400 and above: error pages get these headers only from a response headers policy, which 'shipfront headers --policy' prints".to_owned()];
+    let warnings = vec![Warning::new(
+        "CloudFront calls no function for responses of 400 and above, so error pages do not get these headers",
+        "'shipfront headers --policy' prints response headers policies, which they get",
+    )];
     Ok(HeaderFunction { code, warnings })
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::fmt::{self, Display, Formatter, Write};
 
 /// All that was found.
@@ -35,7 +36,7 @@ pub(super) struct Report {
     /// What CloudFront counts.
     pub(super) spent: Spent,
     pub(super) requests: Requests,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
     #[serde(skip)]
     is_interrupted: bool,
     #[serde(skip)]
@@ -61,10 +62,7 @@ impl Report {
         let worst = [Status::Otherwise, Status::NotSupported, Status::AsExpected, Status::NotTried];
         let outcome = worst.into_iter().find(|&status| has(status)).unwrap_or(Status::NotTried);
         let is_clean = cleaned.is_ok();
-        let warnings = cleaned.err().map(|error| match error.hint_text() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
-        });
+        let warnings = cleaned.err().map(|error| Warning::from(&error));
         Report {
             shipfront: env!("CARGO_PKG_VERSION"),
             made: aws.clock().now(),

@@ -10,6 +10,7 @@ use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
 use crate::record::{Place, STATE};
 use crate::s3::Bucket;
+use shipfront_site::Warning;
 
 /// A preview that is made live.
 pub(super) struct Origin {
@@ -61,7 +62,10 @@ impl Origin {
     /// Whether the preview is still what was read: no other deploy of it was completed, or is under way.
     async fn session(&self, deploy: &Deploy<'_>) -> Result<Session> {
         let look = Session::look(deploy.aws, &self.bucket, &Place::Beside).await?;
-        look.ok_or_else(|| Error::usage("a promotion needs the deploy record of the preview"))
+        look.ok_or_else(|| {
+            Error::usage("a promotion needs the deploy record of the preview")
+                .hint("deploy the preview without --no-record")
+        })
     }
 }
 
@@ -71,10 +75,12 @@ impl Deploy<'_> {
         let Promoted { name, target, deploy } = preview;
         let site = &self.settings.target;
         if overlap(target, site) {
-            return Err(Error::usage(format!("the preview at {target} and production at {site} overlap")));
+            return Err(Error::usage(format!("the preview at {target} and production at {site} overlap"))
+                .hint("keep previews in another bucket or folder than production"));
         }
         if production.preview().is_some() {
-            return Err(Error::refused(format!("{site} is a preview itself; nothing was changed")));
+            return Err(Error::refused(format!("{site} is a preview itself; nothing was changed"))
+                .hint("name the production target"));
         }
         let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
         let owner = self.settings.expected_owner.as_deref();
@@ -145,13 +151,17 @@ impl Deploy<'_> {
 
     /// What to tell the person if the preview was deployed again while it was made live: of an object whose bytes are the
     /// same, the headers may be those of before or of after.
-    pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<String> {
+    pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<Warning> {
         let origin = source_deploy.preview.as_ref()?;
         self.guard_preview(source_deploy).await.err().map(|_| {
-            format!(
-                "the preview {} was deployed again, or removed, during the promotion: production has the files of deploy {}; check the preview, and promote it again for the new one",
-                origin.name(),
-                origin.deploy
+            Warning::new(
+                format_args!(
+                    "the preview {} was deployed again, or removed, during the promotion: production has the files of \
+                     deploy {}",
+                    origin.name(),
+                    origin.deploy
+                ),
+                "check the preview, and promote it again for the new one",
             )
         })
     }
