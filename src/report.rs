@@ -431,11 +431,6 @@ impl Report {
     }
 }
 
-/// Why a change is made, in words for people: the JSON has its own.
-pub fn reason_text(reason: Reason) -> &'static str {
-    page::reason(reason)
-}
-
 /// Why an object was not brought back.
 fn left_to_others(key: &str) -> Error {
     Error::failed(format!("others wrote {key} in the meantime: it was left alone"))

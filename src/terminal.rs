@@ -21,7 +21,8 @@ use std::time::Instant;
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default();
+/// The style of the word before a hint.
+pub(crate) const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// Errors shown one by one; more of the same do not help.
 const MOST_FAILURES: usize = 10;
@@ -237,11 +238,14 @@ impl Terminal {
             return std::process::ExitCode::from(2);
         }
         let shown = escape::lines(&text);
-        if shown == text {
+        match shown == text {
             // In color, where there is any.
-            let _ = error.print();
-        } else {
-            write_line(&mut anstream::stderr(), &shown);
+            true if error.use_stderr() => {
+                let text = wrapped(&error.render().ansi().to_string(), columns(&std::io::stderr()));
+                write_line(&mut anstream::stderr(), &text.trim_end());
+            }
+            true => drop(error.print()),
+            false => write_line(&mut anstream::stderr(), &shown),
         }
         std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }

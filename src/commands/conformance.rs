@@ -65,7 +65,8 @@ pub async fn run(args: &ConformanceArgs, terminal: &Terminal) -> Result<Exit> {
     }
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = attempt(args, &connection, terminal).await;
-    let (report, learned) = connection.close(outcome).await?;
+    let (mut report, learned) = connection.close(outcome).await?;
+    report.verbose = terminal.is_verbose();
     for (option, file, text) in
         [("--report", &args.report, report.markdown()), ("--evidence", &args.evidence, learned.json(&report)?)]
     {
@@ -212,6 +213,15 @@ async fn look(check: &'static Check, trial: &Trial, stop: &CancellationToken, te
         Some(seen) => check.finding(seen),
         None => check.interrupted(),
     }
+}
+
+/// The rows of docs/conformance.md: the name of each check, its statement, what is expected, and what to do if it is not so.
+pub fn documented() -> Vec<String> {
+    let row = |Check { name, statement, expected, hint, .. }: &Check| {
+        let cell = |text: &str| if text.is_empty() { String::new() } else { format!(" {text}") };
+        format!("| `{name}` | {statement} | {expected} |{} |", cell(hint))
+    };
+    checks().map(row).collect()
 }
 
 /// The names of all checks, with the statements that rest on them.

@@ -165,11 +165,11 @@ fn directions(connection: &Connection, settings: &Settings, url: Option<&str>, t
 
 /// Where a preview shows it, if one is running.
 #[cfg(feature = "edge")]
-fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
+pub(super) fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
     connection.local().filter(|local| !local.is_ours()).map(|local| local.site_url(&settings.target))
 }
 
 #[cfg(not(feature = "edge"))]
-fn local_url(_: &Connection, _: &Settings) -> Option<String> {
+pub(super) fn local_url(_: &Connection, _: &Settings) -> Option<String> {
     None
 }

@@ -140,7 +140,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
             State::Failed(escaped(error).into_owned(), hint)
         }
     };
-    Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.word()), state, said: String::new() }
+    Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.text()), state, said: String::new() }
 }
 
 /// What is not done, the failures first, and what is done by folder.

@@ -116,7 +116,7 @@ fn counts(report: &Report) -> String {
         (word("sent", "to send"), DecimalBytes(objects.bytes_uploaded).to_string(), true),
         ("unchanged", objects.kept.to_string(), true),
         (word("removed", "to remove"), objects.pruned.to_string(), objects.pruned > 0),
-        ("no longer in the source, kept", objects.orphaned.to_string(), objects.orphaned > 0),
+        ("not in the source, kept", objects.orphaned.to_string(), objects.orphaned > 0),
         ("unknown, left alone", objects.unknown.to_string(), objects.unknown > 0),
         ("not done", objects.failed.to_string(), objects.failed > 0),
         (word("paths invalidated", "paths to invalidate"), report.cost.paths.to_string(), true),
@@ -170,7 +170,7 @@ fn change_row(change: &ReportedChange) -> Markup {
             td { (sign(change)) }
             td { code { (Shown(&change.key)) } }
             td { @if change.action != Action::Evict { (size) } }
-            td { (change.reason.word()) (fate) }
+            td { (change.reason.text()) (fate) }
         }
     }
 }

@@ -24,7 +24,6 @@ use crate::wording::grouped;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shipfront_site::Warning;
-pub(super) use verdict::reason;
 use verdict::{Mood, counted};
 
 const STYLE: &str = include_str!("page/style.css");

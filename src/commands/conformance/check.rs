@@ -51,7 +51,7 @@ impl Status {
     pub(super) fn words(self) -> &'static str {
         match self {
             Status::AsExpected => "as expected",
-            Status::Otherwise => "otherwise",
+            Status::Otherwise => "different",
             Status::NotSupported => "not supported",
             Status::NotTried => "not tried",
         }
