@@ -43,6 +43,10 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The source, which must be named somewhere.
 pub fn source(source: Option<&Path>) -> Result<PathBuf> {
+    if let Some(url) = source.and_then(Path::to_str).filter(|source| source.starts_with("s3://")) {
+        return Err(Error::usage(format!("the source {url} is not a directory of this machine"))
+            .hint("name the directory first, then the target: 'shipfront deploy DIRECTORY s3://BUCKET'"));
+    }
     source.map(Path::to_owned).ok_or_else(|| {
         Error::usage("no source: name the directory of the built site").hint(
             "pass the directory that your site generator writes, such as public, or run 'shipfront init' to find it",

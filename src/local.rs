@@ -53,7 +53,7 @@ impl Local {
             }
             Err(error @ EdgeError::DirectoryInUse(_)) => {
                 let running = Edge::running(&directory).ok_or_else(|| edge_error(&error))?;
-                terminal.say(format_args!("using the local edge that runs at {}", running.viewer_url));
+                terminal.say(format_args!("Using the local edge at {}", running.viewer_url));
                 Ok(Local { edge: None, api_url: running.api_url, viewer_url: running.viewer_url, directory })
             }
             Err(error) => Err(edge_error(&error)),

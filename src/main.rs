@@ -80,7 +80,7 @@ fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
     }
     let Merged { cli, file } = typed.merge(&here)?;
     if let Some(file) = file {
-        terminal.say(format_args!("settings from {file}"));
+        terminal.say(format_args!("Settings from {file}"));
     }
     Ok(cli)
 }

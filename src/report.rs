@@ -409,9 +409,8 @@ impl Report {
         // As a rule all of them for one reason: each by itself is in the JSON.
         if let [first, rest @ ..] = verified.unanswered.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
-            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
-                "the deploy itself is done; pass a host name to --verify at which this machine can reach the site",
-            );
+            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found))
+                .hint("the deploy itself is done; check that this machine can reach the URL passed to --verify");
             self.errors.push(Failure::of(None, &error));
             if is_good && verified.differences.is_empty() {
                 self.outcome = Outcome::Unverified;

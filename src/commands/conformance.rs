@@ -97,7 +97,12 @@ async fn attempt(
     terminal: &Terminal,
 ) -> Result<(Report, evidence::Learned)> {
     let chosen = chosen(&args.check)?;
-    let target = connection.target(args.target.as_deref(), None)?;
+    let target = match args.target.as_deref() {
+        Some(source) if connection.is_local() && !source.starts_with("s3://") => {
+            connection.target(None, Some(Path::new(source)))?
+        }
+        target => connection.target(target, None)?,
+    };
     let aws = &connection.aws;
     let name = args.name.clone().unwrap_or_else(|| new_deploy_id(aws.clock()).to_ascii_lowercase());
     let folder = Target::parse(&format!("s3://{}/{}{FOLDER}{name}/", target.bucket(), target.prefix()))?;
@@ -159,8 +164,9 @@ fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &T
         ),
         None => String::new(),
     };
+    let requests = if args.check.is_empty() { "about 250 requests" } else { "a few requests" };
     let statement = format!(
-        "This sends about 250 requests to S3, all below {folder}, for less than a cent{edge}. It removes what it wrote."
+        "This sends {requests} to S3, all below {folder}, for less than a cent{edge}. It removes what it wrote"
     );
     if is_local || args.yes {
         terminal.say(&statement);

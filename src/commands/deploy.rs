@@ -28,8 +28,12 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let is_preview = args.preview.preview.is_some();
     // Where nothing was deployed there is nothing to look at.
     let is_new = report.outcome != Outcome::NothingToDo || is_preview;
-    for line in directions.into_iter().filter(|_| is_new && report.outcome != Outcome::Refused) {
+    let has_changed = report.objects.uploaded + report.objects.copied + report.objects.pruned > 0;
+    for line in directions.into_iter().filter(|_| is_new && report.is_live() && (has_changed || is_preview)) {
         terminal.say(line);
+    }
+    if report.outcome == Outcome::NothingToDo && args.options.verify.verify.is_some() {
+        terminal.say("Nothing to verify: no URL changed");
     }
     // Of a preview, the address is what was asked for.
     let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {

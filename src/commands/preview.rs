@@ -52,7 +52,7 @@ impl Preview<'_> {
         self.terminal.say(format_args!("Site:      {}", local.site_url(&target)));
         self.terminal.say(format_args!("Dashboard: {}", local.dashboard_url()));
         if !local.is_ours() {
-            self.terminal.say("Another shipfront serves them");
+            self.terminal.say("They are served by another shipfront, which is already running");
             if watch.is_none() {
                 return Ok(report.outcome.exit());
             }

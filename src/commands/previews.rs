@@ -6,7 +6,7 @@ use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
 use crate::deploy::Deploy;
 use crate::deploy::preview::{Removal, Removed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::outcome::Failure;
@@ -135,7 +135,11 @@ impl Command<'_> {
     }
 
     async fn list(&self) -> Result<Previews> {
-        let sessions = self.sessions(&self.find().await?).await?;
+        let sessions = match self.find().await {
+            // The local edge makes the bucket with the first preview.
+            Err(error) if error.kind() == ErrorKind::NoSuchResource && self.connection.is_local() => Vec::new(),
+            found => self.sessions(&found?).await?,
+        };
         let listed = sessions.iter().filter_map(|(label, session)| self.listed(label, session));
         let mut previews: Vec<Listed> = listed.collect::<Result<_>>()?;
         previews.sort_by(|a, b| (a.expires, &a.name).cmp(&(b.expires, &b.name)));
@@ -379,11 +383,16 @@ impl Display for Removals {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Gone { name, objects, .. } in &self.removed {
             let objects = if *objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") };
-            writeln!(out, "Removed {}: {objects}", Shown(name))?;
+            writeln!(out, "Removed preview {}: {objects}", Shown(name))?;
         }
         match (self.removed.len(), self.kept.len()) {
             (0, 0) => writeln!(out, "No previews at {}", Shown(&self.target)),
-            (removed, kept) => writeln!(out, "{removed} removed, {kept} kept at {}", Shown(&self.target)),
+            // One that was named was removed, which says nothing of the others.
+            (1, 0) => Ok(()),
+            (removed, kept) => {
+                let previews = counted(removed as u64, "preview");
+                writeln!(out, "Removed {previews} and kept {kept} at {}", Shown(&self.target))
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What people should know once a site is back.
-const ORDER: &str = "Builds up to the newest one are refused until a newer one is deployed (--force overrides this); builds without a number are not affected";
+const ORDER: &str = "If your builds have numbers: until a newer build is deployed, this one and older ones are refused (--force deploys them)";
 
 /// What people should know of a site on the local edge that nobody serves.
 const UNSEEN: &str =

@@ -172,13 +172,13 @@ impl Status {
         let Some(last) = &self.last else {
             return writeln!(out, "  {:11}  none has finished yet", "last deploy");
         };
-        let (uploaded, deleted) = (grouped(last.uploaded), grouped(last.pruned));
+        let (uploaded, removed) = (grouped(last.uploaded), grouped(last.pruned));
         let build = self.build.as_ref().map(|build| match build.project.as_str() {
             "" => format!(", build {}", build.number),
             project => format!(", build {} of {}", build.number, Shown(project)),
         });
         let (build, at) = (build.unwrap_or_default(), time(last.at));
-        writeln!(out, "  {:11}  {at}{build}: {uploaded} uploaded, {deleted} deleted", "last deploy")?;
+        writeln!(out, "  {:11}  {at}{build}: {uploaded} uploaded, {removed} removed", "last deploy")?;
         writeln!(out, "  {:11}  {}", "", Shown(&last.deploy))?;
         if last.left > 0 {
             let how = if last.interrupted { "was interrupted" } else { "is incomplete" };
@@ -192,7 +192,8 @@ impl Status {
     fn write_lock(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match (&self.lease, &self.expired_lease) {
             (Some(holder), _) => {
-                let text = format!("held by {} since {}", Shown(&holder.owner), time(holder.since));
+                let (owner, since) = (Shown(&holder.owner), time(holder.since));
+                let text = format!("held by {owner} since {since}; 'shipfront unlock' releases it if that deploy died");
                 writeln!(out, "  {:11}  {}", "lock", Mark::Warning.line(text))?;
             }
             (None, Some(holder)) => writeln!(

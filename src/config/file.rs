@@ -401,7 +401,9 @@ fn problem_of(error: &clap::Error, text: &str) -> (String, Option<String>) {
 fn unknown_section<'a>(file: &str, environment: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
     let hint = match nearest(environment, known.clone()) {
         Some(near) => format!("did you mean {near:?}?"),
-        None if known.clone().next().is_none() => format!("the file has no section such as [{SECTIONS}.staging]"),
+        None if known.clone().next().is_none() => {
+            "add the section to the file, or omit --env and SHIPFRONT_ENV".to_owned()
+        }
         None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
     };
     Error::usage(format!("{file} has no section [{SECTIONS}.{environment}]")).hint(hint)

@@ -106,11 +106,16 @@ fn point_the_way(error: clap::Error) -> clap::Error {
     let (what, hint) = match error.kind() {
         ErrorKind::UnknownArgument => {
             let argument = said(ContextKind::InvalidArg);
-            if !["--dry-run", "--dryrun", "-n", "--check", "--what-if"].contains(&argument) {
+            if !argument.starts_with('-') {
                 return error;
             }
-            let hint = "'shipfront plan' shows what a deploy would do, and writes nothing".to_owned();
-            (format!("shipfront has no option '{argument}'"), hint)
+            let near = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(near)) => Some(format!("did you mean '{near}'?")),
+                _ => None,
+            };
+            let hint = help::option_of_other_tools(argument).map(str::to_owned).or(near);
+            let hint = hint.unwrap_or_else(|| "'--help' lists the options of the command".to_owned());
+            (format!("unknown option '{argument}'"), hint)
         }
         ErrorKind::InvalidSubcommand => {
             let command = said(ContextKind::InvalidSubcommand);
@@ -121,7 +126,7 @@ fn point_the_way(error: clap::Error) -> clap::Error {
             };
             let hint = help::of_other_tools(command).map(str::to_owned).or(near);
             let hint = hint.unwrap_or_else(|| "'shipfront help' lists the commands".to_owned());
-            (format!("shipfront has no command '{command}'"), hint)
+            (format!("unknown command '{command}'"), hint)
         }
         _ => return error,
     };

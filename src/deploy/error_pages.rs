@@ -173,17 +173,17 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
         {
             let codes: Vec<String> = shown.codes.iter().map(u16::to_string).collect();
             let stale = if shown.is_root {
-                format!("after a deploy, deep links may show the previous version for up to {TOLERATED_SECONDS} s")
+                format!("after a deploy, deep links may serve the previous version for up to {TOLERATED_SECONDS} s")
             } else {
-                format!("after a change, such URLs may show the previous version for up to {TOLERATED_SECONDS} s")
+                format!("after a change, such URLs may serve the previous version for up to {TOLERATED_SECONDS} s")
             };
             warnings.push(Warning::new(
                 format_args!(
-                    "/{key} gets Cache-Control: {CACHE_CONTROL}, because the {} serves it for {} under any URL: {stale}",
+                    "/{key} gets Cache-Control: {CACHE_CONTROL}, because the {} serves it for {} at any URL; {stale}",
                     shown.distribution,
                     codes.join(" and "),
                 ),
-                format_args!("shipfront says this once; a header rule for {key} in shipfront.toml sets another value"),
+                format_args!("a header rule for {key} sets another value; this is said once"),
             ));
         }
         warnings.extend(viewers.error_page_obstacles(key));

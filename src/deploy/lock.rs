@@ -76,7 +76,7 @@ impl Deploy<'_> {
         let ours = format!("build {}{of}", ours.number);
         let message = match (newer, held) {
             (_, Some(from)) => format!(
-                "{ours} is superseded: build {} was rolled back, and builds up to it are refused until a newer one is deployed; nothing was written",
+                "build {} was rolled back, so {ours} is refused until a newer build is deployed; nothing was written",
                 from.number
             ),
             (Some(newer), None) => {

@@ -146,8 +146,8 @@ fn refuse_project(source: &Path, mut signs: Vec<String>, built: Option<&str>) ->
     );
     let otherwise = "if it is the site, exclude those files with --exclude, or pass --allow-project";
     Err(Error::refused(message).hint(match built {
-        Some(folder) => format!("deploy the built folder: {}; {otherwise}", source.join(folder).display()),
-        None => format!("build the site first, and deploy the folder that the generator writes; {otherwise}"),
+        Some(folder) => format!("deploy the built site: {}; {otherwise}", source.join(folder).display()),
+        None => format!("build the site first, and deploy the directory that the generator writes; {otherwise}"),
     }))
 }
 
@@ -156,7 +156,11 @@ pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
     let secret = |entry: &Entry| secret(walk, entry).map(|secret| (entry.key.clone(), secret));
     let found: Vec<(Key, Secret)> = walk.entries.par_iter().with_min_len(AT_ONCE).filter_map(secret).collect();
     let Some((key, secret)) = found.first() else { return Ok(()) };
-    let more = if found.len() > 1 { format!(" (and {} more files like it)", found.len() - 1) } else { String::new() };
+    let more = match found.len() {
+        0 | 1 => String::new(),
+        2 => " (and 1 more file like it)".to_owned(),
+        count => format!(" (and {} more files like it)", count - 1),
+    };
     let message = format!("{} is {}{more}; nothing was changed", legible(key), secret.words());
     Err(Error::refused(message)
         .hint("remove it from the build, or exclude it with --exclude; if it was ever public, replace the secret"))

@@ -129,19 +129,22 @@ impl Report {
 
     /// What is not in the source and stays: for now, or because shipfront did not upload it.
     fn write_kept(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let what = match self.source.starts_with(RESTORED) || self.source.starts_with(PROMOTED) {
+            true => "that this site does not have",
+            false => "no longer in the source",
+        };
+        // The record, which the status shows, does not know what is only planned.
+        let until = if self.outcome.is_plan() { "(--prune-after)" } else { "('shipfront status' shows until when)" };
         let kept = self.changes.iter().filter(|change| change.action == Action::Orphan);
         let (foreign, ours): (Vec<_>, Vec<_>) = kept.partition(|change| change.reason == Reason::Foreign);
         let objects = |count: usize| (counted(count as u64, "object"), if count == 1 { "stays" } else { "stay" });
         if !ours.is_empty() {
             let (objects, stay) = objects(ours.len());
-            writeln!(out, "{objects} no longer in the source {stay} for now; 'shipfront status' shows until when")?;
+            writeln!(out, "{objects} {what} {stay} for now {until}")?;
         }
         if !foreign.is_empty() {
             let (objects, stay) = objects(foreign.len());
-            writeln!(
-                out,
-                "{objects} not uploaded by shipfront {stay}; --adopt lets deploys remove what is not in the source"
-            )?;
+            writeln!(out, "{objects} not uploaded by shipfront {stay} (--adopt lets deploys remove them)")?;
         }
         Ok(())
     }
@@ -149,7 +152,11 @@ impl Report {
     fn write_verified(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Some(verified) = &self.verified else { return Ok(()) };
         let (checked, urls) = (verified.checked, counted(verified.urls as u64, "changed URL"));
-        writeln!(out, "Verified at {}: {checked} of {urls}, {}", Shown(&verified.site), verified.verdict())?;
+        let (site, verdict) = (Shown(&verified.site), verified.verdict());
+        match verified.is_unanswered() {
+            true => writeln!(out, "Not verified at {site}: none of {urls} answered")?,
+            false => writeln!(out, "Verified at {site}: {checked} of {urls}, {verdict}")?,
+        }
         if let [first, rest @ ..] = verified.overridden.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
             let (url, found) = (Shown(&first.url), Shown(&first.found));

@@ -50,10 +50,10 @@ pub(super) enum Status {
 impl Status {
     pub(super) fn words(self) -> &'static str {
         match self {
-            Status::AsExpected => "as expected",
-            Status::Otherwise => "different",
+            Status::AsExpected => "passed",
+            Status::Otherwise => "failed",
             Status::NotSupported => "not supported",
-            Status::NotTried => "not tried",
+            Status::NotTried => "skipped",
         }
     }
 }

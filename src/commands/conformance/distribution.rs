@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "path-clears",
         "1.1",
-        "invalidating a URL's exact path clears it",
+        "invalidating a URL's exact path evicts it",
         "viewers would stay stale: do not rely on invalidations here",
         path_clears
     ),
@@ -42,42 +42,42 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "wildcard-clears",
         "1.5",
-        "a wildcard clears the URLs that are longer than its prefix, and nothing else",
+        "a wildcard evicts the URLs that are longer than its prefix, and nothing else",
         "use --max-wildcards 0",
         wildcard_clears
     ),
     check!(
         "directory-is-cleared",
         "1.5",
-        "/dir/* and /dir/ together clear /dir/ and everything below it",
+        "/dir/* and /dir/ together evict /dir/ and everything below it",
         "use --strategy exact",
         directory_is_cleared
     ),
     check!(
         "aliases-are-cleared",
         "1.12",
-        "invalidating the path of a key and of each URL that a function rewrites to it clears all of them",
+        "invalidating the path of a key and of each URL that a function rewrites to it evicts all of them",
         "use --strategy all",
         aliases_are_cleared
     ),
     check!(
         "tag-clears",
         "1.13",
-        "invalidating a cache tag clears the copies that carry it",
+        "invalidating a cache tag evicts the copies that carry it",
         "use --cache-tags off",
         tag_clears
     ),
     check!(
         "query-strings",
         "1.2",
-        "the paths that a deploy sends for a page also clear its URLs with a query string",
+        "the paths that a deploy sends for a page also evict its URLs with a query string",
         "use --strategy all",
         query_strings
     ),
     check!(
         "error-is-cleared",
         "1.1",
-        "once an object exists, invalidating its path clears an error that was cached for the URL",
+        "once an object exists, invalidating its path evicts an error that was cached for the URL",
         "viewers may get an error for a new page until the error expires: lower ErrorCachingMinTTL",
         error_is_cleared
     ),

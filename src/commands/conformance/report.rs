@@ -189,14 +189,14 @@ impl Report {
             }
         }
         for (reason, hint, names) in reasons {
-            writeln!(out, "- not tried, {}: {}", Shown(reason), names.join(", "))?;
+            writeln!(out, "- skipped, {}: {}", Shown(reason), names.join(", "))?;
             if let Some(hint) = hint {
                 writeln!(out, "    fix: {}", Shown(hint))?;
             }
         }
         let names: Vec<&str> = self.in_status(Status::AsExpected).map(|finding| finding.name).collect();
         if !names.is_empty() {
-            writeln!(out, "{} as expected: {}", Mark::Good, names.join(", "))?;
+            writeln!(out, "{} passed: {}", Mark::Good, names.join(", "))?;
         }
         writeln!(out, "  (--verbose lists the answers)")
     }

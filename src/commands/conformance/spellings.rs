@@ -15,23 +15,23 @@ macro_rules! spelling {
 }
 
 pub(super) const CHECKS: &[Check] = &[
-    spelling!("path-of-a-space", "the path that a deploy sends for a name with a space clears its URLs", "a b.txt"),
-    spelling!("path-of-a-plus", "the path that a deploy sends for a name with a + clears its URLs", "a+b.txt"),
+    spelling!("path-of-a-space", "the path that a deploy sends for a name with a space evicts its URLs", "a b.txt"),
+    spelling!("path-of-a-plus", "the path that a deploy sends for a name with a + evicts its URLs", "a+b.txt"),
     spelling!(
         "path-of-parentheses",
-        "the path that a deploy sends for a name with parentheses, which it does not encode, clears its URL",
+        "the path that a deploy sends for a name with parentheses, which it does not encode, evicts its URL",
         "a(1).txt"
     ),
     spelling!(
         "path-of-brackets",
-        "the path that a deploy sends for a name with brackets, which it encodes, clears its URL",
+        "the path that a deploy sends for a name with brackets, which it encodes, evicts its URL",
         "a[1].txt"
     ),
-    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ clears its URL", "b~c.txt"),
+    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ evicts its URL", "b~c.txt"),
     check!(
         "path-of-an-accent",
         "1.4",
-        "the path that a deploy sends for a name outside ASCII, encoded in uppercase, clears its URL",
+        "the path that a deploy sends for a name outside ASCII, encoded in uppercase, evicts its URL",
         "rename such files, or invalidate them with a wildcard",
         path_of_an_accent
     ),

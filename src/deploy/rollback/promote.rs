@@ -5,10 +5,10 @@ use crate::deploy::rollback::look::{Missing, Origin as Found};
 use crate::deploy::rollback::{Promoted, SourceDeploy};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
+use crate::record::Place;
 use crate::record::manifest::Row;
 use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
-use crate::record::{Place, STATE};
 use crate::s3::Bucket;
 use shipfront_site::Warning;
 
@@ -86,10 +86,8 @@ impl Deploy<'_> {
         let owner = self.settings.expected_owner.as_deref();
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let mut session = session.filter(|session| !session.is_new()).ok_or_else(|| {
-            Error::refused(format!(
-                "there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"
-            ))
-            .hint("'shipfront previews' lists them")
+            Error::refused(format!("there is no preview {name} at {target}; nothing was changed"))
+                .hint("'shipfront previews' lists them")
         })?;
         let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
         if note.name != *name {
