@@ -258,3 +258,16 @@ impl From<shipfront_site::Error> for Error {
         Error { hint: error.hint_text().map(str::to_owned), ..same }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_without_a_hint_of_its_own_has_that_of_its_kind() {
+        let error = Error::failed("no").of_kind(ErrorKind::AccessDenied);
+        assert_eq!((error.own_hint(), error.hint_text()), (None, ErrorKind::AccessDenied.hint()));
+        assert_eq!(Error::failed("no").hint("do this").hint_text(), "do this");
+        assert_eq!(Warning::from(&Error::failed("no").hint("do this")).to_string(), "no; do this");
+    }
+}

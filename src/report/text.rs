@@ -144,7 +144,7 @@ impl Report {
         }
         if !foreign.is_empty() {
             let (objects, stay) = objects(foreign.len());
-            writeln!(out, "{objects} not uploaded by shipfront {stay} (--adopt lets deploys remove them)")?;
+            writeln!(out, "{objects} not uploaded by shipfront {stay} (--adopt lets deploys remove such objects)")?;
         }
         Ok(())
     }
