@@ -183,7 +183,7 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
                     shown.distribution,
                     codes.join(" and "),
                 ),
-                format_args!("a header rule for {key} sets another value; this is said once"),
+                format_args!("a header rule for {key} sets another value; shipfront says this once"),
             ));
         }
         warnings.extend(viewers.error_page_obstacles(key));

@@ -272,7 +272,7 @@ impl SourceDeploy {
                 "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",
                 self.deployed.deploy
             ))
-            .hint("somebody else wrote the deploy record: see who may")),
+            .hint("something else wrote the deploy record: check who can write it")),
         }
     }
 
