@@ -32,7 +32,7 @@ Exit codes:
    4  live but stale: an invalidation failed
    5  locked, or superseded by a newer build
    6  refused by a guard, nothing changed
-   7  live, but --verify found a difference or got no answer;
+   7  live, but --verify found a difference or no answer;
       or a check of conformance failed
   10  plan --detailed-exit-code: there are changes
  130  interrupted; what is live was invalidated

@@ -39,7 +39,7 @@ use trial::Trial;
 /// What the name of the folder begins with.
 pub(crate) const FOLDER: &str = "shipfront-conformance-";
 /// What is said when a signal comes.
-const STOPPING: &str = "stopping and removing what was written; press Ctrl-C again to stop at once";
+const STOPPING: &str = "Stopping and removing what was written; press Ctrl-C again to stop at once";
 /// How long a check may go on after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 

@@ -99,7 +99,7 @@ impl Display for Initialised {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "wrote {}{}",
+            "Wrote {}{}",
             Shown(self.file.display()),
             self.generator.map(|name| format!(" for {name}")).unwrap_or_default()
         )?;

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The message after a signal.
-const STOPPING: &str = "stopping within 30 s; press Ctrl-C again to stop at once";
+const STOPPING: &str = "Stopping within 30 s; press Ctrl-C again to stop at once";
 /// How long paths may take to be counted after a signal.
 const COUNTING: Duration = Duration::from_secs(2);
 /// Bytes that are read of typed paths.

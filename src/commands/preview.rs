@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// `preview`, until a signal.
 pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
-    let stop = stop_on_signal(terminal, "stopping");
+    let stop = stop_on_signal(terminal, "Stopping");
     let source = config::source(args.source.as_deref())?;
     guard_source(&source, args.options.follow_links)?;
     let connection = Connection::to_local_edge(args.port, Some(args.options.concurrency), terminal).await?;
