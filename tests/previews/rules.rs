@@ -164,7 +164,7 @@ async fn functions_that_are_not_productions_own_or_missing_are_no_place_for_rule
     other.write("index.html", "welcome two");
     preview(&other, "new", &RULES).expect(0);
     let run = promote(&other, "new", &[]).expect(0);
-    assert!(run.warnings().contains("1 redirect is not active: 'shipfront rules --attach'"), "{}", run.warnings());
+    assert!(run.warnings().contains("1 redirect is not active; 'shipfront rules --attach'"), "{}", run.warnings());
 }
 
 #[tokio::test(flavor = "multi_thread")]
