@@ -18,7 +18,7 @@ const WIDE_ITEM: usize = 60;
 /// Everything.
 const ALL: &str = "/*";
 /// Why a wildcard is there.
-const WILDCARDS: &str = "within --max-paths, these paths evict the fewest unchanged URLs";
+const WILDCARDS: &str = "a wildcard also evicts the unchanged URLs that it matches";
 
 /// The paths that are invalidated for one file alone, by its key, and all others.
 #[derive(Debug, Default)]
