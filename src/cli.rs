@@ -42,7 +42,7 @@ pub struct Cli {
     /// Print only errors and warnings
     #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
-    /// List every file, request and cost
+    /// List every file, request, and cost
     #[arg(long, short, global = true, help_heading = "Output")]
     pub verbose: bool,
     /// Settings file, instead of shipfront.toml beside or above the source
@@ -74,16 +74,16 @@ pub enum Command {
     /// until the invalidation is complete.
     #[command(after_help = examples::INVALIDATE_EXAMPLES)]
     Invalidate(InvalidateArgs),
-    /// Show the last deploy, the lock and files that are due for removal
+    /// Show the last deploy, the lock, and files that are due for removal
     #[command(after_help = examples::STATUS_EXAMPLES)]
     Status(record::StatusArgs),
     /// List the deploys that can be restored
     ///
-    /// The newest comes first, each with its build, commit, author and number of changes, and whether all of it can
+    /// The newest comes first, each with its build, commit, author, and number of changes, and whether all of it can
     /// still be restored.
     #[command(after_help = examples::HISTORY_EXAMPLES)]
     History(history::HistoryCommandArgs),
-    /// Restore the site of an earlier deploy
+    /// Roll back to an earlier deploy
     ///
     /// Copies each object that differs from its earlier version inside S3, in the order of a deploy, and invalidates
     /// what changed. Checks every version before the first write: if one is gone, or others wrote in between, nothing
@@ -105,15 +105,16 @@ pub enum Command {
     /// Release the lock of a deploy that died
     #[command(after_help = examples::UNLOCK_EXAMPLES)]
     Unlock(record::UnlockArgs),
-    /// Check credentials, bucket, distribution and permissions
+    /// Check credentials, bucket, distribution, and permissions
     ///
     /// Changes nothing, and says how to fix what it finds. Exits with 1 if a deploy would fail or viewers get errors.
     #[command(after_help = examples::DOCTOR_EXAMPLES)]
     Doctor(doctor::DoctorArgs),
     /// Test a store and CloudFront for what shipfront relies on
     ///
-    /// Each check names the statement of SEMANTICS.md that relies on it. A run costs a few cents, asks first, works in a
-    /// folder of its own and removes what it wrote. It changes nothing else, and no distribution's configuration. Exits
+    /// Each check names the statement of SEMANTICS.md that relies on it. A run costs less than a cent, or up to $0.60
+    /// with --distribution if the month's free paths are used up. It asks first, works in a folder of its own, and removes
+    /// what it wrote. It changes nothing else, and no distribution's configuration. Exits
     /// with 7 if a check fails.
     #[command(after_help = conformance::EXAMPLES)]
     Conformance(conformance::ConformanceArgs),
@@ -160,7 +161,7 @@ pub enum Command {
     /// paths. You need --enable and --backfill only once.
     #[command(after_help = tags::EXAMPLES)]
     Tags(tags::TagsArgs),
-    /// Serve the site on the local edge, with a dashboard of its cache
+    /// Deploy the site to the local edge and serve it, with a dashboard of its cache
     ///
     /// The dashboard shows every URL with its hits, its age and whether it is stale, and what the last invalidation
     /// evicted and why, while you deploy.
@@ -169,16 +170,16 @@ pub enum Command {
     Preview(PreviewArgs),
     /// Write a shipfront.toml for a project
     ///
-    /// Looks for the folder that holds the front page and for the project files of Hugo, Vite, Next.js, Astro,
+    /// Looks for the directory that holds the front page and for the project files of Hugo, Vite, Next.js, Astro,
     /// SvelteKit, Nuxt, VitePress, Gatsby, Angular, Create React App, Docusaurus, Jekyll, Eleventy, MkDocs, mdBook,
-    /// Sphinx, Storybook and others, and writes a commented file with the source and the cache rules that suit them.
+    /// Sphinx, Storybook, and others, and writes a commented file with the source and the cache rules that suit them.
     /// Where a _headers file sets cache lifetimes, the rules stay comments.
     #[command(after_help = examples::INIT_EXAMPLES)]
     Init(InitArgs),
     /// Convert the settings of another tool to a shipfront.toml
     ///
     /// Reads the .s3deploy.yml of bep/s3deploy, and the deployment section of a Hugo site's configuration, in
-    /// TOML, YAML or JSON. Lists what has no counterpart.
+    /// TOML, YAML, or JSON. Lists what has no counterpart.
     #[command(after_help = examples::IMPORT_EXAMPLES)]
     Import(ImportArgs),
     /// Print the JSON schema of shipfront.toml, for editors
@@ -191,7 +192,7 @@ pub struct InitArgs {
     /// Project directory
     #[arg(default_value = ".")]
     pub directory: PathBuf,
-    /// Target: s3://BUCKET or s3://BUCKET/PREFIX; may be the only argument
+    /// Where the site is: s3://BUCKET or s3://BUCKET/PREFIX; may be the only argument
     pub target: Option<String>,
     /// Overwrite an existing shipfront.toml
     #[arg(long)]
@@ -211,7 +212,7 @@ pub struct DeployArgs {
     /// Built site: the directory that your site generator wrote
     #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
     pub source: Option<PathBuf>,
-    /// Target: s3://BUCKET or s3://BUCKET/PREFIX
+    /// Where the site is: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// Where requests go
@@ -253,7 +254,7 @@ pub struct PreviewArgs {
     /// Built site: the directory that your site generator wrote
     #[arg(env = "SHIPFRONT_SOURCE", hide_env = true)]
     pub source: Option<PathBuf>,
-    /// Target on the local edge
+    /// Where the site is on the local edge: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET", hide_env = true)]
     pub target: Option<String>,
     /// Port to serve the site on; 0 picks a free one
@@ -294,7 +295,7 @@ pub struct SiteOptions {
     /// The deploy record
     #[command(flatten)]
     pub record: RecordArgs,
-    /// Ignore files that match, in the source and in the bucket; repeatable
+    /// Ignore files that match, in the source and in the bucket, as in .gitignore: '*.map', '/drafts/'; repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Uploads")]
     pub exclude: Vec<Glob>,
     /// Also deploy hidden files that match, such as .htaccess; repeatable. Files in .well-known are always deployed
@@ -332,7 +333,7 @@ pub struct SiteOptions {
 /// Which objects are pages, and when objects that are no longer in the source are removed.
 #[derive(Debug, Args)]
 pub struct OrphanArgs {
-    /// When to delete assets that are no longer in the source: an age such as 7d, '0s' or 'never'; pages are deleted at once [default: 7d]
+    /// When to remove assets that are no longer in the source: an age such as 7d, '0s', or 'never'; pages are removed at once [default: 7d]
     #[arg(long, value_name = "AGE", help_heading = "Removals")]
     pub prune_after: Option<String>,
     /// Treat files that match as pages, which are uploaded last and removed at once; repeatable
@@ -378,7 +379,7 @@ pub struct RecordArgs {
 /// A site that was deployed, as `status`, `unlock`, `doctor` and `tags` take it.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// Site: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory
+    /// Where the site is: s3://BUCKET or s3://BUCKET/PREFIX; with --local, its source directory
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// Source by which --local finds a site without a target
@@ -407,7 +408,7 @@ pub struct ConnectionArgs {
 /// Where AWS is called, and with which credentials.
 #[derive(Debug, Args)]
 pub struct AwsArgs {
-    /// AWS profile
+    /// Profile of the AWS CLI to use
     #[arg(long, help_heading = "AWS")]
     pub profile: Option<String>,
     /// AWS region to start with; shipfront finds the bucket's own

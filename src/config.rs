@@ -44,6 +44,10 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The source, which must be named somewhere.
 pub fn source(source: Option<&Path>) -> Result<PathBuf> {
+    if let Some(url) = source.and_then(Path::to_str).filter(|source| source.starts_with("s3://")) {
+        return Err(Error::usage(format!("the source {url} is not a directory of this machine"))
+            .hint("name the directory first, then the target: 'shipfront deploy DIRECTORY s3://BUCKET'"));
+    }
     source.map(Path::to_owned).ok_or_else(|| {
         Error::usage("no source: name the directory of the built site").hint(
             "pass the directory that your site generator writes, such as public, or run 'shipfront init' to find it",
@@ -79,7 +83,7 @@ pub fn settings(
     Ok(Settings {
         walk: WalkRules {
             excluded: excluded(&source, options)?,
-            included_hidden: glob::set(&options.include_hidden).map_err(Error::usage)?,
+            included_hidden: glob::set(&options.include_hidden).map_err(too_many_patterns)?,
             follow_links: options.follow_links,
             written: WrittenPatterns {
                 exclude: options.exclude.clone(),
@@ -129,7 +133,12 @@ fn excluded(source: &Path, options: &SiteOptions) -> Result<GlobSet> {
     {
         patterns.extend(format!("/{}", globset::escape(&key)).parse::<Glob>().ok());
     }
-    glob::set(&patterns).map_err(Error::usage)
+    glob::set(&patterns).map_err(too_many_patterns)
+}
+
+/// Each pattern by itself was read before: together they are too large.
+fn too_many_patterns(problem: String) -> Error {
+    Error::usage(problem).hint("use fewer or shorter patterns")
 }
 
 /// Refuses options that need a record if none is kept.
@@ -217,7 +226,7 @@ pub fn guard_build(succeeding: Option<&str>) -> Result<()> {
 
 /// The patterns of pages and assets.
 pub fn kinds(orphans: &OrphanArgs) -> Result<ObjectKinds> {
-    ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(Error::usage)
+    ObjectKinds::new(&orphans.pages, &orphans.assets).map_err(too_many_patterns)
 }
 
 /// When orphans are removed: after a week, so that open tabs keep finding their old chunks. Without a record, it is

@@ -53,6 +53,7 @@ use executor::{Executed, Executor};
 use planned::Planned;
 use run::{Run, Stage};
 pub use settings::{PublishRules, Settings};
+use shipfront_site::Warning;
 use std::sync::Arc;
 use timeline::Timeline;
 use tokio_util::sync::CancellationToken;
@@ -117,9 +118,10 @@ impl<'a> Deploy<'a> {
         let new_record = discovered.session.as_ref().map(Session::is_new);
         let mut warnings = Vec::new();
         if let Some(holder) = discovered.session.as_ref().and_then(Session::holder) {
-            warnings.push(format!("{} is deploying: the plan may change when it is done", holder.owner));
+            let notice = format!("{} is deploying, which may change the plan", holder.owner);
+            warnings.push(Warning::new(notice, "plan again when it is done"));
         }
-        warnings.extend(discovered.withheld().map(|error| error.to_string()));
+        warnings.extend(discovered.withheld().map(|error| Warning::from(&error)));
         let sent = Sent { invalidations, ..Sent::default() };
         let kept_copies = match self.settings.keep_copies {
             true => copies::to_keep(&planned.plan, &planned.index, &discovered.walk.entries).len() as u64,

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::open_files;
+use shipfront_site::Warning;
 use std::io;
 use std::path::Path;
 
@@ -94,6 +95,34 @@ impl ErrorKind {
             // S3 received no more of the request, but may have received all of it.
             "RequestTimeout" => ErrorKind::Unanswered,
             _ => ErrorKind::Rejected,
+        }
+    }
+
+    /// What to do about an error of which nothing more is known.
+    fn hint(self) -> &'static str {
+        match self {
+            ErrorKind::Usage => "correct the command or the setting; 'shipfront help' describes both",
+            ErrorKind::Refused => "correct it, and run the command again",
+            ErrorKind::Locked => "wait until the other run ends, and run the command again",
+            ErrorKind::Superseded => "deploy the newest build",
+            ErrorKind::Stale => "run the deploy again: it invalidates what is missing",
+            ErrorKind::Interrupted => "run the command again",
+            ErrorKind::UnreadableFile => "make the file readable, and run the command again",
+            ErrorKind::NoRoom => "free some disk space, and run the command again",
+            ErrorKind::AccessDenied => "'shipfront policy' prints the permissions that shipfront needs",
+            ErrorKind::Credentials => "renew the credentials, and run the command again",
+            ErrorKind::NotFound | ErrorKind::NoSuchResource => "check the name, the account and the region",
+            ErrorKind::PreconditionFailed | ErrorKind::Conflict => {
+                "something else changed it at the same time: run the command again"
+            }
+            ErrorKind::AclsDisabled => "remove acl from the header rules, and grant access in a bucket policy",
+            ErrorKind::NotImplemented => "'shipfront conformance' lists what the endpoint supports",
+            ErrorKind::Busy | ErrorKind::ServerFault | ErrorKind::Unanswered => {
+                "run the command again; what is done stays done"
+            }
+            ErrorKind::Rejected | ErrorKind::Other => {
+                "run the command again; if it fails again, 'shipfront doctor' checks the setup"
+            }
         }
     }
 }
@@ -203,9 +232,20 @@ impl Error {
         self.exit
     }
 
-    /// How to fix it, if known.
-    pub fn hint_text(&self) -> Option<&str> {
+    /// What to do about it: what is known at its place, or else what helps with errors of its kind.
+    pub fn hint_text(&self) -> &str {
+        self.own_hint().unwrap_or(self.kind.hint())
+    }
+
+    /// What is known at its place of what to do about it.
+    pub fn own_hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+impl From<&Error> for Warning {
+    fn from(error: &Error) -> Warning {
+        Warning::new(error, error.hint_text())
     }
 }
 
@@ -216,5 +256,18 @@ impl From<shipfront_site::Error> for Error {
             shipfront_site::ErrorKind::Refused => Error::refused(error.to_string()),
         };
         Error { hint: error.hint_text().map(str::to_owned), ..same }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_without_a_hint_of_its_own_has_that_of_its_kind() {
+        let error = Error::failed("no").of_kind(ErrorKind::AccessDenied);
+        assert_eq!((error.own_hint(), error.hint_text()), (None, ErrorKind::AccessDenied.hint()));
+        assert_eq!(Error::failed("no").hint("do this").hint_text(), "do this");
+        assert_eq!(Warning::from(&Error::failed("no").hint("do this")).to_string(), "no; do this");
     }
 }

@@ -71,7 +71,7 @@ pub async fn run(terminal: Terminal) -> Result<()> {
     }
     variables::check(std::env::vars_os())?;
     for warning in variables::unknown(std::env::vars_os()) {
-        terminal.warn(format_args!("{warning}"));
+        terminal.warn(&warning);
     }
     let entry_point = Arc::new(EntryPoint {
         settings: FunctionSettings::read()?,
@@ -122,8 +122,10 @@ struct FunctionSettings {
 impl FunctionSettings {
     fn read() -> Result<FunctionSettings> {
         let text = std::env::var(OPTIONS_VARIABLE).unwrap_or_default();
-        let options = site_options(text.split_whitespace().map(str::to_owned))
-            .map_err(|problem| Error::usage(format!("{OPTIONS_VARIABLE}: {problem}")))?;
+        let options = site_options(text.split_whitespace().map(str::to_owned)).map_err(|problem| {
+            Error::usage(format!("{OPTIONS_VARIABLE}: {problem}"))
+                .hint("write options of 'shipfront deploy', as on a command line")
+        })?;
         let site = std::env::var("SHIPFRONT_TARGET").ok().filter(|text| !text.trim().is_empty());
         let site = site.map(|text| Target::parse(&text)).transpose()?;
         let elsewhere = match config::place(options.record.record.as_deref(), options.record.no_record)? {
@@ -168,10 +170,10 @@ impl EntryPoint {
         };
         answer.map_err(|error| {
             self.terminal.fail(&error);
-            let hint = error.hint_text().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+            let hint = error.hint_text();
             Diagnostic {
                 error_type: error.outcome().to_owned(),
-                error_message: escaped(&format!("{error}{hint}")).into_owned(),
+                error_message: escaped(&format!("{error}; hint: {hint}")).into_owned(),
             }
         })
     }

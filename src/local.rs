@@ -8,7 +8,7 @@ pub mod watch;
 
 use crate::aws::{Aws, AwsOptions};
 use crate::error::{Error, Result};
-use crate::report::{Report, reason_text};
+use crate::report::Report;
 use crate::terminal::Terminal;
 use shipfront_edge::evidence::EVIDENCE_VARIABLE;
 use shipfront_edge::{Data, Distribution, Edge, EdgeError, EdgeOptions, Evidence, Function};
@@ -53,7 +53,7 @@ impl Local {
             }
             Err(error @ EdgeError::DirectoryInUse(_)) => {
                 let running = Edge::running(&directory).ok_or_else(|| edge_error(&error))?;
-                terminal.say(format_args!("using the local edge that runs at {}", running.viewer_url));
+                terminal.say(format_args!("Using the local edge at {}", running.viewer_url));
                 Ok(Local { edge: None, api_url: running.api_url, viewer_url: running.viewer_url, directory })
             }
             Err(error) => Err(edge_error(&error)),
@@ -92,7 +92,7 @@ impl Local {
     pub fn explain(&self, target: &Target, report: &Report) {
         let Some(edge) = &self.edge else { return };
         let reasons: HashMap<String, &'static str> =
-            report.changes.iter().map(|change| (target.full_key(&change.key), reason_text(change.reason))).collect();
+            report.changes.iter().map(|change| (target.full_key(&change.key), change.reason.text())).collect();
         for invalidation in &report.invalidations {
             let Some(id) = &invalidation.id else { continue };
             let effect = |item: &str| {

@@ -77,11 +77,11 @@ fn with_file(typed: Typed, terminal: &Terminal) -> Result<Cli> {
     let here = std::env::current_dir().unwrap_or_default();
     variables::check(std::env::vars_os())?;
     for warning in variables::unknown(std::env::vars_os()) {
-        terminal.warn(format_args!("{warning}"));
+        terminal.warn(&warning);
     }
     let Merged { cli, file } = typed.merge(&here)?;
     if let Some(file) = file {
-        terminal.say(format_args!("settings from {file}"));
+        terminal.say(format_args!("Settings from {file}"));
     }
     Ok(cli)
 }

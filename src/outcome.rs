@@ -86,7 +86,7 @@ impl Failure {
         Failure {
             key: key.map(str::to_owned),
             error: error.to_string(),
-            hint: error.hint_text().map(str::to_owned),
+            hint: Some(error.hint_text().to_owned()),
             kind: error.kind(),
         }
     }
@@ -98,7 +98,7 @@ pub struct ErrorReport<'a> {
     shipfront: &'static str,
     outcome: &'static str,
     error: String,
-    hint: Option<&'a str>,
+    hint: &'a str,
 }
 
 impl ErrorReport<'_> {

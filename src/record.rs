@@ -35,6 +35,7 @@ use manifest::Manifest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::sync::Arc;
 
 use state::FORMAT;
@@ -82,7 +83,7 @@ pub struct Snapshot {
     /// Fields of the manifest's first line that a later version wrote.
     manifest_extra: Map<String, Value>,
     /// What could not be read, which is harmless.
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Snapshot {
@@ -310,12 +311,15 @@ fn check_format(text: &[u8], what: &str) -> Result<()> {
 }
 
 /// Warnings about invalid counts of paths.
-fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<String> {
+fn unread_counts(body: &[u8], state: &State, what: &str) -> Vec<Warning> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_state = !value["paths"].is_null() && state.paths.is_none();
     let of_intent = state.intent.as_ref().is_some_and(|intent| intent.paths.is_none());
     let of_intent = of_intent && !value["intent"]["paths"].is_null();
-    let warning = || format!("cannot read how many paths {what} has counted this month: counting from zero");
+    let warning = || {
+        let notice = format!("cannot read how many paths {what} has counted this month");
+        Warning::new(notice, "the next deploy counts from zero and writes the count again")
+    };
     (of_state || of_intent).then(warning).into_iter().collect()
 }
 

@@ -27,6 +27,7 @@ use cost::Cost;
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Key;
+use shipfront_site::Warning;
 
 /// Counts of objects by what happened to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -178,7 +179,7 @@ pub struct Report {
     /// What an interrupted run had left and this one finished.
     pub recovered: Option<Recovered>,
     /// Warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What failed.
     pub errors: Vec<Failure>,
     /// Why a guard refused the plan.
@@ -295,7 +296,7 @@ impl Report {
     fn refuse(&mut self, error: &Error) {
         self.outcome = Outcome::Refused;
         self.error = Some(error.to_string());
-        self.hint = error.hint_text().map(str::to_owned);
+        self.hint = Some(error.hint_text().to_owned());
         self.errors.push(Failure::of(None, error));
     }
 
@@ -377,10 +378,11 @@ impl Report {
         };
         let of_shard = self.shard.is_some();
         self.warnings.extend(overwritten.into_iter().map(|key| match of_shard {
-            true => format!("others wrote {key} in the meantime: the next deploy checks it"),
-            false => {
-                format!("others overwrote {key} since the last deploy: it is kept, and no longer removed by deploys")
-            }
+            true => Warning::new(format_args!("others wrote {key} in the meantime"), "the next deploy checks it"),
+            false => Warning::new(
+                format_args!("others overwrote {key} since the last deploy"),
+                "shipfront keeps it, and no longer removes it",
+            ),
         }));
     }
 
@@ -396,8 +398,8 @@ impl Report {
                 "evict it with 'shipfront invalidate', because no deploy remembers it with --no-record; if that does not help, something in front of the bucket serves it"
             };
             let failure = |at: &Difference| {
-                let error = if at == first { url(at).hint(hint) } else { url(at) };
-                Failure::of(Some(&at.key), &error)
+                let hint = (at == first).then(|| hint.to_owned());
+                Failure { hint, ..Failure::of(Some(&at.key), &url(at)) }
             };
             self.errors.extend(verified.differences.iter().map(failure));
             if is_good {
@@ -407,9 +409,8 @@ impl Report {
         // Usually all of them have the same reason: the JSON contains each of them.
         if let [first, rest @ ..] = verified.unanswered.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
-            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found)).hint(
-                "the deploy itself is done; pass a host name to --verify at which this machine can reach the site",
-            );
+            let error = Error::failed(format!("could not verify: {} {}{more}", first.url, first.found))
+                .hint("the deploy itself is done; check that this machine can reach the URL passed to --verify");
             self.errors.push(Failure::of(None, &error));
             if is_good && verified.differences.is_empty() {
                 self.outcome = Outcome::Unverified;
@@ -427,11 +428,6 @@ impl Report {
     fn changes_rules(&self) -> bool {
         self.rules.iter().any(|function| function.change != FunctionChange::Unchanged)
     }
-}
-
-/// Why a change is made, for people: the JSON has its own words.
-pub fn reason_text(reason: Reason) -> &'static str {
-    page::reason(reason)
 }
 
 /// Why an object was not restored.

@@ -293,7 +293,7 @@ impl Bucket {
             (Some(owner), ErrorKind::AccessDenied) => {
                 let hint = format!(
                     "check that --expected-bucket-owner {owner} owns the bucket; otherwise {}",
-                    explained.hint_text().unwrap_or_default()
+                    explained.hint_text()
                 );
                 explained.hint(hint)
             }

@@ -14,13 +14,15 @@ use crate::outcome::Failure;
 use anstyle::{AnsiColor, Style};
 pub use progress::Progress;
 use serde::Serialize;
+use shipfront_site::Warning;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default();
+/// The style of the word before a hint.
+pub(crate) const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// Number of errors to show individually; more of the same do not help.
 const MOST_FAILURES: usize = 10;
@@ -99,11 +101,11 @@ impl Terminal {
     }
 
     /// Prints a warning.
-    pub fn warn(&self, text: impl Display) {
+    pub fn warn(&self, warning: &Warning) {
         if self.annotates {
-            return annotate(Annotation::Warning, &Shown(text).to_string());
+            return annotate(Annotation::Warning, &Shown(warning).to_string());
         }
-        to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(text)));
+        to_stderr(&format_args!("{WARNING}warning:{WARNING:#} {}", Shown(warning)));
     }
 
     /// Prints an error and its hint; with `--json` also on stdout, with the outcome that matches the exit code.
@@ -112,7 +114,7 @@ impl Terminal {
             // The run has already failed, and says so on stderr as well.
             let _ = self.write_json(&ErrorReport::of(error));
         }
-        self.problem(error, error.hint_text());
+        self.problem(error, Some(error.hint_text()));
     }
 
     fn problem(&self, error: &dyn Display, hint: Option<&str>) {
@@ -130,7 +132,7 @@ impl Terminal {
     ///
     /// # Errors
     /// A report that could not be written; warnings and errors were shown nevertheless.
-    pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[String], failures: &[Failure]) -> Result<()> {
+    pub fn report<T: Serialize + Display>(&self, report: &T, warnings: &[Warning], failures: &[Failure]) -> Result<()> {
         let written = self.result(report, columns(&std::io::stdout()));
         for warning in warnings {
             self.warn(warning);
@@ -148,7 +150,7 @@ impl Terminal {
         &self,
         report: &T,
         (above, below): (&dyn Display, &dyn Display),
-        warnings: &[String],
+        warnings: &[Warning],
         failures: &[Failure],
     ) -> Result<()> {
         let columns = columns(&std::io::stdout());
@@ -167,7 +169,7 @@ impl Terminal {
     ///
     /// # Errors
     /// A document that could not be written.
-    pub fn document<T: Serialize + Display>(&self, document: &T, warnings: &[String]) -> Result<()> {
+    pub fn document<T: Serialize + Display>(&self, document: &T, warnings: &[Warning]) -> Result<()> {
         let written = self.result(document, None);
         for warning in warnings {
             self.warn(warning);
@@ -182,7 +184,8 @@ impl Terminal {
             self.problem(&format_args!("{key}{error}"), hint.as_deref());
         }
         if failures.len() > MOST_FAILURES {
-            self.warn(format_args!("{} more errors are in the --json report", failures.len() - MOST_FAILURES));
+            let more = format!("{} more errors are not shown", failures.len() - MOST_FAILURES);
+            self.warn(&Warning::new(more, "--json lists all of them"));
         }
     }
 
@@ -220,7 +223,7 @@ impl Terminal {
         match written {
             Err(error) if exit == Exit::Done || exit == Exit::Changes => Err(error),
             Err(error) => {
-                self.warn(error);
+                self.warn(&Warning::from(&error));
                 Ok(exit)
             }
             Ok(()) => Ok(exit),
@@ -235,11 +238,14 @@ impl Terminal {
             return std::process::ExitCode::from(2);
         }
         let shown = escape::lines(&text);
-        if shown == text {
+        match shown == text {
             // In color, if available.
-            let _ = error.print();
-        } else {
-            write_line(&mut anstream::stderr(), &shown);
+            true if error.use_stderr() => {
+                let text = wrapped(&error.render().ansi().to_string(), columns(&std::io::stderr()));
+                write_line(&mut anstream::stderr(), &text.trim_end());
+            }
+            true => drop(error.print()),
+            false => write_line(&mut anstream::stderr(), &shown),
         }
         std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }

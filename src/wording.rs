@@ -21,12 +21,13 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// The texts as a list: `a`, `a and b`, `a, b and c`.
+/// The texts in a row: `a`, `a and b`, `a, b, and c`.
 pub fn listed(texts: &[String]) -> String {
     match texts {
         [] => String::new(),
         [only] => only.clone(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+        [first, second] => format!("{first} and {second}"),
+        [rest @ .., last] => format!("{}, and {last}", rest.join(", ")),
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn the_last_of_several_follows_an_and() {
         let texts = ["a", "b", "c"].map(str::to_owned);
-        assert_eq!(listed(&texts), "a, b and c");
+        assert_eq!(listed(&texts), "a, b, and c");
         assert_eq!(listed(&texts[..2]), "a and b");
         assert_eq!(listed(&texts[..1]), "a");
         assert_eq!(listed(&[]), "");

@@ -197,7 +197,7 @@ async fn a_write_of_the_state_whose_answer_was_lost_is_known_as_ones_own() {
         once(&place, Some("PutObject"), Some(STATE), skip, Fault::ResetAfter);
         let report = deploy(&place, 2, &[]).await.unwrap();
         assert_eq!(report.outcome, Outcome::Deployed, "write {skip}");
-        let doubts = report.warnings.iter().filter(|warning| warning.contains("not updated")).count();
+        let doubts = report.warnings.iter().filter(|warning| warning.to_string().contains("not updated")).count();
         assert_eq!(doubts, 0, "write {skip}: {:?}", report.warnings);
         let lists = place.edge.requests().iter().filter(|request| request.operation == "ListObjectsV2").count();
         assert_eq!(lists, 2, "nothing was looked at again");

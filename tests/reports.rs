@@ -115,8 +115,8 @@ async fn a_deploy_that_fails_half_way_leaves_its_reports() {
     assert!(page.contains(">not done</span>"), "the removal was left: {page}");
     let (names, others) = cases(&read(&junit));
     assert!(names.contains(&"upload style.css (new)".to_owned()), "{names:?}");
-    assert!(others.iter().any(|other| other.starts_with("upload index.html (size): failure: ")), "{others:?}");
-    assert!(others.contains(&"delete blog/b.html (orphaned): skipped: not begun".to_owned()), "{others:?}");
+    assert!(others.iter().any(|other| other.starts_with("upload index.html (changed): failure: ")), "{others:?}");
+    assert!(others.contains(&"delete blog/b.html (removed): skipped: not begun".to_owned()), "{others:?}");
     assert!(others.iter().any(|other| other.ends_with("failure: partly deployed")), "{others:?}");
 }
 
@@ -156,8 +156,8 @@ async fn every_change_and_every_invalidation_is_a_test_case_of_a_suite_that_coun
             target.as_str(),
             "upload style.css (new)",
             &upload_evil,
-            "upload index.html (size)",
-            "delete blog/b.html (orphaned)",
+            "upload index.html (changed)",
+            "delete blog/b.html (removed)",
             &invalidate
         ]
     );

@@ -154,7 +154,7 @@ async fn a_plan_shows_what_comes_back_and_writes_nothing() {
     assert_eq!(plan.json["invalidations"][0]["viewer_paths"], 5);
     assert_eq!(world.writes(), [""; 0]);
     let text = world.run(&["rollback", TARGET, "--plan"]).expect(0).stdout;
-    assert!(text.contains("1 new file, 2 changes and 1 removal"), "{text}");
+    assert!(text.contains("1 new file, 2 changes, and 1 removal"), "{text}");
     let said = plan.json["cost"]["requests"].clone();
     let run = rollback(&world, &[]).expect(0);
     for kind in ["put", "head", "delete", "create_invalidation", "list"] {

@@ -32,7 +32,7 @@ async fn with_a_file_that_names_source_and_target_nothing_else_is_needed() {
     settings(&world, SITE);
     let planned = run_there(&world, &["plan", "--json"]).expect(0);
     assert_eq!(planned.changes(), ["upload new index.html"]);
-    let deployed = run_there(&world, &["deploy"]).expect(0).says("settings from shipfront.toml");
+    let deployed = run_there(&world, &["deploy"]).expect(0).says("Settings from shipfront.toml");
     assert!(deployed.stdout.contains("✓ Deployed 1 new file"), "{}", deployed.stdout);
     assert_eq!(world.keys(), ["index.html"]);
     assert!(run_there(&world, &["status"]).expect(0).stdout.contains("last deploy"));
@@ -331,7 +331,7 @@ async fn doctor_policy_status_unlock_and_tags_need_no_arguments_beside_the_file(
     assert!(typed.contains("s3:::another.example.com/*\"") && !typed.contains("/blog"), "{typed}");
 
     assert!(run_there(&world, &["status"]).expect(0).stdout.contains("1 object\n"));
-    run_there(&world, &["unlock"]).expect(0).says("the lock is free");
+    run_there(&world, &["unlock"]).expect(0).says("The lock is free");
     assert!(run_there(&world, &["tags", "--enable"]).expect(0).stdout.contains(id), "of this distribution");
     run_there(&world, &["tags", "--backfill"]).expect(6).says("no distribution of the site reads cache tags");
 }
@@ -369,7 +369,7 @@ async fn the_local_site_of_the_files_source_is_found() {
     let doctor = local(&["doctor", "--local", "--verbose"]).expect(0).stdout;
     assert!(doctor.contains("and nothing is pending"), "{doctor}");
     assert!(local(&["status", "--local"]).expect(0).stdout.contains("s3://public-"));
-    local(&["unlock", "--local"]).expect(0).says("the lock is free");
+    local(&["unlock", "--local"]).expect(0).says("The lock is free");
     assert!(local(&["tags", "--enable", "--local"]).expect(0).stdout.contains("reads no cache tags yet"));
     let sent = local(&["invalidate", "/", "--local", "--json"]).expect(0).json;
     let other = local(&["deploy", "public", "s3://another.example.com", "--local", "--json"]).expect(0);

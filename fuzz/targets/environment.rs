@@ -27,5 +27,5 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Err(error) = check(variables.clone()) {
         named(error.to_string());
     }
-    unknown(variables.clone()).into_iter().for_each(named);
+    unknown(variables.clone()).iter().map(ToString::to_string).for_each(named);
 }

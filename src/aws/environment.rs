@@ -292,7 +292,7 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert_eq!(error.exit(), crate::exit::Exit::Usage, "{name}");
-            let reported = format!("{error}; {}", error.hint_text().unwrap());
+            let reported = format!("{error}; {}", error.hint_text());
             assert!(reported.starts_with(name) && !reported.contains("hush"), "{reported}");
         }
     }

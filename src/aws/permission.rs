@@ -9,24 +9,23 @@ use std::fmt::{self, Display, Formatter};
 /// An entry point with its own permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum EntryPoint {
-    /// `deploy`, and with less `plan`, `status` and `unlock`: terminal, CodeBuild, a pipeline's deploy mode.
+    /// Deploys, also from CodeBuild and from a pipeline; enough for plan, status, and unlock
     Deploy,
-    /// `invalidate`, and a pipeline's action that does no more.
+    /// Invalidations, also by a pipeline action
     Invalidate,
-    /// What a pipeline's action needs besides, to answer its job. The artifact is read with
-    /// credentials that come with the job.
+    /// What a pipeline action also needs to report its result
     PipelineJob,
-    /// S3's notifications of changed objects.
+    /// The function for S3 events
     ObjectEvents,
-    /// What `doctor` asks beside what a deploy asks; it tells what it may not.
+    /// What doctor reads in addition to a deploy; it reports what it may not read
     Doctor,
-    /// `rollback`.
+    /// Rollbacks
     Rollback,
-    /// `deploy --preview` and `previews`: in the bucket of previews, and reading production.
+    /// Previews: the bucket of previews, and reading production
     Preview,
-    /// `promote`: a deploy to production whose source is the bucket of previews.
+    /// Promotions: a deploy to production from the bucket of previews
     Promote,
-    /// `conformance`, which writes and removes a folder of its own, with the versions in it.
+    /// Conformance tests, which write and remove a folder of their own, with its versions
     Conformance,
 }
 

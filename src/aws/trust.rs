@@ -5,6 +5,7 @@
 //! every repository of the service.
 
 use crate::aws::policy_document::{Document, Statement, literal};
+use shipfront_site::Warning;
 use std::str::FromStr;
 
 /// The builds that a role trusts.
@@ -17,7 +18,14 @@ pub struct Trust {
     /// The required subject, as a policy pattern: `*` matches anything.
     subject: String,
     /// What the subject leaves open, if anything.
-    breadth: Option<&'static str>,
+    breadth: Option<Breadth>,
+}
+
+/// Who else can assume a role, and what keeps them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Breadth {
+    notice: &'static str,
+    remedy: &'static str,
 }
 
 impl FromStr for Trust {
@@ -42,8 +50,8 @@ impl FromStr for Trust {
 
 impl Trust {
     /// What it leaves open, and how to close that.
-    pub fn breadth(&self) -> Option<&'static str> {
-        self.breadth
+    pub fn breadth(&self) -> Option<Warning> {
+        self.breadth.map(|Breadth { notice, remedy }| Warning::new(notice, remedy))
     }
 
     /// The policy for a role of an account.
@@ -91,9 +99,10 @@ fn github(builds: &str) -> Option<Trust> {
         provider: "token.actions.githubusercontent.com".to_owned(),
         audience: "sts.amazonaws.com".to_owned(),
         subject: format!("repo:{repository}:{subject}"),
-        breadth: environment.is_none().then_some(
-            "every workflow of the repository can assume the role, on any branch and for any pull request from it; name an environment, as in github:OWNER/REPO:production, and protect it",
-        ),
+        breadth: environment.is_none().then_some(Breadth {
+            notice: "every workflow of the repository can assume the role, on any branch and for any pull request from it",
+            remedy: "name an environment, as in github:OWNER/REPO:production, and protect it",
+        }),
     })
 }
 
@@ -112,9 +121,10 @@ fn gitlab(builds: &str) -> Option<Trust> {
         provider: "gitlab.com".to_owned(),
         audience: "https://gitlab.com".to_owned(),
         subject: format!("project_path:{project}:{subject}"),
-        breadth: branch.is_none().then_some(
-            "every job of the project can assume the role, on any branch; name one, as in gitlab:GROUP/PROJECT:main, and protect it",
-        ),
+        breadth: branch.is_none().then_some(Breadth {
+            notice: "every job of the project can assume the role, on any branch",
+            remedy: "name a branch, as in gitlab:GROUP/PROJECT:main, and protect it",
+        }),
     })
 }
 
@@ -132,7 +142,10 @@ fn bitbucket(builds: &str) -> Option<Trust> {
     let (of_workspace, subject, breadth) = match ids.as_slice() {
         [workspace, repository, environment] => (workspace, format!("{{{repository}}}:{{{environment}}}:*"), None),
         [workspace, repository] => {
-            let breadth = "every step of the repository's pipelines can assume the role, on any branch; add the ID of a deployment environment after that of the repository, and protect the environment";
+            let breadth = Breadth {
+                notice: "every step of the repository's pipelines can assume the role, on any branch",
+                remedy: "add the ID of a deployment environment after that of the repository, and protect the environment",
+            };
             (workspace, format!("{{{repository}}}:*"), Some(breadth))
         }
         _ => return None,

@@ -38,13 +38,13 @@ pub struct ChoiceArgs {
     /// Free paths of this site in a month: its share of the account's 1,000
     #[arg(long, value_name = "N", default_value_t = FREE_PATHS, help_heading = "Invalidation")]
     pub free_paths: u64,
-    /// Maximum wildcards among the paths, because CloudFront accepts few at a time; up to 30 where only wildcards clear some URLs
+    /// Maximum wildcards among the paths, because CloudFront accepts few at a time; up to 30 if only wildcards reach some URLs
     #[arg(long, value_name = "N", default_value_t = MAX_WILDCARDS as u32, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Invalidation")]
     pub max_wildcards: u32,
-    /// Whether /dir/ and /dir show /dir/index.html
+    /// Whether /dir/ and /dir serve /dir/index.html
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = IndexAliasArg::Auto, help_heading = "Invalidation")]
     pub index_alias: IndexAliasArg,
-    /// /page also shows /page.html
+    /// /page also serves /page.html
     #[arg(long, help_heading = "Invalidation")]
     pub clean_urls: bool,
     /// What to invalidate if an error page changes, which CloudFront serves under any URL

@@ -18,7 +18,7 @@ Examples:
 /// `conformance`.
 #[derive(Debug, Args)]
 pub struct ConformanceArgs {
-    /// Where to run: s3://BUCKET or s3://BUCKET/PREFIX, in a new folder there
+    /// Where to run: s3://BUCKET or s3://BUCKET/PREFIX, in a new folder there; with --local, the source directory will do
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// Where requests go
@@ -33,7 +33,7 @@ pub struct ConformanceArgs {
     /// URL at which viewers reach the distribution, if not its own domain name, or the tenant's first
     #[arg(long, value_name = "URL")]
     pub viewers: Option<Site>,
-    /// Start without asking; a run costs a few cents
+    /// Start without asking
     #[arg(long, short)]
     pub yes: bool,
     /// Run only this check; repeatable

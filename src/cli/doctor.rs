@@ -20,7 +20,7 @@ pub struct DoctorArgs {
     /// Accept any origin of the named distributions as the bucket, such as a replica of it
     #[arg(long)]
     pub any_origin: bool,
-    /// Deploys keep no record
+    /// Check for deploys with --no-record
     #[arg(long)]
     pub no_record: bool,
     /// Write and remove one object beside the deploy record, to check permissions and conditional writes
@@ -34,7 +34,7 @@ pub struct DoctorArgs {
 /// `policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// Site: s3://BUCKET or s3://BUCKET/PREFIX
+    /// Where the site is: s3://BUCKET or s3://BUCKET/PREFIX
     #[arg(env = "SHIPFRONT_TARGET")]
     pub target: Option<String>,
     /// Bucket, instead of a target
@@ -52,13 +52,13 @@ pub struct PolicyArgs {
     /// Where the deploy record is, if not in .shipfront/ in the bucket
     #[arg(long, value_name = "S3-URL", env = "SHIPFRONT_RECORD")]
     pub record: Option<String>,
-    /// Deploys keep no record
+    /// Print the policy for deploys with --no-record
     #[arg(long)]
     pub no_record: bool,
     /// Also allow 'tags --backfill', which copies objects onto themselves with their tags and annotations
     #[arg(long, conflicts_with = "bucket_policy")]
     pub backfill: bool,
-    /// Also allow --publish-rules, which updates, tests and publishes functions
+    /// Also allow --publish-rules, which updates, tests, and publishes functions
     #[arg(long, conflicts_with = "bucket_policy")]
     pub publish_rules: bool,
     /// CloudFront Function to which deploys publish rules; repeatable
@@ -88,7 +88,7 @@ pub struct PolicyArgs {
     /// Print the bucket policy instead: CloudFront may read the site, and viewers cannot read the deploy record
     #[arg(long, conflicts_with = "for")]
     pub bucket_policy: bool,
-    /// Print the trust policy of the role instead, for builds without stored keys: `github:OWNER/REPO[:ENVIRONMENT]`, `gitlab:GROUP/PROJECT[:BRANCH]` or `bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]`
+    /// Print the trust policy of the role instead, for builds without stored keys: 'github:OWNER/REPO[:ENVIRONMENT]', 'gitlab:GROUP/PROJECT[:BRANCH]', or 'bitbucket:WORKSPACE:WORKSPACE-UUID:REPOSITORY-UUID[:ENVIRONMENT-UUID]'
     #[arg(long, value_name = "BUILDS", conflicts_with_all = ["for", "bucket_policy", "backfill"])]
     pub trust: Option<Trust>,
 }

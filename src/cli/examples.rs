@@ -14,7 +14,7 @@ Examples:
   shipfront deploy public s3://www.example.com
       deploy, and invalidate what changed
   shipfront rollback s3://www.example.com
-      restore the site of the deploy before"
+      go back to the deploy before"
     };
 }
 
@@ -32,14 +32,15 @@ Exit codes:
    4  live but stale: an invalidation failed
    5  locked, or superseded by a newer build
    6  refused by a guard, nothing changed
-   7  live, but --verify found a difference or got no answer
+   7  live, but --verify found a difference or no answer;
+      or a check of conformance failed
   10  plan --detailed-exit-code: there are changes
  130  interrupted; what is live was invalidated
 
 Settings:
   Options override environment variables (SHIPFRONT_MAX_PATHS for --max-paths),
   which override shipfront.toml beside or above the source. 'shipfront init'
-  writes one. Credentials, regions and profiles are found as the AWS CLI does."
+  writes one. Credentials, regions, and profiles are found as the AWS CLI does."
 );
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\

@@ -75,7 +75,7 @@ pub struct HeadersArgs {
 pub struct RedirectsArgs {
     /// Built site: the directory that your site generator wrote
     pub source: Option<PathBuf>,
-    /// Also show /dir/index.html at /dir/ and redirect /dir to /dir/, because a behavior takes only one function
+    /// Also serve /dir/index.html at /dir/ and redirect /dir to /dir/, because a behavior takes only one function
     #[arg(long)]
     pub directory_index: bool,
     /// If the table does not fit into a function, use a key-value store, whose entries --json prints (not on the Free plan)

@@ -115,6 +115,22 @@ fn template(program: &Command) -> String {
     format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\n{{all-args}}{{after-help}}", groups.join("\n"))
 }
 
+/// What does here what an option of another tool does there.
+pub fn option_of_other_tools(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "--dry-run" | "--dryrun" | "-n" | "--check" | "--what-if" => {
+            "'shipfront plan' shows what a deploy would do, and writes nothing"
+        }
+        "--delete" | "--delete-removed" | "--delete-after" | "--prune" => {
+            "no option is needed: removed pages leave the bucket at once, and removed assets after --prune-after (7d)"
+        }
+        "--size-only" | "--exact-timestamps" | "--checksum" => {
+            "no option is needed: shipfront compares sizes and digests"
+        }
+        _ => return None,
+    })
+}
+
 /// The equivalent of another tool's command.
 pub fn of_other_tools(command: &str) -> Option<&'static str> {
     Some(match command {

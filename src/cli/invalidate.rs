@@ -18,7 +18,7 @@ pub struct WaitArgs {
 /// `invalidate`.
 #[derive(Debug, Args)]
 pub struct InvalidateArgs {
-    /// Paths (/blog/), keys (blog/index.html), URLs (`https://www.example.com/blog/`), wildcards ('/img/*') or cache tags ('#tag'); '-' reads them from stdin, one per line
+    /// Paths (/blog/), keys (blog/index.html), URLs ('https://www.example.com/blog/'), wildcards ('/img/*'), or cache tags ('#tag'); '-' reads them from stdin, one per line
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<String>,
     /// Distribution; 'auto' uses the host names of URLs, or the account's only distribution

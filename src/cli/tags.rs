@@ -15,7 +15,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("what").required(true)))]
 pub struct TagsArgs {
-    /// Print the change to make, for CloudFormation, Terraform and the AWS CLI; changes nothing
+    /// Print the change to make, for CloudFormation, Terraform, and the AWS CLI; changes nothing
     #[arg(long, group = "what")]
     pub enable: bool,
     /// Tag the objects that shipfront has uploaded, each by a copy onto itself, and invalidate them

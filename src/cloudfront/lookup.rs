@@ -26,7 +26,8 @@ impl Which {
             _ => {}
         }
         if distributions.iter().any(|id| id == "auto" || id == "none") {
-            return Err(Error::usage("'auto' and 'none' cannot be combined with distributions"));
+            return Err(Error::usage("'auto' and 'none' cannot be combined with distributions")
+                .hint("name distributions, or pass one of 'auto' and 'none' alone"));
         }
         if let Some(id) = distributions.iter().chain(tenants).find(|id| !is_plain_id(id)) {
             return Err(Error::usage(format!("{id:?} is not a distribution ID, 'auto' or 'none'"))

@@ -9,6 +9,7 @@ use crate::terminal::{Progress, Terminal};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use schedule::{Answer, Batch, Schedule, Step};
 use shipfront_invalidation::{DistributionId, Invalidation, InvalidationStatus};
+use shipfront_site::Warning;
 use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct Sent {
     /// The distributions for which one failed, and why.
     pub failed: Vec<Error>,
     /// Problems that are not failures.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Sent {
@@ -317,9 +318,12 @@ pub async fn wait(
 ) {
     let Some(limit) = patience.completion else { return };
     let unfinished = || {
-        format!(
-            "CloudFront accepted the invalidation but did not complete it within {} s; it continues without shipfront (--wait-timeout waits longer)",
-            limit.as_secs()
+        Warning::new(
+            format_args!(
+                "CloudFront accepted the invalidation but did not complete it within {} s; it continues without shipfront",
+                limit.as_secs()
+            ),
+            "--wait-timeout waits longer",
         )
     };
     // In case the check itself hangs.
@@ -329,9 +333,10 @@ pub async fn wait(
         Some(Some(Waited::Done)) => None,
         Some(Some(Waited::Unseen(why))) => Some(why),
         Some(Some(Waited::TooLong) | None) => Some(unfinished()),
-        Some(Some(Waited::Stopped)) | None => {
-            Some("stopped waiting: CloudFront accepted the invalidation and completes it without shipfront".to_owned())
-        }
+        Some(Some(Waited::Stopped)) | None => Some(Warning::new(
+            "stopped waiting",
+            "CloudFront accepted the invalidation and completes it without shipfront",
+        )),
     };
     sent.warnings.extend(warning);
 }
@@ -342,7 +347,7 @@ enum Waited {
     TooLong,
     Stopped,
     /// Why the progress cannot be seen.
-    Unseen(String),
+    Unseen(Warning),
 }
 
 /// Waits until all are completed, or their progress cannot be seen.
@@ -365,8 +370,10 @@ async fn wait_for_all(
             match distributions.invalidation_status(&invalidation.distribution, id).await {
                 Ok(status) => invalidation.status = status,
                 Err(error) => {
-                    let hint = error.hint_text().unwrap_or("it continues without shipfront");
-                    return Waited::Unseen(format!("cannot see whether invalidation {id} is done: {error} ({hint})"));
+                    return Waited::Unseen(Warning::new(
+                        format_args!("cannot see whether invalidation {id} is done: {error}"),
+                        error.own_hint().unwrap_or("CloudFront completes it without shipfront"),
+                    ));
                 }
             }
             open += usize::from(invalidation.status == InvalidationStatus::InProgress);

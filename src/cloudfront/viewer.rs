@@ -62,23 +62,30 @@ impl Viewer {
                 None => last = format!("no answer within {} s", LIMIT.as_secs()),
             }
         }
-        Err(Error::failed(format!("{}{path} cannot be fetched: {last}", self.site)).of_kind(ErrorKind::Unanswered))
+        Err(Error::failed(format!("{}{path} cannot be fetched: {last}", self.site))
+            .of_kind(ErrorKind::Unanswered)
+            .hint("check that this machine can reach the site"))
     }
 
     async fn ask(&self, path: &str) -> Result<View, String> {
         let mut request = HttpRequest::get(format!("{}{path}", self.site)).map_err(|error| error.to_string())?;
         request.headers_mut().insert("accept-encoding", "identity");
         request.headers_mut().insert("user-agent", concat!("shipfront/", env!("CARGO_PKG_VERSION")));
-        let response = self.connector.call(request).await.map_err(|error| error.to_string())?;
+        let response = self.connector.call(request).await.map_err(|error| cause(&error))?;
         let (status, cache) = (response.status().as_u16(), response.headers().get("x-cache").map(str::to_owned));
         let mut body = ByteStream::new(response.into_body());
         let mut read = Vec::new();
         while let Some(chunk) = body.next().await {
-            read.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+            read.extend_from_slice(&chunk.map_err(|error| cause(&error))?);
             if read.len() > LARGEST_BODY {
                 break;
             }
         }
         Ok(View { status, body: String::from_utf8_lossy(&read).into_owned(), cache })
     }
+}
+
+/// What went wrong in the end, without the layers in between.
+fn cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
 }

@@ -32,6 +32,7 @@ use check::{Check, Finding};
 use report::Report;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,7 @@ use trial::Trial;
 /// Prefix of the folder's name.
 pub(crate) const FOLDER: &str = "shipfront-conformance-";
 /// The message after a signal.
-const STOPPING: &str = "stopping and removing what was written; press Ctrl-C again to stop at once";
+const STOPPING: &str = "Stopping and removing what was written; press Ctrl-C again to stop at once";
 /// How long a check may continue after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
@@ -66,14 +67,16 @@ pub async fn run(args: &ConformanceArgs, terminal: &Terminal) -> Result<Exit> {
     }
     let connection = Connection::open(&args.connection, None, terminal).await?;
     let outcome = attempt(args, &connection, terminal).await;
-    let (report, learned) = connection.close(outcome).await?;
+    let (mut report, learned) = connection.close(outcome).await?;
+    report.verbose = terminal.is_verbose();
     for (option, file, text) in
         [("--report", &args.report, report.markdown()), ("--evidence", &args.evidence, learned.json(&report)?)]
     {
         if let Some(file) = file
             && let Err(error) = std::fs::write(file, text)
         {
-            terminal.warn(format_args!("{option} {} cannot be written: {error}", file.display()));
+            let notice = format!("{option} {} cannot be written: {error}", file.display());
+            terminal.warn(&Warning::new(notice, "name a file in a writable folder"));
         }
     }
     let written = terminal.report(&report, &report.warnings, &[]);
@@ -96,7 +99,12 @@ async fn attempt(
     terminal: &Terminal,
 ) -> Result<(Report, evidence::Learned)> {
     let chosen = chosen(&args.check)?;
-    let target = connection.target(args.target.as_deref(), None)?;
+    let target = match args.target.as_deref() {
+        Some(source) if connection.is_local() && !source.starts_with("s3://") => {
+            connection.target(None, Some(Path::new(source)))?
+        }
+        target => connection.target(target, None)?,
+    };
     let aws = &connection.aws;
     let name = args.name.clone().unwrap_or_else(|| new_deploy_id(aws.clock()).to_ascii_lowercase());
     let folder = Target::parse(&format!("s3://{}/{}{FOLDER}{name}/", target.bucket(), target.prefix()))?;
@@ -158,8 +166,9 @@ fn consent(args: &ConformanceArgs, is_local: bool, folder: &Target, terminal: &T
         ),
         None => String::new(),
     };
+    let requests = if args.check.is_empty() { "about 250 requests" } else { "a few requests" };
     let statement = format!(
-        "This sends about 250 requests to S3, all below {folder}, for less than a cent{edge}. It removes what it wrote."
+        "This sends {requests} to S3, all below {folder}, for less than a cent{edge}. It removes what it wrote"
     );
     if is_local || args.yes {
         terminal.say(&statement);
@@ -212,6 +221,15 @@ async fn look(check: &'static Check, trial: &Trial, stop: &CancellationToken, te
         Some(seen) => check.finding(seen),
         None => check.interrupted(),
     }
+}
+
+/// The rows of docs/conformance.md: the name of each check, its statement, what is expected, and what to do if it is not so.
+pub fn documented() -> Vec<String> {
+    let row = |Check { name, statement, expected, hint, .. }: &Check| {
+        let cell = |text: &str| if text.is_empty() { String::new() } else { format!(" {text}") };
+        format!("| `{name}` | {statement} | {expected} |{} |", cell(hint))
+    };
+    checks().map(row).collect()
 }
 
 /// The names of all checks, with the statements that depend on them.

@@ -145,7 +145,7 @@ impl Connection {
 fn in_local_terms(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NoSuchResource => {
-            error.hint("the local edge has no such site: deploy it first, with 'shipfront deploy DIRECTORY --local'")
+            error.hint("the local edge has no such site: 'shipfront deploy DIRECTORY --local' makes one, and --preview NAME a preview of it")
         }
         _ => error,
     }

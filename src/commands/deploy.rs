@@ -28,8 +28,12 @@ pub async fn run(args: &DeployArgs, terminal: &Terminal) -> Result<Exit> {
     let is_preview = args.preview.preview.is_some();
     // If nothing was deployed, there is nothing to see.
     let is_new = report.outcome != Outcome::NothingToDo || is_preview;
-    for line in directions.into_iter().filter(|_| is_new && report.outcome != Outcome::Refused) {
+    let has_changed = report.objects.uploaded + report.objects.copied + report.objects.pruned > 0;
+    for line in directions.into_iter().filter(|_| is_new && report.is_live() && (has_changed || is_preview)) {
         terminal.say(line);
+    }
+    if report.outcome == Outcome::NothingToDo && args.options.verify.verify.is_some() {
+        terminal.say("Nothing to verify: no URL changed");
     }
     // For a preview, the address is the result.
     let written = match report.url.as_deref().filter(|_| is_preview && report.is_live() && !terminal.is_json()) {
@@ -165,11 +169,11 @@ fn directions(connection: &Connection, settings: &Settings, url: Option<&str>, t
 
 /// Where a running preview serves it, if there is one.
 #[cfg(feature = "edge")]
-fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
+pub(super) fn local_url(connection: &Connection, settings: &Settings) -> Option<String> {
     connection.local().filter(|local| !local.is_ours()).map(|local| local.site_url(&settings.target))
 }
 
 #[cfg(not(feature = "edge"))]
-fn local_url(_: &Connection, _: &Settings) -> Option<String> {
+pub(super) fn local_url(_: &Connection, _: &Settings) -> Option<String> {
     None
 }

@@ -126,7 +126,7 @@ impl Finding {
     /// A finding from an error that a deploy would get as well.
     fn of_error(check: &str, error: &Error) -> Finding {
         let finding = Finding::new(check, State::Error, error.to_string());
-        Finding { fix: error.hint_text().map(str::to_owned), ..finding }
+        finding.fix(error.hint_text())
     }
 
     /// The result of a request that only the doctor makes: a missing response is not a problem.

@@ -13,6 +13,7 @@ use crate::record::lease::time;
 use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::terminal::Terminal;
+use crate::wording::grouped;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -112,7 +113,9 @@ impl Display for History {
         }
         self.deploys.iter().try_for_each(|listed| write!(out, "{listed}"))?;
         if self.deploys.iter().any(|listed| listed.restorable == "unknown") {
-            writeln!(out, "  'shipfront rollback --to DEPLOY --plan' checks whether a deploy can be restored")?;
+            writeln!(out, "  'shipfront rollback --to ID --plan' checks whether a deploy can be restored")?;
+        } else if self.deploys.iter().any(|listed| !listed.live && listed.restorable == "yes") {
+            writeln!(out, "  'shipfront rollback --to ID' restores one; the start of its ID is enough")?;
         }
         Ok(())
     }
@@ -131,9 +134,9 @@ impl Display for Listed {
         if !self.by.is_empty() {
             write!(out, "  {}", Shown(&self.by))?;
         }
-        write!(out, "\n    {} written, {} deleted", self.uploaded, self.pruned)?;
+        write!(out, "\n    {} uploaded, {} removed", grouped(self.uploaded), grouped(self.pruned))?;
         if self.left > 0 {
-            write!(out, ", {} not done", self.left)?;
+            write!(out, ", {} not done: incomplete", grouped(self.left))?;
         }
         if let Some(restored) = &self.restored {
             write!(out, "; back to {}", Shown(restored))?;

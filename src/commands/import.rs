@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::terminal::Terminal;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use shipfront_site::Warning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -19,7 +20,9 @@ use std::path::Path;
 /// `import`.
 pub fn run(args: &ImportArgs, terminal: &Terminal) -> Result<Exit> {
     let imported = import(&args.file)?;
-    terminal.document(&imported, &imported.not_carried_over)?;
+    let by_hand = |note: &String| Warning::new(note, "shipfront.toml lists it as not carried over");
+    let warnings: Vec<Warning> = imported.not_carried_over.iter().map(by_hand).collect();
+    terminal.document(&imported, &warnings)?;
     Ok(Exit::Done)
 }
 
@@ -174,8 +177,7 @@ impl Import {
             text.push_str(&format!("\n[env.{name}]\n{}", lines(settings)));
         }
         let problem = |error: Error| {
-            let wrong = Error::usage(format!("the settings of {} cannot be converted: {error}", self.name));
-            if let Some(hint) = error.hint_text() { wrong.hint(hint) } else { wrong }
+            Error::usage(format!("the settings of {} cannot be converted: {error}", self.name)).hint(error.hint_text())
         };
         file::read("the result", &text, None).map_err(problem)?;
         Ok(Imported { toml: text, not_carried_over: self.notes })

@@ -66,7 +66,8 @@ fn init(directory: &Path, target: Option<&Target>, force: bool) -> Result<Initia
             Err(Error::refused(format!("{} already exists; nothing was changed", file.display()))
                 .hint("pass --force to overwrite it"))
         }
-        Err(error) => Err(Error::failed(format!("cannot write {}: {error}", file.display()))),
+        Err(error) => Err(Error::failed(format!("cannot write {}: {error}", file.display()))
+            .hint("run the command in a folder that you can write to")),
     }
 }
 
@@ -98,7 +99,7 @@ impl Display for Initialised {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "wrote {}{}",
+            "Wrote {}{}",
             Shown(self.file.display()),
             self.generator.map(|name| format!(" for {name}")).unwrap_or_default()
         )?;

@@ -21,13 +21,14 @@ use crate::wording::{Mark, counted};
 use serde::Serialize;
 use shipfront_invalidation::viewer::path_from_input;
 use shipfront_invalidation::{Invalidation, InvalidationStatus};
+use shipfront_site::Warning;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The message after a signal.
-const STOPPING: &str = "stopping within 30 s; press Ctrl-C again to stop at once";
+const STOPPING: &str = "Stopping within 30 s; press Ctrl-C again to stop at once";
 /// How long counting the paths may take after a signal.
 const COUNTING: Duration = Duration::from_secs(2);
 /// Maximum size of typed paths, in bytes.
@@ -70,7 +71,10 @@ fn with_stdin(typed: &[String]) -> Result<Vec<String>> {
         if path == "-" {
             let mut text = String::new();
             let read = std::io::stdin().take(MOST_TYPED + 1).read_to_string(&mut text);
-            read.map_err(|error| Error::usage(format!("cannot read paths from stdin: {error}")))?;
+            read.map_err(|error| {
+                Error::usage(format!("cannot read paths from stdin: {error}"))
+                    .hint("pipe UTF-8 text into it, or pass the paths as arguments")
+            })?;
             if text.len() as u64 > MOST_TYPED {
                 return Err(Error::usage("stdin has more than 64 MiB of paths").hint("'/*' invalidates everything"));
             }
@@ -155,7 +159,7 @@ pub struct TypedReport {
     pub outcome: Outcome,
     invalidations: Vec<Invalidation>,
     requests: Requests,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     errors: Vec<Failure>,
 }
 
@@ -248,7 +252,7 @@ impl TypedReport {
     }
 
     /// Problems that are not failures.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 

@@ -13,6 +13,7 @@ use crate::record::Place;
 use crate::record::external_writes::EXTERNAL_WRITES;
 use crate::terminal::Terminal;
 use shipfront_invalidation::DistributionId;
+use shipfront_site::Warning;
 use shipfront_site::{RECORD_FOLDER, Target};
 
 /// The one action that concerns many keys at once.
@@ -23,17 +24,20 @@ pub fn run(args: &PolicyArgs, terminal: &Terminal) -> Result<Exit> {
     if let Some(trust) = &args.trust {
         let partition = partition(args, |name| std::env::var(name).ok());
         if let Some(breadth) = trust.breadth() {
-            terminal.warn(breadth);
+            terminal.warn(&breadth);
         }
         terminal.print(trust.document(&partition, &args.account))?;
         return Ok(Exit::Done);
     }
     let setting = Setting::new(args)?;
     if setting.partition.starts_with("aws-us-gov") && setting.distributions != Which::None {
-        terminal.warn(format_args!(
-            "CloudFront is not in the partition {}: a distribution is in an account of the partition aws, whose role needs \
-             the statements about CloudFront ('shipfront policy --partition aws' prints them)",
-            setting.partition
+        terminal.warn(&Warning::new(
+            format_args!(
+                "CloudFront is not in the partition {}: a distribution is in an account of the partition aws, whose role \
+                 needs the statements about CloudFront",
+                setting.partition
+            ),
+            "'shipfront policy --partition aws' prints them",
         ));
     }
     terminal.print(if args.bucket_policy { setting.bucket_policy()? } else { setting.role_policy(&args.r#for) })?;
@@ -200,7 +204,8 @@ impl Setting {
     /// The policy of the bucket: the distributions read it through origin access control, except for the records.
     fn bucket_policy(&self) -> Result<Document> {
         if self.distributions == Which::None {
-            return Err(Error::usage("no distribution reads the bucket, so it needs no policy"));
+            return Err(Error::usage("no distribution reads the bucket, so it needs no policy")
+                .hint("name one with --distribution"));
         }
         Ok(Document::of(vec![self.reading(), Statement::closing_records(&self.partition, &self.bucket)]))
     }

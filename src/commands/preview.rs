@@ -14,12 +14,13 @@ use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::terminal::Terminal;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// `preview`, until a signal.
 pub async fn run(args: &PreviewArgs, terminal: &Terminal) -> Result<Exit> {
-    let stop = stop_on_signal(terminal, "stopping");
+    let stop = stop_on_signal(terminal, "Stopping");
     let source = config::source(args.source.as_deref())?;
     guard_source(&source, args.options.follow_links)?;
     let connection = Connection::to_local_edge(args.port, Some(args.options.concurrency), terminal).await?;
@@ -51,7 +52,7 @@ impl Preview<'_> {
         self.terminal.say(format_args!("Site:      {}", local.site_url(&target)));
         self.terminal.say(format_args!("Dashboard: {}", local.dashboard_url()));
         if !local.is_ours() {
-            self.terminal.say("Another shipfront serves them");
+            self.terminal.say("They are served by another shipfront, which is already running");
             if watch.is_none() {
                 return Ok(report.outcome.exit());
             }
@@ -122,7 +123,7 @@ impl Preview<'_> {
     /// Reports a deploy to the user and to the dashboard.
     fn tell(&self, local: &Local, target: &Target, report: &Report) {
         if let Err(error) = report.show(self.terminal) {
-            self.terminal.warn(error);
+            self.terminal.warn(&Warning::from(&error));
         }
         local.explain(target, report);
     }

@@ -6,7 +6,7 @@ use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
 use crate::deploy::Deploy;
 use crate::deploy::preview::{Removal, Removed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::escape::Shown;
 use crate::exit::Exit;
 use crate::outcome::Failure;
@@ -22,6 +22,7 @@ use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use shipfront_site::host_label::host_label;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display, Formatter};
@@ -73,7 +74,10 @@ enum Answer {
 
 /// The labels of the names in a file, or in standard input.
 fn read_list(path: &Path) -> Result<HashSet<String>> {
-    let unreadable = |error| Error::usage(format!("cannot read --keep-from {}: {error}", path.display()));
+    let unreadable = |error| {
+        Error::usage(format!("cannot read --keep-from {}: {error}", path.display()))
+            .hint("name a readable file with a branch on each line, or - for stdin")
+    };
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().take(MOST_OF_LIST).read_to_string(&mut text).map_err(unreadable)?;
@@ -83,7 +87,8 @@ fn read_list(path: &Path) -> Result<HashSet<String>> {
     }
     // In a list that was cut off, names would seem to be missing.
     if text.len() as u64 >= MOST_OF_LIST {
-        return Err(Error::usage(format!("--keep-from {} has {MOST_OF_LIST} bytes or more", path.display())));
+        return Err(Error::usage(format!("--keep-from {} has {MOST_OF_LIST} bytes or more", path.display()))
+            .hint("name a file with a branch on each line"));
     }
     config::previews::kept(&text)
 }
@@ -130,7 +135,11 @@ impl Command<'_> {
     }
 
     async fn list(&self) -> Result<Previews> {
-        let sessions = self.sessions(&self.find().await?).await?;
+        let sessions = match self.find().await {
+            // The local edge makes the bucket with the first preview.
+            Err(error) if error.kind() == ErrorKind::NoSuchResource && self.connection.is_local() => Vec::new(),
+            found => self.sessions(&found?).await?,
+        };
         let listed = sessions.iter().filter_map(|(label, session)| self.listed(label, session));
         let mut previews: Vec<Listed> = listed.collect::<Result<_>>()?;
         previews.sort_by(|a, b| (a.expires, &a.name).cmp(&(b.expires, &b.name)));
@@ -327,7 +336,7 @@ struct Removals {
     removed: Vec<Gone>,
     /// The names of the previews that stay.
     kept: Vec<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     errors: Vec<Failure>,
     #[serde(skip)]
     exit: Exit,
@@ -355,7 +364,8 @@ impl Removals {
                 if !foreign.is_empty() {
                     let stay = counted(foreign.len() as u64, "object");
                     let keys = foreign.join(", ");
-                    self.warnings.push(format!("{stay} of preview {name} written by others and kept: {keys}"));
+                    let notice = format!("{stay} of preview {name} written by others and kept: {keys}");
+                    self.warnings.push(Warning::new(notice, "remove them with another tool if nobody needs them"));
                 }
                 self.removed.push(Gone { name, label, objects, foreign });
             }
@@ -373,11 +383,16 @@ impl Display for Removals {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for Gone { name, objects, .. } in &self.removed {
             let objects = if *objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") };
-            writeln!(out, "Removed {}: {objects}", Shown(name))?;
+            writeln!(out, "Removed preview {}: {objects}", Shown(name))?;
         }
         match (self.removed.len(), self.kept.len()) {
             (0, 0) => writeln!(out, "No previews at {}", Shown(&self.target)),
-            (removed, kept) => writeln!(out, "{removed} removed, {kept} kept at {}", Shown(&self.target)),
+            // One that was named was removed, which says nothing of the others.
+            (1, 0) => Ok(()),
+            (removed, kept) => {
+                let previews = counted(removed as u64, "preview");
+                writeln!(out, "Removed {previews} and kept {kept} at {}", Shown(&self.target))
+            }
         }
     }
 }

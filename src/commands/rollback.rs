@@ -3,6 +3,7 @@
 use crate::cli::ConnectionArgs;
 use crate::cli::history::{BringBackArgs, RollbackArgs};
 use crate::commands::connection::Connection;
+use crate::commands::deploy::local_url;
 use crate::commands::signal::{FINISHING, stop_on_signal};
 use crate::config;
 use crate::deploy::rollback::Rollback;
@@ -16,7 +17,11 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// A note after a site was restored.
-const ORDER: &str = "Builds up to the newest one are refused until a newer one is deployed (--force overrides this); builds without a number are not affected";
+const ORDER: &str = "If your builds have numbers: until a newer build is deployed, this one and older ones are refused (--force deploys them)";
+
+/// What people should know of a site on the local edge that nobody serves.
+const UNSEEN: &str =
+    "To see it, let 'shipfront preview SOURCE' run before: when it starts, it deploys SOURCE over what is there";
 
 /// `rollback`.
 pub async fn run(args: &RollbackArgs, terminal: &Terminal) -> Result<Exit> {
@@ -55,10 +60,13 @@ pub(super) async fn bring_back(
                 settings.publish_rules = PublishRules::WherePossible;
             }
             let deploy = Deploy::new(&settings, &connection.aws, terminal, stop);
-            let run = match options.plan {
+            let mut run = match options.plan {
                 true => Box::pin(deploy.plan_rollback(&rollback)).await?,
                 false => Box::pin(deploy.rollback(&rollback)).await?,
             };
+            if connection.is_local() {
+                run.url = local_url(&connection, &settings);
+            }
             Ok(Report::new(run, terminal).on_local_edge(connection.is_local()))
         };
         let outcome = outcome.await;
@@ -68,5 +76,8 @@ pub(super) async fn bring_back(
     file::write(files, &outcome, source, target.as_deref(), terminal);
     let report = outcome?;
     let written = report.show(terminal);
+    if report.is_local && report.is_live() && report.url.is_none() && report.outcome != Outcome::NothingToDo {
+        terminal.say(UNSEEN);
+    }
     Ok((report, written))
 }

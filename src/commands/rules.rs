@@ -21,6 +21,7 @@ use serde::Serialize;
 use shipfront_invalidation::viewer::ViewerEvent;
 use shipfront_invalidation::{Policy, Viewers};
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
@@ -89,7 +90,7 @@ struct InForce {
 }
 
 /// `rules`: what the record says, and whether that is what viewers get.
-async fn in_force(args: &RulesArgs, connection: &Connection) -> Result<(InForce, Vec<String>)> {
+async fn in_force(args: &RulesArgs, connection: &Connection) -> Result<(InForce, Vec<Warning>)> {
     let target = connection.site(&args.site)?;
     let place = config::place(args.site.record.as_deref(), false)?;
     let open = async |bucket: &Bucket| Session::open(&connection.aws, bucket, &place).await;

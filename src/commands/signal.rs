@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The message of a command that changes a site when it is asked to stop.
 pub(super) const FINISHING: &str =
-    "stopping: finishing and invalidating what is in flight; press Ctrl-C again to stop at once";
+    "Stopping: finishing and invalidating what is in flight; press Ctrl-C again to stop at once";
 
 /// A token that the first signal cancels, after which `saying` is shown.
 pub(super) fn stop_on_signal(terminal: &Terminal, saying: &'static str) -> CancellationToken {

@@ -20,6 +20,7 @@ use anstyle::Style;
 use indicatif::DecimalBytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shipfront_site::Warning;
 use shipfront_site::{ObjectKind, Target};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -39,7 +40,7 @@ pub async fn run(args: &StatusArgs, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// What the record says, and warnings about it.
-async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<String>)> {
+async fn ask(args: &StatusArgs, connection: &Connection) -> Result<(Status, Vec<Warning>)> {
     let StatusArgs { site, orphans, free_paths } = args;
     let place = config::place(site.record.as_deref(), false)?;
     let target = connection.site(site)?;
@@ -95,7 +96,7 @@ struct Orphan {
 }
 
 pub(super) fn no_record() -> Error {
-    Error::usage("there is nothing to show without a deploy record")
+    Error::usage("there is nothing to show without a deploy record").hint("run the command without --no-record")
 }
 
 pub(super) fn no_record_there(session: &Session) -> Error {
@@ -171,13 +172,13 @@ impl Status {
         let Some(last) = &self.last else {
             return writeln!(out, "  {:11}  none has finished yet", "last deploy");
         };
-        let (uploaded, deleted) = (grouped(last.uploaded), grouped(last.pruned));
+        let (uploaded, removed) = (grouped(last.uploaded), grouped(last.pruned));
         let build = self.build.as_ref().map(|build| match build.project.as_str() {
             "" => format!(", build {}", build.number),
             project => format!(", build {} of {}", build.number, Shown(project)),
         });
         let (build, at) = (build.unwrap_or_default(), time(last.at));
-        writeln!(out, "  {:11}  {at}{build}: {uploaded} uploaded, {deleted} deleted", "last deploy")?;
+        writeln!(out, "  {:11}  {at}{build}: {uploaded} uploaded, {removed} removed", "last deploy")?;
         writeln!(out, "  {:11}  {}", "", Shown(&last.deploy))?;
         if last.left > 0 {
             let how = if last.interrupted { "was interrupted" } else { "is incomplete" };
@@ -191,7 +192,8 @@ impl Status {
     fn write_lock(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match (&self.lease, &self.expired_lease) {
             (Some(holder), _) => {
-                let text = format!("held by {} since {}", Shown(&holder.owner), time(holder.since));
+                let (owner, since) = (Shown(&holder.owner), time(holder.since));
+                let text = format!("held by {owner} since {since}; 'shipfront unlock' releases it if that deploy died");
                 writeln!(out, "  {:11}  {}", "lock", Mark::Warning.line(text))?;
             }
             (None, Some(holder)) => writeln!(

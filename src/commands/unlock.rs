@@ -25,12 +25,12 @@ async fn ask_and_unlock(args: &UnlockArgs, connection: &Connection, terminal: &T
     let (_, session) = Bucket::open(aws, &target, owner, look).await?;
     let session = session.ok_or_else(no_record)?;
     let Some(holder) = session.lease() else {
-        terminal.say("the lock is free");
+        terminal.say("The lock is free");
         return Ok(Exit::Done);
     };
     let alive = session.holder().is_some();
     let state = if alive { "and renewed it recently: it may still be running" } else { "and no longer renews it" };
-    let question = format!("{holder} {state}.");
+    let question = format!("{holder} {state}");
     if !args.yes && !terminal.confirm(&question, "Take it away?") {
         return Err(Error::locked(question).hint("pass --yes to release the lock"));
     }
@@ -38,6 +38,6 @@ async fn ask_and_unlock(args: &UnlockArgs, connection: &Connection, terminal: &T
         return Err(Error::locked("the lock was renewed just now: that deploy is still running")
             .hint("stop that deploy first, or wait for it"));
     }
-    terminal.say("released the lock; the next deploy finishes the one that died");
+    terminal.say("Released the lock; the next deploy finishes the one that died");
     Ok(Exit::Done)
 }

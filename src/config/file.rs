@@ -338,10 +338,7 @@ impl File<'_> {
             "prune-after" | "wait-timeout" | "lock-timeout" | "expires" => duration("the value", text).map(drop),
             _ => Ok(()),
         };
-        meant.map_err(|error| {
-            let wrong = self.wrong(span, format!("{name}: {error}"));
-            if let Some(hint) = error.hint_text() { wrong.hint(hint) } else { wrong }
-        })
+        meant.map_err(|error| self.wrong(span, format!("{name}: {error}")).hint(error.hint_text()))
     }
 
     /// Settings that exclude each other.
@@ -350,7 +347,8 @@ impl File<'_> {
         let set = |name: &&&str| flag(name) || settings.values(name).is_some() && **name == "record";
         match ["record", "adopt"].iter().find(set) {
             Some(other) if flag("no-record") => {
-                Err(Error::usage(format!("{}: no-record cannot be used with {other}", self.name)))
+                Err(Error::usage(format!("{}: no-record cannot be used with {other}", self.name))
+                    .hint("remove one of them"))
             }
             _ => Ok(()),
         }
@@ -360,6 +358,7 @@ impl File<'_> {
     fn wrong(&self, span: &Range<usize>, problem: String) -> Error {
         let (line, column) = position(self.text, span.start);
         Error::usage(format!("{}:{line}:{column}: {problem}", self.name))
+            .hint("'shipfront schema' describes every setting")
     }
 }
 
@@ -402,7 +401,9 @@ fn problem_of(error: &clap::Error, text: &str) -> (String, Option<String>) {
 fn unknown_section<'a>(file: &str, environment: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
     let hint = match nearest(environment, known.clone()) {
         Some(near) => format!("did you mean {near:?}?"),
-        None if known.clone().next().is_none() => format!("the file has no section such as [{SECTIONS}.staging]"),
+        None if known.clone().next().is_none() => {
+            "add the section to the file, or omit --env and SHIPFRONT_ENV".to_owned()
+        }
         None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
     };
     Error::usage(format!("{file} has no section [{SECTIONS}.{environment}]")).hint(hint)

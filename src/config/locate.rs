@@ -22,7 +22,9 @@ pub(super) fn locate(source: Option<&Path>, here: &Path) -> Option<PathBuf> {
 
 /// Reads the file.
 pub(crate) fn text(path: &Path, shown: &str) -> Result<String> {
-    let unreadable = |error: io::Error| Error::usage(format!("cannot read {shown}: {error}"));
+    let unreadable = |error: io::Error| {
+        Error::usage(format!("cannot read {shown}: {error}")).hint("name a readable settings file with --config")
+    };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;

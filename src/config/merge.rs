@@ -8,7 +8,8 @@ use crate::config::file::{self, FILE_NAME, FileSettings};
 use crate::config::locate;
 use crate::config::variables;
 use crate::error::{Error, Result};
-use clap::builder::{BoolishValueParser, OsStr, Resettable, StyledStr};
+use crate::terminal::HINT;
+use clap::builder::{BoolishValueParser, OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
@@ -79,7 +80,9 @@ impl Typed {
         let command = open(Cli::command()).mut_subcommand(name, |command| defaults(command, typed, &settings, folder));
         let matches = command.try_get_matches_from(&self.line);
         let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-        let mut cli = cli.map_err(|error| Error::usage(format!("{shown}: {}", in_one_line(&error))))?;
+        let mut cli = cli.map_err(|error| {
+            Error::usage(format!("{shown}: {}", in_one_line(&error))).hint("'shipfront schema' describes every setting")
+        })?;
         let section = environment.map(|environment| format!(" [env.{environment}]")).unwrap_or_default();
         let rules = FileRules { path: Some(path), headers: settings.headers().to_vec() };
         match &mut cli.command {
@@ -93,26 +96,41 @@ impl Typed {
     }
 }
 
-/// Points out the equivalent of another tool's option or command.
-fn point_the_way(mut error: clap::Error) -> clap::Error {
+/// Names what does here what an option or a command of another tool does there, and what may be meant by an unknown
+/// command: as an error and a hint, as all other errors are.
+fn point_the_way(error: clap::Error) -> clap::Error {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
         _ => "",
     };
-    let tip = match error.kind() {
+    let (what, hint) = match error.kind() {
         ErrorKind::UnknownArgument => {
-            let asks = ["--dry-run", "--dryrun", "-n", "--check", "--what-if"].contains(&said(ContextKind::InvalidArg));
-            asks.then_some("'shipfront plan' shows what a deploy would do, and writes nothing")
+            let argument = said(ContextKind::InvalidArg);
+            if !argument.starts_with('-') {
+                return error;
+            }
+            let near = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(near)) => Some(format!("did you mean '{near}'?")),
+                _ => None,
+            };
+            let hint = help::option_of_other_tools(argument).map(str::to_owned).or(near);
+            let hint = hint.unwrap_or_else(|| "'--help' lists the options of the command".to_owned());
+            (format!("unknown option '{argument}'"), hint)
         }
-        ErrorKind::InvalidSubcommand => help::of_other_tools(said(ContextKind::InvalidSubcommand)),
-        _ => None,
+        ErrorKind::InvalidSubcommand => {
+            let command = said(ContextKind::InvalidSubcommand);
+            let near = match error.get(ContextKind::SuggestedSubcommand) {
+                Some(ContextValue::Strings(near)) => near.first().map(|near| format!("did you mean '{near}'?")),
+                Some(ContextValue::String(near)) => Some(format!("did you mean '{near}'?")),
+                _ => None,
+            };
+            let hint = help::of_other_tools(command).map(str::to_owned).or(near);
+            let hint = hint.unwrap_or_else(|| "'shipfront help' lists the commands".to_owned());
+            (format!("unknown command '{command}'"), hint)
+        }
+        _ => return error,
     };
-    let Some(tip) = tip else { return error };
-    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
-        error.remove(kind);
-    }
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
-    error
+    clap::Error::raw(error.kind(), format_args!("{what}\n{HINT}hint:{HINT:#} {hint}\n"))
 }
 
 /// Lets the environment set every option, and lets a flag be revoked: `--adopt=false`.

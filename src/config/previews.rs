@@ -48,10 +48,11 @@ pub fn of_deploy(
     if settings.record == Place::Nowhere {
         return Err(Error::usage(
             "--preview cannot be used with --no-record, because the record holds the expiration date of a preview",
-        ));
+        )
+        .hint("deploy the preview without --no-record"));
     }
     if settings.shard.is_some() {
-        return Err(Error::usage("--preview cannot be used with --shard"));
+        return Err(Error::usage("--preview cannot be used with --shard").hint("deploy the preview without --shard"));
     }
     if let Some(production) = production.as_ref().filter(|production| overlap(production, previews)) {
         return Err(Error::usage(format!("previews at {previews} and production at {production} overlap"))

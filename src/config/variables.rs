@@ -6,6 +6,7 @@ use crate::config::merge::{is_typed_only, lifts_a_guard};
 use crate::error::{Error, Result};
 use crate::report::variables::NAMES;
 use clap::{Command, CommandFactory};
+use shipfront_site::Warning;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
@@ -51,7 +52,7 @@ pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
 }
 
 /// A warning for each unknown variable, with a suggestion.
-pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Warning> {
     let named: BTreeSet<String> = of_shipfront(variables).map(|(name, _)| name).collect();
     if named.is_empty() {
         return Vec::new();
@@ -60,12 +61,17 @@ pub fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
     let option = |name: &str| name[PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
     let warning = |name: String| match nearest_variable(&name, &known) {
         _ if lifts_a_guard(&option(&name)) => {
-            format!("{name}: this guard cannot be turned off by a variable: pass --{}", option(&name))
+            let notice = format!("{name} has no effect: no variable turns off this guard");
+            Warning::new(notice, format_args!("unset it, and pass --{}", option(&name)))
         }
-        Some(near) => format!("shipfront has no variable {name}; did you mean {near}?"),
-        None => format!("shipfront has no variable {name}"),
+        Some(near) => Warning::new(no_variable(&name), format_args!("did you mean {near}?")),
+        None => Warning::new(no_variable(&name), "unset it"),
     };
     named.into_iter().filter(|name| !known.contains(name)).map(warning).collect()
+}
+
+fn no_variable(name: &str) -> String {
+    format!("shipfront has no variable {name}")
 }
 
 fn of_shipfront(variables: impl IntoIterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, OsString)> {
@@ -113,13 +119,13 @@ mod tests {
             ("SHIPFRONT_BUILDNUMBER", "SHIPFRONT_BUILD_NUMBER"),
         ] {
             let warnings = unknown(variables(&[(name, "x")]));
-            assert!(warnings.len() == 1 && warnings[0].contains(&format!("did you mean {near}?")), "{warnings:?}");
+            assert!(warnings.len() == 1 && warnings[0].remedy() == format!("did you mean {near}?"), "{warnings:?}");
         }
         let warnings = unknown(variables(&[("SHIPFRONT_ZZZZZZZZ", "x")]));
-        assert_eq!(warnings, ["shipfront has no variable SHIPFRONT_ZZZZZZZZ"]);
+        assert_eq!(warnings, [Warning::new("shipfront has no variable SHIPFRONT_ZZZZZZZZ", "unset it")]);
         let read = ["SHIPFRONT_MAX_PATHS", "SHIPFRONT_ENV", "SHIPFRONT_SOURCE", "SHIPFRONT_EDGE_DIRECTORY", "PATH"];
-        assert_eq!(unknown(variables(&read.map(|name| (name, "x")))), [""; 0]);
-        assert_eq!(unknown(variables(&NAMES.map(|name| (name, "x")))), [""; 0], "a step before this one deployed, too");
+        assert_eq!(unknown(variables(&read.map(|name| (name, "x")))), []);
+        assert_eq!(unknown(variables(&NAMES.map(|name| (name, "x")))), [], "a step before this one deployed, too");
     }
 
     #[test]
@@ -127,7 +133,10 @@ mod tests {
         let warnings = unknown(variables(&[("SHIPFRONT_ALLOW_REMOVALS", "1")]));
         assert_eq!(
             warnings,
-            ["SHIPFRONT_ALLOW_REMOVALS: this guard cannot be turned off by a variable: pass --allow-removals"]
+            [Warning::new(
+                "SHIPFRONT_ALLOW_REMOVALS has no effect: no variable turns off this guard",
+                "unset it, and pass --allow-removals"
+            )]
         );
     }
 

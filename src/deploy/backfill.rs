@@ -32,6 +32,7 @@ use crate::s3::{Bucket, RemoteObject};
 use crate::terminal::Terminal;
 use shipfront_invalidation::{Policy, Viewers};
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -91,7 +92,7 @@ pub struct Backfilled {
     /// Whether a signal stopped it.
     pub interrupted: bool,
     /// Warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Backfill<'_> {
@@ -143,10 +144,13 @@ impl Backfill<'_> {
     async fn discover(&self) -> Result<(Discovered, ManifestIndex)> {
         let open_session = async |bucket: &Bucket| Session::open(self.aws, bucket, &self.record).await;
         let (bucket, session) = Bucket::open(self.aws, self.target, self.expected_owner, open_session).await?;
-        let mut session =
-            session.ok_or_else(|| Error::usage("tagging needs a deploy record, which says what shipfront uploaded"))?;
+        let mut session = session.ok_or_else(|| {
+            Error::usage("tagging needs a deploy record, which says what shipfront uploaded")
+                .hint("deploy once without --no-record")
+        })?;
         if let Some(holder) = session.holder() {
-            return Err(Error::locked(format!("another deploy is under way: {}; nothing was changed", holder.owner)));
+            return Err(Error::locked(format!("another deploy is under way: {}; nothing was changed", holder.owner))
+                .hint("run it again when that deploy is done"));
         }
         if let Some(unfinished) = session.unfinished() {
             let message = format!("{} is not invalidated yet; nothing was changed", left_by(&unfinished.deploy));

@@ -58,7 +58,7 @@ impl Reason {
             Reason::Headers => "headers changed",
             Reason::Orphaned => "removed",
             Reason::Foreign => "removed, not uploaded by shipfront",
-            Reason::NotInvalidated => "changed by others",
+            Reason::NotInvalidated => "not invalidated yet",
             Reason::Recovered => "left by an interrupted deploy",
         }
     }

@@ -23,6 +23,7 @@ use crate::record::session::Session;
 use crate::s3::{Bucket, RemoteObject, Start};
 use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
+use shipfront_site::Warning;
 use shipfront_site::{ObjectKind, ObjectKinds, RECORD_FOLDER};
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ impl Deploy<'_> {
         let recovered = discovered
             .unfinished()
             .map(|unfinished| Recovered { deploy: unfinished.deploy.clone(), keys: unfinished.pending.len() as u64 });
-        let mut warnings: Vec<String> = disorder.into_iter().collect();
+        let mut warnings: Vec<Warning> = disorder.into_iter().collect();
         if !plan.is_empty() {
             warnings.extend(tagging::resets(&discovered.viewers, &index));
         }
@@ -88,6 +89,7 @@ impl Deploy<'_> {
         warnings.extend(error_pages::warnings(&plan, &discovered.walk.entries, &index, &discovered.viewers));
         warnings.extend(guards::changed_for_good(&plan, &discovered.walk));
         warnings.extend(guards::emptied_pages(&plan, &discovered.walk));
+        warnings.extend(guards::invisible_names(&plan));
         let (items, late_items, rules) = (Vec::new(), Vec::new(), discovered.rules.clone());
         let plan = Arc::new(plan);
         Ok(Planned { plan, index, record_differs, recovered, refused, items, late_items, rules, warnings })
@@ -99,7 +101,7 @@ impl Deploy<'_> {
         &self,
         discovered: &Discovered,
         index: impl Future<Output = Result<ManifestIndex>>,
-    ) -> Result<(Plan, Arc<ManifestIndex>, Option<String>)> {
+    ) -> Result<(Plan, Arc<ManifestIndex>, Option<Warning>)> {
         let entries = &discovered.walk.entries;
         let progress =
             self.terminal.transfer("comparing", entries.len() as u64, entries.iter().map(|entry| entry.size).sum());
@@ -120,8 +122,9 @@ impl Deploy<'_> {
         let listing = self.timeline.during("list", listing);
         let (disorder, (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
-            format!(
-                "the bucket listed {key:?} out of order, which S3 never does; shipfront listed it again, sequentially"
+            Warning::new(
+                format_args!("the bucket listed {key:?} out of order, which S3 never does"),
+                "shipfront listed everything again, sequentially; an endpoint that lists in order ends this",
             )
         });
         if warning.is_some() {

@@ -14,6 +14,7 @@ use crate::s3::copy::{Copy, Guard, Replaced, Tried};
 use crate::s3::retag::LARGEST_COPY;
 use crate::terminal::Progress;
 use futures::{StreamExt, stream};
+use shipfront_site::Warning;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
@@ -23,6 +24,9 @@ pub(super) struct CopyGuard(OnceCell<Guard>);
 
 /// The warning if conditions of copies have no effect.
 const LOOKS: &str = "this store ignores the conditions of copies: shipfront checks each object right before its copy instead, and overwrites what others write in between";
+/// What helps against it.
+const LOOKS_REMEDY: &str =
+    "let nothing else write while a rollback runs, or use a store that 'shipfront conformance' finds to check them";
 
 /// The copies of one wave.
 pub(super) struct Restoring<'a> {
@@ -35,7 +39,7 @@ pub(super) struct Restoring<'a> {
 
 impl Restoring<'_> {
     /// Makes copies, given by their indices in the plan; also returns a warning about the store.
-    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<String>) {
+    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<Warning>) {
         let mut done = Done::new();
         let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
         if let Some(first) = first.filter(|_| self.guard.0.get().is_none() && !self.limits.stop.is_cancelled()) {
@@ -72,7 +76,7 @@ impl Restoring<'_> {
         });
         done.extend(copies.buffer_unordered(self.limits.concurrency.max(1)).collect::<Done>().await);
         let looks = self.guard.0.get() == Some(&Guard::Look);
-        (done, looks.then(|| LOOKS.to_owned()))
+        (done, looks.then(|| Warning::new(LOOKS, LOOKS_REMEDY)))
     }
 
     /// Determines how the store treats conditions, with the first copy; returns its outcome if that made the copy.

@@ -13,6 +13,7 @@ use crate::s3::Bucket;
 use shipfront_invalidation::viewer::{Claim, DistributionShape, shows_only_others};
 use shipfront_invalidation::{DistributionId, Viewers};
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use shipfront_site::rules::HeaderRules;
 use std::sync::Arc;
 
@@ -87,9 +88,13 @@ impl Deploy<'_> {
         walk.warnings.extend(session.iter().flat_map(Session::warnings).cloned());
         let unbelievable = session.as_ref().and_then(|session| session.unbelievable(settings.build.as_ref()));
         walk.warnings.extend(unbelievable.map(|build| {
-            format!(
-                "the deploy record names build {} as the newest, which is too far ahead to be plausible, and is ignored; check who can write the record",
-                build.number
+            Warning::new(
+                format_args!(
+                    "the deploy record names build {} as the newest, which is too far ahead to be plausible, so shipfront \
+                     ignores it",
+                    build.number
+                ),
+                "the next deploy replaces it; check who can write the record",
             )
         }));
         guard_record(&walk, session.as_ref().map(Session::place), &settings.target)?;
@@ -127,7 +132,9 @@ impl Deploy<'_> {
                 source_guard::guard_packages(source, &walk)?;
             }
             source_guard::guard_secrets(&walk)?;
-            walk.warnings.extend(source_guard::built_within(source, &walk));
+            if !settings.allow_project {
+                walk.warnings.extend(source_guard::built_within(source, &walk));
+            }
             walk.warnings.extend(pattern_warnings::all(&settings.walk.written, &walk, source));
             let rules = headers_and_redirects::apply_headers(&mut walk, &settings)?;
             Ok::<_, Error>((walk, rules))
@@ -146,7 +153,7 @@ impl Deploy<'_> {
         distributions: &Distributions,
         mut shapes: Vec<(DistributionId, DistributionShape)>,
         unfinished: Option<&UnfinishedDeploy>,
-    ) -> Result<(Vec<(DistributionId, DistributionShape)>, Vec<DistributionId>, Vec<String>)> {
+    ) -> Result<(Vec<(DistributionId, DistributionShape)>, Vec<DistributionId>, Vec<Warning>)> {
         let (mut withheld, mut gone) = (Vec::new(), Vec::new());
         for id in unfinished.iter().flat_map(|unfinished| &unfinished.distributions) {
             if shapes.iter().any(|(known, _)| known == id) {
@@ -157,7 +164,8 @@ impl Deploy<'_> {
                 Ok(shape) => shapes.push((id.clone(), DistributionShape { claim: Claim::Recorded, ..shape })),
                 // A distribution that was deleted meanwhile has nothing stale.
                 Err(error) if error.kind() == ErrorKind::NoSuchResource => {
-                    gone.push(format!("an earlier deploy left an invalidation for the {id}, which no longer exists"));
+                    let notice = format!("an earlier deploy left an invalidation for the {id}, which no longer exists");
+                    gone.push(Warning::new(notice, "the next complete deploy forgets it"));
                 }
                 Err(error) => return Err(error),
             }

@@ -17,6 +17,7 @@ use crate::record::manifest::{ErrorPage, Manifest, Row};
 use crate::s3::head::Head;
 use shipfront_invalidation::viewer::{ANY_CACHE_CONTROL, CACHE_CONTROL, TOLERATED_SECONDS, longer_lived, names_age};
 use shipfront_invalidation::{Invalidation, Viewers};
+use shipfront_site::Warning;
 use shipfront_site::rules::HeaderRules;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -161,7 +162,7 @@ impl<'a> ClearedErrorPages<'a> {
 
 /// Warnings about the error pages that a plan uploads: once about the header that is chosen for each, and each time
 /// about what makes that useless.
-pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, viewers: &Viewers) -> Vec<String> {
+pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, viewers: &Viewers) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for change in &plan.changes {
         let Change::Upload { entry: at, .. } = change else { continue };
@@ -174,15 +175,17 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
         {
             let codes: Vec<String> = shown.codes.iter().map(u16::to_string).collect();
             let stale = if shown.is_root {
-                format!("after a deploy, deep links may show the previous version for up to {TOLERATED_SECONDS} s")
+                format!("after a deploy, deep links may serve the previous version for up to {TOLERATED_SECONDS} s")
             } else {
-                format!("after a change, such URLs may show the previous version for up to {TOLERATED_SECONDS} s")
+                format!("after a change, such URLs may serve the previous version for up to {TOLERATED_SECONDS} s")
             };
-            warnings.push(format!(
-                "/{key} gets Cache-Control: {CACHE_CONTROL}, because the {} serves it for {} under any URL: {stale}; a header \
-                 rule for {key} in shipfront.toml sets another value and ends this warning",
-                shown.distribution,
-                codes.join(" and "),
+            warnings.push(Warning::new(
+                format_args!(
+                    "/{key} gets Cache-Control: {CACHE_CONTROL}, because the {} serves it for {} at any URL; {stale}",
+                    shown.distribution,
+                    codes.join(" and "),
+                ),
+                format_args!("a header rule for {key} sets another value; shipfront says this once"),
             ));
         }
         warnings.extend(viewers.error_page_obstacles(key));

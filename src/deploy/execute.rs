@@ -19,6 +19,7 @@ use crate::record::public_access;
 use crate::record::session::ActiveSession;
 use shipfront_invalidation::{ChangedKey, DistributionId, Invalidation};
 use shipfront_site::ObjectKind;
+use shipfront_site::Warning;
 use std::time::Duration;
 
 /// Time limit of the check whether viewers can read the record.
@@ -42,7 +43,7 @@ pub(super) struct Execution<'a> {
     /// Number of copies that could not be made and were uploaded instead, and why the first failed.
     uncopied: (usize, Option<String>),
     sent: Sent,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     /// The code that is ready to be published.
     drafts: Drafts,
     rules: RulesOutcome,
@@ -55,7 +56,7 @@ pub(super) struct CarriedOut {
     /// Number of planned writes that are not done.
     pub left: u64,
     pub sent: Sent,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Figures about the new manifest, if it is written; it counts only once the session names it.
     pub written: Result<Rows>,
     /// The URLs for `--verify`.
@@ -199,11 +200,12 @@ impl<'a> Execution<'a> {
     }
 
     /// A warning about the copies that could not be made, if there are any.
-    fn uncopied(&self) -> Option<String> {
+    fn uncopied(&self) -> Option<Warning> {
         let (count, why) = &self.uncopied;
         let objects = if *count == 1 { "1 object was".to_owned() } else { format!("{count} objects were") };
         let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        (*count > 0).then(|| format!("{objects} uploaded because a copy could not be made{why}"))
+        let notice = format!("{objects} uploaded because a copy could not be made{why}");
+        (*count > 0).then(|| Warning::new(notice, "nothing is missing; the next deploy copies again where it can"))
     }
 
     /// Keeps copies of objects that are about to be replaced or removed, if the bucket keeps no versions of them.
@@ -358,7 +360,7 @@ impl<'a> Execution<'a> {
     }
 
     /// A warning if viewers may read the record.
-    async fn public_record(&self) -> Option<String> {
+    async fn public_record(&self) -> Option<Warning> {
         let session = self.discovered.session.as_ref()?;
         let looking = public_access::warning(session.record(), &self.discovered.bucket, &self.discovered.viewers);
         // Every deploy checks this, and none waits long for it.

@@ -24,6 +24,7 @@ use crate::record::history::{HistoryUpdate, Rows};
 use crate::record::lease::CarryOver;
 use crate::record::session::{ActiveSession, Commit, Ending};
 use crate::terminal::Terminal;
+use shipfront_site::Warning;
 
 /// What carries out a plan.
 pub(super) struct Executor<'a> {
@@ -54,7 +55,7 @@ pub(super) struct Executed {
     pub verified: Option<Verified>,
     /// Whether a signal stopped it.
     pub interrupted: bool,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The outcome for the rules.
     pub rules: RulesOutcome,
 }
@@ -105,13 +106,13 @@ impl Executor<'_> {
         }
         let CarriedOut { outcomes, sent, mut warnings, rules, .. } = done;
         if matches!(rules, RulesOutcome::NotBegun) {
-            warnings.push(
-                "the rules were not published, because the uploads before them did not finish; the next deploy publishes them"
-                    .to_owned(),
-            );
+            warnings.push(Warning::new(
+                "the rules were not published, because the uploads before them did not finish",
+                "the next deploy publishes them",
+            ));
         }
         if verified.is_none() && self.verify.is_some() {
-            warnings.push("what viewers get was not verified; run the deploy again with --verify".to_owned());
+            warnings.push(Warning::new("what viewers get was not verified", "run the deploy again with --verify"));
         }
         Ok(Some(Executed { outcomes, sent, verified, interrupted, warnings, rules }))
     }
@@ -136,7 +137,7 @@ impl Executor<'_> {
             Err(error) => {
                 let ending = clock.timeout_after(stop, LAST_WRITES, Box::pin(session.take_back())).await;
                 if let Some(Ending::Outdated(warning)) = ending {
-                    self.terminal.warn(format_args!("{warning}"));
+                    self.terminal.warn(&warning);
                 }
                 Err(error)
             }
@@ -150,7 +151,7 @@ impl Executor<'_> {
         old_keys: &[OldKeys],
         distributions: &Distributions,
         since: &Stopwatch,
-    ) -> Option<String> {
+    ) -> Option<Warning> {
         if old_keys.iter().all(OldKeys::is_empty) {
             return None;
         }
@@ -161,8 +162,8 @@ impl Executor<'_> {
         let Limits { clock, stop, .. } = &self.limits;
         let removed = clock.timeout_after(stop, LAST_WRITES, self.timeline.during("rules", removing)).await;
         removed.unwrap_or_else(|| {
-            let left = "interrupted before the keys of earlier rules were removed: the next deploy removes them";
-            Some(left.to_owned())
+            let left = "interrupted before the keys of earlier rules were removed";
+            Some(Warning::new(left, "the next deploy removes them"))
         })
     }
 
@@ -203,9 +204,10 @@ impl Executor<'_> {
             self.timeline.during("record", closed).await
         };
         if closed.is_none() {
-            done.sent.warnings.push(
-                "interrupted before the deploy record was updated: the next deploy invalidates once more".to_owned(),
-            );
+            done.sent.warnings.push(Warning::new(
+                "interrupted before the deploy record was updated",
+                "the next deploy invalidates once more",
+            ));
         }
         closed.unwrap_or(false)
     }

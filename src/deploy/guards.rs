@@ -8,7 +8,8 @@ use crate::deploy::plan::Plan;
 use crate::deploy::walk::Walk;
 use crate::error::Error;
 use crate::open_files;
-use shipfront_site::key::{composed, has_digest, legible};
+use shipfront_site::Warning;
+use shipfront_site::key::{composed, has_digest, invisible_character, legible};
 use shipfront_site::{Key, ObjectKind};
 use std::collections::HashMap;
 use std::io::Read;
@@ -154,15 +155,16 @@ fn emptied<'p>(plan: &'p Plan, walk: &'p Walk) -> impl Iterator<Item = &'p str> 
 }
 
 /// A warning about pages that become blank, if they are too few to refuse.
-pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<String> {
+pub(super) fn emptied_pages(plan: &Plan, walk: &Walk) -> Option<Warning> {
     let emptied: Vec<&str> = emptied(plan, walk).collect();
     let (first, rest) = emptied.split_at(emptied.len().min(NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     let shown: Vec<_> = first.iter().map(|key| legible(key)).collect();
     (!first.is_empty()).then(|| {
-        format!(
-            "{}{more} had content and is now empty: viewers see a blank page; fix the build if that is a mistake",
-            shown.join(", ")
+        let is = if emptied.len() == 1 { "is" } else { "are" };
+        Warning::new(
+            format_args!("{}{more} had content and {is} now empty, so viewers see a blank page", shown.join(", ")),
+            "correct the build if that is a mistake",
         )
     })
 }
@@ -208,7 +210,7 @@ fn spelled(name: &str) -> String {
 }
 
 /// A warning about changed files that browsers may keep forever.
-pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
+pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<Warning> {
     let is_for_good = |change: &&Change| {
         let Change::Upload { subject, entry, .. } = change else { return false };
         let cache_control = walk.entries.get(*entry).and_then(|entry| entry.headers.get().cache_control.as_deref());
@@ -220,11 +222,36 @@ pub(super) fn changed_for_good(plan: &Plan, walk: &Walk) -> Option<String> {
     let (first, rest) = changed.split_at(changed.len().min(NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     (!first.is_empty()).then(|| {
-        format!(
-            "{}{more} changed under the same name, but its Cache-Control says that it never changes, so browsers keep the old version; use names with a hash, or a shorter max-age without immutable",
-            first.join(", ")
+        let (its, says) = if changed.len() == 1 { ("its", "it never changes") } else { ("their", "they never change") };
+        Warning::new(
+            format_args!(
+                "{}{more} changed under the same name, but {its} Cache-Control says that {says}, so browsers keep the old \
+                 version",
+                first.join(", ")
+            ),
+            "use names with a hash, or a shorter max-age without immutable",
         )
     })
+}
+
+/// One warning of names in which nobody sees a character: a link to them is hardly ever right. It is said when such a file
+/// is uploaded, not by each deploy.
+pub(super) fn invisible_names(plan: &Plan) -> Option<Warning> {
+    let uploads = plan.changes.iter().filter(|change| matches!(change, Change::Upload { .. }));
+    let mut found = uploads.filter_map(|change| Some((change.key(), invisible_character(change.key())?)));
+    let (key, character) = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        1 => " (and 1 more file like it)".to_owned(),
+        more => format!(" (and {more} more files like it)"),
+    };
+    let spelled = |c: char| format!("U+{:04X}", u32::from(c));
+    let shown: String =
+        key.chars().map(|c| if c == character { format!("<{}>", spelled(c)) } else { c.to_string() }).collect();
+    Some(Warning::new(
+        format_args!("the name {} has an invisible character, {}{more}", legible(&shown), spelled(character)),
+        "rename it, unless pages link to it that way",
+    ))
 }
 
 fn directives(cache_control: &str) -> impl Iterator<Item = &str> {
@@ -325,14 +352,14 @@ mod tests {
         let mut plan = leaving(11, 11);
         plan.newly_orphaned = 600;
         let refused = guards(&plan, &walk).refusal(|_| false).unwrap();
-        let hint = refused.hint_text().unwrap_or_default();
+        let hint = refused.hint_text();
         assert_eq!(
             hint,
             "check that the source is the complete site; if it is, pass --allow-removals this once and --max-delete 600"
         );
         plan.count_page(ObjectKind::Pages, &"index.html".into(), true);
         let refused = guards(&plan, &walk).refusal(|key| key == "index.html").unwrap();
-        assert_eq!(refused.hint_text(), Some(hint), "each option once");
+        assert_eq!(refused.hint_text(), hint, "each option once");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{DistributionShape, OriginKind, origin_is_bucket};
 use shipfront_site::RECORD_FOLDER;
+use shipfront_site::Warning;
 use shipfront_site::header_function::{self, HeaderFunction};
 use shipfront_site::headers::Headers;
 use shipfront_site::headers_file::{self, HeadersFile};
@@ -75,7 +76,7 @@ pub fn headers(source: &Path, follow_links: bool, options: &RuleOptions) -> Resu
 pub fn policy_template(source: &Path, options: &RuleOptions) -> Result<PolicyTemplate> {
     let file = others(source, options)?;
     let mut template = response_headers_policy::template(&file.blocks);
-    template.warnings.splice(..0, file.findings.iter().map(ToString::to_string));
+    template.warnings.splice(..0, file.findings.iter().map(Finding::warning));
     Ok(template)
 }
 
@@ -84,7 +85,7 @@ pub fn header_function(source: &Path, options: &RuleOptions) -> Result<HeaderFun
     let file = others(source, options)?;
     let (rules, findings) = Rules::new(RedirectsFile::default(), file, std::iter::empty(), false, options);
     let mut function = header_function::generate(&rules)?;
-    function.warnings.splice(..0, findings.iter().map(ToString::to_string));
+    function.warnings.splice(..0, findings.iter().map(Finding::warning));
     Ok(function)
 }
 
@@ -128,15 +129,13 @@ pub(super) fn apply_headers(walk: &mut Walk, settings: &Settings) -> Result<Head
 }
 
 /// The warnings of a deploy about the lines of a file: the first ones, and the number of the rest.
-fn shown(source: &Path, findings: &[Finding]) -> Vec<String> {
+fn shown(source: &Path, findings: &[Finding]) -> Vec<Warning> {
     let findings: Vec<&Finding> = findings.iter().filter(|finding| finding.kind != FindingKind::NoEffect).collect();
-    let mut warnings: Vec<String> = findings
-        .iter()
-        .take(MOST_SHOWN)
-        .map(|finding| source.join(finding.to_string()).display().to_string())
-        .collect();
+    let mut warnings: Vec<Warning> =
+        findings.iter().take(MOST_SHOWN).map(|finding| finding.warning().within(source)).collect();
     if let (Some(first), more @ 1..) = (findings.first(), findings.len().saturating_sub(MOST_SHOWN)) {
-        warnings.push(format!("{}: {more} more lines like these", source.join(first.file).display()));
+        let notice = format!("{}: {more} more lines like these", source.join(first.file).display());
+        warnings.push(Warning::new(notice, "'shipfront headers' and 'shipfront redirects' list all"));
     }
     warnings
 }
@@ -180,7 +179,7 @@ pub fn redirect_function(
     let (rules, findings) = Rules::new(file, HeadersFile::default(), keys, directory_index, options);
     platform::check(&findings, options)?;
     let mut function = redirect_function::generate(&rules, store.then_some(""))?;
-    function.warnings.splice(..0, findings.iter().map(ToString::to_string));
+    function.warnings.splice(..0, findings.iter().map(Finding::warning));
     Ok(function)
 }
 

@@ -62,7 +62,7 @@ impl Deploy<'_> {
             Some((deploy, None)) => format!("{} was invalidated", left_by(&deploy)),
             Some((deploy, Some(failure))) => format!("{} could not be invalidated: {failure}", left_by(&deploy)),
         };
-        let force = error.hint_text().unwrap_or_default().to_owned();
+        let force = error.hint_text().to_owned();
         Err(error.hint(format!("{hint}; {force}")))
     }
 
@@ -76,7 +76,7 @@ impl Deploy<'_> {
         let ours = format!("build {}{of}", ours.number);
         let message = match (newer, held) {
             (_, Some(from)) => format!(
-                "{ours} is superseded: build {} was rolled back, and builds up to it are refused until a newer one is deployed; nothing was written",
+                "build {} was rolled back, so {ours} is refused until a newer build is deployed; nothing was written",
                 from.number
             ),
             (Some(newer), None) => {

@@ -5,6 +5,7 @@ use crate::deploy::diff::{Decision, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
 use crate::record::manifest::Row;
+use shipfront_site::Warning;
 use shipfront_site::{Key, ObjectKind};
 use std::borrow::Cow;
 
@@ -96,15 +97,20 @@ impl OtherCharsets {
     }
 
     /// A warning about all of them, if there are any.
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<Warning> {
         let named = self.first.join(", ");
         let more = self.count.saturating_sub(self.first.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (files, are) = if self.count == 1 { ("file", "is") } else { ("files", "are") };
+        let (files, are, declare) =
+            if self.count == 1 { ("file", "is", "declares") } else { ("files", "are", "declare") };
         (self.count > 0).then(|| {
-            format!(
-                "{} text {files} {are} not UTF-8, or declare another charset: {named}{more}. They are sent without a charset, so that their own declaration applies; set content-type in a header rule to change that",
-                self.count
+            Warning::new(
+                format_args!(
+                    "{} text {files} {are} not UTF-8, or {declare} another charset, and {are} sent without one, so that \
+                     the declaration in the file applies: {named}{more}",
+                    self.count
+                ),
+                "save as UTF-8, or set content-type in a header rule",
             )
         })
     }

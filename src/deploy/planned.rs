@@ -9,6 +9,7 @@ use crate::deploy::rules::RulesPlan;
 use crate::error::Error;
 use serde::Serialize;
 use shipfront_invalidation::{ChangedKey, Invalidation};
+use shipfront_site::Warning;
 use std::sync::Arc;
 
 /// An interrupted run that this one finished, or a run whose differences `--verify` found.
@@ -37,7 +38,7 @@ pub(super) struct Planned {
     pub late_items: Vec<Invalidation>,
     /// What to do about rules.
     pub rules: Option<Arc<RulesPlan>>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Planned {

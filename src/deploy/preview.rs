@@ -24,11 +24,20 @@ use crate::record::session::Session;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
 pub use remove::{Removal, Removed};
+use shipfront_site::Warning;
 use std::sync::Arc;
 
 /// A warning if it is not known how production is served.
-pub(super) fn without_distributions(error: &Error) -> String {
-    format!("cannot read production's distributions, so redirects and error pages may differ from production: {error}")
+pub(super) fn without_distributions(error: &Error) -> Warning {
+    let notice = format!(
+        "cannot read production's distributions, so redirects and error pages may differ from production: {error}"
+    );
+    Warning::new(notice, error.hint_text())
+}
+
+fn unreadable_production(error: &Error) -> Warning {
+    let notice = format!("cannot read production, so every file is uploaded instead of copied: {error}");
+    Warning::new(notice, error.hint_text())
 }
 
 /// Refuses to deploy over a preview of another name with the same label, and over one of another site.
@@ -84,9 +93,7 @@ impl Deploy<'_> {
             Ok(Some(production)) => production,
             Ok(None) => return Ok(planned),
             Err(error) => {
-                planned
-                    .warnings
-                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
+                planned.warnings.push(unreadable_production(&error));
                 return Ok(planned);
             }
         };
@@ -94,9 +101,7 @@ impl Deploy<'_> {
         let copies = match copies {
             Ok(copies) => copies,
             Err(error) => {
-                planned
-                    .warnings
-                    .push(format!("cannot read production, so every file is uploaded instead of copied: {error}"));
+                planned.warnings.push(unreadable_production(&error));
                 return Ok(planned);
             }
         };

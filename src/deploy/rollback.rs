@@ -192,7 +192,9 @@ impl Deploy<'_> {
         let (target, shapes) = tokio::join!(target, shapes);
         let ((bucket, session), shapes) = (target?, shapes?);
         refuse_other_buckets(&shapes, target_bucket)?;
-        let session = session.ok_or_else(|| Error::usage("a rollback needs the deploy record"))?;
+        let session = session.ok_or_else(|| {
+            Error::usage("a rollback needs the deploy record").hint("run the command without --no-record")
+        })?;
         let source_deploy = match &rollback.choice {
             Choice::Preview(preview) => self.read_preview(preview, &session).await?,
             choice => SourceDeploy::read(&session, choice).await?,
@@ -270,7 +272,7 @@ impl SourceDeploy {
                 "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",
                 self.deployed.deploy
             ))
-            .hint("somebody else wrote the deploy record: see who may")),
+            .hint("something else wrote the deploy record: check who can write it")),
         }
     }
 

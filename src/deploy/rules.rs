@@ -22,6 +22,7 @@ pub(super) use recorded::{RulesOf, find_recorded};
 use serde::Serialize;
 use shipfront_invalidation::Viewers;
 use shipfront_invalidation::viewer::{IndexAlias, ViewerEvent};
+use shipfront_site::Warning;
 use shipfront_site::headers_file::{self, HeadersFile};
 use shipfront_site::key::{HEADERS_FILE, REDIRECTS_FILE};
 use shipfront_site::platform::RuleOptions;
@@ -206,7 +207,7 @@ impl Files {
 pub(super) struct Found {
     /// What to do; `None` if no rules are published.
     pub plan: Option<RulesPlan>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads the functions of the distributions and decides what happens to them. `redirects` is the number that no
@@ -244,7 +245,7 @@ pub(super) async fn find(
         owned => owned?,
     };
     let has = |event| owned.iter().any(|(of, _)| *of == event);
-    let mut warnings: Vec<String> = unpublished(&has).into_iter().collect();
+    let mut warnings: Vec<Warning> = unpublished(&has).into_iter().collect();
     if owned.is_empty() {
         return Ok(Found { plan: None, warnings });
     }
@@ -256,7 +257,7 @@ pub(super) async fn find(
     let source = Source { files, options: settings.rules.clone(), keys, directory_index, prefix };
     let (plan, left) = match source.plan(viewers, distributions, owned, recorded).await {
         Err(error) if is_optional(&error) => {
-            warnings.push(format!("the rules are not active: {error}"));
+            warnings.push(not_active(&error));
             return Ok(Found { plan: None, warnings });
         }
         made => made?,
@@ -275,13 +276,18 @@ pub(super) fn directory_index(settings: &Settings, viewers: &Viewers) -> bool {
 }
 
 /// A warning about the page of a fallback that is left to the distribution, if the distribution does not serve it.
-fn unplaced(page: Option<String>, viewers: &Viewers) -> Option<String> {
+fn unplaced(page: Option<String>, viewers: &Viewers) -> Option<Warning> {
     page.filter(|page| !viewers.answer_errors_with(page)).map(|page| {
-        format!(
-            "the fallback to {page} is not active: it does not fit into the function, so let the distribution's error \
-             responses for 403 and 404 show {page} with status 200"
+        Warning::new(
+            format_args!("the fallback to {page} is not active, because it does not fit into the function"),
+            format_args!("let the distribution's error responses for 403 and 404 show {page} with status 200"),
         )
     })
+}
+
+/// What to say where rules cannot be published, and need not be.
+fn not_active(error: &Error) -> Warning {
+    Warning::new(format_args!("the rules are not active: {error}"), error.hint_text())
 }
 
 /// Whether rules that cannot be published are left out: on the local edge, nobody requested it.
@@ -342,12 +348,14 @@ fn is_attached(viewers: &Viewers, event: ViewerEvent) -> bool {
 }
 
 /// A sentence about rules that this deploy does not make effective.
-fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<String> {
-    let what = match attached {
-        true => "not published by this deploy: add 'publish-rules = true' to shipfront.toml, or pass --publish-rules",
-        false => "not active: 'shipfront rules --attach' shows what to do",
+fn inactive(redirects: usize, headers: usize, attached: bool) -> Option<Warning> {
+    let (what, remedy) = match attached {
+        true => {
+            ("not published by this deploy", "add 'publish-rules = true' to shipfront.toml, or pass --publish-rules")
+        }
+        false => ("not active", "'shipfront rules --attach' shows what to do"),
     };
-    Some(format!("{} {what}", subject(redirects, headers)?))
+    Some(Warning::new(format_args!("{} {what}", subject(redirects, headers)?), remedy))
 }
 
 /// The subject of a sentence about this many rules; `None` if there are none.
@@ -414,10 +422,13 @@ mod tests {
     fn there_is_one_sentence_for_all_rules_that_are_not_active() {
         let sentence = |redirects, headers| inactive(redirects, headers, false);
         assert_eq!(sentence(0, 0), None);
-        assert_eq!(sentence(4, 0).unwrap(), "4 redirects are not active: 'shipfront rules --attach' shows what to do");
-        assert!(sentence(1, 0).unwrap().starts_with("1 redirect is not active"));
-        assert!(sentence(2, 1).unwrap().starts_with("2 redirects and 1 header are not active"));
-        let attached = inactive(2, 1, true).unwrap();
+        assert_eq!(
+            sentence(4, 0),
+            Some(Warning::new("4 redirects are not active", "'shipfront rules --attach' shows what to do"))
+        );
+        assert!(sentence(1, 0).unwrap().to_string().starts_with("1 redirect is not active"));
+        assert!(sentence(2, 1).unwrap().to_string().starts_with("2 redirects and 1 header are not active"));
+        let attached = inactive(2, 1, true).unwrap().to_string();
         assert!(
             attached.contains("not published by this deploy") && attached.contains("--publish-rules"),
             "{attached}"

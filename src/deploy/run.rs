@@ -11,6 +11,7 @@ use crate::deploy::timeline::Span;
 use crate::deploy::verify::Verified;
 use crate::error::Error;
 use crate::record::allowance::UsedPaths;
+use shipfront_site::Warning;
 
 /// Whether a run only showed what it would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub struct Run {
     /// Which shard this was, if several machines share the deploy.
     pub shard: Option<Shard>,
     /// Warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The requests sent to AWS.
     pub requests: Requests,
     /// How many S3 requests were in flight.

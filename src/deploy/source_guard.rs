@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::open_files;
 use rayon::prelude::*;
 use shipfront_site::Key;
+use shipfront_site::Warning;
 use shipfront_site::key::legible;
 use shipfront_site::project::secrets::{Secret, suspicion, suspicion_of_name};
 use shipfront_site::project::template::{HEAD, is_template};
@@ -87,14 +88,18 @@ fn beginning(path: &Path, most: u64) -> Option<Vec<u8>> {
 
 /// A warning if a folder of the source is more likely to be the site: one that generators write to has the front
 /// page, and the source has none.
-pub(super) fn built_within(source: &Path, walk: &Walk) -> Option<String> {
+pub(super) fn built_within(source: &Path, walk: &Walk) -> Option<Warning> {
     let is_page = |folder: &&&str| walk.entry(&format!("{folder}/{FRONT_PAGE}")).is_some();
     let folder = WITHIN.iter().find(is_page).filter(|_| walk.entry(FRONT_PAGE).is_none())?;
-    Some(format!(
-        "{} has no {FRONT_PAGE}, and {folder}/ in it has one: viewers find it at /{folder}/. If that folder is the site, deploy \
-         {}",
-        source.display(),
-        source.join(folder).display()
+    Some(Warning::new(
+        format_args!(
+            "{} has no {FRONT_PAGE}, but {folder}/ in it has one, which viewers find at /{folder}/",
+            source.display()
+        ),
+        format_args!(
+            "if that folder is the site, deploy {}; otherwise --allow-project ends this warning",
+            source.join(folder).display()
+        ),
     ))
 }
 
@@ -141,8 +146,8 @@ fn refuse_project(source: &Path, mut signs: Vec<String>, built: Option<&str>) ->
     );
     let otherwise = "if it is the site, exclude those files with --exclude, or pass --allow-project";
     Err(Error::refused(message).hint(match built {
-        Some(folder) => format!("deploy the built folder: {}; {otherwise}", source.join(folder).display()),
-        None => format!("build the site first, and deploy the folder that the generator writes; {otherwise}"),
+        Some(folder) => format!("deploy the built site: {}; {otherwise}", source.join(folder).display()),
+        None => format!("build the site first, and deploy the directory that the generator writes; {otherwise}"),
     }))
 }
 
@@ -151,7 +156,11 @@ pub(super) fn guard_secrets(walk: &Walk) -> Result<()> {
     let secret = |entry: &Entry| secret(walk, entry).map(|secret| (entry.key.clone(), secret));
     let found: Vec<(Key, Secret)> = walk.entries.par_iter().with_min_len(AT_ONCE).filter_map(secret).collect();
     let Some((key, secret)) = found.first() else { return Ok(()) };
-    let more = if found.len() > 1 { format!(" (and {} more files like it)", found.len() - 1) } else { String::new() };
+    let more = match found.len() {
+        0 | 1 => String::new(),
+        2 => " (and 1 more file like it)".to_owned(),
+        count => format!(" (and {} more files like it)", count - 1),
+    };
     let message = format!("{} is {}{more}; nothing was changed", legible(key), secret.words());
     Err(Error::refused(message)
         .hint("remove it from the build, or exclude it with --exclude; if it was ever public, replace the secret"))
@@ -190,7 +199,7 @@ mod tests {
         let rules = WalkRules::default();
         let walk = crate::deploy::walk::walk(source.path(), "", &rules).unwrap();
         let refused = guard_project(source.path(), &rules).and_then(|()| guard_packages(source.path(), &walk));
-        refused.err().map(|error| (error.to_string(), error.hint_text().unwrap_or_default().to_owned()))
+        refused.err().map(|error| (error.to_string(), error.hint_text().to_owned()))
     }
 
     #[test]
@@ -263,7 +272,7 @@ mod tests {
             let walk = crate::deploy::walk::walk(source.path(), "", &WalkRules::default()).unwrap();
             let warning = built_within(source.path(), &walk);
             assert_eq!(warning.is_some(), folder.is_some(), "{files:?}");
-            assert!(folder.is_none_or(|folder| warning.unwrap().contains(folder)));
+            assert!(folder.is_none_or(|folder| warning.unwrap().to_string().contains(folder)));
         }
     }
 

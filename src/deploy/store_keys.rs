@@ -5,6 +5,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::key_values::{AT_ONCE, is_outdated};
 use crate::deploy::rules::keys::StorePlan;
 use crate::error::{Error, Result};
+use shipfront_site::Warning;
 
 /// How often a store is read again after something else changed it, or the response to a change was lost.
 const MOST_LOOKS: usize = 4;
@@ -61,8 +62,8 @@ async fn write_once(plan: &StorePlan, publishes: bool, distributions: &Distribut
 
 /// Removes the keys of the previous code. The lock has been released by then, so this happens only while the store
 /// is as this run left it. Returns a warning about what could not be done.
-pub(super) async fn remove_old(stores: &[OldKeys], distributions: &Distributions) -> Option<String> {
-    let mut first: Option<String> = None;
+pub(super) async fn remove_old(stores: &[OldKeys], distributions: &Distributions) -> Option<Warning> {
+    let mut first: Option<Warning> = None;
     for OldKeys { arn, etag, keys } in stores {
         let mut etag = etag.clone();
         for (done, keys_at_once) in keys.chunks(AT_ONCE).enumerate() {
@@ -70,10 +71,8 @@ pub(super) async fn remove_old(stores: &[OldKeys], distributions: &Distributions
                 Ok(new) => etag = new,
                 Err(error) => {
                     let left = keys.len() - done * AT_ONCE;
-                    let sentence = format!(
-                        "{left} keys of earlier rules are left in the key-value store: {error}; the next deploy removes them"
-                    );
-                    first = first.or(Some(sentence));
+                    let notice = format!("{left} keys of earlier rules are left in the key-value store: {error}");
+                    first = first.or(Some(Warning::new(notice, "the next deploy removes them")));
                     break;
                 }
             }

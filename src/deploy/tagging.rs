@@ -12,6 +12,7 @@ use shipfront_invalidation::Invalidation;
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Memory, Reading, Shared, Standing};
 use shipfront_invalidation::tags::{Bytes, MAX_TAGS, TAG_BYTES, TAGS_BEFORE_REFERENCES, Tagger, Tags, Upload};
 use shipfront_invalidation::{TagReader, Viewers};
+use shipfront_site::Warning;
 use shipfront_site::headers::Headers;
 use shipfront_site::media_type;
 use shipfront_site::references::references;
@@ -141,7 +142,7 @@ pub(super) async fn settled(
     distributions: &Distributions,
     viewers: &Viewers,
     index: &ManifestIndex,
-) -> (Vec<DistributionId>, Vec<String>) {
+) -> (Vec<DistributionId>, Vec<Warning>) {
     let (mut settled, mut warnings) = (Vec::new(), Vec::new());
     for reader in viewers.tag_readers() {
         let Reading { config, .. } = reader.reading;
@@ -152,14 +153,16 @@ pub(super) async fn settled(
         // Edge locations that do not have the configuration yet cache copies without tags.
         match distributions.deployed_config(reader.configured_by).await {
             Ok(Some(deployed)) if deployed == *config => settled.push(reader.id.clone()),
-            Ok(_) => warnings.push(format!(
-                "the configuration of the {} is still being deployed: this deploy invalidates by path",
-                reader.id
+            Ok(_) => warnings.push(Warning::new(
+                format_args!("CloudFront is still deploying the configuration of the {}", reader.id),
+                "this deploy invalidates by path, and the next one checks again",
             )),
-            Err(error) => warnings.push(format!(
-                "cannot tell whether the {} already reads cache tags, so this deploy invalidates by path: {error} ({})",
-                reader.id,
-                error.hint_text().unwrap_or("the next deploy checks again")
+            Err(error) => warnings.push(Warning::new(
+                format_args!(
+                    "cannot tell whether the {} already reads cache tags, so this deploy invalidates by path: {error}",
+                    reader.id
+                ),
+                error.own_hint().unwrap_or("the next deploy checks again"),
             )),
         }
     }
@@ -167,15 +170,15 @@ pub(super) async fn settled(
 }
 
 /// Warnings if the configuration of a distribution has changed since its copies counted as tagged.
-pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<String> {
+pub(super) fn resets(viewers: &Viewers, index: &ManifestIndex) -> Vec<Warning> {
     let reset = |reader: &TagReader<'_>| {
         let mut configs = index.standings().flat_map(|standing| standing.configs(reader.id)).peekable();
         configs.peek().is_some() && configs.all(|config| config != reader.reading.config)
     };
     let say = |reader: TagReader<'_>| {
-        format!(
-            "the configuration of the {} changed since its copies were tagged: each object is invalidated by path once more",
-            reader.id
+        Warning::new(
+            format_args!("the configuration of the {} changed since its copies were tagged", reader.id),
+            "shipfront invalidates each object by path once more, and then uses tags again",
         )
     };
     viewers.tag_readers().filter(reset).map(say).collect()

@@ -10,11 +10,11 @@ use crate::deploy::entry::{Entry, EntryHeaders};
 use crate::error::{Error, Result};
 use globset::GlobSet;
 use rayon::prelude::*;
+use shipfront_site::Warning;
 use shipfront_site::glob::Glob;
 use shipfront_site::headers::Headers;
 use shipfront_site::key::{
-    MAX_KEY_BYTES, SETTINGS_FILE, has_control_character, invisible_character, is_rules_file, key_of, legible,
-    unicode_collision,
+    MAX_KEY_BYTES, SETTINGS_FILE, has_control_character, is_rules_file, key_of, legible, unicode_collision,
 };
 use shipfront_site::rules::HeaderRules;
 use skip::Skip;
@@ -39,7 +39,7 @@ pub struct Walk {
     /// What cannot be deployed; the run is refused unless the user said to continue.
     pub problems: Vec<String>,
     /// What was left out intentionally.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Hidden files, and folders with a trailing `/`, that were left out.
     pub hidden: Vec<String>,
     /// The indices of the exclusion patterns that matched something.
@@ -140,8 +140,6 @@ pub fn walk(source: &Path, prefix: &str, rules: &WalkRules) -> Result<Walk> {
     };
     found.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     found.hidden.sort_unstable();
-    let warning = invisible(&found.entries);
-    found.warnings.extend(warning);
     let keys: Vec<&str> = found.entries.iter().map(|entry| &*entry.key).collect();
     if let Some((one, other)) = unicode_collision(&keys) {
         let message = format!("{one:?} and {other:?} are the same name in two Unicode spellings");
@@ -196,7 +194,9 @@ fn existing_directory(source: &Path) -> Result<PathBuf> {
     if !metadata.is_dir() {
         return Err(Error::usage(format!("the source {shown} is a file, not a directory")).hint(hint));
     }
-    source.canonicalize().map_err(|error| Error::usage(format!("the source {shown} cannot be read: {error}")))
+    source
+        .canonicalize()
+        .map_err(|error| Error::usage(format!("the source {shown} cannot be read: {error}")).hint(hint))
 }
 
 impl Walk {
@@ -261,9 +261,8 @@ impl Walk {
             return None;
         }
         if key == SETTINGS_FILE {
-            self.warnings.push(format!(
-                "{shown} is not uploaded, and its settings are ignored there: move it beside the source"
-            ));
+            let notice = format!("{shown} is not uploaded, and its settings are ignored there");
+            self.warnings.push(Warning::new(notice, "move it beside the source, or exclude it"));
             return None;
         }
         // Files that say how others are served are read, but not served.
@@ -303,15 +302,20 @@ impl Walk {
                 Skip::Hidden => self.hidden.extend(
                     key.as_deref().map(|key| format!("{}{}", legible(key), if is_folder { "/" } else { "" })),
                 ),
-                Skip::Outside { target, needed: None } => self.warnings.push(format!(
-                    "skipped {shown}: the symbolic link points outside the source, to {} (--follow-links deploys its target, --exclude ends this warning)",
-                    target.display()
+                Skip::Outside { target, needed: None } => self.warnings.push(Warning::new(
+                    format_args!(
+                        "skipped {shown}: the symbolic link points outside the source, to {}",
+                        target.display()
+                    ),
+                    "--follow-links deploys its target, and --exclude ends this warning",
                 )),
                 Skip::Outside { target, needed: Some(needed) } => self.problems.push(format!(
                     "{shown}: the symbolic link points outside the source, to {}, so {needed} would be missing (--follow-links deploys its target)",
                     target.display()
                 )),
-                Skip::Special => self.warnings.push(format!("skipped {shown}: it is not a regular file")),
+                Skip::Special => self
+                    .warnings
+                    .push(Warning::new(format_args!("skipped {shown}: it is not a regular file"), EXCLUDE)),
             }
         }
         match key {
@@ -332,7 +336,8 @@ impl Walk {
             return self.unknown.add_directory(key.as_deref().unwrap_or_default());
         }
         if error.loop_ancestor().is_some() {
-            self.warnings.push(format!("skipped {shown}: the symbolic link points to a directory above it"));
+            let notice = format!("skipped {shown}: the symbolic link points to a directory above it");
+            self.warnings.push(Warning::new(notice, EXCLUDE));
         } else {
             let leads_nowhere = || path.is_symlink() && !path.exists();
             let is_missing = error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
@@ -368,24 +373,8 @@ fn target_of(link: &Path) -> String {
     std::fs::read_link(link).map(|target| self::shown(&target)).unwrap_or_default()
 }
 
-/// A warning about names with invisible characters: a link to them is hardly ever right.
-fn invisible(entries: &[Entry]) -> Option<String> {
-    let mut found = entries.iter().filter_map(|entry| Some((&*entry.key, invisible_character(&entry.key)?)));
-    let (key, character) = found.next()?;
-    let more = match found.count() {
-        0 => String::new(),
-        1 => " (and 1 more file like it)".to_owned(),
-        more => format!(" (and {more} more files like it)"),
-    };
-    let spelled = |c: char| format!("U+{:04X}", u32::from(c));
-    let shown: String =
-        key.chars().map(|c| if c == character { format!("<{}>", spelled(c)) } else { c.to_string() }).collect();
-    Some(format!(
-        "the name {} has an invisible character, {}{more}: rename it, unless pages link to it that way",
-        legible(&shown),
-        spelled(character)
-    ))
-}
+/// What ends a warning about something that is skipped.
+const EXCLUDE: &str = "remove it, or --exclude it";
 
 /// A path for display.
 fn shown(path: &Path) -> String {

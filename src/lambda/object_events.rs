@@ -19,6 +19,7 @@ use shipfront_invalidation::ChangedKey;
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::RECORD_FOLDER;
+use shipfront_site::Warning;
 use shipfront_site::etag::{hex, md5};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -83,7 +84,8 @@ fn reply(entry_point: &EntryPoint, batch: &Batch, failed: &BTreeMap<usize, Strin
         let Some(id) = batch.messages.get(*at).and_then(|message| message.id.as_deref()) else {
             return Err(Error::failed(format!("some events failed: {reason}")));
         };
-        entry_point.terminal.warn(format_args!("message {id} goes back to the queue: {reason}"));
+        let notice = format!("message {id} goes back to the queue: {reason}");
+        entry_point.terminal.warn(&Warning::new(notice, "SQS delivers it again"));
         answer.add_failure(id);
     }
     if batch.queued {
@@ -155,7 +157,8 @@ async fn tell(entry_point: &EntryPoint, batch: &Batch, run: &str, deadline: &Dea
         let settled = of_bucket.settle(|key| !back.contains_key(key)).await;
         if let Err(error) = settled {
             // It costs a path the next time, and no more.
-            entry_point.terminal.warn(format_args!("the deploy record was not updated: {error}"));
+            let notice = format!("the deploy record was not updated: {error}");
+            entry_point.terminal.warn(&Warning::new(notice, error.hint_text()));
         }
         failed_keys.extend(back.into_values().map(|place| (place, reason.clone())));
     }

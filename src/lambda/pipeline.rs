@@ -25,6 +25,7 @@ use aws_lambda_events::codepipeline_job::CodePipelineJob;
 use parameters::{DeployParameters, Parameters};
 use serde_json::{Value, json};
 use shipfront_invalidation::Invalidation;
+use shipfront_site::Warning;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub(super) const JOB: &str = "CodePipeline.job";
 /// retries the event, and everything in it can be done twice.
 pub(super) async fn answer(entry_point: &Arc<EntryPoint>, job: &Value, deadline: Deadline) -> Result<Value> {
     let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_owned) else {
-        return Err(Error::failed(format!("the event has a {JOB:?} without an ID, so it cannot be answered")));
+        return Err(Error::failed(format!("the event has a {JOB:?} without an ID, so it cannot be answered"))
+            .hint("invoke the function from a Lambda action of CodePipeline"));
     };
     let (entry_point_of_work, id_of_work, job) = (entry_point.clone(), id.clone(), job.clone());
     let limit = deadline.last_call();
@@ -99,7 +101,10 @@ fn asked(job: &CodePipelineJob) -> Result<Asked> {
 }
 
 fn shape(job: &Value) -> Result<CodePipelineJob> {
-    read_shape(job).map_err(|problem| Error::usage(format!("the job is not as CodePipeline documents it: {problem}")))
+    read_shape(job).map_err(|problem| {
+        Error::usage(format!("the job is not as CodePipeline documents it: {problem}"))
+            .hint("invoke the function from a Lambda action of CodePipeline")
+    })
 }
 
 /// Checks that a job can be parsed.
@@ -203,7 +208,7 @@ async fn deploy_artifact(
     let refused = run.refused.clone();
     let report = Report::new(run, &entry_point.terminal);
     if let Err(error) = report.show(&entry_point.terminal) {
-        entry_point.terminal.warn(error);
+        entry_point.terminal.warn(&Warning::from(&error));
     }
     if let Some(error) = refused {
         return Ok(Verdict::Failed(Failure::of(&error)));

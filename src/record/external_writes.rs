@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shipfront_site::Warning;
 use shipfront_site::etag::{hex, md5};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -105,18 +106,20 @@ impl Record {
     }
 
     /// The message about marks that cannot be read.
-    pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> String {
+    pub(super) fn unreadable_marks(&self, marks: &UnreadableMarks) -> Warning {
         if marks.bytes.is_none() {
-            return format!(
-                "{}: the function for the bucket's events fails until you invalidate '/*' and remove the file",
-                marks.why
+            return Warning::new(
+                format_args!("{}, so the function for the bucket's events fails", marks.why),
+                "run shipfront invalidate '/*', and remove the file",
             );
         }
-        format!(
-            "{} is not what shipfront writes ({}): every key counts as written by others, and the next deploy that \
-             writes moves the file aside",
-            self.what(EXTERNAL_WRITES),
-            marks.why
+        Warning::new(
+            format_args!(
+                "{} is not what shipfront writes ({}), so every key counts as written by others",
+                self.what(EXTERNAL_WRITES),
+                marks.why
+            ),
+            "the next deploy that writes moves the file aside",
         )
     }
 

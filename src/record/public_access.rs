@@ -6,6 +6,7 @@ use crate::record::Record;
 use crate::s3::Bucket;
 use shipfront_invalidation::Viewers;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 
 /// Whether viewers can read the record.
 #[derive(Debug)]
@@ -47,15 +48,15 @@ pub fn remedy(place: &Target, region: Option<&str>) -> String {
 }
 
 /// The warning if viewers may read the record: it contains file names and digests, but no secrets.
-pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Option<String> {
+pub async fn warning(record: &Record, bucket: &Bucket, viewers: &Viewers) -> Option<Warning> {
     let unseen = match PublicAccess::of(record, bucket, viewers).await {
         PublicAccess::NotShown | PublicAccess::Closed => return None,
         PublicAccess::Open => "",
         PublicAccess::Unseen => "; if it is already there, allow s3:GetBucketPolicy, so that shipfront can see it",
     };
     let place = record.place();
-    Some(format!(
-        "viewers may be able to read the deploy record at {place}: {}{unseen}",
-        remedy(place, bucket.region())
+    Some(Warning::new(
+        format_args!("viewers may be able to read the deploy record at {place}"),
+        format_args!("{}{unseen}", remedy(place, bucket.region())),
     ))
 }

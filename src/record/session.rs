@@ -20,6 +20,7 @@ use crate::s3::Bucket;
 use jiff::Timestamp;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
@@ -143,7 +144,7 @@ impl Session {
     }
 
     /// What could not be read, which is harmless.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.snapshot.warnings
     }
 
@@ -255,7 +256,7 @@ pub enum Ending {
     /// The record is up to date.
     Recorded,
     /// The record is not up to date: the next run invalidates again. The message for the user.
-    Outdated(String),
+    Outdated(Warning),
     /// Another run has the lock: the live site may be stale.
     TakenOver(Error),
 }
@@ -318,8 +319,9 @@ impl Ending {
         match done {
             Ok(()) => Ending::Recorded,
             Err(error) if error.kind() == ErrorKind::Stale => Ending::TakenOver(error),
-            Err(error) => Ending::Outdated(format!(
-                "the deploy record at {place} was not updated: {error}; the next deploy invalidates once more"
+            Err(error) => Ending::Outdated(Warning::new(
+                format_args!("the deploy record at {place} was not updated: {error}"),
+                "the next deploy invalidates once more",
             )),
         }
     }

@@ -9,6 +9,7 @@ use crate::outcome::{Failure, Outcome};
 use serde::Serialize;
 use shipfront_invalidation::Invalidation;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::fmt::{self, Display, Formatter};
 
 /// The result of the tagging.
@@ -27,7 +28,7 @@ pub struct BackfillReport {
     left: Vec<LeftAlone>,
     invalidations: Vec<Invalidation>,
     requests: Requests,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     errors: Vec<Failure>,
 }
 
@@ -62,7 +63,7 @@ impl BackfillReport {
     }
 
     /// Problems that are not failures.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 

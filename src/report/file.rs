@@ -6,6 +6,7 @@ use crate::outcome::ErrorReport;
 use crate::report::provenance::Provenance;
 use crate::report::{Report, junit, markdown, page, variables};
 use crate::terminal::Terminal;
+use shipfront_site::Warning;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -109,7 +110,8 @@ pub fn write(files: &[ReportFile], outcome: &Result<Report>, source: &Path, targ
             Form::Json => write_json(path, &ending),
         };
         if let Err(error) = written {
-            terminal.warn(format_args!("--report {} cannot be written: {error}", path.display()));
+            let notice = format!("--report {} cannot be written: {error}", path.display());
+            terminal.warn(&Warning::new(notice, "name a file in a writable folder"));
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn document(ending: &Ending<'_>) -> io::Result<String> {
     let suites = match ending {
         Ending::Report(report) => of_report(report),
         Ending::Error { error, source, target } => {
-            let hint = error.hint_text().map(|hint| format!("hint: {}", Shown(hint))).unwrap_or_default();
+            let hint = format!("hint: {}", Shown(error.hint_text()));
             let state = State::Failed(Shown(error).to_string(), hint);
             let case =
                 Case { name: format!("deploy {} to {}", Shown(source), Shown(target)), state, said: String::new() };
@@ -80,8 +80,12 @@ fn of_report(report: &Report) -> Vec<Suite> {
         let failed = invalidation.status == InvalidationStatus::Failed;
         Case {
             name: format!("invalidate {items} items on {} for {urls} URLs", Shown(&invalidation.distribution)),
-            state: if failed { State::Failed("failed".to_owned(), listed(&invalidation.items)) } else { State::Passed },
-            said: listed(&invalidation.items),
+            state: if failed {
+                State::Failed("failed".to_owned(), listed(invalidation.items.iter()))
+            } else {
+                State::Passed
+            },
+            said: listed(invalidation.items.iter()),
         }
     });
     suites.push(Suite { name: "invalidations", seconds: report.seconds.invalidate, cases: invalidations.collect() });
@@ -113,7 +117,7 @@ fn whole(report: &Report) -> Case {
     Case {
         name: format!("{verb} {} to {}", Shown(&report.source), Shown(&report.target)),
         state,
-        said: listed(&report.warnings),
+        said: listed(report.warnings.iter()),
     }
 }
 
@@ -136,7 +140,7 @@ fn one(report: &Report, change: &ReportedChange) -> Case {
             State::Failed(escaped(error).into_owned(), hint)
         }
     };
-    Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.word()), state, said: String::new() }
+    Case { name: format!("{verb} {} ({})", Shown(&change.key), change.reason.text()), state, said: String::new() }
 }
 
 /// What is not done, failures first, and what is done, by folder.
@@ -206,8 +210,8 @@ fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// External texts, one per line.
-fn listed(texts: &[String]) -> String {
-    texts.iter().map(|text| escaped(text)).collect::<Vec<_>>().join("\n")
+fn listed(texts: impl Iterator<Item = impl ToString>) -> String {
+    texts.map(|text| escaped(&text.to_string()).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::report::{Fate, Report, ReportedChange};
 use indicatif::DecimalBytes;
 use maud::{Markup, PreEscaped, html};
 use shipfront_invalidation::Invalidation;
+use shipfront_site::Warning;
 
 /// Longer lists are folded.
 const SHORT_LIST: usize = 20;
@@ -71,7 +72,7 @@ fn about(source: &str, target: &str, report: Option<&Report>) -> Markup {
 }
 
 /// Errors with their hints, and warnings, as in the log.
-fn problems(errors: &[Failure], warnings: &[String]) -> String {
+fn problems(errors: &[Failure], warnings: &[Warning]) -> String {
     if errors.is_empty() && warnings.is_empty() {
         return String::new();
     }
@@ -86,7 +87,7 @@ fn problems(errors: &[Failure], warnings: &[String]) -> String {
                 @if let Some(hint) = hint { "hint: " (cut(hint)) "\n" }
             }
             (more(errors.len(), "errors").unwrap_or_default())
-            @for warning in warnings.iter().take(MOST_PROBLEMS) { "warning: " (cut(warning)) "\n" }
+            @for warning in warnings.iter().take(MOST_PROBLEMS) { "warning: " (cut(&warning.to_string())) "\n" }
             (more(warnings.len(), "warnings").unwrap_or_default())
         }
     };
@@ -115,7 +116,7 @@ fn counts(report: &Report) -> String {
         (word("sent", "to send"), DecimalBytes(objects.bytes_uploaded).to_string(), true),
         ("unchanged", objects.kept.to_string(), true),
         (word("removed", "to remove"), objects.pruned.to_string(), objects.pruned > 0),
-        ("no longer in the source, kept", objects.orphaned.to_string(), objects.orphaned > 0),
+        ("not in the source, kept", objects.orphaned.to_string(), objects.orphaned > 0),
         ("unknown, left alone", objects.unknown.to_string(), objects.unknown > 0),
         ("not done", objects.failed.to_string(), objects.failed > 0),
         (word("paths invalidated", "paths to invalidate"), report.cost.paths.to_string(), true),
@@ -169,7 +170,7 @@ fn change_row(change: &ReportedChange) -> Markup {
             td { (sign(change)) }
             td { code { (Shown(&change.key)) } }
             td { @if change.action != Action::Evict { (size) } }
-            td { (change.reason.word()) (fate) }
+            td { (change.reason.text()) (fate) }
         }
     }
 }
@@ -247,7 +248,7 @@ mod tests {
         assert!(long.len() < 200_000 && long.contains(" more: the JSON report names all"), "{}", long.len());
         let mut worst = report();
         let long = "<".repeat(100_000);
-        worst.warnings = vec![long.clone(); 100];
+        worst.warnings = vec![Warning::new(&long, &long); 100];
         let error = crate::error::Error::failed(long.clone()).hint(long.clone());
         worst.errors = vec![Failure::of(Some(&"&".repeat(1024)), &error); 100];
         let distribution = shipfront_invalidation::DistributionId::Distribution("E1".to_owned());
@@ -262,7 +263,7 @@ mod tests {
         fn text_of_others_ends_no_block_and_hides_nothing(text in hostile()) {
             let mut report = report();
             report.changes = vec![change(&text), change(&format!("<img src=x>{text}"))];
-            report.warnings = vec![text.clone()];
+            report.warnings = vec![Warning::new(&text, &text)];
             report.errors = vec![Failure { key: Some(text.clone()), hint: Some(text.clone()),
                 ..Failure::of(None, &crate::error::Error::failed(text.clone())) }];
             report.source = text.clone();
@@ -271,7 +272,7 @@ mod tests {
             let shown = document(&Ending::Report(&report));
             report.changes = vec![change("a"), change("b")];
             for text in [&mut report.source, &mut report.target, &mut report.deploy] { *text = "plain".to_owned(); }
-            report.warnings = vec!["plain".to_owned()];
+            report.warnings = vec![Warning::new("plain", "plain")];
             report.errors = vec![Failure { key: Some("plain".to_owned()), hint: Some("plain".to_owned()),
                 ..Failure::of(None, &crate::error::Error::failed("other")) }];
             let plain = document(&Ending::Report(&report));

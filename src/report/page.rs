@@ -23,7 +23,7 @@ use crate::report::{Fate, ReportedChange};
 use crate::wording::grouped;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-pub(super) use verdict::reason;
+use shipfront_site::Warning;
 use verdict::{Mood, counted};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -200,7 +200,7 @@ fn link(url: Option<&str>, text: &str) -> Markup {
     }
 }
 
-fn problems(errors: &[Failure], warnings: &[String]) -> Markup {
+fn problems(errors: &[Failure], warnings: &[Warning]) -> Markup {
     let title = match (errors.len(), warnings.len()) {
         (0, 1) => "Warning",
         (0, _) => "Warnings",

@@ -14,6 +14,7 @@ use crate::report::provenance::{Named, Provenance};
 use crate::terminal::{Terminal, Volume};
 use proptest::prelude::*;
 use shipfront_invalidation::{Coverage, DistributionId, Invalidation, Step};
+use shipfront_site::Warning;
 
 /// A report in which every external text is this one.
 fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
@@ -61,7 +62,7 @@ fn report(text: &str, outcome: Outcome, verbose: bool, tenant: bool) -> Report {
         changes,
         invalidations: vec![invalidation],
         recovered: Some(Recovered { deploy: owned(), keys: 3 }),
-        warnings: vec![owned()],
+        warnings: vec![Warning::new(text, text)],
         errors: vec![failure(None), failure(Some(owned()))],
         verified: Some(Verified {
             site: owned(),

@@ -6,7 +6,7 @@ mod result;
 mod rules;
 
 use crate::aws::limiter::Sample;
-use crate::deploy::change::Wave;
+use crate::deploy::change::{Action, Reason, Wave};
 use crate::deploy::rollback::{PROMOTED, RESTORED};
 use crate::error::Result;
 use crate::escape::Shown;
@@ -110,17 +110,11 @@ impl Report {
         if self.outcome != Outcome::NothingToDo || self.verbose {
             self.write_hidden(out)?;
         }
-        let objects = &self.objects;
-        if objects.unknown > 0 {
-            writeln!(out, "{} left alone, because too little is known", counted(objects.unknown, "object"))?;
+        if self.objects.unknown > 0 {
+            writeln!(out, "{} left alone, because too little is known", counted(self.objects.unknown, "object"))?;
         }
-        if objects.orphaned > 0 && self.has_changes() {
-            let (files, are) = if objects.orphaned == 1 { ("file", "is") } else { ("files", "are") };
-            let count = grouped(objects.orphaned);
-            writeln!(
-                out,
-                "{count} {files} no longer in the source {are} kept for now; 'shipfront status' says for how long"
-            )?;
+        if self.has_changes() {
+            self.write_kept(out)?;
         }
         if let Some(shard) = &self.shard {
             writeln!(out, "These are the assets of shard {shard}; a deploy without --shard does the rest")?;
@@ -133,10 +127,36 @@ impl Report {
         Ok(())
     }
 
+    /// What is not in the source and stays: for now, or because shipfront did not upload it.
+    fn write_kept(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let what = match self.source.starts_with(RESTORED) || self.source.starts_with(PROMOTED) {
+            true => "that this site does not have",
+            false => "no longer in the source",
+        };
+        // The record, which the status shows, does not know what is only planned.
+        let until = if self.outcome.is_plan() { "(--prune-after)" } else { "('shipfront status' shows until when)" };
+        let kept = self.changes.iter().filter(|change| change.action == Action::Orphan);
+        let (foreign, ours): (Vec<_>, Vec<_>) = kept.partition(|change| change.reason == Reason::Foreign);
+        let objects = |count: usize| (counted(count as u64, "object"), if count == 1 { "stays" } else { "stay" });
+        if !ours.is_empty() {
+            let (objects, stay) = objects(ours.len());
+            writeln!(out, "{objects} {what} {stay} for now {until}")?;
+        }
+        if !foreign.is_empty() {
+            let (objects, stay) = objects(foreign.len());
+            writeln!(out, "{objects} not uploaded by shipfront {stay} (--adopt lets deploys remove such objects)")?;
+        }
+        Ok(())
+    }
+
     fn write_verified(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Some(verified) = &self.verified else { return Ok(()) };
         let (checked, urls) = (verified.checked, counted(verified.urls as u64, "changed URL"));
-        writeln!(out, "Verified at {}: {checked} of {urls}, {}", Shown(&verified.site), verified.verdict())?;
+        let (site, verdict) = (Shown(&verified.site), verified.verdict());
+        match verified.is_unanswered() {
+            true => writeln!(out, "Not verified at {site}: none of {urls} answered")?,
+            false => writeln!(out, "Verified at {site}: {checked} of {urls}, {verdict}")?,
+        }
         if let [first, rest @ ..] = verified.overridden.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
             let (url, found) = (Shown(&first.url), Shown(&first.found));

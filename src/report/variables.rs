@@ -67,7 +67,7 @@ mod tests {
             report.url = Some(format!("https://{text}"));
             report.target = text.clone();
             report.error = Some(text.clone());
-            report.warnings = vec![text.clone()];
+            report.warnings = vec![shipfront_site::Warning::new(&text, &text)];
             let error = Error::failed(text.clone()).hint(text.clone());
             for ending in [Ending::Report(&report), Ending::Error { error: &error, source: &text, target: &text }] {
                 let lines = lines(&ending);

@@ -144,6 +144,7 @@ impl Bucket {
             }
             if !is_conflict {
                 return Err(Error::failed(format!("{} changed in the meantime", source.shown()))
+                    .hint("run the command again")
                     .of_kind(ErrorKind::PreconditionFailed)
                     .hint("run it again, which checks every object once more"));
             }

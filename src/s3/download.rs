@@ -42,7 +42,8 @@ impl Bucket {
             match write(answer.body, file, size).await {
                 Ok(()) => return Ok(size),
                 Err(Broken::Disk(error)) => {
-                    return Err(Error::failed(format!("cannot write {key} to the disk: {error}")));
+                    return Err(Error::failed(format!("cannot write {key} to the disk: {error}"))
+                        .hint("free some disk space, and run again"));
                 }
                 Err(Broken::Network(_)) if tries > 0 => {}
                 Err(Broken::Network(problem)) => {

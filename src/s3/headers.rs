@@ -30,7 +30,7 @@ pub(super) fn of_upload(error: Error, headers: &Headers) -> Error {
             "ACLs are disabled on the bucket: remove acl = \"{acl}\" from the header rules, and grant access in a bucket policy"
         )),
         (Some(_), ErrorKind::AccessDenied) => {
-            let hint = error.hint_text().unwrap_or_default().to_owned();
+            let hint = error.hint_text().to_owned();
             error.hint(format!("{hint}, and s3:PutObjectAcl for the acl of the header rules"))
         }
         _ => error,

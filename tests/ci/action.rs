@@ -239,7 +239,7 @@ async fn what_fails_and_what_a_guard_refuses_is_an_annotation() {
     let wrong = deploy("--no-such-option");
     wrong.run.clone().ended_with(2);
     let [said] = wrong.commands()[..] else { panic!("{:?}", wrong.run) };
-    assert!(said.starts_with("::error title=shipfront::unexpected argument '--no-such-option'"), "{said}");
+    assert!(said.starts_with("::error title=shipfront::unknown option '--no-such-option'"), "{said}");
     let unpaired = deploy("--exclude 'a b");
     unpaired.run.clone().ended_with(2);
     assert!(unpaired.commands().iter().any(|said| said.contains("a quotation mark in args")), "{:?}", unpaired.run);

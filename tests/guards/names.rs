@@ -60,6 +60,8 @@ async fn a_name_with_a_character_that_nobody_sees_is_a_warning() {
     world.write("a\u{200b}b.html", "x");
     let run = world.deploy(&[]).expect(0);
     assert!(run.warnings().contains("a<U+200B>b.html"), "{:?}", run.warnings());
+    let again = world.deploy(&[]).expect(0);
+    assert!(!again.warnings().contains("U+200B"), "said once: {:?}", again.warnings());
 }
 
 #[tokio::test(flavor = "multi_thread")]

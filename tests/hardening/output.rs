@@ -79,6 +79,6 @@ async fn an_absolute_source_is_deployed_from_a_directory_that_was_removed() {
     )
     .unwrap();
     let found = from_there(&["plan", world.source().to_str().unwrap(), "--json"]).expect(0);
-    found.says("settings from");
+    found.says("Settings from");
     from_there(&["plan", "public", TARGET]).expect(2).says("the working directory was removed");
 }

@@ -27,8 +27,9 @@ fn changes(report: &Report) -> Vec<String> {
     report.changes.iter().map(|change| format!("{} {}", change.reason.word(), change.key)).collect()
 }
 
-fn charset_warnings(report: &Report) -> Vec<&String> {
-    report.warnings.iter().filter(|warning| warning.contains("not UTF-8")).collect()
+fn charset_warnings(report: &Report) -> Vec<String> {
+    let warnings = report.warnings.iter().map(ToString::to_string);
+    warnings.filter(|warning| warning.contains("not UTF-8")).collect()
 }
 
 const LATIN: &[u8] = b"<!doctype html><meta charset=iso-8859-1><p>caf\xe9";

@@ -42,7 +42,7 @@ async fn for_headers_that_s3_does_not_keep_one_warning_says_what_to_do() {
     let run = world.deploy(&[]).expect(0);
     let warnings = run.warnings();
     let of_rules: Vec<_> = warnings.lines().filter(|line| line.contains("rules")).collect();
-    assert_eq!(of_rules, ["3 headers are not active: 'shipfront rules --attach' shows what to do"], "{warnings}");
+    assert_eq!(of_rules, ["3 headers are not active; 'shipfront rules --attach' shows what to do"], "{warnings}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,10 +89,10 @@ async fn unlock_takes_the_lease_of_a_local_deploy_that_died() {
     let machine = Machine::new();
     machine.deploy();
     let edge = machine.serve().await;
-    machine.run(&["unlock", "SITE", "--local"]).ended_with(0).says("the lock is free");
+    machine.run(&["unlock", "SITE", "--local"]).ended_with(0).says("The lock is free");
     machine.kill_a_deploy(&edge).await;
     machine.run(&["unlock", "SITE", "--local"]).ended_with(5).says("pass --yes");
-    machine.run(&["unlock", "SITE", "--local", "--yes"]).ended_with(0).says("released the lock");
+    machine.run(&["unlock", "SITE", "--local", "--yes"]).ended_with(0).says("Released the lock");
     let status = machine.run(&["status", "SITE", "--local", "--json"]).ended_with(0).json();
     assert!(status["lease"].is_null() && status["expired_lease"].is_null(), "{status:#}");
     assert!(status["pending"].is_object(), "{status:#}");

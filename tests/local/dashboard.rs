@@ -173,14 +173,14 @@ async fn watched_changes_are_deployed_even_if_the_directory_is_recreated() {
     assert!(preview.get("/about/").await.text().contains("Second."));
     // A deploy next to the edge is explained with the deploy's own reasons.
     let item = &preview.state().await["invalidations"][0]["items"][0];
-    assert_eq!((&item["item"], &item["effect"]), (&"/abou*".into(), &"3 changed".into()));
+    assert_eq!((&item["item"], &item["effect"]), (&"/abou*".into(), &"3 changed URLs".into()));
     assert_eq!(
         item["because"][0],
         serde_json::json!({"key": "about/index.html", "what": "changed", "reason": "changed"})
     );
     if let Some(document) = browser::document(&preview.url_after("Dashboard: "), 3000) {
         assert!(document.contains("about/index.html changed"), "{document}");
-        assert!(document.contains("by the plan: 3 changed"), "{document}");
+        assert!(document.contains("by the plan: 3 changed URLs"), "{document}");
     }
 
     let kept = machine.directory.path().join("kept");

@@ -198,7 +198,7 @@ async fn a_deploy_goes_through_the_running_preview_and_is_seen_at_once() {
 
     machine.write("about/index.html", "<!doctype html><title>About</title><p>New.</p>");
     let deployed = machine.run(&["deploy", "SITE", "--local"]).ended_with(0);
-    deployed.says("using the local edge that runs at http://127.0.0.1:");
+    deployed.says("Using the local edge at http://127.0.0.1:");
     assert!(deployed.stdout.contains("Deployed 1 change"), "{deployed:?}");
     assert!(deployed.stdout.trim_end().ends_with(&format!("http://{}/", preview.authority)), "{deployed:?}");
 
@@ -215,7 +215,7 @@ async fn a_second_preview_says_who_serves_and_ends() {
     let machine = Machine::new();
     let preview = Preview::start(&machine);
     let second = machine.run(&["preview", "SITE"]).ended_with(0);
-    second.says("Another shipfront serves them");
+    second.says("They are served by another shipfront");
     second.says(&preview.authority);
 }
 

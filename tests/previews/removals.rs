@@ -116,7 +116,7 @@ async fn one_preview_is_removed_by_its_name() {
     previews(&world, &["--remove", &label]).expect(6);
     assert_eq!(listed(&world).len(), 3);
     let said = text(&world, &["previews", AT, "--remove", "42"]).expect(0).stdout;
-    assert_eq!(said, "Removed 42: 5 objects\n1 removed, 0 kept at s3://previews.example.com\n");
+    assert_eq!(said, "Removed preview 42: 5 objects\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,7 @@ async fn a_promotion_publishes_the_rules_of_the_previews_build_and_a_rollback_ta
     world.write("_redirects", "/stays /\n/comes.html /main.js 302\n");
     world.write("_headers", "/*\n  X-Frame-Options: DENY\n");
     let deployed = preview(&world, "new", &RULES).expect(0);
-    let sentence = "2 redirects and 1 header are not active in a preview: 'shipfront promote' publishes the rules";
+    let sentence = "2 redirects and 1 header are not active in a preview; 'shipfront promote' publishes the rules";
     assert!(deployed.warnings().contains(sentence), "{}", deployed.warnings());
     assert_eq!(world.count("UpdateFunction"), 0);
     assert_eq!(leads(&world, "/stays").await.1, "/about/", "production is left alone");
@@ -164,7 +164,7 @@ async fn functions_that_are_not_productions_own_or_missing_are_no_place_for_rule
     other.write("index.html", "welcome two");
     preview(&other, "new", &RULES).expect(0);
     let run = promote(&other, "new", &[]).expect(0);
-    assert!(run.warnings().contains("1 redirect is not active: 'shipfront rules --attach'"), "{}", run.warnings());
+    assert!(run.warnings().contains("1 redirect is not active; 'shipfront rules --attach'"), "{}", run.warnings());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,11 +109,11 @@ async fn fields_inside_of_objects_survive_a_deploy_that_changes_something_else()
 async fn a_count_of_paths_that_cannot_be_read_costs_a_warning_and_no_deploy() {
     let world = World::deployed(&SITE).await;
     rewrite_state(&world, |state| state["paths"] = json!("many")).await;
-    let run = world.run(&["status", TARGET, "--json"]).expect(0).says("warning:").says("counting from zero");
+    let run = world.run(&["status", TARGET, "--json"]).expect(0).says("warning:").says("counts from zero");
     assert_eq!(run.json["allowance"]["used"], 0);
     world.write("about.html", "more about");
     let run = world.deploy(&[]).expect(0);
-    assert!(run.warnings().contains("counting from zero"), "{}", run.warnings());
+    assert!(run.warnings().contains("counts from zero"), "{}", run.warnings());
     assert_eq!(state(&world).await["paths"]["used"], 1);
     is_settled(&world, &[]);
 }

@@ -29,7 +29,7 @@ async fn history_and_status_list_each_kept_deploy() {
     assert_eq!(of("restorable"), ["yes", "yes"]);
     assert!(deploys[0]["by"].as_str().unwrap().starts_with("process "), "{}", deploys[0]);
     let text = world.run(&["history", TARGET]).expect(0).stdout;
-    assert!(text.contains("build 41  0123456789") && text.contains("3 written, 1 deleted; live"), "{text}");
+    assert!(text.contains("build 41  0123456789") && text.contains("3 uploaded, 1 removed; live"), "{text}");
     assert_eq!(world.run(&["status", TARGET, "--json"]).expect(0).json["deploys"].as_array().unwrap(), &deploys);
     let status = world.run(&["status", TARGET]).expect(0).stdout;
     assert!(status.contains("1 earlier deploy kept"), "{status}");

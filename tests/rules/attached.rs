@@ -31,10 +31,10 @@ async fn rules_that_no_function_serves_are_one_sentence_and_none_where_one_does(
     world.write("_redirects", "/a /b\n/c /d\n/e /f\n/g /h\n");
     world.write("_headers", "/*\n  X-A: b\n");
     let sentence = |options: &[&str]| world.deploy(options).expect(0).warnings();
-    let none = "4 redirects and 1 header are not active: 'shipfront rules --attach' shows what to do\n";
+    let none = "4 redirects and 1 header are not active; 'shipfront rules --attach' shows what to do\n";
     assert_eq!((sentence(&[]).as_str(), sentence(&["--publish-rules"]).as_str()), (none, none));
     attach(&world.edge, BUCKET, &world.distribution);
-    let attached = "4 redirects and 1 header are not published by this deploy: add 'publish-rules = true' to shipfront.toml, \
+    let attached = "4 redirects and 1 header are not published by this deploy; add 'publish-rules = true' to shipfront.toml, \
                     or pass --publish-rules\n";
     assert_eq!(sentence(&[]), attached);
     assert_eq!(sentence(&["--publish-rules"]), "");
@@ -44,7 +44,7 @@ async fn rules_that_no_function_serves_are_one_sentence_and_none_where_one_does(
     world.edge.put_distribution(changed).unwrap();
     assert_eq!(
         sentence(&["--publish-rules"]),
-        "4 redirects are not active: 'shipfront rules --attach' shows what to do\n"
+        "4 redirects are not active; 'shipfront rules --attach' shows what to do\n"
     );
 }
 

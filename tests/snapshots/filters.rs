@@ -8,7 +8,7 @@ const REPLACED: [(&str, &str); 16] = [
     (r"\b\d{8}t\d{6}z-[0-9a-f]{8}\b", "[deploy]"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?\b", "[time]"),
     (r"\b\d{4}-\d\d-\d\d\b", "[date]"),
-    (r"\b\d+\.\d+ s\b", "[seconds]"),
+    (r"\b(under )?\d+\.\d+ s\b", "[seconds]"),
     (r"\b\d+ seconds? ago\b", "[seconds] ago"),
     (r"\b\d+ s old\b", "[seconds] old"),
     (r"\bwaited \d+ s\b", "waited [seconds]"),

@@ -58,7 +58,7 @@ async fn an_error_page_gets_a_short_life_with_one_notice_and_is_then_its_own_pat
     let world = new(&SITE, vec![response(404, "/404.html", 60)]).await;
     let planned = world.plan(&[]).expect(0).warnings();
     let first = world.deploy(&[]).expect(0).warnings();
-    assert!(first.contains("serves it for 404 under any URL") && first.contains(CHOSEN), "{first}");
+    assert!(first.contains("serves it for 404 at any URL") && first.contains(CHOSEN), "{first}");
     assert!(first.contains("up to 60 s") && !first.contains("deep links"), "{first}");
     assert_eq!((planned.as_str(), first.lines().count()), (first.as_str(), 1));
     assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some(CHOSEN));
@@ -174,8 +174,8 @@ async fn a_single_page_application_pays_with_a_minute_on_deep_links_and_is_repor
     let files = [("app.1a.js", "app"), ("index.html", "version 1")];
     let world = new(&files, vec![answer(403), answer(404)]).await;
     let first = world.deploy(&[]).expect(0).warnings();
-    assert!(first.contains("serves it for 403 and 404 under any URL"), "{first}");
-    assert!(first.contains("deep links may show the previous version for up to 60 s"), "{first}");
+    assert!(first.contains("serves it for 403 and 404 at any URL"), "{first}");
+    assert!(first.contains("deep links may serve the previous version for up to 60 s"), "{first}");
     assert_eq!(missing(&world).await.body, "version 1");
     world.write("index.html", "version 2");
     let run = world.deploy(&[]).expect(0);
@@ -193,7 +193,7 @@ async fn the_rule_that_init_writes_holds_what_it_says() {
     assert!(init.current_dir(&outside).output().unwrap().status.success());
     let deploy = || run(world.command(&world.arguments("deploy", "s3://www.example.com", &[])).current_dir(&outside));
     let first = deploy().expect(0);
-    assert!(!first.warnings().contains("under any URL"), "the rule says it: {}", first.warnings());
+    assert!(!first.warnings().contains("at any URL"), "the rule says it: {}", first.warnings());
     assert_eq!(cache_control(&world, "404.html").await.as_deref(), Some(CHOSEN));
     assert_ne!(cache_control(&world, "about.html").await, None);
     world.write("404.html", "edited");

@@ -242,7 +242,7 @@ pub(crate) fn stop(child: &mut Child, name: &str) {
     signal(child, name);
     let mut said = String::new();
     let mut stderr = BufReader::new(child.stderr.as_mut().unwrap());
-    while !said.contains("stopping") {
+    while !said.contains("Stopping") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }
 }

@@ -3,6 +3,7 @@
 use crate::choose::ALL;
 use crate::viewer::TOLERATED_SECONDS;
 use crate::{DistributionId, Invalidation, Shown, Viewers};
+use shipfront_site::Warning;
 
 /// An object that a distribution serves under URLs that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +48,16 @@ impl Viewers {
 
     /// The settings of the distributions because of which each change of an error page evicts everything, whatever
     /// its headers: one sentence each, with the value to lower.
-    pub fn error_page_obstacles(&self, key: &str) -> Vec<String> {
+    pub fn error_page_obstacles(&self, key: &str) -> Vec<Warning> {
         let full_key = self.target.full_key(key);
         let of_distribution = |Shown { id, viewer, .. }: &Shown| {
             let obstacles = viewer.error_page_obstacles(&full_key).into_iter();
             let sentence = |(rule, seconds): (&str, u64)| {
-                format!(
-                    "the {rule} of {seconds} s keeps /{key} in the cache of the {id} under any URL, so every change of it invalidates /*: set it to at most {TOLERATED_SECONDS} s"
+                Warning::new(
+                    format_args!(
+                        "the {rule} of {seconds} s keeps /{key} in the cache of the {id} under any URL, so every change of it invalidates /*"
+                    ),
+                    format_args!("set it to at most {TOLERATED_SECONDS} s"),
                 )
             };
             obstacles.map(sentence).collect::<Vec<_>>()

@@ -131,17 +131,18 @@ impl Coverage {
         self.item.ends_with('*') || self.item.starts_with('#')
     }
 
-    /// On one line: `2 changed, evicts /about-us/ and 3 more`.
+    /// In a line: `2 changed URLs, evicts /about-us/ and 3 more`.
     pub fn effect(&self) -> String {
         let collateral = self.collateral;
         let evicted = match (&self.evicts[..], collateral) {
             (_, 0) => String::new(),
             ([only], 1) => format!(", evicts {only}"),
             ([first, ..], _) => format!(", evicts {first} and {} more", collateral - 1),
-            ([], _) => format!(", evicts {collateral} unchanged"),
+            ([], _) => format!(", evicts {collateral} others"),
         };
         let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{} changed{evicted}{why}", self.covers)
+        let urls = if self.covers == 1 { "URL" } else { "URLs" };
+        format!("{} changed {urls}{evicted}{why}", self.covers)
     }
 }
 

@@ -23,6 +23,7 @@ use allowance::{Allowance, MaxPaths};
 use cover::{Budget, Item, Reach, SitePath};
 use serde::{Deserialize, Serialize};
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use tagged::Choice;
 use tags::Tagger;
 use tags::copy_tags::{CopyTags, Reading};
@@ -188,7 +189,7 @@ impl Viewers {
     }
 
     /// Warnings about how URLs are found.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         self.viewers.iter().flat_map(|shown| shown.viewer.warnings()).cloned().collect()
     }
 

@@ -30,6 +30,7 @@ pub use compile::{is_mistaken, shows_only_others};
 use encoding::{MAX_PATH_CHARACTERS, cut_at, decode, encode_key, encode_typed, spellings};
 use pattern::normalised;
 use serde::{Deserialize, Serialize};
+use shipfront_site::Warning;
 
 /// The location of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ pub struct Viewer {
     error_responses: Vec<CustomErrorResponse>,
     options: ViewerOptions,
     is_assumed: bool,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// What happens to a viewer path that may serve a key, over all readings.
@@ -189,7 +190,7 @@ impl Viewer {
     }
 
     /// Warnings about how the paths were found, each with its remedy.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 

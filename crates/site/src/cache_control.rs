@@ -1,6 +1,7 @@
 //! Checks that a text is a valid `Cache-Control`. Caches ignore directives that they do not know, so a mistyped one
 //! has no effect.
 
+use crate::Warning;
 use crate::rules::audit::nearest;
 
 /// The response directives, and whether each takes a number of seconds (RFC 9111, RFC 5861, RFC 8246).
@@ -21,28 +22,28 @@ const DIRECTIVES: [(&str, bool); 13] = [
 ];
 
 /// Describes what is wrong with a value and suggests a correction; `None` if every cache understands it.
-pub fn problem(value: &str) -> Option<String> {
+pub fn problem(value: &str) -> Option<Warning> {
     let wrong = directives(value).find_map(|directive| wrong_with(directive).map(|why| (directive.to_owned(), why)));
     let Some((directive, why)) = wrong else { return contradiction(value) };
     let problem = format!("{value:?} is not a valid Cache-Control: {directive:?} {why}");
     Some(match mended(value) {
-        Some(meant) => format!("{problem}; did you mean {meant:?}?"),
-        None => problem,
+        Some(meant) => Warning::new(problem, format_args!("did you mean {meant:?}?")),
+        None => Warning::new(problem, "correct the directive"),
     })
 }
 
 /// Finds directives that contradict one another: caches differ in which one they obey.
-fn contradiction(value: &str) -> Option<String> {
+fn contradiction(value: &str) -> Option<Warning> {
     let has = |name: &str| directives(value).any(|directive| directive.eq_ignore_ascii_case(name));
     if has("public") && has("private") {
-        return Some(format!("{value:?} is both public and private: remove one of them"));
+        return Some(Warning::new(format_args!("{value:?} is both public and private"), "remove one of them"));
     }
     let ages = |name: &str| {
         let values = directives(value).filter_map(move |directive| directive.split_once('='));
         values.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, age)| age.to_owned()).collect::<Vec<_>>()
     };
     let twice = ["max-age", "s-maxage"].into_iter().find(|name| ages(name).windows(2).any(|two| two[0] != two[1]))?;
-    Some(format!("{value:?} has two values of {twice}: remove one of them"))
+    Some(Warning::new(format_args!("{value:?} has two values of {twice}"), "remove one of them"))
 }
 
 /// Splits a value into directives. A comma inside quotes does not separate.
@@ -124,8 +125,8 @@ mod tests {
         for value in ["max-age=60, s-maxage=0", "max-age=60, max-age=60", "no-store, max-age=0", "private, no-cache"] {
             assert_eq!(problem(value), None, "{value}");
         }
-        let pasted = problem("Cache-Control: public, max-age=300").unwrap_or_default();
-        assert!(pasted.ends_with("did you mean \"public, max-age=300\"?"), "{pasted}");
+        let pasted = problem("Cache-Control: public, max-age=300").unwrap();
+        assert_eq!(pasted.remedy(), "did you mean \"public, max-age=300\"?");
     }
 
     #[test]
@@ -163,10 +164,8 @@ mod tests {
         ] {
             let reported = problem(value).unwrap_or_else(|| panic!("{value} is none"));
             match meant {
-                Some(meant) => {
-                    assert!(reported.ends_with(&format!("; did you mean {meant:?}?")), "{value}: {reported}")
-                }
-                None => assert!(!reported.contains("did you mean"), "{value}: {reported}"),
+                Some(meant) => assert_eq!(reported.remedy(), format!("did you mean {meant:?}?"), "{value}: {reported}"),
+                None => assert!(!reported.remedy().contains("did you mean"), "{value}: {reported}"),
             }
         }
     }
@@ -174,7 +173,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_proposed_is_a_cache_control(value in "[a-z0-9 ,;:=\"-]{0,30}|max-age.{0,12}") {
-            if let Some((_, meant)) = problem(&value).as_deref().and_then(|reported| reported.split_once("did you mean ")) {
+            let reported = problem(&value);
+            if let Some(meant) = reported.as_ref().and_then(|reported| reported.remedy().strip_prefix("did you mean ")) {
                 let meant: String = meant.trim_end_matches('?').trim_matches('"').to_owned();
                 prop_assert_eq!(problem(&meant), None);
             }

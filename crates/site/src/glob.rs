@@ -4,6 +4,7 @@
 //! As in `.gitignore`, a pattern without a slash matches a file name in any folder, a leading slash anchors it at
 //! the top of the site, and a trailing slash matches everything in a folder.
 
+use crate::Warning;
 use crate::rules::audit::nearest;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -118,19 +119,22 @@ pub fn meant<'k>(glob: &Glob, keys: impl Iterator<Item = &'k str> + Clone) -> Op
 
 /// Explains a pattern that matches no key but that other tools would understand: a negation, a regular expression,
 /// backslashes, or a path from outside the site. `source` is the name of the site's folder.
-pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = &'k str> + Clone) -> Option<String> {
+pub fn oddity<'k>(glob: &Glob, source: Option<&str>, keys: impl Iterator<Item = &'k str> + Clone) -> Option<Warning> {
     let written = &*glob.written;
     let below = source.and_then(|source| written.trim_start_matches("./").strip_prefix(source)?.strip_prefix('/'));
     let below = below.map(|rest| format!("/{rest}"));
     let has_expression = written.starts_with('^') || written.ends_with('$') || written.contains(".*");
     let problem = if written.starts_with('!') {
-        format!("{written:?} is not a negation here: narrow the other patterns instead")
+        Warning::new(format_args!("{written:?} is not a negation here"), "narrow the other patterns instead")
     } else if below.as_ref().is_some_and(|below| below.parse().is_ok_and(|glob| matches_one(&glob, keys.clone()))) {
-        format!("{written:?} begins outside the site; did you mean {:?}?", below.unwrap_or_default())
+        let notice = format!("{written:?} begins outside the site");
+        Warning::new(notice, format_args!("did you mean {:?}?", below.unwrap_or_default()))
     } else if written.contains('\\') && matches_one(&written.replace('\\', "/").parse().ok()?, keys.clone()) {
-        format!("{written:?} has backslashes; did you mean {:?}?", written.replace('\\', "/"))
+        let notice = format!("{written:?} has backslashes");
+        Warning::new(notice, format_args!("did you mean {:?}?", written.replace('\\', "/")))
     } else if has_expression {
-        format!("{written:?} looks like a regular expression; patterns are globs, such as \"/assets/**\" or \"*.js\"")
+        let notice = format!("{written:?} looks like a regular expression");
+        Warning::new(notice, "write a glob, such as \"/assets/**\" or \"*.js\"")
     } else {
         return None;
     };
@@ -162,7 +166,11 @@ mod tests {
             ("./public/assets/", "did you mean \"/assets/\""),
             ("assets\\app.js", "did you mean \"assets/app.js\""),
         ] {
-            assert!(said(pattern).is_some_and(|said| said.contains(part)), "{pattern}: {:?}", said(pattern));
+            assert!(
+                said(pattern).is_some_and(|said| said.to_string().contains(part)),
+                "{pattern}: {:?}",
+                said(pattern)
+            );
         }
         for pattern in ["*.html", "*.htm", "/assets/**", "public/nothing/**", "*", ".*"] {
             assert_eq!(said(pattern).is_some(), pattern == ".*", "{pattern}");

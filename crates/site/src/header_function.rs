@@ -4,6 +4,7 @@
 //! It changes responses as [`Rules::response_headers`] says. CloudFront calls it only for responses with a status
 //! below 400: headers of error pages need a response headers policy.
 
+use crate::Warning;
 use crate::error::{Error, Result};
 use crate::javascript::{COMMON, MAX_BYTES, host, literal, pieces, regular_expression};
 use crate::viewer_rules::Rules;
@@ -16,7 +17,7 @@ pub struct HeaderFunction {
     /// JavaScript.
     pub code: String,
     /// Messages for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl fmt::Display for HeaderFunction {
@@ -54,7 +55,10 @@ pub fn generate(rules: &Rules) -> Result<HeaderFunction> {
         let message = format!("the function would have {} bytes; CloudFront accepts {MAX_BYTES}", code.len());
         return Err(Error::refused(message).hint("combine paths with * or :name, or use the response headers policies that 'shipfront headers --policy' prints"));
     }
-    let warnings = vec!["CloudFront calls no function for responses of 400 and above: error pages get these headers only from a response headers policy, which 'shipfront headers --policy' prints".to_owned()];
+    let warnings = vec![Warning::new(
+        "CloudFront calls no function for responses of 400 and above, so error pages do not get these headers",
+        "'shipfront headers --policy' prints response headers policies, which they get",
+    )];
     Ok(HeaderFunction { code, warnings })
 }
 

@@ -28,6 +28,7 @@ pub mod rules;
 mod shared_key;
 pub mod url_pattern;
 pub mod viewer_rules;
+mod warning;
 
 pub use encoding::Encoding;
 pub use error::{Error, ErrorKind, LineError, Result};
@@ -35,6 +36,7 @@ pub use kinds::{ObjectKind, ObjectKinds};
 use percent_encoding::percent_decode_str;
 pub use shared_key::Key;
 use std::fmt;
+pub use warning::Warning;
 
 /// The folder of deploy records in a bucket: never compared, pruned or invalidated.
 pub const RECORD_FOLDER: &str = ".shipfront/";

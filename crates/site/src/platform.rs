@@ -14,6 +14,7 @@
 //! <https://developers.cloudflare.com/pages/configuration/redirects/>,
 //! <https://developers.cloudflare.com/pages/configuration/headers/>.
 
+use crate::Warning;
 use crate::error::{Error, LineError, Result};
 use std::fmt;
 
@@ -88,10 +89,9 @@ impl Finding {
         let LineError { line, message, hint } = error;
         Finding { file, line, kind, message, hint }
     }
-}
 
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The finding as a warning.
+    pub fn warning(&self) -> Warning {
         let Finding { file, line, message, hint, .. } = self;
         let what = match self.kind {
             FindingKind::Protects => "refused",
@@ -102,7 +102,13 @@ impl fmt::Display for Finding {
             FindingKind::Doubtful => "doubtful",
             FindingKind::NoEffect => "no effect",
         };
-        write!(formatter, "{file}:{line}: {what}: {message}; {hint}")
+        Warning::new(format_args!("{file}:{line}: {what}: {message}"), hint)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.warning().fmt(formatter)
     }
 }
 

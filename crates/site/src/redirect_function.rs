@@ -8,6 +8,7 @@
 
 mod runtime;
 
+use crate::Warning;
 use crate::compact_table::compact;
 use crate::error::{Error, Result};
 use crate::etag::{hex, md5};
@@ -40,7 +41,7 @@ pub struct RedirectFunction {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub store: Vec<(String, String)>,
     /// Messages for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What the code implements: the rules, with the changes that the placement makes.
     #[serde(skip)]
     pub rules: Rules,
@@ -193,20 +194,21 @@ fn function(
 ) -> RedirectFunction {
     let mut warnings = Vec::new();
     if let Some((line, page)) = response {
-        warnings.push(format!(
-            "_redirects:{line} does not fit into the function together with the files that precede it: set custom error responses of the distribution for 403 and 404 to {page} with status 200"
+        warnings.push(Warning::new(
+            format_args!("_redirects:{line} does not fit into the function together with the files that precede it"),
+            format_args!("set custom error responses of the distribution for 403 and 404 to {page} with status 200"),
         ));
     }
     if rules.extension_is_file {
-        warnings.push(
-            "the names of all files do not fit into the function: every URL with an extension counts as a file, which lines with * or :name skip unless their status ends in !"
-                .to_owned(),
-        );
+        warnings.push(Warning::new(
+            "the names of all files do not fit into the function: every URL with an extension counts as a file, which lines with * or :name skip",
+            "end the status of a line in ! where it applies to such URLs",
+        ));
     }
     if table == Table::Store {
-        warnings.push(format!(
-            "{} lines and files are in a key-value store, because they do not fit into the function",
-            store.len()
+        warnings.push(Warning::new(
+            format_args!("{} lines and files do not fit into the function and are in a key-value store", store.len()),
+            "associate the store with the function, as 'shipfront rules --attach' explains",
         ));
     }
     let placement = Placement { table, error_response: response.cloned(), extension_is_file: rules.extension_is_file };

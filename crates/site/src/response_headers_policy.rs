@@ -3,6 +3,7 @@
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudfront-responseheaderspolicy.html>
 
+use crate::Warning;
 use crate::headers_file::HeaderBlock;
 use crate::url_pattern::{Piece, UrlPattern};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub struct PolicyTemplate {
     /// The CloudFormation template.
     pub template: Value,
     /// Messages for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl fmt::Display for PolicyTemplate {
@@ -32,16 +33,24 @@ const MAX_SECURITY_POLICY: usize = 1783;
 /// Maximum number of policies in an account, unless its quota was raised.
 const MOST_POLICIES: usize = 20;
 
+/// What does all that a policy cannot.
+const FUNCTION: &str = "'shipfront headers' without --policy prints one function that does it";
+
+fn no_such_value(line: usize, name: &str) -> Warning {
+    Warning::new(format_args!("line {line} is left out: a policy has no such value of {name}"), "correct its value")
+}
+
 /// One policy for each path of the file, because a behavior of a distribution has one policy.
 pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
-    let mut warnings: Vec<String> = Vec::new();
+    let mut warnings: Vec<Warning> = Vec::new();
     let mut paths: Vec<&UrlPattern> = Vec::new();
     for block in blocks {
         if let (Some(_), Some(header)) = (&block.host, block.headers.first()) {
-            warnings.push(format!(
+            let notice = format!(
                 "the path of line {} is left out: it is for one host, but a policy applies to all",
                 header.line
-            ));
+            );
+            warnings.push(Warning::new(notice, FUNCTION));
         } else if !paths.contains(&&block.path) {
             paths.push(&block.path);
         }
@@ -57,10 +66,13 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
             headers.retain(|(name, ..)| !name.eq_ignore_ascii_case(&header.name));
             match (header.exact(), &header.value) {
                 (Some(value), _) => headers.push((header.name.as_str(), value, header.line)),
-                (None, Some(_)) => warnings.push(format!(
-                    "line {} is left out: a policy's {} is the same for every URL",
-                    header.line, header.name
-                )),
+                (None, Some(_)) => {
+                    let notice = format!(
+                        "line {} is left out: a policy's {} is the same for every URL",
+                        header.line, header.name
+                    );
+                    warnings.push(Warning::new(notice, FUNCTION));
+                }
                 (None, None) => {}
             }
         }
@@ -80,7 +92,9 @@ pub fn template(blocks: &[HeaderBlock]) -> PolicyTemplate {
     }
     if resources.len() > MOST_POLICIES {
         let count = resources.len();
-        warnings.push(format!("an account has a quota of {MOST_POLICIES} response headers policies, and this takes {count}: 'shipfront headers' without --policy prints one function for all of them"));
+        let notice =
+            format!("this takes {count} response headers policies, and an account has a quota of {MOST_POLICIES}");
+        warnings.push(Warning::new(notice, FUNCTION));
     }
     let mut said = BTreeSet::new();
     warnings.retain(|warning| said.insert(warning.clone()));
@@ -101,7 +115,7 @@ fn comment(path: &UrlPattern) -> String {
     comment.chars().take(128).collect()
 }
 
-fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec<String>) -> Map<String, Value> {
+fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec<Warning>) -> Map<String, Value> {
     let (mut security, mut cors, mut custom) = (Map::new(), Map::new(), Vec::new());
     for &(name, value, line) in headers {
         let lower = name.to_ascii_lowercase();
@@ -109,21 +123,27 @@ fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec
         if lower.starts_with("access-control-") {
             match cors_field(&lower, value) {
                 Some((field, value)) => drop(cors.insert(field.to_owned(), value)),
-                None => warnings.push(format!("line {line} is left out: a policy has no such value of {name}")),
+                None => warnings.push(no_such_value(line, name)),
             }
             continue;
         }
         match security_field(&lower, value) {
-            None if custom.len() == MOST_CUSTOM_HEADERS => warnings.push(format!(
-                "line {line} is left out for {path}: a policy has at most {MOST_CUSTOM_HEADERS} custom headers, and this is one more ({name})"
-            )),
+            None if custom.len() == MOST_CUSTOM_HEADERS => {
+                let notice = format!(
+                    "line {line} is left out for {path}: a policy has at most {MOST_CUSTOM_HEADERS} custom headers, and this is one more ({name})"
+                );
+                warnings.push(Warning::new(notice, FUNCTION));
+            }
             None => custom.push(json!({"Header": name, "Value": value, "Override": true})),
             Some(Some((field, value))) => drop(security.insert(field.to_owned(), value)),
-            Some(None) if lower == "content-security-policy" => warnings.push(format!(
-                "line {line} is left out: a policy's {name} has at most {MAX_SECURITY_POLICY} characters, and this one has {}; 'shipfront headers' without --policy prints a function that sets it",
-                value.chars().count()
-            )),
-            Some(None) => warnings.push(format!("line {line} is left out: a policy has no such value of {name}")),
+            Some(None) if lower == "content-security-policy" => {
+                let notice = format!(
+                    "line {line} is left out: a policy's {name} has at most {MAX_SECURITY_POLICY} characters, and this one has {}",
+                    value.chars().count()
+                );
+                warnings.push(Warning::new(notice, FUNCTION));
+            }
+            Some(None) => warnings.push(no_such_value(line, name)),
         }
     }
     let mut config = Map::new();
@@ -151,7 +171,7 @@ fn policy(headers: &[(&str, &str, usize)], path: &UrlPattern, warnings: &mut Vec
 }
 
 /// With credentials, CloudFront and browsers do not accept `*`.
-fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: &mut Vec<String>) {
+fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: &mut Vec<Warning>) {
     if cors.get("AccessControlAllowCredentials") != Some(&json!(true)) {
         return;
     }
@@ -162,7 +182,9 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
     };
     if any(cors.get("AccessControlAllowOrigins")) {
         cors.remove("AccessControlAllowCredentials");
-        warnings.push(format!("Access-Control-Allow-Credentials of {path} is left out: no browser accepts it with every origin; name the origins in Access-Control-Allow-Origin"));
+        let notice =
+            format!("Access-Control-Allow-Credentials of {path} is left out: no browser accepts it with every origin");
+        warnings.push(Warning::new(notice, "name the origins in Access-Control-Allow-Origin"));
         return;
     }
     for (field, header, values) in [
@@ -170,15 +192,15 @@ fn with_credentials(cors: &mut Map<String, Value>, path: &UrlPattern, warnings: 
         ("AccessControlAllowMethods", "Access-Control-Allow-Methods", json!(["GET", "HEAD", "OPTIONS"])),
     ] {
         if any(cors.get(field)) {
-            warnings.push(format!(
-                "{header} of {path} cannot be * with credentials: the template has {values}, write those that you need"
-            ));
+            let notice = format!("{header} of {path} cannot be * with credentials: the template has {values}");
+            warnings.push(Warning::new(notice, "write the values that the site needs"));
             cors.insert(field.to_owned(), json!({"Items": values}));
         }
     }
     if cors.contains_key("AccessControlExposeHeaders") && any(cors.get("AccessControlExposeHeaders")) {
         cors.remove("AccessControlExposeHeaders");
-        warnings.push(format!("Access-Control-Expose-Headers of {path} cannot be * with credentials and is left out"));
+        let notice = format!("Access-Control-Expose-Headers of {path} cannot be * with credentials and is left out");
+        warnings.push(Warning::new(notice, "name the headers in it"));
     }
 }
 

@@ -50,10 +50,10 @@ pub(super) enum Status {
 impl Status {
     pub(super) fn words(self) -> &'static str {
         match self {
-            Status::AsExpected => "as expected",
-            Status::Otherwise => "otherwise",
+            Status::AsExpected => "passed",
+            Status::Otherwise => "failed",
             Status::NotSupported => "not supported",
-            Status::NotTried => "not tried",
+            Status::NotTried => "skipped",
         }
     }
 }
@@ -105,7 +105,7 @@ impl Check {
             }
             Err(error) => {
                 let status = status_of(&error);
-                let own = if status == Status::NotTried { error.hint_text() } else { Some(self.hint) };
+                let own = if status == Status::NotTried { error.own_hint() } else { Some(self.hint) };
                 (Seen { status, answered: error.to_string() }, own.map(str::to_owned))
             }
         };

@@ -18,64 +18,64 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "create-only",
         "5.2",
-        "a write with If-None-Match: * is refused where there is an object",
-        "two deploys would not be kept apart: use --no-record, and let one pipeline deploy",
+        "S3 refuses a write with If-None-Match: * if the object exists",
+        "two deploys could run at the same time: use --no-record, and deploy from one pipeline only",
         create_only
     ),
     check!(
         "create-only-in-parts",
         "5.7",
-        "the end of an upload in parts with If-None-Match: * is refused where there is an object",
+        "S3 refuses to complete a multipart upload with If-None-Match: * if the object exists",
         "a shard could overwrite a large file: do not use --shard",
         create_only_in_parts
     ),
     check!(
         "replace-if-unchanged",
         "5.2",
-        "a write with If-Match goes through for the object's ETag, and for no other",
-        "a lease would not hold: use --no-record, and let one pipeline deploy",
+        "a write with If-Match succeeds only with the object's current ETag",
+        "the lock would not hold: use --no-record, and deploy from one pipeline only",
         replace_if_unchanged
     ),
     check!(
         "replace-if-gone",
         "5.2",
-        "a write with If-Match is refused where there is no object",
-        "a record that was removed would come back: use --no-record",
+        "S3 refuses a write with If-Match if there is no object",
+        "a removed deploy record would come back: use --no-record",
         replace_if_gone
     ),
     check!(
         "one-of-many-wins",
         "5.2",
-        "of writes that create one key at the same time, one succeeds, and it is the one that is read",
-        "two deploys would not be kept apart: use --no-record, and let one pipeline deploy",
+        "if several writes create a key at the same time, one succeeds, and reads return that one",
+        "two deploys could run at the same time: use --no-record, and deploy from one pipeline only",
         one_of_many_wins
     ),
     check!(
         "lost-answer-is-found",
         "5.2",
-        "a conditional write that is sent again after its effect is refused, and the object is ours",
-        "a lease whose answer was lost would be taken for somebody else's",
+        "a conditional write that is repeated after it succeeded is refused, and the object is the one we wrote",
+        "after a lost answer, a deploy would take its own lock for another's: release it with 'shipfront unlock'",
         lost_answer_is_found
     ),
     check!(
         "delete-if-unchanged",
         "4.3",
-        "a key of DeleteObjects with an ETag goes only while the object has it",
-        "what others wrote could be removed: use --prune-after never",
+        "DeleteObjects with an ETag deletes an object only if it has that ETag",
+        "deploys could remove what other tools wrote: use --prune-after never",
         delete_if_unchanged
     ),
     check!(
         "refused-key-by-key",
         "4.7",
-        "DeleteObjects names each key that was refused, and deletes the others",
-        "removals would fail as a whole: use --prune-after never",
+        "DeleteObjects reports each key that it refuses, and deletes the others",
+        "one refused removal would fail all: use --prune-after never",
         refused_key_by_key
     ),
     check!(
         "deleting-nothing",
         "1.11",
-        "deleting a key without an object is no error",
-        "a removal whose answer was lost would count as failed, and be done by the next deploy",
+        "deleting a key that has no object succeeds",
+        "after a lost answer, a removal counts as failed: run the deploy again",
         deleting_nothing
     ),
 ];

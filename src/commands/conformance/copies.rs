@@ -16,29 +16,29 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "copy-onto-itself",
         "2.13",
-        "a copy of an object onto itself that says its headers again has them, and the same ETag",
-        "tags cannot be put on what is there: deploy it again in place of 'tags --backfill'",
+        "copying an object onto itself with its headers keeps the headers and the ETag",
+        "existing objects cannot be tagged in place: deploy them again instead of 'tags --backfill'",
         copy_onto_itself
     ),
     check!(
         "copy-keeps-headers",
         "2.13",
-        "a copy that says no headers has those of its source",
-        "what is copied would have other headers",
+        "a copy without headers of its own gets those of its source",
+        "rollbacks and promotions would change headers: deploy the build again instead",
         copy_keeps_headers
     ),
     check!(
         "copy-if-source-unchanged",
         "2.13",
-        "a copy is refused where its source has another ETag than x-amz-copy-source-if-match",
-        "what others write during 'tags --backfill' could be taken for ours",
+        "S3 refuses a copy if the source's ETag differs from x-amz-copy-source-if-match",
+        "'tags --backfill' could copy what other tools write meanwhile: let nothing else write",
         copy_if_source_unchanged
     ),
     check!(
         "copy-if-unchanged",
         "2.13",
-        "a copy is refused where what it replaces has another ETag than If-Match",
-        "what others write during 'tags --backfill' could be overwritten",
+        "S3 refuses a copy if the object that it replaces has another ETag than If-Match",
+        "'tags --backfill' could overwrite what other tools write meanwhile: let nothing else write",
         copy_if_unchanged
     ),
 ];

@@ -21,92 +21,92 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "warm-url-is-kept",
         "1.12",
-        "a URL that was asked for twice is a hit, and stays as it is when its object changes",
-        "the distribution keeps nothing below the prefix: no invalidation is needed, and --distribution none saves them",
+        "a URL that was requested twice is cached, and does not change when its object changes",
+        "the distribution caches nothing below the prefix, so invalidations are unnecessary: use --distribution none",
         warm_url_is_kept
     ),
     check!(
         "path-clears",
         "1.1",
-        "an invalidation of a URL's exact path clears it",
-        "viewers stay stale: do not rely on invalidations here",
+        "invalidating a URL's exact path evicts it",
+        "viewers would stay stale: do not rely on invalidations here",
         path_clears
     ),
     check!(
         "completed-is-fresh",
         "1.15",
-        "when an invalidation is said to be completed, viewers see the change",
-        "--verify may see what is about to go: raise its patience",
+        "when an invalidation is Completed, viewers see the change",
+        "--verify may see old copies: wait before you check",
         completed_is_fresh
     ),
     check!(
         "wildcard-clears",
         "1.5",
-        "a wildcard clears what is longer than its prefix, and nothing else",
+        "a wildcard evicts the URLs that are longer than its prefix, and nothing else",
         "use --max-wildcards 0",
         wildcard_clears
     ),
     check!(
         "directory-is-cleared",
         "1.5",
-        "/dir/* and /dir/ together clear /dir/ and what is below it",
+        "/dir/* and /dir/ together evict /dir/ and everything below it",
         "use --strategy exact",
         directory_is_cleared
     ),
     check!(
         "aliases-are-cleared",
         "1.12",
-        "the paths of a key and of each URL that a function rewrites to it together clear all of them",
+        "invalidating the path of a key and of each URL that a function rewrites to it evicts all of them",
         "use --strategy all",
         aliases_are_cleared
     ),
     check!(
         "tag-clears",
         "1.13",
-        "an invalidation of a cache tag clears the copies that carry it",
+        "invalidating a cache tag evicts the copies that carry it",
         "use --cache-tags off",
         tag_clears
     ),
     check!(
         "query-strings",
         "1.2",
-        "what a deploy sends for a page clears its URL with a query string, too",
+        "the paths that a deploy sends for a page also evict its URLs with a query string",
         "use --strategy all",
         query_strings
     ),
     check!(
         "error-is-cleared",
         "1.1",
-        "an error that was kept for a URL goes by the URL's path, once there is an object",
-        "created pages may be answered with an error until it expires: lower ErrorCachingMinTTL",
+        "once an object exists, invalidating its path evicts an error that was cached for the URL",
+        "viewers may get an error for a new page until the error expires: lower ErrorCachingMinTTL",
         error_is_cleared
     ),
     check!(
         "error-page-ages",
         "1.6",
-        "copies of an error page under other URLs live no longer than its headers and ErrorCachingMinTTL say",
+        "copies of an error page at other URLs live no longer than its headers and ErrorCachingMinTTL say",
         "use --error-page all",
         error_page_ages
     ),
     check!(
         "same-reference",
         "1.8",
-        "the same caller reference with the same items is the same invalidation; with others it is refused",
-        "a repeated request may cost twice",
+        "repeating a caller reference with the same items returns the same invalidation; with other items it is refused",
+        "a repeated request may be charged twice: check the bill",
         same_reference
     ),
     check!(
         "wildcards-in-a-request",
         "1.8",
-        "many wildcards are taken, in parts where they must be",
-        "set max-wildcards to what was taken",
+        "CloudFront accepts many wildcards, in several requests if necessary",
+        "set max-wildcards to the number that was accepted",
         wildcards_in_a_request
     ),
     check!(
         "paths-in-a-request",
         "1.8",
-        "many paths are taken, in parts where they must be",
-        "set max-paths to what was taken",
+        "CloudFront accepts many paths, in several requests if necessary",
+        "set max-paths to the number that was accepted",
         paths_in_a_request
     ),
 ];

@@ -15,77 +15,77 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "listing-is-ordered",
         "4.2",
-        "a listing has its keys in the order of their UTF-8 bytes",
-        "a deploy sees it and lists again, one answer after the other: right, and slower on a large site",
+        "a listing returns keys in the order of their UTF-8 bytes",
+        "deploys notice it and list sequentially, which is correct but slower on a large site",
         listing_is_ordered
     ),
     check!(
         "listing-is-complete",
         "4.2",
-        "a listing has what was just written, and not what was just deleted",
-        "a deploy would upload or remove too little: run it again after a while",
+        "a listing includes an object that was just written, and not one that was just deleted",
+        "a deploy could upload or remove too little: run it again after a while",
         listing_is_complete
     ),
     check!(
         "listing-starts-after",
         "4.2",
-        "StartAfter leaves out every key up to that one, and no other",
-        "a deploy that sees keys out of order lists again, one answer after the other; try 'plan' first",
+        "StartAfter skips every key up to and including the given one, and no other",
+        "deploys that notice it list sequentially: look at 'shipfront plan' first",
         listing_starts_after
     ),
     check!(
         "listing-goes-on",
         "4.2",
-        "the pages of a listing have each key once",
-        "a deploy would not see every object: do not deploy here",
+        "the pages of a listing contain each key once",
+        "deploys would not see every object: do not deploy here",
         listing_goes_on
     ),
     check!(
         "name-with-a-space",
         "1.4",
-        "an object whose name has a space is listed and read by that name",
+        "an object with a space in its name is listed and read by that name",
         "rename such files",
         |trial| name(trial, "name-with-a-space", "a b  c.txt")
     ),
     check!(
         "name-with-a-plus",
         "1.4",
-        "an object whose name has a + is listed and read by that name",
+        "an object with a + in its name is listed and read by that name",
         "rename such files",
         |trial| name(trial, "name-with-a-plus", "c++.txt")
     ),
     check!(
         "name-with-a-percent-sign",
         "1.4",
-        "an object whose name has a % is listed and read by that name",
+        "an object with a % in its name is listed and read by that name",
         "rename such files",
         |trial| name(trial, "name-with-a-percent-sign", "100%25.txt")
     ),
     check!(
         "name-with-a-tilde",
         "1.4",
-        "an object whose name has a ~ is listed and read by that name",
+        "an object with a ~ in its name is listed and read by that name",
         "rename such files",
         |trial| name(trial, "name-with-a-tilde", "~user.txt")
     ),
     check!(
         "name-with-markup",
         "4.6d",
-        "an object whose name has characters that XML reserves is listed and read by that name",
+        "an object with characters that XML reserves in its name is listed and read by that name",
         "rename such files",
         |trial| name(trial, "name-with-markup", "a&b<c>'d'.txt")
     ),
     check!(
         "name-with-a-control-character",
         "4.6d",
-        "an object whose name has a control character is listed and read by that name",
-        "remove such objects before a deploy",
+        "an object with a control character in its name is listed and read by that name",
+        "remove such objects before you deploy",
         |trial| name(trial, "name-with-a-control-character", "a\u{1}b.txt")
     ),
     check!(
         "forms-of-unicode",
         "1.4",
-        "names that differ in their form of Unicode alone are two objects",
+        "two names that differ only in their Unicode form are two objects",
         "rename files so that no two look the same",
         forms_of_unicode
     ),

@@ -22,85 +22,85 @@ pub(super) const CHECKS: &[Check] = &[
     check!(
         "etag-of-a-put",
         "2.1",
-        "the ETag is the MD5 of the bytes, unless the answer says that KMS encrypts",
-        "every file would differ from its object: do not deploy here",
+        "the ETag is the MD5 of the bytes, unless the answer says that KMS encrypts them",
+        "every file would look changed: do not deploy here",
         etag_of_a_put
     ),
     check!(
         "etag-of-parts",
         "2.5",
-        "the ETag of an upload in parts is the MD5 of the parts' MD5s and their number",
-        "files of 16 MiB and more would be uploaded each time",
+        "the ETag of a multipart upload is the MD5 of the parts' MD5s, and the number of parts",
+        "every deploy would upload files of 16 MiB and more again: keep them out of the site, or accept it",
         etag_of_parts
     ),
     check!(
         "digest-is-checked",
         "3.3",
-        "bytes that are not those of Content-MD5 are refused",
-        "nothing confirms that what was stored is what was sent: use --verify",
+        "S3 refuses bytes that do not match Content-MD5",
+        "nothing confirms that uploads arrive intact: use --verify",
         digest_is_checked
     ),
     check!(
         "written-is-read",
         "5.2",
-        "what was written last is read at once",
-        "the deploy record would be read as it was before: use --no-record",
+        "a read right after a write returns what was written",
+        "deploys would read an outdated deploy record: use --no-record",
         written_is_read
     ),
     check!(
         "missing-is-said",
         "5.1",
-        "a key without an object is answered with NoSuchKey",
-        "allow s3:ListBucket; without it missing and unreadable are not told apart",
+        "reading a key that has no object returns NoSuchKey",
+        "allow s3:ListBucket; without it, S3 does not tell a missing key from an unreadable one",
         missing_is_said
     ),
     check!(
         "headers-are-kept",
         "2.4",
-        "content headers and user metadata come back as they were sent",
-        "viewers would get other headers than the rules say",
+        "content headers and user metadata come back as sent",
+        "viewers would not get the headers of your rules: set them in CloudFront",
         headers_are_kept
     ),
     check!(
         "redirect-is-kept",
         "6.8",
-        "x-amz-website-redirect-location comes back as it was sent",
-        "no redirect is followed here: use the function that 'shipfront redirects' prints, and --redirect-objects never",
+        "x-amz-website-redirect-location comes back as sent",
+        "redirect objects do not work here: use the function that 'shipfront redirects' prints, and --redirect-objects never",
         redirect_is_kept
     ),
     check!(
         "clock-of-the-store",
         "5.2",
-        "Date and LastModified are of one clock: what was just written is seconds old",
-        "the age of a lease would be wrong: use --no-record, or see to the store's clock",
+        "Date and LastModified come from the same clock: a new object is seconds old",
+        "the age of the lock would be wrong: correct the store's clock, or use --no-record",
         clock_of_the_store
     ),
     check!(
         "checksum-is-computed",
         "2.3",
-        "an object that came without a checksum has a CRC-64/NVME of all of it",
-        "without a record, objects under KMS would be uploaded again: keep the record",
+        "an object that was uploaded without a checksum gets a CRC-64/NVME of the whole object",
+        "without a record, every deploy would upload objects under KMS again: keep the record",
         checksum_is_computed
     ),
     check!(
         "encryption-is-said",
         "2.3",
-        "where the ETag is no MD5, a HEAD says that KMS encrypts",
-        "objects would be taken for others' and uploaded each time",
+        "if the ETag is not an MD5, HEAD says that KMS encrypts the object",
+        "every deploy would upload all objects again: do not deploy here",
         encryption_is_said
     ),
     check!(
         "aborted-is-gone",
         "3.3",
-        "an upload in parts that was aborted leaves no object",
-        "give the bucket a lifecycle rule that ends incomplete uploads",
+        "an aborted multipart upload leaves no object",
+        "give the bucket a lifecycle rule that aborts incomplete multipart uploads",
         aborted_is_gone
     ),
     check!(
         "versions-are-named",
         "4.4",
-        "where the bucket keeps versions, an older one is readable by its id, also behind a deletion",
-        "what is overwritten cannot be had back by its version",
+        "in a bucket with versioning, an older version can be read by its ID, even after a deletion",
+        "rollbacks cannot use versions here: set history = \"copies\"",
         versions_are_named
     ),
 ];

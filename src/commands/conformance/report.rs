@@ -7,10 +7,12 @@ use crate::commands::conformance::trial::Trial;
 use crate::error::Result;
 use crate::escape::Shown;
 use crate::exit::Exit;
+use crate::wording::Mark;
 use jiff::Timestamp;
 use serde::Serialize;
 use shipfront_invalidation::DistributionId;
 use shipfront_site::Target;
+use shipfront_site::Warning;
 use std::fmt::{self, Display, Formatter, Write};
 
 /// Everything that was found.
@@ -35,7 +37,10 @@ pub(super) struct Report {
     /// The amounts that CloudFront counts.
     pub(super) spent: Spent,
     pub(super) requests: Requests,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
+    /// Whether its text has a line for each check.
+    #[serde(skip)]
+    pub(super) verbose: bool,
     #[serde(skip)]
     is_interrupted: bool,
     #[serde(skip)]
@@ -61,10 +66,7 @@ impl Report {
         let worst = [Status::Otherwise, Status::NotSupported, Status::AsExpected, Status::NotTried];
         let outcome = worst.into_iter().find(|&status| has(status)).unwrap_or(Status::NotTried);
         let is_clean = cleaned.is_ok();
-        let warnings = cleaned.err().map(|error| match error.hint_text() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
-        });
+        let warnings = cleaned.err().map(|error| Warning::from(&error));
         Report {
             shipfront: env!("CARGO_PKG_VERSION"),
             made: aws.clock().now(),
@@ -78,6 +80,7 @@ impl Report {
             requests: aws.requests(),
             checks,
             warnings: warnings.into_iter().collect(),
+            verbose: false,
             is_interrupted,
             is_clean,
         }
@@ -99,7 +102,8 @@ impl Report {
 
     fn summary(&self) -> String {
         let all = [Status::AsExpected, Status::Otherwise, Status::NotSupported, Status::NotTried];
-        all.map(|status| format!("{} {}", self.count(status), status.words())).join(", ")
+        let counts = all.into_iter().map(|status| (self.count(status), status.words())).filter(|(count, _)| *count > 0);
+        counts.map(|(count, words)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
     }
 
     /// The report as Markdown.
@@ -139,19 +143,71 @@ impl Report {
 }
 
 impl Display for Report {
+    /// What is different, then what is not supported, not tried and as expected in few lines, and a verdict last.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        for Finding { name, statement, status, expected, answered, hint } in &self.checks {
-            writeln!(out, "{:13}  {name} ({statement}): {}", status.words(), Shown(answered))?;
-            if *status == Status::Otherwise {
-                writeln!(out, "{:15}expected: {expected}", "")?;
+        for (status, mark) in [(Status::Otherwise, Mark::Bad), (Status::NotSupported, Mark::Warning)] {
+            for Finding { name, statement, expected, answered, hint, .. } in self.in_status(status) {
+                let words = if status == Status::NotSupported { "not supported: " } else { "" };
+                writeln!(out, "{mark} {name} ({statement}): {words}{expected}")?;
+                writeln!(out, "    answered: {}", Shown(answered))?;
+                if let Some(hint) = hint {
+                    writeln!(out, "    fix: {}", Shown(hint))?;
+                }
             }
-            if let Some(hint) = hint {
-                writeln!(out, "{:15}hint: {}", "", Shown(hint))?;
+        }
+        if self.verbose {
+            for (status, mark) in [(Status::NotTried, "-".to_owned()), (Status::AsExpected, Mark::Good.to_string())] {
+                for Finding { name, statement, answered, hint, .. } in self.in_status(status) {
+                    writeln!(out, "{mark} {name} ({statement}): {}", Shown(answered))?;
+                    if let Some(hint) = hint {
+                        writeln!(out, "    fix: {}", Shown(hint))?;
+                    }
+                }
             }
+        } else {
+            self.write_folded(out)?;
         }
         for advice in &self.advice {
             writeln!(out, "setting: {}", Shown(advice))?;
         }
-        writeln!(out, "{}: {}", self.store, self.summary())
+        writeln!(out, "{}", self.verdict())
+    }
+}
+
+impl Report {
+    fn in_status(&self, status: Status) -> impl Iterator<Item = &Finding> {
+        self.checks.iter().filter(move |finding| finding.status == status)
+    }
+
+    /// What was not tried, by the reason, and the names of what is as expected.
+    fn write_folded(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let mut reasons: Vec<(&str, Option<&str>, Vec<&str>)> = Vec::new();
+        for Finding { name, answered, hint, .. } in self.in_status(Status::NotTried) {
+            match reasons.iter_mut().find(|(reason, ..)| reason == answered) {
+                Some((.., names)) => names.push(name),
+                None => reasons.push((answered, hint.as_deref(), vec![name])),
+            }
+        }
+        for (reason, hint, names) in reasons {
+            writeln!(out, "- skipped, {}: {}", Shown(reason), names.join(", "))?;
+            if let Some(hint) = hint {
+                writeln!(out, "    fix: {}", Shown(hint))?;
+            }
+        }
+        let names: Vec<&str> = self.in_status(Status::AsExpected).map(|finding| finding.name).collect();
+        if !names.is_empty() {
+            writeln!(out, "{} passed: {}", Mark::Good, names.join(", "))?;
+        }
+        writeln!(out, "  (--verbose lists the answers)")
+    }
+
+    fn verdict(&self) -> String {
+        let (store, summary) = (Shown(&self.store), self.summary());
+        match self.outcome {
+            Status::Otherwise => Mark::Bad.line(format!("{store} does not behave as shipfront expects: {summary}")),
+            Status::NotSupported => Mark::Warning.line(format!("{store} does not support all operations: {summary}")),
+            Status::AsExpected => Mark::Good.line(format!("{store} behaves as shipfront expects: {summary}")),
+            Status::NotTried => Mark::Warning.line(format!("nothing was tried at {store}: {summary}")),
+        }
     }
 }

@@ -8,39 +8,31 @@ use crate::error::Result;
 /// A check of a name, with what to do if its URLs stay stale.
 macro_rules! spelling {
     ($name:literal, $what:literal, $key:literal) => {
-        check!($name, "1.4", $what, "rename such files, or invalidate them by a wildcard", |trial| spelling(
+        check!($name, "1.4", $what, "rename such files, or invalidate them with a wildcard", |trial| spelling(
             trial, $name, $key
         ))
     };
 }
 
 pub(super) const CHECKS: &[Check] = &[
-    spelling!(
-        "path-of-a-space",
-        "the path that a deploy sends for a name with a space clears the URLs that show it",
-        "a b.txt"
-    ),
-    spelling!(
-        "path-of-a-plus",
-        "the path that a deploy sends for a name with a + clears the URLs that show it",
-        "a+b.txt"
-    ),
+    spelling!("path-of-a-space", "the path that a deploy sends for a name with a space evicts its URLs", "a b.txt"),
+    spelling!("path-of-a-plus", "the path that a deploy sends for a name with a + evicts its URLs", "a+b.txt"),
     spelling!(
         "path-of-parentheses",
-        "the path that a deploy sends for a name with parentheses, which are not encoded, clears its URL",
+        "the path that a deploy sends for a name with parentheses, which it does not encode, evicts its URL",
         "a(1).txt"
     ),
     spelling!(
         "path-of-brackets",
-        "the path that a deploy sends for a name with brackets, which are encoded, clears its URL",
+        "the path that a deploy sends for a name with brackets, which it encodes, evicts its URL",
         "a[1].txt"
     ),
-    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ clears its URL", "b~c.txt"),
+    spelling!("path-of-a-tilde", "the wildcard that a deploy sends for a name with a ~ evicts its URL", "b~c.txt"),
     check!(
         "path-of-an-accent",
         "1.4",
-        "the path that a deploy sends for a name beyond ASCII, in capital digits, clears its URL",
-        "rename such files, or invalidate them by a wildcard",
+        "the path that a deploy sends for a name outside ASCII, encoded in uppercase, evicts its URL",
+        "rename such files, or invalidate them with a wildcard",
         path_of_an_accent
     ),
 ];

@@ -213,7 +213,10 @@ async fn probe(aws: &Aws, record: &Record, evidence: &mut Evidence) -> Result<()
     let (bucket, key) = (record.bucket(), format!("doctor-{}", new_deploy_id(aws.clock())));
     let written = match bucket.put_if(&key, b"{}", Condition::Absent).await {
         Ok(Written::Yes(etag)) => etag,
-        Ok(Written::Refused) => return Err(Error::failed(format!("S3 says that {key} is there, which nobody wrote"))),
+        Ok(Written::Refused) => {
+            return Err(Error::failed(format!("S3 says that {key} is there, which nobody wrote"))
+                .hint("'shipfront conformance' checks what the endpoint supports"));
+        }
         Err(error) => {
             evidence.of_error("s3:PutObject", &error);
             return Err(match error.kind() {

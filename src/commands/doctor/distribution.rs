@@ -4,8 +4,8 @@ use crate::cloudfront::lookup::mistake_hint;
 use crate::commands::doctor::{Finding, State};
 use shipfront_invalidation::DistributionId;
 use shipfront_invalidation::viewer::{
-    CACHE_CONTROL, CacheBehavior, CachedHeaders, DistributionShape, ErrorPageAction, Origin, OriginKind, QueryStrings,
-    Site, TOLERATED_SECONDS, Viewer, ViewerOptions, is_mistaken, origin_is_bucket,
+    CACHE_CONTROL, CacheBehavior, CachedHeaders, Claim, DistributionShape, ErrorPageAction, Origin, OriginKind,
+    QueryStrings, Site, TOLERATED_SECONDS, Viewer, ViewerOptions, is_mistaken, origin_is_bucket,
 };
 use shipfront_site::Target;
 
@@ -45,10 +45,13 @@ fn origin(check: &str, shape: &DistributionShape, viewer: &Viewer, target: &Targ
         return Finding::new(check, State::Error, format!("no origin shows {target}"))
             .fix("name another distribution, or point an origin and its path at the site");
     }
+    if viewer.is_assumed() && shape.claim == Claim::AnyOrigin {
+        return Finding::new(check, State::Ok, format!("any may show {target}, as --any-origin says"));
+    }
     if viewer.is_assumed() {
         let found = format!("no origin is known to show {target}: a deploy assumes that one does");
         return Finding::new(check, State::Warning, found)
-            .fix("this is fine if an alias or a proxy stands for the bucket; otherwise name another distribution");
+            .fix("if an alias or a proxy stands for the bucket, --any-origin confirms it; otherwise name another distribution");
     }
     let ours =
         shape.origins.iter().filter(|at| origin_is_bucket(&at.domain_name, target.bucket()) != OriginKind::Other);

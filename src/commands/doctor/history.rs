@@ -14,7 +14,7 @@ pub(super) fn versioning(found: Result<bool>) -> Finding {
     match found {
         Ok(true) => Finding::new(CHECK, State::Ok, "on: 'shipfront rollback' restores earlier deploys"),
         Ok(false) => {
-            let found = "off: deploys can only be rolled back with history = \"copies\"";
+            let found = "off, so only deploys with history = \"copies\" can be rolled back";
             Finding::new(CHECK, State::Ok, found)
         }
         Err(error) => Finding::unanswered(CHECK, &error),

@@ -159,6 +159,6 @@ fn bad_input_is_refused_with_its_place() {
         let error = import_text(name, text).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
         assert!(error.to_string().contains(reported), "{name} {text:?}: {error}");
-        assert!(error.hint_text().is_some(), "{error}");
+        assert!(error.own_hint().is_some(), "{error}");
     }
 }

@@ -118,8 +118,8 @@ impl Attachment {
             for (event, name) in has.iter().filter(|(event, name)| !self.functions.contains(&(event, name.clone()))) {
                 writeln!(
                     out,
-                    "# The behavior {path_pattern} of {distribution} has {name} for {event}, and takes one function for it: deploys show \
-                     /dir/index.html at /dir/ as well."
+                    "# This replaces {name} on the behavior {path_pattern} of {distribution}, because a behavior has one function for {event}. \
+                     The new functions also serve /dir/index.html at /dir/."
                 )?;
             }
         }
@@ -156,7 +156,7 @@ impl Attachment {
         )?;
         writeln!(
             out,
-            "#    What the role of deploys may do then: --key-value-store ID beside --function; ID is the end of the store's ARN."
+            "#    Add --key-value-store ID to the policy command above; ID is the last part of the store's ARN."
         )
     }
 
@@ -164,7 +164,7 @@ impl Attachment {
         let functions: Vec<String> = self.functions.iter().map(|(_, name)| format!("--function {name}")).collect();
         writeln!(
             out,
-            "\n# 3. Allow the role that deploys to do it: shipfront policy {} --publish-rules {}",
+            "\n# 3. Add the permissions that this prints to the role that deploys: shipfront policy {} --publish-rules {}",
             self.target,
             functions.join(" ")
         )?;

@@ -11,7 +11,7 @@ fn values(text: &str, environment: Option<&str>, option: &str) -> Vec<String> {
 fn problem(text: &str) -> (String, String) {
     let error = read(FILE_NAME, text, None).unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
-    (error.to_string(), error.hint_text().unwrap_or_default().to_owned())
+    (error.to_string(), error.hint_text().to_owned())
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_section_overrides_the_rest_value_by_value() {
     let rules = |environment| read(FILE_NAME, text, environment).unwrap().headers()[0].files.0[0].to_string();
     assert_eq!((rules(Some("staging")), rules(Some("bare"))), ("*".to_owned(), "x".to_owned()));
     let error = read(FILE_NAME, text, Some("stagin")).unwrap_err();
-    assert!(error.to_string().contains("[env.stagin]") && error.hint_text().unwrap().contains("\"staging\""));
+    assert!(error.to_string().contains("[env.stagin]") && error.hint_text().contains("\"staging\""));
 }
 
 #[test]

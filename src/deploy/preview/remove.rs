@@ -16,6 +16,7 @@ use crate::record::preview::no_preview;
 use crate::record::session::Session;
 use crate::s3::{Bucket, Start};
 use shipfront_invalidation::Viewers;
+use shipfront_site::Warning;
 use std::sync::Arc;
 
 /// The result of removing a preview.
@@ -37,7 +38,7 @@ pub struct Removed {
     /// The keys of objects that others wrote, which stay.
     pub foreign: Vec<String>,
     /// Warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Deploy<'_> {
@@ -175,7 +176,7 @@ fn failure(plan: &Plan, outcomes: &[ChangeOutcome], interrupted: bool) -> Option
         (count, first) => {
             let why = first.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             let error = Error::failed(format!("{count} objects were not deleted{why}"));
-            Some(match first.as_ref().and_then(Error::hint_text) {
+            Some(match first.as_ref().map(Error::hint_text) {
                 Some(hint) => error.hint(hint),
                 None => error.hint("run the command again to remove the rest"),
             })

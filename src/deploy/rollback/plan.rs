@@ -149,7 +149,10 @@ impl Planning<'_> {
     }
 
     fn session(&self) -> Result<&Session> {
-        self.discovered.session.as_ref().ok_or_else(|| Error::usage("a rollback needs a deploy record"))
+        self.discovered
+            .session
+            .as_ref()
+            .ok_or_else(|| Error::usage("a rollback needs a deploy record").hint("run the command without --no-record"))
     }
 
     fn rules<'r>(&'r self, unknown: &'r Unknown) -> Rules<'r> {

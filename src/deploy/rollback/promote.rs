@@ -5,11 +5,12 @@ use crate::deploy::rollback::look::{Missing, Origin as Found};
 use crate::deploy::rollback::{Promoted, SourceDeploy};
 use crate::deploy::{Deploy, on_cores};
 use crate::error::{Error, Result};
+use crate::record::Place;
 use crate::record::manifest::Row;
 use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
-use crate::record::{Place, STATE};
 use crate::s3::Bucket;
+use shipfront_site::Warning;
 
 /// A preview that is made live.
 pub(super) struct Origin {
@@ -62,7 +63,10 @@ impl Origin {
     /// running.
     async fn session(&self, deploy: &Deploy<'_>) -> Result<Session> {
         let look = Session::look(deploy.aws, &self.bucket, &Place::Beside).await?;
-        look.ok_or_else(|| Error::usage("a promotion needs the deploy record of the preview"))
+        look.ok_or_else(|| {
+            Error::usage("a promotion needs the deploy record of the preview")
+                .hint("deploy the preview without --no-record")
+        })
     }
 }
 
@@ -72,19 +76,19 @@ impl Deploy<'_> {
         let Promoted { name, target, deploy } = preview;
         let site = &self.settings.target;
         if overlap(target, site) {
-            return Err(Error::usage(format!("the preview at {target} and production at {site} overlap")));
+            return Err(Error::usage(format!("the preview at {target} and production at {site} overlap"))
+                .hint("keep previews in another bucket or folder than production"));
         }
         if production.preview().is_some() {
-            return Err(Error::refused(format!("{site} is a preview itself; nothing was changed")));
+            return Err(Error::refused(format!("{site} is a preview itself; nothing was changed"))
+                .hint("name the production target"));
         }
         let open = async |bucket: &Bucket| Session::open(self.aws, bucket, &Place::Beside).await;
         let owner = self.settings.expected_owner.as_deref();
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let mut session = session.filter(|session| !session.is_new()).ok_or_else(|| {
-            Error::refused(format!(
-                "there is no preview {name}: {target} has no {STATE} in its record; nothing was changed"
-            ))
-            .hint("'shipfront previews' lists them")
+            Error::refused(format!("there is no preview {name} at {target}; nothing was changed"))
+                .hint("'shipfront previews' lists them")
         })?;
         let note = session.preview().ok_or_else(|| no_preview(&target.to_string()))?;
         if note.name != *name {
@@ -146,13 +150,17 @@ impl Deploy<'_> {
 
     /// A warning if the preview was deployed again during the promotion: an object with the same bytes may have the
     /// headers from before or after.
-    pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<String> {
+    pub(super) async fn changed_meanwhile(&self, source_deploy: &SourceDeploy) -> Option<Warning> {
         let origin = source_deploy.preview.as_ref()?;
         self.guard_preview(source_deploy).await.err().map(|_| {
-            format!(
-                "the preview {} was deployed again, or removed, during the promotion: production has the files of deploy {}; check the preview, and promote it again for the new one",
-                origin.name(),
-                origin.deploy
+            Warning::new(
+                format_args!(
+                    "the preview {} was deployed again, or removed, during the promotion: production has the files of \
+                     deploy {}",
+                    origin.name(),
+                    origin.deploy
+                ),
+                "check the preview, and promote it again for the new one",
             )
         })
     }

@@ -6,6 +6,7 @@ use crate::deploy::{PublishRules, Settings};
 use crate::error::Result;
 use crate::record::rules::RecordedRules;
 use crate::record::session::Session;
+use shipfront_site::Warning;
 use shipfront_site::viewer_rules::Rules;
 
 /// Reads the rules for the record of a preview. `redirects` is the number that no object implements;
@@ -27,8 +28,12 @@ pub(in crate::deploy) fn find_for_preview(
                 settings.rules.platform,
                 directory_index,
             );
-            let warning = subject(redirects, headers)
-                .map(|subject| format!("{subject} not active in a preview: 'shipfront promote' publishes the rules"));
+            let warning = subject(redirects, headers).map(|subject| {
+                Warning::new(
+                    format_args!("{subject} not active in a preview"),
+                    "'shipfront promote' publishes the rules",
+                )
+            });
             (RecordedRules { lines: Some(lines), ..RecordedRules::default() }, warning)
         }
     };

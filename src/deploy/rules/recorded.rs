@@ -7,10 +7,13 @@ use crate::deploy::Settings;
 use crate::deploy::headers_and_redirects::keys_of;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::rules::keys::prefix;
-use crate::deploy::rules::{Files, Found, Source, guard_readable, inactive, is_optional, owned_functions, unplaced};
+use crate::deploy::rules::{
+    Files, Found, Source, guard_readable, inactive, is_optional, not_active, owned_functions, unplaced,
+};
 use crate::error::Result;
 use crate::record::rules::RecordedRules;
 use shipfront_invalidation::Viewers;
+use shipfront_site::Warning;
 use std::collections::HashSet;
 
 /// Whose rules they are.
@@ -30,8 +33,11 @@ pub(in crate::deploy) async fn find_recorded(
     (of, live, recorded): (RulesOf, Option<RecordedRules>, Option<&RecordedRules>),
     rows: &ManifestIndex,
 ) -> Result<Found> {
-    let nothing = |warning: Option<String>| Ok(Found { plan: None, warnings: warning.into_iter().collect() });
-    let stay = |why: &str| nothing(Some(format!("the published rules stay as they are: {why}")));
+    let nothing = |warning: Option<Warning>| Ok(Found { plan: None, warnings: warning.into_iter().collect() });
+    let stay = |why: &str| {
+        let notice = format!("the published rules stay as they are: {why}");
+        nothing(Some(Warning::new(notice, "to change them, deploy the source that you want with publish-rules")))
+    };
     let Some(recorded) = recorded else {
         return match (live, of) {
             (None, _) => nothing(None),
@@ -49,7 +55,7 @@ pub(in crate::deploy) async fn find_recorded(
     };
     let owned = match found.await {
         Err(error) if is_optional(settings, &error) => {
-            return nothing(Some(format!("the rules are not active: {error}")));
+            return nothing(Some(not_active(&error)));
         }
         owned => owned?,
     };
@@ -63,7 +69,7 @@ pub(in crate::deploy) async fn find_recorded(
     let prefix = prefix(&settings.target);
     let source = Source { files, options, keys, directory_index: lines.directory_index, prefix };
     match source.plan(viewers, distributions, owned, live).await {
-        Err(error) if is_optional(settings, &error) => nothing(Some(format!("the rules are not active: {error}"))),
+        Err(error) if is_optional(settings, &error) => nothing(Some(not_active(&error))),
         made => {
             let (plan, left) = made?;
             Ok(Found { plan: Some(plan), warnings: unplaced(left, viewers).into_iter().collect() })

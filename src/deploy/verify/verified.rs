@@ -37,11 +37,16 @@ pub struct Difference {
 }
 
 impl Verified {
+    /// Whether no URL answered, so that nothing was verified.
+    pub fn is_unanswered(&self) -> bool {
+        self.checked > 0 && self.unanswered.len() == self.checked
+    }
+
     /// A summary of the result.
     pub fn verdict(&self) -> String {
         let said = match self.differences.len() {
             0 if self.unanswered.is_empty() => "as deployed".to_owned(),
-            0 if self.unanswered.len() == self.checked => return "none of them answered".to_owned(),
+            0 if self.unanswered.len() == self.checked => return "no answer".to_owned(),
             0 => "no difference".to_owned(),
             different => format!("{different} serving something else"),
         };

@@ -22,6 +22,7 @@ use crate::s3::head::Head;
 use crate::s3::{Bucket, Start};
 use futures::{StreamExt, stream};
 use shipfront_invalidation::{Strategy, Viewers};
+use shipfront_site::Warning;
 use shipfront_site::{RECORD_FOLDER, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -34,7 +35,7 @@ pub(super) struct Deduped {
     pub(super) viewers: Viewers,
     /// The keys of the rest of the site.
     pub(super) unchanged: Keys,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
     /// Number of keys that need no invalidation.
     pub(super) left: usize,
 }
@@ -219,20 +220,27 @@ async fn compare(
     found: &Found,
     described: Vec<(&str, &Row, &[&ObjectEvent])>,
     changes: &mut Changes,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<usize> {
     // The marks first: one that is set during the comparison then does not count as seen.
     let mut memory = match site.session.external_writes().await {
         Ok(memory) => {
             warnings.extend(memory.unreadable().map(|why| {
-                format!("every write costs a path until the next deploy, because the record of writes by others cannot be read: {why}")
+                Warning::new(
+                    format_args!(
+                        "every write costs a path, because the record of writes by others cannot be read: {why}"
+                    ),
+                    "the next deploy repairs it",
+                )
             }));
             Some(memory)
         }
         Err(error) if is_closed(&error) => {
-            warnings.push(format!(
-                "every write costs a path, even without a change, because the record cannot be read: {}",
-                in_words(&error)
+            warnings.push(Warning::new(
+                format_args!(
+                    "every write costs a path, even without a change, because the record cannot be read: {error}"
+                ),
+                error.hint_text(),
             ));
             None
         }
@@ -284,7 +292,7 @@ async fn sites(
     bucket: &Bucket,
     keys: &BTreeMap<String, Vec<&ObjectEvent>>,
     others: &mut Keys,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Site>> {
     let mut sites = Vec::new();
     for (target, place) in places(entry_point, bucket).await? {
@@ -298,9 +306,9 @@ async fn sites(
         match read.and_then(|session| Site::new(&target, session, has_events, others)) {
             Ok(site) => sites.push(site),
             Err(error) if is_closed(&error) || error.kind() == ErrorKind::Refused => {
-                warnings.push(format!(
-                    "every change is invalidated, because the record cannot be read: {}",
-                    in_words(&error)
+                warnings.push(Warning::new(
+                    format_args!("every change is invalidated, because the record cannot be read: {error}"),
+                    error.hint_text(),
                 ));
             }
             Err(error) => return Err(error),
@@ -342,7 +350,7 @@ fn is_closed(error: &Error) -> bool {
 }
 
 fn in_words(error: &Error) -> String {
-    error.hint_text().map_or_else(|| error.to_string(), |hint| format!("{error}; hint: {hint}"))
+    format!("{error}; hint: {}", error.hint_text())
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Failure {
     /// Converts an error into a failure.
     pub(super) fn of(error: &Error) -> Failure {
         let kind = FailureKind::of_kind(error.kind());
-        Failure { kind, message: with_hint(error.to_string(), error.hint_text()) }
+        Failure { kind, message: with_hint(error.to_string(), Some(error.hint_text())) }
     }
 
     /// The failure in a report, with what happened to the rest.

@@ -46,18 +46,24 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
     let artifact = choose(&data.input_artifacts, deploy.artifact.as_deref())?;
     let location = &artifact.location.s3_location;
     let (Some(bucket), Some(key)) = (&location.bucket_name, &location.object_key) else {
-        return Err(Error::failed("the job does not say where its input artifact is"));
+        return Err(
+            Error::failed("the job does not say where its input artifact is").hint("give the action an input artifact")
+        );
     };
     let given = &data.artifact_credentials;
     let (Some(id), Some(secret)) = (&given.access_key_id, &given.secret_access_key) else {
-        return Err(Error::failed("the job has no credentials for its input artifact"));
+        return Err(Error::failed("the job has no credentials for its input artifact")
+            .hint("give the action an input artifact"));
     };
     let credentials = Credentials::new(id, secret, given.session_token.clone(), None, "codepipeline-job");
     let aws = aws.with_credentials(credentials)?;
     let folder = std::env::temp_dir().join(FOLDER);
     let site = folder.join("site");
     let unpacked = Unpacked { site: site.join(&deploy.source), folder };
-    let disk = |error: io::Error| Error::failed(format!("cannot use the function's disk: {error}"));
+    let disk = |error: io::Error| {
+        Error::failed(format!("cannot use the function's disk: {error}"))
+            .hint("raise the function's ephemeral storage (EphemeralStorage, up to 10,240 MB)")
+    };
     match fs::remove_dir_all(&unpacked.folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
         _ => fs::create_dir_all(&site).map_err(disk)?,
@@ -74,9 +80,7 @@ pub(super) async fn fetch(aws: &Aws, data: &CodePipelineData, deploy: &DeployPar
     let name = artifact.name.as_deref().unwrap_or(key);
     let unpack = unpack.map_err(|_| Error::failed("unpacking broke down")).flatten();
     unpack.map_err(|error| {
-        let hint = error.hint_text().map(str::to_owned);
-        let error = Error::failed(format!("the input artifact {name} ({size} bytes): {error}"));
-        hint.map_or(error.clone(), |hint| error.hint(hint))
+        Error::failed(format!("the input artifact {name} ({size} bytes): {error}")).hint(error.hint_text())
     })?;
     Ok(unpacked)
 }
@@ -125,10 +129,14 @@ fn no_room(error: Error) -> Error {
 /// Unpacks everything below `source`, if all of it fits and stays inside `into`. What cannot be unpacked faithfully
 /// is refused, not skipped: a missing file would count as removed.
 fn unpack(archive: impl Read + Seek, source: &Path, into: &Path, room: u64) -> Result<()> {
-    let broken = |error: zip::result::ZipError| Error::failed(format!("it is not a readable ZIP archive: {error}"));
+    let broken = |error: zip::result::ZipError| {
+        Error::failed(format!("it is not a readable ZIP archive: {error}"))
+            .hint("let the build write the artifact as a ZIP archive, as CodeBuild does")
+    };
     let mut archive = ZipArchive::new(io::BufReader::new(archive)).map_err(broken)?;
     if archive.len() > MOST_FILES {
-        return Err(Error::failed(format!("it has {} files, and more than {MOST_FILES} are refused", archive.len())));
+        return Err(Error::failed(format!("it has {} files, and more than {MOST_FILES} are refused", archive.len()))
+            .hint("put only the site into the artifact"));
     }
     let mut wanted = Vec::new();
     let mut needed = 0_u64;
@@ -144,7 +152,8 @@ fn unpack(archive: impl Read + Seek, source: &Path, into: &Path, room: u64) -> R
                 .hint("have the build put the file itself into the artifact (in CodeBuild, without enable-symlinks)"));
         }
         if entry.encrypted() {
-            return Err(Error::failed(format!("{name:?} is encrypted")));
+            return Err(Error::failed(format!("{name:?} is encrypted"))
+                .hint("put the file into the artifact without a password"));
         }
         needed = needed.saturating_add(entry.size()).saturating_add(FILE_OVERHEAD);
         wanted.push((at, path));
@@ -180,7 +189,10 @@ fn write(content: impl Read, path: &Path, size: u64) -> io::Result<()> {
 
 /// The path of an entry below the folder it is unpacked into.
 fn safe_path(name: &str) -> Result<PathBuf> {
-    let refused = |why: &str| Err(Error::failed(format!("the entry {name:?} {why}; nothing was deployed")));
+    let refused = |why: &str| {
+        Err(Error::failed(format!("the entry {name:?} {why}; nothing was deployed"))
+            .hint("correct the name in the build that makes the artifact"))
+    };
     if name.starts_with('/') || name.split('/').any(|part| part == "..") {
         return refused("would land outside the site");
     }

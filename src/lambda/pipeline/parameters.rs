@@ -118,7 +118,7 @@ impl Parameters {
 impl DeployParameters {
     /// Three separate fields; all others are options of `shipfront deploy` without their hyphens.
     fn parse(mut fields: Map<String, Value>, bucket: &Target) -> Result<DeployParameters> {
-        let wrong = |problem: String| Error::usage(format!("UserParameters: deploy.{problem}"));
+        let wrong = |problem: String| Error::usage(format!("UserParameters: deploy.{problem}")).hint(HINT);
         let mut text = |name: &str| match fields.remove(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -156,7 +156,7 @@ impl DeployParameters {
 
     /// The settings of a deploy of `site`.
     pub(super) fn settings(&self, site: PathBuf, which: Which) -> Result<Settings> {
-        let options = site_options(self.options.iter().cloned()).map_err(Error::usage)?;
+        let options = site_options(self.options.iter().cloned()).map_err(|problem| Error::usage(problem).hint(HINT))?;
         let settings = config::settings(site, self.target.clone(), &options, None)?;
         Ok(Settings { distributions: which, ..settings })
     }

@@ -85,7 +85,7 @@ impl Waiting {
             match distributions.invalidation_status(&distribution, &accepted.id).await {
                 Ok(status) => accepted.open = status == InvalidationStatus::InProgress,
                 Err(error) => {
-                    let hint = error.hint_text().unwrap_or("it continues without shipfront");
+                    let hint = error.own_hint().unwrap_or("it continues without shipfront");
                     self.summary = format!("{}; cannot see whether CloudFront is done: {error} ({hint})", self.summary);
                     return self.done();
                 }

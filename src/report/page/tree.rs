@@ -1,7 +1,7 @@
 //! The changes: a few as a list, many as a tree of folders that open and close without a script.
 
 use crate::escape::Shown;
-use crate::report::page::verdict::{counted, reason};
+use crate::report::page::verdict::counted;
 use crate::report::page::{MANY, ink};
 use crate::report::sizes::Sizes;
 use crate::report::{Fate, ReportedChange};
@@ -79,7 +79,7 @@ fn file(change: &ReportedChange, name: &str) -> Markup {
                 @if is_undone(change) {
                     span.failed { @if change.fate == Fate::Failed { "failed" } @else { "not done" } }
                 }
-                span { (reason(change.reason)) }
+                span { (change.reason.text()) }
                 span.size { (Sizes::of(std::iter::once(change)).text("→")) }
             }
         }

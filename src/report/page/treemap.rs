@@ -2,7 +2,7 @@
 
 use crate::escape::{Shown, escaped};
 use crate::report::ReportedChange;
-use crate::report::page::verdict::{counted, reason};
+use crate::report::page::verdict::counted;
 use crate::report::page::{Ink, ink};
 use crate::report::sizes::Sizes;
 use indicatif::DecimalBytes;
@@ -102,7 +102,7 @@ fn folder(name: &str, changes: &[&ReportedChange], (start, depth): (usize, usize
                 name: escaped(&change.key[start..]).into_owned(),
                 title: {
                     let size = Sizes::of(std::iter::once(change)).text("→");
-                    format!("{}: {}, {size}", Shown(&change.key), reason(change.reason))
+                    format!("{}: {}, {size}", Shown(&change.key), change.reason.text())
                 },
                 size: (change.bytes as f64).max(least),
                 ink: ink(change),

@@ -1,6 +1,6 @@
 //! How a run ended, in one line that says what was done, or what failed.
 
-use crate::deploy::change::{Action, Reason};
+use crate::deploy::change::Action;
 use crate::deploy::rollback::{PROMOTED, RESTORED};
 use crate::error::Error;
 use crate::escape::Shown;
@@ -141,23 +141,10 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
 }
 
-/// Why a change is made, for people.
-pub(in crate::report) fn reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::New => "new",
-        Reason::Size | Reason::Etag => "changed",
-        Reason::Headers => "headers changed",
-        Reason::Orphaned => "removed",
-        Reason::Foreign => "not uploaded by shipfront",
-        Reason::NotInvalidated => "changed outside shipfront",
-        Reason::Recovered => "left by an unfinished deploy",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::change::Wave;
+    use crate::deploy::change::{Reason, Wave};
     use crate::deploy::run::Run;
     use crate::outcome::Failure;
     use crate::terminal::{Terminal, Volume};

@@ -186,7 +186,8 @@ fn reason(line: &Line<'_>) -> String {
 /// Why a file is changed. One that is kept for now is no longer in the source.
 fn text(change: &ReportedChange) -> &'static str {
     match (change.action, change.reason) {
-        (Action::Orphan, _) => "no longer in the source, kept for now",
+        (Action::Orphan, Reason::Foreign) => "not uploaded by shipfront, stays",
+        (Action::Orphan, _) => "no longer in the source, stays for now",
         (Action::Retag, _) => "cache tags added",
         (_, reason) => reason.text(),
     }

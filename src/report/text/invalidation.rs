@@ -17,8 +17,8 @@ const SHORT_LIST: usize = 20;
 const WIDE_ITEM: usize = 60;
 /// Everything.
 const ALL: &str = "/*";
-/// Refers to the explanation of wildcards.
-const WILDCARDS: &str = "docs/invalidation.md explains why a wildcard evicts more than what changed";
+/// Why a wildcard is there.
+const WILDCARDS: &str = "a wildcard also evicts the unchanged URLs that it matches";
 
 /// The paths that are invalidated for one file only, by its key, and all others.
 #[derive(Debug, Default)]
@@ -182,6 +182,9 @@ fn summary(report: &Report, sent: &[&Invalidation]) -> String {
     let collateral: u64 = sent.iter().map(|invalidation| invalidation.collateral).sum();
     let others = universe.saturating_sub(changed);
     let is_sent = !is_any(InvalidationStatus::Failed);
+    if others == 0 && is_sent && items().eq([ALL]) {
+        return format!("{what}, because every URL is new or changed");
+    }
     if others == 0 || !is_sent {
         return what;
     }
@@ -241,7 +244,7 @@ fn write_curve(out: &mut Formatter<'_>, report: &Report, invalidation: &Invalida
             (false, _) => String::new(),
             (true, price) => format!("{price:>10}"),
         };
-        let mark = if is_this { "  <- this plan" } else { "" };
+        let mark = if is_this { "  <- plan" } else { "" };
         writeln!(out, "  {:>5}  {:>22}{price}{mark}", grouped(items as u64), grouped(collateral))?;
     }
     Ok(())

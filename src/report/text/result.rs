@@ -29,7 +29,11 @@ impl Report {
 
     /// How the run ended, in one line, and how good that is; a plan is neither good nor bad.
     fn verdict(&self) -> (Option<Mark>, String) {
-        let (target, seconds) = (Shown(&self.target), self.seconds.total);
+        let target = Shown(&self.target);
+        let seconds = match self.seconds.total {
+            seconds if seconds < 0.1 => "under 0.1 s".to_owned(),
+            seconds => format!("{seconds:.1} s"),
+        };
         // If the site's address is not known, the target replaces it.
         let place = if self.url.is_none() && !self.is_local { format!(" to {target}") } else { String::new() };
         let (verb, of) = self.verb();
@@ -45,16 +49,16 @@ impl Report {
             Outcome::Planned => (None, format!("{}; nothing was written", self.planned())),
             Outcome::Refused => {
                 let done = if done.is_empty() { "nothing to upload or remove" } else { &done };
-                (Some(Mark::Bad), format!("Refused: {done} in {target}; nothing was written"))
+                (Some(Mark::Bad), format!("Refused: {done} in {}; nothing was written", self.place()))
             }
-            Outcome::Deployed => (Some(Mark::Good), format!("{did} in {seconds:.1} s")),
+            Outcome::Deployed => (Some(Mark::Good), format!("{did} in {seconds}")),
             Outcome::Different => {
                 let urls = self.verified.as_ref().map_or(0, |verified| verified.differences.len() as u64);
                 let serve = if urls == 1 { "1 URL serves" } else { &format!("{} URLs serve", grouped(urls)) };
-                (Some(Mark::Warning), format!("{did} in {seconds:.1} s, but {serve} something else"))
+                (Some(Mark::Warning), format!("{did} in {seconds}, but {serve} something else"))
             }
             Outcome::Unverified => {
-                (Some(Mark::Warning), format!("{did} in {seconds:.1} s, but could not verify what viewers get"))
+                (Some(Mark::Warning), format!("{did} in {seconds}, but could not verify what viewers get"))
             }
             Outcome::Partial => {
                 let so_far = if done.is_empty() { "nothing new is live".to_owned() } else { format!("{done} live") };
@@ -66,7 +70,7 @@ impl Report {
                 let so_far = if done.is_empty() { "nothing is live".to_owned() } else { format!("{done} live") };
                 (Some(Mark::Warning), format!("Interrupted: {so_far}{}; run it again to finish", self.missing()))
             }
-            Outcome::Failed => (Some(Mark::Bad), format!("Failed: nothing in {target} was changed")),
+            Outcome::Failed => (Some(Mark::Bad), format!("Failed: nothing in {} was changed", self.place())),
         }
     }
 
@@ -90,13 +94,18 @@ impl Report {
         };
         let done = self.done();
         let done = if done.is_empty() { "nothing to upload or remove" } else { &done };
-        let (source, target) = (Shown(&self.source), Shown(&self.target));
+        let (source, target) = (Shown(&self.source), self.place());
         let from = if of.is_empty() { format!(" for {source} -> {target}") } else { format!("{of} in {target}") };
         format!("Plan{from}: {done}")
     }
 
+    /// The target, and that it is not in AWS.
+    fn place(&self) -> String {
+        format!("{}{}", Shown(&self.target), if self.is_local { " (local edge)" } else { "" })
+    }
+
     fn nothing_to_do(&self) -> String {
-        let (source, target) = (Shown(&self.source), Shown(&self.target));
+        let (source, target) = (Shown(&self.source), self.place());
         if let Some(preview) = self.source.strip_prefix(PROMOTED) {
             return format!("No changes: {target} matches preview {}", Shown(preview));
         }
@@ -119,9 +128,10 @@ impl Report {
             }
         }
         let rules = self.rules.iter().filter(|function| function.change != FunctionChange::Unchanged).count() as u64;
-        let counts = [(new, "new file"), (changed, "change"), (removed, "removal"), (rules, "function")];
+        let counts = [(new, "new file"), (changed, "change"), (removed, "removal")];
         let texts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun));
-        listed(&texts.collect::<Vec<_>>())
+        let rules = (rules > 0).then(|| format!("the rules of {}", counted(rules, "function")));
+        listed(&texts.chain(rules).collect::<Vec<_>>())
     }
 
     /// What was not done: `, 2 failed or not started`.

@@ -7,6 +7,7 @@ use crate::viewer::shape::{
     CacheBehavior, Claim, DistributionShape, Origin, OriginGroup, QueryStrings, Ttl, ViewerFunction,
 };
 use crate::viewer::{IndexAlias, Site, Viewer, ViewerOptions};
+use shipfront_site::Warning;
 
 /// A place in the bucket that one origin serves from its root.
 #[derive(Clone, Debug)]
@@ -280,7 +281,7 @@ fn compile_behavior(behavior: &CacheBehavior, shape: &DistributionShape, relatio
     }
 }
 
-fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &Relations) -> Vec<String> {
+fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: &Relations) -> Vec<Warning> {
     let DistributionShape { id, .. } = shape;
     let Site { bucket, prefix } = site;
     let mut warnings = Vec::new();
@@ -288,25 +289,30 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
         let roots = viewer.bases.iter().map(|base| format!("/{}", base.prefix));
         let roots: Vec<String> = roots.collect();
         let tenant = if shape.tenant { "cloudfront:GetDistributionTenant, " } else { "" };
-        warnings.push(format!(
-            "the configuration of {id} could not be read: assuming that / shows {}, that \
-             directories answer with their index.html and that query strings are part of the cache key, and leaving copies of error pages under other URLs to expire; allow {tenant}\
-             cloudfront:GetDistributionConfig and cloudfront:GetCachePolicy for exact paths",
-            roots.join(" or ")
+        warnings.push(Warning::new(
+            format_args!(
+                "the configuration of {id} could not be read: shipfront assumes that / shows {}, that directories answer \
+                 with their index.html, and that query strings are part of the cache key, and leaves copies of error pages \
+                 under other URLs to expire",
+                roots.join(" or ")
+            ),
+            format_args!("allow {tenant}cloudfront:GetDistributionConfig and cloudfront:GetCachePolicy for exact paths"),
         ));
         return warnings;
     }
     let unread = |behavior: &CacheBehavior| behavior.ttl.is_none() || behavior.query_strings == QueryStrings::Unknown;
     if shape.cache_behaviors.iter().any(unread) {
-        warnings.push(format!(
-            "a cache policy of {id} could not be read: assuming that query strings are part of the cache key; allow cloudfront:GetCachePolicy for exact paths, and check that the policy exists"
+        warnings.push(Warning::new(
+            format_args!("a cache policy of {id} could not be read: shipfront assumes that query strings are part of the cache key"),
+            "allow cloudfront:GetCachePolicy for exact paths, and check that the policy exists",
         ));
     }
     if viewer.reaches_nothing() {
-        warnings.push(format!(
-            "no origin of {id} shows s3://{bucket}/{prefix}: nothing is invalidated there; check that it is the right distribution"
+        warnings.push(Warning::new(
+            format_args!("no origin of {id} shows s3://{bucket}/{prefix}: nothing is invalidated there"),
+            "name the right distribution with --distribution",
         ));
-    } else if !relations.site_is_known {
+    } else if !relations.site_is_known && shape.claim != Claim::AnyOrigin {
         let may_show = |origin: &&Origin| match Relation::of(origin, bucket) {
             Relation::Unknown => true,
             Relation::AnotherBucket => shape.claim != Claim::Named,
@@ -323,22 +329,29 @@ fn warnings(shape: &DistributionShape, site: &Site, viewer: &Viewer, relations: 
             IndexAlias::Never => "",
             IndexAlias::Auto | IndexAlias::Always => " and that directories answer with their index.html",
         };
-        warnings.push(format!(
-            "no origin of {id} is known to show s3://{bucket}/{prefix}: assuming that {} shows it, that / shows {}\
-             {directories}; other rewrites are not covered",
-            hosts.join(" or "),
-            roots.join(" or ")
+        warnings.push(Warning::new(
+            format_args!(
+                "no origin of {id} is known to show s3://{bucket}/{prefix}: shipfront assumes that {} shows it, that / \
+                 shows {}{directories}, and that nothing rewrites other paths",
+                hosts.join(" or "),
+                roots.join(" or ")
+            ),
+            "--any-origin confirms it; otherwise name the right distribution with --distribution",
         ));
     }
     let origin_request = shape.cache_behaviors.iter().any(|found| found.origin_request_function);
     if origin_request && relations.site_is_known && viewer.options.index_alias == IndexAlias::Auto {
-        warnings.push(format!(
-            "an origin-request function of {id} may rewrite any path: assuming that directories \
-             answer with their index.html; other rewrites are not covered"
+        warnings.push(Warning::new(
+            format_args!(
+                "an origin-request function of {id} may rewrite any path: shipfront assumes that directories answer with \
+                 their index.html, and that nothing rewrites other paths"
+            ),
+            "--index-alias always or never says which is so",
         ));
     }
     if shape.tenants_only {
-        warnings.push(format!("{id} is multi-tenant: name its tenants with --distribution-tenant"));
+        warnings
+            .push(Warning::new(format_args!("{id} is multi-tenant"), "name its tenants with --distribution-tenant"));
     }
     warnings
 }

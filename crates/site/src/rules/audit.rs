@@ -1,6 +1,7 @@
 //! Finds header rules that have no effect, or probably not the intended one. None of them is an error.
 
 use super::{HeaderRule, HeaderRules};
+use crate::Warning;
 use crate::cache_control;
 use crate::glob;
 use crate::url_pattern::{UrlPattern, paths_of};
@@ -48,7 +49,7 @@ impl HeaderRules {
         from: usize,
         source: Option<&str>,
         keys: impl Iterator<Item = &'k str> + Clone,
-    ) -> Vec<(usize, String)> {
+    ) -> Vec<(usize, Warning)> {
         let rules = self.rules.iter().enumerate().skip(from);
         let globs = rules.flat_map(|(at, rule)| rule.files.0.iter().map(move |glob| (at, glob)));
         globs.filter_map(|(at, glob)| Some((at, glob::oddity(glob, source, keys.clone())?))).collect()
@@ -74,24 +75,26 @@ impl HeaderRules {
     }
 
     /// Rules with an invalid `Cache-Control`, each with a suggestion.
-    pub fn odd_cache_controls(&self) -> Vec<(usize, String)> {
+    pub fn odd_cache_controls(&self) -> Vec<(usize, Warning)> {
         let said = |rule: &HeaderRule| cache_control::problem(rule.cache_control.as_ref()?.get()?);
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
 
     /// Rules whose `Content-Type` is not a media type, by position.
-    pub fn odd_content_types(&self) -> Vec<(usize, String)> {
+    pub fn odd_content_types(&self) -> Vec<(usize, Warning)> {
         let said = |rule: &HeaderRule| {
             let value = rule.content_type.as_ref()?.get()?;
-            (!is_media_type(value)).then(|| format!("{value:?} is not a media type, such as \"text/html\""))
+            let warning =
+                || Warning::new(format_args!("{value:?} is not a media type"), "write one such as \"text/html\"");
+            (!is_media_type(value)).then(warning)
         };
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, said(rule)?))).collect()
     }
 
     /// Rules whose value is invalid for its header, or has no effect in browsers, by position.
-    pub fn odd_values(&self) -> Vec<(usize, String)> {
+    pub fn odd_values(&self) -> Vec<(usize, Warning)> {
         let said = |rule: &HeaderRule| {
-            let value = |header: &Option<super::HeaderValue>, problem: fn(&str) -> Option<String>| {
+            let value = |header: &Option<super::HeaderValue>, problem: fn(&str) -> Option<Warning>| {
                 header.as_ref().and_then(|value| value.get()).and_then(problem)
             };
             [
@@ -152,40 +155,48 @@ fn is_media_type(value: &str) -> bool {
 }
 
 /// Describes a charset that no browser knows.
-fn odd_charset(value: &str) -> Option<String> {
+fn odd_charset(value: &str) -> Option<Warning> {
     let charset = value.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     })?;
     let is_known = Encoding::for_label(charset.as_bytes()).is_some();
-    (!is_known).then(|| format!("{charset:?} is not a charset that browsers know, such as \"utf-8\""))
+    let notice = || format!("{charset:?} is not a charset that browsers know");
+    (!is_known).then(|| Warning::new(notice(), "write one such as \"utf-8\""))
 }
 
 /// Describes a `Content-Encoding` that browsers do not decode.
-fn odd_encoding(value: &str) -> Option<String> {
+fn odd_encoding(value: &str) -> Option<Warning> {
     const KNOWN: [&str; 8] = ["br", "gzip", "x-gzip", "deflate", "compress", "zstd", "identity", "aws-chunked"];
     let odd =
         value.split(',').map(str::trim).find(|coding| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(coding)))?;
     if Encoding::for_label(odd.as_bytes()).is_some() {
-        return Some(format!("{odd:?} is a charset, not a Content-Encoding: set it in content-type"));
+        let notice = format!("{odd:?} is a charset, not a Content-Encoding");
+        return Some(Warning::new(notice, "set it in content-type"));
     }
-    Some(format!("{odd:?} is not a Content-Encoding that browsers decode, such as \"gzip\" or \"br\""))
+    let notice = format!("{odd:?} is not a Content-Encoding that browsers decode");
+    Some(Warning::new(notice, "write one such as \"gzip\" or \"br\""))
 }
 
 /// Describes a `Content-Disposition` that browsers treat as `attachment`, as they do with every value that they do
 /// not know (RFC 6266).
-fn odd_disposition(value: &str) -> Option<String> {
+fn odd_disposition(value: &str) -> Option<Warning> {
     let kind = value.split(';').next().unwrap_or_default().trim();
     let is_known = ["inline", "attachment"].iter().any(|known| known.eq_ignore_ascii_case(kind));
     let meant = || nearest(kind, ["inline", "attachment"].into_iter());
     (!is_known).then(|| match meant() {
-        Some(meant) => format!("{kind:?} is not a Content-Disposition; did you mean {meant:?}?"),
-        None => format!("{kind:?} is not a Content-Disposition, which begins with \"inline\" or \"attachment\""),
+        Some(meant) => {
+            Warning::new(format_args!("{kind:?} is not a Content-Disposition"), format_args!("did you mean {meant:?}?"))
+        }
+        None => Warning::new(
+            format_args!("{kind:?} is not a Content-Disposition"),
+            "begin it with \"inline\" or \"attachment\"",
+        ),
     })
 }
 
 /// Describes a `Content-Language` with a part that is not a language tag (RFC 5646).
-fn odd_language(value: &str) -> Option<String> {
+fn odd_language(value: &str) -> Option<Warning> {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_tag = |tag: &str| {
         let mut parts = tag.split('-');
@@ -197,8 +208,10 @@ fn odd_language(value: &str) -> Option<String> {
     let odd = value.split(',').map(str::trim).find(|tag| !is_tag(tag))?;
     let hyphenated = odd.replace('_', "-");
     Some(match hyphenated != odd && is_tag(&hyphenated) {
-        true => format!("{odd:?} is not a language tag; did you mean {hyphenated:?}?"),
-        false => format!("{odd:?} is not a language tag, such as \"en\" or \"pt-BR\""),
+        true => {
+            Warning::new(format_args!("{odd:?} is not a language tag"), format_args!("did you mean {hyphenated:?}?"))
+        }
+        false => Warning::new(format_args!("{odd:?} is not a language tag"), "write one such as \"en\" or \"pt-BR\""),
     })
 }
 
@@ -258,17 +271,17 @@ mod tests {
         {
             let said = odd_encoding(value);
             assert!(said.is_some() == problem.is_some(), "{value}: {said:?}");
-            assert!(problem.is_none_or(|part| said.is_some_and(|said| said.contains(part))), "{value}");
+            assert!(problem.is_none_or(|part| said.is_some_and(|said| said.to_string().contains(part))), "{value}");
         }
         for value in ["inline", "attachment; filename=\"a.pdf\"", "Attachment"] {
             assert_eq!(odd_disposition(value), None, "{value}");
         }
-        assert!(odd_disposition("attachement").is_some_and(|said| said.contains("did you mean \"attachment\"")));
+        assert!(odd_disposition("attachement").is_some_and(|said| said.remedy() == "did you mean \"attachment\"?"));
         assert!(odd_disposition("filename=a.pdf").is_some());
         for value in ["en", "pt-BR", "zh-Hant-TW", "de, fr", "x-klingon", "sr-Latn"] {
             assert_eq!(odd_language(value), None, "{value}");
         }
-        assert!(odd_language("en_US").is_some_and(|said| said.contains("did you mean \"en-US\"")));
+        assert!(odd_language("en_US").is_some_and(|said| said.remedy() == "did you mean \"en-US\"?"));
         for value in ["english", "utf-8", "1x"] {
             assert_eq!(odd_language(value).is_some(), value != "utf-8", "{value}");
         }
@@ -305,7 +318,7 @@ mod tests {
             ..HeaderRule::default()
         };
         let reported = HeaderRules::new(vec![rule]).unwrap().odd_content_types();
-        assert_eq!(reported, [(0, "\"html\" is not a media type, such as \"text/html\"".to_owned())]);
+        assert_eq!(reported, [(0, Warning::new("\"html\" is not a media type", "write one such as \"text/html\""))]);
     }
 
     #[test]

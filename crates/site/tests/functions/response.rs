@@ -13,7 +13,7 @@ fn headers(text: &str, platform: Platform, urls: &[&str]) -> Vec<Value> {
     let options = RuleOptions { platform, ..RuleOptions::default() };
     let (rules, _) = Rules::new(RedirectsFile::default(), parse(text, &options), std::iter::empty(), false, &options);
     let function = generate(&rules).unwrap();
-    assert!(function.warnings[0].contains("400 and above"));
+    assert!(function.warnings[0].to_string().contains("400 and above"));
     let event = |url: &&str| {
         let (host, path) = url.split_at(url.find('/').unwrap());
         json!({
