@@ -92,7 +92,7 @@ impl Bucket {
     /// A folder that is none.
     pub fn below(&self, folder: &str) -> Result<Bucket> {
         let url = format!("s3://{}/{}{folder}", self.target.bucket(), self.target.prefix());
-        Ok(Bucket { target: Target::parse(&url)?, ..self.clone() })
+        Ok(Bucket { target: std::sync::Arc::new(Target::parse(&url)?), ..self.clone() })
     }
 
     /// Writes an object. `digest` is the MD5 that is said of it.

@@ -133,7 +133,7 @@ impl Headers {
 }
 
 /// A digest of headers: as small as a manifest of a million rows wants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeadersDigest(NonZeroU64);
 
 impl fmt::Display for HeadersDigest {
