@@ -256,3 +256,23 @@ impl Comparer {
         plan
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_joined_in_the_order_of_their_keys_whatever_the_order_in_which_they_come(
+            order in Just((0..7_u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let bound = |at: u64| (at > 0 && at < 7).then(|| at.to_string());
+            let part = |at: u64| Plan { missing: vec![at.to_string().as_str().into()], kept: 1, ..Plan::default() };
+            let joined = order.iter().fold(InOrder::default(), |joined, &at| joined.with((bound(at), bound(at + 1)), part(at)));
+            prop_assert_eq!(joined.plan.kept, 7);
+            prop_assert_eq!(joined.plan.missing, (0..7).map(|at| at.to_string().as_str().into()).collect::<Vec<shipfront_site::Key>>());
+            prop_assert!(joined.waiting.is_empty());
+        }
+    }
+}

@@ -16,9 +16,9 @@ use aws_sdk_s3::types::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use percent_encoding::utf8_percent_encode;
-use shipfront_site::{Key, Target};
 use shipfront_site::etag::{Etag, part_size};
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, Target};
 use std::sync::Arc;
 
 /// Parts of one object that are copied at once.

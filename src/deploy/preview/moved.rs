@@ -38,14 +38,8 @@ pub(super) fn moved(plan: &Plan, production: &ManifestIndex, walk: &Walk) -> Vec
         }
         let (key, row) = same((&by_digest, production), walk, file)?;
         let (local, remote) = (Local { at: *entry, size: *bytes }, (row.size, row.etag.clone()));
-        let pair = Pair {
-            key,
-            local: Some(local),
-            remote: Some(remote),
-            row: Some(row),
-            rewritten: false,
-            modified: 0,
-        };
+        let pair =
+            Pair { key, local: Some(local), remote: Some(remote), row: Some(row), rewritten: false, modified: 0 };
         Some(Question { at, pair })
     };
     plan.changes.par_iter().enumerate().with_max_len(16).filter_map(find).collect()

@@ -21,9 +21,9 @@ use crate::s3::head::Head;
 use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_invalidation::tags::copy_tags::Shared;
 use shipfront_invalidation::viewer::ANY_CACHE_CONTROL;
-use shipfront_site::{Key, ObjectKind};
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, ObjectKind};
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
@@ -313,8 +313,7 @@ impl Planning<'_> {
             None if reason == Reason::New && !known.is_pending => CachedCopies::Nothing,
             _ => error_pages::cached(sure, None),
         };
-        let existing =
-            live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
+        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
         let subject = Subject::new(key.clone(), reason, Before { existing, copy_tags, cached });
         let kind = self.settings.kinds.kind_of(key);
