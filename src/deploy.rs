@@ -124,7 +124,7 @@ impl<'a> Deploy<'a> {
         warnings.extend(discovered.withheld().map(|error| Warning::from(&error)));
         let sent = Sent { invalidations, ..Sent::default() };
         let kept_copies = match self.settings.keep_copies {
-            true => copies::to_keep(&planned.plan, &planned.index, &discovered.walk.entries).len() as u64,
+            true => copies::to_keep(&planned.plan, &planned.index).count() as u64,
             false => 0,
         };
         let nothing_done = Executed { sent, warnings, ..Executed::default() };

@@ -14,6 +14,7 @@ mod kept;
 pub mod lease;
 pub mod manifest;
 mod ndjson;
+pub mod packed_rows;
 pub mod preview;
 pub mod public_access;
 pub mod rules;

@@ -132,8 +132,9 @@ impl ReportedChange {
     fn new(change: Change, fate: Fate, error: Option<usize>) -> ReportedChange {
         let (action, wave, bytes) = (change.action(), change.wave(), change.bytes());
         let late = matches!(change, Change::Remove { late: true, .. });
-        let Subject { key, reason, existing, .. } = change.into_subject();
-        let bytes_before = existing.and_then(|existing| existing.size);
+        let subject = change.into_subject();
+        let bytes_before = subject.existing().and_then(|existing| existing.size);
+        let Subject { key, reason, .. } = subject;
         ReportedChange { key, action, reason, wave, bytes, bytes_before, late, fate, error }
     }
 

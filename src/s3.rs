@@ -33,6 +33,7 @@ use shipfront_invalidation::is_plain_id;
 use shipfront_site::Target;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use std::sync::Arc;
 
 /// Maximum number of keys in one `DeleteObjects`
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
@@ -99,7 +100,7 @@ pub enum Start {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     client: Client,
-    target: Target,
+    target: Arc<Target>,
     expected_owner: Option<String>,
 }
 
@@ -117,7 +118,7 @@ impl Bucket {
     ) -> Result<(Bucket, T)> {
         let mut bucket = Bucket {
             client: Client::from_conf(aws.s3(None)),
-            target: target.clone(),
+            target: Arc::new(target.clone()),
             expected_owner: expected_owner.map(str::to_owned),
         };
         let (probe, answer) = tokio::join!(Box::pin(bucket.probe()), Box::pin(first(&bucket)));
@@ -145,7 +146,7 @@ impl Bucket {
     /// Its requests bypass the limiter: a lease must be renewed however many uploads are queued.
     pub async fn place(&self, aws: &Aws, target: &Target) -> Result<Bucket> {
         let bucket = if target.bucket() == self.target.bucket() {
-            Bucket { target: target.clone(), ..self.clone() }
+            Bucket { target: Arc::new(target.clone()), ..self.clone() }
         } else {
             Bucket::open(aws, target, self.expected_owner.as_deref(), async |_| Ok(())).await?.0
         };
@@ -161,6 +162,11 @@ impl Bucket {
     /// The target this bucket was opened for.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The same to be held: a site may have a million objects of it.
+    pub(crate) fn shared_target(&self) -> Arc<Target> {
+        self.target.clone()
     }
 
     /// One page of the target's objects.

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::deploy::body::{self, Body, Prepared};
-use crate::deploy::change::{Change, ChangeOutcome, Retagged, Uploaded};
+use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Retagged, Uploaded};
 use crate::deploy::entry::{Entry, FileFacts};
 use crate::deploy::on_cores;
 use crate::deploy::plan::Plan;
@@ -139,7 +139,7 @@ impl WaveRun {
         match sent {
             Ok(uploaded) => {
                 self.progress.file();
-                ChangeOutcome::Uploaded(Box::new(uploaded))
+                ChangeOutcome::Uploaded(uploaded)
             }
             Err(error) if self.limits.create_only && is_taken(&error) => ChangeOutcome::Overwritten,
             Err(error) => {
@@ -177,7 +177,8 @@ impl WaveRun {
         });
         let (Prepared { body, size: sent, compressed, is_utf8 }, references) = prepare.await??;
         let encoding = compressed.as_ref().and_then(|compressed| compressed.encoding);
-        let headers = entry.headers.stored(FileFacts { encoding, is_utf8 });
+        let found = FileFacts { encoding, is_utf8 };
+        let headers = entry.headers.stored(found);
         let tag_header = self.tags.as_ref().map(|tags| tags.header(change, &references, &headers));
         let TagHeader { metadata, memory } = tag_header.unwrap_or_default();
         let with = (&headers, metadata.as_slice());
@@ -195,7 +196,8 @@ impl WaveRun {
         let Stored { etag, content, version } = stored;
         let version = Version::of_answer(version.as_deref(), headers.storage_class.as_deref());
         let content = (content != etag).then(|| Box::new(content));
-        Ok(Uploaded { etag, content, size: sent, headers: headers.digest(), compressed, memory, version })
+        let more = MoreOfUpload { content, memory, compressed, version: version.map(|version| *version) };
+        Ok(Uploaded { etag, size: sent, headers: entry.headers.digest(found), more: more.boxed() })
     }
 
     /// A separate function, so that the futures of the hundreds of lanes that send small files are not as large as
@@ -232,10 +234,15 @@ fn may_have_succeeded(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unanswered | ErrorKind::ServerFault | ErrorKind::Other)
 }
 
-/// Deletes objects, in as few requests as S3 allows; with `unchanged_only`, each only while it is the one that was
-/// listed.
-pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged_only: bool, limits: &Limits) -> Done {
-    let mut done = Done::new();
+/// Deletes objects, in as few requests as S3 allows, and enters what became of each among the `outcomes` of all; with
+/// `unchanged_only`, each only while it is the one that was listed.
+pub async fn remove(
+    bucket: &Bucket,
+    plan: &Plan,
+    (changes, outcomes): (Vec<usize>, &mut [ChangeOutcome]),
+    unchanged_only: bool,
+    limits: &Limits,
+) {
     let mut halt = false;
     for batch in changes.chunks(MAX_DELETE_KEYS) {
         if limits.stop.is_cancelled() || halt {
@@ -258,16 +265,15 @@ pub async fn remove(bucket: &Bucket, plan: &Plan, changes: Vec<usize>, unchanged
                             ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false }
                         }
                     };
-                    done.push((*at, outcome));
+                    outcomes[*at] = outcome;
                 }
             }
             Err(error) => {
                 halt = true;
-                done.extend(batch.iter().map(|at| (*at, failed(error.clone()))));
+                batch.iter().for_each(|at| outcomes[*at] = failed(error.clone()));
             }
         }
     }
-    done
 }
 
 /// Copies objects onto themselves with cache tags. Objects that must not be copied are left alone.
@@ -281,7 +287,7 @@ pub async fn retag(
 ) -> Done {
     let copies = stream::iter(changes).map(|at| async move {
         let Change::Retag { subject, row, bytes } = &plan.changes[at] else { return (at, ChangeOutcome::NotBegun) };
-        let Some(existing) = subject.existing.as_ref().filter(|_| !limits.stop.is_cancelled()) else {
+        let Some(existing) = subject.existing().filter(|_| !limits.stop.is_cancelled()) else {
             return (at, ChangeOutcome::NotBegun);
         };
         let TagHeader { metadata, memory } = tags.again(&subject.key, row.copy_tags.as_deref());
@@ -293,7 +299,7 @@ pub async fn retag(
                 let version = Version::of_answer(version.as_deref(), class.as_deref());
                 ChangeOutcome::Retagged(Box::new(Retagged { etag, memory: memory.filter(|_| !redirects), version }))
             }
-            Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(Box::new(why)),
+            Ok(s3::retag::Retagged::No(why)) => ChangeOutcome::LeftAlone(why),
             Err(error) => failed(error),
         };
         (at, outcome)

@@ -10,7 +10,7 @@ use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::{Which, refuse_other_buckets, shapes};
 use crate::cloudfront::send::{Patience, Sent};
 use crate::deploy::apply::Limits;
-use crate::deploy::change::{Change, ChangeOutcome, Existing, Reason, Subject};
+use crate::deploy::change::{Before, Change, ChangeOutcome, Existing, Reason, Subject};
 use crate::deploy::copies::CopyGuard;
 use crate::deploy::discover::Discovered;
 use crate::deploy::executor::{Executed, Executor};
@@ -178,7 +178,7 @@ impl Backfill<'_> {
             let message = "the bucket has Object Lock, and a copy would lose holds and retention; nothing was changed";
             return Err(Error::refused(message).hint("deploys tag what they upload in any case"));
         }
-        let index = ManifestIndex::read(&manifest, &[])?;
+        let index = ManifestIndex::read(&manifest, 0)?;
         let (walk, session, tagging) = (Arc::new(Walk::default()), Some(session), Some(Arc::new(tagging)));
         let (withheld, verified) = (Vec::new(), None);
         let rules = None;
@@ -193,12 +193,12 @@ impl Backfill<'_> {
         });
         let mut objects = objects.await?.into_iter().peekable();
         let (mut plan, mut left) = (Plan::default(), Vec::new());
-        for (key, row) in index.rows(&[]) {
-            while objects.next_if(|object| object.key.as_str() < key).is_some() {}
+        for (key, row) in index.rows() {
+            while objects.next_if(|object| object.key.as_str() < key.as_str()).is_some() {}
             // Only an object that the record describes is known well enough.
-            let object = objects.next_if(|object| object.key == key && object.etag == row.etag);
+            let object = objects.next_if(|object| object.key == *key && object.etag == row.etag);
             let Some(object) = object else {
-                plan.staying.push(key.into());
+                plan.staying.push(key);
                 continue;
             };
             let copy_tags = row.copy_tags.as_ref().filter(|copy_tags| !copy_tags.is_outlived(object.modified));
@@ -231,10 +231,11 @@ impl Backfill<'_> {
     }
 }
 
-fn change(object: RemoteObject, row: &Row) -> Change {
-    let existing = Some(Box::new(Existing { etag: object.etag, size: Some(object.size), owned: true }));
+fn change(object: RemoteObject, row: Row) -> Change {
+    let existing = Some(Existing { etag: object.etag, size: Some(object.size), owned: true });
     // Whatever the cached copies carry, they are invalidated by path.
-    let cached = error_pages::cached(Some(row), None);
-    let subject = Subject { key: object.key.into(), reason: Reason::Headers, existing, copy_tags: None, cached };
-    Change::Retag { subject, bytes: object.size, row: Box::new(row.clone()) }
+    let cached = error_pages::cached(Some(&row), None);
+    let before = Before { existing, copy_tags: None, cached };
+    let subject = Subject::new(object.key.into(), Reason::Headers, before);
+    Change::Retag { subject, bytes: object.size, row: Box::new(row) }
 }

@@ -1,10 +1,11 @@
 //! The changes of a plan: what is done with a key, and why.
 
 use serde::{Deserialize, Serialize};
-use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_invalidation::tags::copy_tags::{CopyTags, Memory};
 use shipfront_invalidation::viewer::CachedHeaders;
+use shipfront_site::compression::Compressed;
 use shipfront_site::etag::Etag;
-use shipfront_site::headers::Headers;
+use shipfront_site::headers::{Headers, HeadersDigest};
 use shipfront_site::{Key, ObjectKind};
 use std::sync::Arc;
 
@@ -121,19 +122,50 @@ pub struct Existing {
     pub owned: bool,
 }
 
-/// The key of a change, and the existing object.
+/// The key of a change, and what is there. Small where nothing is, because a million files may be new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The key below the target's prefix.
     pub key: Key,
     /// Why.
     pub reason: Reason,
+    /// What is there, or may be in a cache; `None` where there is neither.
+    before: Option<Box<Before>>,
+}
+
+/// What a change replaces, and what the edge may hold of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Before {
     /// The existing object.
-    pub existing: Option<Box<Existing>>,
+    pub existing: Option<Existing>,
     /// The cache tags that it carries, if they are certain.
     pub copy_tags: Option<Arc<CopyTags>>,
     /// The lifetime of its cached copies.
     pub cached: CachedCopies,
+}
+
+impl Subject {
+    /// A key with what is there.
+    pub fn new(key: Key, reason: Reason, before: Before) -> Subject {
+        let is_nothing =
+            before.existing.is_none() && before.copy_tags.is_none() && before.cached == CachedCopies::Nothing;
+        Subject { key, reason, before: (!is_nothing).then(|| Box::new(before)) }
+    }
+
+    /// The object that is there now.
+    pub fn existing(&self) -> Option<&Existing> {
+        self.before.as_ref()?.existing.as_ref()
+    }
+
+    /// The cache tags that it carries, if that is sure.
+    pub fn copy_tags(&self) -> Option<&CopyTags> {
+        self.before.as_ref()?.copy_tags.as_deref()
+    }
+
+    /// What its copies say of how long they live.
+    pub fn cached(&self) -> &CachedCopies {
+        self.before.as_ref().map_or(&CachedCopies::Nothing, |before| &before.cached)
+    }
 }
 
 /// What is known of the copies of an object that the edge may hold: for error pages, their lifetime matters.
@@ -266,7 +298,7 @@ impl Change {
 
     /// The ETag of the existing object.
     pub fn before(&self) -> Option<&Etag> {
-        self.subject().existing.as_ref().map(|existing| &existing.etag)
+        self.subject().existing().map(|existing| &existing.etag)
     }
 
     /// The word for what is done.
@@ -318,11 +350,11 @@ impl Change {
     /// bytes are the same is not documented.
     pub fn tags_of_copies(&self) -> Option<&CopyTags> {
         let sure = matches!(self.reason(), Reason::Size | Reason::Etag | Reason::Orphaned);
-        self.subject().copy_tags.as_deref().filter(|_| sure)
+        self.subject().copy_tags().filter(|_| sure)
     }
 }
 
-/// The outcome of a change.
+/// What became of a change. What most changes come to is in it, and what few do is boxed: a site may have a million.
 #[derive(Debug, Clone, Default)]
 pub enum ChangeOutcome {
     /// It was not started, because something failed or the run was interrupted; or there is nothing to do in the
@@ -330,15 +362,15 @@ pub enum ChangeOutcome {
     #[default]
     NotBegun,
     /// The object was uploaded.
-    Uploaded(Box<Uploaded>),
+    Uploaded(Uploaded),
     /// The object was removed.
     Removed,
     /// The object carries tags now.
     Retagged(Box<Retagged>),
     /// The object was copied into place.
-    Copied(Box<Copied>),
-    /// The object was left alone because it must not be copied; boxed, so that a million outcomes are small.
-    LeftAlone(Box<&'static str>),
+    Copied(Copied),
+    /// The object was left as it is, because it must not be copied.
+    LeftAlone(&'static str),
     /// Somebody else wrote the object meanwhile: it was not removed, not created, or not replaced.
     Overwritten,
     /// It failed.
@@ -370,18 +402,32 @@ impl ChangeOutcome {
 pub struct Uploaded {
     /// The object's ETag.
     pub etag: Etag,
-    /// The ETag of its bytes, if that differs: under KMS.
-    pub content: Option<Box<Etag>>,
-    /// What must be remembered of the cache tags that it carries.
-    pub memory: Option<Arc<shipfront_invalidation::tags::copy_tags::Memory>>,
     /// Size of the object, in bytes.
     pub size: u64,
     /// A digest of the headers it was uploaded with.
-    pub headers: shipfront_site::headers::HeadersDigest,
+    pub headers: HeadersDigest,
+    /// What else is to be remembered of it, if there is anything.
+    pub more: Option<Box<MoreOfUpload>>,
+}
+
+/// What only some buckets and settings give to remember of an upload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MoreOfUpload {
+    /// The ETag of its bytes, where that is another one: under KMS.
+    pub content: Option<Box<Etag>>,
+    /// What must be remembered of the cache tags that it carries.
+    pub memory: Option<Arc<Memory>>,
     /// The result of compressing the file, if that was requested.
-    pub compressed: Option<Box<shipfront_site::compression::Compressed>>,
+    pub compressed: Option<Box<Compressed>>,
     /// Its version, if the bucket keeps versions.
-    pub version: Option<Box<Version>>,
+    pub version: Option<Version>,
+}
+
+impl MoreOfUpload {
+    /// The same, unless it is nothing.
+    pub fn boxed(self) -> Option<Box<MoreOfUpload>> {
+        (self != MoreOfUpload::default()).then(|| Box::new(self))
+    }
 }
 
 /// What was tagged.
@@ -390,7 +436,7 @@ pub struct Retagged {
     /// The object's ETag now.
     pub etag: Etag,
     /// What must be remembered of the cache tags that it carries.
-    pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
+    pub memory: Option<Memory>,
     /// Its version now, if the bucket keeps versions.
     pub version: Option<Box<Version>>,
 }
@@ -411,10 +457,10 @@ pub struct CopyFrom {
     pub place: crate::s3::copy::Source,
     /// The earlier deploy's manifest row.
     pub row: Row,
-    /// Its headers there.
-    pub headers: Headers,
+    /// The headers that it has there; shared, because a site has few different ones.
+    pub headers: Arc<Headers>,
     /// The cache tags that it carries.
-    pub memory: Option<shipfront_invalidation::tags::copy_tags::Memory>,
+    pub memory: Option<Memory>,
     /// The lifetime of its cached copies, if a distribution serves it as an error page.
     pub error_page: Option<ErrorPage>,
     /// The index of the source's entry to upload if the copy cannot be made; `None` if there is no source.

@@ -25,6 +25,7 @@ use crate::terminal::Progress;
 use futures::{StreamExt, TryStreamExt, stream};
 use shipfront_site::Warning;
 use shipfront_site::{ObjectKind, ObjectKinds, RECORD_FOLDER};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Number of parts in progress in addition to those that are being listed: enough to keep every core busy.
@@ -48,6 +49,30 @@ struct Comparer {
     opacity: Opacity,
 }
 
+/// The key after which a part begins, and the one with which it ends.
+type Bounds = (Option<String>, Option<String>);
+
+/// The parts of a plan, joined as soon as nothing is missing before them: they come in nearly any order, and are not all
+/// held beside the whole.
+#[derive(Default)]
+struct InOrder {
+    plan: Plan,
+    /// The key up to which it is complete.
+    up_to: Option<String>,
+    waiting: BTreeMap<Option<String>, (Option<String>, Plan)>,
+}
+
+impl InOrder {
+    fn with(mut self, (after, up_to): Bounds, part: Plan) -> InOrder {
+        self.waiting.insert(after, (up_to, part));
+        while let Some((up_to, part)) = self.waiting.remove(&self.up_to) {
+            self.plan.append(part);
+            self.up_to = up_to;
+        }
+        self
+    }
+}
+
 /// A part that was read.
 struct Part {
     pairs: Vec<Pair>,
@@ -62,7 +87,7 @@ impl Deploy<'_> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let has_manifest = manifest.is_some();
         // Read while the first responses of the listing arrive.
-        let index = ManifestIndex::load(manifest, discovered.walk.clone());
+        let index = ManifestIndex::load(manifest, discovered.walk.entries.len());
         let (mut plan, index, disorder) =
             self.timeline.during("compare", self.compare_parts(discovered, index)).await?;
         self.guard_problems(&plan.problems)?;
@@ -115,12 +140,13 @@ impl Deploy<'_> {
         let comparing = async {
             let comparer = Arc::new(Comparer::new(self.settings, discovered, index.await?));
             let parts = parts.map(|listed| comparer.clone().compare(listed, &progress)).buffer_unordered(PARTS);
-            let parts: Vec<_> = parts.try_collect().await?;
-            Ok::<_, Error>((comparer, parts))
+            let plan = parts.try_fold(InOrder::default(), async |plan, (bounds, part)| Ok(plan.with(bounds, part)));
+            let plan = plan.await?.plan;
+            Ok::<_, Error>((comparer, plan))
         };
         let listing = list::list(ask, entries, (None, None), self.settings.concurrency, sender);
         let listing = self.timeline.during("list", listing);
-        let (disorder, (comparer, mut parts)) = tokio::try_join!(listing, comparing)?;
+        let (disorder, (comparer, mut plan)) = tokio::try_join!(listing, comparing)?;
         let warning = disorder.map(|key| {
             Warning::new(
                 format_args!("the bucket listed {key:?} out of order, which S3 never does"),
@@ -129,12 +155,7 @@ impl Deploy<'_> {
         });
         if warning.is_some() {
             let listed = Listed { after: None, up_to: None, objects: list::one_by_one(ask).await? };
-            parts = vec![comparer.clone().compare(listed, &progress).await?];
-        }
-        parts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut plan = Plan::default();
-        for (_, part) in parts {
-            plan.append(part);
+            (_, plan) = comparer.clone().compare(listed, &progress).await?;
         }
         Ok((plan, comparer.index.clone(), warning))
     }
@@ -164,9 +185,9 @@ impl Comparer {
         }
     }
 
-    /// Reads, checks and decides; returns the plan of a part with the key after which it begins.
-    async fn compare(self: Arc<Self>, listed: Listed, progress: &Progress) -> Result<(Option<String>, Plan)> {
-        let after = listed.after.clone();
+    /// Reads, asks and decides; the plan of a part comes with the keys between which it is.
+    async fn compare(self: Arc<Self>, listed: Listed, progress: &Progress) -> Result<(Bounds, Plan)> {
+        let bounds = (listed.after.clone(), listed.up_to.clone());
         let comparer = self.clone();
         let mut part = on_cores(move || comparer.hash(listed)).await?;
         let inspector = Inspector {
@@ -184,7 +205,7 @@ impl Comparer {
             progress.file();
         }
         let plan = on_cores(move || self.decide(part)).await?;
-        Ok((after, plan))
+        Ok((bounds, plan))
     }
 
     fn hash(&self, listed: Listed) -> Part {
@@ -198,7 +219,7 @@ impl Comparer {
         };
         let mut objects = listed.objects;
         objects.retain(of_site);
-        let rows = self.index.rows_between(entries, after, up_to);
+        let rows = self.index.rows_between(after, up_to);
         let range = between(entries, |entry| &entry.key, after, up_to);
         let pairs = diff::join(&entries[range.clone()], range.start, objects, rows);
         let hashed = hash::compare(&self.walk, &pairs).into_iter();
@@ -236,5 +257,25 @@ impl Comparer {
             plan.rows.clear();
         }
         plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_joined_in_the_order_of_their_keys_whatever_the_order_in_which_they_come(
+            order in Just((0..7_u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let bound = |at: u64| (at > 0 && at < 7).then(|| at.to_string());
+            let part = |at: u64| Plan { missing: vec![at.to_string().as_str().into()], kept: 1, ..Plan::default() };
+            let joined = order.iter().fold(InOrder::default(), |joined, &at| joined.with((bound(at), bound(at + 1)), part(at)));
+            prop_assert_eq!(joined.plan.kept, 7);
+            prop_assert_eq!(joined.plan.missing, (0..7).map(|at| at.to_string().as_str().into()).collect::<Vec<shipfront_site::Key>>());
+            prop_assert!(joined.waiting.is_empty());
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use crate::deploy::apply::{Done, Limits, failed};
 use crate::deploy::change::{Change, ChangeOutcome, Copied, CopyFrom, Subject};
-use crate::deploy::entry::Entry;
 use crate::deploy::manifest_index::ManifestIndex;
 use crate::deploy::plan::Plan;
 use crate::error::{ErrorKind, Result};
@@ -15,6 +14,7 @@ use crate::s3::retag::LARGEST_COPY;
 use crate::terminal::Progress;
 use futures::{StreamExt, stream};
 use shipfront_site::Warning;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
@@ -38,19 +38,22 @@ pub(super) struct Restoring<'a> {
 }
 
 impl Restoring<'_> {
-    /// Makes copies, given by their indices in the plan; also returns a warning about the store.
-    pub(super) async fn run(&self, mut changes: Vec<usize>) -> (Done, Option<Warning>) {
-        let mut done = Done::new();
+    /// Makes copies, given by their indices in the plan, and enters what became of each among the `outcomes` of all;
+    /// returns a warning about the store.
+    pub(super) async fn run(&self, mut changes: Vec<usize>, outcomes: &mut [ChangeOutcome]) -> Option<Warning> {
         let first = changes.iter().position(|&at| self.plan.changes[at].bytes() <= LARGEST_COPY);
         if let Some(first) = first.filter(|_| self.guard.0.get().is_none() && !self.limits.stop.is_cancelled()) {
             let at = changes[first];
             match self.find_out(at).await {
                 Ok(None) => {}
                 Ok(Some(made)) => {
-                    done.push((at, made));
+                    outcomes[at] = made;
                     changes.remove(first);
                 }
-                Err(failed) => return (vec![(at, failed)], None),
+                Err(failed) => {
+                    outcomes[at] = failed;
+                    return None;
+                }
             }
         }
         let halt = AtomicBool::new(false);
@@ -74,9 +77,12 @@ impl Restoring<'_> {
                 (at, outcome)
             }
         });
-        done.extend(copies.buffer_unordered(self.limits.concurrency.max(1)).collect::<Done>().await);
+        let mut copies = pin!(copies.buffer_unordered(self.limits.concurrency.max(1)));
+        while let Some((at, outcome)) = copies.next().await {
+            outcomes[at] = outcome;
+        }
         let looks = self.guard.0.get() == Some(&Guard::Look);
-        (done, looks.then(|| Warning::new(LOOKS, LOOKS_REMEDY)))
+        looks.then(|| Warning::new(LOOKS, LOOKS_REMEDY))
     }
 
     /// Determines how the store treats conditions, with the first copy; returns its outcome if that made the copy.
@@ -116,36 +122,30 @@ impl Restoring<'_> {
 }
 
 fn replaced(subject: &Subject) -> Replaced<'_> {
-    subject.existing.as_ref().map_or(Replaced::Nothing, |existing| Replaced::This(&existing.etag))
+    subject.existing().map_or(Replaced::Nothing, |existing| Replaced::This(&existing.etag))
 }
 
 fn outcome(copied: Result<Copy>, from: &CopyFrom) -> ChangeOutcome {
     match copied {
         Ok(Copy::Made { etag, version }) => {
             let version = Version::of_answer(version.as_deref(), from.place.class.as_deref());
-            ChangeOutcome::Copied(Box::new(Copied { etag, version }))
+            ChangeOutcome::Copied(Copied { etag, version })
         }
         Ok(Copy::Refused) => ChangeOutcome::Overwritten,
         Err(error) => failed(error),
     }
 }
 
-/// The objects that a plan replaces or removes and whose copies must be kept, each with its index in the plan, its
-/// key and its row: those that are as the record describes them and have no version that stays.
-pub(super) fn to_keep<'a>(
-    plan: &'a Plan,
-    index: &'a ManifestIndex,
-    entries: &'a [Entry],
-) -> Vec<(usize, &'a str, &'a Row)> {
-    let mut rows = index.rows(entries).peekable();
-    let mut going = Vec::new();
-    for (at, change) in plan.changes.iter().enumerate().filter(|(_, change)| change.is_write()) {
-        while rows.next_if(|(key, _)| *key < change.key()).is_some() {}
-        let row = rows.next_if(|(key, _)| *key == change.key()).map(|(_, row)| row);
-        let is_described = |row: &&Row| change.before() == Some(&row.etag) && row.version.is_none();
-        going.extend(row.filter(is_described).map(|row| (at, change.key(), row)));
-    }
-    going
+/// What a plan replaces or removes of which copies are to be kept, by its place in the plan and with its row: what is as
+/// the record describes it, and has no version that stays.
+pub(super) fn to_keep<'a>(plan: &'a Plan, index: &'a ManifestIndex) -> impl Iterator<Item = (usize, Row)> + use<'a> {
+    let mut rows = index.rows().peekable();
+    let writes = plan.changes.iter().enumerate().filter(|(_, change)| change.is_write());
+    writes.filter_map(move |(at, change)| {
+        while rows.next_if(|(key, _)| key.as_str() < change.key()).is_some() {}
+        let (_, row) = rows.next_if(|(key, _)| key.as_str() == change.key())?;
+        (change.before() == Some(&row.etag) && row.version.is_none()).then_some((at, row))
+    })
 }
 
 /// Keeps copies of the objects that a plan replaces or removes, if they are as the record describes them and have
@@ -153,27 +153,26 @@ pub(super) fn to_keep<'a>(
 pub(super) async fn keep(
     bucket: &Bucket,
     session: &ActiveSession,
-    (plan, index, entries): (&Plan, &ManifestIndex, &[Entry]),
+    (plan, index): (&Plan, &ManifestIndex),
     limits: &Limits,
 ) -> (Done, bool) {
-    let going = to_keep(plan, index, entries);
-    let (halt, count) = (AtomicBool::new(false), going.len());
-    let keeping = stream::iter(going).map(|(at, key, row)| {
-        let halt = &halt;
+    let (halt, left) = (AtomicBool::new(false), AtomicBool::new(false));
+    let keeping = stream::iter(to_keep(plan, index)).map(|(at, row)| {
+        let (halt, left, key) = (&halt, &left, plan.changes[at].key());
         async move {
             if limits.stop.is_cancelled() || halt.load(Ordering::Relaxed) {
+                left.store(true, Ordering::Relaxed);
                 return None;
             }
-            let kept = limits.in_flight(key, Box::pin(session.record().keep(bucket, key, row))).await;
+            let kept = limits.in_flight(key, Box::pin(session.record().keep(bucket, key, &row))).await;
             halt.fetch_or(kept.is_err(), Ordering::Relaxed);
-            Some((at, kept.err()))
+            // Nothing of the site was touched by it.
+            let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
+            Some((at, failed(kept.err()?)))
         }
     });
-    let kept: Vec<_> =
-        keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |kept| kept).collect().await;
-    let is_complete = kept.len() == count && !halt.into_inner();
-    // The site itself was not touched.
-    let failed = |error| ChangeOutcome::Failed { error: Box::new(error), may_have_succeeded: false };
-    let failed = kept.into_iter().filter_map(|(at, error)| Some((at, failed(error?))));
-    (failed.collect(), is_complete)
+    let failed = keeping.buffer_unordered(limits.concurrency.max(1)).filter_map(async |failed| failed);
+    let failed: Done = failed.collect().await;
+    let is_complete = !halt.into_inner() && !left.into_inner();
+    (failed, is_complete)
 }

@@ -73,11 +73,11 @@ impl Pair {
 
 /// Joins entries, objects and rows by key. Each must be sorted by key; `first` is the index of the first of these
 /// entries among all of the walk's.
-pub fn join<'a>(
+pub fn join(
     entries: &[Entry],
     first: usize,
     objects: Vec<RemoteObject>,
-    rows: impl Iterator<Item = (&'a Key, &'a Row)>,
+    rows: impl Iterator<Item = (Key, Row)>,
 ) -> Vec<Pair> {
     let mut pairs = Vec::with_capacity(entries.len().max(objects.len()));
     let mut entries = (first..).zip(entries).peekable();
@@ -94,12 +94,12 @@ pub fn join<'a>(
         let entry = entries.next_if(|_| is_local);
         let object = objects.next_if(|_| is_remote);
         let row = rows.next_if(|_| is_recorded);
-        let known = entry.map(|(_, entry)| &entry.key).or(row.map(|(key, _)| key)).cloned();
+        let (key_of_row, row) = row.unzip();
+        let known = entry.map(|(_, entry)| entry.key.clone()).or(key_of_row);
         let Some(key) = known.or_else(|| object.as_ref().map(|object| object.key.as_str().into())) else {
             return pairs;
         };
         let local = entry.map(|(at, entry)| Local { at, size: entry.size });
-        let row = row.map(|(_, row)| row.clone());
         let rewritten = object.as_ref().zip(row.as_ref()).is_some_and(|(object, row)| row.is_outlived(object.modified));
         let modified = object.as_ref().map_or(0, |object| object.modified);
         let remote = object.map(|object| (object.size, object.etag));
@@ -281,7 +281,7 @@ mod tests {
                 local.iter().map(|(key, &size)| Entry::file(key.as_str(), size)).collect();
             let objects = remote.iter().map(|(key, &size)| RemoteObject { key: key.clone(), size, etag: etag(), modified: 0 });
             let rows: Vec<_> = recorded.iter().map(|(key, &size)| (Key::from(key.as_str()), row(size))).collect();
-            let pairs = join(&files, 0, objects.collect(), rows.iter().map(|(key, row)| (key, row)));
+            let pairs = join(&files, 0, objects.collect(), rows.into_iter());
             let keys: Vec<&str> = pairs.iter().map(|pair| pair.key.as_str()).collect();
             let expected: BTreeSet<&str> = local.keys().chain(remote.keys()).chain(recorded.keys()).map(String::as_str).collect();
             prop_assert_eq!(keys, expected.into_iter().collect::<Vec<_>>());

@@ -168,7 +168,7 @@ pub(super) fn warnings(plan: &Plan, entries: &[Entry], index: &ManifestIndex, vi
         let Change::Upload { entry: at, .. } = change else { continue };
         let Some(page) = entries.get(*at).and_then(|entry| entry.headers.error_page()) else { continue };
         let key = change.key();
-        let was_chosen = index.of_file(*at).and_then(|row| row.error_page.as_ref()).is_some_and(|page| page.chosen);
+        let was_chosen = index.row(key).and_then(|row| row.error_page).is_some_and(|page| page.chosen);
         if page.chosen
             && !was_chosen
             && let Some(shown) = viewers.error_page(key)

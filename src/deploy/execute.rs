@@ -174,8 +174,7 @@ impl<'a> Execution<'a> {
         let progress = terminal.transfer(stage, changes.len() as u64, bytes);
         let (bucket, plan) = (&self.discovered.bucket, &*self.planned.plan);
         let restoring = Restoring { bucket, plan, guard, limits, progress: &progress };
-        let (done, warning) = timeline.during(stage, Box::pin(restoring.run(changes))).await;
-        self.note(done);
+        let warning = timeline.during(stage, Box::pin(restoring.run(changes, &mut self.outcomes))).await;
         self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
         self.upload_instead(kind, stage).await;
     }
@@ -212,9 +211,9 @@ impl<'a> Execution<'a> {
     /// Without these copies, nothing else starts.
     async fn keep_copies(&mut self, session: Option<&ActiveSession>) {
         let Some(session) = session.filter(|_| self.executor.history_update.keeps_copies) else { return };
-        let (plan, entries) = (&self.planned.plan, &self.discovered.walk.entries);
         let Executor { timeline, limits, .. } = self.executor;
-        let keeping = copies::keep(&self.discovered.bucket, session, (plan, &self.planned.index, entries), limits);
+        let of = (&*self.planned.plan, &*self.planned.index);
+        let keeping = copies::keep(&self.discovered.bucket, session, of, limits);
         let (failed, is_complete) = timeline.during("keep", Box::pin(keeping)).await;
         self.is_unkept = !is_complete;
         self.note(failed);
@@ -263,9 +262,9 @@ impl<'a> Execution<'a> {
         }
         let unchanged_only = self.discovered.session.is_some();
         let limits = &self.executor.limits;
-        let removing = apply::remove(&self.discovered.bucket, &self.planned.plan, changes, unchanged_only, limits);
-        let done = self.executor.timeline.during(stage, removing).await;
-        self.note(done);
+        let of = (changes, &mut *self.outcomes);
+        let removing = apply::remove(&self.discovered.bucket, &self.planned.plan, of, unchanged_only, limits);
+        self.executor.timeline.during(stage, removing).await;
     }
 
     fn note(&mut self, done: Done) {

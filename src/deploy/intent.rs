@@ -22,7 +22,7 @@ pub(super) fn pending(change: &Change, entries: &[Entry]) -> PendingChange {
         created: change.reason() == Reason::New,
         bytes: entry.map_or(change.bytes(), |entry| entry.size),
         before: change.before().cloned(),
-        owned: change.subject().existing.as_ref().is_some_and(|existing| existing.owned),
+        owned: change.subject().existing().is_some_and(|existing| existing.owned),
         compressed: entry.is_some_and(|entry| !entry.compression().is_empty()),
         extra: None,
     }

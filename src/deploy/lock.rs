@@ -14,6 +14,7 @@ use crate::record::intent::left_by;
 use crate::record::lease::Holder;
 use crate::record::session::{ActiveSession, Intended, Session};
 use shipfront_invalidation::ChangedKey;
+use shipfront_site::Key;
 use std::time::Duration;
 
 /// How often a waiting deploy checks whether the lock is free.
@@ -91,14 +92,14 @@ impl Deploy<'_> {
     /// which objects shipfront owns.
     async fn finish_unfinished(&self, discovered: &mut Discovered) -> Result<Option<(String, Option<Error>)>> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
-        let index = ManifestIndex::load(manifest, discovered.walk.clone()).await?;
+        let index = ManifestIndex::load(manifest, discovered.walk.entries.len()).await?;
         let Some(session) = discovered.session.as_ref().filter(|session| session.holder().is_none()) else {
             return Ok(None);
         };
         let Some(unfinished) = session.unfinished() else { return Ok(None) };
         let changed: Vec<_> = unfinished.pending.iter().map(|pending| ChangedKey::unknown(&pending.key)).collect();
-        let unchanged: Vec<&str> = index.rows(&discovered.walk.entries).map(|(key, _)| key).collect();
-        let planned = discovered.viewers.plan(&changed, unchanged.iter().copied(), |_| None);
+        let unchanged: Vec<Key> = index.rows().map(|(key, _)| key).collect();
+        let planned = discovered.viewers.plan(&changed, unchanged.iter().map(Key::as_str), |_| None);
         let (id, patience) = (new_deploy_id(self.aws.clock()), self.settings.patience);
         let sent = submit(&discovered.distributions, &id, planned, patience, &self.stop, self.terminal).await;
         // Not in the state, which stays as the interrupted run left it. A run that may not write counts nothing.

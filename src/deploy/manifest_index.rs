@@ -1,52 +1,36 @@
-//! What was last deployed for each key: the manifest, aligned with the files of the source.
-//!
-//! A key in both is stored once, with its file: the index of a million keys is then only as large as its rows.
+//! What was last deployed of each key: the manifest, read once and searched often.
 
-use crate::deploy::entry::Entry;
 use crate::deploy::on_cores;
-use crate::deploy::walk::Walk;
 use crate::error::Result;
 use crate::record::manifest::{Manifest, Row};
+use crate::record::packed_rows::{PackedRows, Packer};
 use shipfront_invalidation::tags::copy_tags::{CopyTags, Standing};
 use shipfront_site::Key;
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The rows of a manifest, for the source's files and for other keys.
+/// The rows of a manifest by key.
 #[derive(Debug, Default)]
 pub struct ManifestIndex {
-    /// One for each file, in order; empty if there is no manifest.
-    of_files: Vec<Option<Row>>,
-    /// The rows whose keys are not in the source, in key order.
-    others: Vec<(Key, Row)>,
+    rows: PackedRows,
     /// How objects came to carry their tags.
     standings: Vec<Arc<Standing>>,
 }
 
 impl ManifestIndex {
-    /// Reads the manifest, if there is one, without delaying anything else.
-    pub(super) async fn load(manifest: Option<Manifest>, walk: Arc<Walk>) -> Result<ManifestIndex> {
+    /// Reads the manifest, if there is one, beside a source of so many files, where that holds up nothing else.
+    pub(super) async fn load(manifest: Option<Manifest>, files: usize) -> Result<ManifestIndex> {
         match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &walk.entries)).await?,
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, files)).await?,
             None => Ok(ManifestIndex::default()),
         }
     }
 
-    /// Reads a manifest. `files` must be in key order, as its rows are.
-    pub fn read(manifest: &Manifest, files: &[Entry]) -> Result<ManifestIndex> {
-        let mut index = ManifestIndex { of_files: vec![None; files.len()], others: Vec::new(), standings: Vec::new() };
-        let mut at = 0;
-        let standings = manifest.read_beside(files.len() as u64, |key, row| {
-            while files.get(at).is_some_and(|file| &*file.key < key) {
-                at += 1;
-            }
-            match files.get(at) {
-                Some(file) if &*file.key == key => index.of_files[at] = Some(row),
-                _ => index.others.push((key.into(), row)),
-            }
-        })?;
-        Ok(ManifestIndex { standings, ..index })
+    /// Reads a manifest beside a source of so many files.
+    pub fn read(manifest: &Manifest, files: usize) -> Result<ManifestIndex> {
+        let mut rows = Packer::default();
+        let standings = manifest.read_beside(files as u64, |key, row| rows.add(key, row))?;
+        Ok(ManifestIndex { rows: rows.finish(), standings })
     }
 
     /// All the ways in which objects came to carry their tags.
@@ -54,62 +38,28 @@ impl ManifestIndex {
         self.standings.iter().map(|standing| &**standing)
     }
 
-    /// The row of a file, by its index among those with which the rows were read.
-    pub fn of_file(&self, at: usize) -> Option<&Row> {
-        self.of_files.get(at)?.as_ref()
+    /// The row of a key.
+    pub fn row(&self, key: &str) -> Option<Row> {
+        self.rows.get(key)
     }
 
-    /// Looks up the tags of keys. `files` are those with which the rows were read; keys in order are found fastest.
-    pub fn copy_tags<'a>(&'a self, files: &'a [Entry]) -> impl Fn(&str) -> Option<&'a CopyTags> {
-        let last = Cell::new(0);
-        move |key| {
-            if self.standings.is_empty() {
-                return None;
-            }
-            let next = last.get() + 1;
-            let file = match files.get(next) {
-                Some(file) if &*file.key == key => Ok(next),
-                _ => files.binary_search_by(|file| (*file.key).cmp(key)),
-            };
-            let row = match file {
-                Ok(at) => {
-                    last.set(at);
-                    self.of_files.get(at)?.as_ref()
-                }
-                Err(_) => {
-                    let at = self.others.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
-                    self.others.get(at).map(|(_, row)| row)
-                }
-            };
-            row?.copy_tags.as_deref()
-        }
+    /// Finds the tags of keys.
+    pub fn copy_tags<'a>(&'a self) -> impl Fn(&str) -> Option<&'a CopyTags> {
+        |key| if self.standings.is_empty() { None } else { self.rows.copy_tags(key) }
     }
 
-    /// All rows, in key order. `files` are those with which they were read.
-    pub fn rows<'a>(&'a self, files: &'a [Entry]) -> impl Iterator<Item = (&'a str, &'a Row)> {
-        self.rows_of(files, 0..files.len(), &self.others).map(|(key, row)| (key.as_str(), row))
+    /// All rows, in key order.
+    pub fn rows(&self) -> impl Iterator<Item = (Key, Row)> {
+        self.rows.iter()
     }
 
     /// The rows after one key and up to another.
     pub fn rows_between<'a>(
         &'a self,
-        files: &'a [Entry],
-        after: Option<&str>,
-        up_to: Option<&str>,
-    ) -> impl Iterator<Item = (&'a Key, &'a Row)> {
-        let others = between(&self.others, |(key, _)| key, after, up_to);
-        self.rows_of(files, between(files, |file| &file.key, after, up_to), &self.others[others])
-    }
-
-    fn rows_of<'a>(
-        &'a self,
-        files: &'a [Entry],
-        range: Range<usize>,
-        others: &'a [(Key, Row)],
-    ) -> impl Iterator<Item = (&'a Key, &'a Row)> {
-        let rows = self.of_files.get(range.clone()).unwrap_or_default();
-        let of_files = files[range].iter().zip(rows).filter_map(|(file, row)| Some((&file.key, row.as_ref()?)));
-        merge(of_files, others.iter().map(|(key, row)| (key, row)))
+        after: Option<&'a str>,
+        up_to: Option<&'a str>,
+    ) -> impl Iterator<Item = (Key, Row)> + use<'a> {
+        self.rows.between(after, up_to)
     }
 }
 
@@ -121,7 +71,7 @@ pub fn between<T>(sorted: &[T], key: impl Fn(&T) -> &str, after: Option<&str>, u
 }
 
 /// Merges two sorted lists of pairs; if a key is in both, the second list's value is used.
-pub fn merge<K: Ord + Copy, T>(
+pub fn merge<K: Ord, T>(
     first: impl Iterator<Item = (K, T)>,
     second: impl Iterator<Item = (K, T)>,
 ) -> impl Iterator<Item = (K, T)> {
@@ -130,7 +80,7 @@ pub fn merge<K: Ord + Copy, T>(
 
 /// Merges two sorted lists of pairs: `both` combines the values of a key, at least one of which exists; the key is
 /// omitted if the result is `None`.
-pub fn join<K: Ord + Copy, A, B, T>(
+pub fn join<K: Ord, A, B, T>(
     first: impl Iterator<Item = (K, A)>,
     second: impl Iterator<Item = (K, B)>,
     both: impl Fn(Option<A>, Option<B>) -> Option<T>,
@@ -138,10 +88,13 @@ pub fn join<K: Ord + Copy, A, B, T>(
     let (mut first, mut second) = (first.peekable(), second.peekable());
     std::iter::from_fn(move || {
         loop {
-            let heads = [first.peek().map(|(key, _)| *key), second.peek().map(|(key, _)| *key)];
-            let key = heads.into_iter().flatten().min()?;
-            let one = first.next_if(|(other, _)| *other == key).map(|(_, one)| one);
-            let other = second.next_if(|(other, _)| *other == key).map(|(_, other)| other);
+            let (is_first, is_second) = match (first.peek(), second.peek()) {
+                (Some((one, _)), Some((other, _))) => (one <= other, other <= one),
+                (one, other) => (one.is_some(), other.is_some()),
+            };
+            let (key_of_first, one) = first.next_if(|_| is_first).unzip();
+            let (key_of_second, other) = second.next_if(|_| is_second).unzip();
+            let key = key_of_first.or(key_of_second)?;
             if let Some(made) = both(one, other) {
                 return Some((key, made));
             }
@@ -153,35 +106,13 @@ pub fn join<K: Ord + Copy, A, B, T>(
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use shipfront_site::etag::Etag;
     use std::collections::BTreeMap;
-
-    fn row(size: u64) -> Row {
-        Row::new(size, Etag::Opaque("x".into()))
-    }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, u64>> {
         proptest::collection::btree_map("[ab/é]{1,4}", 0..9u64, 0..20)
     }
 
     proptest! {
-        #[test]
-        fn every_row_is_found_between_its_neighboring_keys(
-            local in keys(), rows in keys(), bounds in proptest::collection::btree_set("[ab/é]{1,4}", 0..4),
-        ) {
-            let files: Vec<_> =
-                local.iter().map(|(key, &size)| Entry::file(key.as_str(), size)).collect();
-            let encoded: Vec<_> = rows.iter().map(|(key, &size)| (key.as_str(), row(size))).collect();
-            let manifest = Manifest::of(encoded.iter().map(|(key, row)| (*key, row)));
-            let index = ManifestIndex::read(&manifest, &files).unwrap();
-            prop_assert!(index.rows(&files).eq(encoded.iter().map(|(key, row)| (*key, row))));
-
-            let bounds: Vec<Option<&str>> =
-                [None].into_iter().chain(bounds.iter().map(|bound| Some(bound.as_str()))).chain([None]).collect();
-            let parts = bounds.windows(2).flat_map(|pair| index.rows_between(&files, pair[0], pair[1]));
-            prop_assert!(parts.map(|(key, row)| (key.as_str(), row)).eq(index.rows(&files)), "the parts are the whole");
-        }
-
         #[test]
         fn of_two_lists_the_second_prevails(first in keys(), second in keys()) {
             let lists = [&first, &second].map(|list| list.iter().map(|(key, size)| (key.as_str(), *size)));
@@ -194,8 +125,8 @@ mod tests {
 
     #[test]
     fn without_a_manifest_there_are_no_rows() {
-        let files = [Entry::file("a", 1)];
-        assert_eq!(ManifestIndex::default().rows(&files).count(), 0);
-        assert_eq!(ManifestIndex::default().rows_between(&files, None, Some("b")).count(), 0);
+        assert_eq!(ManifestIndex::default().rows().count(), 0);
+        assert_eq!(ManifestIndex::default().rows_between(None, Some("b")).count(), 0);
+        assert_eq!(ManifestIndex::default().row("a"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Converts what was done into keys whose URLs answer differently, and into rows of the next manifest.
 
-use crate::deploy::change::{Change, ChangeOutcome, Reason};
+use crate::deploy::change::{Change, ChangeOutcome, MoreOfUpload, Reason};
 use crate::deploy::entry::Entry;
 use crate::deploy::error_pages::{self, ClearedErrorPages};
 use crate::deploy::manifest_index::{self, ManifestIndex};
@@ -10,7 +10,7 @@ use crate::record::intent::UnfinishedDeploy;
 use crate::record::manifest::{ErrorPage, Row};
 use shipfront_invalidation::ChangedKey;
 use shipfront_invalidation::viewer::CachedHeaders;
-use std::borrow::Cow;
+use shipfront_site::Key;
 
 /// The keys whose URLs answer differently because of the plan, with those that an interrupted run may have changed.
 /// Changes of the bucket count if `is_done` says so for their index in the plan; `rule_keys` are those at whose
@@ -86,7 +86,7 @@ fn changed_key(change: &Change) -> ChangedKey<'_> {
     ChangedKey {
         key: change.key(),
         created: change.reason() == Reason::New,
-        cached: change.subject().cached.headers(),
+        cached: change.subject().cached().headers(),
         copy_tags: change.tags_of_copies(),
     }
 }
@@ -107,22 +107,22 @@ pub(super) struct NextManifest<'a> {
 
 impl NextManifest<'_> {
     /// Its rows, in key order: what was written, what was removed, and what differs from the last manifest.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, Cow<'_, Row>)> {
-        let last = self.index.rows(self.entries);
-        let found = self.plan.rows.iter().map(|(key, next)| (key.as_str(), next));
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Key, Row)> {
+        let last = self.index.rows();
+        let found = self.plan.rows.iter().map(|(key, next)| (key.clone(), next));
         let now = manifest_index::join(last, found, |last, next| match next {
             Some(next) => next.row(last),
-            None => last.map(Cow::Borrowed),
+            None => last,
         });
         let done = self.plan.changes.iter().zip(self.outcomes).filter_map(|(change, outcome)| {
             let row = row_after(change, outcome, self.entries, &self.evicted, self.as_of)?;
-            Some((change.key(), row.map(Cow::Owned)))
+            Some((change.subject().key.clone(), row))
         });
-        let rows = manifest_index::join(now, done, |now, done: Option<Option<Cow<'_, Row>>>| done.unwrap_or(now));
+        let rows = manifest_index::join(now, done, |now, done: Option<Option<Row>>| done.unwrap_or(now));
         rows.map(|(key, row)| {
-            let row = self.evicted.after(key, &row).map_or(row, Cow::Owned);
-            let next = self.cleared.after(key, &row);
-            (key, next.map_or(row, Cow::Owned))
+            let row = self.evicted.after(&key, &row).unwrap_or(row);
+            let next = self.cleared.after(&key, &row);
+            (key, next.unwrap_or(row))
         })
     }
 }
@@ -139,14 +139,16 @@ fn row_after(
         (ChangeOutcome::Uploaded(uploaded), _) => {
             let entry = change.entry().and_then(|at| entries.get(at));
             let error_page = entry
-                .and_then(|entry| error_pages::remembered_of_written(&entry.headers, &change.subject().cached, as_of));
+                .and_then(|entry| error_pages::remembered_of_written(&entry.headers, change.subject().cached(), as_of));
+            let MoreOfUpload { content, memory, compressed, version } =
+                uploaded.more.as_deref().cloned().unwrap_or_default();
             Some(Some(Row {
-                content: uploaded.content.clone(),
+                content,
                 headers: Some(uploaded.headers),
-                compressed: uploaded.compressed.clone(),
-                copy_tags: evicted.tags_of_upload(uploaded.memory.as_deref()),
+                compressed,
+                copy_tags: evicted.tags_of_upload(memory.as_deref()),
                 error_page,
-                version: uploaded.version.clone(),
+                version: version.map(Box::new),
                 ..Row::new(uploaded.size, uploaded.etag.clone())
             }))
         }
@@ -166,7 +168,7 @@ fn row_after(
         (ChangeOutcome::Copied(copied), Change::Copy { subject, from, .. }) => {
             // The ETag differs if the object had been uploaded in parts, or is encrypted with KMS.
             let content = from.row.content();
-            let page = from.error_page.clone().map(|page| error_pages::beside(page, &subject.cached));
+            let page = from.error_page.clone().map(|page| error_pages::beside(page, subject.cached()));
             Some(Some(Row {
                 etag: copied.etag.clone(),
                 content: (*content != copied.etag).then(|| Box::new(content.clone())),

@@ -1,13 +1,12 @@
 //! The plan: what will be uploaded, removed and invalidated. Pure.
 
-use crate::deploy::change::{CachedCopies, Change, Existing, Reason, Subject};
+use crate::deploy::change::{Before, CachedCopies, Change, Existing, Reason, Subject};
 use crate::deploy::diff::{Decision, Pair};
 use crate::deploy::entry::Entry;
 use crate::deploy::head_check::Inspected;
 use crate::record::manifest::Row;
 use shipfront_site::Warning;
 use shipfront_site::{Key, ObjectKind};
-use std::borrow::Cow;
 
 /// Everything known about the site's keys once all decisions are made.
 #[derive(Debug, Clone, Default)]
@@ -62,11 +61,11 @@ impl NextRow {
     }
 
     /// The row itself, if there is one. `last` is the key's row in the last manifest.
-    pub fn row<'a>(&'a self, last: Option<&Row>) -> Option<Cow<'a, Row>> {
+    pub fn row(&self, last: Option<Row>) -> Option<Row> {
         match self {
             NextRow::Nothing => None,
-            NextRow::Orphaned(since) => Some(Cow::Owned(Row { orphaned: Some(*since), ..last?.clone() })),
-            NextRow::Row(row) => Some(Cow::Borrowed(row)),
+            NextRow::Orphaned(since) => Some(Row { orphaned: Some(*since), ..last? }),
+            NextRow::Row(row) => Some((**row).clone()),
         }
     }
 }
@@ -132,14 +131,15 @@ impl Plan {
         let remote_size = remote.as_ref().map_or(0, |(size, _)| *size);
         let is_compressed = described.as_ref().and_then(|row| row.compressed.as_ref());
         let is_compressed = is_compressed.is_some_and(|compressed| compressed.encoding.is_some());
-        let existing = remote.as_ref().map(|(size, etag)| {
-            Box::new(Existing { etag: etag.clone(), size: (!is_compressed).then_some(*size), owned })
-        });
+        let existing = || {
+            let (size, etag) = remote.as_ref()?;
+            Some(Existing { etag: etag.clone(), size: (!is_compressed).then_some(*size), owned })
+        };
         let subject = |reason| {
             // An object that others deleted may still be in the cache.
             let none = reason == Reason::New && row.is_none();
             let cached = if none { CachedCopies::Nothing } else { inspected.cached.clone() };
-            Subject { key: key.clone(), reason, existing: existing.clone(), copy_tags: copy_tags.clone(), cached }
+            Subject::new(key.clone(), reason, Before { existing: existing(), copy_tags: copy_tags.clone(), cached })
         };
         let evict = |reason| Change::Evict { subject: subject(reason), kind };
         let orphan = |reason| Change::Orphan { subject: subject(reason), bytes: remote_size };

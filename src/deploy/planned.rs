@@ -77,7 +77,7 @@ impl Planned {
 /// What CloudFront must invalidate for changed keys.
 pub(super) fn items(discovered: &Discovered, planned: &Planned, changed: &[ChangedKey<'_>]) -> Vec<Invalidation> {
     let entries = &discovered.walk.entries;
-    discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags(entries))
+    discovered.viewers.plan(changed, planned.plan.unchanged(entries), planned.index.copy_tags())
 }
 
 /// What CloudFront must invalidate for the late removals, within what the `earlier` items leave of the budget. By
@@ -93,5 +93,5 @@ pub(super) fn late_items(
     let others =
         others.filter(|change| matches!(change, Change::Upload { .. } | Change::Evict { .. } | Change::Copy { .. }));
     let unchanged = planned.plan.unchanged(entries).chain(others.map(Change::key));
-    discovered.viewers.plan_after(earlier, removed, unchanged, planned.index.copy_tags(entries))
+    discovered.viewers.plan_after(earlier, removed, unchanged, planned.index.copy_tags())
 }

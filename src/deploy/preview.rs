@@ -123,7 +123,7 @@ impl Deploy<'_> {
         let (bucket, session) = Bucket::open(self.aws, target, owner, open).await?;
         let Some(mut session) = session else { return Ok(None) };
         let manifest = session.take_manifest();
-        let index = Arc::new(ManifestIndex::load(manifest, discovered.walk.clone()).await?);
+        let index = Arc::new(ManifestIndex::load(manifest, discovered.walk.entries.len()).await?);
         Ok(Some(Production { bucket, session, index }))
     }
 
@@ -182,7 +182,7 @@ impl Deploy<'_> {
 fn questions(changes: &[Change], production: &ManifestIndex) -> Vec<Question> {
     let question = |(at, change): (usize, &Change)| {
         let Change::Upload { subject, entry, bytes, .. } = change else { return None };
-        let row = production.of_file(*entry)?.clone();
+        let row = production.row(&subject.key)?;
         let pair = Pair {
             key: subject.key.clone(),
             local: Some(Local { at: *entry, size: *bytes }),
@@ -201,18 +201,18 @@ fn copy(production: &Production, walk: &Walk, pair: Pair, inspected: Inspected) 
     let (at, row) = (pair.local?.at, pair.row?);
     let entry = walk.entries.get(at)?;
     let headers = entry.headers.of_digest(inspected.digest?)?;
-    let target = production.bucket.target();
     let place = Source {
-        bucket: target.bucket().to_owned(),
-        key: target.full_key(&pair.key),
+        target: production.bucket.shared_target(),
+        key: pair.key,
         version: None,
         etag: row.etag.clone(),
         size: row.size,
-        class: headers.storage_class.clone(),
-        redirect: headers.website_redirect.clone(),
+        class: headers.storage_class.as_deref().map(Into::into),
+        redirect: headers.website_redirect.as_deref().map(Into::into),
     };
     let content = inspected.content.map(Box::new).or(row.content);
     let row =
         Row { content, headers: inspected.digest, compressed: inspected.compressed, ..Row::new(row.size, row.etag) };
+    let headers = Arc::new(headers);
     Some(CopyFrom { place, row, headers, memory: None, error_page: entry.headers.error_page(), otherwise: Some(at) })
 }

@@ -229,7 +229,7 @@ impl Deploy<'_> {
     ) -> Result<Planned> {
         let live = discovered.session.as_mut().and_then(Session::take_manifest);
         let live = match live {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &[])).await??,
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, 0)).await??,
             None => ManifestIndex::default(),
         };
         let planning = Planning { settings: self.settings, discovered, live: &live, source_deploy, rollback };
@@ -252,7 +252,7 @@ impl SourceDeploy {
             )
         })?;
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
+        let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
         Ok(SourceDeploy { deployed, rows, has_copies, rules, preview: None })
     }
 
@@ -266,7 +266,7 @@ impl SourceDeploy {
             let is_of_record = key.starts_with(RECORD_FOLDER) || record.is_some_and(|folder| key.starts_with(folder));
             key.is_empty() || is_of_record
         };
-        match self.rows.rows(&[]).find(|(key, _)| is_none(key)) {
+        match self.rows.rows().find(|(key, _)| is_none(key)) {
             None => Ok(()),
             Some((key, _)) => Err(Error::refused(format!(
                 "the manifest of deploy {} names {key:?}, which is no key of a site; nothing was changed",

@@ -7,7 +7,7 @@
 
 use crate::cloudfront::Distributions;
 use crate::cloudfront::lookup::shapes;
-use crate::deploy::change::{CachedCopies, Change, Reason, Subject};
+use crate::deploy::change::{Before, CachedCopies, Change, Reason, Subject};
 use crate::deploy::discover::Discovered;
 use crate::deploy::entry::Entry;
 use crate::deploy::list::{self, Listed};
@@ -179,7 +179,7 @@ async fn missing(bucket: &Bucket, entries: &[Entry], range: Range<usize>, settin
 fn creation(entries: &[Entry], at: usize) -> Change {
     let Entry { key, size, .. } = &entries[at];
     let (key, cached) = (key.clone(), CachedCopies::Nothing);
-    let subject = Subject { key, reason: Reason::New, existing: None, copy_tags: None, cached };
+    let subject = Subject::new(key, Reason::New, Before { cached, ..Before::default() });
     Change::Upload { subject, entry: at, kind: ObjectKind::Assets, bytes: *size }
 }
 

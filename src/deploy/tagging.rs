@@ -268,7 +268,7 @@ pub struct UploadTags {
 impl UploadTags {
     /// What the object of a change gets in addition to its headers, if its file refers to `references`.
     pub fn header(&self, change: &Change, references: &[String], headers: &Headers) -> TagHeader {
-        let copy_tags = change.subject().copy_tags.as_deref();
+        let copy_tags = change.subject().copy_tags();
         self.tagging.tag_header((change.key(), references), &self.deploy, change.reason(), copy_tags, headers)
     }
 

@@ -31,13 +31,13 @@ impl Record {
         // What a copy does not preserve must be set explicitly, and so must be requested first.
         let Some(head) = bucket.head(key).await?.filter(|head| head.etag == row.etag) else { return Ok(()) };
         let source = Source {
-            bucket: bucket.target().bucket().to_owned(),
-            key: bucket.target().full_key(key),
+            target: bucket.shared_target(),
+            key: key.into(),
             version: None,
             etag: head.etag,
             size: head.size,
-            class: head.headers.storage_class,
-            redirect: head.headers.website_redirect,
+            class: head.headers.storage_class.map(Into::into),
+            redirect: head.headers.website_redirect.map(Into::into),
         };
         let name = name(row);
         let copied = match Box::pin(self.bucket.copy(&source, &name, Replaced::Nothing, Guard::Condition)).await {
@@ -59,13 +59,13 @@ impl Record {
         let found = self.bucket.head(&name).await?.filter(|head| head.size == row.size);
         Ok(found.map(|head| {
             let source = Source {
-                bucket: self.bucket.target().bucket().to_owned(),
-                key: self.bucket.target().full_key(&name),
+                target: self.bucket.shared_target(),
+                key: name.into(),
                 version: None,
                 etag: head.etag.clone(),
                 size: head.size,
-                class: head.headers.storage_class.clone(),
-                redirect: head.headers.website_redirect.clone(),
+                class: head.headers.storage_class.as_deref().map(Into::into),
+                redirect: head.headers.website_redirect.as_deref().map(Into::into),
             };
             (source, head)
         }))

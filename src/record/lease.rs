@@ -186,9 +186,9 @@ impl Lease {
 
     /// Writes what will be true once CloudFront has accepted the invalidation. Until [`Lease::complete`] names it,
     /// nobody reads it. Without `rules`, those of the last deploy stay.
-    pub async fn write_manifest<'a, R: Borrow<Row>>(
+    pub async fn write_manifest<K: AsRef<str>, R: Borrow<Row>>(
         &self,
-        rows: impl Iterator<Item = (&'a str, R)>,
+        rows: impl Iterator<Item = (K, R)>,
         rules: Option<&RecordedRules>,
     ) -> Result<()> {
         let name = manifest::file_name(&self.deploy);

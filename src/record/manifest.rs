@@ -181,11 +181,6 @@ impl Manifest {
         Manifest { what, bytes }
     }
 
-    #[cfg(test)]
-    pub(crate) fn of<'a>(rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Manifest {
-        Manifest::new("a manifest".to_owned(), encode("d1", &Map::new(), rows).unwrap().into())
-    }
-
     /// The rules that its deploy published.
     pub fn rules(&self) -> Option<RecordedRules> {
         RecordedRules::of_line(&self.extra())
@@ -251,10 +246,10 @@ pub(crate) fn file_name(deploy: &str) -> String {
 }
 
 /// Encodes a manifest from rows in key order, with what a later version wrote into its first line.
-pub fn encode<'a, R: Borrow<Row>>(
+pub fn encode<K: AsRef<str>, R: Borrow<Row>>(
     deploy: &str,
     extra: &Map<String, Value>,
-    rows: impl Iterator<Item = (&'a str, R)>,
+    rows: impl Iterator<Item = (K, R)>,
 ) -> Result<Vec<u8>> {
     let mut known: HashMap<Arc<CopyTags>, usize> = HashMap::new();
     ndjson::encode("manifest", deploy, extra, |lines| {
@@ -264,7 +259,7 @@ pub fn encode<'a, R: Borrow<Row>>(
             let copy_tags = row.copy_tags.as_ref().map(|copy_tags| *known.entry(copy_tags.clone()).or_insert(next));
             let first = row.copy_tags.as_deref().filter(|_| copy_tags == Some(next));
             let line = Line {
-                key: Cow::Borrowed(key),
+                key: Cow::Borrowed(key.as_ref()),
                 size: row.size,
                 etag: Cow::Borrowed(&row.etag),
                 content: row.content.as_deref().map(Cow::Borrowed),

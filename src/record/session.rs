@@ -282,9 +282,9 @@ impl ActiveSession {
 
     /// Writes what will be true once CloudFront has accepted the invalidation. Until [`ActiveSession::commit`]
     /// names it, nobody reads it. Without `rules`, those of the last deploy stay.
-    pub async fn write_manifest<'a, R: Borrow<Row>>(
+    pub async fn write_manifest<K: AsRef<str>, R: Borrow<Row>>(
         &self,
-        rows: impl Iterator<Item = (&'a str, R)>,
+        rows: impl Iterator<Item = (K, R)>,
         rules: Option<&RecordedRules>,
     ) -> Result<()> {
         self.lease.write_manifest(rows, rules).await

@@ -16,9 +16,10 @@ use aws_sdk_s3::types::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use percent_encoding::utf8_percent_encode;
-use shipfront_site::Target;
 use shipfront_site::etag::{Etag, part_size};
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, Target};
+use std::sync::Arc;
 
 /// Number of parts of one object that are copied at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -30,34 +31,35 @@ const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 /// The source of a copy, and what a copy does not preserve by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The bucket.
-    pub bucket: String,
-    /// The full key.
-    pub key: String,
+    /// The bucket and its folder.
+    pub target: Arc<Target>,
+    /// The key below that.
+    pub key: Key,
     /// The version; `None` is the newest one.
-    pub version: Option<String>,
+    pub version: Option<Box<str>>,
     /// The ETag there.
     pub etag: Etag,
     /// Bytes.
     pub size: u64,
     /// The storage class of the copy; `None` is the default one.
-    pub class: Option<String>,
+    pub class: Option<Box<str>>,
     /// Where the copy redirects at a website endpoint.
-    pub redirect: Option<String>,
+    pub redirect: Option<Box<str>>,
 }
 
 impl Source {
     /// Its form in a request.
     fn named(&self) -> String {
-        let key = utf8_percent_encode(&self.key, IN_SOURCE);
+        let key = self.target.full_key(&self.key);
+        let key = utf8_percent_encode(&key, IN_SOURCE);
         let version = self.version.as_ref().map(|id| format!("?versionId={}", utf8_percent_encode(id, IN_SOURCE)));
-        format!("{}/{key}{}", self.bucket, version.unwrap_or_default())
+        format!("{}/{key}{}", self.target.bucket(), version.unwrap_or_default())
     }
 
     /// Its form for display.
     fn shown(&self) -> String {
         let version = self.version.as_ref().map(|id| format!(" (version {id})"));
-        format!("s3://{}/{}{}", self.bucket, self.key, version.unwrap_or_default())
+        format!("s3://{}/{}{}", self.target.bucket(), self.target.full_key(&self.key), version.unwrap_or_default())
     }
 
     fn etag(&self) -> String {
@@ -173,7 +175,7 @@ impl Bucket {
     /// The object at the target, if it is the copy: the response was lost.
     async fn made_unseen(&self, source: &Source, live: Option<Head>) -> Result<Copy> {
         let Some(live) = live else { return Ok(Copy::Refused) };
-        let place = self.elsewhere(&source.bucket)?;
+        let place = self.place_of(source);
         let Some(original) = place.head_version(&source.key, source.version.as_deref()).await? else {
             return Ok(Copy::Refused);
         };
@@ -191,9 +193,9 @@ impl Bucket {
         if source.version.is_some() { self.of_version(error) } else { error }
     }
 
-    /// A bucket that the same credentials can reach, with full keys.
-    fn elsewhere(&self, bucket: &str) -> Result<Bucket> {
-        Ok(Bucket { target: Target::whole(bucket)?, ..self.clone() })
+    /// Where a source is, in reach of the same credentials.
+    fn place_of(&self, source: &Source) -> Bucket {
+        Bucket { target: source.target.clone(), ..self.clone() }
     }
 
     async fn copy_whole(
@@ -212,7 +214,7 @@ impl Bucket {
             .tagging_directive(TaggingDirective::Copy)
             .annotation_directive(AnnotationDirective::Exclude)
             .set_storage_class(source.class.as_deref().map(Into::into))
-            .set_website_redirect_location(source.redirect.clone())
+            .set_website_redirect_location(source.redirect.as_deref().map(str::to_owned))
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_expected_source_bucket_owner(self.expected_owner.clone());
         let lost = AmbiguousAnswer::default();
@@ -237,7 +239,7 @@ impl Bucket {
         let etag = etag.ok_or_else(|| Error::failed(format!("S3 did not say that it copied {key}")))?;
         if !opaque && matches!((&etag, &source.etag), (Etag::Single(made), Etag::Single(sent)) if made != sent) {
             // Those of a source under KMS are not digests, and the bucket's default may have changed since.
-            let original = self.elsewhere(&source.bucket)?.head_version(&source.key, source.version.as_deref()).await?;
+            let original = self.place_of(source).head_version(&source.key, source.version.as_deref()).await?;
             if original.is_some_and(|original| !original.opaque) {
                 return Err(Error::failed(format!("S3 copied other bytes to {key} than {} has", source.shown())));
             }
@@ -252,13 +254,13 @@ impl Bucket {
         key: &str,
         conditions: &(Option<String>, Option<String>),
     ) -> Result<Answer> {
-        let original = self.elsewhere(&source.bucket)?.head_version(&source.key, source.version.as_deref()).await?;
+        let original = self.place_of(source).head_version(&source.key, source.version.as_deref()).await?;
         let Some(Head { headers, metadata, .. }) = original.filter(|original| original.etag == source.etag) else {
             return Ok(Answer::Unmet);
         };
         let headers = Headers {
-            storage_class: source.class.clone(),
-            website_redirect: source.redirect.clone(),
+            storage_class: source.class.as_deref().map(str::to_owned),
+            website_redirect: source.redirect.as_deref().map(str::to_owned),
             metadata: metadata.into_iter().collect(),
             ..headers
         };

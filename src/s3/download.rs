@@ -14,7 +14,11 @@ const TRIES: u32 = 3;
 impl Bucket {
     /// A bucket, without any request beforehand.
     pub fn unseen(aws: &Aws, target: &Target) -> Bucket {
-        Bucket { client: Client::from_conf(aws.s3(None)), target: target.clone(), expected_owner: None }
+        Bucket {
+            client: Client::from_conf(aws.s3(None)),
+            target: std::sync::Arc::new(target.clone()),
+            expected_owner: None,
+        }
     }
 
     /// Writes an object to the beginning of a file, unless it has more than `limit` bytes; returns its size.

@@ -92,7 +92,7 @@ impl Bucket {
     /// An invalid folder.
     pub fn below(&self, folder: &str) -> Result<Bucket> {
         let url = format!("s3://{}/{}{folder}", self.target.bucket(), self.target.prefix());
-        Ok(Bucket { target: Target::parse(&url)?, ..self.clone() })
+        Ok(Bucket { target: std::sync::Arc::new(Target::parse(&url)?), ..self.clone() })
     }
 
     /// Writes an object. `digest` is the MD5 to declare.

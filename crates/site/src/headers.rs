@@ -133,7 +133,7 @@ impl Headers {
 }
 
 /// A digest of headers, small because a manifest may have a million rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeadersDigest(NonZeroU64);
 
 impl fmt::Display for HeadersDigest {

@@ -32,6 +32,12 @@ impl Borrow<str> for Key {
     }
 }
 
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for Key {
     fn from(text: &str) -> Key {
         Key(text.into())

@@ -112,7 +112,7 @@ impl Deploy<'_> {
     async fn owned(&self, discovered: &mut Discovered) -> Result<(Planned, Vec<String>)> {
         let manifest = discovered.session.as_mut().and_then(Session::take_manifest);
         let index = match manifest {
-            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, &[])).await??,
+            Some(manifest) => on_cores(move || ManifestIndex::read(&manifest, 0)).await??,
             None => ManifestIndex::default(),
         };
         let bucket = &discovered.bucket;
@@ -134,7 +134,7 @@ impl Deploy<'_> {
             now: discovered.session.as_ref().map_or(0, |session| session.now().as_second()),
         };
         let (mut plan, mut foreign) = (Plan::default(), Vec::new());
-        for pair in diff::join(&[], 0, there, index.rows_between(&[], None, None)) {
+        for pair in diff::join(&[], 0, there, index.rows()) {
             let decision = rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown);
             let owned = rules.owns(&pair);
             if decision == Decision::Foreign {

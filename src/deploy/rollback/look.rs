@@ -8,6 +8,7 @@ use crate::record::manifest::Row;
 use crate::s3::Bucket;
 use crate::s3::copy::Source;
 use crate::s3::head::Head;
+use shipfront_site::Key;
 
 /// Storage classes from which nothing can be copied without restoring it first.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
@@ -48,7 +49,7 @@ pub(super) struct Looker<'a> {
 
 impl Looker<'_> {
     /// Checks a key; `row` is that of the earlier deploy, if its object must be restored.
-    pub(super) async fn look(&self, key: &str, row: Option<&Row>) -> Result<Looked> {
+    pub(super) async fn look(&self, key: &Key, row: Option<&Row>) -> Result<Looked> {
         let origin = async {
             match row {
                 Some(row) => self.origin(key, row).await.map(Some),
@@ -59,7 +60,7 @@ impl Looker<'_> {
         Ok(Looked { live, origin })
     }
 
-    async fn origin(&self, key: &str, row: &Row) -> Result<Result<Origin, Missing>> {
+    async fn origin(&self, key: &Key, row: &Row) -> Result<Result<Origin, Missing>> {
         if let Some(preview) = &self.source_deploy.preview {
             return preview.look(key, row).await;
         }
@@ -102,7 +103,7 @@ impl Looker<'_> {
         Ok(head.filter(|head| head.etag == row.etag))
     }
 
-    fn at_version(&self, key: &str, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {
+    fn at_version(&self, key: &Key, id: &str, head: Head, class: Option<String>) -> Result<Origin, Missing> {
         Origin::new(self.bucket, key, (Some(id.to_owned()), class), head)
     }
 }
@@ -111,18 +112,18 @@ impl Origin {
     /// The object of a bucket, at a version if it has one, with the storage class for its copy.
     pub(super) fn new(
         bucket: &Bucket,
-        key: &str,
+        key: &Key,
         (version, class): (Option<String>, Option<String>),
         head: Head,
     ) -> Result<Origin, Missing> {
         let place = Source {
-            bucket: bucket.target().bucket().to_owned(),
-            key: bucket.target().full_key(key),
-            version,
+            target: bucket.shared_target(),
+            key: key.clone(),
+            version: version.map(Into::into),
             etag: head.etag.clone(),
             size: head.size,
-            class,
-            redirect: head.headers.website_redirect.clone(),
+            class: class.map(Into::into),
+            redirect: head.headers.website_redirect.as_deref().map(Into::into),
         };
         match head.headers.storage_class.as_deref() {
             Some(class) if ARCHIVES.contains(&class) => Err(Missing::Archived),

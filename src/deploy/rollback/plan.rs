@@ -1,12 +1,12 @@
 //! Decides what a rollback does about each key, from the manifests and S3's answers about the keys that differ.
 
-use crate::deploy::change::{CachedCopies, Change, CopyFrom, Existing, Reason, Subject};
+use crate::deploy::change::{Before, CachedCopies, Change, CopyFrom, Existing, Reason, Subject};
 use crate::deploy::diff::{Content, Decision, HeadersMatch, Pair, Rules};
 use crate::deploy::discover::Discovered;
 use crate::deploy::error_pages;
 use crate::deploy::guards::Guards;
 use crate::deploy::head_check::Inspected;
-use crate::deploy::manifest_index::{ManifestIndex, merge};
+use crate::deploy::manifest_index::{ManifestIndex, join};
 use crate::deploy::plan::{NextRow, Plan};
 use crate::deploy::planned::{Planned, Recovered};
 use crate::deploy::rollback::look::{Looked, Looker, Missing, Origin};
@@ -19,11 +19,13 @@ use crate::record::manifest::{ErrorPage, Row};
 use crate::record::session::Session;
 use crate::s3::head::Head;
 use futures::{StreamExt, TryStreamExt, stream};
+use shipfront_invalidation::tags::copy_tags::Shared;
 use shipfront_invalidation::viewer::ANY_CACHE_CONTROL;
-use shipfront_site::ObjectKind;
 use shipfront_site::etag::Etag;
 use shipfront_site::headers::Headers;
+use shipfront_site::{Key, ObjectKind};
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// Number of keys that an error names before it only counts.
@@ -41,21 +43,31 @@ pub(super) struct Planning<'a> {
 }
 
 /// A key and what the record knows about it.
-struct Key<'a> {
-    key: &'a str,
+#[derive(Default)]
+struct Known {
     /// What was last deployed for it.
-    live: Option<&'a Row>,
+    live: Option<Row>,
     /// The object to restore.
-    source_deploy: Option<&'a Row>,
+    source_deploy: Option<Row>,
     /// Whether an interrupted run may have changed it.
     is_pending: bool,
 }
 
-impl Key<'_> {
+/// What stands in the way of a plan, found key by key.
+#[derive(Default)]
+struct Obstacles {
+    /// What cannot be brought back, and why the first cannot.
+    missing: Vec<Key>,
+    why: Option<Missing>,
+    /// What others wrote or deleted since.
+    foreign: Vec<Key>,
+}
+
+impl Known {
     /// Whether viewers get the same as then: the same bytes with the same headers.
     fn is_same(&self) -> bool {
         let is_known = |row: &Row| !matches!(row.content(), Etag::Opaque(_));
-        self.live.zip(self.source_deploy).is_some_and(|(live, source_deploy)| {
+        self.live.as_ref().zip(self.source_deploy.as_ref()).is_some_and(|(live, source_deploy)| {
             let same_bytes =
                 live.etag == source_deploy.etag || is_known(live) && live.content() == source_deploy.content();
             same_bytes && live.size == source_deploy.size && live.headers == source_deploy.headers && !self.is_pending
@@ -66,13 +78,9 @@ impl Key<'_> {
 impl Planning<'_> {
     /// The plan, once everything that differs was checked.
     pub(super) async fn plan(&self) -> Result<Plan> {
-        let keys = self.keys();
         let unknown = Unknown::default();
         let rules = self.rules(&unknown);
-        let is_asked = |key: &&Key<'_>| {
-            !key.is_same() && (key.source_deploy.is_some() || key.is_pending || self.goes(key, &rules))
-        };
-        if keys.iter().any(|key| key.source_deploy.is_some() && !key.is_same())
+        if self.keys().any(|(_, known)| known.source_deploy.is_some() && !known.is_same())
             && !self.discovered.bucket.has_no_acls().await?
         {
             let message = "objects of the bucket may have ACLs, which a copy would lose; nothing was changed";
@@ -82,27 +90,40 @@ impl Planning<'_> {
         }
         let record = self.session()?.record();
         let looker = Looker { bucket: &self.discovered.bucket, record, source_deploy: self.source_deploy };
-        let looking = stream::iter(keys.iter().filter(is_asked)).map(|key| {
-            let looker = &looker;
-            async move { looker.look(key.key, key.source_deploy).await }
+        let looking = stream::iter(self.keys()).map(|(key, known)| {
+            let (looker, rules) = (&looker, &rules);
+            async move {
+                let is_asked = !known.is_same()
+                    && (known.source_deploy.is_some() || known.is_pending || self.goes(&key, &known, rules));
+                let looked = match is_asked {
+                    true => Some(looker.look(&key, known.source_deploy.as_ref()).await?),
+                    false => None,
+                };
+                Ok::<_, Error>((key, known, looked))
+            }
         });
-        // In key order.
-        let looked: Vec<Looked> = looking.buffered(self.settings.concurrency.max(1)).try_collect().await?;
-        let asked: Vec<(&Key<'_>, Looked)> = keys.iter().filter(is_asked).zip(looked).collect();
-        self.guard_missing(&asked)?;
-        self.guard_foreign(&asked)?;
+        // In the order of the keys, each decided as soon as it was looked at: what S3 says of a million is not held.
+        let mut looking = pin!(looking.buffered(self.settings.concurrency.max(1)));
         let pages: HashSet<String> = self.discovered.viewers.error_page_keys().into_iter().collect();
-        let (mut plan, mut asked) = (Plan::default(), asked.into_iter().peekable());
-        for key in &keys {
-            let is_page = pages.contains(key.key);
-            match (key.source_deploy, asked.next_if(|(of, _)| of.key == key.key)) {
-                (Some(row), Some((_, looked))) => self.bring_back(&mut plan, key, (row, is_page), looked),
-                (Some(_), None) => keep(&mut plan, key),
+        let (mut plan, mut obstacles, headers) = (Plan::default(), Obstacles::default(), Shared::default());
+        while let Some((key, known, looked)) = looking.try_next().await? {
+            if let Some(looked) = &looked {
+                self.note_obstacles(&mut obstacles, &key, &known, looked);
+            }
+            let is_page = pages.contains(key.as_str());
+            match (&known.source_deploy, looked) {
+                (Some(row), Some(looked)) => {
+                    self.bring_back(&mut plan, (&key, &known), (row, is_page), looked, &headers)
+                }
+                (Some(_), None) => keep(&mut plan, key, known.live),
                 (None, looked) => {
-                    self.leave(&mut plan, key, looked.and_then(|(_, looked)| looked.live).as_ref(), &rules)
+                    let live = looked.and_then(|looked| looked.live);
+                    self.leave(&mut plan, (&key, &known), live.as_ref(), &rules);
                 }
             }
         }
+        self.guard_missing(&obstacles)?;
+        self.guard_foreign(&obstacles)?;
         Ok(plan)
     }
 
@@ -128,7 +149,7 @@ impl Planning<'_> {
     pub(super) fn refusal(&self, plan: &Plan) -> Option<Error> {
         let pages = self
             .live
-            .rows(&[])
+            .rows()
             .filter(|(key, row)| row.orphaned.is_none() && self.settings.kinds.kind_of(key) == ObjectKind::Pages);
         let counted = Plan {
             owned_pages: pages.count() as u64,
@@ -169,76 +190,77 @@ impl Planning<'_> {
 
     /// All keys that the record knows, in order. Objects that had already left the source by then are not part of
     /// the earlier site.
-    fn keys(&self) -> Vec<Key<'_>> {
+    fn keys(&self) -> impl Iterator<Item = (Key, Known)> {
         let unfinished = self.discovered.unfinished();
         let pending = unfinished.into_iter().flat_map(|unfinished| &unfinished.pending);
-        let pending = pending.map(|pending| (pending.key.as_str(), ()));
-        let live = || self.live.rows(&[]);
-        let source_deploy = || self.source_deploy.rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none());
-        let name = |(key, _): (_, &Row)| (key, ());
-        let all = merge(merge(live().map(name), source_deploy().map(name)), pending.clone());
-        let (mut live, mut source_deploy) = (live().peekable(), source_deploy().peekable());
-        let mut pending = pending.peekable();
-        all.map(|(key, ())| Key {
-            key,
-            live: live.next_if(|(other, _)| *other == key).map(|(_, row)| row),
-            source_deploy: source_deploy.next_if(|(other, _)| *other == key).map(|(_, row)| row),
-            is_pending: pending.next_if(|(other, ())| *other == key).is_some(),
+        let pending = pending.map(|pending| (Key::from(pending.key.as_str()), ()));
+        let source_deploy = self.source_deploy.rows.rows().filter(|(_, row)| row.orphaned.is_none());
+        let recorded = join(self.live.rows(), source_deploy, |live, source_deploy| {
+            Some(Known { live, source_deploy, is_pending: false })
+        });
+        join(recorded, pending, |known, pending| {
+            Some(Known { is_pending: pending.is_some(), ..known.unwrap_or_default() })
         })
-        .collect()
     }
 
     /// Whether a key that the earlier site does not have is removed now.
-    fn goes(&self, key: &Key<'_>, rules: &Rules<'_>) -> bool {
-        key.live.is_some_and(|row| {
-            let pair = pair(key, Some((row.size, row.etag.clone())), 0);
+    fn goes(&self, key: &Key, known: &Known, rules: &Rules<'_>) -> bool {
+        known.live.as_ref().is_some_and(|row| {
+            let pair = pair(key, known, Some((row.size, row.etag.clone())), 0);
             matches!(rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown), Decision::Prune { .. })
         })
     }
 
     /// Whether shipfront owns the existing object: it is the one that was last invalidated, or an interrupted run
     /// left it.
-    fn is_ours(&self, key: &Key<'_>, live: Option<&Head>) -> bool {
+    fn is_ours(&self, key: &Key, known: &Known, live: Option<&Head>) -> bool {
         match live {
-            None => key.live.is_none() || key.is_pending,
+            None => known.live.is_none() || known.is_pending,
             Some(live) => {
                 let unfinished = self.discovered.unfinished();
-                key.live.is_some_and(|row| row.etag == live.etag)
-                    || unfinished.is_some_and(|unfinished| unfinished.owns(key.key, live.size, &live.etag))
+                known.live.as_ref().is_some_and(|row| row.etag == live.etag)
+                    || unfinished.is_some_and(|unfinished| unfinished.owns(key, live.size, &live.etag))
             }
         }
     }
 
+    /// Notes what stands in the way of a key.
+    fn note_obstacles(&self, obstacles: &mut Obstacles, key: &Key, known: &Known, looked: &Looked) {
+        if let Some(Err(why)) = looked.origin
+            && !self.is_in_place(known, looked)
+        {
+            obstacles.missing.push(key.clone());
+            obstacles.why.get_or_insert(why);
+        }
+        if !self.is_ours(key, known, looked.live.as_ref()) {
+            obstacles.foreign.push(key.clone());
+        }
+    }
+
     /// Refuses if others wrote or deleted objects since, unless those may be overwritten.
-    fn guard_foreign(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
-        let foreign = asked.iter().filter(|(key, looked)| !self.is_ours(key, looked.live.as_ref()));
-        let names: Vec<&str> = foreign.map(|(key, _)| key.key).collect();
+    fn guard_foreign(&self, obstacles: &Obstacles) -> Result<()> {
+        let names = &obstacles.foreign;
         if names.is_empty() || self.rollback.overwrite_foreign {
             return Ok(());
         }
         let count = if names.len() == 1 { "1 object was".to_owned() } else { format!("{} objects were", names.len()) };
         let message =
-            format!("{count} changed by others since the last deploy: {}; nothing was changed", listed(&names));
+            format!("{count} changed by others since the last deploy: {}; nothing was changed", listed(names));
         Err(Error::refused(message)
             .hint("check what they did, then deploy, or replace their changes with --overwrite-foreign"))
     }
 
     /// Refuses if not everything can be restored.
-    fn guard_missing(&self, asked: &[(&Key<'_>, Looked)]) -> Result<()> {
-        let missing = asked.iter().filter_map(|(key, looked)| match looked.origin {
-            Some(Err(why)) if !self.is_in_place(key, looked) => Some((key.key, why)),
-            _ => None,
-        });
-        let missing: Vec<(&str, Missing)> = missing.collect();
-        let Some((_, why)) = missing.first() else { return Ok(()) };
-        let names: Vec<&str> = missing.iter().map(|(key, _)| *key).collect();
+    fn guard_missing(&self, obstacles: &Obstacles) -> Result<()> {
+        let Some(why) = obstacles.why else { return Ok(()) };
+        let names = &obstacles.missing;
         let count = if names.len() == 1 { "1 object".to_owned() } else { format!("{} objects", names.len()) };
         if let Some(preview) = &self.source_deploy.preview {
-            return Err(preview.incomplete(&format!("{count}: {}", listed(&names))));
+            return Err(preview.incomplete(&format!("{count}: {}", listed(names))));
         }
         let deploy = name(&self.source_deploy.deployed);
-        let message = format!("{count} of deploy {deploy} cannot be restored: {}; nothing was changed", listed(&names));
-        let versioned = self.source_deploy.rows.rows(&[]).any(|(_, row)| row.version.is_some());
+        let message = format!("{count} of deploy {deploy} cannot be restored: {}; nothing was changed", listed(names));
+        let versioned = self.source_deploy.rows.rows().any(|(_, row)| row.version.is_some());
         let hint = match why {
             Missing::Archived => {
                 "a lifecycle rule moved the versions to an archive: restore them, or deploy the old build"
@@ -258,11 +280,9 @@ impl Planning<'_> {
     }
 
     /// Whether the object of the earlier deploy is in its place, in everything that viewers get.
-    fn is_in_place(&self, key: &Key<'_>, looked: &Looked) -> bool {
-        let Some((live, row)) = looked.live.as_ref().zip(key.source_deploy).filter(|(live, row)| live.etag == row.etag)
-        else {
-            return false;
-        };
+    fn is_in_place(&self, known: &Known, looked: &Looked) -> bool {
+        let both = looked.live.as_ref().zip(known.source_deploy.as_ref());
+        let Some((live, row)) = both.filter(|(live, row)| live.etag == row.etag) else { return false };
         let version = live.version.as_deref().filter(|id| *id != "null");
         let same_version = version.is_some() && row.version.as_ref().map(|version| &*version.id) == version;
         let tags: Vec<&str> =
@@ -273,35 +293,41 @@ impl Planning<'_> {
     }
 
     /// Plans to restore an object; one that is already in its place is at most evicted.
-    fn bring_back(&self, plan: &mut Plan, key: &Key<'_>, (row, is_page): (&Row, bool), looked: Looked) {
-        let is_in_place = self.is_in_place(key, &looked);
+    fn bring_back(
+        &self,
+        plan: &mut Plan,
+        (key, known): (&Key, &Known),
+        (row, is_page): (&Row, bool),
+        looked: Looked,
+        headers: &Shared<Headers>,
+    ) {
+        let is_in_place = self.is_in_place(known, &looked);
         let Looked { live, origin } = looked;
-        let owned = self.is_ours(key, live.as_ref());
-        let described = key.live.filter(|row| live.as_ref().is_some_and(|live| live.etag == row.etag));
+        let owned = self.is_ours(key, known, live.as_ref());
+        let described = known.live.as_ref().filter(|row| live.as_ref().is_some_and(|live| live.etag == row.etag));
         let is_outlived = |row: &&Row| live.as_ref().is_some_and(|live| row.is_outlived(live.modified));
-        let sure = described.filter(|row| !key.is_pending && !is_outlived(row));
-        let reason = match (&live, key.live) {
-            (None, _) => Reason::New,
-            _ if key.is_pending => Reason::Recovered,
-            (Some(live), _) if live.size != row.size => Reason::Size,
-            (Some(live), _) if described.map_or(&live.etag, Row::content) != row.content() => Reason::Etag,
+        let sure = described.filter(|row| !known.is_pending && !is_outlived(row));
+        let reason = match &live {
+            None => Reason::New,
+            _ if known.is_pending => Reason::Recovered,
+            Some(live) if live.size != row.size => Reason::Size,
+            Some(live) if described.map_or(&live.etag, Row::content) != row.content() => Reason::Etag,
             _ => Reason::Headers,
         };
-        let cached = match key.live {
-            None if reason == Reason::New && !key.is_pending => CachedCopies::Nothing,
+        let cached = match known.live {
+            None if reason == Reason::New && !known.is_pending => CachedCopies::Nothing,
             _ => error_pages::cached(sure, None),
         };
-        let existing =
-            live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned }).map(Box::new);
+        let existing = live.as_ref().map(|live| Existing { etag: live.etag.clone(), size: Some(live.size), owned });
         let copy_tags = sure.and_then(|row| row.copy_tags.clone());
-        let subject = Subject { key: key.key.into(), reason, existing, copy_tags, cached };
-        let kind = self.settings.kinds.kind_of(key.key);
+        let subject = Subject::new(key.clone(), reason, Before { existing, copy_tags, cached });
+        let kind = self.settings.kinds.kind_of(key);
         if is_in_place {
             plan.kept += 1;
             let page = live.as_ref().and_then(|live| error_page(live, row, is_page));
-            let error_page = page.map(|page| Box::new(error_pages::beside(page, &subject.cached)));
+            let error_page = page.map(|page| Box::new(error_pages::beside(page, subject.cached())));
             let next = Row { orphaned: None, copy_tags: None, error_page, ..row.clone() };
-            plan.rows.push((key.key.into(), NextRow::Row(Box::new(next))));
+            plan.rows.push((key.clone(), NextRow::Row(Box::new(next))));
             plan.changes.push(Change::Evict { subject, kind });
             return;
         }
@@ -310,52 +336,52 @@ impl Planning<'_> {
         // A redirect leads to a page: its target is there before it, or with it.
         let kind = if place.redirect.is_some() { ObjectKind::Pages } else { kind };
         let tagging = self.discovered.tagging.as_deref();
-        let memory = tagging.and_then(|tagging| tagging.found(key.key, &head)).map(|tags| tags.memory.clone());
+        let memory = tagging.and_then(|tagging| tagging.found(key, &head)).map(|tags| tags.memory.clone());
         let error_page = error_page(&head, row, is_page);
         // Until it is done, the existing row stays valid, and the object stays owned if it is.
         let next = match (live, described) {
             (Some(live), None) if owned => Some(Row::new(live.size, live.etag)),
-            _ => key.live.cloned(),
+            _ => known.live.clone(),
         };
-        if next.as_ref() != key.live {
-            plan.rows.push((key.key.into(), NextRow::new(next, key.live)));
+        if next != known.live {
+            plan.rows.push((key.clone(), NextRow::new(next, known.live.as_ref())));
         }
-        let from =
-            Box::new(CopyFrom { place, row: row.clone(), headers: head.headers, memory, error_page, otherwise: None });
+        let headers = headers.share(head.headers);
+        let from = Box::new(CopyFrom { place, row: row.clone(), headers, memory, error_page, otherwise: None });
         plan.changes.push(Change::Copy { subject, kind, bytes: row.size, from });
     }
 
     /// Plans what happens to a key that the earlier site does not have: as in a deploy without its file.
-    fn leave(&self, plan: &mut Plan, key: &Key<'_>, live: Option<&Head>, rules: &Rules<'_>) {
+    fn leave(&self, plan: &mut Plan, (key, known): (&Key, &Known), live: Option<&Head>, rules: &Rules<'_>) {
         // An object that was not checked is assumed to be as recorded.
-        let is_asked = key.is_pending || self.goes(key, rules);
-        let there = match (live, key.live) {
+        let is_asked = known.is_pending || self.goes(key, known, rules);
+        let there = match (live, &known.live) {
             (Some(live), _) => Some((live.size, live.etag.clone())),
             (None, Some(row)) if !is_asked => Some((row.size, row.etag.clone())),
             (None, _) => None,
         };
-        let pair = pair(key, there, live.map_or(0, |live| live.modified));
+        let pair = pair(key, known, there, live.map_or(0, |live| live.modified));
         let (decision, owned) = (rules.decide(&pair, &Content::NotCompared, HeadersMatch::Unknown), rules.owns(&pair));
         let sure =
-            pair.described().filter(|row| !key.is_pending && live.is_none_or(|live| !row.is_outlived(live.modified)));
+            pair.described().filter(|row| !known.is_pending && live.is_none_or(|live| !row.is_outlived(live.modified)));
         let (copy_tags, cached) = (sure.and_then(|row| row.copy_tags.clone()), error_pages::cached(sure, None));
         let inspected = Inspected { copy_tags, cached, ..Inspected::default() };
-        plan.add(pair, self.settings.kinds.kind_of(key.key), decision, owned, inspected);
+        plan.add(pair, self.settings.kinds.kind_of(key), decision, owned, inspected);
     }
 }
 
 /// Plans to leave an object as it is.
-fn keep(plan: &mut Plan, key: &Key<'_>) {
+fn keep(plan: &mut Plan, key: Key, live: Option<Row>) {
     plan.kept += 1;
-    plan.staying.push(key.key.into());
-    if let Some(row) = key.live.filter(|row| row.orphaned.is_some()) {
-        plan.rows.push((key.key.into(), NextRow::Row(Box::new(Row { orphaned: None, ..row.clone() }))));
+    if let Some(row) = live.filter(|row| row.orphaned.is_some()) {
+        plan.rows.push((key.clone(), NextRow::Row(Box::new(Row { orphaned: None, ..row }))));
     }
+    plan.staying.push(key);
 }
 
 /// A key without a file.
-fn pair(key: &Key<'_>, remote: Option<(u64, Etag)>, modified: i64) -> Pair {
-    Pair { key: key.key.into(), local: None, remote, row: key.live.cloned(), rewritten: false, modified }
+fn pair(key: &Key, known: &Known, remote: Option<(u64, Etag)>, modified: i64) -> Pair {
+    Pair { key: key.clone(), local: None, remote, row: known.live.clone(), rewritten: false, modified }
 }
 
 /// The lifetime of an object's copies once it is restored, if a distribution serves it as an error page.
@@ -374,7 +400,7 @@ fn error_page(head: &Head, row: &Row, is_one: bool) -> Option<ErrorPage> {
 }
 
 /// Some names, and the number of the rest.
-fn listed(names: &[&str]) -> String {
+fn listed(names: &[Key]) -> String {
     let (named, more) = names.split_at(names.len().min(NAMED));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", named.join(", "))

@@ -10,6 +10,7 @@ use crate::record::manifest::Row;
 use crate::record::preview::{no_preview, other_name, overlap};
 use crate::record::session::Session;
 use crate::s3::Bucket;
+use shipfront_site::Key;
 use shipfront_site::Warning;
 
 /// A preview that is made live.
@@ -29,7 +30,7 @@ impl Origin {
     }
 
     /// The location of a row's object, if it is as the preview's deploy left it.
-    pub(super) async fn look(&self, key: &str, row: &Row) -> Result<Result<Found, Missing>> {
+    pub(super) async fn look(&self, key: &Key, row: &Row) -> Result<Result<Found, Missing>> {
         let Some(head) = self.bucket.head(key).await?.filter(|head| head.etag == row.etag) else {
             return Ok(Err(Missing::Gone));
         };
@@ -133,7 +134,7 @@ impl Deploy<'_> {
             return unfinished("no deploy of it has finished".to_owned());
         };
         let rules = manifest.rules();
-        let rows = on_cores(move || ManifestIndex::read(&manifest, &[])).await??;
+        let rows = on_cores(move || ManifestIndex::read(&manifest, 0)).await??;
         let preview = Some(origin(&deployed.deploy));
         Ok(SourceDeploy { deployed, rows, has_copies: false, rules, preview })
     }

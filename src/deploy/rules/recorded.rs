@@ -83,12 +83,12 @@ fn keys(files: &Files, rows: &ManifestIndex) -> (Vec<String>, usize) {
         files.redirects.rules.iter().filter_map(keys_of).map(|(_, keys)| keys).collect();
     let may_redirect: HashSet<&str> = of_redirects.iter().flatten().map(String::as_str).collect();
     let (mut keys, mut objects) = (Vec::new(), HashSet::new());
-    for (key, row) in rows.rows(&[]).filter(|(_, row)| row.orphaned.is_none()) {
+    for (key, row) in rows.rows().filter(|(_, row)| row.orphaned.is_none()) {
         // An object that redirects is empty and takes the place of a line: it is not a file that takes precedence
         // over that line.
-        match row.size == 0 && may_redirect.contains(key) {
+        match row.size == 0 && may_redirect.contains(key.as_str()) {
             true => drop(objects.insert(key)),
-            false => keys.push(key.to_owned()),
+            false => keys.push(key.to_string()),
         }
     }
     let done = of_redirects.iter().filter(|keys| keys.iter().any(|key| objects.contains(key.as_str()))).count();

@@ -87,17 +87,33 @@ pub(super) fn write(out: &mut Formatter<'_>, waves: &Waves<'_>, beside: &Beside<
 /// As much of the tree as fits.
 fn summed_up<'a>(changes: &[&'a ReportedChange]) -> Vec<Line<'a>> {
     let deepest = changes.iter().map(|change| change.key.matches('/').count()).max().unwrap_or(0);
-    let lines = (1..=deepest).rev().map(|depth| cut(changes, depth)).find(|lines| lines.len() <= SHORT_LIST);
-    lines.unwrap_or_else(|| cut(changes, 0))
+    let depth = (1..=deepest).rev().find(|&depth| is_short(changes, depth));
+    cut(changes, depth.unwrap_or(0))
+}
+
+/// Whether there is room for the lines of a depth. No more of a million changes are looked at than show that there is not.
+fn is_short(changes: &[&ReportedChange], depth: usize) -> bool {
+    let (mut count, mut last) = (0, None);
+    changes.iter().all(|change| {
+        let line = line_of(change, depth);
+        count += usize::from(!line.1 || last != Some(line));
+        last = Some(line);
+        count <= SHORT_LIST
+    })
+}
+
+/// The name of the line of a change, and whether that is a folder.
+fn line_of(change: &ReportedChange, depth: usize) -> (&str, bool) {
+    let slash = change.key.match_indices('/').map(|(at, _)| at + 1).nth(depth);
+    slash.map_or((change.key.as_str(), false), |slash| (&change.key[..slash], true))
 }
 
 /// Lines for the tree down to `depth` folders; what is below is counted in its folder. Files of a cut folder and of
 /// deeper ones are all counted in it.
 fn cut<'a>(changes: &[&'a ReportedChange], depth: usize) -> Vec<Line<'a>> {
-    let mut lines: Vec<Line<'a>> = Vec::with_capacity(changes.len());
+    let mut lines: Vec<Line<'a>> = Vec::new();
     for &change in changes {
-        let slash = change.key.match_indices('/').map(|(at, _)| at + 1).nth(depth);
-        let (name, is_folder) = slash.map_or((change.key.as_str(), false), |slash| (&change.key[..slash], true));
+        let (name, is_folder) = line_of(change, depth);
         match lines.last_mut() {
             Some(line) if line.name == name && is_folder => line.changes.push(change),
             _ => lines.push(Line { name, changes: vec![change], is_folder }),

@@ -1,0 +1,374 @@
+//! The rows of a manifest in few bytes: a site may have a million, and a rollback holds two manifests.
+//!
+//! Rows are kept in key order, each with the end in which its key differs from the one before it, and without the
+//! fields that it has not. Every few rows a key is whole, so that a search need not read them all. What only few rows
+//! have is kept beside them.
+
+use crate::record::manifest::{Row, Version};
+use shipfront_invalidation::tags::copy_tags::CopyTags;
+use shipfront_site::Key;
+use shipfront_site::etag::Etag;
+use shipfront_site::headers::HeadersDigest;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows from one whole key to the next.
+const ROWS_A_BLOCK: usize = 16;
+
+/// Which fields a row has, in the byte behind its key.
+const HEADERS: u8 = 1;
+const ORPHANED: u8 = 1 << 1;
+const COPY_TAGS: u8 = 1 << 2;
+const VERSION: u8 = 1 << 3;
+const CLASS: u8 = 1 << 4;
+/// It is among those that are kept whole.
+const WHOLE: u8 = 1 << 5;
+
+/// Rows by key, in key order.
+#[derive(Debug, Default)]
+pub struct PackedRows {
+    bytes: Vec<u8>,
+    /// Where each block begins.
+    blocks: Vec<usize>,
+    /// What rows have in common, by number.
+    headers: Vec<HeadersDigest>,
+    copy_tags: Vec<Arc<CopyTags>>,
+    /// Rows with a field that few have.
+    whole: Vec<Row>,
+}
+
+/// Rows as they are packed.
+#[derive(Debug, Default)]
+pub struct Packer {
+    rows: PackedRows,
+    count: usize,
+    last: String,
+    /// The numbers of what rows have in common.
+    headers: HashMap<HeadersDigest, usize>,
+    copy_tags: HashMap<*const CopyTags, usize>,
+}
+
+impl Packer {
+    /// Adds a row, whose key must come after those of all rows before it.
+    pub fn add(&mut self, key: &str, row: Row) {
+        let shared = match self.count % ROWS_A_BLOCK {
+            0 => {
+                self.rows.blocks.push(self.rows.bytes.len());
+                0
+            }
+            _ => shared(&self.last, key),
+        };
+        self.count += 1;
+        self.last.truncate(shared);
+        self.last.push_str(&key[shared..]);
+        let out = &mut self.rows.bytes;
+        put_number(out, shared as u64);
+        put_text(out, &key[shared..]);
+        let Row { size, etag, content, headers, orphaned, copy_tags, compressed, error_page, version, extra } = &row;
+        let is_usual = content.is_none() && compressed.is_none() && error_page.is_none() && extra.is_none();
+        let Etag::Single(digest) = etag else { return self.add_whole(row) };
+        if !is_usual {
+            return self.add_whole(row);
+        }
+        let class = version.as_ref().and_then(|version| version.class.as_ref());
+        let has = |is: bool, flag: u8| if is { flag } else { 0 };
+        out.push(
+            has(headers.is_some(), HEADERS)
+                | has(orphaned.is_some(), ORPHANED)
+                | has(copy_tags.is_some(), COPY_TAGS)
+                | has(version.is_some(), VERSION)
+                | has(class.is_some(), CLASS),
+        );
+        out.extend(digest);
+        put_number(out, *size);
+        if let Some(headers) = headers {
+            let known = &mut self.rows.headers;
+            let number = *self.headers.entry(*headers).or_insert_with(|| push(known, *headers));
+            put_number(out, number as u64);
+        }
+        if let Some(since) = orphaned {
+            out.extend(since.to_le_bytes());
+        }
+        if let Some(copy_tags) = copy_tags {
+            let known = &mut self.rows.copy_tags;
+            let number =
+                *self.copy_tags.entry(Arc::as_ptr(copy_tags)).or_insert_with(|| push(known, copy_tags.clone()));
+            put_number(out, number as u64);
+        }
+        for text in version.iter().map(|version| &version.id).chain(class) {
+            put_text(out, text);
+        }
+    }
+
+    fn add_whole(&mut self, row: Row) {
+        self.rows.bytes.push(WHOLE);
+        let number = push(&mut self.rows.whole, row);
+        put_number(&mut self.rows.bytes, number as u64);
+    }
+
+    /// All of them.
+    pub fn finish(mut self) -> PackedRows {
+        self.rows.bytes.shrink_to_fit();
+        self.rows.whole.shrink_to_fit();
+        self.rows
+    }
+}
+
+impl PackedRows {
+    /// All rows, in key order.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, Row)> {
+        let mut cursor = self.cursor(0);
+        std::iter::from_fn(move || {
+            let read = cursor.next()?;
+            Some((cursor.key.as_str().into(), read.row()))
+        })
+    }
+
+    /// The rows of the keys after one and up to another, in key order.
+    pub fn between<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        up_to: Option<&'a str>,
+    ) -> impl Iterator<Item = (Key, Row)> + use<'a> {
+        let mut cursor = self.cursor(after.map_or(0, |after| self.block_of(after)));
+        std::iter::from_fn(move || {
+            loop {
+                let read = cursor.next()?;
+                let key = cursor.key.as_str();
+                if up_to.is_some_and(|up_to| key > up_to) {
+                    return None;
+                }
+                if after.is_none_or(|after| key > after) {
+                    return Some((key.into(), read.row()));
+                }
+            }
+        })
+    }
+
+    /// The row of a key.
+    pub fn get(&self, key: &str) -> Option<Row> {
+        self.find(key).map(Read::row)
+    }
+
+    /// The cache tags that the object of a key carries.
+    pub fn copy_tags(&self, key: &str) -> Option<&CopyTags> {
+        match self.find(key)? {
+            Read::Usual { copy_tags, .. } => copy_tags.map(|copy_tags| &**copy_tags),
+            Read::Whole(row) => row.copy_tags.as_deref(),
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<Read<'_>> {
+        let mut cursor = self.cursor(self.block_of(key));
+        loop {
+            let read = cursor.next()?;
+            match cursor.key.as_str().cmp(key) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(read),
+                Ordering::Greater => return None,
+            }
+        }
+    }
+
+    /// The block in which a key is, if it is in any.
+    fn block_of(&self, key: &str) -> usize {
+        let first = |at: &usize| {
+            let mut rest = self.bytes.get(*at..).unwrap_or_default();
+            number(&mut rest).and_then(|_| text(&mut rest)).unwrap_or_default()
+        };
+        self.blocks.partition_point(|at| first(at) <= key).saturating_sub(1)
+    }
+
+    fn cursor(&self, block: usize) -> Cursor<'_> {
+        let start = self.blocks.get(block).copied().unwrap_or(self.bytes.len());
+        Cursor { rows: self, rest: &self.bytes[start..], key: String::new() }
+    }
+}
+
+/// A place among packed rows.
+struct Cursor<'a> {
+    rows: &'a PackedRows,
+    rest: &'a [u8],
+    /// The key of the row that was read last.
+    key: String,
+}
+
+/// A row where it lies.
+enum Read<'a> {
+    /// With the fields that most rows have at most.
+    Usual {
+        etag: [u8; 16],
+        size: u64,
+        headers: Option<HeadersDigest>,
+        orphaned: Option<i64>,
+        copy_tags: Option<&'a Arc<CopyTags>>,
+        /// Its id and its class.
+        version: Option<(&'a str, Option<&'a str>)>,
+    },
+    Whole(&'a Row),
+}
+
+impl<'a> Cursor<'a> {
+    fn next(&mut self) -> Option<Read<'a>> {
+        let (rows, rest) = (self.rows, &mut self.rest);
+        self.key.truncate(number(rest)?);
+        self.key.push_str(text(rest)?);
+        let has = take::<1>(rest)?[0];
+        if has & WHOLE != 0 {
+            return rows.whole.get(number(rest)?).map(Read::Whole);
+        }
+        let (etag, size) = (take(rest)?, number(rest)? as u64);
+        let headers = if has & HEADERS != 0 { rows.headers.get(number(rest)?).copied() } else { None };
+        let orphaned = if has & ORPHANED != 0 { take(rest).map(i64::from_le_bytes) } else { None };
+        let copy_tags = if has & COPY_TAGS != 0 { rows.copy_tags.get(number(rest)?) } else { None };
+        let version = match (has & VERSION != 0, has & CLASS != 0) {
+            (false, _) => None,
+            (true, false) => Some((text(rest)?, None)),
+            (true, true) => Some((text(rest)?, Some(text(rest)?))),
+        };
+        Some(Read::Usual { etag, size, headers, orphaned, copy_tags, version })
+    }
+}
+
+impl Read<'_> {
+    fn row(self) -> Row {
+        match self {
+            Read::Whole(row) => row.clone(),
+            Read::Usual { etag, size, headers, orphaned, copy_tags, version } => Row {
+                headers,
+                orphaned,
+                copy_tags: copy_tags.cloned(),
+                version: version.map(|(id, class)| Box::new(Version { id: id.into(), class: class.map(Into::into) })),
+                ..Row::new(size, Etag::Single(etag))
+            },
+        }
+    }
+}
+
+/// The length of what two keys begin with, in whole characters.
+fn shared(one: &str, other: &str) -> usize {
+    let bytes = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    (0..=bytes).rev().find(|&at| other.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// Adds to a list, and gives the place.
+fn push<T>(list: &mut Vec<T>, item: T) -> usize {
+    list.push(item);
+    list.len() - 1
+}
+
+/// Writes a number in as few bytes as it takes, seven bits in each.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_number(out, text.len() as u64);
+    out.extend(text.as_bytes());
+}
+
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let (mut number, mut shift) = (0_u64, 0);
+    loop {
+        let byte = take::<1>(rest)?[0];
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte < 0x80 {
+            return usize::try_from(number).ok();
+        }
+        shift += 7;
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*taken)
+}
+
+fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let length = number(rest)?;
+    let (text, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::manifest::ErrorPage;
+    use proptest::prelude::*;
+    use shipfront_invalidation::tags::copy_tags::{Memory, Standing};
+    use shipfront_site::headers::Headers;
+    use std::collections::BTreeMap;
+
+    fn row() -> impl Strategy<Value = Row> {
+        let copy_tags = |read: i64| {
+            let standing = Arc::new(Standing::new(vec!["cache-tag".to_owned()], read));
+            Arc::new(CopyTags { memory: Memory::default(), standing })
+        };
+        let etag = prop_oneof![
+            any::<[u8; 16]>().prop_map(Etag::Single),
+            (any::<[u8; 16]>(), 1..9u32).prop_map(|(digest, parts)| Etag::Multipart(digest, parts)),
+            "[a-z]{0,3}".prop_map(|text| Etag::Opaque(text.into())),
+        ];
+        let version = proptest::option::of(("[a-zA-Z.é]{0,40}", proptest::option::of("[A-Z_]{1,9}")));
+        let rare = (any::<bool>(), any::<bool>());
+        (any::<u64>(), etag, 0..4u8, proptest::option::of(any::<i64>()), 0..3i64, version, rare).prop_map(
+            move |(size, etag, headers, orphaned, tags, version, (is_error_page, has_content))| Row {
+                headers: (headers > 0).then(|| Headers::of(&format!("a.{headers}")).digest()),
+                orphaned,
+                copy_tags: (tags > 0).then(|| copy_tags(tags)),
+                version: version.map(|(id, class)| Box::new(Version { id: id.into(), class: class.map(Into::into) })),
+                error_page: is_error_page
+                    .then(|| Box::new(ErrorPage { cache_control: None, chosen: true, as_of: Some(7) })),
+                content: has_content.then(|| Box::new(Etag::Opaque("x".into()))),
+                ..Row::new(size, etag)
+            },
+        )
+    }
+
+    fn packed(rows: &BTreeMap<String, Row>) -> PackedRows {
+        let mut packer = Packer::default();
+        rows.iter().for_each(|(key, row)| packer.add(key, row.clone()));
+        packer.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back_as_they_were_and_are_found_by_their_keys(
+            rows in proptest::collection::btree_map("[ab/é\u{e8}]{0,7}", row(), 0..80), keys in proptest::collection::vec("[ab/é]{0,7}", 0..9),
+        ) {
+            let packed = packed(&rows);
+            let read: Vec<(String, Row)> = packed.iter().map(|(key, row)| (key.to_string(), row)).collect();
+            prop_assert_eq!(&read, &rows.clone().into_iter().collect::<Vec<_>>());
+            for key in keys.iter().chain(rows.keys()) {
+                prop_assert_eq!(packed.get(key), rows.get(key).cloned());
+            }
+            let bounds: Vec<Option<&str>> = [None].into_iter().chain(keys.iter().map(|key| Some(key.as_str()))).collect();
+            for (after, up_to) in bounds.iter().flat_map(|after| bounds.iter().map(move |up_to| (*after, *up_to))) {
+                let is_between = |key: &String| after.is_none_or(|after| key.as_str() > after) && up_to.is_none_or(|up_to| key.as_str() <= up_to);
+                let expected: Vec<&String> = rows.keys().filter(|key| is_between(key)).collect();
+                let found: Vec<Key> = packed.between(after, up_to).map(|(key, _)| key).collect();
+                prop_assert_eq!(found.iter().map(Key::as_str).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_usual_row_takes_few_bytes_beyond_its_digest() {
+        let rows: BTreeMap<String, Row> = (0..10_000_u64)
+            .map(|number| {
+                let etag = Etag::Single(shipfront_site::etag::md5(&number.to_le_bytes()));
+                let headers = Some(Headers::of("index.html").digest());
+                (format!("blog/2026/11/post-{number:05}/index.html"), Row { headers, ..Row::new(1_000 + number, etag) })
+            })
+            .collect();
+        let bytes = packed(&rows).bytes.len();
+        assert!(bytes < 50 * rows.len(), "{bytes} bytes for {} rows", rows.len());
+    }
+}
